@@ -1,0 +1,146 @@
+"""Run models over the Dashscope HTTP API, with `await` or without.
+
+```python
+from dashscope import AsyncClient, Client
+```
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from dashscope._client import AsyncClient
+from dashscope._config import __version__
+from dashscope._errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    DashscopeError,
+    FileError,
+    InternalServerError,
+    ModelError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    PredictionCanceledError,
+    PredictionError,
+    PredictionTimeoutError,
+    RateLimitError,
+    StreamError,
+    UnprocessableEntityError,
+    WebhookVerificationError,
+)
+from dashscope._http import Headers, Request, Response
+
+if TYPE_CHECKING:
+    from dashscope._outputs import AsyncDownload, AsyncFileOutput
+    from dashscope._pages import Page
+    from dashscope._sync.client import Client, Download, FileOutput
+    from dashscope.resources.account import Account
+    from dashscope.resources.collections import Collection
+    from dashscope.resources.deployments import Deployment, DeploymentConfiguration, Release
+    from dashscope.resources.files import File
+    from dashscope.resources.hardware import Hardware
+    from dashscope.resources.models import Model, Version
+    from dashscope.resources.predictions import Metrics, Prediction, Progress
+    from dashscope.resources.search import SearchResults
+    from dashscope.resources.trainings import Training, TrainingOutput
+    from dashscope.resources.webhooks import WebhookSecret
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseError",
+    "APIStatusError",
+    "APITimeoutError",
+    "Account",
+    "AsyncClient",
+    "AsyncDownload",
+    "AsyncFileOutput",
+    "AuthenticationError",
+    "BadRequestError",
+    "Client",
+    "Collection",
+    "ConfigurationError",
+    "ConflictError",
+    "DashscopeError",
+    "Deployment",
+    "DeploymentConfiguration",
+    "Download",
+    "File",
+    "FileError",
+    "FileOutput",
+    "Hardware",
+    "Headers",
+    "InternalServerError",
+    "Metrics",
+    "Model",
+    "ModelError",
+    "NotFoundError",
+    "Page",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "Prediction",
+    "PredictionCanceledError",
+    "PredictionError",
+    "PredictionTimeoutError",
+    "Progress",
+    "RateLimitError",
+    "Release",
+    "Request",
+    "Response",
+    "SearchResults",
+    "StreamError",
+    "Training",
+    "TrainingOutput",
+    "UnprocessableEntityError",
+    "Version",
+    "WebhookSecret",
+    "WebhookVerificationError",
+    "__version__",
+]
+
+# What only some programs need is loaded on first use: it would double the time of the import.
+_ON_FIRST_USE: Final = {
+    "Account": "resources.account",
+    "AsyncDownload": "_outputs",
+    "AsyncFileOutput": "_outputs",
+    "Client": "_sync.client",
+    "Collection": "resources.collections",
+    "Deployment": "resources.deployments",
+    "DeploymentConfiguration": "resources.deployments",
+    "Download": "_sync.client",
+    "File": "resources.files",
+    "FileOutput": "_sync.client",
+    "Hardware": "resources.hardware",
+    "Metrics": "resources.predictions",
+    "Model": "resources.models",
+    "Page": "_pages",
+    "Prediction": "resources.predictions",
+    "Progress": "resources.predictions",
+    "Release": "resources.deployments",
+    "SearchResults": "resources.search",
+    "Training": "resources.trainings",
+    "TrainingOutput": "resources.trainings",
+    "Version": "resources.models",
+    "WebhookSecret": "resources.webhooks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module 'dashscope' has no attribute {name!r}")
+    value = getattr(import_module(f"dashscope.{_ON_FIRST_USE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,325 @@
+"""`API`: one request with its retries, as every operation makes it.
+
+`AsyncClient` and the resources share one: the configuration, the runtime, the retry quota and
+the polling pace of a client meet here.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from attrs import evolve, frozen
+
+from dashscope import _retry, _urls
+from dashscope._config import Config
+from dashscope._deadline import Deadline
+from dashscope._errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    status_error_type,
+)
+from dashscope._http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response
+from dashscope._json import encode, object_in
+from dashscope._log import logger
+from dashscope._polling import Pace
+from dashscope._retry import Outcome, RetryQuota
+from dashscope._runtime import Body, Runtime, timed_out
+
+REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
+ANSWER_MARGIN: Final = 10.0
+"""Seconds beyond a `Prefer: wait=n` for the answer to arrive."""
+
+_NO_BODY: Final[Any] = object()
+
+_ADVICE: Final[Mapping[int, str]] = {
+    401: "Check the token: api_token=... or DASHSCOPE_API_TOKEN.",
+    403: "The token's account may not do this.",
+    404: "Check the name or id, and that this account sees it.",
+    429: "Lower the concurrency, or wait and try again.",
+}
+
+
+@frozen(kw_only=True)
+class Call:
+    """An operation: what to ask, and how it may be repeated.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path below the base URL, or a whole URL.
+        params: the query; `None` values are left out.
+        json: the body as JSON.
+        content: the body as bytes.
+        headers: headers of this request.
+        files: parts of a multipart body.
+        fields: text fields beside `files`.
+        repeatable: whether repeating it does no harm; by default, whether the method says so.
+        creates: whether a lost answer may have created something.
+        hold: seconds for which the server may hold the answer back.
+    """
+
+    method: str
+    path: str
+    params: Iterable[tuple[str, Any]] = ()
+    json: Any = _NO_BODY
+    content: bytes | None = None
+    headers: Mapping[str, str] | None = None
+    files: tuple[FilePart, ...] = ()
+    fields: Mapping[str, str] | None = None
+    repeatable: bool | None = None
+    creates: bool = False
+    hold: float = 0.0
+
+
+class API:
+    """The Dashscope HTTP API, as one client sees it."""
+
+    def __init__(
+        self,
+        config: Config,
+        runtime: Runtime,
+        *,
+        quota: RetryQuota | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.config = config
+        self.runtime = runtime
+        self.quota = quota or RetryQuota()
+        self.pace = pace or Pace()
+
+    def with_config(self, **changes: Any) -> API:
+        """The same connections, quota and pace under another configuration."""
+        return API(evolve(self.config, **changes), self.runtime, quota=self.quota, pace=self.pace)
+
+    async def send(
+        self, call: Call, *, deadline: Deadline = Deadline.NEVER, look: bool = False
+    ) -> Response:
+        """Make the request, with its retries.
+
+        Args:
+            call: the operation.
+            deadline: when it must be over; the client's `timeout` bounds it as well.
+            look: whether this is a look at a running prediction, which sets the client's pace.
+
+        Raises:
+            APIStatusError: for an error of the server's.
+            APIConnectionError: when no answer came.
+        """
+        timeout = self.config.timeout
+        deadline = deadline.sooner(Deadline.after(None if timeout is None else timeout + call.hold))
+        request = self._request(call)
+        repeatable = (
+            call.method in REPEATABLE_METHODS if call.repeatable is None else call.repeatable
+        )
+        started = time.monotonic()
+        attempts = 0
+        while True:
+            attempts += 1
+            error, outcome, response = await self._attempt(request, deadline)
+            elapsed = time.monotonic() - started
+            if look and outcome.status == HTTPStatus.TOO_MANY_REQUESTS:
+                self.pace.throttled(outcome.retry_after)
+            if error is None and response is not None:
+                self.quota.give_back(retried=attempts > 1)
+                return response
+            if call.method == "DELETE" and attempts > 1 and outcome.status == HTTPStatus.NOT_FOUND:
+                # The first attempt deleted it, and its answer was lost.
+                return Response(status=204, headers=Headers({}), content=b"")
+            delay = self._delay(outcome, attempts, elapsed, deadline, repeatable=repeatable)
+            if delay is None:
+                break
+            logger.info(
+                "%s %s: %s; attempt %d in %.2f s",
+                request.method,
+                request.url.partition("?")[0],
+                outcome.status or type(error).__name__,
+                attempts + 1,
+                delay,
+            )
+            await self.runtime.sleep(delay)
+        assert error is not None
+        raise error.after(
+            attempts=attempts,
+            elapsed=elapsed,
+            may_have_been_created=call.creates and _maybe_carried_out(outcome),
+        )
+
+    async def open(
+        self, url: str, *, deadline: Deadline = Deadline.NEVER, headers: Mapping[str, str] = {}
+    ) -> Body:
+        """GET a URL, its body unread and its status unchecked; redirects are not followed."""
+        request = Request(method="GET", url=url, headers={**self.config.headers, **headers})
+        with self.runtime.bound(deadline):
+            return await self.runtime.open(
+                request, authorization=self._authorization(url), deadline=deadline
+            )
+        raise timed_out(request)
+
+    def gets_token(self, url: str) -> bool:
+        """Does a request to this URL carry the token?"""
+        return self._authorization(url) is not None
+
+    def status_error(self, what: str, response: Response) -> APIStatusError:
+        """The error that an answer with an error status stands for."""
+        text = self._scrubbed(response.text)
+        body = object_in(text)
+        title, detail = _str(body.get("title")), _str(body.get("detail"))
+        status = response.status
+        error_type = status_error_type(status)
+        retry_after = _retry.retry_after_of(response.headers.get("retry-after"), body)
+        explanation = detail or title or text.strip()[:200] or "without an explanation"
+        message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
+        if retry_after is not None:
+            message += f" The server asks to wait {retry_after:g} s."
+        if 300 <= status < 400:
+            message += " Redirects of the API are not followed: check the base URL."
+        elif status in _ADVICE:
+            message += f" {_ADVICE[status]}"
+        if (request_id := response.headers.get("x-request-id")) is not None:
+            message += f" (request {request_id})"
+        return error_type(
+            message,
+            status=status,
+            title=title,
+            detail=detail,
+            headers=response.headers,
+            body=text,
+            retry_after=retry_after,
+        )
+
+    async def _attempt(
+        self, request: Request, deadline: Deadline
+    ) -> tuple[APIError | None, Outcome, Response | None]:
+        request = await self._hooked(request)
+        started = time.monotonic()
+        try:
+            response = await self.runtime.send(
+                request,
+                authorization=self._authorization(request.url),
+                deadline=deadline,
+                limit=self.config.max_response_bytes,
+            )
+        except APIConnectionError as failure:
+            error = failure
+        else:
+            logger.debug(
+                "%s %s: %d in %.1f ms",
+                request.method,
+                request.url.partition("?")[0],
+                response.status,
+                (time.monotonic() - started) * 1000,
+            )
+            for hook in self.config.event_hooks.get("response", ()):
+                await self.runtime.call(hook, response)
+            if response.status < HTTPStatus.MULTIPLE_CHOICES:
+                return None, Outcome(status=response.status), response
+            refused = self.status_error(f"{request.method} {_shown(request.url)}", response)
+            outcome = Outcome(status=response.status, retry_after=refused.retry_after)
+            return refused, outcome, None
+        if self.config.is_default_address and not error.request_sent:
+            error.add(
+                "No server answers at the default address: start one with `dashscope serve`, "
+                "or set DASHSCOPE_BASE_URL (or base_url=...) to the API's."
+            )
+        return (
+            error,
+            Outcome(request_sent=error.request_sent, timed_out=isinstance(error, APITimeoutError)),
+            None,
+        )
+
+    def _delay(
+        self,
+        outcome: Outcome,
+        attempts: int,
+        elapsed: float,
+        deadline: Deadline,
+        *,
+        repeatable: bool,
+    ) -> float | None:
+        if attempts > self.config.max_retries:
+            return None
+        if not _retry.may_repeat(outcome, repeatable=repeatable):
+            return None
+        delay = _retry.delay(
+            outcome,
+            attempts=attempts,
+            elapsed=elapsed,
+            left=deadline.left(),
+            chance=random.random(),  # noqa: S311 (jitter)
+        )
+        if delay is None or not self.quota.take(outcome):
+            return None
+        return delay
+
+    def _request(self, call: Call) -> Request:
+        url = _urls.absolute(self.config.base_url, call.path)
+        params = [(name, _param(value)) for name, value in call.params if value is not None]
+        if params:
+            url += ("&" if "?" in url else "?") + urlencode(params)
+        headers = {**self.config.headers, **(call.headers or {})}
+        content = call.content
+        if call.json is not _NO_BODY:
+            content = encode(call.json)
+            headers.setdefault("Content-Type", "application/json")
+        return Request(
+            method=call.method,
+            url=url,
+            headers=headers,
+            content=content,
+            files=call.files,
+            fields=call.fields or {},
+            patience=call.hold + ANSWER_MARGIN if call.hold else SILENCE_TIMEOUT,
+        )
+
+    async def _hooked(self, request: Request) -> Request:
+        for hook in self.config.event_hooks.get("request", ()):
+            changed = await self.runtime.call(hook, request)
+            if isinstance(changed, Request):
+                request = changed
+            elif changed is not None:
+                raise TypeError(f"a request hook returned {changed!r}, not a Request or None")
+        return request
+
+    def _authorization(self, url: str) -> str | None:
+        token = self.config.token
+        if token is None or not _urls.gets_token(
+            url, self.config.base_url, self.config.trusted_hosts
+        ):
+            return None
+        return token.authorization()
+
+    def _scrubbed(self, text: str) -> str:
+        return text if self.config.token is None else self.config.token.scrub(text)
+
+
+def _maybe_carried_out(outcome: Outcome) -> bool:
+    if outcome.status is None:
+        return outcome.request_sent
+    return outcome.status in (408, 499) or outcome.status >= 500
+
+
+def _param(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _shown(url: str) -> str:
+    return url.partition("?")[0]
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "unknown status"
+
+
+def _str(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,646 @@
+"""`AsyncClient`: configuration, `run()`, `wait()`, `paginate()`, `request()`, and the resources."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+
+from dashscope import _config
+from dashscope._api import API, Call
+from dashscope._config import (
+    DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT,
+    UNCHANGED,
+    EventHooks,
+)
+from dashscope._deadline import Deadline
+from dashscope._errors import (
+    APIResponseError,
+    ModelError,
+    PredictionCanceledError,
+    PredictionError,
+)
+from dashscope._http import FilePart, Response
+from dashscope._runtime import AsyncRuntime, BlockingRuntime
+from dashscope._waiting import Watch, check_wait
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    import httpx
+
+    from dashscope._inputs import FileContent, FileEncoding
+    from dashscope._pages import Page
+    from dashscope.resources.account import AsyncAccountResource
+    from dashscope.resources.collections import AsyncCollections
+    from dashscope.resources.deployments import AsyncDeployments
+    from dashscope.resources.files import AsyncFiles
+    from dashscope.resources.hardware import AsyncHardwareResource
+    from dashscope.resources.models import AsyncModels
+    from dashscope.resources.predictions import AsyncPredictions, Prediction, WebhookEvent
+    from dashscope.resources.search import SearchResults
+    from dashscope.resources.trainings import AsyncTrainings, Training
+    from dashscope.resources.webhooks import AsyncWebhooks
+
+T = TypeVar("T")
+
+DEADLINE_MARGIN: Final = 5.0
+"""Seconds after the client's own deadline at which the server is told to stop by itself."""
+
+_METHOD = re.compile(r"[A-Z]+")
+
+
+class AsyncClient:
+    """The Dashscope HTTP API for `async` code.
+
+    One client serves a whole program: it keeps its connections, is safe to share between
+    tasks, threads and event loops, and costs nothing before its first request.
+
+    ```python
+    async with AsyncClient() as client:
+        output = await client.run("dashscope/hello-world", {"text": "Alice"})
+    ```
+
+    Args:
+        api_token: the API token, by default `DASHSCOPE_API_TOKEN`. It goes to the base URL's
+            origin and to `trusted_hosts`, never elsewhere, and not to the default address.
+        base_url: the API's address, by default `DASHSCOPE_BASE_URL`, else that of the local
+            server, `http://127.0.0.1:3274/v1`.
+        timeout: seconds that one request may take, with its retries; `None` for no bound.
+        max_retries: how often a request is retried at the most.
+        max_connections: how many connections are open at once; further requests wait.
+        max_response_bytes: the largest answer that is read into memory.
+        user_agent: the name of your application, put before ours in `User-Agent`.
+        headers: headers for each request.
+        event_hooks: `{"request": [...], "response": [...]}`: functions (or coroutine functions)
+            called with each `Request` and each `Response` of the API; a request hook may return
+            a changed `Request`.
+        proxy: the URL of a proxy; by default the proxy environment variables count.
+        verify: whether to verify certificates, or an `ssl.SSLContext`.
+        http2: whether to speak HTTP/2 where the server does (extra `http2`).
+        trusted_hosts: further hosts that get the token, over https: `host` or `*.host`.
+        use_file_output: whether `run()` turns URLs in outputs into file outputs.
+        http_client: an `httpx.AsyncClient` to send requests with. It stays yours: you close it,
+            and its pooling, its event loop and forks are its own affair.
+
+    Raises:
+        ConfigurationError: when a token is missing or unusable, or an address is.
+    """
+
+    def __init__(
+        self,
+        api_token: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        user_agent: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        event_hooks: EventHooks | None = None,
+        proxy: str | None = None,
+        verify: bool | ssl.SSLContext = True,
+        http2: bool = False,
+        trusted_hosts: Sequence[str] = (),
+        use_file_output: bool = True,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        config = _config.load(
+            api_token=api_token,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            max_connections=max_connections,
+            max_response_bytes=max_response_bytes,
+            user_agent=user_agent,
+            headers=headers,
+            event_hooks=event_hooks,
+            proxy=proxy,
+            verify=verify,
+            http2=http2,
+            trusted_hosts=trusted_hosts,
+            use_file_output=use_file_output,
+        )
+        self._api = API(config, AsyncRuntime(config, http_client))
+        self._check_hooks()
+
+    @cached_property
+    def account(self) -> AsyncAccountResource:
+        """The account that the token belongs to."""
+        from dashscope.resources.account import AsyncAccountResource
+
+        return AsyncAccountResource(self._api)
+
+    @cached_property
+    def collections(self) -> AsyncCollections:
+        """Collections of models."""
+        from dashscope.resources.collections import AsyncCollections
+
+        return AsyncCollections(self._api)
+
+    @cached_property
+    def deployments(self) -> AsyncDeployments:
+        """Deployments, and predictions by them."""
+        from dashscope.resources.deployments import AsyncDeployments
+
+        return AsyncDeployments(self._api)
+
+    @cached_property
+    def files(self) -> AsyncFiles:
+        """Uploaded files."""
+        from dashscope.resources.files import AsyncFiles
+
+        return AsyncFiles(self._api)
+
+    @cached_property
+    def hardware(self) -> AsyncHardwareResource:
+        """The hardware that models can run on."""
+        from dashscope.resources.hardware import AsyncHardwareResource
+
+        return AsyncHardwareResource(self._api)
+
+    @cached_property
+    def models(self) -> AsyncModels:
+        """Models, their versions, examples and readmes, and predictions by them."""
+        from dashscope.resources.models import AsyncModels
+
+        return AsyncModels(self._api)
+
+    @cached_property
+    def predictions(self) -> AsyncPredictions:
+        """Predictions."""
+        from dashscope.resources.predictions import AsyncPredictions
+
+        return AsyncPredictions(self._api)
+
+    @cached_property
+    def trainings(self) -> AsyncTrainings:
+        """Trainings."""
+        from dashscope.resources.trainings import AsyncTrainings
+
+        return AsyncTrainings(self._api)
+
+    @cached_property
+    def webhooks(self) -> AsyncWebhooks:
+        """The secret that webhooks are signed with."""
+        from dashscope.resources.webhooks import AsyncWebhooks
+
+        return AsyncWebhooks(self._api)
+
+    async def run(
+        self,
+        ref: str,
+        input: Mapping[str, Any],
+        *,
+        wait: int | None = None,
+        poll_interval: float | None = None,
+        timeout: float | None = None,
+        progress: Callable[[Prediction], object] | None = None,
+        webhook: str | None = None,
+        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        file_encoding: FileEncoding = "auto",
+        use_file_output: bool | None = None,
+        cancel_on_exit: bool = True,
+    ) -> Any:
+        """Run a model and wait for its output.
+
+        When the call ends before the prediction does (a cancellation, the time-out, another
+        exception), the prediction is cancelled on the server, and the exception goes on.
+
+        Args:
+            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
+            input: the model's inputs; files in it (paths, bytes, open files) are sent along.
+            wait: seconds (1 to 60) for which the server holds the answer to the create back,
+                rather than being asked again. Cancelled in that time, the prediction's id is not
+                known, and it goes on unless there is a `timeout`.
+            poll_interval: seconds between two looks; by default a tenth of the time waited, from
+                0.1 to 0.5 s.
+            timeout: seconds that the call may take, by default as many as the model does. The
+                server is told, and stops 5 s later by itself.
+            progress: called with the prediction when it is created, at each look and when it
+                is finished.
+            webhook: an http(s) URL that the server tells of events.
+            webhook_events_filter: of which events, by default of all.
+            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
+                those up to 256 KiB in the request.
+            use_file_output: whether URLs in the output become file outputs; by default as the
+                client says.
+            cancel_on_exit: `False` leaves the prediction running when the call ends early.
+
+        Returns:
+            The output: whatever JSON the model makes, with an `AsyncFileOutput` (a `str`) for
+            each URL.
+
+        Raises:
+            ModelError: when the model failed.
+            PredictionCanceledError: when somebody cancelled the prediction.
+            PredictionTimeoutError: when `timeout` passed.
+            PredictionError: when the service has removed the output.
+            NotFoundError: when there is no such model.
+            UnprocessableEntityError: when the input is not what the model takes.
+
+        ```python
+        output = await client.run("dashscope/hello-world", {"text": "Alice"}, timeout=60)
+        ```
+
+        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
+        `POST /predictions`, then `GET /predictions/{prediction_id}`.
+        """
+        from dashscope._outputs import claim
+        from dashscope.resources.predictions import Reference, creation, send_creation
+
+        reference = Reference.parse(ref)
+        interval, deadline = check_wait(self._api, poll_interval, timeout, progress)
+        options: dict[str, Any] = (
+            {} if reference.version is None else {"version": reference.version}
+        )
+        path = (
+            "/predictions"
+            if reference.version is not None
+            else f"/models/{reference.owner}/{reference.name}/predictions"
+        )
+        call = await creation(
+            self._api,
+            path,
+            input=input,
+            wait=wait,
+            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+            file_encoding=file_encoding,
+            deadline=deadline,
+            **options,
+        )
+        async with self._watch(cancel_on_exit=cancel_on_exit) as watch:
+            await watch.create(lambda: send_creation(self._api, call, deadline=deadline), progress)
+            prediction = await watch.until_done(
+                interval=interval, deadline=deadline, progress=progress
+            )
+        output = _output(ref, prediction)
+        claims = self._api.config.use_file_output if use_file_output is None else use_file_output
+        return claim(output, self._api) if claims else output
+
+    @overload
+    async def wait(
+        self,
+        prediction: Prediction | str,
+        *,
+        poll_interval: float | None = None,
+        timeout: float | None = None,
+        progress: Callable[[Prediction], object] | None = None,
+        cancel_on_exit: bool = False,
+    ) -> Prediction: ...
+    @overload
+    async def wait(
+        self,
+        prediction: Training,
+        *,
+        poll_interval: float | None = None,
+        timeout: float | None = None,
+        progress: Callable[[Training], object] | None = None,
+        cancel_on_exit: bool = False,
+    ) -> Training: ...
+    async def wait(
+        self,
+        prediction: Prediction | Training | str,
+        *,
+        poll_interval: float | None = None,
+        timeout: float | None = None,
+        progress: Callable[[Any], object] | None = None,
+        cancel_on_exit: bool = False,
+    ) -> Prediction | Training:
+        """Wait until a prediction or training is over, in whatever way.
+
+        Args:
+            prediction: the prediction or training; an id means a prediction.
+            poll_interval: seconds between two looks; by default a tenth of the time waited, from
+                0.1 to 0.5 s.
+            timeout: seconds to wait at the most, by default as long as it takes.
+            progress: called with the prediction at each look.
+            cancel_on_exit: whether to cancel it when the wait ends before it does. By
+                default it goes on: whoever created it decides.
+
+        Returns:
+            Its last state, whether it `succeeded`, `failed` or was `canceled`.
+
+        Raises:
+            PredictionTimeoutError: when it was not over within `timeout`.
+            PredictionError: when the service has removed its output.
+
+        ```python
+        prediction = await client.wait(prediction, timeout=60)
+        print(prediction.status, prediction.output)
+        ```
+
+        Endpoint: `GET /predictions/{prediction_id}` or `GET /trainings/{training_id}`, as often
+        as needed.
+        """
+        from dashscope.resources.predictions import Prediction
+
+        if not isinstance(prediction, str | Prediction):
+            from dashscope.resources.trainings import Training, wait_for_training
+
+            if not isinstance(prediction, Training):
+                raise TypeError(
+                    f"wait() takes a prediction, a training or an id, not {prediction!r}"
+                )
+            return await wait_for_training(
+                self._api,
+                prediction,
+                poll_interval=poll_interval,
+                timeout=timeout,
+                progress=progress,
+                cancel_on_exit=cancel_on_exit,
+            )
+        interval, deadline = check_wait(self._api, poll_interval, timeout, progress)
+        async with self._watch(cancel_on_exit=cancel_on_exit) as watch:
+            await watch.attach(prediction, deadline=deadline, progress=progress)
+            done = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
+        return _whole(done)
+
+    def paginate(
+        self, method: Callable[..., Awaitable[Page[T]]], *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[Page[T], None]:
+        """Go through the pages of a list.
+
+        Args:
+            method: a `list` (or `search`) of a resource.
+            args: what it is called with.
+            kwargs: what it is called with by name.
+
+        Returns:
+            An async generator of `Page`s.
+
+        ```python
+        async for page in client.paginate(client.predictions.list):
+            print([prediction.id for prediction in page])
+        ```
+        """
+        if not callable(method):
+            raise TypeError(
+                f"paginate() takes a method such as client.predictions.list, not {method!r}"
+            )
+        return self._pages(method, args, kwargs)
+
+    def iterate(
+        self,
+        method: Callable[..., Awaitable[Page[T]]],
+        *args: Any,
+        max_items: int | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[T, None]:
+        """Go through the items of a list, page after page.
+
+        Args:
+            method: a `list` (or `search`) of a resource.
+            args: what it is called with.
+            max_items: after how many items to stop, by default never.
+            kwargs: what it is called with by name.
+
+        Returns:
+            An async generator of the items.
+
+        ```python
+        async for prediction in client.iterate(client.predictions.list, max_items=10):
+            print(prediction.id, prediction.status)
+        ```
+        """
+        if max_items is not None:
+            _config.check_count("max_items", max_items, least=0)
+        return self._items(self.paginate(method, *args, **kwargs), max_items)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
+        json: Any = None,
+        content: bytes | str | None = None,
+        files: Mapping[str, FileContent] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Response:
+        """Make a request to the API that no method here makes, with the same care.
+
+        Args:
+            method: the HTTP method.
+            path: the path below the base URL, `/account` say; or a whole URL, which gets the
+                token only where the rules let it.
+            params: the query; `None` values are left out.
+            json: the body as JSON.
+            content: the body as bytes or text.
+            files: the files of a multipart body, by the names of its parts.
+            headers: further headers.
+            timeout: seconds the request may take, with its retries; by default the client's.
+
+        Raises:
+            APIStatusError: for an error of the server's.
+            APIConnectionError: when no answer came.
+
+        ```python
+        response = await client.request("GET", "/account")
+        print(response.json()["username"])
+        ```
+        """
+        if not isinstance(method, str) or not _METHOD.fullmatch(method.upper()):
+            raise ValueError(f"method is an HTTP method such as GET, not {method!r}")
+        if sum(body is not None for body in (json, content, files)) > 1:
+            raise ValueError("a request has one body: json, content or files")
+        deadline = Deadline.after(_config.check_timeout(timeout))
+        body = {} if json is None else {"json": json}
+        items = params.items() if isinstance(params, Mapping) else params or ()
+        call = Call(
+            method=method.upper(),
+            path=path,
+            params=list(items),
+            content=content.encode() if isinstance(content, str) else content,
+            files=await self._parts(files or {}),
+            headers=_config.check_headers(headers or {}),
+            creates=method.upper() == "POST",
+            **body,
+        )
+        api = self._api if timeout is None else self._api.with_config(timeout=None)
+        return await api.send(call, deadline=deadline)
+
+    async def search(self, query: str, *, limit: int | None = None) -> SearchResults:
+        """Search models, collections and pages of the documentation.
+
+        Args:
+            query: what to look for.
+            limit: how many models to give at the most, 1 to 50, by default 20.
+
+        ```python
+        results = await client.search("hello", limit=5)
+        print([found.model.name for found in results.models or ()])
+        ```
+
+        Endpoint: `GET /search`.
+        """
+        from dashscope.resources.search import search
+
+        return await search(self._api, query, limit=limit)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = UNCHANGED,
+        max_retries: int = UNCHANGED,
+        headers: Mapping[str, str] = UNCHANGED,
+    ) -> AsyncClient:
+        """The same client and connections, with other options.
+
+        Args:
+            timeout: seconds that one request may take, with its retries; `None` for no bound.
+            max_retries: how often a request is retried at the most.
+            headers: headers for each request, beside those of this client.
+
+        Returns:
+            A client that shares the connections: closing either closes both.
+
+        ```python
+        patient = client.with_options(timeout=600, max_retries=10)
+        ```
+        """
+        changes: dict[str, Any] = {}
+        if timeout is not UNCHANGED:
+            changes["timeout"] = _config.check_timeout(timeout)
+        if max_retries is not UNCHANGED:
+            changes["max_retries"] = _config.check_count("max_retries", max_retries, least=0)
+        if headers is not UNCHANGED:
+            changes["headers"] = {**self._api.config.headers, **_config.check_headers(headers)}
+        return _View(self._api.with_config(**changes))
+
+    async def aclose(self) -> None:
+        """Close the connections; later requests are refused."""
+        await self._api.runtime.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"AsyncClient(base_url={self._api.config.base_url!r})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a client is not pickled: make one in the process that uses it")
+
+    def _check_hooks(self) -> None:
+        for name, hooks in self._api.config.event_hooks.items():
+            for hook in hooks:
+                self._api.runtime.check_callback(f"event_hooks[{name!r}]", hook)
+
+    def _watch(self, *, cancel_on_exit: bool) -> Watch[Prediction]:
+        from dashscope.resources.predictions import cancel_prediction, get_prediction
+
+        return Watch(
+            self._api,
+            look=lambda id, deadline: get_prediction(self._api, id, deadline=deadline, look=True),
+            cancel=lambda id, deadline: cancel_prediction(self._api, id, deadline=deadline),
+            cancel_on_exit=cancel_on_exit,
+        )
+
+    async def _pages(
+        self,
+        method: Callable[..., Awaitable[Page[T]]],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> AsyncGenerator[Page[T], None]:
+        page: Page[T] = await self._api.runtime.call(method, *args, **kwargs)
+        yield page
+        seen: set[str] = set()
+        while page.next is not None and len(page) > 0:
+            if page.next in seen:
+                raise APIResponseError(f"The pages of this list go round in circles: {page.next}")
+            seen.add(page.next)
+            page = await self._api.runtime.call(method, *args, **{**kwargs, "cursor": page.next})
+            if len(page) > 0:
+                yield page
+
+    async def _items(
+        self, pages: AsyncGenerator[Page[T], None], max_items: int | None
+    ) -> AsyncGenerator[T, None]:
+        left = max_items
+        async with contextlib.aclosing(pages):
+            if left == 0:
+                return
+            async for page in pages:
+                for item in page:
+                    yield item
+                    if left is not None:
+                        left -= 1
+                        if left == 0:
+                            return
+
+    async def _parts(self, files: Mapping[str, FileContent]) -> tuple[FilePart, ...]:
+        from dashscope import _inputs
+
+        parts: list[FilePart] = []
+        for name, content in files.items():
+            file = await _inputs.load(content, self._api.runtime)
+            parts.append(
+                FilePart(
+                    name=name,
+                    filename=file.filename,
+                    content=file.content,
+                    content_type=file.content_type,
+                )
+            )
+        return tuple(parts)
+
+
+class _View(AsyncClient):
+    """An `AsyncClient` on an `API` that is there already."""
+
+    def __init__(self, api: API) -> None:
+        self._api = api
+        self._check_hooks()
+
+
+def blocking(
+    twins: Callable[[Any], Any],
+    api_token: str | None,
+    *,
+    http_client: httpx.Client | None,
+    **options: Any,
+) -> AsyncClient:
+    """An `AsyncClient` whose coroutines never suspend: what `Client` drives."""
+    config = _config.load(api_token=api_token, **options)
+    return _View(API(config, BlockingRuntime(config, twins, http_client)))
+
+
+def _output(ref: str, prediction: Prediction) -> Any:
+    """The output of a prediction that is over, or the error that it has none."""
+    what = f"{ref} (prediction {prediction.id})"
+    if prediction.status == "failed":
+        raise ModelError(
+            f"{what} failed: {prediction.error or 'it gave no reason; see its logs'}",
+            prediction=prediction,
+        )
+    if prediction.status != "succeeded":
+        raise PredictionCanceledError(f"{what} was {prediction.status}.", prediction=prediction)
+    return _whole(prediction).output
+
+
+def _whole(prediction: Prediction) -> Prediction:
+    """A prediction whose output is still there."""
+    if prediction.data_removed and prediction.status == "succeeded":
+        raise PredictionError(
+            f"The service has removed the output of prediction {prediction.id}: run it again.",
+            prediction=prediction,
+        )
+    return prediction

@@ -1,0 +1,226 @@
+"""Configuration: arguments and environment variables in, one checked `Config` out.
+
+`AsyncClient` calls `load()` once; everything that can be wrong with a token, an address or
+a header is said here, before any request.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import field, frozen
+
+from dashscope import _urls
+from dashscope._errors import ConfigurationError
+
+__version__ = "0.1.0"
+
+DEFAULT_BASE_URL: Final = "http://127.0.0.1:3274/v1"
+DEFAULT_TIMEOUT: Final = 120.0
+DEFAULT_MAX_RETRIES: Final = 5
+DEFAULT_MAX_CONNECTIONS: Final = 1000
+DEFAULT_MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
+UNCHANGED: Final[Any] = object()
+"""The default of an option that `with_options` leaves as it is."""
+
+EventHooks: TypeAlias = Mapping[Literal["request", "response"], Sequence[Callable[[Any], object]]]
+"""Functions to call with each `Request` before it is sent and with each `Response` received.
+
+A request hook may return a `Request` to send in its place.
+"""
+
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_HOW_TO_SET = "Pass api_token=... or set DASHSCOPE_API_TOKEN."
+
+
+class Token:
+    """An API token that no repr, log line, error or pickle shows."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "Token('***')"
+
+    def __reduce__(self) -> str:
+        raise TypeError("an API token is not pickled: make the client in the process that uses it")
+
+    def authorization(self) -> str:
+        """The value of the `Authorization` header."""
+        return f"Bearer {self._value}"
+
+    def scrub(self, text: str) -> str:
+        """`text` without the token in it."""
+        return text.replace(self._value, "***")
+
+
+@frozen(kw_only=True)
+class Config:
+    """What a client was told; `with_options` makes a changed copy."""
+
+    base_url: str
+    is_default_address: bool
+    token: Token | None
+    timeout: float | None
+    max_retries: int
+    headers: Mapping[str, str]
+    max_connections: int
+    max_response_bytes: int
+    event_hooks: EventHooks
+    proxy: str | None = field(repr=False)
+    verify: bool | ssl.SSLContext
+    http2: bool
+    trusted_hosts: tuple[str, ...]
+    use_file_output: bool
+
+
+def load(
+    *,
+    api_token: str | None,
+    base_url: str | None,
+    timeout: float | None,
+    max_retries: int,
+    max_connections: int,
+    max_response_bytes: int,
+    user_agent: str | None,
+    headers: Mapping[str, str] | None,
+    event_hooks: EventHooks | None,
+    proxy: str | None,
+    verify: bool | ssl.SSLContext,
+    http2: bool,
+    trusted_hosts: Sequence[str],
+    use_file_output: bool,
+    environ: Mapping[str, str] = os.environ,
+) -> Config:
+    """Check the arguments of a client and fill in what the environment says.
+
+    Raises:
+        ConfigurationError: when something cannot be right, with what to set instead.
+    """
+    address = base_url if base_url is not None else environ.get("DASHSCOPE_BASE_URL") or None
+    is_default = address is None
+    base = _base_url(DEFAULT_BASE_URL if address is None else address)
+    return Config(
+        base_url=base,
+        is_default_address=is_default,
+        token=_token(api_token, base, is_default=is_default, environ=environ),
+        timeout=check_timeout(timeout),
+        max_retries=check_count("max_retries", max_retries, least=0),
+        headers={
+            "User-Agent": _user_agent(user_agent),
+            **check_headers(headers or {}),
+        },
+        max_connections=check_count("max_connections", max_connections, least=1),
+        max_response_bytes=check_count("max_response_bytes", max_response_bytes, least=1),
+        event_hooks=_event_hooks(event_hooks or {}),
+        proxy=proxy,
+        verify=verify,
+        http2=http2,
+        trusted_hosts=_trusted_hosts(trusted_hosts),
+        use_file_output=use_file_output,
+    )
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """`timeout` in seconds, or `None` for no bound."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout is a number of seconds or None, not {timeout!r}")
+    if not 0 < timeout < float("inf"):
+        raise ValueError(f"timeout is a positive number of seconds or None, not {timeout!r}")
+    return float(timeout)
+
+
+def check_count(name: str, value: int, *, least: int) -> int:
+    """`value`, a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is a whole number, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} is at least {least}, not {value}")
+    return value
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of the caller's that can be sent as they are."""
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"headers map str to str; {name!r} maps to {value!r}")
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of an HTTP header")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"the header {name} has a value that HTTP cannot carry: use ASCII")
+    return dict(headers)
+
+
+def _base_url(text: str) -> str:
+    reason = _urls.base_url_problem(text)
+    if reason is not None:
+        raise ConfigurationError(
+            f"The base URL {reason}. "
+            f"Pass base_url=... or set DASHSCOPE_BASE_URL, for example to {DEFAULT_BASE_URL}."
+        )
+    return text.rstrip("/")
+
+
+def _token(
+    given: str | None, base_url: str, *, is_default: bool, environ: Mapping[str, str]
+) -> Token | None:
+    value = given if given is not None else environ.get("DASHSCOPE_API_TOKEN") or None
+    loopback = _urls.is_loopback(base_url)
+    if value is None:
+        if loopback:
+            return None
+        raise ConfigurationError(f"{base_url} needs an API token. {_HOW_TO_SET}")
+    if not isinstance(value, str):
+        raise ConfigurationError(f"The API token is a str, not {type(value).__name__}.")
+    if not value:
+        raise ConfigurationError(f"The API token is empty. {_HOW_TO_SET}")
+    if not _VISIBLE_ASCII.fullmatch(value):
+        raise ConfigurationError(
+            "The API token has a space, a line break or a character beyond ASCII in it: "
+            f"it was probably copied with something around it. {_HOW_TO_SET}"
+        )
+    if not loopback and base_url.startswith("http://"):
+        raise ConfigurationError(
+            f"A token does not go over plain http to {base_url}: anyone on the way could read it. "
+            "Set the base URL to https://..."
+        )
+    # A token is meant for an address that somebody named; the default address is a guess.
+    return None if is_default else Token(value)
+
+
+def _user_agent(prefix: str | None) -> str:
+    ours = f"dashscope-client/{__version__}"
+    if prefix is None:
+        return ours
+    check_headers({"User-Agent": prefix})
+    return f"{prefix} {ours}"
+
+
+def _event_hooks(hooks: EventHooks) -> EventHooks:
+    for name, functions in hooks.items():
+        if name not in ("request", "response"):
+            raise ValueError(f"event_hooks has the keys 'request' and 'response', not {name!r}")
+        if isinstance(functions, str) or not all(callable(function) for function in functions):
+            raise TypeError(f"event_hooks[{name!r}] is a list of functions")
+    return {name: tuple(functions) for name, functions in hooks.items()}
+
+
+def _trusted_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(hosts, str):
+        raise TypeError("trusted_hosts is a sequence of hosts: write (host,) for a single one")
+    for host in hosts:
+        if not _urls.is_host_pattern(host):
+            raise ConfigurationError(
+                f"trusted_hosts holds names like api.example.com or *.example.com, not {host!r}."
+            )
+    return tuple(host.lower() for host in hosts)

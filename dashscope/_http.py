@@ -1,0 +1,99 @@
+"""`Request` and `Response`: what goes over the wire, as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from attrs import field, frozen
+
+SILENCE_TIMEOUT: Final = 60.0
+"""Seconds without a byte after which a connection counts as lost."""
+
+
+class Headers(Mapping[str, str]):
+    """HTTP headers: a mapping whose keys ignore case; repeated ones are joined with `, `."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, str]) -> None:
+        self._items = {name.lower(): value for name, value in items.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._items[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._items!r})"
+
+
+@frozen(kw_only=True)
+class FilePart:
+    """A file in a multipart body."""
+
+    name: str
+    filename: str
+    content: bytes = field(repr=False)
+    content_type: str
+
+
+@frozen(kw_only=True)
+class Request:
+    """A request as it is about to be sent, without its token.
+
+    Attributes:
+        method: the HTTP method.
+        url: the whole URL.
+        headers: the headers that the client adds to the HTTP library's own.
+        content: the body, or `None`.
+        files: the parts of a multipart body, instead of `content`.
+        fields: the text fields beside `files`.
+        patience: seconds without a byte after which the connection counts as lost.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+    content: bytes | None = field(default=None, repr=False)
+    files: tuple[FilePart, ...] = ()
+    fields: Mapping[str, str] = field(factory=dict[str, str])
+    patience: float = SILENCE_TIMEOUT
+
+
+@frozen(kw_only=True)
+class Response:
+    """An answer, read to its end.
+
+    Attributes:
+        status: the HTTP status, such as 200.
+        headers: the headers; the keys ignore case.
+        content: the body.
+    """
+
+    status: int
+    headers: Headers
+    content: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The body as text (UTF-8; what is not, is replaced)."""
+        return self.content.decode("utf-8", "replace")
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's name for this request, for a report to its operators."""
+        return self.headers.get("x-request-id")
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            ValueError: when it is not JSON.
+        """
+        return json.loads(self.content)

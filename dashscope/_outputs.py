@@ -1,0 +1,349 @@
+"""Files in a model's output: `AsyncFileOutput`, a URL that can also read and save itself.
+
+`claim()` walks an output and makes one of every URL in it. A file output *is* its URL, a `str`:
+it prints, compares, pickles and goes into JSON as one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import mimetypes
+import os
+import re
+import secrets
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
+
+from dashscope import _urls
+from dashscope._deadline import Deadline
+from dashscope._errors import APIConnectionError, APIResponseError, FileError
+from dashscope._http import Headers, Response
+from dashscope._json import is_array, is_object
+from dashscope._runtime import Body
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from dashscope._api import API
+
+MOST_REDIRECTS: Final = 10
+
+_URL = re.compile(r"(?:https?://|data:)[^\s]*", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.IGNORECASE | re.DOTALL)
+_UNSAFE_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")
+
+
+class AsyncDownload:
+    """The bytes behind a URL, as they come: `async with`, then read, save or iterate."""
+
+    def __init__(self, api: API, url: str, *, filename: str | None = None) -> None:
+        self._url = url
+        self._api = api
+        self._filename = filename
+        self._body: Body | None = None
+
+    @property
+    def url(self) -> str:
+        """Where they come from."""
+        return self._url
+
+    @property
+    def headers(self) -> Headers:
+        """The answer's headers, once inside the `async with` block; the keys ignore case."""
+        return self._opened().headers
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type, where the server names it."""
+        return self.headers.get("content-type")
+
+    @property
+    def size(self) -> int | None:
+        """The length in bytes, where the server names it."""
+        length = self.headers.get("content-length", "")
+        return int(length) if length.isascii() and length.isdigit() else None
+
+    async def read(self) -> bytes:
+        """All of it, up to the client's `max_response_bytes`."""
+        return await self._opened().read(self._api.config.max_response_bytes)
+
+    async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
+        """Piece by piece, in constant memory."""
+        body = self._opened()
+        while (chunk := await body.chunk()) is not None:
+            yield chunk
+
+    async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Save it to a file; a folder takes the name from the URL.
+
+        The file appears under its name when it is whole, never before.
+
+        Args:
+            path: the file, or an existing folder (or a path that ends in a slash).
+            overwrite: whether to replace an existing file.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            FileError: when it exists already, or cannot be written.
+        """
+        target = _target(path, self._filename or _name_of(self.url, self.content_type))
+        in_thread = self._api.runtime.in_thread
+        try:
+            if not overwrite and await in_thread(target.exists):
+                raise FileError(f"{target} exists already: pass overwrite=True to replace it")
+            await in_thread(_make_folder, target.parent)
+            handle, partial = await in_thread(_open_partial, target)
+            try:
+                while (chunk := await self._opened().chunk()) is not None:
+                    await in_thread(_write, handle, chunk)
+                await in_thread(os.close, handle)
+                handle = -1
+                await in_thread(_publish, partial, target, overwrite)
+            finally:
+                if handle >= 0:
+                    os.close(handle)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(partial)  # noqa: PTH108
+        except OSError as error:
+            reason = f"{target} cannot be written: {error}"
+        else:
+            return target
+        raise FileError(reason)
+
+    async def __aenter__(self) -> Self:
+        self._body = await _follow(self._api, self.url)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._body is not None:
+            await self._body.aclose()
+
+    def _opened(self) -> Body:
+        if self._body is None:
+            raise RuntimeError("a download is opened by `async with`: async with ... as download")
+        return self._body
+
+
+class AsyncFileOutput(str):
+    """A file that a model made: the `str` is its URL.
+
+    ```python
+    output = await client.run("dashscope/thumbnail", {"image": Path("photo.png")})
+    await output.save("thumbnail.png")
+    ```
+    """
+
+    __slots__ = ("_api",)
+    _api: API
+
+    def __new__(cls, url: str, api: API) -> Self:
+        self = super().__new__(cls, url)
+        self._api = api
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Elsewhere there is no client to read with: pickled and copied, it is the plain URL.
+        return str, (str(self),)
+
+    async def read(self) -> bytes:
+        """The file's content, up to the client's `max_response_bytes`.
+
+        Raises:
+            APIStatusError: when the server does not give it.
+            FileError: when it is a data URI that cannot be decoded.
+        """
+        if _is_data(self):
+            return decode_data_uri(self)[1]
+        async with AsyncDownload(self._api, str(self)) as download:
+            return await download.read()
+
+    async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Save the file; a folder takes the name from the URL.
+
+        It appears under its name when it is whole, never before.
+
+        Args:
+            path: the file, or an existing folder (or a path that ends in a slash).
+            overwrite: whether to replace an existing file.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            FileError: when it exists already, or cannot be written.
+        """
+        async with self._source() as download:
+            return await download.save(path, overwrite=overwrite)
+
+    async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
+        """The file's content piece by piece, in constant memory."""
+        async with (
+            self._source() as download,
+            contextlib.aclosing(download.iter_bytes()) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+
+    def _source(self) -> AsyncDownload:
+        return (_DataDownload if _is_data(self) else AsyncDownload)(self._api, str(self))
+
+
+class _DataDownload(AsyncDownload):
+    """What a data URI holds, in the form of a download."""
+
+    async def __aenter__(self) -> Self:
+        self._body = _DataBody(self.url)
+        return self
+
+
+class _DataBody(Body):
+    def __init__(self, url: str) -> None:
+        kind, content = decode_data_uri(url)
+        headers = Headers({"content-type": kind, "content-length": str(len(content))})
+        super().__init__(HTTPStatus.OK, headers, "a data URI")
+        self._content: bytes | None = content
+
+    async def chunk(self) -> bytes | None:
+        content, self._content = self._content, None
+        return content
+
+    async def aclose(self) -> None:
+        self._content = None
+
+
+def claim(output: Any, api: API) -> Any:
+    """The output with a file output in place of every URL, in the client's colour."""
+    if isinstance(output, str):
+        if _URL.fullmatch(output):
+            return api.runtime.own(AsyncFileOutput(output, api))
+        return output
+    if is_object(output):
+        return {key: claim(value, api) for key, value in output.items()}
+    if is_array(output):
+        return [claim(value, api) for value in output]
+    return output
+
+
+def decode_data_uri(uri: str) -> tuple[str, bytes]:
+    """The media type and the content of a data URI.
+
+    Raises:
+        FileError: when it is not one.
+    """
+    match = _DATA_URI.fullmatch(uri)
+    if match is None:
+        raise FileError(f"{uri[:60]!r} is not a data URI")
+    kind, parameters, data = match.groups()
+    if parameters.lower().endswith(";base64"):
+        try:
+            return kind or "text/plain", base64.b64decode(unquote(data), validate=True)
+        except binascii.Error as error:
+            raise FileError(f"{uri[:60]!r} does not hold valid base64: {error}") from error
+    return kind or "text/plain", unquote_to_bytes(data)
+
+
+async def _follow(api: API, url: str) -> Body:
+    """GET a URL of the server's, by the rules for such URLs, through its redirects."""
+    came_from: str | None = None
+    for _ in range(MOST_REDIRECTS):
+        refusal = _urls.refusal(url, api.config.base_url, came_from=came_from)
+        if refusal is not None:
+            raise APIResponseError(f"{url[:200]!r} is not asked: {refusal}.")
+        body = await api.open(
+            url,
+            deadline=Deadline.after(api.config.timeout),
+            headers={"Accept-Encoding": "identity"},
+        )
+        location = body.headers.get("location")
+        if body.status not in (301, 302, 303, 307, 308) or location is None:
+            if body.status == HTTPStatus.OK:
+                return body
+            raise await _refused(api, url, body)
+        await body.aclose()
+        came_from, url = url, urljoin(url, location)
+    raise APIConnectionError(
+        f"{url[:200]}: more than {MOST_REDIRECTS} redirects.", request_sent=True
+    )
+
+
+async def _refused(api: API, url: str, body: Body) -> Exception:
+    try:
+        content = await body.read(api.config.max_response_bytes)
+    finally:
+        await body.aclose()
+    error = api.status_error(
+        f"GET {url.partition('?')[0]}",
+        Response(status=body.status, headers=body.headers, content=content),
+    )
+    if body.status in (401, 403) and not api.gets_token(url):
+        host = urlsplit(url).hostname
+        error.add(
+            "It was asked without the token, which goes to the API's own address only: "
+            f"if {host} is to have it, name it in trusted_hosts."
+        )
+    return error
+
+
+def _is_data(url: str) -> bool:
+    return url[:5].lower() == "data:"
+
+
+def _name_of(url: str, content_type: str | None) -> str:
+    if _is_data(url):
+        return "output" + (mimetypes.guess_extension((content_type or "").partition(";")[0]) or "")
+    name = _UNSAFE_IN_NAMES.sub("_", PurePosixPath(unquote(urlsplit(url).path)).name)
+    return name if name.strip(". ") else "output"
+
+
+def _target(path: str | os.PathLike[str], name: str) -> Path:
+    text = os.fspath(path)
+    target = Path(text)
+    if text.endswith(("/", os.sep)) or target.is_dir():
+        return target / name
+    return target
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _open_partial(target: Path) -> tuple[int, str]:
+    partial = target.parent / f".{target.name[:50]}.{secrets.token_hex(8)}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.open(partial, flags, 0o666), os.fspath(partial)
+
+
+def _write(handle: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def _publish(partial: str, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        os.replace(partial, target)  # noqa: PTH105
+        return
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        exists = True
+    except OSError:  # a file system without links
+        exists = target.exists()
+        if not exists:
+            os.replace(partial, target)  # noqa: PTH105
+    else:
+        exists = False
+    if exists:
+        raise FileError(f"{target} exists already: pass overwrite=True to replace it")

@@ -1,0 +1,100 @@
+"""`drive()`: run a coroutine that never suspends, without an event loop.
+
+What the generated classes of `client.py` are made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+T = TypeVar("T")
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in the calling thread.
+
+    Raises:
+        RuntimeError: when it suspends: there is nothing here that could wake it up.
+    """
+    # Under a running loop (a notebook), our async generators are none of its business.
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    name, where = _ends(coroutine)
+    with contextlib.suppress(BaseException):
+        coroutine.close()
+    raise RuntimeError(f"{name} suspended in {where}: in the blocking client nothing may")
+
+
+def _ends(coroutine: Any) -> tuple[str, str]:
+    """The names of the coroutine and of what it awaits at the bottom, which suspended."""
+    name = bottom = coroutine.__qualname__
+    awaited = coroutine.cr_await
+    while awaited is not None:
+        bottom = getattr(awaited, "__qualname__", type(awaited).__qualname__)
+        awaited = getattr(awaited, "cr_await", None)
+    return name, bottom
+
+
+class Facade:
+    """The blocking face of an async object."""
+
+    def __init__(self, twin: Any) -> None:
+        self._async = twin
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
+
+
+class ClosingIterator(Iterator[T], Generic[T]):
+    """An async generator as an iterator; closing it, leaving its `with` or losing it ends it."""
+
+    __slots__ = ("_generator",)
+
+    def __init__(self, generator: AsyncGenerator[T, None]) -> None:
+        self._generator = generator
+
+    def __next__(self) -> T:
+        try:
+            return drive(_next(self._generator))
+        except StopAsyncIteration:
+            pass
+        raise StopIteration
+
+    def close(self) -> None:
+        """End it; what it holds open is closed."""
+        drive(_close(self._generator))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+async def _next(generator: AsyncGenerator[T, None]) -> T:
+    return await anext(generator)
+
+
+async def _close(generator: AsyncGenerator[Any, None]) -> None:
+    await generator.aclose()

@@ -1,0 +1,186 @@
+"""Whose URL is this, may it be followed, does it get the token? Pure: text in, verdict out.
+
+URLs in the server's answers are data. They are asked only when `refusal()` has nothing
+against them, and carry the token only when `gets_token()` says so.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
+_HOST_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def base_url_problem(text: object) -> str | None:
+    """What is wrong with a base URL, as the end of a sentence, or `None`."""
+    if not isinstance(text, str):
+        return f"is a str, not {type(text).__name__}"
+    if not text:
+        return "is empty"
+    if _CONTROL.search(text):
+        return "has a space or a control character in it"
+    parts = _split(text)
+    if parts is None:
+        return f"{text!r} is not a URL"
+    if parts.username is not None or parts.password is not None:
+        return "has a user name or password in it: the token goes into api_token"
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        return f"{text!r} does not start with http:// or https:// and a host"
+    if parts.query or parts.fragment:
+        return f"{text!r} has a query or a fragment"
+    return None
+
+
+def is_host_pattern(host: object) -> bool:
+    """Is this `host` or `*.host`?"""
+    return isinstance(host, str) and _HOST_PATTERN.fullmatch(host) is not None
+
+
+def is_loopback(url: str) -> bool:
+    """Does the URL name this machine?"""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def segment(name: str, value: object) -> str:
+    """One segment of a path, such that the server receives exactly `value`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is a str, not {value!r}")
+    if value in ("", ".", ".."):
+        raise ValueError(f"{name} is {value!r}, which cannot be part of a URL")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} has a lone surrogate in it: {value!r}") from error
+
+
+def path(template: str, **segments: object) -> str:
+    """`template` with each `{name}` replaced by that segment, escaped."""
+    return template.format(**{name: segment(name, value) for name, value in segments.items()})
+
+
+def absolute(base_url: str, path: str) -> str:
+    """`path` below the base URL; a whole URL stays as it is."""
+    if path.startswith(("http://", "https://")):
+        return path
+    if not path.startswith("/"):
+        raise ValueError(
+            f"the path is {path!r}: it starts with a slash, for example '/predictions'"
+        )
+    if _CONTROL.search(path):
+        raise ValueError(f"the path {path!r} has a space or a control character in it")
+    if {".", ".."} & set(path.partition("?")[0].lower().replace("%2e", ".").split("/")):
+        raise ValueError(f"the path {path!r} has '.' or '..' in it")
+    return base_url + path
+
+
+def query(url: str) -> list[tuple[str, str]]:
+    """The query of a page's `next` or `previous`; its host and path are not ours to follow."""
+    return parse_qsl(urlsplit(url).query, keep_blank_values=True)
+
+
+def same_origin(a: str, b: str) -> bool:
+    """Do both URLs have the same scheme, host and port?"""
+    return _origin(a) == _origin(b)
+
+
+def gets_token(url: str, base_url: str, trusted_hosts: Iterable[str]) -> bool:
+    """Does a request to `url` carry the token?"""
+    if same_origin(url, base_url):
+        return True
+    parts = _split(url)
+    if parts is None or parts.scheme != "https" or not parts.hostname:
+        return False
+    host = parts.hostname
+    return any(
+        host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+        for pattern in trusted_hosts
+    )
+
+
+def refusal(url: str, base_url: str, *, came_from: str | None = None) -> str | None:
+    """Why a URL that the server gave is not asked, or `None` when it may be.
+
+    Args:
+        url: the URL.
+        base_url: the API's address; behind one that is not loopback, this machine and
+            private networks are out of bounds.
+        came_from: the URL that redirected here, by default the API.
+    """
+    if _CONTROL.search(url):
+        return "it has a space or a control character in it"
+    parts = _split(url)
+    if parts is None:
+        return "it is not a URL"
+    if parts.scheme not in _DEFAULT_PORTS:
+        return f"its scheme is {parts.scheme or 'missing'!r}, not http or https"
+    if not parts.hostname:
+        return "it names no host"
+    if parts.username is not None or parts.password is not None:
+        return "it has a user name or password in it"
+    if parts.scheme == "http" and (came_from or base_url).startswith("https://"):
+        return "it leaves https for http"
+    if not is_loopback(base_url) and _is_internal(parts.hostname):
+        return f"{parts.hostname} is an address inside a private network or on this machine"
+    return None
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # out of range: raises here
+    except ValueError:
+        return None
+    return parts
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None] | None:
+    parts = _split(url)
+    if parts is None:
+        return None
+    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return _legacy_ipv4(host)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _legacy_ipv4(host: str) -> ipaddress.IPv4Address | None:
+    """The address that `0x7f.1`, `127.1` or `2130706433` stand for to a resolver."""
+    numbers: list[int] = []
+    for part in host.removesuffix(".").split("."):
+        if not re.fullmatch(r"0[xX][0-9a-fA-F]*|[0-9]+", part):
+            return None
+        base = 16 if part[:2].lower() == "0x" else 8 if part.startswith("0") else 10
+        try:
+            numbers.append(int(part[2:] or "0", 16) if base == 16 else int(part, base))
+        except ValueError:
+            return None
+    if len(numbers) > 4:
+        return None
+    *front, last = numbers
+    if any(number > 255 for number in front) or last >= 256 ** (4 - len(front)):
+        return None
+    value = last + sum(number << (24 - 8 * index) for index, number in enumerate(front))
+    return ipaddress.IPv4Address(value)
+
+
+def _is_internal(host: str) -> bool:
+    if host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and not address.is_global

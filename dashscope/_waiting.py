@@ -1,0 +1,189 @@
+"""`Watch`: a prediction or training that is waited for, and cancelled when it is left running.
+
+`run()`, `wait()` and `trainings.wait()` are made of it. A watch is an async context manager:
+when its block is left by an exception before the end was seen, it cancels what it was told
+to, and lets the exception go on.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
+
+from dashscope import _polling
+from dashscope._config import check_timeout
+from dashscope._deadline import Deadline
+from dashscope._errors import APIError, APITimeoutError, PredictionTimeoutError
+from dashscope._log import logger
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from dashscope._api import API
+    from dashscope.resources.predictions import Prediction
+
+CLEAN_UP: Final = 5.0
+"""Seconds that cancelling an abandoned prediction may take."""
+
+
+class Job(Protocol):
+    """A prediction or a training."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def raw(self) -> Any: ...
+    @property
+    def is_done(self) -> bool: ...
+
+
+J = TypeVar("J", bound=Job)
+
+
+class Watch(Generic[J]):
+    """A prediction or training under way.
+
+    Attributes:
+        latest: its state as last seen, `None` before it is known.
+    """
+
+    def __init__(
+        self,
+        api: API,
+        *,
+        look: Callable[[str, Deadline], Awaitable[J]],
+        cancel: Callable[[str, Deadline], Coroutine[Any, Any, J]],
+        cancel_on_exit: bool,
+    ) -> None:
+        self._api = api
+        self._look = look
+        self._cancel = cancel
+        self._cancel_on_exit = cancel_on_exit
+        self._id: str | None = None
+        self.latest: J | None = None
+
+    async def create(
+        self, create: Callable[[], Coroutine[Any, Any, J]], progress: Callable[[J], object] | None
+    ) -> None:
+        """Create it, to the end even when the caller is cancelled, so that its id is known."""
+
+        async def note() -> None:
+            self.latest = await create()
+            self._id = self.latest.id
+
+        await self._api.runtime.finish(note)
+        await self._tell(progress)
+
+    async def attach(
+        self, job: J | str, *, deadline: Deadline, progress: Callable[[J], object] | None
+    ) -> None:
+        """Watch one that exists already, given by its id or an older state of it."""
+        if isinstance(job, str):
+            self._id = job
+        else:
+            self._id, self.latest = job.id, job
+        # A state from a list may be partial: over, but without its output.
+        if self.latest is None or (self.latest.is_done and "output" not in self.latest.raw):
+            await self._see(deadline, progress)
+        elif self.latest.is_done:
+            await self._tell(progress)
+
+    async def until_done(
+        self,
+        *,
+        interval: float | None,
+        deadline: Deadline,
+        progress: Callable[[J], object] | None,
+    ) -> J:
+        """Look at it until it is over.
+
+        Raises:
+            PredictionTimeoutError: when the deadline passes first.
+        """
+        started = time.monotonic()
+        pace = self._api.pace
+        job = cast("J", self.latest)
+        while not job.is_done:
+            pause = _polling.delay(
+                time.monotonic() - started,
+                interval=interval,
+                slowdown=pace.slowdown,
+                chance=random.random(),  # noqa: S311 (jitter)
+            )
+            await self._api.runtime.sleep(deadline.within(max(pause, pace.held())))
+            if deadline.expired:
+                raise self._timed_out(job)
+            job = await self._see(deadline, progress)
+        return job
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, GeneratorExit) or not self._cancel_on_exit:
+            return
+        if self._id is None or (self.latest is not None and self.latest.is_done):
+            return
+        await self._abandon(self._id, error)
+
+    async def _see(self, deadline: Deadline, progress: Callable[[J], object] | None) -> J:
+        assert self._id is not None
+        try:
+            self.latest = await self._look(self._id, deadline)
+        except APITimeoutError:
+            if not deadline.expired or self.latest is None:
+                raise
+        else:
+            self._api.pace.succeeded()
+            await self._tell(progress)
+            return self.latest
+        raise self._timed_out(self.latest)
+
+    async def _tell(self, progress: Callable[[J], object] | None) -> None:
+        if progress is not None:
+            await self._api.runtime.call(progress, self.latest)
+
+    async def _abandon(self, id: str, error: BaseException) -> None:
+        async def cancel() -> None:
+            self.latest = await self._cancel(id, Deadline.after(CLEAN_UP))
+
+        try:
+            await self._api.runtime.finish(cancel)
+        except APIError as failure:
+            error.add_note(f"{id} may still be running: it could not be cancelled ({failure}).")
+            logger.warning("%s could not be cancelled: %s", id, failure)
+        except BaseException:
+            # Cancelled once more. An error of the ordinary kind gives way to a cancellation;
+            # a cancellation goes on as it is.
+            if isinstance(error, Exception):
+                raise
+        else:
+            logger.info("%s cancelled: nobody waits for it any more", id)
+
+    def _timed_out(self, job: J) -> PredictionTimeoutError:
+        return PredictionTimeoutError(
+            f"{job.id} was still {job.status} when the time was up.",
+            prediction=cast("Prediction", job),
+        )
+
+
+def check_wait(
+    api: API,
+    poll_interval: float | None,
+    timeout: float | None,
+    progress: Callable[[Any], object] | None,
+) -> tuple[float | None, Deadline]:
+    """Check the arguments of a wait: the interval, and the deadline from now."""
+    interval = _polling.check_interval(poll_interval)
+    if progress is not None:
+        api.runtime.check_callback("progress", progress)
+    return interval, Deadline.after(check_timeout(timeout))

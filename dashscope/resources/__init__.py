@@ -1,0 +1,1 @@
+"""The resources of the API: one module each, its types and its operations together."""

@@ -1,0 +1,75 @@
+"""What every resource's operations are made of: a request, and its answer as a type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dashscope._api import API, Call
+from dashscope._convert import structure, structure_page
+from dashscope._urls import query
+
+if TYPE_CHECKING:
+    from dashscope._pages import Page
+
+T = TypeVar("T")
+
+
+class AsyncResource:
+    """Operations of one kind, through one client's connections."""
+
+    __slots__ = ("_api",)
+
+    def __init__(self, api: API) -> None:
+        self._api = api
+
+    async def _get(self, cls: type[T], path: str) -> T:
+        return structure(await self._api.send(Call(method="GET", path=path)), cls)
+
+    async def _page(self, cls: type[T], path: str, *, cursor: str | None, **params: Any) -> Page[T]:
+        call = Call(method="GET", path=path, params=page_params(cursor, params))
+        return structure_page(await self._api.send(call), cls)
+
+    async def _delete(self, path: str) -> None:
+        await self._api.send(Call(method="DELETE", path=path))
+
+
+def page_params(cursor: str | None, params: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The query for a page: `cursor` is one, or the `next` or `previous` URL of another page.
+
+    Of such a URL the whole query counts, over the parameters given, and nothing else.
+    """
+    if cursor is None:
+        return list(params.items())
+    if not isinstance(cursor, str) or not cursor:
+        raise ValueError(f"cursor is a page's cursor, or its next or previous URL, not {cursor!r}")
+    if "?" not in cursor and "/" not in cursor:
+        return [*params.items(), ("cursor", cursor)]
+    found = query(cursor)
+    names = {name for name, _ in found}
+    return [*((name, value) for name, value in params.items() if name not in names), *found]
+
+
+def body_of(**fields: Any) -> dict[str, Any]:
+    """A JSON body of the fields that were given."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def id_of(what: str, value: object) -> str:
+    """The id of an object, or the id itself."""
+    found: object = getattr(value, "id", value)
+    if not isinstance(found, str):
+        raise TypeError(f"{what} is an object with an id, or its id, not {value!r}")
+    return found
+
+
+def time_param(name: str, value: datetime | str | None) -> str | None:
+    """A time as a query takes it: ISO 8601, with an offset."""
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError(
+            f"{name} is a time without a zone: use an aware datetime, such as datetime.now(UTC)"
+        )
+    return value.isoformat()

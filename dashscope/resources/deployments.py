@@ -1,0 +1,219 @@
+"""Deployments: a model behind a fixed endpoint of your own, on hardware of your choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import field, frozen
+
+from dashscope._api import Call
+from dashscope._convert import structure
+from dashscope._pages import Page
+from dashscope._urls import path
+from dashscope.resources._base import AsyncResource, body_of
+from dashscope.resources.account import Account
+from dashscope.resources.predictions import Prediction, WebhookEvent, create_prediction
+
+
+@frozen(kw_only=True)
+class DeploymentConfiguration:
+    """What a release runs on.
+
+    Attributes:
+        hardware: the `sku` of the hardware.
+        min_instances: how many instances run at least.
+        max_instances: how many instances run at most.
+        raw: the JSON as received.
+    """
+
+    hardware: str | None = None
+    min_instances: int | None = None
+    max_instances: int | None = None
+    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+
+
+@frozen(kw_only=True)
+class Release:
+    """A release of a deployment: each change makes a new one.
+
+    Attributes:
+        number: counts from 1.
+        model: `owner/name` of the model.
+        version: the id of the model's version.
+        created_at: when it was made.
+        created_by: who made it.
+        configuration: what it runs on.
+        raw: the JSON as received.
+    """
+
+    number: int | None = None
+    model: str | None = None
+    version: str | None = None
+    created_at: datetime | None = None
+    created_by: Account | None = None
+    configuration: DeploymentConfiguration | None = None
+    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+
+
+@frozen(kw_only=True)
+class Deployment:
+    """A deployment.
+
+    Attributes:
+        owner: the user or organization it belongs to.
+        name: its name.
+        current_release: what it runs now.
+        raw: the JSON as received.
+    """
+
+    owner: str
+    name: str
+    current_release: Release | None = None
+    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+
+
+class AsyncDeployments(AsyncResource):
+    """`client.deployments`."""
+
+    __slots__ = ()
+
+    @property
+    def predictions(self) -> AsyncDeploymentPredictions:
+        """Predictions by a deployment's name."""
+        return AsyncDeploymentPredictions(self._api)
+
+    async def list(self, *, cursor: str | None = None) -> Page[Deployment]:
+        """List the account's deployments.
+
+        Endpoint: `GET /deployments`.
+        """
+        return await self._page(Deployment, "/deployments", cursor=cursor)
+
+    async def create(
+        self,
+        *,
+        name: str,
+        model: str,
+        version: str,
+        hardware: str,
+        min_instances: int,
+        max_instances: int,
+    ) -> Deployment:
+        """Create a deployment.
+
+        Args:
+            name: its name.
+            model: `owner/name` of the model.
+            version: the id of the model's version.
+            hardware: the `sku` of what it runs on, one of `client.hardware.list()`.
+            min_instances: how many instances run at least, 0 to 5.
+            max_instances: how many instances run at most, 0 to 20.
+
+        Endpoint: `POST /deployments`.
+        """
+        body = body_of(
+            name=name,
+            model=model,
+            version=version,
+            hardware=hardware,
+            min_instances=min_instances,
+            max_instances=max_instances,
+        )
+        call = Call(method="POST", path="/deployments", json=body, creates=True)
+        return structure(await self._api.send(call), Deployment)
+
+    async def get(self, owner: str, name: str) -> Deployment:
+        """Get a deployment.
+
+        Endpoint: `GET /deployments/{deployment_owner}/{deployment_name}`.
+        """
+        return await self._get(Deployment, _path(owner, name))
+
+    async def update(
+        self,
+        owner: str,
+        name: str,
+        *,
+        version: str | None = None,
+        hardware: str | None = None,
+        min_instances: int | None = None,
+        max_instances: int | None = None,
+    ) -> Deployment:
+        """Change a deployment, which makes a new release; what is not given stays.
+
+        Args:
+            owner: the user or organization it belongs to.
+            name: its name.
+            version: the id of the model's version.
+            hardware: the `sku` of what it runs on.
+            min_instances: how many instances run at least, 0 to 5.
+            max_instances: how many instances run at most, 0 to 20.
+
+        Endpoint: `PATCH /deployments/{deployment_owner}/{deployment_name}`.
+        """
+        body = body_of(
+            version=version,
+            hardware=hardware,
+            min_instances=min_instances,
+            max_instances=max_instances,
+        )
+        call = Call(method="PATCH", path=_path(owner, name), json=body)
+        return structure(await self._api.send(call), Deployment)
+
+    async def delete(self, owner: str, name: str) -> None:
+        """Delete a deployment that has not been used for 15 minutes.
+
+        Endpoint: `DELETE /deployments/{deployment_owner}/{deployment_name}`.
+        """
+        await self._delete(_path(owner, name))
+
+
+class AsyncDeploymentPredictions(AsyncResource):
+    """`client.deployments.predictions`."""
+
+    __slots__ = ()
+
+    async def create(
+        self,
+        owner: str,
+        name: str,
+        *,
+        input: Mapping[str, Any],
+        wait: int | None = None,
+        cancel_after: float | timedelta | str | None = None,
+        stream: bool | None = None,
+        webhook: str | None = None,
+        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+    ) -> Prediction:
+        """Run the model of a deployment.
+
+        Args:
+            owner: the user or organization the deployment belongs to.
+            name: the deployment's name.
+            input: the model's inputs; files in it are sent along.
+            wait: seconds (1 to 60) for which the server holds the answer back until there
+                is an output.
+            cancel_after: seconds (5 or more), a `timedelta` or a text like `1h30m` after which
+                the server cancels the prediction.
+            stream: ask for a `urls.stream`; models that stream have one anyway.
+            webhook: an http(s) URL that the server tells of events.
+            webhook_events_filter: of which events, by default of all.
+
+        Endpoint: `POST /deployments/{deployment_owner}/{deployment_name}/predictions`.
+        """
+        return await create_prediction(
+            self._api,
+            _path(owner, name) + "/predictions",
+            input=input,
+            wait=wait,
+            cancel_after=cancel_after,
+            stream=stream,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+        )
+
+
+def _path(owner: str, name: str) -> str:
+    return path("/deployments/{owner}/{name}", owner=owner, name=name)

@@ -1,0 +1,426 @@
+"""Predictions: runs of a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, Final, Literal, Required, TypeAlias, TypedDict, Unpack
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from dashscope import _inputs
+from dashscope._api import API, Call
+from dashscope._convert import structure
+from dashscope._deadline import Deadline
+from dashscope._inputs import FileEncoding
+from dashscope._pages import Page
+from dashscope._polling import is_terminal
+from dashscope._urls import path
+from dashscope.resources._base import AsyncResource, body_of, id_of, time_param
+from dashscope.resources.files import upload
+
+WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
+"""What a webhook can be told of."""
+
+WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
+SHORTEST_CANCEL_AFTER: Final = 5
+"""Seconds; the service takes no less."""
+LONGEST_WAIT: Final = 60
+"""Seconds; the service holds an answer back no longer."""
+
+_DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
+_REFERENCE = re.compile(r"([^\s/:]+)/([^\s/:]+)(?::([^\s/:]+))?")
+# The total follows as a whole number: a line that is still being written has none yet.
+_BAR = re.compile(r"(\d{1,3})%\|.*?\|\s*(\d+)/(\d+)(?=[^\d.a-zA-Z]|$)", re.ASCII)
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a prediction is, by the progress bar in its logs.
+
+    Attributes:
+        percentage: the part that is done, from 0.0 to 1.0.
+        current: how many steps are done.
+        total: how many there are.
+    """
+
+    percentage: float
+    current: int
+    total: int
+
+    @classmethod
+    def parse(cls, logs: str) -> Progress | None:
+        """Read the last complete bar in logs, drawn as `tqdm` does, or `None`."""
+        # What no line break or bracket ends yet may be half a number.
+        *complete, last = re.split(r"[\r\n]", logs)
+        if "[" in last:
+            complete.append(last)
+        for line in reversed(complete):
+            bars = _BAR.findall(line)
+            if bars:
+                percentage, current, total = map(int, bars[-1])
+                return cls(percentage=min(percentage, 100) / 100, current=current, total=total)
+        return None
+
+
+@frozen(kw_only=True)
+class Metrics:
+    """What a prediction or training took.
+
+    Attributes:
+        predict_time: seconds the model ran.
+        total_time: seconds from its creation to its end.
+        raw: the JSON as received, with what else the model measured.
+    """
+
+    predict_time: float | None = None
+    total_time: float | None = None
+    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+
+
+@frozen(kw_only=True)
+class PredictionURLs:
+    """Where a prediction or training can be found.
+
+    Attributes:
+        get: its state.
+        cancel: cancels it.
+        stream: its output as it comes, for models that stream.
+        web: its page for people.
+        raw: the JSON as received.
+    """
+
+    get: str | None = None
+    cancel: str | None = None
+    stream: str | None = None
+    web: str | None = None
+    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+
+
+@frozen(kw_only=True)
+class Prediction:
+    """A run of a model, as it was when the server answered.
+
+    Attributes:
+        id: its id.
+        status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`.
+        model: `owner/name` of the model.
+        version: the id of the model's version, or `hidden`.
+        input: the model's inputs.
+        output: the model's output: any JSON, `None` until there is one.
+        error: why it failed.
+        logs: what the model printed.
+        metrics: what it took.
+        created_at: when it was created.
+        started_at: when the model began.
+        completed_at: when it was over.
+        deadline: when the server cancels it.
+        deployment: the deployment it was created by.
+        source: `api` or `web`.
+        data_removed: whether the service has removed its input and output.
+        urls: where it can be found.
+        raw: the JSON as received.
+    """
+
+    id: str
+    status: str
+    model: str | None = None
+    version: str | None = None
+    input: Mapping[str, Any] | None = field(default=None, hash=False)
+    output: Any = field(default=None, hash=False)
+    error: str | None = None
+    logs: str | None = None
+    metrics: Metrics | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    deadline: datetime | None = None
+    deployment: str | None = None
+    source: str | None = None
+    data_removed: bool | None = None
+    urls: PredictionURLs | None = None
+    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+
+    @property
+    def is_done(self) -> bool:
+        """Is it over, in whatever way? A status we do not know counts as running."""
+        return is_terminal(self.status)
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is, by the last complete progress bar in its logs."""
+        return Progress.parse(self.logs) if self.logs else None
+
+
+@frozen
+class Reference:
+    """What names a model: `owner/name`, or `owner/name:version`."""
+
+    owner: str
+    name: str
+    version: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a reference.
+
+        Raises:
+            ValueError: when it is neither of the two forms.
+        """
+        match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(
+                f"{text!r} does not name a model: write owner/name or owner/name:version"
+            )
+        return cls(*match.groups())
+
+
+class AsyncPredictions(AsyncResource):
+    """`client.predictions`."""
+
+    __slots__ = ()
+
+    async def create(
+        self,
+        *,
+        version: str,
+        input: Mapping[str, Any],
+        wait: int | None = None,
+        cancel_after: float | timedelta | str | None = None,
+        stream: bool | None = None,
+        webhook: str | None = None,
+        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+    ) -> Prediction:
+        """Start a run of a model, and go on without it.
+
+        Args:
+            version: what to run: a version's id, `owner/name:version`, or the `owner/name` of
+                an official model.
+            input: the model's inputs; files in it are sent along.
+            wait: seconds (1 to 60) for which the server holds the answer back until there
+                is an output.
+            cancel_after: seconds (5 or more), a `timedelta` or a text like `1h30m` after which
+                the server cancels the prediction.
+            stream: ask for a `urls.stream`; models that stream have one anyway.
+            webhook: an http(s) URL that the server tells of events.
+            webhook_events_filter: of which events, by default of all.
+
+        Raises:
+            UnprocessableEntityError: when there is no such version, or the input is not what
+                it takes.
+
+        ```python
+        model = await client.models.get("dashscope", "hello-world")
+        prediction = await client.predictions.create(
+            version=model.latest_version.id, input={"text": "Alice"}
+        )
+        prediction = await client.wait(prediction)
+        ```
+
+        Endpoint: `POST /predictions`.
+        """
+        if not isinstance(version, str) or not version:
+            raise ValueError(
+                f"version is a version's id, owner/name:version or owner/name, not {version!r}"
+            )
+        return await create_prediction(
+            self._api,
+            "/predictions",
+            version=version,
+            input=input,
+            wait=wait,
+            cancel_after=cancel_after,
+            stream=stream,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+        )
+
+    async def get(self, prediction: Prediction | str) -> Prediction:
+        """Get the state of a prediction, by its id or an older state of it.
+
+        Endpoint: `GET /predictions/{prediction_id}`.
+        """
+        return await self._get(Prediction, _path(prediction))
+
+    async def list(
+        self,
+        *,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        source: Literal["web"] | None = None,
+        cursor: str | None = None,
+    ) -> Page[Prediction]:
+        """List the account's predictions, newest first, a page of 100 at a time.
+
+        Args:
+            created_after: only those created at this time or later.
+            created_before: only those created before this time.
+            source: only those created in this way: `web`.
+            cursor: which page, by the `next` of another one; by default the first.
+
+        ```python
+        async for page in client.paginate(client.predictions.list):
+            print(len(page))
+        ```
+
+        Endpoint: `GET /predictions`.
+        """
+        return await self._page(
+            Prediction,
+            "/predictions",
+            cursor=cursor,
+            created_after=time_param("created_after", created_after),
+            created_before=time_param("created_before", created_before),
+            source=source,
+        )
+
+    async def cancel(self, prediction: Prediction | str) -> Prediction:
+        """Cancel a prediction; one that is over stays as it is.
+
+        Endpoint: `POST /predictions/{prediction_id}/cancel`.
+        """
+        return await cancel_prediction(self._api, prediction)
+
+
+async def get_prediction(
+    api: API, prediction: Prediction | str, *, deadline: Deadline, look: bool
+) -> Prediction:
+    """Look at a prediction by a deadline, setting the client's pace where it is a look."""
+    call = Call(method="GET", path=_path(prediction))
+    return structure(await api.send(call, deadline=deadline, look=look), Prediction)
+
+
+async def cancel_prediction(
+    api: API, prediction: Prediction | str, *, deadline: Deadline = Deadline.NEVER
+) -> Prediction:
+    """Cancel a prediction by a deadline."""
+    call = Call(method="POST", path=_path(prediction) + "/cancel", repeatable=True)
+    return structure(await api.send(call, deadline=deadline), Prediction)
+
+
+async def create_prediction(api: API, path: str, **options: Unpack[Creation]) -> Prediction:
+    """Create a prediction by whichever of the three endpoints `path` is."""
+    return await send_creation(api, await creation(api, path, **options))
+
+
+class Creation(TypedDict, total=False):
+    """What every way to create a prediction takes; `AsyncPredictions.create` describes it."""
+
+    input: Required[Mapping[str, Any]]
+    version: str
+    wait: int | None
+    cancel_after: float | timedelta | str | None
+    stream: bool | None
+    webhook: str | None
+    webhook_events_filter: Sequence[WebhookEvent] | None
+
+
+async def creation(
+    api: API,
+    path: str,
+    *,
+    file_encoding: FileEncoding = "auto",
+    deadline: Deadline = Deadline.NEVER,
+    **options: Unpack[Creation],
+) -> Call:
+    """The request that creates a prediction: checked, and its files sent ahead."""
+    wait, events = options.get("wait"), options.get("webhook_events_filter")
+    headers = creation_headers(wait, options.get("cancel_after"))
+    check_webhook(options.get("webhook"), events)
+    body = body_of(
+        version=options.get("version"),
+        input=await _inputs.encode(
+            options["input"],
+            api.runtime,
+            lambda file: upload(api, file, deadline=deadline),
+            file_encoding,
+        ),
+        stream=options.get("stream"),
+        webhook=options.get("webhook"),
+        webhook_events_filter=None if events is None else list(events),
+    )
+    return Call(
+        method="POST",
+        path=path,
+        json=body,
+        headers=headers,
+        creates=True,
+        hold=float(wait or 0),
+    )
+
+
+async def send_creation(api: API, call: Call, *, deadline: Deadline = Deadline.NEVER) -> Prediction:
+    """Create a prediction by a request that is ready."""
+    return structure(await api.send(call, deadline=deadline), Prediction)
+
+
+def creation_headers(
+    wait: int | None, cancel_after: float | timedelta | str | None
+) -> dict[str, str]:
+    """The `Prefer` and `Cancel-After` headers.
+
+    Raises:
+        ValueError: when one of them is out of the service's bounds.
+    """
+    headers: dict[str, str] = {}
+    if wait is not None:
+        if isinstance(wait, bool) or not isinstance(wait, int):
+            raise TypeError(f"wait is a whole number of seconds from 1 to 60, not {wait!r}")
+        if not 1 <= wait <= LONGEST_WAIT:
+            raise ValueError(f"wait is from 1 to {LONGEST_WAIT} seconds, not {wait}")
+        headers["Prefer"] = f"wait={wait}"
+    if cancel_after is not None:
+        seconds = duration(cancel_after)
+        if seconds < SHORTEST_CANCEL_AFTER:
+            raise ValueError(
+                f"cancel_after is at least {SHORTEST_CANCEL_AFTER} seconds, not {cancel_after!r}"
+            )
+        headers["Cancel-After"] = f"{seconds}s"
+    return headers
+
+
+def duration(value: float | timedelta | str) -> int:
+    """A duration in whole seconds, rounded up: a number, a `timedelta`, or text like `1h30m`."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if not value or match is None:
+            raise ValueError(f"a duration is written like 90s, 5m or 1h30m45s, not {value!r}")
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"a duration is seconds, a timedelta or text like 5m, not {value!r}")
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"a duration is a number of seconds, not {value!r}")
+    return ceil(value)
+
+
+def check_webhook(webhook: str | None, events: Sequence[str] | None) -> None:
+    """Refuse a webhook that the service could not call, and events it does not know."""
+    if webhook is not None:
+        if not isinstance(webhook, str):
+            raise TypeError(f"webhook is an http(s) URL, not {webhook!r}")
+        try:
+            parts = urlsplit(webhook)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            valid = False
+        if not valid:
+            raise ValueError(f"webhook is an http(s) URL, not {webhook!r}")
+    if events is None:
+        return
+    if isinstance(events, str):
+        raise TypeError(f"webhook_events_filter is a list of events, such as [{events!r}]")
+    for event in events:
+        if event not in WEBHOOK_EVENTS:
+            raise ValueError(
+                f"webhook_events_filter knows {', '.join(WEBHOOK_EVENTS)}, not {event!r}"
+            )
+
+
+def _path(prediction: Prediction | str) -> str:
+    return path("/predictions/{prediction_id}", prediction_id=id_of("prediction", prediction))
