@@ -12,7 +12,17 @@ import mimetypes
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeGuard,
+    cast,
+    runtime_checkable,
+)
 
 from attrs import frozen
 
@@ -163,12 +173,17 @@ def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) 
 def _place(
     value: Any, files: list[_Pending], where: str, above: frozenset[int], place: Any, key: Any
 ) -> Any:
-    if isinstance(value, Path | bytes | bytearray | memoryview) or (
-        isinstance(value, Readable) and not isinstance(value, str)
-    ):
+    if _is_file(value):
         files.append(_Pending(value, place, key))
         return None
     return _walk(value, files, where, above)
+
+
+def _is_file(value: Any) -> TypeGuard[FileContent]:
+    # A file output is a str that reads: it goes in as the URL it is.
+    return isinstance(value, Path | bytes | bytearray | memoryview) or (
+        isinstance(value, Readable) and not isinstance(value, str)
+    )
 
 
 def _name(content: FileContent) -> str:

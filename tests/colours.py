@@ -1,0 +1,111 @@
+"""One test body for all colours: asyncio, uvloop, trio, and the blocking client.
+
+A body is written with `await` against the async API. For the colour `blocking` it gets an
+`Awaited`, which lets the very same body call the real `Client`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from types import MethodType
+from typing import Any, Self
+
+import anyio
+
+from dashscope import AsyncClient, Client, FileOutput
+from dashscope._sync.drive import ClosingIterator, Facade, drive
+
+COLOURS = ("asyncio", "uvloop", "trio", "blocking")
+_BACKENDS: dict[str, dict[str, Any]] = {
+    "asyncio": {"backend": "asyncio"},
+    "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
+    "trio": {"backend": "trio"},
+}
+
+
+def run(colour: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test body to its end in a colour."""
+    if colour == "blocking":
+        drive(body())
+    else:
+        anyio.run(body, **_BACKENDS[colour])
+
+
+def make_client(colour: str, *args: Any, **options: Any) -> Any:
+    """A client of a colour, to be used with `await` in either."""
+    if colour == "blocking":
+        return Awaited(Client(*args, **options))
+    return AsyncClient(*args, **options)
+
+
+class Awaited:
+    """A blocking object, or the result of a blocking call, behind the async interface."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __getattr__(self, name: str) -> Any:
+        name = {"aclose": "close"}.get(name, name)
+        value = getattr(self._value, name)
+        if isinstance(value, MethodType):
+            return _awaited_call(value)
+        return Awaited(value) if isinstance(value, Facade) else value
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return _plain(self._value)
+        yield
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        with self._value as items:
+            for item in items:
+                yield _plain(item)
+
+    async def __anext__(self) -> Any:
+        try:
+            return _plain(next(self._value))
+        except StopIteration:
+            pass
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        self._value.__enter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._value.__exit__(*exc)
+
+    def __repr__(self) -> str:
+        return repr(self._value)
+
+
+class AwaitedFile(str):
+    """A blocking file output behind the async interface."""
+
+    file: FileOutput
+
+    def __getattr__(self, name: str) -> Any:
+        return _awaited_call(getattr(self.file, name))
+
+
+def _awaited_call(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args = tuple(getattr(arg, "__wrapped__", arg) for arg in args)
+        return Awaited(method(*args, **kwargs))
+
+    return call
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, FileOutput):
+        file = AwaitedFile(value)
+        file.file = value
+        return file
+    if isinstance(value, Facade | ClosingIterator):
+        return Awaited(value)
+    if type(value) is list:
+        return [_plain(item) for item in value]
+    if type(value) is dict:
+        return {key: _plain(item) for key, item in value.items()}
+    return value

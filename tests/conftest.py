@@ -1,0 +1,69 @@
+"""What tests are run with: the colours, a local server, and a wire that misbehaves."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests import colours
+from tests.wire import Wire
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests know no configuration but their own."""
+    for name in ("DASHSCOPE_API_TOKEN", "DASHSCOPE_BASE_URL", "DASHSCOPE_LOG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(params=colours.COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Each way to wait; a test body that takes it, or a client, runs in all of them."""
+    name: str = request.param
+    if name == "uvloop":
+        pytest.importorskip("uvloop")
+    return name
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine function in the test's colour, by default on asyncio."""
+    body = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(body):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(body).parameters}
+    colours.run(pyfuncitem.funcargs.get("colour", "asyncio"), lambda: body(**arguments))
+    return True
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A server that says what the test scripts."""
+    wire = Wire()
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def make_client(colour: str) -> Iterator[Callable[..., Any]]:
+    """Makes clients of the test's colour, used with `await` in all of them."""
+    made: list[Any] = []
+
+    def make(*args: Any, **options: Any) -> Any:
+        client = colours.make_client(colour, *args, **options)
+        made.append(client)
+        return client
+
+    yield make
+    if colour == "blocking":
+        for client in made:
+            client.close()
+
+
+@pytest.fixture
+def wired(make_client: Callable[..., Any], wire: Wire) -> Any:
+    """A client of the misbehaving server."""
+    return make_client(base_url=wire.base_url)
