@@ -14,8 +14,9 @@ import os
 import re
 import secrets
 from collections.abc import AsyncGenerator
+from email.message import Message
 from http import HTTPStatus
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from dashscope._api import API
 
 MOST_REDIRECTS: Final = 10
+LONGEST_NAME: Final = 200
 
 _URL = re.compile(r"(?:https?://|data:)[^\s]*", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.IGNORECASE | re.DOTALL)
@@ -79,7 +81,7 @@ class AsyncDownload:
             yield chunk
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save it to a file; a folder takes the name from the URL.
+        """Save it to a file; a folder takes the name that the server gives it.
 
         The file appears under its name when it is whole, never before.
 
@@ -93,7 +95,7 @@ class AsyncDownload:
         Raises:
             FileError: when it exists already, or cannot be written.
         """
-        target = _target(path, self._filename or _name_of(self.url, self.content_type))
+        target = _target(path, self._filename or _name_of(self.url, self.headers))
         in_thread = self._api.runtime.in_thread
         try:
             if not overwrite and await in_thread(target.exists):
@@ -170,7 +172,7 @@ class AsyncFileOutput(str):
             return await download.read()
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save the file; a folder takes the name from the URL.
+        """Save the file; a folder takes the name that the server gives it.
 
         It appears under its name when it is whole, never before.
 
@@ -300,11 +302,18 @@ def _is_data(url: str) -> bool:
     return url[:5].lower() == "data:"
 
 
-def _name_of(url: str, content_type: str | None) -> str:
-    if _is_data(url):
-        return "output" + (mimetypes.guess_extension((content_type or "").partition(";")[0]) or "")
-    name = _UNSAFE_IN_NAMES.sub("_", PurePosixPath(unquote(urlsplit(url).path)).name)
-    return name if name.strip(". ") else "output"
+def _name_of(url: str, headers: Headers) -> str:
+    """A file's name: as the server disposes, else the end of its URL; never a path."""
+    message = Message()
+    message["content-disposition"] = headers.get("content-disposition", "")
+    message["content-type"] = headers.get("content-type", "")
+    name = message.get_filename() or ""
+    if not name and not _is_data(url):
+        name = unquote(urlsplit(url).path).rpartition("/")[2]
+    name = _UNSAFE_IN_NAMES.sub("_", name)[:LONGEST_NAME]
+    if name.strip(". "):
+        return name
+    return "output" + (mimetypes.guess_extension(message.get_content_type()) or "")
 
 
 def _target(path: str | os.PathLike[str], name: str) -> Path:

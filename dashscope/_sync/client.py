@@ -101,7 +101,7 @@ class Download(Facade):
         return ClosingIterator(self._async.iter_bytes())
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save it to a file; a folder takes the name from the URL.
+        """Save it to a file; a folder takes the name that the server gives it.
 
         The file appears under its name when it is whole, never before.
 
@@ -160,7 +160,7 @@ class FileOutput(str):
         return drive(self._async.read())
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save the file; a folder takes the name from the URL.
+        """Save the file; a folder takes the name that the server gives it.
 
         It appears under its name when it is whole, never before.
 

@@ -1,0 +1,54 @@
+"""`dashscope serve`: the local server, in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument(
+    "models", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port",
+    default=3274,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The port to listen at; 0 is any free one.",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to keep everything in; by default the platform's for user data.",
+)
+@click.option("--token", help="The token that requests need; by default DASHSCOPE_LOCAL_TOKEN.")
+@click.option(
+    "--rate-limit",
+    metavar="N/s",
+    help="Answer 429 beyond this many requests: 10/s, 600/m or 5000/h.",
+)
+def serve(
+    models: Path | None,
+    host: str,
+    port: int,
+    data: Path | None,
+    token: str | None,
+    rate_limit: str | None,
+) -> None:
+    r"""Serve the API on this machine, with the models that come along and those in MODELS.
+
+    \b
+    dashscope serve
+    dashscope serve models.py --port 8000
+    """
+    try:
+        from dashscope.local import serve as serve_locally
+    except ImportError as error:
+        sys.exit(f"The local server needs: pip install 'dashscope-client[local]' ({error.name})")
+    sys.exit(
+        serve_locally(models, host=host, port=port, data=data, token=token, rate_limit=rate_limit)
+    )
