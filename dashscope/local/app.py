@@ -1,0 +1,76 @@
+"""The ASGI application: every route under ``/v1``, and errors in the API's words."""
+
+from collections import deque
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from dashscope.local.gate import AnsweredRequest, Gate
+from dashscope.local.problems import ProblemError
+from dashscope.local.ratelimit import RateLimit
+from dashscope.local.routes import (
+    account,
+    collections,
+    deployments,
+    files,
+    models,
+    predictions,
+    trainings,
+)
+from dashscope.local.services import Services
+
+_OPERATIONS: Final = [
+    *account.ROUTES,
+    *collections.ROUTES,
+    *deployments.ROUTES,
+    *files.ROUTES,
+    *models.ROUTES,
+    *predictions.ROUTES,
+    *trainings.ROUTES,
+]
+
+
+async def health(request: Request) -> JSONResponse:
+    """Tell that the server answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def say_problem(request: Request, error: Exception) -> Response:
+    """Answer with what ended the request."""
+    match error:
+        case ProblemError():
+            return error.response()
+        case HTTPException():
+            detail = error.detail
+            if error.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+                detail = f"There is no {request.method} {request.url.path} in this API."
+            return ProblemError(error.status_code, detail, headers=error.headers).response()
+        case ClientDisconnect():
+            # Nobody is left to read this; the status is for the log.
+            return Response(status_code=499)
+        case _:
+            return ProblemError(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; its log says where."
+            ).response()
+
+
+def create_app(
+    parts: Services,
+    *,
+    token: str | None,
+    rate_limit: RateLimit | None,
+    answered: deque[AnsweredRequest],
+) -> Gate:
+    """Return the application for the parts of a server."""
+    errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
+    handlers: dict[Any, Any] = dict.fromkeys(errors, say_problem)
+    routes: list[BaseRoute] = [Route("/health", health), Mount("/v1", routes=_OPERATIONS)]
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    app.state.services = parts
+    return Gate(app, token=token, rate_limit=rate_limit, answered=answered)

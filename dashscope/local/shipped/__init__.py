@@ -1,0 +1,1 @@
+"""The models every server has; each file is also the code of its version."""

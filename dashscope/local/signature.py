@@ -1,0 +1,253 @@
+"""A function's signature as a model's schema, and as the check of an input before anything runs."""
+
+import inspect
+import re
+import types
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from pathlib import Path
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic.json_schema import GenerateJsonSchema
+
+from dashscope.local.decorator import spec_of
+from dashscope.local.worker.inputs import bare, is_weights
+
+_REFERENCE: Final = "#/components/schemas/{model}"
+_ITERATORS: Final = frozenset({Iterator, Iterable, Generator, AsyncIterator, AsyncGenerator})
+
+
+class SignatureError(Exception):
+    """A function that cannot be a model; the message says why."""
+
+
+class InputError(Exception):
+    """An input that the model does not take; the message names what is wrong in it."""
+
+
+def _check_url(value: str) -> str:
+    if not re.match(r"(?i)(https?://[^/]|data:)", value):
+        raise ValueError("a file is given as an http, https or data URL")
+    return value
+
+
+FileURL = Annotated[
+    str, AfterValidator(_check_url), WithJsonSchema({"type": "string", "format": "uri"})
+]
+
+
+class Signature:
+    """The inputs and the output of a function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.name = getattr(function, "__name__", "the model")
+        try:
+            hints = get_type_hints(function, include_extras=True)
+        except (NameError, TypeError) as error:
+            raise SignatureError(f"The types of {self.name} cannot be read: {error}") from error
+        self.description, descriptions = read_docstring(inspect.getdoc(function) or "")
+        fields: dict[str, Any] = {}
+        for order, parameter in enumerate(inspect.signature(function).parameters.values()):
+            hint = hints.get(parameter.name, Any)
+            if is_weights(hint):
+                continue
+            if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
+                raise SignatureError(
+                    f"{self.name} takes {parameter}: a model's inputs are parameters with names."
+                )
+            required = parameter.default is parameter.empty
+            text = descriptions.get(parameter.name)
+            said: dict[str, Any] = {"description": text} if text else {}
+            # Under a name of our own: a model may call its input `schema`, which pydantic may not.
+            fields[f"input_{order}"] = (
+                Annotated[
+                    with_urls(hint),
+                    Field(alias=parameter.name, json_schema_extra={"x-order": order}, **said),
+                ],
+                ... if required else parameter.default,
+            )
+        self.streams = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        self._returns = hints.get("return", Any)
+        spec = spec_of(function)
+        self._concatenate = spec.concatenate if spec else None
+        try:
+            self._inputs: type[BaseModel] = create_model(
+                "Input", __config__=ConfigDict(extra="forbid", strict=True), **fields
+            )
+            self.input_schema, self.definitions = self._schema_of_inputs()
+            self.output_schema = self._schema_of_output()
+        except (PydanticUserError, TypeError) as error:
+            raise SignatureError(f"The types of {self.name} have no schema: {error}") from error
+
+    def check(self, inputs_json: bytes | str) -> dict[str, Any]:
+        """Return an input with the defaults filled in.
+
+        Raises:
+            InputError: It is not what the model takes.
+        """
+        try:
+            inputs = self._inputs.model_validate_json(inputs_json)
+        except ValidationError as error:
+            known = [field.alias or "" for field in self._inputs.model_fields.values()]
+            raise InputError(explain(error, "input", known)) from error
+        return inputs.model_dump(mode="json", by_alias=True, warnings=False)
+
+    def _schema_of_inputs(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        schema = self._inputs.model_json_schema(
+            ref_template=_REFERENCE, schema_generator=InputSchema, mode="validation"
+        )
+        definitions: dict[str, Any] = schema.pop("$defs", {})
+        for name, field in schema.get("properties", {}).items():
+            field["title"] = name.replace("_", " ").capitalize()
+        return schema, definitions
+
+    def _schema_of_output(self) -> dict[str, Any]:
+        returns = self._returns
+        if self.streams:
+            of = get_args(returns)
+            item = of[0] if get_origin(returns) in _ITERATORS and of else Any
+            schema = {
+                "type": "array",
+                "items": self._output_of(item),
+                "title": "Output",
+                "x-cog-array-type": "iterator",
+            }
+            if bare(item) is str if self._concatenate is None else self._concatenate:
+                schema["x-cog-array-display"] = "concatenate"
+            return schema
+        return {**self._output_of(returns), "title": "Output"}
+
+    def _output_of(self, returns: Any) -> dict[str, Any]:
+        if getattr(returns, "__module__", "").startswith("PIL."):
+            returns = Path
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(with_urls(returns))
+            schema = adapter.json_schema(
+                ref_template=_REFERENCE, schema_generator=InputSchema, mode="serialization"
+            )
+        except PydanticUserError:
+            # A type that only the worker knows how to write; the schema then promises nothing.
+            return {}
+        self.definitions.update(schema.pop("$defs", {}))
+        return schema
+
+
+class InputSchema(GenerateJsonSchema):
+    """Writes schemas the way clients of the hosted service read them: defaults as they are."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """Write a default; a path as the text it is."""
+        return str(dft) if isinstance(dft, Path) else super().encode_default(dft)
+
+
+def with_urls(hint: Any) -> Any:
+    """Return a type as the API has it: where the function takes a path, a URL."""
+    if hint is Path:
+        return FileURL
+    origin, of = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return Annotated[with_urls(of[0]), *of[1:]]
+    if origin in {Union, types.UnionType}:
+        members: tuple[Any, ...] = tuple(with_urls(item) for item in of)
+        return Union[members]  # noqa: UP007
+    if origin in {list, dict} and of:
+        return types.GenericAlias(origin, tuple(with_urls(item) for item in of))
+    return hint
+
+
+def read_docstring(text: str) -> tuple[str | None, dict[str, str]]:
+    """Return a docstring's first paragraph, and what its ``Args`` section says of each name."""
+    head, _, _ = text.partition("\n\n")
+    described: dict[str, str] = {}
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", text, re.MULTILINE)
+    if section:
+        for name, body in re.findall(
+            r"^ {4}(\w+)(?: \([^)]*\))?: (.*(?:\n {8,}.*)*)", section[1], re.MULTILINE
+        ):
+            described[name] = " ".join(body.split())
+    return " ".join(head.split()) or None, described
+
+
+def explain(error: ValidationError, what: str, known: Iterable[str] = ()) -> str:
+    """Write what pydantic found wrong as one sentence for each place."""
+    sentences: list[str] = []
+    for found in error.errors(include_url=False, include_input=False):
+        place = ".".join([what, *(str(part) for part in found["loc"])])
+        match found["type"]:
+            case "missing":
+                sentences.append(f"{place} is required.")
+            case "extra_forbidden":
+                names = ", ".join(known) or "none"
+                sentences.append(f"{place} is not an input of this model (it takes: {names}).")
+            case _:
+                message = found["msg"].removeprefix("Value error, ")
+                sentences.append(f"{place}: {message[:1].lower()}{message[1:]}.")
+    return " ".join(sentences)
+
+
+def openapi_schema(function: Callable[..., Any]) -> tuple[dict[str, Any], Signature]:
+    """Return the ``openapi_schema`` of a version, and the signature it was read from.
+
+    Raises:
+        SignatureError: The function cannot be a model.
+    """
+    signature = Signature(function)
+    spec = spec_of(function)
+    schemas: dict[str, Any] = {
+        **signature.definitions,
+        "Input": signature.input_schema,
+        "Output": signature.output_schema,
+    }
+    paths: dict[str, Any] = {"/predictions": _operation("Input", "Output")}
+    if spec is not None and spec.train is not None:
+        training = Signature(spec.train)
+        schemas |= {**training.definitions, "TrainingInput": training.input_schema}
+        schemas["TrainingInput"]["title"] = "TrainingInput"
+        schemas["TrainingOutput"] = {
+            "type": "object",
+            "title": "TrainingOutput",
+            "required": ["version"],
+            "properties": {"version": {"type": "string", "title": "Version"}},
+        }
+        paths["/trainings"] = _operation("TrainingInput", "TrainingOutput")
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": spec.name if spec else signature.name, "version": "1"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+    return document, signature
+
+
+def _operation(taken: str, given: str) -> Mapping[str, Any]:
+    def content(name: str, part: str) -> dict[str, Any]:
+        schema = {
+            "type": "object",
+            "properties": {part: {"$ref": f"#/components/schemas/{name}"}},
+        }
+        return {"content": {"application/json": {"schema": schema}}}
+
+    return {
+        "post": {
+            "requestBody": content(taken, "input"),
+            "responses": {"200": {"description": "The result", **content(given, "output")}},
+        }
+    }

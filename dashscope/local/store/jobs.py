@@ -1,0 +1,103 @@
+"""The jobs table: predictions and trainings, and the examples that look like predictions."""
+
+from typing import Any, Final
+
+import attrs
+
+from dashscope.local.store.database import Database
+from dashscope.local.store.paging import Listing, Page, read_page
+from dashscope.local.values import Job
+
+_JOBS: Final = Listing(columns="*", source="job", make=Job)
+
+
+class Jobs:
+    """Predictions and trainings, newest first where they are listed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, job_id: str, kind: str) -> Job | None:
+        """Return the prediction or training with this id."""
+        row = self._database.row("SELECT * FROM job WHERE id = ? AND kind = ?", job_id, kind)
+        return Job(**row) if row else None
+
+    def create(self, values: dict[str, Any]) -> Job:
+        """Insert a job, and return it whole."""
+        seq = self._database.insert("job", values)
+        row = self._database.row("SELECT * FROM job WHERE seq = ?", seq)
+        if row is None:
+            raise LookupError(f"job {seq} is gone")
+        return Job(**row)
+
+    def update(self, job: Job, values: dict[str, Any]) -> Job:
+        """Change a job, and return it changed."""
+        self._database.update("job", job.seq, values)
+        return attrs.evolve(job, **values)
+
+    def page(
+        self,
+        kind: str,
+        cursor: str | None,
+        *,
+        created_after: str | None = None,
+        created_before: str | None = None,
+        source: str | None = None,
+    ) -> Page[Job]:
+        """Return a page of predictions or trainings."""
+        where = "kind = ? AND example = 0"
+        parameters: tuple[str, ...] = (kind,)
+        for condition, value in (
+            ("created_at >= ?", created_after),
+            ("created_at < ?", created_before),
+            ("source = ?", source),
+        ):
+            if value is not None:
+                where += f" AND {condition}"
+                parameters += (value,)
+        return read_page(self._database, _JOBS, where, parameters, cursor)
+
+    def examples(self, full_name: str, cursor: str | None) -> Page[Job]:
+        """Return a page of a model's examples."""
+        where = "kind = 'prediction' AND example = 1 AND model = ?"
+        return read_page(self._database, _JOBS, where, (full_name,), cursor)
+
+    def first_example(self, full_name: str) -> Job | None:
+        """Return the example that a model shows by default."""
+        row = self._database.row(
+            "SELECT * FROM job WHERE kind = 'prediction' AND example = 1 AND model = ? "
+            "ORDER BY seq LIMIT 1",
+            full_name,
+        )
+        return Job(**row) if row else None
+
+    def unfinished(self) -> list[Job]:
+        """Return what another run of the server left, oldest first."""
+        rows = self._database.rows("SELECT * FROM job WHERE completed_at IS NULL ORDER BY seq")
+        return [Job(**row) for row in rows]
+
+    def of_version(self, version_id: str) -> list[Job]:
+        """Return every job of a version."""
+        rows = self._database.rows("SELECT * FROM job WHERE version = ?", version_id)
+        return [Job(**row) for row in rows]
+
+    def replace_examples(self, full_name: str, examples: list[dict[str, Any]]) -> None:
+        """Make these the examples of a model."""
+        with self._database.transaction():
+            self._database.execute(
+                "DELETE FROM job WHERE example = 1 AND kind = 'prediction' AND model = ?",
+                (full_name,),
+            )
+            for values in examples:
+                self._database.insert("job", values)
+
+    def delete(self, job: Job) -> None:
+        """Delete a job."""
+        self._database.execute("DELETE FROM job WHERE seq = ?", (job.seq,))
+
+    def remove_data(self, job_id: str) -> None:
+        """Remove what went into a finished job and what came out of it."""
+        self._database.execute(
+            "UPDATE job SET data_removed = 1, input = '{}', output = NULL, logs = '' WHERE id = ?",
+            (job_id,),
+        )

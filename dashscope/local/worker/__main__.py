@@ -1,0 +1,155 @@
+"""``python -m dashscope.local.worker``: load a model's code, then run one job after another.
+
+Standard input is a socket to the server. Standard output and error, also those of C code and of
+child processes, are the log. When the server goes, the worker and what it forked go too.
+"""
+
+import asyncio
+import inspect
+import io
+import json
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from dashscope.local.code import Code, CodeError, describe
+from dashscope.local.decorator import spec_of
+from dashscope.local.narrowing import is_iterator
+from dashscope.local.worker import wire
+from dashscope.local.worker.inputs import Arguments
+from dashscope.local.worker.outputs import Outbox
+
+
+class Server:
+    """The worker's end of the socket."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._pid = os.getpid()
+        self._reader = connection.makefile("rb")
+        self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._busy = threading.Event()
+        threading.Thread(target=self._listen, name="server", daemon=True).start()
+
+    def receive(self) -> dict[str, Any] | None:
+        """Wait for the next message; None when the server is done with this worker."""
+        self._busy.clear()
+        message = self._messages.get()
+        self._busy.set()
+        return message
+
+    def send(self, **message: Any) -> None:
+        """Send a message."""
+        if os.getpid() != self._pid:
+            # A model forked, and its child came back out of the model: the parent speaks for both.
+            os._exit(0)
+        self._connection.sendall(wire.encode(message))
+
+    def _listen(self) -> None:
+        while (head := self._reader.read(wire.LENGTH.size)) and len(head) == wire.LENGTH.size:
+            body = self._reader.read(wire.LENGTH.unpack(head)[0])
+            self._messages.put(json.loads(body))
+        if self._busy.is_set():
+            # The server died: nobody is left to stop the model or what it forked.
+            os.killpg(0, signal.SIGKILL)
+        self._messages.put(None)
+
+
+def run_model(
+    function: Callable[..., Any], arguments: dict[str, Any], outbox: Outbox, server: Server
+) -> None:
+    """Call a model and send what comes out, part by part where it is a generator."""
+
+    def send_part(value: Any) -> None:
+        server.send(part=outbox.encode(value), files=outbox.take())
+
+    async def drain(parts: AsyncIterator[Any]) -> None:
+        async for part in parts:
+            send_part(part)
+
+    result: object = function(**arguments)
+    if inspect.isasyncgen(result):
+        asyncio.run(drain(result))
+        server.send(done=True)
+        return
+    if inspect.iscoroutine(result):
+        result = asyncio.run(result)
+    if is_iterator(result):
+        for part in result:
+            send_part(part)
+        server.send(done=True)
+        return
+    server.send(done=True, part=outbox.encode(result), files=outbox.take())
+
+
+def run_job(
+    function: Callable[..., Any], weights: Path | None, job: dict[str, Any], server: Server
+) -> None:
+    """Run one job, and send how it ended."""
+    folder = Path(job["folder"])
+    spec = spec_of(function)
+    if job["train"] and spec is not None and spec.train is not None:
+        function = spec.train
+    try:
+        arguments = Arguments(function, folder, job["files"]).prepare(job["input"], weights)
+        run_model(function, arguments, Outbox(folder), server)
+    except BaseException as error:  # noqa: BLE001
+        # Also SystemExit and KeyboardInterrupt: they end the prediction, not the worker.
+        traceback.print_exception(error)
+        server.send(failed=str(error) or type(error).__name__)
+
+
+def limit_memory(limit: int | None) -> None:
+    """Bound what the process may allocate, and offer it first when the machine runs out."""
+    score = Path("/proc/self/oom_score_adj")
+    if score.exists():
+        score.write_text("1000")
+    if limit is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def main() -> None:
+    """Serve the server until it closes the socket."""
+    server = Server(socket.socket(fileno=os.dup(0)))
+    # What a model reads from or forks must not be the server's socket.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    log = os.dup(2)
+    streams = sys.stdout, sys.stderr
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(write_through=True, errors="backslashreplace")
+    setup = server.receive()
+    if setup is None:
+        return
+    try:
+        limit_memory(setup["memory"])
+        function = Code.read(Path(setup["code"])).load()
+    except (CodeError, OSError, ValueError) as error:
+        traceback.print_exception(error)
+        server.send(refused=describe(error))
+        return
+    weights = Path(setup["weights"]) if setup["weights"] else None
+    end = wire.marker(setup["nonce"])
+    server.send(ready=True)
+    while (job := server.receive()) is not None:
+        run_job(function, weights, job, server)
+        # Whatever the model did to them, the next job's output goes where it belongs.
+        sys.stdout, sys.stderr = streams
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.write(log, end)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""A job's input as the arguments of a function: files fetched, rich types made."""
+
+import inspect
+import re
+import shutil
+import types
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from dashscope.local.decorator import WeightsMarker
+from dashscope.local.narrowing import is_dict, is_list
+
+FETCH_TIMEOUT: Final = 30.0
+FETCH_LIMIT: Final = 100 * 1024 * 1024
+_SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
+_PLAIN: Final = (str, int, float, bool, type(None), Any, list, dict, Path, inspect.Parameter.empty)
+
+
+class Arguments:
+    """Prepares the arguments of one call of a function."""
+
+    def __init__(
+        self, function: Callable[..., Any], folder: Path, files: dict[str, list[str]]
+    ) -> None:
+        self._hints = get_type_hints(function, include_extras=True)
+        self._parameters = inspect.signature(function).parameters
+        self._folder = folder
+        self._files = files
+        self._count = 0
+
+    def prepare(self, inputs: dict[str, Any], weights: Path | None) -> dict[str, Any]:
+        """Return the keyword arguments for an input that was validated before.
+
+        Raises:
+            OSError: A file could not be fetched.
+            ValueError: A file is too large.
+        """
+        arguments: dict[str, Any] = {}
+        for name in self._parameters:
+            hint = self._hints.get(name, Any)
+            if is_weights(hint):
+                arguments[name] = weights
+            elif name in inputs:
+                value = self._with_files(hint, inputs[name])
+                arguments[name] = value if is_plain(hint) else make(hint, value)
+        return arguments
+
+    def _with_files(self, hint: Any, value: object) -> Any:
+        if value is None:
+            return None
+        hint = bare(hint)
+        if hint is Path and isinstance(value, str):
+            return self._fetch(value)
+        origin, of = get_origin(hint), get_args(hint)
+        if origin in {Union, types.UnionType}:
+            return self._with_files(Path, value) if Path in map(bare, of) else value
+        if origin is list and is_list(value):
+            return [self._with_files(of[0], item) for item in value]
+        if origin is dict and is_dict(value):
+            return {key: self._with_files(of[1], item) for key, item in value.items()}
+        return value
+
+    def _fetch(self, url: str) -> Path:
+        self._count += 1
+        target = self._folder / f"input-{self._count}"
+        if url in self._files:
+            # A file of this server: copied, so that a model that writes to it spoils nothing.
+            stored, name = self._files[url]
+            target = target.with_suffix(suffix_of(name))
+            shutil.copyfile(stored, target)
+            return target
+        if not url.startswith("data:"):
+            target = target.with_suffix(suffix_of(url.partition("?")[0]))
+        with (
+            urllib.request.urlopen(url, timeout=FETCH_TIMEOUT) as response,  # noqa: S310
+            target.open("wb") as file,
+        ):
+            size = 0
+            while chunk := response.read(256 * 1024):
+                size += len(chunk)
+                if size > FETCH_LIMIT:
+                    raise ValueError(f"The file at {url[:200]} has more than {FETCH_LIMIT} bytes.")
+                file.write(chunk)
+        return target
+
+
+def bare(hint: Any) -> Any:
+    """Return a type without its annotations."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def is_weights(hint: Any) -> bool:
+    """Tell whether a parameter of this type receives what a training made."""
+    return get_origin(hint) is Annotated and WeightsMarker in get_args(hint)[1:]
+
+
+def is_plain(hint: Any) -> bool:
+    """Tell whether JSON's own types serve for a parameter of this type."""
+    hint = bare(hint)
+    origin, of = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return True
+    if origin in {Union, types.UnionType, list, dict}:
+        return all(map(is_plain, of))
+    return hint in _PLAIN
+
+
+def make(hint: Any, value: Any) -> Any:
+    """Return a value as a rich type (a date, an enum, a pydantic model) takes it."""
+    # Slow to import, and few models have such a parameter.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(hint).validate_python(value)
+
+
+def suffix_of(name: str) -> str:
+    """Return the harmless part of a name that tells what is in the file: its suffix."""
+    suffix = Path(name).suffix if "\0" not in name else ""
+    return suffix if _SUFFIX.fullmatch(suffix) else ""

@@ -1,0 +1,106 @@
+"""What a model returned, as JSON: its files are put aside and stand in it as their URLs."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import mimetypes
+import os
+import shutil
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from dashscope.local.narrowing import is_array, is_dataclass, is_mapping
+from dashscope.local.values import ORIGIN, new_id
+
+
+class Outbox:
+    """The files of one job: ``encode`` collects them, ``take`` hands over the new ones."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: list[dict[str, Any]] = []
+
+    def encode(self, value: Any) -> str:
+        """Return a value as JSON text.
+
+        Raises:
+            TypeError: There is something in it that JSON has no form for.
+            OSError: A file in it cannot be read.
+        """
+        return json.dumps(self._jsonable(value), allow_nan=False)
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return what is known of the files since the last time."""
+        files, self._files = self._files, []
+        return files
+
+    def _jsonable(self, value: object) -> Any:
+        match value:
+            case Enum():
+                return self._jsonable(value.value)
+            case None | bool() | int():
+                return value
+            case str():
+                return text(value)
+            case float():
+                if not math.isfinite(value):
+                    raise TypeError(f"The model returned {value}, which JSON has no number for.")
+                return value
+            case Path():
+                return self._file(value)
+            case _ if is_mapping(value):
+                return {text(str(key)): self._jsonable(item) for key, item in value.items()}
+            case _ if is_array(value):
+                return [self._jsonable(item) for item in value]
+            case date() | datetime():
+                return value.isoformat()
+            case UUID():
+                return str(value)
+            case _:
+                return self._foreign(value)
+
+    def _foreign(self, value: Any) -> Any:
+        """Encode the objects of libraries, known by what they can do: none is imported here."""
+        if type(value).__module__.startswith("PIL."):
+            path = self._folder / f"image-{new_id()}.png"
+            value.save(path, format="PNG")
+            return self._file(path, name="output.png")
+        if is_dataclass(value):
+            fields = dataclasses.fields(value)
+            return self._jsonable({field.name: getattr(value, field.name) for field in fields})
+        if hasattr(value, "model_dump"):
+            return self._jsonable(value.model_dump())
+        if hasattr(value, "tolist"):
+            return self._jsonable(value.tolist())
+        raise TypeError(f"The model returned a {type(value).__name__}: no JSON, and no file.")
+
+    def _file(self, path: Path, name: str | None = None) -> str:
+        file_id = new_id()
+        kept = self._folder / file_id
+        if self._folder in path.resolve().parents:
+            path.replace(kept)
+        else:
+            shutil.copyfile(path, kept)
+        with kept.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        name = name or path.name
+        self._files.append(
+            {
+                "id": file_id,
+                "path": os.fspath(kept),
+                "name": name,
+                "content_type": mimetypes.guess_type(name)[0] or "application/octet-stream",
+                "size": kept.stat().st_size,
+                "sha256": digest,
+            }
+        )
+        return f"{ORIGIN}/v1/files/{file_id}/download"
+
+
+def text(value: str) -> str:
+    """Return a string without the lone surrogates that no encoding can write."""
+    return value.encode(errors="replace").decode()

@@ -1,0 +1,52 @@
+"""A server with the models of ``models.py``, and clients that know nothing but HTTP."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dashscope.local import LocalServer
+
+MODELS = Path(__file__).with_name("models.py")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LocalServer]:
+    with LocalServer(models=MODELS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def http(server: LocalServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.base_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def run(http: httpx.Client) -> Callable[..., dict[str, Any]]:
+    """Run a model to its end, and return the prediction."""
+
+    def run(name: str, /, **inputs: Any) -> dict[str, Any]:
+        answer = http.post(
+            f"/models/{name}/predictions", json={"input": inputs}, headers={"Prefer": "wait=30"}
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def create(http: httpx.Client) -> Callable[..., dict[str, Any]]:
+    """Create a prediction, and return it as it starts."""
+
+    def create(name: str, /, *, headers: dict[str, str] | None = None, **inputs: Any) -> Any:
+        answer = http.post(
+            f"/models/{name}/predictions", json={"input": inputs}, headers=headers or {}
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    return create

@@ -1,0 +1,209 @@
+"""Models that misbehave, or show one thing each; every test of the server can run them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import date
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from PIL import Image
+from PIL.Image import Image as PillowImage
+from pydantic import BaseModel, Field
+
+from dashscope.local import Weights, model
+
+
+@model("test/sleep", concurrency=8)
+def sleep(seconds: float = 60.0) -> str:
+    print("sleeping", flush=True)
+    time.sleep(seconds)
+    return "slept"
+
+
+@model("test/echo", concurrency=2)
+def echo(value: Any = None) -> Any:
+    return value
+
+
+@model("test/typed")
+def typed(
+    text: str,
+    count: Annotated[int, Field(ge=1, le=10, description="How many.")] = 3,
+    ratio: float = 0.5,
+    flag: bool = False,
+    size: Literal["small", "large"] = "small",
+    tags: list[str] | None = None,
+    schema: str = "named like a method of pydantic",
+) -> dict[str, Any]:
+    """Takes one of each.
+
+    Args:
+        text: What to take,
+            in two lines.
+        ratio: A number.
+    """
+    return {"text": text, "count": count, "ratio": ratio, "flag": flag, "size": size, "tags": tags}
+
+
+class Color(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Point(BaseModel):
+    x: int
+    y: int = 0
+
+
+@model("test/rich")
+def rich(day: date, color: Color, point: Point) -> dict[str, Any]:
+    return {
+        "day": day,
+        "next": day.replace(year=day.year + 1),
+        "color": color,
+        "types": [type(day).__name__, type(color).__name__, type(point).__name__],
+        "point": point,
+    }
+
+
+@model("test/fails")
+def fails(message: str = "no luck") -> str:
+    print("about to fail")
+    raise RuntimeError(message)
+
+
+@model("test/ends")
+def ends(how: str, after_parts: int = 0) -> Iterator[str]:
+    for number in range(after_parts):
+        yield str(number)
+    match how:
+        case "exit":
+            os._exit(3)
+        case "sys.exit":
+            sys.exit("left")
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case _:
+            yield "still here"
+
+
+@model("test/logs")
+def logs(lines: int = 1) -> str:
+    print("from print")
+    sys.stderr.write("from stderr\n")
+    os.write(1, b"from the file descriptor\n")
+    subprocess.run(["echo", "from a child"], check=True)
+    for number in range(lines):
+        print(f"line {number}")
+    return "logged"
+
+
+@model("test/parts")
+def parts(count: int = 3, delay: float = 0.0) -> Iterator[str]:
+    for number in range(count):
+        print(f"part {number}")
+        yield f"{number} "
+        time.sleep(delay)
+
+
+@model("test/numbers")
+def numbers(count: int = 3) -> Iterator[int]:
+    yield from range(count)
+
+
+@model("test/async")
+async def asynchronous(text: str) -> str:
+    return text[::-1]
+
+
+@model("test/async-parts")
+async def async_parts(count: int = 2) -> AsyncIterator[str]:
+    for number in range(count):
+        yield str(number)
+
+
+@model("test/image")
+def image(width: int = 4) -> PillowImage:
+    return Image.new("RGB", (width, 2), "red")
+
+
+@model("test/read")
+def read(file: Path, others: list[Path] | None = None) -> dict[str, Any]:
+    return {
+        "text": file.read_text(),
+        "suffix": file.suffix,
+        "others": [other.read_text() for other in others or []],
+    }
+
+
+@model("test/files")
+def files(text: str) -> dict[str, Any]:
+    folder = Path(os.environ.get("TMPDIR", "/tmp"))
+    path = folder / f"dashscope-test-{os.getpid()}.txt"
+    path.write_text(text)
+    return {"file": path, "list": [path, path]}
+
+
+@model("test/unwritable")
+def unwritable(what: str) -> Any:
+    return {
+        "object": object(),
+        "nan": float("nan"),
+        "missing": Path("/nonexistent/file"),
+        "surrogate": "a\udc80b",
+    }[what]
+
+
+@model("test/memory", memory=512 * 1024 * 1024)
+def memory() -> int:
+    kept = []
+    while True:
+        kept.append(bytearray(32 * 1024 * 1024))
+
+
+@model("test/spins")
+def spins() -> str:
+    while True:
+        pass
+
+
+@model("test/forks")
+def forks(wait: float = 0.0) -> str:
+    child = os.fork()
+    if child == 0:
+        time.sleep(wait)
+        return "from the child"
+    return f"parent of {child}"
+
+
+@model("test/floods")
+def floods(megabytes: int = 100) -> str:
+    line = "x" * 1023 + "\n"
+    for _ in range(megabytes * 1024):
+        sys.stdout.write(line)
+    sys.stdout.write("the last line\n")
+    return "flooded"
+
+
+def train(text: Path, times: int = 1) -> Path:
+    print("training")
+    kept = text.with_name("weights.txt")
+    kept.write_text(text.read_text() * times)
+    return kept
+
+
+@model("test/trainable", train=train)
+def trainable(prompt: str = "", weights: Weights = None) -> str:
+    return prompt + (weights.read_text() if weights else "untrained")
+
+
+@model("test/private", visibility="private")
+def private(text: str = "") -> str:
+    return text

@@ -1,0 +1,29 @@
+"""Waiting for what happens by itself."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpx
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], *, seconds: float = 10) -> T:
+    """Return what ``look`` gives once it is true."""
+    end = time.monotonic() + seconds
+    while True:
+        if seen := look():
+            return seen
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
+def reach(http: httpx.Client, prediction: dict[str, Any], *statuses: str) -> dict[str, Any]:
+    """Return a prediction or training once it has one of these statuses."""
+
+    def look() -> dict[str, Any] | None:
+        seen = http.get(prediction["urls"]["get"]).json()
+        return seen if seen["status"] in statuses else None
+
+    return until(look)
