@@ -152,7 +152,7 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    async def call(self, function: Callable[..., object], *args: Any) -> Any:
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
         """Call a function of the user's, and await what it returns where that is an awaitable."""
 
     @abstractmethod
@@ -281,8 +281,8 @@ class AsyncRuntime(Runtime):
         finally:
             await anyio.lowlevel.checkpoint_if_cancelled()
 
-    async def call(self, function: Callable[..., object], *args: Any) -> Any:
-        result = function(*args)
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
     def check_callback(self, name: str, function: object) -> None:
@@ -513,8 +513,8 @@ class BlockingRuntime(Runtime):
         with _interrupt_held_back():
             return await call()
 
-    async def call(self, function: Callable[..., object], *args: Any) -> Any:
-        result = function(*args)
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
         if inspect.isawaitable(result):
             if inspect.iscoroutine(result):
                 result.close()

@@ -446,7 +446,7 @@ class Files(Facade):
         with client.files.download(
             file, owner=owner, expiry=expiry, signature=signature
         ) as download:
-            download.save("photo.png")
+            download.save("copy.png")
         ```
 
         Endpoint: `GET /files/{file_id}/download`.
@@ -882,7 +882,7 @@ class Trainings(Facade):
             "dashscope",
             "markov",
             version_id,
-            destination="me/my-style",
+            destination="local/my-style",
             input={"text": Path("book.txt")},
         )
         training = client.trainings.wait(training)

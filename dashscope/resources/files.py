@@ -161,7 +161,7 @@ class AsyncFiles(AsyncResource):
         async with client.files.download(
             file, owner=owner, expiry=expiry, signature=signature
         ) as download:
-            await download.save("photo.png")
+            await download.save("copy.png")
         ```
 
         Endpoint: `GET /files/{file_id}/download`.

@@ -127,7 +127,7 @@ class AsyncTrainings(AsyncResource):
             "dashscope",
             "markov",
             version_id,
-            destination="me/my-style",
+            destination="local/my-style",
             input={"text": Path("book.txt")},
         )
         training = await client.trainings.wait(training)

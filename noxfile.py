@@ -1,0 +1,115 @@
+"""What the project promises, a session each: `nox -l` lists them, `nox` runs the quick ones."""
+
+from __future__ import annotations
+
+import shutil
+
+import nox
+
+nox.needs_version = ">=2024.10"
+nox.options.sessions = ["lint", "types", "generated", "tests", "examples", "build"]
+nox.options.reuse_existing_virtualenvs = True
+
+PYTHONS = ["3.11", "3.12", "3.13"]
+GROUPS = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+
+
+def install(session: nox.Session, *extra: str) -> None:
+    session.install("-e", ".[all]", *GROUPS, *extra)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests pass on each supported Python."""
+    install(session)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """At least 95% of the package's lines and branches are tested."""
+    install(session)
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report", "--fail-under=95")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """The code is formatted and free of lint."""
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy and pyright find nothing in strict mode."""
+    install(
+        session, *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "types")
+    )
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def generated(session: nox.Session) -> None:
+    """The blocking client is what the async one says."""
+    install(session)
+    session.run("python", "-m", "pytest", "-q", "tests/unit/test_facade.py")
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Write the blocking client anew."""
+    install(session)
+    session.run("python", "-m", "dashscope._sync.generate")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Every example of the README and of the docstrings runs."""
+    install(session)
+    session.run("python", "-m", "pytest", "-q", "tests/test_examples.py")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """The wheel installs in an empty environment, and importing it pulls in no extra."""
+    session.install("build", "twine")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *_built("*"))
+    session.run("python", "-m", "venv", "--clear", f"{session.create_tmp()}/empty")
+    python = f"{session.create_tmp()}/empty/bin/python"
+    session.run(python, "-m", "pip", "install", "-q", *_built("*.whl"), external=True)
+    session.run(python, "-W", "error", "-c", IMPORTS_NO_EXTRA, external=True)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """What takes longer: storms, kills, all that is marked `soak`."""
+    install(session)
+    session.run("python", "-m", "pytest", "-m", "soak", "--timeout", "1200", *session.posargs)
+
+
+def _built(pattern: str) -> list[str]:
+    from pathlib import Path
+
+    return [str(path) for path in Path("dist").glob(pattern)]
+
+
+IMPORTS_NO_EXTRA = """
+import sys
+import dashscope
+dashscope.AsyncClient()
+extras = {"aiohttp", "click", "cloudpickle", "h2", "PIL", "pydantic", "rich", "starlette", "uvicorn"}
+on_first_use = {"cattrs", "dashscope._sync", "dashscope.local", "dashscope.resources"}
+loaded = (extras | on_first_use) & set(sys.modules)
+assert not loaded, loaded
+from dashscope import Client
+Client()
+assert not extras & set(sys.modules)
+print(dashscope.__version__, "imports no extra")
+"""
