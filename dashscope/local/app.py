@@ -20,6 +20,7 @@ from dashscope.local.routes import (
     files,
     models,
     predictions,
+    streams,
     trainings,
 )
 from dashscope.local.services import Services
@@ -31,6 +32,7 @@ _OPERATIONS: Final = [
     *files.ROUTES,
     *models.ROUTES,
     *predictions.ROUTES,
+    *streams.ROUTES,
     *trainings.ROUTES,
 ]
 

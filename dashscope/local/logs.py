@@ -29,11 +29,15 @@ class Log:
 
     def since(self, offset: int) -> str:
         """Return what was written from an offset on, as far as it is kept."""
-        if offset >= self._end:
-            return ""
-        text = "".join(self._parts)
-        self._parts = deque([text])
-        return text[max(0, offset - self._start) :]
+        wanted: list[str] = []
+        start = self._end
+        # From the end: who follows a log has read all but its last parts.
+        for part in reversed(self._parts):
+            if start <= offset:
+                break
+            start -= len(part)
+            wanted.append(part)
+        return "".join(reversed(wanted))[max(0, offset - start) :]
 
     @property
     def text(self) -> str:

@@ -47,6 +47,12 @@ class Run:
         """Return the output so far as JSON."""
         return f"[{','.join(self.parts)}]" if self.streams else self.output
 
+    def parts_json(self) -> list[str]:
+        """Return the parts of the output so far, each as JSON."""
+        if self.streams or self.output is None:
+            return self.parts
+        return [self.output]
+
     def tell(self) -> None:
         """Wake everyone who waits for news of this run."""
         changed, self._changed = self._changed, asyncio.Event()
@@ -58,21 +64,16 @@ class Run:
         return self._changed
 
 
-class Finished:
-    """A job that is only a row any more, in the shape of a run for those who read it."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.log = Log()
-        self.log.append(job.logs)
-
-
-def parts_of(output: str | None) -> list[str]:
-    """Return the parts of a finished output as JSON texts."""
-    if output is None:
-        return []
-    value: object = json.loads(output)
-    return [json.dumps(part) for part in (value if is_list(value) else [value])]
+def finished_run(job: Job) -> Run:
+    """Return a job that is only a row any more as the run it was, for those who read runs."""
+    run = Run(job)
+    run.log.append(job.logs)
+    if job.output is not None:
+        output: object = json.loads(job.output)
+        run.parts = [json.dumps(part) for part in (output if is_list(output) else [output])]
+        run.streams = True
+    run.finished.set()
+    return run
 
 
 Listener = Callable[[Run, str], None]

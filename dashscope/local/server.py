@@ -32,6 +32,8 @@ from dashscope.local.render import Renderer
 from dashscope.local.services import Services
 from dashscope.local.store import Database, DataFolderError, Store
 from dashscope.local.upkeep import keep_up
+from dashscope.local.values import ORIGIN
+from dashscope.local.webhooks import Webhooks
 
 Models = Path | str | Iterable[Callable[..., Any]]
 
@@ -184,15 +186,21 @@ class LocalServer:
         catalog = Catalog(store, folder)
         catalog.register(self._models)
         references = References(store, folder, address)
+        engine = Engine(store, catalog, folder, signer, references, self._queue_limit)
+        renderer = Renderer(store, signer, address)
+        secret = store.setting("webhook_secret", new_webhook_secret)
+        webhooks = Webhooks(store, Renderer(store, signer, ORIGIN), renderer, secret)
+        engine.listeners.append(webhooks.heard)
         return Services(
             store=store,
             catalog=catalog,
-            engine=Engine(store, catalog, folder, signer, references, self._queue_limit),
+            engine=engine,
             folder=folder,
             signer=signer,
             references=references,
-            renderer=Renderer(store, signer, address),
-            webhook_secret=store.setting("webhook_secret", new_webhook_secret),
+            renderer=renderer,
+            webhooks=webhooks,
+            webhook_secret=secret,
         )
 
 
@@ -269,6 +277,7 @@ class Thread:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         engine = self._parts.engine
+        self._parts.webhooks.start()
         engine.recover()
         upkeep = asyncio.create_task(keep_up(self._parts))
         serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
@@ -280,6 +289,7 @@ class Thread:
         await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         await engine.drain(self._drain)
         await engine.stop()
+        await self._parts.webhooks.stop()
         self._uvicorn.should_exit = True
         await serving
         for task in (stopping, upkeep):

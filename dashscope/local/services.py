@@ -17,6 +17,7 @@ from dashscope.local.references import References
 from dashscope.local.render import Renderer
 from dashscope.local.store import CursorError, Page, Store
 from dashscope.local.values import Model, Version
+from dashscope.local.webhooks import Webhooks
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Services:
     signer: Signer
     references: References
     renderer: Renderer
+    webhooks: Webhooks
     webhook_secret: str
 
     def model(self, request: Request) -> Model:

@@ -32,6 +32,13 @@ class Deliveries:
             {"id": f"msg_{new_id()}", "job": job, "event": event, "url": url, "body": body},
         )
 
+    def drop_progress(self, job: str, in_flight: int) -> None:
+        """Delete what tells of a job's output or logs, and is not being sent just now."""
+        self._database.execute(
+            "DELETE FROM delivery WHERE job = ? AND seq != ? AND event IN ('output', 'logs')",
+            (job, in_flight),
+        )
+
     def next_of(self, job: str) -> Delivery | None:
         """Return the delivery of a job that comes next."""
         row = self._database.row("SELECT * FROM delivery WHERE job = ? ORDER BY seq LIMIT 1", job)

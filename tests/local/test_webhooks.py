@@ -1,0 +1,257 @@
+"""Webhooks: signed, in order, throttled, retried, and not lost."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, NamedTuple
+from unittest import mock
+
+import httpx
+import pytest
+
+from dashscope.local import LocalServer, webhooks
+from tests.local.conftest import MODELS
+from tests.local.waiting import reach, until
+
+
+class Received(NamedTuple):
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.body)
+
+
+class Receiver:
+    """Takes webhooks, and answers them as told."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.answers: list[tuple[int, dict[str, str]]] = []
+        self.delay = 0.0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                outer.received.append(Received(headers, body, time.monotonic()))
+                time.sleep(outer.delay)
+                status, extra = outer.answers.pop(0) if outer.answers else (200, {})
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.send_response(status)
+                    for name, value in extra.items():
+                        self.send_header(name, value)
+                    self.send_header("content-length", "0")
+                    self.end_headers()
+
+            def do_GET(self) -> None:
+                outer.received.append(Received({}, b'{"status": "followed"}', 0))
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        self.thread = Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def statuses(self) -> list[str]:
+        return [received.json["status"] for received in self.received]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(http: httpx.Client, receiver: Receiver) -> Callable[..., dict[str, Any]]:
+    def start(name: str, events: list[str] | None = None, **inputs: Any) -> dict[str, Any]:
+        body: dict[str, Any] = {"input": inputs, "webhook": receiver.url}
+        if events is not None:
+            body["webhook_events_filter"] = events
+        answer = http.post(f"/models/{name}/predictions", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    return start
+
+
+Start = Callable[..., dict[str, Any]]
+
+
+def test_signed_over_the_exact_bytes(http: httpx.Client, receiver: Receiver, start: Start) -> None:
+    start("dashscope/hello-world", ["completed"], text="Ä")
+    until(lambda: receiver.received)
+    headers, body, _ = receiver.received[0]
+    key = base64.b64decode(http.get("/webhooks/default/secret").json()["key"][len("whsec_") :])
+    message = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    digest = hmac.new(key, message, hashlib.sha256).digest()
+    assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 10
+
+
+def test_the_body_is_what_get_answers(http: httpx.Client, receiver: Receiver, start: Start) -> None:
+    prediction = start("test/image", ["completed"])
+    until(lambda: receiver.received)
+    told = receiver.received[0].json
+    assert told == http.get(prediction["urls"]["get"]).json()
+    assert httpx.get(told["output"]).headers["content-type"] == "image/png"
+
+
+def test_start_and_completed_always_the_rest_throttled(receiver: Receiver, start: Start) -> None:
+    start("test/parts", ["start", "output", "logs", "completed"], count=20, delay=0.08)
+    until(lambda: receiver.statuses()[-1:] == ["succeeded"])
+    first, *between, last = receiver.received
+    assert first.json["output"] is None
+    assert first.json["status"] == "processing"
+    assert 2 <= len(between) <= 6
+    for earlier, later in zip(between, between[1:], strict=False):
+        assert later.at - earlier.at > 0.4
+        assert len(later.json["output"]) > len(earlier.json["output"] or [])
+    assert len(last.json["output"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        (["completed"], ["succeeded"]),
+        (["start"], ["processing"]),
+        (["start", "completed"], ["processing", "succeeded"]),
+        (None, ["processing", "succeeded"]),
+        ([], []),
+    ],
+)
+def test_only_the_events_asked_for(
+    http: httpx.Client, receiver: Receiver, start: Start, events: list[str] | None, told: list[str]
+) -> None:
+    reach(http, start("dashscope/hello-world", events, text="x"), "succeeded")
+    until(lambda: len(receiver.received) >= len(told))
+    time.sleep(0.1)
+    assert receiver.statuses() == told
+
+
+def test_a_failing_receiver_is_asked_again_with_the_same_id(
+    receiver: Receiver, start: Start
+) -> None:
+    receiver.answers = [(500, {}), (404, {})]
+    with mock.patch.object(webhooks, "FIRST_DELAY", 0.05):
+        start("dashscope/hello-world", ["completed"], text="x")
+        until(lambda: len(receiver.received) == 3)
+    assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
+    assert len({received.body for received in receiver.received}) == 1
+
+
+def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> None:
+    receiver.delay = 0.3
+    with (
+        mock.patch.object(webhooks, "FIRST_DELAY", 0.05),
+        mock.patch.object(webhooks, "PATIENCE", 0.1),
+    ):
+        start("dashscope/hello-world", ["completed"], text="x")
+        until(lambda: len(receiver.received) >= 2)
+        receiver.delay = 0.0
+        seen = len(receiver.received)
+        until(lambda: len(receiver.received) > seen)
+
+
+def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
+    receiver.answers = [(500, {})] * 3
+    with (
+        mock.patch.object(webhooks, "FIRST_DELAY", 0.01),
+        mock.patch.object(webhooks, "ATTEMPTS", 3),
+    ):
+        start("dashscope/hello-world", ["completed"], text="x")
+        until(lambda: len(receiver.received) == 3)
+        time.sleep(0.3)
+    assert len(receiver.received) == 3
+
+
+def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> None:
+    receiver.answers = [(503, {}), (503, {})]
+    with mock.patch.object(webhooks, "FIRST_DELAY", 0.1):
+        start("dashscope/hello-world", ["start", "completed"], text="x")
+        until(lambda: receiver.statuses()[-1:] == ["succeeded"])
+    assert receiver.statuses() == ["processing", "processing", "processing", "succeeded"]
+
+
+def test_redirects_are_not_followed(receiver: Receiver, start: Start) -> None:
+    receiver.answers = [(302, {"location": receiver.url})]
+    with mock.patch.object(webhooks, "FIRST_DELAY", 0.05):
+        start("dashscope/hello-world", ["completed"], text="x")
+        until(lambda: len(receiver.received) == 2)
+    assert receiver.statuses() == ["succeeded", "succeeded"]
+
+
+def test_a_delivery_survives_a_restart(receiver: Receiver, tmp_path: Path) -> None:
+    receiver.answers = [(500, {})]
+    body = {"input": {}, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
+    with LocalServer(models=MODELS, data=tmp_path) as server:
+        httpx.post(f"{server.base_url}/models/test/image/predictions", json=body)
+        until(lambda: receiver.received)
+    assert len(receiver.received) == 1
+    with LocalServer(data=tmp_path) as server:
+        until(lambda: len(receiver.received) == 2)
+        told = receiver.received[1].json
+        assert told["output"].startswith(server.base_url)
+        assert httpx.get(told["output"]).status_code == 200
+
+
+def test_trainings_tell_too(http: httpx.Client, receiver: Receiver) -> None:
+    body = {"owner": "local", "name": "told", "visibility": "private", "hardware": "cpu"}
+    http.post("/models", json=body)
+    version = http.get("/models/test/trainable").json()["latest_version"]["id"]
+    answer = http.post(
+        f"/models/test/trainable/versions/{version}/trainings",
+        json={
+            "destination": "local/told",
+            "input": {"text": "data:text/plain,abc"},
+            "webhook": receiver.url,
+        },
+    )
+    assert answer.status_code == 201, answer.text
+    until(lambda: receiver.received)
+    told = receiver.received[-1].json
+    assert told["output"]["version"].startswith("local/told:")
+    assert told == http.get(answer.json()["urls"]["get"]).json()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://example.com", "example.com", "", "http://", "https:///x", "http://a b/",
+     "http://example.com:port/", "javascript:alert(1)", "http://[::1", "http://ex\u0000ample.com"],
+)  # fmt: skip
+def test_what_is_no_http_url_is_refused(http: httpx.Client, url: str) -> None:
+    answer = http.post(
+        "/models/dashscope/hello-world/predictions", json={"input": {"text": ""}, "webhook": url}
+    )
+    assert answer.status_code == 400
+    assert "webhook" in answer.json()["detail"]
+
+
+def test_an_unknown_event_is_refused(http: httpx.Client) -> None:
+    body = {
+        "input": {"text": ""},
+        "webhook": "https://example.com",
+        "webhook_events_filter": ["finished"],
+    }
+    answer = http.post("/models/dashscope/hello-world/predictions", json=body)
+    assert answer.status_code == 400
+    assert "'finished' is not an event" in answer.json()["detail"]
