@@ -1,0 +1,173 @@
+"""`AsyncRuntime`: waits by suspending, under asyncio, uvloop and trio."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import anyio
+import httpx
+from anyio.lowlevel import RunVar
+
+from dashscope._errors import ConfigurationError
+from dashscope._http import Headers, Request
+from dashscope._runtime.base import Body, Runtime, inherited
+from dashscope._runtime.tasks import start_task
+from dashscope._runtime.wire import build, client_options, connection_error, decoding_error
+
+if TYPE_CHECKING:
+    from dashscope._config import Config
+    from dashscope._deadline import Deadline
+
+T = TypeVar("T")
+
+GRACE: Final = 5.0
+"""Seconds that a call still gets to finish once its caller was cancelled."""
+
+
+class AsyncRuntime(Runtime):
+    """Waits by suspending: asyncio, uvloop and trio, several loops one after another or at once.
+
+    Connections belong to the event loop they were made in. They live in an async generator
+    that the loop knows of, and are closed by it when it ends.
+    """
+
+    def __init__(self, config: Config, http_client: httpx.AsyncClient | None = None) -> None:
+        super().__init__(config)
+        if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+            raise ConfigurationError("AsyncClient takes an httpx.AsyncClient as its http_client.")
+        self._callers_client = http_client
+        self._start()
+
+    def _start(self) -> None:
+        # The loop holds a weak reference only: a client that nobody has any more takes its
+        # connections along, also when the loop goes on.
+        self._here: RunVar[weakref.ref[_LoopClient] | None] = RunVar("dashscope", None)
+        self._loops: set[_LoopClient] = set()
+
+    async def _http(self) -> httpx.AsyncClient:
+        self._check_open()
+        if self._callers_client is not None:
+            return self._callers_client
+        here = self._here.get()
+        held = here() if here is not None else None
+        if held is None:
+            held = _LoopClient(httpx.AsyncClient(**client_options(self._config)), self._loops)
+            self._here.set(weakref.ref(held))
+            await held.enter()
+        return held.client
+
+    async def open(
+        self, request: Request, *, authorization: str | None, deadline: Deadline
+    ) -> Body:
+        client = await self._http()
+        built = build(client, request, authorization, deadline, pool=None)
+        try:
+            response = await client.send(built, stream=True, auth=None, follow_redirects=False)
+        except httpx.TransportError as error:
+            failure = connection_error(error, request)
+        else:
+            return _AsyncBody(response, request.url)
+        raise failure
+
+    @contextmanager
+    def bound(self, deadline: Deadline) -> Generator[None]:
+        with anyio.move_on_after(deadline.left()):
+            yield
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+    async def read_file(self, path: Path) -> bytes:
+        return await anyio.Path(path).read_bytes()
+
+    async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        return await anyio.to_thread.run_sync(function, *args)
+
+    async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        task = start_task(call)
+        try:
+            await task.wait(None)
+        except GeneratorExit:
+            task.cancel()  # the coroutine is thrown away: it may not wait any more
+            raise
+        except BaseException:
+            # Shielded from scopes; a native cancellation is caught as often as it comes.
+            with anyio.CancelScope(shield=True):
+                await task.wait_out(GRACE)
+            raise
+        try:
+            return task.result()
+        finally:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+    def check_callback(self, name: str, function: object) -> None:
+        if not callable(function):
+            raise TypeError(f"{name} is a function or a coroutine function, not {function!r}")
+
+    def own(self, value: T) -> T:
+        return value
+
+    async def aclose(self) -> None:
+        self._closed = True
+        here = self._here.get()
+        held = here() if here is not None else None
+        if held is not None:
+            await held.aclose()
+
+    def forget(self) -> None:
+        inherited.append(self._loops)
+        self._start()
+
+
+class _LoopClient:
+    """The connections of one event loop, which closes them as it ends."""
+
+    def __init__(self, client: httpx.AsyncClient, loops: set[_LoopClient]) -> None:
+        self.client = client
+        self._loops = loops
+        self._lifetime = self._live()
+        loops.add(self)
+
+    async def enter(self) -> None:
+        # Starting an async generator makes the loop know of it: it is closed at the loop's end.
+        await anext(self._lifetime)
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._loops.discard(self)
+            with anyio.CancelScope(shield=True):
+                await self.client.aclose()
+
+    async def aclose(self) -> None:
+        await self._lifetime.aclose()
+
+
+class _AsyncBody(Body):
+    def __init__(self, response: httpx.Response, url: str) -> None:
+        super().__init__(response.status_code, Headers(response.headers), url)
+        self._response = response
+        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+
+    async def chunk(self) -> bytes | None:
+        try:
+            return await anext(self._chunks, None)
+        except httpx.DecodingError as error:
+            failure: Exception = decoding_error(error, self._url)
+        except httpx.TransportError as error:
+            failure = connection_error(error, Request(method="", url=self._url))
+        raise failure
+
+    async def aclose(self) -> None:
+        await cast("AsyncGenerator[bytes, None]", self._chunks).aclose()
+        await self._response.aclose()

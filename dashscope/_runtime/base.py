@@ -1,0 +1,153 @@
+"""What both ways to wait have in common: the interface the rest of the client is written to."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dashscope._deadline import Deadline
+from dashscope._errors import APIResponseError, ConfigurationError
+from dashscope._http import Headers, Request, Response
+from dashscope._runtime.wire import check_proxy, timed_out
+
+if TYPE_CHECKING:
+    from dashscope._config import Config
+
+T = TypeVar("T")
+
+
+class Body(ABC):
+    """An answer whose body is still to be read, in whatever colour."""
+
+    def __init__(self, status: int, headers: Headers, url: str) -> None:
+        self.status = status
+        self.headers = headers
+        self._url = url
+
+    @abstractmethod
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body, decoded, or `None` at its end."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end."""
+
+    async def read(self, limit: int) -> bytes:
+        """All of it, if it has no more than `limit` bytes."""
+        pieces: list[bytes] = []
+        size = 0
+        while (piece := await self.chunk()) is not None:
+            size += len(piece)
+            if size > limit:
+                raise APIResponseError(
+                    f"{self._url} answered with more than {limit} bytes (max_response_bytes)."
+                )
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class Runtime(ABC):
+    """What both ways to wait have in common: the interface the rest of the client is written to."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._closed = False
+        if config.proxy is not None:
+            check_proxy(config.proxy)
+        if config.http2 and find_spec("h2") is None:
+            raise ConfigurationError("http2=True needs: pip install 'dashscope-client[http2]'")
+        _runtimes.add(self)
+
+    async def send(
+        self, request: Request, *, authorization: str | None, deadline: Deadline, limit: int
+    ) -> Response:
+        """Make the request and read the answer, by the deadline.
+
+        Raises:
+            APITimeoutError: when the deadline or a time-out of the connection passed.
+            APIConnectionError: when the connection was never made, or broke.
+            APIResponseError: when the body has more than `limit` bytes.
+        """
+        with self.bound(deadline):
+            body = await self.open(request, authorization=authorization, deadline=deadline)
+            try:
+                content = await body.read(limit)
+            finally:
+                await body.aclose()
+            return Response(status=body.status, headers=body.headers, content=content)
+        raise timed_out(request)
+
+    @abstractmethod
+    async def open(
+        self, request: Request, *, authorization: str | None, deadline: Deadline
+    ) -> Body:
+        """Make the request and read the answer's headers."""
+
+    @abstractmethod
+    def bound(self, deadline: Deadline) -> AbstractContextManager[None]:
+        """A block that is left, without an exception, when the deadline passes."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    @abstractmethod
+    async def read_file(self, path: Path) -> bytes:
+        """The content of a local file."""
+
+    @abstractmethod
+    async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        """Run blocking work where it holds up nobody else."""
+
+    @abstractmethod
+    async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a call to its end even when the caller is cancelled, any number of times.
+
+        Once the caller was cancelled, the call has `GRACE` seconds left; then the caller's
+        cancellation goes on. What the call found out, it has to leave where the caller
+        looks, since no result is returned in that case.
+        """
+
+    @abstractmethod
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the user's, and await what it returns where that is an awaitable."""
+
+    @abstractmethod
+    def check_callback(self, name: str, function: object) -> None:
+        """Refuse, by its parameter's name, a function that this colour cannot call."""
+
+    @abstractmethod
+    def own(self, value: T) -> T:
+        """A value that does I/O, in the colour of the client it is handed to."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close all connections; later requests are refused."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """In a forked child: leave the parent's connections and locks alone, start anew."""
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this client is closed: make a new one, or close it later")
+
+
+_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+inherited: list[object] = []
+"""In a forked child, the parent's connections: neither used nor closed, so kept alive."""
+
+
+def _after_fork() -> None:
+    for runtime in list(_runtimes):
+        runtime.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,176 @@
+"""`BlockingRuntime`: waits by blocking the calling thread; its coroutines never suspend."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import httpx
+
+from dashscope._deadline import Deadline
+from dashscope._errors import ConfigurationError
+from dashscope._http import Headers, Request
+from dashscope._runtime.base import Body, Runtime, inherited
+from dashscope._runtime.wire import (
+    build,
+    client_options,
+    connection_error,
+    decoding_error,
+    timed_out,
+)
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from dashscope._config import Config
+
+T = TypeVar("T")
+
+
+class BlockingRuntime(Runtime):
+    """Waits by blocking the calling thread: no event loop, no thread of its own.
+
+    `twins` makes the blocking facade of a value that does I/O, by the name of its class.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        twins: Callable[[Any], Any],
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        super().__init__(config)
+        if http_client is not None and not isinstance(http_client, httpx.Client):
+            raise ConfigurationError("Client takes an httpx.Client as its http_client.")
+        self._callers_client = http_client
+        self._twins = twins
+        self._start()
+
+    def _start(self) -> None:
+        self._lock = threading.Lock()
+        self._own_client: httpx.Client | None = None
+
+    def _http(self) -> httpx.Client:
+        self._check_open()
+        if self._callers_client is not None:
+            return self._callers_client
+        if self._own_client is None:
+            with self._lock:
+                if self._own_client is None:
+                    self._own_client = httpx.Client(**client_options(self._config))
+        return self._own_client
+
+    async def open(
+        self, request: Request, *, authorization: str | None, deadline: Deadline
+    ) -> Body:
+        client = self._http()
+        built = build(client, request, authorization, deadline, pool=deadline.left())
+        try:
+            response = client.send(built, stream=True, auth=None, follow_redirects=False)
+        except httpx.TransportError as error:
+            failure = connection_error(error, request)
+        else:
+            return _BlockingBody(response, request.url, deadline)
+        raise failure
+
+    @contextmanager
+    def bound(self, deadline: Deadline) -> Generator[None]:
+        # Nothing can be taken from a thread: each read and write is bounded by the time left.
+        yield
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251
+
+    async def read_file(self, path: Path) -> bytes:
+        return path.read_bytes()  # noqa: ASYNC240
+
+    async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
+
+    async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        with _interrupt_held_back():
+            return await call()
+
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()
+            raise TypeError(f"{function!r} returned an awaitable: Client calls plain functions")
+        return result
+
+    def check_callback(self, name: str, function: object) -> None:
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"{name} is a coroutine function: Client takes a plain function there")
+        if not callable(function):
+            raise TypeError(f"{name} is a function, not {function!r}")
+
+    def own(self, value: T) -> T:
+        return cast("T", self._twins(value))
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._own_client is not None:
+            self._own_client.close()
+
+    def forget(self) -> None:
+        inherited.append(self._own_client)
+        self._start()
+
+
+class _BlockingBody(Body):
+    def __init__(self, response: httpx.Response, url: str, deadline: Deadline) -> None:
+        super().__init__(response.status_code, Headers(response.headers), url)
+        self._response = response
+        self._deadline = deadline
+        self._chunks = response.iter_bytes()
+
+    async def chunk(self) -> bytes | None:
+        if self._deadline.expired:
+            raise timed_out(Request(method="", url=self._url))
+        try:
+            return next(self._chunks, None)
+        except httpx.DecodingError as error:
+            failure: Exception = decoding_error(error, self._url)
+        except httpx.TransportError as error:
+            failure = connection_error(error, Request(method="", url=self._url))
+        raise failure
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+@contextmanager
+def _interrupt_held_back() -> Generator[None]:
+    """Hold back Ctrl-C until the block is over; the second one in it comes through at once.
+
+    Only Python's own handler, on the main thread, is replaced: what other handlers do is
+    the application's affair.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    interrupted = False
+
+    def hold_back(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
+            signal.default_int_handler(number, frame)
+        interrupted = True
+
+    signal.signal(signal.SIGINT, hold_back)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interrupted:
+            raise KeyboardInterrupt

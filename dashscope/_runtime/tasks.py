@@ -1,0 +1,119 @@
+"""A call in a task of its own, which goes on when its caller is cancelled: asyncio and trio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar, cast
+
+import anyio
+
+T = TypeVar("T")
+
+
+class Task(ABC, Generic[T]):
+    """A call that runs in a task of its own, outside the caller's scopes."""
+
+    @abstractmethod
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until it is over, `seconds` at most; a cancellation of the caller ends the wait."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Ask it to stop."""
+
+    @abstractmethod
+    def done(self) -> bool:
+        """Is it over?"""
+
+    @abstractmethod
+    def result(self) -> T:
+        """What it returned; what it raised, is raised."""
+
+    async def wait_out(self, seconds: float) -> None:
+        """Wait whatever happens to the caller; past `seconds`, cancel it and wait for its end."""
+        end = time.monotonic() + seconds
+        while not self.done():
+            left = end - time.monotonic()
+            if left <= 0:
+                self.cancel()
+            try:
+                await self.wait(left if left > 0 else None)
+            except BaseException:  # noqa: BLE001, S112 (the first cancellation goes on later)
+                continue
+
+
+class AsyncioTask(Task[T]):
+    """A task of asyncio."""
+
+    def __init__(self, call: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._task = asyncio.get_running_loop().create_task(call())
+        self._task.add_done_callback(_retrieve)
+
+    async def wait(self, seconds: float | None) -> None:
+        await asyncio.wait({self._task}, timeout=seconds)
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    def done(self) -> bool:
+        return self._task.done()
+
+    def result(self) -> T:
+        return self._task.result()
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Mark the exception of a task as seen: its caller may be gone."""
+    if not task.cancelled():
+        task.exception()
+
+
+class TrioTask(Task[T]):
+    """A system task of trio."""
+
+    def __init__(self, call: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        import trio
+
+        self._call = call
+        self._over = trio.Event()
+        self._scope = trio.CancelScope()
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        trio.lowlevel.spawn_system_task(self._run, context=contextvars.copy_context())
+
+    async def _run(self) -> None:
+        try:
+            with self._scope:
+                self._result = await self._call()
+        except BaseException as error:  # noqa: BLE001 (a system task that raises ends trio)
+            self._error = error
+        finally:
+            self._over.set()
+
+    async def wait(self, seconds: float | None) -> None:
+        with anyio.move_on_after(seconds):
+            await self._over.wait()
+
+    def cancel(self) -> None:
+        self._scope.cancel()
+
+    def done(self) -> bool:
+        return self._over.is_set()
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._result)
+
+
+def start_task(call: Callable[[], Coroutine[Any, Any, T]]) -> Task[T]:
+    """Start a call in a task of the running event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return TrioTask(call)
+    return AsyncioTask(call)

@@ -1,0 +1,121 @@
+"""Our requests and errors to httpx's and back; nothing of httpx leaves this package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from dashscope._errors import (
+    APIConnectionError,
+    APIResponseError,
+    APITimeoutError,
+    ConfigurationError,
+)
+from dashscope._http import SILENCE_TIMEOUT, Request
+
+if TYPE_CHECKING:
+    from dashscope._config import Config
+    from dashscope._deadline import Deadline
+
+CONNECT_TIMEOUT: Final = 10.0
+KEEPALIVE_EXPIRY: Final = 4.0
+"""Shorter than the five seconds after which common servers close, so that they rarely win."""
+
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+
+def client_options(config: Config) -> dict[str, Any]:
+    """What an httpx client of ours is made with."""
+    return {
+        "verify": config.verify,
+        "http2": config.http2,
+        "proxy": config.proxy,
+        "limits": httpx.Limits(
+            max_connections=config.max_connections,
+            max_keepalive_connections=config.max_connections,
+            keepalive_expiry=KEEPALIVE_EXPIRY,
+        ),
+        "follow_redirects": False,
+    }
+
+
+def build(
+    client: httpx.Client | httpx.AsyncClient,
+    request: Request,
+    authorization: str | None,
+    deadline: Deadline,
+    *,
+    pool: float | None,
+) -> httpx.Request:
+    """The request for httpx, its time-outs within the deadline."""
+    headers = dict(request.headers)
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    try:
+        return client.build_request(
+            request.method,
+            request.url,
+            headers=headers,
+            content=request.content,
+            data=dict(request.fields) or None,
+            files=[
+                (part.name, (part.filename, part.content, part.content_type))
+                for part in request.files
+            ]
+            or None,
+            timeout=httpx.Timeout(
+                connect=deadline.within(CONNECT_TIMEOUT),
+                read=deadline.within(request.patience),
+                write=deadline.within(SILENCE_TIMEOUT),
+                pool=pool,
+            ),
+        )
+    except httpx.InvalidURL as error:
+        problem = str(error)
+    raise ValueError(f"{request.url[:200]} cannot be asked: {problem}")
+
+
+def timed_out(request: Request) -> APITimeoutError:
+    """The error for a request whose time is over; nobody knows how far it got."""
+    return APITimeoutError(f"{_named(request)}: no answer in time.", request_sent=True)
+
+
+def connection_error(error: httpx.TransportError, request: Request) -> APIConnectionError:
+    """The error for a connection that was never made, or broke."""
+    sent = not isinstance(error, _NEVER_SENT)
+    reason = str(error) or type(error).__name__
+    if isinstance(error, httpx.TimeoutException):
+        return APITimeoutError(
+            f"{_named(request)}: "
+            + ("no answer in time" if sent else "no connection in time")
+            + f" ({type(error).__name__}).",
+            request_sent=sent,
+        )
+    what = "the connection broke" if sent else "no connection"
+    return APIConnectionError(f"{_named(request)}: {what} ({reason}).", request_sent=sent)
+
+
+def decoding_error(error: httpx.DecodingError, url: str) -> APIResponseError:
+    """The error for a body that does not decompress."""
+    return APIResponseError(f"{url} answered with a body that does not decompress ({error}).")
+
+
+def _named(request: Request) -> str:
+    return f"{request.method} {request.url}".strip()
+
+
+def check_proxy(proxy: str) -> None:
+    """Refuse what httpx cannot use as a proxy."""
+    try:
+        httpx.Proxy(proxy)
+    except (ValueError, TypeError, httpx.InvalidURL) as error:
+        raise ConfigurationError(
+            f"proxy is a URL such as http://127.0.0.1:8080 ({type(error).__name__})."
+        ) from None
