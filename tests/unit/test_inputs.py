@@ -1,0 +1,303 @@
+"""Files in a model's input: found wherever they are, read before anything is sent."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashscope import AsyncClient, FileError
+from dashscope._config import load as load_config
+from dashscope._inputs import LARGEST_DATA_URI, LocalFile, encode, load
+from dashscope._outputs import AsyncFileOutput
+from dashscope._runtime import AsyncRuntime, BlockingRuntime, Runtime
+from dashscope._sync.drive import drive
+
+SMALL = b"\x89PNG\r\n"
+LARGE = bytes(LARGEST_DATA_URI + 1)
+
+
+@pytest.fixture
+def runtime(colour: str) -> Runtime:
+    return make_runtime(colour)
+
+
+def make_runtime(colour: str) -> Runtime:
+    config = load_config(
+        api_token=None, base_url=None, timeout=None, max_retries=0, max_connections=1,
+        max_response_bytes=1, user_agent=None, headers=None, event_hooks=None, proxy=None,
+        verify=True, http2=False, trusted_hosts=(), use_file_output=True, environ={},
+    )  # fmt: skip
+    return (
+        BlockingRuntime(config, lambda value: value)
+        if colour == "blocking"
+        else AsyncRuntime(config)
+    )
+
+
+class Uploads(list[LocalFile]):
+    """What was uploaded; the nth is given the URL `https://files/n`."""
+
+    async def __call__(self, file: LocalFile) -> str:
+        self.append(file)
+        return f"https://files/{len(self)}"
+
+
+def uri(content: bytes, kind: str = "application/octet-stream") -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner:
+    st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.text(), JSON))
+def test_json_goes_through_as_it_is(input: dict[str, Any]) -> None:
+    uploads = Uploads()
+    made = drive(encode(input, make_runtime("blocking"), uploads))
+    assert made == input
+    assert made is not input
+    assert uploads == []
+
+
+async def test_what_reads_as_json_becomes_json(runtime: Runtime) -> None:
+    input = {
+        "tuple": (1, ("a",)),
+        "range": range(2),
+        "proxy": MappingProxyType({"a": OrderedDict(b=1)}),
+    }
+    assert await encode(input, runtime, Uploads()) == {
+        "tuple": [1, ["a"]],
+        "range": [0, 1],
+        "proxy": {"a": {"b": 1}},
+    }
+
+
+async def test_files_are_found_wherever_they_are(runtime: Runtime, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(SMALL)
+    input = {
+        "path": path,
+        "list": [1, b"a", [bytearray(b"b"), {"deep": memoryview(b"c")}]],
+        "tuple": (io.BytesIO(b"d"),),
+        "text": str(path),
+    }
+    made = await encode(input, runtime, Uploads())
+    assert made == {
+        "path": uri(SMALL, "image/png"),
+        "list": [1, uri(b"a"), [uri(b"b"), {"deep": uri(b"c")}]],
+        "tuple": [uri(b"d")],
+        # A string is never opened as a path.
+        "text": str(path),
+    }
+    assert input["path"] is path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "uploaded"),
+    [
+        ("auto", SMALL, False),
+        ("auto", b"", False),
+        ("auto", LARGE[:-1], False),
+        ("auto", LARGE, True),
+        ("upload", SMALL, True),
+        ("upload", b"", True),
+        ("data-uri", LARGE, False),
+    ],
+)
+async def test_small_files_go_along_and_large_ones_ahead(
+    runtime: Runtime, encoding: Any, content: bytes, uploaded: bool
+) -> None:
+    uploads = Uploads()
+    made = await encode({"x": content}, runtime, uploads, encoding)
+    assert made == {"x": "https://files/1" if uploaded else uri(content)}
+    assert [file.content for file in uploads] == ([content] if uploaded else [])
+
+
+async def test_each_file_gets_its_own_url(runtime: Runtime) -> None:
+    uploads = Uploads()
+    made = await encode({"a": b"1", "b": [b"2", {"c": b"3"}]}, runtime, uploads, "upload")
+    assert made == {"a": "https://files/1", "b": ["https://files/2", {"c": "https://files/3"}]}
+    assert [file.content for file in uploads] == [b"1", b"2", b"3"]
+
+
+async def test_a_file_output_goes_in_as_the_url_it_is(runtime: Runtime) -> None:
+    output = AsyncFileOutput("https://example.com/a.png", AsyncClient()._api)
+    made = await encode({"image": output, "more": [output]}, runtime, Uploads(), "upload")
+    assert made == {"image": "https://example.com/a.png", "more": ["https://example.com/a.png"]}
+    assert type(made["image"]) is str
+
+
+async def test_a_file_is_named_by_its_path_and_typed_by_its_name(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    path = tmp_path / "photo.jpeg"
+    path.write_bytes(SMALL)
+    assert await load(path, runtime) == LocalFile(
+        filename="photo.jpeg", content_type="image/jpeg", content=SMALL
+    )
+    with path.open("rb") as opened:
+        assert (await load(opened, runtime)).filename == "photo.jpeg"
+    made = await load(path, runtime, filename="other.txt")
+    assert (made.filename, made.content_type) == ("other.txt", "text/plain")
+    made = await load(path, runtime, content_type="image/x-own")
+    assert (made.filename, made.content_type) == ("photo.jpeg", "image/x-own")
+
+
+async def test_a_file_without_a_name_is_bytes(runtime: Runtime) -> None:
+    named = io.BytesIO(SMALL)
+    named.name = 7  # a file descriptor, as `open(7)` has it
+    for content in (SMALL, bytearray(SMALL), memoryview(SMALL), io.BytesIO(SMALL), named):
+        assert await load(content, runtime) == LocalFile(
+            filename="file", content_type="application/octet-stream", content=SMALL
+        )
+
+
+async def test_the_name_of_an_open_file_may_be_bytes(runtime: Runtime) -> None:
+    named = io.BytesIO(SMALL)
+    named.name = b"/home/alice/photo.png"
+    assert (await load(named, runtime)).filename == "photo.png"
+
+
+async def test_an_open_file_is_read_from_where_it_is(runtime: Runtime) -> None:
+    opened = io.BytesIO(b"headerbody")
+    opened.seek(6)
+    assert (await load(opened, runtime)).content == b"body"
+
+
+async def test_whatever_reads_like_a_file_is_one(runtime: Runtime) -> None:
+    class Download:
+        name = "a.gif"
+
+        def read(self) -> bytes:
+            return SMALL
+
+    assert await encode({"x": Download()}, runtime, Uploads()) == {"x": uri(SMALL, "image/gif")}
+
+
+def test_a_view_of_part_of_memory_is_that_part() -> None:
+    made = drive(load(memoryview(b"abcdef")[::2], make_runtime("blocking")))
+    assert made.content == b"ace"
+
+
+class Broken:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def read(self) -> bytes:
+        raise self.error
+
+
+def bad_files(folder: Path) -> list[tuple[Any, str]]:
+    text = folder / "text.txt"
+    text.write_text("text")
+    closed = text.open("rb")
+    closed.close()
+    return [
+        (folder / "missing.png", "missing.png cannot be read"),
+        (folder, "cannot be read"),
+        (Path("nul\0.png"), "cannot be read"),
+        (closed, "text.txt cannot be read"),
+        (io.StringIO("text"), "text mode"),
+        (Broken(OSError(5, "Input/output error")), "Input/output error"),
+        (Broken(ValueError("read of closed file")), "cannot be read"),
+    ]
+
+
+async def test_one_bad_file_means_that_nothing_is_sent(runtime: Runtime, tmp_path: Path) -> None:
+    for bad, said in bad_files(tmp_path):
+        uploads = Uploads()
+        for input in ({"good": LARGE, "bad": bad}, {"bad": [bad], "good": LARGE}):
+            with pytest.raises(FileError, match=said):
+                await encode(input, runtime, uploads, "upload")
+        assert uploads == []
+
+
+async def test_a_file_beyond_the_services_bound_is_refused(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._inputs.LARGEST_FILE", 100)
+    uploads = Uploads()
+    await encode({"good": bytes(100)}, runtime, uploads, "upload")
+    with pytest.raises(FileError, match=r"101 bytes.*100 MB.*URL"):
+        await encode({"good": b"a", "bad": bytes(101)}, runtime, uploads, "upload")
+    assert len(uploads) == 1
+
+
+async def test_data_uris_beyond_the_services_bound_are_refused(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._inputs.LARGEST_DATA_URIS", 200)
+    assert await encode({"x": bytes(50), "y": b""}, runtime, Uploads(), "data-uri")
+    with pytest.raises(FileError, match=r"characters of data URIs.*upload"):
+        await encode({"x": bytes(50), "y": bytes(50)}, runtime, Uploads(), "data-uri")
+    with pytest.raises(FileError, match="'auto' or 'upload'"):
+        await encode({"x": bytes(200)}, runtime, Uploads(), "data-uri")
+
+
+async def test_a_failed_upload_ends_it(runtime: Runtime) -> None:
+    async def upload(file: LocalFile) -> str:
+        raise FileError("no room")
+
+    with pytest.raises(FileError, match="no room"):
+        await encode({"x": SMALL}, runtime, upload, "upload")
+
+
+def itself() -> dict[str, Any]:
+    input: dict[str, Any] = {"a": []}
+    input["a"].append({"b": input})
+    return input
+
+
+class ReadsAsync:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b""
+
+
+@pytest.mark.parametrize(
+    ("input", "error", "said"),
+    [
+        ("text", TypeError, "input is a mapping"),
+        ([{"a": 1}], TypeError, "input is a mapping"),
+        (None, TypeError, "input is a mapping"),
+        ({1: "a"}, TypeError, "input has the key 1"),
+        ({"a": {None: 1}}, TypeError, r"input\['a'\] has the key None"),
+        ({"a": [{"b": object()}]}, TypeError, r"input\['a'\]\[0\]\['b'\] is"),
+        ({"a": {1, 2}}, TypeError, r"input\['a'\] is"),
+        ({"a": 1j}, TypeError, "neither JSON nor a file"),
+        ({"a": (x for x in "ab")}, TypeError, "neither JSON nor a file"),
+        ({"a": ReadsAsync()}, TypeError, "neither JSON nor a file"),
+        (itself(), ValueError, r"input\['a'\]\[0\]\['b'\] contains itself"),
+    ],
+)
+async def test_what_is_neither_json_nor_a_file_is_named(
+    runtime: Runtime, input: Any, error: type[Exception], said: str
+) -> None:
+    uploads = Uploads()
+    with pytest.raises(error, match=said):
+        await encode(input, runtime, uploads, "upload")
+    assert uploads == []
+
+
+async def test_the_same_thing_twice_is_not_a_circle(runtime: Runtime) -> None:
+    shared: Mapping[str, Any] = {"x": [1]}
+    assert await encode({"a": shared, "b": [shared, shared]}, runtime, Uploads()) == {
+        "a": {"x": [1]},
+        "b": [{"x": [1]}, {"x": [1]}],
+    }
+
+
+@pytest.mark.parametrize("encoding", ["zip", "", None, "Auto"])
+async def test_an_unknown_encoding_is_refused(runtime: Runtime, encoding: Any) -> None:
+    with pytest.raises(ValueError, match="'auto', 'upload' or 'data-uri'"):
+        await encode({}, runtime, Uploads(), encoding)

@@ -1,0 +1,267 @@
+"""Retrying: which outcome is worth another attempt, after how long, and who pays for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashscope._retry import (
+    Outcome,
+    RetryQuota,
+    delay,
+    may_repeat,
+    parse_retry_after,
+    retry_after_of,
+)
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+LOST = Outcome(request_sent=True)
+NEVER_SENT = Outcome(request_sent=False)
+TIMED_OUT = Outcome(request_sent=True, timed_out=True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "repeatable", "verdict"),
+    [
+        # What may be repeated, is repeated whenever the trouble may pass.
+        (LOST, True, True),
+        (NEVER_SENT, True, True),
+        (TIMED_OUT, True, True),
+        *[(Outcome(status=status), True, True) for status in (408, 429, 500, 502, 503, 504)],
+        *[
+            (Outcome(status=status), True, False)
+            for status in (200, 301, 400, 401, 402, 403, 404, 409, 413, 422, 501, 505)
+        ],
+        # Anything else only where it cannot have been carried out.
+        (LOST, False, False),
+        (TIMED_OUT, False, False),
+        (NEVER_SENT, False, True),
+        (Outcome(status=429), False, True),
+        *[(Outcome(status=status), False, False) for status in (408, 500, 502, 503, 504, 404)],
+    ],
+)
+def test_an_attempt_is_repeated_where_it_helps_and_does_no_harm(
+    outcome: Outcome, repeatable: bool, verdict: bool
+) -> None:
+    assert may_repeat(outcome, repeatable=repeatable) is verdict
+
+
+@pytest.mark.parametrize(
+    ("attempts", "most"),
+    [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (50, 8.0), (100_000, 8.0)],
+)
+def test_the_back_off_doubles_from_half_a_second_to_eight(attempts: int, most: float) -> None:
+    options = {"attempts": attempts, "elapsed": 0.0, "left": None}
+    assert delay(Outcome(status=503), **options, chance=1.0) == most
+    assert delay(Outcome(status=503), **options, chance=0.5) == most / 2
+    assert delay(Outcome(status=503), **options, chance=0.0) == 0.0
+
+
+@given(
+    attempts=st.integers(1, 10**6),
+    elapsed=st.floats(0, 300),
+    left=st.none() | st.floats(0, 300),
+    chance=st.floats(0, 1),
+    retry_after=st.none() | st.floats(0, 1e6),
+)
+def test_no_delay_passes_any_bound(
+    attempts: int, elapsed: float, left: float | None, chance: float, retry_after: float | None
+) -> None:
+    outcome = Outcome(status=503, retry_after=retry_after)
+    seconds = delay(outcome, attempts=attempts, elapsed=elapsed, left=left, chance=chance)
+    if seconds is None:
+        return
+    assert 0 <= seconds <= 60
+    assert elapsed + seconds <= 120
+    assert left is None or seconds < left
+    if retry_after is None:
+        assert seconds <= 8
+    else:
+        assert seconds == retry_after
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "elapsed", "left", "expected"),
+    [
+        (7.0, 0.0, None, 7.0),
+        (0.0, 0.0, None, 0.0),
+        (60.0, 0.0, None, 60.0),
+        (60.1, 0.0, None, None),
+        (3600.0, 0.0, None, None),
+        # within 120 s of the first attempt
+        (60.0, 60.0, None, 60.0),
+        (60.0, 60.1, None, None),
+        (0.0, 120.1, None, None),
+        # within the deadline, which must leave time for the attempt itself
+        (5.0, 0.0, 5.1, 5.0),
+        (5.0, 0.0, 5.0, None),
+        (5.0, 0.0, 1.0, None),
+        (0.0, 0.0, 0.0, None),
+    ],
+)
+def test_what_the_server_asks_for_is_honoured_within_bounds(
+    retry_after: float, elapsed: float, left: float | None, expected: float | None
+) -> None:
+    outcome = Outcome(status=429, retry_after=retry_after)
+    # The server's word counts, whatever the jitter.
+    for chance in (0.0, 1.0):
+        assert delay(outcome, attempts=1, elapsed=elapsed, left=left, chance=chance) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0.0),
+        ("5", 5.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("1.5", 1.5),
+        ("007", 7.0),
+        ("999999999", 999999999.0),
+        (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
+        (format_datetime(NOW, usegmt=True), 0.0),
+        (format_datetime(NOW - timedelta(days=400), usegmt=True), 0.0),
+        # another zone, and a zone that is not known (RFC 5322's -0000), which is UTC
+        (
+            format_datetime((NOW + timedelta(hours=1)).astimezone(timezone(timedelta(hours=5)))),
+            3600,
+        ),
+        ("Fri, 02 Jan 2026 03:04:15 -0000", 10.0),
+        # the two older forms of an HTTP date
+        ("Friday, 02-Jan-26 03:04:15 GMT", 10.0),
+        ("Fri Jan  2 03:04:15 2026", 10.0),
+        # not a wait
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("-0.5", None),
+        ("+5", None),
+        ("5 s", None),
+        ("5,5", None),
+        ("5.", None),
+        ("1e3", None),
+        ("0x10", None),
+        ("1_000", None),
+        ("nan", None),
+        ("inf", None),
+        ("٥", None),
+        ("５", None),
+        ("²", None),
+        ("1\n2", None),
+        ("Fri, 99 Foo 2026 03:04:15 GMT", None),
+        ("Fri, 02 Jan 2026 25:61:61 GMT", None),
+        ("Fri, 02 Jan 2026 03:04:15 +9999999999999", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(header, now=NOW.timestamp()) == seconds
+
+
+def test_a_date_is_measured_by_this_machines_clock() -> None:
+    header = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    seconds = parse_retry_after(header)
+    assert seconds is not None
+    assert 25 < seconds <= 30
+
+
+@given(st.text(max_size=60) | st.from_regex(r"\s*[-+]?[0-9٠-٩.eE_]{1,30}\s*", fullmatch=True))
+def test_whatever_the_header_says_it_is_no_wait_or_a_finite_one(header: str) -> None:
+    seconds = parse_retry_after(header, now=0.0)
+    assert seconds is None or 0 <= seconds < inf
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2999, 1, 1)), st.integers(0, 2**31))
+def test_a_date_in_the_past_is_no_wait_and_one_in_the_future_its_distance(
+    when: datetime, now: int
+) -> None:
+    when = when.replace(microsecond=0, tzinfo=UTC)
+    header = format_datetime(when, usegmt=True)
+    assert parse_retry_after(header, now=now) == max(0, when.timestamp() - now)
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "seconds"),
+    [
+        ("3", {"retry_after": 5}, 3.0),
+        (None, {"retry_after": 5}, 5.0),
+        (None, {"retry_after": 0}, 0.0),
+        (None, {"retry_after": 2.5}, 2.5),
+        (None, {"retry_after": "5"}, 5.0),
+        ("soon", {"retry_after": 5}, 5.0),
+        (None, {}, None),
+        (None, {"retry_after": None}, None),
+        (None, {"retry_after": True}, None),
+        (None, {"retry_after": -1}, None),
+        (None, {"retry_after": float("nan")}, None),
+        (None, {"retry_after": [5]}, None),
+        (None, {"retry_after": "soon"}, None),
+        (None, {"Retry_After": 5}, None),
+        (None, [5], None),
+        (None, "5", None),
+        (None, None, None),
+    ],
+)
+def test_the_body_says_how_long_to_wait_where_the_header_does_not(
+    header: str | None, body: object, seconds: float | None
+) -> None:
+    assert retry_after_of(header, body) == seconds
+
+
+class TestQuota:
+    def test_it_pays_for_a_hundred_retries_and_no_more(self) -> None:
+        quota = RetryQuota()
+        assert all(quota.take(Outcome(status=503)) for _ in range(100))
+        assert not quota.take(Outcome(status=503))
+
+    def test_a_time_out_costs_twice_as_much(self) -> None:
+        quota = RetryQuota()
+        assert all(quota.take(TIMED_OUT) for _ in range(50))
+        assert not quota.take(TIMED_OUT)
+        assert not quota.take(LOST)
+
+    def test_a_retry_the_server_asked_for_is_free(self) -> None:
+        quota = RetryQuota()
+        while quota.take(LOST):
+            pass
+        assert quota.take(Outcome(status=429, retry_after=1.0))
+        assert quota.take(Outcome(status=429, retry_after=0.0))
+        assert not quota.take(Outcome(status=429))
+        assert not quota.take(Outcome(status=503, retry_after=1.0))
+
+    def test_a_success_after_a_retry_gives_the_retry_back(self) -> None:
+        quota = RetryQuota()
+        while quota.take(LOST):
+            pass
+        quota.give_back(retried=True)
+        assert quota.take(LOST)
+        assert not quota.take(LOST)
+
+    def test_five_plain_successes_buy_a_retry(self) -> None:
+        quota = RetryQuota()
+        while quota.take(LOST):
+            pass
+        for _ in range(4):
+            quota.give_back(retried=False)
+        assert not quota.take(LOST)
+        quota.give_back(retried=False)
+        assert quota.take(LOST)
+
+    def test_successes_save_up_for_no_more_than_it_holds(self) -> None:
+        quota = RetryQuota()
+        for _ in range(1000):
+            quota.give_back(retried=True)
+        assert all(quota.take(LOST) for _ in range(100))
+        assert not quota.take(LOST)
+
+    def test_a_lock_left_held_by_a_fork_is_replaced(self) -> None:
+        quota = RetryQuota()
+        assert quota._lock.acquire()
+        quota.reset_lock()
+        assert quota.take(LOST)
