@@ -40,9 +40,17 @@ from dashscope._errors import (
 from dashscope._http import Headers, Request, Response
 
 if TYPE_CHECKING:
+    from dashscope._events import (
+        AsyncEventStream,
+        DoneEvent,
+        Event,
+        LogsEvent,
+        OtherEvent,
+        OutputEvent,
+    )
     from dashscope._outputs import AsyncDownload, AsyncFileOutput
     from dashscope._pages import Page
-    from dashscope._sync.client import Client, Download, FileOutput
+    from dashscope._sync.client import Client, Download, EventStream, FileOutput
     from dashscope.resources.account import Account
     from dashscope.resources.collections import Collection
     from dashscope.resources.deployments import Deployment, DeploymentConfiguration, Release
@@ -63,6 +71,7 @@ __all__ = [
     "Account",
     "AsyncClient",
     "AsyncDownload",
+    "AsyncEventStream",
     "AsyncFileOutput",
     "AuthenticationError",
     "BadRequestError",
@@ -73,17 +82,23 @@ __all__ = [
     "DashscopeError",
     "Deployment",
     "DeploymentConfiguration",
+    "DoneEvent",
     "Download",
+    "Event",
+    "EventStream",
     "File",
     "FileError",
     "FileOutput",
     "Hardware",
     "Headers",
     "InternalServerError",
+    "LogsEvent",
     "Metrics",
     "Model",
     "ModelError",
     "NotFoundError",
+    "OtherEvent",
+    "OutputEvent",
     "Page",
     "PaymentRequiredError",
     "PermissionDeniedError",
@@ -111,7 +126,14 @@ __all__ = [
 _ON_FIRST_USE: Final = {
     "Account": "resources.account",
     "AsyncDownload": "_outputs",
+    "AsyncEventStream": "_events",
     "AsyncFileOutput": "_outputs",
+    "DoneEvent": "_events",
+    "Event": "_events",
+    "EventStream": "_sync.client",
+    "LogsEvent": "_events",
+    "OtherEvent": "_events",
+    "OutputEvent": "_events",
     "Client": "_sync.client",
     "Collection": "resources.collections",
     "Deployment": "resources.deployments",

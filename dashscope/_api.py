@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from attrs import evolve, frozen
 
@@ -21,6 +21,7 @@ from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
     APIError,
+    APIResponseError,
     APIStatusError,
     APITimeoutError,
     status_error_type,
@@ -33,6 +34,7 @@ from dashscope._retry import Outcome, RetryQuota
 from dashscope._runtime import Body, Runtime, timed_out
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
+MOST_REDIRECTS: Final = 10
 ANSWER_MARGIN: Final = 10.0
 """Seconds beyond a `Prefer: wait=n` for the answer to arrive."""
 
@@ -150,20 +152,60 @@ class API:
             may_have_been_created=call.creates and _maybe_carried_out(outcome),
         )
 
-    async def open(
-        self, url: str, *, deadline: Deadline = Deadline.NEVER, headers: Mapping[str, str] = {}
+    async def follow(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        deadline: Deadline = Deadline.NEVER,
+        patience: float = SILENCE_TIMEOUT,
     ) -> Body:
-        """GET a URL, its body unread and its status unchecked; redirects are not followed."""
-        request = Request(method="GET", url=url, headers={**self.config.headers, **headers})
-        with self.runtime.bound(deadline):
-            return await self.runtime.open(
-                request, authorization=self._authorization(url), deadline=deadline
-            )
-        raise timed_out(request)
+        """GET a URL of the server's, by the rules for such URLs, through its redirects.
 
-    def gets_token(self, url: str) -> bool:
-        """Does a request to this URL carry the token?"""
-        return self._authorization(url) is not None
+        Args:
+            url: the URL.
+            headers: headers beside the client's.
+            deadline: when the answer's head must be there.
+            patience: seconds without a byte after which the connection counts as lost.
+
+        Returns:
+            The answer, its body unread and its status unchecked.
+
+        Raises:
+            APIResponseError: when the URL may not be asked.
+            APIConnectionError: when no answer came, or the redirects do not end.
+        """
+        first, came_from = url, None
+        for _ in range(MOST_REDIRECTS):
+            refusal = _urls.refusal(url, self.config.base_url, came_from=came_from)
+            if refusal is not None:
+                raise APIResponseError(f"{url[:200]!r} is not asked: {refusal}.")
+            body = await self._open(url, headers, deadline, patience)
+            location = body.headers.get("location")
+            if body.status not in (301, 302, 303, 307, 308) or location is None:
+                return body
+            await body.aclose()
+            came_from, url = url, urljoin(url, location)
+        raise APIConnectionError(
+            f"{first[:200]}: more than {MOST_REDIRECTS} redirects.", request_sent=True
+        )
+
+    async def refused(self, url: str, body: Body) -> APIStatusError:
+        """The error that an answer to `follow()` stands for; reads and closes it."""
+        try:
+            content = await body.read(self.config.max_response_bytes)
+        finally:
+            await body.aclose()
+        error = self.status_error(
+            f"GET {_shown(url)}",
+            Response(status=body.status, headers=body.headers, content=content),
+        )
+        if body.status in (401, 403) and self._authorization(url) is None:
+            error.add(
+                "It was asked without the token, which goes to the API's own address only: "
+                f"if {urlsplit(url).hostname} is to have it, name it in trusted_hosts."
+            )
+        return error
 
     def status_error(self, what: str, response: Response) -> APIStatusError:
         """The error that an answer with an error status stands for."""
@@ -192,6 +234,23 @@ class API:
             body=text,
             retry_after=retry_after,
         )
+
+    async def _open(
+        self, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float
+    ) -> Body:
+        request = await self._hooked(
+            Request(
+                method="GET",
+                url=url,
+                headers={**self.config.headers, **headers},
+                patience=patience,
+            )
+        )
+        with self.runtime.bound(deadline):
+            return await self.runtime.open(
+                request, authorization=self._authorization(url), deadline=deadline
+            )
+        raise timed_out(request)
 
     async def _attempt(
         self, request: Request, deadline: Deadline

@@ -15,6 +15,7 @@ from dashscope._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
+    STALL_TIMEOUT,
     UNCHANGED,
     EventHooks,
 )
@@ -27,7 +28,7 @@ from dashscope._errors import (
 )
 from dashscope._http import FilePart, Response
 from dashscope._runtime import AsyncRuntime, BlockingRuntime
-from dashscope._waiting import Watch, check_wait
+from dashscope._waiting import check_wait
 
 if TYPE_CHECKING:
     import ssl
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from dashscope._events import AsyncEventStream
     from dashscope._inputs import FileContent, FileEncoding
     from dashscope._pages import Page
     from dashscope.resources.account import AsyncAccountResource
@@ -254,21 +256,19 @@ class AsyncClient:
         `POST /predictions`, then `GET /predictions/{prediction_id}`.
         """
         from dashscope._outputs import claim
-        from dashscope.resources.predictions import Reference, creation, send_creation
+        from dashscope.resources.predictions import (
+            Reference,
+            creation,
+            send_creation,
+            watch_prediction,
+        )
 
         reference = Reference.parse(ref)
         interval, deadline = check_wait(self._api, poll_interval, timeout, progress)
-        options: dict[str, Any] = (
-            {} if reference.version is None else {"version": reference.version}
-        )
-        path = (
-            "/predictions"
-            if reference.version is not None
-            else f"/models/{reference.owner}/{reference.name}/predictions"
-        )
         call = await creation(
             self._api,
-            path,
+            reference.path,
+            version=reference.version,
             input=input,
             wait=wait,
             cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
@@ -276,9 +276,8 @@ class AsyncClient:
             webhook_events_filter=webhook_events_filter,
             file_encoding=file_encoding,
             deadline=deadline,
-            **options,
         )
-        async with self._watch(cancel_on_exit=cancel_on_exit) as watch:
+        async with watch_prediction(self._api, cancel_on_exit=cancel_on_exit) as watch:
             await watch.create(lambda: send_creation(self._api, call, deadline=deadline), progress)
             prediction = await watch.until_done(
                 interval=interval, deadline=deadline, progress=progress
@@ -286,6 +285,96 @@ class AsyncClient:
         output = _output(ref, prediction)
         claims = self._api.config.use_file_output if use_file_output is None else use_file_output
         return claim(output, self._api) if claims else output
+
+    def stream(
+        self,
+        ref: str,
+        input: Mapping[str, Any],
+        *,
+        timeout: float | None = None,
+        stall_timeout: float = STALL_TIMEOUT,
+        webhook: str | None = None,
+        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        file_encoding: FileEncoding = "auto",
+        use_file_output: bool | None = None,
+        cancel_on_exit: bool = True,
+    ) -> AsyncEventStream:
+        """Run a model and stream its output as it comes.
+
+        The prediction is created when the stream is entered. When it is left before its end, in
+        whatever way, the prediction is cancelled on the server. Where the connection breaks, it
+        is made again, and nothing is given twice or left out.
+
+        Args:
+            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
+            input: the model's inputs; files in it (paths, bytes, open files) are sent along.
+            timeout: seconds that the stream may take, by default as many as the model does. The
+                server is told, and stops 5 s later by itself.
+            stall_timeout: seconds without a byte after which the connection is made again.
+            webhook: an http(s) URL that the server tells of events.
+            webhook_events_filter: of which events, by default of all.
+            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
+                those up to 256 KiB in the request.
+            use_file_output: whether URLs in the output become file outputs; by default as the
+                client says.
+            cancel_on_exit: `False` leaves the prediction running when the stream is left early.
+
+        Returns:
+            A stream, to be opened by `async with`. `str(event)` is the text of an output event;
+            `stream.prediction` is the prediction, and `await stream.result()` its end.
+
+        Raises:
+            StreamError: when the model does not stream, or something is missing that nothing
+                can fill.
+            ModelError: when the model failed.
+            PredictionTimeoutError: when `timeout` passed.
+
+        ```python
+        async with client.stream("dashscope/countdown", {"start": 3}) as stream:
+            async for event in stream:
+                print(str(event), end="")
+        ```
+
+        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
+        `POST /predictions`, then `GET` of the prediction's `urls.stream`.
+        """
+        from dashscope.resources.predictions import (
+            Reference,
+            creation,
+            event_stream,
+            send_creation,
+            watch_prediction,
+        )
+
+        reference = Reference.parse(ref)
+        deadline = Deadline.after(_config.check_timeout(timeout))
+        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit)
+
+        async def begin() -> None:
+            call = await creation(
+                self._api,
+                reference.path,
+                version=reference.version,
+                input=input,
+                cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+                stream=True,
+                webhook=webhook,
+                webhook_events_filter=webhook_events_filter,
+                file_encoding=file_encoding,
+                deadline=deadline,
+            )
+            await watch.create(
+                lambda: send_creation(self._api, call, deadline=deadline), progress=None
+            )
+
+        return event_stream(
+            self._api,
+            watch,
+            begin,
+            deadline=deadline,
+            stall_timeout=stall_timeout,
+            use_file_output=use_file_output,
+        )
 
     @overload
     async def wait(
@@ -342,7 +431,7 @@ class AsyncClient:
         Endpoint: `GET /predictions/{prediction_id}` or `GET /trainings/{training_id}`, as often
         as needed.
         """
-        from dashscope.resources.predictions import Prediction
+        from dashscope.resources.predictions import Prediction, watch_prediction
 
         if not isinstance(prediction, str | Prediction):
             from dashscope.resources.trainings import Training, wait_for_training
@@ -360,7 +449,7 @@ class AsyncClient:
                 cancel_on_exit=cancel_on_exit,
             )
         interval, deadline = check_wait(self._api, poll_interval, timeout, progress)
-        async with self._watch(cancel_on_exit=cancel_on_exit) as watch:
+        async with watch_prediction(self._api, cancel_on_exit=cancel_on_exit) as watch:
             await watch.attach(prediction, deadline=deadline, progress=progress)
             done = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
         return _whole(done)
@@ -543,16 +632,6 @@ class AsyncClient:
         for name, hooks in self._api.config.event_hooks.items():
             for hook in hooks:
                 self._api.runtime.check_callback(f"event_hooks[{name!r}]", hook)
-
-    def _watch(self, *, cancel_on_exit: bool) -> Watch[Prediction]:
-        from dashscope.resources.predictions import cancel_prediction, get_prediction
-
-        return Watch(
-            self._api,
-            look=lambda id, deadline: get_prediction(self._api, id, deadline=deadline, look=True),
-            cancel=lambda id, deadline: cancel_prediction(self._api, id, deadline=deadline),
-            cancel_on_exit=cancel_on_exit,
-        )
 
     async def _pages(
         self,

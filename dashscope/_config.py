@@ -24,6 +24,8 @@ DEFAULT_TIMEOUT: Final = 120.0
 DEFAULT_MAX_RETRIES: Final = 5
 DEFAULT_MAX_CONNECTIONS: Final = 1000
 DEFAULT_MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
+STALL_TIMEOUT: Final = 60.0
+"""Seconds without a byte after which a stream counts as broken; servers send comments."""
 UNCHANGED: Final[Any] = object()
 """The default of an option that `with_options` leaves as it is."""
 

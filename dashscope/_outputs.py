@@ -18,12 +18,11 @@ from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from dashscope import _urls
 from dashscope._deadline import Deadline
-from dashscope._errors import APIConnectionError, APIResponseError, FileError
-from dashscope._http import Headers, Response
+from dashscope._errors import FileError
+from dashscope._http import Headers
 from dashscope._json import is_array, is_object
 from dashscope._runtime import Body
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from dashscope._api import API
 
-MOST_REDIRECTS: Final = 10
 LONGEST_NAME: Final = 200
 
 _URL = re.compile(r"(?:https?://|data:)[^\s]*", re.IGNORECASE)
@@ -120,7 +118,13 @@ class AsyncDownload:
         raise FileError(reason)
 
     async def __aenter__(self) -> Self:
-        self._body = await _follow(self._api, self.url)
+        headers = {"Accept-Encoding": "identity"}
+        body = await self._api.follow(
+            self.url, headers=headers, deadline=Deadline.after(self._api.config.timeout)
+        )
+        if body.status != HTTPStatus.OK:
+            raise await self._api.refused(self.url, body)
+        self._body = body
         return self
 
     async def __aexit__(
@@ -254,48 +258,6 @@ def decode_data_uri(uri: str) -> tuple[str, bytes]:
         except binascii.Error as error:
             raise FileError(f"{uri[:60]!r} does not hold valid base64: {error}") from error
     return kind or "text/plain", unquote_to_bytes(data)
-
-
-async def _follow(api: API, url: str) -> Body:
-    """GET a URL of the server's, by the rules for such URLs, through its redirects."""
-    came_from: str | None = None
-    for _ in range(MOST_REDIRECTS):
-        refusal = _urls.refusal(url, api.config.base_url, came_from=came_from)
-        if refusal is not None:
-            raise APIResponseError(f"{url[:200]!r} is not asked: {refusal}.")
-        body = await api.open(
-            url,
-            deadline=Deadline.after(api.config.timeout),
-            headers={"Accept-Encoding": "identity"},
-        )
-        location = body.headers.get("location")
-        if body.status not in (301, 302, 303, 307, 308) or location is None:
-            if body.status == HTTPStatus.OK:
-                return body
-            raise await _refused(api, url, body)
-        await body.aclose()
-        came_from, url = url, urljoin(url, location)
-    raise APIConnectionError(
-        f"{url[:200]}: more than {MOST_REDIRECTS} redirects.", request_sent=True
-    )
-
-
-async def _refused(api: API, url: str, body: Body) -> Exception:
-    try:
-        content = await body.read(api.config.max_response_bytes)
-    finally:
-        await body.aclose()
-    error = api.status_error(
-        f"GET {url.partition('?')[0]}",
-        Response(status=body.status, headers=body.headers, content=content),
-    )
-    if body.status in (401, 403) and not api.gets_token(url):
-        host = urlsplit(url).hostname
-        error.add(
-            "It was asked without the token, which goes to the API's own address only: "
-            f"if {host} is to have it, name it in trusted_hosts."
-        )
-    return error
 
 
 def _is_data(url: str) -> bool:

@@ -98,8 +98,9 @@ class Watch(Generic[J]):
         interval: float | None,
         deadline: Deadline,
         progress: Callable[[J], object] | None,
+        at_once: bool = False,
     ) -> J:
-        """Look at it until it is over.
+        """Look at it until it is over, the first time after a pause or `at_once`.
 
         Raises:
             PredictionTimeoutError: when the deadline passes first.
@@ -107,6 +108,8 @@ class Watch(Generic[J]):
         started = time.monotonic()
         pace = self._api.pace
         job = cast("J", self.latest)
+        if at_once and not job.is_done:
+            job = await self._see(deadline, progress)
         while not job.is_done:
             pause = _polling.delay(
                 time.monotonic() - started,
@@ -116,7 +119,7 @@ class Watch(Generic[J]):
             )
             await self._api.runtime.sleep(deadline.within(max(pause, pace.held())))
             if deadline.expired:
-                raise self._timed_out(job)
+                raise self.timed_out()
             job = await self._see(deadline, progress)
         return job
 
@@ -129,11 +132,28 @@ class Watch(Generic[J]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, GeneratorExit) or not self._cancel_on_exit:
+        # A coroutine that is thrown away, rather than cancelled, may not wait for anything.
+        if error is not None and not isinstance(error, GeneratorExit):
+            await self.leave(error)
+
+    async def leave(self, error: BaseException | None) -> None:
+        """Cancel it where it was not seen to be over, and is to be cancelled then.
+
+        Args:
+            error: what ended the wait, and goes on; a failure to cancel becomes a note of it.
+        """
+        if not self._cancel_on_exit or self._id is None:
             return
-        if self._id is None or (self.latest is not None and self.latest.is_done):
-            return
-        await self._abandon(self._id, error)
+        if self.latest is None or not self.latest.is_done:
+            await self._abandon(self._id, error)
+
+    def timed_out(self) -> PredictionTimeoutError:
+        """The error for a deadline that passed first."""
+        job = cast("J", self.latest)
+        return PredictionTimeoutError(
+            f"{job.id} was still {job.status} when the time was up.",
+            prediction=cast("Prediction", job),
+        )
 
     async def _see(self, deadline: Deadline, progress: Callable[[J], object] | None) -> J:
         assert self._id is not None
@@ -146,34 +166,30 @@ class Watch(Generic[J]):
             self._api.pace.succeeded()
             await self._tell(progress)
             return self.latest
-        raise self._timed_out(self.latest)
+        raise self.timed_out()
 
     async def _tell(self, progress: Callable[[J], object] | None) -> None:
         if progress is not None:
             await self._api.runtime.call(progress, self.latest)
 
-    async def _abandon(self, id: str, error: BaseException) -> None:
+    async def _abandon(self, id: str, error: BaseException | None) -> None:
         async def cancel() -> None:
             self.latest = await self._cancel(id, Deadline.after(CLEAN_UP))
 
         try:
             await self._api.runtime.finish(cancel)
         except APIError as failure:
-            error.add_note(f"{id} may still be running: it could not be cancelled ({failure}).")
             logger.warning("%s could not be cancelled: %s", id, failure)
+            if error is None:
+                raise
+            error.add_note(f"{id} may still be running: it could not be cancelled ({failure}).")
         except BaseException:
             # Cancelled once more. An error of the ordinary kind gives way to a cancellation;
             # a cancellation goes on as it is.
-            if isinstance(error, Exception):
+            if error is None or isinstance(error, Exception):
                 raise
         else:
             logger.info("%s cancelled: nobody waits for it any more", id)
-
-    def _timed_out(self, job: J) -> PredictionTimeoutError:
-        return PredictionTimeoutError(
-            f"{job.id} was still {job.status} when the time was up.",
-            prediction=cast("Prediction", job),
-        )
 
 
 def check_wait(

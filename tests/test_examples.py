@@ -149,7 +149,7 @@ def run_fragment(code: str, namespace: dict[str, Any]) -> None:
 def test_the_programs_of_the_readme_run(code: str) -> None:
     Path("program.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "program.py"],
+        [sys.executable, "-W", "error", "program.py"],
         capture_output=True,
         text=True,
         timeout=60,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -74,10 +74,8 @@ class AsyncRuntime(Runtime):
             return _AsyncBody(response, request.url)
         raise failure
 
-    @contextmanager
-    def bound(self, deadline: Deadline) -> Generator[None]:
-        with anyio.move_on_after(deadline.left()):
-            yield
+    def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
+        return nullcontext() if deadline.at is None else anyio.move_on_after(deadline.left())
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)

@@ -90,7 +90,7 @@ class Runtime(ABC):
         """Make the request and read the answer's headers."""
 
     @abstractmethod
-    def bound(self, deadline: Deadline) -> AbstractContextManager[None]:
+    def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
         """A block that is left, without an exception, when the deadline passes."""
 
     @abstractmethod

@@ -54,6 +54,7 @@ class BlockingRuntime(Runtime):
 
     def _start(self) -> None:
         self._lock = threading.Lock()
+        self._local = threading.local()
         self._own_client: httpx.Client | None = None
 
     def _http(self) -> httpx.Client:
@@ -76,13 +77,24 @@ class BlockingRuntime(Runtime):
         except httpx.TransportError as error:
             failure = connection_error(error, request)
         else:
-            return _BlockingBody(response, request.url, deadline)
+            return _BlockingBody(self, response, request.url)
         raise failure
 
     @contextmanager
     def bound(self, deadline: Deadline) -> Generator[None]:
-        # Nothing can be taken from a thread: each read and write is bounded by the time left.
-        yield
+        # Nothing can be taken from a thread: what waits in the block asks for the time left.
+        outer: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
+        self._local.deadline = outer.sooner(deadline)
+        try:
+            yield
+        finally:
+            self._local.deadline = outer
+
+    def check_deadline(self, url: str) -> None:
+        """Raise where the deadline of the block around has passed."""
+        deadline: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
+        if deadline.expired:
+            raise timed_out(Request(method="", url=url))
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251
@@ -125,15 +137,14 @@ class BlockingRuntime(Runtime):
 
 
 class _BlockingBody(Body):
-    def __init__(self, response: httpx.Response, url: str, deadline: Deadline) -> None:
+    def __init__(self, runtime: BlockingRuntime, response: httpx.Response, url: str) -> None:
         super().__init__(response.status_code, Headers(response.headers), url)
         self._response = response
-        self._deadline = deadline
+        self._runtime = runtime
         self._chunks = response.iter_bytes()
 
     async def chunk(self) -> bytes | None:
-        if self._deadline.expired:
-            raise timed_out(Request(method="", url=self._url))
+        self._runtime.check_deadline(self._url)
         try:
             return next(self._chunks, None)
         except httpx.DecodingError as error:

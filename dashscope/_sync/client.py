@@ -16,9 +16,10 @@ from dashscope._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
+    STALL_TIMEOUT,
     UNCHANGED,
 )
-from dashscope._sync.drive import ClosingIterator, Facade, drive
+from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next
 
 if TYPE_CHECKING:
     import builtins
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from dashscope._client import AsyncClient, T
     from dashscope._config import EventHooks
+    from dashscope._events import AsyncEventStream, Event
     from dashscope._http import Headers, Response
     from dashscope._inputs import FileContent, FileEncoding
     from dashscope._outputs import AsyncDownload, AsyncFileOutput
@@ -179,6 +181,62 @@ class FileOutput(str):
     def iter_bytes(self) -> ClosingIterator[bytes]:
         """The file's content piece by piece, in constant memory."""
         return ClosingIterator(self._async.iter_bytes())
+
+
+class EventStream(Facade):
+    """The events of a prediction, as they come: `with`, then `for`.
+
+    ```python
+    with client.stream("dashscope/countdown", {"start": 3}) as stream:
+        for event in stream:
+            print(str(event), end="")
+    ```
+    """
+
+    _async: AsyncEventStream
+
+    @property
+    def prediction(self) -> Prediction:
+        """The prediction, as last seen."""
+        return self._async.prediction
+
+    @property
+    def reconnections(self) -> int:
+        """How often the connection had to be made again."""
+        return self._async.reconnections
+
+    def result(self) -> Prediction:
+        """The finished prediction; before the end of the stream, waits for it.
+
+        Raises:
+            PredictionTimeoutError: when it was not over within the stream's `timeout`.
+        """
+        return drive(self._async.result())
+
+    def __enter__(self) -> Self:
+        drive(self._async.__aenter__())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        drive(self._async.__aexit__(kind, error, traceback))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        """The next event.
+
+        Raises:
+            ModelError: when the model failed.
+            StreamError: when something is missing that nothing can fill.
+            PredictionTimeoutError: when the stream's `timeout` passed.
+        """
+        return drive_next(self._async.__anext__())
 
 
 class AccountResource(Facade):
@@ -846,6 +904,50 @@ class Predictions(Facade):
         """
         return drive(self._async.cancel(prediction))
 
+    def stream(
+        self,
+        prediction: Prediction | str,
+        *,
+        timeout: float | None = None,
+        stall_timeout: float = STALL_TIMEOUT,
+        use_file_output: bool | None = None,
+        cancel_on_exit: bool = False,
+    ) -> EventStream:
+        """Stream the events of a prediction that runs or ran.
+
+        Args:
+            prediction: the prediction, or its id.
+            timeout: seconds that the stream may take, by default as many as the model does.
+            stall_timeout: seconds without a byte after which the connection is made again.
+            use_file_output: whether URLs in the output become file outputs; by default as the
+                client says.
+            cancel_on_exit: whether to cancel it when the stream is left before its end.
+
+        Returns:
+            A stream, to be opened by `with`.
+
+        Raises:
+            StreamError: when the model does not stream, or something is missing that nothing
+                can fill.
+
+        ```python
+        with client.predictions.stream(prediction) as stream:
+            for event in stream:
+                print(event)
+        ```
+
+        Endpoint: `GET` of the prediction's `urls.stream`.
+        """
+        return EventStream(
+            self._async.stream(
+                prediction,
+                timeout=timeout,
+                stall_timeout=stall_timeout,
+                use_file_output=use_file_output,
+                cancel_on_exit=cancel_on_exit,
+            )
+        )
+
 
 class Trainings(Facade):
     """`client.trainings`."""
@@ -1189,6 +1291,72 @@ class Client(Facade):
                 poll_interval=poll_interval,
                 timeout=timeout,
                 progress=progress,
+                webhook=webhook,
+                webhook_events_filter=webhook_events_filter,
+                file_encoding=file_encoding,
+                use_file_output=use_file_output,
+                cancel_on_exit=cancel_on_exit,
+            )
+        )
+
+    def stream(
+        self,
+        ref: str,
+        input: Mapping[str, Any],
+        *,
+        timeout: float | None = None,
+        stall_timeout: float = STALL_TIMEOUT,
+        webhook: str | None = None,
+        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        file_encoding: FileEncoding = "auto",
+        use_file_output: bool | None = None,
+        cancel_on_exit: bool = True,
+    ) -> EventStream:
+        """Run a model and stream its output as it comes.
+
+        The prediction is created when the stream is entered. When it is left before its end, in
+        whatever way, the prediction is cancelled on the server. Where the connection breaks, it
+        is made again, and nothing is given twice or left out.
+
+        Args:
+            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
+            input: the model's inputs; files in it (paths, bytes, open files) are sent along.
+            timeout: seconds that the stream may take, by default as many as the model does. The
+                server is told, and stops 5 s later by itself.
+            stall_timeout: seconds without a byte after which the connection is made again.
+            webhook: an http(s) URL that the server tells of events.
+            webhook_events_filter: of which events, by default of all.
+            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
+                those up to 256 KiB in the request.
+            use_file_output: whether URLs in the output become file outputs; by default as the
+                client says.
+            cancel_on_exit: `False` leaves the prediction running when the stream is left early.
+
+        Returns:
+            A stream, to be opened by `with`. `str(event)` is the text of an output event;
+            `stream.prediction` is the prediction, and `stream.result()` its end.
+
+        Raises:
+            StreamError: when the model does not stream, or something is missing that nothing
+                can fill.
+            ModelError: when the model failed.
+            PredictionTimeoutError: when `timeout` passed.
+
+        ```python
+        with client.stream("dashscope/countdown", {"start": 3}) as stream:
+            for event in stream:
+                print(str(event), end="")
+        ```
+
+        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
+        `POST /predictions`, then `GET` of the prediction's `urls.stream`.
+        """
+        return EventStream(
+            self._async.stream(
+                ref,
+                input,
+                timeout=timeout,
+                stall_timeout=stall_timeout,
                 webhook=webhook,
                 webhook_events_filter=webhook_events_filter,
                 file_encoding=file_encoding,

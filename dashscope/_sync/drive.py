@@ -38,6 +38,19 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError(f"{name} suspended in {where}: in the blocking client nothing may")
 
 
+def drive_next(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run an async iterator's `__anext__`; its end is a plain iterator's.
+
+    Raises:
+        StopIteration: at the end.
+    """
+    try:
+        return drive(coroutine)
+    except StopAsyncIteration:
+        pass
+    raise StopIteration
+
+
 def _ends(coroutine: Any) -> tuple[str, str]:
     """The names of the coroutine and of what it awaits at the bottom, which suspended."""
     name = bottom = coroutine.__qualname__
@@ -67,11 +80,7 @@ class ClosingIterator(Iterator[T], Generic[T]):
         self._generator = generator
 
     def __next__(self) -> T:
-        try:
-            return drive(_next(self._generator))
-        except StopAsyncIteration:
-            pass
-        raise StopIteration
+        return drive_next(_next(self._generator))
 
     def close(self) -> None:
         """End it; what it holds open is closed."""

@@ -21,6 +21,7 @@ PACKAGE: Final = Path(__file__).parents[1]
 TARGET: Final = PACKAGE / "_sync" / "client.py"
 MODULES: Final = (
     "_outputs",
+    "_events",
     "resources.account",
     "resources.collections",
     "resources.deployments",
@@ -59,6 +60,15 @@ _DOC_CHANGES: Final = (
 )
 
 
+_BLOCKING_NAMES: Final = {
+    "aclose": "close",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+    "__aiter__": "__iter__",
+    "__anext__": "__next__",
+}
+
+
 @frozen
 class Method:
     """A public method or property of an async class."""
@@ -68,9 +78,7 @@ class Method:
     @property
     def name(self) -> str:
         """Its name in the blocking class."""
-        return {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}.get(
-            self.node.name, self.node.name
-        )
+        return _BLOCKING_NAMES.get(self.node.name, self.node.name)
 
     @property
     def decorators(self) -> list[str]:
@@ -173,7 +181,7 @@ class Writer:
             | {
                 "from typing import TYPE_CHECKING, cast",
                 "from dashscope._client import blocking",
-                "from dashscope._sync.drive import ClosingIterator, Facade, drive",
+                "from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next",
             }
         )
         yield "if TYPE_CHECKING:"
@@ -199,7 +207,7 @@ class Writer:
                 continue
             if node.name == "__init__" and cls.name == "AsyncClient":
                 self._constructor(module, node)
-            elif not node.name.startswith("_") or node.name in ("__aenter__", "__aexit__"):
+            elif not node.name.startswith("_") or node.name in _BLOCKING_NAMES:
                 self._method(module, Method(node))
         if cls.name == "AsyncClient":
             self._add("    @classmethod", "    def _of(cls, twin: AsyncClient) -> Client:")
@@ -248,6 +256,10 @@ class Writer:
             call = f"drive({call})"
         if method.name == "__enter__":
             return f"{call}\n        return self"
+        if method.name == "__iter__":
+            return "return self"
+        if method.name == "__next__":
+            return f"return drive_next({call.removeprefix('drive(')}"
         if returns == "None":
             return call
         if returns == "Client":

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any, Final, Literal, Required, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypeAlias, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
 from dashscope import _inputs
 from dashscope._api import API, Call
+from dashscope._config import STALL_TIMEOUT, check_timeout
 from dashscope._convert import structure
 from dashscope._deadline import Deadline
 from dashscope._inputs import FileEncoding
 from dashscope._pages import Page
 from dashscope._polling import is_terminal
 from dashscope._urls import path
+from dashscope._waiting import Watch
 from dashscope.resources._base import AsyncResource, body_of, id_of, time_param
 from dashscope.resources.files import upload
+
+if TYPE_CHECKING:
+    from dashscope._events import AsyncEventStream
 
 WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
 """What a webhook can be told of."""
@@ -177,6 +182,13 @@ class Reference:
             )
         return cls(*match.groups())
 
+    @property
+    def path(self) -> str:
+        """The endpoint that runs it."""
+        if self.version is not None:
+            return "/predictions"
+        return path("/models/{owner}/{name}/predictions", owner=self.owner, name=self.name)
+
 
 class AsyncPredictions(AsyncResource):
     """`client.predictions`."""
@@ -284,6 +296,89 @@ class AsyncPredictions(AsyncResource):
         """
         return await cancel_prediction(self._api, prediction)
 
+    def stream(
+        self,
+        prediction: Prediction | str,
+        *,
+        timeout: float | None = None,
+        stall_timeout: float = STALL_TIMEOUT,
+        use_file_output: bool | None = None,
+        cancel_on_exit: bool = False,
+    ) -> AsyncEventStream:
+        """Stream the events of a prediction that runs or ran.
+
+        Args:
+            prediction: the prediction, or its id.
+            timeout: seconds that the stream may take, by default as many as the model does.
+            stall_timeout: seconds without a byte after which the connection is made again.
+            use_file_output: whether URLs in the output become file outputs; by default as the
+                client says.
+            cancel_on_exit: whether to cancel it when the stream is left before its end.
+
+        Returns:
+            A stream, to be opened by `async with`.
+
+        Raises:
+            StreamError: when the model does not stream, or something is missing that nothing
+                can fill.
+
+        ```python
+        async with client.predictions.stream(prediction) as stream:
+            async for event in stream:
+                print(event)
+        ```
+
+        Endpoint: `GET` of the prediction's `urls.stream`.
+        """
+        deadline = Deadline.after(check_timeout(timeout))
+        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit)
+
+        async def begin() -> None:
+            await watch.attach(prediction, deadline=deadline, progress=None)
+
+        return event_stream(
+            self._api,
+            watch,
+            begin,
+            deadline=deadline,
+            stall_timeout=stall_timeout,
+            use_file_output=use_file_output,
+        )
+
+
+def watch_prediction(api: API, *, cancel_on_exit: bool) -> Watch[Prediction]:
+    """A watch over a prediction that is still to be created or attached to."""
+    return Watch(
+        api,
+        look=lambda id, deadline: get_prediction(api, id, deadline=deadline, look=True),
+        cancel=lambda id, deadline: cancel_prediction(api, id, deadline=deadline),
+        cancel_on_exit=cancel_on_exit,
+    )
+
+
+def event_stream(
+    api: API,
+    watch: Watch[Prediction],
+    begin: Callable[[], Awaitable[None]],
+    *,
+    deadline: Deadline,
+    stall_timeout: float,
+    use_file_output: bool | None,
+) -> AsyncEventStream:
+    """The stream of a prediction that `begin` creates or attaches to, in the client's colour."""
+    from dashscope._events import AsyncEventStream
+
+    if check_timeout(stall_timeout) is None:
+        raise TypeError("stall_timeout is a number of seconds")
+    return AsyncEventStream(
+        api,
+        watch,
+        begin,
+        deadline=deadline,
+        stall_timeout=stall_timeout,
+        claims=api.config.use_file_output if use_file_output is None else use_file_output,
+    )
+
 
 async def get_prediction(
     api: API, prediction: Prediction | str, *, deadline: Deadline, look: bool
@@ -310,7 +405,7 @@ class Creation(TypedDict, total=False):
     """What every way to create a prediction takes; `AsyncPredictions.create` describes it."""
 
     input: Required[Mapping[str, Any]]
-    version: str
+    version: str | None
     wait: int | None
     cancel_after: float | timedelta | str | None
     stream: bool | None

@@ -1,0 +1,429 @@
+"""`AsyncEventStream`: a prediction's events as they come, without a hole.
+
+Where the connection breaks, stalls or ends too soon, the stream asks again from the last event
+that the user was given. Where that cannot be, the finished prediction fills what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+
+from attrs import frozen
+
+from dashscope._deadline import Deadline
+from dashscope._errors import APIConnectionError, APIStatusError, ModelError, StreamError
+from dashscope._json import is_array, object_in
+from dashscope._log import logger
+from dashscope._outputs import claim
+from dashscope._runtime.sse import ServerSentEvent, SSEParser
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from dashscope._api import API
+    from dashscope._runtime import Body
+    from dashscope._waiting import Watch
+    from dashscope.resources.predictions import Prediction
+
+MOST_FAILURES: Final = 8
+"""Connections in a row that may fail or bring nothing before the stream stops asking."""
+LONGEST_PAUSE: Final = 10.0
+REMEMBERED_IDS: Final = 100_000
+
+_HEADERS: Final = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+_GONE: Final = frozenset({204, 404, 410})
+_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@frozen(kw_only=True)
+class OutputEvent:
+    """A part of the output.
+
+    Attributes:
+        text: the part; a file output where it is a URL.
+        id: the event's id.
+    """
+
+    text: str
+    id: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@frozen(kw_only=True)
+class LogsEvent:
+    """Something the model printed.
+
+    Attributes:
+        text: what it printed.
+        id: the event's id.
+    """
+
+    text: str
+    id: str | None = None
+
+    def __str__(self) -> str:
+        return ""
+
+
+@frozen(kw_only=True)
+class DoneEvent:
+    """The end of the stream.
+
+    Attributes:
+        reason: why it ended: empty when the model did, else such as `canceled`.
+        id: the event's id.
+    """
+
+    reason: str = ""
+    id: str | None = None
+
+    def __str__(self) -> str:
+        return ""
+
+
+@frozen(kw_only=True)
+class OtherEvent:
+    """An event of a kind that this version does not know, as it came.
+
+    Attributes:
+        event: its kind.
+        data: its data.
+        id: its id.
+    """
+
+    event: str
+    data: str
+    id: str | None = None
+
+    def __str__(self) -> str:
+        return ""
+
+
+Event: TypeAlias = OutputEvent | LogsEvent | DoneEvent | OtherEvent
+"""What a stream gives; `str(event)` is the text of an output event, and empty for others."""
+
+
+class AsyncEventStream:
+    """The events of a prediction, as they come: `async with`, then `async for`.
+
+    ```python
+    async with client.stream("dashscope/countdown", {"start": 3}) as stream:
+        async for event in stream:
+            print(str(event), end="")
+    ```
+    """
+
+    def __init__(
+        self,
+        api: API,
+        watch: Watch[Prediction],
+        begin: Callable[[], Awaitable[None]],
+        *,
+        deadline: Deadline,
+        stall_timeout: float,
+        claims: bool,
+    ) -> None:
+        self._api = api
+        self._watch = watch
+        self._begin = begin
+        self._deadline = deadline
+        self._stall_timeout = stall_timeout
+        self._claims = claims
+        self._body: Body | None = None
+        self._entered = False
+        self._over = False
+        self._events: deque[ServerSentEvent | Event] = deque()
+        self._parser = SSEParser(api.config.max_response_bytes)
+        self._outputs: list[str] = []
+        self._logs: list[str] = []
+        self._last_id = ""
+        self._seen: dict[str, int] = {}
+        self._handed_over = 0
+        self._retry: float | None = None
+        self._failures = 0
+        self._connections = 0
+        self._failure: Exception | None = None
+
+    @property
+    def prediction(self) -> Prediction:
+        """The prediction, as last seen."""
+        if self._watch.latest is None:
+            raise RuntimeError("a stream is opened by `async with`: async with ... as stream")
+        return self._watch.latest
+
+    @property
+    def reconnections(self) -> int:
+        """How often the connection had to be made again."""
+        return max(0, self._connections - 1)
+
+    async def result(self) -> Prediction:
+        """The finished prediction; before the end of the stream, waits for it.
+
+        Raises:
+            PredictionTimeoutError: when it was not over within the stream's `timeout`.
+        """
+        _ = self.prediction
+        return await self._watch.until_done(
+            interval=None, deadline=self._deadline, progress=None, at_once=True
+        )
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a stream is used once: ask for another one")
+        self._entered = True
+        try:
+            await self._begin()
+            self._check_streams()
+        except BaseException as error:
+            await self._watch.leave(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._close()
+        finally:
+            if not self._over:
+                await self._watch.leave(error)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event.
+
+        Raises:
+            ModelError: when the model failed.
+            StreamError: when something is missing that nothing can fill.
+            PredictionTimeoutError: when the stream's `timeout` passed.
+        """
+        if not self._entered:
+            raise RuntimeError(
+                "a stream is opened by `async with`: async with client.stream(...) as stream"
+            )
+        while True:
+            while self._events:
+                event = self._events.popleft()
+                if isinstance(event, ServerSentEvent):
+                    found = await self._take(event)
+                    if found is None:
+                        continue
+                    event = found
+                self._handed_over += 1
+                return event
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            if self._over:
+                raise StopAsyncIteration
+            await self._more()
+
+    def _check_streams(self) -> None:
+        if self._stream_url() is None and not self.prediction.is_done:
+            raise StreamError(
+                f"{self.prediction.model or 'This model'} does not stream: the prediction "
+                f"{self.prediction.id} has no urls.stream. Use run() or wait()."
+            )
+
+    def _stream_url(self) -> str | None:
+        urls = self.prediction.urls
+        return None if urls is None else urls.stream
+
+    async def _take(self, event: ServerSentEvent) -> Event | None:
+        """What an event means to the user; from here on it counts as handed over."""
+        if event.retry is not None:
+            self._retry = event.retry / 1000
+        if event.id is not None:
+            self._last_id = event.id
+        if event.data is None:
+            return None
+        id = self._last_id or None
+        if id is not None and event.id is not None:
+            if self._seen.setdefault(id, self._connections) < self._connections:
+                return None  # the server sends again what the user has
+            if len(self._seen) > REMEMBERED_IDS:
+                del self._seen[next(iter(self._seen))]
+        self._failures = 0
+        match event.event:
+            case "output":
+                return self._output(event.data, id)
+            case "logs":
+                self._logs.append(event.data)
+                return LogsEvent(text=event.data, id=id)
+            case "error":
+                detail = _word("detail", event.data) or event.data
+                return await self._end(detail, reason=None, id=id)
+            case "done":
+                return await self._end("", reason=_word("reason", event.data), id=id)
+            case _:
+                return OtherEvent(event=event.event, data=event.data, id=id)
+
+    def _output(self, text: str, id: str | None) -> OutputEvent:
+        self._outputs.append(text)
+        part = claim(text, self._api) if self._claims else text
+        return OutputEvent(text=cast("str", part), id=id)
+
+    async def _end(self, detail: str, *, reason: str | None, id: str | None) -> Event | None:
+        """The end, by an `error` or a `done` event."""
+        if reason is not None and self.reconnections == 0:
+            self._over = True
+            return DoneEvent(reason=reason, id=id)
+        # After a break, the finished prediction tells whether anything is missing.
+        await self._fill(detail, reason=reason)
+        return None
+
+    async def _more(self) -> None:
+        """Read on; where there is nothing more to read, ask again, or fill what is missing."""
+        if self._body is None:
+            await self._connect()
+            return
+        chunk: bytes | None = None
+        try:
+            with self._api.runtime.bound(self._deadline):
+                chunk = await self._body.chunk()
+        except APIConnectionError as error:
+            logger.info("stream of %s: %s", self.prediction.id, error)
+        if chunk is not None:
+            self._events.extend(self._parser.feed(chunk))
+            return
+        await self._close()
+        self._check_deadline()
+        await self._again()
+
+    async def _connect(self) -> None:
+        url = self._stream_url()
+        if url is None:  # it is over already, and was never to be streamed
+            await self._fill("", reason="")
+            return
+        headers = dict(_HEADERS)
+        if self._last_id:
+            headers["Last-Event-ID"] = self._last_id
+        self._parser = SSEParser(self._api.config.max_response_bytes)
+        self._connections += 1
+        try:
+            body = await self._api.follow(
+                url,
+                headers=headers,
+                deadline=self._deadline,
+                patience=self._deadline.within(self._stall_timeout),
+            )
+        except APIConnectionError as error:
+            logger.info("stream of %s: %s", self.prediction.id, error)
+            self._check_deadline()
+            await self._again()
+            return
+        if body.status == HTTPStatus.OK:
+            await self._check_type(body)
+            self._body = body
+            return
+        refused = await self._api.refused(url, body)
+        if body.status in _GONE:
+            await self._fill("", reason="")
+        elif body.status in _PASSING:
+            await self._again(refused)
+        else:
+            raise refused
+
+    async def _check_type(self, body: Body) -> None:
+        kind = body.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "text/event-stream":
+            await body.aclose()
+            raise StreamError(
+                f"The stream of {self.prediction.id} is not a stream of events but "
+                f"{kind or 'unnamed content'}."
+            )
+
+    async def _again(self, error: APIStatusError | None = None) -> None:
+        """Pause before the next connection, or give up asking."""
+        self._failures += 1
+        # Without an id, a second connection could start anywhere.
+        lost = self._handed_over > 0 and not self._last_id
+        if lost or self._failures > MOST_FAILURES:
+            await self._fill("", reason="")
+            return
+        pause = self._retry
+        if error is not None and error.retry_after is not None:
+            pause = error.retry_after
+        if pause is None:
+            pause = random.random() * 0.1 * 2.0**self._failures  # noqa: S311 (jitter)
+        await self._api.runtime.sleep(self._deadline.within(min(pause, LONGEST_PAUSE)))
+        self._check_deadline()
+
+    async def _fill(self, detail: str, *, reason: str | None) -> None:
+        """Hand over what the finished prediction has and the stream did not bring."""
+        await self._close()
+        prediction = await self.result()
+        self._over = True
+        outputs, given = _parts(prediction.output), len(self._outputs)
+        if _same(self._outputs, outputs[:given]):
+            self._events.extend(self._output(part, None) for part in outputs[given:])
+        elif prediction.status == "succeeded":
+            raise StreamError(
+                f"The stream of {prediction.id} broke, and parts of its output are missing: "
+                f"{given} came, and the prediction has "
+                + ("none any more." if prediction.data_removed else f"{len(outputs)}.")
+            )
+        logs, seen = prediction.logs or "", "".join(self._logs)
+        if not logs.startswith(seen):
+            logger.warning("stream of %s: a part of its logs is missing", prediction.id)
+        elif logs != seen:
+            self._events.append(LogsEvent(text=logs[len(seen) :]))
+        if prediction.status == "failed" or reason is None:
+            self._failure = ModelError(
+                f"{prediction.model or 'The model'} (prediction {prediction.id}) failed: "
+                f"{prediction.error or detail or 'it gave no reason; see its logs'}",
+                prediction=prediction,
+            )
+            return
+        ended = "" if prediction.status == "succeeded" else prediction.status
+        self._events.append(DoneEvent(reason=reason or ended))
+
+    async def _close(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            await body.aclose()
+
+    def _check_deadline(self) -> None:
+        if self._deadline.expired:
+            raise self._watch.timed_out()
+
+
+def _word(name: str, data: str) -> str:
+    """A text in an event's JSON, or nothing."""
+    value = object_in(data).get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _parts(output: Any) -> list[str]:
+    """An output as the events of a stream carry it."""
+    if output is None:
+        return []
+    parts = output if is_array(output) else [output]
+    return [part if isinstance(part, str) else json.dumps(part) for part in parts]
+
+
+def _same(events: list[str], parts: list[str]) -> bool:
+    """Are these the same parts? JSON counts by its value, and a text by its lines."""
+    return len(events) == len(parts) and all(
+        event == part or _value(event) == _value(part)
+        for event, part in zip(events, parts, strict=True)
+    )
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.replace("\r\n", "\n").replace("\r", "\n")
