@@ -8,9 +8,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from dashscope.local.gate import AnsweredRequest, Gate
+from dashscope.local.openapi import document
 from dashscope.local.problems import ProblemError
 from dashscope.local.ratelimit import RateLimit
 from dashscope.local.routes import (
@@ -23,7 +24,7 @@ from dashscope.local.routes import (
     streams,
     trainings,
 )
-from dashscope.local.services import Services
+from dashscope.local.services import Services, services
 
 _OPERATIONS: Final = [
     *account.ROUTES,
@@ -40,6 +41,11 @@ _OPERATIONS: Final = [
 async def health(request: Request) -> JSONResponse:
     """Tell that the server answers."""
     return JSONResponse({"status": "ok"})
+
+
+async def describe(request: Request) -> JSONResponse:
+    """Answer with the OpenAPI description of this server."""
+    return JSONResponse(document(services(request).renderer.base_url))
 
 
 async def say_problem(request: Request, error: Exception) -> Response:
@@ -71,7 +77,13 @@ def create_app(
     """Return the application for the parts of a server."""
     errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
     handlers: dict[Any, Any] = dict.fromkeys(errors, say_problem)
-    routes: list[BaseRoute] = [Route("/health", health), Mount("/v1", routes=_OPERATIONS)]
+    # Never a redirect: clients that follow one lose their method, or their token.
+    operations = Router(_OPERATIONS, redirect_slashes=False)
+    routes: list[BaseRoute] = [
+        Route("/health", health),
+        Route("/openapi.json", describe),
+        Mount("/v1", app=operations),
+    ]
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.services = parts

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from dashscope.local.catalog import Catalog, ModelsError
 from dashscope.local.folder import DataFolder, Signer, expiry_of_new_file
-from dashscope.local.lanes import IDLE_LIMIT, Lane, Spares
+from dashscope.local.lanes import IDLE_LIMIT, MOST_IDLE, Lane, Spares
 from dashscope.local.processes import Setup, Worker, WorkerError
 from dashscope.local.references import References
 from dashscope.local.runs import Listener, Run
@@ -39,6 +39,10 @@ INTERRUPTED: Final = "The server stopped while this was running. Create it again
 
 class QueueFullError(Exception):
     """As many jobs wait for a version as the queue takes."""
+
+
+class StoppingError(Exception):
+    """The server is about to stop, and takes no more jobs."""
 
 
 class Engine:
@@ -73,8 +77,11 @@ class Engine:
 
         Raises:
             QueueFullError: Too many wait already.
+            StoppingError: The server is about to stop.
             ModelsError: The version's code cannot be loaded any more.
         """
+        if self._stopping:
+            raise StoppingError
         lane = self._lane(version)
         if len(lane.queue) >= self._queue_limit:
             raise QueueFullError
@@ -168,6 +175,9 @@ class Engine:
     async def stop_idle(self) -> None:
         """Stop the workers nobody has needed for a while."""
         since = time.monotonic() - IDLE_LIMIT
+        waiting = sorted(at for lane in self._lanes.values() for at in lane.idle_since)
+        if len(waiting) > MOST_IDLE:
+            since = max(since, waiting[-MOST_IDLE - 1])
         await asyncio.gather(*(lane.stop(since) for lane in list(self._lanes.values())))
 
     # A job's way.
@@ -236,6 +246,7 @@ class Engine:
                 shutil.rmtree(folder)
             lane.active -= 1
             self._start_next(lane)
+        await self.stop_idle()
 
     async def _work(self, run: Run, worker: Worker, folder: Path) -> None:
         try:

@@ -15,6 +15,9 @@ from dashscope.local.processes import Setup, Worker, WorkerError
 IDLE_LIMIT: Final = 60.0
 """Seconds a worker without work is kept."""
 
+MOST_IDLE: Final = 16
+"""Workers without work that are kept, of all versions together."""
+
 Item = TypeVar("Item")
 
 
@@ -37,7 +40,11 @@ class Spares:
             if spare is None:
                 continue
             self.prepare()
-            worker = await spare
+            try:
+                worker = await asyncio.shield(spare)
+            except asyncio.CancelledError:
+                await (await spare).stop()
+                raise
             if worker.alive:
                 return worker
 
@@ -83,6 +90,7 @@ class Lane(Generic[Item]):
             await worker.load(self._setup)
         except BaseException:
             worker.kill()
+            await worker.stop()
             raise
         return worker
 
@@ -90,6 +98,11 @@ class Lane(Generic[Item]):
         """Keep a worker for the next job."""
         if worker.alive:
             self._idle.append((time.monotonic(), worker))
+
+    @property
+    def idle_since(self) -> list[float]:
+        """When each of the workers without work began to wait."""
+        return [since for since, _ in self._idle]
 
     async def stop(self, idle_since: float = float("inf")) -> None:
         """Stop the workers that have been idle since then."""

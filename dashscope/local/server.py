@@ -132,6 +132,8 @@ class LocalServer:
         return list(self._answered)
 
     def __enter__(self) -> Self:
+        if self._address:
+            raise RuntimeError("The server is running already.")
         with contextlib.ExitStack() as stack:
             self._start(stack)
             self._leave = stack.pop_all()

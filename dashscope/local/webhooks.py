@@ -45,7 +45,7 @@ def signature(secret: str, delivery_id: str, timestamp: int, body: bytes) -> str
 
 def retry_delay(attempts: int) -> float:
     """Return the seconds to wait after so many attempts that failed."""
-    longest = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (attempts - 1))
+    longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempts - 1))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
 
@@ -145,7 +145,8 @@ class Webhooks:
         }
         if self._client is None:
             # A receiver on this machine is never behind the proxy of the environment.
-            direct = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
+            here = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+            direct: dict[str, None] = dict.fromkeys(here)
             self._client = httpx.AsyncClient(
                 follow_redirects=False, timeout=PATIENCE, mounts=direct
             )

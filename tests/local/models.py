@@ -25,6 +25,13 @@ def sleep(seconds: float = 60.0) -> str:
     return "slept"
 
 
+@model("test/pid")
+def pid(seconds: float = 0.0) -> int:
+    print(os.getpid())
+    time.sleep(seconds)
+    return os.getpid()
+
+
 @model("test/echo", concurrency=2)
 def echo(value: Any = None) -> Any:
     return value

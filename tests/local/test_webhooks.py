@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ def test_start_and_completed_always_the_rest_throttled(receiver: Receiver, start
     assert first.json["output"] is None
     assert first.json["status"] == "processing"
     assert 2 <= len(between) <= 6
-    for earlier, later in zip(between, between[1:], strict=False):
+    for earlier, later in itertools.pairwise(between):
         assert later.at - earlier.at > 0.4
         assert len(later.json["output"]) > len(earlier.json["output"] or [])
     assert len(last.json["output"]) == 20

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from dashscope.local.catalog import ModelsError
-from dashscope.local.engine import RETRY_AFTER, QueueFullError
+from dashscope.local.engine import RETRY_AFTER, QueueFullError, StoppingError
 from dashscope.local.problems import ProblemError, not_found
 from dashscope.local.requests import (
     JobBody,
@@ -142,6 +142,12 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
             f"Too many jobs wait for {version.model}. Try again in {RETRY_AFTER}s.",
             headers={"retry-after": str(RETRY_AFTER)},
             members={"retry_after": RETRY_AFTER},
+        ) from error
+    except StoppingError as error:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The server is about to stop, and takes nothing new.",
+            headers={"retry-after": str(RETRY_AFTER)},
         ) from error
 
 

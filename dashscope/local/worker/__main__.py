@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from dashscope.local.code import Code, CodeError, describe
@@ -102,8 +103,16 @@ def run_job(
         run_model(function, arguments, Outbox(folder), server)
     except BaseException as error:  # noqa: BLE001
         # Also SystemExit and KeyboardInterrupt: they end the prediction, not the worker.
-        traceback.print_exception(error)
+        traceback.print_exception(type(error), error, beyond_this_file(error.__traceback__))
         server.send(failed=str(error) or type(error).__name__)
+
+
+def beyond_this_file(trace: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that is the model's, where there is one."""
+    own = trace
+    while own is not None and own.tb_frame.f_code.co_filename == __file__:
+        own = own.tb_next
+    return own or trace
 
 
 def limit_memory(limit: int | None) -> None:
@@ -149,6 +158,9 @@ def main() -> None:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.write(log, end)
+    # Idle when the server left: what the model forked has nobody else to end it.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ class Arguments:
             return self._fetch(value)
         origin, of = get_origin(hint), get_args(hint)
         if origin in {Union, types.UnionType}:
-            return self._with_files(Path, value) if Path in map(bare, of) else value
+            made = (self._with_files(member, value) for member in of)
+            return next((member for member in made if member is not value), value)
         if origin is list and is_list(value):
             return [self._with_files(of[0], item) for item in value]
         if origin is dict and is_dict(value):

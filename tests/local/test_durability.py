@@ -1,0 +1,262 @@
+"""Real processes, real signals: what survives, what ends, and what the next start makes of it."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.local.conftest import MODELS
+from tests.local.waiting import reach, until
+
+SERVE = (
+    "import sys; from dashscope.local import serve; "
+    "sys.exit(serve(sys.argv[1] or None, port=int(sys.argv[2]), data=sys.argv[3], "
+    "drain=float(sys.argv[4])))"
+)
+
+
+class Process:
+    """`serve` in a process of its own."""
+
+    def __init__(self, data: Path, *, drain: float = 0.0, port: int = 0) -> None:
+        self.data = data
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(MODELS), str(port), str(data), str(drain)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[str] = []
+        assert self.process.stdout is not None
+        self.ready = self.process.stdout.readline()
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+        match = re.match(r"Ready at (\S+), data in (.+)\n", self.ready)
+        assert match, self.ready + "".join(self.log)
+        self.http = httpx.Client(base_url=match[1], timeout=30)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.log += self.process.stderr
+
+    def create(self, name: str, *, held: bool = False, **inputs: Any) -> dict[str, Any]:
+        headers = {"Prefer": "wait"} if held else {}
+        answer = self.http.post(
+            f"/models/{name}/predictions", json={"input": inputs}, headers=headers
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def get(self, prediction: dict[str, Any]) -> dict[str, Any]:
+        return self.http.get(f"/predictions/{prediction['id']}").json()
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self.http.close()
+        self.reader.join()
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+
+@contextlib.contextmanager
+def serving(data: Path, **options: Any) -> Iterator[Process]:
+    process = Process(data, **options)
+    try:
+        yield process
+    finally:
+        if process.process.poll() is None:
+            process.end()
+
+
+def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_failed(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path) as server:
+        finished = server.create("test/parts", held=True)
+        image = server.create("test/image", held=True)
+        running = [server.create("test/spins") for _ in range(4)]
+        for prediction in running:
+            reach(server.http, prediction, "processing")
+        queued = server.create("test/echo", value="still wanted")
+        blocked = server.create("test/spins")
+        reach(server.http, queued, "succeeded")
+        server.end()
+    with serving(tmp_path) as server:
+        again = server.get(finished)
+        for name in ("output", "logs", "status", "started_at", "completed_at", "metrics"):
+            assert again[name] == finished[name]
+        picture = httpx.get(server.get(image)["output"])
+        assert picture.headers["content-type"] == "image/png"
+        for prediction in running:
+            failed = server.get(prediction)
+            assert failed["status"] == "failed"
+            assert "The server stopped while this was running" in failed["error"]
+        until(lambda: server.get(blocked)["status"] == "processing")
+        assert server.get(queued)["output"] == "still wanted"
+
+
+def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path) -> None:
+    acknowledged: list[dict[str, Any]] = []
+    for round_ in range(3):
+        with serving(tmp_path) as server:
+            timer = threading.Timer(0.15 + 0.1 * round_, server.process.kill)
+            timer.start()
+            with contextlib.suppress(httpx.TransportError):
+                while True:
+                    acknowledged.append(server.create("test/echo", value=len(acknowledged)))
+            timer.join()
+            server.end()
+    assert len(acknowledged) > 30
+    with serving(tmp_path) as server:
+        for number, prediction in enumerate(acknowledged):
+            seen = server.get(prediction)
+            assert seen["input"] == {"value": number}
+        until(
+            lambda: all(
+                server.get(prediction)["status"] in {"succeeded", "failed"}
+                for prediction in acknowledged
+            ),
+            seconds=60,
+        )
+        page = server.http.get("/predictions").json()
+        seen = [item["id"] for item in page["results"]]
+        while page["next"]:
+            page = server.http.get(page["next"]).json()
+            seen += [item["id"] for item in page["results"]]
+        assert {prediction["id"] for prediction in acknowledged} <= set(seen)
+
+
+@pytest.mark.parametrize("name", ["test/spins", "test/sleep"])
+def test_workers_go_when_the_server_is_killed(tmp_path: Path, name: str) -> None:
+    with serving(tmp_path) as server:
+        reach(server.http, server.create(name), "processing")
+        forked = int(server.create("test/forks", held=True, wait=60)["output"].split()[-1])
+        children = [*server.children(), psutil.Process(forked)]
+        assert len(children) >= 3
+        server.end()
+        gone = lambda: not any(alive(child) for child in children)  # noqa: E731
+        until(gone)
+
+
+def alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def test_kill_9_of_a_worker_fails_its_prediction_and_no_other(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        running = [server.create("test/pid", seconds=2) for _ in range(3)]
+        pids = [int(reach_log(server, prediction)) for prediction in running]
+        assert len(set(pids)) == 3
+        os.kill(pids[1], signal.SIGKILL)
+        ended = [reach(server.http, prediction, "succeeded", "failed") for prediction in running]
+        assert [prediction["status"] for prediction in ended] == [
+            "succeeded",
+            "failed",
+            "succeeded",
+        ]
+        assert "SIGKILL" in ended[1]["error"]
+
+
+def reach_log(server: Process, prediction: dict[str, Any]) -> str:
+    return until(lambda: server.get(prediction)["logs"].strip())
+
+
+def test_sigterm_lets_running_ones_end(tmp_path: Path) -> None:
+    with serving(tmp_path, drain=10.0) as server:
+        prediction = server.create("test/sleep", seconds=1)
+        reach(server.http, prediction, "processing")
+        assert server.end(signal.SIGTERM) == 0
+    with serving(tmp_path) as server:
+        assert server.get(prediction)["output"] == "slept"
+
+
+def test_sigterm_waits_for_a_bounded_time(tmp_path: Path) -> None:
+    with serving(tmp_path, drain=0.5) as server:
+        prediction = server.create("test/sleep", seconds=60)
+        reach(server.http, prediction, "processing")
+        began = time.monotonic()
+        assert server.end(signal.SIGTERM) == 0
+        assert time.monotonic() - began < 5
+        assert not any("Traceback" in line for line in server.log)
+    with serving(tmp_path) as server:
+        failed = server.get(prediction)
+        assert failed["status"] == "failed"
+        assert "The server stopped" in failed["error"]
+
+
+def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
+    with serving(tmp_path, drain=5.0) as server:
+        prediction = server.create("test/sleep", seconds=1.5)
+        reach(server.http, prediction, "processing")
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        answer = server.http.post("/models/test/echo/predictions", json={"input": {}})
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert server.get(prediction)["status"] == "processing"
+        assert server.end(signal.SIGTERM) in {0, -signal.SIGTERM}
+
+
+def test_interrupting_it_is_no_error(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert server.end(signal.SIGINT) == 0
+        assert not any("Traceback" in line for line in server.log)
+
+
+def test_a_line_for_each_request(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        server.http.get("/account?secret=1")
+        server.end(signal.SIGTERM)
+        lines = [line for line in server.log if "/v1/account" in line]
+        assert len(lines) == 1
+        assert re.search(r"INFO GET '/v1/account' 200 \d+\.\d ms [a-z2-7]{26}$", lines[0])
+
+
+def test_exit_codes_say_what_is_wrong(tmp_path: Path) -> None:
+    def serve(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", SERVE, *arguments], capture_output=True, text=True, timeout=30
+        )
+        return done.returncode, done.stderr
+
+    bad = tmp_path / "bad.py"
+    bad.write_text("1 / 0")
+    code, told = serve(str(bad), "0", str(tmp_path / "a"), "0")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "ZeroDivisionError" in told
+    with serving(tmp_path / "b") as server:
+        code, told = serve("", "0", str(tmp_path / "b"), "0")
+        assert code == 3
+        assert f"process {server.process.pid} at {str(server.http.base_url)[:-4]}" in told
+        code, told = serve("", str(server.http.base_url.port), str(tmp_path / "c"), "0")
+        assert code == 4
+        assert "Address already in use" in told
+
+
+def test_ready_in_under_a_second(tmp_path: Path) -> None:
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        with serving(tmp_path):
+            took.append(time.monotonic() - began)
+    assert min(took) < 1.5, took

@@ -1,0 +1,457 @@
+"""The server as a whole: its errors, its limits, who may come in, and what it leaves behind."""
+
+import gc
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from dashscope.local import LocalServer, model
+from dashscope.local.catalog import ModelsError
+from dashscope.local.ratelimit import RateLimit
+from dashscope.local.store import DataFolderError
+from tests.local.conftest import MODELS
+from tests.local.waiting import reach, until
+
+Run = Callable[..., dict[str, Any]]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", "/nope", 404),
+            ("GET", "/predictions/", 404),
+            ("GET", "/predictions/x", 404),
+            ("GET", "/predictions/..%2F..%2Fetc", 404),
+            ("GET", "/predictions/a%2Fb", 404),
+            ("GET", "/predictions/%00", 404),
+            ("GET", "/predictions/%ff", 404),
+            ("GET", "/models/%2e%2e/account", 404),
+            ("GET", "/models/%00/%00", 404),
+            ("GET", "/files/..", 404),
+            ("GET", "/files/%2e%2e%2fdashscope.db", 404),
+            ("GET", "/trainings/x", 404),
+            ("GET", "/deployments/local/x", 404),
+            ("POST", "/predictions/x/cancel", 404),
+            ("PUT", "/predictions", 405),
+            ("DELETE", "/account", 405),
+            ("QUERY", "/files", 405),
+        ],
+    )
+    def test_are_problems(self, http: httpx.Client, method: str, path: str, status: int) -> None:
+        request = http.build_request(method, "/x")
+        raw = httpx.URL(str(http.base_url)).copy_with(raw_path=f"/v1{path}".encode())
+        request.url = raw
+        answer = http.send(request)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert problem["status"] == status
+        assert problem["title"]
+        assert problem["detail"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"", b"{", b"null", b"[]", b'"x"', b"\xff\xfe", b'{"input": NaN}',
+            b'{"input": {"text": "\\ud800"}}', b'{"a":' * 100_000, b"[" * 1_000_000,
+            b'{"input": ' + b"9" * 5000 + b"}", "\ufeff{}".encode(), b"{'input': 1}",
+        ],
+    )  # fmt: skip
+    def test_what_is_no_json_object_is_400(self, http: httpx.Client, body: bytes) -> None:
+        for path in ("/models/dashscope/hello-world/predictions", "/models", "/deployments"):
+            answer = http.post(path, content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code == 400, answer.text
+
+    def test_a_body_that_is_too_large_is_413(self, http: httpx.Client) -> None:
+        body = b'{"input": {"text": "' + b"x" * 33 * 1024 * 1024 + b'"}}'
+        answer = http.post("/models/dashscope/hello-world/predictions", content=body)
+        assert answer.status_code == 413
+
+    def test_every_answer_has_an_id(self, http: httpx.Client) -> None:
+        answers = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
+        assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+
+    def test_a_server_behind_another_path_is_not_redirected_to(self, http: httpx.Client) -> None:
+        assert httpx.get(f"{http.base_url}predictions/").status_code == 404
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[LocalServer]:
+    with LocalServer(token="secret") as server:
+        yield server
+
+
+class TestComingIn:
+    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Token"])
+    def test_with_the_token(self, locked: LocalServer, scheme: str) -> None:
+        headers = {"Authorization": f"{scheme} secret"}
+        assert httpx.get(f"{locked.base_url}/account", headers=headers).status_code == 200
+
+    @pytest.mark.parametrize(
+        "value", [None, b"", b"Bearer", b"Bearer wrong", b"Basic secret", b"secret",
+                  "Bearer sécret".encode()]
+    )  # fmt: skip
+    def test_not_without(self, locked: LocalServer, value: bytes | None) -> None:
+        headers = {} if value is None else {b"Authorization": value}
+        for path in ("/account", "/nope", "/files/x"):
+            answer = httpx.get(f"{locked.base_url}{path}", headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+    def test_health_is_open(self, locked: LocalServer) -> None:
+        assert httpx.get(locked.base_url.replace("/v1", "/health")).json() == {"status": "ok"}
+
+    def test_no_address_but_loopback_without_a_token(self) -> None:
+        with pytest.raises(ValueError, match="loopback addresses only"):
+            LocalServer(host="0.0.0.0")
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"Host": "evil.example"}, 403),
+            ({"Host": "127.0.0.1.evil.example"}, 403),
+            ({"Host": "[::1"}, 403),
+            ({"Host": "localhost:1"}, 200),
+            ({"Host": "[::1]:80"}, 200),
+            ({"Origin": "https://evil.example"}, 403),
+            ({"Origin": "null"}, 403),
+            ({"Origin": "http://localhost:5173"}, 200),
+        ],
+    )
+    def test_no_web_page_from_elsewhere_without_a_token(
+        self, http: httpx.Client, headers: dict[str, str], status: int
+    ) -> None:
+        assert http.get("/account", headers=headers).status_code == status
+
+    def test_on_ipv6(self) -> None:
+        if not socket.has_ipv6:
+            pytest.skip("no IPv6 here")
+        try:
+            with LocalServer(host="::1") as server:
+                assert httpx.get(f"{server.base_url}/account").status_code == 200
+        except OSError:
+            pytest.skip("no IPv6 here")
+
+
+class TestLimits:
+    def test_the_rate_limit_says_when_to_come_back(self) -> None:
+        with LocalServer(rate_limit="3/m") as server:
+            answers = [httpx.get(f"{server.base_url}/account") for _ in range(4)]
+            assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+            wait = answers[3].json()["retry_after"]
+            assert 15 <= wait <= 20
+            assert answers[3].headers["retry-after"] == str(wait)
+            assert f"~{wait}s" in answers[3].json()["detail"]
+            assert httpx.get(server.base_url.replace("/v1", "/health")).status_code == 200
+
+    def test_the_bucket_refills(self) -> None:
+        limit = RateLimit("60/m")
+        assert [limit.take(0.0) for _ in range(61)] == [None] * 60 + [1]
+        assert limit.take(1.0) is None
+        assert limit.take(1.5) == 1
+        assert [RateLimit("1/h").take(at) for at in (0, 0)] == [None, None]
+
+    @pytest.mark.parametrize("rate", ["", "0", "0/s", "x", "1/d", "-1", "1.5"])
+    def test_no_other_rates(self, rate: str) -> None:
+        with pytest.raises(ValueError, match="A rate limit is"):
+            LocalServer(rate_limit=rate)
+
+    def test_a_full_queue_says_when_to_come_back(self) -> None:
+        with LocalServer(models=MODELS, queue_limit=2) as server:
+            url = f"{server.base_url}/models/test/spins/predictions"
+            answers = [httpx.post(url, json={"input": {}}) for _ in range(8)]
+            assert [answer.status_code for answer in answers] == [201] * 6 + [429] * 2
+            assert answers[-1].headers["retry-after"] == "1"
+            assert answers[-1].json()["retry_after"] == 1
+            httpx.post(answers[5].json()["urls"]["cancel"])
+            assert httpx.post(url, json={"input": {}}).status_code == 201
+
+    def test_logs_keep_their_end(self, run: Run) -> None:
+        logs = run("test/floods", megabytes=3)["logs"]
+        assert len(logs) < 1.1 * 1024 * 1024
+        assert logs.endswith("the last line\n")
+        assert "earlier characters of this log were dropped" in logs[:100]
+
+
+class TestModels:
+    def test_local_functions_with_what_they_close_over(self) -> None:
+        factor = 3
+
+        @model("local/times")
+        def times(number: int) -> int:
+            return number * factor
+
+        with LocalServer(models=[times]) as server:
+            answer = httpx.post(
+                f"{server.base_url}/models/local/times/predictions",
+                json={"input": {"number": 5}},
+                headers={"Prefer": "wait"},
+            )
+            assert answer.json()["output"] == 15
+
+    def test_an_edit_makes_a_new_version_and_the_old_one_still_runs(self, tmp_path: Path) -> None:
+        file = tmp_path / "models.py"
+        outputs = []
+        versions = []
+        for word in ("one", "two"):
+            file.write_text(
+                "from dashscope.local import model\n"
+                "@model('me/word')\n"
+                f"def word() -> str:\n    return {word!r}\n"
+            )
+            with LocalServer(models=file, data=tmp_path / "data") as server:
+                url = f"{server.base_url}/models/me/word"
+                versions.append(httpx.get(url).json()["latest_version"]["id"])
+                for version in versions:
+                    answer = httpx.post(
+                        f"{server.base_url}/predictions",
+                        json={"version": version, "input": {}},
+                        headers={"Prefer": "wait"},
+                    )
+                    outputs.append(answer.json()["output"])
+                listed = httpx.get(f"{url}/versions").json()["results"]
+                assert [item["id"] for item in listed] == versions[::-1]
+        assert outputs == ["one", "one", "two"]
+
+    def test_the_same_function_is_the_same_version(self, tmp_path: Path) -> None:
+        versions = []
+        for _ in range(2):
+            with LocalServer(models=MODELS, data=tmp_path) as server:
+                answer = httpx.get(f"{server.base_url}/models/test/echo")
+                versions.append(answer.json()["latest_version"]["id"])
+        assert versions[0] == versions[1]
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("1 / 0", "ZeroDivisionError"),
+            ("syntax error", "SyntaxError"),
+            ("raise SystemExit(3)", "SystemExit: 3"),
+            ("x = 1", "defines no model"),
+            ("import nonexistent_module", "nonexistent_module"),
+            (
+                "from dashscope.local import model\n@model('a/b')\ndef f(*args): ...",
+                "a model's inputs are parameters with names",
+            ),
+            (
+                "from dashscope.local import model\n@model('a/b')\ndef f(x: 'Nope'): ...",
+                "Nope",
+            ),
+            (
+                (
+                    "from dashscope.local import model\n@model('a/b')\ndef f(x: object): ...\n"
+                    "class C: ...\n@model('a/c')\ndef g(x: C): ..."
+                ),
+                "a/c",
+            ),
+            ("from dashscope.local import model\n@model('Not a name')\ndef f(): ...", "Not a name"),
+        ],
+    )
+    def test_a_file_that_is_none_says_why(self, tmp_path: Path, text: str, told: str) -> None:
+        file = tmp_path / "models.py"
+        file.write_text(text)
+        with pytest.raises(ModelsError, match=told), LocalServer(models=file):
+            pass
+
+    def test_what_is_no_model_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelsError, match="decorate it"), LocalServer(models=[print]):
+            pass
+        with pytest.raises(ModelsError, match="cannot be read"), LocalServer(tmp_path / "none.py"):
+            pass
+
+    def test_a_model_that_does_not_load_in_its_worker_fails_its_predictions(
+        self, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "models.py"
+        file.write_text(
+            "import sys\nfrom dashscope.local import model\n"
+            "if 'worker' in sys.argv[0]: raise RuntimeError('not here')\n"
+            "@model('me/never')\ndef never() -> str: return ''\n"
+        )
+        with LocalServer(models=file) as server:
+            answer = httpx.post(
+                f"{server.base_url}/models/me/never/predictions",
+                json={"input": {}},
+                headers={"Prefer": "wait"},
+            )
+            assert answer.json()["status"] == "failed"
+            assert "RuntimeError: not here" in answer.json()["error"]
+
+
+class TestCrashes:
+    @pytest.mark.parametrize(
+        ("how", "told"),
+        [("exit", "exited with code 3"), ("kill", "SIGKILL"), ("segfault", "SIGSEGV"),
+         ("sys.exit", "left")],
+    )  # fmt: skip
+    def test_fail_their_prediction_and_no_other(
+        self, http: httpx.Client, create: Run, run: Run, how: str, told: str
+    ) -> None:
+        other = create("test/ends", how="", after_parts=3)
+        failed = run("test/ends", how=how, after_parts=2)
+        assert failed["status"] == "failed"
+        assert told in failed["error"]
+        assert failed["output"] == ["0", "1"]
+        assert reach(http, other, "succeeded")["output"][-1] == "still here"
+        assert run("test/ends", how="")["status"] == "succeeded"
+
+    def test_memory_without_end_fails_its_prediction(self, run: Run) -> None:
+        failed = run("test/memory")
+        assert failed["status"] == "failed"
+        assert "MemoryError" in failed["error"]
+        assert run("test/memory")["status"] == "failed"
+
+    def test_a_fork_speaks_once(self, run: Run) -> None:
+        for _ in range(3):
+            assert run("test/forks")["output"].startswith("parent of")
+
+    def test_what_a_model_forked_dies_with_it(self, http: httpx.Client, create: Run) -> None:
+        sleeping = create("test/sleep")
+        reach(http, sleeping, "processing")
+        before = {process.pid for process in psutil.Process().children(recursive=True)}
+        output = run_to_end(http, "test/forks", wait=60)
+        child = int(output.split()[-1])
+        assert psutil.pid_exists(child)
+        http.post(sleeping["urls"]["cancel"])
+        assert before
+
+
+def run_to_end(http: httpx.Client, name: str, **inputs: Any) -> str:
+    answer = http.post(
+        f"/models/{name}/predictions", json={"input": inputs}, headers={"Prefer": "wait"}
+    )
+    return answer.json()["output"]
+
+
+class TestLeaving:
+    def test_nothing_is_left(self) -> None:
+        process = psutil.Process()
+        with LocalServer(models=MODELS) as server:
+            pass
+        gc.collect()
+        before = process.num_fds(), threading.active_count(), len(process.children(recursive=True))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with LocalServer(models=MODELS) as server:
+                data = server.data
+                url = f"{server.base_url}/models"
+                with httpx.Client() as client:
+                    client.post(f"{url}/test/sleep/predictions", json={"input": {}})
+                    client.post(f"{url}/test/spins/predictions", json={"input": {}})
+                    client.post(f"{url}/test/forks/predictions", json={"input": {"wait": 60}})
+                    client.post(
+                        f"{url}/test/echo/predictions",
+                        json={"input": {}},
+                        headers={"Prefer": "wait"},
+                    )
+                    time.sleep(0.3)
+            gc.collect()
+        after = process.num_fds(), threading.active_count(), len(process.children(recursive=True))
+        assert after == before
+        assert not data.exists()
+        assert [str(warning.message) for warning in caught] == []
+        with pytest.raises(RuntimeError, match="only inside its `with` block"):
+            _ = server.base_url
+
+    def test_a_block_that_raises_leaves_nothing_either(self) -> None:
+        before = psutil.Process().children(recursive=True)
+        with pytest.raises(KeyError), LocalServer():
+            raise KeyError
+        assert psutil.Process().children(recursive=True) == before
+
+    def test_one_that_does_not_start_leaves_nothing(self) -> None:
+        with LocalServer() as server:
+            port = int(server.base_url.rsplit(":", 1)[1].removesuffix("/v1"))
+            with pytest.raises(OSError, match="in use"), LocalServer(port=port):
+                pass
+
+    def test_idle_workers_are_stopped(self) -> None:
+        from unittest import mock
+
+        from dashscope.local import engine, upkeep
+
+        with (
+            mock.patch.object(engine, "IDLE_LIMIT", 0.2),
+            mock.patch.object(upkeep, "INTERVAL", 0.1),
+            LocalServer(models=MODELS) as server,
+        ):
+            running = len(psutil.Process().children())
+            answer = httpx.post(
+                f"{server.base_url}/models/test/echo/predictions",
+                json={"input": {}},
+                headers={"Prefer": "wait"},
+            )
+            assert answer.json()["status"] == "succeeded"
+            until(lambda: len(psutil.Process().children()) <= running + 1)
+
+    def test_requests_are_noted(self, http: httpx.Client) -> None:
+        with LocalServer() as server:
+            httpx.get(f"{server.base_url}/account?x=1")
+            httpx.post(f"{server.base_url}/predictions/x/cancel")
+            assert server.requests == [
+                ("GET", "/v1/account", 200),
+                ("POST", "/v1/predictions/x/cancel", 404),
+            ]
+
+    def test_a_client_that_goes_away_disturbs_nothing(
+        self, http: httpx.Client, server: LocalServer
+    ) -> None:
+        host, port = httpx.URL(server.base_url).host, httpx.URL(server.base_url).port
+        head = (
+            "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+            '--x\r\nContent-Disposition: form-data; name="content"; filename="a"\r\n\r\npart'
+        )
+        with socket.create_connection((host, port)) as connection:
+            connection.sendall(head.encode())
+            time.sleep(0.1)
+        until(lambda: ("POST", "/v1/files", 499) in server.requests)
+        body = '{"input": {"seconds": 1}}'
+        head = (
+            "POST /v1/models/test/sleep/predictions HTTP/1.1\r\nHost: localhost\r\n"
+            f"Prefer: wait\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        with socket.create_connection((host, port)) as connection:
+            connection.sendall(head.encode())
+            time.sleep(0.1)
+        newest = http.get("/predictions").json()["results"][0]
+        assert reach(http, newest, "succeeded")["output"] == "slept"
+
+
+class TestDataFolder:
+    def test_a_second_server_is_refused_and_told_of_the_first(self, tmp_path: Path) -> None:
+        with LocalServer(data=tmp_path) as first:
+            address = first.base_url.removesuffix("/v1")
+            with pytest.raises(DataFolderError, match=f"process {os.getpid()} at {address}"):
+                LocalServer(data=tmp_path).__enter__()
+            assert httpx.get(f"{first.base_url}/account").status_code == 200
+        with LocalServer(data=tmp_path):
+            pass
+
+    def test_a_newer_schema_is_refused(self, tmp_path: Path) -> None:
+        with LocalServer(data=tmp_path):
+            pass
+        command = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute(sys.argv[2])"
+        database = tmp_path / "dashscope.db"
+        subprocess.run(
+            [sys.executable, "-c", command, database, "PRAGMA user_version = 999"], check=True
+        )
+        with pytest.raises(DataFolderError, match="newer version"):
+            LocalServer(data=tmp_path).__enter__()
+
+    def test_what_is_no_database_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "dashscope.db").write_bytes(b"something else" * 1000)
+        with pytest.raises(DataFolderError, match="is not a database"):
+            LocalServer(data=tmp_path).__enter__()
