@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import contextlib
+import io
 import json
 import os
 import secrets
@@ -75,7 +76,11 @@ class LogReader(asyncio.Protocol):
     def __init__(self, marker: bytes) -> None:
         self._marker = marker
         self._held = b""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        # A progress bar returns to the start of its line; in a log each state is a line, as the
+        # clients that read progress from logs expect.
+        self._decoder = io.IncrementalNewlineDecoder(
+            codecs.getincrementaldecoder("utf-8")("replace"), translate=True
+        )
         self._ended = asyncio.Event()
         self.closed = asyncio.Event()
         self.sink: Callable[[str], None] | None = None

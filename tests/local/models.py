@@ -214,3 +214,9 @@ def trainable(prompt: str = "", weights: Weights = None) -> str:
 @model("test/private", visibility="private")
 def private(text: str = "") -> str:
     return text
+
+
+@model("test/fails-late")
+def fails_late() -> Iterator[str]:
+    yield "so far so good"
+    raise RuntimeError("too late")
