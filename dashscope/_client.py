@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     import httpx
 
     from dashscope._events import AsyncEventStream
-    from dashscope._inputs import FileContent, FileEncoding
+    from dashscope._files import FileContent
+    from dashscope._inputs import FileEncoding
     from dashscope._pages import Page
     from dashscope.resources.account import AsyncAccountResource
     from dashscope.resources.collections import AsyncCollections
@@ -545,19 +546,24 @@ class AsyncClient:
             raise ValueError("a request has one body: json, content or files")
         deadline = Deadline.after(_config.check_timeout(timeout))
         body = {} if json is None else {"json": json}
+        parts = await self._parts(files or {})
         items = params.items() if isinstance(params, Mapping) else params or ()
         call = Call(
             method=method.upper(),
             path=path,
             params=list(items),
             content=content.encode() if isinstance(content, str) else content,
-            files=await self._parts(files or {}),
+            files=parts,
             headers=_config.check_headers(headers or {}),
             creates=method.upper() == "POST",
             **body,
         )
         api = self._api if timeout is None else self._api.with_config(timeout=None)
-        return await api.send(call, deadline=deadline)
+        try:
+            return await api.send(call, deadline=deadline)
+        finally:
+            for part in parts:
+                part.file.close()
 
     async def search(self, query: str, *, limit: int | None = None) -> SearchResults:
         """Search models, collections and pages of the documentation.
@@ -666,20 +672,14 @@ class AsyncClient:
                             return
 
     async def _parts(self, files: Mapping[str, FileContent]) -> tuple[FilePart, ...]:
-        from dashscope import _inputs
+        from dashscope._files import load
 
-        parts: list[FilePart] = []
-        for name, content in files.items():
-            file = await _inputs.load(content, self._api.runtime)
-            parts.append(
-                FilePart(
-                    name=name,
-                    filename=file.filename,
-                    content=file.content,
-                    content_type=file.content_type,
-                )
-            )
-        return tuple(parts)
+        return tuple(
+            [
+                FilePart(name=name, file=await load(content, self._api.runtime))
+                for name, content in files.items()
+            ]
+        )
 
 
 class _View(AsyncClient):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from dashscope._files import LocalFile
 
 SILENCE_TIMEOUT: Final = 60.0
 """Seconds without a byte after which a connection counts as lost."""
@@ -35,12 +38,17 @@ class Headers(Mapping[str, str]):
 
 @frozen(kw_only=True)
 class FilePart:
-    """A file in a multipart body."""
+    """A file in a multipart body.
+
+    Attributes:
+        name: the part's name.
+        file: the file.
+        progress: called with the bytes sent so far; it starts anew with each attempt.
+    """
 
     name: str
-    filename: str
-    content: bytes = field(repr=False)
-    content_type: str
+    file: LocalFile
+    progress: Callable[[int], object] | None = None
 
 
 @frozen(kw_only=True)

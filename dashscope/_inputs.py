@@ -8,25 +8,15 @@ Strings are never opened as paths.
 from __future__ import annotations
 
 import base64
-import mimetypes
-import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Final,
-    Literal,
-    Protocol,
-    TypeAlias,
-    TypeGuard,
-    cast,
-    runtime_checkable,
-)
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeGuard, cast
 
 from attrs import frozen
 
 from dashscope._errors import FileError
+from dashscope._files import FileContent, LocalFile, Readable, load
 from dashscope._json import is_mapping, is_sequence
 
 if TYPE_CHECKING:
@@ -36,36 +26,9 @@ LARGEST_DATA_URI: Final = 256 * 1024
 """Bytes up to which a file goes into the request itself."""
 LARGEST_DATA_URIS: Final = 10 * 1000 * 1000
 """Characters of data URIs that the service takes in one input."""
-LARGEST_FILE: Final = 100 * 1024 * 1024
-"""Bytes that the service takes in one file."""
+UPLOADS_AT_ONCE: Final = 4
 
 FileEncoding: TypeAlias = Literal["auto", "upload", "data-uri"]
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """An open binary file, or whatever reads like one."""
-
-    def read(self) -> bytes:
-        """The rest of its content."""
-        ...
-
-
-FileContent: TypeAlias = Path | bytes | bytearray | memoryview | Readable
-"""What counts as a file: a path, bytes, or an open binary file."""
-
-
-@frozen(kw_only=True)
-class LocalFile:
-    """A file, read into memory."""
-
-    filename: str
-    content_type: str
-    content: bytes
-
-    def data_uri(self) -> str:
-        """The file as a `data:` URI."""
-        return f"data:{self.content_type};base64,{base64.b64encode(self.content).decode()}"
 
 
 Upload: TypeAlias = Callable[[LocalFile], Awaitable[str]]
@@ -99,45 +62,54 @@ async def encode(
     check_encoding(file_encoding)
     files: list[_Pending] = []
     tree = cast("dict[str, Any]", _walk(input, files, "input", frozenset()))
-    loaded = [await load(pending.content, runtime) for pending in files]
+    loaded: list[LocalFile] = []
+    try:
+        for pending in files:
+            loaded.append(await load(pending.content, runtime))  # noqa: PERF401 (to be closed)
+        await _send(files, loaded, runtime, upload, file_encoding)
+    finally:
+        for file in loaded:
+            file.close()
+    return tree
+
+
+async def _send(
+    files: list[_Pending],
+    loaded: list[LocalFile],
+    runtime: Runtime,
+    upload: Upload,
+    file_encoding: FileEncoding,
+) -> None:
+    """Put the URL of each file in its place."""
     inline = [
-        file_encoding == "data-uri"
-        or (file_encoding == "auto" and len(file.content) <= LARGEST_DATA_URI)
+        file_encoding == "data-uri" or (file_encoding == "auto" and file.size <= LARGEST_DATA_URI)
         for file in loaded
     ]
-    uris = [file.data_uri() if direct else "" for file, direct in zip(loaded, inline, strict=True)]
-    total = sum(map(len, uris))
+    total = sum(_uri_length(file) for file, direct in zip(loaded, inline, strict=True) if direct)
     if total > LARGEST_DATA_URIS:
         raise FileError(
             f"The files of this input make {total} characters of data URIs, and the service takes "
             f"{LARGEST_DATA_URIS}: use file_encoding='auto' or 'upload'."
         )
-    for pending, file, uri in zip(files, loaded, uris, strict=True):
-        pending.place[pending.key] = uri or await upload(file)
-    return tree
+    uploads: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    for pending, file, direct in zip(files, loaded, inline, strict=True):
+        if direct:
+            pending.put(await runtime.in_thread(_data_uri, file))
+        else:
+            uploads.append(partial(_place_upload, pending, file, upload))
+    await runtime.gather(uploads, limit=UPLOADS_AT_ONCE)
 
 
-async def load(
-    content: FileContent,
-    runtime: Runtime,
-    *,
-    filename: str | None = None,
-    content_type: str | None = None,
-) -> LocalFile:
-    """Read a file, and name it and its media type where the caller does not.
+async def _place_upload(pending: _Pending, file: LocalFile, upload: Upload) -> None:
+    pending.put(await upload(file))
 
-    Raises:
-        FileError: when it is missing, a folder, unreadable, in text mode or too large.
-    """
-    name = filename if filename is not None else _name(content)
-    data = await _read(content, runtime)
-    if len(data) > LARGEST_FILE:
-        raise FileError(
-            f"{name} has {len(data)} bytes, and the service takes {LARGEST_FILE} (100 MB): "
-            "host it yourself and pass its URL."
-        )
-    kind = content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return LocalFile(filename=name, content_type=kind, content=data)
+
+def _uri_length(file: LocalFile) -> int:
+    return len(f"data:{file.content_type};base64,") + (file.size + 2) // 3 * 4
+
+
+def _data_uri(file: LocalFile) -> str:
+    return f"data:{file.content_type};base64,{base64.b64encode(file.read()).decode()}"
 
 
 @frozen
@@ -147,6 +119,10 @@ class _Pending:
     content: FileContent
     place: Any
     key: Any
+
+    def put(self, url: str) -> None:
+        """Write the file's URL there."""
+        self.place[self.key] = url
 
 
 def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) -> Any:
@@ -184,27 +160,3 @@ def _is_file(value: Any) -> TypeGuard[FileContent]:
     return isinstance(value, Path | bytes | bytearray | memoryview) or (
         isinstance(value, Readable) and not isinstance(value, str)
     )
-
-
-def _name(content: FileContent) -> str:
-    if isinstance(content, Path):
-        return content.name
-    name = getattr(content, "name", None)
-    return Path(os.fsdecode(name)).name if isinstance(name, str | bytes) else "file"
-
-
-async def _read(content: FileContent, runtime: Runtime) -> bytes:
-    if isinstance(content, memoryview):
-        return content.tobytes()
-    if isinstance(content, bytes | bytearray):
-        return bytes(content)
-    try:
-        if isinstance(content, Path):
-            return await runtime.read_file(content)
-        data = await runtime.in_thread(content.read)
-    except (OSError, ValueError) as error:
-        shown = content if isinstance(content, Path) else getattr(content, "name", content)
-        raise FileError(f"{shown} cannot be read: {error}") from error
-    if not isinstance(data, bytes):
-        raise FileError(f"{content!r} is open in text mode: open it with 'rb'")
-    return data

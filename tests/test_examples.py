@@ -117,7 +117,9 @@ def names(server: LocalServer) -> dict[str, Any]:
             "input": {"text": "Alice"},
             "version_id": hello.id,
             "markov_version_id": markov.id,
-            "prediction": client.predictions.create(version=hello.id, input={"text": "Bob"}),
+            "prediction": client.models.predictions.create(
+                "dashscope", "countdown", input={"start": 1, "delay": 0}
+            ),
             "training": training,
             "slug": client.collections.list()[0].slug,
             "file": file,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import anyio
@@ -16,6 +15,7 @@ from anyio.lowlevel import RunVar
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._runtime.base import Body, Runtime, inherited
+from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
 from dashscope._runtime.wire import build, client_options, connection_error, decoding_error
 
@@ -65,7 +65,16 @@ class AsyncRuntime(Runtime):
         self, request: Request, *, authorization: str | None, deadline: Deadline
     ) -> Body:
         client = await self._http()
-        built = build(client, request, authorization, deadline, pool=None)
+        multipart = body_of(request) if request.files else None
+        built = build(
+            client,
+            request,
+            authorization,
+            deadline,
+            multipart=multipart,
+            content=_sent(multipart) if multipart else request.content,
+            pool=None,
+        )
         try:
             response = await client.send(built, stream=True, auth=None, follow_redirects=False)
         except httpx.TransportError as error:
@@ -80,11 +89,28 @@ class AsyncRuntime(Runtime):
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
 
-    async def read_file(self, path: Path) -> bytes:
-        return await anyio.Path(path).read_bytes()
-
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         return await anyio.to_thread.run_sync(function, *args)
+
+    async def gather(
+        self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
+    ) -> None:
+        slots = anyio.CapacityLimiter(limit)
+        failures: list[Exception] = []
+
+        async def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            async with slots:
+                try:
+                    await call()
+                except Exception as error:  # noqa: BLE001 (raised below, without a group around it)
+                    failures.append(error)
+                    group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(run, call)
+        if failures:
+            raise failures[0]
 
     async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         task = start_task(call)
@@ -124,6 +150,20 @@ class AsyncRuntime(Runtime):
     def forget(self) -> None:
         inherited.append(self._loops)
         self._start()
+
+
+async def _sent(body: MultipartBody) -> AsyncGenerator[bytes, None]:
+    """A multipart body as it is sent, its files read in worker threads."""
+    for piece in body.pieces:
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        sent, pieces = 0, piece.file.pieces()
+        while (chunk := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+            yield chunk
+            sent += len(chunk)
+            if piece.progress is not None:
+                piece.progress(sent)
 
 
 class _LoopClient:

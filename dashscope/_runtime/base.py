@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dashscope._deadline import Deadline
@@ -98,12 +97,14 @@ class Runtime(ABC):
         """Wait."""
 
     @abstractmethod
-    async def read_file(self, path: Path) -> bytes:
-        """The content of a local file."""
-
-    @abstractmethod
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run blocking work where it holds up nobody else."""
+
+    @abstractmethod
+    async def gather(
+        self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
+    ) -> None:
+        """Run calls at the same time, `limit` at most; the first error ends the others."""
 
     @abstractmethod
     async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:

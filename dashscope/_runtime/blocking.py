@@ -6,9 +6,10 @@ import inspect
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from pathlib import Path
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpx
@@ -17,6 +18,7 @@ from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._runtime.base import Body, Runtime, inherited
+from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.wire import (
     build,
     client_options,
@@ -24,6 +26,7 @@ from dashscope._runtime.wire import (
     decoding_error,
     timed_out,
 )
+from dashscope._sync.drive import drive
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -71,7 +74,16 @@ class BlockingRuntime(Runtime):
         self, request: Request, *, authorization: str | None, deadline: Deadline
     ) -> Body:
         client = self._http()
-        built = build(client, request, authorization, deadline, pool=deadline.left())
+        multipart = body_of(request) if request.files else None
+        built = build(
+            client,
+            request,
+            authorization,
+            deadline,
+            multipart=multipart,
+            content=self._sent(multipart) if multipart else request.content,
+            pool=deadline.left(),
+        )
         try:
             response = client.send(built, stream=True, auth=None, follow_redirects=False)
         except httpx.TransportError as error:
@@ -90,20 +102,57 @@ class BlockingRuntime(Runtime):
         finally:
             self._local.deadline = outer
 
+    def _sent(self, body: MultipartBody) -> Iterator[bytes]:
+        """A multipart body as it is sent."""
+        for piece in body.pieces:
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            sent = 0
+            for chunk in piece.file.pieces():
+                self.check_deadline("an upload")
+                yield chunk
+                sent += len(chunk)
+                if piece.progress is not None:
+                    piece.progress(sent)
+
     def check_deadline(self, url: str) -> None:
-        """Raise where the deadline of the block around has passed."""
+        """Raise where the deadline of the block around has passed, or nobody waits any more."""
         deadline: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
-        if deadline.expired:
+        abort: threading.Event | None = getattr(self._local, "abort", None)
+        if deadline.expired or (abort is not None and abort.is_set()):
             raise timed_out(Request(method="", url=url))
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251
 
-    async def read_file(self, path: Path) -> bytes:
-        return path.read_bytes()  # noqa: ASYNC240
-
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         return function(*args)
+
+    async def gather(
+        self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
+    ) -> None:
+        if len(calls) < 2:
+            for call in calls:
+                await call()
+            return
+        deadline: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
+        abort = threading.Event()
+
+        def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            self._local.deadline, self._local.abort = deadline, abort
+            drive(call())
+
+        pool = ThreadPoolExecutor(min(limit, len(calls)))
+        try:
+            futures = [pool.submit(copy_context().run, run, call) for call in calls]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        finally:
+            # Left by an error or Ctrl-C, the other threads stop at their next piece.
+            abort.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         with _interrupt_held_back():

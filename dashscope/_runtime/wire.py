@@ -17,6 +17,7 @@ from dashscope._http import SILENCE_TIMEOUT, Request
 if TYPE_CHECKING:
     from dashscope._config import Config
     from dashscope._deadline import Deadline
+    from dashscope._runtime.multipart import MultipartBody
 
 CONNECT_TIMEOUT: Final = 10.0
 KEEPALIVE_EXPIRY: Final = 4.0
@@ -52,24 +53,23 @@ def build(
     authorization: str | None,
     deadline: Deadline,
     *,
+    multipart: MultipartBody | None,
+    content: Any,
     pool: float | None,
 ) -> httpx.Request:
     """The request for httpx, its time-outs within the deadline."""
     headers = dict(request.headers)
     if authorization is not None:
         headers["Authorization"] = authorization
+    if multipart is not None:
+        headers["Content-Type"] = multipart.content_type
+        headers["Content-Length"] = str(multipart.length)
     try:
         return client.build_request(
             request.method,
             request.url,
             headers=headers,
-            content=request.content,
-            data=dict(request.fields) or None,
-            files=[
-                (part.name, (part.filename, part.content, part.content_type))
-                for part in request.files
-            ]
-            or None,
+            content=content,
             timeout=httpx.Timeout(
                 connect=deadline.within(CONNECT_TIMEOUT),
                 read=deadline.within(request.patience),

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from dashscope._client import AsyncClient, T
     from dashscope._config import EventHooks
     from dashscope._events import AsyncEventStream, Event
+    from dashscope._files import FileContent
     from dashscope._http import Headers, Response
-    from dashscope._inputs import FileContent, FileEncoding
+    from dashscope._inputs import FileEncoding
     from dashscope._outputs import AsyncDownload, AsyncFileOutput
     from dashscope._pages import Page
     from dashscope.resources.account import Account, AsyncAccountResource
@@ -434,6 +435,7 @@ class Files(Facade):
         filename: str | None = None,
         content_type: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> File:
         """Upload a file of up to 100 MB, to use it in a model's input.
@@ -443,6 +445,8 @@ class Files(Facade):
             filename: its name, by default the path's.
             content_type: its media type (the API's `type`), by default guessed from the name.
             metadata: what to note with it, a JSON object.
+            progress: a plain function, called with the bytes sent so far, from 0 on at each
+                attempt.
             timeout: seconds the upload may take, with its retries; by default the client's.
 
         Raises:
@@ -461,6 +465,7 @@ class Files(Facade):
                 filename=filename,
                 content_type=content_type,
                 metadata=metadata,
+                progress=progress,
                 timeout=timeout,
             )
         )

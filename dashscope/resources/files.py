@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -10,11 +11,12 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from dashscope._api import API, Call
+from dashscope._config import check_timeout
 from dashscope._convert import structure
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError
+from dashscope._files import FileContent, LocalFile, load
 from dashscope._http import FilePart
-from dashscope._inputs import FileContent, LocalFile, load
 from dashscope._json import encode
 from dashscope._outputs import AsyncDownload
 from dashscope._pages import Page
@@ -94,6 +96,7 @@ class AsyncFiles(AsyncResource):
         filename: str | None = None,
         content_type: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> File:
         """Upload a file of up to 100 MB, to use it in a model's input.
@@ -103,6 +106,8 @@ class AsyncFiles(AsyncResource):
             filename: its name, by default the path's.
             content_type: its media type (the API's `type`), by default guessed from the name.
             metadata: what to note with it, a JSON object.
+            progress: a plain function, called with the bytes sent so far, from 0 on at each
+                attempt.
             timeout: seconds the upload may take, with its retries; by default the client's.
 
         Raises:
@@ -115,10 +120,14 @@ class AsyncFiles(AsyncResource):
 
         Endpoint: `POST /files`.
         """
+        if progress is not None and (
+            not callable(progress) or inspect.iscoroutinefunction(progress)
+        ):
+            raise TypeError(f"progress is a plain function, not {progress!r}")
+        deadline = Deadline.after(check_timeout(timeout))
         file = await load(content, self._api.runtime, filename=filename, content_type=content_type)
-        return await create_file(
-            self._api, file, metadata=metadata, deadline=Deadline.after(timeout)
-        )
+        api = self._api if timeout is None else self._api.with_config(timeout=None)
+        return await create_file(api, file, metadata=metadata, progress=progress, deadline=deadline)
 
     async def list(self, *, cursor: str | None = None) -> Page[File]:
         """List the account's files, newest first.
@@ -176,6 +185,7 @@ async def create_file(
     file: LocalFile,
     *,
     metadata: Mapping[str, Any] | None = None,
+    progress: Callable[[int], object] | None = None,
     deadline: Deadline = Deadline.NEVER,
 ) -> File:
     """Upload a file that has been read; a second copy harms nobody, so it may be repeated."""
@@ -183,12 +193,7 @@ async def create_file(
     fields = {"filename": file.filename, "type": file.content_type}
     if metadata is not None:
         fields["metadata"] = encode(dict(metadata)).decode()
-    part = FilePart(
-        name="content",
-        filename=file.filename,
-        content=file.content,
-        content_type=file.content_type,
-    )
+    part = FilePart(name="content", file=file, progress=progress)
     call = Call(method="POST", path="/files", files=(part,), fields=fields, repeatable=True)
     return structure(await api.send(call, deadline=deadline), File)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dashscope import Headers, Request, Response, _deadline, _log
 from dashscope._deadline import Deadline
+from dashscope._files import LocalFile
 from dashscope._http import FilePart
 from dashscope._json import encode, is_array, is_mapping, is_object, is_sequence, object_in
 
@@ -79,7 +80,8 @@ class TestResponse:
 
 
 def test_a_request_shows_no_body() -> None:
-    part = FilePart(name="content", filename="a", content=b"hidden", content_type="text/plain")
+    file = LocalFile(filename="a", content_type="text/plain", size=6, source=b"hidden")
+    part = FilePart(name="content", file=file)
     request = Request(method="POST", url="https://x/", content=b"hidden", files=(part,))
     assert "hidden" not in repr(request)
     assert request == attrs.evolve(request)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from dashscope import AsyncClient, FileError
 from dashscope._config import load as load_config
-from dashscope._inputs import LARGEST_DATA_URI, LocalFile, encode, load
+from dashscope._files import LocalFile, load
+from dashscope._inputs import LARGEST_DATA_URI, encode
 from dashscope._outputs import AsyncFileOutput
 from dashscope._runtime import AsyncRuntime, BlockingRuntime, Runtime
 from dashscope._sync.drive import drive
@@ -121,14 +122,15 @@ async def test_small_files_go_along_and_large_ones_ahead(
     uploads = Uploads()
     made = await encode({"x": content}, runtime, uploads, encoding)
     assert made == {"x": "https://files/1" if uploaded else uri(content)}
-    assert [file.content for file in uploads] == ([content] if uploaded else [])
+    assert [file.read() for file in uploads] == ([content] if uploaded else [])
 
 
 async def test_each_file_gets_its_own_url(runtime: Runtime) -> None:
-    uploads = Uploads()
-    made = await encode({"a": b"1", "b": [b"2", {"c": b"3"}]}, runtime, uploads, "upload")
+    async def upload(file: LocalFile) -> str:
+        return f"https://files/{file.read().decode()}"
+
+    made = await encode({"a": b"1", "b": [b"2", {"c": b"3"}]}, runtime, upload, "upload")
     assert made == {"a": "https://files/1", "b": ["https://files/2", {"c": "https://files/3"}]}
-    assert [file.content for file in uploads] == [b"1", b"2", b"3"]
 
 
 async def test_a_file_output_goes_in_as_the_url_it_is(runtime: Runtime) -> None:
@@ -144,7 +146,7 @@ async def test_a_file_is_named_by_its_path_and_typed_by_its_name(
     path = tmp_path / "photo.jpeg"
     path.write_bytes(SMALL)
     assert await load(path, runtime) == LocalFile(
-        filename="photo.jpeg", content_type="image/jpeg", content=SMALL
+        filename="photo.jpeg", content_type="image/jpeg", size=len(SMALL), source=path
     )
     with path.open("rb") as opened:
         assert (await load(opened, runtime)).filename == "photo.jpeg"
@@ -158,9 +160,9 @@ async def test_a_file_without_a_name_is_bytes(runtime: Runtime) -> None:
     named = io.BytesIO(SMALL)
     named.name = 7  # a file descriptor, as `open(7)` has it
     for content in (SMALL, bytearray(SMALL), memoryview(SMALL), io.BytesIO(SMALL), named):
-        assert await load(content, runtime) == LocalFile(
-            filename="file", content_type="application/octet-stream", content=SMALL
-        )
+        made = await load(content, runtime)
+        assert (made.filename, made.content_type) == ("file", "application/octet-stream")
+        assert (made.size, made.read(), made.read()) == (len(SMALL), SMALL, SMALL)
 
 
 async def test_the_name_of_an_open_file_may_be_bytes(runtime: Runtime) -> None:
@@ -172,7 +174,7 @@ async def test_the_name_of_an_open_file_may_be_bytes(runtime: Runtime) -> None:
 async def test_an_open_file_is_read_from_where_it_is(runtime: Runtime) -> None:
     opened = io.BytesIO(b"headerbody")
     opened.seek(6)
-    assert (await load(opened, runtime)).content == b"body"
+    assert (await load(opened, runtime)).read() == b"body"
 
 
 async def test_whatever_reads_like_a_file_is_one(runtime: Runtime) -> None:
@@ -187,7 +189,33 @@ async def test_whatever_reads_like_a_file_is_one(runtime: Runtime) -> None:
 
 def test_a_view_of_part_of_memory_is_that_part() -> None:
     made = drive(load(memoryview(b"abcdef")[::2], make_runtime("blocking")))
-    assert made.content == b"ace"
+    assert made.read() == b"ace"
+
+
+async def test_what_cannot_seek_is_copied_so_that_it_can_be_sent_again(runtime: Runtime) -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    for content in (SMALL, LARGE):
+        made = await load(Pipe(content), runtime)
+        assert (made.size, made.read(), made.read()) == (len(content), content, content)
+        made.close()
+
+
+async def test_a_file_that_changed_meanwhile_is_not_sent_as_if_whole(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"four")
+    made = await load(path, runtime)
+    for content in (b"longer", b"1"):
+        path.write_bytes(content)
+        with pytest.raises(FileError, match="changed its length"):
+            made.read()
+    path.unlink()
+    with pytest.raises(FileError, match="cannot be read"):
+        made.read()
 
 
 class Broken:
@@ -226,7 +254,7 @@ async def test_one_bad_file_means_that_nothing_is_sent(runtime: Runtime, tmp_pat
 async def test_a_file_beyond_the_services_bound_is_refused(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._inputs.LARGEST_FILE", 100)
+    monkeypatch.setattr("dashscope._files.LARGEST_FILE", 100)
     uploads = Uploads()
     await encode({"good": bytes(100)}, runtime, uploads, "upload")
     with pytest.raises(FileError, match=r"101 bytes.*100 MB.*URL"):
