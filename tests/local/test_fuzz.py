@@ -1,0 +1,47 @@
+"""Schemathesis over the server's own description: whatever it sends, no answer is a 5xx."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from dashscope.local import LocalServer
+from dashscope.local.openapi import document
+
+schemathesis = pytest.importorskip("schemathesis", reason="only `nox -s soak` has it")
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
+
+KNOWN = {
+    "model_owner": ["dashscope", "test"],
+    "model_name": ["hello-world", "markov", "echo", "parts", "typed", "read"],
+    "deployment_owner": ["local"],
+    "collection_slug": ["text"],
+}
+
+
+def description() -> dict[str, object]:
+    """The server's description, with names in its paths that exist, among any others."""
+    described = document("http://127.0.0.1/v1")
+    for operations in described["paths"].values():
+        for parameter in operations["parameters"]:
+            names = KNOWN.get(parameter["name"])
+            if names:
+                parameter["schema"] = {"anyOf": [{"enum": names}, {"type": "string"}]}
+    return {**described, "servers": [{"url": "/v1"}]}
+
+
+SCHEMA = schemathesis.openapi.from_dict(description())
+
+
+@SCHEMA.parametrize()
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+def test_no_answer_is_a_5xx(case: "schemathesis.Case", server: LocalServer) -> None:
+    answer = case.call(base_url=server.base_url)
+    assert answer.status_code < 500, answer.text
+    assert answer.status_code == 304 or not 300 <= answer.status_code < 400
+    if answer.status_code >= 400 and answer.content:
+        assert answer.headers["content-type"][0].startswith("application/problem+json")
