@@ -11,19 +11,21 @@ import binascii
 import contextlib
 import mimetypes
 import os
+import random
 import re
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from dashscope._deadline import Deadline
-from dashscope._errors import FileError
+from dashscope._errors import APIConnectionError, APIResponseError, FileError
 from dashscope._http import Headers
 from dashscope._json import is_array, is_object
+from dashscope._retry import FIRST_DELAY, LONGEST_DELAY, RETRIED_STATUSES
 from dashscope._runtime import Body
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ class AsyncDownload:
         self._api = api
         self._filename = filename
         self._body: Body | None = None
+        self._headers: Headers | None = None
+        self._received = 0
+        self._failures = 0
 
     @property
     def url(self) -> str:
@@ -55,7 +60,8 @@ class AsyncDownload:
     @property
     def headers(self) -> Headers:
         """The answer's headers, once inside the `async with` block; the keys ignore case."""
-        return self._opened().headers
+        self._opened()
+        return cast("Headers", self._headers)
 
     @property
     def content_type(self) -> str | None:
@@ -65,17 +71,24 @@ class AsyncDownload:
     @property
     def size(self) -> int | None:
         """The length in bytes, where the server names it."""
-        length = self.headers.get("content-length", "")
-        return int(length) if length.isascii() and length.isdigit() else None
+        return _size_by(self.headers)
 
     async def read(self) -> bytes:
         """All of it, up to the client's `max_response_bytes`."""
-        return await self._opened().read(self._api.config.max_response_bytes)
+        limit = self._api.config.max_response_bytes
+        pieces: list[bytes] = []
+        while (chunk := await self._chunk()) is not None:
+            if self._received > limit:
+                raise APIResponseError(
+                    f"{_shown(self.url)} has more than {limit} bytes (max_response_bytes): "
+                    "save it to a file, or iterate over it."
+                )
+            pieces.append(chunk)
+        return b"".join(pieces)
 
     async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
         """Piece by piece, in constant memory."""
-        body = self._opened()
-        while (chunk := await body.chunk()) is not None:
+        while (chunk := await self._chunk()) is not None:
             yield chunk
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -101,7 +114,7 @@ class AsyncDownload:
             await in_thread(_make_folder, target.parent)
             handle, partial = await in_thread(_open_partial, target)
             try:
-                while (chunk := await self._opened().chunk()) is not None:
+                while (chunk := await self._chunk()) is not None:
                     await in_thread(_write, handle, chunk)
                 await in_thread(os.close, handle)
                 handle = -1
@@ -118,13 +131,10 @@ class AsyncDownload:
         raise FileError(reason)
 
     async def __aenter__(self) -> Self:
-        headers = {"Accept-Encoding": "identity"}
-        body = await self._api.follow(
-            self.url, headers=headers, deadline=Deadline.after(self._api.config.timeout)
-        )
+        body = await self._open({})
         if body.status != HTTPStatus.OK:
             raise await self._api.refused(self.url, body)
-        self._body = body
+        self._body, self._headers = body, body.headers
         return self
 
     async def __aexit__(
@@ -141,6 +151,51 @@ class AsyncDownload:
             raise RuntimeError("a download is opened by `async with`: async with ... as download")
         return self._body
 
+    async def _open(self, headers: Mapping[str, str]) -> Body:
+        return await self._api.follow(
+            self.url,
+            headers={"Accept-Encoding": "identity", **headers},
+            deadline=Deadline.after(self._api.config.timeout),
+        )
+
+    async def _chunk(self) -> bytes | None:
+        """The next piece; where the connection breaks, the rest is asked for."""
+        while True:
+            try:
+                chunk = await self._opened().chunk()
+            except APIConnectionError as error:
+                failure = error
+            else:
+                if chunk is not None:
+                    self._received += len(chunk)
+                    self._failures = 0
+                return chunk
+            if not await self._resume():
+                raise failure
+
+    async def _resume(self) -> bool:
+        """Ask for what is still missing, if the server has it as it was."""
+        etag = self.headers.get("etag", "")
+        encoded = self.headers.get("content-encoding", "identity") != "identity"
+        if not etag.startswith('"') or encoded:
+            return False
+        while self._failures < self._api.config.max_retries:
+            self._failures += 1
+            pause = random.random() * FIRST_DELAY * 2.0**self._failures  # noqa: S311 (jitter)
+            await self._api.runtime.sleep(min(pause, LONGEST_DELAY))
+            await self._opened().aclose()
+            try:
+                body = await self._open({"Range": f"bytes={self._received}-", "If-Range": etag})
+            except APIConnectionError:
+                continue
+            self._body = body
+            if body.status == HTTPStatus.PARTIAL_CONTENT:
+                start = body.headers.get("content-range", "").partition("-")[0]
+                return start == f"bytes {self._received}"
+            if body.status not in RETRIED_STATUSES:
+                return False
+        return False
+
 
 class AsyncFileOutput(str):
     """A file that a model made: the `str` is its URL.
@@ -151,17 +206,33 @@ class AsyncFileOutput(str):
     ```
     """
 
-    __slots__ = ("_api",)
+    __slots__ = ("_api", "_headers")
     _api: API
+    _headers: Headers | None
 
     def __new__(cls, url: str, api: API) -> Self:
         self = super().__new__(cls, url)
         self._api = api
+        self._headers = None
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Elsewhere there is no client to read with: pickled and copied, it is the plain URL.
         return str, (str(self),)
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type: as the server said when it was read, before that by its name."""
+        if self._headers is not None:
+            return self._headers.get("content-type")
+        if (data := _DATA_URI.fullmatch(self)) is not None:
+            return data[1] or "text/plain"
+        return mimetypes.guess_type(urlsplit(self).path)[0]
+
+    @property
+    def size(self) -> int | None:
+        """The length in bytes, known once it was read."""
+        return None if self._headers is None else _size_by(self._headers)
 
     async def read(self) -> bytes:
         """The file's content, up to the client's `max_response_bytes`.
@@ -170,9 +241,8 @@ class AsyncFileOutput(str):
             APIStatusError: when the server does not give it.
             FileError: when it is a data URI that cannot be decoded.
         """
-        if _is_data(self):
-            return decode_data_uri(self)[1]
-        async with AsyncDownload(self._api, str(self)) as download:
+        async with self._source() as download:
+            self._headers = download.headers
             return await download.read()
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -191,6 +261,7 @@ class AsyncFileOutput(str):
             FileError: when it exists already, or cannot be written.
         """
         async with self._source() as download:
+            self._headers = download.headers
             return await download.save(path, overwrite=overwrite)
 
     async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
@@ -199,6 +270,7 @@ class AsyncFileOutput(str):
             self._source() as download,
             contextlib.aclosing(download.iter_bytes()) as chunks,
         ):
+            self._headers = download.headers
             async for chunk in chunks:
                 yield chunk
 
@@ -211,6 +283,7 @@ class _DataDownload(AsyncDownload):
 
     async def __aenter__(self) -> Self:
         self._body = _DataBody(self.url)
+        self._headers = self._body.headers
         return self
 
 
@@ -258,6 +331,15 @@ def decode_data_uri(uri: str) -> tuple[str, bytes]:
         except binascii.Error as error:
             raise FileError(f"{uri[:60]!r} does not hold valid base64: {error}") from error
     return kind or "text/plain", unquote_to_bytes(data)
+
+
+def _size_by(headers: Headers) -> int | None:
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+def _shown(url: str) -> str:
+    return url.partition("?")[0][:200]
 
 
 def _is_data(url: str) -> bool:

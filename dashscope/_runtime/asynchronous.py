@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Sequence,
+)
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import httpx
@@ -195,11 +204,16 @@ class _AsyncBody(Body):
     def __init__(self, response: httpx.Response, url: str) -> None:
         super().__init__(response.status_code, Headers(response.headers), url)
         self._response = response
-        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        self._chunks: AsyncIterator[bytes] | None = None
 
     async def chunk(self) -> bytes | None:
         try:
-            return await anext(self._chunks, None)
+            if self._chunks is None:
+                self._chunks = self._response.aiter_bytes()
+                return await _Unseen(self._chunks)
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            return None
         except httpx.DecodingError as error:
             failure: Exception = decoding_error(error, self._url)
         except httpx.TransportError as error:
@@ -207,5 +221,38 @@ class _AsyncBody(Body):
         raise failure
 
     async def aclose(self) -> None:
-        await cast("AsyncGenerator[bytes, None]", self._chunks).aclose()
+        # In this order: once the response is closed, its generators end without waiting.
         await self._response.aclose()
+        self._chunks = None
+
+
+class _Unseen:
+    """Awaits the first item such that the event loop does not know of the generators it starts.
+
+    The body of an answer is a chain of async generators of which only the outermost can be
+    closed; a loop that knows of the others complains of them (trio), or closes each in a task
+    (asyncio), although the response has been closed in good order.
+    """
+
+    def __init__(self, items: AsyncIterator[bytes]) -> None:
+        self._items = items
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            try:
+                steps = anext(self._items).__await__()
+                yielded = steps.send(None)
+            finally:
+                sys.set_asyncgen_hooks(*hooks)
+            while True:
+                step: Callable[[], Any]
+                try:
+                    step = partial(steps.send, (yield yielded))
+                except BaseException as error:  # noqa: BLE001 (handed on to what is awaited)
+                    step = partial(steps.throw, error)
+                yielded = step()
+        except StopIteration as stop:
+            result: bytes = stop.value
+            return result

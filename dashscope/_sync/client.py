@@ -153,6 +153,16 @@ class FileOutput(str):
     def __reduce__(self) -> Any:
         return self._async.__reduce__()
 
+    @property
+    def content_type(self) -> str | None:
+        """The media type: as the server said when it was read, before that by its name."""
+        return self._async.content_type
+
+    @property
+    def size(self) -> int | None:
+        """The length in bytes, known once it was read."""
+        return self._async.size
+
     def read(self) -> bytes:
         """The file's content, up to the client's `max_response_bytes`.
 

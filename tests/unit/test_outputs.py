@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import pickle
@@ -137,10 +138,8 @@ def test_a_data_uri_holds_its_content(uri: str, kind: str, content: bytes) -> No
 
 @given(st.binary())
 def test_any_bytes_come_back_from_a_data_uri(content: bytes) -> None:
-    from dashscope._inputs import LocalFile
-
-    file = LocalFile(filename="x", content_type="image/png", content=content)
-    assert decode_data_uri(file.data_uri()) == ("image/png", content)
+    uri = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    assert decode_data_uri(uri) == ("image/png", content)
 
 
 @pytest.mark.parametrize(
