@@ -7,6 +7,7 @@ job writes meanwhile is in memory, and is lost only with the run itself.
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import time
 from datetime import timedelta
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dashscope.local.catalog import Catalog, ModelsError
+from dashscope.local.code import describe
 from dashscope.local.folder import DataFolder, Signer, expiry_of_new_file
 from dashscope.local.lanes import IDLE_LIMIT, MOST_IDLE, Lane, Spares
 from dashscope.local.processes import Setup, Worker, WorkerError
@@ -30,6 +32,8 @@ from dashscope.local.values import (
     parse_timestamp,
     timestamp,
 )
+
+logger = logging.getLogger("dashscope.local")
 
 RETRY_AFTER: Final = 1
 """Seconds to come back after, when a queue is full."""
@@ -235,9 +239,14 @@ class Engine:
                 # Cancelled while the worker started, which is as good as new.
                 lane.give_back(worker)
                 return
-            folder.mkdir()
             try:
+                folder.mkdir()
                 await self._work(run, worker, folder)
+            except Exception as error:
+                # A full disk, say. The job has to end, and its worker is in an unknown state.
+                logger.exception("%s %s", run.job.kind, run.job.id)
+                worker.kill()
+                self._finish(run, "failed", f"The server could not run this: {describe(error)}")
             finally:
                 lane.give_back(worker)
         finally:

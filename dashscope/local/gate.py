@@ -63,15 +63,19 @@ class Gate:
         status = _CLIENT_CLOSED
         received = 0
         complete = False
+        noted = False
+        method, path = scope["method"], scope["path"]
 
-        async def count(message: Message) -> None:
-            nonlocal received, complete
-            received += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
+        def note() -> None:
+            nonlocal noted
+            noted = True
+            self._answered.append(AnsweredRequest(method, path, status))
 
         async def receive_bounded() -> Message:
+            nonlocal received, complete
             message = await receive()
-            await count(message)
+            received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
             if received > FORM_LIMIT:
                 raise too_large()
             return message
@@ -80,11 +84,13 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # Before it goes out: who has the answer finds it noted.
+                note()
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
         try:
-            problem = self._refuse(Headers(scope=scope), scope["path"])
+            problem = self._refuse(Headers(scope=scope), path)
             if problem is not None:
                 await problem.response()(scope, receive, send_noted)
             else:
@@ -92,8 +98,8 @@ class Gate:
             if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and not complete:
                 await _discard(receive)
         finally:
-            method, path = scope["method"], scope["path"]
-            self._answered.append(AnsweredRequest(method, path, status))
+            if not noted:
+                note()
             milliseconds = (time.perf_counter() - began) * 1000
             logger.info("%s %r %d %.1f ms %s", method, path, status, milliseconds, request_id)
 

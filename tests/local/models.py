@@ -220,3 +220,23 @@ def private(text: str = "") -> str:
 def fails_late() -> Iterator[str]:
     yield "so far so good"
     raise RuntimeError("too late")
+
+
+@model("test/huge")
+def huge() -> str:
+    return "x" * 70 * 1024 * 1024
+
+
+def slow_train() -> None:
+    time.sleep(1)
+
+
+@model("test/slow-train", train=slow_train)
+def slow_trained() -> str:
+    return ""
+
+
+@model("test/private-image", visibility="private")
+def private_image(seconds: float = 0.0) -> PillowImage:
+    time.sleep(seconds)
+    return Image.new("RGB", (2, 2), "red")
