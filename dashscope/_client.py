@@ -27,7 +27,7 @@ from dashscope._errors import (
     PredictionError,
 )
 from dashscope._http import FilePart, Response
-from dashscope._runtime import AsyncRuntime, BlockingRuntime
+from dashscope._runtime import AsyncRuntime
 from dashscope._waiting import check_wait
 
 if TYPE_CHECKING:
@@ -698,6 +698,8 @@ def blocking(
     **options: Any,
 ) -> AsyncClient:
     """An `AsyncClient` whose coroutines never suspend: what `Client` drives."""
+    from dashscope._runtime.blocking import BlockingRuntime
+
     config = _config.load(api_token=api_token, **options)
     return _View(API(config, BlockingRuntime(config, twins, http_client)))
 
