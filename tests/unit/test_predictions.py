@@ -102,7 +102,7 @@ def test_a_reference_is_a_model_or_a_version_of_it(text: str, parts: tuple[Any, 
     "text",
     [
         "", "name", "/", "owner/", "/name", "owner//name", "a/b/c", "owner/name:", "owner/name:v:w",
-        "owner/:v", ":v", "owner/name/v", "owner/name:v/w", " owner/name", "owner/name ", "own er/x",
+        "owner/:v", ":v", "owner/name/v", "owner/name:v/w", " own/name", "owner/name ", "own er/x",
         "owner/name\n", "own\ter/name", "https://example.com/owner/name", None, 5, b"owner/name",
         ["owner", "name"],
     ],

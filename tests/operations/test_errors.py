@@ -1,0 +1,325 @@
+"""Errors of the server and of the wire: the class, what it knows, and what its message says."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gzip
+import pickle
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+from dashscope import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncClient,
+    AuthenticationError,
+    BadRequestError,
+    Client,
+    ConflictError,
+    DashscopeError,
+    InternalServerError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    UnprocessableEntityError,
+)
+from dashscope._config import DEFAULT_BASE_URL
+from dashscope._sync.drive import drive
+from tests.wire import DROP, Reply, Wire, prediction, reply
+
+STATUSES = [
+    (400, BadRequestError, "Bad Request"),
+    (401, AuthenticationError, "DASHSCOPE_API_TOKEN"),
+    (402, PaymentRequiredError, "Payment Required"),
+    (403, PermissionDeniedError, "may not do this"),
+    (404, NotFoundError, "Check the name or id"),
+    (405, APIStatusError, "Method Not Allowed"),
+    (409, ConflictError, "Conflict"),
+    (413, APIStatusError, "413"),
+    (418, APIStatusError, "418"),
+    (422, UnprocessableEntityError, "422"),
+    (429, RateLimitError, "Lower the concurrency"),
+    (500, InternalServerError, "Internal Server Error"),
+    (501, InternalServerError, "Not Implemented"),
+    (502, InternalServerError, "Bad Gateway"),
+    (503, InternalServerError, "Service Unavailable"),
+    (504, InternalServerError, "Gateway Timeout"),
+    (520, InternalServerError, "unknown status"),
+    (301, APIStatusError, "check the base URL"),
+    (307, APIStatusError, "check the base URL"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def connected(error: BaseException) -> Iterator[BaseException]:
+    """The error, and all that it is chained to."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+@pytest.mark.parametrize(("status", "cls", "said"), STATUSES, ids=lambda x: str(x))
+async def test_a_status_is_its_class_and_knows_what_the_server_said(
+    make_client: Any, wire: Wire, status: int, cls: type[APIStatusError], said: str
+) -> None:
+    body = {"title": "A title", "detail": "Something is wrong.", "status": status, "more": [1]}
+    wire.says(reply(body, status, x_request_id="r1", x_other="y"))
+    client = make_client("r8_token", base_url=wire.base_url, max_retries=0)
+    with pytest.raises(APIStatusError) as caught:
+        await client.models.get("acme", "hello-world")
+    error = caught.value
+    assert type(error) is cls
+    assert error.status == status
+    assert error.title == "A title"
+    assert error.detail == "Something is wrong."
+    assert error.request_id == "r1"
+    assert error.headers["X-OTHER"] == "y"
+    assert '"more": [1]' in error.body
+    assert error.attempts == 1
+    assert error.elapsed >= 0
+    assert error.retry_after is None
+    assert not error.may_have_been_created
+    message = str(error)
+    assert f"GET {wire.base_url}/models/acme/hello-world: {status}" in message
+    assert "Something is wrong" in message
+    assert "r1" in message
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("body", "title", "detail", "shown"),
+    [
+        (b'{"detail": "no"}', None, "no", "no"),
+        (b'{"title": "Teapot"}', "Teapot", None, "Teapot"),
+        (b'{"title": "Teapot", "detail": ""}', "Teapot", "", "Teapot"),
+        (b'{"detail": [{"loc": ["body"]}]}', None, None, "loc"),
+        (b"<html>Bad gateway</html>", None, None, "<html>Bad gateway"),
+        (b"[1]", None, None, "[1]"),
+        (b"\xff\xfe", None, None, "\ufffd"),
+        (b"", None, None, "without an explanation"),
+        (b" \n", None, None, "without an explanation"),
+        (b"x" * 10_000, None, None, "x" * 200),
+    ],
+)
+async def test_whatever_the_body_of_an_error_is_it_is_an_error(
+    wired: Any, wire: Wire, body: bytes, title: str | None, detail: str | None, shown: str
+) -> None:
+    wire.says(Reply(400, {}, body))
+    with pytest.raises(BadRequestError) as caught:
+        await wired.account.get()
+    assert (caught.value.title, caught.value.detail) == (title, detail)
+    assert caught.value.request_id is None
+    assert shown in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+async def test_an_error_holds_nothing_of_the_http_library(
+    make_client: Any, wire: Wire, no_jitter: None
+) -> None:
+    client = make_client("r8_token", base_url=wire.base_url, max_retries=1, timeout=5)
+    for answer in (reply({}, 404), reply({}, 503), DROP, Reply(200, {}, b"<html>"), Reply(204)):
+        wire.says(answer)
+        with pytest.raises(DashscopeError) as caught:
+            await client.account.get()
+        for error in connected(caught.value):
+            assert not type(error).__module__.startswith(("httpx", "httpcore", "h11", "anyio"))
+            for value in vars(error).values():
+                assert not type(value).__module__.startswith(("httpx", "httpcore"))
+        for other in (pickle.loads(pickle.dumps(caught.value)), copy.deepcopy(caught.value)):
+            assert type(other) is type(caught.value)
+            assert str(other) == str(caught.value)
+            assert vars(other).keys() == vars(caught.value).keys()
+
+
+async def test_an_error_never_shows_the_token(
+    make_client: Any, wire: Wire, caplog: pytest.LogCaptureFixture, no_jitter: None
+) -> None:
+    caplog.set_level("DEBUG")
+    client = make_client("r8_token", base_url=wire.base_url, max_retries=1)
+    echo = {"detail": "no such token: r8_token", "title": "r8_token"}
+    for answer in (reply(echo, 401), reply(echo, 503), DROP):
+        wire.says(answer)
+        with pytest.raises(APIError) as caught:
+            await client.account.get()
+        error = caught.value
+        assert "r8_token" not in f"{error} {error!r} {vars(error)}"
+        assert b"r8_token" not in pickle.dumps(error)
+    assert wire.requests[0].headers["Authorization"] == "Bearer r8_token"
+    assert "attempt 2" in caplog.text
+    assert "r8_token" not in caplog.text
+
+
+async def test_the_log_says_what_was_asked_and_not_what_was_sent(
+    wired: Any, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="dashscope")
+    wire.says(reply(prediction("succeeded", output="classified output"), 201))
+    await wired.predictions.create(version="v1", input={"prompt": "classified input"})
+    await wired.request("GET", "/x", params={"signature": "classified query"})
+    said = [r.getMessage() for r in caplog.records if r.name == "dashscope"]
+    assert any("POST" in line and "/predictions: 201" in line for line in said)
+    assert "classified" not in " ".join(said)
+
+
+class TestNobodyAnswers:
+    async def test_where_nothing_listens(self, make_client: Any, no_jitter: None) -> None:
+        base_url = f"http://127.0.0.1:{free_port()}/v1"
+        client = make_client(base_url=base_url, max_retries=2)
+        with pytest.raises(APIConnectionError, match=f"GET {base_url}/account: no conn") as caught:
+            await client.account.get()
+        assert not caught.value.request_sent
+        assert caught.value.attempts == 3
+        assert "after 3 attempts" in str(caught.value)
+        assert "dashscope serve" not in str(caught.value)
+        assert not isinstance(caught.value, TimeoutError)
+
+    async def test_a_create_where_nothing_listens_was_not_carried_out(
+        self, make_client: Any, no_jitter: None
+    ) -> None:
+        client = make_client(base_url=f"http://127.0.0.1:{free_port()}/v1", max_retries=2)
+        with pytest.raises(APIConnectionError) as caught:
+            await client.run("owner/name", {})
+        # The connection was never made, so it may be tried again, and nothing was created.
+        assert caught.value.attempts == 3
+        assert not caught.value.may_have_been_created
+
+    async def test_at_the_default_address_it_says_how_to_start_a_server(
+        self, make_client: Any, monkeypatch: pytest.MonkeyPatch, no_jitter: None
+    ) -> None:
+        address = f"http://127.0.0.1:{free_port()}/v1"
+        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", address)
+        client = make_client(max_retries=0)
+        with pytest.raises(APIConnectionError, match=r"dashscope serve.*DASHSCOPE_BASE_URL"):
+            await client.run("dashscope/hello-world", {"text": "Alice"})
+
+    async def test_the_default_address_gets_no_token(
+        self, make_client: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert DEFAULT_BASE_URL == "http://127.0.0.1:3274/v1"
+        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", wire.base_url)
+        monkeypatch.setenv("DASHSCOPE_API_TOKEN", "r8_token")
+        wire.says(reply({"username": "a"}))
+        for client in (make_client(), make_client("r8_token")):
+            await client.account.get()
+        monkeypatch.setenv("DASHSCOPE_BASE_URL", wire.base_url)
+        await make_client().account.get()
+        sent = [received.headers.get("Authorization") for received in wire.requests]
+        assert sent == [None, None, "Bearer r8_token"]
+
+    async def test_a_name_that_does_not_resolve(self, make_client: Any) -> None:
+        client = make_client("t", base_url="https://api.nowhere.invalid/v1", max_retries=0)
+        with pytest.raises(APIConnectionError, match="no connection") as caught:
+            await client.account.get()
+        assert not caught.value.request_sent
+
+
+class TestTheConnectionBreaks:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            DROP,
+            Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+            Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"),
+            Reply(raw=b"SSH-2.0-OpenSSH_9.6\r\n"),
+            Reply(raw=b"HTTP/1.1 200"),
+        ],
+        ids=["closed", "truncated", "chunk", "not HTTP", "status line"],
+    )
+    async def test_an_answer_that_does_not_arrive_whole_is_a_connection_error(
+        self, make_client: Any, wire: Wire, answer: Reply
+    ) -> None:
+        wire.says(answer)
+        client = make_client(base_url=wire.base_url, max_retries=0)
+        with pytest.raises(APIConnectionError, match=r"/account: the connection broke") as got:
+            await client.account.get()
+        assert got.value.request_sent
+        assert not got.value.may_have_been_created
+        # A create whose answer was lost may have been carried out.
+        with pytest.raises(APIConnectionError, match="may have been created") as got:
+            await client.predictions.create(version="v", input={})
+        assert got.value.may_have_been_created
+
+    async def test_no_answer_in_time(self, make_client: Any, wire: Wire) -> None:
+        wire.says(attrs.evolve(reply({"username": "a"}), after=0.4))
+        client = make_client(base_url=wire.base_url, timeout=0.15)
+        with pytest.raises(APITimeoutError, match="no answer in time") as caught:
+            await client.account.get()
+        assert isinstance(caught.value, TimeoutError)
+        assert caught.value.request_sent
+        with pytest.raises(APITimeoutError, match="may have been created") as caught:
+            await client.predictions.create(version="v", input={})
+        assert caught.value.may_have_been_created
+
+
+@pytest.mark.parametrize("make", [AsyncClient, Client])
+def test_a_server_error_to_a_create_may_have_created(make: Any, wire: Wire) -> None:
+    client = make(base_url=wire.base_url)
+    run = asyncio.run if make is AsyncClient else drive
+    for status, unsure in [(500, True), (503, True), (408, True), (422, False), (429, False)]:
+        wire.says(reply({"detail": "no", "retry_after": 0}, status))
+        for call in (
+            lambda c: c.predictions.create(version="v", input={}),
+            lambda c: c.models.create("a", "b", visibility="public", hardware="cpu"),
+            lambda c: c.trainings.create("a", "b", "c", destination="a/b", input={}),
+            lambda c: c.request("POST", "/x"),
+        ):
+
+            async def body(call: Any = call) -> None:
+                made = call(client)
+                if make is AsyncClient:
+                    await made
+
+            with pytest.raises(APIStatusError) as caught:
+                run(body())
+            assert caught.value.may_have_been_created is unsure
+    if make is Client:
+        client.close()
+
+
+class TestAnswersOfAnotherShape:
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            (
+                Reply(200, {"content-type": "text/html"}, b"<html>Log in</html>"),
+                r"text/html.*Log in",
+            ),
+            (Reply(200, {}, b'{"username": "al'), "not JSON"),
+            (Reply(200, {}, b""), "200 without a body"),
+            (Reply(204), "204 without a body"),
+            (reply([]), "expected an object"),
+            (reply({}), "username"),
+            (reply({"username": None}), "username"),
+            (reply({"username": 5}), "username"),
+            (Reply(200, {}, b"\xff"), "not JSON"),
+            (Reply(200, {}, b"null"), "expected an object"),
+        ],
+    )
+    async def test_an_answer_the_api_does_not_promise_is_quoted(
+        self, wired: Any, wire: Wire, answer: Reply, said: str
+    ) -> None:
+        wire.says(answer)
+        with pytest.raises(APIResponseError, match=said):
+            await wired.account.get()
+        # It is an answer: asking again would bring the same.
+        assert len(wire.requests) == 1
+
+    async def test_a_compressed_answer_is_decompressed(self, wired: Any, wire: Wire) -> None:
+        wire.says(Reply(200, {"content-encoding": "gzip"}, gzip.compress(b'{"username": "a"}')))
+        assert (await wired.account.get()).username == "a"

@@ -1,0 +1,459 @@
+"""Files: what an upload looks like on the wire, and how downloads are read and saved."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashscope import (
+    APIConnectionError,
+    APIResponseError,
+    File,
+    FileError,
+    NotFoundError,
+    UnprocessableEntityError,
+)
+from tests.operations.contract import FILE
+from tests.wire import DROP, Received, Reply, Wire, prediction, reply
+
+SIGNED: dict[str, Any] = {"owner": "acme", "expiry": 1708515345, "signature": "zuo/h+l="}
+CONTENT = b"\x89PNG" + bytes(range(256)) * 1000
+
+
+def parts(received: Received) -> dict[str, Any]:
+    """The parts of a form, by name, as an independent parser sees them."""
+    head = f"Content-Type: {received.headers['Content-Type']}\r\n\r\n".encode()
+    message = BytesParser().parsebytes(head + received.body)
+    found = {}
+    for part in message.get_payload():
+        name = part.get_param("name", header="content-disposition")
+        assert name not in found
+        found[name] = part
+    return found
+
+
+def content(part: Any) -> bytes:
+    made: bytes = part.get_payload(decode=True)
+    return made
+
+
+class TestUploading:
+    async def test_a_file_is_sent_with_its_name_type_and_metadata(
+        self, with_token: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        wire.says(reply(FILE, 201))
+        path = tmp_path / "photo.png"
+        path.write_bytes(b"\x89PNG\r\n--boundary\r\n")
+        metadata = {"customer": {"id": 123}, "ü": [None]}
+        file = await with_token.files.create(path, metadata=metadata)
+        assert type(file) is File
+        assert file.raw == FILE
+        (received,) = wire.requests
+        assert (received.method, received.path) == ("POST", "/v1/files")
+        assert received.headers["Authorization"] == "Bearer r8_token"
+        sent = parts(received)
+        assert set(sent) == {"content", "filename", "type", "metadata"}
+        assert content(sent["content"]) == path.read_bytes()
+        assert sent["content"].get_filename() == "photo.png"
+        assert sent["content"].get_content_type() == "image/png"
+        assert content(sent["filename"]) == b"photo.png"
+        assert content(sent["type"]) == b"image/png"
+        assert json.loads(content(sent["metadata"])) == metadata
+
+    async def test_the_caller_names_it_and_its_type(self, wired: Any, wire: Wire) -> None:
+        wire.says(reply({"id": "f1"}, 201))
+        await wired.files.create(b"hello", filename="grüße.txt", content_type="text/x-own")
+        sent = parts(wire.requests[0])
+        assert "metadata" not in sent
+        assert content(sent["filename"]).decode() == "grüße.txt"
+        assert content(sent["type"]) == b"text/x-own"
+        assert sent["content"].get_content_type() == "text/x-own"
+
+    async def test_a_name_with_quotes_stays_in_its_place(self, wired: Any, wire: Wire) -> None:
+        wire.says(reply({"id": "f1"}, 201))
+        name = 'a";name="type.txt'
+        await wired.files.create(b"hello", filename=name)
+        sent = parts(wire.requests[0])
+        assert set(sent) == {"content", "filename", "type"}
+        assert content(sent["filename"]).decode() == name
+        assert content(sent["content"]) == b"hello"
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: b"hello",
+            lambda: bytearray(b"hello"),
+            lambda: memoryview(b"hello"),
+            lambda: io.BytesIO(b"hello"),
+        ],
+    )
+    async def test_bytes_and_open_files_are_files(self, wired: Any, wire: Wire, make: Any) -> None:
+        wire.says(reply({"id": "f1"}, 201))
+        await wired.files.create(make())
+        sent = parts(wire.requests[0])
+        assert content(sent["content"]) == b"hello"
+        assert content(sent["filename"]) == b"file"
+        assert content(sent["type"]) == b"application/octet-stream"
+
+    async def test_an_empty_file_is_a_file(self, wired: Any, wire: Wire) -> None:
+        wire.says(reply({"id": "f1"}, 201))
+        await wired.files.create(b"", filename="empty.txt")
+        assert content(parts(wire.requests[0])["content"]) == b""
+
+    async def test_an_upload_is_repeated_whole(
+        self, wired: Any, wire: Wire, no_jitter: None, tmp_path: Path
+    ) -> None:
+        wire.says([reply({}, 503), DROP, reply({"id": "f1"}, 201)])
+        path = tmp_path / "photo.png"
+        path.write_bytes(CONTENT)
+        assert (await wired.files.create(path)).id == "f1"
+        assert [content(parts(r)["content"]) for r in wire.requests] == [CONTENT] * 3
+
+    async def test_a_file_that_cannot_be_read_is_not_sent(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        for bad in (tmp_path / "missing.png", tmp_path, io.StringIO("text")):
+            with pytest.raises(FileError):
+                await wired.files.create(bad)
+        assert wire.requests == []
+
+    @pytest.mark.parametrize(
+        ("metadata", "error"), [({"a": object()}, TypeError), ({"a": float("nan")}, ValueError)]
+    )
+    async def test_metadata_is_json(
+        self, wired: Any, wire: Wire, metadata: Any, error: type[Exception]
+    ) -> None:
+        with pytest.raises(error, match="JSON"):
+            await wired.files.create(b"x", metadata=metadata)
+        assert wire.requests == []
+
+
+class TestInputs:
+    async def test_a_large_file_goes_ahead_and_its_url_into_the_input(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "photo.png"
+        path.write_bytes(bytes(300 * 1024))
+        wire.says([reply(FILE, 201), reply(prediction(), 201)])
+        await wired.predictions.create(version="v1", input={"deep": [{"image": path}], "n": 1})
+        assert wire.asked == ["POST /v1/files", "POST /v1/predictions"]
+        assert content(parts(wire.requests[0])["content"]) == path.read_bytes()
+        url = FILE["urls"]["get"]
+        assert wire.requests[1].json["input"] == {"deep": [{"image": url}], "n": 1}
+
+    async def test_a_small_file_goes_along(self, wired: Any, wire: Wire) -> None:
+        wire.says(reply(prediction(), 201))
+        await wired.models.predictions.create("a", "b", input={"image": b"hello"})
+        assert wire.requests[0].json["input"] == {
+            "image": "data:application/octet-stream;base64,aGVsbG8="
+        }
+
+    async def test_a_training_takes_files_too(self, wired: Any, wire: Wire) -> None:
+        wire.says([reply(FILE, 201), reply({"id": "t1", "status": "starting"}, 201)])
+        await wired.trainings.create(
+            "a", "b", "v", destination="a/c", input={"text": bytes(300 * 1024)}
+        )
+        assert wire.requests[1].json["input"] == {"text": FILE["urls"]["get"]}
+
+    async def test_one_missing_file_means_no_request_at_all(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        input = {"a": bytes(300 * 1024), "b": tmp_path / "missing.png"}
+        with pytest.raises(FileError, match=r"missing\.png"):
+            await wired.run("owner/name", input, file_encoding="upload")
+        assert wire.requests == []
+
+    async def test_a_failed_upload_means_no_prediction(self, wired: Any, wire: Wire) -> None:
+        wire.says(reply({"detail": "no room"}, 422))
+        with pytest.raises(UnprocessableEntityError, match="no room"):
+            await wired.run("owner/name", {"a": b"x"}, file_encoding="upload")
+        assert wire.asked == ["POST /v1/files"]
+
+    @pytest.mark.parametrize(
+        "body", [{"id": "f1"}, {"id": "f1", "urls": {}}, {"urls": {"get": ""}}]
+    )
+    async def test_an_upload_without_a_url_is_an_error(
+        self, wired: Any, wire: Wire, body: Any
+    ) -> None:
+        wire.says(reply(body, 201))
+        with pytest.raises(APIResponseError, match=r"urls\.get|id"):
+            await wired.run("owner/name", {"a": b"x"}, file_encoding="upload")
+        assert wire.asked == ["POST /v1/files"]
+
+
+def sends(body: bytes, **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(200, {"content-type": "image/png", **named}, body)
+
+
+CUT_OFF = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(200_000))
+"""An answer whose connection breaks in the middle."""
+
+
+class TestDownloading:
+    async def test_the_parts_of_the_signed_url_arrive(self, with_token: Any, wire: Wire) -> None:
+        wire.says(sends(CONTENT))
+        async with with_token.files.download("f/1", **SIGNED) as download:
+            assert await download.read() == CONTENT
+            assert download.content_type == "image/png"
+            assert download.size == len(CONTENT)
+            assert download.headers["CONTENT-TYPE"] == "image/png"
+            assert download.url.startswith(wire.base_url + "/files/f%2F1/download?")
+        (received,) = wire.requests
+        assert (received.method, received.path) == (
+            "GET",
+            "/v1/files/f%2F1/download?owner=acme&expiry=1708515345&signature=zuo%2Fh%2Bl%3D",
+        )
+        assert received.headers["Authorization"] == "Bearer r8_token"
+
+    async def test_a_file_object_will_do(self, wired: Any, wire: Wire, tmp_path: Path) -> None:
+        wire.says(sends(CONTENT))
+        file = File(id="f1", name="photo.png")
+        async with wired.files.download(file, **SIGNED) as download:
+            assert await download.save(tmp_path) == tmp_path / "photo.png"
+        assert wire.requests[0].path.startswith("/v1/files/f1/download?")
+
+    async def test_it_comes_piece_by_piece(self, wired: Any, wire: Wire) -> None:
+        wire.says(sends(CONTENT * 10))
+        async with wired.files.download("f1", **SIGNED) as download:
+            pieces = [piece async for piece in download.iter_bytes()]
+        assert len(pieces) > 1
+        assert b"".join(pieces) == CONTENT * 10
+
+    async def test_it_is_not_asked_for_before_its_block(self, wired: Any, wire: Wire) -> None:
+        download = wired.files.download("f1", **SIGNED)
+        with pytest.raises(RuntimeError, match="async with"):
+            await download.read()
+        with pytest.raises(RuntimeError, match="async with"):
+            _ = download.size
+        assert wire.requests == []
+
+    async def test_it_may_be_left_unread(self, wired: Any, wire: Wire) -> None:
+        wire.says(sends(CONTENT))
+        for _ in range(3):
+            async with wired.files.download("f1", **SIGNED) as download:
+                assert download.size == len(CONTENT)
+        assert len(wire.requests) == 3
+
+    async def test_one_that_is_not_there_is_an_error_with_its_detail(
+        self, wired: Any, wire: Wire
+    ) -> None:
+        wire.says(reply({"detail": "File not found"}, 404, x_request_id="r1"))
+        with pytest.raises(NotFoundError, match="File not found") as caught:
+            async with wired.files.download("f1", **SIGNED):
+                pass
+        assert caught.value.detail == "File not found"
+        assert caught.value.request_id == "r1"
+        assert SIGNED["signature"] not in str(caught.value)
+
+
+async def file_output(client: Any, wire: Wire, path: str = "/out/photo.png") -> Any:
+    """What `run()` gives for a model that answers with a URL of this server."""
+    url = wire.base_url.replace("/v1", path)
+    before = list(wire.requests)
+    wire.says(reply(prediction("succeeded", output=url), 201))
+    output = await client.run("owner/name", {})
+    wire.requests[:] = before
+    assert output == url
+    return output
+
+
+class TestFileOutputs:
+    async def test_one_reads_itself(self, with_token: Any, wire: Wire) -> None:
+        output = await file_output(with_token, wire)
+        wire.says(sends(CONTENT))
+        assert await output.read() == CONTENT
+        assert b"".join([piece async for piece in output.iter_bytes()]) == CONTENT
+        assert wire.asked == ["GET /out/photo.png"] * 2
+
+    async def test_use_file_output_false_leaves_strings(self, wired: Any, wire: Wire) -> None:
+        url = "https://example.com/a.png"
+        wire.says(reply(prediction("succeeded", output=[url]), 201))
+        output = await wired.run("owner/name", {}, use_file_output=False)
+        assert type(output[0]) is str
+
+    async def test_the_client_may_say_so_for_all(self, make_client: Any, wire: Wire) -> None:
+        url = "https://example.com/a.png"
+        wire.says(reply(prediction("succeeded", output=url), 201))
+        client = make_client(base_url=wire.base_url, use_file_output=False)
+        assert type(await client.run("owner/name", {})) is str
+        assert type(await client.run("owner/name", {}, use_file_output=True)) is not str
+
+    async def test_one_saves_itself_under_a_name(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT))
+        for target in (tmp_path / "a.png", str(tmp_path / "new" / "folders" / "b.png")):
+            saved = await output.save(target)
+            assert saved == Path(target)
+            assert isinstance(saved, Path)
+            assert saved.read_bytes() == CONTENT
+
+    @pytest.mark.parametrize(
+        ("path", "disposition", "name"),
+        [
+            ("/out/photo.png", None, "photo.png"),
+            ("/out/photo.png?x=/y.gif#z", None, "photo.png"),
+            ("/out/gr%C3%BC%C3%9Fe.png", None, "grüße.png"),
+            ("/out/a%20b.png", None, "a b.png"),
+            ("/out/x", 'attachment; filename="photo.png"', "photo.png"),
+            ("/out/photo.png", "attachment", "photo.png"),
+            ("/out/x", "attachment; filename*=UTF-8''gr%C3%BC%C3%9Fe.png", "grüße.png"),
+            # A server gives a name, never a path.
+            ("/out/..%2F..%2Fevil.png", None, None),
+            ("/out/%2Fetc%2Fevil.png", None, None),
+            ("/out/a%5C..%5Cevil.png", None, None),
+            ("/out/x", 'attachment; filename="../../evil.png"', None),
+            ("/out/x", 'attachment; filename="/etc/evil.png"', None),
+            ("/out/x", 'attachment; filename=".."', "output.png"),
+            ("/out/x%00.png", None, "x_.png"),
+            ("/out/..", None, "output.png"),
+            ("/", None, "output.png"),
+            ("", None, "output.png"),
+            ("/out/" + "n" * 300, None, "n" * 200),
+        ],
+    )
+    async def test_a_folder_takes_the_name_that_the_server_gives(
+        self,
+        make_client: Any,
+        wire: Wire,
+        tmp_path: Path,
+        path: str,
+        disposition: str | None,
+        name: str | None,
+    ) -> None:
+        output = await file_output(make_client(base_url=wire.base_url), wire, path)
+        wire.says(
+            sends(b"x") if disposition is None else sends(b"x", content_disposition=disposition)
+        )
+        folder = tmp_path / "in" / "here"
+        folder.mkdir(parents=True)
+        saved = await output.save(folder)
+        assert saved.resolve().parent == folder.resolve()
+        assert [p for p in tmp_path.rglob("*") if p.is_file()] == [saved]
+        if name is not None:
+            assert saved.name == name
+
+    async def test_a_path_that_ends_in_a_slash_is_a_folder(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT))
+        saved = await output.save(f"{tmp_path}/new/")
+        assert saved == tmp_path / "new" / "photo.png"
+        assert saved.read_bytes() == CONTENT
+
+    async def test_a_file_that_exists_is_kept(self, wired: Any, wire: Wire, tmp_path: Path) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT))
+        target = tmp_path / "photo.png"
+        target.write_bytes(b"mine")
+        for path in (target, tmp_path):
+            with pytest.raises(FileError, match="overwrite=True"):
+                await output.save(path)
+        assert target.read_bytes() == b"mine"
+        assert list(tmp_path.iterdir()) == [target]
+        assert await output.save(target, overwrite=True) == target
+        assert target.read_bytes() == CONTENT
+        assert list(tmp_path.iterdir()) == [target]
+
+    async def test_a_file_that_appears_meanwhile_is_kept(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        output = await file_output(wired, wire)
+        target = tmp_path / "photo.png"
+
+        def script(_: Received) -> Reply:
+            return sends(CONTENT)
+
+        wire.says(script)
+        exists = Path.exists
+
+        def absent_at_first(path: Path) -> bool:
+            found = exists(path)
+            if path == target and not found:
+                path.write_bytes(b"theirs")
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "exists", absent_at_first)
+            with pytest.raises(FileError, match="exists already"):
+                await output.save(target)
+        assert target.read_bytes() == b"theirs"
+        assert list(tmp_path.iterdir()) == [target]
+
+    async def test_a_broken_connection_leaves_no_half_file(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(CUT_OFF)
+        mine = tmp_path / "mine.png"
+        mine.write_bytes(b"mine")
+        with pytest.raises(APIConnectionError, match="broke"):
+            await output.save(tmp_path / "photo.png")
+        with pytest.raises(APIConnectionError, match="broke"):
+            await output.save(mine, overwrite=True)
+        assert list(tmp_path.iterdir()) == [mine]
+        assert mine.read_bytes() == b"mine"
+        with pytest.raises(APIConnectionError, match="broke"):
+            await output.read()
+        with pytest.raises(APIConnectionError, match="broke"):
+            async for _ in output.iter_bytes():
+                pass
+
+    async def test_the_file_appears_when_it_is_whole(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT))
+        seen: list[list[str]] = []
+        replace, link = os.replace, os.link
+
+        def watched(move: Any) -> Any:
+            def publish(source: Any, target: Any) -> None:
+                seen.append([p.name for p in tmp_path.iterdir() if p.name == "photo.png"])
+                assert Path(source).read_bytes() == CONTENT
+                assert Path(source).parent == tmp_path
+                move(source, target)
+
+            return publish
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "replace", watched(replace))
+            patch.setattr(os, "link", watched(link))
+            await output.save(tmp_path)
+        assert seen == [[]]
+        assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
+
+    async def test_a_file_system_without_links_will_do(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT))
+
+        def link(*_: Any) -> None:
+            raise OSError(95, "Operation not supported")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "link", link)
+            saved = await output.save(tmp_path)
+        assert saved.read_bytes() == CONTENT
+        assert list(tmp_path.iterdir()) == [saved]
+
+    async def test_where_nothing_can_be_written_is_a_file_error(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT))
+        blocker = tmp_path / "file"
+        blocker.write_bytes(b"")
+        with pytest.raises(FileError, match="cannot be written"):
+            await output.save(blocker / "photo.png")
+        assert list(tmp_path.iterdir()) == [blocker]

@@ -1,0 +1,345 @@
+"""`request()`, `with_options()` and hooks: the client's care for what it has no method for."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from dashscope import APITimeoutError, Client, FileError, Headers, NotFoundError, Request, Response
+from tests.wire import Reply, Wire, reply
+
+
+class TestRequest:
+    async def test_it_gives_the_answer_as_it_came(self, wired: Any, wire: Wire) -> None:
+        wire.says(
+            Reply(201, {"X-Request-Id": "r1", "X-Two": "a", "content-type": "text/x"}, "ü".encode())
+        )
+        response = await wired.request("GET", "/account")
+        assert type(response) is Response
+        assert response.status == 201
+        assert response.content == "ü".encode()
+        assert response.text == "ü"
+        assert response.request_id == "r1"
+        assert response.headers["x-two"] == "a"
+        assert type(response.headers) is Headers
+
+    async def test_it_reads_json(self, wired: Any, wire: Wire) -> None:
+        wire.says(reply({"a": [1, None]}))
+        assert (await wired.request("get", "/x")).json() == {"a": [1, None]}
+        assert wire.asked == ["GET /v1/x"]
+
+    @pytest.mark.parametrize(
+        ("params", "query"),
+        [
+            ({"a": "b c", "d": "ä&="}, "a=b+c&d=%C3%A4%26%3D"),
+            ({"yes": True, "no": False, "none": None, "n": 7}, "yes=true&no=false&n=7"),
+            ([("a", "1"), ("a", "2"), ("b", None)], "a=1&a=2"),
+            ({}, ""),
+            (None, ""),
+        ],
+    )
+    async def test_params_are_the_query(
+        self, wired: Any, wire: Wire, params: Any, query: str
+    ) -> None:
+        wire.says(reply({}))
+        await wired.request("GET", "/x", params=params)
+        await wired.request("GET", "/x?z=1", params=params)
+        assert wire.requests[0].path == "/v1/x" + (f"?{query}" if query else "")
+        assert wire.requests[1].path == "/v1/x?z=1" + (f"&{query}" if query else "")
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
+    async def test_any_method_has_a_body(self, wired: Any, wire: Wire, method: str) -> None:
+        wire.says(reply({}))
+        await wired.request(method, "/x", json={"a": None})
+        assert wire.requests[0].method == method
+        assert wire.requests[0].json == {"a": None}
+        assert wire.requests[0].headers["Content-Type"] == "application/json"
+
+    @pytest.mark.parametrize("json", [0, "", [], False, {}])
+    async def test_an_empty_json_body_is_one(self, wired: Any, wire: Wire, json: Any) -> None:
+        wire.says(reply({}))
+        await wired.request("POST", "/x", json=json)
+        assert wire.requests[0].json == json
+
+    @pytest.mark.parametrize("content", [b"\x00bytes", "täxt", b"", ""])
+    async def test_content_is_sent_as_it_is(self, wired: Any, wire: Wire, content: Any) -> None:
+        wire.says(reply({}))
+        await wired.request("POST", "/x", content=content, headers={"Content-Type": "text/x"})
+        expected = content.encode() if isinstance(content, str) else content
+        assert wire.requests[0].body == expected
+        assert wire.requests[0].headers["Content-Type"] == "text/x"
+
+    async def test_files_are_the_parts_of_a_form(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        wire.says(reply({}))
+        (tmp_path / "a.png").write_bytes(b"one")
+        await wired.request("POST", "/x", files={"a": tmp_path / "a.png", "b": io.BytesIO(b"two")})
+        body = wire.requests[0].body
+        assert b'name="a"; filename="a.png"\r\nContent-Type: image/png\r\n\r\none\r\n' in body
+        assert b'name="b"; filename="file"' in body
+        assert wire.requests[0].headers["Content-Type"].startswith("multipart/form-data; boundary=")
+
+    async def test_a_file_that_is_not_there_means_no_request(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        with pytest.raises(FileError, match=r"missing\.png"):
+            await wired.request("POST", "/x", files={"a": tmp_path / "missing.png"})
+        assert wire.requests == []
+
+    async def test_headers_go_along(self, make_client: Any, wire: Wire) -> None:
+        wire.says(reply({}))
+        client = make_client(base_url=wire.base_url, headers={"X-App": "shop", "X-Both": "client"})
+        await client.request("GET", "/x", headers={"X-Both": "call", "X-Call": "1"})
+        headers = wire.requests[0].headers
+        assert (headers["X-App"], headers["X-Both"], headers["X-Call"]) == ("shop", "call", "1")
+
+    async def test_a_whole_url_is_asked_as_it_is(
+        self, with_token: Any, wire: Wire, other_wire: Wire
+    ) -> None:
+        wire.says(reply({}))
+        other_wire.says(reply({}))
+        await with_token.request("GET", wire.base_url.replace("/v1", "/v2/x?y=1"))
+        await with_token.request("GET", other_wire.base_url + "/x")
+        assert wire.asked == ["GET /v2/x?y=1"]
+        assert wire.requests[0].headers["Authorization"] == "Bearer r8_token"
+        assert other_wire.asked == ["GET /v1/x"]
+        assert "Authorization" not in other_wire.requests[0].headers
+
+    async def test_an_error_status_raises(self, wired: Any) -> None:
+        with pytest.raises(NotFoundError, match=r"GET http.*/v1/nowhere.*nothing scripted"):
+            await wired.request("GET", "/nowhere")
+
+    @pytest.mark.parametrize(
+        ("arguments", "options", "error", "said"),
+        [
+            (("GET", "account"), {}, ValueError, "slash"),
+            (("GET", ""), {}, ValueError, "slash"),
+            (("GET", "/../x"), {}, ValueError, "'..'"),
+            (("GET", "/a b"), {}, ValueError, "space"),
+            (("GET", "ftp://example.com/x"), {}, ValueError, "slash"),
+            (("", "/x"), {}, ValueError, "method"),
+            (("GE T", "/x"), {}, ValueError, "method"),
+            (("GET\r\nX: y", "/x"), {}, ValueError, "method"),
+            ((None, "/x"), {}, ValueError, "method"),
+            (("POST", "/x"), {"json": {}, "content": b"x"}, ValueError, "one body"),
+            (("POST", "/x"), {"json": 1, "files": {}}, ValueError, "one body"),
+            (("POST", "/x"), {"json": object()}, TypeError, "JSON"),
+            (("POST", "/x"), {"json": float("nan")}, ValueError, "JSON"),
+            (("GET", "/x"), {"headers": {"X": "a\nb"}}, ValueError, "X"),
+            (("GET", "/x"), {"headers": {"X": 1}}, TypeError, "X"),
+            (("GET", "/x"), {"timeout": 0}, ValueError, "timeout"),
+            (("GET", "/x"), {"timeout": "1"}, TypeError, "timeout"),
+        ],
+    )
+    async def test_what_cannot_be_asked_is_refused_before(
+        self, wired: Any, wire: Wire, arguments: Any, options: Any, error: Any, said: str
+    ) -> None:
+        with pytest.raises(error, match=said):
+            await wired.request(*arguments, **options)
+        assert wire.requests == []
+
+    async def test_its_timeout_bounds_it(self, wired: Any, wire: Wire) -> None:
+        wire.says(attrs.evolve(reply({}), after=0.4))
+        with pytest.raises(APITimeoutError):
+            await wired.request("GET", "/x", timeout=0.12)
+
+    async def test_its_timeout_takes_the_place_of_the_clients(
+        self, make_client: Any, wire: Wire
+    ) -> None:
+        wire.says(attrs.evolve(reply({}), after=0.25))
+        client = make_client(base_url=wire.base_url, timeout=0.12)
+        assert (await client.request("GET", "/x", timeout=5)).status == 200
+
+
+class TestOptions:
+    async def test_a_view_has_other_options_and_leaves_the_client_alone(
+        self, make_client: Any, wire: Wire
+    ) -> None:
+        wire.says(reply({"username": "a"}))
+        client = make_client(base_url=wire.base_url, headers={"X-A": "1", "X-B": "2"})
+        await client.with_options(headers={"X-B": "3", "X-C": "4"}).account.get()
+        await client.account.get()
+        changed, plain = (received.headers for received in wire.requests)
+        assert (changed["X-A"], changed["X-B"], changed["X-C"]) == ("1", "3", "4")
+        assert (plain["X-A"], plain["X-B"]) == ("1", "2")
+        assert "X-C" not in plain
+
+    async def test_views_of_views_add_up(self, wired: Any, wire: Wire, no_jitter: None) -> None:
+        wire.says(reply({}, 503))
+        view = wired.with_options(headers={"X-A": "1"}).with_options(max_retries=1)
+        with pytest.raises(Exception, match="2 attempts"):
+            await view.account.get()
+        assert [received.headers["X-A"] for received in wire.requests] == ["1", "1"]
+
+    async def test_no_timeout_lifts_the_clients(self, make_client: Any, wire: Wire) -> None:
+        wire.says(attrs.evolve(reply({"username": "a"}), after=0.25))
+        client = make_client(base_url=wire.base_url, timeout=0.12, max_retries=0)
+        with pytest.raises(APITimeoutError):
+            await client.account.get()
+        assert (await client.with_options(timeout=None).account.get()).username == "a"
+        assert (await client.with_options(timeout=5).account.get()).username == "a"
+
+    async def test_the_token_goes_along(self, with_token: Any, wire: Wire) -> None:
+        wire.says(reply({"username": "a"}))
+        await with_token.with_options(timeout=5).account.get()
+        assert wire.requests[0].headers["Authorization"] == "Bearer r8_token"
+
+    async def test_closing_either_closes_both(self, wired: Any, wire: Wire) -> None:
+        wire.says(reply({"username": "a"}))
+        view = wired.with_options(timeout=5)
+        await wired.account.get()
+        await view.aclose()
+        for client in (wired, view):
+            with pytest.raises(RuntimeError, match="closed"):
+                await client.account.get()
+
+    @pytest.mark.parametrize(
+        ("options", "error"),
+        [
+            ({"timeout": 0}, ValueError),
+            ({"timeout": "1"}, TypeError),
+            ({"max_retries": -1}, ValueError),
+            ({"max_retries": None}, TypeError),
+            ({"headers": {"X": 1}}, TypeError),
+            ({"headers": {"X Y": "1"}}, ValueError),
+        ],
+    )
+    def test_options_out_of_bounds_are_refused(
+        self, wired: Any, options: Any, error: type[Exception]
+    ) -> None:
+        with pytest.raises(error):
+            wired.with_options(**options)
+
+
+class TestClosing:
+    async def test_a_client_closes_with_its_block(self, make_client: Any, wire: Wire) -> None:
+        wire.says(reply({"username": "a"}))
+        async with make_client(base_url=wire.base_url) as client:
+            await client.account.get()
+        with pytest.raises(RuntimeError, match="this client is closed"):
+            await client.account.get()
+
+    async def test_closing_twice_or_unused_is_no_matter(self, make_client: Any) -> None:
+        client = make_client()
+        await client.aclose()
+        await client.aclose()
+
+
+class TestHooks:
+    async def test_they_see_each_request_and_each_answer(
+        self, make_client: Any, wire: Wire, no_jitter: None
+    ) -> None:
+        seen: list[Any] = []
+        wire.says([reply({}, 503), reply({"username": "a"})])
+        hooks = {"request": [seen.append], "response": [seen.append]}
+        client = make_client("r8_token", base_url=wire.base_url, event_hooks=hooks)
+        await client.account.get()
+        first, refused, second, answer = seen
+        assert type(first) is type(second) is Request
+        assert first == second
+        assert (first.method, first.url) == ("GET", wire.base_url + "/account")
+        assert (refused.status, answer.status) == (503, 200)
+        assert answer.json() == {"username": "a"}
+        # Hooks see no token.
+        assert "r8_token" not in str([attrs.asdict(item) for item in (first, second)])
+
+    async def test_a_request_hook_may_change_the_request(
+        self, make_client: Any, wire: Wire
+    ) -> None:
+        wire.says(reply({"username": "a"}))
+
+        def trace(request: Request) -> Request:
+            return attrs.evolve(request, headers={**request.headers, "X-Trace": "t1"})
+
+        def shout(request: Request) -> Request:
+            return attrs.evolve(
+                request, headers={**request.headers, "X-Trace": request.headers["X-Trace"].upper()}
+            )
+
+        client = make_client(base_url=wire.base_url, event_hooks={"request": [trace, shout]})
+        await client.account.get()
+        assert wire.requests[0].headers["X-Trace"] == "T1"
+
+    async def test_a_hook_cannot_send_the_token_elsewhere(
+        self, make_client: Any, wire: Wire, other_wire: Wire
+    ) -> None:
+        other_wire.says(reply({"username": "a"}))
+
+        def redirect(request: Request) -> Request:
+            return attrs.evolve(request, url=other_wire.base_url + "/account")
+
+        client = make_client(
+            "r8_token", base_url=wire.base_url, event_hooks={"request": [redirect]}
+        )
+        await client.account.get()
+        assert "Authorization" not in other_wire.requests[0].headers
+        assert wire.requests == []
+
+    @pytest.mark.parametrize("returned", [False, 0, "request", {}])
+    async def test_a_request_hook_returns_a_request_or_nothing(
+        self, make_client: Any, wire: Wire, returned: Any
+    ) -> None:
+        hooks = {"request": [lambda _: returned]}
+        with pytest.raises(TypeError, match="request hook returned"):
+            await make_client(base_url=wire.base_url, event_hooks=hooks).account.get()
+        assert wire.requests == []
+
+    @pytest.mark.parametrize("when", ["request", "response"])
+    async def test_what_a_hook_raises_is_raised(
+        self, make_client: Any, wire: Wire, when: str
+    ) -> None:
+        wire.says(reply({"username": "a"}))
+
+        def fail(_: object) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await make_client(base_url=wire.base_url, event_hooks={when: [fail]}).account.get()
+
+    async def test_hooks_may_be_coroutine_functions_where_there_is_await(
+        self, make_client: Any, wire: Wire, colour: str
+    ) -> None:
+        wire.says(reply({"username": "a"}))
+        seen: list[Any] = []
+
+        async def hook(item: Any) -> None:
+            seen.append(type(item))
+
+        hooks = {"request": [hook], "response": [hook]}
+        if colour == "blocking":
+            with pytest.raises(TypeError, match=r"event_hooks.*plain function"):
+                make_client(base_url=wire.base_url, event_hooks=hooks)
+            return
+        await make_client(base_url=wire.base_url, event_hooks=hooks).account.get()
+        assert seen == [Request, Response]
+
+    def test_an_awaitable_in_disguise_is_refused_by_the_blocking_client(self, wire: Wire) -> None:
+        wire.says(reply({"username": "a"}))
+
+        async def hook(_: object) -> None:
+            pass
+
+        client = Client(base_url=wire.base_url, event_hooks={"request": [lambda r: hook(r)]})
+        with client, pytest.raises(TypeError, match="plain functions"):
+            client.account.get()
+        assert wire.requests == []
+
+    def test_a_blocking_client_is_shared_by_threads(self, wire: Wire) -> None:
+        wire.says(reply({"username": "a"}))
+        names: list[str] = []
+        with Client(base_url=wire.base_url) as client:
+            threads = [
+                threading.Thread(target=lambda: names.append(client.account.get().username))
+                for _ in range(16)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert names == ["a"] * 16

@@ -1,0 +1,208 @@
+"""Whose the token is: the API's own origin and trusted hosts, also across redirects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dashscope import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    AuthenticationError,
+    PermissionDeniedError,
+)
+from dashscope._outputs import claim
+from tests.colours import _plain
+from tests.wire import Received, Reply, Wire, prediction, reply
+
+REMOTE = "https://api.example.com/v1"
+
+
+def redirect(location: str, status: int = 302) -> Reply:
+    return Reply(status, {"location": location})
+
+
+async def output_of(client: Any, wire: Wire, url: str) -> Any:
+    """A file output with that URL."""
+    before = list(wire.requests)
+    wire.says(reply(prediction("succeeded", output=url), 201))
+    output = await client.run("owner/name", {})
+    wire.requests[:] = before
+    return output
+
+
+def tokens(wire: Wire) -> list[str | None]:
+    return [received.headers.get("Authorization") for received in wire.requests]
+
+
+async def test_a_file_of_the_apis_own_origin_is_asked_with_the_token(
+    with_token: Any, wire: Wire
+) -> None:
+    output = await output_of(with_token, wire, wire.base_url.replace("/v1", "/out/a.png"))
+    wire.says(Reply(200, {}, b"x"))
+    assert await output.read() == b"x"
+    assert tokens(wire) == ["Bearer r8_token"]
+
+
+async def test_a_file_elsewhere_is_asked_without_it(
+    with_token: Any, wire: Wire, other_wire: Wire
+) -> None:
+    output = await output_of(with_token, wire, other_wire.base_url + "/a.png")
+    other_wire.says(Reply(200, {}, b"x"))
+    assert await output.read() == b"x"
+    assert tokens(other_wire) == [None]
+    assert wire.requests == []
+
+
+async def test_a_trusted_host_gets_no_token_over_plain_http(
+    make_client: Any, wire: Wire, other_wire: Wire
+) -> None:
+    client = make_client("r8_token", base_url=wire.base_url, trusted_hosts=["127.0.0.1"])
+    output = await output_of(client, wire, other_wire.base_url + "/a.png")
+    other_wire.says(Reply(200, {}, b"x"))
+    await output.read()
+    assert tokens(other_wire) == [None]
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"), [(401, AuthenticationError), (403, PermissionDeniedError)]
+)
+async def test_a_refusal_for_want_of_the_token_names_trusted_hosts(
+    with_token: Any, wire: Wire, other_wire: Wire, status: int, cls: type[APIError]
+) -> None:
+    output = await output_of(with_token, wire, other_wire.base_url + "/a.png")
+    other_wire.says(reply({"detail": "who are you?"}, status))
+    with pytest.raises(cls, match=r"who are you.*127\.0\.0\.1 .*trusted_hosts"):
+        await output.read()
+
+
+async def test_a_refusal_of_the_token_itself_does_not(with_token: Any, wire: Wire) -> None:
+    output = await output_of(with_token, wire, wire.base_url + "/a.png")
+    wire.says(reply({"detail": "no"}, 403))
+    with pytest.raises(PermissionDeniedError) as caught:
+        await output.read()
+    assert "trusted_hosts" not in str(caught.value)
+
+
+class TestRedirects:
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    async def test_a_download_follows_them(self, with_token: Any, wire: Wire, status: int) -> None:
+        output = await output_of(with_token, wire, wire.base_url + "/a.png")
+        wire.says(
+            [
+                redirect("/v1/b?x=1", status),
+                redirect("c", status),
+                redirect(wire.base_url + "/d", status),
+                Reply(200, {}, b"x"),
+            ]
+        )
+        assert await output.read() == b"x"
+        assert wire.asked == ["GET /v1/a.png", "GET /v1/b?x=1", "GET /v1/c", "GET /v1/d"]
+        assert tokens(wire) == ["Bearer r8_token"] * 4
+
+    async def test_the_token_does_not_go_to_another_origin(
+        self, with_token: Any, wire: Wire, other_wire: Wire
+    ) -> None:
+        wire.says(redirect(other_wire.base_url + "/b"))
+        other_wire.says(Reply(200, {}, b"x"))
+        signed = {"owner": "a", "expiry": 1, "signature": "s"}
+        async with with_token.files.download("f1", **signed) as download:
+            assert await download.read() == b"x"
+        assert tokens(wire) == ["Bearer r8_token"]
+        assert tokens(other_wire) == [None]
+
+    async def test_and_comes_back_to_its_own(
+        self, with_token: Any, wire: Wire, other_wire: Wire
+    ) -> None:
+        output = await output_of(with_token, wire, other_wire.base_url + "/a")
+        other_wire.says(redirect(wire.base_url + "/b"))
+        wire.says(Reply(200, {}, b"x"))
+        assert await output.read() == b"x"
+        assert (tokens(other_wire), tokens(wire)) == ([None], ["Bearer r8_token"])
+
+    async def test_they_end(self, wired: Any, wire: Wire) -> None:
+        output = await output_of(wired, wire, wire.base_url + "/a")
+        wire.says(redirect("/v1/a"))
+        with pytest.raises(APIConnectionError, match="10 redirects"):
+            await output.read()
+        assert len(wire.requests) == 10
+
+    @pytest.mark.parametrize(
+        ("location", "said"),
+        [
+            ("file:///etc/passwd", "scheme"),
+            ("ftp://example.com/x", "scheme"),
+            ("http://user:word@127.0.0.1:1/x", "user name"),
+            ("http://127.0.0.1:99999/x", "not a URL"),
+            ("http://example.com/a b", "space"),
+        ],
+    )
+    async def test_they_lead_nowhere_odd(
+        self, wired: Any, wire: Wire, location: str, said: str
+    ) -> None:
+        output = await output_of(wired, wire, wire.base_url + "/a")
+        wire.says(redirect(location))
+        with pytest.raises(APIResponseError, match=rf"is not asked: .*{said}"):
+            await output.read()
+        assert len(wire.requests) == 1
+
+    async def test_one_without_a_location_is_an_error(self, wired: Any, wire: Wire) -> None:
+        output = await output_of(wired, wire, wire.base_url + "/a")
+        wire.says(Reply(302, {}, b"somewhere"))
+        with pytest.raises(APIError, match="302"):
+            await output.read()
+
+    async def test_the_api_itself_is_not_followed(
+        self, with_token: Any, wire: Wire, other_wire: Wire
+    ) -> None:
+        wire.says(redirect(other_wire.base_url + "/account", 308))
+        with pytest.raises(APIError, match=r"308.*check the base URL"):
+            await with_token.account.get()
+        assert len(wire.requests) == 1
+        assert other_wire.requests == []
+
+
+class TestBehindAHostedAddress:
+    """The API is at an https address: what is refused there, is refused without a request."""
+
+    @pytest.fixture
+    def hosted(self, make_client: Any) -> Any:
+        return make_client("r8_token", base_url=REMOTE)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://files.example.com/a.png",
+            "https://127.0.0.1/a.png",
+            "https://localhost/a.png",
+            "https://[::1]/a.png",
+            "https://10.0.0.1/a.png",
+            "https://169.254.169.254/latest/meta-data",
+            "https://2130706433/a.png",
+            "https://user:word@files.example.com/a.png",
+        ],
+    )
+    async def test_an_output_url_that_leads_astray_is_not_asked(
+        self, hosted: Any, colour: str, url: str
+    ) -> None:
+        client = hosted._value._async if colour == "blocking" else hosted
+        output = _plain(claim(url, client._api))
+        with pytest.raises(APIResponseError, match="is not asked"):
+            await output.read()
+
+
+async def test_pages_are_asked_of_our_own_address_with_the_token(
+    with_token: Any, wire: Wire, other_wire: Wire
+) -> None:
+    def script(received: Received) -> Reply:
+        following = None if "cursor" in received.path else f"{other_wire.base_url}/x?cursor=2"
+        body = {"results": [{"id": "p1", "status": "starting"}], "next": following}
+        return reply(body)
+
+    wire.says(script)
+    assert len([p async for p in with_token.paginate(with_token.predictions.list)]) == 2
+    assert wire.asked == ["GET /v1/predictions", "GET /v1/predictions?cursor=2"]
+    assert tokens(wire) == ["Bearer r8_token"] * 2
+    assert other_wire.requests == []
