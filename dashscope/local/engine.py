@@ -17,7 +17,7 @@ from typing import Any, Final
 from dashscope.local.catalog import Catalog, ModelsError
 from dashscope.local.code import describe
 from dashscope.local.folder import DataFolder, Signer, expiry_of_new_file
-from dashscope.local.lanes import IDLE_LIMIT, MOST_IDLE, Lane, Spares
+from dashscope.local.lanes import IDLE_LIMIT, MOST_IDLE, Lane, Processes
 from dashscope.local.processes import Setup, Worker, WorkerError
 from dashscope.local.references import References
 from dashscope.local.runs import Listener, Run
@@ -69,7 +69,7 @@ class Engine:
         self._queue_limit = queue_limit
         self._runs: dict[str, Run] = {}
         self._lanes: dict[str, Lane[Run]] = {}
-        self._spares = Spares()
+        self._processes = Processes()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.listeners: list[Listener] = []
@@ -149,7 +149,7 @@ class Engine:
                 self._enqueue(self._lane(self._version_of(job)), job)
             except ModelsError as error:
                 self._end_without_run(job, "failed", str(error))
-        self._spares.prepare()
+        self._processes.prepare()
 
     async def drain(self, seconds: float) -> None:
         """Start nothing more, and give what runs some time to end."""
@@ -174,7 +174,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(self._spares.stop(), *(lane.stop() for lane in self._lanes.values()))
+        await self._processes.stop()
 
     async def stop_idle(self) -> None:
         """Stop the workers nobody has needed for a while."""
@@ -200,7 +200,7 @@ class Engine:
                 weights=self._folder.weights / version.weights if version.weights else None,
                 memory=spec.memory,
             )
-            self._lanes[version.id] = Lane(setup, spec.concurrency, self._spares)
+            self._lanes[version.id] = Lane(setup, spec.concurrency, self._processes)
         return self._lanes[version.id]
 
     def _enqueue(self, lane: Lane[Run], job: Job) -> Run:

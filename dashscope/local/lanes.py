@@ -5,7 +5,6 @@ so that even a version's first job does not wait for Python to start.
 """
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from typing import Final, Generic, TypeVar
@@ -21,16 +20,20 @@ MOST_IDLE: Final = 16
 Item = TypeVar("Item")
 
 
-class Spares:
-    """Processes started ahead: taking one starts the next."""
+class Processes:
+    """Every worker process there is, and one started ahead: taking it starts the next."""
 
     def __init__(self) -> None:
+        self._all: set[Worker] = set()
+        self._starting: set[asyncio.Task[Worker]] = set()
         self._next: asyncio.Task[Worker] | None = None
 
     def prepare(self) -> None:
         """Start the next one, unless it is."""
         if self._next is None:
-            self._next = asyncio.create_task(Worker.start())
+            self._next = asyncio.create_task(self._start())
+            self._starting.add(self._next)
+            self._next.add_done_callback(self._starting.discard)
 
     async def take(self) -> Worker:
         """Return a worker that has not loaded anything yet."""
@@ -40,31 +43,33 @@ class Spares:
             if spare is None:
                 continue
             self.prepare()
-            try:
-                worker = await asyncio.shield(spare)
-            except asyncio.CancelledError:
-                await (await spare).stop()
-                raise
+            # Whoever stops waiting leaves it to `stop`, which ends them all.
+            worker = await asyncio.shield(spare)
             if worker.alive:
                 return worker
 
     async def stop(self) -> None:
-        """Stop the one that waits."""
-        spare, self._next = self._next, None
-        if spare is not None:
-            with contextlib.suppress(OSError):
-                await (await spare).stop()
+        """Stop all of them."""
+        self._next = None
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self._all))
+
+    async def _start(self) -> Worker:
+        worker = await Worker.start()
+        self._all.add(worker)
+        worker.ended.add_done_callback(lambda _: self._all.discard(worker))
+        return worker
 
 
 class Lane(Generic[Item]):
     """The queue and the workers of one version."""
 
-    def __init__(self, setup: Setup, concurrency: int, spares: Spares) -> None:
+    def __init__(self, setup: Setup, concurrency: int, processes: Processes) -> None:
         self.queue: deque[Item] = deque()
         self.active = 0
         self._setup = setup
         self._concurrency = concurrency
-        self._spares = spares
+        self._processes = processes
         self._idle: list[tuple[float, Worker]] = []
 
     @property
@@ -83,14 +88,13 @@ class Lane(Generic[Item]):
             if worker.alive:
                 return worker
         try:
-            worker = await self._spares.take()
+            worker = await self._processes.take()
         except OSError as error:
             raise WorkerError(f"No process could be started for the model: {error}") from error
         try:
             await worker.load(self._setup)
         except BaseException:
             worker.kill()
-            await worker.stop()
             raise
         return worker
 

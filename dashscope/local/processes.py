@@ -131,7 +131,7 @@ class Worker:
         self._transport: asyncio.Transport
         self._log: LogReader
         self._log_transport: asyncio.ReadTransport
-        self._watcher: asyncio.Task[int]
+        self.ended: asyncio.Task[int]
 
     @classmethod
     async def start(cls) -> "Worker":
@@ -144,7 +144,7 @@ class Worker:
             lambda: LogReader(wire.marker(worker._nonce)), log
         )
         worker.alive = True
-        worker._watcher = asyncio.create_task(worker._watch())
+        worker.ended = asyncio.create_task(worker._watch())
         return worker
 
     def _spawn(self) -> tuple[socket.socket, BinaryIO]:
@@ -210,6 +210,7 @@ class Worker:
 
     def kill(self) -> None:
         """Kill it at once, with everything it forked."""
+        self.alive = False
         if self._process.returncode is None:
             # Not reaped yet, so the number still means this group of processes.
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -219,9 +220,9 @@ class Worker:
         """Let it exit, and kill it when it does not."""
         self._transport.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._watcher), STOP_GRACE)
+            await asyncio.wait_for(asyncio.shield(self.ended), STOP_GRACE)
         self.kill()
-        await self._watcher
+        await self.ended
 
     def _send(self, **message: Any) -> None:
         # A worker that is gone is noticed where its answer is awaited.
@@ -231,7 +232,7 @@ class Worker:
         message = await self._messages.receive()
         if message is None:
             self.kill()
-            raise WorkerError(describe_exit(await asyncio.shield(self._watcher)))
+            raise WorkerError(describe_exit(await asyncio.shield(self.ended)))
         return message
 
     async def _watch(self) -> int:

@@ -290,10 +290,10 @@ class Thread:
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         await engine.drain(self._drain)
-        await engine.stop()
-        await self._parts.webhooks.stop()
         self._uvicorn.should_exit = True
-        await serving
+        # Together: requests that wait for a job are answered when the engine lets go of it.
+        await asyncio.gather(serving, engine.stop())
+        await self._parts.webhooks.stop()
         for task in (stopping, upkeep):
             task.cancel()
         await asyncio.gather(stopping, upkeep, return_exceptions=True)
