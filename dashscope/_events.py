@@ -11,7 +11,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import frozen
 
@@ -20,7 +20,7 @@ from dashscope._errors import APIConnectionError, APIStatusError, ModelError, St
 from dashscope._json import is_array, object_in
 from dashscope._log import logger
 from dashscope._outputs import claim
-from dashscope._runtime.sse import ServerSentEvent, SSEParser
+from dashscope._runtime.sse import SSEParser, data_of, id_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 MOST_FAILURES: Final = 8
 """Connections in a row that may fail or bring nothing before the stream stops asking."""
 LONGEST_PAUSE: Final = 10.0
-REMEMBERED_IDS: Final = 100_000
 
 _HEADERS: Final = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 _GONE: Final = frozenset({204, 404, 410})
@@ -110,6 +109,16 @@ Event: TypeAlias = OutputEvent | LogsEvent | DoneEvent | OtherEvent
 """What a stream gives; `str(event)` is the text of an output event, and empty for others."""
 
 
+@frozen(kw_only=True)
+class _Aside:
+    """What a stream says to the client rather than to the user, in its place among the events."""
+
+    id: str | None
+    retry: int | None = None
+    ending: tuple[str, str | None] | None = None
+    is_over: bool = False
+
+
 class AsyncEventStream:
     """The events of a prediction, as they come: `async with`, then `async for`.
 
@@ -139,16 +148,16 @@ class AsyncEventStream:
         self._body: Body | None = None
         self._entered = False
         self._over = False
-        self._events: deque[ServerSentEvent | Event] = deque()
+        self._events: deque[Event | _Aside] = deque()
         self._parser = SSEParser(api.config.max_response_bytes)
-        self._outputs: list[str] = []
-        self._logs: list[str] = []
-        self._last_id = ""
-        self._seen: dict[str, int] = {}
-        self._handed_over = 0
+        self._given: list[Event] = []
+        self._seen: frozenset[str] = frozenset()
+        self._current_id: str | None = None
+        self._aside_id: tuple[int, str | None] = (0, None)
         self._retry: float | None = None
         self._failures = 0
         self._connections = 0
+        self._ending: tuple[str, str | None] | None = None
         self._failure: Exception | None = None
 
     @property
@@ -216,19 +225,20 @@ class AsyncEventStream:
         while True:
             while self._events:
                 event = self._events.popleft()
-                if isinstance(event, ServerSentEvent):
-                    found = await self._take(event)
-                    if found is None:
-                        continue
-                    event = found
-                self._handed_over += 1
+                if isinstance(event, _Aside):
+                    self._heed(event)
+                    continue
+                self._given.append(event)
                 return event
             if self._failure is not None:
                 failure, self._failure = self._failure, None
                 raise failure
             if self._over:
                 raise StopAsyncIteration
-            await self._more()
+            if self._ending is not None:
+                await self._fill(*self._ending)
+            else:
+                await self._more()
 
     def _check_streams(self) -> None:
         if self._stream_url() is None and not self.prediction.is_done:
@@ -241,48 +251,63 @@ class AsyncEventStream:
         urls = self.prediction.urls
         return None if urls is None else urls.stream
 
-    async def _take(self, event: ServerSentEvent) -> Event | None:
-        """What an event means to the user; from here on it counts as handed over."""
-        if event.retry is not None:
-            self._retry = event.retry / 1000
-        if event.id is not None:
-            self._last_id = event.id
-        if event.data is None:
-            return None
-        id = self._last_id or None
-        if id is not None and event.id is not None:
-            if self._seen.setdefault(id, self._connections) < self._connections:
-                return None  # the server sends again what the user has
-            if len(self._seen) > REMEMBERED_IDS:
-                del self._seen[next(iter(self._seen))]
-        self._failures = 0
-        match event.event:
-            case "output":
-                return self._output(event.data, id)
-            case "logs":
-                self._logs.append(event.data)
-                return LogsEvent(text=event.data, id=id)
-            case "error":
-                detail = _word("detail", event.data) or event.data
-                return await self._end(detail, reason=None, id=id)
-            case "done":
-                return await self._end("", reason=_word("reason", event.data), id=id)
-            case _:
-                return OtherEvent(event=event.event, data=event.data, id=id)
+    def _read(self, chunk: bytes) -> None:
+        """Line up what a chunk of the stream says."""
+        current, seen, claims = self._current_id, self._seen, self._claims
+        add = self._events.append
+        for event in self._parser.feed(chunk):
+            data: str | None = event.data
+            id: str | None = event.id
+            retry = event.retry
+            if self._parser.is_marked:
+                data, id = data_of(event), id_of(event)
+                if id == "":
+                    current = None
+                    add(_Aside(id=""))
+            if id:
+                current = id
+            if retry is not None or not data:
+                add(_Aside(id=current, retry=retry))
+            if data is None or (not data and not self._parser.is_marked):
+                continue  # an event without data is not for the user
+            if current in seen:
+                continue  # the server says again what the user has
+            kind = event.event
+            if kind == "output":
+                text = claim(data, self._api) if claims and ":" in data else data
+                add(OutputEvent(text=text, id=current))
+            elif kind == "logs":
+                add(LogsEvent(text=data, id=current))
+            elif kind == "error":
+                add(_Aside(id=current, ending=(_word("detail", data) or data, None)))
+            elif kind != "done":
+                add(OtherEvent(event=kind, data=data, id=current))
+            elif self.reconnections > 0:
+                # After a break, the finished prediction tells whether anything is missing.
+                add(_Aside(id=current, ending=("", _word("reason", data))))
+            else:
+                add(_Aside(id=None, is_over=True))
+                add(DoneEvent(reason=_word("reason", data), id=current))
+            self._failures = 0
+        self._current_id = current
 
-    def _output(self, text: str, id: str | None) -> OutputEvent:
-        self._outputs.append(text)
-        part = claim(text, self._api) if self._claims else text
-        return OutputEvent(text=cast("str", part), id=id)
+    def _last_id(self) -> str | None:
+        """The id that counts: of the last event handed over, or of what was said after it."""
+        after, id = self._aside_id
+        for event in reversed(self._given[after:]):
+            if event.id is not None:
+                return event.id
+        return id
 
-    async def _end(self, detail: str, *, reason: str | None, id: str | None) -> Event | None:
-        """The end, by an `error` or a `done` event."""
-        if reason is not None and self.reconnections == 0:
-            self._over = True
-            return DoneEvent(reason=reason, id=id)
-        # After a break, the finished prediction tells whether anything is missing.
-        await self._fill(detail, reason=reason)
-        return None
+    def _heed(self, aside: _Aside) -> None:
+        if aside.id is not None:
+            self._aside_id = len(self._given), aside.id or None
+        if aside.retry is not None:
+            self._retry = aside.retry / 1000
+        self._over = self._over or aside.is_over
+        if aside.ending is not None:
+            self._events.clear()
+            self._ending = aside.ending
 
     async def _more(self) -> None:
         """Read on; where there is nothing more to read, ask again, or fill what is missing."""
@@ -296,7 +321,7 @@ class AsyncEventStream:
         except APIConnectionError as error:
             logger.info("stream of %s: %s", self.prediction.id, error)
         if chunk is not None:
-            self._events.extend(self._parser.feed(chunk))
+            self._read(chunk)
             return
         await self._close()
         self._check_deadline()
@@ -305,12 +330,15 @@ class AsyncEventStream:
     async def _connect(self) -> None:
         url = self._stream_url()
         if url is None:  # it is over already, and was never to be streamed
-            await self._fill("", reason="")
+            await self._fill()
             return
         headers = dict(_HEADERS)
-        if self._last_id:
-            headers["Last-Event-ID"] = self._last_id
+        last_id = self._last_id()
+        if last_id is not None:
+            headers["Last-Event-ID"] = last_id
         self._parser = SSEParser(self._api.config.max_response_bytes)
+        self._seen = frozenset(event.id for event in self._given if event.id is not None)
+        self._current_id = last_id
         self._connections += 1
         try:
             body = await self._api.follow(
@@ -330,7 +358,7 @@ class AsyncEventStream:
             return
         refused = await self._api.refused(url, body)
         if body.status in _GONE:
-            await self._fill("", reason="")
+            await self._fill()
         elif body.status in _PASSING:
             await self._again(refused)
         else:
@@ -349,9 +377,9 @@ class AsyncEventStream:
         """Pause before the next connection, or give up asking."""
         self._failures += 1
         # Without an id, a second connection could start anywhere.
-        lost = self._handed_over > 0 and not self._last_id
+        lost = bool(self._given) and self._last_id() is None
         if lost or self._failures > MOST_FAILURES:
-            await self._fill("", reason="")
+            await self._fill()
             return
         pause = self._retry
         if error is not None and error.retry_after is not None:
@@ -361,21 +389,26 @@ class AsyncEventStream:
         await self._api.runtime.sleep(self._deadline.within(min(pause, LONGEST_PAUSE)))
         self._check_deadline()
 
-    async def _fill(self, detail: str, *, reason: str | None) -> None:
+    async def _fill(self, detail: str = "", reason: str | None = "") -> None:
         """Hand over what the finished prediction has and the stream did not bring."""
         await self._close()
         prediction = await self.result()
         self._over = True
-        outputs, given = _parts(prediction.output), len(self._outputs)
-        if _same(self._outputs, outputs[:given]):
-            self._events.extend(self._output(part, None) for part in outputs[given:])
+        texts = [str(event) for event in self._given if isinstance(event, OutputEvent)]
+        outputs, given = _parts(prediction.output), len(texts)
+        if _same(texts, outputs[:given]):
+            self._events.extend(
+                OutputEvent(text=claim(part, self._api) if self._claims else part)
+                for part in outputs[given:]
+            )
         elif prediction.status == "succeeded":
             raise StreamError(
                 f"The stream of {prediction.id} broke, and parts of its output are missing: "
                 f"{given} came, and the prediction has "
                 + ("none any more." if prediction.data_removed else f"{len(outputs)}.")
             )
-        logs, seen = prediction.logs or "", "".join(self._logs)
+        logs = prediction.logs or ""
+        seen = "".join(event.text for event in self._given if isinstance(event, LogsEvent))
         if not logs.startswith(seen):
             logger.warning("stream of %s: a part of its logs is missing", prediction.id)
         elif logs != seen:

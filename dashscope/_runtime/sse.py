@@ -12,8 +12,7 @@ import re
 from typing import Final
 
 import httpx
-from attrs import frozen
-from httpx_sse import EventSource
+from httpx_sse import EventSource, ServerSentEvent
 
 from dashscope._errors import APIResponseError
 
@@ -28,31 +27,20 @@ _HINTS: Final = (
 _RARE: Final = re.compile(rb"(?m)^(?:(data|id)(?:: ?)?|retry(?!: ?[0-9]{1,18}$)(?::.*)?)$")
 
 
-@frozen
-class ServerSentEvent:
-    """An event as it came.
+class SSEParser:
+    """Takes a stream's bytes as they come and gives the events that are whole.
 
     Attributes:
-        event: its type.
-        data: its data, `None` where there was none: such an event is not for the user.
-        id: the last event id, as far as this piece of the stream says; `None` as before.
-        retry: milliseconds to wait before the next connection.
+        is_marked: whether the last events have marks in them: then `data_of()` and `id_of()`
+            read them, and else an empty value is one that was not there.
     """
-
-    event: str
-    data: str | None
-    id: str | None
-    retry: int | None
-
-
-class SSEParser:
-    """Takes a stream's bytes as they come and gives the events that are whole."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._buffer = bytearray()
         self._at_start = True
         self._after_cr = False
+        self.is_marked = False
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """The events that this chunk completes.
@@ -72,11 +60,12 @@ class SSEParser:
             return []
         block = bytes(self._buffer[: end + 2])
         del self._buffer[: end + 2]
-        response = httpx.Response(200, headers=_HEADERS, content=_marked(block))
-        return [
-            ServerSentEvent(event.event, _value(event.data), _id(event.id), event.retry)
-            for event in EventSource(response).iter_sse()
-        ]
+        padded = b"\n" + block
+        self.is_marked = any(hint in padded for hint in _HINTS)
+        if self.is_marked:
+            block = _marked(block)
+        response = httpx.Response(200, headers=_HEADERS, content=block)
+        return list(EventSource(response).iter_sse())
 
     def _lines(self, chunk: bytes) -> bytes:
         """The chunk with every line ending, of the three there are, as a line feed."""
@@ -103,19 +92,18 @@ class SSEParser:
 
 def _marked(block: bytes) -> bytes:
     """The block with what `httpx-sse` would misread rewritten."""
-    padded = b"\n" + block
-    if not any(hint in padded for hint in _HINTS):
-        return block
     return _RARE.sub(lambda line: b":" if line[1] is None else line[1] + b":" + _EMPTY_BYTES, block)
 
 
-def _value(data: str) -> str | None:
-    if not data:
-        return None
-    return data.replace(_EMPTY, "") if _EMPTY in data else data
+def data_of(event: ServerSentEvent) -> str | None:
+    """An event's data; without any, `None`, it is not for the user."""
+    data = event.data
+    if _EMPTY in data:
+        return data.replace(_EMPTY, "")
+    return data or None
 
 
-def _id(id: str) -> str | None:
-    if not id:
-        return None
-    return "" if id == _EMPTY else id
+def id_of(event: ServerSentEvent) -> str | None:
+    """The last event id as of this event; `None` where it is what it was before."""
+    id = event.id
+    return ("" if id == _EMPTY else id) if id else None
