@@ -4,21 +4,28 @@
 block, and ``serve`` runs one in the foreground until a signal ends it.
 """
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from dashscope.local.decorator import Weights, model
 
 if TYPE_CHECKING:
+    from dashscope.local.foreground import serve
     from dashscope.local.gate import AnsweredRequest
-    from dashscope.local.server import LocalServer, serve
+    from dashscope.local.server import LocalServer
 
 __all__ = ["AnsweredRequest", "LocalServer", "Weights", "model", "serve"]
 
 
+_HOMES: Final = {
+    "AnsweredRequest": "dashscope.local.gate",
+    "LocalServer": "dashscope.local.server",
+    "serve": "dashscope.local.foreground",
+}
+
+
 def __getattr__(name: str) -> Any:
     # Workers import this package for `model` alone, and start faster without the web server.
-    if name in {"AnsweredRequest", "LocalServer", "serve"}:
-        from dashscope.local import server
-
-        return getattr(server, name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

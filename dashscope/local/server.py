@@ -1,49 +1,32 @@
-"""The server as a whole: ``LocalServer`` in a block of code, ``serve`` in the foreground."""
+"""The server as a whole: its parts put together, for the length of a ``with`` block."""
 
-import asyncio
 import base64
 import contextlib
-import logging
-import os
 import secrets
-import signal
-import socket
-import sys
 import tempfile
-import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Final, Self
 
-import platformdirs
-import uvicorn
-
 from dashscope.local.app import create_app
-from dashscope.local.catalog import Catalog, ModelsError
+from dashscope.local.catalog import Catalog
 from dashscope.local.engine import Engine
 from dashscope.local.folder import DataFolder, Signer
-from dashscope.local.gate import AnsweredRequest as AnsweredRequest
-from dashscope.local.gate import is_loopback
+from dashscope.local.gate import AnsweredRequest, is_loopback
 from dashscope.local.ratelimit import RateLimit
 from dashscope.local.references import References
 from dashscope.local.render import Renderer
 from dashscope.local.services import Services
 from dashscope.local.store import Database, DataFolderError, Store
-from dashscope.local.upkeep import keep_up
+from dashscope.local.thread import listen, running
 from dashscope.local.values import ORIGIN
 from dashscope.local.webhooks import Webhooks
 
 Models = Path | str | Iterable[Callable[..., Any]]
 
 REQUESTS_KEPT: Final = 10_000
-DEFAULT_PORT: Final = 3274
-EXIT_CONFIGURATION: Final = 2
-EXIT_DATA_IN_USE: Final = 3
-EXIT_ADDRESS: Final = 4
-
-logger = logging.getLogger("dashscope.local")
 
 
 class LocalServer:
@@ -206,196 +189,6 @@ class LocalServer:
         )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends small answers at once (TCP_NODELAY); without, each
-    # waits 40 ms for the client's acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
 def new_webhook_secret() -> str:
     """Return a signing secret in the form of Standard Webhooks."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-
-
-class Thread:
-    """The server's thread: its event loop, and in it uvicorn and the engine."""
-
-    def __init__(self, app: Any, parts: Services, listener: socket.socket, drain: float) -> None:
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-        self._uvicorn = uvicorn.Server(config)
-        self._parts = parts
-        self._listener = listener
-        self._drain = drain
-        self._ready = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="dashscope-local", daemon=True)
-        self._loop: asyncio.AbstractEventLoop
-        self._stop: asyncio.Event
-
-    def start(self) -> None:
-        """Start it, and return when requests are answered."""
-        self._thread.start()
-        self._ready.wait()
-        if self._error is not None:
-            self._thread.join()
-            raise self._error
-
-    def stop(self) -> None:
-        """End it, and return when nothing of it is left."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except BaseException as error:  # noqa: BLE001
-            self._error = error
-        finally:
-            self._ready.set()
-
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        engine = self._parts.engine
-        self._parts.webhooks.start()
-        engine.recover()
-        upkeep = asyncio.create_task(keep_up(self._parts))
-        serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
-        while not (self._uvicorn.started or serving.done()):  # noqa: ASYNC110
-            # Two turns of the loop; uvicorn has no event for it.
-            await asyncio.sleep(0)
-        self._ready.set()
-        stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
-        await engine.drain(self._drain)
-        self._uvicorn.should_exit = True
-        # Together: requests that wait for a job are answered when the engine lets go of it.
-        await asyncio.gather(serving, engine.stop())
-        await self._parts.webhooks.stop()
-        for task in (stopping, upkeep):
-            task.cancel()
-        await asyncio.gather(stopping, upkeep, return_exceptions=True)
-
-
-@contextlib.contextmanager
-def running(app: Any, parts: Services, listener: socket.socket, drain: float) -> Generator[None]:
-    """Serve an application on a thread for the length of the block."""
-    thread = Thread(app, parts, listener, drain)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.stop()
-
-
-def serve(
-    models: Path | str | None = None,
-    *,
-    host: str = "127.0.0.1",
-    port: int = DEFAULT_PORT,
-    data: Path | str | None = None,
-    token: str | None = None,
-    rate_limit: str | None = None,
-    drain: float = 10.0,
-) -> int:
-    """Serve in the foreground until SIGTERM or SIGINT; a second one ends it without draining.
-
-    Args:
-        models: The path of a file that defines models with ``@model``.
-        host: The address to listen on; other than loopback only with a token.
-        port: The port; 0 takes a free one.
-        data: The data folder; by default the platform's place for it.
-        token: What requests have to carry; ``DASHSCOPE_LOCAL_TOKEN`` by default.
-        rate_limit: Answer 429 beyond so many requests: ``"10/s"``, ``"600/m"``.
-        drain: Seconds that running jobs get to end.
-
-    Returns:
-        The exit code: 0 after a signal, 2 where an argument or the models are wrong, 3 where
-        another server has the data folder, 4 where the address cannot be listened on.
-    """
-    folder = Path(data) if data is not None else platformdirs.user_data_path("dashscope", False)
-    try:
-        server = LocalServer(
-            models,
-            data=folder,
-            host=host,
-            port=port,
-            token=token or os.environ.get("DASHSCOPE_LOCAL_TOKEN") or None,
-            rate_limit=rate_limit,
-            drain=drain,
-        )
-        with log_to_stderr(), stop_signal() as stop, server:
-            sys.stdout.write(f"Ready at {server.base_url}, data in {server.data}\n")
-            sys.stdout.flush()
-            stop.wait()
-            logger.info("stopping: running jobs have %g s to end", drain)
-    except (ValueError, ModelsError) as error:
-        return complain(error, EXIT_CONFIGURATION)
-    except DataFolderError as error:
-        return complain(error, EXIT_DATA_IN_USE)
-    except OSError as error:
-        return complain(f"Cannot listen on {host}:{port}: {error.strerror}.", EXIT_ADDRESS)
-    return 0
-
-
-def complain(error: object, code: int) -> int:
-    """Say why the server does not run, and return the exit code for it."""
-    sys.stderr.write(f"dashscope serve: {error}\n")
-    return code
-
-
-@contextlib.contextmanager
-def log_to_stderr() -> Generator[None]:
-    """Write one line per request and event to standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        logger.removeHandler(handler)
-
-
-@contextlib.contextmanager
-def stop_signal() -> Generator[threading.Event]:
-    """Yield what the first SIGTERM or SIGINT sets; the second one ends the process."""
-    stop = threading.Event()
-    before: dict[signal.Signals, Any] = {}
-
-    def take(number: int, frame: FrameType | None) -> None:
-        for one, old in before.items():
-            signal.signal(one, old)
-        stop.set()
-
-    for one in (signal.SIGTERM, signal.SIGINT):
-        before[one] = signal.signal(one, take)
-    try:
-        yield stop
-    finally:
-        for one, old in before.items():
-            signal.signal(one, old)

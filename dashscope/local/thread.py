@@ -1,0 +1,112 @@
+"""The server's thread: an event loop, and in it uvicorn and the engine."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import uvicorn
+
+from dashscope.local.services import Services
+from dashscope.local.upkeep import keep_up
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio sends small answers at once (TCP_NODELAY); without, each
+    # waits 40 ms for the client's acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+class Thread:
+    """The server's thread: its event loop, and in it uvicorn and the engine."""
+
+    def __init__(self, app: Any, parts: Services, listener: socket.socket, drain: float) -> None:
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._uvicorn = uvicorn.Server(config)
+        self._parts = parts
+        self._listener = listener
+        self._drain = drain
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="dashscope-local", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+
+    def start(self) -> None:
+        """Start it, and return when requests are answered."""
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def stop(self) -> None:
+        """End it, and return when nothing of it is left."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # noqa: BLE001
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        engine = self._parts.engine
+        self._parts.webhooks.start()
+        engine.recover()
+        upkeep = asyncio.create_task(keep_up(self._parts))
+        serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
+        while not (self._uvicorn.started or serving.done()):  # noqa: ASYNC110
+            # Two turns of the loop; uvicorn has no event for it.
+            await asyncio.sleep(0)
+        self._ready.set()
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+        await engine.drain(self._drain)
+        self._uvicorn.should_exit = True
+        # Together: requests that wait for a job are answered when the engine lets go of it.
+        await asyncio.gather(serving, engine.stop())
+        await self._parts.webhooks.stop()
+        for task in (stopping, upkeep):
+            task.cancel()
+        await asyncio.gather(stopping, upkeep, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def running(app: Any, parts: Services, listener: socket.socket, drain: float) -> Generator[None]:
+    """Serve an application on a thread for the length of the block."""
+    thread = Thread(app, parts, listener, drain)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.stop()
