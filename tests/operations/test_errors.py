@@ -323,3 +323,20 @@ class TestAnswersOfAnotherShape:
     async def test_a_compressed_answer_is_decompressed(self, wired: Any, wire: Wire) -> None:
         wire.says(Reply(200, {"content-encoding": "gzip"}, gzip.compress(b'{"username": "a"}')))
         assert (await wired.account.get()).username == "a"
+
+    async def test_an_answer_up_to_the_bound_is_read(self, make_client: Any, wire: Wire) -> None:
+        body = b'{"username": "a"}'
+        wire.says(Reply(200, {}, body))
+        client = make_client(base_url=wire.base_url, max_response_bytes=len(body))
+        assert (await client.account.get()).username == "a"
+        client = make_client(base_url=wire.base_url, max_response_bytes=len(body) - 1)
+        with pytest.raises(APIResponseError, match=r"max_response_bytes"):
+            await client.account.get()
+
+    async def test_a_small_answer_that_decompresses_to_a_large_one_is_not_read(
+        self, make_client: Any, wire: Wire
+    ) -> None:
+        wire.says(Reply(200, {"content-encoding": "gzip"}, gzip.compress(bytes(10**6))))
+        client = make_client(base_url=wire.base_url, max_response_bytes=100_000)
+        with pytest.raises(APIResponseError, match=r"100000 bytes \(max_response_bytes\)"):
+            await client.account.get()

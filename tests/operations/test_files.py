@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from contextlib import aclosing
 from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,19 @@ class TestDownloading:
         assert caught.value.request_id == "r1"
         assert SIGNED["signature"] not in str(caught.value)
 
+    async def test_more_than_the_bound_is_not_read_into_memory(
+        self, make_client: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        wire.says(sends(CONTENT))
+        client = make_client(base_url=wire.base_url, max_response_bytes=1000)
+        async with client.files.download("f1", **SIGNED) as download:
+            with pytest.raises(APIResponseError, match=r"1000 bytes \(max_response_bytes\)"):
+                await download.read()
+        # Saving takes no memory, and has no bound.
+        async with client.files.download("f1", **SIGNED) as download:
+            saved = await download.save(tmp_path / "photo.png")
+        assert saved.read_bytes() == CONTENT
+
 
 async def file_output(client: Any, wire: Wire, path: str = "/out/photo.png") -> Any:
     """What `run()` gives for a model that answers with a URL of this server."""
@@ -457,3 +471,111 @@ class TestFileOutputs:
         with pytest.raises(FileError, match="cannot be written"):
             await output.save(blocker / "photo.png")
         assert list(tmp_path.iterdir()) == [blocker]
+
+    async def test_an_interrupted_iteration_closes_the_connection(
+        self, wired: Any, wire: Wire
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT * 20))
+        async with aclosing(output.iter_bytes()) as pieces:
+            async for piece in pieces:
+                assert piece
+                break
+        assert await output.read() == CONTENT * 20
+
+
+def ranged(received: Received, *, start: int | None = None, status: int = 206) -> Reply:
+    """The rest of CONTENT that a request asks for."""
+    begin = int(received.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    said = begin if start is None else start
+    headers = {"content-range": f"bytes {said}-{len(CONTENT) - 1}/{len(CONTENT)}", "etag": '"e1"'}
+    return Reply(status, headers, CONTENT[begin:])
+
+
+def cut(at: int, etag: str = '"e1"') -> Reply:
+    """CONTENT, of which the connection brings no more than the start."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(CONTENT)}\r\nETag: {etag}\r\n\r\n"
+    return Reply(raw=head.encode() + CONTENT[:at])
+
+
+class TestResuming:
+    """Where the server has a strong ETag, a download that broke off goes on where it was."""
+
+    @pytest.fixture(autouse=True)
+    def _at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("dashscope._outputs.random.random", lambda: 0.0)
+
+    async def test_the_rest_is_asked_for(self, with_token: Any, wire: Wire, tmp_path: Path) -> None:
+        output = await file_output(with_token, wire)
+        wire.says(lambda r: ranged(r) if "Range" in r.headers else cut(100_000))
+        saved = await output.save(tmp_path)
+        assert saved.read_bytes() == CONTENT
+        again = wire.requests[1]
+        assert again.headers["If-Range"] == '"e1"'
+        assert 0 < int(again.headers["Range"].removeprefix("bytes=").removesuffix("-")) <= 100_000
+        assert again.headers["Authorization"] == "Bearer r8_token"
+        assert len(wire.requests) == 2
+        wire.says(lambda r: ranged(r) if "Range" in r.headers else cut(100_000))
+        assert await output.read() == CONTENT
+
+    async def test_a_passing_trouble_is_waited_out(self, wired: Any, wire: Wire) -> None:
+        output = await file_output(wired, wire)
+        answers = [cut(5000), DROP, reply({}, 503), None]
+
+        def script(received: Received) -> Reply:
+            return answers.pop(0) or ranged(received)
+
+        wire.says(script)
+        assert await output.read() == CONTENT
+        assert len(wire.requests) == 4
+
+    @pytest.mark.parametrize("etag", ['W/"e1"', "", "e1"])
+    async def test_without_a_strong_etag_it_is_an_error(
+        self, wired: Any, wire: Wire, etag: str
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(cut(5000, etag))
+        with pytest.raises(APIConnectionError, match="broke"):
+            await output.read()
+        assert len(wire.requests) == 1
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda r: sends(CONTENT, etag='"e2"'),  # it has changed meanwhile
+            lambda r: ranged(r, start=0),  # another piece than was asked for
+            lambda r: ranged(r, status=200),
+            lambda r: reply({}, 404),
+            lambda r: reply({}, 416),
+        ],
+        ids=["changed", "another piece", "whole", "gone", "refused"],
+    )
+    async def test_anything_but_the_rest_is_an_error(
+        self, wired: Any, wire: Wire, tmp_path: Path, answer: Any
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(lambda r: answer(r) if "Range" in r.headers else cut(5000))
+        with pytest.raises(APIConnectionError, match="broke"):
+            await output.save(tmp_path)
+        assert len(wire.requests) == 2
+        assert list(tmp_path.iterdir()) == []
+
+    async def test_it_is_tried_as_often_as_any_request(self, make_client: Any, wire: Wire) -> None:
+        client = make_client(base_url=wire.base_url, max_retries=2)
+        output = await file_output(client, wire)
+        wire.says(lambda r: DROP if "Range" in r.headers else cut(5000))
+        with pytest.raises(APIConnectionError, match="broke"):
+            await output.read()
+        assert len(wire.requests) == 3
+
+
+class TestWhatIsKnownOfAFile:
+    async def test_before_and_after_it_was_read(self, wired: Any, wire: Wire) -> None:
+        output = await file_output(wired, wire, "/out/photo.jpeg?x=1")
+        known = getattr(output, "file", output)  # the blocking one behind its async interface
+        assert known.content_type == "image/jpeg"
+        assert known.size is None
+        wire.says(sends(CONTENT))
+        await output.read()
+        assert known.content_type == "image/png"
+        assert known.size == len(CONTENT)

@@ -1,0 +1,179 @@
+"""`wait()`: looking at a prediction or training that somebody else created, until it is over."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import attrs
+import pytest
+
+from dashscope import (
+    APITimeoutError,
+    NotFoundError,
+    Prediction,
+    PredictionError,
+    PredictionTimeoutError,
+    RateLimitError,
+    Training,
+)
+from tests.wire import Received, Reply, Wire, reply
+
+TERMINAL = ["succeeded", "failed", "canceled", "aborted"]
+
+
+def state(status: str = "processing", **fields: Any) -> Reply:
+    return reply({"id": "x1", "status": status, **fields})
+
+
+@pytest.fixture(params=["prediction", "prediction id", "training", "training id"])
+def waited(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+def path(waited: str) -> str:
+    return f"/v1/{waited.split()[0]}s/x1"
+
+
+def wait(client: Any, waited: str, **options: Any) -> Any:
+    """Wait in one of the ways there are."""
+    if waited == "prediction":
+        return client.wait(Prediction(id="x1", status="starting"), **options)
+    if waited == "prediction id":
+        return client.wait("x1", **options)
+    if waited == "training":
+        return client.wait(Training(id="x1", status="starting"), **options)
+    return client.trainings.wait("x1", **options)
+
+
+async def test_it_looks_until_it_is_over(wired: Any, wire: Wire, waited: str) -> None:
+    wire.says([state("starting"), state("processing"), state("dreaming"), state("succeeded")])
+    seen: list[str] = []
+    done = await wait(
+        wired, waited, poll_interval=0.001, progress=lambda item: seen.append(item.status)
+    )
+    assert type(done) is (Training if "training" in waited else Prediction)
+    assert done.status == "succeeded"
+    assert seen == ["starting", "processing", "dreaming", "succeeded"]
+    assert wire.asked == [f"GET {path(waited)}"] * 4
+
+
+@pytest.mark.parametrize("status", TERMINAL)
+async def test_every_end_is_one(wired: Any, wire: Wire, waited: str, status: str) -> None:
+    wire.says(state(status, error="why"))
+    assert (await wait(wired, waited)).error == "why"
+    assert len(wire.requests) == 1
+
+
+async def test_what_is_over_already_is_not_asked_for(wired: Any, wire: Wire) -> None:
+    wire.says(state("succeeded", output={}))
+    for done in (await wired.predictions.get("x1"), await wired.trainings.get("x1")):
+        wire.requests.clear()
+        seen: list[Any] = []
+        assert await wired.wait(done, progress=seen.append) == done
+        assert seen == [done]
+        assert wire.requests == []
+
+
+async def test_a_partial_object_of_a_list_is_completed(wired: Any, wire: Wire) -> None:
+    wire.says(reply({"results": [{"id": "x1", "status": "succeeded"}]}))
+    (partial,) = await wired.predictions.list()
+    wire.says(state("succeeded", output="whole"))
+    assert (await wired.wait(partial)).output == "whole"
+
+
+async def test_the_time_out_leaves_it_running(wired: Any, wire: Wire, waited: str) -> None:
+    wire.says(state())
+    started = time.monotonic()
+    with pytest.raises(PredictionTimeoutError, match="x1 was still processing") as caught:
+        await wait(wired, waited, timeout=0.25)
+    assert 0.2 < time.monotonic() - started < 1.5
+    assert caught.value.prediction.id == "x1"
+    assert not any("cancel" in asked for asked in wire.asked)
+
+
+async def test_cancel_on_exit_cancels_it(wired: Any, wire: Wire, waited: str) -> None:
+    wire.says(lambda r: state("canceled" if "cancel" in r.path else "processing"))
+    with pytest.raises(PredictionTimeoutError):
+        await wait(wired, waited, timeout=0.15, cancel_on_exit=True)
+    assert wire.asked.count(f"POST {path(waited)}/cancel") == 1
+    assert wire.asked[-1] == f"POST {path(waited)}/cancel"
+
+
+async def test_an_answer_that_does_not_come_is_a_time_out(
+    wired: Any, wire: Wire, waited: str
+) -> None:
+    first = [True]
+
+    def script(_: Received) -> Reply:
+        late = not first or not first.pop()
+        return attrs.evolve(state(), after=0.5 if late else 0)
+
+    wire.says(script)
+    with pytest.raises(PredictionTimeoutError):
+        await wait(wired, waited, timeout=0.3)
+
+
+async def test_one_that_was_never_seen_is_a_time_out_of_the_request(wired: Any, wire: Wire) -> None:
+    wire.says(attrs.evolve(state(), after=0.4))
+    with pytest.raises(APITimeoutError):
+        await wired.wait("x1", timeout=0.15)
+
+
+async def test_one_that_is_not_there_is_not_found(wired: Any, waited: str) -> None:
+    with pytest.raises(NotFoundError):
+        await wait(wired, waited)
+
+
+async def test_a_removed_output_is_an_error(wired: Any, wire: Wire) -> None:
+    wire.says(state("succeeded", data_removed=True))
+    with pytest.raises(PredictionError, match="removed"):
+        await wired.wait("x1")
+    wire.says(state("failed", data_removed=True))
+    assert (await wired.wait("x1")).status == "failed"
+
+
+async def test_a_429_slows_every_waiter_of_the_client(
+    wired: Any, wire: Wire, no_jitter: None
+) -> None:
+    wire.says([reply({}, 429, retry_after="0"), state(), state("succeeded")])
+    started = time.monotonic()
+    await wired.wait("x1", poll_interval=0.15)
+    assert time.monotonic() - started > 0.25
+    # Another waiter, of a view of the client, shares the pace: 2, then 1.8 and 1.62 times.
+    wire.says([state(), state("succeeded")])
+    started = time.monotonic()
+    await wired.with_options(max_retries=1).wait("x1", poll_interval=0.15)
+    assert time.monotonic() - started > 0.2
+
+
+async def test_a_429_beyond_a_minute_ends_the_wait(wired: Any, wire: Wire) -> None:
+    wire.says(reply({}, 429, retry_after="100"))
+    with pytest.raises(RateLimitError, match="wait 100 s"):
+        await wired.wait("x1")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"poll_interval": 0}, ValueError),
+        ({"poll_interval": "1"}, TypeError),
+        ({"timeout": 0}, ValueError),
+        ({"timeout": "1"}, TypeError),
+        ({"progress": "print"}, TypeError),
+    ],
+)
+async def test_options_out_of_bounds_are_refused_before_a_request(
+    wired: Any, wire: Wire, waited: str, options: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=next(iter(options))):
+        await wait(wired, waited, **options)
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("wrong", [None, 5, {"id": "x1"}])
+async def test_it_waits_for_predictions_and_trainings(wired: Any, wire: Wire, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="prediction, a training or an id"):
+        await wired.wait(wrong)
+    assert wire.requests == []
