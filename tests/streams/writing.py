@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import field, frozen
 
-from dashscope._runtime.sse import SSEParser
+from dashscope._runtime.sse import SSEParser, data_of, id_of
 
 
 @frozen
@@ -100,10 +100,11 @@ def by_parser(chunks: Iterable[bytes], limit: int = 1 << 20) -> Read:
     last_id, retry = "", None
     for chunk in chunks:
         for event in parser.feed(chunk):
-            last_id = last_id if event.id is None else event.id
+            data, id = data_of(event), id_of(event)
+            last_id = last_id if id is None else id
             retry = retry if event.retry is None else event.retry
-            if event.data is not None:
-                events.append((event.event, event.data, last_id))
+            if data is not None:
+                events.append((event.event, data, last_id))
     return Read(events, last_id, retry)
 
 

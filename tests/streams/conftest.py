@@ -1,0 +1,44 @@
+"""A model whose stream is scripted, and clients of it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.streams.server import StreamServer
+
+TLS = ssl.create_default_context()
+"""Made once: it takes longer than most of the tests, and none of them needs it."""
+
+
+@pytest.fixture
+def server() -> Iterator[StreamServer]:
+    """A model that streams what a test scripts."""
+    server = StreamServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def connect(make_client: Callable[..., Any], server: StreamServer) -> Callable[..., Any]:
+    """Makes clients of that model's server, in each colour."""
+
+    def connect(*args: Any, base_url: str = server.base_url, **options: Any) -> Any:
+        return make_client(*args, base_url=base_url, verify=TLS, **options)
+
+    return connect
+
+
+@pytest.fixture
+def client(connect: Callable[..., Any]) -> Any:
+    """A client of that model's server, in each colour."""
+    return connect()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are made again without a pause."""
+    monkeypatch.setattr("dashscope._events.random.random", lambda: 0.0)
