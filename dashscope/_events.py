@@ -280,14 +280,17 @@ class AsyncEventStream:
                 add(LogsEvent(text=data, id=current))
             elif kind == "error":
                 add(_Aside(id=current, ending=(_word("detail", data) or data, None)))
+                break
             elif kind != "done":
                 add(OtherEvent(event=kind, data=data, id=current))
             elif self.reconnections > 0:
                 # After a break, the finished prediction tells whether anything is missing.
                 add(_Aside(id=current, ending=("", _word("reason", data))))
+                break
             else:
                 add(_Aside(id=None, is_over=True))
                 add(DoneEvent(reason=_word("reason", data), id=current))
+                break
             self._failures = 0
         self._current_id = current
 
@@ -306,7 +309,6 @@ class AsyncEventStream:
             self._retry = aside.retry / 1000
         self._over = self._over or aside.is_over
         if aside.ending is not None:
-            self._events.clear()
             self._ending = aside.ending
 
     async def _more(self) -> None:

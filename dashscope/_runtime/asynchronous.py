@@ -23,10 +23,11 @@ from anyio.lowlevel import RunVar
 
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
+from dashscope._pool import TLS, PoolTransport
 from dashscope._runtime.base import Body, Runtime, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
-from dashscope._runtime.wire import build, client_options, connection_error, decoding_error
+from dashscope._runtime.wire import build, connection_error, decoding_error
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -50,6 +51,7 @@ class AsyncRuntime(Runtime):
         if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
             raise ConfigurationError("AsyncClient takes an httpx.AsyncClient as its http_client.")
         self._callers_client = http_client
+        self._tls = TLS(config.verify)
         self._start()
 
     def _start(self) -> None:
@@ -65,10 +67,14 @@ class AsyncRuntime(Runtime):
         here = self._here.get()
         held = here() if here is not None else None
         if held is None:
-            held = _LoopClient(httpx.AsyncClient(**client_options(self._config)), self._loops)
+            held = _LoopClient(self._make_client(), self._loops)
             self._here.set(weakref.ref(held))
             await held.enter()
         return held.client
+
+    def _make_client(self) -> httpx.AsyncClient:
+        transport = PoolTransport(self._config, self._tls)
+        return httpx.AsyncClient(transport=transport, trust_env=False)
 
     async def open(
         self, request: Request, *, authorization: str | None, deadline: Deadline

@@ -17,11 +17,11 @@ import httpx
 from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
+from dashscope._pool import TLS, BlockingPoolTransport
 from dashscope._runtime.base import Body, Runtime, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.wire import (
     build,
-    client_options,
     connection_error,
     decoding_error,
     timed_out,
@@ -52,6 +52,7 @@ class BlockingRuntime(Runtime):
         if http_client is not None and not isinstance(http_client, httpx.Client):
             raise ConfigurationError("Client takes an httpx.Client as its http_client.")
         self._callers_client = http_client
+        self._tls = TLS(config.verify)
         self._twins = twins
         self._start()
 
@@ -67,8 +68,20 @@ class BlockingRuntime(Runtime):
         if self._own_client is None:
             with self._lock:
                 if self._own_client is None:
-                    self._own_client = httpx.Client(**client_options(self._config))
+                    self._own_client = self._make_client()
         return self._own_client
+
+    def _make_client(self) -> httpx.Client:
+        transport = BlockingPoolTransport(self._config, self._tls, self._left)
+        return httpx.Client(transport=transport, trust_env=False)
+
+    def _deadline(self) -> Deadline:
+        """The deadline of the block that the calling thread is in."""
+        deadline: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
+        return deadline
+
+    def _left(self) -> float | None:
+        return self._deadline().left()
 
     async def open(
         self, request: Request, *, authorization: str | None, deadline: Deadline
@@ -95,7 +108,7 @@ class BlockingRuntime(Runtime):
     @contextmanager
     def bound(self, deadline: Deadline) -> Generator[None]:
         # Nothing can be taken from a thread: what waits in the block asks for the time left.
-        outer: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
+        outer = self._deadline()
         self._local.deadline = outer.sooner(deadline)
         try:
             yield
@@ -118,7 +131,7 @@ class BlockingRuntime(Runtime):
 
     def check_deadline(self, url: str) -> None:
         """Raise where the deadline of the block around has passed, or nobody waits any more."""
-        deadline: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
+        deadline = self._deadline()
         abort: threading.Event | None = getattr(self._local, "abort", None)
         if deadline.expired or (abort is not None and abort.is_set()):
             raise timed_out(Request(method="", url=url))
@@ -136,7 +149,7 @@ class BlockingRuntime(Runtime):
             for call in calls:
                 await call()
             return
-        deadline: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
+        deadline = self._deadline()
         abort = threading.Event()
 
         def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:

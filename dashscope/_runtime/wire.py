@@ -15,13 +15,10 @@ from dashscope._errors import (
 from dashscope._http import SILENCE_TIMEOUT, Request
 
 if TYPE_CHECKING:
-    from dashscope._config import Config
     from dashscope._deadline import Deadline
     from dashscope._runtime.multipart import MultipartBody
 
 CONNECT_TIMEOUT: Final = 10.0
-KEEPALIVE_EXPIRY: Final = 4.0
-"""Shorter than the five seconds after which common servers close, so that they rarely win."""
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -30,21 +27,6 @@ _NEVER_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-
-
-def client_options(config: Config) -> dict[str, Any]:
-    """What an httpx client of ours is made with."""
-    return {
-        "verify": config.verify,
-        "http2": config.http2,
-        "proxy": config.proxy,
-        "limits": httpx.Limits(
-            max_connections=config.max_connections,
-            max_keepalive_connections=config.max_connections,
-            keepalive_expiry=KEEPALIVE_EXPIRY,
-        ),
-        "follow_redirects": False,
-    }
 
 
 def build(
