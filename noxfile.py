@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -11,11 +12,15 @@ nox.options.sessions = ["lint", "types", "generated", "tests", "examples", "buil
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHONS = ["3.11", "3.12", "3.13"]
-GROUPS = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def groups(*names: str) -> tuple[str, ...]:
+    return nox.project.dependency_groups(PROJECT, *names)
 
 
 def install(session: nox.Session, *extra: str) -> None:
-    session.install("-e", ".[all]", *GROUPS, *extra)
+    session.install("-e", ".[all]", *groups("test"), *extra)
 
 
 @nox.session(python=PYTHONS)
@@ -38,17 +43,15 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """The code is formatted and free of lint."""
-    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
+    session.install(*groups("lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy and pyright find nothing in strict mode."""
-    install(
-        session, *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "types")
-    )
+    """Mypy and pyright find nothing in strict mode."""
+    install(session, *groups("types"))
     session.run("mypy")
     session.run("pyright")
 
@@ -88,15 +91,31 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session
+def foreign(session: nox.Session) -> None:
+    """Clients that others wrote work against the local server unchanged (needs node and npm)."""
+    install(session)
+    folder = Path(session.create_tmp())
+    environment = {"FOREIGN_NODE_MODULES": str(folder / "npm")}
+    for number, requirement in (("1", "replicate==1.0.7"), ("2", "replicate[aiohttp]==2.0.0b4")):
+        python = folder / f"replicate-{number}" / "bin" / "python"
+        session.run("python", "-m", "venv", "--clear", str(python.parents[1]))
+        session.run(str(python), "-m", "pip", "install", "-q", requirement, external=True)
+        environment[f"FOREIGN_REPLICATE_{number}"] = str(python)
+    session.run("npm", "install", "--prefix", str(folder / "npm"), "replicate@1.4.0", external=True)
+    session.run(
+        "python", "-m", "pytest", "tests/local/foreign", "-m", "foreign", *session.posargs,
+        env=environment,
+    )  # fmt: skip
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """What takes longer: storms, kills, all that is marked `soak`."""
-    install(session)
+    install(session, *groups("soak"))
     session.run("python", "-m", "pytest", "-m", "soak", "--timeout", "1200", *session.posargs)
 
 
 def _built(pattern: str) -> list[str]:
-    from pathlib import Path
-
     return [str(path) for path in Path("dist").glob(pattern)]
 
 
@@ -104,7 +123,7 @@ IMPORTS_NO_EXTRA = """
 import sys
 import dashscope
 dashscope.AsyncClient()
-extras = {"aiohttp", "click", "cloudpickle", "h2", "PIL", "pydantic", "rich", "starlette", "uvicorn"}
+extras = {"aiohttp", "click", "cloudpickle", "h2", "PIL", "pydantic", "rich", "starlette"}
 on_first_use = {"cattrs", "dashscope._sync", "dashscope.local", "dashscope.resources"}
 loaded = (extras | on_first_use) & set(sys.modules)
 assert not loaded, loaded

@@ -108,6 +108,8 @@ def names(server: LocalServer) -> dict[str, Any]:
         assert file.urls is not None
         return {
             **vars(dashscope),
+            "DoneEvent": dashscope.DoneEvent,
+            "OutputEvent": dashscope.OutputEvent,
             "asyncio": asyncio,
             "httpx": httpx,
             "Path": Path,
