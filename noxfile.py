@@ -94,7 +94,7 @@ def build(session: nox.Session) -> None:
 def foreign(session: nox.Session) -> None:
     """Clients that others wrote work against the local server unchanged (needs node and npm)."""
     install(session)
-    folder = Path(session.create_tmp())
+    folder = Path(session.create_tmp()).resolve()
     environment = {"FOREIGN_NODE_MODULES": str(folder / "npm")}
     for number, requirement in (("1", "replicate==1.0.7"), ("2", "replicate[aiohttp]==2.0.0b4")):
         python = folder / f"replicate-{number}" / "bin" / "python"
