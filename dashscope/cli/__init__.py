@@ -16,7 +16,7 @@ from dashscope.cli.serve import serve
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def dashscope() -> None:
-    r"""Run models over the Dashscope HTTP API.
+    """Run models over the Dashscope HTTP API.
 
     \b
     dashscope run dashscope/hello-world text=Alice

@@ -49,7 +49,7 @@ def run(
     timeout: float | None,
     quiet: bool,
 ) -> None:
-    r"""Run a model and print its output.
+    """Run a model and print its output.
 
     Inputs are KEY=VALUE; KEY=@FILE sends a file. Without DASHSCOPE_BASE_URL, and with no
     server at the default address, a local one is started for as long as the command runs.

@@ -39,7 +39,7 @@ def serve(
     token: str | None,
     rate_limit: str | None,
 ) -> None:
-    r"""Serve the API on this machine, with the models that come along and those in MODELS.
+    """Serve the API on this machine, with the models that come along and those in MODELS.
 
     \b
     dashscope serve
