@@ -285,3 +285,22 @@ async def test_request_repeats_by_its_method(wired: Any, wire: Wire) -> None:
     wire.says([DROP, reply({})])
     with pytest.raises(APIConnectionError):
         await wired.request("POST", "/x")
+
+
+async def test_a_server_that_holds_the_answer_back_has_that_much_longer(
+    make_client: Any, wire: Wire
+) -> None:
+    wire.says(attrs.evolve(reply(prediction("succeeded"), 201), after=0.4))
+    patience: list[float] = []
+    client = make_client(
+        base_url=wire.base_url,
+        timeout=0.2,
+        event_hooks={"request": [lambda request: patience.append(request.patience)]},
+    )
+    created = await client.predictions.create(version="v", input={}, wait=1)
+    assert created.status == "succeeded"
+    with pytest.raises(APITimeoutError):
+        await client.predictions.create(version="v", input={})
+    # The connection is silent for all of the wait, and not lost for that.
+    await client.with_options(timeout=None).predictions.create(version="v", input={}, wait=60)
+    assert patience[-1] > 60

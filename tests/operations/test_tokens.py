@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from dashscope import (
@@ -15,6 +16,7 @@ from dashscope import (
 )
 from dashscope._outputs import claim
 from tests.colours import _plain
+from tests.colours import make_client as make_client_of
 from tests.wire import Received, Reply, Wire, prediction, reply
 
 REMOTE = "https://api.example.com/v1"
@@ -206,3 +208,84 @@ async def test_pages_are_asked_of_our_own_address_with_the_token(
     assert wire.asked == ["GET /v1/predictions", "GET /v1/predictions?cursor=2"]
     assert tokens(wire) == ["Bearer r8_token"] * 2
     assert other_wire.requests == []
+
+
+class TestOverHTTPS:
+    """Servers with certificates, in the place of the network."""
+
+    @pytest.fixture
+    def asked(self) -> list[tuple[str, str | None]]:
+        return []
+
+    @pytest.fixture
+    def https(self, colour: str, asked: list[tuple[str, str | None]]) -> Any:
+        """Makes clients for which each URL answers with its location, or with `x`."""
+
+        def make(locations: dict[str, str], **options: Any) -> Any:
+            def handle(request: httpx.Request) -> httpx.Response:
+                asked.append((str(request.url), request.headers.get("Authorization")))
+                location = locations.get(str(request.url))
+                if location is None:
+                    return httpx.Response(200, content=b"x")
+                return httpx.Response(302, headers={"location": location})
+
+            http: Any = httpx.Client if colour == "blocking" else httpx.AsyncClient
+            http_client = http(transport=httpx.MockTransport(handle))
+            return make_client_of(colour, "r8_token", http_client=http_client, **options)
+
+        return make
+
+    def output(self, client: Any, colour: str, url: str) -> Any:
+        api = (client._value._async if colour == "blocking" else client)._api
+        return _plain(claim(url, api))
+
+    async def test_trusted_hosts_get_the_token_and_others_do_not(
+        self, https: Any, colour: str, asked: list[Any]
+    ) -> None:
+        client = https({}, base_url=REMOTE, trusted_hosts=["*.example.com", "files.example.org"])
+        urls = {
+            "https://api.example.com/out/a": True,
+            "https://files.example.com/a": True,
+            "https://files.example.org/a": True,
+            "https://example.com/a": False,
+            "https://evil-example.com/a": False,
+            "https://a.files.example.org/a": False,
+            "https://api.example.com.evil.com/a": False,
+        }
+        for url in urls:
+            assert await self.output(client, colour, url).read() == b"x"
+        assert asked == [(url, "Bearer r8_token" if yes else None) for url, yes in urls.items()]
+
+    async def test_a_redirect_to_another_host_loses_the_token(
+        self, https: Any, colour: str, asked: list[Any]
+    ) -> None:
+        locations = {
+            "https://files.example.com/a": "https://evil.com/b",
+            "https://evil.com/b": "https://files.example.com/c",
+        }
+        client = https(locations, base_url=REMOTE, trusted_hosts=["files.example.com"])
+        await self.output(client, colour, "https://files.example.com/a").read()
+        assert asked == [
+            ("https://files.example.com/a", "Bearer r8_token"),
+            ("https://evil.com/b", None),
+            ("https://files.example.com/c", "Bearer r8_token"),
+        ]
+
+    @pytest.mark.parametrize("base_url", [REMOTE, "http://127.0.0.1:1/v1"])
+    async def test_a_redirect_from_https_to_http_is_refused(
+        self, https: Any, colour: str, asked: list[Any], base_url: str
+    ) -> None:
+        locations = {"https://files.example.com/a": "http://files.example.com/a"}
+        client = https(locations, base_url=base_url)
+        with pytest.raises(APIResponseError, match="leaves https for http"):
+            await self.output(client, colour, "https://files.example.com/a").read()
+        assert [url for url, _ in asked] == ["https://files.example.com/a"]
+
+    async def test_a_redirect_into_the_private_network_is_refused(
+        self, https: Any, colour: str, asked: list[Any]
+    ) -> None:
+        locations = {"https://files.example.com/a": "https://169.254.169.254/latest"}
+        client = https(locations, base_url=REMOTE)
+        with pytest.raises(APIResponseError, match="private network"):
+            await self.output(client, colour, "https://files.example.com/a").read()
+        assert len(asked) == 1
