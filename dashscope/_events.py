@@ -39,7 +39,7 @@ _GONE: Final = frozenset({204, 404, 410})
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
-@frozen(kw_only=True)
+@frozen
 class OutputEvent:
     """A part of the output.
 
@@ -55,7 +55,7 @@ class OutputEvent:
         return self.text
 
 
-@frozen(kw_only=True)
+@frozen
 class LogsEvent:
     """Something the model printed.
 
@@ -71,7 +71,7 @@ class LogsEvent:
         return ""
 
 
-@frozen(kw_only=True)
+@frozen
 class DoneEvent:
     """The end of the stream.
 
@@ -87,7 +87,7 @@ class DoneEvent:
         return ""
 
 
-@frozen(kw_only=True)
+@frozen
 class OtherEvent:
     """An event of a kind that this version does not know, as it came.
 
@@ -255,44 +255,44 @@ class AsyncEventStream:
         """Line up what a chunk of the stream says."""
         current, seen, claims = self._current_id, self._seen, self._claims
         add = self._events.append
-        for event in self._parser.feed(chunk):
+        events = self._parser.feed(chunk)
+        marked, is_fresh = self._parser.is_marked, False
+        for event in events:
             data: str | None = event.data
-            id: str | None = event.id
+            is_reset = False
+            if marked:
+                data, is_reset = data_of(event), id_of(event) == ""
+            current = None if is_reset else event.id or current
             retry = event.retry
-            if self._parser.is_marked:
-                data, id = data_of(event), id_of(event)
-                if id == "":
-                    current = None
-                    add(_Aside(id=""))
-            if id:
-                current = id
-            if retry is not None or not data:
-                add(_Aside(id=current, retry=retry))
-            if data is None or (not data and not self._parser.is_marked):
-                continue  # an event without data is not for the user
-            if current in seen:
+            if is_reset or retry is not None or not data:
+                add(_Aside(id="" if is_reset else current, retry=retry))
+                if data is None or not (data or marked):
+                    continue  # an event without data is not for the user
+            if seen and current in seen:
                 continue  # the server says again what the user has
+            is_fresh = True
             kind = event.event
             if kind == "output":
-                text = claim(data, self._api) if claims and ":" in data else data
-                add(OutputEvent(text=text, id=current))
+                text: str = claim(data, self._api) if claims and ":" in data else data
+                add(OutputEvent(text, current))
             elif kind == "logs":
-                add(LogsEvent(text=data, id=current))
+                add(LogsEvent(data, current))
             elif kind == "error":
-                add(_Aside(id=current, ending=(_word("detail", data) or data, None)))
+                add(_Aside(id=None, ending=(_word("detail", data) or data, None)))
                 break
             elif kind != "done":
-                add(OtherEvent(event=kind, data=data, id=current))
+                add(OtherEvent(kind, data, current))
             elif self.reconnections > 0:
                 # After a break, the finished prediction tells whether anything is missing.
-                add(_Aside(id=current, ending=("", _word("reason", data))))
+                add(_Aside(id=None, ending=("", _word("reason", data))))
                 break
             else:
                 add(_Aside(id=None, is_over=True))
-                add(DoneEvent(reason=_word("reason", data), id=current))
+                add(DoneEvent(_word("reason", data), current))
                 break
-            self._failures = 0
         self._current_id = current
+        if is_fresh:
+            self._failures = 0
 
     def _last_id(self) -> str | None:
         """The id that counts: of the last event handed over, or of what was said after it."""
@@ -340,7 +340,7 @@ class AsyncEventStream:
             headers["Last-Event-ID"] = last_id
         self._parser = SSEParser(self._api.config.max_response_bytes)
         self._seen = frozenset(event.id for event in self._given if event.id is not None)
-        self._current_id = last_id
+        self._current_id = None
         self._connections += 1
         try:
             body = await self._api.follow(
