@@ -383,6 +383,26 @@ class TestHoles:
         with pytest.raises(StreamError, match="none any more"):
             await read(client.stream("owner/name", {}))
 
+    async def test_a_cancelled_prediction_hides_none(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.plays(cut(*LETTERS[:2]), whole(LETTERS[3], done('{"reason": "canceled"}', "7")))
+        server.ends("canceled", output=list("abcd"))
+        with pytest.raises(StreamError, match="missing"):
+            await read(client.stream("owner/name", {}))
+
+    @pytest.mark.parametrize("kept", [None, ["a"]])
+    async def test_a_cancelled_prediction_may_have_less_than_came(
+        self, client: Any, server: StreamServer, kept: list[str] | None
+    ) -> None:
+        server.plays(cut(*LETTERS[:2]), whole(done('{"reason": "canceled"}', "7")))
+        server.ends("canceled", output=kept)
+        assert told(await read(client.stream("owner/name", {}))) == [
+            ("output", "a"),
+            ("output", "b"),
+            ("done", "canceled"),
+        ]
+
     async def test_after_the_error_the_stream_is_over(
         self, client: Any, server: StreamServer
     ) -> None:
