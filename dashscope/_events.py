@@ -411,7 +411,7 @@ class AsyncEventStream:
                 f"{given} came, and the prediction has "
                 + ("none any more." if prediction.data_removed else f"{len(outputs)}.")
             )
-        logs = prediction.logs or ""
+        logs = _lines(prediction.logs or "")
         seen = "".join(event.text for event in self._given if isinstance(event, LogsEvent))
         if not logs.startswith(seen):
             logger.warning("stream of %s: a part of its logs is missing", prediction.id)
@@ -463,4 +463,9 @@ def _value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return text.replace("\r\n", "\n").replace("\r", "\n")
+        return _lines(text)
+
+
+def _lines(text: str) -> str:
+    """A text as events carry it, which have one line ending."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

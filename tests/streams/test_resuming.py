@@ -341,6 +341,17 @@ class TestServersThatCannotResume:
         server.ends(output={"a": 1})
         assert texts(await read(client.stream("owner/name", {}))) == ['{"a": 1}']
 
+    async def test_logs_with_carriage_returns_are_filled(
+        self, client: Any, server: StreamServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        # A progress bar draws over itself; in an event each of its states is a line.
+        server.plays(cut(logs(" 10%\n 20%\n", "1")), refused(404))
+        server.ends(output=[], logs=" 10%\r 20%\r 30%\r\ndone\n")
+        with caplog.at_level(logging.WARNING, "dashscope"):
+            events = await read(client.stream("owner/name", {}))
+        assert printed(events) == " 10%\n 20%\n 30%\ndone\n"
+        assert caplog.text == ""
+
     async def test_logs_that_do_not_fit_are_a_warning(
         self, client: Any, server: StreamServer, caplog: pytest.LogCaptureFixture
     ) -> None:
