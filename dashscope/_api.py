@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from attrs import evolve, frozen
 
 from dashscope import _retry, _urls
-from dashscope._config import Config
+from dashscope._config import Config, scrubbed
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
@@ -26,7 +26,7 @@ from dashscope._errors import (
     APITimeoutError,
     status_error_type,
 )
-from dashscope._http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response
+from dashscope._http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response, merged
 from dashscope._json import encode, object_in
 from dashscope._log import logger
 from dashscope._polling import Pace
@@ -133,13 +133,13 @@ class API:
             if call.method == "DELETE" and attempts > 1 and outcome.status == HTTPStatus.NOT_FOUND:
                 # The first attempt deleted it, and its answer was lost.
                 return Response(status=204, headers=Headers({}), content=b"")
-            delay = self._delay(outcome, attempts, elapsed, deadline, repeatable=repeatable)
+            delay = self.delay(outcome, attempts, elapsed, deadline, repeatable=repeatable)
             if delay is None:
                 break
             logger.info(
                 "%s %s: %s; attempt %d in %.2f s",
                 request.method,
-                request.url.partition("?")[0],
+                _urls.shown(request.url),
                 outcome.status or type(error).__name__,
                 attempts + 1,
                 delay,
@@ -172,23 +172,21 @@ class API:
             The answer, its body unread and its status unchecked.
 
         Raises:
-            APIResponseError: when the URL may not be asked.
-            APIConnectionError: when no answer came, or the redirects do not end.
+            APIResponseError: when the URL may not be asked, or its redirects do not end.
+            APIConnectionError: when no answer came.
         """
         first, came_from = url, None
         for _ in range(MOST_REDIRECTS):
             refusal = _urls.refusal(url, self.config.base_url, came_from=came_from)
             if refusal is not None:
-                raise APIResponseError(f"{url[:200]!r} is not asked: {refusal}.")
+                raise APIResponseError(f"{_urls.shown(url)!r} is not asked: {refusal}.")
             body = await self._open(url, headers, deadline, patience)
             location = body.headers.get("location")
             if body.status not in (301, 302, 303, 307, 308) or location is None:
                 return body
             await body.aclose()
             came_from, url = url, urljoin(url, location)
-        raise APIConnectionError(
-            f"{first[:200]}: more than {MOST_REDIRECTS} redirects.", request_sent=True
-        )
+        raise APIResponseError(f"{_urls.shown(first)}: more than {MOST_REDIRECTS} redirects.")
 
     async def refused(self, url: str, body: Body) -> APIStatusError:
         """The error that an answer to `follow()` stands for; reads and closes it."""
@@ -197,7 +195,7 @@ class API:
         finally:
             await body.aclose()
         error = self.status_error(
-            f"GET {_shown(url)}",
+            f"GET {_urls.shown(url)}",
             Response(status=body.status, headers=body.headers, content=content),
         )
         if body.status in (401, 403) and self._authorization(url) is None:
@@ -209,7 +207,7 @@ class API:
 
     def status_error(self, what: str, response: Response) -> APIStatusError:
         """The error that an answer with an error status stands for."""
-        text = self._scrubbed(response.text)
+        text = scrubbed(response.text)
         body = object_in(text)
         title, detail = _str(body.get("title")), _str(body.get("detail"))
         status = response.status
@@ -230,7 +228,7 @@ class API:
             status=status,
             title=title,
             detail=detail,
-            headers=response.headers,
+            headers=Headers({name: scrubbed(value) for name, value in response.headers.items()}),
             body=text,
             retry_after=retry_after,
         )
@@ -238,11 +236,14 @@ class API:
     async def _open(
         self, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float
     ) -> Body:
+        # Headers that were meant for the API may be secrets as well.
+        ours = _urls.gets_token(url, self.config.base_url, self.config.trusted_hosts)
+        general = {"User-Agent": Headers(self.config.headers)["User-Agent"]}
         request = await self._hooked(
             Request(
                 method="GET",
                 url=url,
-                headers={**self.config.headers, **headers},
+                headers=merged(self.config.headers if ours else general, headers),
                 patience=patience,
             )
         )
@@ -250,7 +251,7 @@ class API:
             return await self.runtime.open(
                 request, authorization=self._authorization(url), deadline=deadline
             )
-        raise timed_out(request)
+        raise timed_out(f"GET {_urls.shown(url)}")
 
     async def _attempt(
         self, request: Request, deadline: Deadline
@@ -264,13 +265,16 @@ class API:
                 deadline=deadline,
                 limit=self.config.max_response_bytes,
             )
+        except APIResponseError as failure:
+            failure.may_have_been_created = request.method == "POST"
+            raise
         except APIConnectionError as failure:
             error = failure
         else:
             logger.debug(
                 "%s %s: %d in %.1f ms",
                 request.method,
-                request.url.partition("?")[0],
+                _urls.shown(request.url),
                 response.status,
                 (time.monotonic() - started) * 1000,
             )
@@ -278,7 +282,7 @@ class API:
                 await self.runtime.call(hook, response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, Outcome(status=response.status), response
-            refused = self.status_error(f"{request.method} {_shown(request.url)}", response)
+            refused = self.status_error(f"{request.method} {_urls.shown(request.url)}", response)
             outcome = Outcome(status=response.status, retry_after=refused.retry_after)
             return refused, outcome, None
         if self.config.is_default_address and not error.request_sent:
@@ -292,7 +296,7 @@ class API:
             None,
         )
 
-    def _delay(
+    def delay(
         self,
         outcome: Outcome,
         attempts: int,
@@ -301,6 +305,7 @@ class API:
         *,
         repeatable: bool,
     ) -> float | None:
+        """Seconds until the next attempt, paid from the quota, or `None` for none."""
         if attempts > self.config.max_retries:
             return None
         if not _retry.may_repeat(outcome, repeatable=repeatable):
@@ -321,11 +326,10 @@ class API:
         params = [(name, _param(value)) for name, value in call.params if value is not None]
         if params:
             url += ("&" if "?" in url else "?") + urlencode(params)
-        headers = {**self.config.headers, **(call.headers or {})}
-        content = call.content
+        content, kind = call.content, {}
         if call.json is not _NO_BODY:
-            content = encode(call.json)
-            headers.setdefault("Content-Type", "application/json")
+            content, kind = encode(call.json), {"Content-Type": "application/json"}
+        headers = merged(kind, self.config.headers, call.headers or {})
         return Request(
             method=call.method,
             url=url,
@@ -353,9 +357,6 @@ class API:
             return None
         return token.authorization()
 
-    def _scrubbed(self, text: str) -> str:
-        return text if self.config.token is None else self.config.token.scrub(text)
-
 
 def _maybe_carried_out(outcome: Outcome) -> bool:
     if outcome.status is None:
@@ -367,10 +368,6 @@ def _param(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _shown(url: str) -> str:
-    return url.partition("?")[0]
 
 
 def _reason(status: int) -> str:

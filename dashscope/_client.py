@@ -26,7 +26,7 @@ from dashscope._errors import (
     PredictionCanceledError,
     PredictionError,
 )
-from dashscope._http import FilePart, Response
+from dashscope._http import FilePart, Response, merged
 from dashscope._runtime import AsyncRuntime
 from dashscope._waiting import check_wait
 
@@ -610,7 +610,7 @@ class AsyncClient:
         if max_retries is not UNCHANGED:
             changes["max_retries"] = _config.check_count("max_retries", max_retries, least=0)
         if headers is not UNCHANGED:
-            changes["headers"] = {**self._api.config.headers, **_config.check_headers(headers)}
+            changes["headers"] = merged(self._api.config.headers, _config.check_headers(headers))
         return _View(self._api.with_config(**changes))
 
     async def aclose(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ from attrs import field, frozen
 
 from dashscope import _urls
 from dashscope._errors import ConfigurationError
+from dashscope._http import merged
 
 __version__ = "0.1.0"
 
@@ -44,10 +46,11 @@ _HOW_TO_SET = "Pass api_token=... or set DASHSCOPE_API_TOKEN."
 class Token:
     """An API token that no repr, log line, error or pickle shows."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("__weakref__", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        _tokens.add(self)
 
     def __repr__(self) -> str:
         return "Token('***')"
@@ -62,6 +65,16 @@ class Token:
     def scrub(self, text: str) -> str:
         """`text` without the token in it."""
         return text.replace(self._value, "***")
+
+
+_tokens: weakref.WeakSet[Token] = weakref.WeakSet()
+
+
+def scrubbed(text: str) -> str:
+    """`text` without any token of a client in it: what a server says may repeat one."""
+    for token in list(_tokens):
+        text = token.scrub(text)
+    return text
 
 
 @frozen(kw_only=True)
@@ -116,10 +129,7 @@ def load(
         token=_token(api_token, base, is_default=is_default, environ=environ),
         timeout=check_timeout(timeout),
         max_retries=check_count("max_retries", max_retries, least=0),
-        headers={
-            "User-Agent": _user_agent(user_agent),
-            **check_headers(headers or {}),
-        },
+        headers=merged({"User-Agent": _user_agent(user_agent)}, check_headers(headers or {})),
         max_connections=check_count("max_connections", max_connections, least=1),
         max_response_bytes=check_count("max_response_bytes", max_response_bytes, least=1),
         event_hooks=_event_hooks(event_hooks or {}),
@@ -170,7 +180,8 @@ def _base_url(text: str) -> str:
             f"The base URL {reason}. "
             f"Pass base_url=... or set DASHSCOPE_BASE_URL, for example to {DEFAULT_BASE_URL}."
         )
-    return text.rstrip("/")
+    scheme, _, rest = text.rstrip("/").partition("://")
+    return f"{scheme.lower()}://{rest}"
 
 
 def _token(

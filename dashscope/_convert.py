@@ -16,6 +16,7 @@ import attrs
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, override
 
+from dashscope._config import scrubbed
 from dashscope._errors import APIResponseError
 from dashscope._json import is_array, is_object
 from dashscope._pages import Page
@@ -36,6 +37,15 @@ def structure(response: Response, cls: type[T]) -> T:
         APIResponseError: when it is not JSON, or not of that shape.
     """
     return convert(decode(response), cls, response)
+
+
+def structure_created(response: Response, cls: type[T]) -> T:
+    """The answer to a create as a `cls`; one that does not fit may have been one all the same."""
+    try:
+        return structure(response, cls)
+    except APIResponseError as error:
+        error.may_have_been_created = True
+        raise
 
 
 def structure_list(response: Response, cls: type[T]) -> list[T]:
@@ -79,9 +89,9 @@ def convert(value: Any, cls: type[T], response: Response) -> T:
 
 def broken(reason: str, response: Response) -> APIResponseError:
     """The error for an answer that the API does not promise."""
+    start = scrubbed(response.text)[:SHOWN_BODY]
     return APIResponseError(
-        f"The server's answer {reason}. It starts: {response.text[:SHOWN_BODY]!r}",
-        body=response.text[:SHOWN_BODY],
+        f"The server's answer {scrubbed(reason)}. It starts: {start!r}", body=start
     )
 
 
@@ -219,7 +229,10 @@ def parse_time(text: str) -> datetime:
     if (match := _SECONDS.fullmatch(text)) is not None:
         extra = timedelta(seconds=int(match[2]))
         text = f"{match[1]}00{match[3]}"
-    time = datetime.fromisoformat(text) + extra
+    try:
+        time = datetime.fromisoformat(text) + extra
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is beyond the times that Python knows") from error
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 

@@ -270,7 +270,7 @@ class AsyncEventStream:
                     continue  # an event without data is not for the user
             if seen and current in seen:
                 continue  # the server says again what the user has
-            is_fresh = True
+            is_fresh = is_fresh or current is not None  # without an id, it may be an old one
             kind = event.event
             if kind == "output":
                 text: str = claim(data, self._api) if claims and ":" in data else data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import mimetypes
 import os
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 LARGEST_FILE: Final = 100 * 1024 * 1024
 """Bytes that the service takes in one file."""
+LONGEST_FILENAME: Final = 255
+"""Characters that the service takes in a file's name."""
 PIECE: Final = 256 * 1024
 """Bytes that are read, and held in memory, at a time."""
 
@@ -130,6 +133,14 @@ async def load(
     )
 
 
+def check_name(filename: str) -> None:
+    """Refuse a name that the service does not take."""
+    if not filename or len(filename) > LONGEST_FILENAME or any(c in filename for c in "\r\n\0"):
+        raise ValueError(
+            f"filename is 1 to {LONGEST_FILENAME} characters in one line, not {filename[:300]!r}"
+        )
+
+
 def unreadable(name: object, error: Exception) -> FileError:
     """The error for a file that the system does not give."""
     return FileError(f"{name} cannot be read: {error}")
@@ -158,6 +169,10 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | IO[bytes],
         probe, whole = handle.read(0), False
     except TypeError:  # its read() takes no size
         probe, whole = handle.read(), True
+    if inspect.isawaitable(probe):
+        if inspect.iscoroutine(probe):
+            probe.close()
+        raise FileError(f"{name} is read with await: read it, and pass the bytes")
     if not isinstance(probe, bytes):
         raise FileError(f"{name} is open in text mode: open it with 'rb'")
     if whole:

@@ -32,8 +32,20 @@ class Headers(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
     def __repr__(self) -> str:
         return f"Headers({self._items!r})"
+
+
+def merged(*several: Mapping[str, str]) -> dict[str, str]:
+    """Headers together; of two with the same name, in whatever case, the later one counts."""
+    found: dict[str, tuple[str, str]] = {}
+    for headers in several:
+        for name, value in headers.items():
+            found[name.lower()] = name, value
+    return dict(found.values())
 
 
 @frozen(kw_only=True)

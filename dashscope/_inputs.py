@@ -8,6 +8,7 @@ Strings are never opened as paths.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeGuard, cas
 from attrs import frozen
 
 from dashscope._errors import FileError
-from dashscope._files import FileContent, LocalFile, Readable, load
+from dashscope._files import FileContent, LocalFile, Readable, check_name, load
 from dashscope._json import is_mapping, is_sequence
 
 if TYPE_CHECKING:
@@ -61,12 +62,19 @@ async def encode(
     check(input)
     check_encoding(file_encoding)
     files: list[_Pending] = []
-    tree = cast("dict[str, Any]", _walk(input, files, "input", frozenset()))
+    try:
+        tree = cast("dict[str, Any]", _walk(input, files, "input", frozenset()))
+    except RecursionError:
+        raise ValueError("input is nested too deeply for JSON") from None
     loaded: list[LocalFile] = []
     try:
+        # A file that stands in several places is read, and sent, once.
+        places: dict[int, list[_Pending]] = {}
         for pending in files:
-            loaded.append(await load(pending.content, runtime))  # noqa: PERF401 (to be closed)
-        await _send(files, loaded, runtime, upload, file_encoding)
+            places.setdefault(id(pending.content), []).append(pending)
+        for same in places.values():
+            loaded.append(await load(same[0].content, runtime))  # noqa: PERF401 (to be closed)
+        await _send(list(places.values()), loaded, runtime, upload, file_encoding)
     finally:
         for file in loaded:
             file.close()
@@ -74,7 +82,7 @@ async def encode(
 
 
 async def _send(
-    files: list[_Pending],
+    places: list[list[_Pending]],
     loaded: list[LocalFile],
     runtime: Runtime,
     upload: Upload,
@@ -91,17 +99,25 @@ async def _send(
             f"The files of this input make {total} characters of data URIs, and the service takes "
             f"{LARGEST_DATA_URIS}: use file_encoding='auto' or 'upload'."
         )
+    for file, direct in zip(loaded, inline, strict=True):
+        if not direct:
+            check_name(file.filename)
     uploads: list[Callable[[], Coroutine[Any, Any, None]]] = []
-    for pending, file, direct in zip(files, loaded, inline, strict=True):
+    for same, file, direct in zip(places, loaded, inline, strict=True):
         if direct:
-            pending.put(await runtime.in_thread(_data_uri, file))
+            _put(same, await runtime.in_thread(_data_uri, file))
         else:
-            uploads.append(partial(_place_upload, pending, file, upload))
+            uploads.append(partial(_place_upload, same, file, upload))
     await runtime.gather(uploads, limit=UPLOADS_AT_ONCE)
 
 
-async def _place_upload(pending: _Pending, file: LocalFile, upload: Upload) -> None:
-    pending.put(await upload(file))
+async def _place_upload(places: list[_Pending], file: LocalFile, upload: Upload) -> None:
+    _put(places, await upload(file))
+
+
+def _put(places: list[_Pending], url: str) -> None:
+    for pending in places:
+        pending.place[pending.key] = url
 
 
 def _uri_length(file: LocalFile) -> int:
@@ -120,14 +136,10 @@ class _Pending:
     place: Any
     key: Any
 
-    def put(self, url: str) -> None:
-        """Write the file's URL there."""
-        self.place[self.key] = url
-
 
 def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
-        return str(value) if type(value) is not str and isinstance(value, str) else value
+        return _scalar(value, where)
     if id(value) in above:
         raise ValueError(f"{where} contains itself")
     inside = above | {id(value)}
@@ -144,6 +156,19 @@ def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) 
             row[index] = _place(item, files, f"{where}[{index}]", inside, row, index)
         return row
     raise TypeError(f"{where} is {value!r}: neither JSON nor a file")
+
+
+def _scalar(value: str | float | None, where: str) -> Any:
+    """A value that JSON has, and can write."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value!r}, a number that JSON does not know")
+    if not isinstance(value, str):
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{where} has a lone surrogate in it") from error
+    return str.__str__(value)  # of an enumeration of texts, its text
 
 
 def _place(

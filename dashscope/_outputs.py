@@ -7,13 +7,13 @@ it prints, compares, pickles and goes into JSON as one.
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import mimetypes
 import os
 import random
 import re
 import secrets
+import time
 from collections.abc import AsyncGenerator, Mapping
 from email.message import Message
 from http import HTTPStatus
@@ -22,11 +22,18 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from dashscope._deadline import Deadline
-from dashscope._errors import APIConnectionError, APIResponseError, FileError
+from dashscope._errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    DashscopeError,
+    FileError,
+)
 from dashscope._http import Headers
 from dashscope._json import is_array, is_object
-from dashscope._retry import FIRST_DELAY, LONGEST_DELAY, RETRIED_STATUSES
+from dashscope._retry import FIRST_DELAY, LONGEST_DELAY, RETRIED_STATUSES, Outcome
 from dashscope._runtime import Body
+from dashscope._urls import shown
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,6 +58,7 @@ class AsyncDownload:
         self._headers: Headers | None = None
         self._received = 0
         self._failures = 0
+        self._ended = False
 
     @property
     def url(self) -> str:
@@ -80,7 +88,7 @@ class AsyncDownload:
         while (chunk := await self._chunk()) is not None:
             if self._received > limit:
                 raise APIResponseError(
-                    f"{_shown(self.url)} has more than {limit} bytes (max_response_bytes): "
+                    f"{shown(self.url)} has more than {limit} bytes (max_response_bytes): "
                     "save it to a file, or iterate over it."
                 )
             pieces.append(chunk)
@@ -106,7 +114,7 @@ class AsyncDownload:
         Raises:
             FileError: when it exists already, or cannot be written.
         """
-        target = _target(path, self._filename or _name_of(self.url, self.headers))
+        target = _target(path, _safe_name(self._filename or "") or _name_of(self.url, self.headers))
         in_thread = self._api.runtime.in_thread
         try:
             if not overwrite and await in_thread(target.exists):
@@ -124,6 +132,8 @@ class AsyncDownload:
                     os.close(handle)
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(partial)  # noqa: PTH108
+        except DashscopeError:  # of these, a time-out is an OSError too
+            raise
         except OSError as error:
             reason = f"{target} cannot be written: {error}"
         else:
@@ -131,9 +141,7 @@ class AsyncDownload:
         raise FileError(reason)
 
     async def __aenter__(self) -> Self:
-        body = await self._open({})
-        if body.status != HTTPStatus.OK:
-            raise await self._api.refused(self.url, body)
+        body = await self._first()
         self._body, self._headers = body, body.headers
         return self
 
@@ -151,6 +159,30 @@ class AsyncDownload:
             raise RuntimeError("a download is opened by `async with`: async with ... as download")
         return self._body
 
+    async def _first(self) -> Body:
+        """Open it, as often as a read may be repeated."""
+        started = time.monotonic()
+        attempts = 0
+        while True:
+            attempts += 1
+            error: APIError
+            retry_after: float | None = None
+            try:
+                body = await self._open({})
+            except APIConnectionError as failure:
+                error, status = failure, None
+            else:
+                if body.status == HTTPStatus.OK:
+                    return body
+                refused = await self._api.refused(self.url, body)
+                error, status, retry_after = refused, body.status, refused.retry_after
+            outcome = Outcome(status=status, retry_after=retry_after)
+            elapsed = time.monotonic() - started
+            pause = self._api.delay(outcome, attempts, elapsed, Deadline.NEVER, repeatable=True)
+            if pause is None:
+                raise error.after(attempts=attempts, elapsed=elapsed, may_have_been_created=False)
+            await self._api.runtime.sleep(pause)
+
     async def _open(self, headers: Mapping[str, str]) -> Body:
         return await self._api.follow(
             self.url,
@@ -160,6 +192,8 @@ class AsyncDownload:
 
     async def _chunk(self) -> bytes | None:
         """The next piece; where the connection breaks, the rest is asked for."""
+        if self._ended:
+            raise RuntimeError("this download has been read to its end: open another one")
         while True:
             try:
                 chunk = await self._opened().chunk()
@@ -169,6 +203,7 @@ class AsyncDownload:
                 if chunk is not None:
                     self._received += len(chunk)
                     self._failures = 0
+                self._ended = chunk is None
                 return chunk
             if not await self._resume():
                 raise failure
@@ -328,7 +363,7 @@ def decode_data_uri(uri: str) -> tuple[str, bytes]:
     if parameters.lower().endswith(";base64"):
         try:
             return kind or "text/plain", base64.b64decode(unquote(data), validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise FileError(f"{uri[:60]!r} does not hold valid base64: {error}") from error
     return kind or "text/plain", unquote_to_bytes(data)
 
@@ -336,10 +371,6 @@ def decode_data_uri(uri: str) -> tuple[str, bytes]:
 def _size_by(headers: Headers) -> int | None:
     length = headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() else None
-
-
-def _shown(url: str) -> str:
-    return url.partition("?")[0][:200]
 
 
 def _is_data(url: str) -> bool:
@@ -354,10 +385,15 @@ def _name_of(url: str, headers: Headers) -> str:
     name = message.get_filename() or ""
     if not name and not _is_data(url):
         name = unquote(urlsplit(url).path).rpartition("/")[2]
-    name = _UNSAFE_IN_NAMES.sub("_", name)[:LONGEST_NAME]
-    if name.strip(". "):
-        return name
+    if safe := _safe_name(name):
+        return safe
     return "output" + (mimetypes.guess_extension(message.get_content_type()) or "")
+
+
+def _safe_name(name: str) -> str:
+    """A name that is one in any folder, or nothing."""
+    name = _UNSAFE_IN_NAMES.sub("_", name)[:LONGEST_NAME]
+    return name if name.strip(". ") else ""
 
 
 def _target(path: str | os.PathLike[str], name: str) -> Path:

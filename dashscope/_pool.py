@@ -237,18 +237,26 @@ class _BoundedStream(httpcore.NetworkStream):
 
 
 class _AsyncStream(httpx.AsyncByteStream):
+    """Holds httpcore's iterator, which must not go before the stream was closed."""
+
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._chunks: AsyncIterator[bytes] | None = None
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = aiter(self._stream)
         try:
-            async for chunk in self._stream:
-                yield chunk
+            return await anext(self._chunks)
         except _CORE_ERRORS as error:
             raise _translated(error) from error
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+        self._chunks = None
 
 
 class _BlockingStream(httpx.SyncByteStream):

@@ -8,7 +8,6 @@ out: the connection was never made, or the server itself refused with 429.
 from __future__ import annotations
 
 import re
-import threading
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -23,10 +22,12 @@ FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 8.0
 LONGEST_REQUESTED_DELAY: Final = 60.0
 """The longest wait, in seconds, that a server may ask of us."""
+LONGEST_SHOWN: Final = 1e9
+"""Seconds; what a server asks beyond counts as this."""
 LONGEST_TOTAL: Final = 120.0
 """Seconds from the first attempt after which no further one is started."""
 
-_DELAY_SECONDS = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*", re.ASCII)
+_DELAY_SECONDS = re.compile(r"\s*([0-9]{1,300}(?:\.[0-9]{1,300})?)\s*", re.ASCII)
 
 
 @frozen(kw_only=True)
@@ -90,7 +91,7 @@ def parse_retry_after(header: str | None, *, now: float | None = None) -> float 
         return None
     number = _DELAY_SECONDS.fullmatch(header)
     if number is not None:
-        return float(number[1])
+        return min(float(number[1]), LONGEST_SHOWN)
     try:
         date = parsedate_to_datetime(header)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -107,8 +108,8 @@ def retry_after_of(header: str | None, body: object) -> float | None:
         value: object = body.get("retry_after")
         if isinstance(value, str):
             return parse_retry_after(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-            return float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            return float(min(value, LONGEST_SHOWN))
     return seconds
 
 
@@ -116,7 +117,8 @@ class RetryQuota:
     """A budget of retries that all requests of a client share.
 
     Each retry takes from it and each success gives back, so that a dead server is not hit by
-    every request's retries at once. A retry the server itself asked for costs nothing.
+    every request's retries at once. A retry the server itself asked for costs nothing. Races
+    between threads cost accuracy only.
     """
 
     CAPACITY: Final = 500
@@ -124,7 +126,6 @@ class RetryQuota:
     TIMEOUT_COST: Final = 10
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._left = self.CAPACITY
 
     def take(self, outcome: Outcome) -> bool:
@@ -132,19 +133,11 @@ class RetryQuota:
         if outcome.status == 429 and outcome.retry_after is not None:
             return True
         cost = self.TIMEOUT_COST if outcome.timed_out else self.COST
-        with self._lock:
-            if self._left < cost:
-                return False
-            self._left -= cost
-            return True
+        if self._left < cost:
+            return False
+        self._left -= cost
+        return True
 
     def give_back(self, *, retried: bool) -> None:
         """Pay in after a success, more when retries were needed for it."""
-        if self._left >= self.CAPACITY:
-            return
-        with self._lock:
-            self._left = min(self.CAPACITY, self._left + (self.COST if retried else 1))
-
-    def reset_lock(self) -> None:
-        """After a fork another thread's lock may be held for ever: take a new one."""
-        self._lock = threading.Lock()
+        self._left = min(self.CAPACITY, self._left + (self.COST if retried else 1))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_EMBEDDING: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -27,12 +29,12 @@ def base_url_problem(text: object) -> str | None:
         return "has a space or a control character in it"
     parts = _split(text)
     if parts is None:
-        return f"{text!r} is not a URL"
+        return "is not a URL"
     if parts.username is not None or parts.password is not None:
         return "has a user name or password in it: the token goes into api_token"
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         return f"{text!r} does not start with http:// or https:// and a host"
-    if parts.query or parts.fragment:
+    if "?" in text or "#" in text:
         return f"{text!r} has a query or a fragment"
     return None
 
@@ -90,7 +92,8 @@ def query(url: str) -> list[tuple[str, str]]:
 
 def same_origin(a: str, b: str) -> bool:
     """Do both URLs have the same scheme, host and port?"""
-    return _origin(a) == _origin(b)
+    origin = _origin(a)
+    return origin is not None and origin == _origin(b)
 
 
 def gets_token(url: str, base_url: str, trusted_hosts: Iterable[str]) -> bool:
@@ -127,7 +130,7 @@ def refusal(url: str, base_url: str, *, came_from: str | None = None) -> str | N
         return "it names no host"
     if parts.username is not None or parts.password is not None:
         return "it has a user name or password in it"
-    if parts.scheme == "http" and (came_from or base_url).startswith("https://"):
+    if parts.scheme == "http" and urlsplit(came_from or base_url).scheme == "https":
         return "it leaves https for http"
     if not is_loopback(base_url) and _is_internal(parts.hostname):
         return f"{parts.hostname} is an address inside a private network or on this machine"
@@ -150,13 +153,32 @@ def _origin(url: str) -> tuple[str, str | None, int | None] | None:
     return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
+def shown(url: str) -> str:
+    """A URL as messages and logs show it: without its query and credentials, which are secret."""
+    scheme, separator, rest = url.partition("?")[0][:300].partition("://")
+    if not separator:
+        return scheme
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return _legacy_ipv4(host)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+    return _embedded(address) if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def _embedded(
+    address: ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address that an IPv6 one leads to, or the address itself."""
+    if address.ipv4_mapped or address.sixtofour:
+        return address.ipv4_mapped or address.sixtofour or address
+    if any(address in network and int(address) > 1 for network in _EMBEDDING):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
 
 
 def _legacy_ipv4(host: str) -> ipaddress.IPv4Address | None:
@@ -180,7 +202,11 @@ def _legacy_ipv4(host: str) -> ipaddress.IPv4Address | None:
 
 
 def _is_internal(host: str) -> bool:
-    if host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
+    # As IDNA has it: full-width characters, and other characters that count as dots.
+    host = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower().rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _address(host)
-    return address is not None and not address.is_global
+    if address is None:
+        return False
+    return not address.is_global or getattr(address, "is_site_local", False)

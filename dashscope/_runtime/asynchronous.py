@@ -27,7 +27,13 @@ from dashscope._pool import TLS, PoolTransport
 from dashscope._runtime.base import Body, Runtime, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
-from dashscope._runtime.wire import build, connection_error, decoding_error
+from dashscope._runtime.wire import (
+    build,
+    connection_error,
+    decoding_error,
+    named,
+    odd_redirect,
+)
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -93,9 +99,11 @@ class AsyncRuntime(Runtime):
         try:
             response = await client.send(built, stream=True, auth=None, follow_redirects=False)
         except httpx.TransportError as error:
-            failure = connection_error(error, request)
+            failure: Exception = connection_error(error, named(request))
+        except httpx.InvalidURL as error:
+            failure = odd_redirect(error, named(request))
         else:
-            return _AsyncBody(response, request.url)
+            return _AsyncBody(response, named(request))
         raise failure
 
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
@@ -223,7 +231,7 @@ class _AsyncBody(Body):
         except httpx.DecodingError as error:
             failure: Exception = decoding_error(error, self._url)
         except httpx.TransportError as error:
-            failure = connection_error(error, Request(method="", url=self._url))
+            failure = connection_error(error, self._url)
         raise failure
 
     async def aclose(self) -> None:

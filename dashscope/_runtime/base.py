@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError, ConfigurationError
 from dashscope._http import Headers, Request, Response
-from dashscope._runtime.wire import check_proxy, timed_out
+from dashscope._runtime.wire import check_proxy, named, timed_out
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -80,7 +80,7 @@ class Runtime(ABC):
             finally:
                 await body.aclose()
             return Response(status=body.status, headers=body.headers, content=content)
-        raise timed_out(request)
+        raise timed_out(named(request))
 
     @abstractmethod
     async def open(

@@ -24,6 +24,8 @@ from dashscope._runtime.wire import (
     build,
     connection_error,
     decoding_error,
+    named,
+    odd_redirect,
     timed_out,
 )
 from dashscope._sync.drive import drive
@@ -100,9 +102,11 @@ class BlockingRuntime(Runtime):
         try:
             response = client.send(built, stream=True, auth=None, follow_redirects=False)
         except httpx.TransportError as error:
-            failure = connection_error(error, request)
+            failure: Exception = connection_error(error, named(request))
+        except httpx.InvalidURL as error:
+            failure = odd_redirect(error, named(request))
         else:
-            return _BlockingBody(self, response, request.url)
+            return _BlockingBody(self, response, named(request))
         raise failure
 
     @contextmanager
@@ -134,7 +138,7 @@ class BlockingRuntime(Runtime):
         deadline = self._deadline()
         abort: threading.Event | None = getattr(self._local, "abort", None)
         if deadline.expired or (abort is not None and abort.is_set()):
-            raise timed_out(Request(method="", url=url))
+            raise timed_out(url)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251
@@ -162,10 +166,12 @@ class BlockingRuntime(Runtime):
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-        finally:
-            # Left by an error or Ctrl-C, the other threads stop at their next piece.
+        except BaseException as error:
+            # The other threads stop at their next piece; Ctrl-C does not wait for that.
             abort.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        pool.shutdown()
 
     async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         with _interrupt_held_back():
@@ -212,7 +218,7 @@ class _BlockingBody(Body):
         except httpx.DecodingError as error:
             failure: Exception = decoding_error(error, self._url)
         except httpx.TransportError as error:
-            failure = connection_error(error, Request(method="", url=self._url))
+            failure = connection_error(error, self._url)
         raise failure
 
     async def aclose(self) -> None:

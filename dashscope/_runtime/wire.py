@@ -13,6 +13,7 @@ from dashscope._errors import (
     ConfigurationError,
 )
 from dashscope._http import SILENCE_TIMEOUT, Request
+from dashscope._urls import shown
 
 if TYPE_CHECKING:
     from dashscope._deadline import Deadline
@@ -61,36 +62,42 @@ def build(
         )
     except httpx.InvalidURL as error:
         problem = str(error)
-    raise ValueError(f"{request.url[:200]} cannot be asked: {problem}")
+    raise ValueError(f"{shown(request.url)} cannot be asked: {problem}")
 
 
-def timed_out(request: Request) -> APITimeoutError:
+def odd_redirect(error: Exception, what: str) -> APIResponseError:
+    """The error for a redirect to what is no URL."""
+    return APIResponseError(f"{what} redirects to what is no URL ({error}).")
+
+
+def timed_out(what: str) -> APITimeoutError:
     """The error for a request whose time is over; nobody knows how far it got."""
-    return APITimeoutError(f"{_named(request)}: no answer in time.", request_sent=True)
+    return APITimeoutError(f"{what}: no answer in time.", request_sent=True)
 
 
-def connection_error(error: httpx.TransportError, request: Request) -> APIConnectionError:
+def connection_error(error: httpx.TransportError, what: str) -> APIConnectionError:
     """The error for a connection that was never made, or broke."""
     sent = not isinstance(error, _NEVER_SENT)
     reason = str(error) or type(error).__name__
     if isinstance(error, httpx.TimeoutException):
         return APITimeoutError(
-            f"{_named(request)}: "
+            f"{what}: "
             + ("no answer in time" if sent else "no connection in time")
             + f" ({type(error).__name__}).",
             request_sent=sent,
         )
-    what = "the connection broke" if sent else "no connection"
-    return APIConnectionError(f"{_named(request)}: {what} ({reason}).", request_sent=sent)
+    happened = "the connection broke" if sent else "no connection"
+    return APIConnectionError(f"{what}: {happened} ({reason}).", request_sent=sent)
 
 
-def decoding_error(error: httpx.DecodingError, url: str) -> APIResponseError:
+def decoding_error(error: httpx.DecodingError, what: str) -> APIResponseError:
     """The error for a body that does not decompress."""
-    return APIResponseError(f"{url} answered with a body that does not decompress ({error}).")
+    return APIResponseError(f"{what} answered with a body that does not decompress ({error}).")
 
 
-def _named(request: Request) -> str:
-    return f"{request.method} {request.url}".strip()
+def named(request: Request) -> str:
+    """A request as messages name it."""
+    return f"{request.method} {shown(request.url)}"
 
 
 def check_proxy(proxy: str) -> None:

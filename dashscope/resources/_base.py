@@ -44,7 +44,7 @@ def page_params(cursor: str | None, params: Mapping[str, Any]) -> list[tuple[str
         return list(params.items())
     if not isinstance(cursor, str) or not cursor:
         raise ValueError(f"cursor is a page's cursor, or its next or previous URL, not {cursor!r}")
-    if "?" not in cursor and "/" not in cursor:
+    if "?" not in cursor and "://" not in cursor:
         return [*params.items(), ("cursor", cursor)]
     found = query(cursor)
     names = {name for name, _ in found}

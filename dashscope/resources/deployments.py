@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from dashscope._api import Call
-from dashscope._convert import structure
+from dashscope._convert import structure, structure_created
 from dashscope._pages import Page
 from dashscope._urls import path
 from dashscope.resources._base import AsyncResource, body_of
@@ -122,7 +122,7 @@ class AsyncDeployments(AsyncResource):
             max_instances=max_instances,
         )
         call = Call(method="POST", path="/deployments", json=body, creates=True)
-        return structure(await self._api.send(call), Deployment)
+        return structure_created(await self._api.send(call), Deployment)
 
     async def get(self, owner: str, name: str) -> Deployment:
         """Get a deployment.

@@ -15,16 +15,13 @@ from dashscope._config import check_timeout
 from dashscope._convert import structure
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError
-from dashscope._files import FileContent, LocalFile, load
+from dashscope._files import FileContent, LocalFile, check_name, load
 from dashscope._http import FilePart
 from dashscope._json import encode
 from dashscope._outputs import AsyncDownload
 from dashscope._pages import Page
 from dashscope._urls import absolute, path
 from dashscope.resources._base import AsyncResource, id_of
-
-LONGEST_FILENAME = 255
-"""Characters that the service takes in a file's name."""
 
 
 @frozen(kw_only=True)
@@ -189,7 +186,7 @@ async def create_file(
     deadline: Deadline = Deadline.NEVER,
 ) -> File:
     """Upload a file that has been read; a second copy harms nobody, so it may be repeated."""
-    _check_name(file.filename)
+    check_name(file.filename)
     fields = {"filename": file.filename, "type": file.content_type}
     if metadata is not None:
         fields["metadata"] = encode(dict(metadata)).decode()
@@ -204,13 +201,6 @@ async def upload(api: API, file: LocalFile, *, deadline: Deadline = Deadline.NEV
     if created.urls is None or created.urls.get is None:
         raise APIResponseError(f"The file {created.id} was uploaded but has no urls.get.")
     return created.urls.get
-
-
-def _check_name(filename: str) -> None:
-    if not filename or len(filename) > LONGEST_FILENAME or any(c in filename for c in "\r\n\0"):
-        raise ValueError(
-            f"filename is 1 to {LONGEST_FILENAME} characters in one line, not {filename[:300]!r}"
-        )
 
 
 def _path(file: File | str) -> str:

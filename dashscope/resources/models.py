@@ -9,7 +9,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from dashscope._api import Call
-from dashscope._convert import structure, structure_page
+from dashscope._convert import structure, structure_created, structure_page
 from dashscope._pages import Page
 from dashscope._urls import path
 from dashscope.resources._base import AsyncResource, body_of, page_params
@@ -165,7 +165,7 @@ class AsyncModels(AsyncResource):
             cover_image_url=cover_image_url,
         )
         call = Call(method="POST", path="/models", json=body, creates=True)
-        return structure(await self._api.send(call), Model)
+        return structure_created(await self._api.send(call), Model)
 
     async def get(self, owner: str, name: str) -> Model:
         """Get a model.

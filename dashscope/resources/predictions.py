@@ -14,7 +14,7 @@ from attrs import field, frozen
 from dashscope import _inputs
 from dashscope._api import API, Call
 from dashscope._config import STALL_TIMEOUT, check_timeout
-from dashscope._convert import structure
+from dashscope._convert import structure, structure_created
 from dashscope._deadline import Deadline
 from dashscope._inputs import FileEncoding
 from dashscope._pages import Page
@@ -39,7 +39,8 @@ LONGEST_WAIT: Final = 60
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
 _REFERENCE = re.compile(r"([^\s/:]+)/([^\s/:]+)(?::([^\s/:]+))?")
 # The total follows as a whole number: a line that is still being written has none yet.
-_BAR = re.compile(r"(\d{1,3})%\|.*?\|\s*(\d+)/(\d+)(?=[^\d.a-zA-Z]|$)", re.ASCII)
+_BAR = re.compile(r"(\d{1,3})%\|.*?\|\s*(\d+)/(\d+)(?=[^\d.a-zA-Z])", re.ASCII)
+_WHOLE_BAR = re.compile(_BAR.pattern.replace("(?=[", "(?=$|["), re.ASCII)
 
 
 @frozen(kw_only=True)
@@ -59,12 +60,10 @@ class Progress:
     @classmethod
     def parse(cls, logs: str) -> Progress | None:
         """Read the last complete bar in logs, drawn as `tqdm` does, or `None`."""
-        # What no line break or bracket ends yet may be half a number.
+        # What nothing follows yet may be half a number.
         *complete, last = re.split(r"[\r\n]", logs)
-        if "[" in last:
-            complete.append(last)
-        for line in reversed(complete):
-            bars = _BAR.findall(line)
+        for line, bar in [(last, _BAR), *((line, _WHOLE_BAR) for line in reversed(complete))]:
+            bars = bar.findall(line)
             if bars:
                 percentage, current, total = map(int, bars[-1])
                 return cls(percentage=min(percentage, 100) / 100, current=current, total=total)
@@ -449,7 +448,7 @@ async def creation(
 
 async def send_creation(api: API, call: Call, *, deadline: Deadline = Deadline.NEVER) -> Prediction:
     """Create a prediction by a request that is ready."""
-    return structure(await api.send(call, deadline=deadline), Prediction)
+    return structure_created(await api.send(call, deadline=deadline), Prediction)
 
 
 def creation_headers(

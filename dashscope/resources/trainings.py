@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from dashscope import _inputs
 from dashscope._api import API, Call
-from dashscope._convert import structure
+from dashscope._convert import structure, structure_created
 from dashscope._deadline import Deadline
 from dashscope._pages import Page
 from dashscope._polling import is_terminal
@@ -153,7 +153,7 @@ class AsyncTrainings(AsyncResource):
             webhook_events_filter=webhook_events_filter and list(webhook_events_filter),
         )
         call = Call(method="POST", path=url, json=body, creates=True)
-        return structure(await self._api.send(call), Training)
+        return structure_created(await self._api.send(call), Training)
 
     async def get(self, training: Training | str) -> Training:
         """Get the state of a training, by its id or an older state of it.

@@ -259,9 +259,3 @@ class TestQuota:
             quota.give_back(retried=True)
         assert all(quota.take(LOST) for _ in range(100))
         assert not quota.take(LOST)
-
-    def test_a_lock_left_held_by_a_fork_is_replaced(self) -> None:
-        quota = RetryQuota()
-        assert quota._lock.acquire()
-        quota.reset_lock()
-        assert quota.take(LOST)
