@@ -33,6 +33,8 @@ from tests.streams.server import (
 )
 from tests.streams.writing import Sent, done, encoded, logs, output
 
+pytestmark = pytest.mark.timeout(30)
+
 LETTERS = [output(text, str(number)) for number, text in enumerate("abcdef", 1)]
 WHOLE = [*LETTERS, done(id="7")]
 
@@ -444,6 +446,17 @@ class TestServersThatNeverComeBack:
             assert texts(await events_of(stream)) == list("abcdef")
             assert stream.reconnections == 8
         assert server.last_ids == [None, *["2"] * 8]
+
+    @pytest.mark.usefixtures("at_once")
+    @pytest.mark.parametrize("greeting", [Sent("ping", "x"), b"retry: 1\n\n", b"id: 2\n\n"])
+    async def test_one_that_only_greets_is_not_asked_for_ever(
+        self, client: Any, server: StreamServer, greeting: bytes | Sent
+    ) -> None:
+        server.plays(cut(*LETTERS[:2]), cut(greeting))
+        server.ends(output=list("abcdef"))
+        async with client.stream("owner/name", {}) as stream:
+            assert texts(await events_of(stream)) == list("abcdef")
+            assert stream.reconnections == 8
 
     @pytest.mark.usefixtures("at_once")
     async def test_one_that_is_down(self, client: Any, server: StreamServer) -> None:
