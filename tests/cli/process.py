@@ -1,0 +1,188 @@
+"""Programs as real processes: what they print, how they end, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from attrs import frozen
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds that anything at all may take."""
+
+_MARK = "PROGRAM_OF_THE_TESTS"
+
+
+@frozen
+class Finished:
+    """How a program ended, and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+class Program:
+    """A Python program as a process of its own, with a clean environment."""
+
+    def __init__(
+        self,
+        *arguments: str | Path,
+        cwd: Path,
+        env: dict[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self._mark = uuid.uuid4().hex
+        self._started = time.monotonic()
+        streams = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
+        with _interruptible():
+            self._process = subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                cwd=cwd,
+                env={**environment(), **(env or {}), _MARK: self._mark},
+                **{**streams, **options},
+            )
+        self.pid = self._process.pid
+        self._stdout = _Collected(self._process.stdout)
+        self._stderr = _Collected(self._process.stderr)
+
+    def prints(self, pattern: str, *, within: float = PATIENCE) -> re.Match[str]:
+        """Wait until stdout has something that matches."""
+        return self._stdout.wait_for(pattern, within)
+
+    def says(self, pattern: str, *, within: float = PATIENCE) -> re.Match[str]:
+        """Wait until stderr has something that matches."""
+        return self._stderr.wait_for(pattern, within)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal: to it alone, not to its children."""
+        self._process.send_signal(number)
+
+    def finish(self, *, within: float = PATIENCE) -> Finished:
+        """Wait for its end."""
+        try:
+            code = self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(
+                f"not over within {within} s; stdout: {self._stdout.text!r}, "
+                f"stderr: {self._stderr.text!r}"
+            ) from None
+        seconds = time.monotonic() - self._started
+        if not (self._stdout.join(within) and self._stderr.join(within)):
+            left = self.leaves_behind(within=0)
+            self.kill()
+            raise AssertionError(f"over, but not so what it started: {left}")
+        return Finished(code, self._stdout.text, self._stderr.text, seconds)
+
+    def leaves_behind(self, *, within: float = 3.0) -> list[str]:
+        """The processes it started that still run after a moment of grace, by command line."""
+        end = time.monotonic() + within
+        while (left := self._family()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return [command for _, command in left]
+
+    def kill(self) -> None:
+        """End it without ado, if it still runs, and whatever it has left behind."""
+        self._process.kill()
+        self._process.wait()
+        for pid, _ in self._family():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._stdout.join()
+        self._stderr.join()
+
+    def _family(self) -> list[tuple[int, str]]:
+        needle = f"{_MARK}={self._mark}".encode()
+        left: list[tuple[int, str]] = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if int(folder.name) == self.pid or needle not in (folder / "environ").read_bytes():
+                    continue
+                command = (folder / "cmdline").read_bytes().decode().replace("\0", " ")
+            except OSError:
+                continue
+            left.append((int(folder.name), command))
+        return left
+
+
+class _Collected:
+    """The output of a program, read as it comes so that it never blocks."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        self._stream = stream
+        self._data = b""
+        self._more = threading.Condition()
+        self._ended = stream is None
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    @property
+    def text(self) -> str:
+        return self._data.decode(errors="replace")
+
+    def wait_for(self, pattern: str, within: float) -> re.Match[str]:
+        end = time.monotonic() + within
+        with self._more:
+            while (match := re.search(pattern, self.text)) is None:
+                left = end - time.monotonic()
+                assert left > 0, f"{pattern!r} not seen within {within} s in {self.text!r}"
+                assert not self._ended, f"{pattern!r} not in {self.text!r}"
+                self._more.wait(left)
+        return match
+
+    def join(self, within: float = PATIENCE) -> bool:
+        """Wait until the last process that writes to it is over."""
+        self._thread.join(within)
+        return not self._thread.is_alive()
+
+    def _read(self) -> None:
+        if self._stream is not None:
+            with self._stream:
+                while data := os.read(self._stream.fileno(), 65536):
+                    with self._more:
+                        self._data += data
+                        self._more.notify_all()
+        with self._more:
+            self._ended = True
+            self._more.notify_all()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a program take SIGINT, also where we ignore it: a job in the background of a shell."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def environment() -> dict[str, str]:
+    """The environment without what configures us or a terminal, and with this package in it."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("DASHSCOPE_")
+        and name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE")
+    }
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}

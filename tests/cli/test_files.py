@@ -1,0 +1,190 @@
+"""Files in an output: their URLs on stdout, or with `-o` the files themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from PIL import Image
+
+from dashscope import Client
+from dashscope.local import LocalServer
+from tests.cli.command import CommandLine
+
+
+def test_a_thumbnail_of_a_real_photo(
+    dashscope: CommandLine, photo: Path, client: Client, server: LocalServer
+) -> None:
+    before = len(server.requests)
+    done = dashscope("run", "dashscope/thumbnail", "image=@photo.png", "width=64", "-o", "out/")
+    assert (done.code, done.stderr) == (0, "")
+    saved = Path(done.stdout.removesuffix("\n"))
+    assert saved.parent == Path("out")
+    with Image.open(dashscope.folder / saved) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert image.size == (64, 32)
+    assert (dashscope.folder / saved).stat().st_size < photo.stat().st_size
+    asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
+    assert ("POST", "/v1/files", 201) in asked
+    uploaded = client.files.list()[0]
+    assert (uploaded.name, uploaded.content_type) == ("photo.png", "image/png")
+    assert uploaded.size == photo.stat().st_size
+
+
+def test_without_o_the_url_is_printed_and_works(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/file", "content=hello")
+    with urlopen(done.stdout.strip()) as response:
+        assert response.read() == b"hello"
+
+
+def test_urls_are_printed_a_line_each(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/pictures", "count=3")
+    contents = []
+    for url in done.stdout.splitlines():
+        with urlopen(url) as response:
+            contents.append(response.read())
+    assert contents == [b"picture 1", b"picture 2", b"picture 3"]
+
+
+def test_urls_deep_in_an_output_are_json(dashscope: CommandLine) -> None:
+    output = json.loads(dashscope("run", "test/album", "title=ours").stdout)
+    assert output["title"] == "ours"
+    with urlopen(output["pages"][0]["scan"]) as response:
+        assert response.read() == b"the scan"
+
+
+def test_o_names_the_file(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/file", "content=hello", "-o", "deep/in/mine.txt")
+    assert (done.code, done.stdout) == (0, "deep/in/mine.txt\n")
+    assert files_of(dashscope) == {"deep/in/mine.txt": b"hello"}
+
+
+@pytest.mark.soak
+def test_o_may_be_a_folder_that_is_there(dashscope: CommandLine) -> None:
+    (dashscope.folder / "out").mkdir()
+    done = dashscope("run", "test/file", "content=hello", "-o", "out")
+    assert (done.code, done.stdout) == (0, "out/result.txt\n")
+    assert files_of(dashscope) == {"out/result.txt": b"hello"}
+
+
+@pytest.mark.parametrize(
+    ("model", "where"), [("test/file", "mine.txt"), ("test/file", "."), ("test/echo", ".")]
+)
+def test_a_file_that_exists_is_kept(dashscope: CommandLine, model: str, where: str) -> None:
+    for name in ("mine.txt", "result.txt", "output.txt"):
+        (dashscope.folder / name).write_bytes(b"precious")
+    key = "content" if model == "test/file" else "value"
+    done = dashscope("run", model, f"{key}=hello", "-o", where)
+    assert (done.code, done.stdout) == (1, "")
+    assert "exists already" in done.stderr
+    assert set(files_of(dashscope).values()) == {b"precious"}
+
+
+@pytest.mark.parametrize("model", ["test/file", pytest.param("test/echo", marks=pytest.mark.soak)])
+def test_overwrite_replaces_it(dashscope: CommandLine, model: str) -> None:
+    (dashscope.folder / "mine.txt").write_bytes(b"old")
+    key = "content" if model == "test/file" else "value"
+    done = dashscope("run", model, f"{key}=hello", "-o", "mine.txt", "--overwrite")
+    assert (done.code, done.stdout) == (0, "mine.txt\n")
+    assert files_of(dashscope)["mine.txt"].strip() == b"hello"
+
+
+def test_several_files_of_one_name_are_numbered(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/pictures", "count=3", "-o", "out/")
+    assert done.stdout.splitlines() == [
+        "out/picture.txt",
+        "out/picture-2.txt",
+        "out/picture-3.txt",
+    ]
+    assert files_of(dashscope) == {
+        "out/picture.txt": b"picture 1",
+        "out/picture-2.txt": b"picture 2",
+        "out/picture-3.txt": b"picture 3",
+    }
+
+
+@pytest.mark.soak
+def test_several_files_go_into_a_folder_also_without_a_slash(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/pictures", "count=2", "-o", "out")
+    assert done.code == 0
+    assert set(files_of(dashscope)) == {"out/picture.txt", "out/picture-2.txt"}
+
+
+def test_several_files_replace_those_of_the_last_time_only_when_told(
+    dashscope: CommandLine,
+) -> None:
+    dashscope("run", "test/pictures", "count=2", "-o", "out/")
+    (dashscope.folder / "out/picture-2.txt").write_bytes(b"retouched")
+    refused = dashscope("run", "test/pictures", "count=2", "-o", "out/")
+    assert refused.code == 1
+    assert files_of(dashscope)["out/picture-2.txt"] == b"retouched"
+    replaced = dashscope("run", "test/pictures", "count=2", "-o", "out/", "--overwrite")
+    assert replaced.code == 0
+    assert files_of(dashscope) == {
+        "out/picture.txt": b"picture 1",
+        "out/picture-2.txt": b"picture 2",
+    }
+
+
+@pytest.mark.soak
+def test_several_files_do_not_fit_into_one(dashscope: CommandLine) -> None:
+    (dashscope.folder / "mine.txt").write_bytes(b"precious")
+    done = dashscope("run", "test/pictures", "count=2", "-o", "mine.txt")
+    assert (done.code, done.stdout) == (1, "")
+    assert "mine.txt" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files_of(dashscope) == {"mine.txt": b"precious"}
+
+
+def test_files_deep_in_an_output_are_saved_too(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/album", "-o", "out/", "--json")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        "out/cover.txt",
+        "out/scan.txt",
+    ]
+    assert files_of(dashscope) == {"out/cover.txt": b"the cover", "out/scan.txt": b"the scan"}
+
+
+def test_a_large_file_is_saved_whole(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/file", "content=0123456789", "times=1000000", "-o", "big.txt")
+    assert done.code == 0, done.stderr
+    assert (dashscope.folder / "big.txt").stat().st_size == 10_000_000
+
+
+def test_text_is_saved_too(dashscope: CommandLine) -> None:
+    dashscope("run", "dashscope/hello-world", "text=Ζωή", "-o", "greeting.txt")
+    dashscope("run", "test/words", "count=2", "-o", "out/")
+    assert files_of(dashscope) == {
+        "greeting.txt": "hello Ζωή\n".encode(),
+        "out/output.txt": b"word1 word2 \n",
+    }
+
+
+@pytest.mark.soak
+def test_any_other_output_is_saved_as_json(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/echo", 'value={"a":[1,2]}', "-o", "out/")
+    assert done.stdout == "out/output.json\n"
+    assert json.loads(files_of(dashscope)["out/output.json"]) == {"a": [1, 2]}
+
+
+@pytest.mark.parametrize("model", ["test/file", pytest.param("test/echo", marks=pytest.mark.soak)])
+def test_a_place_that_cannot_be_written_to_is_named(dashscope: CommandLine, model: str) -> None:
+    (dashscope.folder / "a-file").write_bytes(b"precious")
+    key = "content" if model == "test/file" else "value"
+    done = dashscope("run", model, f"{key}=hello", "-o", "a-file/b")
+    assert (done.code, done.stdout) == (1, "")
+    assert "a-file" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files_of(dashscope) == {"a-file": b"precious"}
+
+
+def files_of(dashscope: CommandLine) -> dict[str, bytes]:
+    """Every file below the folder, hidden ones too."""
+    return {
+        path.relative_to(dashscope.folder).as_posix(): path.read_bytes()
+        for path in dashscope.folder.rglob("*")
+        if path.is_file()
+    }

@@ -1,0 +1,153 @@
+"""`KEY=VALUE`: values by the model's schema, files by `@`, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from dashscope import Client
+from dashscope.local import LocalServer
+from tests.cli.command import CommandLine
+
+
+def test_a_value_is_what_the_schema_says(dashscope: CommandLine) -> None:
+    pairs = ["whole=42", "real=2", "flag=false", "items=[1,2]", "choice=2", "anything=[null]"]
+    done = dashscope("run", "test/kinds", *pairs, "--json")
+    assert json.loads(done.stdout) == {
+        "whole": 42,
+        "real": 2,
+        "flag": False,
+        "items": [1, 2],
+        "choice": "2",
+        "anything": [None],
+    }
+
+
+def test_text_stays_text_whatever_it_looks_like(dashscope: CommandLine) -> None:
+    texts = ["42", "true", "null", '{"a":1}', "a=b", " spaces ", "NaN", "-1e5"]
+    pairs = [f"text{number}={text}" for number, text in enumerate(texts)]
+    done = dashscope("run", "test/texts", *pairs, "--json")
+    assert json.loads(done.stdout) == texts
+
+
+def test_without_a_type_a_value_is_what_it_looks_like(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/kinds", 'anything={"a":[1,true]}', "--json")
+    assert json.loads(done.stdout) == {"anything": {"a": [1, True]}}
+
+
+def test_an_empty_value_is_empty_text(dashscope: CommandLine) -> None:
+    assert dashscope("run", "dashscope/hello-world", "text=").stdout == "hello \n"
+
+
+def test_text_asks_for_no_schema(dashscope: CommandLine, server: LocalServer) -> None:
+    before = len(server.requests)
+    dashscope("run", "dashscope/hello-world", "text=Alice")
+    paths = [request.path for request in server.requests[before:]]
+    assert "/v1/models/dashscope/hello-world" not in paths
+
+
+@pytest.mark.parametrize("size", [10, 400_000])
+def test_a_file_is_uploaded_whole_whatever_its_size(
+    dashscope: CommandLine, client: Client, server: LocalServer, size: int
+) -> None:
+    content = bytes(range(256)) * (size // 256 + 1)
+    (dashscope.folder / "some data.bin").write_bytes(content)
+    before = len(server.requests)
+    done = dashscope("run", "test/measure", "document=@some data.bin", "--json")
+    assert json.loads(done.stdout) == {
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "suffix": ".bin",
+    }
+    asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
+    assert asked[0] == ("POST", "/v1/files", 201)
+    newest = client.files.list()[0]
+    assert (newest.name, newest.size) == ("some data.bin", len(content))
+
+
+def test_a_file_is_found_by_its_whole_path(dashscope: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere.txt"
+    path.write_text("12345")
+    done = dashscope("run", "test/measure", f"document=@{path}", "--json")
+    assert json.loads(done.stdout)["size"] == 5
+
+
+def test_a_missing_file_is_named_and_nothing_is_sent(
+    dashscope: CommandLine, server: LocalServer
+) -> None:
+    before = len(server.requests)
+    done = dashscope("run", "test/measure", "document=@photo.pgn")
+    assert (done.code, done.stdout) == (1, "")
+    assert "photo.pgn" in done.stderr
+    assert "No such file" in done.stderr
+    assert not [r for r in server.requests[before:] if r.method == "POST"]
+
+
+def test_a_folder_is_no_file(dashscope: CommandLine, server: LocalServer) -> None:
+    (dashscope.folder / "photos").mkdir()
+    before = len(server.requests)
+    done = dashscope("run", "test/measure", "document=@photos")
+    assert (done.code, done.stdout) == (1, "")
+    assert "photos" in done.stderr
+    assert "directory" in done.stderr
+    assert not [r for r in server.requests[before:] if r.method == "POST"]
+
+
+@pytest.mark.parametrize("pair", ["text", "=Alice"])
+def test_what_is_not_key_and_value_is_a_wrong_command_line(
+    dashscope: CommandLine, pair: str
+) -> None:
+    done = dashscope("run", "dashscope/hello-world", pair)
+    assert (done.code, done.stdout) == (2, "")
+    assert f"{pair!r} is not KEY=VALUE" in done.stderr
+
+
+def test_a_key_given_twice_is_a_wrong_command_line(
+    dashscope: CommandLine, server: LocalServer
+) -> None:
+    before = len(server.requests)
+    done = dashscope("run", "dashscope/hello-world", "text=Alice", "text=Bob")
+    assert (done.code, done.stdout) == (2, "")
+    assert "text is given 2 times" in done.stderr
+    assert server.requests[before:] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "test/echo", "--timeout", "0"],
+        ["serve", "no-such-file.py"],
+    ],
+)
+def test_a_wrong_command_line_says_how_to_get_help(
+    dashscope: CommandLine, arguments: list[str]
+) -> None:
+    done = dashscope(*arguments)
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: ")
+    assert "--help" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["test/nothing", "a=1"], "test/nothing"),
+        (["test/echo:0123456789abcdef", "value=1"], "0123456789abcdef"),
+        (["dashscope/hello-world"], "input.text is required"),
+        (["test/slow", "seconds=long"], "input.seconds"),
+        (["test/kinds", "colour=red"], "colour"),
+        (["hello-world"], "owner/name or owner/name:version"),
+    ],
+)
+def test_what_the_server_refuses_is_said_in_its_words(
+    dashscope: CommandLine, arguments: list[str], said: str
+) -> None:
+    done = dashscope("run", *arguments)
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1

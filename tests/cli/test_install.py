@@ -1,0 +1,88 @@
+"""Help and version; and what is said where an extra is not installed."""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import dashscope as package
+from tests.cli.command import CommandLine
+from tests.cli.process import ROOT, Finished
+
+
+def test_help_shows_the_commands_as_they_are_typed(dashscope: CommandLine) -> None:
+    done = dashscope("--help")
+    assert (done.code, done.stderr) == (0, "")
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert "dashscope run dashscope/hello-world text=Alice" in lines
+    assert "dashscope serve" in lines
+    assert "\\b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "example"),
+    [
+        ("run", "dashscope run dashscope/thumbnail image=@photo.png width=64 -o out/"),
+        ("serve", "dashscope serve models.py --port 8000"),
+    ],
+)
+def test_each_command_has_help_with_an_example(
+    dashscope: CommandLine, command: str, example: str
+) -> None:
+    done = dashscope(command, "--help")
+    assert (done.code, done.stderr) == (0, "")
+    assert example in [line.strip() for line in done.stdout.splitlines()]
+    assert "\\b" not in done.stdout
+
+
+def test_the_version_is_the_packages(dashscope: CommandLine) -> None:
+    done = dashscope("--version")
+    assert (done.code, done.stderr) == (0, "")
+    assert package.__version__ in done.stdout
+
+
+def test_without_the_cli_extra_it_says_what_to_install(
+    without_address: CommandLine, tmp_path: Path
+) -> None:
+    done = without(["click"], without_address, "run", "dashscope/hello-world", "text=Alice")
+    assert (done.code, done.stdout) == (1, "")
+    assert "pip install 'dashscope-client[cli,local]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_local_extra_run_says_what_to_install(without_address: CommandLine) -> None:
+    done = without(["starlette"], without_address, "run", "dashscope/hello-world", "text=Alice")
+    assert (done.code, done.stdout) == (1, "")
+    assert "DASHSCOPE_BASE_URL" in done.stderr
+    assert "pip install 'dashscope-client[cli,local]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_the_local_extra_serve_says_what_to_install(without_address: CommandLine) -> None:
+    done = without(["starlette"], without_address, "serve", "--port", "0")
+    assert (done.code, done.stdout) == (1, "")
+    assert "pip install 'dashscope-client[local]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_local_extra_a_server_elsewhere_is_used(dashscope: CommandLine) -> None:
+    done = without(["starlette", "uvicorn"], dashscope, "run", "dashscope/hello-world", "text=Ann")
+    assert (done.code, done.stdout) == (0, "hello Ann\n")
+
+
+def without(modules: list[str], command: CommandLine, *arguments: str) -> Finished:
+    """Run `dashscope` where some modules are not installed.
+
+    Python starts without its site-packages, and with a folder of links to all of them but those.
+    """
+    links = command.folder / "site-packages"
+    links.mkdir()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        name = path.name.partition(".")[0].partition("-")[0].lower()
+        if name not in modules and path.suffix != ".pth":
+            (links / path.name).symlink_to(path)
+    return command.program(
+        "-S", "-m", "dashscope", *arguments, env={"PYTHONPATH": f"{ROOT}:{links}"}
+    ).finish()

@@ -1,0 +1,128 @@
+"""Ctrl-C and SIGTERM: the prediction is cancelled on the server, and nothing stays behind."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from dashscope import Client
+from tests.cli.command import CommandLine
+from tests.end_to_end.behind import running, status_of
+from tests.wire import Received, Reply, Wire, prediction, reply
+
+SIGNALS = [
+    pytest.param(signal.SIGINT, 130, "Interrupted.\n", id="SIGINT"),
+    pytest.param(signal.SIGTERM, 143, "Terminated.\n", id="SIGTERM"),
+]
+
+
+@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+def test_a_signal_cancels_the_prediction(
+    dashscope: CommandLine, client: Client, number: signal.Signals, code: int, said: str
+) -> None:
+    program = dashscope.start("run", "test/slow", "seconds=60", f"tag={number.name}")
+    running(client, number.name)
+    sent = time.monotonic()
+    program.send(number)
+    done = program.finish()
+    assert time.monotonic() - sent < 3
+    assert (done.code, done.stdout, done.stderr) == (code, "", said)
+    assert status_of(client, number.name) == "canceled"
+
+
+@pytest.mark.parametrize(("number", "code", "said"), SIGNALS[:1])
+def test_a_signal_during_the_create_cancels_what_it_created(
+    dashscope: CommandLine, wire: Wire, number: signal.Signals, code: int, said: str
+) -> None:
+    def script(received: Received) -> Reply:
+        if received.path.endswith("/cancel"):
+            return reply(prediction("canceled"))
+        created = reply(prediction("starting"), 201)
+        return Reply(created.status, created.headers, created.body, after=1.0)
+
+    wire.says(script)
+    program = dashscope.start(
+        "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": wire.base_url}
+    )
+    until(lambda: wire.asked)
+    program.send(number)
+    done = program.finish()
+    assert wire.asked == [
+        "POST /v1/models/test/slow/predictions",
+        "POST /v1/predictions/p1/cancel",
+    ]
+    assert (done.code, done.stdout, done.stderr) == (code, "", said)
+
+
+@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+def test_a_signal_takes_the_commands_own_server_along(
+    without_address: CommandLine, number: signal.Signals, code: int, said: str
+) -> None:
+    program = without_address.start("run", "dashscope/countdown", "start=3", "delay=60")
+    base_url = program.says(r"http://127\.0\.0\.1:\d+/v1")[0]
+    with Client(base_url=base_url) as client:
+        until(lambda: any(p.status == "processing" for p in client.predictions.list()))
+    sent = time.monotonic()
+    program.send(number)
+    done = program.finish()
+    assert time.monotonic() - sent < 5
+    assert (done.code, done.stdout) == (code, "")
+    assert done.stderr.endswith(said)
+    assert "Traceback" not in done.stderr
+    assert program.leaves_behind() == []
+    assert list(without_address.temporary.iterdir()) == []
+
+
+def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_long(
+    dashscope: CommandLine, wire: Wire
+) -> None:
+    def script(received: Received) -> Reply:
+        if received.path.endswith("/cancel"):
+            return reply({"detail": "not now"}, 400)
+        return reply(prediction("processing"))
+
+    wire.says(script)
+    program = dashscope.start(
+        "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": wire.base_url}
+    )
+    until(lambda: len(wire.asked) > 1)
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert done.code == 130
+    assert done.stderr.startswith("Interrupted.\n")
+    assert "p1 may still be running" in done.stderr
+    assert "not now" in done.stderr
+
+
+def test_a_second_ctrl_c_ends_it_at_once(dashscope: CommandLine, wire: Wire) -> None:
+    def script(received: Received) -> Reply:
+        if received.path.endswith("/cancel"):
+            return Reply(after=4.0)
+        return reply(prediction("processing"))
+
+    wire.says(script)
+    program = dashscope.start(
+        "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": wire.base_url}
+    )
+    until(lambda: len(wire.asked) > 1)
+    program.send(signal.SIGINT)
+    until(lambda: wire.asked[-1] == "POST /v1/predictions/p1/cancel")
+    for _ in range(2):
+        program.send(signal.SIGINT)
+        time.sleep(0.1)
+    again = time.monotonic()
+    done = program.finish()
+    assert time.monotonic() - again < 2
+    assert done.code == 130
+    assert "Traceback" not in done.stderr
+
+
+def until(condition: object, *, within: float = 20.0) -> None:
+    """Wait for something to become true."""
+    assert callable(condition)
+    end = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.01)

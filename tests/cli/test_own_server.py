@@ -1,0 +1,92 @@
+"""With no address configured and nobody at the default one, `run` brings its own server."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dashscope.local import LocalServer
+from tests.cli.command import CommandLine
+
+NOTE = "No DASHSCOPE_BASE_URL is set: started a local server at http://127.0.0.1:"
+
+AT_ANOTHER_DEFAULT = """
+import sys
+import dashscope._config
+dashscope._config.DEFAULT_BASE_URL = sys.argv.pop(1)
+from dashscope.__main__ import main
+main()
+"""
+"""The command line, had it another default address; the real one may be taken on this machine."""
+
+
+@pytest.fixture(autouse=True)
+def _nobody_at_the_default_address() -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 3274)) == 0:
+            pytest.fail("something listens at 127.0.0.1:3274: these tests need nobody there")
+
+
+def test_the_first_command_of_the_readme(without_address: CommandLine) -> None:
+    program = without_address.start("run", "dashscope/hello-world", "text=Alice")
+    done = program.finish()
+    assert (done.code, done.stdout) == (0, "hello Alice\n")
+    assert done.stderr.startswith(NOTE)
+    assert done.stderr.count("\n") == 1
+    assert program.leaves_behind() == []
+    assert list(without_address.temporary.iterdir()) == []
+
+
+def test_the_second_command_of_the_readme(without_address: CommandLine, photo: Path) -> None:
+    done = without_address(
+        "run", "dashscope/thumbnail", f"image=@{photo.name}", "width=64", "-o", "out/"
+    )
+    assert (done.code, done.stdout) == (0, "out/thumbnail.png\n")
+    with Image.open(without_address.folder / "out/thumbnail.png") as image:
+        assert (image.format, image.size) == ("PNG", (64, 32))
+
+
+def test_quiet_says_nothing_of_it(without_address: CommandLine) -> None:
+    done = without_address("run", "-q", "dashscope/hello-world", "text=Alice")
+    assert (done.code, done.stdout, done.stderr) == (0, "hello Alice\n", "")
+
+
+def test_a_url_that_goes_with_the_server_is_pointed_out(
+    without_address: CommandLine, photo: Path
+) -> None:
+    done = without_address("run", "dashscope/thumbnail", f"image=@{photo.name}")
+    assert done.code == 0
+    assert done.stdout.startswith("http://127.0.0.1:")
+    assert "-o FOLDER/ saves it" in done.stderr
+
+
+def test_an_error_takes_the_server_along(without_address: CommandLine) -> None:
+    program = without_address.start("run", "dashscope/hello-world")
+    done = program.finish()
+    assert (done.code, done.stdout) == (1, "")
+    assert "input.text is required" in done.stderr
+    assert program.leaves_behind() == []
+    assert list(without_address.temporary.iterdir()) == []
+
+
+def test_an_address_that_is_set_is_used_and_nothing_is_started(
+    dashscope: CommandLine, server: LocalServer
+) -> None:
+    before = len(server.requests)
+    done = dashscope("run", "dashscope/hello-world", "text=Alice")
+    assert NOTE not in done.stderr
+    assert len(server.requests) > before
+
+
+def test_a_server_at_the_default_address_is_used(
+    without_address: CommandLine, server: LocalServer
+) -> None:
+    before = len(server.requests)
+    done = without_address.program(
+        "-c", AT_ANOTHER_DEFAULT, server.base_url, "run", "dashscope/hello-world", "text=Alice"
+    ).finish()
+    assert (done.code, done.stdout, done.stderr) == (0, "hello Alice\n", "")
+    assert len(server.requests) > before

@@ -1,0 +1,163 @@
+"""`dashscope run`: the output on stdout, everything else on stderr, and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from dashscope import Client
+from dashscope.local import LocalServer
+from tests.cli.command import CommandLine
+from tests.end_to_end.behind import running, status_of
+
+
+def test_it_prints_the_output_and_nothing_else(dashscope: CommandLine) -> None:
+    done = dashscope("run", "dashscope/hello-world", "text=Alice")
+    assert (done.code, done.stdout, done.stderr) == (0, "hello Alice\n", "")
+
+
+def test_it_runs_one_version(dashscope: CommandLine, client: Client) -> None:
+    version = client.models.get("dashscope", "hello-world").latest_version
+    assert version is not None
+    done = dashscope("run", f"dashscope/hello-world:{version.id}", "text=Alice")
+    assert (done.code, done.stdout) == (0, "hello Alice\n")
+
+
+def test_text_in_any_alphabet_comes_through(dashscope: CommandLine) -> None:
+    done = dashscope("run", "dashscope/hello-world", "text=Ζωή 🦊", env={"LC_ALL": "C"})
+    assert (done.code, done.stdout) == (0, "hello Ζωή 🦊\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ("null", "null\n"),
+        ('["a","b"]', "ab\n"),
+        ('{"a":{"b":null},"c":"ü"}', '{\n  "a": {\n    "b": null\n  },\n  "c": "ü"\n}\n'),
+    ],
+)
+def test_text_is_printed_as_it_is_and_the_rest_as_json(
+    dashscope: CommandLine, value: str, printed: str
+) -> None:
+    done = dashscope("run", "test/echo", f"value={value}")
+    assert (done.code, done.stdout) == (0, printed)
+
+
+def test_json_is_one_line_for_another_program(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/echo", 'value={"a":["ü",null]}', "--json")
+    assert done.stdout.count("\n") == 1
+    assert json.loads(done.stdout) == {"a": ["ü", None]}
+
+
+def test_text_in_parts_is_joined(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/words", "count=3")
+    assert done.stdout == "word1 word2 word3 \n"
+
+
+def test_parts_that_are_no_text_are_a_list(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/numbers", "count=3", "--json")
+    assert done.stdout == "[1, 2, 3]\n"
+
+
+def test_a_failed_model_is_an_error_with_its_logs(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/fail", "message=no such word")
+    assert (done.code, done.stdout) == (1, "")
+    assert "about to fail" in done.stderr
+    assert "error: test/fail (prediction " in done.stderr
+    assert "no such word" in done.stderr.splitlines()[-1]
+
+
+def test_a_crashed_model_is_an_error(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/crash", "code=7")
+    assert (done.code, done.stdout) == (1, "")
+    assert "about to crash" in done.stderr
+    assert "exited with code 7" in done.stderr
+
+
+def test_a_time_out_is_an_error_and_cancels_the_prediction(
+    dashscope: CommandLine, client: Client
+) -> None:
+    done = dashscope("run", "test/slow", "seconds=30", "tag=timed", "--timeout", "0.5")
+    assert (done.code, done.stdout) == (1, "")
+    assert "when the time was up" in done.stderr
+    assert done.seconds < 5
+    assert status_of(client, "timed") == "canceled"
+
+
+def test_a_prediction_cancelled_by_somebody_else_is_an_error(
+    dashscope: CommandLine, client: Client
+) -> None:
+    program = dashscope.start("run", "test/slow", "seconds=30", "tag=elsewhere")
+    client.predictions.cancel(running(client, "elsewhere"))
+    done = program.finish()
+    assert (done.code, done.stdout) == (1, "")
+    assert "canceled" in done.stderr
+
+
+@pytest.mark.soak
+def test_quiet_says_errors_all_the_same(dashscope: CommandLine) -> None:
+    done = dashscope("run", "-q", "test/fail", "message=no such word")
+    assert (done.code, done.stdout) == (1, "")
+    assert "no such word" in done.stderr
+
+
+def test_an_address_where_nothing_listens_is_named(dashscope: CommandLine) -> None:
+    done = dashscope(
+        "run",
+        "dashscope/hello-world",
+        "text=Alice",
+        "--timeout",
+        "1",
+        env={"DASHSCOPE_BASE_URL": "http://127.0.0.1:9/v1"},
+    )
+    assert (done.code, done.stdout) == (1, "")
+    assert "http://127.0.0.1:9/v1" in done.stderr
+    assert "refused" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:3274", "http:// or https://"),
+        ("http://example.com/v1", "DASHSCOPE_API_TOKEN"),
+        ("http://user:secret@example.com/v1", "DASHSCOPE_"),
+    ],
+)
+def test_an_address_that_cannot_be_right_says_what_to_set(
+    dashscope: CommandLine, address: str, said: str
+) -> None:
+    done = dashscope("run", "test/echo", env={"DASHSCOPE_BASE_URL": address})
+    assert (done.code, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert "secret" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_token_is_sent_and_never_shown(dashscope: CommandLine) -> None:
+    with LocalServer(token="s3cret-token") as server:
+        env = {"DASHSCOPE_BASE_URL": server.base_url}
+        refused = dashscope("run", "dashscope/hello-world", "text=Alice", env=env)
+        env["DASHSCOPE_API_TOKEN"] = "another-token"
+        wrong = dashscope("run", "dashscope/hello-world", "text=Alice", env=env)
+        env |= {"DASHSCOPE_API_TOKEN": "s3cret-token", "DASHSCOPE_LOG": "debug"}
+        done = dashscope("run", "dashscope/hello-world", "text=Alice", env=env)
+    assert refused.code == wrong.code == 1
+    assert "DASHSCOPE_API_TOKEN" in refused.stderr
+    assert "another-token" not in wrong.stderr
+    assert (done.code, done.stdout) == (0, "hello Alice\n")
+    assert done.stderr
+    assert "s3cret-token" not in done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_traceback(dashscope: CommandLine) -> None:
+    nobody, end = os.pipe()
+    os.close(nobody)
+    try:
+        done = dashscope("run", "dashscope/hello-world", "text=Alice", stdout=end)
+    finally:
+        os.close(end)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr

@@ -1,0 +1,154 @@
+"""On a terminal: a line that says how the prediction stands, and Ctrl-C from the keyboard."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dashscope import Client
+from tests.cli.command import CommandLine
+from tests.end_to_end.behind import running, status_of
+
+IN_ITS_OWN_SESSION = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "dashscope", *sys.argv[1:]])
+"""
+"""The command line with the terminal at stderr as its controlling one, as a shell starts it."""
+
+
+ERASED = "\x1b[2K"
+CURSOR_SHOWN = "\x1b[?25h"
+CURSOR_HIDDEN = "\x1b[?25l"
+
+
+class Terminal:
+    """A pseudo-terminal, and what was shown on it."""
+
+    def __init__(self) -> None:
+        self._ours, self.end = os.openpty()
+        self._data = b""
+        self._closed = False
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    @property
+    def drawn(self) -> str:
+        """Everything that was written to it, with the control sequences."""
+        return self._data.decode(errors="replace")
+
+    @property
+    def shown(self) -> str:
+        """The text that was written to it."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.drawn)
+
+    def types(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._ours, keys)
+
+    def close(self) -> None:
+        """Hang up; everything that was written to it has then been read."""
+        if self._closed:
+            return
+        self._closed = True
+        os.close(self.end)
+        self._thread.join()
+        os.close(self._ours)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._ours, 65536)
+            except OSError:  # how Linux says that nobody has the other end any more
+                return
+            if not data:
+                return
+            self._data += data
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
+
+
+def test_the_status_is_shown_on_a_terminal_and_the_output_on_stdout(
+    dashscope: CommandLine, terminal: Terminal
+) -> None:
+    program = dashscope.start(
+        "run", "test/steps", "total=4", "pause=0.3", stderr=terminal.end, env={"TERM": "xterm"}
+    )
+    done = program.finish()
+    terminal.close()
+    assert (done.code, done.stdout) == (0, "4\n")
+    assert "test/steps: starting" in terminal.shown
+    assert "test/steps: processing" in terminal.shown
+    assert re.search(r"test/steps: processing (25|50|75|100)%", terminal.shown)
+
+
+def test_the_status_line_is_gone_at_the_end(dashscope: CommandLine, terminal: Terminal) -> None:
+    dashscope(
+        "run", "test/slow", "seconds=0.3", "tag=a", stderr=terminal.end, env={"TERM": "xterm"}
+    )
+    terminal.close()
+    drawn = terminal.drawn.rindex("test/slow")
+    assert terminal.drawn.rfind(ERASED) > drawn
+    assert terminal.drawn.rfind(CURSOR_SHOWN) > terminal.drawn.rfind(CURSOR_HIDDEN)
+
+
+def test_quiet_shows_none_on_a_terminal(dashscope: CommandLine, terminal: Terminal) -> None:
+    dashscope(
+        "run", "-q", "test/slow", "seconds=0.3", "tag=a", stderr=terminal.end, env={"TERM": "xterm"}
+    )
+    terminal.close()
+    assert terminal.drawn == ""
+
+
+def test_without_a_terminal_there_is_no_status(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/steps", "total=2", "pause=0.2")
+    assert (done.code, done.stdout, done.stderr) == (0, "2\n", "")
+
+
+def test_an_error_on_a_terminal_stands_alone(dashscope: CommandLine, terminal: Terminal) -> None:
+    done = dashscope(
+        "run", "test/fail", "message=oh no", stderr=terminal.end, env={"TERM": "xterm"}
+    )
+    terminal.close()
+    assert done.code == 1
+    last = [line for line in terminal.shown.replace("\r", "").split("\n") if line][-1]
+    assert last.startswith("error: test/fail")
+    assert last.endswith("oh no")
+
+
+def test_ctrl_c_on_the_keyboard_cancels_the_prediction(
+    dashscope: CommandLine, client: Client, terminal: Terminal, tmp_path: Path
+) -> None:
+    program = dashscope.program(
+        "-c",
+        IN_ITS_OWN_SESSION,
+        "run",
+        "test/slow",
+        "seconds=60",
+        "tag=keyboard",
+        stdin=terminal.end,
+        stderr=terminal.end,
+        env={"TERM": "xterm"},
+    )
+    running(client, "keyboard")
+    pressed = time.monotonic()
+    terminal.types(b"\x03")
+    done = program.finish()
+    terminal.close()
+    assert time.monotonic() - pressed < 3
+    assert (done.code, done.stdout) == (130, "")
+    assert terminal.shown.rstrip().endswith("Interrupted.")
+    assert "Traceback" not in terminal.shown
+    assert status_of(client, "keyboard") == "canceled"

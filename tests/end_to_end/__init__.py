@@ -1,0 +1,1 @@
+"""The clients against a real local server, as a program uses them."""

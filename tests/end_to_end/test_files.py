@@ -1,0 +1,216 @@
+"""Files in inputs and outputs: a real image there and back, and everything in between."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from PIL import Image
+
+from dashscope import APIStatusError, FileError, NotFoundError
+from dashscope.local import LocalServer
+
+SMALL = b"a small file"
+LARGE = bytes(range(256)) * 1200
+"""More than goes into a request."""
+
+
+def measured(content: bytes, suffix: str) -> dict[str, Any]:
+    """What `test/measure` says of a file."""
+    return {
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "suffix": suffix,
+    }
+
+
+def uploads(server: LocalServer) -> int:
+    """How many files the server has been sent."""
+    return sum(request[:2] == ("POST", "/v1/files") for request in server.requests)
+
+
+async def test_a_real_photo_becomes_a_real_thumbnail(client: Any, tmp_path: Path) -> None:
+    Image.effect_noise((300, 200), 80).save(tmp_path / "photo.png")
+    output = await client.run("dashscope/thumbnail", {"image": tmp_path / "photo.png", "width": 60})
+    saved = await output.save(tmp_path / "small.png")
+    with Image.open(saved) as image:
+        image.load()
+        assert (image.format, image.size) == ("PNG", (60, 40))
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+async def test_each_kind_of_file_arrives_whole(
+    client: Any, server: LocalServer, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "data.bin"
+    path.write_bytes(content)
+    before = uploads(server)
+    with path.open("rb") as file:
+        for document in (path, content, bytearray(content), io.BytesIO(content), file):
+            output = await client.run("test/measure", {"document": document})
+            assert (output["size"], output["sha256"]) == (
+                len(content),
+                hashlib.sha256(content).hexdigest(),
+            )
+    assert uploads(server) - before == (5 if content is LARGE else 0)
+
+
+async def test_the_way_a_file_is_sent_can_be_chosen(client: Any, server: LocalServer) -> None:
+    before = uploads(server)
+    for encoding, content in (("data-uri", LARGE), ("upload", SMALL)):
+        output = await client.run("test/measure", {"document": content}, file_encoding=encoding)
+        assert output["size"] == len(content)
+    assert uploads(server) - before == 1
+
+
+async def test_an_uploaded_file_keeps_its_suffix(client: Any, tmp_path: Path) -> None:
+    path = tmp_path / "données.tar.gz"
+    path.write_bytes(LARGE)
+    assert await client.run("test/measure", {"document": path}) == measured(LARGE, ".gz")
+
+
+async def test_a_file_that_is_not_there_means_that_nothing_is_sent(
+    client: Any, server: LocalServer, tmp_path: Path
+) -> None:
+    before = len(server.requests)
+    with pytest.raises(FileError, match="missing.png"):
+        await client.run("test/measure", {"document": tmp_path / "missing.png"})
+    with pytest.raises(FileError, match="directory"):
+        await client.run("test/measure", {"document": tmp_path})
+    assert server.requests[before:] == []
+
+
+async def test_an_output_file_is_its_url_and_can_be_read_and_saved(
+    client: Any, tmp_path: Path
+) -> None:
+    output = await client.run("test/file", {"content": "hello", "name": "greeting.txt"})
+    assert json.loads(json.dumps({"file": output})) == {"file": str(output)}
+    assert await output.read() == b"hello"
+    assert b"".join([chunk async for chunk in output.iter_bytes()]) == b"hello"
+    (tmp_path / "out").mkdir()
+    saved = await output.save(tmp_path / "out")
+    assert saved == tmp_path / "out/greeting.txt"
+    with pytest.raises(FileError, match="exists already"):
+        await output.save(saved)
+    saved.write_bytes(b"old")
+    await output.save(saved, overwrite=True)
+    assert saved.read_bytes() == b"hello"
+    assert list((tmp_path / "out").iterdir()) == [saved]
+
+
+async def test_an_output_file_pickles_as_its_url(client: Any) -> None:
+    output = await client.run("test/file", {})
+    real = getattr(output, "file", output)
+    copied = pickle.loads(pickle.dumps(real))
+    assert (type(copied), copied) == (str, str(output))
+
+
+async def test_an_output_file_is_an_input_of_the_next_model(client: Any) -> None:
+    output = await client.run("test/file", {"content": "hello"})
+    real = getattr(output, "file", output)
+    assert (await client.run("test/measure", {"document": real}))["size"] == 5
+
+
+async def test_files_deep_inside_an_output_are_files_too(client: Any) -> None:
+    output = await client.run("test/album", {"title": "ours"})
+    assert output["title"] == "ours"
+    assert await output["cover"].read() == b"the cover"
+    assert await output["pages"][0]["scan"].read() == b"the scan"
+    assert output["pages"][0]["number"] == 1
+    both = await client.run("test/pictures", {"count": 2})
+    assert [await picture.read() for picture in both] == [b"picture 1", b"picture 2"]
+
+
+async def test_a_large_output_comes_in_pieces(client: Any, tmp_path: Path) -> None:
+    output = await client.run("test/file", {"content": "0123456789", "times": 500_000})
+    sizes = [len(chunk) async for chunk in output.iter_bytes()]
+    assert sum(sizes) == 5_000_000
+    assert max(sizes) < 1_000_000
+    saved = await output.save(tmp_path / "big.txt")
+    assert saved.stat().st_size == 5_000_000
+
+
+async def test_a_break_out_of_a_large_output_is_no_harm(client: Any) -> None:
+    output = await client.run("test/file", {"content": "0123456789", "times": 500_000})
+    chunks = output.iter_bytes()
+    async for chunk in chunks:
+        assert chunk
+        break
+    await chunks.aclose()
+    assert await client.run("test/echo", {"value": 1}) == 1
+
+
+async def test_outputs_stay_plain_urls_when_asked_to(client: Any) -> None:
+    output = await client.run("test/file", {}, use_file_output=False)
+    assert type(output) is str
+
+
+async def test_a_files_life(client: Any, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(LARGE)
+    made = await client.files.create(path, metadata={"customer": 7, "deep": {"a": [1]}})
+    assert (made.name, made.size, made.content_type) == ("notes.txt", len(LARGE), "text/plain")
+    assert made.metadata == {"customer": 7, "deep": {"a": [1]}}
+    assert made.checksums.sha256 == hashlib.sha256(LARGE).hexdigest()
+    assert made.created_at < made.expires_at
+    assert await client.files.get(made) == made
+    assert await client.files.get(made.id) == made
+    assert made in list(await client.files.list())
+    output = await client.run("test/measure", {"document": made.urls.get})
+    assert output == measured(LARGE, ".txt")
+    await client.files.delete(made)
+    with pytest.raises(NotFoundError):
+        await client.files.get(made)
+    assert made.id not in [file.id async for file in client.iterate(client.files.list)]
+
+
+async def test_a_file_is_named_as_its_owner_says(client: Any) -> None:
+    made = await client.files.create(SMALL, filename="a b.json", content_type="text/weird")
+    assert (made.name, made.content_type) == ("a b.json", "text/weird")
+
+
+async def test_a_signed_download_is_a_stream(client: Any, tmp_path: Path) -> None:
+    made = await client.files.create(LARGE, filename="data.bin")
+    signed = signature(made.raw["urls"]["download"])
+    async with client.files.download(made, **signed) as download:
+        assert download.size == len(LARGE)
+        assert b"".join([chunk async for chunk in download.iter_bytes()]) == LARGE
+    async with client.files.download(made.id, **signed) as download:
+        assert await download.read() == LARGE
+    async with client.files.download(made, **signed) as download:
+        saved = await download.save(tmp_path)
+    assert saved == tmp_path / "data.bin"
+    assert saved.read_bytes() == LARGE
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"signature": "AAAA"}, {"owner": "somebody"}, {"expiry": int(time.time()) + 10_000_000}],
+    ids=["signature", "owner", "expiry"],
+)
+async def test_a_signature_that_does_not_fit_is_refused(
+    client: Any, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    made = await client.files.create(SMALL)
+    signed = {**signature(made.raw["urls"]["download"]), **changed}
+    with pytest.raises(APIStatusError):
+        async with client.files.download(made, **signed) as download:
+            await download.save(tmp_path / "never.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def signature(url: str) -> dict[str, Any]:
+    """What a signed URL says, as the arguments of `files.download`."""
+    query = parse_qs(urlsplit(url).query)
+    return {
+        "owner": query["owner"][0],
+        "expiry": int(query["expiry"][0]),
+        "signature": query["signature"][0],
+    }

@@ -1,0 +1,352 @@
+"""One client object, however loops, threads and processes come and go around it.
+
+Each program here runs in a process of its own, in development mode and with warnings as errors:
+what it leaves open, or takes from the wrong loop, would show on its stderr.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dashscope.local import LocalServer
+from tests.cli.process import Finished, Program
+
+Script = Callable[[str], Finished]
+
+PRELUDE = """
+import asyncio, gc, logging, os, sys, threading
+from dashscope import AsyncClient, Client
+
+URL = os.environ["BASE_URL"]
+# In development mode asyncio tells of callbacks that took long: on a busy machine, all do.
+logging.getLogger("asyncio").addFilter(lambda record: " took " not in record.getMessage())
+client = AsyncClient(base_url=URL)
+blocking = Client(base_url=URL)
+
+
+async def hello(name):
+    output = await client.run("dashscope/hello-world", {"text": name})
+    assert output == f"hello {name}", output
+
+
+def hello_blocking(name):
+    output = blocking.run("dashscope/hello-world", {"text": name})
+    assert output == f"hello {name}", output
+
+
+async def crowd(name, size=8):
+    await asyncio.gather(*(hello(f"{name}-{number}") for number in range(size)))
+
+
+def children(count, body):
+    pids = []
+    for number in range(count):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                body(number)
+                code = 0
+            except BaseException:
+                import traceback
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        pids.append(pid)
+    return pids
+
+
+def reap(pids):
+    for pid in pids:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+
+
+@pytest.fixture
+def script(server: LocalServer, tmp_path: Path) -> Script:
+    """Run a program to its end."""
+
+    def run(source: str) -> Finished:
+        path = tmp_path / "program.py"
+        path.write_text(PRELUDE + textwrap.dedent(source) + "\ngc.collect()\nprint('done')\n")
+        return Program(
+            *("-X", "dev", "-W", "error", path),
+            cwd=tmp_path,
+            env={"BASE_URL": server.base_url},
+        ).finish()
+
+    return run
+
+
+PROGRAMS = {
+    "several asyncio.run calls one after another": """
+        for number in range(3):
+            asyncio.run(crowd(f"loop-{number}"))
+    """,
+    "several loops of uvloop one after another": """
+        import uvloop
+        for number in range(3):
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(crowd(f"loop-{number}"))
+    """,
+    "several trio.run calls one after another": """
+        import trio
+
+        async def main():
+            async with trio.open_nursery() as nursery:
+                for number in range(8):
+                    nursery.start_soon(hello, f"task-{number}")
+
+        for number in range(3):
+            trio.run(main)
+    """,
+    "asyncio, uvloop and trio in turns": """
+        import trio, uvloop
+        for number in range(2):
+            asyncio.run(crowd("asyncio"))
+            trio.run(hello, "trio")
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(crowd("uvloop"))
+    """,
+    "two loops in two threads at once": """
+        barrier = threading.Barrier(2)
+
+        def work(name):
+            async def main():
+                for number in range(5):
+                    barrier.wait()
+                    await crowd(f"{name}-{number}")
+            asyncio.run(main())
+            worked.append(name)
+
+        worked = []
+        threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(worked) == ["one", "two"], worked
+    """,
+    "asyncio and trio in two threads at once": """
+        import trio
+
+        def work_asyncio():
+            asyncio.run(crowd("asyncio", 30))
+            worked.append(1)
+
+        async def several():
+            for number in range(10):
+                await hello("trio")
+
+        def work_trio():
+            trio.run(several)
+            worked.append(1)
+
+        worked = []
+        threads = [threading.Thread(target=work) for work in (work_asyncio, work_trio)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(worked) == 2
+    """,
+    "many short loops in many threads": """
+        def work(number):
+            for turn in range(3):
+                asyncio.run(hello(f"{number}-{turn}"))
+            worked.append(number)
+
+        worked = []
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(worked) == 8
+    """,
+    "a client closed with its block, a new one for each loop": """
+        async def main():
+            async with AsyncClient(base_url=URL) as own:
+                assert await own.run("dashscope/hello-world", {"text": "a"}) == "hello a"
+
+        for number in range(3):
+            asyncio.run(main())
+    """,
+    "a loop left by an exception": """
+        async def main():
+            await hello("a")
+            raise ZeroDivisionError
+
+        for number in range(2):
+            try:
+                asyncio.run(main())
+            except ZeroDivisionError:
+                pass
+        asyncio.run(hello("b"))
+    """,
+    "the async client, forked between two loops": """
+        asyncio.run(crowd("before"))
+        pids = children(3, lambda number: asyncio.run(crowd(f"child-{number}")))
+        asyncio.run(crowd("parent"))
+        reap(pids)
+        asyncio.run(crowd("after"))
+    """,
+    "the async client, forked inside a running loop": """
+        async def main():
+            await crowd("before")
+            pids = children(3, lambda number: asyncio.run(crowd(f"child-{number}")))
+            await crowd("parent")
+            reap(pids)
+            await crowd("after")
+
+        asyncio.run(main())
+    """,
+    "the blocking client, forked": """
+        hello_blocking("before")
+        def work(number):
+            for turn in range(10):
+                hello_blocking(f"child-{number}-{turn}")
+        pids = children(4, work)
+        for turn in range(10):
+            hello_blocking(f"parent-{turn}")
+        reap(pids)
+        hello_blocking("after")
+        blocking.close()
+    """,
+    "the blocking client, forked while other threads use it": """
+        hello_blocking("before")
+
+        def work():
+            for turn in range(20):
+                hello_blocking(f"thread-{turn}")
+            worked.append(1)
+
+        worked = []
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        pids = []
+        for _ in range(5):
+            pids += children(1, lambda number: hello_blocking("child"))
+        for thread in threads:
+            thread.join()
+        reap(pids)
+        assert len(worked) == 4
+        blocking.close()
+    """,
+    "one blocking client in sixteen threads": """
+        def work(number):
+            for turn in range(5):
+                hello_blocking(f"{number}-{turn}")
+            worked.append(number)
+
+        worked = []
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(worked) == list(range(16))
+        blocking.close()
+    """,
+    "the blocking client inside running loops": """
+        import trio
+
+        async def main():
+            hello_blocking("in a coroutine")
+            await hello("beside it")
+            hello_blocking("again")
+            for prediction in blocking.iterate(blocking.predictions.list, max_items=3):
+                await hello(prediction.id)
+
+        asyncio.run(main())
+        trio.run(main)
+        blocking.close()
+    """,
+    "a list left in the middle": """
+        async def main():
+            async for page in client.paginate(client.predictions.list):
+                break
+            async for item in client.iterate(client.predictions.list):
+                break
+            gc.collect()
+            await asyncio.sleep(0.05)
+            await hello("after")
+
+        for _ in range(2):
+            asyncio.run(main())
+        for page in blocking.paginate(blocking.predictions.list):
+            break
+        for item in blocking.iterate(blocking.predictions.list):
+            break
+        gc.collect()
+        blocking.close()
+    """,
+    "a list left in the middle, and the program with it": """
+        async def main():
+            async for item in client.iterate(client.predictions.list):
+                return item
+
+        asyncio.run(main())
+    """,
+    "a list left in the middle on trio, and closed": """
+        import contextlib, trio
+
+        async def main():
+            async with contextlib.aclosing(client.iterate(client.predictions.list)) as items:
+                async for item in items:
+                    break
+            async with contextlib.aclosing(client.paginate(client.predictions.list)) as pages:
+                async for page in pages:
+                    break
+
+        trio.run(main)
+    """,
+    "an output file left in the middle": """
+        async def main():
+            output = await client.run("test/file", {"content": "0123456789", "times": 300_000})
+            async for chunk in output.iter_bytes():
+                break
+            gc.collect()
+            await asyncio.sleep(0.05)
+
+        asyncio.run(main())
+        output = blocking.run("test/file", {"content": "0123456789", "times": 300_000})
+        for chunk in output.iter_bytes():
+            break
+        gc.collect()
+        blocking.close()
+    """,
+    "a program that ends in the middle of everything": """
+        async def main():
+            tasks = [asyncio.create_task(hello(str(number))) for number in range(20)]
+            await asyncio.sleep(0.1)
+
+        asyncio.run(main())
+        blocking.close()
+    """,
+}
+
+
+SOAK = {
+    "asyncio, uvloop and trio in turns",
+    "asyncio and trio in two threads at once",
+    "many short loops in many threads",
+    "a client closed with its block, a new one for each loop",
+    "a list left in the middle, and the program with it",
+}
+"""What the others cover nearly as well."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.soak if name in SOAK else ()) for name in PROGRAMS],
+)
+def test_a_client_survives(script: Script, name: str) -> None:
+    done = script(PROGRAMS[name])
+    assert (done.code, done.stderr, done.stdout) == (0, "", "done\n")
