@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import secrets
 from typing import Final
 
 import httpx
@@ -16,8 +17,8 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from dashscope._errors import APIResponseError
 
-_EMPTY: Final = "\ufdd0empty\ufdd0"
-"""Stands for an empty value: noncharacters, which no text has."""
+_EMPTY: Final = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
+"""Stands for an empty value: nothing that a server could come to send."""
 _EMPTY_BYTES: Final = _EMPTY.encode()
 _HEADERS: Final = {"content-type": "text/event-stream; charset=utf-8"}
 _HINTS: Final = (
