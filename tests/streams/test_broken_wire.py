@@ -134,7 +134,7 @@ class TestRecording:
             assert told(await events_of(stream)) == TOLD
             assert stream.reconnections == 0
 
-    @pytest.mark.parametrize("colour", ["asyncio", "trio", "blocking"], indirect=True)
+    @pytest.mark.parametrize("colour", ["asyncio", "blocking"], indirect=True)
     async def test_it_stalls(self, client: Any, server: StreamServer, proxy: Proxy) -> None:
         recording = Recording(EVENTS)
         server.plays(recorded(recording, chunked=True))
