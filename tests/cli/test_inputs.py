@@ -33,6 +33,7 @@ def test_text_stays_text_whatever_it_looks_like(dashscope: CommandLine) -> None:
     assert json.loads(done.stdout) == texts
 
 
+@pytest.mark.soak
 def test_without_a_type_a_value_is_what_it_looks_like(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/kinds", 'anything={"a":[1,true]}', "--json")
     assert json.loads(done.stdout) == {"anything": {"a": [1, True]}}
@@ -49,7 +50,7 @@ def test_text_asks_for_no_schema(dashscope: CommandLine, server: LocalServer) ->
     assert "/v1/models/dashscope/hello-world" not in paths
 
 
-@pytest.mark.parametrize("size", [10, 400_000])
+@pytest.mark.parametrize("size", [10, pytest.param(400_000, marks=pytest.mark.soak)])
 def test_a_file_is_uploaded_whole_whatever_its_size(
     dashscope: CommandLine, client: Client, server: LocalServer, size: int
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_file_is_uploaded_whole_whatever_its_size(
     assert (newest.name, newest.size) == ("some data.bin", len(content))
 
 
+@pytest.mark.soak
 def test_a_file_is_found_by_its_whole_path(dashscope: CommandLine, tmp_path: Path) -> None:
     path = tmp_path / "elsewhere.txt"
     path.write_text("12345")

@@ -99,8 +99,8 @@ def test_by_default_the_data_goes_to_the_users_own_folder(without_address: Comma
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("def", "models.py"),
         ("1/0", "ZeroDivisionError"),
+        pytest.param("def", "models.py", marks=pytest.mark.soak),
         ("from dashscope.local import model\n@model('Bad Name')\ndef f(): ...", "owner/name"),
     ],
 )

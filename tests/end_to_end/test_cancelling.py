@@ -153,10 +153,15 @@ ASYNCIO_WAYS = [
 ANYIO_WAYS = [by_an_anyio_scope, by_a_failing_anyio_sibling, by_anyio_fail_after]
 TRIO_WAYS = [by_a_trio_nursery, by_a_failing_trio_sibling, by_trio_move_on_after]
 WAYS = [
-    pytest.param(colour, way, id=f"{way.__name__.removeprefix('by_')}-{colour}")
+    pytest.param(
+        colour,
+        way,
+        id=f"{way.__name__.removeprefix('by_')}-{colour}",
+        marks=pytest.mark.soak if colour == "uvloop" else (),
+    )
     for colour, ways in (
         ("asyncio", [*ASYNCIO_WAYS, *ANYIO_WAYS]),
-        ("uvloop", [by_task_cancel, by_task_cancel_twice, by_an_anyio_scope]),
+        ("uvloop", [by_task_cancel_twice, by_an_anyio_scope]),
         ("trio", [*TRIO_WAYS, *ANYIO_WAYS]),
     )
     for way in ways
@@ -237,7 +242,7 @@ async def test_a_cancellation_leaves_alone_what_it_did_not_create(
         with anyio.move_on_after(0.2) as scope:
             await client.wait(created)
         assert scope.cancelled_caught
-        assert behind.predictions.get(created).status == "processing"
+        assert not behind.predictions.get(created).is_done
         with anyio.move_on_after(0.2):
             await client.wait(created, cancel_on_exit=True)
         assert behind.predictions.get(created).status == "canceled"

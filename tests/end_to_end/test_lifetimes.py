@@ -118,7 +118,7 @@ PROGRAMS = {
 
         def work(name):
             async def main():
-                for number in range(5):
+                for number in range(3):
                     barrier.wait()
                     await crowd(f"{name}-{number}")
             asyncio.run(main())
@@ -209,10 +209,10 @@ PROGRAMS = {
     "the blocking client, forked": """
         hello_blocking("before")
         def work(number):
-            for turn in range(10):
+            for turn in range(5):
                 hello_blocking(f"child-{number}-{turn}")
         pids = children(4, work)
-        for turn in range(10):
+        for turn in range(5):
             hello_blocking(f"parent-{turn}")
         reap(pids)
         hello_blocking("after")
@@ -222,7 +222,7 @@ PROGRAMS = {
         hello_blocking("before")
 
         def work():
-            for turn in range(20):
+            for turn in range(8):
                 hello_blocking(f"thread-{turn}")
             worked.append(1)
 
