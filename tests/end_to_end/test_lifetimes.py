@@ -324,8 +324,9 @@ PROGRAMS = {
     """,
     "a program that ends in the middle of everything": """
         async def main():
+            await crowd("before", 20)
             tasks = [asyncio.create_task(hello(str(number))) for number in range(20)]
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
         asyncio.run(main())
         blocking.close()
