@@ -142,15 +142,25 @@ class BlockingPoolTransport(httpx.BaseTransport):
 
     def __init__(self, config: Config, tls: TLS, left: Callable[[], float | None]) -> None:
         self._pools = _BlockingPools(config, tls, left)
+        # Threads wait here, and not within httpcore, whose waiting threads may be handed a
+        # connection that another one is just closing.
+        self._turns = threading.Semaphore(config.max_connections)
+        self._left = left
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the answer's head."""
         pool = self._pools.pool_for(request.url)
+        if not self._turns.acquire(timeout=self._left()):
+            raise httpx.PoolTimeout("no connection came free in time")
         try:
             response = pool.handle_request(_core(request))
         except _CORE_ERRORS as error:
+            self._turns.release()
             raise _translated(error) from error
-        return _response(response, _BlockingStream(response.stream))
+        except BaseException:
+            self._turns.release()
+            raise
+        return _response(response, _BlockingStream(response.stream, self._turns.release))
 
     def close(self) -> None:
         """Close all connections."""
@@ -260,8 +270,9 @@ class _AsyncStream(httpx.AsyncByteStream):
 
 
 class _BlockingStream(httpx.SyncByteStream):
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, done: Callable[[], None]) -> None:
         self._stream = stream
+        self._done: Callable[[], None] | None = done
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -270,7 +281,12 @@ class _BlockingStream(httpx.SyncByteStream):
             raise _translated(error) from error
 
     def close(self) -> None:
-        self._stream.close()
+        try:
+            self._stream.close()
+        finally:
+            done, self._done = self._done, None
+            if done is not None:
+                done()
 
 
 def _bound(
