@@ -28,6 +28,8 @@ DEFAULT_MAX_CONNECTIONS: Final = 1000
 DEFAULT_MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 STALL_TIMEOUT: Final = 60.0
 """Seconds without a byte after which a stream counts as broken; servers send comments."""
+SHORTEST_SECRET: Final = 6
+"""Characters; a shorter token is no secret, and would be found in every other word."""
 UNCHANGED: Final[Any] = object()
 """The default of an option that `with_options` leaves as it is."""
 
@@ -64,6 +66,8 @@ class Token:
 
     def scrub(self, text: str) -> str:
         """`text` without the token in it."""
+        if len(self._value) < SHORTEST_SECRET:
+            return text
         return text.replace(self._value, "***")
 
 
