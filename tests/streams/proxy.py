@@ -144,6 +144,9 @@ def trickled(answer: Iterator[bytes], client: socket.socket) -> None:
 
 
 def _pass(answer: Iterator[bytes], client: socket.socket, length: int) -> None:
-    while length > 0 and (piece := next(answer, b"")):
+    # Also for no bytes at all, the server has to have answered.
+    for piece in answer:
         client.sendall(piece[:length])
         length -= len(piece)
+        if length <= 0:
+            return
