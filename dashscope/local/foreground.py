@@ -5,9 +5,9 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Generator
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ def serve(
         with log_to_stderr(), stop_signal() as stop, server:
             sys.stdout.write(f"Ready at {server.base_url}, data in {server.data}\n")
             sys.stdout.flush()
-            stop.wait()
+            stop.get()
             logger.info("stopping: running jobs have %g s to end", drain)
     except (ValueError, ModelsError) as error:
         return complain(error, EXIT_CONFIGURATION)
@@ -97,15 +97,16 @@ def log_to_stderr() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def stop_signal() -> Generator[threading.Event]:
-    """Yield what the first SIGTERM or SIGINT sets; the second one ends the process."""
-    stop = threading.Event()
+def stop_signal() -> Generator[SimpleQueue[int]]:
+    """Yield what the first SIGTERM or SIGINT is put into; the second one ends the process."""
+    # Unlike an event, it may be used by a handler that interrupts a thread waiting for it.
+    stop: SimpleQueue[int] = SimpleQueue()
     before: dict[signal.Signals, Any] = {}
 
     def take(number: int, frame: FrameType | None) -> None:
         for one, old in before.items():
             signal.signal(one, old)
-        stop.set()
+        stop.put(number)
 
     for one in (signal.SIGTERM, signal.SIGINT):
         before[one] = signal.signal(one, take)
