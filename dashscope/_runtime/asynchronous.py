@@ -7,6 +7,7 @@ import sys
 import weakref
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterable,
     AsyncIterator,
     Callable,
     Coroutine,
@@ -15,7 +16,7 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import anyio
 import httpx
@@ -23,16 +24,22 @@ from anyio.lowlevel import RunVar
 
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
-from dashscope._pool import TLS, PoolTransport
+from dashscope._pool import TLS, Answer, AsyncPool
 from dashscope._runtime.base import Body, Runtime, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
 from dashscope._runtime.wire import (
+    TRANSPORT_ERRORS,
     build,
+    build_for,
     connection_error,
     decoding_error,
+    headers_of,
+    is_encoded,
     named,
     odd_redirect,
+    received,
+    timeouts_of,
 )
 
 if TYPE_CHECKING:
@@ -63,47 +70,42 @@ class AsyncRuntime(Runtime):
     def _start(self) -> None:
         # The loop holds a weak reference only: a client that nobody has any more takes its
         # connections along, also when the loop goes on.
-        self._here: RunVar[weakref.ref[_LoopClient] | None] = RunVar("dashscope", None)
-        self._loops: set[_LoopClient] = set()
+        self._here: RunVar[weakref.ref[_LoopPool] | None] = RunVar("dashscope", None)
+        self._loops: set[_LoopPool] = set()
 
-    async def _http(self) -> httpx.AsyncClient:
-        self._check_open()
-        if self._callers_client is not None:
-            return self._callers_client
+    async def _pool(self) -> AsyncPool:
         here = self._here.get()
         held = here() if here is not None else None
         if held is None:
-            held = _LoopClient(self._make_client(), self._loops)
+            held = _LoopPool(AsyncPool(self._config, self._tls), self._loops)
             self._here.set(weakref.ref(held))
             await held.enter()
-        return held.client
-
-    def _make_client(self) -> httpx.AsyncClient:
-        transport = PoolTransport(self._config, self._tls)
-        return httpx.AsyncClient(transport=transport, trust_env=False)
+        return held.pool
 
     async def open(
         self, request: Request, *, authorization: str | None, deadline: Deadline
     ) -> Body:
-        client = await self._http()
+        self._check_open()
         multipart = body_of(request) if request.files else None
-        built = build(
-            client,
-            request,
-            authorization,
-            deadline,
-            multipart=multipart,
-            content=_sent(multipart) if multipart else request.content,
-            pool=None,
-        )
+        content = _sent(multipart) if multipart else request.content
+        headers = headers_of(request, authorization, multipart)
+        timeouts = timeouts_of(request, deadline, pool=None)
+        client = self._callers_client
         try:
-            response = await client.send(built, stream=True, auth=None, follow_redirects=False)
-        except httpx.TransportError as error:
+            if client is not None:
+                built = build_for(client, request, headers, content, timeouts)
+                return _of_client(
+                    await client.send(built, stream=True, auth=None, follow_redirects=False),
+                    named(request),
+                )
+            pool = await self._pool()
+            return _of_pool(
+                await pool.ask(build(request, headers, content, timeouts)), named(request)
+            )
+        except TRANSPORT_ERRORS as error:
             failure: Exception = connection_error(error, named(request))
         except httpx.InvalidURL as error:
             failure = odd_redirect(error, named(request))
-        else:
-            return _AsyncBody(response, named(request))
         raise failure
 
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
@@ -189,11 +191,11 @@ async def _sent(body: MultipartBody) -> AsyncGenerator[bytes, None]:
                 piece.progress(sent)
 
 
-class _LoopClient:
+class _LoopPool:
     """The connections of one event loop, which closes them as it ends."""
 
-    def __init__(self, client: httpx.AsyncClient, loops: set[_LoopClient]) -> None:
-        self.client = client
+    def __init__(self, pool: AsyncPool, loops: set[_LoopPool]) -> None:
+        self.pool = pool
         self._loops = loops
         self._lifetime = self._live()
         loops.add(self)
@@ -208,36 +210,73 @@ class _LoopClient:
         finally:
             self._loops.discard(self)
             with anyio.CancelScope(shield=True):
-                await self.client.aclose()
+                await self.pool.aclose()
 
     async def aclose(self) -> None:
         await self._lifetime.aclose()
 
 
 class _AsyncBody(Body):
-    def __init__(self, response: httpx.Response, url: str) -> None:
-        super().__init__(response.status_code, Headers(response.headers), url)
-        self._response = response
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        url: str,
+        chunks: Callable[[], AsyncIterator[bytes]],
+        close: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        super().__init__(status, headers, url)
+        self._start = chunks
+        self._close = close
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def chunk(self) -> bytes | None:
         try:
             if self._chunks is None:
-                self._chunks = self._response.aiter_bytes()
+                self._chunks = self._start()
                 return await _Unseen(self._chunks)
             return await anext(self._chunks)
         except StopAsyncIteration:
             return None
         except httpx.DecodingError as error:
             failure: Exception = decoding_error(error, self._url)
-        except httpx.TransportError as error:
+        except TRANSPORT_ERRORS as error:
             failure = connection_error(error, self._url)
         raise failure
 
     async def aclose(self) -> None:
-        # In this order: once the response is closed, its generators end without waiting.
-        await self._response.aclose()
+        # In this order: once the answer is closed, its generators end without waiting.
+        await self._close()
         self._chunks = None
+
+
+class _AnswerStream(httpx.AsyncByteStream):
+    """Holds httpcore's iterator, which must not go before the answer was closed."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._chunks: AsyncIterator[bytes] | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._chunks = aiter(cast("AsyncIterable[bytes]", self._answer.stream))
+        return self._chunks
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+        self._chunks = None
+
+
+def _of_pool(answer: Answer, url: str) -> Body:
+    headers = received(answer.headers)
+    stream = _AnswerStream(answer)
+    if is_encoded(headers):
+        return _of_client(httpx.Response(answer.status, headers=answer.headers, stream=stream), url)
+    return _AsyncBody(answer.status, headers, url, stream.__aiter__, stream.aclose)
+
+
+def _of_client(response: httpx.Response, url: str) -> Body:
+    headers = Headers(response.headers)
+    return _AsyncBody(response.status_code, headers, url, response.aiter_bytes, response.aclose)
 
 
 class _Unseen:

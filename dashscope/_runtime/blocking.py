@@ -6,7 +6,7 @@ import inspect
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -17,16 +17,22 @@ import httpx
 from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
-from dashscope._pool import TLS, BlockingPoolTransport
+from dashscope._pool import TLS, Answer, BlockingPool
 from dashscope._runtime.base import Body, Runtime, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.wire import (
+    TRANSPORT_ERRORS,
     build,
+    build_for,
     connection_error,
     decoding_error,
+    headers_of,
+    is_encoded,
     named,
     odd_redirect,
+    received,
     timed_out,
+    timeouts_of,
 )
 from dashscope._sync.drive import drive
 
@@ -61,21 +67,14 @@ class BlockingRuntime(Runtime):
     def _start(self) -> None:
         self._lock = threading.Lock()
         self._local = threading.local()
-        self._own_client: httpx.Client | None = None
+        self._own_pool: BlockingPool | None = None
 
-    def _http(self) -> httpx.Client:
-        self._check_open()
-        if self._callers_client is not None:
-            return self._callers_client
-        if self._own_client is None:
+    def _pool(self) -> BlockingPool:
+        if self._own_pool is None:
             with self._lock:
-                if self._own_client is None:
-                    self._own_client = self._make_client()
-        return self._own_client
-
-    def _make_client(self) -> httpx.Client:
-        transport = BlockingPoolTransport(self._config, self._tls, self._left)
-        return httpx.Client(transport=transport, trust_env=False)
+                if self._own_pool is None:
+                    self._own_pool = BlockingPool(self._config, self._tls, self._left)
+        return self._own_pool
 
     def _deadline(self) -> Deadline:
         """The deadline of the block that the calling thread is in."""
@@ -88,26 +87,36 @@ class BlockingRuntime(Runtime):
     async def open(
         self, request: Request, *, authorization: str | None, deadline: Deadline
     ) -> Body:
-        client = self._http()
+        self._check_open()
         multipart = body_of(request) if request.files else None
-        built = build(
-            client,
-            request,
-            authorization,
-            deadline,
-            multipart=multipart,
-            content=self._sent(multipart) if multipart else request.content,
-            pool=deadline.left(),
-        )
+        content = self._sent(multipart) if multipart else request.content
+        headers = headers_of(request, authorization, multipart)
+        timeouts = timeouts_of(request, deadline, pool=deadline.left())
+        client = self._callers_client
         try:
-            response = client.send(built, stream=True, auth=None, follow_redirects=False)
-        except httpx.TransportError as error:
+            if client is not None:
+                built = build_for(client, request, headers, content, timeouts)
+                response = client.send(built, stream=True, auth=None, follow_redirects=False)
+                return self._of_client(response, named(request))
+            answer = await self._pool().ask(build(request, headers, content, timeouts))
+            return self._of_pool(answer, named(request))
+        except TRANSPORT_ERRORS as error:
             failure: Exception = connection_error(error, named(request))
         except httpx.InvalidURL as error:
             failure = odd_redirect(error, named(request))
-        else:
-            return _BlockingBody(self, response, named(request))
         raise failure
+
+    def _of_pool(self, answer: Answer, url: str) -> Body:
+        headers = received(answer.headers)
+        stream = _AnswerStream(answer)
+        if is_encoded(headers):
+            response = httpx.Response(answer.status, headers=answer.headers, stream=stream)
+            return self._of_client(response, url)
+        return _BlockingBody(self, answer.status, headers, url, iter(stream), stream.close)
+
+    def _of_client(self, response: httpx.Response, url: str) -> Body:
+        headers, chunks = Headers(response.headers), response.iter_bytes()
+        return _BlockingBody(self, response.status_code, headers, url, chunks, response.close)
 
     @contextmanager
     def bound(self, deadline: Deadline) -> Generator[None]:
@@ -196,20 +205,28 @@ class BlockingRuntime(Runtime):
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._own_client is not None:
-            self._own_client.close()
+        if self._own_pool is not None:
+            await self._own_pool.aclose()
 
     def forget(self) -> None:
-        inherited.append(self._own_client)
+        inherited.append(self._own_pool)
         self._start()
 
 
 class _BlockingBody(Body):
-    def __init__(self, runtime: BlockingRuntime, response: httpx.Response, url: str) -> None:
-        super().__init__(response.status_code, Headers(response.headers), url)
-        self._response = response
+    def __init__(
+        self,
+        runtime: BlockingRuntime,
+        status: int,
+        headers: Headers,
+        url: str,
+        chunks: Iterator[bytes],
+        close: Callable[[], None],
+    ) -> None:
+        super().__init__(status, headers, url)
         self._runtime = runtime
-        self._chunks = response.iter_bytes()
+        self._chunks = chunks
+        self._close = close
 
     async def chunk(self) -> bytes | None:
         self._runtime.check_deadline(self._url)
@@ -217,12 +234,23 @@ class _BlockingBody(Body):
             return next(self._chunks, None)
         except httpx.DecodingError as error:
             failure: Exception = decoding_error(error, self._url)
-        except httpx.TransportError as error:
+        except TRANSPORT_ERRORS as error:
             failure = connection_error(error, self._url)
         raise failure
 
     async def aclose(self) -> None:
-        self._response.close()
+        self._close()
+
+
+class _AnswerStream(httpx.SyncByteStream):
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(cast("Iterable[bytes]", self._answer.stream))
+
+    def close(self) -> None:
+        drive(self._answer.aclose())
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import httpcore
 import httpx
 
 from dashscope._errors import (
@@ -12,7 +14,7 @@ from dashscope._errors import (
     APITimeoutError,
     ConfigurationError,
 )
-from dashscope._http import SILENCE_TIMEOUT, Request
+from dashscope._http import SILENCE_TIMEOUT, Headers, Request, merged
 from dashscope._urls import shown
 
 if TYPE_CHECKING:
@@ -21,48 +23,126 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 10.0
 
-_NEVER_SENT = (
+TRANSPORT_ERRORS: Final = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    httpx.TransportError,
+)
+"""Of our own connections, and of a caller's client."""
+_TIMEOUTS: Final = (httpcore.TimeoutException, httpx.TimeoutException)
+_NEVER_SENT: Final = (
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+_DEFAULT_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+_PLAIN: Final = frozenset({"", "identity"})
 
 
-def build(
+def build_for(
     client: httpx.Client | httpx.AsyncClient,
     request: Request,
-    authorization: str | None,
-    deadline: Deadline,
-    *,
-    multipart: MultipartBody | None,
+    headers: Mapping[str, str],
     content: Any,
-    pool: float | None,
+    timeouts: Mapping[str, float | None],
 ) -> httpx.Request:
-    """The request for httpx, its time-outs within the deadline."""
-    headers = dict(request.headers)
-    if authorization is not None:
-        headers["Authorization"] = authorization
-    if multipart is not None:
-        headers["Content-Type"] = multipart.content_type
-        headers["Content-Length"] = str(multipart.length)
+    """The request for a caller's client, which adds headers of its own."""
     try:
         return client.build_request(
             request.method,
             request.url,
             headers=headers,
             content=content,
-            timeout=httpx.Timeout(
-                connect=deadline.within(CONNECT_TIMEOUT),
-                read=deadline.within(request.patience),
-                write=deadline.within(SILENCE_TIMEOUT),
-                pool=pool,
-            ),
+            timeout=httpx.Timeout(**timeouts),
         )
     except httpx.InvalidURL as error:
-        problem = str(error)
-    raise ValueError(f"{shown(request.url)} cannot be asked: {problem}")
+        raise _no_url(request, error) from None
+
+
+def build(
+    request: Request,
+    headers: Mapping[str, str],
+    content: Any,
+    timeouts: Mapping[str, float | None],
+) -> httpcore.Request:
+    """The request for our own connections."""
+    try:
+        url = httpx.URL(request.url)
+    except httpx.InvalidURL as error:
+        raise _no_url(request, error) from None
+    length: dict[str, str] = {}
+    if isinstance(content, bytes):
+        length = {"Content-Length": str(len(content))}
+    elif content is None and request.method in ("POST", "PUT", "PATCH"):
+        length = {"Content-Length": "0"}
+    host = {"Host": url.netloc.decode("ascii")}
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=list(merged(host, _DEFAULT_HEADERS, length, headers).items()),
+        content=content,
+        extensions={"timeout": timeouts},
+    )
+
+
+def headers_of(
+    request: Request, authorization: str | None, multipart: MultipartBody | None
+) -> dict[str, str]:
+    """All the headers that are ours to set."""
+    headers = dict(request.headers)
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    if multipart is not None:
+        headers["Content-Type"] = multipart.content_type
+        headers["Content-Length"] = str(multipart.length)
+    return headers
+
+
+def timeouts_of(
+    request: Request, deadline: Deadline, *, pool: float | None
+) -> dict[str, float | None]:
+    """How long each step may take, within the deadline."""
+    return {
+        "connect": deadline.within(CONNECT_TIMEOUT),
+        "read": deadline.within(request.patience),
+        "write": deadline.within(SILENCE_TIMEOUT),
+        "pool": pool,
+    }
+
+
+def received(headers: list[tuple[bytes, bytes]]) -> Headers:
+    """Headers as they came, as values."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("ascii").lower(), _text(raw_value)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return Headers(found)
+
+
+def is_encoded(headers: Headers) -> bool:
+    """Is the body to be decompressed?"""
+    return headers.get("content-encoding", "").strip().lower() not in _PLAIN
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _no_url(request: Request, error: httpx.InvalidURL) -> ValueError:
+    return ValueError(f"{shown(request.url)} cannot be asked: {error}")
 
 
 def odd_redirect(error: Exception, what: str) -> APIResponseError:
@@ -75,11 +155,11 @@ def timed_out(what: str) -> APITimeoutError:
     return APITimeoutError(f"{what}: no answer in time.", request_sent=True)
 
 
-def connection_error(error: httpx.TransportError, what: str) -> APIConnectionError:
+def connection_error(error: Exception, what: str) -> APIConnectionError:
     """The error for a connection that was never made, or broke."""
     sent = not isinstance(error, _NEVER_SENT)
     reason = str(error) or type(error).__name__
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, _TIMEOUTS):
         return APITimeoutError(
             f"{what}: "
             + ("no answer in time" if sent else "no connection in time")

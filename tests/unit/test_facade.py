@@ -19,8 +19,8 @@ from dashscope._sync import client as blocking
 from dashscope._sync import generate
 from dashscope._sync.drive import Facade
 
-# What an async class is called that has no blocking twin of its own: a base, and the runtime.
-NO_TWIN = {"AsyncResource", "AsyncRuntime"}
+# What an async class is called that has no blocking twin of its own: a base, the runtime, its pool.
+NO_TWIN = {"AsyncPool", "AsyncResource", "AsyncRuntime"}
 RENAMED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
 

@@ -1,0 +1,78 @@
+"""The sockets beneath the connections of the blocking client.
+
+Every read and write is bounded by the time that the calling thread's call has left: httpx by
+itself bounds each by the same time, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import httpcore
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class BoundedBackend(httpcore.NetworkBackend):
+    """Sockets whose every wait is bounded by the time that the calling thread has left."""
+
+    def __init__(self, left: Callable[[], float | None]) -> None:
+        self._backend = httpcore.SyncBackend()
+        self._left = left
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        bound = _bound(timeout, self._left(), httpcore.ConnectTimeout)
+        stream = self._backend.connect_tcp(host, port, bound, local_address, socket_options)
+        return _BoundedStream(stream, self._left)
+
+
+class _BoundedStream(httpcore.NetworkStream):
+    WRITTEN_AT_ONCE: Final = 256 * 1024
+
+    def __init__(self, stream: httpcore.NetworkStream, left: Callable[[], float | None]) -> None:
+        self._stream = stream
+        self._left = left
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        bound = _bound(timeout, self._left(), httpcore.ReadTimeout)
+        return self._stream.read(max_bytes, bound)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), self.WRITTEN_AT_ONCE):
+            bound = _bound(timeout, self._left(), httpcore.WriteTimeout)
+            self._stream.write(buffer[start : start + self.WRITTEN_AT_ONCE], bound)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        bound = _bound(timeout, self._left(), httpcore.ConnectTimeout)
+        stream = self._stream.start_tls(ssl_context, server_hostname, bound)
+        return _BoundedStream(stream, self._left)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _bound(
+    timeout: float | None, left: float | None, late: type[httpcore.TimeoutException]
+) -> float | None:
+    if left is None:
+        return timeout
+    if left <= 0:
+        raise late("the time is up")
+    return left if timeout is None else min(timeout, left)

@@ -1,0 +1,279 @@
+"""`AsyncPool` and `BlockingPool`: connections kept in a free list for each origin.
+
+httpcore's own pool looks through all of its connections at each request and each answer. Here
+a request takes the last one off a list and puts it back, so that it costs the same beside one
+other and beside five hundred. The runtime calls `ask()`, and `aclose()` on the answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+import anyio
+import httpcore
+
+from dashscope._pool.network import BoundedBackend
+from dashscope._pool.routes import KEEPALIVE_EXPIRY, TLS, Routes
+
+if TYPE_CHECKING:
+    from dashscope._config import Config
+
+C = TypeVar("C", bound=httpcore.AsyncConnectionInterface | httpcore.ConnectionInterface)
+P = TypeVar("P", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
+Key: TypeAlias = "tuple[object, bytes, int | None]"
+"""What makes connections the same: the route, the host and the port."""
+
+
+class Answer:
+    """An answer whose body is still to be read.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the headers as they came.
+        stream: the body as it came, to be iterated over in the pool's colour.
+    """
+
+    __slots__ = ("_close", "headers", "status", "stream")
+
+    def __init__(
+        self, response: httpcore.Response, close: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        self.status = response.status
+        self.headers: list[tuple[bytes, bytes]] = response.headers
+        self.stream: AsyncIterable[bytes] | Iterable[bytes] = response.stream
+        self._close: Callable[[Any], Awaitable[None]] | None = close
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end."""
+        close, self._close = self._close, None
+        if close is not None:
+            await close(self.stream)
+
+
+class _Idle(Generic[C]):
+    """The connections that nobody uses, the one used last at the end of its list.
+
+    No method waits, and each step is one that threads cannot come between.
+    """
+
+    def __init__(self) -> None:
+        self._lists: dict[Key, deque[tuple[C, float]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, list(self._lists.values())))
+
+    def put(self, key: Key, connection: C) -> None:
+        self._lists.setdefault(key, deque()).append((connection, time.monotonic()))
+
+    def take(self, key: Key) -> tuple[C | None, list[C]]:
+        """One that can be used, if there is one, and those found to be of no use."""
+        useless: list[C] = []
+        waiting = self._lists.get(key)
+        while waiting:
+            try:
+                connection, _ = waiting.pop()
+            except IndexError:  # another thread was quicker
+                break
+            # The server has closed it, perhaps, or it has been kept for too long.
+            if connection.is_idle() and not connection.has_expired():
+                return connection, useless
+            useless.append(connection)
+        return None, useless
+
+    def expired(self, key: Key) -> list[C]:
+        """Those of one list that have been kept for too long."""
+        useless: list[C] = []
+        waiting = self._lists[key]
+        while waiting and waiting[0][1] < time.monotonic() - KEEPALIVE_EXPIRY:
+            oldest = _popped(waiting)
+            if oldest is not None:
+                useless.append(oldest)
+        return useless
+
+    def oldest(self) -> C | None:
+        """One to be closed, so that another can be opened."""
+        for waiting in list(self._lists.values()):
+            if (connection := _popped(waiting)) is not None:
+                return connection
+        return None
+
+    def all(self) -> list[C]:
+        useless: list[C] = []
+        while (connection := self.oldest()) is not None:
+            useless.append(connection)
+        return useless
+
+
+def _popped(waiting: deque[tuple[C, float]]) -> C | None:
+    try:
+        return waiting.popleft()[0]
+    except IndexError:
+        return None
+
+
+class Pool(ABC, Generic[C, P]):
+    """What both colours have in common; the methods of the blocking one never suspend."""
+
+    def __init__(self, config: Config, routes: Routes[P]) -> None:
+        self._routes = routes
+        self._shares = config.http2
+        self._most = config.max_connections
+        self._idle: _Idle[C] = _Idle()
+        self._busy: set[C] = set()
+        self._closed = False
+
+    @abstractmethod
+    async def _turn(self) -> None:
+        """Wait until fewer than `max_connections` are in use."""
+
+    @abstractmethod
+    def _turn_over(self) -> None: ...
+
+    @abstractmethod
+    async def _send(self, connection: C | P, request: httpcore.Request) -> httpcore.Response: ...
+
+    @abstractmethod
+    async def _close(self, closing: Any) -> None:
+        """Close a connection, a pool or a stream, whoever is cancelled meanwhile."""
+
+    @abstractmethod
+    def _open(self, route: P, request: httpcore.Request) -> C: ...
+
+    async def ask(self, request: httpcore.Request) -> Answer:
+        """Send a request and read the answer's head.
+
+        Raises:
+            httpcore's errors.
+        """
+        url = request.url
+        route = self._routes.to(url)
+        await self._turn()
+        connection: C | None = None
+        try:
+            if self._shares and url.scheme == b"https":
+                return Answer(await self._send(route, request), self._shared_back)
+            key = (route, url.host, url.port)
+            connection, useless = self._idle.take(key)
+            if connection is None:
+                if len(self._busy) + len(self._idle) >= self._most:
+                    oldest = self._idle.oldest()
+                    useless += [oldest] if oldest is not None else []
+                connection = self._open(route, request)
+            self._busy.add(connection)
+            for useless_one in useless:
+                await self._close(useless_one)
+            response = await self._send(connection, request)
+        except BaseException:
+            try:
+                if connection is not None:
+                    await self._drop(connection)
+            finally:
+                self._turn_over()
+            raise
+        used = connection
+
+        async def back(stream: Any) -> None:
+            try:
+                await self._close(stream)
+            finally:
+                try:
+                    await self._back(key, used)
+                finally:
+                    self._turn_over()
+
+        return Answer(response, back)
+
+    async def _back(self, key: Key, connection: C) -> None:
+        if not connection.is_idle() or self._closed:
+            await self._drop(connection)
+            return
+        self._busy.discard(connection)
+        self._idle.put(key, connection)
+        for expired in self._idle.expired(key):
+            await self._close(expired)
+
+    async def _shared_back(self, stream: Any) -> None:
+        try:
+            await self._close(stream)
+        finally:
+            self._turn_over()
+
+    async def _drop(self, connection: C) -> None:
+        self._busy.discard(connection)
+        await self._close(connection)
+
+    async def aclose(self) -> None:
+        """Close all connections, also those in use."""
+        self._closed = True
+        for connection in [*self._idle.all(), *self._busy]:
+            await self._drop(connection)
+        for route in self._routes.all():
+            await self._close(route)
+
+
+class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnectionPool]):
+    """The connections of an async client in one event loop."""
+
+    def __init__(self, config: Config, tls: TLS) -> None:
+        kinds = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
+        super().__init__(config, Routes(config, tls, kinds, None))
+        self._turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
+
+    async def _turn(self) -> None:
+        await self._turns.acquire()
+
+    def _turn_over(self) -> None:
+        self._turns.release()
+
+    async def _send(
+        self,
+        connection: httpcore.AsyncConnectionInterface | httpcore.AsyncConnectionPool,
+        request: httpcore.Request,
+    ) -> httpcore.Response:
+        return await connection.handle_async_request(request)
+
+    async def _close(self, closing: Any) -> None:
+        with anyio.CancelScope(shield=True):
+            await closing.aclose()
+
+    def _open(
+        self, route: httpcore.AsyncConnectionPool, request: httpcore.Request
+    ) -> httpcore.AsyncConnectionInterface:
+        return route.create_connection(request.url.origin)
+
+
+class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
+    """The connections of a blocking client; `left` tells a thread the seconds its call has left."""
+
+    def __init__(self, config: Config, tls: TLS, left: Callable[[], float | None]) -> None:
+        kinds = (httpcore.ConnectionPool, httpcore.HTTPProxy, httpcore.SOCKSProxy)
+        super().__init__(config, Routes(config, tls, kinds, BoundedBackend(left)))
+        self._turns = threading.Semaphore(config.max_connections)
+        self._left = left
+
+    async def _turn(self) -> None:
+        if not self._turns.acquire(timeout=self._left()):
+            raise httpcore.PoolTimeout("no connection came free in time")
+
+    def _turn_over(self) -> None:
+        self._turns.release()
+
+    async def _send(
+        self,
+        connection: httpcore.ConnectionInterface | httpcore.ConnectionPool,
+        request: httpcore.Request,
+    ) -> httpcore.Response:
+        return connection.handle_request(request)
+
+    async def _close(self, closing: Any) -> None:
+        closing.close()
+
+    def _open(
+        self, route: httpcore.ConnectionPool, request: httpcore.Request
+    ) -> httpcore.ConnectionInterface:
+        return route.create_connection(request.url.origin)

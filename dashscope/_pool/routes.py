@@ -1,0 +1,125 @@
+"""The ways out of a client: direct, or through a proxy, with or without TLS.
+
+A route opens connections; the pool keeps them. Each is httpcore's own pool of that kind, which
+knows how to open its connections; with HTTP/2, whose connections serve many requests at once,
+it is also left to share them.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+import httpx
+
+if TYPE_CHECKING:
+    from dashscope._config import Config
+
+R = TypeVar("R", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
+
+KEEPALIVE_EXPIRY = 4.0
+"""Shorter than the five seconds after which common servers close, so that they rarely win."""
+
+
+class TLS:
+    """The SSL context of a client.
+
+    One for all its connections, made at the first https request: each costs tens of
+    milliseconds.
+    """
+
+    def __init__(self, verify: bool | ssl.SSLContext) -> None:
+        self._verify = verify
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """The context, made at the first call."""
+        with self._lock:
+            if self._context is None:
+                self._context = httpx.create_ssl_context(verify=self._verify)
+            return self._context
+
+
+class Routes(Generic[R]):
+    """The routes of a client (in one event loop), made when they are first needed.
+
+    Args:
+        config: the proxy, and how connections are kept.
+        tls: the SSL context.
+        kinds: httpcore's pools: for direct connections, HTTP proxies and SOCKS proxies.
+        backend: the sockets.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tls: TLS,
+        kinds: tuple[Callable[..., R], Callable[..., R], Callable[..., R]],
+        backend: httpcore.AsyncNetworkBackend | httpcore.NetworkBackend | None,
+    ) -> None:
+        self._config = config
+        self._tls = tls
+        self._kinds = kinds
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._proxies = getproxies()
+        self._routes: dict[tuple[str | None, bytes], R] = {}
+
+    def to(self, url: httpcore.URL) -> R:
+        """The route to a URL."""
+        key = self._proxy_for(url), url.scheme
+        route = self._routes.get(key)
+        if route is None:
+            with self._lock:
+                route = self._routes.get(key)
+                if route is None:
+                    route = self._routes[key] = self._new(*key)
+        return route
+
+    def all(self) -> list[R]:
+        """The routes made so far."""
+        return list(self._routes.values())
+
+    def _new(self, proxy: str | None, scheme: bytes) -> R:
+        config = self._config
+        options: dict[str, Any] = {
+            "ssl_context": self._tls.context() if scheme == b"https" else None,
+            "max_connections": config.max_connections,
+            "max_keepalive_connections": config.max_connections,
+            "keepalive_expiry": KEEPALIVE_EXPIRY,
+            "http1": True,
+            "http2": config.http2,
+            "network_backend": self._backend,
+        }
+        direct, http, socks = self._kinds
+        if proxy is None:
+            return direct(**options)
+        through = httpx.Proxy(proxy)
+        options["proxy_url"] = httpcore.URL(
+            scheme=through.url.raw_scheme,
+            host=through.url.raw_host,
+            port=through.url.port,
+            target=through.url.raw_path,
+        )
+        options["proxy_auth"] = through.raw_auth
+        if through.url.scheme in ("socks5", "socks5h"):
+            return socks(**options)
+        options["proxy_headers"] = through.headers.raw
+        options["proxy_ssl_context"] = through.ssl_context
+        return http(**options)
+
+    def _proxy_for(self, url: httpcore.URL) -> str | None:
+        if self._config.proxy is not None:
+            return self._config.proxy
+        if not self._proxies:
+            return None
+        scheme, host = url.scheme.decode("ascii"), url.host.decode("ascii")
+        proxy = self._proxies.get(scheme) or self._proxies.get("all")
+        if proxy is None or proxy_bypass(host if url.port is None else f"{host}:{url.port}"):
+            return None
+        return proxy if "://" in proxy else f"http://{proxy}"
