@@ -1,18 +1,70 @@
-"""The sockets beneath the connections of the blocking client.
+"""The sockets beneath the connections: httpcore's, with two promises more.
 
-Every read and write is bounded by the time that the calling thread's call has left: httpx by
-itself bounds each by the same time, however many there are.
+None is left open when a TLS handshake is given up, for whatever reason. And in the blocking
+client every read and write is bounded by the time that the calling thread's call has left,
+where httpcore bounds each by the same time, however many there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
+import anyio
 import httpcore
 
 if TYPE_CHECKING:
     import ssl
+
+
+class ClosingBackend(httpcore.AsyncNetworkBackend):
+    """Sockets of asyncio, uvloop and trio."""
+
+    def __init__(self) -> None:
+        self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _ClosingStream(
+            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
+
+
+class _ClosingStream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            raise
+        return _ClosingStream(stream)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 class BoundedBackend(httpcore.NetworkBackend):
@@ -60,8 +112,12 @@ class _BoundedStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        bound = _bound(timeout, self._left(), httpcore.ConnectTimeout)
-        stream = self._stream.start_tls(ssl_context, server_hostname, bound)
+        try:
+            bound = _bound(timeout, self._left(), httpcore.ConnectTimeout)
+            stream = self._stream.start_tls(ssl_context, server_hostname, bound)
+        except BaseException:
+            self._stream.close()
+            raise
         return _BoundedStream(stream, self._left)
 
     def get_extra_info(self, info: str) -> Any:

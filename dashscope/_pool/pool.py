@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import anyio
 import httpcore
 
-from dashscope._pool.network import BoundedBackend
+from dashscope._pool.network import BoundedBackend, ClosingBackend
 from dashscope._pool.routes import KEEPALIVE_EXPIRY, TLS, Routes
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
 
     def __init__(self, config: Config, tls: TLS) -> None:
         kinds = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
-        super().__init__(config, Routes(config, tls, kinds, None))
+        super().__init__(config, Routes(config, tls, kinds, ClosingBackend()))
         self._turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
 
     async def _turn(self) -> None:

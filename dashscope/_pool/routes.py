@@ -60,7 +60,7 @@ class Routes(Generic[R]):
         config: Config,
         tls: TLS,
         kinds: tuple[Callable[..., R], Callable[..., R], Callable[..., R]],
-        backend: httpcore.AsyncNetworkBackend | httpcore.NetworkBackend | None,
+        backend: httpcore.AsyncNetworkBackend | httpcore.NetworkBackend,
     ) -> None:
         self._config = config
         self._tls = tls

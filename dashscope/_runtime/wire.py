@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import httpcore
@@ -183,8 +184,10 @@ def named(request: Request) -> str:
 def check_proxy(proxy: str) -> None:
     """Refuse what httpx cannot use as a proxy."""
     try:
-        httpx.Proxy(proxy)
+        scheme = httpx.Proxy(proxy).url.scheme
     except (ValueError, TypeError, httpx.InvalidURL) as error:
         raise ConfigurationError(
             f"proxy is a URL such as http://127.0.0.1:8080 ({type(error).__name__})."
         ) from None
+    if scheme.startswith("socks") and find_spec("socksio") is None:
+        raise ConfigurationError("A SOCKS proxy needs: pip install 'dashscope-client[socks]'")

@@ -1,0 +1,227 @@
+"""Connections are shared, bounded, never used once broken, and none is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+import pytest
+
+from dashscope import APIConnectionError, APITimeoutError, AsyncClient
+from tests.end_to_end.suspending import interrupted_at
+from tests.pool.conftest import Together
+from tests.pool.server import Counting, Loop, ok
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.01)
+
+
+async def slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+    await asyncio.sleep(0.02)
+    return await ok(writer, path, number)
+
+
+async def broken(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+    await writer.drain()
+    return False
+
+
+async def test_never_more_connections_than_allowed(
+    make_client: Any, server: Counting, together: Together
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=3)
+    server.answer = slow
+    accounts = await together([client.account.get for _ in range(20)])
+    assert len(accounts) == 20
+    assert server.most <= 3
+    await client.aclose()
+    until(lambda: server.open == 0)
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+async def test_who_waits_first_is_served_first(
+    make_client: Any, server: Counting, together: Together
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=1)
+    server.answer = slow
+    done: list[int] = []
+
+    async def ask(number: int) -> None:
+        await anyio.sleep(number * 0.005)
+        await client.request("GET", f"/{number}")
+        done.append(number)
+
+    await together([lambda number=number: ask(number) for number in range(8)])
+    assert done == list(range(8))
+    await client.aclose()
+
+
+async def test_waiting_for_a_turn_ends_with_the_callers_time(
+    make_client: Any, server: Counting, together: Together
+) -> None:
+    async def very_slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        await asyncio.sleep(0.8)
+        return await ok(writer, path, number)
+
+    client = make_client(base_url=server.base_url, max_connections=1, max_retries=0)
+    server.answer = very_slow
+
+    async def first() -> Any:
+        return await client.account.get()
+
+    async def second() -> Any:
+        await anyio.sleep(0.2) if colour_is_async(client) else time.sleep(0.2)
+        started = time.monotonic()
+        with pytest.raises(APITimeoutError) as caught:
+            await client.request("GET", "/second", timeout=0.2)
+        return caught.value, time.monotonic() - started
+
+    account, (error, took) = await together([first, second])
+    assert account.username
+    assert took < 0.7
+    assert not error.may_have_been_created
+    assert server.asked == ["/v1/account"]
+    await client.aclose()
+
+
+def colour_is_async(client: Any) -> bool:
+    return isinstance(client, AsyncClient)
+
+
+async def test_an_idle_connection_makes_way_for_another_origin(
+    make_client: Any, server: Counting, another: Counting
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=1)
+    for _ in range(3):
+        await client.request("GET", "/here")
+        await client.request("GET", another.base_url + "/there")
+        until(lambda: server.open + another.open == 1)
+    await client.aclose()
+    until(lambda: server.open + another.open == 0)
+
+
+async def test_a_connection_that_the_server_closed_is_not_used(
+    make_client: Any, server: Counting
+) -> None:
+    server.idle = 0.05
+    client = make_client(base_url=server.base_url, max_retries=0)
+    for number in range(1, 4):
+        assert (await client.account.get()).username == str(number)
+        until(lambda: server.open == 0)
+    await client.aclose()
+
+
+async def test_a_connection_kept_for_too_long_is_closed(
+    make_client: Any, server: Counting, together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._pool.routes.KEEPALIVE_EXPIRY", 0.3)
+    monkeypatch.setattr("dashscope._pool.pool.KEEPALIVE_EXPIRY", 0.3)
+    server.answer = slow
+    client = make_client(base_url=server.base_url)
+    await together([client.account.get for _ in range(4)])
+    assert server.open == 4
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:  # one stays in use; those that nobody takes are closed
+        await client.account.get()
+    until(lambda: server.open == 1)
+    await client.aclose()
+
+
+async def test_a_broken_connection_is_never_used_again(make_client: Any, server: Counting) -> None:
+    client = make_client(base_url=server.base_url, max_retries=0)
+    for number in (1, 2, 3):
+        server.answer = broken
+        with pytest.raises(APIConnectionError):
+            await client.account.get()
+        server.answer = ok
+        assert (await client.account.get()).username == str(2 * number)
+        # The connection that works is used again, and is then broken.
+        server.answer = broken
+        with pytest.raises(APIConnectionError):
+            await client.account.get()
+        server.opened = 2 * number
+    await client.aclose()
+    until(lambda: server.open == 0)
+
+
+async def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(
+    make_client: Any, server: Counting
+) -> None:
+    async def endless(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 100_000)
+        await writer.drain()
+        return True
+
+    client = make_client(base_url=server.base_url)
+    server.answer = endless
+    async with (
+        client.files.download("f1", owner="o", expiry=1, signature="s") as download,
+        aclosing(download.iter_bytes()) as chunks,
+    ):
+        assert await anext(aiter(chunks))
+    until(lambda: server.open == 0)
+    server.answer = ok
+    assert (await client.account.get()).username == "2"
+    await client.aclose()
+
+
+async def test_closing_the_client_closes_its_connections(
+    make_client: Any, server: Counting, together: Together
+) -> None:
+    server.answer = slow
+    client = make_client(base_url=server.base_url)
+    await together([client.account.get for _ in range(10)])
+    assert server.open == 10
+    await client.aclose()
+    until(lambda: server.open == 0)
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.account.get()
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+async def test_a_cancelled_request_leaves_the_pool_whole(
+    make_client: Any, server: Counting, loop: Loop
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=1)
+    for suspension in range(1, 100):
+        for before in (True, False):  # on a connection that is there, and on one to be made
+            if before:
+                await client.account.get()
+            else:
+                loop.run(server.drop())
+                until(lambda: server.open == 0)
+            met = await interrupted_at(suspension, client.account.get())
+            with anyio.fail_after(5):
+                await client.account.get()
+        if not met.reached:
+            break
+    else:
+        pytest.fail("it never ran to its end")
+    assert suspension > 5
+    await client.aclose()
+    until(lambda: server.open == 0)
+
+
+async def test_many_threads_and_tasks_share_a_client(
+    make_client: Any, server: Counting, together: Together
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=8)
+
+    async def several() -> None:
+        for _ in range(25):
+            assert (await client.account.get()).username
+
+    await together([several for _ in range(16)])
+    assert len(server.asked) == 400
+    assert server.most <= 8
+    await client.aclose()
+    until(lambda: server.open == 0)
