@@ -247,11 +247,19 @@ class API:
                 patience=patience,
             )
         )
+        body: Body | None = None
         with self.runtime.bound(deadline):
-            return await self.runtime.open(
+            body = await self.runtime.open(
                 request, authorization=self._authorization(url), deadline=deadline
             )
-        raise timed_out(f"GET {_urls.shown(url)}")
+        if body is None:
+            raise timed_out(f"GET {_urls.shown(url)}")
+        try:
+            await self._answered(Response(status=body.status, headers=body.headers, content=b""))
+        except BaseException:
+            await body.aclose()
+            raise
+        return body
 
     async def _attempt(
         self, request: Request, deadline: Deadline
@@ -278,8 +286,7 @@ class API:
                 response.status,
                 (time.monotonic() - started) * 1000,
             )
-            for hook in self.config.event_hooks.get("response", ()):
-                await self.runtime.call(hook, response)
+            await self._answered(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, Outcome(status=response.status), response
             refused = self.status_error(f"{request.method} {_urls.shown(request.url)}", response)
@@ -308,6 +315,8 @@ class API:
         """Seconds until the next attempt, paid from the quota, or `None` for none."""
         if attempts > self.config.max_retries:
             return None
+        if attempts > 1 and self.config.is_default_address and _is_refusal(outcome):
+            return None  # nobody has started the local server; the error tells how
         if not _retry.may_repeat(outcome, repeatable=repeatable):
             return None
         delay = _retry.delay(
@@ -349,6 +358,10 @@ class API:
                 raise TypeError(f"a request hook returned {changed!r}, not a Request or None")
         return request
 
+    async def _answered(self, response: Response) -> None:
+        for hook in self.config.event_hooks.get("response", ()):
+            await self.runtime.call(hook, response)
+
     def _authorization(self, url: str) -> str | None:
         token = self.config.token
         if token is None or not _urls.gets_token(
@@ -356,6 +369,10 @@ class API:
         ):
             return None
         return token.authorization()
+
+
+def _is_refusal(outcome: Outcome) -> bool:
+    return outcome.status is None and not outcome.request_sent and not outcome.timed_out
 
 
 def _maybe_carried_out(outcome: Outcome) -> bool:

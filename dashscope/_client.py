@@ -83,7 +83,8 @@ class AsyncClient:
         headers: headers for each request.
         event_hooks: `{"request": [...], "response": [...]}`: functions (or coroutine functions)
             called with each `Request` and each `Response` of the API; a request hook may return
-            a changed `Request`.
+            a changed `Request`. The `Response` of a download or a stream has no content: its
+            body is read afterwards.
         proxy: the URL of a proxy; by default the proxy environment variables count.
         verify: whether to verify certificates, or an `ssl.SSLContext`.
         http2: whether to speak HTTP/2 where the server does (extra `http2`).

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SHOWN_BODY: Final = 200
+_DAY = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
 _SECONDS = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)([6-9]\d)(.*)", re.DOTALL)
 
 
@@ -225,6 +226,8 @@ def parse_time(text: str) -> datetime:
     Raises:
         ValueError: when it is not a time.
     """
+    if _DAY.match(text) is None:
+        raise ValueError(f"{text!r} is not a date and a time")
     extra = timedelta(0)
     if (match := _SECONDS.fullmatch(text)) is not None:
         extra = timedelta(seconds=int(match[2]))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
+
+from dashscope._json import decode
 
 if TYPE_CHECKING:
     from dashscope._files import LocalFile
@@ -116,4 +117,4 @@ class Response:
         Raises:
             ValueError: when it is not JSON.
         """
-        return json.loads(self.content)
+        return decode(self.content)

@@ -39,10 +39,24 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
+def decode(text: str | bytes) -> Any:
+    """The value that JSON stands for.
+
+    Raises:
+        ValueError: when it is not JSON; NaN and the infinities, which Python knows, are not.
+        RecursionError: when it is nested too deep.
+    """
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
 def object_in(text: str) -> dict[str, Any]:
     """The object that `text` holds, or an empty one."""
     try:
-        value: Any = json.loads(text)
+        value = decode(text)
     except (ValueError, RecursionError):
         return {}
     return value if is_object(value) else {}

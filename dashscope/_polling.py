@@ -71,6 +71,12 @@ class Pace:
         if self.slowdown > 1.0:
             self.slowdown = max(1.0, self.slowdown * self.RECOVERY)
 
-    def held(self) -> float:
-        """Seconds for which the server wants nobody to look."""
-        return max(0.0, self._not_before - time.monotonic())
+    def held(self, chance: float) -> float:
+        """Seconds until the next look, for which the server wants nobody to look.
+
+        Args:
+            chance: a random number from 0 to 1: its waiters come back spread over the time
+                that a delay has by now, rather than all at once.
+        """
+        left = self._not_before - time.monotonic()
+        return left + chance * LONGEST * self.slowdown if left > 0 else 0.0

@@ -111,13 +111,14 @@ class Watch(Generic[J]):
         if at_once and not job.is_done:
             job = await self._see(deadline, progress)
         while not job.is_done:
+            chance = random.random()  # noqa: S311 (jitter)
             pause = _polling.delay(
                 time.monotonic() - started,
                 interval=interval,
                 slowdown=pace.slowdown,
-                chance=random.random(),  # noqa: S311 (jitter)
+                chance=chance,
             )
-            await self._api.runtime.sleep(deadline.within(max(pause, pace.held())))
+            await self._api.runtime.sleep(deadline.within(max(pause, pace.held(chance))))
             if deadline.expired:
                 raise self.timed_out()
             job = await self._see(deadline, progress)

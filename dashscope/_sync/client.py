@@ -659,7 +659,7 @@ class Models(Facade):
         license_url: str | None = None,
         weights_url: str | None = None,
     ) -> Model:
-        """Change what is said of a model; what is not given stays.
+        """Change what is said of a model; what is not given stays, and an empty text empties it.
 
         Args:
             owner: the user or organization it belongs to.
@@ -1139,7 +1139,8 @@ class Client(Facade):
         headers: headers for each request.
         event_hooks: `{"request": [...], "response": [...]}`: functions
             called with each `Request` and each `Response` of the API; a request hook may return
-            a changed `Request`.
+            a changed `Request`. The `Response` of a download or a stream has no content: its
+            body is read afterwards.
         proxy: the URL of a proxy; by default the proxy environment variables count.
         verify: whether to verify certificates, or an `ssl.SSLContext`.
         http2: whether to speak HTTP/2 where the server does (extra `http2`).

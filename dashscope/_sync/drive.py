@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+def drive(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | None = None) -> T:
     """Run a coroutine to its end in the calling thread.
+
+    Args:
+        coroutine: the coroutine.
+        of: the generator that it is a step of.
 
     Raises:
         RuntimeError: when it suspends: there is nothing here that could wake it up.
@@ -32,29 +36,37 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     finally:
         sys.set_asyncgen_hooks(*hooks)
-    name, where = _ends(coroutine)
+    name, where = _ends(coroutine, of)
+    error = RuntimeError(f"{name} suspended in {where}: in the blocking client nothing may")
+    with contextlib.suppress(BaseException):
+        coroutine.throw(error)  # an async generator in the middle of a step cannot be closed
     with contextlib.suppress(BaseException):
         coroutine.close()
-    raise RuntimeError(f"{name} suspended in {where}: in the blocking client nothing may")
+    raise error
 
 
-def drive_next(coroutine: Coroutine[Any, Any, T]) -> T:
+def drive_next(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | None = None) -> T:
     """Run an async iterator's `__anext__`; its end is a plain iterator's.
+
+    Args:
+        coroutine: the call of `__anext__`.
+        of: the generator, where it is one.
 
     Raises:
         StopIteration: at the end.
     """
     try:
-        return drive(coroutine)
+        return drive(coroutine, of)
     except StopAsyncIteration:
         pass
     raise StopIteration
 
 
-def _ends(coroutine: Any) -> tuple[str, str]:
-    """The names of the coroutine and of what it awaits at the bottom, which suspended."""
-    name = bottom = coroutine.__qualname__
-    awaited = coroutine.cr_await
+def _ends(coroutine: Any, generator: Any) -> tuple[str, str]:
+    """The names of what was driven and of what it awaits at the bottom, which suspended."""
+    driven = coroutine if generator is None else generator
+    name = bottom = getattr(driven, "__qualname__", type(driven).__qualname__)
+    awaited = getattr(driven, "cr_await", None) or getattr(driven, "ag_await", None)
     while awaited is not None:
         bottom = getattr(awaited, "__qualname__", type(awaited).__qualname__)
         awaited = getattr(awaited, "cr_await", None)
@@ -80,11 +92,11 @@ class ClosingIterator(Iterator[T], Generic[T]):
         self._generator = generator
 
     def __next__(self) -> T:
-        return drive_next(_next(self._generator))
+        return drive_next(_next(self._generator), self._generator)
 
     def close(self) -> None:
         """End it; what it holds open is closed."""
-        drive(_close(self._generator))
+        drive(_close(self._generator), self._generator)
 
     def __enter__(self) -> Self:
         return self

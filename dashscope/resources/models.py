@@ -186,7 +186,7 @@ class AsyncModels(AsyncResource):
         license_url: str | None = None,
         weights_url: str | None = None,
     ) -> Model:
-        """Change what is said of a model; what is not given stays.
+        """Change what is said of a model; what is not given stays, and an empty text empties it.
 
         Args:
             owner: the user or organization it belongs to.

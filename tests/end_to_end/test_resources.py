@@ -74,6 +74,8 @@ async def test_a_models_life(client: Any, colour: str) -> None:
         await client.models.create("local", name, visibility="private", hardware="cpu")
     changed = await client.models.update("local", name, description="second", readme="# Mine")
     assert changed.description == "second"
+    emptied = await client.models.update("local", name, description="")
+    assert not emptied.description
     assert await client.models.readme.get("local", name) == "# Mine"
     await client.models.delete("local", name)
     with pytest.raises(NotFoundError):

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from dashscope import APITimeoutError, Client, FileError, Headers, NotFoundError, Request, Response
-from tests.wire import Reply, Wire, reply
+from dashscope import (
+    APIConnectionError,
+    APITimeoutError,
+    Client,
+    FileError,
+    Headers,
+    NotFoundError,
+    Request,
+    Response,
+)
+from tests.wire import Received, Reply, Wire, prediction, reply
 
 
 class TestRequest:
@@ -231,6 +242,27 @@ class TestClosing:
         await client.aclose()
 
 
+async def test_cookies_are_not_kept(wired: Any, wire: Wire) -> None:
+    wire.says(reply({"username": "a"}, set_cookie="session=1; Path=/"))
+    for _ in range(2):
+        await wired.account.get()
+    assert all("Cookie" not in request.headers for request in wire.requests)
+
+
+async def test_where_nobody_has_started_the_local_server_the_error_comes_soon(
+    make_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", address)
+        began = time.monotonic()
+        with pytest.raises(APIConnectionError, match="dashscope serve") as caught:
+            await make_client().account.get()
+        assert time.monotonic() - began < 1.5
+        assert caught.value.attempts == 2
+
+
 class TestHooks:
     async def test_they_see_each_request_and_each_answer(
         self, make_client: Any, wire: Wire, no_jitter: None
@@ -248,6 +280,62 @@ class TestHooks:
         assert answer.json() == {"username": "a"}
         # Hooks see no token.
         assert "r8_token" not in str([attrs.asdict(item) for item in (first, second)])
+
+    async def test_they_see_downloads_and_streams_too_before_the_body_is_read(
+        self, make_client: Any, wire: Wire
+    ) -> None:
+        seen: list[Any] = []
+
+        def script(received: Received) -> Reply:
+            if received.path.endswith("/stream"):
+                return Reply(
+                    200, {"content-type": "text/event-stream"}, b"event: done\ndata: {}\n\n"
+                )
+            if received.path.endswith("/file"):
+                return Reply(200, {}, b"content")
+            return reply(
+                prediction(
+                    "succeeded",
+                    output=wire.base_url + "/file",
+                    urls={"stream": wire.base_url + "/stream"},
+                ),
+                201,
+            )
+
+        wire.says(script)
+        hooks = {"response": [seen.append]}
+        client = make_client(base_url=wire.base_url, event_hooks=hooks)
+        output = await client.run("owner/name", {})
+        assert await output.read() == b"content"
+        async with client.stream("owner/name", {}) as stream:
+            assert str(await anext(stream)) == ""
+        assert [(answer.status, answer.content == b"") for answer in seen] == [
+            (201, False),
+            (200, True),
+            (201, False),
+            (200, True),
+        ]
+
+    async def test_a_hook_that_fails_closes_the_download(
+        self, make_client: Any, wire: Wire
+    ) -> None:
+        def fail(answer: Response) -> None:
+            if answer.headers.get("x-kind") == "file":
+                raise ZeroDivisionError
+
+        def script(received: Received) -> Reply:
+            if received.path.endswith("/file"):
+                return Reply(200, {"x-kind": "file"}, b"content")
+            return reply(prediction("succeeded", output=wire.base_url + "/file"), 201)
+
+        wire.says(script)
+        client = make_client(
+            base_url=wire.base_url, event_hooks={"response": [fail]}, max_connections=1
+        )
+        for _ in range(2):
+            output = await client.run("owner/name", {}, timeout=20)
+            with pytest.raises(ZeroDivisionError):
+                await output.read()
 
     async def test_a_request_hook_may_change_the_request(
         self, make_client: Any, wire: Wire

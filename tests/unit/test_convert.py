@@ -325,11 +325,23 @@ def test_a_time_written_in_iso_8601_comes_back(time: datetime) -> None:
         "2026-01-02T03:04:5Z",
         "2026-01-02T03:04:05 UTC",
         "2026-01-02T03:99:60Z",
+        "2026-01-02",
+        "20260102",
+        "2026-W01-5",
     ],
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_time(text)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}'])
+def test_what_python_alone_takes_for_json_is_refused(text: str) -> None:
+    body = f'{{"id": "p1", "status": "succeeded", "output": {text}}}'.encode()
+    with pytest.raises(APIResponseError, match="not JSON"):
+        structure(answer(body), Prediction)
+    with pytest.raises(ValueError, match="not JSON"):
+        answer(body).json()
 
 
 def test_a_partial_object_of_a_list_parses() -> None:

@@ -82,6 +82,30 @@ class TestSuspending:
         with pytest.raises(RuntimeError, match=r"outer suspended in"):
             drive(outer())
 
+    def test_it_names_the_generator_that_suspended(self) -> None:
+        async def inner() -> None:
+            await asyncio.sleep(0)
+
+        async def waiting() -> AsyncGenerator[int, None]:
+            await inner()
+            yield 1
+
+        items = ClosingIterator(waiting())
+        with pytest.raises(RuntimeError, match=r"waiting suspended in .*sleep"):
+            next(items)
+
+    def test_it_names_the_generator_that_suspended_as_it_closed(self) -> None:
+        async def waiting() -> AsyncGenerator[int, None]:
+            try:
+                yield 1
+            finally:
+                await suspension()
+
+        items = ClosingIterator(waiting())
+        assert next(items) == 1
+        with pytest.raises(RuntimeError, match=r"waiting suspended in suspension"):
+            items.close()
+
     def test_the_coroutine_is_closed(self) -> None:
         closed: list[str] = []
 

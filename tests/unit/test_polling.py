@@ -98,12 +98,22 @@ class TestPace:
         now = 1000.0
         monkeypatch.setattr(_polling.time, "monotonic", lambda: now)
         pace = Pace()
-        assert pace.held() == 0
+        assert pace.held(0.0) == 0
         pace.throttled(5.0)
         pace.throttled(2.0)  # a shorter wait does not shorten the longer one
         pace.throttled(None)
-        assert pace.held() == 5.0
+        assert pace.held(0.0) == 5.0
         now = 1003.0
-        assert pace.held() == 2.0
+        assert pace.held(0.0) == 2.0
         now = 1006.0
-        assert pace.held() == 0
+        assert pace.held(1.0) == 0
+
+    def test_those_that_were_held_back_do_not_come_all_at_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_polling.time, "monotonic", lambda: 1000.0)
+        pace = Pace()
+        pace.throttled(5.0)
+        assert [pace.held(chance) for chance in (0.0, 0.5, 1.0)] == [5.0, 5.5, 6.0]
+        pace.throttled(None)
+        assert pace.held(1.0) == 7.0
