@@ -27,7 +27,7 @@ LONGEST_SHOWN: Final = 1e9
 LONGEST_TOTAL: Final = 120.0
 """Seconds from the first attempt after which no further one is started."""
 
-_DELAY_SECONDS = re.compile(r"\s*([0-9]{1,300}(?:\.[0-9]{1,300})?)\s*", re.ASCII)
+_DELAY_SECONDS = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*", re.ASCII)
 
 
 @frozen(kw_only=True)

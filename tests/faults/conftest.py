@@ -1,0 +1,54 @@
+"""Retries that come at once, and certificates that were made for these tests."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+import pytest
+import trustme
+
+from tests.faults.proxy import Proxy
+from tests.wire import Wire
+
+
+@pytest.fixture
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come at once: the back-off has full jitter, and chance is on our side."""
+    monkeypatch.setattr("dashscope._api.random.random", lambda: 0.0)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    """What a server at 127.0.0.1 shows."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def trust(authority: trustme.CA) -> ssl.SSLContext:
+    """What a client that knows the authority verifies with."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[Wire]:
+    """The server behind the proxy."""
+    server = Wire()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="package")
+def proxy(server: Wire) -> Iterator[Proxy]:
+    proxy = Proxy(server.base_url)
+    yield proxy
+    proxy.close()

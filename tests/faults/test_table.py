@@ -1,0 +1,328 @@
+"""Every operation through every fault: retried to success, or which error, and how often it is
+carried out.
+
+What is expected follows from two things alone: whether the operation may be repeated, and what the
+fault tells about the request that it happened to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+from attrs import frozen
+
+from dashscope import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    Request,
+)
+from dashscope._errors import status_error_type
+from dashscope._sync.drive import drive
+from tests import colours
+from tests.faults.faults import (
+    ANSWERED,
+    BROKEN,
+    CORRUPT,
+    HARMLESS,
+    STALLS,
+    STATUSES,
+    Case,
+    Means,
+)
+from tests.faults.proxy import Fault, Proxy
+from tests.operations.contract import FILE, FULL, OPERATIONS
+from tests.operations.test_files import SIGNED
+from tests.wire import Received, Reply, Wire, reply
+
+pytestmark = [pytest.mark.usefixtures("no_jitter")]
+
+CONTENT = bytes(range(256)) * 8
+PATIENCE = 0.15
+"""Seconds of silence after which a connection that is meant to be silent counts as lost."""
+
+
+@frozen
+class Subject:
+    """An operation as the table sees it.
+
+    Attributes:
+        name: its name.
+        call: calls it.
+        repeatable: whether it may be repeated when nobody knows whether it was carried out.
+        creates: whether it makes something that must not be made twice.
+        answer: a good answer.
+    """
+
+    name: str
+    call: Callable[[Any], Awaitable[Any]]
+    answer: Reply
+    repeatable: bool
+    creates: bool
+
+
+async def download(client: Any) -> None:
+    async with client.files.download("f1", **SIGNED) as download:
+        assert await download.read() == CONTENT
+
+
+def subjects() -> list[Subject]:
+    found = [
+        Subject(
+            operation.name,
+            operation.call,
+            Reply(operation.status)
+            if operation.answer is None
+            else reply(operation.answered(FULL), operation.status),
+            repeatable=operation.method in ("GET", "QUERY", "DELETE")
+            or operation.name.endswith(".cancel"),
+            creates=operation.method == "POST" and operation.name.endswith(".create"),
+        )
+        for operation in OPERATIONS
+    ]
+    return [
+        *found,
+        Subject("files.create", lambda c: c.files.create(b"x"), reply(FILE, 201), True, False),
+        Subject("files.download", download, Reply(200, {"etag": '"1"'}, CONTENT), True, False),
+        Subject(
+            "models.readme.get",
+            lambda c: c.models.readme.get("acme", "hello-world"),
+            Reply(200, {"content-type": "text/plain"}, b"# Hello"),
+            True,
+            False,
+        ),
+    ]
+
+
+SUBJECTS = subjects()
+
+
+def test_the_table_has_every_operation_of_each_kind() -> None:
+    assert len(SUBJECTS) == 37
+    assert sorted(s.name for s in SUBJECTS if s.creates) == [
+        "deployments.create",
+        "deployments.predictions.create",
+        "models.create",
+        "models.predictions.create",
+        "predictions.create",
+        "trainings.create",
+    ]
+    assert sorted(s.name for s in SUBJECTS if not s.creates and not s.repeatable) == [
+        "deployments.update",
+        "models.update",
+    ]
+
+
+@frozen(kw_only=True)
+class Expected:
+    """How a call ends.
+
+    Attributes:
+        error: the error, `None` for success.
+        attempts: how often it is sent.
+        unsure: whether the error says that something may have been created.
+    """
+
+    error: type[APIError] | None = None
+    attempts: int = 1
+    unsure: bool = False
+
+
+def expected(subject: Subject, case: Case) -> Expected:
+    """The table."""
+    again = Expected(attempts=2)
+    match case.means:
+        case Means.NOTHING:
+            return Expected()
+        case Means.NOT_SENT | Means.DECLINED:
+            return again
+        case Means.NOT_NOW:
+            return Expected(
+                error=status_error_type(case.status or 0),
+                unsure=subject.creates and case.status != 429,
+            )
+        case _ if subject.repeatable:
+            return again
+        case Means.LOST:
+            return Expected(error=APIConnectionError, unsure=subject.creates)
+        case Means.SILENT:
+            return Expected(error=APITimeoutError, unsure=subject.creates)
+        case Means.FAILED:
+            return Expected(error=status_error_type(case.status or 0), unsure=subject.creates)
+
+
+class Table:
+    """Runs calls through faults, and says what was not as expected."""
+
+    def __init__(self, colour: str, proxy: Proxy, server: Wire) -> None:
+        self._colour = colour
+        self._proxy = proxy
+        self._numbers = itertools.count()
+        self._line = proxy.line()
+        self._line.choose = self._choose
+        self._line.ended = self._end
+        self._line.listen()
+        self._ended: dict[str, threading.Event] = defaultdict(threading.Event)
+        self._faults: dict[str, deque[Fault]] = {}
+        self._sent: Counter[str] = Counter()
+        self._answers: dict[str, Reply] = {}
+        self._carried_out: Counter[str] = Counter()
+        server.says(self._serve)
+
+    def run(self, cases: Sequence[Case]) -> None:
+        """Every operation through each of these faults, all at once."""
+        bodies = [self._body(subject, case) for case in cases for subject in SUBJECTS]
+        problems = list(filter(None, run_at_once(self._colour, bodies)))
+        assert not problems, "\n".join(problems)
+
+    def _choose(self, head: bytes) -> Fault | None:
+        key = key_of(head.decode("latin-1").split(" ", 2)[1])
+        if b"/warm " in head.partition(b"\r\n")[0]:
+            return None
+        self._sent[key] += 1
+        faults = self._faults[key]
+        return faults.popleft() if faults else None
+
+    def _end(self, head: bytes) -> None:
+        self._ended[key_of(head.decode("latin-1").split(" ", 2)[1])].set()
+
+    def _serve(self, received: Received) -> Reply:
+        key = key_of(received.path)
+        if received.path.endswith("/warm"):
+            return reply({})
+        self._carried_out[key] += 1
+        if received.method == "DELETE" and self._carried_out[key] > 1:
+            return reply({"detail": "Not found."}, 404)
+        answer = self._answers[key]
+        if (start := re.match(r"bytes=(\d+)-", received.headers.get("Range", ""))) is not None:
+            first = int(start[1])
+            span = f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}"
+            headers = {**answer.headers, "content-range": span}
+            return Reply(206, headers, CONTENT[first:])
+        return answer
+
+    def _body(self, subject: Subject, case: Case) -> Callable[[], Awaitable[str | None]]:
+        key = str(next(self._numbers))
+        self._faults[key] = deque([case.fault])
+        self._answers[key] = subject.answer
+        looks = 0
+
+        def look(request: Request) -> Request:
+            nonlocal looks
+            looks += 1
+            hasty = case.means is Means.SILENT and looks == 1
+            return attrs.evolve(request, patience=PATIENCE if hasty else 60.0)
+
+        async def body() -> str | None:
+            client = colours.make_client(
+                self._colour,
+                base_url=f"{self._line.origin}/{key}/v1",
+                event_hooks={"request": [look]},
+            )
+            try:
+                if case.warm:
+                    await client.request("GET", "/warm")
+                for turn in range(2 if case.after else 1):
+                    while turn == 1 and not self._ended[key].is_set():
+                        await sleep(self._colour)
+                    self._carried_out[key] = 0
+                    self._sent[key] = 0
+                    try:
+                        await subject.call(client)
+                    except APIError as error:
+                        got = Expected(
+                            error=type(error),
+                            attempts=self._sent[key],
+                            unsure=error.may_have_been_created,
+                        )
+                        if error.attempts != self._sent[key]:
+                            return f"{subject.name}, {case}: {error.attempts} attempts, it says"
+                    except Exception as error:
+                        return f"{subject.name}, {case}: {error!r}"
+                    else:
+                        got = Expected(attempts=self._sent[key])
+                    if got != expected(subject, case):
+                        return f"{subject.name}, {case}: {got}"
+                    if subject.creates and self._carried_out[key] > 1:
+                        return f"{subject.name}, {case}: carried out {self._carried_out[key]} times"
+            finally:
+                await client.aclose()
+            return None
+
+        return body
+
+
+async def sleep(colour: str) -> None:
+    if colour == "blocking":
+        time.sleep(0.005)
+    else:
+        await anyio.sleep(0.005)
+
+
+def key_of(path: str) -> str:
+    return path.split("/", 2)[1]
+
+
+def run_at_once(colour: str, bodies: Sequence[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    """The results of coroutine functions, run at the same time in a colour."""
+    if colour == "blocking":
+        with ThreadPoolExecutor(64) as pool:
+            return list(pool.map(lambda body: drive(body()), bodies))
+    results: list[Any] = [None] * len(bodies)
+
+    async def main() -> None:
+        slots = anyio.CapacityLimiter(64)
+
+        async def one(index: int) -> None:
+            async with slots:
+                results[index] = await bodies[index]()
+
+        async with anyio.create_task_group() as group:
+            for index in range(len(bodies)):
+                group.start_soon(one, index)
+
+    colours.run(colour, main)
+    return results
+
+
+@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
+def colour(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def table(colour: str, proxy: Proxy, server: Wire) -> Table:
+    return Table(colour, proxy, server)
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=str)
+def test_a_broken_connection(table: Table, case: Case) -> None:
+    table.run([case])
+
+
+def test_broken_framing(table: Table) -> None:
+    table.run(CORRUPT)
+
+
+def test_silence(table: Table) -> None:
+    table.run(STALLS)
+
+
+def test_what_does_no_harm(table: Table) -> None:
+    table.run(HARMLESS)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_status_that_may_pass(table: Table, status: int) -> None:
+    table.run([case for case in ANSWERED if case.status == status])
