@@ -31,10 +31,12 @@ from dashscope._json import encode, object_in
 from dashscope._log import logger
 from dashscope._polling import Pace
 from dashscope._retry import Outcome, RetryQuota
-from dashscope._runtime import Body, Runtime, timed_out
+from dashscope._runtime import Body, Runtime, named, timed_out
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 MOST_REDIRECTS: Final = 10
+LONGEST_EXPLANATION: Final = 1000
+"""Characters of a server's explanation in a message; the error has all of it."""
 ANSWER_MARGIN: Final = 10.0
 """Seconds beyond a `Prefer: wait=n` for the answer to arrive."""
 
@@ -123,7 +125,14 @@ class API:
         attempts = 0
         while True:
             attempts += 1
-            error, outcome, response = await self._attempt(request, deadline)
+            try:
+                error, outcome, response = await self._attempt(request, deadline)
+            except APIResponseError as failure:
+                elapsed = time.monotonic() - started
+                failure.after(
+                    attempts=attempts, elapsed=elapsed, may_have_been_created=call.creates
+                )
+                raise
             elapsed = time.monotonic() - started
             if look and outcome.status == HTTPStatus.TOO_MANY_REQUESTS:
                 self.pace.throttled(outcome.retry_after)
@@ -137,15 +146,22 @@ class API:
             if delay is None:
                 break
             logger.info(
-                "%s %s: %s; attempt %d in %.2f s",
-                request.method,
-                _urls.shown(request.url),
+                "%s: %s after %.2f s; attempt %d in %.2f s",
+                named(request),
                 outcome.status or type(error).__name__,
+                elapsed,
                 attempts + 1,
                 delay,
             )
             await self.runtime.sleep(delay)
         assert error is not None
+        logger.info(
+            "%s: %s, given up after %d attempt(s) in %.2f s",
+            named(request),
+            outcome.status or type(error).__name__,
+            attempts,
+            elapsed,
+        )
         raise error.after(
             attempts=attempts,
             elapsed=elapsed,
@@ -213,7 +229,8 @@ class API:
         status = response.status
         error_type = status_error_type(status)
         retry_after = _retry.retry_after_of(response.headers.get("retry-after"), body)
-        explanation = detail or title or text.strip()[:200] or "without an explanation"
+        explanation = (detail or title or text.strip()[:200])[:LONGEST_EXPLANATION]
+        explanation = explanation or "without an explanation"
         message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
         if retry_after is not None:
             message += f" The server asks to wait {retry_after:g} s."
@@ -273,35 +290,26 @@ class API:
                 deadline=deadline,
                 limit=self.config.max_response_bytes,
             )
-        except APIResponseError as failure:
-            failure.may_have_been_created = request.method == "POST"
-            raise
         except APIConnectionError as failure:
             error = failure
         else:
             logger.debug(
-                "%s %s: %d in %.1f ms",
-                request.method,
-                _urls.shown(request.url),
+                "%s: %d in %.1f ms",
+                named(request),
                 response.status,
                 (time.monotonic() - started) * 1000,
             )
             await self._answered(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, Outcome(status=response.status), response
-            refused = self.status_error(f"{request.method} {_urls.shown(request.url)}", response)
-            outcome = Outcome(status=response.status, retry_after=refused.retry_after)
-            return refused, outcome, None
+            refused = self.status_error(named(request), response)
+            return refused, outcome_of(refused), None
         if self.config.is_default_address and not error.request_sent:
             error.add(
                 "No server answers at the default address: start one with `dashscope serve`, "
                 "or set DASHSCOPE_BASE_URL (or base_url=...) to the API's."
             )
-        return (
-            error,
-            Outcome(request_sent=error.request_sent, timed_out=isinstance(error, APITimeoutError)),
-            None,
-        )
+        return error, outcome_of(error), None
 
     def delay(
         self,
@@ -326,7 +334,10 @@ class API:
             left=deadline.left(),
             chance=random.random(),  # noqa: S311 (jitter)
         )
-        if delay is None or not self.quota.take(outcome):
+        if delay is None:
+            return None
+        if not self.quota.take(outcome):
+            logger.warning("no retry: those of this client are used up until requests succeed")
             return None
         return delay
 
@@ -373,6 +384,19 @@ class API:
 
 def _is_refusal(outcome: Outcome) -> bool:
     return outcome.status is None and not outcome.request_sent and not outcome.timed_out
+
+
+def outcome_of(error: APIError) -> Outcome:
+    """How an attempt ended, by its error."""
+    if isinstance(error, APIStatusError):
+        return Outcome(status=error.status, retry_after=error.retry_after)
+    if not isinstance(error, APIConnectionError):
+        return Outcome(permanent=True)
+    return Outcome(
+        request_sent=error.request_sent,
+        timed_out=isinstance(error, APITimeoutError),
+        permanent=error.permanent,
+    )
 
 
 def _maybe_carried_out(outcome: Outcome) -> bool:

@@ -97,11 +97,14 @@ class APIConnectionError(APIError):
 
     Attributes:
         request_sent: whether the request may have reached the server.
+        permanent: whether asking again would bring the same: the server's certificate does
+            not verify.
     """
 
-    def __init__(self, message: str, *, request_sent: bool) -> None:
+    def __init__(self, message: str, *, request_sent: bool, permanent: bool = False) -> None:
         super().__init__(message)
         self.request_sent = request_sent
+        self.permanent = permanent
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):

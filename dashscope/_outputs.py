@@ -10,7 +10,6 @@ import base64
 import contextlib
 import mimetypes
 import os
-import random
 import re
 import secrets
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
+from dashscope._api import outcome_of
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
@@ -31,7 +31,7 @@ from dashscope._errors import (
 )
 from dashscope._http import Headers
 from dashscope._json import is_array, is_object
-from dashscope._retry import FIRST_DELAY, LONGEST_DELAY, RETRIED_STATUSES, Outcome
+from dashscope._retry import RETRIED_STATUSES
 from dashscope._runtime import Body
 from dashscope._urls import shown
 
@@ -166,19 +166,18 @@ class AsyncDownload:
         while True:
             attempts += 1
             error: APIError
-            retry_after: float | None = None
             try:
                 body = await self._open({})
             except APIConnectionError as failure:
-                error, status = failure, None
+                error = failure
             else:
                 if body.status == HTTPStatus.OK:
                     return body
-                refused = await self._api.refused(self.url, body)
-                error, status, retry_after = refused, body.status, refused.retry_after
-            outcome = Outcome(status=status, retry_after=retry_after)
+                error = await self._api.refused(self.url, body)
             elapsed = time.monotonic() - started
-            pause = self._api.delay(outcome, attempts, elapsed, Deadline.NEVER, repeatable=True)
+            pause = self._api.delay(
+                outcome_of(error), attempts, elapsed, Deadline.NEVER, repeatable=True
+            )
             if pause is None:
                 raise error.after(attempts=attempts, elapsed=elapsed, may_have_been_created=False)
             await self._api.runtime.sleep(pause)
@@ -205,23 +204,31 @@ class AsyncDownload:
                     self._failures = 0
                 self._ended = chunk is None
                 return chunk
-            if not await self._resume():
+            if not await self._resume(failure):
                 raise failure
 
-    async def _resume(self) -> bool:
+    async def _resume(self, failure: APIConnectionError) -> bool:
         """Ask for what is still missing, if the server has it as it was."""
         etag = self.headers.get("etag", "")
         encoded = self.headers.get("content-encoding", "identity") != "identity"
         if not etag.startswith('"') or encoded:
             return False
-        while self._failures < self._api.config.max_retries:
+        started = time.monotonic()
+        outcome = outcome_of(failure)
+        while True:
             self._failures += 1
-            pause = random.random() * FIRST_DELAY * 2.0**self._failures  # noqa: S311 (jitter)
-            await self._api.runtime.sleep(min(pause, LONGEST_DELAY))
+            elapsed = time.monotonic() - started
+            pause = self._api.delay(
+                outcome, self._failures, elapsed, Deadline.NEVER, repeatable=True
+            )
+            if pause is None:
+                return False
+            await self._api.runtime.sleep(pause)
             await self._opened().aclose()
             try:
                 body = await self._open({"Range": f"bytes={self._received}-", "If-Range": etag})
-            except APIConnectionError:
+            except APIConnectionError as error:
+                outcome = outcome_of(error)
                 continue
             self._body = body
             if body.status == HTTPStatus.PARTIAL_CONTENT:
@@ -229,7 +236,7 @@ class AsyncDownload:
                 return start == f"bytes {self._received}"
             if body.status not in RETRIED_STATUSES:
                 return False
-        return False
+            outcome = outcome_of(await self._api.refused(self.url, body))
 
 
 class AsyncFileOutput(str):

@@ -38,17 +38,21 @@ class Outcome:
         status: the HTTP status, or `None` when no answer came.
         request_sent: whether the server may have received the request.
         timed_out: whether it ended for lack of time.
+        permanent: whether the next attempt would end in the same way.
         retry_after: seconds the server asked us to wait.
     """
 
     status: int | None = None
     request_sent: bool = True
     timed_out: bool = False
+    permanent: bool = False
     retry_after: float | None = None
 
 
 def may_repeat(outcome: Outcome, *, repeatable: bool) -> bool:
     """Does another attempt make sense, and do no harm?"""
+    if outcome.permanent:
+        return False
     if outcome.status is None:
         return repeatable or not outcome.request_sent
     if repeatable:

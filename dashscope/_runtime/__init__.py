@@ -9,6 +9,6 @@ coroutine of ours without an event loop. Nothing of the HTTP library leaves this
 
 from dashscope._runtime.asynchronous import AsyncRuntime
 from dashscope._runtime.base import Body, Runtime
-from dashscope._runtime.wire import timed_out
+from dashscope._runtime.wire import named, timed_out
 
-__all__ = ["AsyncRuntime", "Body", "Runtime", "timed_out"]
+__all__ = ["AsyncRuntime", "Body", "Runtime", "named", "timed_out"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -160,6 +161,13 @@ def connection_error(error: Exception, what: str) -> APIConnectionError:
     """The error for a connection that was never made, or broke."""
     sent = not isinstance(error, _NEVER_SENT)
     reason = str(error) or type(error).__name__
+    if not sent and _is_about_certificate(error):
+        return APIConnectionError(
+            f"{what}: no connection, since the server's certificate does not verify ({reason}). "
+            "Is it the right address? verify=... takes an ssl.SSLContext that knows its authority.",
+            request_sent=False,
+            permanent=True,
+        )
     if isinstance(error, _TIMEOUTS):
         return APITimeoutError(
             f"{what}: "
@@ -169,6 +177,14 @@ def connection_error(error: Exception, what: str) -> APIConnectionError:
         )
     happened = "the connection broke" if sent else "no connection"
     return APIConnectionError(f"{what}: {happened} ({reason}).", request_sent=sent)
+
+
+def _is_about_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def decoding_error(error: httpx.DecodingError, what: str) -> APIResponseError:

@@ -1,0 +1,215 @@
+"""Every operation where no connection comes about: the server cannot have the request.
+
+So creates are tried again as well, and no error says that something may have been created.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from dashscope import APIConnectionError, APITimeoutError
+from tests import colours
+from tests.faults.faults import RESET_AT_ONCE
+from tests.faults.proxy import Line, Proxy
+from tests.faults.test_table import SUBJECTS, Subject, colour, run_at_once
+from tests.wire import Received, Reply, Wire
+
+__all__ = ["colour"]
+
+pytestmark = [pytest.mark.usefixtures("no_jitter")]
+
+NAME = "api.example.test"
+
+
+@pytest.fixture
+def answering(server: Wire) -> Wire:
+    """The server, which gives each operation its answer; the first part of a path is its name."""
+    answers = {subject.name: subject.answer for subject in SUBJECTS}
+
+    def script(received: Received) -> Reply:
+        return answers[received.path.split("/", 2)[1]]
+
+    server.says(script)
+    server.requests.clear()
+    return server
+
+
+class Attempts:
+    """Counts the attempts of a client's request, and does something before the second one."""
+
+    def __init__(self, before_second: Callable[[], None] = lambda: None) -> None:
+        self.number = 0
+        self._before_second = before_second
+
+    def __call__(self, _: Any) -> None:
+        self.number += 1
+        if self.number == 2:
+            self._before_second()
+
+
+def calling(
+    colour: str, subject: Subject, origin: str, attempts: Attempts, *args: Any, **options: Any
+) -> Callable[[], Awaitable[BaseException | None]]:
+    """A call of an operation, whose error is its result."""
+
+    async def body() -> BaseException | None:
+        client = colours.make_client(
+            colour,
+            *args,
+            base_url=f"{origin}/{subject.name}/v1",
+            event_hooks={"request": [attempts]},
+            **options,
+        )
+        try:
+            await subject.call(client)
+        except Exception as error:
+            return error
+        finally:
+            await client.aclose()
+        return None
+
+    return body
+
+
+def carried_out_once(server: Wire) -> bool:
+    return sorted(r.path.split("/", 2)[1] for r in server.requests) == sorted(
+        subject.name for subject in SUBJECTS
+    )
+
+
+def test_refused_and_then_answered(colour: str, proxy: Proxy, answering: Wire) -> None:
+    lines = [proxy.line() for _ in SUBJECTS]
+    counts = [Attempts(line.listen) for line in lines]
+    calls = [
+        calling(colour, subject, line.origin, attempts)
+        for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
+    ]
+    assert not list(filter(None, run_at_once(colour, calls)))
+    assert {attempts.number for attempts in counts} == {2}
+    assert carried_out_once(answering)
+
+
+def test_reset_before_the_request(
+    colour: str, proxy: Proxy, answering: Wire, tls: ssl.SSLContext, trust: ssl.SSLContext
+) -> None:
+    lines = [proxy.line(tls=tls) for _ in SUBJECTS]
+    counts = [Attempts() for _ in lines]
+    for line in lines:
+        line.says([RESET_AT_ONCE])
+        line.listen()
+    calls = [
+        calling(colour, subject, line.origin, attempts, "r8_token", verify=trust)
+        for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
+    ]
+    assert not list(filter(None, run_at_once(colour, calls)))
+    assert {attempts.number for attempts in counts} == {2}
+    assert carried_out_once(answering)
+
+
+def check_never_sent(
+    results: list[Any], counts: list[Attempts], attempts: int, said: str, server: Wire
+) -> None:
+    for result, counted in zip(results, counts, strict=True):
+        assert isinstance(result, APIConnectionError)
+        assert not isinstance(result, APITimeoutError)
+        assert not result.request_sent
+        assert not result.may_have_been_created
+        assert result.attempts == counted.number == attempts
+        assert said in str(result)
+    assert server.requests == []
+
+
+def test_nobody_there(colour: str, proxy: Proxy, answering: Wire) -> None:
+    line = proxy.line()
+    counts = [Attempts() for _ in SUBJECTS]
+    calls = [
+        calling(colour, subject, line.origin, attempts, max_retries=2)
+        for subject, attempts in zip(SUBJECTS, counts, strict=True)
+    ]
+    check_never_sent(run_at_once(colour, calls), counts, 3, "no connection", answering)
+
+
+def test_a_certificate_that_does_not_verify_is_an_error_at_once(
+    colour: str, proxy: Proxy, answering: Wire, tls: ssl.SSLContext
+) -> None:
+    line = proxy.line(tls=tls)
+    line.listen()
+    stranger = ssl.create_default_context()
+    counts = [Attempts() for _ in SUBJECTS]
+    calls = [
+        calling(colour, subject, line.origin, attempts, "r8_token", verify=stranger)
+        for subject, attempts in zip(SUBJECTS, counts, strict=True)
+    ]
+    # It would not verify the next time either.
+    results = run_at_once(colour, calls)
+    check_never_sent(results, counts, 1, "certificate", answering)
+    assert "verify=" in str(results[0])
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Resolves names below NAME to this machine; the first time, or ever, it does not."""
+    failures: Counter[str] = Counter()
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *args: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if not name.endswith(NAME):
+            return real(host, *args, **options)
+        failures[name] += 1
+        if failures[name] == 1 or name.startswith("never"):
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return failures
+
+
+@pytest.fixture
+def named(proxy: Proxy, authority: Any) -> Line:
+    """A line whose certificate is for names below NAME."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(f"*.{NAME}").configure_cert(context)
+    line = proxy.line(tls=context)
+    line.listen()
+    return line
+
+
+def test_a_name_that_does_not_resolve_and_then_does(
+    colour: str, named: Line, answering: Wire, trust: ssl.SSLContext, resolver: Counter[str]
+) -> None:
+    counts = [Attempts() for _ in SUBJECTS]
+    calls = [
+        calling(
+            colour,
+            subject,
+            named.origin.replace("127.0.0.1", f"server{number}.{NAME}"),
+            counts[number],
+            "r8_token",
+            verify=trust,
+        )
+        for number, subject in enumerate(SUBJECTS)
+    ]
+    assert not list(filter(None, run_at_once(colour, calls)))
+    assert {attempts.number for attempts in counts} == {2}
+    assert carried_out_once(answering)
+
+
+def test_a_name_that_never_resolves(
+    colour: str, named: Line, answering: Wire, trust: ssl.SSLContext, resolver: Counter[str]
+) -> None:
+    counts = [Attempts() for _ in SUBJECTS]
+    origin = named.origin.replace("127.0.0.1", f"never.{NAME}")
+    calls = [
+        calling(colour, subject, origin, attempts, "r8_token", verify=trust, max_retries=2)
+        for subject, attempts in zip(SUBJECTS, counts, strict=True)
+    ]
+    results = run_at_once(colour, calls)
+    check_never_sent(results, counts, 3, "name resolution", answering)
+    assert resolver[f"never.{NAME}"] == 3 * len(SUBJECTS)
