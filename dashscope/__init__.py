@@ -40,6 +40,7 @@ from dashscope._errors import (
 from dashscope._http import Headers, Request, Response
 
 if TYPE_CHECKING:
+    from dashscope import webhooks
     from dashscope._events import (
         AsyncEventStream,
         DoneEvent,
@@ -120,6 +121,7 @@ __all__ = [
     "WebhookSecret",
     "WebhookVerificationError",
     "__version__",
+    "webhooks",
 ]
 
 # What only some programs need is loaded on first use: it would double the time of the import.
@@ -157,6 +159,8 @@ _ON_FIRST_USE: Final = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "webhooks":
+        return import_module("dashscope.webhooks")
     if name not in _ON_FIRST_USE:
         raise AttributeError(f"module 'dashscope' has no attribute {name!r}")
     value = getattr(import_module(f"dashscope.{_ON_FIRST_USE[name]}"), name)

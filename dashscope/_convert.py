@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 SHOWN_BODY: Final = 200
 _DAY = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
+LONGEST_REASON: Final = 1000
+"""Characters; a reason quotes the values that do not fit."""
 _SECONDS = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)([6-9]\d)(.*)", re.DOTALL)
 
 
@@ -82,10 +84,23 @@ def decode(response: Response) -> Any:
 def convert(value: Any, cls: type[T], response: Response) -> T:
     """A piece of the answer's JSON as a `cls`."""
     try:
+        return fitted(value, cls)
+    except ValueError as error:
+        reason = str(error)
+    raise broken(reason, response)
+
+
+def fitted(value: Any, cls: type[T]) -> T:
+    """JSON as a `cls`.
+
+    Raises:
+        ValueError: when it is not of that shape; its text says `is not a ...`, and why.
+    """
+    try:
         return _fast.structure(value, cls)
     except Exception:  # noqa: BLE001 (cattrs' functions raise whatever the JSON makes them)
         reason = _reason(value, cls)
-    raise broken(reason, response)
+    raise ValueError(reason[:LONGEST_REASON])
 
 
 def broken(reason: str, response: Response) -> APIResponseError:

@@ -26,7 +26,8 @@ from dashscope.local import LocalServer
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGE = Path(dashscope.__file__).parent
-SOURCES = [PACKAGE / "_client.py", PACKAGE / "_outputs.py", *PACKAGE.glob("resources/*.py")]
+MODULES = ("_client.py", "_outputs.py", "webhooks.py")
+SOURCES = [*(PACKAGE / name for name in MODULES), *PACKAGE.glob("resources/*.py")]
 SYNC = PACKAGE / "_sync" / "client.py"
 
 

@@ -5,8 +5,6 @@ receiver has accepted it; so neither a slow receiver nor a restart of the server
 """
 
 import asyncio
-import base64
-import hmac
 import json
 import logging
 import random
@@ -20,6 +18,7 @@ from dashscope.local.runs import Run
 from dashscope.local.store import Store
 from dashscope.local.store.deliveries import Delivery
 from dashscope.local.values import Job
+from dashscope.webhooks import sign
 
 logger = logging.getLogger("dashscope.local")
 
@@ -34,13 +33,6 @@ PATIENCE: Final = 10.0
 """Seconds a receiver has to answer."""
 
 AT_ONCE: Final = 16
-
-
-def signature(secret: str, delivery_id: str, timestamp: int, body: bytes) -> str:
-    """Return the signature of Standard Webhooks."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    digest = hmac.digest(key, f"{delivery_id}.{timestamp}.".encode() + body, "sha256")
-    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def retry_delay(attempts: int) -> float:
@@ -136,13 +128,8 @@ class Webhooks:
     async def _send(self, delivery: Delivery) -> str | None:
         """Make one attempt; return what went wrong."""
         body = self._sent.at_this_address(delivery.body).encode()
-        at = int(time.time())
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": delivery.id,
-            "webhook-timestamp": str(at),
-            "webhook-signature": signature(self._secret, delivery.id, at, body),
-        }
+        signed = sign(body, self._secret, id=delivery.id)
+        headers = {"content-type": "application/json", **signed}
         if self._client is None:
             # A receiver on this machine is never behind the proxy of the environment.
             here = ("all://127.0.0.1", "all://localhost", "all://[::1]")

@@ -1,0 +1,483 @@
+"""A webhook is what the server sent, lately and unchanged, or a `WebhookVerificationError`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import pickle
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+import standardwebhooks
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dashscope
+from dashscope import (
+    Client,
+    DashscopeError,
+    Prediction,
+    Training,
+    WebhookSecret,
+    WebhookVerificationError,
+)
+from dashscope.local import LocalServer, model
+from dashscope.webhooks import sign, verify
+
+KEY = bytes(range(32))
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+OTHER = "whsec_" + base64.b64encode(b"another key, of some bytes").decode()
+BODY = b'{"id": "p1", "status": "succeeded", "output": "\xc3\xa4", "tomorrow": 1}'
+UNTOUCHED: Any = object()
+NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+
+def signed(body: bytes = BODY, secret: str = SECRET, **changes: str | None) -> dict[str, str]:
+    """Headers that would pass, but for the changes."""
+    headers = sign(body, secret)
+    for name, value in changes.items():
+        name = "webhook-" + name
+        if value is None:
+            del headers[name]
+        else:
+            headers[name] = value
+    return headers
+
+
+def refused(
+    said: str, body: Any = BODY, headers: Any = UNTOUCHED, secret: Any = SECRET, **options: Any
+) -> None:
+    with pytest.raises(WebhookVerificationError, match=said) as caught:
+        verify(body, signed() if headers is UNTOUCHED else headers, secret, **options)
+    for hidden in (SECRET[6:], OTHER[6:], base64.b64encode(KEY).decode()):
+        assert hidden not in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+# What is read
+
+
+def test_a_webhook_is_the_prediction_it_tells_of() -> None:
+    prediction = verify(BODY, signed(), SECRET)
+    assert prediction == Prediction(id="p1", status="succeeded", output="ä")
+    assert prediction.raw["tomorrow"] == 1
+
+
+@pytest.mark.parametrize(
+    ("urls", "kind"),
+    [
+        ({"get": "https://api.example.com/v1/trainings/t1"}, Training),
+        ({"get": "http://127.0.0.1:3274/v1/trainings/t1/"}, Training),
+        ({"get": "https://api.example.com/v1/predictions/t1"}, Prediction),
+        ({"get": "https://trainings/v1/predictions/t1"}, Prediction),
+        ({"get": "https://[/v1/x"}, Prediction),
+        ({}, Prediction),
+        (None, Prediction),
+    ],
+)
+def test_a_training_is_told_by_its_address(urls: Any, kind: type) -> None:
+    body = json.dumps({"id": "t1", "status": "starting", "urls": urls}).encode()
+    assert type(verify(body, signed(body), SECRET)) is kind
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
+def test_the_body_is_any_kind_of_bytes(wrap: Callable[[bytes], Any]) -> None:
+    assert verify(wrap(BODY), signed(), SECRET).id == "p1"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda headers: headers,
+        lambda headers: {name.upper(): value for name, value in headers.items()},
+        lambda headers: {name.title(): value for name, value in headers.items()},
+        lambda headers: list(headers.items()),
+        lambda headers: iter(headers.items()),
+        lambda headers: [(k.encode(), v.encode()) for k, v in headers.items()],
+        lambda headers: {**headers, "cookie": "a", "Accept": "*/*"},
+        lambda headers: [("set-cookie", "1"), ("set-cookie", "2"), *headers.items()],
+        lambda headers: dashscope.Headers(headers),
+    ],
+)
+def test_the_names_of_headers_are_in_any_case_in_any_mapping_or_list(
+    written: Callable[[dict[str, str]], Any],
+) -> None:
+    assert verify(BODY, written(signed()), SECRET).id == "p1"
+
+
+# The scheme, by the reference
+
+
+@given(st.binary(min_size=1, max_size=64), st.text(max_size=50), st.integers(-299, 299))
+def test_the_reference_signs_as_we_do(key: bytes, output: str, offset: int) -> None:
+    secret = "whsec_" + base64.b64encode(key).decode()
+    text = json.dumps({"id": "p1", "status": "succeeded", "output": output}, ensure_ascii=False)
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        return
+    at = int(time.time()) + offset
+    ours = sign(body, secret, id="msg_1", timestamp=at)
+    theirs = standardwebhooks.Webhook(secret)
+    assert theirs.verify(body, ours) == json.loads(body)
+    when = datetime.fromtimestamp(at, UTC)
+    assert ours["webhook-signature"] == theirs.sign("msg_1", when, body.decode())
+    assert verify(body, ours, secret).output == output
+
+
+def two_signatures() -> tuple[dict[str, str], str, str]:
+    """Headers, their signature, and that of the same webhook with the other secret."""
+    now = int(time.time())
+    right, wrong = (sign(BODY, secret, id="msg_1", timestamp=now) for secret in (SECRET, OTHER))
+    return right, right["webhook-signature"], wrong["webhook-signature"]
+
+
+def test_several_signatures_are_tried_and_those_of_another_version_left_alone() -> None:
+    headers, right, wrong = two_signatures()
+    for line in (
+        f"{wrong} {right}",
+        f"{right} {wrong}",
+        f"v1a,{'A' * 88} v2,x {right}",
+        f"v1,not*base64 v1, v1 , {right} \u00e4",
+        f"  {right}  ",
+        " ".join([*([wrong] * 500), right]),
+    ):
+        headers["webhook-signature"] = line
+        assert verify(BODY, headers, SECRET).id == "p1"
+    for line in (wrong, right[3:], right[:-1], right[:-4], "V" + right[1:], right.upper(), "v1,"):
+        refused("not signed with this secret", headers={**headers, "webhook-signature": line})
+
+
+def test_secrets_are_rotated() -> None:
+    for secrets in ([OTHER, SECRET], (SECRET, OTHER), [WebhookSecret(key=SECRET), OTHER]):
+        assert verify(BODY, signed(), secrets).id == "p1"
+        assert verify(BODY, signed(secret=OTHER), secrets).id == "p1"
+    refused("not signed with this secret", secret=[OTHER])
+    refused("is not whsec_ and base64", secret=[SECRET, "whsec_*"])
+
+
+@pytest.mark.parametrize("secret", [SECRET[6:], SECRET.rstrip("="), WebhookSecret(key=SECRET)])
+def test_a_secret_is_what_the_api_gives_in_whatever_form(secret: Any) -> None:
+    assert verify(BODY, signed(), secret).id == "p1"
+
+
+def test_every_byte_counts() -> None:
+    for at in range(len(BODY)):
+        changed = bytearray(BODY)
+        changed[at] ^= 1
+        refused("body was changed", body=bytes(changed))
+    refused("body was changed", body=json.dumps(json.loads(BODY)).encode())
+    refused("body was changed", body=BODY + b"\n")
+    refused("body was changed", headers=signed(id="msg_2"))
+    refused("body was changed", headers=signed(timestamp=str(int(time.time()) + 1000)))
+
+
+def test_the_borders_between_id_timestamp_and_body_do_not_move() -> None:
+    """Who has a say in the body cannot have a part of it taken for the whole."""
+    now = str(int(time.time()))
+    inner = '{"id": "p2", "status": "succeeded"}'
+    outer = f'{{"id": "p1", "status": "x"}} .{now}.{inner}'.encode()
+    headers = sign(outer, SECRET, id="msg_1", timestamp=int(now))
+    moved = outer.decode().removesuffix(f".{now}.{inner}").replace(" ", "")
+    refused(
+        "no id",
+        body=inner.encode(),
+        headers={**headers, "webhook-id": f"msg_1.{now}.{moved}"},
+    )
+
+
+def test_the_time_taken_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    monkeypatch.setattr(
+        "dashscope.webhooks.hmac.compare_digest",
+        lambda left, right: bool(compared.append((left, right))) or left == right,
+    )
+    headers, right, wrong = two_signatures()
+    verify(BODY, {**headers, "webhook-signature": f"{right} {wrong}"}, [SECRET, OTHER])
+    assert len(compared) == 4
+
+
+# The time
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_the_time_is_tolerated_both_ways(way: int) -> None:
+    now = int(time.time())
+    for offset in (0, 10, 290):
+        assert verify(BODY, sign(BODY, SECRET, timestamp=now + way * offset), SECRET).id == "p1"
+    late = sign(BODY, SECRET, timestamp=now + way * 310)
+    refused("s ahead of this machine's clock, and the tolerance is 300 s" if way > 0 else "s ago",
+            headers=late)  # fmt: skip
+    assert verify(BODY, late, SECRET, tolerance=400).id == "p1"
+    assert verify(BODY, late, SECRET, tolerance=math.inf).id == "p1"
+    refused("tolerance is 0 s", headers=late, tolerance=0)
+    refused("tolerance is 0.5 s", headers=late, tolerance=0.5)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    ["", " ", "now", "-1", "1.5", "1e9", "0x1", "1_0", "٣", "9" * 400, "1\n", "nan", "inf", "+1"],
+)
+def test_what_is_no_time_is_refused(timestamp: str) -> None:
+    refused("no time in whole seconds", headers=signed(timestamp=timestamp))
+
+
+@pytest.mark.parametrize("tolerance", [-1, math.nan])
+def test_a_tolerance_is_a_number_of_seconds(tolerance: float) -> None:
+    with pytest.raises(ValueError, match="tolerance is a number of seconds, 0 or more"):
+        verify(BODY, signed(), SECRET, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("tolerance", [None, "300", True])
+def test_a_tolerance_is_a_number(tolerance: Any) -> None:
+    with pytest.raises(TypeError, match="tolerance is a number of seconds"):
+        verify(BODY, signed(), SECRET, tolerance=tolerance)
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize("name", ["id", "timestamp", "signature"])
+def test_a_header_is_there_once(name: str) -> None:
+    refused(f"no header webhook-{name}", headers=signed(**{name: None}))
+    again = [(f"Webhook-{name.title()}", signed()[f"webhook-{name}"])]
+    refused(f"the header webhook-{name} more than once", headers=[*signed().items(), *again])
+    both = {**signed(), **dict(again)}
+    refused(f"the header webhook-{name} more than once", headers=both)
+    joined = signed()
+    joined[f"webhook-{name}"] = ",".join([joined[f"webhook-{name}"]] * 2)
+    refused("no id|no time|not signed|body was changed", headers=joined)
+
+
+@pytest.mark.parametrize("id", ["", " ", "a b", "msg_1.2", "ä", "a\n", "\ud800", "a\0"])
+def test_an_id_is_visible_ascii_without_a_full_stop(id: str) -> None:
+    refused("no id", headers=signed(id=id))
+    with pytest.raises(ValueError, match="visible ASCII without a full stop"):
+        sign(BODY, SECRET, id=id)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, [], (), None, 5, "webhook-id", b"webhook-id", [1], [("a",)], [("a", "b", "c")],
+     {"webhook-id": None}, {"webhook-id": 5}, {"webhook-id": ["a"]}, {5: "a"}, [None],
+     [("a", 1, 2)], {None: None}, object()],
+)  # fmt: skip
+def test_headers_of_another_shape_are_refused(headers: Any) -> None:
+    refused("no header webhook-id|headers is a mapping or a list of pairs", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (BODY.decode(), "a str, which has been decoded already.*request.get_data"),
+        (json.loads(BODY), "a dict, which has been parsed already.*await request.body"),
+        ([1], "a list, which has been parsed already"),
+        (None, "of the type NoneType"),
+        (Prediction(id="p1", status="x"), "of the type Prediction"),
+    ],
+)
+def test_a_body_that_is_no_bytes_any_more_is_an_error_that_says_so(body: Any, said: str) -> None:
+    refused(said, body=body)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("", "secret is empty"),
+        ("whsec_", "secret is empty"),
+        ([], "list of them is empty"),
+        ((), "list of them is empty"),
+        ([""], "secret is empty"),
+        (None, "of the type NoneType"),
+        (KEY, "of the type bytes"),
+        ([None], "of the type NoneType"),
+        ({"key": SECRET}, "of the type dict"),
+        ("whsec_\u00e4", "not whsec_ and base64"),
+        ("whsec_*", "not whsec_ and base64"),
+        ("whsec_A", "not whsec_ and base64"),
+        ("whsec_=", "not whsec_ and base64"),
+        (SECRET + "\n", "not whsec_ and base64"),
+        (" " + SECRET, "not whsec_ and base64"),
+        ("whsec_" + base64.urlsafe_b64encode(b"\xff" * 30).decode(), "not whsec_ and base64"),
+        ("whsk_AAAA", "not whsec_ and base64"),
+        ("\ud800", "not whsec_ and base64"),
+    ],
+)
+def test_a_secret_that_is_none_is_an_error_that_says_so(secret: Any, said: str) -> None:
+    refused(said, secret=secret)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "is not JSON"),
+        (b"hello", "is not JSON"),
+        (b'{"id": "p1"', "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[" * 1_000_000, "is not JSON"),
+        (b'{"id": ' + b"9" * 10_000 + b"}", "is not JSON"),
+        (b"null", "is not a Prediction"),
+        (b"[]", "is not a Prediction"),
+        (b'"p1"', "is not a Prediction"),
+        (b"{}", "is not a Prediction: .*id"),
+        (b'{"id": 1, "status": "x"}', "is not a Prediction: .*id"),
+        (b'{"id": null, "status": "x"}', "is not a Prediction"),
+        (b'{"id": "t", "urls": {"get": "/v1/trainings/t"}}', "is not a Training: .*status"),
+        (b'{"id": "t", "status": "x", "urls": 5}', "is not a Prediction: .*urls"),
+    ],
+)
+def test_what_was_signed_and_is_no_prediction_is_refused(body: bytes, said: str) -> None:
+    refused(said, body=body, headers=signed(body))
+
+
+def test_an_error_quotes_little_of_a_huge_body() -> None:
+    body = json.dumps({"id": ["x" * 100_000], "status": "x"}).encode()
+    with pytest.raises(WebhookVerificationError, match="not a Prediction") as caught:
+        verify(body, signed(body), SECRET)
+    assert len(str(caught.value)) < 2000
+
+
+def test_a_huge_body_is_read() -> None:
+    body = json.dumps({"id": "p1", "status": "x", "output": "y" * 50_000_000}).encode()
+    assert len(verify(body, signed(body), SECRET).output) == 50_000_000  # type: ignore[arg-type]
+
+
+# Whatever comes, it is one error
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+HEADER_NAME = st.sampled_from([*NAMES, *(name.upper() for name in NAMES)]) | st.text()
+HEADERS = (
+    ANY
+    | st.dictionaries(HEADER_NAME, ANY)
+    | st.lists(st.tuples(HEADER_NAME | st.binary(), ANY))
+    | st.fixed_dictionaries(dict.fromkeys(NAMES, st.text()))
+)
+
+
+@given(ANY, HEADERS, ANY | st.text().map("whsec_".__add__))
+def test_whatever_comes_is_refused_by_one_error(body: Any, headers: Any, secret: Any) -> None:
+    with pytest.raises(WebhookVerificationError):
+        verify(body, headers, secret)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("id", "status", "output", "urls", "metrics", "created_at", "logs")
+
+
+@given(JSON | st.dictionaries(st.sampled_from(FIELDS), JSON | st.text()))
+def test_any_signed_json_is_a_prediction_or_that_error(value: Any) -> None:
+    body = json.dumps(value).encode()
+    try:
+        prediction = verify(body, signed(body), SECRET)
+    except WebhookVerificationError:
+        return
+    assert prediction.id == value["id"]
+    assert prediction.status == value["status"]
+
+
+@given(st.binary(), st.binary(max_size=80), st.sampled_from(NAMES), st.text(max_size=80))
+def test_any_change_is_refused(body: bytes, tail: bytes, name: str, value: str) -> None:
+    headers = signed(BODY)
+    if (body + tail) != BODY:
+        with pytest.raises(WebhookVerificationError):
+            verify(body + tail, headers, SECRET)
+    if headers[name] != value.strip():
+        with pytest.raises(WebhookVerificationError):
+            verify(BODY, {**headers, name: value}, SECRET)
+
+
+# Signing
+
+
+def test_signing_is_checked_too() -> None:
+    with pytest.raises(ValueError, match="secret is empty") as caught:
+        sign(BODY, "")
+    assert not isinstance(caught.value, DashscopeError)
+    first, second = sign(BODY, SECRET), sign(BODY, SECRET)
+    assert first["webhook-id"] != second["webhook-id"]
+
+
+# For real
+
+
+@model("test/say")
+def say(text: str) -> str:
+    return text
+
+
+class Receiver:
+    """A plain server of the standard library that takes webhooks."""
+
+    def __init__(self) -> None:
+        self.received: queue.Queue[tuple[bytes, Any]] = queue.Queue()
+        received = self.received
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                received.put((body, self.headers))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+def test_what_a_server_sends_is_verified(receiver: Receiver) -> None:
+    with LocalServer(models=[say]) as server, Client(base_url=server.base_url) as client:
+        secret = client.webhooks.default.secret.get()
+        client.run("test/say", {"text": "ä"}, webhook=receiver.url,
+                   webhook_events_filter=["completed"])  # fmt: skip
+        body, headers = receiver.received.get(timeout=30)
+        prediction = verify(body, headers, secret)
+        assert isinstance(prediction, Prediction)
+        assert prediction == client.predictions.get(prediction)
+        assert prediction.output == "ä"
+        assert standardwebhooks.Webhook(secret.key).verify(body, dict(headers)) == prediction.raw
+        refused("not signed with this secret", body=body, headers=headers)
+        refused("not signed with this secret", body=body, headers=headers, secret=OTHER)
+
+        version = client.models.get("dashscope", "markov").latest_version
+        assert version is not None
+        client.models.create("local", "mine", visibility="private", hardware="cpu")
+        training = client.trainings.create(
+            "dashscope", "markov", version.id, destination="local/mine",
+            input={"text": b"the cat sat on the mat. " * 20}, webhook=receiver.url,
+            webhook_events_filter=["completed"],
+        )  # fmt: skip
+        told = verify(*receiver.received.get(timeout=30), secret)
+        assert isinstance(told, Training)
+        assert told == client.trainings.get(training)
