@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 import re
 import secrets
 import time
@@ -18,7 +17,7 @@ from typing import Any, Final, TypeAlias, cast
 from dashscope._config import scrubbed
 from dashscope._convert import fitted
 from dashscope._errors import WebhookVerificationError
-from dashscope._json import is_object
+from dashscope._json import decode, is_object
 from dashscope.resources.predictions import Prediction
 from dashscope.resources.trainings import Training
 from dashscope.resources.webhooks import WebhookSecret
@@ -247,7 +246,7 @@ def _check_time(id: str, timestamp: int, tolerance: float) -> None:
 
 def _parse(id: str, content: bytes) -> Prediction | Training:
     try:
-        value: Any = json.loads(content)
+        value = decode(content)
     except (ValueError, RecursionError):
         reason = "is not JSON"
     else:

@@ -323,6 +323,7 @@ def test_a_secret_that_is_none_is_an_error_that_says_so(secret: Any, said: str) 
         (b"\xff\xfe", "is not JSON"),
         (b"[" * 1_000_000, "is not JSON"),
         (b'{"id": ' + b"9" * 10_000 + b"}", "is not JSON"),
+        (b'{"id": "p1", "status": "x", "output": NaN}', "is not JSON"),
         (b"null", "is not a Prediction"),
         (b"[]", "is not a Prediction"),
         (b'"p1"', "is not a Prediction"),
