@@ -28,6 +28,7 @@ from dashscope._errors import (
 )
 from dashscope._http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response, merged
 from dashscope._json import encode, object_in
+from dashscope._listening import Listening
 from dashscope._log import logger
 from dashscope._polling import Pace
 from dashscope._retry import Outcome, RetryQuota
@@ -91,15 +92,23 @@ class API:
         *,
         quota: RetryQuota | None = None,
         pace: Pace | None = None,
+        listening: Listening | None = None,
     ) -> None:
         self.config = config
         self.runtime = runtime
         self.quota = quota or RetryQuota()
         self.pace = pace or Pace()
+        self.listening = listening or Listening(config.max_connections)
 
     def with_config(self, **changes: Any) -> API:
         """The same connections, quota and pace under another configuration."""
-        return API(evolve(self.config, **changes), self.runtime, quota=self.quota, pace=self.pace)
+        return API(
+            evolve(self.config, **changes),
+            self.runtime,
+            quota=self.quota,
+            pace=self.pace,
+            listening=self.listening,
+        )
 
     async def send(
         self, call: Call, *, deadline: Deadline = Deadline.NEVER, look: bool = False

@@ -18,6 +18,7 @@ from attrs import frozen
 from dashscope._deadline import Deadline
 from dashscope._errors import APIConnectionError, APIStatusError, ModelError, StreamError
 from dashscope._json import is_array, object_in
+from dashscope._listening import STREAM_HEADERS
 from dashscope._log import logger
 from dashscope._outputs import claim
 from dashscope._runtime.sse import SSEParser, data_of, id_of
@@ -34,7 +35,6 @@ MOST_FAILURES: Final = 8
 """Connections in a row that may fail or bring nothing before the stream stops asking."""
 LONGEST_PAUSE: Final = 10.0
 
-_HEADERS: Final = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 _GONE: Final = frozenset({204, 404, 410})
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -180,7 +180,7 @@ class AsyncEventStream:
         """
         _ = self.prediction
         return await self._watch.until_done(
-            interval=None, deadline=self._deadline, progress=None, at_once=True
+            interval=None, deadline=self._deadline, progress=None, at_once=True, listens=False
         )
 
     async def __aenter__(self) -> Self:
@@ -334,7 +334,7 @@ class AsyncEventStream:
         if url is None:  # it is over already, and was never to be streamed
             await self._fill()
             return
-        headers = dict(_HEADERS)
+        headers = dict(STREAM_HEADERS)
         last_id = self._last_id()
         if last_id is not None:
             headers["Last-Event-ID"] = last_id

@@ -16,6 +16,7 @@ from dashscope import _polling
 from dashscope._config import check_timeout
 from dashscope._deadline import Deadline
 from dashscope._errors import APIError, APITimeoutError, PredictionTimeoutError
+from dashscope._listening import hear_end
 from dashscope._log import logger
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from dashscope._api import API
     from dashscope.resources.predictions import Prediction
 
+MOST_STREAMS: Final = 3
+"""How often a stream that breaks off is asked again before polling takes its place."""
 CLEAN_UP: Final = 5.0
 """Seconds that cancelling an abandoned prediction may take."""
 
@@ -58,11 +61,13 @@ class Watch(Generic[J]):
         look: Callable[[str, Deadline], Awaitable[J]],
         cancel: Callable[[str, Deadline], Coroutine[Any, Any, J]],
         cancel_on_exit: bool,
+        stream_of: Callable[[J], str | None] = lambda _: None,
     ) -> None:
         self._api = api
         self._look = look
         self._cancel = cancel
         self._cancel_on_exit = cancel_on_exit
+        self._stream_of = stream_of
         self._id: str | None = None
         self.latest: J | None = None
 
@@ -99,17 +104,22 @@ class Watch(Generic[J]):
         deadline: Deadline,
         progress: Callable[[J], object] | None,
         at_once: bool = False,
+        listens: bool = True,
     ) -> J:
         """Look at it until it is over, the first time after a pause or `at_once`.
+
+        Where it `listens`, there is a stream, and nobody wants each look: when that says so.
 
         Raises:
             PredictionTimeoutError: when the deadline passes first.
         """
-        started = time.monotonic()
-        pace = self._api.pace
         job = cast("J", self.latest)
         if at_once and not job.is_done:
             job = await self._see(deadline, progress)
+        if listens and interval is None and progress is None:
+            job = await self._hear(job, deadline)
+        started = time.monotonic()
+        pace = self._api.pace
         while not job.is_done:
             chance = random.random()  # noqa: S311 (jitter)
             pause = _polling.delay(
@@ -122,6 +132,20 @@ class Watch(Generic[J]):
             if deadline.expired:
                 raise self.timed_out()
             job = await self._see(deadline, progress)
+        return job
+
+    async def _hear(self, job: J, deadline: Deadline) -> J:
+        """Look at it when its stream says that it is over, or says nothing more."""
+        for _ in range(MOST_STREAMS):
+            url = None if job.is_done else self._stream_of(job)
+            if url is None or not self._api.runtime.owns_connections:
+                break
+            heard = await hear_end(self._api, url, deadline)
+            if deadline.expired:
+                raise self.timed_out()
+            job = await self._see(deadline, None)
+            if heard:
+                break
         return job
 
     async def __aenter__(self) -> Self:

@@ -67,6 +67,10 @@ class AsyncRuntime(Runtime):
         self._tls = TLS(config.verify)
         self._start()
 
+    @property
+    def owns_connections(self) -> bool:
+        return self._callers_client is None
+
     def _start(self) -> None:
         # The loop holds a weak reference only: a client that nobody has any more takes its
         # connections along, also when the loop goes on.

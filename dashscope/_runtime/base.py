@@ -63,6 +63,11 @@ class Runtime(ABC):
             raise ConfigurationError("http2=True needs: pip install 'dashscope-client[http2]'")
         _runtimes.add(self)
 
+    @property
+    @abstractmethod
+    def owns_connections(self) -> bool:
+        """Are the connections our own, rather than those of a caller's client?"""
+
     async def send(
         self, request: Request, *, authorization: str | None, deadline: Deadline, limit: int
     ) -> Response:

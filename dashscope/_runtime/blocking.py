@@ -64,6 +64,10 @@ class BlockingRuntime(Runtime):
         self._twins = twins
         self._start()
 
+    @property
+    def owns_connections(self) -> bool:
+        return self._callers_client is None
+
     def _start(self) -> None:
         self._lock = threading.Lock()
         self._local = threading.local()

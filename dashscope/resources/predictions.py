@@ -352,6 +352,7 @@ def watch_prediction(api: API, *, cancel_on_exit: bool) -> Watch[Prediction]:
         look=lambda id, deadline: get_prediction(api, id, deadline=deadline, look=True),
         cancel=lambda id, deadline: cancel_prediction(api, id, deadline=deadline),
         cancel_on_exit=cancel_on_exit,
+        stream_of=lambda prediction: prediction.urls.stream if prediction.urls else None,
     )
 
 

@@ -1,0 +1,186 @@
+"""Where a prediction streams, its stream tells when it is over: at once, and at three requests."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from dashscope import PredictionTimeoutError
+from dashscope._deadline import Deadline
+from dashscope._listening import _ends
+from tests.wire import DROP, Received, Reply, Wire, prediction, reply
+
+OVER = "event: output\nid: 1\ndata: hello\n\nevent: done\nid: 2\ndata: {}\n\n"
+HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+
+
+class Server:
+    """A prediction that is over once its stream has said so, or after so many looks."""
+
+    def __init__(self, wire: Wire, *streams: Reply, looks: int = 0) -> None:
+        self.streams = list(streams)
+        self.looks = looks
+        self.url = wire.base_url + "/stream/p1"
+        self.over = False
+        self.wire = wire
+        wire.says(self.answer)
+
+    def answer(self, received: Received) -> Reply:
+        if received.path.startswith("/v1/stream/"):
+            stream = self.streams.pop(0)
+            self.over = self.over or OVER.encode() in (stream.raw or b"") or stream is SAYS_ERROR
+            return stream
+        if received.method == "POST":
+            return reply(self.state(), 201)
+        self.looks -= 1
+        self.over = self.over or self.looks == 0
+        return reply(self.state())
+
+    def state(self) -> dict[str, Any]:
+        urls = {"get": "http://x/get", "cancel": "http://x/cancel", "stream": self.url}
+        if self.over:
+            return prediction("succeeded", output="hello", urls=urls)
+        return prediction("processing", urls=urls)
+
+    @property
+    def asked(self) -> list[str]:
+        return [line.removeprefix("GET /v1/").partition("/")[0] for line in self.wire.asked]
+
+
+def stream(*chunks: str, after: float = 0.0) -> Reply:
+    return Reply(raw=(HEAD + "".join(chunks)).encode(), after=after)
+
+
+SAYS_DONE = stream(": hi\n\n", OVER)
+SAYS_ERROR = stream("event: error\ndata: {}\n\n")
+SILENT = stream("event: output\ndata: hel\n\n")
+
+
+async def test_a_stream_tells_when_it_is_over(wired: Any, wire: Wire) -> None:
+    server = Server(wire, SAYS_DONE)
+    assert await wired.run("owner/name", {}) == "hello"
+    assert server.asked[1:] == ["stream", "predictions"]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r", "\r\n"])
+async def test_the_end_is_heard_wherever_it_is_cut(ending: str) -> None:
+    text = ("data: event: done\n\n" + OVER).replace("\n", ending).encode()
+    for cut in range(len(text)):
+        assert await _ends(Cut(), Cut(text[:cut], text[cut:]), Deadline.NEVER)  # type: ignore[arg-type]
+    end = text.index(b"done" + ending.encode(), 20) + 4
+    assert not await _ends(Cut(), Cut(text[:end]), Deadline.NEVER)  # type: ignore[arg-type]
+
+
+class Cut:
+    """A body of these pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.runtime = self
+        self.pieces = list(pieces)
+
+    def bound(self, deadline: Deadline) -> Any:
+        return nullcontext()
+
+    async def chunk(self) -> bytes | None:
+        return self.pieces.pop(0) if self.pieces else None
+
+
+async def test_nothing_is_heard_late(wired: Any, wire: Wire) -> None:
+    server = Server(wire, stream(OVER, after=0.7))
+    started = time.monotonic()
+    assert await wired.run("owner/name", {}) == "hello"
+    assert 0.7 <= time.monotonic() - started < 1.2
+    assert len(server.asked) == 3
+
+
+async def test_an_error_is_an_end(wired: Any, wire: Wire) -> None:
+    server = Server(wire, SAYS_ERROR)
+    assert await wired.run("owner/name", {}) == "hello"
+    assert server.asked[1:] == ["stream", "predictions"]
+
+
+async def test_output_that_looks_like_the_end_is_not(wired: Any, wire: Wire) -> None:
+    tricky = "event: output\ndata: event: done\n\nevent: done-and-dusted\ndata: x\n\n"
+    server = Server(wire, stream(tricky), stream(tricky), stream(tricky), looks=5)
+    assert await wired.run("owner/name", {}) == "hello"
+    assert server.asked.count("predictions") == 5
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        DROP,
+        SILENT,
+        Reply(raw=b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ncut"),
+        reply({"detail": "no such stream"}, 404),
+        reply({"detail": "slow down"}, 429, retry_after="1"),
+        Reply(302, {"location": "ftp://example.com/"}),
+    ],
+    ids=["drop", "no end", "truncated", "404", "429", "redirect"],
+)
+async def test_where_the_stream_breaks_it_is_looked_at_and_heard_again(
+    wired: Any, wire: Wire, first: Reply
+) -> None:
+    server = Server(wire, first, SAYS_DONE)
+    assert await wired.run("owner/name", {}) == "hello"
+    assert server.asked[1:] == ["stream", "predictions", "stream", "predictions"]
+
+
+async def test_where_it_keeps_breaking_polling_takes_its_place(wired: Any, wire: Wire) -> None:
+    server = Server(wire, DROP, SILENT, DROP, looks=6)
+    assert await wired.run("owner/name", {}) == "hello"
+    assert server.asked[1:] == ["stream", "predictions"] * 3 + ["predictions"] * 3
+
+
+async def test_a_stream_that_falls_silent_is_given_up(
+    wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._listening.LONGEST_SILENCE", 0.2)
+    server = Server(wire, *[stream(OVER, after=0.6) for _ in range(3)], looks=2)
+    assert await wired.run("owner/name", {}) == "hello"
+    assert server.asked[1:3] == ["stream", "predictions"]
+
+
+async def test_a_large_output_is_not_sent_twice(
+    wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._listening.MOST_BYTES", 1000)
+    large = "event: output\ndata: " + "x" * 100_000 + "\n\n"
+    server = Server(wire, *[stream(large) for _ in range(3)], looks=4)
+    assert await wired.run("owner/name", {}) == "hello"
+    assert server.asked.count("predictions") == 4
+
+
+@pytest.mark.parametrize("options", [{"poll_interval": 0.05}, {"progress": lambda _: None}])
+async def test_who_wants_to_look_looks(wired: Any, wire: Wire, options: Any) -> None:
+    server = Server(wire, looks=3)
+    assert await wired.run("owner/name", {}, **options) == "hello"
+    assert "stream" not in server.asked
+
+
+async def test_listening_leaves_connections_for_others(make_client: Any, wire: Wire) -> None:
+    client = make_client(base_url=wire.base_url, max_connections=1)
+    server = Server(wire, looks=2)
+    assert await client.run("owner/name", {}) == "hello"
+    assert "stream" not in server.asked
+
+
+async def test_the_time_is_up_while_it_listens(wired: Any, wire: Wire) -> None:
+    server = Server(wire, stream(OVER, after=2.0))
+    started = time.monotonic()
+    with pytest.raises(PredictionTimeoutError) as caught:
+        await wired.run("owner/name", {}, timeout=0.4)
+    assert time.monotonic() - started < 1.0
+    assert caught.value.prediction.id == "p1"
+    assert wire.asked[-1] == "POST /v1/predictions/p1/cancel"
+    assert server.asked[1] == "stream"
+
+
+async def test_waiting_listens_too(wired: Any, wire: Wire) -> None:
+    server = Server(wire, SAYS_DONE)
+    finished = await wired.wait("p1")
+    assert finished.output == "hello"
+    assert server.asked == ["predictions", "stream", "predictions"]
