@@ -1,0 +1,1 @@
+"""Dashscope beside other libraries: a module for each, an extra for each."""
