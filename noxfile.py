@@ -109,6 +109,14 @@ def foreign(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """The client beside its peers: `-- --quick` in two minutes, `-- --only requests,streams`."""
+    session.install(*groups("bench"))
+    folder = Path(session.create_tmp()).resolve() / "peers"
+    session.run("python", "-m", "benchmarks", "--environments", str(folder), *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """What takes longer: storms, kills, all that is marked `soak`."""
     install(session, *groups("soak"))

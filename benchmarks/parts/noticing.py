@@ -1,0 +1,97 @@
+"""How late `run` notices that a prediction is over, and how often it asks for that."""
+
+from __future__ import annotations
+
+import statistics
+
+from attrs import evolve
+
+from benchmarks.model import (
+    NODE,
+    OURS,
+    REPLICATE_1,
+    REPLICATE_2,
+    Case,
+    Compute,
+    Metric,
+    Part,
+    Target,
+)
+
+DELAY = Metric(
+    "delay (mean)",
+    "ms",
+    lambda sample: statistics.fmean(delay for delay, _ in sample["runs"]) * 1e3,
+)
+REQUESTS = Metric(
+    "requests a run",
+    "",
+    lambda sample: statistics.fmean(requests for _, requests in sample["runs"]),
+    digits=1,
+)
+
+RUNS = 40
+POLLED = "replicate 1.0.7, polling"
+
+
+def cases(quick: bool) -> list[Case]:
+    found: list[Case] = []
+    for seconds in (0.2, 1) if quick else (0.2, 1, 3, 10, 60):
+        # Spread evenly over a tenth up and down: the same lengths for everyone.
+        lengths = [round(seconds * (0.9 + 0.2 * number / (RUNS - 1)), 4) for number in range(RUNS)]
+        base = {"seconds": lengths}
+        setting = f"{seconds} s"
+        ours = {**base, "stream": False}
+        of_setting = [
+            Case(setting, OURS, "noticing", parameters=ours),
+            Case(setting, OURS, "noticing", "urls.stream", {**ours, "stream": True}),
+            Case(setting, OURS, "noticing", "wait=60", {**ours, "wait": 60}),
+            Case(setting, REPLICATE_1, "noticing", "polling", {**base, "wait": False}),
+            Case(setting, REPLICATE_1, "noticing", "waiting", base),
+            Case(setting, REPLICATE_2, "noticing", "polling", {**base, "wait": False}),
+            Case(setting, REPLICATE_2, "noticing", "waiting", base),
+            Case(setting, NODE, "noticing", "polling", {**base, "mode": "poll"}),
+            Case(setting, NODE, "noticing", "waiting", {**base, "mode": "block"}),
+        ]
+        rounds = 1 if quick or seconds > 10 else 3
+        found += [evolve(case, rounds=rounds, is_light=seconds >= 10) for case in of_setting]
+    return found
+
+
+def _delay(setting: str, row: str = "dashscope") -> Compute:
+    return lambda figures: figures.get(DELAY.name, setting, row)
+
+
+def _requests(setting: str) -> Compute:
+    return lambda figures: figures.ratio(REQUESTS.name, (setting, "dashscope"), (setting, POLLED))
+
+
+PART = Part(
+    "noticing",
+    "Noticing the end",
+    f"{RUNS} runs at once of models that take so long, give or take a tenth: how long after the "
+    "server finished `run` returned, and how many requests it made. *polling*: as the peer does "
+    "where it does not let the server hold the answer; *waiting*: the server holds it (`wait=60`), "
+    "which keeps a connection busy and leaves the prediction's id unknown until then. "
+    "*urls.stream*: the prediction names a stream of events.",
+    (DELAY, REQUESTS),
+    cases,
+    (
+        Target("delay at 0.2 s, polling, ms", 100, _delay("0.2 s")),
+        Target("delay at 1 s, polling, ms", 100, _delay("1 s")),
+        Target("delay at 3 s, polling, ms", 200, _delay("3 s")),
+        Target("delay at 10 s, polling, ms", 280, _delay("10 s")),
+        Target("delay at 60 s, polling, ms", 280, _delay("60 s")),
+        Target("requests at 10 s, to a poll every 0.5 s", 2.0, _requests("10 s")),
+        Target("requests at 60 s, to a poll every 0.5 s", 1.2, _requests("60 s")),
+        *(
+            Target(
+                f"delay at {setting} with urls.stream, ms",
+                20,
+                _delay(setting, "dashscope, urls.stream"),
+            )
+            for setting in ("0.2 s", "1 s", "3 s", "10 s", "60 s")
+        ),
+    ),
+    chart="lines",
+)

@@ -1,0 +1,127 @@
+"""What a request costs the client, at one in flight and at many."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from benchmarks.model import (
+    BARE_AIOHTTP,
+    BARE_HTTPX,
+    OPENAI,
+    OURS,
+    REPLICATE_1,
+    REPLICATE_2,
+    Case,
+    Compute,
+    Figures,
+    Metric,
+    Part,
+    Target,
+    by,
+)
+
+CPU = Metric("CPU per request", "µs", lambda sample: sample["cpu"] / sample["count"] * 1e6)
+WALL = Metric("wall time per request", "µs", lambda sample: sample["wall"] / sample["count"] * 1e6)
+
+PEERS = ("replicate 1.0.7", "replicate 2.0.0b4", "openai")
+BLOCKING = "blocking"
+THREADS = "16 threads"
+TLS_1, TLS_100, TLS_BLOCKING, HTTP2 = "TLS, 1", "TLS, 100", "TLS, blocking", "HTTP/2, 100"
+
+
+def cases(quick: bool) -> list[Case]:
+    everyone = (OURS, BARE_HTTPX, REPLICATE_1, REPLICATE_2, OPENAI)
+    scale = 0.2 if quick else 1.0
+    found: list[Case] = []
+    for in_flight in (1, 100) if quick else (1, 10, 100, 500):
+        total = int(max(1000, in_flight * 4) * scale)
+        parameters = {"in_flight": in_flight, "total": total}
+        found += [
+            Case(str(in_flight), who, "requests", parameters=parameters)
+            for who in (*everyone, BARE_AIOHTTP)
+        ]
+        found += [
+            Case(
+                str(in_flight),
+                who,
+                "requests",
+                "aiohttp transport",
+                parameters={**parameters, "transport": "aiohttp"},
+            )
+            for who in (OURS, BARE_HTTPX, REPLICATE_2)
+        ]
+    total = int(1000 * scale)
+    found += [
+        Case(BLOCKING, who, "blocking_requests", parameters={"total": total}) for who in everyone
+    ]
+    found += [
+        Case(THREADS, who, "threads", parameters={"count": 16, "total": int(3200 * scale)})
+        for who in everyone
+    ]
+    for setting, task, parameters, server in (
+        (TLS_1, "requests", {"in_flight": 1, "total": total}, "https"),
+        (TLS_100, "requests", {"in_flight": 100, "total": total}, "https"),
+        (TLS_BLOCKING, "blocking_requests", {"total": total}, "https"),
+        (HTTP2, "requests", {"in_flight": 100, "total": total, "http2": True}, "http2"),
+    ):
+        found += [
+            Case(setting, who, task, parameters=parameters, server=server)
+            for who in (OURS, BARE_HTTPX)
+        ]
+    return [evolve(case, rounds=1 if quick else 7) for case in found]
+
+
+def _to_bare(setting: str, metric: str = CPU.name) -> Compute:
+    return lambda figures: figures.ratio(metric, (setting, "dashscope"), (setting, "httpx"))
+
+
+def _to_peers(setting: str) -> Compute:
+    return lambda figures: by(
+        figures.get(CPU.name, setting, "dashscope"), figures.best(CPU.name, setting, PEERS)
+    )
+
+
+def _to_one(setting: str) -> Compute:
+    return lambda figures: figures.ratio(CPU.name, (setting, "dashscope"), ("1", "dashscope"))
+
+
+def _aiohttp(figures: Figures) -> float | None:
+    return figures.ratio(
+        CPU.name,
+        ("100", "dashscope, aiohttp transport"),
+        ("100", "replicate 2.0.0b4, aiohttp transport"),
+    )
+
+
+PART = Part(
+    "requests",
+    "Requests",
+    "`predictions.get` of a prediction of 700 bytes, over and over, with so many requests in "
+    "flight (async), one after another (blocking) and from 16 threads (one client of ours and of "
+    "the peers' for all, an `httpx.Client` for each). `openai` asks for a model instead, with the "
+    "same body. `httpx` and `aiohttp` alone parse the JSON, and nothing more.",
+    (CPU, WALL),
+    cases,
+    (
+        Target("CPU at 1 in flight, to bare `httpx`", 1.15, _to_bare("1")),
+        Target("CPU at 1 in flight, to the best peer", 0.75, _to_peers("1")),
+        Target("CPU at 100 in flight, to our own at 1", 1.4, _to_one("100")),
+        Target("CPU at 500 in flight, to our own at 1", 1.4, _to_one("500")),
+        Target("CPU at 100 in flight, to the best peer", 0.6, _to_peers("100")),
+        Target("CPU at 500 in flight, to the best peer", 0.6, _to_peers("500")),
+        Target("CPU at 100 in flight with aiohttp, to `replicate` 2.0.0b4 with it", 0.65, _aiohttp),
+        Target("CPU, blocking, to bare `httpx.Client`", 1.10, _to_bare(BLOCKING)),
+        Target("CPU, blocking, to the best peer", 1.0, _to_peers(BLOCKING)),
+        Target(
+            "requests a second of 16 threads, to 16 bare `httpx.Client`s",
+            0.9,
+            lambda figures: figures.ratio(WALL.name, (THREADS, "httpx"), (THREADS, "dashscope")),
+            at_least=True,
+        ),
+        Target("CPU over TLS at 1 in flight, to bare `httpx`", 1.15, _to_bare(TLS_1)),
+        Target("CPU over TLS at 100 in flight, to bare `httpx`", 1.0, _to_bare(TLS_100)),
+        Target("CPU over TLS, blocking, to bare `httpx`", 1.10, _to_bare(TLS_BLOCKING)),
+        Target("CPU with HTTP/2 at 100 in flight, to bare `httpx`", 1.0, _to_bare(HTTP2)),
+    ),
+    chart="lines",
+)

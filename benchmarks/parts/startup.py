@@ -1,0 +1,53 @@
+"""How long a script waits before its first answer."""
+
+from __future__ import annotations
+
+from benchmarks.model import Case, Compute, Contender, Metric, Part, Target
+
+IMPORT = Metric("the import alone", "ms", lambda sample: sample["import"] * 1e3)
+WALL = Metric("import, client and first request", "ms", lambda sample: sample["wall"] * 1e3)
+CPU = Metric("CPU of all three", "ms", lambda sample: sample["cpu"] * 1e3)
+
+SETTING = "fresh process"
+
+
+def cases(quick: bool) -> list[Case]:
+    return [
+        Case(
+            SETTING,
+            Contender(label, environment, "start.py", label.startswith("dashscope")),
+            task,
+            rounds=4 if quick else 21,
+        )
+        for label, environment, task in (
+            ("dashscope", "ours", "dashscope"),
+            ("dashscope, async", "ours", "dashscope_async"),
+            ("httpx", "bare", "httpx"),
+            ("replicate 1.0.7", "replicate-1", "replicate_1"),
+            ("replicate 2.0.0b4", "replicate-2", "replicate_2"),
+            ("openai", "openai", "openai"),
+        )
+    ]
+
+
+def _to(metric: Metric, peer: str) -> Compute:
+    return lambda figures: figures.ratio(metric.name, (SETTING, "dashscope"), (SETTING, peer))
+
+
+PART = Part(
+    "startup",
+    "Startup",
+    "In a fresh process: the import, a client, and its first `predictions.get` (wall time; the "
+    "interpreter's own start is not counted).",
+    (WALL, IMPORT, CPU),
+    cases,
+    (
+        Target("import and first request, to `replicate` 1.0.7", 0.9, _to(WALL, "replicate 1.0.7")),
+        Target(
+            "import and first request, to `replicate` 2.0.0b4", 0.5, _to(WALL, "replicate 2.0.0b4")
+        ),
+        Target("import and first request, to `openai`", 0.3, _to(WALL, "openai")),
+        Target("the import alone, to `replicate` 1.0.7", 0.9, _to(IMPORT, "replicate 1.0.7")),
+    ),
+    chart="bars",
+)

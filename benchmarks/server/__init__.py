@@ -1,0 +1,1 @@
+"""A loopback server that costs as little as can be, so that the client is what is measured."""

@@ -1,0 +1,128 @@
+"""The bodies of the server's answers: plausible, the same in each run."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+CREATED_AT = "2026-01-31T12:00:00.123456Z"
+WORDS = ("the ", "quick ", "brown ", "fox ", "jumps ", "over ", "a ", "lazy ", "dog ", "and ")
+
+
+def prediction(
+    id: str,
+    status: str,
+    *,
+    origin: str,
+    input: dict[str, Any],
+    output: Any = None,
+    stream: str | None = None,
+) -> dict[str, Any]:
+    """A prediction as the API answers it."""
+    urls = {
+        "get": f"{origin}/v1/predictions/{id}",
+        "cancel": f"{origin}/v1/predictions/{id}/cancel",
+        "web": f"{origin}/p/{id}",
+    }
+    if stream is not None:
+        urls["stream"] = stream
+    state: dict[str, Any] = {
+        "id": id,
+        "model": "bench/model",
+        "version": "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa",
+        "input": input,
+        "logs": "",
+        "output": output,
+        "data_removed": False,
+        "error": None,
+        "source": "api",
+        "status": status,
+        "created_at": CREATED_AT,
+        "urls": urls,
+    }
+    if status == "succeeded":
+        state["started_at"] = "2026-01-31T12:00:00.223456Z"
+        state["completed_at"] = "2026-01-31T12:00:03.123456Z"
+        state["metrics"] = {"predict_time": 2.9}
+    return state
+
+
+def _example(origin: str, number: int = 0) -> dict[str, Any]:
+    return prediction(
+        f"gm3qorzdhgbfurvjtvhg6{number:05d}",
+        "succeeded",
+        origin=origin,
+        input={"text": "Alice"},
+        output="hello Alice",
+    )
+
+
+def fixed(origin: str) -> bytes:
+    """A prediction of 700 bytes."""
+    state = _example(origin)
+    state["logs"] = "." * (700 - len(json.dumps(state)))
+    return json.dumps(state).encode()
+
+
+@cache
+def page(origin: str, items: int) -> bytes:
+    """The last page of a listing."""
+    results = [_example(origin, number) for number in range(items)]
+    return json.dumps({"previous": None, "next": None, "results": results}).encode()
+
+
+@cache
+def large(origin: str, size: int) -> bytes:
+    """A prediction whose output is some `size` bytes of JSON."""
+    row = {"label": "cat", "score": 0.98765, "box": [12, 34, 56, 78]}
+    state = _example(origin)
+    state["output"] = [row] * max(1, size // len(json.dumps(row)))
+    return json.dumps(state).encode()
+
+
+def file(origin: str, number: int, size: int) -> dict[str, Any]:
+    """A file as the API answers it."""
+    id = f"f{number}"
+    return {
+        "id": id,
+        "name": "file",
+        "content_type": "application/octet-stream",
+        "size": size,
+        "etag": id,
+        "checksums": {"sha256": "0" * 64, "md5": "0" * 32},
+        "metadata": {},
+        "created_at": CREATED_AT,
+        "expires_at": "2026-02-01T12:00:00.123456Z",
+        "urls": {"get": f"{origin}/v1/files/{id}"},
+    }
+
+
+def _chunk(text: str) -> bytes:
+    """A piece of a chat, which is JSON: the only data that all contenders take."""
+    chunk = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1769860800,
+        "model": "bench",
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}],
+    }
+    return json.dumps(chunk).encode()
+
+
+def event(kind: str, number: int) -> bytes:
+    """An event: a word of `tokens`, or a piece of a chat in `chunks`."""
+    word = WORDS[number % len(WORDS)]
+    data = _chunk(word) if kind.startswith("chunks") else word.encode()
+    return b"event: output\nid: %d:0\ndata: %b\n\n" % (number, data)
+
+
+def timed_event(number: int, moment: float) -> bytes:
+    """An event that says when it was sent."""
+    return b"event: output\nid: %d:0\ndata: %b\n\n" % (number, _chunk(repr(moment)))
+
+
+def last_event(kind: str) -> bytes:
+    """The end of a stream; clients of chats want a word of their own for it."""
+    done = b"event: done\nid: end\ndata: {}\n\n"
+    return done + (b"data: [DONE]\n\n" if kind.startswith("chunks") else b"")
