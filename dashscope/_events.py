@@ -190,10 +190,10 @@ class AsyncEventStream:
         try:
             await self._begin()
             self._check_streams()
+            return self  # noqa: TRY300 (this line belongs to what is tried)
         except BaseException as error:
             await self._watch.leave(error)
             raise
-        return self
 
     async def __aexit__(
         self,

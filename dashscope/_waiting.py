@@ -69,6 +69,7 @@ class Watch(Generic[J]):
         self._cancel_on_exit = cancel_on_exit
         self._stream_of = stream_of
         self._id: str | None = None
+        self._left = False
         self.latest: J | None = None
 
     async def create(
@@ -80,7 +81,15 @@ class Watch(Generic[J]):
             self.latest = await create()
             self._id = self.latest.id
 
-        await self._api.runtime.finish(note)
+        try:
+            await self._api.runtime.finish(note)
+        except BaseException as error:
+            if self._id is None and not isinstance(error, Exception):
+                error.add_note(
+                    "A prediction may have been created and still be running: no answer told "
+                    "its id in time."
+                )
+            raise
         await self._tell(progress)
 
     async def attach(
@@ -167,7 +176,17 @@ class Watch(Generic[J]):
         Args:
             error: what ended the wait, and goes on; a failure to cancel becomes a note of it.
         """
-        if not self._cancel_on_exit or self._id is None:
+        try:
+            await self._leave(error)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            # An interrupt may have come before it began; it does nothing twice.
+            await self._leave(error)
+            raise
+
+    async def _leave(self, error: BaseException | None) -> None:
+        if not self._cancel_on_exit or self._id is None or self._left:
             return
         if self.latest is None or not self.latest.is_done:
             await self._abandon(self._id, error)
@@ -199,6 +218,7 @@ class Watch(Generic[J]):
 
     async def _abandon(self, id: str, error: BaseException | None) -> None:
         async def cancel() -> None:
+            self._left = True
             self.latest = await self._cancel(id, Deadline.after(CLEAN_UP))
 
         try:

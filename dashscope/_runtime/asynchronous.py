@@ -16,7 +16,7 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import httpx
@@ -25,7 +25,7 @@ from anyio.lowlevel import RunVar
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, AsyncPool
-from dashscope._runtime.base import Body, Runtime, inherited
+from dashscope._runtime.base import GRACE, Body, Runtime, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
 from dashscope._runtime.wire import (
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from dashscope._deadline import Deadline
 
 T = TypeVar("T")
-
-GRACE: Final = 5.0
-"""Seconds that a call still gets to finish once its caller was cancelled."""
 
 
 class AsyncRuntime(Runtime):

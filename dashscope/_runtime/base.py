@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError, ConfigurationError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dashscope._config import Config
 
 T = TypeVar("T")
+
+GRACE: Final = 5.0
+"""Seconds that a call still gets to finish once its caller was cancelled."""
 
 
 class Body(ABC):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
@@ -18,8 +17,9 @@ from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, BlockingPool
-from dashscope._runtime.base import Body, Runtime, inherited
+from dashscope._runtime.base import GRACE, Body, Runtime, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
+from dashscope._runtime.signals import held_back
 from dashscope._runtime.wire import (
     TRANSPORT_ERRORS,
     build,
@@ -37,8 +37,6 @@ from dashscope._runtime.wire import (
 from dashscope._sync.drive import drive
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from dashscope._config import Config
 
 T = TypeVar("T")
@@ -96,21 +94,28 @@ class BlockingRuntime(Runtime):
         content = self._sent(multipart) if multipart else request.content
         headers = headers_of(request, authorization, multipart)
         timeouts = timeouts_of(request, deadline, pool=deadline.left())
-        client = self._callers_client
+        client, name = self._callers_client, named(request)
         try:
             if client is not None:
                 built = build_for(client, request, headers, content, timeouts)
                 response = client.send(built, stream=True, auth=None, follow_redirects=False)
-                return self._of_client(response, named(request))
+                return self._of_client(response, name)
             answer = await self._pool().ask(build(request, headers, content, timeouts))
-            return self._of_pool(answer, named(request))
+            return await self._of_pool(answer, name)
         except TRANSPORT_ERRORS as error:
-            failure: Exception = connection_error(error, named(request))
+            failure: Exception = connection_error(error, name)
         except httpx.InvalidURL as error:
-            failure = odd_redirect(error, named(request))
+            failure = odd_redirect(error, name)
         raise failure
 
-    def _of_pool(self, answer: Answer, url: str) -> Body:
+    async def _of_pool(self, answer: Answer, url: str) -> Body:
+        try:
+            return self._body_of(answer, url)
+        except BaseException:  # an interrupt
+            await answer.aclose()
+            raise
+
+    def _body_of(self, answer: Answer, url: str) -> Body:
         headers = received(answer.headers)
         stream = _AnswerStream(answer)
         if is_encoded(headers):
@@ -187,7 +192,7 @@ class BlockingRuntime(Runtime):
         pool.shutdown()
 
     async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        with _interrupt_held_back():
+        with held_back(GRACE):
             return await call()
 
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
@@ -255,33 +260,3 @@ class _AnswerStream(httpx.SyncByteStream):
 
     def close(self) -> None:
         drive(self._answer.aclose())
-
-
-@contextmanager
-def _interrupt_held_back() -> Generator[None]:
-    """Hold back Ctrl-C until the block is over; the second one in it comes through at once.
-
-    Only Python's own handler, on the main thread, is replaced: what other handlers do is
-    the application's affair.
-    """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield
-        return
-    interrupted = False
-
-    def hold_back(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if interrupted:
-            signal.default_int_handler(number, frame)
-        interrupted = True
-
-    signal.signal(signal.SIGINT, hold_back)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if interrupted:
-            raise KeyboardInterrupt

@@ -19,7 +19,7 @@ from dashscope._config import (
     STALL_TIMEOUT,
     UNCHANGED,
 )
-from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next
+from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next, enter, leave
 
 if TYPE_CHECKING:
     import builtins
@@ -121,8 +121,7 @@ class Download(Facade):
         return drive(self._async.save(path, overwrite=overwrite))
 
     def __enter__(self) -> Self:
-        drive(self._async.__aenter__())
-        return self
+        return enter(self, self._async)
 
     def __exit__(
         self,
@@ -130,7 +129,7 @@ class Download(Facade):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        drive(self._async.__aexit__(kind, error, traceback))
+        leave(self._async, kind, error, traceback)
 
 
 class FileOutput(str):
@@ -225,8 +224,7 @@ class EventStream(Facade):
         return drive(self._async.result())
 
     def __enter__(self) -> Self:
-        drive(self._async.__aenter__())
-        return self
+        return enter(self, self._async)
 
     def __exit__(
         self,
@@ -234,7 +232,7 @@ class EventStream(Facade):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        drive(self._async.__aexit__(kind, error, traceback))
+        leave(self._async, kind, error, traceback)
 
     def __iter__(self) -> Self:
         return self
@@ -1589,8 +1587,7 @@ class Client(Facade):
         drive(self._async.aclose())
 
     def __enter__(self) -> Self:
-        drive(self._async.__aenter__())
-        return self
+        return enter(self, self._async)
 
     def __exit__(
         self,
@@ -1598,7 +1595,7 @@ class Client(Facade):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        drive(self._async.__aexit__(kind, error, traceback))
+        leave(self._async, kind, error, traceback)
 
     @classmethod
     def _of(cls, twin: AsyncClient) -> Client:

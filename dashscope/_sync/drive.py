@@ -73,6 +73,42 @@ def _ends(coroutine: Any, generator: Any) -> tuple[str, str]:
     return name, bottom
 
 
+def enter(facade: T, twin: Any) -> T:
+    """Enter the async context manager; an interrupt just before the block leaves it again.
+
+    It would come too late for the `__aenter__`, and too early for the `with`.
+    """
+    entered: list[object] = []
+
+    async def note() -> None:
+        entered.append(await twin.__aenter__())
+
+    try:
+        drive(note())
+        return facade  # noqa: TRY300 (this line belongs to what is tried)
+    except BaseException as error:
+        if entered:
+            leave(twin, type(error), error, error.__traceback__)
+        raise
+
+
+def leave(
+    twin: Any,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    """Leave the async context manager, once more where an interrupt came in between.
+
+    Leaving one twice does no harm, as everywhere here.
+    """
+    try:
+        drive(twin.__aexit__(kind, error, traceback))
+    except BaseException:
+        drive(twin.__aexit__(kind, error, traceback))
+        raise
+
+
 class Facade:
     """The blocking face of an async object."""
 

@@ -35,6 +35,7 @@ MODULES: Final = (
 )
 """Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
 
+ENGINE = ("ClosingIterator", "Facade", "drive", "drive_next", "enter", "leave")
 HEADER: Final = '''\
 """The blocking client. Generated from the async one by `python -m dashscope._sync.generate`.
 
@@ -181,7 +182,7 @@ class Writer:
             | {
                 "from typing import TYPE_CHECKING, cast",
                 "from dashscope._client import blocking",
-                "from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next",
+                f"from dashscope._sync.drive import {', '.join(ENGINE)}",
             }
         )
         yield "if TYPE_CHECKING:"
@@ -255,7 +256,9 @@ class Writer:
         if isinstance(node, ast.AsyncFunctionDef) and not returns.startswith("ClosingIterator["):
             call = f"drive({call})"
         if method.name == "__enter__":
-            return f"{call}\n        return self"
+            return "return enter(self, self._async)"
+        if method.name == "__exit__":
+            return f"leave(self._async, {_passed(node.args)})"
         if method.name == "__iter__":
             return "return self"
         if method.name == "__next__":

@@ -32,7 +32,7 @@ def test_a_signal_cancels_the_prediction(
     assert status_of(client, number.name) == "canceled"
 
 
-@pytest.mark.parametrize(("number", "code", "said"), SIGNALS[:1])
+@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
 def test_a_signal_during_the_create_cancels_what_it_created(
     dashscope: CommandLine, wire: Wire, number: signal.Signals, code: int, said: str
 ) -> None:

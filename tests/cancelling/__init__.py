@@ -1,0 +1,1 @@
+"""However a call is left, no prediction runs on that nobody waits for: the server is asked."""
