@@ -10,9 +10,13 @@ def main() -> None:
     """Run the command line, or say what it takes to have it."""
     if find_spec("click") is None or find_spec("rich") is None:
         sys.exit("The command line needs: pip install 'dashscope-client[cli,local]'")
-    from dashscope.cli import dashscope
+    try:
+        from dashscope.cli import dashscope
 
-    dashscope(prog_name="dashscope")
+        dashscope(prog_name="dashscope")
+    except KeyboardInterrupt:  # while the imports were under way
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

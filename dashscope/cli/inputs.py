@@ -1,21 +1,29 @@
-"""`KEY=VALUE` on the command line to a model's input.
+"""`KEY=VALUE` and `--input FILE` on the command line to a model's input.
 
-`KEY=@FILE` is a file. A value that could be a number, a boolean or other JSON is read as what the
-model's schema says the input is; without a schema, as what it looks like.
+`KEY=@FILE` is a file, `KEY=@-` what comes in on stdin, and `KEY=@@TEXT` text that starts with `@`.
+A value that could be a number, a boolean or other JSON is read as what the model's schema says
+the input is; without a schema, as what it looks like. What can be wrong with all this is said
+before anything else is done.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import os
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from attrs import frozen
 
-from dashscope import APIError, Client, Version
-from dashscope._json import is_object
+from dashscope import APIError, Client, FileError, Version
+from dashscope._json import decode, is_object
+from dashscope.cli import schema
+from dashscope.resources.predictions import Reference
+
+STDIN: Final = "-"
 
 
 @frozen
@@ -26,19 +34,28 @@ class Pair:
     value: str
 
     @property
-    def is_file(self) -> bool:
-        """Is it `KEY=@FILE`?"""
-        return self.value.startswith("@")
+    def file(self) -> str | None:
+        """The file of `KEY=@FILE`."""
+        is_file = self.value.startswith("@") and not self.value.startswith("@@")
+        return self.value[1:] if is_file else None
 
-    def literal(self) -> Any:
-        """The value as the JSON it looks like, else as text."""
-        try:
-            return json.loads(self.value, parse_constant=lambda _: self.value)
-        except ValueError:
-            return self.value
+    @property
+    def text(self) -> str:
+        """The text of the value."""
+        return self.value.removeprefix("@") if self.value.startswith("@@") else self.value
+
+    def check(self) -> None:
+        """See that the file is there.
+
+        Raises:
+            FileError: when it is not, or cannot be read.
+        """
+        if self.file is None or self.file == STDIN:
+            return
+        check_file(f"{self.key}=@{self.file}", self.file)
 
 
-def parse_pair(text: str) -> Pair:
+def read_pair(text: str) -> Pair:
     """Read `KEY=VALUE`.
 
     Raises:
@@ -50,37 +67,111 @@ def parse_pair(text: str) -> Pair:
     return Pair(key, value)
 
 
-def inputs_of(client: Client, ref: str, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """The input that the pairs make, its values typed by the model's schema."""
+def read_object(path: str) -> dict[str, Any]:
+    """The JSON object in a file, or in stdin for `-`.
+
+    Raises:
+        click.BadParameter: when there is none.
+    """
+    what = "stdin" if path == STDIN else path
+    try:
+        content = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        found = decode(content)
+    except OSError as error:
+        raise click.BadParameter(f"{what}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"{what} does not hold JSON: {error}") from error
+    if not is_object(found):
+        raise click.BadParameter(f"{what} holds a JSON {schema.kind_of(found)}, not an object")
+    return found
+
+
+PAIRS: Final = click.Argument(
+    ["pairs"], nargs=-1, type=read_pair, metavar="[KEY=VALUE | KEY=@FILE]..."
+)
+INPUT: Final = click.Option(
+    ["--input", "base"],
+    type=read_object,
+    metavar="FILE",
+    help="A JSON object of inputs, - for stdin; KEY=VALUE goes before.",
+)
+
+
+def check_pairs(pairs: Sequence[Pair]) -> None:
+    """See that the pairs can make an input.
+
+    Raises:
+        click.UsageError: when a key comes twice.
+        FileError: when a file is not there.
+    """
     keys = [pair.key for pair in pairs]
     for key in keys:
         if keys.count(key) > 1:
             raise click.UsageError(f"{key} is given {keys.count(key)} times")
-    # Text that can be nothing else needs no schema, and so no request.
-    ambiguous = any(not pair.is_file and not isinstance(pair.literal(), str) for pair in pairs)
-    schema = _schema(client, ref) if ambiguous else {}
-    return {pair.key: _value(pair, schema.get(pair.key)) for pair in pairs}
+    if sum(pair.file == STDIN for pair in pairs) > 1:
+        raise click.UsageError("stdin can be read once: one KEY=@-")
+    for pair in pairs:
+        pair.check()
 
 
-def _value(pair: Pair, schema: Any) -> Any:
-    if pair.is_file:
-        return Path(pair.value[1:])
-    kind = schema.get("type") if is_object(schema) else None
-    return pair.value if kind == "string" else pair.literal()
+def check_file(what: str, path: str) -> None:
+    """See that a file is there, without opening it: it may be a pipe.
 
-
-def _schema(client: Client, ref: str) -> dict[str, Any]:
-    """What the model says of its inputs, by name; nothing where it says nothing."""
-    owner, _, rest = ref.partition("/")
-    name, _, version_id = rest.partition(":")
+    Raises:
+        FileError: when it is not, or cannot be read.
+    """
     try:
-        if version_id:
-            version: Version | None = client.models.versions.get(owner, name, version_id)
-        else:
-            version = client.models.get(owner, name).latest_version
+        mode = os.stat(path).st_mode  # noqa: PTH116 (a path as it was typed)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{what}: {getattr(error, 'strerror', error)}") from error
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{what}: this is a directory, not a file")
+    if not os.access(path, os.R_OK):
+        raise FileError(f"{what}: it may not be read")
+
+
+def inputs_of(
+    pairs: Sequence[Pair],
+    base: Mapping[str, Any] | None,
+    version: Callable[[], Version | None],
+    *,
+    part: str = "Input",
+) -> dict[str, Any]:
+    """The input that the pairs make, over what is in `base`.
+
+    Args:
+        pairs: as they were written.
+        base: the inputs of `--input`.
+        version: asks for the version whose schema counts; called where the schema matters.
+        part: the name of the schema.
+    """
+    # Text that can be nothing else needs no schema, and so no request.
+    ambiguous = any(pair.file is None and not schema.is_plain(pair.text) for pair in pairs)
+    known = known_inputs(version, part=part) if ambiguous else {}
+    values = {pair.key: _value(pair, known.get(pair.key, schema.ANYTHING)) for pair in pairs}
+    return {**(base or {}), **values}
+
+
+def _value(pair: Pair, known: schema.InputSchema) -> Any:
+    if pair.file == STDIN:
+        return sys.stdin.buffer.read()
+    return known.read(pair.text) if pair.file is None else Path(pair.file)
+
+
+def known_inputs(
+    version: Callable[[], Version | None], *, part: str = "Input"
+) -> dict[str, schema.InputSchema]:
+    """What a version says of its inputs; nothing where it cannot be had."""
+    try:
+        found = version()
     except (APIError, ValueError):
         return {}  # running the model says what is wrong with it
-    found: Any = None if version is None else version.openapi_schema
-    for step in ("components", "schemas", "Input", "properties"):
-        found = found.get(step) if is_object(found) else None
-    return found if is_object(found) else {}
+    return {} if found is None else schema.inputs(found.openapi_schema, part)
+
+
+def version_of(client: Client, reference: Reference) -> Version | None:
+    """The version that a reference stands for: one look, for the run itself is patient."""
+    models = client.with_options(max_retries=0).models
+    if reference.version is not None:
+        return models.versions.get(reference.owner, reference.name, reference.version)
+    return models.get(reference.owner, reference.name).latest_version

@@ -1,166 +1,116 @@
-"""`dashscope run`: run a model, print or save its output."""
+"""`dashscope run` and `dashscope stream`: run a model, print or save its output."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from dashscope import FileError, FileOutput, Prediction
-from dashscope._json import is_array, is_object
-from dashscope.cli.inputs import Pair, inputs_of, parse_pair
-from dashscope.cli.session import console, session
+from dashscope import Event, FileOutput, LogsEvent, OtherEvent, OutputEvent
+from dashscope.cli.commands import REF, TIMEOUT, command
+from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_pairs, inputs_of, version_of
+from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, give
+from dashscope.cli.session import session
+from dashscope.cli.terminal import Terminal
+from dashscope.resources.predictions import Reference
 
 
-def _parse_pairs(
-    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
-) -> list[Pair]:
-    return [parse_pair(text) for text in value]
-
-
-@click.command()
-@click.argument("ref", metavar="OWNER/NAME[:VERSION]")
-@click.argument("pairs", metavar="[KEY=VALUE]...", nargs=-1, callback=_parse_pairs)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=str),
-    help="Save the output to this file, or into this folder (ends in /).",
-)
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-@click.option("--json", "as_json", is_flag=True, help="Print the output as JSON in one line.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Seconds after which to cancel the prediction.",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but the output and errors.")
-def run(
-    ref: str,
-    pairs: list[Pair],
+def _run(
+    terminal: Terminal,
+    *,
+    ref: Reference,
+    pairs: Sequence[Pair],
+    base: Mapping[str, Any] | None,
     output: str | None,
     overwrite: bool,
-    as_json: bool,
     timeout: float | None,
-    quiet: bool,
 ) -> None:
-    """Run a model and print its output.
-
-    Inputs are KEY=VALUE; KEY=@FILE sends a file. Without DASHSCOPE_BASE_URL, and with no
-    server at the default address, a local one is started for as long as the command runs.
-
-    \b
-    dashscope run dashscope/hello-world text=Alice
-    dashscope run dashscope/thumbnail image=@photo.png width=64 -o out/
-    """
-    with session(quiet=quiet) as (client, is_temporary):
-        inputs = inputs_of(client, ref, pairs)
-        with _status(ref, quiet=quiet) as tell:
-            result = client.run(ref, inputs, timeout=timeout, progress=tell, file_encoding="upload")
-        if output is not None:
-            for path in _save(result, output, overwrite=overwrite):
-                click.echo(json.dumps(str(path)) if as_json else path)
-            return
-        _print(result, as_json=as_json)
-        if is_temporary and not quiet and any(_files(result)):
-            console.print("The file goes with the local server: -o FOLDER/ saves it.")
+    check_pairs(pairs)
+    check_target(output, overwrite=overwrite)
+    with session(terminal, own_server=True) as (client, is_temporary):
+        inputs = inputs_of(pairs, base, lambda: version_of(client, ref))
+        with terminal.status(str(ref), "creating") as status:
+            result = client.run(
+                str(ref), inputs, timeout=timeout, progress=status.tell, file_encoding="upload"
+            )
+        give(terminal, result, output, overwrite=overwrite, is_temporary=is_temporary)
 
 
-def _status(ref: str, *, quiet: bool) -> AbstractContextManager[Any]:
-    """On a terminal, a line that says how the prediction stands."""
-    if quiet or not console.is_terminal:
-        return nullcontext(None)
-
-    class Status(AbstractContextManager[Any]):
-        def __enter__(self) -> Any:
-            self._line = console.status(f"{ref}: creating")
-            self._line.start()
-            return self._tell
-
-        def __exit__(self, *exc: object) -> None:
-            self._line.stop()
-
-        def _tell(self, prediction: Prediction) -> None:
-            bar = prediction.progress
-            share = "" if bar is None else f" {bar.percentage:.0%}"
-            self._line.update(f"{ref}: {prediction.status}{share} ({prediction.id})")
-
-    return Status()
-
-
-def _print(result: Any, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False))
-    elif isinstance(result, str):
-        click.echo(result)
-    elif (text := _text(result)) is not None:
-        click.echo(text)
-    else:
-        click.echo(json.dumps(result, ensure_ascii=False, indent=2))
+def _stream(
+    terminal: Terminal,
+    *,
+    ref: Reference,
+    pairs: Sequence[Pair],
+    base: Mapping[str, Any] | None,
+    timeout: float | None,
+    logs: bool,
+) -> None:
+    check_pairs(pairs)
+    with session(terminal, own_server=True) as (client, _):
+        inputs = inputs_of(pairs, base, lambda: version_of(client, ref))
+        last = "\n"
+        with client.stream(str(ref), inputs, timeout=timeout, file_encoding="upload") as stream:
+            for event in stream:
+                if terminal.as_json:
+                    terminal.line(_as_json(event))
+                elif isinstance(event, OutputEvent):
+                    last = event.text + "\n" * isinstance(event.text, FileOutput) or last
+                    terminal.part(last)
+                elif isinstance(event, LogsEvent) and logs:
+                    click.echo(event.text, nl=False, err=True)
+        if not last.endswith("\n"):
+            terminal.part("\n")
 
 
-def _text(result: Any) -> str | None:
-    """The text that a text model gave in parts; the URLs of files, a line each."""
-    if not is_array(result) or not result:
-        return None
-    if not all(isinstance(part, str) for part in result):
-        return None
-    return ("\n" if any(_files(result)) else "").join(result)
+def _as_json(event: Event) -> dict[str, str | None]:
+    if isinstance(event, OutputEvent):
+        return {"event": "output", "data": event.text, "id": event.id}
+    if isinstance(event, LogsEvent):
+        return {"event": "logs", "data": event.text, "id": event.id}
+    if isinstance(event, OtherEvent):
+        return {"event": event.event, "data": event.data, "id": event.id}
+    return {"event": "done", "data": event.reason, "id": event.id}
 
 
-def _files(result: Any) -> Iterator[FileOutput]:
-    """The files anywhere in an output."""
-    if isinstance(result, FileOutput):
-        yield result
-    elif is_object(result):
-        for value in result.values():
-            yield from _files(value)
-    elif is_array(result):
-        for value in result:
-            yield from _files(value)
+run = command(
+    "run",
+    _run,
+    REF,
+    PAIRS,
+    INPUT,
+    SAVE,
+    OVERWRITE,
+    TIMEOUT,
+    help="""Run a model and print its output.
 
+    Inputs are KEY=VALUE; KEY=@FILE sends a file, KEY=@- what comes in on stdin, and KEY=@@TEXT is
+    text that starts with @. Ctrl-C cancels the prediction, and so does the end of --timeout.
 
-def _save(result: Any, output: str, *, overwrite: bool) -> Iterator[Path]:
-    """Save the files of an output, or the output itself where there are none."""
-    files = list(_files(result))
-    folder = output.endswith("/") or Path(output).is_dir() or len(files) > 1
-    if files and not folder:
-        yield files[0].save(output, overwrite=overwrite)
-    elif files:
-        yield from _save_all(files, Path(output), overwrite=overwrite)
-    else:
-        text = result if isinstance(result, str) else _text(result)
-        content = text if text is not None else json.dumps(result, ensure_ascii=False, indent=2)
-        name = "output.txt" if text is not None else "output.json"
-        target = Path(output) / name if folder else Path(output)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".dashscope-") as partial:
-            whole = Path(partial, target.name)
-            whole.write_text(content + "\n", encoding="utf-8")
-            yield _move(whole, target, overwrite=overwrite)
+    Without DASHSCOPE_BASE_URL, and with no server at the default address, a local one is started
+    for as long as the command runs.""",
+    examples=(
+        "dashscope run dashscope/hello-world text=Alice",
+        "dashscope run dashscope/thumbnail image=@photo.png width=64 -o out/",
+        "dashscope run dashscope/hello-world --input input.json --json",
+        "cat photo.png | dashscope run dashscope/thumbnail image=@- width=64 -o thumbnail.png",
+    ),
+)
 
+stream = command(
+    "stream",
+    _stream,
+    REF,
+    PAIRS,
+    INPUT,
+    TIMEOUT,
+    click.Option(["--logs"], is_flag=True, help="Show on stderr what the model prints."),
+    help="""Run a model and print its output as it comes.
 
-def _save_all(files: list[FileOutput], folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Save files into a folder; a name that comes twice is numbered."""
-    folder.mkdir(parents=True, exist_ok=True)
-    taken: set[str] = set()
-    for file in files:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".dashscope-") as partial:
-            whole = file.save(f"{partial}/")
-            name, number = whole.name, 1
-            while name in taken:
-                number += 1
-                name = f"{whole.stem}-{number}{whole.suffix}"
-            taken.add(name)
-            yield _move(whole, folder / name, overwrite=overwrite)
-
-
-def _move(whole: Path, target: Path, *, overwrite: bool) -> Path:
-    if target.exists() and not overwrite:
-        raise FileError(f"{target} exists already: --overwrite replaces it")
-    return whole.replace(target)
+    Inputs are those of `dashscope run`. With --json each event is an object: event (output, logs,
+    done), data and id. Leaving early cancels the prediction.""",
+    examples=(
+        "dashscope stream dashscope/countdown start=3",
+        'dashscope stream dashscope/markov prompt="the cat" length=20 --json',
+    ),
+)

@@ -44,6 +44,9 @@ def serve(
     \b
     dashscope serve
     dashscope serve models.py --port 8000
+
+    Exit codes: 0 after Ctrl-C or SIGTERM, 2 where an option or the models are wrong, 3 where
+    another server has the data folder, 4 where the address cannot be listened on.
     """
     try:
         from dashscope.local import serve as serve_locally

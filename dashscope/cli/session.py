@@ -9,21 +9,29 @@ import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
 
 from dashscope import Client, DashscopeError, ModelError
 from dashscope._config import DEFAULT_BASE_URL
+from dashscope.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from types import FrameType
 
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
-
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+INTERRUPTED: Final = 128 + signal.SIGINT
+TERMINATED: Final = 128 + signal.SIGTERM
+SERVER_NEEDS: Final = (
+    "cloudpickle",
+    "PIL",
+    "platformdirs",
+    "pydantic",
+    "python_multipart",
+    "starlette",
+    "uvicorn",
+)
+"""What the extra `local` installs, as it is imported."""
 
 
 class _Terminated(BaseException):
@@ -31,31 +39,43 @@ class _Terminated(BaseException):
 
 
 @contextmanager
-def session(*, quiet: bool) -> Generator[tuple[Client, bool]]:
-    """A client by the environment, and whether a local server was started just for it.
-
-    Errors end the command with a sentence on stderr and an exit code.
-    """
+def endings() -> Generator[None]:
+    """End the program with a sentence on stderr and an exit code, whatever went wrong."""
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        signal.signal(signal.SIGTERM, _terminate)
-        with ExitStack() as stack:
-            base_url = _local_server(stack, quiet=quiet) if _nobody_serves() else None
-            client = stack.enter_context(Client(base_url=base_url))
-            yield client, base_url is not None
+        yield
     except (KeyboardInterrupt, _Terminated) as stop:
         interrupted = isinstance(stop, KeyboardInterrupt)
-        console.print("Interrupted." if interrupted else "Terminated.")
+        click.echo("Interrupted." if interrupted else "Terminated.", err=True)
         _say_notes(stop)
         sys.exit(INTERRUPTED if interrupted else TERMINATED)
+    except BrokenPipeError:
+        raise  # whoever read the output has gone: nobody to tell
     except (DashscopeError, ValueError, TypeError, OSError) as error:
         _say(error)
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def session(terminal: Terminal, *, own_server: bool = False) -> Generator[tuple[Client, bool]]:
+    """A client by the environment, and whether a local server was started just for it.
+
+    Args:
+        terminal: where to say that one was.
+        own_server: whether to start one when no address is set and nobody is at the default one.
+    """
+    with ExitStack() as stack:
+        base_url = _local_server(stack, terminal) if own_server and _nobody_serves() else None
+        client = stack.enter_context(Client(base_url=base_url))
+        yield client, base_url is not None
 
 
 def _say(error: Exception) -> None:
     if isinstance(error, ModelError) and error.prediction.logs:
         click.echo(error.prediction.logs.rstrip(), err=True)
-    console.print("[bold red]error:[/]", end=" ")
+    Terminal().err.print("[bold red]error:[/]", end=" ")
     click.echo(str(error), err=True)
     _say_notes(error)
 
@@ -81,8 +101,8 @@ def _nobody_serves() -> bool:
     return False
 
 
-def _local_server(stack: ExitStack, *, quiet: bool) -> str:
-    if any(find_spec(name) is None for name in ("starlette", "uvicorn", "pydantic", "PIL")):
+def _local_server(stack: ExitStack, terminal: Terminal) -> str:
+    if any(find_spec(name) is None for name in SERVER_NEEDS):
         raise DashscopeError(
             "No server at the default address. Set DASHSCOPE_BASE_URL to the API's, or "
             "pip install 'dashscope-client[cli,local]' to have a local server started."
@@ -90,6 +110,5 @@ def _local_server(stack: ExitStack, *, quiet: bool) -> str:
     from dashscope.local import LocalServer
 
     server = stack.enter_context(LocalServer())
-    if not quiet:
-        console.print(f"No DASHSCOPE_BASE_URL is set: started a local server at {server.base_url}")
+    terminal.note(f"No DASHSCOPE_BASE_URL is set: started a local server at {server.base_url}")
     return server.base_url

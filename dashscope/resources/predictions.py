@@ -181,6 +181,10 @@ class Reference:
             )
         return cls(*match.groups())
 
+    def __str__(self) -> str:
+        version = "" if self.version is None else f":{self.version}"
+        return f"{self.owner}/{self.name}{version}"
+
     @property
     def path(self) -> str:
         """The endpoint that runs it."""

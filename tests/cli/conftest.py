@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
+from click.testing import CliRunner, Result
 from PIL import Image
 
 from dashscope import Client
+from dashscope import cli as package
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.end_to_end import models
+
+Typed: TypeAlias = Callable[..., Result]
+"""The command line in this process: what is typed after `dashscope `, and what it gave."""
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +57,21 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     Image.effect_noise((400, 200), 80).save(path)
     return path
+
+
+@pytest.fixture
+def typed(tmp_path: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """What the command gives, without the price of a process for each."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+    def run(line: str, stdin: bytes | None = None) -> Result:
+        done = CliRunner().invoke(
+            package.dashscope, shlex.split(line), input=stdin, prog_name="dashscope"
+        )
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
+
+    return run

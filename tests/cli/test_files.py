@@ -79,8 +79,20 @@ def test_a_file_that_exists_is_kept(dashscope: CommandLine, model: str, where: s
     key = "content" if model == "test/file" else "value"
     done = dashscope("run", model, f"{key}=hello", "-o", where)
     assert (done.code, done.stdout) == (1, "")
-    assert "exists already" in done.stderr
+    assert "exists already: --overwrite replaces it" in done.stderr
     assert set(files_of(dashscope).values()) == {b"precious"}
+
+
+@pytest.mark.parametrize("model", ["test/file content=a", "test/echo value=a"])
+def test_a_file_that_exists_is_refused_before_the_model_runs(
+    dashscope: CommandLine, server: LocalServer, model: str
+) -> None:
+    (dashscope.folder / "mine.txt").write_bytes(b"precious")
+    before = len(server.requests)
+    done = dashscope("run", *model.split(), "-o", "mine.txt")
+    assert done.code == 1
+    assert "--overwrite" in done.stderr
+    assert not [request for request in server.requests[before:] if request.method == "POST"]
 
 
 @pytest.mark.parametrize("model", ["test/file", pytest.param("test/echo", marks=pytest.mark.soak)])

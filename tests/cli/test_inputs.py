@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
+from tests.cli.conftest import Typed
 
 
 def test_a_value_is_what_the_schema_says(dashscope: CommandLine) -> None:
@@ -31,6 +33,28 @@ def test_text_stays_text_whatever_it_looks_like(dashscope: CommandLine) -> None:
     pairs = [f"text{number}={text}" for number, text in enumerate(texts)]
     done = dashscope("run", "test/texts", *pairs, "--json")
     assert json.loads(done.stdout) == texts
+
+
+def test_text_keeps_its_quotation_marks(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/texts", 'text0="quoted"', "--json")
+    assert json.loads(done.stdout) == ['"quoted"']
+
+
+def test_text_that_may_be_left_out_stays_text(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/kinds", "text=42", "--json")
+    assert done.code == 0, done.stderr
+    assert json.loads(done.stdout) == {"text": "42"}
+
+
+def test_two_at_signs_are_text_that_starts_with_one(dashscope: CommandLine) -> None:
+    done = dashscope("run", "test/texts", "text0=@@alice", "text1=@@@", "text2=a@b", "--json")
+    assert json.loads(done.stdout) == ["@alice", "@@", "a@b"]
+
+
+def test_what_comes_in_on_stdin_is_a_file(dashscope: CommandLine, photo: Path) -> None:
+    with photo.open("rb") as stdin:
+        done = dashscope("run", "test/measure", "document=@-", "--json", stdin=stdin)
+    assert json.loads(done.stdout)["size"] == photo.stat().st_size
 
 
 @pytest.mark.soak
@@ -98,6 +122,28 @@ def test_a_folder_is_no_file(dashscope: CommandLine, server: LocalServer) -> Non
     assert not [r for r in server.requests[before:] if r.method == "POST"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["hello-world"], 2, "owner/name or owner/name:version"),
+        (["test/echo", "value=1", "value=2"], 2, "value is given 2 times"),
+        (["test/echo", "value"], 2, "'value' is not KEY=VALUE"),
+        (["test/measure", "document=@photo.pgn"], 1, "document=@photo.pgn: No such file"),
+        (["test/echo", "--input", "nothing.json"], 2, "nothing.json: No such file"),
+        (["test/echo", "value=1", "-o", "mine.txt"], 1, "--overwrite"),
+        (["test/echo", "value=1", "-o", "mine.txt/deeper"], 1, "mine.txt is not a folder"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_a_server_is_started(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
+) -> None:
+    monkeypatch.setattr("dashscope.cli.session._nobody_serves", lambda: pytest.fail("too late"))
+    Path("mine.txt").write_text("precious")
+    done = typed(shlex.join(["run", *arguments]))
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert said in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize("pair", ["text", "=Alice"])
 def test_what_is_not_key_and_value_is_a_wrong_command_line(
     dashscope: CommandLine, pair: str
@@ -142,7 +188,6 @@ def test_a_wrong_command_line_says_how_to_get_help(
         (["dashscope/hello-world"], "input.text is required"),
         (["test/slow", "seconds=long"], "input.seconds"),
         (["test/kinds", "colour=red"], "colour"),
-        (["hello-world"], "owner/name or owner/name:version"),
     ],
 )
 def test_what_the_server_refuses_is_said_in_its_words(

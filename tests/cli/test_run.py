@@ -11,6 +11,7 @@ from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.end_to_end.behind import running, status_of
+from tests.wire import Wire, reply
 
 
 def test_it_prints_the_output_and_nothing_else(dashscope: CommandLine) -> None:
@@ -54,6 +55,23 @@ def test_json_is_one_line_for_another_program(dashscope: CommandLine) -> None:
 def test_text_in_parts_is_joined(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/words", "count=3")
     assert done.stdout == "word1 word2 word3 \n"
+
+
+def test_text_that_ends_its_line_gets_no_other(dashscope: CommandLine) -> None:
+    text = "two\nlines\n"
+    assert dashscope("run", "test/texts", f"text0={text}").stdout == text
+    dashscope("run", "test/texts", f"text0={text}", "-o", "text.txt")
+    assert (dashscope.folder / "text.txt").read_text() == text
+
+
+def test_a_schema_is_asked_for_once_where_nobody_answers(
+    dashscope: CommandLine, wire: Wire
+) -> None:
+    wire.says(lambda _: reply({"detail": "later"}, 503))
+    dashscope(
+        "run", "test/echo", "value=1", "--timeout", "1", env={"DASHSCOPE_BASE_URL": wire.base_url}
+    )
+    assert wire.asked.count("GET /v1/models/test/echo") == 1
 
 
 def test_parts_that_are_no_text_are_a_list(dashscope: CommandLine) -> None:

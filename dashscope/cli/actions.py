@@ -1,0 +1,341 @@
+"""Commands on the API's resources that do more than one operation: create, wait, run, download."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import click
+
+from dashscope import Client, FileError, Model, ModelError, PredictionError, Version
+from dashscope._json import is_object
+from dashscope.cli.commands import MODEL, REF, TIMEOUT, command, id_of
+from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_file, check_pairs, inputs_of, version_of
+from dashscope.cli.operations import one
+from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, give, place
+from dashscope.cli.resources import HARDWARE, option
+from dashscope.cli.session import session
+from dashscope.cli.terminal import Terminal
+from dashscope.resources.predictions import WEBHOOK_EVENTS, Reference
+
+WEBHOOK: Final = (
+    option("webhook", "An http(s) URL that the server tells of events."),
+    click.Option(
+        ["--webhook-event", "events"],
+        type=click.Choice(WEBHOOK_EVENTS),
+        multiple=True,
+        help="Of which events, by default of all; may be repeated.",
+    ),
+)
+
+
+def _create_prediction(
+    terminal: Terminal,
+    *,
+    ref: Reference,
+    pairs: Sequence[Pair],
+    base: Mapping[str, Any] | None,
+    wait: int | None,
+    cancel_after: str | None,
+    webhook: str | None,
+    events: Sequence[Any],
+) -> None:
+    check_pairs(pairs)
+    with session(terminal) as (client, _):
+        options: dict[str, Any] = {
+            "input": inputs_of(pairs, base, lambda: version_of(client, ref)),
+            "wait": wait,
+            "cancel_after": cancel_after,
+            "webhook": webhook,
+            "webhook_events_filter": events or None,
+        }
+        if ref.version is None:
+            created = client.models.predictions.create(ref.owner, ref.name, **options)
+        else:
+            created = client.predictions.create(version=str(ref), **options)
+        one(terminal, created)
+
+
+def _wait(
+    terminal: Terminal, *, of: str, timeout: float | None, ids: Sequence[str], logs: bool
+) -> None:
+    failed: list[str] = []
+    with session(terminal) as (client, _):
+        wait = client.wait if of == "predictions" else client.trainings.wait
+        for id in ids:
+            with terminal.status(id, "waiting") as status:
+                done = wait(id, timeout=timeout, progress=status.tell)
+            one(terminal, done)
+            if logs and done.logs:
+                click.echo(done.logs.rstrip(), err=True)
+            if done.status != "succeeded":
+                failed.append(f"{id} {done.status}")
+    if failed:
+        terminal.note(f"Not succeeded: {', '.join(failed)}.")
+        raise click.exceptions.Exit(1)
+
+
+def _create_training(
+    terminal: Terminal,
+    *,
+    ref: Reference,
+    pairs: Sequence[Pair],
+    base: Mapping[str, Any] | None,
+    destination: Reference,
+    webhook: str | None,
+    events: Sequence[Any],
+) -> None:
+    check_pairs(pairs)
+    with session(terminal) as (client, _):
+        version = _latest(client, ref)
+        created = client.trainings.create(
+            ref.owner,
+            ref.name,
+            version.id,
+            destination=str(destination),
+            input=inputs_of(pairs, base, lambda: version, part="TrainingInput"),
+            webhook=webhook,
+            webhook_events_filter=events or None,
+        )
+        one(terminal, created)
+
+
+def _create_deployment(
+    terminal: Terminal,
+    *,
+    name: str,
+    ref: Reference,
+    hardware: str,
+    min_instances: int,
+    max_instances: int,
+) -> None:
+    with session(terminal) as (client, _):
+        created = client.deployments.create(
+            name=name,
+            model=f"{ref.owner}/{ref.name}",
+            version=_latest(client, ref).id,
+            hardware=hardware,
+            min_instances=min_instances,
+            max_instances=max_instances,
+        )
+        one(terminal, created)
+
+
+def _run_deployment(
+    terminal: Terminal,
+    *,
+    ref: Reference,
+    pairs: Sequence[Pair],
+    base: Mapping[str, Any] | None,
+    output: str | None,
+    overwrite: bool,
+    timeout: float | None,
+) -> None:
+    check_pairs(pairs)
+    check_target(output, overwrite=overwrite)
+    with session(terminal) as (client, _):
+        inputs = inputs_of(pairs, base, lambda: _version_behind(client, ref))
+        with terminal.status(str(ref), "creating") as status:
+            created = client.deployments.predictions.create(ref.owner, ref.name, input=inputs)
+            done = client.wait(created, timeout=timeout, progress=status.tell, cancel_on_exit=True)
+        if done.status != "succeeded":
+            kind = ModelError if done.status == "failed" else PredictionError
+            raise kind(
+                f"{ref} (prediction {done.id}) {done.status}: {done.error or 'no reason given'}",
+                prediction=done,
+            )
+        give(terminal, done.output, output, overwrite=overwrite, is_temporary=False)
+
+
+def _create_file(
+    terminal: Terminal, *, path: str, filename: str | None, content_type: str | None
+) -> None:
+    check_file(path, path)
+    source = Path(path)
+    with (
+        session(terminal) as (client, _),
+        terminal.status(source.name, "uploading") as status,
+    ):
+        created = client.files.create(
+            source,
+            filename=filename,
+            content_type=content_type,
+            progress=status.bytes_sent(source.stat().st_size),
+        )
+    one(terminal, created)
+
+
+def _download_file(terminal: Terminal, *, file: str, output: str | None, overwrite: bool) -> None:
+    output = "./" if output is None else output
+    check_target(output, overwrite=overwrite)
+    with session(terminal) as (client, _):
+        found = client.files.get(file)
+        urls = found.raw.get("urls")
+        signed = _query_of(urls.get("download") if is_object(urls) else None)
+        if not {"owner", "expiry", "signature"} <= signed.keys():
+            raise FileError(
+                f"The server gives no signed URL of the file {file} (its urls.download): "
+                "client.files.download() takes a signature of your own."
+            )
+        with client.files.download(
+            found,
+            owner=signed["owner"],
+            expiry=int(signed["expiry"]),
+            signature=signed["signature"],
+        ) as download:
+            folder = output.endswith("/") or Path(output).is_dir()
+            saved = place(download.save, output, folder=folder, overwrite=overwrite)
+    terminal.line(str(saved)) if terminal.as_json else terminal.text(str(saved))
+
+
+def _query_of(url: Any) -> dict[str, str]:
+    query = urlsplit(url).query if isinstance(url, str) else ""
+    return {name: values[-1] for name, values in parse_qs(query).items()}
+
+
+def _latest(client: Client, ref: Reference) -> Version:
+    """The version that was named, else the latest one."""
+    if ref.version is not None:
+        return client.models.versions.get(ref.owner, ref.name, ref.version)
+    model: Model = client.models.get(ref.owner, ref.name)
+    if model.latest_version is None:
+        raise click.UsageError(f"{ref} has no version yet")
+    return model.latest_version
+
+
+def _version_behind(client: Client, ref: Reference) -> Version | None:
+    release = client.deployments.get(ref.owner, ref.name).current_release
+    if release is None or release.model is None:
+        return None
+    return version_of(client, Reference.parse(f"{release.model}:{release.version}"))
+
+
+PREDICTIONS: Final = (
+    command(
+        "create",
+        _create_prediction,
+        REF,
+        PAIRS,
+        INPUT,
+        option(
+            "wait",
+            "Seconds for which the server holds the answer back until there is an output.",
+            type=click.IntRange(1, 60),
+        ),
+        option("cancel-after", "When the server cancels it: seconds, or such as 1h30m."),
+        *WEBHOOK,
+        help="""Start a run of a model, and go on without it.
+
+        It prints the prediction; `dashscope predictions wait` waits for its end.""",
+        examples=(
+            "dashscope predictions create dashscope/hello-world text=Alice",
+            "dashscope predictions create dashscope/hello-world text=Alice --wait 10 --json",
+        ),
+    ),
+    command(
+        "wait",
+        partial(_wait, of="predictions"),
+        click.Argument(["ids"], nargs=-1, required=True, metavar="PREDICTION_ID..."),
+        TIMEOUT,
+        click.Option(["--logs"], is_flag=True, help="Show on stderr what the model printed."),
+        help="""Wait until predictions are over, and show them.
+
+        The exit code is 1 where one of them did not succeed. Ctrl-C leaves them running.""",
+        examples=("dashscope predictions wait PREDICTION_ID --timeout 600",),
+    ),
+)
+
+TRAININGS: Final = (
+    command(
+        "create",
+        _create_training,
+        REF,
+        PAIRS,
+        INPUT,
+        option(
+            "destination",
+            "The model that gets the new version.",
+            type=MODEL.type,
+            required=True,
+        ),
+        *WEBHOOK,
+        help="""Train a model: its latest version, or the one that is named.
+
+        `dashscope models create` makes a destination.""",
+        examples=(
+            "dashscope trainings create dashscope/markov text=@book.txt --destination local/style",
+        ),
+    ),
+    command(
+        "wait",
+        partial(_wait, of="trainings"),
+        click.Argument(["ids"], nargs=-1, required=True, metavar="TRAINING_ID..."),
+        TIMEOUT,
+        click.Option(["--logs"], is_flag=True, help="Show on stderr what the training printed."),
+        help="""Wait until trainings are over, and show them.
+
+        The exit code is 1 where one of them did not succeed. Ctrl-C leaves them running.""",
+        examples=("dashscope trainings wait TRAINING_ID",),
+    ),
+)
+
+DEPLOYMENTS: Final = (
+    command(
+        "create",
+        _create_deployment,
+        click.Argument(["name"]),
+        REF,
+        HARDWARE,
+        option(
+            "min-instances", "How many run at least, 0 to 5.", type=click.IntRange(0), default=0
+        ),
+        option(
+            "max-instances",
+            "How many run at the most, 0 to 20.",
+            type=click.IntRange(0),
+            default=1,
+        ),
+        help="Create a deployment of a model: its latest version, or the one that is named.",
+        examples=("dashscope deployments create my-app dashscope/hello-world --hardware cpu",),
+    ),
+    command(
+        "run",
+        _run_deployment,
+        MODEL,
+        PAIRS,
+        INPUT,
+        SAVE,
+        OVERWRITE,
+        TIMEOUT,
+        help="""Run the model of a deployment and print its output.
+
+        Inputs are those of `dashscope run`. Ctrl-C cancels the prediction.""",
+        examples=("dashscope deployments run local/my-app text=Alice",),
+    ),
+)
+
+FILES: Final = (
+    command(
+        "create",
+        _create_file,
+        click.Argument(["path"], metavar="FILE"),
+        option("filename", "Its name, by default the file's."),
+        option("content-type", "Its media type, by default guessed from the name."),
+        help="""Upload a file of up to 100 MB, to use it in several inputs.
+
+        Its urls.get is what goes into a model's input.""",
+        examples=("dashscope files create photo.png",),
+    ),
+    command(
+        "download",
+        _download_file,
+        id_of("file"),
+        SAVE,
+        OVERWRITE,
+        help="Download a file, by default into the current folder under its own name.",
+        examples=("dashscope files download FILE_ID -o copies/",),
+    ),
+)

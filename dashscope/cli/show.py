@@ -1,0 +1,120 @@
+"""Objects of the API for people: lists as tables, single ones field by field.
+
+Where stdout is no terminal, a table has no heading and its cells are parted by tabs, for `cut`
+and `awk`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import attrs
+import click
+from rich.table import Table
+from rich.text import Text
+
+from dashscope import Version
+from dashscope._json import is_mapping, is_sequence
+from dashscope.cli import schema
+from dashscope.cli.terminal import Terminal, json_line, printable, writable
+
+Columns: TypeAlias = Mapping[str, str]
+"""Headings, and where the cells come from: `current_release.model`, or `owner/name` for two."""
+
+
+def table(terminal: Terminal, columns: Columns, items: Iterable[Any]) -> None:
+    """Objects as a table, a line each."""
+    rows = ([cell(_found(item, path)) for path in columns.values()] for item in items)
+    if not terminal.is_for_people:
+        for row in rows:
+            click.echo("\t".join(map(_one_line, row)))
+        return
+    shown = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(shown.columns):
+        # What one copies into the next command stays whole.
+        column.overflow = "ellipsis" if number and number == len(columns) - 1 else "fold"
+        column.no_wrap = column.overflow == "ellipsis"
+    for row in rows:
+        shown.add_row(*(Text(printable(text)) for text in row))
+    terminal.out.print(shown)
+
+
+def fields(terminal: Terminal, item: Any) -> None:
+    """An object, a field a line; what it does not have is left out."""
+    found = [(name, cell(value)) for name, value in _fields(item) if value not in (None, "")]
+    if not terminal.is_for_people:
+        for name, text in found:
+            click.echo(f"{name}\t{_one_line(text)}")
+        return
+    shown = Table.grid(padding=(0, 2, 0, 0))
+    shown.add_column(style="bold", no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, text in found:
+        shown.add_row(name, Text(printable(text.rstrip())))
+    terminal.out.print(shown)
+
+
+def cell(value: Any) -> str:
+    """A value in words."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json_line(value)
+
+
+def _found(item: Any, path: str) -> Any:
+    """What is at a path of attributes; `a/b` is two of them, written that way."""
+    if "/" in path:
+        return "/".join(cell(_found(item, part)) for part in path.split("/"))
+    for name in path.split("."):
+        item = getattr(item, name, None)
+    return item
+
+
+def _fields(item: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    for field in attrs.fields(item.__class__):
+        name, value = above + field.name, getattr(item, field.name)
+        if field.name == "openapi_schema" and isinstance(item, Version):
+            yield from ((f"inputs.{one.name}", _described(one)) for one in _inputs(item))
+        elif not field.repr:
+            continue
+        elif _is_object(value):
+            yield from _fields(value, f"{name}.")
+        elif _holds_objects(value):
+            yield name, "\n".join(_found(one, "owner/name") for one in value)
+        else:
+            yield name, value
+
+
+def _inputs(version: Version) -> Sequence[schema.InputSchema]:
+    return list(schema.inputs(version.openapi_schema).values())
+
+
+def _described(one: schema.InputSchema) -> str:
+    kinds = " or ".join(sorted(one.kinds - {"null"})) or "anything"
+    if one.required:
+        kinds += ", required"
+    elif one.default is not None:
+        kinds += f", {json.dumps(one.default, ensure_ascii=False)} by default"
+    return kinds if one.description is None else f"{kinds}: {one.description}"
+
+
+def _holds_objects(value: Any) -> bool:
+    """Is this a list of models?"""
+    return is_sequence(value) and not is_mapping(value) and any(map(_is_object, value))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(writable(text).split())
+
+
+def _is_object(value: Any) -> bool:
+    return hasattr(value, "__attrs_attrs__")

@@ -1,0 +1,290 @@
+"""The commands on the API's resources: what they show people, and what they give programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dashscope import Client
+from dashscope.cli import resources
+from dashscope.cli.operations import Operation
+from dashscope.local import LocalServer
+from tests.cli.conftest import Typed
+
+OPERATIONS = [
+    operation
+    for table in vars(resources).values()
+    if isinstance(table, tuple)
+    for operation in table
+    if isinstance(operation, Operation)
+] + [resources.ACCOUNT, resources.SEARCH, resources.SECRET, resources.HARDWARE_LIST]
+
+
+@pytest.fixture
+def prediction(client: Client) -> str:
+    created = client.models.predictions.create(
+        "dashscope", "hello-world", input={"text": "Al"}, wait=10
+    )
+    return created.id
+
+
+@pytest.fixture
+def style(client: Client) -> Iterator[str]:
+    """A model of one's own."""
+    client.models.create("local", "style", visibility="private", hardware="cpu")
+    yield "local/style"
+    for version in client.models.versions.list("local", "style"):
+        client.models.versions.delete("local", "style", version.id)
+    client.models.delete("local", "style")
+
+
+@pytest.fixture
+def app(client: Client) -> Iterator[str]:
+    """A deployment."""
+    version = client.models.get("test", "kinds").latest_version
+    assert version is not None
+    client.deployments.create(
+        name="app",
+        model="test/kinds",
+        version=version.id,
+        hardware="cpu",
+        min_instances=0,
+        max_instances=1,
+    )
+    yield "local/app"
+    client.deployments.delete("local", "app")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.method)
+def test_each_operation_of_the_table_is_one_of_the_client(operation: Operation) -> None:
+    found = Client
+    *above, last = operation.method.split(".")
+    with Client(base_url="http://127.0.0.1:9/v1") as client:
+        found = client
+        for name in above:
+            found = getattr(found, name)
+        assert callable(getattr(found, last))
+
+
+@pytest.mark.parametrize(
+    ("line", "cells"),
+    [
+        ("models list --limit all", ["dashscope/hello-world", "Says hello to someone."]),
+        ("models search hello", ["dashscope/hello-world"]),
+        ("models examples test/echo", ['{"value": "a"}', "a"]),
+        ("versions list dashscope/markov", ["0.16.0"]),
+        ("collections list", ["text", "Text models"]),
+        ("hardware list", ["cpu"]),
+        ("search hello", ["dashscope/hello-world"]),
+    ],
+)
+def test_a_list_is_a_line_for_each_item(typed: Typed, line: str, cells: list[str]) -> None:
+    done = typed(line)
+    assert (done.exit_code, done.stderr) == (0, "")
+    rows = [row.split("\t") for row in done.stdout.splitlines()]
+    assert any(set(cells) <= set(row) for row in rows) or cells[0] in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("account", ["username\tlocal"]),
+        (
+            "models get dashscope/thumbnail",
+            [
+                "name\tthumbnail",
+                "inputs.image\tstring, required: The image, in any format Pillow reads.",
+                "inputs.width\tinteger, 128 by default: The width of the result in pixels.",
+            ],
+        ),
+        ("collections get tests", ["name\tTests", "models\ttest/echo"]),
+        ("models readme test/echo", ["# echo"]),
+    ],
+)
+def test_an_object_is_a_line_for_each_field(typed: Typed, line: str, lines: list[str]) -> None:
+    done = typed(line)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert set(lines) <= set(done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("models list --limit 3", "owner"),
+        ("models get test/echo", "latest_version"),
+        ("models readme test/echo", "readme"),
+        ("account", "username"),
+        ("hardware list", "sku"),
+        ("collections get tests", "models"),
+        ("search hello", "models"),
+    ],
+)
+def test_json_is_the_answer_as_received_one_object_a_line(
+    typed: Typed, line: str, key: str
+) -> None:
+    done = typed(f"{line} --json -q")
+    assert (done.exit_code, done.stderr) == (0, "")
+    for text in done.stdout.splitlines():
+        assert key in json.loads(text)
+
+
+def test_a_list_that_goes_on_says_so(typed: Typed) -> None:
+    done = typed("models list --limit 2")
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == "These are the first 2; --limit all shows all.\n"
+    assert typed("models list --limit 2 -q").stderr == ""
+    assert "neither a number of items nor all" in typed("models list --limit 0").stderr
+
+
+def test_a_prediction_is_created_waited_for_listed_and_cancelled(typed: Typed) -> None:
+    created = json.loads(typed("predictions create test/slow seconds=60 tag=7 --json").stdout)
+    assert created["input"] == {"seconds": 60, "tag": "7"}
+    listed = typed("predictions list --limit 1 --created-after 2026-01-01T00:00:00Z").stdout
+    assert listed.startswith(created["id"])
+    assert typed(f"predictions wait {created['id']} --timeout 0.1").exit_code == 1
+    canceled = typed(f"predictions cancel {created['id']}")
+    assert "status\tcanceled" in canceled.stdout
+    waited = typed(f"predictions wait {created['id']} --json")
+    assert waited.exit_code == 1
+    assert json.loads(waited.stdout)["status"] == "canceled"
+    assert waited.stderr == f"Not succeeded: {created['id']} canceled.\n"
+
+
+def test_one_version_is_run_too(typed: Typed, client: Client) -> None:
+    version = client.models.get("test", "echo").latest_version
+    assert version is not None
+    done = typed(f"predictions create test/echo:{version.id} value=1 --wait 10 --json")
+    assert json.loads(done.stdout)["output"] == 1
+    shown = typed(f"versions get test/echo:{version.id}").stdout
+    assert "inputs.value\tanything: Any JSON." in shown
+    assert "OWNER/NAME:VERSION" in typed("versions get test/echo").stderr
+
+
+def test_several_predictions_are_waited_for(typed: Typed, prediction: str) -> None:
+    done = typed(f"predictions wait {prediction} {prediction} --json")
+    assert done.exit_code == 0
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [prediction] * 2
+
+
+def test_a_model_is_described_and_trained(typed: Typed, style: str) -> None:
+    Path("README.md").write_text("# style\n")
+    updated = typed(f"models update {style} --description 'Mine.' --readme README.md")
+    assert "description\tMine." in updated.stdout
+    assert typed(f"models readme {style}").stdout == "# style\n"
+    Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
+    created = typed(
+        f"trainings create dashscope/markov text=@book.txt --destination {style} --json"
+    )
+    training = json.loads(created.stdout)["id"]
+    waited = typed(f"trainings wait {training} --logs")
+    assert waited.exit_code == 0
+    assert f"output.version\t{style}:" in waited.stdout
+    assert "Learned" in waited.stderr
+    assert typed("trainings list --limit 1").stdout.startswith(training)
+    version = typed(f"versions list {style}").stdout.split("\t")[0]
+    deleted = typed(f"versions delete {style}:{version} --json")
+    assert json.loads(deleted.stdout) == {"deleted": f"{style}/{version}"}
+
+
+def test_a_deployment_is_run_by_the_schema_of_its_model(typed: Typed, app: str) -> None:
+    done = typed(f"deployments run {app} whole=3 text=4 --json")
+    assert json.loads(done.stdout) == {"whole": 3, "text": "4"}
+    updated = typed(f"deployments update {app} --max-instances 3 --json")
+    assert json.loads(updated.stdout)["current_release"]["number"] == 2
+    assert typed("deployments list").stdout.startswith(f"{app}\ttest/kinds\tcpu")
+
+
+def test_a_deployment_that_fails_is_an_error(typed: Typed) -> None:
+    made = typed("deployments create failing test/fail --hardware cpu")
+    assert "current_release.configuration.max_instances\t1" in made.stdout
+    done = typed("deployments run local/failing message=no")
+    typed("deployments delete local/failing")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "about to fail" in done.stderr
+    assert "local/failing (prediction " in done.stderr
+
+
+def test_a_file_goes_up_and_comes_down(typed: Typed, photo: Path) -> None:
+    created = json.loads(typed("files create photo.png --filename holiday.png --json").stdout)
+    id = created["id"]
+    assert typed(f"files get {id}").stdout.splitlines()[1] == "name\tholiday.png"
+    assert typed(f"files download {id} -o copies/").stdout == "copies/holiday.png\n"
+    assert Path("copies/holiday.png").read_bytes() == photo.read_bytes()
+    again = typed(f"files download {id} -o copies/holiday.png")
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "--overwrite" in again.stderr
+    assert json.loads(typed(f"files download {id} --json").stdout) == "holiday.png"
+    assert typed(f"files delete {id} -q").output == ""
+    assert id in typed(f"files get {id}").stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("models get test/nothing", "test/nothing"),
+        ("predictions get nothing", "nothing"),
+        ("files create nothing.png", "nothing.png: No such file"),
+        ("models delete test/echo", "public"),
+        ("search ' '", "query is the text to look for"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(typed: Typed, line: str, said: str) -> None:
+    done = typed(line)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_where_nobody_serves_it_says_how_to_start_a_server(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DASHSCOPE_BASE_URL")
+    monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", "http://127.0.0.1:9/v1")
+    done = typed("predictions list")
+    assert done.exit_code == 1
+    assert "dashscope serve" in done.stderr
+
+
+def test_an_input_file_goes_below_what_is_typed(typed: Typed) -> None:
+    Path("input.json").write_text('{"text": "a", "whole": 3}')
+    done = typed("run test/kinds --input input.json text=b --json")
+    assert json.loads(done.stdout) == {"text": "b", "whole": 3}
+    piped = typed("run test/kinds --input - --json", stdin=b'{"real": 0.5}')
+    assert json.loads(piped.stdout) == {"real": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[1]", "stdin holds a JSON array, not an object"),
+        (b"{", "stdin does not hold JSON"),
+        (b"\xff", "stdin does not hold JSON"),
+    ],
+)
+def test_an_input_that_is_no_object_is_refused(typed: Typed, content: bytes, said: str) -> None:
+    done = typed("run test/kinds --input -", stdin=content)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_stream_is_text_or_events(typed: Typed) -> None:
+    done = typed("stream dashscope/countdown start=2 delay=0 --logs")
+    assert done.stdout == "2\n1\n0\n"
+    assert "Counting down from 2" in done.stderr
+    events = [json.loads(line) for line in typed("stream test/words --json").stdout.splitlines()]
+    text = "".join(event["data"] for event in events if event["event"] == "output")
+    assert text == "word1 word2 word3 "
+    assert events[-1]["event"] == "done"
+    assert typed("stream test/words").stdout == "word1 word2 word3 \n"
+    assert "does not stream" in typed("stream test/echo value=1").stderr
+
+
+def test_reads_ask_once(typed: Typed, server: LocalServer) -> None:
+    before = len(server.requests)
+    typed("models get test/echo")
+    assert len(server.requests) == before + 1

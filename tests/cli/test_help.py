@@ -1,0 +1,151 @@
+"""Every command's help teaches by example, and its examples are real."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from dashscope import Client
+from dashscope.cli import dashscope as program
+from dashscope.local import LocalServer
+from tests.cli.conftest import Typed
+from tests.cli.process import ROOT
+
+RUN_UNTIL_STOPPED = ("dashscope serve",)
+"""What these do is seen in tests of their own."""
+
+ORDER = ("create", "update", "wait", "", "cancel", "delete")
+
+
+def commands(command: click.Command = program, *path: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command there is, by what is typed."""
+    yield " ".join(path), command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(inner, *path, name)
+
+
+def examples(command: click.Command) -> list[str]:
+    """The lines of its help that one can type."""
+    return [
+        line.strip()
+        for line in (command.help or "").splitlines()
+        if re.match(r"\s*(\w+ \S+ \| )?dashscope ", line)
+    ]
+
+
+COMMANDS = [pair for pair in commands() if pair[0] != "completion"]
+LEAVES = [pair for pair in COMMANDS if not isinstance(pair[1], click.Group)]
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda one: str(one))
+def test_each_command_has_help_with_an_example_of_it(
+    typed: Typed, path: str, command: click.Command
+) -> None:
+    shown = typed(f"{path} --help").stdout
+    assert examples(command)
+    assert all(f"dashscope {path}".strip() in example for example in examples(command))
+    for example in examples(command):
+        assert f"  {example}\n" in shown, "an example is shown in a line of its own"
+    assert "\\b" not in shown
+    assert "Exit codes:" in typed("--help").stdout
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=lambda one: str(one))
+def test_each_option_says_what_it_is_for(path: str, command: click.Command) -> None:
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.help.endswith("."), parameter.name
+
+
+def test_each_example_runs(
+    typed: Typed, server: LocalServer, client: Client, photo: Path, tmp_path: Path
+) -> None:
+    """All of them, one after another: what one creates, another one deletes."""
+    Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
+    Path("README.md").write_text("# style\n")
+    Path("input.json").write_text(json.dumps({"text": "Alice"}))
+    lines = sorted({line for _, command in LEAVES for line in examples(command)}, key=_rank)
+    for line in lines:
+        if line.startswith(RUN_UNTIL_STOPPED):
+            continue
+        typed_line = _with_ids(line, client)
+        if "|" in line:
+            code, said = _in_a_shell(typed_line, server, tmp_path)
+        else:
+            done = typed(typed_line.removeprefix("dashscope "))
+            code, said = done.exit_code, done.output
+        assert code == 0, f"{line}: {said}"
+
+
+def _rank(line: str) -> tuple[int, bool, str]:
+    verb = next((verb for verb in ORDER if verb and f" {verb} " in line), "")
+    # A version goes before its model, which goes when it has none.
+    return ORDER.index(verb), "models delete" in line, line
+
+
+def _with_ids(line: str, client: Client) -> str:
+    """The example with real ids in place of those that the help cannot know."""
+    if "PREDICTION_ID" in line:
+        return line.replace("PREDICTION_ID", client.predictions.list()[0].id)
+    if "TRAINING_ID" in line:
+        return line.replace("TRAINING_ID", client.trainings.list()[0].id)
+    if "FILE_ID" in line:
+        return line.replace("FILE_ID", client.files.list()[0].id)
+    if "VERSION_ID" in line:
+        model = re.search(r"(\w+)/([\w-]+):VERSION_ID", line)
+        assert model is not None
+        version = client.models.versions.list(*model.groups())[0]
+        return line.replace("VERSION_ID", version.id)
+    return line
+
+
+def _in_a_shell(line: str, server: LocalServer, folder: Path) -> tuple[int, str]:
+    python = f"{shlex.quote(sys.executable)} -m dashscope"
+    done = subprocess.run(
+        line.replace("dashscope ", f"{python} ", 1),
+        shell=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DASHSCOPE_BASE_URL": server.base_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_how_to_complete(typed: Typed, shell: str) -> None:
+    done = typed(f"completion {shell}")
+    assert done.exit_code == 0
+    assert f"_DASHSCOPE_COMPLETE={shell}_complete" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complete"),
+    [
+        ("dashscope pre", ["predictions"]),
+        ("dashscope models re", ["readme"]),
+        ("dashscope models list --sort-direction ", ["asc", "desc"]),
+        ("dashscope completion ", ["bash", "zsh", "fish"]),
+    ],
+)
+def test_commands_and_choices_complete(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, words: str, complete: list[str]
+) -> None:
+    typed_words = words.split(" ")
+    monkeypatch.setenv("_DASHSCOPE_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed_words) - 1))
+    assert [line.partition(",")[2] for line in typed("").stdout.splitlines()] == complete
