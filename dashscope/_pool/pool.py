@@ -119,9 +119,9 @@ def _popped(waiting: deque[tuple[C, float]]) -> C | None:
 class Pool(ABC, Generic[C, P]):
     """What both colours have in common; the methods of the blocking one never suspend."""
 
-    def __init__(self, config: Config, routes: Routes[P]) -> None:
+    def __init__(self, config: Config, routes: Routes[P], *, shares: bool) -> None:
         self._routes = routes
-        self._shares = config.http2
+        self._shares = shares
         self._most = config.max_connections
         self._idle: _Idle[C] = _Idle()
         self._busy: set[C] = set()
@@ -221,7 +221,8 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
 
     def __init__(self, config: Config, tls: TLS) -> None:
         kinds = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
-        super().__init__(config, Routes(config, tls, kinds, ClosingBackend()))
+        routes = Routes(config, tls, kinds, ClosingBackend())
+        super().__init__(config, routes, shares=config.http2)
         self._turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
 
     async def _turn(self) -> None:
@@ -252,7 +253,9 @@ class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
 
     def __init__(self, config: Config, tls: TLS, left: Callable[[], float | None]) -> None:
         kinds = (httpcore.ConnectionPool, httpcore.HTTPProxy, httpcore.SOCKSProxy)
-        super().__init__(config, Routes(config, tls, kinds, BoundedBackend(left)))
+        routes = Routes(config, tls, kinds, BoundedBackend(left))
+        # Threads that share an HTTP/2 connection of httpcore's may take the same stream of it.
+        super().__init__(config, routes, shares=False)
         self._turns = threading.Semaphore(config.max_connections)
         self._left = left
 

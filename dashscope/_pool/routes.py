@@ -1,8 +1,8 @@
 """The ways out of a client: direct, or through a proxy, with or without TLS.
 
 A route opens connections; the pool keeps them. Each is httpcore's own pool of that kind, which
-knows how to open its connections; with HTTP/2, whose connections serve many requests at once,
-it is also left to share them.
+knows how to open its connections; in the async client it is also left to share those of HTTP/2,
+which serve many requests at once.
 """
 
 from __future__ import annotations

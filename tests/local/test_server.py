@@ -359,7 +359,7 @@ class TestLeaving:
                     time.sleep(0.3)
             gc.collect()
         after = process.num_fds(), threading.active_count(), len(process.children(recursive=True))
-        assert after == before
+        assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
         assert not data.exists()
         assert [str(warning.message) for warning in caught] == []
         with pytest.raises(RuntimeError, match="only inside its `with` block"):
@@ -369,7 +369,7 @@ class TestLeaving:
         before = psutil.Process().children(recursive=True)
         with pytest.raises(KeyError), LocalServer():
             raise KeyError
-        assert psutil.Process().children(recursive=True) == before
+        assert set(psutil.Process().children(recursive=True)) <= set(before)
 
     def test_one_that_does_not_start_leaves_nothing(self) -> None:
         with LocalServer() as server:

@@ -204,7 +204,10 @@ def test_redirects_are_not_followed(receiver: Receiver, start: Start) -> None:
 def test_a_delivery_survives_a_restart(receiver: Receiver, tmp_path: Path) -> None:
     receiver.answers = [(500, {})]
     body = {"input": {}, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
-    with LocalServer(models=MODELS, data=tmp_path) as server:
+    with (
+        mock.patch.object(webhooks, "FIRST_DELAY", 30.0),
+        LocalServer(models=MODELS, data=tmp_path) as server,
+    ):
         httpx.post(f"{server.base_url}/models/test/image/predictions", json=body)
         until(lambda: receiver.received)
     assert len(receiver.received) == 1

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from dashscope._sync.drive import drive
-from tests.pool.server import Counting, Loop, ok
+from tests.pool.server import Counting, Loop, ok, until
 
 Together: TypeAlias = Callable[[list[Callable[[], Coroutine[Any, Any, Any]]]], Awaitable[list[Any]]]
 
@@ -34,6 +34,7 @@ def _server(loop: Loop) -> Iterator[Counting]:
 @pytest.fixture
 def server(_server: Counting) -> Counting:
     """A server that counts."""
+    until(lambda: _server.open == 0)
     _server.opened = _server.most = 0
     _server.asked = []
     _server.answer, _server.idle = ok, None

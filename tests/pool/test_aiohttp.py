@@ -10,8 +10,8 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient
 from dashscope.integrations.aiohttp import http_client
-from tests.pool.server import Counting
-from tests.pool.test_connections import broken, slow, until
+from tests.pool.server import Counting, until
+from tests.pool.test_connections import broken, slow
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

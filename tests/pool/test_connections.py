@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -14,14 +13,7 @@ import pytest
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient
 from tests.end_to_end.suspending import interrupted_at
 from tests.pool.conftest import Together
-from tests.pool.server import Counting, Loop, ok
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.01)
+from tests.pool.server import Counting, Loop, ok, until
 
 
 async def slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
