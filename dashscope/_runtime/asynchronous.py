@@ -25,7 +25,8 @@ from anyio.lowlevel import RunVar
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, AsyncPool
-from dashscope._runtime.base import GRACE, Body, Runtime, inherited
+from dashscope._runtime.base import GRACE, Body, Runtime, inherited, one_by_one
+from dashscope._runtime.crew import Channel, Crew, TaskChannel, TaskCrew
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
 from dashscope._runtime.wire import (
@@ -55,6 +56,9 @@ class AsyncRuntime(Runtime):
     Connections belong to the event loop they were made in. They live in an async generator
     that the loop knows of, and are closed by it when it ends.
     """
+
+    is_shared = True
+    most_workers = 64
 
     def __init__(self, config: Config, http_client: httpx.AsyncClient | None = None) -> None:
         super().__init__(config)
@@ -138,7 +142,9 @@ class AsyncRuntime(Runtime):
         if failures:
             raise failures[0]
 
-    async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def finish(
+        self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
+    ) -> T:
         task = start_task(call)
         try:
             await task.wait(None)
@@ -148,12 +154,23 @@ class AsyncRuntime(Runtime):
         except BaseException:
             # Shielded from scopes; a native cancellation is caught as often as it comes.
             with anyio.CancelScope(shield=True):
-                await task.wait_out(GRACE)
+                await task.wait_out(grace)
             raise
         try:
             return task.result()
         finally:
             await anyio.lowlevel.checkpoint_if_cancelled()
+
+    def crew(self) -> Crew:
+        return TaskCrew()
+
+    def channel(self) -> Channel[Any]:
+        return TaskChannel()
+
+    def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
+        if isinstance(items, AsyncIterable):
+            return aiter(items)
+        return one_by_one(name, items, "an iterable or async iterable")
 
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import os
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError, ConfigurationError
@@ -17,6 +25,7 @@ from dashscope._runtime.wire import check_proxy, named, timed_out
 
 if TYPE_CHECKING:
     from dashscope._config import Config
+    from dashscope._runtime.crew import Channel, Crew
 
 T = TypeVar("T")
 
@@ -55,7 +64,15 @@ class Body(ABC):
 
 
 class Runtime(ABC):
-    """What both ways to wait have in common: the interface the rest of the client is written to."""
+    """What both ways to wait have in common: the interface the rest of the client is written to.
+
+    Attributes:
+        is_shared: whether workers run in the caller's own thread, taking turns with it.
+        most_workers: how many workers make sense.
+    """
+
+    is_shared: ClassVar[bool]
+    most_workers: ClassVar[int]
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -115,13 +132,27 @@ class Runtime(ABC):
         """Run calls at the same time, `limit` at most; the first error ends the others."""
 
     @abstractmethod
-    async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def finish(
+        self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
+    ) -> T:
         """Run a call to its end even when the caller is cancelled, any number of times.
 
-        Once the caller was cancelled, the call has `GRACE` seconds left; then the caller's
+        Once the caller was cancelled, the call has `grace` seconds left; then the caller's
         cancellation goes on. What the call found out, it has to leave where the caller
         looks, since no result is returned in that case.
         """
+
+    @abstractmethod
+    def crew(self) -> Crew:
+        """Workers that run beside the caller."""
+
+    @abstractmethod
+    def channel(self) -> Channel[Any]:
+        """A channel between them and the caller."""
+
+    @abstractmethod
+    def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
+        """The items of the user's, one at a time; refuses, by its name, what this colour cannot."""
 
     @abstractmethod
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
@@ -146,6 +177,29 @@ class Runtime(ABC):
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("this client is closed: make a new one, or close it later")
+
+
+def one_by_one(name: str, items: Any, what: str) -> AsyncIterator[Any]:
+    """The items of a plain iterable behind `async for`.
+
+    Raises:
+        TypeError: when it is no iterable of items.
+    """
+    if isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(items, Iterable):
+        raise TypeError(f"{name} is {what}, not {items!r}")
+    return _OneByOne(iter(items))
+
+
+class _OneByOne(AsyncIterator[Any]):
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+
+    async def __anext__(self) -> Any:
+        try:
+            return next(self._items)
+        except StopIteration:
+            pass
+        raise StopAsyncIteration
 
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()

@@ -5,11 +5,20 @@ from __future__ import annotations
 import inspect
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import httpx
 
@@ -17,9 +26,11 @@ from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, BlockingPool
-from dashscope._runtime.base import GRACE, Body, Runtime, inherited
+from dashscope._runtime.base import GRACE, Body, Runtime, inherited, one_by_one
+from dashscope._runtime.crew import Channel, Crew
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.signals import held_back
+from dashscope._runtime.threads import ThreadChannel, ThreadCrew
 from dashscope._runtime.wire import (
     TRANSPORT_ERRORS,
     build,
@@ -41,12 +52,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LOOK_UP: Final = 0.1
+"""Seconds after which a thread that waits for others sees whether it is still wanted."""
+
 
 class BlockingRuntime(Runtime):
     """Waits by blocking the calling thread: no event loop, no thread of its own.
 
     `twins` makes the blocking facade of a value that does I/O, by the name of its class.
     """
+
+    is_shared = False
+    most_workers = 16
 
     def __init__(
         self,
@@ -153,13 +170,21 @@ class BlockingRuntime(Runtime):
 
     def check_deadline(self, url: str) -> None:
         """Raise where the deadline of the block around has passed, or nobody waits any more."""
-        deadline = self._deadline()
-        abort: threading.Event | None = getattr(self._local, "abort", None)
-        if deadline.expired or (abort is not None and abort.is_set()):
+        abort = self._abort()
+        if self._deadline().expired or (abort is not None and abort.is_set()):
             raise timed_out(url)
 
+    def _abort(self) -> threading.Event | None:
+        """What tells the calling thread that nobody waits for it any more."""
+        abort: threading.Event | None = getattr(self._local, "abort", None)
+        return abort
+
     async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251
+        abort = self._abort()
+        if abort is None:
+            time.sleep(seconds)  # noqa: ASYNC251
+        elif abort.wait(seconds):
+            raise timed_out("a pause")
 
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         return function(*args)
@@ -172,7 +197,7 @@ class BlockingRuntime(Runtime):
                 await call()
             return
         deadline = self._deadline()
-        abort = threading.Event()
+        outer, abort = self._abort(), threading.Event()
 
         def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
             self._local.deadline, self._local.abort = deadline, abort
@@ -181,9 +206,14 @@ class BlockingRuntime(Runtime):
         pool = ThreadPoolExecutor(min(limit, len(calls)))
         try:
             futures = [pool.submit(copy_context().run, run, call) for call in calls]
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
+            pending = set(futures)
+            while pending:
+                look_up = None if outer is None else LOOK_UP
+                done, pending = wait(pending, look_up, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                if outer is not None and outer.is_set():
+                    raise timed_out("what was under way")  # noqa: TRY301
         except BaseException as error:
             # The other threads stop at their next piece; Ctrl-C does not wait for that.
             abort.set()
@@ -191,9 +221,31 @@ class BlockingRuntime(Runtime):
             raise
         pool.shutdown()
 
-    async def finish(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        with held_back(GRACE):
-            return await call()
+    async def finish(
+        self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
+    ) -> T:
+        # The time-outs of its requests bound it: nothing can be taken from a thread.
+        abort, self._local.abort = self._abort(), None
+        try:
+            with held_back(grace):
+                return await call()
+        finally:
+            self._local.abort = abort
+
+    def crew(self) -> Crew:
+        def run(call: Callable[[], Coroutine[Any, Any, None]], abort: threading.Event) -> None:
+            self._local.abort = abort
+            drive(call())
+
+        return ThreadCrew(run)
+
+    def channel(self) -> Channel[Any]:
+        return ThreadChannel()
+
+    def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
+        if isinstance(items, AsyncIterable):
+            raise TypeError(f"{name} is an async iterable: Client takes a plain one there")
+        return one_by_one(name, items, "an iterable")
 
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
