@@ -20,6 +20,7 @@ from dashscope._errors import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    CheckpointError,
     ConfigurationError,
     ConflictError,
     DashscopeError,
@@ -41,6 +42,8 @@ from dashscope._http import Headers, Request, Response
 
 if TYPE_CHECKING:
     from dashscope import webhooks
+    from dashscope._batch.batch import AsyncBatch
+    from dashscope._batch.rows import BatchProgress, BatchResult
     from dashscope._events import (
         AsyncEventStream,
         DoneEvent,
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
     )
     from dashscope._outputs import AsyncDownload, AsyncFileOutput
     from dashscope._pages import Page
-    from dashscope._sync.client import Client, Download, EventStream, FileOutput
+    from dashscope._sync.client import Batch, Client, Download, EventStream, FileOutput
     from dashscope.resources.account import Account
     from dashscope.resources.collections import Collection
     from dashscope.resources.deployments import Deployment, DeploymentConfiguration, Release
@@ -70,12 +73,17 @@ __all__ = [
     "APIStatusError",
     "APITimeoutError",
     "Account",
+    "AsyncBatch",
     "AsyncClient",
     "AsyncDownload",
     "AsyncEventStream",
     "AsyncFileOutput",
     "AuthenticationError",
     "BadRequestError",
+    "Batch",
+    "BatchProgress",
+    "BatchResult",
+    "CheckpointError",
     "Client",
     "Collection",
     "ConfigurationError",
@@ -127,9 +135,13 @@ __all__ = [
 # What only some programs need is loaded on first use: it would double the time of the import.
 _ON_FIRST_USE: Final = {
     "Account": "resources.account",
+    "AsyncBatch": "_batch.batch",
     "AsyncDownload": "_outputs",
     "AsyncEventStream": "_events",
     "AsyncFileOutput": "_outputs",
+    "Batch": "_sync.client",
+    "BatchProgress": "_batch.rows",
+    "BatchResult": "_batch.rows",
     "DoneEvent": "_events",
     "Event": "_events",
     "EventStream": "_sync.client",

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dashscope import _config
 from dashscope._api import API, Call
@@ -20,22 +28,22 @@ from dashscope._config import (
     EventHooks,
 )
 from dashscope._deadline import Deadline
-from dashscope._errors import (
-    APIResponseError,
-    ModelError,
-    PredictionCanceledError,
-    PredictionError,
-)
+from dashscope._errors import APIResponseError
 from dashscope._http import FilePart, Response, merged
+from dashscope._outcome import output_of, whole
 from dashscope._runtime import AsyncRuntime
-from dashscope._waiting import check_wait
+from dashscope._waiting import DEADLINE_MARGIN, check_wait
 
 if TYPE_CHECKING:
+    import os
     import ssl
     from types import TracebackType
 
     import httpx
 
+    from dashscope._batch.batch import AsyncBatch
+    from dashscope._batch.options import OnError, OnUnknown, Resume
+    from dashscope._batch.rows import BatchProgress
     from dashscope._events import AsyncEventStream
     from dashscope._files import FileContent
     from dashscope._inputs import FileEncoding
@@ -52,9 +60,6 @@ if TYPE_CHECKING:
     from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
-
-DEADLINE_MARGIN: Final = 5.0
-"""Seconds after the client's own deadline at which the server is told to stop by itself."""
 
 _METHOD = re.compile(r"[A-Z]+")
 
@@ -284,7 +289,7 @@ class AsyncClient:
             prediction = await watch.until_done(
                 interval=interval, deadline=deadline, progress=progress
             )
-        output = _output(ref, prediction)
+        output = output_of(ref, prediction)
         claims = self._api.config.use_file_output if use_file_output is None else use_file_output
         return claim(output, self._api) if claims else output
 
@@ -378,6 +383,101 @@ class AsyncClient:
             use_file_output=use_file_output,
         )
 
+    def map(
+        self,
+        ref: str,
+        inputs: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        concurrency: int = 32,
+        ordered: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: Resume = "yield",
+        on_error: OnError = "yield",
+        on_unknown: OnUnknown = "error",
+        max_rate: float | None = None,
+        progress: Callable[[BatchProgress], object] | None = None,
+        timeout: float | None = None,
+        file_encoding: FileEncoding = "auto",
+        use_file_output: bool | None = None,
+        poll_interval: float | None = None,
+    ) -> AsyncBatch:
+        """Run a model over many inputs, and give each result as it comes.
+
+        Inputs are read when they are needed, so they may be without end. When the server says
+        429, all slow down together. When the block is left early, in whatever way, what was
+        created and is not over is cancelled on the server.
+
+        With a `checkpoint`, the same call goes on where the last one stopped, also after
+        `kill -9`: no prediction is created twice. The file keeps how each prediction ended; a row
+        that has none (the input was refused, say), and one that was cancelled because the block
+        was left or its `timeout` passed, is tried again. Files in inputs are recognized by name
+        and content.
+
+        Args:
+            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
+            inputs: mappings of the model's inputs: an iterable or async iterable.
+            concurrency: how many predictions are in flight at the most. No more than twice as
+                many rows (four times, where `ordered`) are in memory.
+            ordered: whether results come in the order of the inputs.
+            checkpoint: the path of a file, which is made where it is missing.
+            resume: what becomes of rows that are over by the checkpoint: `yield` gives their
+                results again, `skip` leaves them out.
+            on_error: `raise` raises the first error of a row; by default it is in its result.
+            on_unknown: what becomes of a row of which nobody can tell whether it was created,
+                because the process was killed just then and the server's list has no inputs: an
+                `error`, or `recreate`.
+            max_rate: how many predictions are created per second at the most.
+            progress: called with a `BatchProgress` a few times per second, and at the end.
+            timeout: seconds that one prediction may take, by default as many as the model does.
+            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
+                those up to 256 KiB in the request.
+            use_file_output: whether URLs in the outputs become file outputs; by default as the
+                client says.
+            poll_interval: seconds between two looks at what runs; by default a tenth of what a
+                prediction takes, from 0.1 to 0.5 s, more where the list has many pages.
+
+        Returns:
+            A batch, to be opened by `async with`. It gives a `BatchResult` for each input:
+            `index`, `input`, `output` or `error`, and the `prediction`.
+
+        Raises:
+            CheckpointError: when the checkpoint is in use, not one, or one of other inputs; by
+                the `async with` or while iterating.
+
+        ```python
+        inputs = ({"text": name} for name in ("Alice", "Bob"))
+        async with client.map("dashscope/hello-world", inputs, checkpoint="run.sqlite") as results:
+            async for result in results:
+                print(result.index, result.output if result.ok else result.error)
+        ```
+
+        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
+        `POST /predictions`, then `GET /predictions`, a page for up to 100 predictions, and where
+        that does not show one, `GET /predictions/{prediction_id}`.
+        """
+        from dashscope._batch import options
+        from dashscope._batch.batch import AsyncBatch
+
+        claims = self._api.config.use_file_output if use_file_output is None else use_file_output
+        if progress is not None:
+            self._api.runtime.check_callback("progress", progress)
+        checked = options.check(
+            ref,
+            concurrency=concurrency,
+            ordered=ordered,
+            checkpoint=checkpoint,
+            resume=resume,
+            on_error=on_error,
+            on_unknown=on_unknown,
+            max_rate=max_rate,
+            progress=progress,
+            timeout=timeout,
+            file_encoding=file_encoding,
+            use_file_output=claims,
+            poll_interval=poll_interval,
+        )
+        return AsyncBatch(self._api, inputs, checked)
+
     @overload
     async def wait(
         self,
@@ -454,7 +554,7 @@ class AsyncClient:
         async with watch_prediction(self._api, cancel_on_exit=cancel_on_exit) as watch:
             await watch.attach(prediction, deadline=deadline, progress=progress)
             done = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
-        return _whole(done)
+        return whole(done)
 
     def paginate(
         self, method: Callable[..., Awaitable[Page[T]]], *args: Any, **kwargs: Any
@@ -703,26 +803,3 @@ def blocking(
 
     config = _config.load(api_token=api_token, **options)
     return _View(API(config, BlockingRuntime(config, twins, http_client)))
-
-
-def _output(ref: str, prediction: Prediction) -> Any:
-    """The output of a prediction that is over, or the error that it has none."""
-    what = f"{ref} (prediction {prediction.id})"
-    if prediction.status == "failed":
-        raise ModelError(
-            f"{what} failed: {prediction.error or 'it gave no reason; see its logs'}",
-            prediction=prediction,
-        )
-    if prediction.status != "succeeded":
-        raise PredictionCanceledError(f"{what} was {prediction.status}.", prediction=prediction)
-    return _whole(prediction).output
-
-
-def _whole(prediction: Prediction) -> Prediction:
-    """A prediction whose output is still there."""
-    if prediction.data_removed and prediction.status == "succeeded":
-        raise PredictionError(
-            f"The service has removed the output of prediction {prediction.id}: run it again.",
-            prediction=prediction,
-        )
-    return prediction

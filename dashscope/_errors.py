@@ -20,6 +20,7 @@
     * ModelError
     * PredictionCanceledError
     * PredictionTimeoutError (a TimeoutError too)
+  * CheckpointError
   * StreamError
   * FileError
   * WebhookVerificationError
@@ -238,6 +239,10 @@ class PredictionCanceledError(PredictionError):
 
 class PredictionTimeoutError(PredictionError, TimeoutError):
     """The prediction was not finished within the caller's `timeout`."""
+
+
+class CheckpointError(DashscopeError):
+    """The checkpoint of a batch cannot be used, or does not fit the batch."""
 
 
 class StreamError(DashscopeError):

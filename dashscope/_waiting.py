@@ -29,6 +29,8 @@ MOST_STREAMS: Final = 3
 """How often a stream that breaks off is asked again before polling takes its place."""
 CLEAN_UP: Final = 5.0
 """Seconds that cancelling an abandoned prediction may take."""
+DEADLINE_MARGIN: Final = 5.0
+"""Seconds after the client's own deadline at which the server is told to stop by itself."""
 
 
 class Job(Protocol):

@@ -25,7 +25,7 @@ from anyio.lowlevel import RunVar
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, AsyncPool
-from dashscope._runtime.base import GRACE, Body, Runtime, inherited, one_by_one
+from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
 from dashscope._runtime.crew import Channel, Crew, TaskChannel, TaskCrew
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
@@ -168,7 +168,7 @@ class AsyncRuntime(Runtime):
         return TaskChannel()
 
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
-        if isinstance(items, AsyncIterable):
+        if is_async_iterable(items):
             return aiter(items)
         return one_by_one(name, items, "an iterable or async iterable")
 

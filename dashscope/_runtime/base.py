@@ -6,6 +6,7 @@ import os
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import (
+    AsyncIterable,
     AsyncIterator,
     Callable,
     Coroutine,
@@ -16,7 +17,7 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard, TypeVar
 
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError, ConfigurationError
@@ -185,9 +186,18 @@ def one_by_one(name: str, items: Any, what: str) -> AsyncIterator[Any]:
     Raises:
         TypeError: when it is no iterable of items.
     """
-    if isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(items, Iterable):
+    if not _is_iterable(items):
         raise TypeError(f"{name} is {what}, not {items!r}")
     return _OneByOne(iter(items))
+
+
+def is_async_iterable(items: Any) -> TypeGuard[AsyncIterable[Any]]:
+    """Is this gone through by `async for`?"""
+    return isinstance(items, AsyncIterable)
+
+
+def _is_iterable(items: Any) -> TypeGuard[Iterable[Any]]:
+    return isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping)
 
 
 class _OneByOne(AsyncIterator[Any]):

@@ -6,7 +6,6 @@ import inspect
 import threading
 import time
 from collections.abc import (
-    AsyncIterable,
     AsyncIterator,
     Callable,
     Coroutine,
@@ -26,7 +25,7 @@ from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, BlockingPool
-from dashscope._runtime.base import GRACE, Body, Runtime, inherited, one_by_one
+from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
 from dashscope._runtime.crew import Channel, Crew
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.signals import held_back
@@ -243,7 +242,7 @@ class BlockingRuntime(Runtime):
         return ThreadChannel()
 
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
-        if isinstance(items, AsyncIterable):
+        if is_async_iterable(items):
             raise TypeError(f"{name} is an async iterable: Client takes a plain one there")
         return one_by_one(name, items, "an iterable")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import builtins
     import os
     import ssl
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
     from types import TracebackType
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from dashscope._batch.batch import AsyncBatch
+    from dashscope._batch.options import OnError, OnUnknown, Resume
+    from dashscope._batch.rows import BatchProgress, BatchResult
     from dashscope._client import AsyncClient, T
     from dashscope._config import EventHooks
     from dashscope._events import AsyncEventStream, Event
@@ -246,6 +249,50 @@ class EventStream(Facade):
             PredictionTimeoutError: when the stream's `timeout` passed.
         """
         return drive_next(self._async.__anext__())
+
+
+class Batch(Facade):
+    """The results of a batch, as they come: `with`, then `for`.
+
+    ```python
+    inputs = [{"text": name} for name in ("Alice", "Bob")]
+    with client.map("dashscope/hello-world", inputs) as results:
+        for result in results:
+            print(result.index, result.output if result.ok else result.error)
+    ```
+    """
+
+    _async: AsyncBatch
+
+    @property
+    def progress(self) -> BatchProgress:
+        """How far it is."""
+        return self._async.progress
+
+    def __enter__(self) -> Self:
+        drive(self._async.__aenter__())
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> BatchResult:
+        """The next result.
+
+        Raises:
+            CheckpointError: when the checkpoint cannot be used.
+            Exception: what the inputs raise, after the results of all rows before; with
+                `on_error="raise"`, the first error of a row.
+        """
+        return drive_next(self._async.__anext__())
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        drive(self._async.__aexit__(kind, error, traceback))
 
 
 class AccountResource(Facade):
@@ -1376,6 +1423,97 @@ class Client(Facade):
                 file_encoding=file_encoding,
                 use_file_output=use_file_output,
                 cancel_on_exit=cancel_on_exit,
+            )
+        )
+
+    def map(
+        self,
+        ref: str,
+        inputs: Iterable[Mapping[str, Any]],
+        *,
+        concurrency: int = 32,
+        ordered: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: Resume = "yield",
+        on_error: OnError = "yield",
+        on_unknown: OnUnknown = "error",
+        max_rate: float | None = None,
+        progress: Callable[[BatchProgress], object] | None = None,
+        timeout: float | None = None,
+        file_encoding: FileEncoding = "auto",
+        use_file_output: bool | None = None,
+        poll_interval: float | None = None,
+    ) -> Batch:
+        """Run a model over many inputs, and give each result as it comes.
+
+        Inputs are read when they are needed, so they may be without end. When the server says
+        429, all slow down together. When the block is left early, in whatever way, what was
+        created and is not over is cancelled on the server.
+
+        With a `checkpoint`, the same call goes on where the last one stopped, also after
+        `kill -9`: no prediction is created twice. The file keeps how each prediction ended; a row
+        that has none (the input was refused, say), and one that was cancelled because the block
+        was left or its `timeout` passed, is tried again. Files in inputs are recognized by name
+        and content.
+
+        Args:
+            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
+            inputs: mappings of the model's inputs: an iterable.
+            concurrency: how many predictions are in flight at the most. No more than twice as
+                many rows (four times, where `ordered`) are in memory.
+            ordered: whether results come in the order of the inputs.
+            checkpoint: the path of a file, which is made where it is missing.
+            resume: what becomes of rows that are over by the checkpoint: `yield` gives their
+                results again, `skip` leaves them out.
+            on_error: `raise` raises the first error of a row; by default it is in its result.
+            on_unknown: what becomes of a row of which nobody can tell whether it was created,
+                because the process was killed just then and the server's list has no inputs: an
+                `error`, or `recreate`.
+            max_rate: how many predictions are created per second at the most.
+            progress: called with a `BatchProgress` a few times per second, and at the end.
+            timeout: seconds that one prediction may take, by default as many as the model does.
+            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
+                those up to 256 KiB in the request.
+            use_file_output: whether URLs in the outputs become file outputs; by default as the
+                client says.
+            poll_interval: seconds between two looks at what runs; by default a tenth of what a
+                prediction takes, from 0.1 to 0.5 s, more where the list has many pages.
+
+        Returns:
+            A batch, to be opened by `with`. It gives a `BatchResult` for each input:
+            `index`, `input`, `output` or `error`, and the `prediction`.
+
+        Raises:
+            CheckpointError: when the checkpoint is in use, not one, or one of other inputs; by
+                the `with` or while iterating.
+
+        ```python
+        inputs = ({"text": name} for name in ("Alice", "Bob"))
+        with client.map("dashscope/hello-world", inputs, checkpoint="run.sqlite") as results:
+            for result in results:
+                print(result.index, result.output if result.ok else result.error)
+        ```
+
+        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
+        `POST /predictions`, then `GET /predictions`, a page for up to 100 predictions, and where
+        that does not show one, `GET /predictions/{prediction_id}`.
+        """
+        return Batch(
+            self._async.map(
+                ref,
+                inputs,
+                concurrency=concurrency,
+                ordered=ordered,
+                checkpoint=checkpoint,
+                resume=resume,
+                on_error=on_error,
+                on_unknown=on_unknown,
+                max_rate=max_rate,
+                progress=progress,
+                timeout=timeout,
+                file_encoding=file_encoding,
+                use_file_output=use_file_output,
+                poll_interval=poll_interval,
             )
         )
 

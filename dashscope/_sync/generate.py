@@ -22,6 +22,7 @@ TARGET: Final = PACKAGE / "_sync" / "client.py"
 MODULES: Final = (
     "_outputs",
     "_events",
+    "_batch.batch",
     "resources.account",
     "resources.collections",
     "resources.deployments",
@@ -53,6 +54,7 @@ _DOC_CHANGES: Final = (
     (r"\baclose\b", "close"),
     (r"\bAsync([A-Z]\w+)", r"\1"),
     (r"httpx\.AsyncClient", "httpx.Client"),
+    (r"an iterable or async iterable", "an iterable"),
     (r"An async generator", "An iterator"),
     (r" \(or coroutine functions\)", ""),
     (r"for `async` code", "for code without `await`"),
@@ -146,6 +148,11 @@ class Blocking(ast.NodeTransformer):
                 return result
         self.generic_visit(node)
         return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """`Iterable[T] | AsyncIterable[T]` is an `Iterable[T]`."""
+        self.generic_visit(node)
+        return node.left if ast.unparse(node.left) == ast.unparse(node.right) else node
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         """`AsyncX` is `X`."""

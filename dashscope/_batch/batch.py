@@ -1,0 +1,252 @@
+"""`AsyncBatch`: the block behind which a batch runs, and the iterator of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from attrs import evolve
+
+from dashscope._batch.creating import Creator
+from dashscope._batch.desk import Desk
+from dashscope._batch.finding import Finder
+from dashscope._batch.gate import Gate
+from dashscope._batch.inlet import Inlet, total_of
+from dashscope._batch.leaving import leave
+from dashscope._batch.ledger import Ledger
+from dashscope._batch.looks import Looks
+from dashscope._batch.outbox import Outbox
+from dashscope._batch.rows import BatchProgress, BatchResult
+from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
+from dashscope._batch.watching import Watcher
+from dashscope._outputs import claim
+from dashscope._runtime.crew import Bell, Channel, ClosedError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from dashscope._api import API
+    from dashscope._batch.options import Options
+
+TELL: Final = 0.25
+"""Seconds between two calls of `progress`."""
+WATCHERS_SHARE: Final = 4
+"""One hand watches for so many that create."""
+WIND_UP: Final = 15.0
+"""Seconds that leaving a batch may take: creates that are under way, then cancels."""
+
+
+class AsyncBatch:
+    """The results of a batch, as they come: `async with`, then `async for`.
+
+    ```python
+    inputs = [{"text": name} for name in ("Alice", "Bob")]
+    async with client.map("dashscope/hello-world", inputs) as results:
+        async for result in results:
+            print(result.index, result.output if result.ok else result.error)
+    ```
+    """
+
+    def __init__(self, api: API, inputs: Any, options: Options) -> None:
+        self._api = api
+        self._options = options
+        self._items = api.runtime.iterate("inputs", inputs)
+        self._total = total_of(inputs)
+        self._entered = False
+        self._failure: BaseException | None = None
+        self._told_at = float("-inf")
+
+    @property
+    def progress(self) -> BatchProgress:
+        """How far it is."""
+        self._check_entered()
+        return self._progress(is_over=self._desk.is_over)
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a batch is used once: call map() again")
+        self._entered = True
+        options, runtime = self._options, self._api.runtime
+        gate = Gate(options.concurrency, options.max_rate, self._api.config.max_retries)
+        self._bells = [Bell(runtime.channel()) for _ in range(3)]
+        self._to_create: Channel[Task] = runtime.channel()
+        self._to_watch: Channel[Task] = runtime.channel()
+        self._crew = runtime.crew()
+        self._desk = Desk(
+            api=self._api,
+            options=options,
+            scheduler=Scheduler(gate, Looks(options.poll_interval, self._api.pace)),
+            ledger=self._ledger(),
+            outbox=Outbox(
+                options.concurrency, ordered=options.ordered, total=self._total, now=now()
+            ),
+            changed=self._changed,
+        )
+        self._watcher = Watcher(self._desk)
+        self._creator = Creator(self._desk, self._watcher)
+        self._finder = Finder(self._desk)
+        self._inlet = Inlet(self._desk, self._items)
+        await self._desk.ledger.open()
+        try:
+            self._start()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> BatchResult:
+        """The next result.
+
+        Raises:
+            CheckpointError: when the checkpoint cannot be used.
+            Exception: what the inputs raise, after the results of all rows before; with
+                `on_error="raise"`, the first error of a row.
+        """
+        self._check_entered()
+        desk, outbox = self._desk, self._desk.outbox
+        while not desk.is_over:
+            await self._tell()
+            if not self._api.runtime.is_shared:
+                await self._feed()
+            result = outbox.next()
+            if result is not None:
+                self._changed()
+                return self._handed(result)
+            if self._failure is not None:
+                raise self._failure
+            if outbox.is_exhausted:
+                break
+            await self._bells[0].wait(None if self._options.progress is None else TELL)
+        if (error := outbox.ending()) is not None:
+            raise error
+        raise StopAsyncIteration
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._desk.is_over = True
+        if isinstance(error, GeneratorExit):
+            # A coroutine that is thrown away may not wait for anything.
+            self._crew.drop()
+            return
+        await self._api.runtime.finish(partial(self._wind_up, error), grace=WIND_UP)
+
+    async def _wind_up(self, error: BaseException | None) -> None:
+        for bell in self._bells:
+            bell.close()
+        self._to_create.close()
+        self._to_watch.close()
+        try:
+            await leave(self._desk, self._crew, error)
+        finally:
+            if self._options.progress is not None:
+                await self._api.runtime.call(self._options.progress, self._progress(is_over=True))
+
+    def _ledger(self) -> Ledger:
+        return Ledger()
+
+    def _start(self) -> None:
+        creators = min(self._options.concurrency, self._api.runtime.most_workers)
+        watchers = max(1, creators // WATCHERS_SHARE)
+        works: list[Callable[[], Coroutine[Any, Any, None]]] = [self._plan]
+        works += [partial(self._work, self._to_create)] * creators
+        works += [partial(self._work, self._to_watch)] * watchers
+        if self._api.runtime.is_shared:
+            works.append(self._feed_on)
+        for work in works:
+            self._crew.start(partial(self._guarded, work))
+
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work until the batch is over; what goes wrong with it, ends the batch."""
+        try:
+            await work()
+        except ClosedError:
+            pass
+        except BaseException as error:
+            if not self._desk.is_over:
+                self._failure = self._failure or error
+                self._changed()
+            if not isinstance(error, Exception):
+                raise
+
+    async def _plan(self) -> None:
+        while True:
+            tasks, pause = self._desk.scheduler.next(now())
+            for task in tasks:
+                (self._to_create if isinstance(task, Create) else self._to_watch).put(task)
+            await self._bells[1].wait(pause)
+
+    async def _work(self, channel: Channel[Task]) -> None:
+        while not self._desk.is_over:
+            task = await channel.get()
+            if task is not None and not self._desk.is_over:
+                await self._do(task)
+                self._changed()
+
+    async def _do(self, task: Task) -> None:
+        match task:
+            case Create(row):
+                await self._creator.create(row)
+            case Look(running):
+                await self._watcher.look(running)
+            case Sweep(crowd):
+                await self._watcher.sweep(crowd)
+            case Expire(running):
+                await self._watcher.expire(running)
+            case Find(rows):
+                await self._finder.find(rows)
+
+    async def _feed_on(self) -> None:
+        while True:
+            await self._feed()
+            await self._bells[2].wait()
+
+    async def _feed(self) -> None:
+        """Read inputs for as long as there is room."""
+        try:
+            while self._desk.outbox.has_room and self._failure is None:
+                await self._inlet.read()
+                self._bells[1].ring()
+                self._bells[0].ring()
+        except Exception as error:  # noqa: BLE001 (raised to the one who iterates)
+            self._failure = self._failure or error
+            self._changed()
+
+    def _changed(self) -> None:
+        for bell in self._bells:
+            bell.ring()
+
+    def _handed(self, result: BatchResult) -> BatchResult:
+        if result.error is not None:
+            if self._options.on_error == "raise":
+                result.error.add_note(f"The input at index {result.index} brought this error.")
+                raise result.error
+            return result
+        if not self._options.use_file_output:
+            return result
+        return evolve(result, output=claim(result.output, self._api))
+
+    async def _tell(self) -> None:
+        progress = self._options.progress
+        if progress is not None and now() - self._told_at >= TELL:
+            self._told_at = now()
+            await self._api.runtime.call(progress, self._progress())
+
+    def _progress(self, *, is_over: bool = False) -> BatchProgress:
+        waiting, running = self._desk.scheduler.counts()
+        return self._desk.outbox.progress(
+            waiting=waiting, running=running, now=now(), is_over=is_over
+        )
+
+    def _check_entered(self) -> None:
+        if not self._entered:
+            raise RuntimeError(
+                "a batch is opened by `async with`: async with client.map(...) as results"
+            )

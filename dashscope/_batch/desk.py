@@ -1,0 +1,71 @@
+"""What the parts of a batch share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from dashscope._batch.rows import BatchResult, Running
+from dashscope._outcome import output_of
+
+if TYPE_CHECKING:
+    from dashscope._api import API
+    from dashscope._batch.ledger import Ledger
+    from dashscope._batch.options import Options
+    from dashscope._batch.outbox import Outbox
+    from dashscope._batch.rows import Row
+    from dashscope._batch.scheduler import Scheduler
+    from dashscope.resources.predictions import Prediction
+
+
+@define(eq=False, kw_only=True)
+class Desk:
+    """A batch's tools.
+
+    Attributes:
+        api: the API.
+        options: what is asked for.
+        scheduler: what is under way.
+        ledger: what is noted.
+        outbox: what is over.
+        changed: wakes up all who wait for a change.
+        is_over: whether the batch is being left.
+        has_left: whether what ran is being cancelled, or was: who comes now, comes late.
+        unwatched: predictions that may run, and cannot be looked at.
+    """
+
+    api: API
+    options: Options
+    scheduler: Scheduler
+    ledger: Ledger
+    outbox: Outbox
+    changed: Callable[[], None]
+    is_over: bool = False
+    has_left: bool = False
+    unwatched: list[Running] = field(factory=list[Running])
+
+    def give(self, row: Row, prediction: Prediction, *, from_checkpoint: bool = False) -> None:
+        """Hand out what a prediction that is over came to."""
+        output, error = None, None
+        try:
+            output = output_of(self.options.ref, prediction)
+        except Exception as failure:  # noqa: BLE001 (it is the row's result)
+            error = failure
+        result = BatchResult(
+            index=row.index,
+            input=row.input,
+            output=output,
+            error=error,
+            prediction=prediction,
+            from_checkpoint=from_checkpoint,
+        )
+        self.outbox.put(row.index, result)
+        self.changed()
+
+    def give_error(self, row: Row, error: Exception, prediction: Prediction | None = None) -> None:
+        """Hand out why a row has no output."""
+        result = BatchResult(index=row.index, input=row.input, error=error, prediction=prediction)
+        self.outbox.put(row.index, result)
+        self.changed()

@@ -1,0 +1,89 @@
+"""Leaving a batch: what it created and has not finished is cancelled, within seconds."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from dashscope._batch.watching import is_stopped
+from dashscope._deadline import Deadline
+from dashscope._errors import APIError, CheckpointError
+from dashscope._log import logger
+from dashscope._runtime.base import GRACE
+from dashscope._waiting import CLEAN_UP
+from dashscope.resources.predictions import cancel_prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dashscope._batch.desk import Desk
+    from dashscope._batch.rows import Row, Running
+    from dashscope._runtime.crew import Crew
+
+AT_ONCE: Final = 32
+"""Predictions that are cancelled at the same time."""
+MARGIN: Final = 1.0
+"""Seconds beyond the grace of its last creates that a crew gets."""
+
+
+async def leave(desk: Desk, crew: Crew, error: BaseException | None) -> None:
+    """Stop the crew, and cancel what runs.
+
+    Args:
+        desk: the batch.
+        crew: its workers.
+        error: what ended the batch, and goes on; what cannot be cancelled becomes a note of it.
+    """
+    try:
+        await crew.stop(GRACE + MARGIN)
+        running, waiting = desk.scheduler.left()
+        if not desk.ledger.is_kept:
+            running += desk.unwatched
+        desk.has_left = True
+        await _note(desk, running, waiting)
+        if desk.ledger.is_broken:
+            # Cancelled without a note of it, they would count as cancelled by somebody else.
+            logger.warning("%d predictions go on: the checkpoint cannot be written", len(running))
+            return
+        cancelled = await _cancel(desk, running, error)
+        await _forget(desk, cancelled)
+    finally:
+        await desk.ledger.close()
+
+
+async def _note(desk: Desk, running: Sequence[Running], waiting: Sequence[Row]) -> None:
+    """Note what is about to be cancelled, and which rows were never sent."""
+    await _forget(desk, [row for row in waiting if not row.is_sent])
+    try:
+        await desk.ledger.leave(running)
+    except CheckpointError as failure:
+        logger.warning("%s", failure)
+
+
+async def _forget(desk: Desk, rows: Sequence[Row]) -> None:
+    try:
+        await desk.ledger.forget(rows)
+    except CheckpointError as failure:
+        logger.warning("%s", failure)
+
+
+async def _cancel(desk: Desk, running: Sequence[Running], error: BaseException | None) -> list[Row]:
+    """Cancel predictions; the rows of those that were."""
+    deadline = Deadline.after(CLEAN_UP)
+    cancelled: list[Row] = []
+
+    async def cancel(one: Running) -> None:
+        try:
+            prediction = await cancel_prediction(desk.api, one.id, deadline=deadline)
+        except APIError as failure:
+            logger.warning("%s could not be cancelled: %s", one.id, failure)
+            if error is not None:
+                error.add_note(f"{one.id} may still be running: it could not be cancelled.")
+        else:
+            if is_stopped(prediction):
+                cancelled.append(one.row)
+
+    await desk.api.runtime.gather([partial(cancel, one) for one in running], limit=AT_ONCE)
+    if running:
+        logger.info("%d predictions cancelled: the batch was left", len(cancelled))
+    return cancelled

@@ -1,0 +1,113 @@
+"""What a batch was asked to do, checked before anything is read or sent."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from attrs import frozen
+
+from dashscope import _inputs
+from dashscope._config import check_count, check_timeout
+from dashscope._polling import check_interval
+from dashscope.resources.predictions import Reference
+
+if TYPE_CHECKING:
+    from dashscope._batch.rows import BatchProgress
+    from dashscope._inputs import FileEncoding
+
+Resume: TypeAlias = Literal["yield", "skip"]
+OnError: TypeAlias = Literal["yield", "raise"]
+OnUnknown: TypeAlias = Literal["error", "recreate"]
+
+
+@frozen(kw_only=True)
+class Options:
+    """The arguments of `map()`, which describes them."""
+
+    ref: str
+    reference: Reference
+    concurrency: int
+    ordered: bool
+    checkpoint: str | None
+    resume: Resume
+    on_error: OnError
+    on_unknown: OnUnknown
+    max_rate: float | None
+    progress: Callable[[BatchProgress], object] | None
+    timeout: float | None
+    file_encoding: FileEncoding
+    use_file_output: bool
+    poll_interval: float | None
+
+
+def check(
+    ref: str,
+    *,
+    concurrency: int,
+    ordered: bool,
+    checkpoint: str | os.PathLike[str] | None,
+    resume: Resume,
+    on_error: OnError,
+    on_unknown: OnUnknown,
+    max_rate: float | None,
+    progress: Callable[[BatchProgress], object] | None,
+    timeout: float | None,
+    file_encoding: FileEncoding,
+    use_file_output: bool,
+    poll_interval: float | None,
+) -> Options:
+    """The options, if they make sense.
+
+    Raises:
+        ValueError: when one of them does not.
+        TypeError: when one of them is of another type.
+    """
+    _one_of("resume", resume, ("yield", "skip"))
+    _one_of("on_error", on_error, ("yield", "raise"))
+    _one_of("on_unknown", on_unknown, ("error", "recreate"))
+    path = None if checkpoint is None else _path(checkpoint)
+    if path is None and (resume != "yield" or on_unknown != "error"):
+        raise ValueError("resume and on_unknown go with a checkpoint: pass checkpoint='run.sqlite'")
+    _inputs.check_encoding(file_encoding)
+    return Options(
+        ref=ref,
+        reference=Reference.parse(ref),
+        concurrency=check_count("concurrency", concurrency, least=1),
+        ordered=bool(ordered),
+        checkpoint=path,
+        resume=resume,
+        on_error=on_error,
+        on_unknown=on_unknown,
+        max_rate=_rate(max_rate),
+        progress=progress,
+        timeout=check_timeout(timeout),
+        file_encoding=file_encoding,
+        use_file_output=use_file_output,
+        poll_interval=check_interval(poll_interval),
+    )
+
+
+def _one_of(name: str, value: str, choices: tuple[str, str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {choices[0]!r} or {choices[1]!r}, not {value!r}")
+
+
+def _path(checkpoint: Any) -> str:
+    if not isinstance(checkpoint, str | os.PathLike) or not (path := os.fsdecode(checkpoint)):
+        raise TypeError(
+            f"checkpoint is the path of a file, such as 'run.sqlite', not {checkpoint!r}"
+        )
+    return path
+
+
+def _rate(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"max_rate is a number of creations per second, not {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"max_rate is a positive number of creations per second, not {value!r}")
+    return float(value)

@@ -1,0 +1,154 @@
+"""Watching what runs: by sweeps through the list, by looks at one, and by its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dashscope._api import Call
+from dashscope._batch.looks import WORTH
+from dashscope._batch.rows import Running
+from dashscope._batch.scheduler import now
+from dashscope._convert import structure_page
+from dashscope._deadline import Deadline
+from dashscope._errors import APIError, PredictionTimeoutError, RateLimitError
+from dashscope._log import logger
+from dashscope._waiting import CLEAN_UP
+from dashscope.resources._base import page_params
+from dashscope.resources.predictions import Prediction, cancel_prediction, get_prediction
+
+if TYPE_CHECKING:
+    from dashscope._api import API
+    from dashscope._batch.desk import Desk
+    from dashscope._pages import Page
+
+
+class Watcher:
+    """Finds out what became of predictions."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._once = desk.api.with_config(max_retries=0)
+
+    async def look(self, running: Running) -> None:
+        """Look at one prediction."""
+        desk = self._desk
+        try:
+            prediction = await get_prediction(
+                desk.api, running.id, deadline=Deadline.NEVER, look=True
+            )
+        except APIError as error:
+            if not desk.is_over and desk.scheduler.take(running, now()):
+                desk.unwatched.append(running)
+                desk.give_error(running.row, error, running.latest)
+            return
+        desk.api.pace.succeeded()
+        if prediction.is_done:
+            await self.settle([(running, prediction)])
+        else:
+            desk.scheduler.looked(running, prediction, now())
+
+    async def sweep(self, crowd: Sequence[Running]) -> None:
+        """Look at many predictions at once, newest first, for as long as pages show some."""
+        desk = self._desk
+        unseen: dict[str, list[Running]] = {}
+        for running in crowd:
+            if running.created_at is not None:
+                unseen.setdefault(running.id, []).append(running)
+        since = min((r.created_at for r in crowd if r.created_at is not None), default=None)
+        shown: list[tuple[Running, Prediction]] = []
+        over: list[tuple[Running, Prediction]] = []
+        pages, useful, cursor = 0, True, None
+        while unseen and since is not None:
+            try:
+                page = await list_page(self._once, since, cursor)
+            except RateLimitError:
+                break  # the client's pace has heard of it
+            except APIError as error:
+                logger.info("predictions cannot be listed, and are looked at singly: %s", error)
+                useful = False
+                break
+            pages += 1
+            found = 0
+            for prediction in page:
+                for running in unseen.pop(prediction.id, ()):
+                    found += 1
+                    (over if prediction.is_done else shown).append((running, prediction))
+            cursor = page.next
+            if cursor is None or found < WORTH or _is_older(page, since):
+                break
+        if pages > 0:
+            desk.api.pace.succeeded()
+            useful = useful and bool(shown or over)
+        hidden = [running for same in unseen.values() for running in same]
+        desk.scheduler.swept(shown, hidden, pages=pages, useful=useful, now=now())
+        await self.settle(over, listed=True)
+
+    async def settle(
+        self, over: Iterable[tuple[Running, Prediction]], *, listed: bool = False
+    ) -> None:
+        """Note and hand out predictions that are over; what a list left out is fetched first."""
+        desk = self._desk
+        taken: list[tuple[Running, Prediction]] = []
+        for running, prediction in over:
+            if listed and is_partial(prediction):
+                desk.scheduler.fetch(running, now())
+            elif desk.scheduler.take(running, now()):
+                taken.append((running, prediction))
+        if not taken:
+            return
+        await desk.ledger.ended([(running.row, prediction) for running, prediction in taken])
+        for running, prediction in taken:
+            desk.give(running.row, prediction)
+
+    async def expire(self, running: Running) -> None:
+        """Cancel a prediction whose time is up."""
+        desk = self._desk
+        row, latest, note = running.row, running.latest, None
+        try:
+            latest = await cancel_prediction(
+                desk.api, running.id, deadline=Deadline.after(CLEAN_UP)
+            )
+        except APIError as failure:
+            note = f"{running.id} may still be running: it could not be cancelled ({failure})."
+        else:
+            if latest.is_done and not is_stopped(latest):
+                await self.settle([(running, latest)])
+                return
+        if not desk.scheduler.take(running, now()):
+            return
+        if note is None:
+            await desk.ledger.forget([row])
+        assert latest is not None
+        error = PredictionTimeoutError(
+            f"{running.id} was not over within {desk.options.timeout:g} s.", prediction=latest
+        )
+        if note is not None:
+            error.add_note(note)
+        desk.give_error(row, error, latest)
+
+
+async def list_page(api: API, since: datetime, cursor: str | None) -> Page[Prediction]:
+    """A page of the predictions created since then, newest first."""
+    params = page_params(cursor, {"created_after": since.isoformat()})
+    call = Call(method="GET", path="/predictions", params=params)
+    return structure_page(await api.send(call, look=True), Prediction)
+
+
+def is_partial(prediction: Prediction) -> bool:
+    """May a list have left out what counts of a prediction that is over?"""
+    if prediction.status == "succeeded":
+        return prediction.output is None and not prediction.data_removed
+    return prediction.status == "failed" and prediction.error is None
+
+
+def is_stopped(prediction: Prediction) -> bool:
+    """Was it cancelled?"""
+    return prediction.status in ("canceled", "aborted")
+
+
+def _is_older(page: Page[Prediction], since: datetime) -> bool:
+    """Does a page reach beyond what was asked for, on a server that knows no such filter?"""
+    last = page[-1].created_at if len(page) > 0 else None
+    return len(page) == 0 or (last is not None and last < since)

@@ -1,0 +1,43 @@
+"""What a prediction that is over comes to: its output, or the error that it has none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dashscope._errors import ModelError, PredictionCanceledError, PredictionError
+
+if TYPE_CHECKING:
+    from dashscope.resources.predictions import Prediction
+
+
+def output_of(ref: str, prediction: Prediction) -> Any:
+    """The output of a prediction that is over.
+
+    Raises:
+        ModelError: when the model failed.
+        PredictionCanceledError: when it was cancelled.
+        PredictionError: when the service has removed the output.
+    """
+    what = f"{ref} (prediction {prediction.id})"
+    if prediction.status == "failed":
+        raise ModelError(
+            f"{what} failed: {prediction.error or 'it gave no reason; see its logs'}",
+            prediction=prediction,
+        )
+    if prediction.status != "succeeded":
+        raise PredictionCanceledError(f"{what} was {prediction.status}.", prediction=prediction)
+    return whole(prediction).output
+
+
+def whole(prediction: Prediction) -> Prediction:
+    """A prediction whose output is still there.
+
+    Raises:
+        PredictionError: when the service has removed it.
+    """
+    if prediction.data_removed and prediction.status == "succeeded":
+        raise PredictionError(
+            f"The service has removed the output of prediction {prediction.id}: run it again.",
+            prediction=prediction,
+        )
+    return prediction
