@@ -57,6 +57,10 @@ class Awaited:
         yield
 
     async def __aiter__(self) -> AsyncIterator[Any]:
+        if isinstance(self._value, Facade):  # one that was entered
+            for item in self._value:
+                yield _plain(item)
+            return
         with self._value as items:
             for item in items:
                 yield _plain(item)

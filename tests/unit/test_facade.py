@@ -65,6 +65,7 @@ def plain(annotation: Any) -> Any:
     if not isinstance(annotation, str):
         return annotation
     annotation = re.sub(r"\bAsyncGenerator\[(.+), None\]", r"ClosingIterator[\1]", annotation)
+    annotation = re.sub(r"(Iterable\[.+\]) \| Async\1", r"\1", annotation)
     annotation = re.sub(r"\bAwaitable\[(\w+\[\w+\])\]", r"\1", annotation)
     return re.sub(r"\bAsync(?=[A-Z])", "", annotation)
 

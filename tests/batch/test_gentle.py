@@ -1,0 +1,249 @@
+"""A batch is gentle: it slows down when told to, and asks little."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dashscope import RateLimitError
+from dashscope._batch.gate import Gate
+from tests.batch.reading import REF, outputs, read, rows
+from tests.batch.service import Service
+from tests.wire import Received, Reply, reply
+
+
+def test_the_gate_halves_at_a_refusal_and_rises_with_successes() -> None:
+    gate = Gate(32, None, 5)
+    assert gate.limit == 32
+    assert gate.refused(sent=1.0, now=1.1, in_flight=31, retry_after=2.0, chance=0.0)
+    assert gate.limit == 16
+    for _ in range(31):  # those that were on their way when it was lowered say nothing new
+        gate.refused(sent=1.05, now=1.2, in_flight=20, retry_after=2.0, chance=0.0)
+    assert gate.limit == 16
+    assert gate.pause(0, 1.2) == pytest.approx(2.0)
+    assert gate.pause(0, 3.3) == 0
+    assert gate.pause(16, 3.3) is None
+    for _ in range(17):
+        gate.accepted()
+    assert gate.limit == 17
+    for _ in range(1000):
+        gate.accepted()
+    assert gate.limit == 32
+
+
+def test_the_gate_never_closes_for_good() -> None:
+    gate = Gate(4, None, 5)
+    for at in range(1, 20):
+        gate.refused(sent=at, now=at + 0.1, in_flight=0, retry_after=None, chance=0.5)
+    assert gate.limit == 1
+
+
+def test_the_gate_gives_up_on_a_server_that_refuses_without_end() -> None:
+    gate = Gate(4, None, 5)
+    again = [
+        gate.refused(sent=at, now=at + 0.1, in_flight=3, retry_after=1.0, chance=0.5)
+        for at in range(1, 200, 10)
+    ]
+    assert again.count(True) >= 12
+    assert not again[-1]
+    assert not Gate(4, None, 5).refused(sent=1, now=2, in_flight=0, retry_after=1e6, chance=0)
+    assert not Gate(4, None, 0).refused(sent=1, now=2, in_flight=0, retry_after=1.0, chance=0)
+
+
+def test_the_gate_spaces_creates() -> None:
+    gate = Gate(100, 4.0, 5)
+    assert gate.pause(0, 10.0) == 0
+    gate.take_turn(10.0)
+    assert gate.pause(0, 10.0) == pytest.approx(0.25)
+    gate.take_turn(10.25)
+    assert gate.pause(0, 10.3) == pytest.approx(0.2)
+    assert gate.pause(0, 99.0) == 0
+
+
+async def test_a_429_is_waited_out_by_all(client: Any, service: Service) -> None:
+    refused: list[float] = []
+    creates: list[float] = []
+
+    def throttle(received: Received) -> Reply | None:
+        if received.method != "POST":
+            return None
+        creates.append(time.monotonic())
+        if len(creates) == 5:
+            refused.append(time.monotonic())
+            return reply({"detail": "Request was throttled.", "retry_after": 1}, 429)
+        return None
+
+    service.interferes = throttle
+    results = await read(client.map(REF, rows(40), concurrency=4))
+    assert sorted(outputs(results)) == list(range(40))
+    assert len(service.made) == 40
+    # Up to three were on their way.
+    assert sum(refused[0] + 0.2 < at < refused[0] + 0.9 for at in creates) == 0
+
+
+async def test_a_rate_limit_is_kept_to_without_an_error(
+    make_client: Callable[..., Any], service: Service
+) -> None:
+    """So many creates a second, then 429: a token bucket, as services have."""
+    level, at = 10.0, time.monotonic()
+    refusals = 0
+
+    def throttle(received: Received) -> Reply | None:
+        nonlocal level, at, refusals
+        if received.method != "POST":
+            return None
+        level = min(10.0, level + (time.monotonic() - at) * 50)
+        at = time.monotonic()
+        if level < 1:
+            refusals += 1
+            return reply({"detail": "throttled", "status": 429}, 429)
+        level -= 1
+        return None
+
+    service.interferes = throttle
+    service.seconds = lambda _: 0.05
+    client = make_client(base_url=service.wire.base_url)
+    results = await read(client.map(REF, rows(120), concurrency=32))
+    assert all(result.ok for result in results)
+    assert len(service.made) == 120
+    assert refusals > 0
+
+
+async def test_without_retries_a_429_is_the_rows_error(
+    make_client: Callable[..., Any], service: Service
+) -> None:
+    service.interferes = lambda received: (
+        reply({"detail": "throttled"}, 429)
+        if received.method == "POST" and received.json["input"]["value"] == 1
+        else None
+    )
+    client = make_client(base_url=service.wire.base_url, max_retries=0)
+    results = await read(client.map(REF, rows(3), ordered=True))
+    assert [result.ok for result in results] == [True, False, True]
+    assert isinstance(results[1].error, RateLimitError)
+
+
+async def test_max_rate_spaces_creates(client: Any, service: Service) -> None:
+    began = time.monotonic()
+    await read(client.map(REF, rows(9), max_rate=10))
+    assert time.monotonic() - began >= 0.8
+
+
+async def test_a_server_that_is_not_there_is_said_for_each_row(
+    make_client: Callable[..., Any],
+) -> None:
+    client = make_client(base_url="http://127.0.0.1:9/v1", max_retries=1)
+    results = await read(client.map(REF, rows(3)))
+    assert len(results) == 3
+    assert all("no connection" in str(result.error) for result in results)
+    assert results[0].error.attempts == 2
+
+
+async def test_many_are_watched_through_the_list(client: Any, service: Service) -> None:
+    service.seconds = lambda _: 1.0
+    results = await read(client.map(REF, rows(120), concurrency=60))
+    assert all(result.ok for result in results)
+    assert service.asked["get"] <= 2
+    assert sum(service.asked.values()) <= 2.5 * 120
+
+
+async def test_what_a_list_leaves_out_is_fetched(client: Any, service: Service) -> None:
+    service.left_out = ("output", "error", "input", "logs")
+    service.seconds = lambda _: 0.3
+    inputs = [*rows(20), {"fail": "too hot"}]
+    results = await read(client.map(REF, inputs, ordered=True))
+    assert outputs(results[:20]) == list(range(20))
+    assert "too hot" in str(results[20].error)
+    assert service.asked["get"] <= 25
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        reply({"detail": "no lists here"}, 403),
+        reply({"detail": "what?"}, 404),
+        reply({"next": None, "previous": None, "results": []}),
+        reply({"nonsense": True}),
+        reply(None, 500),
+    ],
+)
+async def test_where_lists_do_not_serve_each_is_looked_at(
+    client: Any, service: Service, lists: Reply
+) -> None:
+    service.lists = lists
+    service.seconds = lambda _: 0.3
+    results = await read(client.map(REF, rows(30)))
+    assert sorted(outputs(results)) == list(range(30))
+    assert service.asked["list"] <= 3
+
+
+async def test_a_busy_account_does_not_make_for_endless_pages(
+    client: Any, service: Service
+) -> None:
+    service.foreign = 99
+    service.seconds = lambda _: 0.4
+    results = await read(client.map(REF, rows(20), concurrency=20))
+    assert sorted(outputs(results)) == list(range(20))
+    assert service.asked["list"] <= 12
+
+
+async def test_a_list_that_is_throttled_is_not_given_up(client: Any, service: Service) -> None:
+    throttled = 0
+
+    def throttle(received: Received) -> Reply | None:
+        nonlocal throttled
+        if received.method == "GET" and throttled < 2:
+            throttled += 1
+            return reply({"detail": "throttled"}, 429, retry_after="0.2")
+        return None
+
+    service.interferes = throttle
+    service.seconds = lambda _: 0.5
+    results = await read(client.map(REF, rows(20)))
+    assert sorted(outputs(results)) == list(range(20))
+    assert service.asked["get"] <= 10
+
+
+async def test_a_fixed_poll_interval(client: Any, service: Service) -> None:
+    service.seconds = lambda _: 1.0
+    await read(client.map(REF, rows(1), poll_interval=0.4))
+    assert service.asked["get"] <= 4
+
+
+async def test_progress(client: Any, service: Service) -> None:
+    seen: list[Any] = []
+    service.seconds = lambda _: 0.1
+    inputs = [*rows(19), {"fail": "x"}]
+    async with client.map(REF, inputs, concurrency=4, progress=seen.append) as results:
+        assert results.progress.total == 20
+        async for _ in results:
+            pass
+    assert seen[0].queued == 20
+    last = seen[-1]
+    assert (last.total, last.done, last.failed, last.running, last.queued) == (20, 19, 1, 0, 0)
+    assert last.is_over
+    assert last.remaining == 0
+    assert last.rate > 0
+    assert [p.is_over for p in seen].count(True) == 1
+    assert all(0 <= p.running <= 4 for p in seen)
+
+
+async def test_progress_is_told_of_the_end_whatever_it_is(client: Any, service: Service) -> None:
+    seen: list[Any] = []
+    service.seconds = lambda _: 60
+    with pytest.raises(ZeroDivisionError):
+        async with client.map(REF, rows(3), progress=seen.append):
+            raise ZeroDivisionError
+    assert seen[-1].is_over
+
+
+async def test_a_progress_that_raises_ends_the_batch(client: Any, service: Service) -> None:
+    def progress(_: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await read(client.map(REF, rows(3), progress=progress))
+    assert all(one.is_over for one in service.made)

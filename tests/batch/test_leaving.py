@@ -1,0 +1,275 @@
+"""However a batch is left early, what it created and has not finished is cancelled, all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from dashscope import AsyncClient, Client
+from tests.batch.reading import REF, read, rows
+from tests.batch.service import Service
+from tests.wire import Received, Reply, prediction, reply
+
+
+class Marker(Exception):
+    """An exception of the caller's own."""
+
+
+async def test_a_break_cancels_what_runs(client: Any, service: Service) -> None:
+    service.seconds = lambda input: 0.3 if input["value"] == 0 else 60.0
+    async with client.map(REF, rows(100), concurrency=20) as results:
+        async for _ in results:
+            break
+    assert all(one.is_over for one in service.made)
+    assert len(service.canceled) >= 1
+    assert len(service.canceled) == len(service.made) - 1
+
+
+async def test_an_exception_cancels_what_runs_and_goes_on(client: Any, service: Service) -> None:
+    service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
+    with pytest.raises(Marker) as caught:
+        async with client.map(REF, rows(9)) as results:
+            async for _ in results:
+                raise Marker
+    assert caught.value.__context__ is None
+    assert len(service.canceled) == 8
+
+
+async def test_cancels_are_made_in_parallel(client: Any, service: Service) -> None:
+    service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
+    document = prediction("canceled")
+
+    def slow_cancel(received: Received) -> Reply | None:
+        if not received.path.endswith("/cancel"):
+            return None
+        answer = reply(document)
+        return Reply(answer.status, answer.headers, answer.body, after=0.4)
+
+    service.interferes = slow_cancel
+    async with client.map(REF, rows(24), concurrency=24) as results:
+        async for _ in results:
+            break
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+    assert service.asked["cancel"] == len(service.made) - 1
+
+
+@pytest.mark.soak
+async def test_leaving_takes_seconds_even_when_nothing_answers(
+    client: Any, service: Service
+) -> None:
+    service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
+    service.interferes = lambda received: (
+        Reply(after=30.0) if received.path.endswith("/cancel") else None
+    )
+    async with client.map(REF, rows(40), concurrency=40) as results:
+        async for _ in results:
+            break
+        began = time.monotonic()
+    assert time.monotonic() - began < 12
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_a_cancelled_scope_cancels_what_runs(client: Any, service: Service) -> None:
+    service.seconds = lambda _: 60.0
+    with anyio.move_on_after(0.6) as scope:
+        await read(client.map(REF, rows(40), concurrency=20))
+    assert scope.cancelled_caught
+    assert len(service.canceled) == len(service.made) == 20
+
+
+@pytest.mark.parametrize("colour", ["asyncio"])
+async def test_a_task_cancelled_many_times_cancels_what_runs(client: Any, service: Service) -> None:
+    service.seconds = lambda _: 60.0
+    task = asyncio.create_task(read(client.map(REF, rows(20))))
+    while len(service.made) < 20:
+        await asyncio.sleep(0.01)
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0.01)
+    assert task.cancelled()
+    assert len(service.canceled) == 20
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio", "blocking"])
+async def test_creates_in_flight_are_waited_for_and_cancelled(
+    client: Any, service: Service
+) -> None:
+    service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
+    create = service.create
+
+    def slow_create(received: Received) -> Reply | None:
+        if received.method != "POST" or received.path.endswith("/cancel"):
+            return None
+        made = create(received.json["input"])
+        answer = reply(made.document(), 201)
+        slow = 0.0 if made.input["value"] == 0 else 0.7
+        return Reply(answer.status, answer.headers, answer.body, after=slow)
+
+    service.interferes = slow_create
+    async with client.map(REF, rows(6), concurrency=6) as results:
+        async for _ in results:
+            break
+    assert len(service.canceled) == len(service.made) - 1 >= 1
+
+
+async def test_what_cannot_be_cancelled_is_said(client: Any, service: Service) -> None:
+    service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
+    service.interferes = lambda received: (
+        reply({"detail": "no"}, 400) if received.path.endswith("/cancel") else None
+    )
+    with pytest.raises(Marker) as caught:
+        async with client.map(REF, rows(2)) as results:
+            async for _ in results:
+                raise Marker
+    assert "may still be running" in caught.value.__notes__[0]
+
+
+async def test_an_exhausted_batch_cancels_nothing(client: Any, service: Service) -> None:
+    await read(client.map(REF, rows(5)))
+    assert service.asked["cancel"] == 0
+
+
+async def test_a_prediction_has_its_time(client: Any, service: Service) -> None:
+    service.seconds = lambda input: 60.0 if input["value"] == 1 else 0.0
+    results = await read(client.map(REF, rows(3), timeout=0.5, ordered=True))
+    assert [result.ok for result in results] == [True, False, True]
+    assert isinstance(results[1].error, TimeoutError)
+    assert "within 0.5 s" in str(results[1].error)
+    assert service.canceled == [results[1].prediction.id]
+    headers = {name.lower(): value for name, value in service.wire.requests[0].headers.items()}
+    assert headers["cancel-after"] == "6s"
+
+
+async def test_a_batch_is_opened_before_it_is_read(client: Any, service: Service) -> None:
+    with pytest.raises(RuntimeError, match=r"opened by `async with`"):
+        await client.map(REF, rows(1)).__anext__()
+    assert service.wire.requests == []
+
+
+async def test_a_batch_is_used_once(client: Any, service: Service) -> None:
+    batch = client.map(REF, rows(1))
+    await read(batch)
+    with pytest.raises(RuntimeError, match="used once"):
+        await read(batch)
+
+
+async def test_a_batch_gives_nothing_once_it_was_left(client: Any, service: Service) -> None:
+    async with client.map(REF, rows(3)) as results:
+        pass
+    assert [result async for result in results] == []
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_a_batch_may_be_left_in_another_task(client: Any, service: Service) -> None:
+    service.seconds = lambda _: 60.0
+    batch = client.map(REF, rows(3))
+    async with anyio.create_task_group() as group:
+        group.start_soon(batch.__aenter__)
+    while len(service.made) < 3:
+        await anyio.sleep(0.01)
+    await batch.__aexit__(None, None, None)
+    assert len(service.canceled) == 3
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_two_batches_of_one_client_at_once(client: Any, service: Service) -> None:
+    got: list[int] = []
+
+    async def run() -> None:
+        got.append(len(await read(client.map(REF, rows(20)))))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        group.start_soon(run)
+    assert got == [20, 20]
+
+
+def test_one_async_client_in_loop_after_loop(service: Service) -> None:
+    client = AsyncClient(base_url=service.wire.base_url)
+
+    async def run() -> None:
+        assert len(await read(client.map(REF, rows(5)))) == 5
+
+    asyncio.run(run())
+    asyncio.run(run())
+    anyio.run(run, backend="trio")
+
+
+def test_the_blocking_client_within_a_running_loop(service: Service) -> None:
+    async def cell() -> int:
+        with Client(base_url=service.wire.base_url) as client, client.map(REF, rows(5)) as results:
+            return len(list(results))
+
+    assert asyncio.run(cell()) == 5
+
+
+def test_threads_are_gone_when_the_block_is_left(service: Service) -> None:
+    import threading
+
+    with Client(base_url=service.wire.base_url) as client:
+        with client.map(REF, rows(50)) as results:
+            assert any(t.name == "dashscope-map" for t in threading.enumerate())
+            assert len(list(results)) == 50
+        assert not any(t.name == "dashscope-map" for t in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"concurrency": 0}, "concurrency is at least 1"),
+        ({"concurrency": 2.5}, "concurrency is a whole number"),
+        ({"max_rate": 0}, "max_rate is a positive number"),
+        ({"max_rate": "3"}, "max_rate is a number"),
+        ({"resume": "no"}, "resume is 'yield' or 'skip'"),
+        ({"resume": "skip"}, "go with a checkpoint"),
+        ({"on_unknown": "recreate"}, "go with a checkpoint"),
+        ({"on_error": "ignore"}, "on_error is 'yield' or 'raise'"),
+        ({"on_unknown": "x", "checkpoint": "a"}, "on_unknown is 'error' or 'recreate'"),
+        ({"checkpoint": 3}, "checkpoint is the path of a file"),
+        ({"checkpoint": ""}, "checkpoint is the path of a file"),
+        ({"timeout": -1}, "timeout"),
+        ({"poll_interval": 0}, "poll_interval"),
+        ({"file_encoding": "x"}, "file_encoding"),
+        ({"progress": 3}, "progress is a function"),
+        ({"inputs": {"value": 1}}, "inputs is an iterable"),
+        ({"inputs": "text"}, "inputs is an iterable"),
+        ({"inputs": None}, "inputs is an iterable"),
+        ({"ref": "name"}, "does not name a model"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(options: dict[str, Any], sentence: str) -> None:
+    arguments = {"ref": REF, "inputs": [], **options}
+    for client in (
+        AsyncClient(base_url="http://127.0.0.1:9/v1"),
+        Client(base_url="http://127.0.0.1:9/v1"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=sentence):
+            client.map(**arguments)
+
+
+def test_the_blocking_client_refuses_what_it_cannot_await() -> None:
+    async def inputs() -> Any:
+        yield {}
+
+    async def progress(_: Any) -> None: ...
+
+    client = Client(base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(TypeError, match="inputs is an async iterable: Client takes a plain one"):
+        client.map(REF, inputs())
+    with pytest.raises(TypeError, match="progress is a coroutine function"):
+        client.map(REF, [], progress=progress)
+
+
+async def test_a_client_that_is_closed_ends_the_batch(
+    make_client: Callable[..., Any], service: Service
+) -> None:
+    client = make_client(base_url=service.wire.base_url)
+    await client.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await read(client.map(REF, rows(3)))

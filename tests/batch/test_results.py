@@ -1,0 +1,256 @@
+"""What a batch gives: a result for each row, once, in whatever way the rows come and go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashscope import ModelError, NotFoundError, UnprocessableEntityError
+from tests.batch.reading import REF, outputs, read, read_into, rows
+from tests.batch.service import Service
+from tests.wire import DROP, Received, Reply, reply
+
+
+async def test_each_row_has_one_result(client: Any, service: Service) -> None:
+    results = await read(client.map(REF, rows(50), concurrency=8))
+    assert sorted(result.index for result in results) == list(range(50))
+    assert all(result.ok and result.error is None for result in results)
+    assert all(result.input == {"value": result.index} for result in results)
+    assert all(result.output == result.index for result in results)
+    assert all(result.prediction.status == "succeeded" for result in results)
+    assert sorted(service.values) == list(range(50))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+async def test_few_rows(client: Any, service: Service, count: int) -> None:
+    assert outputs(await read(client.map(REF, rows(count)))) == list(range(count))
+    assert service.asked["create"] == count
+
+
+async def test_a_version_is_run(client: Any, service: Service) -> None:
+    assert outputs(await read(client.map(f"{REF}:v1", [{"value": 1}]))) == [1]
+    assert service.wire.requests[0].path == "/v1/predictions"
+    assert service.wire.requests[0].json == {"version": "v1", "input": {"value": 1}}
+
+
+async def test_results_come_as_they_are_ready(client: Any, service: Service) -> None:
+    service.seconds = lambda input: 0.6 if input["value"] == 0 else 0.0
+    results = await read(client.map(REF, rows(6)))
+    assert results[-1].index == 0
+
+
+async def test_ordered_results_come_in_the_order_of_the_rows(client: Any, service: Service) -> None:
+    service.seconds = lambda input: 0.3 if input["value"] % 5 == 0 else 0.0
+    results = await read(client.map(REF, rows(30), concurrency=4, ordered=True))
+    assert outputs(results) == list(range(30))
+
+
+async def test_one_failure_does_not_end_the_batch(client: Any, service: Service) -> None:
+    inputs = [{"value": 0}, {"fail": "too hot"}, {"value": 2}]
+    good, bad, last = await read(client.map(REF, inputs, ordered=True))
+    assert (good.output, last.output) == (0, 2)
+    assert not bad.ok
+    assert isinstance(bad.error, ModelError)
+    assert "too hot" in str(bad.error)
+    assert bad.output is None
+    assert bad.prediction.status == "failed"
+
+
+async def test_on_error_raise_ends_the_batch(client: Any, service: Service) -> None:
+    service.seconds = lambda input: 0.0 if "fail" in input else 60.0
+    inputs = [{"value": 0}, {"fail": "too hot"}, {"value": 2}]
+    seen: list[Any] = []
+    with pytest.raises(ModelError, match="too hot") as caught:
+        await read_into(seen, client.map(REF, inputs, on_error="raise"))
+    assert seen == []
+    assert "index 1" in caught.value.__notes__[0]
+    assert len(service.canceled) == 2
+
+
+@pytest.mark.parametrize(
+    "bad", ["text", None, 7, ["a"], {1: 2}, {"value": {1, 2}}, {"v": float("nan")}]
+)
+async def test_a_row_that_is_no_input_is_an_error_of_its_own(
+    client: Any, service: Service, bad: Any
+) -> None:
+    first, second, third = await read(
+        client.map(REF, [{"value": 0}, bad, {"value": 2}], ordered=True)
+    )
+    assert (first.output, third.output) == (0, 2)
+    assert isinstance(second.error, TypeError | ValueError)
+    assert second.input is bad
+    assert second.prediction is None
+    assert service.asked["create"] == 2
+
+
+async def test_a_row_whose_file_is_missing_is_an_error_of_its_own(
+    client: Any, service: Service, tmp_path: Path
+) -> None:
+    there = tmp_path / "there.txt"
+    there.write_text("content")
+    inputs = [{"value": there}, {"value": tmp_path / "missing.txt"}]
+    good, bad = await read(client.map(REF, inputs, ordered=True))
+    assert good.output == "data:text/plain;base64,Y29udGVudA=="
+    assert "missing.txt cannot be read" in str(bad.error)
+
+
+async def test_a_refused_row_is_an_error_of_its_own(client: Any, service: Service) -> None:
+    def refuse(received: Received) -> Reply | None:
+        if received.method == "POST" and received.json["input"] == {"value": 1}:
+            return reply({"detail": "value is too odd", "status": 422}, 422)
+        return None
+
+    service.interferes = refuse
+    results = await read(client.map(REF, rows(3), ordered=True))
+    assert isinstance(results[1].error, UnprocessableEntityError)
+    assert (results[0].output, results[2].output) == (0, 2)
+
+
+async def test_a_create_whose_answer_is_lost_is_not_repeated(client: Any, service: Service) -> None:
+    service.interferes = lambda received: (
+        DROP if received.method == "POST" and received.json["input"] == {"value": 1} else None
+    )
+    results = await read(client.map(REF, rows(3), ordered=True))
+    assert results[1].error.may_have_been_created
+    assert service.asked["create"] == 3
+
+
+async def test_a_prediction_that_is_gone_is_an_error_of_its_own(
+    client: Any, service: Service
+) -> None:
+    service.seconds = lambda _: 0.2
+    service.interferes = lambda received: (
+        reply({"detail": "gone"}, 404) if received.path.endswith("/predictions/p0") else None
+    )
+    service.left_out = ("output",)
+    results = await read(client.map(REF, rows(2), ordered=True, concurrency=1))
+    assert isinstance(results[0].error, NotFoundError)
+    assert results[1].output == 1
+
+
+async def test_what_the_inputs_raise_comes_after_the_rows_before(
+    client: Any, service: Service
+) -> None:
+    service.seconds = lambda _: 0.2
+
+    def breaking() -> Iterator[dict[str, Any]]:
+        yield from rows(5)
+        raise LookupError("the file ends here")
+
+    seen: list[Any] = []
+    with pytest.raises(LookupError, match="the file ends here"):
+        await read_into(seen, client.map(REF, breaking(), concurrency=2))
+    assert sorted(outputs(seen)) == [0, 1, 2, 3, 4]
+    assert service.canceled == []
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_inputs_are_read_when_they_are_needed(
+    client: Any, service: Service, ordered: bool
+) -> None:
+    read_so_far = 0
+    given = 0
+    furthest = 0
+
+    def inputs() -> Iterator[dict[str, Any]]:
+        nonlocal read_so_far, furthest
+        for row in rows(200):
+            read_so_far += 1
+            furthest = max(furthest, read_so_far - given)
+            yield row
+
+    async with client.map(REF, inputs(), concurrency=4, ordered=ordered) as results:
+        async for _ in results:
+            given += 1
+    assert given == 200
+    assert furthest <= 4 * (4 if ordered else 2)
+    assert service.most_running <= 4
+
+
+async def test_inputs_without_end(client: Any, service: Service) -> None:
+    def forever() -> Iterator[dict[str, Any]]:
+        while True:
+            yield {"value": 1}
+
+    given = 0
+    async with client.map(REF, forever(), concurrency=4) as results:
+        async for _ in results:
+            given += 1
+            if given == 20:
+                break
+    assert service.asked["create"] <= 20 + 8
+
+
+async def test_no_more_than_the_concurrency_is_in_flight(client: Any, service: Service) -> None:
+    service.seconds = lambda _: 0.05
+    await read(client.map(REF, rows(30), concurrency=3))
+    assert service.most_running <= 3
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_async_inputs(client: Any, service: Service) -> None:
+    import anyio
+
+    closed = False
+
+    async def inputs() -> AsyncIterator[dict[str, Any]]:
+        nonlocal closed
+        try:
+            for row in rows(20):
+                await anyio.sleep(0)
+                yield row
+        finally:
+            closed = True
+
+    assert sorted(outputs(await read(client.map(REF, inputs(), concurrency=3)))) == list(range(20))
+    assert closed
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_results_do_not_wait_for_slow_async_inputs(client: Any, service: Service) -> None:
+    import anyio
+
+    seen = anyio.Event()
+
+    async def inputs() -> AsyncIterator[dict[str, Any]]:
+        yield {"value": 0}
+        await seen.wait()
+        yield {"value": 1}
+
+    async with client.map(REF, inputs()) as results:
+        got = []
+        async for result in results:
+            seen.set()
+            got.append(result.output)
+    assert got == [0, 1]
+
+
+@pytest.mark.parametrize("colour", ["blocking"])
+async def test_the_blocking_client_reads_inputs_in_the_callers_thread(
+    client: Any, service: Service
+) -> None:
+    threads: set[int] = set()
+
+    def inputs() -> Iterator[dict[str, Any]]:
+        for row in rows(20):
+            threads.add(threading.get_ident())
+            yield row
+
+    await read(client.map(REF, inputs(), concurrency=3))
+    assert threads == {threading.get_ident()}
+
+
+async def test_file_outputs(make_client: Callable[..., Any], service: Service) -> None:
+    client = make_client(base_url=service.wire.base_url)
+    (result,) = await read(client.map(REF, [{"value": "data:text/plain,hello"}]))
+    output = getattr(result.output, "read", None)
+    assert output is not None
+    assert result.prediction.output == "data:text/plain,hello"
+    (result,) = await read(
+        client.map(REF, [{"value": "data:text/plain,hello"}], use_file_output=False)
+    )
+    assert type(result.output) is str
