@@ -97,8 +97,9 @@ def _one_of(name: str, value: str, choices: tuple[str, str]) -> None:
         raise ValueError(f"{name} is {choices[0]!r} or {choices[1]!r}, not {value!r}")
 
 
-def _path(checkpoint: Any) -> str:
-    if not isinstance(checkpoint, str | os.PathLike) or not (path := os.fsdecode(checkpoint)):
+def _path(checkpoint: str | os.PathLike[str]) -> str:
+    path = os.fspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else None
+    if not isinstance(path, str) or not path:
         raise TypeError(
             f"checkpoint is the path of a file, such as 'run.sqlite', not {checkpoint!r}"
         )

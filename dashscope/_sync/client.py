@@ -270,8 +270,7 @@ class Batch(Facade):
         return self._async.progress
 
     def __enter__(self) -> Self:
-        drive(self._async.__aenter__())
-        return self
+        return enter(self, self._async)
 
     def __iter__(self) -> Self:
         return self
@@ -292,7 +291,7 @@ class Batch(Facade):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        drive(self._async.__aexit__(kind, error, traceback))
+        leave(self._async, kind, error, traceback)
 
 
 class AccountResource(Facade):

@@ -106,9 +106,9 @@ async def test_a_rate_limit_is_kept_to_without_an_error(
     service.interferes = throttle
     service.seconds = lambda _: 0.05
     client = make_client(base_url=service.wire.base_url)
-    results = await read(client.map(REF, rows(120), concurrency=32))
+    results = await read(client.map(REF, rows(60), concurrency=32))
     assert all(result.ok for result in results)
-    assert len(service.made) == 120
+    assert len(service.made) == 60
     assert refusals > 0
 
 
@@ -143,11 +143,11 @@ async def test_a_server_that_is_not_there_is_said_for_each_row(
 
 
 async def test_many_are_watched_through_the_list(client: Any, service: Service) -> None:
-    service.seconds = lambda _: 1.0
-    results = await read(client.map(REF, rows(120), concurrency=60))
+    service.seconds = lambda _: 0.5
+    results = await read(client.map(REF, rows(60), concurrency=60))
     assert all(result.ok for result in results)
     assert service.asked["get"] <= 2
-    assert sum(service.asked.values()) <= 2.5 * 120
+    assert sum(service.asked.values()) <= 2.5 * 60
 
 
 async def test_what_a_list_leaves_out_is_fetched(client: Any, service: Service) -> None:
@@ -208,9 +208,9 @@ async def test_a_list_that_is_throttled_is_not_given_up(client: Any, service: Se
 
 
 async def test_a_fixed_poll_interval(client: Any, service: Service) -> None:
-    service.seconds = lambda _: 1.0
-    await read(client.map(REF, rows(1), poll_interval=0.4))
-    assert service.asked["get"] <= 4
+    service.seconds = lambda _: 0.5
+    await read(client.map(REF, rows(1), poll_interval=0.3))
+    assert service.asked["get"] <= 3
 
 
 async def test_progress(client: Any, service: Service) -> None:
