@@ -131,7 +131,7 @@ IMPORTS_NO_EXTRA = """
 import sys
 import dashscope
 dashscope.AsyncClient()
-extras = {"aiohttp", "click", "cloudpickle", "h2", "PIL", "pydantic", "rich", "starlette"}
+extras = set("aiohttp click cloudpickle fastapi h2 PIL pydantic rich starlette".split())
 on_first_use = {"cattrs", "dashscope._sync", "dashscope.local", "dashscope.resources"}
 loaded = (extras | on_first_use) & set(sys.modules)
 assert not loaded, loaded

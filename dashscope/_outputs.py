@@ -272,8 +272,13 @@ class AsyncFileOutput(str):
         return mimetypes.guess_type(urlsplit(self).path)[0]
 
     @property
+    def filename(self) -> str:
+        """A name for the file, never a path: by its URL, once it was read as the server said."""
+        return _name_of(self, self._headers or Headers({}))
+
+    @property
     def size(self) -> int | None:
-        """The length in bytes, known once it was read."""
+        """The length in bytes, known once it was read and where the server names it."""
         return None if self._headers is None else _size_by(self._headers)
 
     async def read(self) -> bytes:
@@ -376,6 +381,8 @@ def decode_data_uri(uri: str) -> tuple[str, bytes]:
 
 
 def _size_by(headers: Headers) -> int | None:
+    if headers.get("content-encoding", "identity") != "identity":
+        return None  # the length is that of the encoded bytes
     length = headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() else None
 

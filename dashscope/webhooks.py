@@ -77,13 +77,10 @@ def verify(
     print(prediction.id, prediction.status, prediction.output)
     ```
     """
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
-        raise TypeError(f"tolerance is a number of seconds, not {tolerance!r}")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance is a number of seconds, 0 or more, not {tolerance!r}")
+    check_tolerance(tolerance)
     content = _bytes_of(body)
     try:
-        keys = [_key(item) for item in _several(secret)]
+        keys = keys_of(secret)
     except ValueError as error:
         raise WebhookVerificationError(str(error)) from None
     id, timestamp, signatures = _signature_of(headers)
@@ -131,6 +128,23 @@ def sign(
     at = str(int(time.time()) if timestamp is None else timestamp)
     values = (name, at, _signature(_key(secret), name, at, body))
     return dict(zip(_NAMES, values, strict=True))
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuse what is no number of seconds."""
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
+        raise TypeError(f"tolerance is a number of seconds, not {tolerance!r}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is a number of seconds, 0 or more, not {tolerance!r}")
+
+
+def keys_of(secret: Secret | Sequence[Secret]) -> list[bytes]:
+    """The keys that one or several secrets stand for.
+
+    Raises:
+        ValueError: when one of them is no secret, or there is none.
+    """
+    return [_key(item) for item in _several(secret)]
 
 
 def _signature(key: bytes, id: str, timestamp: str, body: bytes) -> str:

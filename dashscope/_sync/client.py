@@ -161,8 +161,13 @@ class FileOutput(str):
         return self._async.content_type
 
     @property
+    def filename(self) -> str:
+        """A name for the file, never a path: by its URL, once it was read as the server said."""
+        return self._async.filename
+
+    @property
     def size(self) -> int | None:
-        """The length in bytes, known once it was read."""
+        """The length in bytes, known once it was read and where the server names it."""
         return self._async.size
 
     def read(self) -> bytes:

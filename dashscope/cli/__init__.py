@@ -15,7 +15,6 @@ from dashscope.cli.completion import completion
 from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
 from dashscope.cli.serve import serve
-from dashscope.cli.webhooks import listen
 
 
 @click.group(
@@ -68,12 +67,6 @@ for _command in (
         *_of(resources.TRAININGS),
         *actions.TRAININGS,
         help="Runs of a model's training.",
-    ),
-    group(
-        "webhooks",
-        listen,
-        resources.SECRET.command(),
-        help="What the server tells as it happens.",
     ),
     group("versions", *_of(resources.VERSIONS), help="The versions of a model."),
 ):

@@ -34,7 +34,7 @@ SERVER_NEEDS: Final = (
 """What the extra `local` installs, as it is imported."""
 
 
-class Terminated(BaseException):
+class _Terminated(BaseException):
     """SIGTERM, as an exception: what was created is cancelled on its way up."""
 
 
@@ -44,7 +44,7 @@ def endings() -> Generator[None]:
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
-    except (KeyboardInterrupt, Terminated) as stop:
+    except (KeyboardInterrupt, _Terminated) as stop:
         interrupted = isinstance(stop, KeyboardInterrupt)
         click.echo("Interrupted." if interrupted else "Terminated.", err=True)
         _say_notes(stop)
@@ -86,7 +86,7 @@ def _say_notes(error: BaseException) -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise _Terminated
 
 
 def _nobody_serves() -> bool:

@@ -70,6 +70,11 @@ class Program:
         """Wait until stderr has something that matches."""
         return self._stderr.wait_for(pattern, within)
 
+    @property
+    def output(self) -> str:
+        """What it has printed so far, on stdout and on stderr."""
+        return self._stdout.text + self._stderr.text
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal: to it alone, not to its children."""
         self._process.send_signal(number)

@@ -1,0 +1,287 @@
+"""Responses that pass on what a model makes while it is made: its events, or a file.
+
+They read no faster than the client does, and stop when it leaves, whether or not there is
+something to send just then.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import quote
+
+import anyio
+from starlette.responses import Response
+
+from dashscope._errors import DashscopeError, ModelError, PredictionTimeoutError
+from dashscope._events import (
+    AsyncEventStream,
+    DoneEvent,
+    Event,
+    LogsEvent,
+    OtherEvent,
+    OutputEvent,
+)
+from dashscope._log import logger
+from dashscope._outputs import AsyncFileOutput
+from dashscope.integrations._disconnect import ClientDisconnectedError, beside, until_gone
+
+if TYPE_CHECKING:
+    from starlette.background import BackgroundTask
+    from starlette.types import Message, Receive, Scope, Send
+
+PING_INTERVAL: Final = 15.0
+"""Seconds without an event after which a comment is sent, lest a proxy take it for dead."""
+
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+
+
+class _Relay(Response):
+    """A response whose body is passed on as it comes."""
+
+    def __init__(
+        self,
+        status_code: int,
+        headers: Mapping[str, str] | None,
+        media_type: str | None,
+        background: BackgroundTask | None,
+    ) -> None:
+        # Response.__init__ would set a body, and its length.
+        self.status_code = status_code
+        self.media_type = media_type
+        self.background = background
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sender = _Sender(send)
+        try:
+            async with beside(lambda: until_gone(receive)):
+                await self._relay(sender)
+        except ClientDisconnectedError:
+            if not sender.started:
+                raise
+            logger.debug("the client of a %s left", type(self).__name__)
+        if self.background is not None:
+            await self.background()
+
+    @abstractmethod
+    async def _relay(self, sender: _Sender) -> None:
+        """Send it all; what fails before the first byte is the application's to answer."""
+
+    async def _start(self, sender: _Sender) -> None:
+        await sender.send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+
+
+class _Sender:
+    """Sends messages one after another, however many tasks have some."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._turn = anyio.Lock()
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """Send a message when it is its turn and the client takes it."""
+        async with self._turn:
+            try:
+                await self._send(message)
+            except OSError:  # this is how some servers say that the client has left
+                raise ClientDisconnectedError from None
+            self.started = True
+
+    async def chunk(self, data: bytes, *, more: bool = True) -> None:
+        """Send a piece of the body."""
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+class EventStreamResponse(_Relay):
+    """Passes a stream's events on to a browser, as server-sent events.
+
+    The prediction is created when the response is sent; whatever fails until then (no such
+    model, a wrong input) is raised, and the application's exception handlers answer it. A client
+    that leaves cancels the prediction. A client that reads slowly is waited for.
+
+    The events are named as the API names them: `output` and at last `done`, or an `error` whose
+    data is `{"detail": "..."}`. An `EventSource` must be closed at either, or the browser makes
+    the request once more.
+
+    Args:
+        stream: the stream, not opened yet: `client.stream(...)`.
+        logs: whether to pass on what the model prints as well, as `logs`. It may be meant for
+            you only: the local server puts the traceback of a model that fails there.
+        status_code: the HTTP status.
+        headers: further headers.
+        background: a task to run afterwards, as for any response.
+
+    ```python
+    from fastapi import FastAPI
+    from dashscope.integrations.fastapi import ClientDep, EventStreamResponse, lifespan
+
+    app = FastAPI(lifespan=lifespan())
+
+    @app.get("/countdown")
+    async def countdown(start: int, client: ClientDep) -> EventStreamResponse:
+        return EventStreamResponse(client.stream("dashscope/countdown", {"start": start}))
+    ```
+    """
+
+    def __init__(
+        self,
+        stream: AsyncEventStream,
+        *,
+        logs: bool = False,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        background: BackgroundTask | None = None,
+    ) -> None:
+        if not isinstance(stream, AsyncEventStream):
+            raise TypeError(
+                f"an EventStreamResponse takes what AsyncClient.stream() gives, not {stream!r}"
+            )
+        # Neither a cache nor nginx may hold events back.
+        ours = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(status_code, {**ours, **(headers or {})}, "text/event-stream", background)
+        self._stream = stream
+        self._logs = logs
+
+    async def _relay(self, sender: _Sender) -> None:
+        async with self._stream as stream:
+            await self._start(sender)
+            async with beside(lambda: _ping(sender)):
+                try:
+                    async for event in stream:
+                        if isinstance(event, LogsEvent) and not self._logs:
+                            continue
+                        await sender.chunk(encoded(event))
+                except DashscopeError as error:
+                    logger.warning("a stream that was passed on broke: %s", error)
+                    await sender.chunk(_event("error", json.dumps({"detail": _detail(error)})))
+        await sender.chunk(b"", more=False)
+
+
+async def _ping(sender: _Sender) -> None:
+    while True:
+        await anyio.sleep(PING_INTERVAL)
+        await sender.chunk(b":\n\n")
+
+
+def encoded(event: Event) -> bytes:
+    """An event as it goes over the wire."""
+    match event:
+        case OutputEvent(text, id):
+            return _event("output", text, id)
+        case LogsEvent(text, id):
+            return _event("logs", text, id)
+        case DoneEvent(reason, id):
+            return _event("done", json.dumps({"reason": reason} if reason else {}), id)
+        case OtherEvent(name, data, id):
+            return _event(name, data, id)
+
+
+def _event(name: str, data: str, id: str | None = None) -> bytes:
+    lines = [f"event: {name}"]
+    if id is not None:
+        lines.append(f"id: {id}")
+    lines += [f"data: {line}" for line in _LINE_ENDS.split(data)]
+    # JSON can hold half a character, which UTF-8 cannot.
+    return ("\n".join(lines) + "\n\n").encode(errors="replace")
+
+
+def _detail(error: DashscopeError) -> str:
+    """What a stranger may read of an error; the rest is in the log."""
+    if isinstance(error, ModelError):
+        return error.prediction.error or "The model failed."
+    if isinstance(error, PredictionTimeoutError):
+        return "The model took too long."
+    return "The output broke off."
+
+
+class FileOutputResponse(_Relay):
+    """Passes a file that a model made on to the client, as it comes.
+
+    Type, length and name are those that the server gives the file. It is offered as a download,
+    which an `<img>` still shows: what a model makes is no page of yours, and `inline` lets a
+    browser take it for one.
+
+    Args:
+        output: the file output, as `run()` of an `AsyncClient` gives it.
+        filename: its name, by default the server's.
+        content_disposition_type: `attachment` or `inline`.
+        status_code: the HTTP status.
+        headers: further headers.
+        background: a task to run afterwards, as for any response.
+
+    ```python
+    from fastapi import FastAPI
+    from dashscope.integrations.fastapi import ClientDep, FileOutputResponse, lifespan
+
+    app = FastAPI(lifespan=lifespan())
+
+    @app.get("/thumbnail")
+    async def thumbnail(url: str, client: ClientDep) -> FileOutputResponse:
+        return FileOutputResponse(await client.run("dashscope/thumbnail", {"image": url}))
+    ```
+    """
+
+    def __init__(
+        self,
+        output: AsyncFileOutput,
+        *,
+        filename: str | None = None,
+        content_disposition_type: Literal["attachment", "inline"] = "attachment",
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        background: BackgroundTask | None = None,
+    ) -> None:
+        if not isinstance(output, AsyncFileOutput):
+            raise TypeError(
+                "a FileOutputResponse takes a file output, as AsyncClient.run() gives it for a "
+                f"model that makes a file, not {output!r}"
+            )
+        if content_disposition_type not in ("attachment", "inline"):
+            raise ValueError(
+                "content_disposition_type is attachment or inline, not "
+                f"{content_disposition_type!r}"
+            )
+        # The browser goes by the type that is named, never by what it finds inside.
+        ours = {"x-content-type-options": "nosniff"}
+        super().__init__(status_code, {**ours, **(headers or {})}, None, background)
+        self._output = output
+        self._filename = filename
+        self._disposition = content_disposition_type
+
+    async def _relay(self, sender: _Sender) -> None:
+        async with aclosing(self._output.iter_bytes()) as chunks:
+            first = await anext(chunks, b"")
+            self._describe()
+            await self._start(sender)
+            await sender.chunk(first)
+            async for chunk in chunks:
+                await sender.chunk(chunk)
+        await sender.chunk(b"", more=False)
+
+    def _describe(self) -> None:
+        """Set what is known of the file once its first bytes are there."""
+        name = self._output.filename if self._filename is None else self._filename
+        kind = self._output.content_type or ""
+        if not (kind and kind.isascii() and kind.isprintable()):  # a model may name anything
+            kind = "application/octet-stream"
+        self.headers.setdefault("content-type", kind)
+        self.headers.setdefault("content-disposition", _disposition(self._disposition, name))
+        if self._output.size is not None:
+            self.headers["content-length"] = str(self._output.size)
+
+
+def _disposition(kind: str, name: str) -> str:
+    quoted = quote(name, safe="", errors="replace")
+    return f'{kind}; filename="{name}"' if quoted == name else f"{kind}; filename*=utf-8''{quoted}"

@@ -1,0 +1,38 @@
+"""Models in Celery tasks: `celery -A celery_app worker`, then `python celery_app.py Alice`.
+
+One client at the top serves all of the worker's processes: each makes its own connections. When
+Celery's soft time limit passes, `run()` cancels its prediction before the task ends.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from celery import Celery
+
+from dashscope import Client, RateLimitError
+
+# A broker and results in a folder, which needs no server; have a real one in production.
+folder = Path(os.environ.get("CELERY_FOLDER", tempfile.gettempdir()), "dashscope-celery")
+for name in ("messages", "results"):
+    (folder / name).mkdir(parents=True, exist_ok=True)
+
+app = Celery("celery_app", broker="filesystem://", backend=(folder / "results").as_uri())
+app.conf.broker_transport_options = {
+    "data_folder_in": str(folder / "messages"),
+    "data_folder_out": str(folder / "messages"),
+}
+client = Client()
+
+
+@app.task(soft_time_limit=60, autoretry_for=(RateLimitError,), max_retries=3, retry_backoff=True)
+def greet(name: str) -> str:
+    output: str = client.run("dashscope/hello-world", {"text": name})
+    return output
+
+
+if __name__ == "__main__":
+    results = [greet.delay(name) for name in sys.argv[1:]]
+    for result in results:
+        print(result.get(timeout=60))

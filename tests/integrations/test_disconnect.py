@@ -1,0 +1,367 @@
+"""A client that goes away takes its prediction along: uvicorn, real sockets, a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from dashscope import AsyncClient, Client, Prediction
+from dashscope.integrations.fastapi import (
+    ClientDep,
+    ClientDisconnectedError,
+    EventStreamResponse,
+    cancel_on_disconnect,
+    lifespan,
+)
+from dashscope.local import LocalServer
+from tests.integrations.serving import Hypercorn, Served, TestClient, as_json, read_until, until
+
+BODY = as_json({"words": 2})
+
+
+class Middleware(BaseHTTPMiddleware):
+    """Starlette's own kind of middleware, which puts its own `receive` before the handler."""
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+
+class ReadingMiddleware(Middleware):
+    """One that reads the body first."""
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        assert await request.body() == BODY
+        return await call_next(request)
+
+
+def make_app(server: LocalServer, seen: list[Any]) -> FastAPI:
+    app = FastAPI(lifespan=lifespan(partial(AsyncClient, base_url=server.base_url)))
+
+    @app.post("/run")
+    async def run(request: Request, client: ClientDep) -> Any:
+        """The body is read by nobody before the block."""
+        try:
+            async with cancel_on_disconnect(request):
+                seen.append(await request.json())
+                return await client.run("test/forever", {})
+        except ClientDisconnectedError as error:
+            seen.append(error)
+            raise
+
+    @app.post("/run-parsed")
+    async def run_parsed(words: dict[str, int], request: Request, client: ClientDep) -> Any:
+        """The body is read by FastAPI."""
+        async with cancel_on_disconnect(request):
+            return await client.run("test/forever", {})
+
+    @app.post("/plain")
+    async def plain(client: ClientDep) -> Any:
+        """A handler without the block."""
+        return await client.run("test/forever", {}, timeout=600)
+
+    @app.post("/stream")
+    async def stream(client: ClientDep) -> EventStreamResponse:
+        return EventStreamResponse(client.stream("test/silence", {"words": 1}))
+
+    @app.post("/stream-from-the-start")
+    async def silent(client: ClientDep) -> EventStreamResponse:
+        return EventStreamResponse(client.stream("test/silence", {"words": 0}))
+
+    return app
+
+
+@pytest.fixture
+def seen() -> list[Any]:
+    return []
+
+
+@pytest.fixture(params=["alone", "behind a middleware", "behind one that reads"])
+def app(request: pytest.FixtureRequest, server: LocalServer, seen: list[Any]) -> FastAPI:
+    app = make_app(server, seen)
+    if request.param == "behind a middleware":
+        app.add_middleware(Middleware)
+    elif request.param == "behind one that reads":
+        app.add_middleware(ReadingMiddleware)
+    return app
+
+
+@pytest.fixture
+def newest(behind: Client) -> Callable[[], Prediction | None]:
+    """The prediction that was created since the test began, if there is one."""
+    before = {prediction.id for prediction in behind.predictions.list()}
+
+    def look() -> Prediction | None:
+        new = [found for found in behind.predictions.list() if found.id not in before]
+        assert len(new) <= 1
+        return new[0] if new else None
+
+    return look
+
+
+@pytest.fixture
+def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Nobody logs an error or a traceback."""
+    with caplog.at_level(logging.WARNING):
+        yield
+    loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not loud, [record.getMessage() for record in loud]
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.parametrize("path", ["/run", "/run-parsed"])
+def test_a_client_that_leaves_a_handler_cancels_its_prediction(
+    path: str, app: FastAPI, newest: Any, behind: Client, seen: list[Any]
+) -> None:
+    with Served(app) as served:
+        with served.asked("POST", path, BODY):
+            prediction = until(newest)
+            until(lambda: behind.predictions.get(prediction).status == "processing")
+        until(lambda: behind.predictions.get(prediction).status == "canceled")
+        until(lambda: not served.tasks())
+    if path == "/run":
+        body, error = seen
+        assert body == {"words": 2}
+        assert (error.status_code, error.detail) == (499, "The client closed the request.")
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.parametrize("path", ["/stream", "/stream-from-the-start"])
+def test_a_client_that_leaves_a_stream_cancels_its_prediction(
+    path: str, app: FastAPI, newest: Any, behind: Client
+) -> None:
+    """Also while there is nothing to send, when no failed write would tell."""
+    with Served(app) as served:
+        with served.asked("POST", path, BODY) as connection:
+            read_until(connection, b"word0" if path == "/stream" else b"text/event-stream")
+            prediction = newest()
+            assert not prediction.is_done
+        until(lambda: behind.predictions.get(prediction).status == "canceled")
+        until(lambda: not served.tasks())
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.parametrize("worker", ["asyncio", "trio"])
+def test_other_servers_and_trio_tell_of_it_too(
+    worker: str, server: LocalServer, newest: Any, behind: Client
+) -> None:
+    with Hypercorn(make_app(server, []), worker=worker) as served:
+        with served.asked("POST", "/run", BODY):
+            first = until(newest)
+        until(lambda: behind.predictions.get(first).status == "canceled")
+        with served.asked("POST", "/stream", BODY) as connection:
+            read_until(connection, b"word0")
+            second = behind.predictions.list()[0]
+            assert second.id != first.id
+        until(lambda: behind.predictions.get(second).status == "canceled")
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_without_the_block_nobody_is_cancelled(
+    server: LocalServer, newest: Any, behind: Client
+) -> None:
+    """What servers do by themselves: nothing."""
+    with Served(make_app(server, [])) as served:
+        with served.asked("POST", "/plain", b"{}"):
+            prediction = until(newest)
+        with served.asked("POST", "/run", BODY):
+            pass
+        assert not behind.predictions.get(prediction).is_done
+        assert served.tasks()
+        behind.predictions.cancel(prediction)
+        until(lambda: not served.tasks())
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(
+    server: LocalServer, seen: list[Any], newest: Any
+) -> None:
+    with Served(make_app(server, seen)) as served:
+        with served.asked("POST", "/run", b"") as connection:
+            connection.sendall(b"POST /run HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
+            until(lambda: len(served.tasks()) > 0)
+        until(lambda: not served.tasks())
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=pytest.mark.soak)])
+def test_two_hundred_clients_that_leave_leave_nothing_behind(
+    server: LocalServer, behind: Client, loop: str
+) -> None:
+    def running() -> list[str]:
+        return [
+            prediction.id
+            for page in behind.paginate(behind.predictions.list)
+            for prediction in page
+            if not prediction.is_done
+        ]
+
+    def sockets(port: int | None = None) -> list[Any]:
+        found = psutil.Process(os.getpid()).net_connections("tcp")
+        return [
+            one
+            for one in found
+            if port is None or (one.laddr.port == port and one.status != "LISTEN")
+        ]
+
+    with Served(make_app(server, []), loop=loop) as served:
+        count, before = 0, sockets()
+        for _ in range(10):
+            asked = [
+                served.asked("POST", path, BODY)
+                for path in ("/run", "/stream", "/run-parsed", "/stream-from-the-start") * 5
+            ]
+            for connection in asked:
+                connection.__enter__()
+                count += 1
+            if count % 40 == 0:
+                until(lambda: len(running()) > 10)
+            for connection in asked:
+                connection.__exit__(None, None, None)
+        assert count == 200
+        until(lambda: not served.tasks())
+        until(lambda: not running())
+        until(lambda: not sockets(served.port))
+    # What the application's client kept for later has gone with it.
+    until(lambda: len(sockets()) <= len(before))
+
+
+# The block itself
+
+
+async def in_block(receive: Any, body: Callable[[], Any]) -> Any:
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    async with cancel_on_disconnect(Request(scope, receive)):
+        return await body()
+
+
+def messages(*said: dict[str, Any]) -> Any:
+    """A `receive` that says so much, and then nothing more."""
+    left = list(said)
+
+    async def receive() -> dict[str, Any]:
+        if not left:
+            await asyncio.Event().wait()
+        return left.pop(0)
+
+    return receive
+
+
+EMPTY = {"type": "http.request", "body": b"", "more_body": False}
+GONE = {"type": "http.disconnect"}
+
+
+async def test_the_block_gives_what_it_returns_and_raises_what_it_raises() -> None:
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise LookupError("mine")
+
+    async def returns() -> int:
+        await asyncio.sleep(0)
+        return 5
+
+    assert await in_block(messages(EMPTY), returns) == 5
+    with pytest.raises(LookupError, match="mine"):
+        await in_block(messages(EMPTY), fails)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_handler_that_is_cancelled_is_cancelled() -> None:
+    started = asyncio.Event()
+
+    async def waits() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(in_block(messages(EMPTY), waits))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await in_block(messages(EMPTY), waits)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_who_left_before_the_block_does_not_enter_it() -> None:
+    entered: list[bool] = []
+
+    async def enters() -> None:
+        entered.append(True)
+
+    with pytest.raises(ClientDisconnectedError):
+        await in_block(messages(GONE), enters)
+    assert not entered
+
+
+async def test_who_leaves_as_all_is_done_is_answered_all_the_same() -> None:
+    gone = asyncio.Event()
+    left = [EMPTY]
+
+    async def receive() -> dict[str, Any]:
+        if left:
+            return left.pop()
+        gone.set()
+        return GONE
+
+    async def body() -> int:
+        return 5
+
+    assert await in_block(receive, body) == 5
+
+
+async def test_what_the_cleaning_up_raises_is_raised() -> None:
+    async def body() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise LookupError("while leaving")
+
+    with pytest.raises(LookupError, match="while leaving"):
+        await in_block(messages(EMPTY, GONE), body)
+
+
+async def test_a_request_without_a_server_is_an_error_that_says_so() -> None:
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    with pytest.raises(RuntimeError, match="Receive channel has not been made available"):
+        async with cancel_on_disconnect(Request(scope)):
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_block_is_at_home_in_a_test_client_and_under_trio(backend: Any) -> None:
+    async def handler(request: Request) -> Response:
+        async with cancel_on_disconnect(request):
+            form = await request.form()
+        async with cancel_on_disconnect(request):
+            return PlainTextResponse(f"hello {form['name']}")
+
+    app = Starlette(routes=[Route("/", handler, methods=["POST"])])
+    with TestClient(app, backend=backend) as client:
+        assert client.post("/", data={"name": "Alice"}).text == "hello Alice"
+
+
+def test_a_stream_that_was_read_before_is_not_read_again() -> None:
+    async def handler(request: Request) -> Response:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+        async with cancel_on_disconnect(request):
+            return PlainTextResponse(str(size))
+
+    app = Starlette(routes=[Route("/", handler, methods=["POST"])])
+    with Served(app) as served:
+        assert httpx.post(served.url, content=b"x" * 300_000).text == "300000"

@@ -1,0 +1,177 @@
+"""The examples for web frameworks and Celery, each started for real, as its user would."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from dashscope import Client, webhooks
+from dashscope.local import LocalServer
+from tests.cli.process import Program
+from tests.integrations.serving import events_of, until
+
+EXAMPLES = Path(__file__).parent / "examples"
+SERVERS = {
+    "fastapi": ("-m", "uvicorn", "fastapi_app:app", "--port"),
+    "flask": ("-m", "flask", "--app", "flask_app", "run", "--port"),
+    "django": ("django_app.py", "runserver", "--noreload"),
+}
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return str(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def url(request: pytest.FixtureRequest, server: LocalServer) -> Iterator[str]:
+    """An example's address, for as long as it is served."""
+    port = free_port()
+    program = Program(
+        *SERVERS[request.param], port, cwd=EXAMPLES, env={"DASHSCOPE_BASE_URL": server.base_url}
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answers(url))
+        yield url
+    finally:
+        program.kill()
+    assert "Traceback" not in program.output
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/finished").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (640, 480), "teal").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_model_is_run(url: str) -> None:
+    answer = httpx.post(f"{url}/greet", params={"name": "Ada & Bob"})
+    assert (answer.status_code, answer.json()) == (200, "hello Ada & Bob")
+
+
+def test_events_come_as_they_are_made(url: str) -> None:
+    with httpx.stream("GET", f"{url}/countdown", params={"start": 2}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        text = "".join(answer.iter_text())
+    data = "".join(data if kind == "output" else json.loads(data)
+                   for kind, data in events_of(text) if kind in ("output", "message"))  # fmt: skip
+    assert data.split() == ["2", "1", "0"] or data == "210"
+
+
+def test_who_leaves_a_stream_cancels_its_prediction(url: str, behind: Client) -> None:
+    def newest() -> Any:
+        return behind.predictions.list()[0]
+
+    before = newest().id
+    with httpx.stream("GET", f"{url}/countdown", params={"start": 1000}) as answer:
+        next(answer.iter_bytes())
+        prediction = newest()
+        assert prediction.id != before
+        assert not prediction.is_done
+    until(lambda: behind.predictions.get(prediction).status == "canceled")
+
+
+def test_a_file_is_given(url: str) -> None:
+    answer = httpx.post(f"{url}/thumbnail", content=picture())
+    assert answer.headers["content-type"].startswith("image/")
+    assert Image.open(io.BytesIO(answer.content)).width == 64
+
+
+def test_a_webhook_is_verified(url: str, behind: Client) -> None:
+    id = httpx.post(f"{url}/start", params={"name": "Carol"}).json()
+    until(lambda: id in httpx.get(f"{url}/finished").json())
+    body = b'{"id": "p1", "status": "succeeded"}'
+    forged = webhooks.sign(body, "whsec_c2VjcmV0IG9mIG1pbmU=")
+    answer = httpx.post(f"{url}/hooks/dashscope", content=body, headers=forged)
+    assert answer.status_code == 401
+    assert "p1" not in httpx.get(f"{url}/finished").json()
+
+
+# Celery
+
+WORKER = ("-m", "celery", "-A")
+OPTIONS = ("worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "WARNING")
+
+WARM = """
+import os
+import time
+
+from celery_app import app, client
+
+assert client.account.get().username == "local"  # a connection is open before the worker forks
+
+
+@app.task
+def greet(name):
+    time.sleep(0.2)
+    return os.getpid(), client.run("dashscope/hello-world", {"text": name})
+
+
+@app.task(soft_time_limit=1)
+def wait():
+    client.run("test/forever", {})
+"""
+ASK = """
+from celery.exceptions import SoftTimeLimitExceeded
+
+from warm import greet, wait
+
+results = [(str(number), greet.delay(str(number))) for number in range(20)]
+pids = set()
+for name, result in results:
+    pid, output = result.get(timeout=60)
+    assert output == f"hello {name}", output
+    pids.add(pid)
+print(len(pids), "processes")
+try:
+    wait.delay().get(timeout=60)
+except SoftTimeLimitExceeded as error:
+    print("too long")
+"""
+
+
+def test_a_celery_task_runs_a_model(server: LocalServer, tmp_path: Path) -> None:
+    env = {"DASHSCOPE_BASE_URL": server.base_url, "CELERY_FOLDER": str(tmp_path)}
+    worker = Program(*WORKER, "celery_app", *OPTIONS, cwd=EXAMPLES, env=env)
+    try:
+        asked = Program("celery_app.py", "Alice", "Bob", cwd=EXAMPLES, env=env).finish(within=60)
+    finally:
+        worker.kill()
+    assert (asked.code, asked.stdout) == (0, "hello Alice\nhello Bob\n"), asked.stderr
+
+
+def test_one_client_serves_all_processes_of_a_worker(
+    server: LocalServer, behind: Client, tmp_path: Path
+) -> None:
+    """Made, and used, before they are forked; a task that takes too long cancels its prediction."""
+    (tmp_path / "warm.py").write_text(WARM)
+    (tmp_path / "ask.py").write_text(ASK)
+    env = {
+        "DASHSCOPE_BASE_URL": server.base_url,
+        "CELERY_FOLDER": str(tmp_path),
+        "PYTHONPATH": f"{EXAMPLES}:{EXAMPLES.parents[2]}",
+    }
+    worker = Program(*WORKER, "warm", *OPTIONS, cwd=tmp_path, env=env)
+    try:
+        asked = Program("ask.py", cwd=tmp_path, env=env).finish(within=90)
+    finally:
+        worker.kill()
+    assert (asked.code, asked.stdout) == (0, "2 processes\ntoo long\n"), asked.stderr
+    waited = next(found for found in behind.predictions.list() if found.model == "test/forever")
+    assert waited.status == "canceled"

@@ -1,0 +1,252 @@
+"""The application's client, and webhooks that are checked before the handler sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
+
+from dashscope import AsyncClient, Client, Prediction, Training, webhooks
+from dashscope.integrations.fastapi import (
+    ClientDep,
+    get_client,
+    lifespan,
+    verified_webhook,
+)
+from dashscope.local import LocalServer
+from tests.integrations.serving import Served, TestClient, until
+
+SECRET = "whsec_c2VjcmV0IG9mIG1pbmU="
+OTHER = "whsec_YW5vdGhlciBzZWNyZXQ="
+BODY = b'{"id": "p1", "status": "succeeded", "output": 1}'
+
+
+# The client
+
+
+def test_one_client_serves_the_application_from_its_start_to_its_end(server: LocalServer) -> None:
+    made: list[AsyncClient] = []
+
+    def make() -> AsyncClient:
+        made.append(AsyncClient(base_url=server.base_url))
+        return made[-1]
+
+    app = FastAPI(lifespan=lifespan(make))
+    router = APIRouter()
+    inner = FastAPI()
+
+    @router.get("/greet")
+    @inner.get("/greet")
+    async def greet(name: str, client: ClientDep) -> str:
+        assert client is made[-1]
+        output: str = await client.run("dashscope/hello-world", {"text": name})
+        return output
+
+    @router.websocket("/greet")
+    async def greet_often(socket: WebSocket, client: ClientDep) -> None:
+        await socket.accept()
+        async for name in socket.iter_text():
+            await socket.send_text(await client.run("dashscope/hello-world", {"text": name}))
+
+    app.include_router(router)
+    app.mount("/inner", inner)
+    for starts in (1, 2):
+        with TestClient(app) as http:
+            for path in ("/greet", "/inner/greet"):
+                assert http.get(path, params={"name": "Alice"}).json() == "hello Alice"
+            with http.websocket_connect("/greet") as socket:
+                socket.send_text("Bob")
+                assert socket.receive_text() == "hello Bob"
+        assert len(made) == starts
+    for client in made:
+        with pytest.raises(RuntimeError, match="closed"):
+            asyncio.run(client.account.get())  # type: ignore[arg-type]
+
+
+def test_the_environment_says_where_the_client_goes(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = FastAPI(lifespan=lifespan())
+
+    @app.get("/")
+    async def name(client: ClientDep) -> str | None:
+        return (await client.account.get()).username
+
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
+    with TestClient(app) as http:
+        assert http.get("/").json() == "local"
+
+
+def test_it_goes_together_with_a_lifespan_of_ones_own(server: LocalServer) -> None:
+    @asynccontextmanager
+    async def mine(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with lifespan(partial(AsyncClient, base_url=server.base_url))(app) as state:
+            yield {**state, "name": "Carol"}
+
+    app = FastAPI(lifespan=mine)
+
+    @app.get("/")
+    async def greet(request: Request, client: ClientDep) -> str:
+        output: str = await client.run("dashscope/hello-world", {"text": request.state.name})
+        return output
+
+    with TestClient(app) as http:
+        assert http.get("/").json() == "hello Carol"
+
+
+def test_a_test_puts_another_client_in_its_place(server: LocalServer) -> None:
+    app = FastAPI(lifespan=lifespan())
+
+    @app.get("/")
+    async def base(client: ClientDep) -> str:
+        return repr(client)
+
+    async def other() -> AsyncIterator[AsyncClient]:
+        async with AsyncClient(base_url=server.base_url) as client:
+            yield client
+
+    app.dependency_overrides[get_client] = other
+    assert server.base_url in TestClient(app).get("/").json()
+
+
+def test_an_application_without_the_lifespan_is_told_so() -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def base(client: ClientDep) -> None: ...
+
+    with pytest.raises(RuntimeError, match=r"write FastAPI\(lifespan=lifespan\(\)\)"):
+        TestClient(app).get("/")
+
+
+@pytest.mark.parametrize("wrong", [FastAPI(), None, "client"])
+def test_a_lifespan_is_made_by_a_call(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"write FastAPI\(lifespan=lifespan\(\)\)"):
+        lifespan(wrong)
+
+
+# Webhooks
+
+
+@pytest.fixture
+def told() -> list[Prediction | Training]:
+    return []
+
+
+def make_app(told: list[Any], *args: Any, make: Any = AsyncClient, **options: Any) -> FastAPI:
+    app = FastAPI(lifespan=lifespan(make))
+    webhook = verified_webhook(*args, **options)
+
+    @app.post("/hook")
+    async def hook(job: Any = Depends(webhook)) -> None:  # noqa: B008
+        told.append(job)
+
+    return app
+
+
+@pytest.fixture
+def http(told: list[Any]) -> Iterator[Any]:
+    with TestClient(make_app(told, [OTHER, SECRET], max_bytes=10_000)) as http:
+        yield http
+
+
+def test_a_webhook_is_handed_over_as_what_it_tells_of(http: Any, told: list[Any]) -> None:
+    for secret in (SECRET, OTHER):
+        answer = http.post("/hook", content=BODY, headers=webhooks.sign(BODY, secret))
+        assert answer.status_code == 200
+    assert told == [Prediction(id="p1", status="succeeded", output=1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "changes", "said"),
+    [
+        (BODY + b" ", {}, "not signed with this secret"),
+        (BODY, {"webhook-id": "msg_other"}, "not signed with this secret"),
+        (BODY, {"webhook-timestamp": "1"}, "not signed with this secret"),
+        (BODY, {"webhook-signature": "v1,x"}, "not signed with this secret"),
+        (BODY, webhooks.sign(BODY, SECRET, timestamp=1), "the tolerance is 300 s"),
+        (BODY, webhooks.sign(b"{}", SECRET), "not signed with this secret"),
+    ],
+)
+def test_a_webhook_of_somebody_elses_is_refused(
+    http: Any, told: list[Any], body: bytes, changes: dict[str, str], said: str
+) -> None:
+    answer = http.post("/hook", content=body, headers={**webhooks.sign(BODY, SECRET), **changes})
+    assert answer.status_code == 401
+    assert said in answer.json()["detail"]
+    assert not told
+
+
+def test_what_is_signed_and_no_prediction_or_not_signed_at_all_is_refused(
+    http: Any, told: list[Any]
+) -> None:
+    answer = http.post("/hook", content=b"[]", headers=webhooks.sign(b"[]", SECRET))
+    assert (answer.status_code, "is not a Prediction" in answer.text) == (401, True)
+    answer = http.post("/hook", content=BODY)
+    assert (answer.status_code, "no header webhook-id" in answer.text) == (401, True)
+    assert not told
+
+
+def test_a_body_that_is_too_large_is_not_read(http: Any, told: list[Any]) -> None:
+    body = BODY + b" " * 10_000
+    answer = http.post("/hook", content=body, headers=webhooks.sign(body, SECRET))
+    assert answer.status_code == 413
+    assert not told
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"secret": ""}, ValueError),
+        ({"secret": "whsec_*"}, ValueError),
+        ({"secret": []}, ValueError),
+        ({"secret": 5}, ValueError),
+        ({"secret": SECRET, "tolerance": -1}, ValueError),
+        ({"secret": SECRET, "tolerance": "1"}, TypeError),
+        ({"secret": SECRET, "max_bytes": 0}, ValueError),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_first_webhook(
+    options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        verified_webhook(**options)
+
+
+def test_a_webhook_of_the_servers_is_verified_with_the_secret_it_tells(
+    server: LocalServer, behind: Client, told: list[Any]
+) -> None:
+    app = make_app(told, make=partial(AsyncClient, base_url=server.base_url))
+    with Served(app) as served:
+        refused = httpx.post(
+            f"{served.url}/hook", content=BODY, headers=webhooks.sign(BODY, SECRET)
+        )
+        assert refused.status_code == 401
+        output = behind.run(
+            "dashscope/hello-world",
+            {"text": "Alice"},
+            webhook=f"{served.url}/hook",
+            webhook_events_filter=["completed"],
+        )
+        until(lambda: told)
+    (prediction,) = told
+    assert prediction.output == output == "hello Alice"
+    assert prediction == behind.predictions.get(prediction)
+
+
+def test_who_leaves_in_the_middle_of_a_webhook_leaves_no_traceback(
+    told: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), Served(make_app(told, SECRET)) as served:
+        with served.asked("POST", "/nowhere") as connection:
+            connection.sendall(b"POST /hook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
+            until(served.tasks)
+        until(lambda: not served.tasks())
+    assert not caplog.records

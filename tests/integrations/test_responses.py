@@ -1,0 +1,355 @@
+"""Streams and files of models, passed on by an application as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import BackgroundTasks, FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from dashscope import (
+    APIStatusError,
+    AsyncClient,
+    AsyncEventStream,
+    AsyncFileOutput,
+    Client,
+    DoneEvent,
+    LogsEvent,
+    OtherEvent,
+    OutputEvent,
+    StreamError,
+)
+from dashscope.integrations import _responses
+from dashscope.integrations.fastapi import (
+    ClientDep,
+    EventStreamResponse,
+    FileOutputResponse,
+    lifespan,
+)
+from dashscope.local import LocalServer
+from tests.integrations.serving import Served, events_of, until
+from tests.streams.writing import by_the_letter
+from tests.wire import Reply, Wire, reply
+
+FLOOD = {"parts": 1000, "size": 20_000}
+
+
+@pytest.fixture
+def done() -> list[str]:
+    """What ran in the background, after a response."""
+    return []
+
+
+@pytest.fixture
+def app(server: LocalServer, done: list[str]) -> FastAPI:
+    app = FastAPI(lifespan=lifespan(partial(AsyncClient, base_url=server.base_url)))
+
+    @app.exception_handler(APIStatusError)
+    async def refused(request: Request, error: APIStatusError) -> JSONResponse:
+        return JSONResponse({"said": error.title}, error.status)
+
+    @app.post("/stream/{owner}/{name}")
+    async def stream(
+        owner: str,
+        name: str,
+        input: dict[str, Any],
+        client: ClientDep,
+        tasks: BackgroundTasks,
+        logs: bool = False,
+    ) -> EventStreamResponse:
+        tasks.add_task(done.append, name)
+        return EventStreamResponse(client.stream(f"{owner}/{name}", input), logs=logs)
+
+    @app.post("/timed")
+    async def timed(client: ClientDep) -> EventStreamResponse:
+        return EventStreamResponse(client.stream("test/silence", {}, timeout=0.3))
+
+    @app.post("/file/{name}")
+    async def file(
+        name: str, input: dict[str, Any], client: ClientDep, kind: Any = "attachment"
+    ) -> FileOutputResponse:
+        output = await client.run(f"test/{name}", input)
+        return FileOutputResponse(output, content_disposition_type=kind)
+
+    return app
+
+
+@pytest.fixture
+def served(app: FastAPI) -> Iterator[Served]:
+    with Served(app) as served:
+        yield served
+
+
+def post(served: Served, path: str, **input: Any) -> httpx.Response:
+    return httpx.post(served.url + path, json=input, timeout=30)
+
+
+# Events
+
+
+def test_a_stream_is_passed_on(served: Served, done: list[str]) -> None:
+    answer = post(served, "/stream/dashscope/countdown", start=3, delay=0)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-accel-buffering"] == "no"
+    events = events_of(answer.text)
+    output = "".join(data for kind, data in events if kind == "output")
+    assert events[-1] == ("done", "{}")
+    assert output.split()[:3] == ["3", "2", "1"]
+    until(lambda: done == ["countdown"])
+
+
+def test_a_model_that_fails_ends_the_stream_with_an_error(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = events_of(post(served, "/stream/test/half").text)
+    assert events == [("output", "one\ntwo"), ("error", '{"detail": "no three"}')]
+    assert "passed on broke" in caplog.text
+
+
+def test_what_a_model_prints_is_passed_on_where_that_is_asked_for(served: Served) -> None:
+    events = events_of(post(served, "/stream/test/half?logs=true").text)
+    assert [kind for kind, _ in events if kind != "logs"] == ["output", "error"]
+    logs = "\n".join(data for kind, data in events if kind == "logs")
+    assert logs.startswith("so far, so good")
+
+
+def test_a_stream_that_takes_too_long_ends_with_an_error(served: Served) -> None:
+    events = events_of(httpx.post(served.url + "/timed", timeout=30).text)
+    assert events[-1] == ("error", '{"detail": "The model took too long."}')
+
+
+def test_what_fails_before_the_first_event_is_answered_by_the_application(served: Served) -> None:
+    answer = post(served, "/stream/test/missing")
+    assert (answer.status_code, answer.json()["said"]) == (404, "Not Found")
+    answer = post(served, "/stream/test/silence", words="many")
+    assert answer.status_code == 422
+
+
+def test_a_slow_reader_is_waited_for(
+    served: Served, monkeypatch: pytest.MonkeyPatch, behind: Client
+) -> None:
+    taken = 0
+    original = AsyncEventStream.__anext__
+
+    async def counted(self: AsyncEventStream) -> Any:
+        nonlocal taken
+        event = await original(self)
+        taken += 1
+        return event
+
+    def stands_still() -> bool:
+        before = taken
+        time.sleep(0.3)
+        return 0 < taken == before
+
+    monkeypatch.setattr(AsyncEventStream, "__anext__", counted)
+    body = f'{{"parts": {FLOOD["parts"]}, "size": {FLOOD["size"]}}}'.encode()
+    asked = served.asked("POST", "/stream/test/flood", body, small_window=True)
+    with asked as connection:
+        until(stands_still)
+        # What is on its way between the sockets, and no more, of 20 MB.
+        assert taken < FLOOD["parts"] / 2
+        received = bytearray()
+        while not received.endswith(b"0\r\n\r\n"):
+            received += connection.recv(1 << 20)
+    assert received.count(b"event: output") == FLOOD["parts"]
+    assert received.count(b"event: done") == 1
+    assert len(received) > FLOOD["parts"] * FLOOD["size"]
+
+
+def test_silence_is_filled_with_comments(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_responses, "PING_INTERVAL", 0.05)
+    with served.asked("POST", "/stream/test/silence", b"{}") as connection:
+        received = b""
+        while received.count(b":\n\n") < 3:
+            received += connection.recv(4096)
+    assert b"word0" in received
+
+
+@pytest.mark.parametrize(
+    ("event", "read"),
+    [
+        (OutputEvent("a", "1"), ("output", "a", "1")),
+        (OutputEvent("", None), ("output", "", "")),
+        (OutputEvent("a\nb\r\nc\rd\n\n", "1"), ("output", "a\nb\nc\nd\n\n", "1")),
+        (OutputEvent(" data: x\u2028y\x85z\x0b", "é"), ("output", " data: x\u2028y\x85z\x0b", "é")),
+        (OutputEvent("half \ud800"), ("output", "half ?", "")),
+        (LogsEvent("l", "2"), ("logs", "l", "2")),
+        (OtherEvent("new", '{"a": 1}', "3"), ("new", '{"a": 1}', "3")),
+        (DoneEvent(), ("done", "{}", "")),
+        (DoneEvent("canceled", "4"), ("done", '{"reason": "canceled"}', "4")),
+    ],
+)
+def test_an_event_goes_over_the_wire_as_it_is(event: Any, read: tuple[str, str, str]) -> None:
+    assert by_the_letter(_responses.encoded(event)).events == [read]
+
+
+# Files
+
+
+def test_a_file_is_passed_on_with_its_type_length_and_name(served: Served) -> None:
+    answer = post(served, "/file/file", name="result.txt", size=300_000)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.headers["content-length"] == "300000"
+    assert answer.headers["content-disposition"] == 'attachment; filename="result.txt"'
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.text == "a" * 300_000
+
+
+def test_a_name_beyond_ascii_is_quoted(served: Served) -> None:
+    answer = post(served, "/file/file?kind=inline", name='bär "1".txt', size=1)
+    named = "b%C3%A4r%20_1_.txt"
+    assert answer.headers["content-disposition"] == f"inline; filename*=utf-8''{named}"
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind", "content"),
+    [
+        ("data:text/css;base64,YWJj", "text/css", b"abc"),
+        ("data:,abc", "text/plain", b"abc"),
+        ("data:image/日本,abc", "application/octet-stream", b"abc"),
+        ("data:text/plain,", "text/plain", b""),
+    ],
+)
+def test_a_data_uri_is_a_file_too(served: Served, uri: str, kind: str, content: bytes) -> None:
+    answer = post(served, "/file/data", uri=uri)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == kind
+    assert answer.headers["content-length"] == str(len(content))
+    assert answer.headers["content-disposition"].startswith('attachment; filename="output')
+    assert answer.content == content
+
+
+@pytest.fixture
+def wired(wire: Wire) -> Iterator[Served]:
+    """An application that passes on a file of a server that says what a test scripts."""
+    app = FastAPI(lifespan=lifespan(partial(AsyncClient, base_url=wire.base_url, max_retries=0)))
+
+    @app.exception_handler(APIStatusError)
+    async def refused(request: Request, error: APIStatusError) -> JSONResponse:
+        return JSONResponse({"said": error.detail}, 502)
+
+    @app.get("/")
+    async def file(client: ClientDep) -> FileOutputResponse:
+        url = f"{wire.base_url}/out/picture.png"
+        return FileOutputResponse(AsyncFileOutput(url, client._api), filename="mine.png")
+
+    with Served(app) as served:
+        yield served
+
+
+def test_a_file_that_is_gone_is_answered_by_the_application(wired: Served, wire: Wire) -> None:
+    wire.says(reply({"detail": "It has expired"}, 404))
+    answer = httpx.get(wired.url)
+    assert (answer.status_code, answer.json()) == (502, {"said": "It has expired"})
+
+
+def test_a_file_without_a_length_has_none(wired: Served, wire: Wire) -> None:
+    wire.says(lambda _: _chunked(b"abc"))
+    answer = httpx.get(wired.url)
+    assert answer.content == b"abc"
+    assert answer.headers["transfer-encoding"] == "chunked"
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-disposition"] == 'attachment; filename="mine.png"'
+
+
+def _chunked(content: bytes) -> Reply:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n"
+    return Reply(raw=head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content))
+
+
+def test_the_length_of_what_was_compressed_is_not_that_of_the_file(
+    wired: Served, wire: Wire
+) -> None:
+    content = b"abc" * 1000
+    wire.says(Reply(headers={"content-encoding": "gzip"}, body=gzip.compress(content)))
+    answer = httpx.get(wired.url)
+    assert answer.content == content
+    assert "content-length" not in answer.headers
+
+
+def test_a_file_that_breaks_off_is_not_taken_for_whole(wired: Served, wire: Wire) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
+    wire.says(Reply(raw=head + b"half"))
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(wired.url)
+
+
+# What is no stream, and no file
+
+
+def test_what_is_no_stream_or_file_is_refused_in_words() -> None:
+    with Client() as client:
+        for wrong in ("text", client.stream("test/half", {}), None, [1]):
+            with pytest.raises(TypeError, match=r"takes what AsyncClient.stream\(\) gives"):
+                EventStreamResponse(wrong)  # type: ignore[arg-type]
+    for wrong in ("https://example.com/a.png", None, ["a"]):
+        with pytest.raises(TypeError, match=r"as AsyncClient.run\(\) gives it"):
+            FileOutputResponse(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="attachment or inline, not 'inlined'"):
+        output = AsyncFileOutput("https://example.com/a.png", AsyncClient()._api)
+        FileOutputResponse(output, content_disposition_type="inlined")  # type: ignore[arg-type]
+
+
+async def test_a_server_that_raises_on_a_lost_connection_is_understood(
+    server: LocalServer, behind: Client
+) -> None:
+    """Servers of ASGI 2.4 raise OSError from send()."""
+    async with AsyncClient(base_url=server.base_url) as client:
+        stream = client.stream("test/silence", {"words": 3})
+        response = EventStreamResponse(stream)
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if len(sent) > 2:
+                raise OSError("the transport is gone")
+
+        await response({"type": "http"}, _waits, send)
+        prediction = stream.prediction
+    assert behind.predictions.get(prediction).status == "canceled"
+
+
+async def _waits() -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_what_is_wrong_in_the_application_is_raised(server: LocalServer) -> None:
+    async with AsyncClient(base_url=server.base_url) as client:
+        response = EventStreamResponse(client.stream("test/flood", {"parts": 3, "size": 10}))
+
+        async def send(message: Any) -> None:
+            raise LookupError("a bug in a middleware")
+
+        with pytest.raises(LookupError, match="a bug in a middleware"):
+            await response({"type": "http"}, _waits, send)
+
+
+async def test_little_is_said_to_strangers_of_an_error_that_is_not_the_models(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(self: AsyncEventStream) -> Any:
+        raise StreamError("something about http://internal.example")
+
+    async with AsyncClient(base_url=server.base_url) as client:
+        response = EventStreamResponse(client.stream("test/silence", {}))
+        monkeypatch.setattr(AsyncEventStream, "__anext__", fails)
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await response({"type": "http"}, _waits, send)
+    assert b"".join(message.get("body", b"") for message in sent) == (
+        b'event: error\ndata: {"detail": "The output broke off."}\n\n'
+    )
