@@ -147,9 +147,7 @@ class Line:
         self.requests: list[bytes] = []
         self._tls = tls
         self._listening = False
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.setblocking(False)
+        self._socket = _bound(("127.0.0.1", 0))
 
     @property
     def origin(self) -> str:
@@ -169,13 +167,12 @@ class Line:
 
     def refuse(self) -> None:
         """From now on, nobody does, at the same address."""
-        self._listening = False
-        address = self._socket.getsockname()
-        self.proxy.call(self._unwatch())
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(address)
-        self._socket.setblocking(False)
+        if self._listening:
+            self._listening = False
+            # Bound anew before it is closed, so that nobody else gets the address meanwhile.
+            silent = _bound(self._socket.getsockname())
+            self.proxy.call(self._unwatch())
+            self._socket = silent
 
     def says(self, faults: Iterable[Fault]) -> None:
         """A new script."""
@@ -236,6 +233,14 @@ class Line:
             await writer.wait_closed()
         if exchange is not None:
             self.ended(exchange.head)
+
+
+def _bound(address: tuple[str, int]) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(address)
+    made.setblocking(False)
+    return made
 
 
 class Exchange:

@@ -273,15 +273,17 @@ def key_of(path: str) -> str:
     return path.split("/", 2)[1]
 
 
-def run_at_once(colour: str, bodies: Sequence[Callable[[], Awaitable[Any]]]) -> list[Any]:
+def run_at_once(
+    colour: str, bodies: Sequence[Callable[[], Awaitable[Any]]], *, most: int = 64
+) -> list[Any]:
     """The results of coroutine functions, run at the same time in a colour."""
     if colour == "blocking":
-        with ThreadPoolExecutor(64) as pool:
+        with ThreadPoolExecutor(most) as pool:
             return list(pool.map(lambda body: drive(body()), bodies))
     results: list[Any] = [None] * len(bodies)
 
     async def main() -> None:
-        slots = anyio.CapacityLimiter(64)
+        slots = anyio.CapacityLimiter(most)
 
         async def one(index: int) -> None:
             async with slots:

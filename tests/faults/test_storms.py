@@ -1,0 +1,242 @@
+"""Storms: many runs at once, a tenth of all answers faulty, and each prediction made once."""
+
+from __future__ import annotations
+
+import random
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+from dashscope import APIError, Client, Request
+from dashscope.local import LocalServer
+from tests import colours
+from tests.faults.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
+from tests.faults.proxy import Fault, Line, Proxy
+from tests.faults.test_table import run_at_once
+
+SHARE = 0.1
+"""Of all answers are faulty."""
+MOST_IN_A_ROW = 3
+PATIENCE = 1.0
+"""Seconds of silence after which a connection counts as lost."""
+MODEL = "dashscope/hello-world"
+
+# What takes a second or more is left to the table: here it would be most of the time.
+QUICK = [
+    case
+    for case in [*BROKEN, *CORRUPT, *HARMLESS, *ANSWERED]
+    if not case.warm and case.means is not Means.NOT_NOW and "a date to come" not in str(case)
+]
+# A connection that is closed between two requests may be the next create's.
+TO_ONE = [case for case in [*QUICK, *STALLS] if not case.after]
+DECLINED = [case for case in QUICK if case.means is Means.DECLINED]
+UNSURE = [case for case in QUICK if case.means in (Means.LOST, Means.FAILED)] + STALLS
+
+
+class Weather:
+    """Chooses what happens to each request, by a seed.
+
+    Attributes:
+        faults: how many faults there were, by their names.
+        requests: how many requests there were.
+    """
+
+    def __init__(self, seed: int, to_creates: list[Case], to_others: list[Case]) -> None:
+        self._random = random.Random(seed)
+        self._to_creates = to_creates
+        self._to_others = to_others
+        self._in_a_row: Counter[tuple[str, str]] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.requests = 0
+
+    def choose(self, head: bytes) -> Fault | None:
+        self.requests += 1
+        text = head.decode("latin-1")
+        method, path, _ = text.split(" ", 2)
+        run = text.lower().partition("\r\nx-run: ")[2].partition("\r\n")[0]
+        operation = run, f"{method} {path}"
+        if self._in_a_row[operation] >= MOST_IN_A_ROW or self._random.random() >= SHARE:
+            self._in_a_row[operation] = 0
+            return None
+        self._in_a_row[operation] += 1
+        is_create = method == "POST" and path.endswith("/predictions")
+        case = self._random.choice(self._to_creates if is_create else self._to_others)
+        self.faults[f"{'create: ' if is_create else ''}{case}"] += 1
+        return case.fault
+
+    def greet(self) -> bool:
+        """Is the connection broken before its first request?"""
+        broken = self._random.random() < SHARE / 2
+        self.faults["reset before the request"] += broken
+        return broken
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[LocalServer]:
+    with LocalServer() as server, Client(base_url=server.base_url) as client:
+        client.run(MODEL, {"text": "warm"})
+        yield server
+
+
+@pytest.fixture(scope="module")
+def front(local: LocalServer) -> Iterator[Proxy]:
+    proxy = Proxy(local.base_url)
+    yield proxy
+    proxy.close()
+
+
+class Refusing:
+    """Nobody answers at the line for a moment, again and again."""
+
+    def __init__(self, line: Line, weather: Weather) -> None:
+        self._line = line
+        self._weather = weather
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.2):
+            self._line.refuse()
+            self._weather.faults["refused for a moment"] += 1
+            self._over.wait(0.01)
+            self._line.listen()
+
+
+class Storm:
+    """Runs through a line with some weather, and what the server has of them afterwards."""
+
+    def __init__(
+        self,
+        colour: str,
+        line: Line,
+        local: LocalServer,
+        weather: Weather,
+        trust: ssl.SSLContext,
+    ) -> None:
+        self._colour = colour
+        self._line = line
+        self._local = local
+        self._weather = weather
+        self._trust = trust
+        line.choose, line.greet = weather.choose, weather.greet
+        line.listen()
+
+    def run(self, runs: int, in_flight: int) -> list[Any]:
+        """The output or the error of each run."""
+        mark = f"{time.monotonic_ns()}"
+        client = colours.make_client(
+            self._colour,
+            "r8_token",
+            base_url=self._line.base_url,
+            verify=self._trust,
+            event_hooks={"request": [hasty]},
+        )
+
+        def body(number: int) -> Callable[[], Awaitable[Any]]:
+            async def run() -> Any:
+                view = client.with_options(headers={"X-Run": str(number)})
+                try:
+                    return await view.run(MODEL, {"text": f"{mark} {number}"})
+                except APIError as error:
+                    return error
+
+            return run
+
+        async def close() -> None:
+            await client.aclose()
+
+        started = time.monotonic()
+        with Refusing(self._line, self._weather):
+            bodies = [body(number) for number in range(runs)]
+            results = run_at_once(self._colour, bodies, most=in_flight)
+        took = time.monotonic() - started
+        colours.run(self._colour, close)
+        self.made = self._count(mark)
+        weather = self._weather
+        print(
+            f"{self._colour}: {runs} runs, {in_flight} in flight, in {took:.1f} s; "
+            f"{weather.requests} requests, {weather.faults.total()} faults; "
+            f"{sum(isinstance(result, APIError) for result in results)} errors, "
+            f"{sum(self.made.values())} predictions"
+        )
+        self.right = [f"hello {mark} {number}" for number in range(runs)]
+        return results
+
+    def _count(self, mark: str) -> Counter[int]:
+        """How many predictions there are of each run."""
+        made: Counter[int] = Counter()
+        with Client(base_url=self._local.base_url) as client:
+            for prediction in client.iterate(client.predictions.list):
+                of, _, number = (prediction.input or {})["text"].partition(" ")
+                if of == mark:
+                    made[int(number)] += 1
+        return made
+
+
+def hasty(request: Request) -> Request:
+    return attrs.evolve(request, patience=PATIENCE)
+
+
+SIZES = [
+    pytest.param(200, 50, id="200"),
+    pytest.param(2000, 200, id="2000", marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
+]
+
+
+@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
+def colour(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.mark.parametrize(("runs", "in_flight"), SIZES)
+def test_every_run_ends_right_and_is_made_once(
+    colour: str,
+    front: Proxy,
+    local: LocalServer,
+    tls: ssl.SSLContext,
+    trust: ssl.SSLContext,
+    runs: int,
+    in_flight: int,
+) -> None:
+    weather = Weather(4, DECLINED, TO_ONE)
+    storm = Storm(colour, front.line(tls=tls), local, weather, trust)
+    assert storm.run(runs, in_flight) == storm.right
+    assert storm.made == Counter(range(runs))
+    assert weather.faults.total() > weather.requests * SHARE / 2
+
+
+@pytest.mark.parametrize(("runs", "in_flight"), SIZES)
+def test_where_a_create_may_be_lost_a_run_ends_right_or_says_so(
+    colour: str,
+    front: Proxy,
+    local: LocalServer,
+    tls: ssl.SSLContext,
+    trust: ssl.SSLContext,
+    runs: int,
+    in_flight: int,
+) -> None:
+    weather = Weather(5, UNSURE, [*QUICK, *STALLS])
+    storm = Storm(colour, front.line(tls=tls), local, weather, trust)
+    results = storm.run(runs, in_flight)
+    for number, (result, right) in enumerate(zip(results, storm.right, strict=True)):
+        if isinstance(result, APIError):
+            assert result.may_have_been_created
+            assert storm.made[number] <= 1
+        else:
+            assert result == right
+            assert storm.made[number] == 1
+    assert 0 < sum(isinstance(result, APIError) for result in results) < runs / 4
