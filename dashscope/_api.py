@@ -345,7 +345,7 @@ class API:
         )
         if delay is None:
             return None
-        if not self.quota.take(outcome):
+        if not self.quota.take(outcome, attempts=attempts):
             logger.warning("no retry: those of this client are used up until requests succeed")
             return None
         return delay

@@ -121,22 +121,31 @@ class RetryQuota:
     """A budget of retries that all requests of a client share.
 
     Each retry takes from it and each success gives back, so that a dead server is not hit by
-    every request's retries at once. A retry the server itself asked for costs nothing. Races
-    between threads cost accuracy only.
+    every request's retries at once. A request's first retry costs little: a moment's trouble
+    hits all that are in flight, and is to cost none of them. A retry the server itself asked
+    for costs nothing. Races between threads cost accuracy only.
     """
 
     CAPACITY: Final = 500
+    FIRST_COST: Final = 1
     COST: Final = 5
     TIMEOUT_COST: Final = 10
 
     def __init__(self) -> None:
         self._left = self.CAPACITY
 
-    def take(self, outcome: Outcome) -> bool:
-        """Pay for a retry after `outcome`; `False` when the budget is used up."""
+    def take(self, outcome: Outcome, *, attempts: int) -> bool:
+        """Pay for a retry after `outcome`; `False` when the budget is used up.
+
+        Args:
+            outcome: how the last attempt ended.
+            attempts: how many the request has had, 1 or more.
+        """
         if outcome.status == 429 and outcome.retry_after is not None:
             return True
         cost = self.TIMEOUT_COST if outcome.timed_out else self.COST
+        if attempts == 1:
+            cost = self.FIRST_COST
         if self._left < cost:
             return False
         self._left -= cost

@@ -114,6 +114,7 @@ class _BoundedStream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         try:
             bound = _bound(timeout, self._left(), httpcore.ConnectTimeout)
+            self._check_connected()
             stream = self._stream.start_tls(ssl_context, server_hostname, bound)
         except BaseException:
             self._stream.close()
@@ -122,6 +123,14 @@ class _BoundedStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+    def _check_connected(self) -> None:
+        # The ssl module takes a connection that was reset for one that is still to be made, and
+        # leaves it open, or leaves out the handshake.
+        try:
+            self._stream.get_extra_info("socket").getpeername()
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
 
 
 def _bound(

@@ -14,7 +14,7 @@ from collections.abc import (
     Generator,
     Sequence,
 )
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -91,8 +91,20 @@ class AsyncRuntime(Runtime):
         self, request: Request, *, authorization: str | None, deadline: Deadline
     ) -> Body:
         self._check_open()
-        multipart = body_of(request) if request.files else None
-        content = _sent(multipart) if multipart else request.content
+        if not request.files:
+            return await self._open(request, request.content, None, authorization, deadline)
+        multipart = body_of(request)
+        async with aclosing(_sent(multipart)) as content:
+            return await self._open(request, content, multipart, authorization, deadline)
+
+    async def _open(
+        self,
+        request: Request,
+        content: bytes | AsyncIterable[bytes] | None,
+        multipart: MultipartBody | None,
+        authorization: str | None,
+        deadline: Deadline,
+    ) -> Body:
         headers = headers_of(request, authorization, multipart)
         timeouts = timeouts_of(request, deadline, pool=None)
         client = self._callers_client

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpcore
 import httpx
@@ -92,9 +92,31 @@ def build(
         request.method,
         httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
         headers=list(merged(host, _DEFAULT_HEADERS, length, headers).items()),
-        content=content,
+        content=_Piece(content) if isinstance(content, bytes) else content,
         extensions={"timeout": timeouts},
     )
+
+
+class _Piece:
+    """A body in one piece.
+
+    httpcore's own is an async generator, left open (trio complains) where sending fails.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._pieces = [content]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+    def __aiter__(self) -> Self:
+        self._left = iter(self._pieces)
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._left:
+            return piece
+        raise StopAsyncIteration
 
 
 def headers_of(

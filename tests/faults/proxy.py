@@ -13,6 +13,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 T = TypeVar("T")
+
+LONGEST_IDLE = 2.0
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
@@ -65,7 +68,7 @@ class Proxy:
         parts = urlsplit(base_url)
         self.path = parts.path
         self._server = parts.hostname, parts.port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, float]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines: list[Line] = []
         self._loop = asyncio.new_event_loop()
@@ -96,7 +99,7 @@ class Proxy:
 
     async def ask(self, request: bytes) -> bytes:
         """The server's whole answer to a request."""
-        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        reader, writer = await self._connection()
         try:
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -108,10 +111,16 @@ class Proxy:
         if re.search(rb"(?i)\r\nconnection: *close", head):
             writer.close()
         else:
-            self._idle.append((reader, writer))
+            self._idle.append((reader, writer, time.monotonic()))
         return head + body
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        # The proxy itself is to lose nothing: servers close what is idle for some seconds.
+        while self._idle:
+            reader, writer, since = self._idle.pop()
+            if time.monotonic() - since < LONGEST_IDLE and not reader.at_eof():
+                return reader, writer
+            writer.transport.abort()
         return await asyncio.open_connection(*self._server)
 
     async def _close(self) -> None:
@@ -120,7 +129,7 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for _, writer in self._idle:
+        for _, writer, _ in self._idle:
             writer.transport.abort()
         await asyncio.sleep(0)  # transports close in the loop's next turn
 

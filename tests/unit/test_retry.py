@@ -217,47 +217,56 @@ def test_the_body_says_how_long_to_wait_where_the_header_does_not(
 
 
 class TestQuota:
-    def test_it_pays_for_a_hundred_retries_and_no_more(self) -> None:
+    def test_it_pays_for_a_hundred_retries_beyond_the_first_and_no_more(self) -> None:
         quota = RetryQuota()
-        assert all(quota.take(Outcome(status=503)) for _ in range(100))
-        assert not quota.take(Outcome(status=503))
+        assert all(quota.take(Outcome(status=503), attempts=2) for _ in range(100))
+        assert not quota.take(Outcome(status=503), attempts=2)
+        assert not quota.take(Outcome(status=503), attempts=1)
+
+    def test_it_pays_for_the_first_retries_of_five_hundred_requests(self) -> None:
+        quota = RetryQuota()
+        for _ in range(250):
+            assert quota.take(LOST, attempts=1)
+            assert quota.take(TIMED_OUT, attempts=1)
+        assert not quota.take(LOST, attempts=1)
 
     def test_a_time_out_costs_twice_as_much(self) -> None:
         quota = RetryQuota()
-        assert all(quota.take(TIMED_OUT) for _ in range(50))
-        assert not quota.take(TIMED_OUT)
-        assert not quota.take(LOST)
+        assert all(quota.take(TIMED_OUT, attempts=2) for _ in range(50))
+        assert not quota.take(TIMED_OUT, attempts=2)
+        assert not quota.take(LOST, attempts=2)
 
     def test_a_retry_the_server_asked_for_is_free(self) -> None:
-        quota = RetryQuota()
-        while quota.take(LOST):
-            pass
-        assert quota.take(Outcome(status=429, retry_after=1.0))
-        assert quota.take(Outcome(status=429, retry_after=0.0))
-        assert not quota.take(Outcome(status=429))
-        assert not quota.take(Outcome(status=503, retry_after=1.0))
+        quota = used_up()
+        assert quota.take(Outcome(status=429, retry_after=1.0), attempts=3)
+        assert quota.take(Outcome(status=429, retry_after=0.0), attempts=3)
+        assert not quota.take(Outcome(status=429), attempts=3)
+        assert not quota.take(Outcome(status=503, retry_after=1.0), attempts=3)
 
-    def test_a_success_after_a_retry_gives_the_retry_back(self) -> None:
-        quota = RetryQuota()
-        while quota.take(LOST):
-            pass
+    def test_a_success_after_retries_pays_for_one(self) -> None:
+        quota = used_up()
         quota.give_back(retried=True)
-        assert quota.take(LOST)
-        assert not quota.take(LOST)
+        assert quota.take(LOST, attempts=2)
+        assert not quota.take(LOST, attempts=2)
 
-    def test_five_plain_successes_buy_a_retry(self) -> None:
-        quota = RetryQuota()
-        while quota.take(LOST):
-            pass
+    def test_five_other_successes_pay_for_one(self) -> None:
+        quota = used_up()
         for _ in range(4):
             quota.give_back(retried=False)
-        assert not quota.take(LOST)
+        assert not quota.take(LOST, attempts=2)
         quota.give_back(retried=False)
-        assert quota.take(LOST)
+        assert quota.take(LOST, attempts=2)
 
-    def test_successes_save_up_for_no_more_than_it_holds(self) -> None:
+    def test_it_is_never_fuller_than_at_the_start(self) -> None:
         quota = RetryQuota()
         for _ in range(1000):
             quota.give_back(retried=True)
-        assert all(quota.take(LOST) for _ in range(100))
-        assert not quota.take(LOST)
+        assert all(quota.take(LOST, attempts=2) for _ in range(100))
+        assert not quota.take(LOST, attempts=2)
+
+
+def used_up() -> RetryQuota:
+    quota = RetryQuota()
+    while quota.take(LOST, attempts=2):
+        pass
+    return quota
