@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from attrs import evolve, frozen
 
 from dashscope import _retry, _urls
-from dashscope._config import Config, scrubbed
+from dashscope._config import Config, Token, scrubbed
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
@@ -24,6 +24,7 @@ from dashscope._errors import (
     APIResponseError,
     APIStatusError,
     APITimeoutError,
+    shortened,
     status_error_type,
 )
 from dashscope._http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response, merged
@@ -36,8 +37,6 @@ from dashscope._runtime import Body, Runtime, named, timed_out
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 MOST_REDIRECTS: Final = 10
-LONGEST_EXPLANATION: Final = 1000
-"""Characters of a server's explanation in a message; the error has all of it."""
 ANSWER_MARGIN: Final = 10.0
 """Seconds beyond a `Prefer: wait=n` for the answer to arrive."""
 
@@ -223,7 +222,7 @@ class API:
             f"GET {_urls.shown(url)}",
             Response(status=body.status, headers=body.headers, content=content),
         )
-        if body.status in (401, 403) and self._authorization(url) is None:
+        if body.status in (401, 403) and self._token_for(url) is None:
             error.add(
                 "It was asked without the token, which goes to the API's own address only: "
                 f"if {urlsplit(url).hostname} is to have it, name it in trusted_hosts."
@@ -238,8 +237,7 @@ class API:
         status = response.status
         error_type = status_error_type(status)
         retry_after = _retry.retry_after_of(response.headers.get("retry-after"), body)
-        explanation = (detail or title or text.strip()[:200])[:LONGEST_EXPLANATION]
-        explanation = explanation or "without an explanation"
+        explanation = shortened(detail or title or text.strip()[:200] or "without an explanation")
         message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
         if retry_after is not None:
             message += f" The server asks to wait {retry_after:g} s."
@@ -275,9 +273,7 @@ class API:
         )
         body: Body | None = None
         with self.runtime.bound(deadline):
-            body = await self.runtime.open(
-                request, authorization=self._authorization(url), deadline=deadline
-            )
+            body = await self.runtime.open(request, token=self._token_for(url), deadline=deadline)
         if body is None:
             raise timed_out(f"GET {_urls.shown(url)}")
         try:
@@ -295,7 +291,7 @@ class API:
         try:
             response = await self.runtime.send(
                 request,
-                authorization=self._authorization(request.url),
+                token=self._token_for(request.url),
                 deadline=deadline,
                 limit=self.config.max_response_bytes,
             )
@@ -382,13 +378,10 @@ class API:
         for hook in self.config.event_hooks.get("response", ()):
             await self.runtime.call(hook, response)
 
-    def _authorization(self, url: str) -> str | None:
-        token = self.config.token
-        if token is None or not _urls.gets_token(
-            url, self.config.base_url, self.config.trusted_hosts
-        ):
-            return None
-        return token.authorization()
+    def _token_for(self, url: str) -> Token | None:
+        config = self.config
+        ours = _urls.gets_token(url, config.base_url, config.trusted_hosts)
+        return config.token if ours else None
 
 
 def _is_refusal(outcome: Outcome) -> bool:

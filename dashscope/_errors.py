@@ -31,12 +31,16 @@ All of them pickle, and none holds the token or an object of the HTTP library.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from dashscope._http import Headers
     from dashscope.resources.predictions import Prediction
     from dashscope.resources.trainings import Training
+
+
+LONGEST_SAID: Final = 1000
+"""Characters of what a server or a model says that a message repeats."""
 
 
 class DashscopeError(Exception):
@@ -51,6 +55,11 @@ def _restore(cls: type[DashscopeError], args: tuple[Any, ...]) -> DashscopeError
     error = cls.__new__(cls, *args)
     error.args = args
     return error
+
+
+def shortened(text: str) -> str:
+    """What somebody else says, of a length for a message."""
+    return text if len(text) <= LONGEST_SAID else text[:LONGEST_SAID] + "…"
 
 
 class ConfigurationError(DashscopeError):

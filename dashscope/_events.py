@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from attrs import frozen
 
 from dashscope._deadline import Deadline
-from dashscope._errors import APIConnectionError, APIStatusError, ModelError, StreamError
+from dashscope._errors import (
+    APIConnectionError,
+    APIStatusError,
+    ModelError,
+    StreamError,
+    shortened,
+)
 from dashscope._json import is_array, object_in
 from dashscope._listening import STREAM_HEADERS
 from dashscope._log import logger
@@ -420,7 +426,7 @@ class AsyncEventStream:
         if prediction.status == "failed" or reason is None:
             self._failure = ModelError(
                 f"{prediction.model or 'The model'} (prediction {prediction.id}) failed: "
-                f"{prediction.error or detail or 'it gave no reason; see its logs'}",
+                + shortened(prediction.error or detail or "it gave no reason; see its logs"),
                 prediction=prediction,
             )
             return

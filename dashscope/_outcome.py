@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dashscope._errors import ModelError, PredictionCanceledError, PredictionError
+from dashscope._errors import ModelError, PredictionCanceledError, PredictionError, shortened
 
 if TYPE_CHECKING:
     from dashscope.resources.predictions import Prediction
@@ -21,7 +21,7 @@ def output_of(ref: str, prediction: Prediction) -> Any:
     what = f"{ref} (prediction {prediction.id})"
     if prediction.status == "failed":
         raise ModelError(
-            f"{what} failed: {prediction.error or 'it gave no reason; see its logs'}",
+            f"{what} failed: {shortened(prediction.error or 'it gave no reason; see its logs')}",
             prediction=prediction,
         )
     if prediction.status != "succeeded":

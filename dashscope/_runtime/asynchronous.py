@@ -27,6 +27,7 @@ from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, AsyncPool
 from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
 from dashscope._runtime.crew import Channel, Crew, TaskChannel, TaskCrew
+from dashscope._runtime.decoding import decoded
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
 from dashscope._runtime.wire import (
@@ -34,9 +35,7 @@ from dashscope._runtime.wire import (
     build,
     build_for,
     connection_error,
-    decoding_error,
     headers_of,
-    is_encoded,
     named,
     odd_redirect,
     received,
@@ -44,7 +43,7 @@ from dashscope._runtime.wire import (
 )
 
 if TYPE_CHECKING:
-    from dashscope._config import Config
+    from dashscope._config import Config, Token
     from dashscope._deadline import Deadline
 
 T = TypeVar("T")
@@ -87,37 +86,35 @@ class AsyncRuntime(Runtime):
             await held.enter()
         return held.pool
 
-    async def open(
-        self, request: Request, *, authorization: str | None, deadline: Deadline
-    ) -> Body:
+    async def open(self, request: Request, *, token: Token | None, deadline: Deadline) -> Body:
         self._check_open()
         if not request.files:
-            return await self._open(request, request.content, None, authorization, deadline)
+            return await self._open(request, request.content, None, token, deadline)
         multipart = body_of(request)
         async with aclosing(_sent(multipart)) as content:
-            return await self._open(request, content, multipart, authorization, deadline)
+            return await self._open(request, content, multipart, token, deadline)
 
     async def _open(
         self,
         request: Request,
         content: bytes | AsyncIterable[bytes] | None,
         multipart: MultipartBody | None,
-        authorization: str | None,
+        token: Token | None,
         deadline: Deadline,
     ) -> Body:
-        headers = headers_of(request, authorization, multipart)
+        headers = headers_of(request, multipart)
         timeouts = timeouts_of(request, deadline, pool=None)
         client = self._callers_client
         try:
             if client is not None:
-                built = build_for(client, request, headers, content, timeouts)
+                built = build_for(client, request, headers, token, content, timeouts)
                 return _of_client(
                     await client.send(built, stream=True, auth=None, follow_redirects=False),
                     named(request),
                 )
             pool = await self._pool()
             return _of_pool(
-                await pool.ask(build(request, headers, content, timeouts)), named(request)
+                await pool.ask(build(request, headers, token, content, timeouts)), named(request)
             )
         except TRANSPORT_ERRORS as error:
             failure: Exception = connection_error(error, named(request))
@@ -268,10 +265,8 @@ class _AsyncBody(Body):
             return await anext(self._chunks)
         except StopAsyncIteration:
             return None
-        except httpx.DecodingError as error:
-            failure: Exception = decoding_error(error, self._url)
         except TRANSPORT_ERRORS as error:
-            failure = connection_error(error, self._url)
+            failure = connection_error(error, self.url)
         raise failure
 
     async def aclose(self) -> None:
@@ -280,7 +275,7 @@ class _AsyncBody(Body):
         self._chunks = None
 
 
-class _AnswerStream(httpx.AsyncByteStream):
+class _AnswerStream:
     """Holds httpcore's iterator, which must not go before the answer was closed."""
 
     def __init__(self, answer: Answer) -> None:
@@ -299,14 +294,14 @@ class _AnswerStream(httpx.AsyncByteStream):
 def _of_pool(answer: Answer, url: str) -> Body:
     headers = received(answer.headers)
     stream = _AnswerStream(answer)
-    if is_encoded(headers):
-        return _of_client(httpx.Response(answer.status, headers=answer.headers, stream=stream), url)
-    return _AsyncBody(answer.status, headers, url, stream.__aiter__, stream.aclose)
+    return decoded(_AsyncBody(answer.status, headers, url, stream.__aiter__, stream.aclose))
 
 
 def _of_client(response: httpx.Response, url: str) -> Body:
-    headers = Headers(response.headers)
-    return _AsyncBody(response.status_code, headers, url, response.aiter_bytes, response.aclose)
+    headers, status, close = Headers(response.headers), response.status_code, response.aclose
+    if response.is_stream_consumed:  # a transport that gives answers in one piece
+        return _AsyncBody(status, headers, url, response.aiter_bytes, close)
+    return decoded(_AsyncBody(status, headers, url, response.aiter_raw, close))
 
 
 class _Unseen:

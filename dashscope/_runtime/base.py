@@ -25,7 +25,7 @@ from dashscope._http import Headers, Request, Response
 from dashscope._runtime.wire import check_proxy, named, timed_out
 
 if TYPE_CHECKING:
-    from dashscope._config import Config
+    from dashscope._config import Config, Token
     from dashscope._runtime.crew import Channel, Crew
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Body(ABC):
     def __init__(self, status: int, headers: Headers, url: str) -> None:
         self.status = status
         self.headers = headers
-        self._url = url
+        self.url = url
 
     @abstractmethod
     async def chunk(self) -> bytes | None:
@@ -58,7 +58,7 @@ class Body(ABC):
             size += len(piece)
             if size > limit:
                 raise APIResponseError(
-                    f"{self._url} answered with more than {limit} bytes (max_response_bytes)."
+                    f"{self.url} answered with more than {limit} bytes (max_response_bytes)."
                 )
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -90,7 +90,7 @@ class Runtime(ABC):
         """Are the connections our own, rather than those of a caller's client?"""
 
     async def send(
-        self, request: Request, *, authorization: str | None, deadline: Deadline, limit: int
+        self, request: Request, *, token: Token | None, deadline: Deadline, limit: int
     ) -> Response:
         """Make the request and read the answer, by the deadline.
 
@@ -100,7 +100,7 @@ class Runtime(ABC):
             APIResponseError: when the body has more than `limit` bytes.
         """
         with self.bound(deadline):
-            body = await self.open(request, authorization=authorization, deadline=deadline)
+            body = await self.open(request, token=token, deadline=deadline)
             try:
                 content = await body.read(limit)
             finally:
@@ -109,9 +109,7 @@ class Runtime(ABC):
         raise timed_out(named(request))
 
     @abstractmethod
-    async def open(
-        self, request: Request, *, authorization: str | None, deadline: Deadline
-    ) -> Body:
+    async def open(self, request: Request, *, token: Token | None, deadline: Deadline) -> Body:
         """Make the request and read the answer's headers."""
 
     @abstractmethod

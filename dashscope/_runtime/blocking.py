@@ -27,6 +27,7 @@ from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, BlockingPool
 from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
 from dashscope._runtime.crew import Channel, Crew
+from dashscope._runtime.decoding import decoded
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.signals import held_back
 from dashscope._runtime.threads import ThreadChannel, ThreadCrew
@@ -35,9 +36,7 @@ from dashscope._runtime.wire import (
     build,
     build_for,
     connection_error,
-    decoding_error,
     headers_of,
-    is_encoded,
     named,
     odd_redirect,
     received,
@@ -47,7 +46,7 @@ from dashscope._runtime.wire import (
 from dashscope._sync.drive import drive
 
 if TYPE_CHECKING:
-    from dashscope._config import Config
+    from dashscope._config import Config, Token
 
 T = TypeVar("T")
 
@@ -102,21 +101,19 @@ class BlockingRuntime(Runtime):
     def _left(self) -> float | None:
         return self._deadline().left()
 
-    async def open(
-        self, request: Request, *, authorization: str | None, deadline: Deadline
-    ) -> Body:
+    async def open(self, request: Request, *, token: Token | None, deadline: Deadline) -> Body:
         self._check_open()
         multipart = body_of(request) if request.files else None
         content = self._sent(multipart) if multipart else request.content
-        headers = headers_of(request, authorization, multipart)
+        headers = headers_of(request, multipart)
         timeouts = timeouts_of(request, deadline, pool=deadline.left())
         client, name = self._callers_client, named(request)
         try:
             if client is not None:
-                built = build_for(client, request, headers, content, timeouts)
+                built = build_for(client, request, headers, token, content, timeouts)
                 response = client.send(built, stream=True, auth=None, follow_redirects=False)
                 return self._of_client(response, name)
-            answer = await self._pool().ask(build(request, headers, content, timeouts))
+            answer = await self._pool().ask(build(request, headers, token, content, timeouts))
             return await self._of_pool(answer, name)
         except TRANSPORT_ERRORS as error:
             failure: Exception = connection_error(error, name)
@@ -134,14 +131,13 @@ class BlockingRuntime(Runtime):
     def _body_of(self, answer: Answer, url: str) -> Body:
         headers = received(answer.headers)
         stream = _AnswerStream(answer)
-        if is_encoded(headers):
-            response = httpx.Response(answer.status, headers=answer.headers, stream=stream)
-            return self._of_client(response, url)
-        return _BlockingBody(self, answer.status, headers, url, iter(stream), stream.close)
+        return decoded(_BlockingBody(self, answer.status, headers, url, iter(stream), stream.close))
 
     def _of_client(self, response: httpx.Response, url: str) -> Body:
-        headers, chunks = Headers(response.headers), response.iter_bytes()
-        return _BlockingBody(self, response.status_code, headers, url, chunks, response.close)
+        headers, status, close = Headers(response.headers), response.status_code, response.close
+        if response.is_stream_consumed:  # a transport that gives answers in one piece
+            return _BlockingBody(self, status, headers, url, response.iter_bytes(), close)
+        return decoded(_BlockingBody(self, status, headers, url, response.iter_raw(), close))
 
     @contextmanager
     def bound(self, deadline: Deadline) -> Generator[None]:
@@ -289,20 +285,18 @@ class _BlockingBody(Body):
         self._close = close
 
     async def chunk(self) -> bytes | None:
-        self._runtime.check_deadline(self._url)
+        self._runtime.check_deadline(self.url)
         try:
             return next(self._chunks, None)
-        except httpx.DecodingError as error:
-            failure: Exception = decoding_error(error, self._url)
         except TRANSPORT_ERRORS as error:
-            failure = connection_error(error, self._url)
+            failure = connection_error(error, self.url)
         raise failure
 
     async def aclose(self) -> None:
         self._close()
 
 
-class _AnswerStream(httpx.SyncByteStream):
+class _AnswerStream:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 

@@ -20,6 +20,7 @@ from dashscope._http import SILENCE_TIMEOUT, Headers, Request, merged
 from dashscope._urls import shown
 
 if TYPE_CHECKING:
+    from dashscope._config import Token
     from dashscope._deadline import Deadline
     from dashscope._runtime.multipart import MultipartBody
 
@@ -47,14 +48,15 @@ _NEVER_SENT: Final = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-_DEFAULT_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
-_PLAIN: Final = frozenset({"", "identity"})
+ACCEPTED_ENCODINGS: Final = "gzip, deflate"
+_DEFAULT_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": ACCEPTED_ENCODINGS}
 
 
 def build_for(
     client: httpx.Client | httpx.AsyncClient,
     request: Request,
     headers: Mapping[str, str],
+    token: Token | None,
     content: Any,
     timeouts: Mapping[str, float | None],
 ) -> httpx.Request:
@@ -63,7 +65,7 @@ def build_for(
         return client.build_request(
             request.method,
             request.url,
-            headers=headers,
+            headers=[*merged(_DEFAULT_HEADERS, headers).items(), *_secret(token)],
             content=content,
             timeout=httpx.Timeout(**timeouts),
         )
@@ -74,6 +76,7 @@ def build_for(
 def build(
     request: Request,
     headers: Mapping[str, str],
+    token: Token | None,
     content: Any,
     timeouts: Mapping[str, float | None],
 ) -> httpcore.Request:
@@ -91,7 +94,7 @@ def build(
     return httpcore.Request(
         request.method,
         httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=list(merged(host, _DEFAULT_HEADERS, length, headers).items()),
+        headers=[*merged(host, _DEFAULT_HEADERS, length, headers).items(), *_secret(token)],
         content=_Piece(content) if isinstance(content, bytes) else content,
         extensions={"timeout": timeouts},
     )
@@ -119,17 +122,18 @@ class _Piece:
         raise StopAsyncIteration
 
 
-def headers_of(
-    request: Request, authorization: str | None, multipart: MultipartBody | None
-) -> dict[str, str]:
-    """All the headers that are ours to set."""
+def headers_of(request: Request, multipart: MultipartBody | None) -> dict[str, str]:
+    """All the headers that are ours to set but for the token's."""
     headers = dict(request.headers)
-    if authorization is not None:
-        headers["Authorization"] = authorization
     if multipart is not None:
         headers["Content-Type"] = multipart.content_type
         headers["Content-Length"] = str(multipart.length)
     return headers
+
+
+def _secret(token: Token | None) -> list[tuple[str, str]]:
+    # In no variable of ours, which a traceback with variables would show.
+    return [] if token is None else [("Authorization", token.authorization())]
 
 
 def timeouts_of(
@@ -151,11 +155,6 @@ def received(headers: list[tuple[bytes, bytes]]) -> Headers:
         name, value = raw_name.decode("ascii").lower(), _text(raw_value)
         found[name] = f"{found[name]}, {value}" if name in found else value
     return Headers(found)
-
-
-def is_encoded(headers: Headers) -> bool:
-    """Is the body to be decompressed?"""
-    return headers.get("content-encoding", "").strip().lower() not in _PLAIN
 
 
 def _text(value: bytes) -> str:
@@ -207,11 +206,6 @@ def _is_about_certificate(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def decoding_error(error: httpx.DecodingError, what: str) -> APIResponseError:
-    """The error for a body that does not decompress."""
-    return APIResponseError(f"{what} answered with a body that does not decompress ({error}).")
 
 
 def named(request: Request) -> str:

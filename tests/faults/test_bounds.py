@@ -1,0 +1,209 @@
+"""Answers without measure: what a server sends, a client holds within bounds, or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dashscope import APIConnectionError, APIError, APIResponseError, APITimeoutError
+from tests.faults.faults import Fault
+from tests.faults.proxy import Exchange, Line, Proxy
+from tests.operations.test_files import SIGNED
+from tests.wire import Reply, Wire, prediction, reply
+
+LIMIT = 1_000_000
+MEMORY = 12_000_000
+"""Bytes that reading an answer of up to LIMIT may take on the way."""
+
+
+def bomb(megabytes: int, wbits: int) -> bytes:
+    """So many megabytes of nothing, compressed."""
+    squeeze = zlib.compressobj(9, wbits=wbits)
+    pieces = [squeeze.compress(bytes(1_000_000)) for _ in range(megabytes)]
+    return b"".join([*pieces, squeeze.flush()])
+
+
+GZIP, ZLIB, RAW = 31, 15, -15
+BOMBS = {
+    "gzip": ("gzip", bomb(100, GZIP)),
+    "x-gzip": ("X-GZIP", bomb(100, GZIP)),
+    "deflate": ("deflate", bomb(100, ZLIB)),
+    "deflate without a head": ("deflate", bomb(100, RAW)),
+    "many small ones": ("gzip", bomb(1, GZIP) * 100),
+}
+
+
+def peak() -> int:
+    return tracemalloc.get_traced_memory()[1]
+
+
+@pytest.fixture
+def memory() -> Iterator[Callable[[], int]]:
+    """The most bytes that were held at once since the start."""
+    tracemalloc.start()
+    yield peak
+    tracemalloc.stop()
+
+
+@pytest.fixture
+def bounded(make_client: Any, wire: Wire) -> Any:
+    return make_client(base_url=wire.base_url, max_response_bytes=LIMIT, max_retries=0)
+
+
+@pytest.mark.parametrize(("coding", "body"), BOMBS.values(), ids=BOMBS)
+async def test_a_bomb_is_not_unpacked(
+    bounded: Any, wire: Wire, memory: Callable[[], int], coding: str, body: bytes
+) -> None:
+    wire.says(Reply(200, {"content-encoding": coding}, body))
+    before = peak()
+    with pytest.raises(APIResponseError, match="max_response_bytes"):
+        await bounded.account.get()
+    assert memory() - before < MEMORY
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip, gzip", "gzip,gzip,gzip", "br", "zstd", "compress", "gzip, br", "rot13"]
+)
+async def test_what_was_not_asked_for_is_not_unpacked(
+    bounded: Any, wire: Wire, memory: Callable[[], int], coding: str
+) -> None:
+    body = gzip.compress(bomb(100, GZIP))
+    wire.says(Reply(200, {"content-encoding": coding}, body))
+    before = peak()
+    with pytest.raises(APIResponseError, match=f"'{coding}'"):
+        await bounded.account.get()
+    assert memory() - before < MEMORY
+    assert wire.requests[0].headers["Accept-Encoding"] == "gzip, deflate"
+
+
+async def test_an_error_may_be_a_bomb_too(
+    bounded: Any, wire: Wire, memory: Callable[[], int]
+) -> None:
+    wire.says(Reply(500, {"content-encoding": "gzip"}, BOMBS["gzip"][1]))
+    before = peak()
+    with pytest.raises(APIResponseError, match="max_response_bytes"):
+        await bounded.account.get()
+    with pytest.raises(APIResponseError, match="max_response_bytes") as caught:
+        await bounded.predictions.create(version="v", input={})
+    assert caught.value.may_have_been_created
+    assert memory() - before < MEMORY
+
+
+async def test_a_download_may_be_one(bounded: Any, wire: Wire, memory: Callable[[], int]) -> None:
+    wire.says(Reply(200, {"content-encoding": "gzip"}, BOMBS["gzip"][1]))
+    before = peak()
+    async with bounded.files.download("f1", **SIGNED) as download:
+        with pytest.raises(APIResponseError, match="max_response_bytes"):
+            await download.read()
+    # Piece by piece it may be as large as it likes.
+    size = 0
+    async with bounded.files.download("f1", **SIGNED) as download:
+        async for piece in download.iter_bytes():
+            size += len(piece)
+    assert size == 100_000_000
+    assert memory() - before < MEMORY
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_whole_answer_is_unpacked_and_a_part_of_one_is_an_error(
+    bounded: Any, wire: Wire, coding: str
+) -> None:
+    body = b'{"username": "' + b"x" * 500_000 + b'"}'
+    packed = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
+    wire.says(Reply(200, {"content-encoding": coding}, packed))
+    assert len((await bounded.account.get()).username) == 500_000
+    for part in (packed[:-1], packed[: len(packed) // 2], packed[:5]):
+        wire.says(Reply(200, {"content-encoding": coding}, part))
+        with pytest.raises(APIResponseError, match="does not decompress"):
+            await bounded.account.get()
+    wire.says(Reply(200, {"content-encoding": coding}, b"nothing of the kind"))
+    with pytest.raises(APIResponseError, match="does not decompress"):
+        await bounded.account.get()
+
+
+async def test_a_packed_answer_may_come_in_several_members_or_be_empty(
+    bounded: Any, wire: Wire
+) -> None:
+    body = gzip.compress(b'{"user') + gzip.compress(b'name": "a"}')
+    wire.says(Reply(200, {"content-encoding": "gzip"}, body))
+    assert (await bounded.account.get()).username == "a"
+    wire.says(Reply(204, {"content-encoding": "gzip"}))
+    await bounded.files.delete("f1")
+
+
+@pytest.fixture
+def line(proxy: Proxy, server: Wire) -> Line:
+    server.says(reply({"username": "a"}))
+    line = proxy.line()
+    line.listen()
+    return line
+
+
+def endless(start: bytes, piece: bytes) -> Fault:
+    async def act(exchange: Exchange) -> None:
+        await exchange.send(start)
+        while True:
+            await exchange.send(piece)
+
+    return Fault("endless", act)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ENDLESS = {
+    "body": (OK + b"\r\n", bytes(65536)),
+    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + bytes(4096) + b"\r\n"),
+    "chunk extension": (OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 65536),
+    "trailers": (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 1000),
+    "headers": (OK, b"X: y\r\n" * 1000),
+    "header": (OK + b"X: ", b"x" * 65536),
+    "status line": (b"HTTP/1.1 200 ", b"O" * 65536),
+}
+
+
+@pytest.mark.parametrize(("start", "piece"), ENDLESS.values(), ids=ENDLESS)
+async def test_an_answer_without_an_end_is_left(
+    make_client: Any, line: Line, memory: Callable[[], int], start: bytes, piece: bytes
+) -> None:
+    client = make_client(
+        base_url=line.base_url, max_response_bytes=LIMIT, max_retries=1, timeout=20
+    )
+    line.says([endless(start, piece)] * 2)
+    before = peak()
+    started = time.monotonic()
+    with pytest.raises(APIError) as caught:
+        await client.account.get()
+    assert type(caught.value) in (APIResponseError, APIConnectionError)
+    assert time.monotonic() - started < 10
+    assert memory() - before < MEMORY
+    await client.aclose()
+
+
+async def test_answers_that_are_not_final_are_bounded_by_time(make_client: Any, line: Line) -> None:
+    client = make_client(base_url=line.base_url, timeout=0.5)
+    line.says([endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10)] * 9)
+    started = time.monotonic()
+    with pytest.raises(APITimeoutError):
+        await client.account.get()
+    assert time.monotonic() - started < 3
+    await client.aclose()
+
+
+async def test_a_long_explanation_is_cut_in_the_message(wired: Any, wire: Wire) -> None:
+    wire.says(reply({"detail": "no " * 100_000}, 422))
+    with pytest.raises(APIError) as caught:
+        await wired.account.get()
+    assert len(str(caught.value)) < 2000
+    assert caught.value.detail == "no " * 100_000
+
+
+async def test_an_error_of_a_prediction_is_cut_in_the_message(wired: Any, wire: Wire) -> None:
+    wire.says(reply(prediction("failed", error="no " * 100_000), 201))
+    with pytest.raises(Exception, match="failed") as caught:
+        await wired.run("owner/name", {})
+    assert len(str(caught.value)) < 2000
