@@ -11,6 +11,12 @@ import trustme
 from tests.faults.proxy import Proxy
 from tests.wire import Wire
 
+# A connection that is reset before its handshake: the ssl module leaves its socket to the garbage
+# collector, which closes it at once, and says so.
+LEFT_BY_SSL = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
+)
+
 
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError
 from tests import colours
+from tests.faults.conftest import LEFT_BY_SSL
 from tests.faults.faults import RESET_AT_ONCE
 from tests.faults.proxy import Line, Proxy
 from tests.faults.test_table import SUBJECTS, Subject, colour, run_at_once
@@ -22,7 +23,7 @@ from tests.wire import Received, Reply, Wire
 
 __all__ = ["colour"]
 
-pytestmark = [pytest.mark.usefixtures("no_jitter")]
+pytestmark = [pytest.mark.usefixtures("no_jitter"), LEFT_BY_SSL]
 
 NAME = "api.example.test"
 

@@ -16,9 +16,12 @@ import pytest
 from dashscope import APIError, Client, Request
 from dashscope.local import LocalServer
 from tests import colours
+from tests.faults.conftest import LEFT_BY_SSL
 from tests.faults.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
 from tests.faults.proxy import Fault, Line, Proxy
 from tests.faults.test_table import run_at_once
+
+pytestmark = LEFT_BY_SSL
 
 SHARE = 0.1
 """Of all answers are faulty."""
