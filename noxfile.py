@@ -78,6 +78,22 @@ def examples(session: nox.Session) -> None:
 
 
 @nox.session
+def api(session: nox.Session) -> None:
+    """Write the public API down, once the CHANGELOG says what has changed."""
+    install(session)
+    session.run("python", "-m", "tests.unit.public_api")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The API reference builds from the docstrings without a warning."""
+    install(session, *groups("docs"))
+    target = session.posargs[0] if session.posargs else f"{session.create_tmp()}/docs"
+    session.run("python", "-W", "error", "-c", REFERENCE, target)
+    session.log("The reference: %s/index.html", target)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """The wheel installs in an empty environment, and importing it pulls in no extra."""
     session.install("build", "twine")
@@ -139,4 +155,16 @@ from dashscope import Client
 Client()
 assert not extras & set(sys.modules)
 print(dashscope.__version__, "imports no extra")
+"""
+
+REFERENCE = """
+import importlib, sys
+from pathlib import Path
+import pdoc
+from tests.unit.public_api import modules
+pages = [name for name in modules() if name != "dashscope.webhooks"]  # dashscope exports it
+for page in map(importlib.import_module, pages):  # pdoc sees what is loaded already
+    vars(page).update({name: getattr(page, name) for name in getattr(page, "__all__", ())})
+pdoc.render.configure(docformat="google")
+pdoc.pdoc(*pages, output_directory=Path(sys.argv[1]))
 """
