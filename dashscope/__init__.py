@@ -52,9 +52,17 @@ if TYPE_CHECKING:
         OtherEvent,
         OutputEvent,
     )
+    from dashscope._models import AsyncModelFunction
     from dashscope._outputs import AsyncDownload, AsyncFileOutput
     from dashscope._pages import Page
-    from dashscope._sync.client import Batch, Client, Download, EventStream, FileOutput
+    from dashscope._sync.client import (
+        Batch,
+        Client,
+        Download,
+        EventStream,
+        FileOutput,
+        ModelFunction,
+    )
     from dashscope.resources.account import Account
     from dashscope.resources.collections import Collection
     from dashscope.resources.deployments import Deployment, DeploymentConfiguration, Release
@@ -78,6 +86,7 @@ __all__ = [
     "AsyncDownload",
     "AsyncEventStream",
     "AsyncFileOutput",
+    "AsyncModelFunction",
     "AuthenticationError",
     "BadRequestError",
     "Batch",
@@ -105,6 +114,7 @@ __all__ = [
     "Metrics",
     "Model",
     "ModelError",
+    "ModelFunction",
     "NotFoundError",
     "OtherEvent",
     "OutputEvent",
@@ -142,6 +152,7 @@ _ON_FIRST_USE: Final = {
     "Batch": "_sync.client",
     "BatchProgress": "_batch.rows",
     "BatchResult": "_batch.rows",
+    "AsyncModelFunction": "_models",
     "DoneEvent": "_events",
     "Event": "_events",
     "EventStream": "_sync.client",
@@ -158,6 +169,7 @@ _ON_FIRST_USE: Final = {
     "Hardware": "resources.hardware",
     "Metrics": "resources.predictions",
     "Model": "resources.models",
+    "ModelFunction": "_sync.client",
     "Page": "_pages",
     "Prediction": "resources.predictions",
     "Progress": "resources.predictions",

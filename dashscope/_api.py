@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from attrs import evolve, frozen
@@ -34,6 +34,9 @@ from dashscope._log import logger
 from dashscope._polling import Pace
 from dashscope._retry import Outcome, RetryQuota
 from dashscope._runtime import Body, Runtime, named, timed_out
+
+if TYPE_CHECKING:
+    from dashscope._models import FailedFetch, KnownSchema
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 MOST_REDIRECTS: Final = 10
@@ -92,12 +95,14 @@ class API:
         quota: RetryQuota | None = None,
         pace: Pace | None = None,
         listening: Listening | None = None,
+        schemas: dict[str, KnownSchema | FailedFetch] | None = None,
     ) -> None:
         self.config = config
         self.runtime = runtime
         self.quota = quota or RetryQuota()
         self.pace = pace or Pace()
         self.listening = listening or Listening(config.max_connections)
+        self.schemas = {} if schemas is None else schemas
 
     def with_config(self, **changes: Any) -> API:
         """The same connections, quota and pace under another configuration."""
@@ -107,6 +112,7 @@ class API:
             quota=self.quota,
             pace=self.pace,
             listening=self.listening,
+            schemas=self.schemas,
         )
 
     async def send(

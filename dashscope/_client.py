@@ -30,9 +30,9 @@ from dashscope._config import (
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError
 from dashscope._http import FilePart, Response, merged
-from dashscope._outcome import output_of, whole
+from dashscope._outcome import whole
 from dashscope._runtime import AsyncRuntime
-from dashscope._waiting import DEADLINE_MARGIN, check_wait
+from dashscope._waiting import check_wait
 
 if TYPE_CHECKING:
     import os
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from dashscope._events import AsyncEventStream
     from dashscope._files import FileContent
     from dashscope._inputs import FileEncoding
+    from dashscope._models import AsyncModelFunction
     from dashscope._pages import Page
     from dashscope.resources.account import AsyncAccountResource
     from dashscope.resources.collections import AsyncCollections
@@ -262,36 +263,22 @@ class AsyncClient:
         Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
         `POST /predictions`, then `GET /predictions/{prediction_id}`.
         """
-        from dashscope._outputs import claim
-        from dashscope.resources.predictions import (
-            Reference,
-            creation,
-            send_creation,
-            watch_prediction,
-        )
+        from dashscope import _running
 
-        reference = Reference.parse(ref)
-        interval, deadline = check_wait(self._api, poll_interval, timeout, progress)
-        call = await creation(
+        return await _running.run(
             self._api,
-            reference.path,
-            version=reference.version,
-            input=input,
+            ref,
+            input,
             wait=wait,
-            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            progress=progress,
             webhook=webhook,
             webhook_events_filter=webhook_events_filter,
             file_encoding=file_encoding,
-            deadline=deadline,
+            use_file_output=use_file_output,
+            cancel_on_exit=cancel_on_exit,
         )
-        async with watch_prediction(self._api, cancel_on_exit=cancel_on_exit) as watch:
-            await watch.create(lambda: send_creation(self._api, call, deadline=deadline), progress)
-            prediction = await watch.until_done(
-                interval=interval, deadline=deadline, progress=progress
-            )
-        output = output_of(ref, prediction)
-        claims = self._api.config.use_file_output if use_file_output is None else use_file_output
-        return claim(output, self._api) if claims else output
 
     def stream(
         self,
@@ -345,41 +332,69 @@ class AsyncClient:
         Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
         `POST /predictions`, then `GET` of the prediction's `urls.stream`.
         """
-        from dashscope.resources.predictions import (
-            Reference,
-            creation,
-            event_stream,
-            send_creation,
-            watch_prediction,
+        from dashscope import _running
+
+        return _running.stream(
+            self._api,
+            ref,
+            input,
+            timeout=timeout,
+            stall_timeout=stall_timeout,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+            file_encoding=file_encoding,
+            use_file_output=use_file_output,
+            cancel_on_exit=cancel_on_exit,
         )
 
-        reference = Reference.parse(ref)
-        deadline = Deadline.after(_config.check_timeout(timeout))
-        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit)
+    def use(
+        self,
+        ref: str,
+        *,
+        timeout: float | None = None,
+        webhook: str | None = None,
+        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        file_encoding: FileEncoding = "auto",
+        use_file_output: bool | None = None,
+    ) -> AsyncModelFunction:
+        """A model as a function, which knows its inputs and checks them.
 
-        async def begin() -> None:
-            call = await creation(
-                self._api,
-                reference.path,
-                version=reference.version,
-                input=input,
-                cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
-                stream=True,
-                webhook=webhook,
-                webhook_events_filter=webhook_events_filter,
-                file_encoding=file_encoding,
-                deadline=deadline,
-            )
-            await watch.create(
-                lambda: send_creation(self._api, call, deadline=deadline), progress=None
-            )
+        Nothing is asked before the first call, and the model's schema once: the client keeps it
+        for all functions of the same `ref`. So this may stand at module level as well as in a
+        function that is called often.
 
-        return event_stream(
+        Args:
+            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
+            timeout: seconds that a call or a stream may take, by default as many as the model
+                does. What `create()` made is cancelled by the server after as many, 5 or more.
+            webhook: an http(s) URL that the server tells of events.
+            webhook_events_filter: of which events, by default of all.
+            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
+                those up to 256 KiB in the request.
+            use_file_output: whether URLs in the output become file outputs; by default as the
+                client says.
+
+        Returns:
+            The function: `await model(text="Alice")`, and its `stream()` and `create()`.
+
+        ```python
+        hello = client.use("dashscope/hello-world")
+        print(await hello(text="Alice"), await hello(text="Bob"))
+        ```
+
+        Endpoint: `GET /models/{model_owner}/{model_name}` or
+        `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()` and
+        `stream()`.
+        """
+        from dashscope._models import AsyncModelFunction
+
+        return AsyncModelFunction(
             self._api,
-            watch,
-            begin,
-            deadline=deadline,
-            stall_timeout=stall_timeout,
+            ref,
+            timeout=timeout,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+            file_encoding=file_encoding,
             use_file_output=use_file_output,
         )
 

@@ -174,13 +174,14 @@ def _scalar(value: str | float | None, where: str) -> Any:
 def _place(
     value: Any, files: list[_Pending], where: str, above: frozenset[int], place: Any, key: Any
 ) -> Any:
-    if _is_file(value):
+    if is_file(value):
         files.append(_Pending(value, place, key))
         return None
     return _walk(value, files, where, above)
 
 
-def _is_file(value: Any) -> TypeGuard[FileContent]:
+def is_file(value: Any) -> TypeGuard[FileContent]:
+    """Is this sent as a file?"""
     # A file output is a str that reads: it goes in as the URL it is.
     return isinstance(value, Path | bytes | bytearray | memoryview) or (
         isinstance(value, Readable) and not isinstance(value, str)

@@ -52,6 +52,9 @@ class Awaited:
             return _awaited_call(value)
         return Awaited(value) if isinstance(value, Facade) else value
 
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return _awaited_call(self._value)(*args, **kwargs)
+
     def __await__(self) -> Generator[Any, None, Any]:
         return _plain(self._value)
         yield
@@ -93,7 +96,7 @@ class AwaitedFile(str):
 
 
 def _awaited_call(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
+    @functools.wraps(method, updated=())
     def call(*args: Any, **kwargs: Any) -> Any:
         args = tuple(getattr(arg, "__wrapped__", arg) for arg in args)
         return Awaited(method(*args, **kwargs))

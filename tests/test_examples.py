@@ -26,7 +26,7 @@ from dashscope.local import LocalServer
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGE = Path(dashscope.__file__).parent
-MODULES = ("_client.py", "_outputs.py", "webhooks.py")
+MODULES = ("_client.py", "_models.py", "_outputs.py", "webhooks.py")
 FOLDERS = ("integrations", "resources")
 SOURCES = [
     *(PACKAGE / name for name in MODULES),

@@ -14,7 +14,7 @@ from collections.abc import (
     Generator,
     Sequence,
 )
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -76,6 +76,7 @@ class AsyncRuntime(Runtime):
         # connections along, also when the loop goes on.
         self._here: RunVar[weakref.ref[_LoopPool] | None] = RunVar("dashscope", None)
         self._loops: set[_LoopPool] = set()
+        self._turns: RunVar[weakref.WeakValueDictionary[str, anyio.Lock]] = RunVar("turns")
 
     async def _pool(self) -> AsyncPool:
         here = self._here.get()
@@ -150,6 +151,16 @@ class AsyncRuntime(Runtime):
                 group.start_soon(run, call)
         if failures:
             raise failures[0]
+
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncGenerator[None]:
+        turns = self._turns.get(None)
+        if turns is None:
+            turns = weakref.WeakValueDictionary[str, anyio.Lock]()
+            self._turns.set(turns)
+        turn = turns.setdefault(key, anyio.Lock())
+        async with turn:
+            yield
 
     async def finish(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE

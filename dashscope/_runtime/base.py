@@ -15,7 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard, TypeVar
 
@@ -129,6 +129,13 @@ class Runtime(ABC):
         self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
     ) -> None:
         """Run calls at the same time, `limit` at most; the first error ends the others."""
+
+    @abstractmethod
+    def alone(self, key: str) -> AbstractAsyncContextManager[None]:
+        """A block that, of all with the same key, one is in at a time.
+
+        Each event loop has its own turn; of the blocking client, all threads share one.
+        """
 
     @abstractmethod
     async def finish(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import threading
 import time
+import weakref
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterator,
     Callable,
     Coroutine,
@@ -15,7 +17,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -85,6 +87,7 @@ class BlockingRuntime(Runtime):
         self._lock = threading.Lock()
         self._local = threading.local()
         self._own_pool: BlockingPool | None = None
+        self._turns: weakref.WeakValueDictionary[str, _Turn] = weakref.WeakValueDictionary()
 
     def _pool(self) -> BlockingPool:
         if self._own_pool is None:
@@ -216,6 +219,18 @@ class BlockingRuntime(Runtime):
             raise
         pool.shutdown()
 
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncGenerator[None]:
+        with self._lock:
+            turn = self._turns.setdefault(key, _Turn())
+        left = self._left()
+        if not turn.lock.acquire(timeout=-1 if left is None else left):
+            raise timed_out(f"waiting for {key}")
+        try:
+            yield
+        finally:
+            turn.lock.release()
+
     async def finish(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
@@ -267,6 +282,15 @@ class BlockingRuntime(Runtime):
     def forget(self) -> None:
         inherited.append(self._own_pool)
         self._start()
+
+
+class _Turn:
+    """A lock that goes when nobody waits for it any more."""
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
 
 
 class _BlockingBody(Body):

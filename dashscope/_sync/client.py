@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dashscope._files import FileContent
     from dashscope._http import Headers, Response
     from dashscope._inputs import FileEncoding
+    from dashscope._models import AsyncModelFunction
     from dashscope._outputs import AsyncDownload, AsyncFileOutput
     from dashscope._pages import Page
     from dashscope.resources.account import Account, AsyncAccountResource
@@ -1165,6 +1166,104 @@ class Webhooks(Facade):
         return DefaultWebhook(self._async.default)
 
 
+class ModelFunction(Facade):
+    """A model as a function: `client.use("owner/name")`, then `model(prompt="...")`.
+
+    What the inputs are, the model's schema says. It is fetched once, by the first call or by
+    `load()`; from then on `inspect.signature(model)` and `help(model)` show them. Arguments are
+    checked before anything is sent.
+
+    ```python
+    hello = client.use("dashscope/hello-world")
+    output = hello(text="Alice")
+    ```
+    """
+
+    _async: AsyncModelFunction
+
+    def __init__(self, twin: AsyncModelFunction) -> None:
+        super().__init__(twin)
+        twin._appear_as(self)
+
+    @property
+    def ref(self) -> str:
+        """The model, `owner/name` or `owner/name:version`."""
+        return self._async.ref
+
+    def __call__(self, /, *args: Any, **inputs: Any) -> Any:
+        """Run the model and wait for its output, as `client.run()` does.
+
+        Args:
+            args: none: a model takes its inputs by name.
+            inputs: the model's inputs; files in them (paths, bytes, open files) are sent along.
+
+        Returns:
+            The output.
+
+        Raises:
+            TypeError: for an input that the model does not have, one that is missing, or one of
+                another type.
+            ValueError: for an input that is out of bounds.
+            ModelError: when the model failed.
+
+        ```python
+        thumbnail = client.use("dashscope/thumbnail", timeout=60)
+        output = thumbnail(image=Path("photo.png"), width=64)
+        output = thumbnail(image=output, width=32)  # its URL goes in, not its content
+        ```
+        """
+        return drive(self._async.__call__(*args, **inputs))
+
+    def stream(self, /, *args: Any, **inputs: Any) -> EventStream:
+        """Run the model and stream its output as it comes, as `client.stream()` does.
+
+        Args:
+            args: none: a model takes its inputs by name.
+            inputs: the model's inputs.
+
+        Returns:
+            A stream, to be opened by `with`, which checks the inputs first.
+
+        ```python
+        with client.use("dashscope/countdown").stream(start=3) as stream:
+            for event in stream:
+                print(str(event), end="")
+        ```
+        """
+        return EventStream(self._async.stream(*args, **inputs))
+
+    def create(self, /, *args: Any, **inputs: Any) -> Prediction:
+        """Start a run of the model, and go on without it.
+
+        Args:
+            args: none: a model takes its inputs by name.
+            inputs: the model's inputs.
+
+        Returns:
+            The prediction.
+
+        ```python
+        prediction = client.use("dashscope/countdown").create(start=3)
+        prediction = client.wait(prediction)
+        ```
+        """
+        return drive(self._async.create(*args, **inputs))
+
+    def load(self) -> None:
+        """Fetch the model's schema, unless it is there already.
+
+        Raises:
+            NotFoundError: when there is no such model or version.
+
+        ```python
+        hello = client.use("dashscope/hello-world")
+        hello.load()
+        help(hello)
+        ```
+        """
+        drive(self._async.load())
+
+
 class Client(Facade):
     """The Dashscope HTTP API for code without `await`.
 
@@ -1427,6 +1526,56 @@ class Client(Facade):
                 file_encoding=file_encoding,
                 use_file_output=use_file_output,
                 cancel_on_exit=cancel_on_exit,
+            )
+        )
+
+    def use(
+        self,
+        ref: str,
+        *,
+        timeout: float | None = None,
+        webhook: str | None = None,
+        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        file_encoding: FileEncoding = "auto",
+        use_file_output: bool | None = None,
+    ) -> ModelFunction:
+        """A model as a function, which knows its inputs and checks them.
+
+        Nothing is asked before the first call, and the model's schema once: the client keeps it
+        for all functions of the same `ref`. So this may stand at module level as well as in a
+        function that is called often.
+
+        Args:
+            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
+            timeout: seconds that a call or a stream may take, by default as many as the model
+                does. What `create()` made is cancelled by the server after as many, 5 or more.
+            webhook: an http(s) URL that the server tells of events.
+            webhook_events_filter: of which events, by default of all.
+            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
+                those up to 256 KiB in the request.
+            use_file_output: whether URLs in the output become file outputs; by default as the
+                client says.
+
+        Returns:
+            The function: `model(text="Alice")`, and its `stream()` and `create()`.
+
+        ```python
+        hello = client.use("dashscope/hello-world")
+        print(hello(text="Alice"), hello(text="Bob"))
+        ```
+
+        Endpoint: `GET /models/{model_owner}/{model_name}` or
+        `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()` and
+        `stream()`.
+        """
+        return ModelFunction(
+            self._async.use(
+                ref,
+                timeout=timeout,
+                webhook=webhook,
+                webhook_events_filter=webhook_events_filter,
+                file_encoding=file_encoding,
+                use_file_output=use_file_output,
             )
         )
 

@@ -32,6 +32,7 @@ MODULES: Final = (
     "resources.predictions",
     "resources.trainings",
     "resources.webhooks",
+    "_models",
     "_client",
 )
 """Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
@@ -64,6 +65,7 @@ _DOC_CHANGES: Final = (
 
 
 _BLOCKING_NAMES: Final = {
+    "__call__": "__call__",
     "aclose": "close",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
@@ -210,6 +212,8 @@ class Writer:
         self._add(*(['    __slots__ = ("_async",)'] if is_str else []), f"    _async: {cls.name}")
         if is_str:
             self._str_class(cls)
+        if any(getattr(node, "name", "") == "__call__" for node in cls.body):
+            self._function_class(cls)
         for node in cls.body:
             if not isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
                 continue
@@ -232,6 +236,13 @@ class Writer:
             "        return self",
             "    def __reduce__(self) -> Any:",
             "        return self._async.__reduce__()",
+        )
+
+    def _function_class(self, cls: ast.ClassDef) -> None:
+        self._add(
+            f"    def __init__(self, twin: {cls.name}) -> None:",
+            "        super().__init__(twin)",
+            "        twin._appear_as(self)",
         )
 
     def _constructor(self, module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:

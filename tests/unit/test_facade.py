@@ -21,7 +21,12 @@ from dashscope._sync.drive import Facade
 
 # What an async class is called that has no blocking twin of its own: a base, the runtime, its pool.
 NO_TWIN = {"AsyncPool", "AsyncResource", "AsyncRuntime"}
-RENAMED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
+RENAMED = {
+    "__call__": "__call__",
+    "aclose": "close",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+}
 
 
 def async_classes() -> Iterator[type]:

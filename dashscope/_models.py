@@ -1,0 +1,318 @@
+"""`client.use()`: a model as a function, which knows its inputs once its schema was fetched."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from dashscope import _inputs, _running, _signature
+from dashscope._api import API, Call
+from dashscope._config import STALL_TIMEOUT, check_timeout
+from dashscope._convert import structure
+from dashscope._deadline import Deadline
+from dashscope._errors import APIError
+from dashscope._runtime import timed_out
+from dashscope._schema import ModelSchema
+from dashscope._urls import path
+from dashscope.resources.models import Model, Version
+from dashscope.resources.predictions import (
+    Prediction,
+    Reference,
+    check_webhook,
+    creation,
+    send_creation,
+)
+
+if TYPE_CHECKING:
+    from dashscope._events import AsyncEventStream
+    from dashscope._inputs import FileEncoding
+    from dashscope.resources.predictions import WebhookEvent
+
+FRESH: Final = 60.0
+"""Seconds for which the newest version of a model counts as the newest one, once it was seen."""
+
+
+class AsyncModelFunction:
+    """A model as a function: `client.use("owner/name")`, then `await model(prompt="...")`.
+
+    What the inputs are, the model's schema says. It is fetched once, by the first call or by
+    `load()`; from then on `inspect.signature(model)` and `help(model)` show them. Arguments are
+    checked before anything is sent.
+
+    ```python
+    hello = client.use("dashscope/hello-world")
+    output = await hello(text="Alice")
+    ```
+    """
+
+    def __init__(
+        self,
+        api: API,
+        ref: str,
+        *,
+        timeout: float | None,
+        webhook: str | None,
+        webhook_events_filter: Sequence[WebhookEvent] | None,
+        file_encoding: FileEncoding,
+        use_file_output: bool | None,
+    ) -> None:
+        self._reference = Reference.parse(ref)
+        check_webhook(webhook, webhook_events_filter)
+        _inputs.check_encoding(file_encoding)
+        self._timeout = check_timeout(timeout)
+        self._api = api
+        self._ref = ref
+        self._creation: dict[str, Any] = {
+            "webhook": webhook,
+            "webhook_events_filter": webhook_events_filter,
+            "file_encoding": file_encoding,
+        }
+        self._use_file_output = use_file_output
+        self._faces: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._appear_as(self)
+
+    @property
+    def ref(self) -> str:
+        """The model, `owner/name` or `owner/name:version`."""
+        return self._ref
+
+    async def __call__(self, /, *args: Any, **inputs: Any) -> Any:
+        """Run the model and wait for its output, as `client.run()` does.
+
+        Args:
+            args: none: a model takes its inputs by name.
+            inputs: the model's inputs; files in them (paths, bytes, open files) are sent along.
+
+        Returns:
+            The output.
+
+        Raises:
+            TypeError: for an input that the model does not have, one that is missing, or one of
+                another type.
+            ValueError: for an input that is out of bounds.
+            ModelError: when the model failed.
+
+        ```python
+        thumbnail = client.use("dashscope/thumbnail", timeout=60)
+        output = await thumbnail(image=Path("photo.png"), width=64)
+        output = await thumbnail(image=output, width=32)  # its URL goes in, not its content
+        ```
+        """
+        deadline = Deadline.after(self._timeout)
+        await self._check(args, inputs, deadline)
+        return await _running.run(
+            self._api,
+            self._ref,
+            inputs,
+            timeout=deadline.left(),
+            use_file_output=self._use_file_output,
+            **self._creation,
+        )
+
+    def stream(self, /, *args: Any, **inputs: Any) -> AsyncEventStream:
+        """Run the model and stream its output as it comes, as `client.stream()` does.
+
+        Args:
+            args: none: a model takes its inputs by name.
+            inputs: the model's inputs.
+
+        Returns:
+            A stream, to be opened by `async with`, which checks the inputs first.
+
+        ```python
+        async with client.use("dashscope/countdown").stream(start=3) as stream:
+            async for event in stream:
+                print(str(event), end="")
+        ```
+        """
+        return _running.stream(
+            self._api,
+            self._ref,
+            inputs,
+            check=lambda deadline: self._check(args, inputs, deadline),
+            timeout=self._timeout,
+            stall_timeout=STALL_TIMEOUT,
+            use_file_output=self._use_file_output,
+            **self._creation,
+        )
+
+    async def create(self, /, *args: Any, **inputs: Any) -> Prediction:
+        """Start a run of the model, and go on without it.
+
+        Args:
+            args: none: a model takes its inputs by name.
+            inputs: the model's inputs.
+
+        Returns:
+            The prediction.
+
+        ```python
+        prediction = await client.use("dashscope/countdown").create(start=3)
+        prediction = await client.wait(prediction)
+        ```
+        """
+        await self._check(args, inputs, Deadline.NEVER)
+        call = await creation(
+            self._api,
+            self._reference.path,
+            version=self._reference.version,
+            input=inputs,
+            cancel_after=self._timeout,
+            **self._creation,
+        )
+        return await send_creation(self._api, call)
+
+    async def load(self) -> None:
+        """Fetch the model's schema, unless it is there already.
+
+        Raises:
+            NotFoundError: when there is no such model or version.
+
+        ```python
+        hello = client.use("dashscope/hello-world")
+        await hello.load()
+        help(hello)
+        ```
+        """
+        await self._load(Deadline.after(self._timeout), fresh=False)
+
+    def __repr__(self) -> str:
+        return f"<AsyncModelFunction {self._ref}>"
+
+    def _appear_as(self, face: Any) -> None:
+        """Show the inputs as the signature and the help of `face`, now or once they are known."""
+        if face is not self:
+            self._faces.add(face)
+        known = self._api.schemas.get(_key(self._reference))
+        if isinstance(known, KnownSchema):
+            _dress(face, self._ref, known.schema)
+
+    async def _check(
+        self, args: tuple[Any, ...], inputs: Mapping[str, Any], deadline: Deadline
+    ) -> None:
+        if args:
+            raise TypeError(f"{self._ref} takes its inputs by name: model(name=value)")
+        schema = await self._load(deadline, fresh=False)
+        try:
+            schema.check(self._ref, inputs)
+        except (TypeError, ValueError):
+            # A newer version may take what the one that is known here does not.
+            newer = await self._load(deadline, fresh=True)
+            if newer is schema:
+                raise
+        else:
+            return
+        newer.check(self._ref, inputs)
+
+    async def _load(self, deadline: Deadline, *, fresh: bool) -> ModelSchema:
+        known = await known_schema(self._api, self._reference, deadline, fresh=fresh)
+        for face in (self, *self._faces):
+            _dress(face, self._ref, known)
+        return known
+
+
+def _dress(face: Any, name: str, schema: ModelSchema) -> None:
+    face.__signature__ = _signature.signature(schema)
+    face.__doc__ = _signature.described(name, schema)
+
+
+@frozen
+class KnownSchema:
+    """A schema, and what is known of it.
+
+    Attributes:
+        schema: the schema.
+        seen: when it was fetched, on the monotonic clock; `None` where it never changes.
+    """
+
+    schema: ModelSchema
+    seen: float | None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Is it certainly the one that counts?"""
+        return self.seen is None or time.monotonic() - self.seen < FRESH
+
+
+@frozen
+class FailedFetch:
+    """A schema that could not be fetched.
+
+    Attributes:
+        error: why.
+        at: when, on the monotonic clock.
+    """
+
+    error: APIError
+    at: float
+
+
+async def known_schema(
+    api: API, reference: Reference, deadline: Deadline, *, fresh: bool
+) -> ModelSchema:
+    """The schema of a model, fetched once for all who ask at the same time.
+
+    Args:
+        api: the API, which keeps it.
+        reference: the model.
+        deadline: when it must be there.
+        fresh: whether one that may be out of date is fetched anew.
+
+    Raises:
+        APIError: when it cannot be fetched; whoever waited for the same request gets a copy.
+    """
+    key = _key(reference)
+
+    def kept() -> ModelSchema | None:
+        known = api.schemas.get(key)
+        if isinstance(known, KnownSchema) and (known.is_fresh or not fresh):
+            return known.schema
+        return None
+
+    if (schema := kept()) is not None:
+        return schema
+    asked_at = time.monotonic()
+    with api.runtime.bound(deadline):
+        async with api.runtime.alone(key):
+            if (schema := kept()) is not None:
+                return schema
+            last = api.schemas.get(key)
+            if isinstance(last, FailedFetch) and last.at >= asked_at:
+                raise copy(last.error)
+            try:
+                known = await _fetched(api, reference, deadline)
+            except APIError as error:
+                api.schemas[key] = FailedFetch(error, time.monotonic())
+                raise
+            api.schemas[key] = known
+            return known.schema
+    raise timed_out(f"The schema of {key}")
+
+
+async def _fetched(api: API, reference: Reference, deadline: Deadline) -> KnownSchema:
+    owner, name, id = reference.owner, reference.name, reference.version
+    where = path("/models/{owner}/{name}", owner=owner, name=name)
+    if id is not None:
+        where += path("/versions/{id}", id=id)
+    response = await api.send(Call(method="GET", path=where), deadline=deadline)
+    version: Version | None
+    if id is not None:
+        version, seen = structure(response, Version), None
+    else:
+        version, seen = structure(response, Model).latest_version, time.monotonic()
+    return KnownSchema(schema_of(version), seen)
+
+
+def schema_of(version: Version | None) -> ModelSchema:
+    """The schema of a version; one that says nothing, where there is none."""
+    return ModelSchema(document=(version and version.openapi_schema) or {})
+
+
+def _key(reference: Reference) -> str:
+    version = "" if reference.version is None else f":{reference.version}"
+    return f"{reference.owner}/{reference.name}{version}"

@@ -1,0 +1,116 @@
+"""`run()` and `stream()`: a prediction from its creation to its end, which is ours to see to.
+
+`AsyncClient` and model functions share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dashscope._config import check_timeout
+from dashscope._deadline import Deadline
+from dashscope._outcome import output_of
+from dashscope._outputs import claim
+from dashscope._waiting import DEADLINE_MARGIN, check_wait
+from dashscope.resources.predictions import (
+    Prediction,
+    Reference,
+    WebhookEvent,
+    creation,
+    event_stream,
+    send_creation,
+    watch_prediction,
+)
+
+if TYPE_CHECKING:
+    from dashscope._api import API
+    from dashscope._events import AsyncEventStream
+    from dashscope._inputs import FileEncoding
+
+
+async def run(
+    api: API,
+    ref: str,
+    input: Mapping[str, Any],
+    *,
+    wait: int | None = None,
+    poll_interval: float | None = None,
+    timeout: float | None = None,
+    progress: Callable[[Prediction], object] | None = None,
+    webhook: str | None = None,
+    webhook_events_filter: Sequence[WebhookEvent] | None = None,
+    file_encoding: FileEncoding = "auto",
+    use_file_output: bool | None = None,
+    cancel_on_exit: bool = True,
+) -> Any:
+    """Create a prediction and wait for its output; `AsyncClient.run` describes it."""
+    reference = Reference.parse(ref)
+    interval, deadline = check_wait(api, poll_interval, timeout, progress)
+    call = await creation(
+        api,
+        reference.path,
+        version=reference.version,
+        input=input,
+        wait=wait,
+        cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+        webhook=webhook,
+        webhook_events_filter=webhook_events_filter,
+        file_encoding=file_encoding,
+        deadline=deadline,
+    )
+    async with watch_prediction(api, cancel_on_exit=cancel_on_exit) as watch:
+        await watch.create(lambda: send_creation(api, call, deadline=deadline), progress)
+        prediction = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
+    output = output_of(ref, prediction)
+    claims = api.config.use_file_output if use_file_output is None else use_file_output
+    return claim(output, api) if claims else output
+
+
+def stream(
+    api: API,
+    ref: str,
+    input: Mapping[str, Any],
+    *,
+    check: Callable[[Deadline], Awaitable[None]] | None = None,
+    timeout: float | None = None,
+    stall_timeout: float,
+    webhook: str | None = None,
+    webhook_events_filter: Sequence[WebhookEvent] | None = None,
+    file_encoding: FileEncoding = "auto",
+    use_file_output: bool | None = None,
+    cancel_on_exit: bool = True,
+) -> AsyncEventStream:
+    """A stream that creates its prediction when it is entered, after a `check` of the input.
+
+    `AsyncClient.stream` describes it.
+    """
+    reference = Reference.parse(ref)
+    deadline = Deadline.after(check_timeout(timeout))
+    watch = watch_prediction(api, cancel_on_exit=cancel_on_exit)
+
+    async def begin() -> None:
+        if check is not None:
+            await check(deadline)
+        call = await creation(
+            api,
+            reference.path,
+            version=reference.version,
+            input=input,
+            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            stream=True,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+            file_encoding=file_encoding,
+            deadline=deadline,
+        )
+        await watch.create(lambda: send_creation(api, call, deadline=deadline), progress=None)
+
+    return event_stream(
+        api,
+        watch,
+        begin,
+        deadline=deadline,
+        stall_timeout=stall_timeout,
+        use_file_output=use_file_output,
+    )

@@ -1,0 +1,216 @@
+"""Typed stubs of models: an editor completes a model's inputs, and a type checker knows them.
+
+Where `models.py` makes model functions, `models.pyi` beside it says what they take:
+
+    python -m dashscope.stubs dashscope/hello-world dashscope/thumbnail > models.pyi
+
+`dashscope models stubs` does the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from dashscope import AsyncFileOutput, Client, DashscopeError, FileOutput
+from dashscope._models import schema_of
+from dashscope._schema import Input, ModelSchema
+from dashscope._signature import described, free_name, hint, is_name, shown, type_of
+from dashscope.resources.predictions import Reference
+
+LONGEST_DEFAULT: Final = 60
+"""Characters of a default that a stub repeats."""
+
+_HEADER: Final = """\
+# Written by `dashscope models stubs`. Write it anew when a model has changed.
+
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Required, TypeAlias, TypedDict
+
+from dashscope import {imports}
+
+_File: TypeAlias = Path | bytes | BinaryIO
+"""
+
+
+@frozen
+class _Stub:
+    """A model in a stub.
+
+    Attributes:
+        ref: the model.
+        schema: what it takes and gives.
+        name: the variable.
+    """
+
+    ref: str
+    schema: ModelSchema
+    name: str
+
+    @property
+    def cls(self) -> str:
+        """The name of its class."""
+        return self._stem + "Model"
+
+    @property
+    def inputs(self) -> str:
+        """The name of the type of its inputs."""
+        return self._stem + "Input"
+
+    @property
+    def _stem(self) -> str:
+        return "".join(part[:1].upper() + part[1:] for part in self.name.split("_"))
+
+
+def stubs(models: Mapping[str, ModelSchema], *, blocking: bool = False) -> str:
+    """The text of a stub.
+
+    Args:
+        models: the schemas, by the models' references.
+        blocking: whether the functions are those of a `Client`, rather than an `AsyncClient`.
+
+    Returns:
+        A module with a variable for each model, called like the model: `hello_world`.
+    """
+    prefix = "" if blocking else "Async"
+    imports = sorted(["Prediction", *(f"{prefix}{name}" for name in _IMPORTS)], key=str.lower)
+    lines = [_HEADER.format(imports=", ".join(imports))]
+    for stub in _named(models):
+        lines += ["", *_inputs(stub), "", *_class(stub, prefix), "", f"{stub.name}: {stub.cls}", ""]
+    return "\n".join(lines)
+
+
+_IMPORTS: Final = ("EventStream", "FileOutput", "ModelFunction")
+
+
+def _named(models: Mapping[str, ModelSchema]) -> Iterator[_Stub]:
+    references = {ref: Reference.parse(ref) for ref in models}
+    short = {ref: _variable(reference.name) for ref, reference in references.items()}
+    long = {
+        ref: _variable(f"{reference.owner}_{reference.name}")
+        for ref, reference in references.items()
+    }
+    counts = Counter(short.values())
+    taken: set[str] = set()
+    for ref, schema in models.items():
+        name = short[ref] if counts[short[ref]] == 1 else long[ref]
+        stub, number = _Stub(ref, schema, name), 1
+        while stub.cls in taken:  # two versions of one model, say
+            number += 1
+            stub = _Stub(ref, schema, f"{name}_{number}")
+        taken.add(stub.cls)
+        yield stub
+
+
+def _variable(text: str) -> str:
+    name = re.sub(r"\W", "_", text, flags=re.ASCII).lower()
+    return name if is_name(name) and not hasattr(builtins, name) else f"model_{name}"
+
+
+def _inputs(stub: _Stub) -> Iterator[str]:
+    yield f"{stub.inputs} = TypedDict("
+    yield f'    "{stub.inputs}",'
+    yield "    {"
+    for entry in stub.schema.inputs:
+        kind = _type(type_of(stub.schema, entry))
+        kind = f"Required[{kind}]" if entry.required else kind
+        yield f"        {json.dumps(entry.name)}: {kind},"
+    yield "    },"
+    yield "    total=False,"
+    yield ")"
+
+
+def _class(stub: _Stub, prefix: str) -> Iterator[str]:
+    head = ", ".join([free_name("self", stub.schema), "/", *_parameters(stub)])
+    file = AsyncFileOutput if prefix else FileOutput
+    output = _type(hint(stub.schema, stub.schema.output, file=file))
+    await_ = "async " if prefix else ""
+    yield f"class {stub.cls}({prefix}ModelFunction):"
+    yield f"    {await_}def __call__({head}) -> {output}:"
+    yield from _docstring(described(stub.ref, stub.schema))
+    yield f"    def stream({head}) -> {prefix}EventStream: ..."
+    yield f"    {await_}def create({head}) -> Prediction: ..."
+
+
+def _parameters(stub: _Stub) -> Iterator[str]:
+    named = [entry for entry in stub.schema.inputs if is_name(entry.name)]
+    if named:
+        yield "*"
+    for entry in named:
+        text = f"{entry.name}: {_type(type_of(stub.schema, entry))}"
+        yield text if entry.required else f"{text} = {_default(entry)}"
+    if len(named) < len(stub.schema.inputs) or not stub.schema.is_known:
+        yield f"**{free_name('inputs', stub.schema)}: Any"
+
+
+def _default(entry: Input) -> str:
+    value = entry.default
+    if not isinstance(value, bool | int | float | str | None) or not entry.has_default:
+        return "..."
+    text = repr(value)
+    return text if len(text) <= LONGEST_DEFAULT else "..."
+
+
+def _type(annotation: Any) -> str:
+    return shown(annotation, file="_File")
+
+
+def _docstring(text: str) -> Iterator[str]:
+    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    first, *others = escaped.splitlines()
+    yield f'        """{first}'
+    yield from (f"        {line}".rstrip() for line in others)
+    yield '        """'
+
+
+def fetch(client: Client, refs: Sequence[str]) -> dict[str, ModelSchema]:
+    """The schemas of models.
+
+    Args:
+        client: a client.
+        refs: the models, `owner/name` or `owner/name:version`.
+
+    Raises:
+        ValueError: when one is neither.
+        NotFoundError: when there is no such model or version.
+    """
+    references = {ref: Reference.parse(ref) for ref in refs}
+    found: dict[str, ModelSchema] = {}
+    for ref, reference in references.items():
+        owner, name, id = reference.owner, reference.name, reference.version
+        if id is None:
+            found[ref] = schema_of(client.models.get(owner, name).latest_version)
+        else:
+            found[ref] = schema_of(client.models.versions.get(owner, name, id))
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m dashscope.stubs`: print the stubs of the models that are named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dashscope.stubs",
+        description="Print typed stubs of models, for a models.pyi beside your models.py.",
+    )
+    parser.add_argument("models", nargs="+", metavar="owner/name[:version]")
+    parser.add_argument("--blocking", action="store_true", help="for a Client's functions")
+    given = parser.parse_args(arguments)
+    try:
+        with Client() as client:
+            text = stubs(fetch(client, given.models), blocking=given.blocking)
+    except (DashscopeError, ValueError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

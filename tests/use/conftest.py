@@ -1,0 +1,24 @@
+"""A local server with the tests' models, and clients of it in all colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dashscope.local import LocalServer
+from tests.end_to_end import models
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LocalServer]:
+    """The server that all of these tests talk to."""
+    with LocalServer(models=models.__file__) as server:
+        yield server
+
+
+@pytest.fixture
+def client(make_client: Callable[..., Any], server: LocalServer) -> Any:
+    """A client of the server in the test's colour."""
+    return make_client(base_url=server.base_url)
