@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from attrs import evolve, frozen
 
 from dashscope import _retry, _urls
-from dashscope._config import Config, Token, scrubbed
+from dashscope._config import Config
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
@@ -34,6 +34,7 @@ from dashscope._log import logger
 from dashscope._polling import Pace
 from dashscope._retry import Outcome, RetryQuota
 from dashscope._runtime import Body, Runtime, named, timed_out
+from dashscope._token import Token, scrubbed
 
 if TYPE_CHECKING:
     from dashscope._models import FailedFetch, KnownSchema
@@ -209,7 +210,7 @@ class API:
         for _ in range(MOST_REDIRECTS):
             refusal = _urls.refusal(url, self.config.base_url, came_from=came_from)
             if refusal is not None:
-                raise APIResponseError(f"{_urls.shown(url)!r} is not asked: {refusal}.")
+                raise APIResponseError(f"{scrubbed(_urls.shown(url))!r} is not asked: {refusal}.")
             body = await self._open(url, headers, deadline, patience)
             location = body.headers.get("location")
             if body.status not in (301, 302, 303, 307, 308) or location is None:
@@ -254,7 +255,7 @@ class API:
         if (request_id := response.headers.get("x-request-id")) is not None:
             message += f" (request {request_id})"
         return error_type(
-            message,
+            scrubbed(message),
             status=status,
             title=title,
             detail=detail,

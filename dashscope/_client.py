@@ -32,6 +32,7 @@ from dashscope._errors import APIResponseError
 from dashscope._http import FilePart, Response, merged
 from dashscope._outcome import whole
 from dashscope._runtime import AsyncRuntime
+from dashscope._token import Token
 from dashscope._waiting import check_wait
 
 if TYPE_CHECKING:
@@ -122,8 +123,10 @@ class AsyncClient:
         use_file_output: bool = True,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
+        token = Token.given(api_token)
+        del api_token  # a traceback with variables would show it
         config = _config.load(
-            api_token=api_token,
+            api_token=token,
             base_url=base_url,
             timeout=timeout,
             max_retries=max_retries,
@@ -808,7 +811,7 @@ class _View(AsyncClient):
 
 def blocking(
     twins: Callable[[Any], Any],
-    api_token: str | None,
+    api_token: Token | None,
     *,
     http_client: httpx.Client | None,
     **options: Any,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,6 +17,7 @@ from attrs import field, frozen
 from dashscope import _urls
 from dashscope._errors import ConfigurationError
 from dashscope._http import merged
+from dashscope._token import HOW_TO_SET, Token
 
 __version__ = "0.1.0"
 
@@ -28,8 +28,6 @@ DEFAULT_MAX_CONNECTIONS: Final = 1000
 DEFAULT_MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 STALL_TIMEOUT: Final = 60.0
 """Seconds without a byte after which a stream counts as broken; servers send comments."""
-SHORTEST_SECRET: Final = 6
-"""Characters; a shorter token is no secret, and would be found in every other word."""
 UNCHANGED: Final[Any] = object()
 """The default of an option that `with_options` leaves as it is."""
 
@@ -39,46 +37,8 @@ EventHooks: TypeAlias = Mapping[Literal["request", "response"], Sequence[Callabl
 A request hook may return a `Request` to send in its place.
 """
 
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
-_HOW_TO_SET = "Pass api_token=... or set DASHSCOPE_API_TOKEN."
-
-
-class Token:
-    """An API token that no repr, log line, error or pickle shows."""
-
-    __slots__ = ("__weakref__", "_value")
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-        _tokens.add(self)
-
-    def __repr__(self) -> str:
-        return "Token('***')"
-
-    def __reduce__(self) -> str:
-        raise TypeError("an API token is not pickled: make the client in the process that uses it")
-
-    def authorization(self) -> str:
-        """The value of the `Authorization` header."""
-        return f"Bearer {self._value}"
-
-    def scrub(self, text: str) -> str:
-        """`text` without the token in it."""
-        if len(self._value) < SHORTEST_SECRET:
-            return text
-        return text.replace(self._value, "***")
-
-
-_tokens: weakref.WeakSet[Token] = weakref.WeakSet()
-
-
-def scrubbed(text: str) -> str:
-    """`text` without any token of a client in it: what a server says may repeat one."""
-    for token in list(_tokens):
-        text = token.scrub(text)
-    return text
 
 
 @frozen(kw_only=True)
@@ -103,7 +63,7 @@ class Config:
 
 def load(
     *,
-    api_token: str | None,
+    api_token: Token | None,
     base_url: str | None,
     timeout: float | None,
     max_retries: int,
@@ -117,20 +77,22 @@ def load(
     http2: bool,
     trusted_hosts: Sequence[str],
     use_file_output: bool,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
 ) -> Config:
     """Check the arguments of a client and fill in what the environment says.
 
     Raises:
         ConfigurationError: when something cannot be right, with what to set instead.
     """
-    address = base_url if base_url is not None else environ.get("DASHSCOPE_BASE_URL") or None
+    address = base_url
+    if address is None:
+        address = _variables(environ).get("DASHSCOPE_BASE_URL") or None
     is_default = address is None
     base = _base_url(DEFAULT_BASE_URL if address is None else address)
     return Config(
         base_url=base,
         is_default_address=is_default,
-        token=_token(api_token, base, is_default=is_default, environ=environ),
+        token=_token(api_token or _token_of(environ), base, is_default=is_default),
         timeout=check_timeout(timeout),
         max_retries=check_count("max_retries", max_retries, least=0),
         headers=merged({"User-Agent": _user_agent(user_agent)}, check_headers(headers or {})),
@@ -188,31 +150,32 @@ def _base_url(text: str) -> str:
     return f"{scheme.lower()}://{rest}"
 
 
-def _token(
-    given: str | None, base_url: str, *, is_default: bool, environ: Mapping[str, str]
-) -> Token | None:
-    value = given if given is not None else environ.get("DASHSCOPE_API_TOKEN") or None
+def _variables(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    # In no variable of ours: a traceback with variables would show the token in it.
+    return os.environ if environ is None else environ
+
+
+def _token_of(environ: Mapping[str, str] | None) -> Token | None:
+    if not _variables(environ).get("DASHSCOPE_API_TOKEN"):
+        return None
+    return Token(_variables(environ)["DASHSCOPE_API_TOKEN"])
+
+
+def _token(token: Token | None, base_url: str, *, is_default: bool) -> Token | None:
     loopback = _urls.is_loopback(base_url)
-    if value is None:
+    if token is None:
         if loopback:
             return None
-        raise ConfigurationError(f"{base_url} needs an API token. {_HOW_TO_SET}")
-    if not isinstance(value, str):
-        raise ConfigurationError(f"The API token is a str, not {type(value).__name__}.")
-    if not value:
-        raise ConfigurationError(f"The API token is empty. {_HOW_TO_SET}")
-    if not _VISIBLE_ASCII.fullmatch(value):
-        raise ConfigurationError(
-            "The API token has a space, a line break or a character beyond ASCII in it: "
-            f"it was probably copied with something around it. {_HOW_TO_SET}"
-        )
+        raise ConfigurationError(f"{base_url} needs an API token. {HOW_TO_SET}")
+    if (problem := token.problem()) is not None:
+        raise ConfigurationError(f"The API token {problem} {HOW_TO_SET}")
     if not loopback and base_url.startswith("http://"):
         raise ConfigurationError(
             f"A token does not go over plain http to {base_url}: anyone on the way could read it. "
             "Set the base URL to https://..."
         )
     # A token is meant for an address that somebody named; the default address is a guess.
-    return None if is_default else Token(value)
+    return None if is_default else token
 
 
 def _user_agent(prefix: str | None) -> str:

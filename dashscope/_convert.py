@@ -16,10 +16,10 @@ import attrs
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, override
 
-from dashscope._config import scrubbed
 from dashscope._errors import APIResponseError
 from dashscope._json import is_array, is_object
 from dashscope._pages import Page
+from dashscope._token import scrubbed
 
 if TYPE_CHECKING:
     from dashscope._http import Response
@@ -78,7 +78,8 @@ def decode(response: Response) -> Any:
         return response.json()
     except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "unnamed content")
-        raise broken("is not JSON but " + kind, response) from None
+    # Not within the block: the error of the JSON has the whole answer, and would come along.
+    raise broken("is not JSON but " + kind, response)
 
 
 def convert(value: Any, cls: type[T], response: Response) -> T:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 from dashscope._json import decode
+from dashscope._token import scrubbed
 
 if TYPE_CHECKING:
     from dashscope._files import LocalFile
@@ -37,7 +38,7 @@ class Headers(Mapping[str, str]):
         return hash(frozenset(self._items.items()))
 
     def __repr__(self) -> str:
-        return f"Headers({self._items!r})"
+        return scrubbed(f"Headers({self._items!r})")
 
 
 def merged(*several: Mapping[str, str]) -> dict[str, str]:

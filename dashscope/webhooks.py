@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from dashscope._config import scrubbed
 from dashscope._convert import fitted
 from dashscope._errors import WebhookVerificationError
 from dashscope._json import decode, is_object
+from dashscope._token import scrubbed
 from dashscope.resources.predictions import Prediction
 from dashscope.resources.trainings import Training
 from dashscope.resources.webhooks import WebhookSecret

@@ -43,8 +43,9 @@ from dashscope._runtime.wire import (
 )
 
 if TYPE_CHECKING:
-    from dashscope._config import Config, Token
+    from dashscope._config import Config
     from dashscope._deadline import Deadline
+    from dashscope._token import Token
 
 T = TypeVar("T")
 

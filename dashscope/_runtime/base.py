@@ -25,8 +25,9 @@ from dashscope._http import Headers, Request, Response
 from dashscope._runtime.wire import check_proxy, named, timed_out
 
 if TYPE_CHECKING:
-    from dashscope._config import Config, Token
+    from dashscope._config import Config
     from dashscope._runtime.crew import Channel, Crew
+    from dashscope._token import Token
 
 T = TypeVar("T")
 

@@ -48,7 +48,8 @@ from dashscope._runtime.wire import (
 from dashscope._sync.drive import drive
 
 if TYPE_CHECKING:
-    from dashscope._config import Config, Token
+    from dashscope._config import Config
+    from dashscope._token import Token
 
 T = TypeVar("T")
 

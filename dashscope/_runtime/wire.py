@@ -20,9 +20,9 @@ from dashscope._http import SILENCE_TIMEOUT, Headers, Request, merged
 from dashscope._urls import shown
 
 if TYPE_CHECKING:
-    from dashscope._config import Token
     from dashscope._deadline import Deadline
     from dashscope._runtime.multipart import MultipartBody
+    from dashscope._token import Token
 
 CONNECT_TIMEOUT: Final = 10.0
 

@@ -20,6 +20,7 @@ from dashscope._config import (
     UNCHANGED,
 )
 from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next, enter, leave
+from dashscope._token import Token
 
 if TYPE_CHECKING:
     import builtins
@@ -1322,10 +1323,12 @@ class Client(Facade):
         use_file_output: bool = True,
         http_client: httpx.Client | None = None,
     ) -> None:
+        token = Token.given(api_token)
+        del api_token
         super().__init__(
             blocking(
                 _own,
-                api_token,
+                token,
                 base_url=base_url,
                 timeout=timeout,
                 max_retries=max_retries,

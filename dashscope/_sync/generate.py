@@ -248,7 +248,11 @@ class Writer:
     def _constructor(self, module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         arguments = self._signature(module, node)
         self._add(f"    def __init__({arguments}) -> None:")
-        self._add(f"        super().__init__(blocking(_own, {_passed(node.args)}))")
+        # As in the async one: a traceback with variables would show the token.
+        self._add("        token = Token.given(api_token)", "        del api_token")
+        self.runtime.add("from dashscope._token import Token")
+        passed = _passed(node.args).replace("api_token", "token", 1)
+        self._add(f"        super().__init__(blocking(_own, {passed}))")
 
     def _method(self, module: Module, method: Method) -> None:
         node = method.node

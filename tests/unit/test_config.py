@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from dashscope import AsyncClient, Client, ConfigurationError, __version__
-from dashscope._config import DEFAULT_BASE_URL, Config, Token, check_headers, load
+from dashscope._config import DEFAULT_BASE_URL, Config, check_headers, load
+from dashscope._token import Token
 
 REMOTE = "https://api.example.com/v1"
 SECRET = "r8_secret"
@@ -34,7 +35,8 @@ def configure(**changes: Any) -> Config:
         "use_file_output": True,
         "environ": {},
     }
-    return load(**{**options, **changes})
+    options |= changes
+    return load(**{**options, "api_token": Token.given(options["api_token"])})
 
 
 def authorization(config: Config) -> str | None:

@@ -1,0 +1,91 @@
+"""The token is printed nowhere: not in a log, a repr, an error, a pickle or a variable of ours."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import attrs
+import pytest
+
+from tests.wire import DROP, Received, Reply, Wire, prediction, reply
+
+TOKEN = "r8_a-Secret+That/Nobody=Guesses"
+
+
+def answer(received: Received, wire: Wire, *, echo: bool) -> Reply:
+    """By the last part of the path; some servers repeat the token, wherever they can."""
+    sent = received.headers.get("Authorization", "nothing") if echo else "a token"
+    case = received.path.removesuffix("/predictions").rpartition("/")[2]
+    refusal = {"detail": f"You sent {sent}.", "title": sent, "status": 401}
+    if received.path.endswith("/cancel"):
+        return reply(prediction("canceled"))
+    if received.path.startswith("/v1/predictions/"):
+        return reply(prediction("processing"))
+    answers = {
+        "401": reply(refusal, 401, x_echo=sent, x_request_id=sent),
+        "503": reply(refusal, 503, x_echo=sent),
+        "echo": reply({"id": 5, "sent": sent}, 201),
+        "drop": DROP,
+        "html": Reply(200, {"content-type": f"text/html; echo={sent}"}, f"<p>{sent}".encode()),
+        "large": Reply(200, {}, sent.encode() * 1000),
+        "gzip": Reply(200, {"content-encoding": "gzip"}, sent.encode()),
+        "slow": attrs.evolve(reply(refusal), after=0.8),
+        "wrong": reply([sent], 201),
+        "redirect": Reply(302, {"location": f"http://127.0.0.1:1/{sent}"}),
+        "file": reply(prediction("succeeded", output=wire.base_url + "/401"), 201),
+        "failed": reply(prediction("failed", error="It failed.", logs="bye"), 201),
+        "forever": reply(prediction("processing"), 201),
+        "stream": reply(prediction(urls={"stream": wire.base_url + "/401"}), 201),
+        "good": reply({"owner": "acme", "name": "good"}),
+    }
+    return answers[case]
+
+
+@pytest.mark.parametrize("echo", [False, True], ids=["honest", "echoing"])
+@pytest.mark.parametrize("colour", ["blocking", "asyncio"])
+def test_a_debugging_session_prints_everything_but_the_token(
+    wire: Wire, colour: str, *, echo: bool
+) -> None:
+    wire.says(lambda received: answer(received, wire, echo=echo))
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("debug_session.py")), colour],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, [Path.cwd(), *filter(None, sys.path)])),
+            "DASHSCOPE_API_TOKEN": TOKEN,
+            "DASHSCOPE_LOG": "debug",
+            "ADDRESS": wire.base_url,
+            "ECHO": "yes" if echo else "no",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    printed = done.stdout + done.stderr
+    assert "THE END" in printed
+    # It did print what it is about: errors of each kind, the variables of our frames, the log.
+    assert {f"Bearer {TOKEN}"} <= {r.headers.get("Authorization") for r in wire.requests}
+    for word in (
+        "ERROR ConfigurationError",
+        "ERROR AuthenticationError",
+        "ERROR InternalServerError",
+        "ERROR APIConnectionError",
+        "ERROR APITimeoutError",
+        "ERROR APIResponseError",
+        "ERROR ModelError",
+        "dashscope DEBUG",
+        *([] if echo else ["API.send request", "DEBUG:httpcore"]),
+        "a hook got",
+        "Token('***')",
+    ):
+        assert word in printed, word
+    hidden = [TOKEN, repr(TOKEN.encode())[2:-1], quote(TOKEN, safe="")]
+    hidden += [base64.b64encode(f"Bearer {TOKEN}".encode()).decode(), TOKEN[:20], TOKEN[-20:]]
+    lines = [line for line in printed.splitlines() if any(word in line for word in hidden)]
+    assert lines == [], "\n".join(line[:300] for line in lines[:40])
