@@ -31,9 +31,15 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        return _ClosingStream(
-            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        )
+        try:
+            stream = await self._backend.connect_tcp(
+                host, port, timeout, local_address, socket_options
+            )
+        except ValueError as error:
+            # anyio tries each address in a task of its own. Where the end of the loop cancels
+            # those, and not the call (which cancels a prediction, say), its group is empty.
+            raise httpcore.ConnectError(f"the attempt was cancelled ({error})") from error
+        return _ClosingStream(stream)
 
 
 class _ClosingStream(httpcore.AsyncNetworkStream):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import weakref
 from collections.abc import (
     AsyncGenerator,
@@ -11,23 +10,22 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
-    Generator,
     Sequence,
 )
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import httpx
 from anyio.lowlevel import RunVar
 
 from dashscope._errors import ConfigurationError
-from dashscope._http import Headers, Request
-from dashscope._pool import TLS, Answer, AsyncPool
+from dashscope._http import Request
+from dashscope._pool import TLS, AsyncPool
 from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
+from dashscope._runtime.bodies import of_client, of_pool
 from dashscope._runtime.crew import Channel, Crew, TaskChannel, TaskCrew
-from dashscope._runtime.decoding import decoded
+from dashscope._runtime.loops import LoopPool
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
 from dashscope._runtime.wire import (
@@ -38,7 +36,6 @@ from dashscope._runtime.wire import (
     headers_of,
     named,
     odd_redirect,
-    received,
     timeouts_of,
 )
 
@@ -75,15 +72,15 @@ class AsyncRuntime(Runtime):
     def _start(self) -> None:
         # The loop holds a weak reference only: a client that nobody has any more takes its
         # connections along, also when the loop goes on.
-        self._here: RunVar[weakref.ref[_LoopPool] | None] = RunVar("dashscope", None)
-        self._loops: set[_LoopPool] = set()
+        self._here: RunVar[weakref.ref[LoopPool] | None] = RunVar("dashscope", None)
+        self._loops: set[LoopPool] = set()
         self._turns: RunVar[weakref.WeakValueDictionary[str, anyio.Lock]] = RunVar("turns")
 
     async def _pool(self) -> AsyncPool:
         here = self._here.get()
         held = here() if here is not None else None
         if held is None:
-            held = _LoopPool(AsyncPool(self._config, self._tls), self._loops)
+            held = LoopPool(AsyncPool(self._config, self._tls), self._loops)
             self._here.set(weakref.ref(held))
             await held.enter()
         return held.pool
@@ -110,12 +107,12 @@ class AsyncRuntime(Runtime):
         try:
             if client is not None:
                 built = build_for(client, request, headers, token, content, timeouts)
-                return _of_client(
+                return of_client(
                     await client.send(built, stream=True, auth=None, follow_redirects=False),
                     named(request),
                 )
             pool = await self._pool()
-            return _of_pool(
+            return of_pool(
                 await pool.ask(build(request, headers, token, content, timeouts)), named(request)
             )
         except TRANSPORT_ERRORS as error:
@@ -228,121 +225,3 @@ async def _sent(body: MultipartBody) -> AsyncGenerator[bytes, None]:
             sent += len(chunk)
             if piece.progress is not None:
                 piece.progress(sent)
-
-
-class _LoopPool:
-    """The connections of one event loop, which closes them as it ends."""
-
-    def __init__(self, pool: AsyncPool, loops: set[_LoopPool]) -> None:
-        self.pool = pool
-        self._loops = loops
-        self._lifetime = self._live()
-        loops.add(self)
-
-    async def enter(self) -> None:
-        # Starting an async generator makes the loop know of it: it is closed at the loop's end.
-        await anext(self._lifetime)
-
-    async def _live(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            self._loops.discard(self)
-            with anyio.CancelScope(shield=True):
-                await self.pool.aclose()
-
-    async def aclose(self) -> None:
-        await self._lifetime.aclose()
-
-
-class _AsyncBody(Body):
-    def __init__(
-        self,
-        status: int,
-        headers: Headers,
-        url: str,
-        chunks: Callable[[], AsyncIterator[bytes]],
-        close: Callable[[], Coroutine[Any, Any, None]],
-    ) -> None:
-        super().__init__(status, headers, url)
-        self._start = chunks
-        self._close = close
-        self._chunks: AsyncIterator[bytes] | None = None
-
-    async def chunk(self) -> bytes | None:
-        try:
-            if self._chunks is None:
-                self._chunks = self._start()
-                return await _Unseen(self._chunks)
-            return await anext(self._chunks)
-        except StopAsyncIteration:
-            return None
-        except TRANSPORT_ERRORS as error:
-            failure = connection_error(error, self.url)
-        raise failure
-
-    async def aclose(self) -> None:
-        # In this order: once the answer is closed, its generators end without waiting.
-        await self._close()
-        self._chunks = None
-
-
-class _AnswerStream:
-    """Holds httpcore's iterator, which must not go before the answer was closed."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self._chunks: AsyncIterator[bytes] | None = None
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = aiter(cast("AsyncIterable[bytes]", self._answer.stream))
-        return self._chunks
-
-    async def aclose(self) -> None:
-        await self._answer.aclose()
-        self._chunks = None
-
-
-def _of_pool(answer: Answer, url: str) -> Body:
-    headers = received(answer.headers)
-    stream = _AnswerStream(answer)
-    return decoded(_AsyncBody(answer.status, headers, url, stream.__aiter__, stream.aclose))
-
-
-def _of_client(response: httpx.Response, url: str) -> Body:
-    headers, status, close = Headers(response.headers), response.status_code, response.aclose
-    if response.is_stream_consumed:  # a transport that gives answers in one piece
-        return _AsyncBody(status, headers, url, response.aiter_bytes, close)
-    return decoded(_AsyncBody(status, headers, url, response.aiter_raw, close))
-
-
-class _Unseen:
-    """Awaits the first item such that the event loop does not know of the generators it starts.
-
-    The body of an answer is a chain of async generators of which only the outermost can be
-    closed; a loop that knows of the others complains of them (trio), or closes each in a task
-    (asyncio), although the response has been closed in good order.
-    """
-
-    def __init__(self, items: AsyncIterator[bytes]) -> None:
-        self._items = items
-
-    def __await__(self) -> Generator[Any, Any, bytes]:
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, None)
-        try:
-            try:
-                steps = anext(self._items).__await__()
-                yielded = steps.send(None)
-            finally:
-                sys.set_asyncgen_hooks(*hooks)
-            while True:
-                step: Callable[[], Any]
-                try:
-                    step = partial(steps.send, (yield yielded))
-                except BaseException as error:  # noqa: BLE001 (handed on to what is awaited)
-                    step = partial(steps.throw, error)
-                yielded = step()
-        except StopIteration as stop:
-            result: bytes = stop.value
-            return result

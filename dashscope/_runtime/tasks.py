@@ -47,11 +47,17 @@ class Task(ABC, Generic[T]):
 
 
 class AsyncioTask(Task[T]):
-    """A task of asyncio."""
+    """A task of asyncio.
+
+    `all_tasks()` does not have it: at the end of `asyncio.run()` all that it has are cancelled,
+    and the loop then runs until they are over. One of them is the caller, who waits for this
+    one, and for no longer than its grace.
+    """
 
     def __init__(self, call: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self._task = asyncio.get_running_loop().create_task(call())
         self._task.add_done_callback(_retrieve)
+        asyncio._unregister_task(self._task)
 
     async def wait(self, seconds: float | None) -> None:
         await asyncio.wait({self._task}, timeout=seconds)

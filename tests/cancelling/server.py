@@ -30,7 +30,8 @@ class Job:
 class Ledger:
     """Predictions that run until they are cancelled, or looked at often enough.
 
-    The model `looks-3` succeeds at the third look, `never` at none; `late-0.2` takes so many
+    The model `looks-3` succeeds at the third look, `short` once it has streamed, `never` not at
+    all; `late-0.2` takes so many
     seconds to answer the create, `stubborn` answers a cancel with an error and `deaf` not at
     all. Streams bring the words `a ` and `b `, and then nothing until their prediction is over.
 
@@ -50,6 +51,7 @@ class Ledger:
         self.cancelling = threading.Event()
         """Set when a cancel came in."""
         self._looks: Counter[str] = Counter()
+        self._statuses: dict[str, str] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
         self._thread.start()
@@ -134,13 +136,14 @@ class Ledger:
         self._looks[id] += 1
         model = self.jobs[id].model
         if model.startswith("looks-") and self._looks[id] >= int(model.removeprefix("looks-")):
-            self._end(id)
-            return prediction("succeeded", id=id, output="done")
+            self._end(id, "succeeded")
         return self._shown(id)
 
     def _shown(self, id: str) -> dict[str, Any]:
-        status = "processing" if id in self.running else "canceled"
-        return prediction(status, id=id, urls={"stream": f"{self.origin}/streams/{id}"})
+        urls = {}
+        if not self.jobs[id].model.startswith("looks-"):
+            urls["stream"] = f"{self.origin}/streams/{id}"
+        return prediction(self._statuses.get(id, "processing"), id=id, output="done", urls=urls)
 
     async def _stream(
         self, id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -149,6 +152,8 @@ class Ledger:
         for number, word in enumerate("ab", 1):
             _chunk(writer, f"event: output\nid: {number}\ndata: {word} \n\n")
         await writer.drain()
+        if self.jobs[id].model == "short":
+            self._end(id, "succeeded")
         gone = asyncio.ensure_future(reader.read())
         over = asyncio.ensure_future(self.jobs[id].over.wait())
         await asyncio.wait({gone, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -160,8 +165,9 @@ class Ledger:
             await writer.drain()
         return False
 
-    def _end(self, id: str) -> None:
+    def _end(self, id: str, status: str = "canceled") -> None:
         self.running.discard(id)
+        self._statuses.setdefault(id, status)
         self.jobs[id].over.set()
 
 
