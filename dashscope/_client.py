@@ -370,7 +370,7 @@ class AsyncClient:
             ref: the model, `owner/name`, or one version of it, `owner/name:version`.
             timeout: seconds that a call or a stream may take, by default as many as the model
                 does. What `create()` made is cancelled by the server after as many, 5 or more.
-            webhook: an http(s) URL that the server tells of events.
+            webhook: an http(s) URL that the server tells of events; not for `map()`.
             webhook_events_filter: of which events, by default of all.
             file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
                 those up to 256 KiB in the request.
@@ -378,7 +378,7 @@ class AsyncClient:
                 client says.
 
         Returns:
-            The function: `await model(text="Alice")`, and its `stream()` and `create()`.
+            The function: `await model(text="Alice")`, and its `stream()`, `map()` and `create()`.
 
         ```python
         hello = client.use("dashscope/hello-world")
@@ -386,8 +386,8 @@ class AsyncClient:
         ```
 
         Endpoint: `GET /models/{model_owner}/{model_name}` or
-        `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()` and
-        `stream()`.
+        `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()`,
+        `stream()` and `map()`.
         """
         from dashscope._models import AsyncModelFunction
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from dashscope import _inputs, _running, _signature
 from dashscope._api import API, Call
+from dashscope._batch import options
+from dashscope._batch.batch import AsyncBatch
 from dashscope._config import STALL_TIMEOUT, check_timeout
 from dashscope._convert import structure
 from dashscope._deadline import Deadline
@@ -29,6 +32,8 @@ from dashscope.resources.predictions import (
 )
 
 if TYPE_CHECKING:
+    from dashscope._batch.options import OnError, OnUnknown, Resume
+    from dashscope._batch.rows import BatchProgress
     from dashscope._events import AsyncEventStream
     from dashscope._inputs import FileEncoding
     from dashscope.resources.predictions import WebhookEvent
@@ -167,6 +172,72 @@ class AsyncModelFunction:
         )
         return await send_creation(self._api, call)
 
+    def map(
+        self,
+        inputs: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        concurrency: int = 32,
+        ordered: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: Resume = "yield",
+        on_error: OnError = "yield",
+        on_unknown: OnUnknown = "error",
+        max_rate: float | None = None,
+        progress: Callable[[BatchProgress], object] | None = None,
+        poll_interval: float | None = None,
+    ) -> AsyncBatch:
+        """Run the model over many inputs, and give each result as it comes, as `client.map()` does.
+
+        An input that the model does not take is an error in its result, and is not sent.
+
+        Args:
+            inputs: mappings of the model's inputs: an iterable or async iterable.
+            concurrency: how many predictions are in flight at the most.
+            ordered: whether results come in the order of the inputs.
+            checkpoint: the path of a file, which is made where it is missing.
+            resume: what becomes of rows that are over by the checkpoint: `yield` or `skip`.
+            on_error: `raise` raises the first error of a row; by default it is in its result.
+            on_unknown: what becomes of a row that may have been created: an `error`, or
+                `recreate`.
+            max_rate: how many predictions are created per second at the most.
+            progress: called with a `BatchProgress` a few times per second, and at the end.
+            poll_interval: seconds between two looks at what runs.
+
+        Returns:
+            A batch, to be opened by `async with`.
+
+        Raises:
+            ValueError: when the function has a webhook: a batch has none.
+
+        ```python
+        hello = client.use("dashscope/hello-world")
+        async with hello.map({"text": name} for name in ("Alice", "Bob")) as results:
+            async for result in results:
+                print(result.index, result.output)
+        ```
+        """
+        if self._creation["webhook"] is not None:
+            raise ValueError("map() takes no webhook: use() the model without one")
+        if progress is not None:
+            self._api.runtime.check_callback("progress", progress)
+        claims = self._use_file_output
+        checked = options.check(
+            self._ref,
+            concurrency=concurrency,
+            ordered=ordered,
+            checkpoint=checkpoint,
+            resume=resume,
+            on_error=on_error,
+            on_unknown=on_unknown,
+            max_rate=max_rate,
+            progress=progress,
+            timeout=self._timeout,
+            file_encoding=self._creation["file_encoding"],
+            use_file_output=self._api.config.use_file_output if claims is None else claims,
+            poll_interval=poll_interval,
+        )
+        return AsyncBatch(self._api, inputs, evolve(checked, check=self._check_row))
+
     async def load(self) -> None:
         """Fetch the model's schema, unless it is there already.
 
@@ -208,6 +279,10 @@ class AsyncModelFunction:
         else:
             return
         newer.check(self._ref, inputs)
+
+    async def _check_row(self, row: Mapping[str, Any]) -> None:
+        _inputs.check(row)
+        await self._check((), row, Deadline.after(self._timeout))
 
     async def _load(self, deadline: Deadline, *, fresh: bool) -> ModelSchema:
         known = await known_schema(self._api, self._reference, deadline, fresh=fresh)

@@ -61,6 +61,8 @@ class Creator:
     async def _prepare(self, row: Row) -> None:
         options = self._desk.options
         if row.call is None:
+            if options.check is not None:
+                await options.check(row.input)
             timeout = options.timeout
             row.call = await creation(
                 self._desk.api,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import frozen
@@ -41,6 +41,8 @@ class Options:
     file_encoding: FileEncoding
     use_file_output: bool
     poll_interval: float | None
+    check: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
+    """Refuses what the model does not take, before the files of an input are sent."""
 
 
 def check(

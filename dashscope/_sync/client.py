@@ -1250,6 +1250,65 @@ class ModelFunction(Facade):
         """
         return drive(self._async.create(*args, **inputs))
 
+    def map(
+        self,
+        inputs: Iterable[Mapping[str, Any]],
+        *,
+        concurrency: int = 32,
+        ordered: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: Resume = "yield",
+        on_error: OnError = "yield",
+        on_unknown: OnUnknown = "error",
+        max_rate: float | None = None,
+        progress: Callable[[BatchProgress], object] | None = None,
+        poll_interval: float | None = None,
+    ) -> Batch:
+        """Run the model over many inputs, and give each result as it comes, as `client.map()` does.
+
+        An input that the model does not take is an error in its result, and is not sent.
+
+        Args:
+            inputs: mappings of the model's inputs: an iterable.
+            concurrency: how many predictions are in flight at the most.
+            ordered: whether results come in the order of the inputs.
+            checkpoint: the path of a file, which is made where it is missing.
+            resume: what becomes of rows that are over by the checkpoint: `yield` or `skip`.
+            on_error: `raise` raises the first error of a row; by default it is in its result.
+            on_unknown: what becomes of a row that may have been created: an `error`, or
+                `recreate`.
+            max_rate: how many predictions are created per second at the most.
+            progress: called with a `BatchProgress` a few times per second, and at the end.
+            poll_interval: seconds between two looks at what runs.
+
+        Returns:
+            A batch, to be opened by `with`.
+
+        Raises:
+            ValueError: when the function has a webhook: a batch has none.
+
+        ```python
+        hello = client.use("dashscope/hello-world")
+        with hello.map({"text": name} for name in ("Alice", "Bob")) as results:
+            for result in results:
+                print(result.index, result.output)
+        ```
+        """
+        return Batch(
+            self._async.map(
+                inputs,
+                concurrency=concurrency,
+                ordered=ordered,
+                checkpoint=checkpoint,
+                resume=resume,
+                on_error=on_error,
+                on_unknown=on_unknown,
+                max_rate=max_rate,
+                progress=progress,
+                poll_interval=poll_interval,
+            )
+        )
+
     def load(self) -> None:
         """Fetch the model's schema, unless it is there already.
 
@@ -1552,7 +1611,7 @@ class Client(Facade):
             ref: the model, `owner/name`, or one version of it, `owner/name:version`.
             timeout: seconds that a call or a stream may take, by default as many as the model
                 does. What `create()` made is cancelled by the server after as many, 5 or more.
-            webhook: an http(s) URL that the server tells of events.
+            webhook: an http(s) URL that the server tells of events; not for `map()`.
             webhook_events_filter: of which events, by default of all.
             file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
                 those up to 256 KiB in the request.
@@ -1560,7 +1619,7 @@ class Client(Facade):
                 client says.
 
         Returns:
-            The function: `model(text="Alice")`, and its `stream()` and `create()`.
+            The function: `model(text="Alice")`, and its `stream()`, `map()` and `create()`.
 
         ```python
         hello = client.use("dashscope/hello-world")
@@ -1568,8 +1627,8 @@ class Client(Facade):
         ```
 
         Endpoint: `GET /models/{model_owner}/{model_name}` or
-        `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()` and
-        `stream()`.
+        `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()`,
+        `stream()` and `map()`.
         """
         return ModelFunction(
             self._async.use(

@@ -15,6 +15,7 @@ from dashscope.cli.completion import completion
 from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
 from dashscope.cli.serve import serve
+from dashscope.cli.stubs import STUBS
 
 
 @click.group(
@@ -58,7 +59,7 @@ for _command in (
     ),
     group("files", *_of(resources.FILES), *actions.FILES, help="Files to use in inputs."),
     group("hardware", resources.HARDWARE_LIST.command(), help="What models can run on."),
-    group("models", *_of(resources.MODELS), help="Models: what there is, and your own."),
+    group("models", *_of(resources.MODELS), STUBS, help="Models: what there is, and your own."),
     group(
         "predictions", *_of(resources.PREDICTIONS), *actions.PREDICTIONS, help="Runs of a model."
     ),

@@ -92,6 +92,28 @@ async def test_a_model_creates_predictions(client: Any) -> None:
     assert (await client.wait(created)).output == "hello Alice"
 
 
+async def test_a_model_maps_and_an_input_that_does_not_fit_is_an_error_row(
+    client: Any, server: LocalServer
+) -> None:
+    rows: list[Any] = [{"text": "Alice"}, {"txet": "Bob"}, {"text": 3}, 4, {"text": "Eve"}]
+    results: dict[int, Any] = {}
+    async with client.use("dashscope/hello-world").map(rows) as batch:
+        for _ in rows:
+            result = await anext(batch)
+            results[result.index] = result.output if result.ok else str(result.error)
+    assert results[0] == "hello Alice"
+    assert results[4] == "hello Eve"
+    assert "did you mean 'text'" in results[1]
+    assert "a text, not 3" in results[2]
+    assert "mapping" in results[3]
+
+
+def test_a_batch_has_no_webhook(make_client: Callable[..., Any]) -> None:
+    client = make_client(base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(ValueError, match="no webhook"):
+        client.use("a/b", webhook="https://example.com").map([])
+
+
 async def test_an_output_goes_in_as_its_url(
     client: Any, server: LocalServer, tmp_path: Path, colour: str
 ) -> None:
