@@ -148,7 +148,8 @@ import sys
 import dashscope
 dashscope.AsyncClient()
 extras = set("aiohttp click cloudpickle fastapi h2 PIL pydantic rich starlette".split())
-on_first_use = {"cattrs", "dashscope._sync", "dashscope.local", "dashscope.resources"}
+on_first_use = {"cattrs", "httpx", *(f"dashscope.{name}" for name in
+    "_batch _sync local resources".split())}
 loaded = (extras | on_first_use) & set(sys.modules)
 assert not loaded, loaded
 from dashscope import Client

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
-import httpx
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -39,6 +38,8 @@ class TLS:
 
     def context(self) -> ssl.SSLContext:
         """The context, made at the first call."""
+        import httpx  # only https and proxies need it
+
         with self._lock:
             if self._context is None:
                 self._context = httpx.create_ssl_context(verify=self._verify)
@@ -99,6 +100,8 @@ class Routes(Generic[R]):
         direct, http, socks = self._kinds
         if proxy is None:
             return direct(**options)
+        import httpx
+
         through = httpx.Proxy(proxy)
         options["proxy_url"] = httpcore.URL(
             scheme=through.url.raw_scheme,

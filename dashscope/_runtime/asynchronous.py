@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nu
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-import httpx
 from anyio.lowlevel import RunVar
 
 from dashscope._errors import ConfigurationError
@@ -24,12 +23,10 @@ from dashscope._http import Request
 from dashscope._pool import TLS, AsyncPool
 from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
 from dashscope._runtime.bodies import of_client, of_pool
-from dashscope._runtime.crew import Channel, Crew, TaskChannel, TaskCrew
 from dashscope._runtime.loops import LoopPool
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
 from dashscope._runtime.wire import (
-    TRANSPORT_ERRORS,
     build,
     build_for,
     connection_error,
@@ -37,11 +34,16 @@ from dashscope._runtime.wire import (
     named,
     odd_redirect,
     timeouts_of,
+    transport_errors,
+    url_errors,
 )
 
 if TYPE_CHECKING:
+    import httpx
+
     from dashscope._config import Config
     from dashscope._deadline import Deadline
+    from dashscope._runtime.crew import Channel, Crew
     from dashscope._token import Token
 
 T = TypeVar("T")
@@ -59,8 +61,13 @@ class AsyncRuntime(Runtime):
 
     def __init__(self, config: Config, http_client: httpx.AsyncClient | None = None) -> None:
         super().__init__(config)
-        if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
-            raise ConfigurationError("AsyncClient takes an httpx.AsyncClient as its http_client.")
+        if http_client is not None:
+            import httpx
+
+            if not isinstance(http_client, httpx.AsyncClient):
+                raise ConfigurationError(
+                    "AsyncClient takes an httpx.AsyncClient as its http_client."
+                )
         self._callers_client = http_client
         self._tls = TLS(config.verify)
         self._start()
@@ -115,9 +122,9 @@ class AsyncRuntime(Runtime):
             return of_pool(
                 await pool.ask(build(request, headers, token, content, timeouts)), named(request)
             )
-        except TRANSPORT_ERRORS as error:
+        except transport_errors() as error:
             failure: Exception = connection_error(error, named(request))
-        except httpx.InvalidURL as error:
+        except url_errors() as error:
             failure = odd_redirect(error, named(request))
         raise failure
 
@@ -180,9 +187,13 @@ class AsyncRuntime(Runtime):
             await anyio.lowlevel.checkpoint_if_cancelled()
 
     def crew(self) -> Crew:
+        from dashscope._runtime.crew import TaskCrew
+
         return TaskCrew()
 
     def channel(self) -> Channel[Any]:
+        from dashscope._runtime.crew import TaskChannel
+
         return TaskChannel()
 
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:

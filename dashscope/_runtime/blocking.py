@@ -21,20 +21,15 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-import httpx
-
 from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, BlockingPool
 from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
-from dashscope._runtime.crew import Channel, Crew
 from dashscope._runtime.decoding import decoded
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.signals import held_back
-from dashscope._runtime.threads import ThreadChannel, ThreadCrew
 from dashscope._runtime.wire import (
-    TRANSPORT_ERRORS,
     build,
     build_for,
     connection_error,
@@ -44,11 +39,16 @@ from dashscope._runtime.wire import (
     received,
     timed_out,
     timeouts_of,
+    transport_errors,
+    url_errors,
 )
 from dashscope._sync.drive import drive
 
 if TYPE_CHECKING:
+    import httpx
+
     from dashscope._config import Config
+    from dashscope._runtime.crew import Channel, Crew
     from dashscope._token import Token
 
 T = TypeVar("T")
@@ -73,8 +73,11 @@ class BlockingRuntime(Runtime):
         http_client: httpx.Client | None = None,
     ) -> None:
         super().__init__(config)
-        if http_client is not None and not isinstance(http_client, httpx.Client):
-            raise ConfigurationError("Client takes an httpx.Client as its http_client.")
+        if http_client is not None:
+            import httpx
+
+            if not isinstance(http_client, httpx.Client):
+                raise ConfigurationError("Client takes an httpx.Client as its http_client.")
         self._callers_client = http_client
         self._tls = TLS(config.verify)
         self._twins = twins
@@ -119,9 +122,9 @@ class BlockingRuntime(Runtime):
                 return self._of_client(response, name)
             answer = await self._pool().ask(build(request, headers, token, content, timeouts))
             return await self._of_pool(answer, name)
-        except TRANSPORT_ERRORS as error:
+        except transport_errors() as error:
             failure: Exception = connection_error(error, name)
-        except httpx.InvalidURL as error:
+        except url_errors() as error:
             failure = odd_redirect(error, name)
         raise failure
 
@@ -244,6 +247,8 @@ class BlockingRuntime(Runtime):
             self._local.abort = abort
 
     def crew(self) -> Crew:
+        from dashscope._runtime.threads import ThreadCrew
+
         def run(call: Callable[[], Coroutine[Any, Any, None]], abort: threading.Event) -> None:
             self._local.abort = abort
             drive(call())
@@ -251,6 +256,8 @@ class BlockingRuntime(Runtime):
         return ThreadCrew(run)
 
     def channel(self) -> Channel[Any]:
+        from dashscope._runtime.threads import ThreadChannel
+
         return ThreadChannel()
 
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
@@ -313,7 +320,7 @@ class _BlockingBody(Body):
         self._runtime.check_deadline(self.url)
         try:
             return next(self._chunks, None)
-        except TRANSPORT_ERRORS as error:
+        except transport_errors() as error:
             failure = connection_error(error, self.url)
         raise failure
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dashscope._http import Headers
 from dashscope._runtime.base import Body
 from dashscope._runtime.decoding import decoded
-from dashscope._runtime.wire import TRANSPORT_ERRORS, connection_error, received
+from dashscope._runtime.wire import connection_error, received, transport_errors
 
 if TYPE_CHECKING:
     import httpx
@@ -40,7 +40,7 @@ class _AsyncBody(Body):
             return await anext(self._chunks)
         except StopAsyncIteration:
             return None
-        except TRANSPORT_ERRORS as error:
+        except transport_errors() as error:
             failure = connection_error(error, self.url)
         raise failure
 

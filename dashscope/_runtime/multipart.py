@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-import httpx
 from attrs import frozen
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ def body_of(request: Request) -> MultipartBody:
     httpx writes it with a mark where each file's content goes; its own way to send files would
     read them on the event loop.
     """
+    import httpx
+
     marks = [secrets.token_bytes(24) for _ in request.files]
     written = httpx.Request(
         "POST",

@@ -1,14 +1,19 @@
-"""Our requests and errors to httpx's and back; nothing of httpx leaves this package."""
+"""Our requests and errors to httpcore's and httpx's and back; nothing of theirs goes further.
+
+httpx is a third of the time that a program takes to its first request, and most programs need
+only httpcore: it is imported where something of a caller's, or an odd URL, needs it.
+"""
 
 from __future__ import annotations
 
+import re
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpcore
-import httpx
 
 from dashscope._errors import (
     APIConnectionError,
@@ -20,34 +25,30 @@ from dashscope._http import SILENCE_TIMEOUT, Headers, Request, merged
 from dashscope._urls import shown
 
 if TYPE_CHECKING:
+    import httpx
+
     from dashscope._deadline import Deadline
     from dashscope._runtime.multipart import MultipartBody
     from dashscope._token import Token
 
 CONNECT_TIMEOUT: Final = 10.0
 
-TRANSPORT_ERRORS: Final = (
+_CORE_ERRORS: Final = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
-    httpx.TransportError,
 )
-"""Of our own connections, and of a caller's client."""
-_TIMEOUTS: Final = (httpcore.TimeoutException, httpx.TimeoutException)
-_NEVER_SENT: Final = (
-    httpcore.ConnectError,
-    httpcore.ConnectTimeout,
-    httpcore.PoolTimeout,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
+_NEVER_SENT: Final = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 )
+"""The errors of both libraries have the same names."""
+_PLAIN_URL: Final = re.compile(
+    r"(https?)://([a-z0-9.-]+)(?::([0-9]{1,5}))?"
+    r"(/(?!\.|.*/\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)"
+)
+"""A URL that is sent as it is."""
 ACCEPTED_ENCODINGS: Final = "gzip, deflate"
 _DEFAULT_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": ACCEPTED_ENCODINGS}
 
@@ -61,6 +62,8 @@ def build_for(
     timeouts: Mapping[str, float | None],
 ) -> httpx.Request:
     """The request for a caller's client, which adds headers of its own."""
+    import httpx
+
     try:
         return client.build_request(
             request.method,
@@ -81,23 +84,54 @@ def build(
     timeouts: Mapping[str, float | None],
 ) -> httpcore.Request:
     """The request for our own connections."""
-    try:
-        url = httpx.URL(request.url)
-    except httpx.InvalidURL as error:
-        raise _no_url(request, error) from None
+    url, host = _url_of(request)
     length: dict[str, str] = {}
     if isinstance(content, bytes):
         length = {"Content-Length": str(len(content))}
     elif content is None and request.method in ("POST", "PUT", "PATCH"):
         length = {"Content-Length": "0"}
-    host = {"Host": url.netloc.decode("ascii")}
+    set_by_us = merged({"Host": host}, _DEFAULT_HEADERS, length, headers)
     return httpcore.Request(
         request.method,
-        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=[*merged(host, _DEFAULT_HEADERS, length, headers).items(), *_secret(token)],
+        url,
+        headers=[*set_by_us.items(), *_secret(token)],
         content=_Piece(content) if isinstance(content, bytes) else content,
         extensions={"timeout": timeouts},
     )
+
+
+def _url_of(request: Request) -> tuple[httpcore.URL, str]:
+    """The URL, and the host as the header has it."""
+    plain = _PLAIN_URL.fullmatch(request.url)
+    if plain is not None:
+        scheme, host, port, target = plain.groups()
+        number = None if port is None else int(port)
+        if number == (443 if scheme == "https" else 80):
+            number = None
+        url = httpcore.URL(
+            scheme=scheme.encode(), host=host.encode(), port=number, target=target.encode()
+        )
+        return url, host if number is None else f"{host}:{number}"
+    import httpx
+
+    try:
+        odd = httpx.URL(request.url)
+    except httpx.InvalidURL as error:
+        raise _no_url(request, error) from None
+    url = httpcore.URL(scheme=odd.raw_scheme, host=odd.raw_host, port=odd.port, target=odd.raw_path)
+    return url, odd.netloc.decode("ascii")
+
+
+def transport_errors() -> tuple[type[Exception], ...]:
+    """The errors of our own connections, and of a caller's client where there may be one."""
+    httpx = sys.modules.get("httpx")
+    return _CORE_ERRORS if httpx is None else (*_CORE_ERRORS, httpx.TransportError)
+
+
+def url_errors() -> tuple[type[Exception], ...]:
+    """The errors of a caller's client for what is no URL."""
+    httpx = sys.modules.get("httpx")
+    return () if httpx is None else (httpx.InvalidURL,)
 
 
 class _Piece:
@@ -180,7 +214,8 @@ def timed_out(what: str) -> APITimeoutError:
 
 def connection_error(error: Exception, what: str) -> APIConnectionError:
     """The error for a connection that was never made, or broke."""
-    sent = not isinstance(error, _NEVER_SENT)
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    sent = kinds.isdisjoint(_NEVER_SENT)
     reason = str(error) or type(error).__name__
     if not sent and _is_about_certificate(error):
         return APIConnectionError(
@@ -189,7 +224,7 @@ def connection_error(error: Exception, what: str) -> APIConnectionError:
             request_sent=False,
             permanent=True,
         )
-    if isinstance(error, _TIMEOUTS):
+    if "TimeoutException" in kinds:
         return APITimeoutError(
             f"{what}: "
             + ("no answer in time" if sent else "no connection in time")
@@ -215,6 +250,8 @@ def named(request: Request) -> str:
 
 def check_proxy(proxy: str) -> None:
     """Refuse what httpx cannot use as a proxy."""
+    import httpx
+
     try:
         scheme = httpx.Proxy(proxy).url.scheme
     except (ValueError, TypeError, httpx.InvalidURL) as error:

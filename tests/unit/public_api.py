@@ -65,9 +65,12 @@ def _member(path: str, value: Any) -> Iterator[str]:
         bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
         yield f"class {path}({bases})"
         if attrs.has(value):
+            written = {}  # as it stands in the class: attrs may have resolved its types
+            for base in reversed(value.__mro__):
+                written.update(vars(base).get("__annotations__", {}))
             for each in attrs.fields(value):
                 if not each.name.startswith("_"):
-                    yield f"  {path}.{each.name}: {_shown(each.type)}"
+                    yield f"  {path}.{each.name}: {_shown(written[each.name])}"
         elif "__init__" in vars(value) and "Args:" in (value.__doc__ or ""):
             yield f"  {path}{_signature(value.__init__)}"
         for name, member in sorted(vars(value).items()):
