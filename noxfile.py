@@ -139,6 +139,13 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-m", "soak", "--timeout", "1200", *session.posargs)
 
 
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Bytes that look for new ways through parsers and encoders: `-- --seconds 60 sse pages`."""
+    install(session, *groups("fuzz"))
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
 def _built(pattern: str) -> list[str]:
     return [str(path) for path in Path("dist").glob(pattern)]
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from attrs import evolve, frozen
 
@@ -211,12 +211,20 @@ class API:
             refusal = _urls.refusal(url, self.config.base_url, came_from=came_from)
             if refusal is not None:
                 raise APIResponseError(f"{scrubbed(_urls.shown(url))!r} is not asked: {refusal}.")
-            body = await self._open(url, headers, deadline, patience)
+            try:
+                body = await self._open(url, headers, deadline, patience)
+            except _urls.NoURLError as error:
+                reason = scrubbed(f"{_urls.shown(url)!r} is not asked: {error}.")
+                raise APIResponseError(reason) from None
             location = body.headers.get("location")
             if body.status not in (301, 302, 303, 307, 308) or location is None:
                 return body
             await body.aclose()
-            came_from, url = url, urljoin(url, location)
+            try:
+                came_from, url = url, _urls.joined(url, location)
+            except _urls.NoURLError as error:
+                reason = scrubbed(f"{_urls.shown(url)} redirects to what is no URL ({error}).")
+                raise APIResponseError(reason) from None
         raise APIResponseError(f"{_urls.shown(first)}: more than {MOST_REDIRECTS} redirects.")
 
     async def refused(self, url: str, body: Body) -> APIStatusError:
@@ -239,6 +247,9 @@ class API:
     def status_error(self, what: str, response: Response) -> APIStatusError:
         """The error that an answer with an error status stands for."""
         text = scrubbed(response.text)
+        headers = Headers(
+            {scrubbed(name): scrubbed(value) for name, value in response.headers.items()}
+        )
         body = object_in(text)
         title, detail = _str(body.get("title")), _str(body.get("detail"))
         status = response.status
@@ -252,14 +263,14 @@ class API:
             message += " Redirects of the API are not followed: check the base URL."
         elif status in _ADVICE:
             message += f" {_ADVICE[status]}"
-        if (request_id := response.headers.get("x-request-id")) is not None:
+        if (request_id := headers.get("x-request-id")) is not None:
             message += f" (request {request_id})"
         return error_type(
             scrubbed(message),
             status=status,
             title=title,
             detail=detail,
-            headers=Headers({name: scrubbed(value) for name, value in response.headers.items()}),
+            headers=headers,
             body=text,
             retry_after=retry_after,
         )

@@ -18,7 +18,7 @@ from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes
 
 from dashscope._api import outcome_of
 from dashscope._deadline import Deadline
@@ -33,7 +33,7 @@ from dashscope._http import Headers
 from dashscope._json import is_array, is_object
 from dashscope._retry import RETRIED_STATUSES
 from dashscope._runtime import Body
-from dashscope._urls import shown
+from dashscope._urls import path_of, shown
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from dashscope._api import API
 
 LONGEST_NAME: Final = 200
+"""Bytes of a file's name; file systems take 255."""
+LONGEST_ENDING: Final = 20
 
 _URL = re.compile(r"(?:https?://|data:)[^\s]*", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.IGNORECASE | re.DOTALL)
@@ -269,7 +271,7 @@ class AsyncFileOutput(str):
             return self._headers.get("content-type")
         if (data := _DATA_URI.fullmatch(self)) is not None:
             return data[1] or "text/plain"
-        return mimetypes.guess_type(urlsplit(self).path)[0]
+        return mimetypes.guess_type(path_of(self))[0]
 
     @property
     def filename(self) -> str:
@@ -393,20 +395,34 @@ def _is_data(url: str) -> bool:
 
 def _name_of(url: str, headers: Headers) -> str:
     """A file's name: as the server disposes, else the end of its URL; never a path."""
+    name = _named(headers)
+    if not name and not _is_data(url):
+        name = unquote(path_of(url)).rpartition("/")[2]
+    if safe := _safe_name(name):
+        return safe
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return "output" + (mimetypes.guess_extension(kind) or "")
+
+
+def _named(headers: Headers) -> str:
     message = Message()
     message["content-disposition"] = headers.get("content-disposition", "")
     message["content-type"] = headers.get("content-type", "")
-    name = message.get_filename() or ""
-    if not name and not _is_data(url):
-        name = unquote(urlsplit(url).path).rpartition("/")[2]
-    if safe := _safe_name(name):
-        return safe
-    return "output" + (mimetypes.guess_extension(message.get_content_type()) or "")
+    try:
+        return message.get_filename() or ""
+    except (LookupError, TypeError, ValueError):  # continuations that do not follow one another
+        return ""
 
 
 def _safe_name(name: str) -> str:
     """A name that is one in any folder, or nothing."""
-    name = _UNSAFE_IN_NAMES.sub("_", name)[:LONGEST_NAME]
+    name = _UNSAFE_IN_NAMES.sub("_", name.encode(errors="replace").decode())
+    if len(name.encode()) > LONGEST_NAME:
+        stem, dot, end = name.rpartition(".")
+        end = dot + end
+        if not stem or len(end.encode()) > LONGEST_ENDING:
+            stem, end = name, ""
+        name = stem.encode()[: LONGEST_NAME - len(end.encode())].decode(errors="ignore") + end
     return name if name.strip(". ") else ""
 
 

@@ -11,12 +11,16 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urljoin, urlsplit
 
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EMBEDDING: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class NoURLError(ValueError):
+    """What is no URL for the HTTP library, although it looks like one."""
 
 
 def base_url_problem(text: object) -> str | None:
@@ -83,6 +87,29 @@ def absolute(base_url: str, path: str) -> str:
     if {".", ".."} & set(path.partition("?")[0].lower().replace("%2e", ".").split("/")):
         raise ValueError(f"the path {path!r} has '.' or '..' in it")
     return base_url + path
+
+
+def is_url(text: str) -> bool:
+    """Can this be taken apart as a URL, and sent?"""
+    return bool(text) and text.isprintable() and _split(text) is not None
+
+
+def path_of(url: str) -> str:
+    """The path of a URL; of what is none, nothing."""
+    parts = _split(url)
+    return "" if parts is None else parts.path
+
+
+def joined(url: str, location: str) -> str:
+    """Where a redirect leads.
+
+    Raises:
+        NoURLError: when it is no URL.
+    """
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise NoURLError(str(error)) from None
 
 
 def query(url: str) -> list[tuple[str, str]]:

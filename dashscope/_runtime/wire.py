@@ -22,7 +22,7 @@ from dashscope._errors import (
     ConfigurationError,
 )
 from dashscope._http import SILENCE_TIMEOUT, Headers, Request, merged
-from dashscope._urls import shown
+from dashscope._urls import NoURLError, shown
 
 if TYPE_CHECKING:
     import httpx
@@ -72,7 +72,7 @@ def build_for(
             content=content,
             timeout=httpx.Timeout(**timeouts),
         )
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter for some names of hosts
         raise _no_url(request, error) from None
 
 
@@ -116,7 +116,7 @@ def _url_of(request: Request) -> tuple[httpcore.URL, str]:
 
     try:
         odd = httpx.URL(request.url)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise _no_url(request, error) from None
     url = httpcore.URL(scheme=odd.raw_scheme, host=odd.raw_host, port=odd.port, target=odd.raw_path)
     return url, odd.netloc.decode("ascii")
@@ -198,8 +198,8 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _no_url(request: Request, error: httpx.InvalidURL) -> ValueError:
-    return ValueError(f"{shown(request.url)} cannot be asked: {error}")
+def _no_url(request: Request, error: Exception) -> NoURLError:
+    return NoURLError(f"{shown(request.url)} cannot be asked: {error}")
 
 
 def odd_redirect(error: Exception, what: str) -> APIResponseError:

@@ -39,7 +39,8 @@ LONGEST_WAIT: Final = 60
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
 _REFERENCE = re.compile(r"([^\s/:]+)/([^\s/:]+)(?::([^\s/:]+))?")
 # The total follows as a whole number: a line that is still being written has none yet.
-_BAR = re.compile(r"(\d{1,3})%\|.*?\|\s*(\d+)/(\d+)(?=[^\d.a-zA-Z])", re.ASCII)
+# No bar has a stroke in it, which keeps the time linear in what the model prints.
+_BAR = re.compile(r"(\d{1,3})%\|[^|]*\|\s{0,9}(\d{1,18})/(\d{1,18})(?=[^\d.a-zA-Z])", re.ASCII)
 _WHOLE_BAR = re.compile(_BAR.pattern.replace("(?=[", "(?=$|["), re.ASCII)
 
 

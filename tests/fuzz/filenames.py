@@ -1,0 +1,43 @@
+"""A file's name, by `Content-Disposition` or URL, is one in the folder, and the system takes it.
+
+The URL comes first, then after a line feed the header.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dashscope import Headers
+from dashscope._outputs import _name_of, _target
+
+FOLDER = Path("/nowhere/of/all")
+SEEDS = (
+    b'https://x/a.png\nattachment; filename="b.png"',
+    b"https://x/\nattachment; filename=../../etc/passwd",
+    b"https://x/%2e%2e%2f\n",
+    b'https://x/..\nattachment; filename=".."',
+    b"https://x/a\nattachment; filename*=utf-8''b%C3%A4r.txt",
+    b"https://x/a\nattachment; filename*=nothing''%ff; filename*1=a",
+    b"https://x/a\nattachment; filename*0*=''a; filename*1=b; filename*x=c",
+    b'https://x/a\nattachment; filename="a\\"b\\\\c"; =;;"',
+    b'https://x/a\nattachment; filename="=?utf-8?b?Li4v?="',
+    b"https://x/a\ninline; filename=CON\x00.txt",
+    b"https://[\n",
+    b"data:text/html;base64,\n",
+    "https://x/日本\nattachment; filename=".encode() + "日".encode() * 300,
+    b"https://x/a\nattachment; filename*=us-ascii'en'%80",
+    b"https://x/" + b"a" * 400 + b".png\n",
+)
+
+
+def one_input(data: bytes) -> None:
+    url, _, disposition = data.decode("utf-8", "replace").partition("\n")
+    headers = Headers({"content-disposition": disposition, "content-type": disposition})
+    name = _name_of(url, headers)
+    target = _target(f"{FOLDER}{os.sep}", name)
+    assert target.parent == FOLDER
+    assert target.name == name
+    assert name not in ("", ".", "..")
+    assert len(os.fsencode(name)) <= 255
+    assert not set(name) & set('/\\:*?"<>|\0\r\n')

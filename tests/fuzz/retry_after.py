@@ -1,0 +1,28 @@
+"""`Retry-After`, in a header or in a body: seconds from now, or nothing."""
+
+from __future__ import annotations
+
+import math
+
+from dashscope._json import object_in
+from dashscope._retry import parse_retry_after, retry_after_of
+
+NOW = 1_800_000_000.0
+SEEDS = (
+    b"5", b" 5.5 ", b"-5", b"1e3", b"", b"nan", b"inf", b"0x10", "٣".encode(), b"9" * 400, b"5,6",
+    b"Wed, 21 Oct 2015 07:28:00 GMT", b"Wed, 21 Oct 2115 07:28:00 -0000", b"21 Oct 15 07:28",
+    b"Mon, 01 Jan 0001 00:00:00 +2359", b"Fri, 31 Dec 9999 23:59:59 -2359", b"Mon", b", , , :::",
+    b"1 Jan 2020 00:00:00 +99999999", b"0 0 0 0:0:0 0", b'{"retry_after": 7}',
+    b'{"retry_after": "Wed, 21 Oct 2115 07:28:00 GMT"}', b'{"retry_after": true}',
+    b'{"retry_after": -1e999}', b'{"retry_after": ' + b"9" * 4000 + b"}", b"T" * 100 + b":",
+)  # fmt: skip
+
+
+def one_input(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    for seconds in (
+        parse_retry_after(text, now=NOW),
+        retry_after_of(text, None),
+        retry_after_of(None, object_in(text)),
+    ):
+        assert seconds is None or (seconds >= 0 and math.isfinite(seconds))

@@ -1,0 +1,23 @@
+"""The parser of server-sent events reads what the rules say, wherever the bytes are cut."""
+
+from __future__ import annotations
+
+import random
+
+from tests.streams.writing import by_parser, by_the_letter, pieces
+
+SEEDS = (
+    b"\x00event: output\nid: 7\ndata: a\n\n",
+    b"\x01\xef\xbb\xbfdata\r\rdata:\r\n\r\nid\n\nretry: +5\n\n",
+    b"\x02data: a\x00\nid: 1\x00\nevent\n\n: comment\n\nretry: 10\ndata\n\n",
+    b"\x03data: \xff\xfe\n\ndata:  x\nid:\n\n\xf0\x9f\x99\x82: 1\n\n",
+)
+
+
+def one_input(data: bytes) -> None:
+    stream = data[1:]
+    read = by_parser([stream])
+    # Digits without end are a number by the rules, and no pause that anybody would wait for.
+    if b"retry" not in stream:
+        assert read == by_the_letter(stream)
+    assert by_parser(pieces(stream, random.Random(data[:1]))) == read

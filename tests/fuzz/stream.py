@@ -1,0 +1,82 @@
+"""A stream gives events or an error of ours, and comes to an end, whatever the server says.
+
+The first byte says how the bytes are cut. Connections are separated by `=====`; the first byte
+of each says how it is answered. The last part is the prediction that is found at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+
+from dashscope import DashscopeError, DoneEvent, OutputEvent, Prediction
+from dashscope.resources.predictions import PredictionURLs
+from tests.fuzz.scripted import client_of
+
+SEPARATOR = b"====="
+LOST = 5
+STATUSES = (200, 200, 200, 404, 503, LOST, 429, 401)
+WHOLE = b'{"id": "p", "status": "succeeded", "output": ["a", "b"], "logs": "l"}'
+SEEDS = (
+    b"\x05\x00event: output\nid: 1\ndata: a\n\nevent: done\ndata: {}\n\n" + SEPARATOR + WHOLE,
+    SEPARATOR.join(
+        [
+            b"\x09\x00event: output\nid: 1\ndata: a\n\nid: 2\nevent: out",
+            b"\x05",
+            b'\x00event: output\nid: 2\ndata: b\n\nevent: error\ndata: {"detail": "no"}\n\n',
+            WHOLE,
+        ]
+    ),
+    SEPARATOR.join([b"\x03\x04", b"\x03", WHOLE]),
+    SEPARATOR.join(
+        [
+            b"\xff\x01retry: 99999999999999999999\nid\ndata\n\nevent: logs\ndata: l\n\n",
+            b"\x06",
+            b'{"id": "p", "status": "failed", "error": "no", "output": null}',
+        ]
+    ),
+    SEPARATOR.join([b"\x07\x01event: new\ndata: \xff\n\n", b'{"id": "p", "status": "x"}', b"[1"]),
+)
+MOST_REQUESTS = 200
+
+
+def one_input(data: bytes) -> None:
+    *connections, last = data[1:].split(SEPARATOR)
+    size = (data[0] if data else 0) % 64 + 1
+    left = iter(connections[:8])
+    asked = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        assert asked < MOST_REQUESTS
+        if request.url.path == "/v1/predictions/p":
+            # In the end it is over, or the client would rightly wait.
+            content = last if asked < 4 else WHOLE
+            return httpx.Response(200, content=content)
+        said = next(left, None)
+        status = LOST if said is None else STATUSES[said[0] % 8] if said else 200
+        if status == LOST or said is None:
+            raise httpx.ConnectError("refused", request=request)
+        headers = {"content-type": "text/event-stream"}
+        return httpx.Response(status, headers=headers, content=chunks(said[1:], size))
+
+    client = client_of(answer)
+    urls = PredictionURLs(stream="https://api.example.com/v1/stream")
+    prediction = Prediction(id="p", status="processing", urls=urls)
+    events = []
+    try:
+        with client.predictions.stream(prediction, use_file_output=False) as stream:
+            events.extend(stream)
+    except DashscopeError:
+        return
+    assert isinstance(events[-1], DoneEvent)
+    assert not any(isinstance(event, DoneEvent) for event in events[:-1])
+    assert all(type(str(event)) is str for event in events)
+    assert all(event.text == str(event) for event in events if isinstance(event, OutputEvent))
+
+
+def chunks(content: bytes, size: int) -> Iterator[bytes]:
+    for at in range(0, len(content), size):
+        yield content[at : at + size]
