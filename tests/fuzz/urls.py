@@ -1,0 +1,51 @@
+"""A URL is sent as httpx would send it, and to the host that the verdicts on it were about."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import httpx
+
+from dashscope import _urls
+from dashscope._http import Request
+from dashscope._runtime.wire import build
+from tests.fuzz.redirects import SEEDS as REDIRECTS
+from tests.fuzz.redirects import is_internal
+
+BASE = "https://api.example.com/v1"
+TRUSTED = ("files.example.net", "*.trusted.example")
+SEEDS = (
+    *(seed[1:] for seed in REDIRECTS),
+    b"https://api.example.com:443/v1/a/../b",
+    b"https://api.example.com/v1/a%2Fb?c=d#e",
+    b"https://api.example.com/v1/.hidden",
+    b"https://api.example.com/%zz",
+    b"https://a.trusted.example/",
+    b"https://a..trusted.example:1/",
+    b"https://-/",
+    b"https://api.example.com:65536/",
+    b"https://api.example.com:00443/v1",
+)
+
+
+def one_input(data: bytes) -> None:
+    url = data.decode("utf-8", "replace")
+    if _urls.refusal(url, BASE) is not None:
+        return
+    gets_token = _urls.gets_token(url, BASE, TRUSTED)
+    request = Request(method="GET", url=url)
+    try:
+        sent = build(request, {}, None, None, {}).url
+        expected = httpx.URL(url)
+    except (_urls.NoURLError, httpx.InvalidURL, UnicodeError):
+        return
+    assert sent.target == expected.raw_path
+    host = sent.host.decode("ascii")
+    assert (sent.scheme, sent.host) == (b"https", expected.raw_host)
+    assert (sent.port or 443) == (expected.port or 443)
+    assert not is_internal(host.rstrip("."))
+    assert not expected.userinfo
+    at_home = (host, sent.port or 443) == ("api.example.com", 443)
+    trusted = host == TRUSTED[0] or host.endswith(TRUSTED[1][1:])
+    assert gets_token == (at_home or trusted)
+    assert urlsplit(url).hostname
