@@ -1,4 +1,4 @@
-"""The ASGI application: every route under ``/v1``, and errors in the API's words."""
+"""The ASGI application: the API under ``/v1`` with errors in its words, and the pages."""
 
 from collections import deque
 from http import HTTPStatus
@@ -7,11 +7,12 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from dashscope.local.gate import AnsweredRequest, Gate
 from dashscope.local.openapi import document
+from dashscope.local.pages.app import create_pages
 from dashscope.local.problems import ProblemError
 from dashscope.local.ratelimit import RateLimit
 from dashscope.local.routes import (
@@ -46,6 +47,11 @@ async def health(request: Request) -> JSONResponse:
 async def describe(request: Request) -> JSONResponse:
     """Answer with the OpenAPI description of this server."""
     return JSONResponse(document(services(request).renderer.base_url))
+
+
+async def go_to_pages(request: Request) -> RedirectResponse:
+    """Send a browser to the pages."""
+    return RedirectResponse("/web/")
 
 
 async def say_problem(request: Request, error: Exception) -> Response:
@@ -83,6 +89,9 @@ def create_app(
         Route("/health", health),
         Route("/openapi.json", describe),
         Mount("/v1", app=operations),
+        Route("/", go_to_pages),
+        Route("/web", go_to_pages),
+        Mount("/web", app=create_pages(parts, token)),
     ]
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False

@@ -212,6 +212,7 @@ class Engine:
                 max(0, left), self._deadline_passed, run
             )
         lane.queue.append(run)
+        self._announce(run, "created")
         self._start_next(lane)
         return run
 

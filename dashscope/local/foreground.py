@@ -64,6 +64,7 @@ def serve(
         with log_to_stderr(), stop_signal() as stop, server:
             sys.stdout.write(f"Ready at {server.base_url}, data in {server.data}\n")
             sys.stdout.flush()
+            logger.info("to look at in a browser: %s", server.base_url.removesuffix("v1"))
             stop.get()
             logger.info("stopping: running jobs have %g s to end", drain)
     except (ValueError, ModelsError) as error:

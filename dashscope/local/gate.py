@@ -25,8 +25,11 @@ logger = logging.getLogger("dashscope.local")
 DISCARD_SECONDS: Final = 5.0
 """How long the rest of a refused body is read, so that its sender gets to see the answer."""
 
-# Whoever knows these URLs may use them: they are signed, or cannot be guessed.
-_OPEN: Final = re.compile(r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+")
+# Whoever knows these URLs may use them: they are signed, or cannot be guessed. The pages ask for
+# the token themselves, in a way that a browser understands.
+_OPEN: Final = re.compile(
+    r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?"
+)
 _CLIENT_CLOSED: Final = 499
 
 

@@ -17,12 +17,15 @@ class ProblemError(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
+        fields: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
         self.members = dict(members or {})
+        # What is wrong with each input, for a form to say beside it.
+        self.fields = dict(fields or {})
 
     def response(self) -> JSONResponse:
         """Return the response that says it."""

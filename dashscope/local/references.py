@@ -10,7 +10,7 @@ from dashscope.local.narrowing import is_dict, is_list
 from dashscope.local.store import Store
 from dashscope.local.values import now, timestamp
 
-_FILE_URL: Final = re.compile(r"(https?://[^/?#]+)/v1/files/([a-z2-7]{26})(?:/download)?(?:\?.*)?")
+FILE_URL: Final = re.compile(r"(https?://[^/?#]+)/v1/files/([a-z2-7]{26})(?:/download)?(?:\?.*)?")
 
 
 def strings(value: object) -> Iterator[str]:
@@ -51,5 +51,5 @@ class References:
 
     def _urls(self, value: Any) -> Iterator[tuple[str, str, str]]:
         for text in strings(value):
-            if match := _FILE_URL.fullmatch(text):
+            if match := FILE_URL.fullmatch(text):
                 yield text, match[1], match[2]

@@ -97,7 +97,7 @@ class Renderer:
             "data_removed": bool(job.data_removed),
         }
         urls = document["urls"]
-        urls["web"] = urls["get"]
+        urls["web"] = f"{self._address}/web/predictions/{job.id}"
         if self.streams(job):
             token = self._signer.stream_token(job.id)
             urls["stream"] = f"{self.base_url}/streams/{job.id}/{token}"

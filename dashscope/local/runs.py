@@ -77,4 +77,4 @@ def finished_run(job: Job) -> Run:
 
 
 Listener = Callable[[Run, str], None]
-"""Called with a run and what happened to it: start, output, logs or completed."""
+"""Called with a run and what happened to it: created, start, output, logs or completed."""

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from dashscope.local.app import create_app
 from dashscope.local.catalog import Catalog
 from dashscope.local.engine import Engine
+from dashscope.local.feed import Feed
 from dashscope.local.folder import DataFolder, Signer
 from dashscope.local.gate import AnsweredRequest, is_loopback
 from dashscope.local.ratelimit import RateLimit
@@ -175,7 +176,9 @@ class LocalServer:
         renderer = Renderer(store, signer, address)
         secret = store.setting("webhook_secret", new_webhook_secret)
         webhooks = Webhooks(store, Renderer(store, signer, ORIGIN), renderer, secret)
-        engine.listeners.append(webhooks.heard)
+        feed = Feed()
+        engine.listeners += [webhooks.heard, feed.heard]
+        webhooks.listeners.append(feed.tell)
         return Services(
             store=store,
             catalog=catalog,
@@ -185,6 +188,7 @@ class LocalServer:
             references=references,
             renderer=renderer,
             webhooks=webhooks,
+            feed=feed,
             webhook_secret=secret,
         )
 

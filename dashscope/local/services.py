@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from dashscope.local.catalog import Catalog
 from dashscope.local.engine import Engine
+from dashscope.local.feed import Feed
 from dashscope.local.folder import DataFolder, Signer
 from dashscope.local.problems import ProblemError, not_found
 from dashscope.local.references import References
@@ -34,6 +35,7 @@ class Services:
     references: References
     renderer: Renderer
     webhooks: Webhooks
+    feed: Feed
     webhook_secret: str
 
     def model(self, request: Request) -> Model:

@@ -40,7 +40,14 @@ class SignatureError(Exception):
 
 
 class InputError(Exception):
-    """An input that the model does not take; the message names what is wrong in it."""
+    """An input that the model does not take; the message names what is wrong in it.
+
+    ``fields`` has what is wrong with each input by itself.
+    """
+
+    def __init__(self, message: str, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.fields = dict(fields or {})
 
 
 def _check_url(value: str) -> str:
@@ -107,7 +114,7 @@ class Signature:
             inputs = self._inputs.model_validate_json(inputs_json)
         except ValidationError as error:
             known = [field.alias or "" for field in self._inputs.model_fields.values()]
-            raise InputError(explain(error, "input", known)) from error
+            raise InputError(explain(error, "input", known), by_field(error)) from error
         return inputs.model_dump(mode="json", by_alias=True, warnings=False)
 
     def _schema_of_inputs(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -201,6 +208,19 @@ def explain(error: ValidationError, what: str, known: Iterable[str] = ()) -> str
                 message = found["msg"].removeprefix("Value error, ")
                 sentences.append(f"{place}: {message[:1].lower()}{message[1:]}.")
     return " ".join(sentences)
+
+
+def by_field(error: ValidationError) -> dict[str, str]:
+    """Write what pydantic found wrong with each input of a model."""
+    sentences: dict[str, str] = {}
+    for found in error.errors(include_url=False, include_input=False):
+        first, *inside = [str(part) for part in found["loc"]]
+        message = "required" if found["type"] == "missing" else found["msg"]
+        place = f"{'.'.join(inside)}: " if inside else ""
+        sentence = f"{place}{message.removeprefix('Value error, ')}."
+        earlier = f"{sentences[first]} " if first in sentences else ""
+        sentences[first] = f"{earlier}{sentence[:1].upper()}{sentence[1:]}"
+    return sentences
 
 
 def openapi_schema(function: Callable[..., Any]) -> tuple[dict[str, Any], Signature]:

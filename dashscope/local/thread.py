@@ -93,6 +93,7 @@ class Thread:
         await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         await engine.drain(self._drain)
         self._uvicorn.should_exit = True
+        self._parts.feed.close()
         # Together: requests that wait for a job are answered when the engine lets go of it.
         await asyncio.gather(serving, engine.stop())
         await self._parts.webhooks.stop()

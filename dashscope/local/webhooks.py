@@ -9,15 +9,18 @@ import json
 import logging
 import random
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import httpx
+from attrs import frozen
 
 from dashscope.local.render import Renderer
 from dashscope.local.runs import Run
 from dashscope.local.store import Store
 from dashscope.local.store.deliveries import Delivery
-from dashscope.local.values import Job
+from dashscope.local.values import Job, now, timestamp
 from dashscope.webhooks import sign
 
 logger = logging.getLogger("dashscope.local")
@@ -33,6 +36,20 @@ PATIENCE: Final = 10.0
 """Seconds a receiver has to answer."""
 
 AT_ONCE: Final = 16
+ATTEMPTS_KEPT: Final = 1000
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """An attempt at a delivery, and what went wrong with it."""
+
+    id: str
+    job: str
+    event: str
+    url: str
+    at: str
+    number: int
+    problem: str | None
 
 
 def retry_delay(attempts: int) -> float:
@@ -54,6 +71,8 @@ class Webhooks:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: dict[str, int] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self.attempts: deque[Attempt] = deque(maxlen=ATTEMPTS_KEPT)
+        self.listeners: list[Callable[[], None]] = []
         self._client: httpx.AsyncClient | None = None
 
     def start(self) -> None:
@@ -113,6 +132,7 @@ class Webhooks:
                 self._in_flight[job_id] = delivery.seq
                 async with self._slots:
                     problem = await self._send(delivery)
+                self._note(delivery, problem)
                 if problem is None or delivery.attempts + 1 >= ATTEMPTS:
                     self._store.deliveries.delete(delivery)
                     if problem is not None:
@@ -124,6 +144,25 @@ class Webhooks:
         finally:
             self._tasks.pop(job_id, None)
             self._in_flight.pop(job_id, None)
+
+    def attempts_of(self, job_id: str) -> list[Attempt]:
+        """Return the attempts made for a job, as far as they are remembered."""
+        return [attempt for attempt in self.attempts if attempt.job == job_id]
+
+    def _note(self, delivery: Delivery, problem: str | None) -> None:
+        self.attempts.append(
+            Attempt(
+                id=delivery.id,
+                job=delivery.job,
+                event=delivery.event,
+                url=delivery.url,
+                at=timestamp(now()),
+                number=delivery.attempts + 1,
+                problem=problem,
+            )
+        )
+        for listener in self.listeners:
+            listener()
 
     async def _send(self, delivery: Delivery) -> str | None:
         """Make one attempt; return what went wrong."""

@@ -5,7 +5,7 @@ import io
 import json
 import re
 from http import HTTPStatus
-from typing import Final
+from typing import Any, BinaryIO, Final
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -19,7 +19,7 @@ from dashscope.local.folder import (
     keep_upload,
 )
 from dashscope.local.problems import ProblemError, not_found
-from dashscope.local.services import page_response, services
+from dashscope.local.services import Services, page_response, services
 from dashscope.local.uploads import read_content, read_metadata, read_name, read_type
 from dashscope.local.values import OWNER, File, new_id, now, timestamp
 
@@ -50,12 +50,22 @@ async def create_file(request: Request) -> JSONResponse:
             "metadata": json.dumps(await read_metadata(form)),
         }
         source = io.BytesIO(content.encode()) if isinstance(content, str) else content.file
-        file_id = new_id()
-        try:
-            size, sha256 = await keep_upload(source, parts.folder.files / file_id)
-        except FileTooLargeError as error:
-            raise too_large() from error
-    file = parts.store.files.create(
+        file = await keep_file(parts, source, values)
+    return JSONResponse(parts.renderer.file(file), HTTPStatus.CREATED)
+
+
+async def keep_file(parts: Services, source: BinaryIO, values: dict[str, Any]) -> File:
+    """Keep an upload.
+
+    Raises:
+        ProblemError: It is too large.
+    """
+    file_id = new_id()
+    try:
+        size, sha256 = await keep_upload(source, parts.folder.files / file_id)
+    except FileTooLargeError as error:
+        raise too_large() from error
+    return parts.store.files.create(
         {
             "id": file_id,
             "size": size,
@@ -65,7 +75,6 @@ async def create_file(request: Request) -> JSONResponse:
             **values,
         }
     )
-    return JSONResponse(parts.renderer.file(file), HTTPStatus.CREATED)
 
 
 def find_file(request: Request) -> File:

@@ -125,7 +125,9 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
     try:
         signature.check(input_json)
     except InputError as error:
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, str(error), fields=error.fields
+        ) from error
     missing = parts.references.missing(body.input)
     if missing is not None:
         raise ProblemError(

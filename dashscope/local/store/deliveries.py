@@ -44,6 +44,20 @@ class Deliveries:
         row = self._database.row("SELECT * FROM delivery WHERE job = ? ORDER BY seq LIMIT 1", job)
         return Delivery(**row) if row else None
 
+    def of_job(self, job: str) -> list[Delivery]:
+        """Return what is still to be delivered for a job."""
+        return self._read("WHERE job = ? ORDER BY seq LIMIT 100", job)
+
+    def waiting(self) -> list[Delivery]:
+        """Return what is still to be delivered, the oldest first and not all of a flood."""
+        return self._read("ORDER BY seq LIMIT 100")
+
+    def _read(self, which: str, *parameters: str) -> list[Delivery]:
+        # Without the body, which may be long and is for the receiver alone.
+        columns = "seq, id, job, event, url, '' AS body, attempts"
+        sql = f"SELECT {columns} FROM delivery {which}"  # noqa: S608
+        return [Delivery(**row) for row in self._database.rows(sql, *parameters)]
+
     def jobs(self) -> list[str]:
         """Return the jobs that have deliveries to make."""
         rows = self._database.rows("SELECT job, min(seq) AS first FROM delivery GROUP BY job")

@@ -10,6 +10,23 @@ from dashscope.local.values import Job
 
 _JOBS: Final = Listing(columns="*", source="job", make=Job)
 
+GLANCE: Final = 10_000
+"""Characters of an output that an overview reads; a longer one it leaves out."""
+
+_LEFT_OUT: Final = {
+    "logs": "''",
+    "input": "'{}'",
+    "output": f"CASE WHEN length(output) <= {GLANCE} THEN output END",
+}
+_OVERVIEW: Final = Listing(
+    columns=", ".join(
+        f"{_LEFT_OUT[field.name]} AS {field.name}" if field.name in _LEFT_OUT else field.name
+        for field in attrs.fields(Job)
+    ),
+    source="job",
+    make=Job,
+)
+
 
 class Jobs:
     """Predictions and trainings, newest first where they are listed."""
@@ -56,6 +73,23 @@ class Jobs:
                 where += f" AND {condition}"
                 parameters += (value,)
         return read_page(self._database, _JOBS, where, parameters, cursor)
+
+    def overview(self, kind: str, cursor: str | None, version: str | None = None) -> Page[Job]:
+        """Return a page of predictions or trainings without their logs, inputs and long outputs."""
+        where = "kind = ? AND example = 0"
+        parameters: tuple[str, ...] = (kind,)
+        if version is not None:
+            where, parameters = f"{where} AND version = ?", (kind, version)
+        return read_page(self._database, _OVERVIEW, where, parameters, cursor)
+
+    def unfinished_counts(self, kind: str) -> dict[str, int]:
+        """Return how many jobs have each of the statuses that are not final."""
+        rows = self._database.rows(
+            "SELECT status, count(*) AS count FROM job "
+            "WHERE completed_at IS NULL AND kind = ? GROUP BY status",
+            kind,
+        )
+        return {row["status"]: row["count"] for row in rows}
 
     def examples(self, full_name: str, cursor: str | None) -> Page[Job]:
         """Return a page of a model's examples."""

@@ -43,6 +43,11 @@ class Models:
         )
         return read_page(self._database, listing, "visibility = 'public'", (), cursor)
 
+    def all_by_age(self, cursor: str | None) -> Page[Model]:
+        """Return a page of all models, the newest first."""
+        listing = Listing(columns="*", source="model", make=Model)
+        return read_page(self._database, listing, "1", (), cursor)
+
     def create(self, full_name: str, values: dict[str, Any]) -> None:
         """Insert a model."""
         owner, _, name = full_name.partition("/")

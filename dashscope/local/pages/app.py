@@ -1,0 +1,56 @@
+"""The application of the pages, mounted below ``/web``."""
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from dashscope.local.pages import actions, jobs, live, models
+from dashscope.local.pages.access import Access, Sessions
+from dashscope.local.pages.writing import problem_page
+from dashscope.local.problems import ProblemError
+from dashscope.local.services import Services
+
+
+async def say_problem(request: Request, error: Exception) -> Response:
+    """Answer with a page that says what ended the request."""
+    match error:
+        case ProblemError():
+            problem = error
+        case HTTPException():
+            problem = ProblemError(error.status_code, _DETAILS.get(error.status_code, error.detail))
+        case ClientDisconnect():
+            return Response(status_code=499)
+        case _:
+            problem = ProblemError(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; its log says where."
+            )
+    return problem_page(request, problem)
+
+
+_DETAILS = {404: "There is no such page.", 405: "This page takes no such request."}
+
+
+def create_pages(parts: Services, token: str | None) -> Access:
+    """Return the application of the pages."""
+    errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
+    handlers: dict[Any, Any] = dict.fromkeys(errors, say_problem)
+    sessions = Sessions(parts.signer, token)
+    routes = [
+        *models.ROUTES,
+        *live.ROUTES,
+        *jobs.ROUTES,
+        *actions.ROUTES,
+        *actions.session_routes(sessions),
+        Mount("/assets", StaticFiles(directory=Path(__file__).with_name("assets"))),
+    ]
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    app.state.services = parts
+    return Access(app, sessions)

@@ -1,0 +1,146 @@
+"""A model's schema as the fields of a form: one for each input, in the order of the function."""
+
+from typing import Any, Final, Literal
+
+from attrs import frozen
+
+from dashscope.local.narrowing import is_dict, is_list
+
+Schema = dict[str, Any]
+Kind = Literal[
+    "text", "secret", "date", "integer", "number", "flag", "choice", "file", "files", "json"
+]
+
+_REFERENCE: Final = "#/components/schemas/"
+_PLAIN: Final[dict[str, Kind]] = {"string": "text", "integer": "integer", "number": "number"}
+_FORMATS: Final[dict[str, Kind]] = {"uri": "file", "date": "date", "password": "secret"}
+
+
+@frozen(kw_only=True)
+class Field:
+    """One input of a model, as a form asks for it."""
+
+    name: str
+    label: str
+    kind: Kind
+    description: str | None
+    required: bool
+    nullable: bool
+    default: Any
+    choices: tuple[Any, ...]
+    schema: Schema
+
+    @property
+    def minimum(self) -> float | None:
+        """The smallest number it takes, where the browser can be told so."""
+        return self._bound("minimum", "exclusiveMinimum", 1)
+
+    @property
+    def maximum(self) -> float | None:
+        """The largest number it takes, where the browser can be told so."""
+        return self._bound("maximum", "exclusiveMaximum", -1)
+
+    def _bound(self, name: str, exclusive: str, step: int) -> float | None:
+        if self.kind == "integer" and isinstance(bound := self.schema.get(exclusive), int):
+            return bound + step
+        return self.schema.get(name)
+
+    @property
+    def hint(self) -> str:
+        """What it takes, in words."""
+        schema = self.schema
+        said = [
+            f"{words} {schema[key]}"
+            for key, words in (
+                ("minimum", "at least"),
+                ("exclusiveMinimum", "more than"),
+                ("maximum", "at most"),
+                ("exclusiveMaximum", "less than"),
+                ("multipleOf", "a multiple of"),
+                ("minLength", "at least this many characters:"),
+                ("maxLength", "at most this many characters:"),
+                ("minItems", "at least this many:"),
+                ("maxItems", "at most this many:"),
+                ("pattern", "has to match"),
+            )
+            if key in schema
+        ]
+        match self.kind:
+            case "integer":
+                said.insert(0, "a whole number")
+            case "number":
+                said.insert(0, "a number")
+            case "json":
+                said.insert(0, f"JSON{_KINDS_OF_JSON.get(str(schema.get('type')), '')}")
+            case _:
+                pass
+        text = ", ".join(said)
+        return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+_KINDS_OF_JSON: Final = {"array": ": a list like [1, 2]", "object": ': an object like {"a": 1}'}
+
+
+def read_fields(openapi_schema: Schema, name: str) -> list[Field]:
+    """Return the fields of the schema's ``Input`` or ``TrainingInput``."""
+    definitions: Schema = openapi_schema["components"]["schemas"]
+    inputs: Schema = definitions[name]
+    required: list[str] = inputs.get("required", [])
+    members: dict[str, Schema] = inputs.get("properties", {})
+    ordered = sorted(members.items(), key=lambda member: member[1].get("x-order", 0))
+    return [_field(name, schema, name in required, definitions) for name, schema in ordered]
+
+
+def _field(name: str, said: Schema, required: bool, definitions: Schema) -> Field:
+    schema, nullable = resolve(said, definitions)
+    choices = _choices(schema)
+    kind: Kind = "json"
+    of = schema.get("type")
+    if choices:
+        kind = "choice"
+    elif of == "boolean":
+        kind = "choice" if nullable or required else "flag"
+        choices = (True, False) if kind == "choice" else ()
+    elif of == "string":
+        kind = _FORMATS.get(schema.get("format", ""), "text")
+        kind = "secret" if schema.get("writeOnly") else kind
+    elif isinstance(of, str) and of in _PLAIN:
+        kind = _PLAIN[of]
+    elif of == "array" and is_dict(items := schema.get("items")):
+        item, _ = resolve(items, definitions)
+        kind = "files" if (item.get("type"), item.get("format")) == ("string", "uri") else "json"
+    return Field(
+        name=name,
+        label=str(said.get("title") or name),
+        kind=kind,
+        description=said.get("description"),
+        required=required,
+        nullable=nullable,
+        default=said.get("default"),
+        choices=choices,
+        schema=schema,
+    )
+
+
+def resolve(schema: Schema, definitions: Schema) -> tuple[Schema, bool]:
+    """Return a schema without references, and whether it takes null too.
+
+    One that has several forms stays as it is: JSON is the way to enter it.
+    """
+    if isinstance(reference := schema.get("$ref"), str):
+        meant, nullable = resolve(definitions[reference.removeprefix(_REFERENCE)], definitions)
+        return {**schema, **meant}, nullable
+    for combined in ("allOf", "anyOf", "oneOf"):
+        if is_list(forms := schema.get(combined)):
+            others = [form for form in forms if form != {"type": "null"}]
+            if len(others) == 1:
+                meant, _ = resolve(others[0], definitions)
+                return {**schema, **meant}, len(others) < len(forms)
+            return schema, len(others) < len(forms)
+    return schema, False
+
+
+def _choices(schema: Schema) -> tuple[Any, ...]:
+    if "const" in schema:
+        return (schema["const"],)
+    return tuple(schema.get("enum", ()))

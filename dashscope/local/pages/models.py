@@ -1,0 +1,232 @@
+"""Models: their list, the page of each with the form that runs it, and the form that trains it."""
+
+import functools
+import json
+from http import HTTPStatus
+from typing import Any, Final
+
+from attrs import evolve, frozen
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from dashscope.local.decorator import NAME
+from dashscope.local.pages.fields import Field, read_fields
+from dashscope.local.pages.filled import Filled, prefilled, read
+from dashscope.local.pages.jobs import page_of, row
+from dashscope.local.pages.shown import as_items
+from dashscope.local.pages.writing import page
+from dashscope.local.problems import ProblemError
+from dashscope.local.requests import JobBody
+from dashscope.local.routes.files import keep_file
+from dashscope.local.routes.predictions import create_job
+from dashscope.local.runs import Run
+from dashscope.local.services import Services, services
+from dashscope.local.store import CursorError
+from dashscope.local.uploads import read_name, read_type
+from dashscope.local.values import Model, Version, now, timestamp
+
+RECENT: Final = 8
+"""Jobs that the page of a model, or the first page, shows."""
+
+
+@frozen(kw_only=True)
+class Form:
+    """The form of a model's run or training, and what is in it."""
+
+    fields: list[Field]
+    filled: Filled
+    webhook: str = ""
+    destination: str = ""
+    problem: str = ""
+
+
+def _properties(version: Version) -> dict[str, Any]:
+    schemas: dict[str, Any] = json.loads(version.schema)["components"]["schemas"]
+    return {
+        "streams": schemas["Output"].get("x-cog-array-type") == "iterator",
+        "trains": "TrainingInput" in schemas,
+    }
+
+
+async def show_models(request: Request) -> Response:
+    """List the models, and what ran last."""
+    parts = services(request)
+    try:
+        listed = parts.store.models.all_by_age(request.query_params.get("cursor"))
+    except CursorError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "There is no such page.") from error
+    latest = {
+        model.full_name: _properties(version)
+        for model in listed.results
+        if model.latest and (version := parts.store.models.version(model.latest))
+    }
+    recent = parts.store.jobs.overview("prediction", None).results[:RECENT]
+    return page(
+        request,
+        "models.html",
+        listed=listed,
+        latest=latest,
+        rows=[row(parts, job) for job in recent],
+        feed=parts.feed.count,
+    )
+
+
+def _version(request: Request) -> tuple[Model, Version | None]:
+    """Return the model that a path names, and the version of it to run."""
+    parts = services(request)
+    model = parts.model(request)
+    wanted = request.query_params.get("version")
+    if wanted is not None:
+        return model, parts.version(model, wanted)
+    return model, parts.store.models.version(model.latest) if model.latest else None
+
+
+async def show_model(request: Request) -> Response:
+    """Show a model with the form that runs it, filled from an earlier run where one is named."""
+    parts = services(request)
+    model, version = _version(request)
+    if version is None:
+        return page(request, "no_version.html", model=model)
+    fields = read_fields(json.loads(version.schema), "Input")
+    source = request.query_params.get("from")
+    earlier = parts.store.jobs.get(source, "prediction") if source is not None else None
+    if earlier is None and not source:
+        earlier = parts.store.jobs.first_example(model.full_name)
+    inputs = as_items(json.loads(parts.renderer.at_this_address(earlier.input))) if earlier else {}
+    return _run_page(request, model, version, Form(fields=fields, filled=prefilled(fields, inputs)))
+
+
+def _run_page(
+    request: Request, model: Model, version: Version, form: Form, status: int = HTTPStatus.OK
+) -> Response:
+    parts = services(request)
+    recent = parts.store.jobs.overview("prediction", None, version.id).results[:RECENT]
+    return page(
+        request,
+        "model.html",
+        status,
+        model=model,
+        version=version,
+        versions=parts.store.models.versions(model.full_name, None).results,
+        form=form,
+        rows=[row(parts, job) for job in recent],
+        feed=parts.feed.count,
+        **_properties(version),
+    )
+
+
+async def run_model(request: Request) -> Response:
+    """Run a model with what its form was sent with, and go to the prediction's page."""
+    parts = services(request)
+    model, version = _version(request)
+    version = version or parts.latest(model)
+    fields = read_fields(json.loads(version.schema), "Input")
+    async with request.form(max_files=100, max_fields=1000) as sent:
+        form, run = await _submit(parts, version, fields, sent, {"kind": "prediction"})
+    if run is None:
+        return _run_page(request, model, version, form, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return RedirectResponse(page_of(run.job), HTTPStatus.SEE_OTHER)
+
+
+async def _submit(
+    parts: Services,
+    version: Version,
+    fields: list[Field],
+    sent: FormData,
+    values: dict[str, Any],
+) -> tuple[Form, Run | None]:
+    """Create a job; where that cannot be, return the form with what is wrong said in it."""
+    filled = await read(sent, fields, functools.partial(_keep, parts))
+    form = Form(
+        fields=fields,
+        filled=filled,
+        webhook=str(sent.get("webhook", "")).strip(),
+        destination=values.get("destination", ""),
+    )
+    if filled.problems:
+        return form, None
+    body = JobBody(input=dict(filled.inputs), webhook=form.webhook or None)
+    try:
+        run = create_job(parts, version, body, {"source": "web", **values})
+    except ProblemError as error:
+        beside = {name: error.fields[name] for name in error.fields if name in filled.texts}
+        # What no field is about is said above all of them.
+        above = "" if beside and len(beside) == len(error.fields) else error.detail
+        refused = Filled(texts=filled.texts, problems=beside)
+        return evolve(form, filled=refused, problem=above), None
+    _make_destination(parts, run.job.destination)
+    return form, run
+
+
+def _make_destination(parts: Services, full_name: str | None) -> None:
+    """Make the model that a training's version will be of, where there is none yet."""
+    if full_name is not None and parts.store.models.get(full_name) is None:
+        values = {"visibility": "private", "hardware": "cpu", "created_at": timestamp(now())}
+        parts.store.models.create(full_name, values)
+
+
+async def _keep(parts: Services, upload: UploadFile) -> str:
+    """Keep an uploaded file, and return its URL."""
+    nothing = FormData()
+    values = {
+        "name": await read_name(nothing, upload),
+        "content_type": await read_type(nothing, upload),
+        "metadata": "{}",
+    }
+    file = await keep_file(parts, upload.file, values)
+    url: str = parts.renderer.file(file)["urls"]["get"]
+    return url
+
+
+async def show_training_form(request: Request) -> Response:
+    """Show the form that trains a model."""
+    model, version = _trainable(request)
+    fields = read_fields(json.loads(version.schema), "TrainingInput")
+    form = Form(fields=fields, filled=prefilled(fields, {}), destination=model.full_name)
+    return _training_page(request, model, version, form)
+
+
+def _trainable(request: Request) -> tuple[Model, Version]:
+    model, version = _version(request)
+    if version is None or not _properties(version)["trains"]:
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"{model.full_name} cannot be trained.")
+    return model, version
+
+
+def _training_page(
+    request: Request, model: Model, version: Version, form: Form, status: int = HTTPStatus.OK
+) -> Response:
+    return page(request, "train.html", status, model=model, version=version, form=form)
+
+
+async def train_model(request: Request) -> Response:
+    """Train a model with what its form was sent with, and go to the training's page."""
+    parts = services(request)
+    model, version = _trainable(request)
+    fields = read_fields(json.loads(version.schema), "TrainingInput")
+    async with request.form(max_files=100, max_fields=1000) as sent:
+        destination = str(sent.get("destination", "")).strip()
+        values = {"kind": "training", "destination": destination}
+        if not NAME.fullmatch(destination):
+            filled = await read(sent, fields, functools.partial(_keep, parts))
+            problem = "The destination has to be owner/name, in lower case."
+            form = Form(fields=fields, filled=filled, destination=destination, problem=problem)
+            run = None
+        else:
+            form, run = await _submit(parts, version, fields, sent, values)
+    if run is None:
+        return _training_page(request, model, version, form, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return RedirectResponse(page_of(run.job), HTTPStatus.SEE_OTHER)
+
+
+_MODEL: Final = "/models/{model_owner}/{model_name}"
+
+ROUTES: Final = [
+    Route("/", show_models),
+    Route(_MODEL, show_model),
+    Route(_MODEL, run_model, methods=["POST"]),
+    Route(f"{_MODEL}/train", show_training_form),
+    Route(f"{_MODEL}/train", train_model, methods=["POST"]),
+]
