@@ -100,6 +100,7 @@ def build(session: nox.Session) -> None:
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build")
     session.run("twine", "check", "--strict", *_built("*"))
+    session.run("python", "-c", HAS_ITS_PAGES, *_built("*.whl"))
     session.run("python", "-m", "venv", "--clear", f"{session.create_tmp()}/empty")
     python = f"{session.create_tmp()}/empty/bin/python"
     session.run(python, "-m", "pip", "install", "-q", *_built("*.whl"), external=True)
@@ -133,6 +134,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The local server's pages work in a browser (needs Debian's chromium)."""
+    install(session, *groups("browser"))
+    session.run("python", "-m", "pytest", "tests/local/page", "-m", "browser", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """What takes longer: storms, kills, all that is marked `soak`."""
     install(session, *groups("soak"))
@@ -150,11 +158,19 @@ def _built(pattern: str) -> list[str]:
     return [str(path) for path in Path("dist").glob(pattern)]
 
 
+HAS_ITS_PAGES = """
+import sys, zipfile
+names = set(zipfile.ZipFile(sys.argv[1]).namelist())
+pages = "dashscope/local/pages"
+for name in ("assets/page.css", "assets/page.js", "assets/icon.svg", "templates/base.html"):
+    assert f"{pages}/{name}" in names, name
+assert not [name for name in names if name.endswith(".png")]
+"""
 IMPORTS_NO_EXTRA = """
 import sys
 import dashscope
 dashscope.AsyncClient()
-extras = set("aiohttp click cloudpickle fastapi h2 PIL pydantic rich starlette".split())
+extras = set("aiohttp click cloudpickle fastapi h2 jinja2 PIL pydantic rich starlette".split())
 on_first_use = {"cattrs", "httpx", *(f"dashscope.{name}" for name in
     "_batch _sync local resources".split())}
 loaded = (extras | on_first_use) & set(sys.modules)

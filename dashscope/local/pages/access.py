@@ -5,6 +5,7 @@ enough to run models: what changes something has to come from a page of this ver
 """
 
 import hmac
+import re
 import secrets
 import time
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashscope.local.folder import Signer
-from dashscope.local.gate import authorized, int_or_zero
+from dashscope.local.gate import authorized
 from dashscope.local.pages.writing import PREFIX, problem_page
 from dashscope.local.problems import ProblemError
 
@@ -26,6 +27,7 @@ ASSETS: Final = f"{PREFIX}/assets/"
 LIFETIME: Final = 12 * 60 * 60
 """Seconds a session lasts."""
 
+_COOKIE: Final = re.compile(r"([0-9]{1,12})\.[a-z2-7]{32}")
 _POLICY: Final = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
     "img-src 'self' data:; media-src 'self' data:; connect-src 'self'; form-action 'self'; "
@@ -53,9 +55,11 @@ class Sessions:
         """Tell whether a request comes from someone who has the token."""
         if self._token is None or authorized(request.headers, self._token):
             return True
-        ends, _, _ = (cookie := request.cookies.get(_name(request), "")).partition(".")
-        right = hmac.compare_digest(cookie.encode(), self._cookie(int_or_zero(ends)).encode())
-        return right and int_or_zero(ends) > time.time()
+        cookie = request.cookies.get(_name(request), "")
+        if not (match := _COOKIE.fullmatch(cookie)):
+            return False
+        ends = int(match[1])
+        return hmac.compare_digest(cookie, self._cookie(ends)) and ends > time.time()
 
     def begin(self, request: Request, response: Response, token: str) -> bool:
         """Begin a session where the token is the right one."""

@@ -64,23 +64,23 @@ async def follow(
     while True:
         news = run.news
         over = run.finished.is_set()
-        said: list[tuple[str, str]] = []
+        # Each event's id counts what was sent up to it, and no more: a browser may be interrupted
+        # between any two.
         if run.log.end > log:
-            said.append(("log", growth(run.log.since(log)[-TEXT_LIMIT:], run.log.end)))
-            log = run.log.end
+            piece, log = run.log.since(log)[-TEXT_LIMIT:], run.log.end
+            yield event("log", f"{output}-{log}", growth(piece, log))
             if (percent := progress_of(run.log.since(log - 1000))) not in {None, progress}:
                 progress = percent
-                said.append(("progress", str(percent)))
+                yield event("progress", f"{output}-{log}", str(percent))
         if new := run.parts_json()[output:]:
             output += len(new)
-            text = "".join(texts(new)) if as_text else ""
-            length += len(text)
-            said.append(("text", growth(text, length)) if as_text else ("changed", ""))
+            piece = "".join(texts(new)) if as_text else ""
+            length += len(piece)
+            name, data = ("text", growth(piece, length)) if as_text else ("changed", "")
+            yield event(name, f"{output}-{log}", data)
         if run.job.status != status and not over:
             status = run.job.status
-            said.append(("changed", ""))
-        for name, data in said:
-            yield event(name, f"{output}-{log}", data)
+            yield event("changed", f"{output}-{log}", "")
         if over:
             # A job that is still queued goes on when the server is started again, and so does this.
             if run.job.finished:

@@ -1,0 +1,209 @@
+"""Who may see the pages: the token, sessions, and what other web sites may have a browser do."""
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from dashscope.local import LocalServer
+from dashscope.local.pages.access import LIFETIME, safe_return
+from tests.local.page.conftest import Parsed
+
+TOKEN = "a secret of the test"
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[LocalServer]:
+    with LocalServer(token=TOKEN) as server:
+        yield server
+
+
+@pytest.fixture
+def browser(locked: LocalServer) -> Iterator[httpx.Client]:
+    root = locked.base_url.removesuffix("/v1")
+    with httpx.Client(base_url=root, headers={"Origin": root}) as client:
+        yield client
+
+
+def sign_in(browser: httpx.Client, token: str = TOKEN, path: str = "") -> httpx.Response:
+    return browser.post("/web/sign-in", data={"token": token, "next": path})
+
+
+class TestTheToken:
+    def test_is_asked_for(self, browser: httpx.Client) -> None:
+        for path in ("/web/", "/web/predictions/x", "/web/models/a/b", "/web/nope"):
+            answer = browser.get(path)
+            assert answer.status_code == 303
+            assert answer.headers["location"] == f"/web/sign-in?next={path}"
+            assert not answer.text
+        for path in ("/web/events", "/web/predictions/x/events"):
+            assert browser.get(path).status_code == 401
+        posts = ["/web/models/dashscope/hello-world", "/web/predictions/x/again", "/web/sign-out"]
+        for path in posts:
+            assert browser.post(path).status_code == 401
+
+    def test_opens_a_session(self, browser: httpx.Client, locked: LocalServer) -> None:
+        page = browser.get("/web/predictions", follow_redirects=True)
+        assert Parsed(page).by_id("token")["type"] == "password"
+        answer = sign_in(browser, path="/web/predictions")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/web/predictions")
+        cookie = answer.headers["set-cookie"]
+        assert TOKEN not in cookie
+        for said in ("HttpOnly", "SameSite=strict", "Path=/web;", f"Max-Age={LIFETIME}"):
+            assert said in cookie
+        assert "Secure" not in cookie
+        assert Parsed(browser.get("/web/predictions")).all("h1")
+        run = browser.post("/web/models/dashscope/hello-world", data={"input:text": "x"})
+        assert run.status_code == 303
+
+    def test_may_come_in_a_header(self, browser: httpx.Client) -> None:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert browser.get("/web/", headers=headers).status_code == 200
+
+    @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], "é", "x" * 5000])
+    def test_has_to_be_the_right_one(self, browser: httpx.Client, token: str) -> None:
+        answer = sign_in(browser, token)
+        assert answer.status_code == 401
+        assert "set-cookie" not in answer.headers
+        assert "not the server's token" in Parsed(answer).text
+        assert browser.get("/web/").status_code == 303
+
+    def test_is_gone_from_the_browser_after_signing_out(self, browser: httpx.Client) -> None:
+        sign_in(browser)
+        assert browser.get("/web/").status_code == 200
+        assert browser.post("/web/sign-out").status_code == 303
+        assert browser.get("/web/").status_code == 303
+
+    def test_is_not_what_opens_the_api(self, browser: httpx.Client) -> None:
+        sign_in(browser)
+        assert browser.get("/v1/account").status_code == 401
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        assert browser.get("/v1/account", headers={"Cookie": cookie}).status_code == 401
+
+    def test_of_a_session_ends(
+        self, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sign_in(browser)
+        later = time.time() + LIFETIME + 1
+        monkeypatch.setattr(time, "time", lambda: later)
+        assert browser.get("/web/").status_code == 303
+
+    @pytest.mark.parametrize(
+        "cookie", ["", ".", "x", "99999999999.", "99999999999.aaaa", "-1.x", "1.2.3", "9" * 6000]
+    )
+    def test_is_not_replaced_by_a_made_up_cookie(
+        self, browser: httpx.Client, locked: LocalServer, cookie: str
+    ) -> None:
+        port = httpx.URL(locked.base_url).port
+        headers = {"Cookie": f"dashscope-{port}={cookie}"}
+        assert browser.get("/web/", headers=headers).status_code == 303
+
+    def test_of_another_server_is_of_no_use(self, browser: httpx.Client) -> None:
+        sign_in(browser)
+        (cookie,) = browser.cookies.values()
+        with LocalServer(token="another") as other:
+            url = other.base_url.replace("/v1", "/web/")
+            name = f"dashscope-{httpx.URL(url).port}"
+            assert httpx.get(url, headers={"Cookie": f"{name}={cookie}"}).status_code == 303
+
+    @pytest.mark.parametrize(
+        ("path", "to"),
+        [
+            ("/web/predictions/x", "/web/predictions/x"),
+            ("https://evil.example/", "/web/"),
+            ("//evil.example/web/", "/web/"),
+            ("/\\evil.example", "/web/"),
+            ("/web/\\evil", "/web/"),
+            ("/v1/account", "/web/"),
+            ("/web/\r\nSet-Cookie: a=b", "/web/"),
+            ("javascript:alert(1)", "/web/"),
+            ("", "/web/"),
+        ],
+    )
+    def test_leads_to_no_other_site(self, path: str, to: str) -> None:
+        assert safe_return(path) == to
+
+    def test_is_not_needed_for_the_look_of_the_sign_in_page(self, browser: httpx.Client) -> None:
+        for name, kind in (("page.css", "text/css"), ("page.js", "text/javascript")):
+            answer = browser.get(f"/web/assets/{name}")
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith(kind)
+
+
+class TestOtherSites:
+    @pytest.mark.parametrize(
+        "origin",
+        ["https://evil.example", "null", "", "http://localhost:1", "http://127.0.0.1",
+         "http://[", "file://"],
+    )  # fmt: skip
+    def test_cannot_send_forms(self, web: httpx.Client, http: httpx.Client, origin: str) -> None:
+        before = http.get("/predictions").json()["results"][:1]
+        for path in ("/web/models/dashscope/hello-world", "/web/predictions/x/cancel"):
+            answer = web.post(path, data={"input:text": "x"}, headers={"Origin": origin})
+            assert answer.status_code == 403
+        assert http.get("/predictions").json()["results"][:1] == before
+
+    def test_cannot_leave_out_who_they_are(self, root: str) -> None:
+        answer = httpx.post(f"{root}/web/models/dashscope/hello-world", data={"input:text": "x"})
+        assert answer.status_code == 403
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    @pytest.mark.parametrize("mode", ["no-cors", "cors", "same-origin"])
+    def test_cannot_embed_pages(self, web: httpx.Client, site: str, mode: str) -> None:
+        headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+        for path in ("/web/", "/web/events", "/web/assets/page.js"):
+            assert web.get(path, headers=headers).status_code == 403
+
+    def test_may_link_to_pages(self, web: httpx.Client) -> None:
+        headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        assert web.get("/web/", headers=headers).status_code == 200
+        assert web.post("/web/sign-out", headers=headers).status_code == 403
+
+    @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost."])
+    def test_cannot_take_this_server_s_place_by_dns(self, web: httpx.Client, host: str) -> None:
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        assert web.get("/web/", headers=headers).status_code in {400, 403}
+        path = "/web/models/dashscope/hello-world"
+        assert web.post(path, headers=headers, data={}).status_code in {400, 403}
+
+    def test_get_no_permission_from_headers(self, web: httpx.Client) -> None:
+        for path in ("/web/", "/web/nope", "/web/assets/page.css", "/web/sign-in"):
+            headers = web.get(path).headers
+            assert not [name for name in headers if name.startswith("access-control-")]
+            assert headers["cross-origin-resource-policy"] == "same-origin"
+            assert headers["x-frame-options"] == "DENY"
+
+    def test_methods_of_theirs_are_refused(self, web: httpx.Client) -> None:
+        for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "QUERY"):
+            answer = web.request(method, "/web/", headers={"Origin": "https://evil.example"})
+            assert answer.status_code == 403
+
+
+class TestHeaders:
+    def test_allow_only_what_the_server_itself_put_in_the_page(self, web: httpx.Client) -> None:
+        pages = [web.get(path) for path in ("/web/", "/web/", "/web/nope", "/web/predictions")]
+        nonces = set()
+        for page in pages:
+            (script,) = Parsed(page).all("script")
+            policy = dict(
+                part.strip().split(" ", 1)
+                for part in page.headers["content-security-policy"].split(";")
+            )
+            assert policy["default-src"] == "'none'"
+            assert policy["script-src"] == f"'nonce-{script['nonce']}'"
+            assert policy["form-action"] == "'self'"
+            assert policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+            assert "unsafe" not in page.headers["content-security-policy"]
+            assert page.headers["x-content-type-options"] == "nosniff"
+            assert page.headers["referrer-policy"] == "same-origin"
+            assert page.headers["cache-control"] == "no-store"
+            nonces.add(script["nonce"])
+        assert len(nonces) == len(pages)
+
+    def test_of_what_comes_along_say_what_it_is(self, web: httpx.Client) -> None:
+        for name in ("page.css", "page.js", "icon.svg"):
+            answer = web.get(f"/web/assets/{name}")
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "http://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
+            assert "https://" not in answer.text

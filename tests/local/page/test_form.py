@@ -1,0 +1,229 @@
+"""A model's schema as a form, the form as an input, and what is wrong said beside the field."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from dashscope.local.pages.fields import read_fields
+from tests.local.page.conftest import Parsed
+from tests.local.waiting import reach, until
+
+Send = Callable[..., Any]
+
+
+def field(schema: dict[str, Any], *, required: bool = False, **definitions: Any) -> Any:
+    inputs = {"properties": {"it": schema}, "required": ["it"] if required else []}
+    (made,) = read_fields({"components": {"schemas": {"Input": inputs, **definitions}}}, "Input")
+    return made
+
+
+NULL = {"type": "null"}
+URI = {"type": "string", "format": "uri"}
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("schema", "kind", "nullable"),
+        [
+            ({"type": "string"}, "text", False),
+            ({"type": "integer"}, "integer", False),
+            ({"type": "number"}, "number", False),
+            ({"type": "boolean"}, "flag", False),
+            ({"enum": ["a", "b"], "type": "string"}, "choice", False),
+            ({"const": 1}, "choice", False),
+            (URI, "file", False),
+            ({"type": "array", "items": URI}, "files", False),
+            ({"type": "array", "items": {"type": "integer"}}, "json", False),
+            ({"type": "object"}, "json", False),
+            ({}, "json", False),
+            ({"type": "string", "format": "date"}, "date", False),
+            ({"type": "string", "writeOnly": True, "format": "password"}, "secret", False),
+            ({"anyOf": [{"type": "integer"}, NULL]}, "integer", True),
+            ({"anyOf": [{"type": "boolean"}, NULL]}, "choice", True),
+            ({"anyOf": [URI, NULL]}, "file", True),
+            ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, "json", False),
+            ({"$ref": "#/components/schemas/Color"}, "choice", False),
+            ({"allOf": [{"$ref": "#/components/schemas/Color"}]}, "choice", False),
+            ({"anyOf": [{"$ref": "#/components/schemas/Color"}, NULL]}, "choice", True),
+        ],
+    )
+    def test_are_of_the_kind_that_fits(
+        self, schema: dict[str, Any], kind: str, nullable: bool
+    ) -> None:
+        made = field(schema, Color={"type": "string", "enum": ["red", "blue"]})
+        assert (made.kind, made.nullable) == (kind, nullable)
+
+    def test_that_are_required_leave_a_choice_of_yes_and_no(self) -> None:
+        assert field({"type": "boolean"}, required=True).choices == (True, False)
+
+    def test_say_their_bounds(self) -> None:
+        made = field({"type": "integer", "exclusiveMinimum": 0, "maximum": 9})
+        assert (made.minimum, made.maximum) == (1, 9)
+        assert made.hint == "A whole number, more than 0, at most 9."
+        assert field({"type": "number", "exclusiveMinimum": 0}).minimum is None
+
+
+@pytest.fixture
+def send(web: httpx.Client, http: httpx.Client) -> Send:
+    """Fill in a form and send it; return the prediction at its end, or the form with problems."""
+
+    def send(name: str, files: Any = None, **values: str) -> Any:
+        data = {f"input:{key}": value for key, value in values.items()}
+        answer = web.post(f"/web/models/{name}", data=data, files=files)
+        if answer.status_code != 303:
+            assert answer.status_code == 422, answer.text
+            return Parsed(answer)
+        prediction = answer.headers["location"].replace("/web", "")
+        return reach(http, {"urls": {"get": prediction}}, "succeeded", "failed")
+
+    return send
+
+
+class TestForm:
+    def test_has_a_labelled_field_for_each_input(self, web: httpx.Client) -> None:
+        parsed = Parsed(web.get("/web/models/test/typed"))
+        named = {f["id"] for f in parsed.all("input", "textarea", "select") if f.get("id")}
+        labelled = {label["for"] for label in parsed.all("label")}
+        assert named == labelled
+        assert {f"input-{name}" for name in ("text", "count", "flag", "size", "tags")} <= named
+        count = parsed.by_id("input-count")
+        assert (count["type"], count["min"], count["max"], count["value"]) == (
+            "number", "1", "10", "3",
+        )  # fmt: skip
+        assert "required" in parsed.by_id("input-text")
+        assert "required" not in parsed.by_id("input-count")
+        assert "How many. A whole number, at least 1, at most 10." in parsed.text
+
+    def test_runs_the_model(self, send: Send) -> None:
+        prediction = send(
+            "test/typed", text="a\r\nb", count="4", ratio="0.25", flag="true", size='"large"',
+            tags='["x", "y"]',
+        )  # fmt: skip
+        assert prediction["source"] == "web"
+        assert prediction["output"] == {
+            "text": "a\nb", "count": 4, "ratio": 0.25, "flag": True, "size": "large",
+            "tags": ["x", "y"],
+        }  # fmt: skip
+
+    def test_leaves_to_the_defaults_what_is_left_empty(self, send: Send) -> None:
+        prediction = send("test/typed", text="t", count="", ratio=" ", size="", tags="")
+        assert prediction["output"] == {
+            "text": "t", "count": 3, "ratio": 0.5, "flag": False, "size": "small", "tags": None,
+        }  # fmt: skip
+
+    def test_takes_an_emptied_text_for_the_empty_text(self, send: Send) -> None:
+        assert send("test/typed", text="t", schema="")["input"]["schema"] == ""
+
+    def test_takes_dates_enums_and_objects(self, send: Send) -> None:
+        prediction = send("test/rich", day="2024-02-28", color='"blue"', point='{"x": 1}')
+        assert prediction["output"]["color"] == "blue"
+        assert prediction["output"]["point"] == {"x": 1, "y": 0}
+
+    @pytest.mark.parametrize("value", [1, 1.5, None, "x", [1, {"a": None}], {"ü": "\\"}])
+    def test_takes_any_json(self, send: Send, value: Any) -> None:
+        assert send("test/echo", value=json.dumps(value))["output"] == value
+
+    def test_takes_files_to_upload(self, send: Send) -> None:
+        files = [
+            ("upload:file", ("one.txt", b"first", "text/plain")),
+            ("upload:others", ("two.txt", b"second", "text/plain")),
+            ("upload:others", ("three.txt", b"third", "text/plain")),
+        ]
+        prediction = send("test/read", files=files)
+        assert prediction["output"] == {
+            "text": "first", "suffix": ".txt", "others": ["second", "third"],
+        }  # fmt: skip
+
+    def test_takes_the_urls_of_files(self, send: Send) -> None:
+        prediction = send("test/read", file=" data:text/plain,one ", others="data:text/plain,two\n")
+        assert prediction["output"]["text"] == "one"
+        assert prediction["output"]["others"] == ["two"]
+
+    def test_keeps_an_uploaded_file_when_something_else_is_wrong(
+        self, web: httpx.Client, root: str
+    ) -> None:
+        answer = web.post(
+            "/web/models/dashscope/thumbnail",
+            data={"input:width": "0"},
+            files={"upload:image": ("x.png", b"png", "image/png")},
+        )
+        assert answer.status_code == 422
+        assert Parsed(answer).by_id("input-image")["value"].startswith(f"{root}/v1/files/")
+
+    @pytest.mark.parametrize(
+        ("values", "wrong", "said"),
+        [
+            ({"text": "x", "count": "11"}, "count", "less than or equal to 10"),
+            ({"text": "x", "count": "many"}, "count", "has to be a whole number"),
+            ({"text": "x", "count": "9" * 5000}, "count", "has to be a whole number"),
+            ({"text": "x", "count": "1.5"}, "count", "has to be a whole number"),
+            ({"text": "x", "ratio": "half"}, "ratio", "has to be a number"),
+            ({"text": "x", "ratio": "1e999"}, "ratio", "not infinite"),
+            ({"text": "x", "ratio": "nan"}, "ratio", "not infinite"),
+            ({"text": "x", "size": '"huge"'}, "size", "Input should be"),
+            ({"text": "x", "tags": "a, b"}, "tags", "is not JSON"),
+            ({"text": "x", "tags": "[1]"}, "tags", "0: Input should be a valid string"),
+            ({"text": "x", "tags": "[" * 100_000}, "tags", "is not JSON"),
+            ({"text": ""}, "text", "Required."),
+            ({}, "text", "Required."),
+        ],
+    )
+    def test_says_what_is_wrong_beside_the_field(
+        self, send: Send, values: dict[str, str], wrong: str, said: str
+    ) -> None:
+        parsed = send("test/typed", **values)
+        assert parsed.by_id(f"input-{wrong}")["aria-invalid"] == "true"
+        described = parsed.by_id(f"input-{wrong}")["aria-describedby"].split()
+        assert f"input-{wrong}-problem" in described
+        assert parsed.by_id(f"input-{wrong}-problem")
+        assert said in parsed.text
+        assert parsed.by_id("problems")["role"] == "alert"
+        assert f"#input-{wrong}" in [link["href"] for link in parsed.all("a")]
+
+    def test_says_above_what_no_field_is_about(self, send: Send, root: str) -> None:
+        parsed = send("test/read", file=f"{root}/v1/files/{'a' * 26}")
+        assert "this server has no file at" in parsed.text
+        assert not [f for f in parsed.all("input", "textarea") if "aria-invalid" in f]
+
+    def test_is_filled_from_an_earlier_run(self, web: httpx.Client, send: Send) -> None:
+        prediction = send("test/typed", text="<again>", count="7", flag="true", size='"large"')
+        parsed = Parsed(web.get(f"/web/models/test/typed?from={prediction['id']}"))
+        assert "<again>" in parsed.text
+        assert parsed.by_id("input-count")["value"] == "7"
+        assert "checked" in parsed.by_id("input-flag")
+        chosen = [option["value"] for option in parsed.all("option") if "selected" in option]
+        assert chosen == ['"large"']
+
+    def test_is_filled_with_the_example_of_a_model(self, web: httpx.Client) -> None:
+        assert "Alice" in Parsed(web.get("/web/models/dashscope/hello-world")).text
+
+    def test_can_ask_for_a_webhook(self, web: httpx.Client) -> None:
+        data = {"input:text": "x", "webhook": "http://127.0.0.1:9/hook"}
+        page = web.post("/web/models/dashscope/hello-world", data=data).headers["location"]
+        until(lambda: "completed to http://127.0.0.1:9/hook" in Parsed(web.get(page)).text)
+        data["webhook"] = "ftp://x"
+        refused = web.post("/web/models/dashscope/hello-world", data=data)
+        assert refused.status_code == 422
+        assert "is not an http(s) URL" in Parsed(refused).text
+
+    @pytest.mark.parametrize("destination", ["", "nope", "A/B", "a/b/c"])
+    def test_of_a_training_wants_a_destination(self, web: httpx.Client, destination: str) -> None:
+        refused = web.post("/web/models/test/trainable/train", data={"destination": destination})
+        assert refused.status_code == 422
+        assert "has to be owner/name" in Parsed(refused).text
+
+    def test_of_a_model_without_a_version_says_so(
+        self, web: httpx.Client, http: httpx.Client
+    ) -> None:
+        values = {
+            "owner": "local",
+            "name": "page-empty",
+            "visibility": "private",
+            "hardware": "cpu",
+        }
+        assert http.post("/models", json=values).status_code == 201
+        assert "no version to run yet" in web.get("/web/models/local/page-empty").text
+        assert web.post("/web/models/local/page-empty", data={}).status_code == 404

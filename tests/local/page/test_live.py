@@ -1,0 +1,164 @@
+"""What the pages hear of while they are open: text as it grows, and that something changed."""
+
+import itertools
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from httpx_sse import ServerSentEvent, connect_sse
+
+from dashscope.local import LocalServer
+from tests.local.conftest import MODELS
+from tests.local.page.conftest import Parsed
+from tests.local.waiting import reach
+
+Run = Callable[..., dict[str, Any]]
+
+
+@contextmanager
+def listening(
+    web: httpx.Client, path: str, seen: str | None = None
+) -> Iterator[Iterator[ServerSentEvent]]:
+    headers = {"Last-Event-ID": seen} if seen is not None else {}
+    with connect_sse(web, "GET", path, headers=headers) as source:
+        assert source.response.status_code == 200
+        yield source.iter_sse()
+
+
+def events_of(web: httpx.Client, prediction: dict[str, Any]) -> str:
+    """Return where the page of a prediction listens, after what it shows itself."""
+    return Parsed(web.get(prediction["urls"]["web"])).by_id("main")["data-events"]
+
+
+def grows(events: list[ServerSentEvent], name: str, whole: str) -> bool:
+    """Tell whether the pieces are a text from some place on, and each says where it belongs."""
+    pieces = [json.loads(event.data) for event in events if event.event == name]
+    assert all(whole[piece["from"] : piece["to"]] == piece["text"] for piece in pieces)
+    edges = [(piece["from"], piece["to"]) for piece in pieces]
+    return edges[-1][1] == len(whole) and all(
+        before[1] == after[0] for before, after in itertools.pairwise(edges)
+    )
+
+
+class TestAJob:
+    def test_tells_its_text_and_log_as_they_grow(self, web: httpx.Client, create: Run) -> None:
+        prediction = create("test/parts", count=20, delay=0.02)
+        with listening(web, events_of(web, prediction)) as heard:
+            events = list(heard)
+        assert events[-1].event == "end"
+        page = Parsed(web.get(prediction["urls"]["web"]))
+        assert grows(events, "text", "".join(f"{number} " for number in range(20)))
+        assert grows(events, "log", "".join(f"part {number}\n" for number in range(20)))
+        assert "data-events" not in page.by_id("main")
+        # What came close together is one event: a flood of parts is no flood of events.
+        assert len([event for event in events if event.event == "text"]) < 20
+
+    def test_goes_on_where_a_browser_was_interrupted(self, web: httpx.Client, create: Run) -> None:
+        prediction = create("test/parts", count=30, delay=0.02)
+        path = events_of(web, prediction)
+        first: list[ServerSentEvent] = []
+        # Once after each kind of event.
+        for name in ("log", "text", "log"):
+            with listening(web, path, first[-1].id if first else None) as heard:
+                for event in heard:
+                    first.append(event)
+                    if event.event == name:
+                        break
+        with listening(web, path, first[-1].id) as heard:
+            second = list(heard)
+        assert grows([*first, *second], "log", "".join(f"part {number}\n" for number in range(30)))
+        assert grows([*first, *second], "text", "".join(f"{number} " for number in range(30)))
+
+    def test_says_when_something_else_changed(
+        self, web: httpx.Client, http: httpx.Client, create: Run
+    ) -> None:
+        prediction = create("test/sleep", seconds=60)
+        with listening(web, events_of(web, prediction)) as heard:
+            assert next(event.event for event in heard if event.event != "log") == "changed"
+            http.post(prediction["urls"]["cancel"])
+            assert [event.event for event in heard if event.event != "log"][-1] == "end"
+
+    def test_tells_how_far_it_is(self, web: httpx.Client, create: Run) -> None:
+        prediction = create("dashscope/countdown", start=9, delay=0.03)
+        with listening(web, events_of(web, prediction)) as heard:
+            told = [int(event.data) for event in heard if event.event == "progress"]
+        assert told == sorted(told)
+        assert told[-1] == 100
+
+    def test_that_ended_says_so_once(self, web: httpx.Client, run: Run) -> None:
+        path = f"/web/predictions/{run('test/pid')['id']}/events"
+        with listening(web, path) as heard:
+            (event,) = heard
+        assert event.event == "end"
+        assert web.get(path, headers={"Last-Event-ID": event.id}).status_code == 204
+
+    def test_floods_no_page(self, web: httpx.Client, create: Run) -> None:
+        prediction = create("test/floods", megabytes=20)
+        with listening(web, events_of(web, prediction)) as heard:
+            events = list(heard)
+        assert sum(len(event.data) for event in events) < 10_000_000
+        assert max(len(event.data) for event in events) < 200_000
+        page = web.get(prediction["urls"]["web"])
+        assert "the last line" in page.text
+        assert "earlier characters are not shown here" in page.text
+        assert len(page.text) < 250_000
+
+    def test_that_trains_has_events_too(self, web: httpx.Client, http: httpx.Client) -> None:
+        destination = {"input:": "", "destination": "local/page-slow"}
+        page = web.post("/web/models/test/slow-train/train", data=destination).headers["location"]
+        with listening(web, Parsed(web.get(page)).by_id("main")["data-events"]) as heard:
+            assert [event.event for event in heard][-1] == "end"
+
+
+class TestTheLists:
+    def test_hear_of_every_change(self, web: httpx.Client, create: Run) -> None:
+        path = Parsed(web.get("/web/predictions")).by_id("main")["data-events"]
+        with listening(web, path) as heard:
+            create("dashscope/hello-world", text="x")
+            event = next(heard)
+        assert event.event == "changed"
+        assert re.fullmatch("[0-9]+", event.id)
+
+    def test_hear_at_once_of_what_happened_before_they_listened(
+        self, web: httpx.Client, run: Run
+    ) -> None:
+        path = Parsed(web.get("/web/predictions")).by_id("main")["data-events"]
+        run("dashscope/hello-world", text="x")
+        with listening(web, path) as heard:
+            assert next(heard).event == "changed"
+
+    def test_let_go_when_the_server_stops(self) -> None:
+        with LocalServer(models=MODELS) as server:
+            root = server.base_url.removesuffix("/v1")
+            with httpx.Client(base_url=root, headers={"Origin": root}, timeout=30) as web:
+                created = web.post("/v1/models/test/sleep/predictions", json={"input": {}}).json()
+                reach(web, created, "processing")
+                path = Parsed(web.get("/web/")).by_id("main")["data-events"]
+                listened = threading.Event()
+                ended: list[str] = []
+
+                def listen(path: str) -> None:
+                    with listening(web, path) as heard:
+                        listened.set()
+                        ended.extend(event.event for event in heard)
+
+                threads = [
+                    threading.Thread(target=listen, args=[path])
+                    for path in (path, events_of(web, created))
+                ]
+                for thread in threads:
+                    thread.start()
+                listened.wait(10)
+                began = time.monotonic()
+                server.__exit__(None, None, None)
+                # Without being let go, uvicorn waits its second out.
+                assert time.monotonic() - began < 5
+                for thread in threads:
+                    thread.join(10)
+                    assert not thread.is_alive()
+        assert "end" in ended
