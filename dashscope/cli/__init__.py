@@ -10,6 +10,7 @@ import click
 
 from dashscope import __version__
 from dashscope.cli import actions, resources
+from dashscope.cli.batch import batch
 from dashscope.cli.commands import EXIT_CODES, Command, Program, group
 from dashscope.cli.completion import completion
 from dashscope.cli.operations import Operation
@@ -34,6 +35,7 @@ def dashscope() -> None:
     dashscope run dashscope/hello-world text=Alice
     dashscope run dashscope/thumbnail image=@photo.png width=64 -o out/
     dashscope stream dashscope/countdown start=3
+    dashscope batch dashscope/hello-world rows.jsonl -o results.jsonl
     dashscope models get dashscope/thumbnail
     dashscope predictions list --json
     """
@@ -46,6 +48,7 @@ def _of(operations: tuple[Operation, ...]) -> list[Command]:
 for _command in (
     run,
     stream,
+    batch,
     serve,
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),

@@ -15,6 +15,7 @@ from dashscope import Client
 from dashscope import cli as package
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
+from tests.cli.terminal import Terminal
 from tests.end_to_end import models
 
 Typed: TypeAlias = Callable[..., Result]
@@ -75,3 +76,11 @@ def typed(tmp_path: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch) 
         return done
 
     return run
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """A pseudo-terminal."""
+    terminal = Terminal()
+    yield terminal
+    terminal.close()

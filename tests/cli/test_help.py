@@ -74,6 +74,8 @@ def test_each_example_runs(
     """All of them, one after another: what one creates, another one deletes."""
     Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
     Path("README.md").write_text("# style\n")
+    Path("rows.jsonl").write_text('{"text": "Alice"}\n{"text": "Bob"}\n')
+    Path("photos.csv").write_text("image\nphoto.png\n")
     Path("input.json").write_text(json.dumps({"text": "Alice"}))
     lines = sorted({line for _, command in LEAVES for line in examples(command)}, key=_rank)
     for line in lines:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from dashscope import Client
 from tests.cli.command import CommandLine
+from tests.cli.terminal import Terminal
 from tests.end_to_end.behind import running, status_of
 
 IN_ITS_OWN_SESSION = """
@@ -27,57 +23,6 @@ os.execv(sys.executable, [sys.executable, "-m", "dashscope", *sys.argv[1:]])
 ERASED = "\x1b[2K"
 CURSOR_SHOWN = "\x1b[?25h"
 CURSOR_HIDDEN = "\x1b[?25l"
-
-
-class Terminal:
-    """A pseudo-terminal, and what was shown on it."""
-
-    def __init__(self) -> None:
-        self._ours, self.end = os.openpty()
-        self._data = b""
-        self._closed = False
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-
-    @property
-    def drawn(self) -> str:
-        """Everything that was written to it, with the control sequences."""
-        return self._data.decode(errors="replace")
-
-    @property
-    def shown(self) -> str:
-        """The text that was written to it."""
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.drawn)
-
-    def types(self, keys: bytes) -> None:
-        """Press keys."""
-        os.write(self._ours, keys)
-
-    def close(self) -> None:
-        """Hang up; everything that was written to it has then been read."""
-        if self._closed:
-            return
-        self._closed = True
-        os.close(self.end)
-        self._thread.join()
-        os.close(self._ours)
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._ours, 65536)
-            except OSError:  # how Linux says that nobody has the other end any more
-                return
-            if not data:
-                return
-            self._data += data
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    terminal = Terminal()
-    yield terminal
-    terminal.close()
 
 
 def test_the_status_is_shown_on_a_terminal_and_the_output_on_stdout(

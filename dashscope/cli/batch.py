@@ -1,0 +1,309 @@
+"""`dashscope batch`: a model over the rows of a file, and a result for each."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from attrs import asdict, define
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from dashscope import BatchProgress, BatchResult, Client, FileError, Version
+from dashscope.cli.commands import REF, SOME_FAILED, command
+from dashscope.cli.inputs import (
+    PAIRS,
+    STDIN,
+    Pair,
+    check_pairs,
+    inputs_of,
+    known_inputs,
+    version_of,
+)
+from dashscope.cli.outputs import OVERWRITE, check_target
+from dashscope.cli.results import JSONLines, is_ours, record, results
+from dashscope.cli.rows import Rows, open_rows
+from dashscope.cli.session import session
+from dashscope.cli.terminal import Terminal
+from dashscope.resources.predictions import Reference
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+FAILURES: Final = ".failures.jsonl"
+"""What the file of the rows that failed is called, after the results'."""
+
+
+@define
+class Summary:
+    """What a batch came to."""
+
+    done: int = 0
+    failed: int = 0
+    from_checkpoint: int = 0
+    predict_seconds: float = 0.0
+    seconds: float = 0.0
+    results: str | None = None
+    failures: str | None = None
+
+    def add(self, result: BatchResult) -> None:
+        """Count a result."""
+        self.done += result.ok
+        self.failed += not result.ok
+        self.from_checkpoint += result.from_checkpoint
+        metrics = None if result.prediction is None else result.prediction.metrics
+        self.predict_seconds += (metrics and metrics.predict_time) or 0.0
+
+    def __str__(self) -> str:
+        count = self.done + self.failed
+        before = f", {self.from_checkpoint} of them before" if self.from_checkpoint else ""
+        return (
+            f"{count} row{'s' * (count != 1)}{before}: {self.done} done, {self.failed} failed, "
+            f"in {self.seconds:.1f} s; {self.predict_seconds:.1f} predict seconds."
+        )
+
+
+class _Failures(AbstractContextManager["_Failures"]):
+    """The file of the rows that failed, which appears with the first of them."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._file: JSONLines | None = None
+        if path is not None:
+            Path(path).unlink(missing_ok=True)
+
+    @property
+    def written(self) -> str | None:
+        """The file, where there is one."""
+        return None if self._file is None else self._path
+
+    def add(self, result: BatchResult) -> None:
+        """Note a row that failed, as it was read."""
+        if self._path is None:
+            return
+        if self._file is None:
+            self._file = JSONLines(self._path)
+            self._file.__enter__()
+        self._file.write(result.input.row)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.__exit__(kind, error, traceback)
+
+
+def _batch(
+    terminal: Terminal,
+    *,
+    ref: Reference,
+    source: str,
+    pairs: Sequence[Pair],
+    output: str | None,
+    failures: str | None,
+    overwrite: bool,
+    checkpoint: str | None,
+    file_keys: Sequence[str],
+    **options: Any,
+) -> None:
+    check_pairs(pairs)
+    output = None if output == STDIN else output
+    if failures is None and output is not None:
+        failures = str(Path(output).with_suffix(FAILURES))
+    _check_paths(source, output, failures, checkpoint, overwrite=overwrite)
+    target = results(STDIN if output is None else output)
+    rows = open_rows(source, files=file_keys)
+    with ExitStack() as stack:
+        # A server that ends with the command has nothing to go on with the next time.
+        client, _ = stack.enter_context(session(terminal, own_server=checkpoint is None))
+        _look_up(client, ref, rows, pairs)
+        batch = client.map(
+            str(ref),
+            rows,
+            checkpoint=checkpoint,
+            progress=stack.enter_context(_bar(terminal, beside=output is not None)),
+            file_encoding="upload",
+            **options,
+        )
+        # Who else has the checkpoint is known before a file of theirs is written to.
+        stack.enter_context(batch)
+        failed = stack.enter_context(_Failures(failures))
+        stack.enter_context(target)
+        summary = Summary(results=output)
+        with _explained(summary, checkpoint):
+            for result in batch:
+                target.write(record(result))
+                if not result.ok:
+                    failed.add(result)
+                summary.add(result)
+        summary.seconds = batch.progress.elapsed
+        summary.failures = failed.written
+    typed = [f"{pair.key}={pair.value}" for pair in pairs]
+    _tell(terminal, summary, [str(ref), *typed, *(f"--file={key}" for key in file_keys)])
+    if summary.failed:
+        raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _look_up(client: Client, ref: Reference, rows: Rows, pairs: Sequence[Pair]) -> None:
+    """See that there is such a model, and read what is typed by its schema."""
+    model = client.models.get(ref.owner, ref.name)
+
+    def version() -> Version | None:
+        return model.latest_version if ref.version is None else version_of(client, ref)
+
+    rows.known = known_inputs(version)
+    rows.base = inputs_of(pairs, None, version)
+
+
+def _check_paths(
+    source: str,
+    output: str | None,
+    failures: str | None,
+    checkpoint: str | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """See that the files can be written, and that none of them is another one of them."""
+    paths = [path for path in (source, output, failures, checkpoint) if path not in (None, STDIN)]
+    seen: dict[str, str] = {}
+    for path in filter(None, paths):
+        real = os.path.realpath(path)
+        if real in seen:
+            raise click.UsageError(f"{path} and {seen[real]} are one file")
+        seen[real] = path
+    goes_on = checkpoint is not None and Path(checkpoint).exists()
+    for path in filter(None, (output, failures)):
+        if Path(path).is_dir():
+            raise FileError(f"{path} is a folder, not a file")
+        if goes_on and path == output and Path(path).exists() and not overwrite:
+            if not is_ours(Path(path)):
+                raise FileError(f"{path} holds no results of a batch: --overwrite replaces it")
+        else:
+            check_target(path, overwrite=overwrite or goes_on)
+
+
+@contextmanager
+def _explained(summary: Summary, checkpoint: str | None) -> Generator[None]:
+    """Have what ends the batch too soon say how to go on."""
+    try:
+        yield
+    except BaseException as error:
+        where = "" if summary.results is None else f", their results in {summary.results}"
+        error.add_note(f"{summary.done + summary.failed} rows were over{where}.")
+        if checkpoint is not None:
+            error.add_note("The same command goes on where this one stopped.")
+        raise
+
+
+@contextmanager
+def _bar(
+    terminal: Terminal, *, beside: bool
+) -> Generator[Callable[[BatchProgress], object] | None]:
+    """A live bar, where somebody looks and it stands beside no results."""
+    if not terminal.shows_progress or (terminal.out.is_terminal and not beside):
+        yield None
+        return
+    columns = ("rows", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[more]}"))
+    with Progress(
+        *columns, console=terminal.err, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
+        task = bar.add_task("rows", total=None, more="")
+
+        def show(now: BatchProgress) -> None:
+            left = "" if now.remaining is None else f", {now.remaining:.0f} s left"
+            more = f"{now.failed} failed, {now.running} running, {now.rate:.1f}/s{left}"
+            bar.update(task, total=now.total, completed=now.done + now.failed, more=more)
+
+        yield show
+
+
+def _tell(terminal: Terminal, summary: Summary, typed: Sequence[str]) -> None:
+    if terminal.as_json and summary.results is not None:
+        terminal.line(asdict(summary))
+    if summary.done + summary.failed == 0:
+        terminal.note("There are no rows: nothing was run.")
+        return
+    terminal.note(str(summary))
+    if summary.failures is not None:
+        ref, *more = typed
+        again = shlex.join(["dashscope", "batch", ref, summary.failures, *more])
+        terminal.note(f"The rows that failed are in {summary.failures}; to try them again:")
+        terminal.note(f"  {again}")
+
+
+batch = command(
+    "batch",
+    _batch,
+    REF,
+    click.Argument(["source"], metavar="ROWS"),
+    PAIRS,
+    click.Option(
+        ["-o", "--output"],
+        metavar="FILE",
+        help="Where the results go: .jsonl, .csv or .parquet; by default stdout.",
+    ),
+    click.Option(
+        ["--failures"],
+        metavar="FILE.jsonl",
+        help="Where the rows that failed go; by default beside the results.",
+    ),
+    OVERWRITE,
+    click.Option(
+        ["--checkpoint"],
+        metavar="FILE.sqlite",
+        help="What was done is kept here; the same command then goes on.",
+    ),
+    click.Option(
+        ["--concurrency"],
+        type=click.IntRange(1),
+        default=32,
+        show_default=True,
+        help="How many predictions run at once.",
+    ),
+    click.Option(
+        ["--max-rate"],
+        type=click.FloatRange(min=0, min_open=True),
+        help="How many are created per second at the most.",
+    ),
+    click.Option(["--ordered"], is_flag=True, help="Write the results in the order of the rows."),
+    click.Option(
+        ["--timeout"],
+        type=click.FloatRange(min=0, min_open=True),
+        help="Seconds that each prediction may take.",
+    ),
+    click.Option(
+        ["--file", "file_keys"],
+        metavar="KEY",
+        multiple=True,
+        help="An input that is the path of a file to send; may be repeated.",
+    ),
+    click.Option(
+        ["--on-unknown"],
+        type=click.Choice(["error", "recreate"]),
+        default="error",
+        show_default=True,
+        help="What becomes of a row that may have been created, which nobody can tell.",
+    ),
+    help="""Run a model over the rows of a file, and write a result for each.
+
+    ROWS is JSON lines, CSV or Parquet by its extension, - for JSON lines on stdin. A row is an
+    object of inputs; cells of CSV are read by the model's schema, and an empty one is left out.
+    KEY=VALUE goes into each row that does not say otherwise.
+
+    A result has index, status, input, output, error, prediction and predict_time. With
+    --checkpoint, Ctrl-C (or worse) costs nothing: the same command goes on, pays for nothing
+    twice, and writes each row's result once. The exit code is 5 where rows failed.""",
+    examples=(
+        "dashscope batch dashscope/hello-world rows.jsonl -o results.jsonl --concurrency 64",
+        "dashscope batch dashscope/hello-world rows.jsonl -o out.csv --checkpoint run.sqlite",
+        "dashscope batch dashscope/thumbnail photos.csv --file image width=64 -o thumbs.parquet",
+        "cat rows.jsonl | dashscope batch dashscope/hello-world - > results.jsonl",
+    ),
+)

@@ -1,0 +1,89 @@
+"""Parquet by pyarrow (extra `parquet`), which is loaded when it is used and has no types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from dashscope import DashscopeError, FileError
+
+AT_ONCE: Final = 512
+"""Rows in memory."""
+
+_TYPES: Final = {int: "int64", float: "float64", str: "string"}
+
+
+def check_installed() -> None:
+    """See that the extra is there.
+
+    Raises:
+        DashscopeError: when it is not.
+    """
+    if find_spec("pyarrow") is None:
+        raise DashscopeError("Parquet needs: pip install 'dashscope-client[parquet]'")
+
+
+def read(path: str) -> Iterator[dict[str, Any]]:
+    """The rows of a file.
+
+    Raises:
+        FileError: when it is not Parquet.
+    """
+    arrow = import_module("pyarrow")
+    try:
+        with import_module("pyarrow.parquet").ParquetFile(path) as file:
+            for piece in file.iter_batches(batch_size=AT_ONCE):
+                yield from piece.to_pylist()
+    except arrow.ArrowException as error:
+        raise FileError(f"{path} is not Parquet: {error}") from error
+
+
+def columns(path: Path) -> Sequence[str]:
+    """The names of the columns of a file; none where it is not Parquet."""
+    arrow = import_module("pyarrow")
+    try:
+        return list(import_module("pyarrow.parquet").read_schema(path).names)
+    except arrow.ArrowException:
+        return ()
+
+
+class Writer:
+    """Rows into a file, which appears under its name when it is closed: there are no half ones.
+
+    Args:
+        path: the file.
+        columns: the types of its columns, by name.
+    """
+
+    def __init__(self, path: Path, columns: Mapping[str, type]) -> None:
+        self._arrow = import_module("pyarrow")
+        fields = [(name, getattr(self._arrow, _TYPES[kind])()) for name, kind in columns.items()]
+        self._schema = self._arrow.schema(fields)
+        self._path = path
+        self._part = path.with_name(f".{path.name}.part")
+        parquet = import_module("pyarrow.parquet")
+        self._file = parquet.ParquetWriter(self._part, self._schema)
+        self._waiting: list[Mapping[str, Any]] = []
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Write a row."""
+        self._waiting.append(row)
+        if len(self._waiting) >= AT_ONCE:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the rest, and give the file its name."""
+        try:
+            self._flush()
+            self._file.close()
+            self._part.replace(self._path)
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        table = self._arrow.Table.from_pylist(self._waiting, schema=self._schema)
+        self._file.write_table(table)
+        self._waiting = []

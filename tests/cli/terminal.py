@@ -1,0 +1,51 @@
+"""A pseudo-terminal, for what people see."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+
+
+class Terminal:
+    """A pseudo-terminal, and what was shown on it."""
+
+    def __init__(self) -> None:
+        self._ours, self.end = os.openpty()
+        self._data = b""
+        self._closed = False
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    @property
+    def drawn(self) -> str:
+        """Everything that was written to it, with the control sequences."""
+        return self._data.decode(errors="replace")
+
+    @property
+    def shown(self) -> str:
+        """The text that was written to it."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.drawn)
+
+    def types(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._ours, keys)
+
+    def close(self) -> None:
+        """Hang up; everything that was written to it has then been read."""
+        if self._closed:
+            return
+        self._closed = True
+        os.close(self.end)
+        self._thread.join()
+        os.close(self._ours)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._ours, 65536)
+            except OSError:  # how Linux says that nobody has the other end any more
+                return
+            if not data:
+                return
+            self._data += data

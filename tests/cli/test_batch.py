@@ -1,0 +1,276 @@
+"""`dashscope batch`: a row in, a result out; formats by extension, and what can be wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dashscope import Client
+from dashscope.local import LocalServer
+from tests.cli.command import CommandLine
+from tests.cli.conftest import Typed
+from tests.cli.terminal import Terminal
+from tests.cli.test_interrupt import until
+from tests.end_to_end.behind import running, status_of
+
+
+def lines(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+
+
+def write(path: str, *rows: dict[str, Any]) -> None:
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def test_each_row_has_its_result_and_the_summary_says_what_it_took(typed: Typed) -> None:
+    write("rows.jsonl", *({"text": f"N{number}"} for number in range(20)))
+    done = typed("batch dashscope/hello-world rows.jsonl -o results.jsonl --concurrency 8")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.startswith("20 rows: 20 done, 0 failed, in ")
+    assert done.stderr.endswith(" predict seconds.\n")
+    results = sorted(lines("results.jsonl"), key=lambda one: one["index"])
+    assert [one["output"] for one in results] == [f"hello N{number}" for number in range(20)]
+    assert results[3]["input"] == {"text": "N3"}
+    assert results[3]["status"] == "succeeded"
+    assert results[3]["error"] is None
+    assert len({one["prediction"] for one in results}) == 20
+    assert not Path("results.failures.jsonl").exists()
+
+
+def test_without_o_the_results_are_on_stdout_in_order_when_told(typed: Typed) -> None:
+    rows = b'{"value": 1}\n\n{"value": [2]}\n{"value": null}'
+    done = typed("batch test/echo - --ordered -q", stdin=rows)
+    assert (done.exit_code, done.stderr) == (0, "")
+    outputs = [json.loads(line)["output"] for line in done.stdout.splitlines()]
+    assert outputs == [1, [2], None]
+
+
+def test_json_is_the_summary_where_the_results_are_in_a_file(typed: Typed) -> None:
+    write("rows.jsonl", {"value": 1})
+    done = typed("batch test/echo rows.jsonl -o results.jsonl --json -q")
+    summary = json.loads(done.stdout)
+    assert (summary["done"], summary["failed"], summary["results"]) == (1, 0, "results.jsonl")
+    assert summary["predict_seconds"] > 0
+    assert summary["failures"] is None
+
+
+def test_rows_that_failed_can_be_fed_in_again(typed: Typed, photo: Path) -> None:
+    Path("photos.csv").write_text(f"image,width\n{photo.name},wide\n{photo.name},20\n")
+    command = "batch dashscope/thumbnail photos.csv --file image -o out.jsonl"
+    done = typed(command)
+    assert done.exit_code == 5
+    assert "2 rows: 1 done, 1 failed" in done.stderr
+    again = "dashscope batch dashscope/thumbnail out.failures.jsonl --file=image"
+    assert done.stderr.endswith(f"  {again}\n")
+    assert lines("out.failures.jsonl") == [{"image": photo.name, "width": "wide"}]
+    failed = next(one for one in lines("out.jsonl") if one["status"] == "failed")
+    assert "width" in failed["error"]
+    assert failed["prediction"] is None
+    write("out.failures.jsonl", {"image": photo.name, "width": 30})
+    done = typed(again.removeprefix("dashscope ") + " -o again.jsonl")
+    assert done.exit_code == 0
+    assert lines("again.jsonl")[0]["input"] == {"image": photo.name, "width": 30}
+
+
+def test_a_failed_model_is_a_failed_row_with_its_prediction(typed: Typed) -> None:
+    write("rows.jsonl", {"message": "no"})
+    assert typed("batch test/fail rows.jsonl -o out.jsonl --failures bad.jsonl").exit_code == 5
+    (result,) = lines("out.jsonl")
+    assert result["prediction"] in result["error"]
+    assert lines("bad.jsonl") == [{"message": "no"}]
+
+
+def test_cells_of_csv_are_read_by_the_schema_and_empty_ones_left_out(typed: Typed) -> None:
+    Path("rows.csv").write_text(
+        '\ufefftext,whole,flag,items\n42,3,TRUE,\n"a,\nb",,,"[1, 2]"\n\n', "utf-8"
+    )
+    typed("batch test/kinds rows.csv -o out.jsonl --ordered real=2 text=unused")
+    assert [one["output"] for one in lines("out.jsonl")] == [
+        {"text": "42", "whole": 3, "real": 2, "flag": True},
+        {"text": "a,\nb", "real": 2, "items": [1, 2]},
+    ]
+
+
+def test_results_are_csv_by_the_extension(typed: Typed) -> None:
+    write("rows.jsonl", {"value": "Ζωή, α"}, {"value": {"a": True}}, {"value": True}, {"no": 1})
+    typed("batch test/echo rows.jsonl -o out.csv --ordered")
+    with Path("out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["output"] for row in rows] == ["Ζωή, α", '{"a": true}', "true", ""]
+    assert [row["status"] for row in rows] == ["succeeded"] * 3 + ["failed"]
+    assert json.loads(rows[0]["input"]) == {"value": "Ζωή, α"}
+    assert float(rows[0]["predict_time"]) > 0
+
+
+def test_rows_and_results_are_parquet_by_the_extension(typed: Typed) -> None:
+    table = pa.table({"text": ["a", None], "whole": [None, 3], "items": [[1], None]})
+    pq.write_table(table, "rows.parquet")
+    done = typed("batch test/kinds rows.parquet -o out.parquet --ordered")
+    assert done.exit_code == 0
+    rows = pq.read_table("out.parquet").to_pylist()
+    assert [json.loads(row["output"]) for row in rows] == [
+        {"text": "a", "items": [1]},
+        {"whole": 3},
+    ]
+    assert [row["index"] for row in rows] == [0, 1]
+    assert rows[0]["predict_time"] > 0
+    assert not list(Path().glob(".*.part"))
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
+def test_no_rows_is_said_and_no_error(typed: Typed, name: str) -> None:
+    Path(name).write_text("text\n" * (name == "rows.csv"))
+    if name == "rows.parquet":
+        pq.write_table(pa.table({"text": pa.array([], "string")}), name)
+    done = typed(f"batch dashscope/hello-world {name} -o out.jsonl")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "There are no rows: nothing was run.\n"
+    assert Path("out.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("rows.jsonl", b'{"value": 1}\n{"value":\n', "rows.jsonl, line 2 is not JSON"),
+        ("rows.jsonl", b'{"value": 1}\n{"val', "is the file whole?"),
+        ("rows.jsonl", b'{"value": 1}\n[1]\n', "line 2 is a JSON array, not an object"),
+        ("rows.jsonl", b'{"value": NaN}\n', "line 1 is not JSON: NaN"),
+        ("rows.jsonl", b"\xff\xfe\n", "line 1 is not JSON"),
+        ("rows.csv", b"a,b\n1\n", "rows.csv, line 2 has 1 cells, and the heading 2"),
+        ("rows.csv", b"a,a\n1,2\n", "each column needs a name of its own"),
+        ("rows.csv", b'a\n"1\n', "rows.csv is not CSV"),
+        ("rows.csv", b"a\n\xff\n", "rows.csv is not UTF-8"),
+        ("rows.parquet", b"PAR1", "rows.parquet is not Parquet"),
+        ("rows.txt", b"", "rows are in .jsonl, .csv or .parquet"),
+        ("other.jsonl", b"", "rows.jsonl cannot be read: No such file"),
+    ],
+)
+def test_rows_that_are_none_are_named_before_anything_is_run(
+    typed: Typed, server: LocalServer, name: str, content: bytes, said: str
+) -> None:
+    Path(name).write_bytes(content)
+    before = len(server.requests)
+    done = typed(f"batch test/echo {name.replace('other', 'rows')} -o out.jsonl")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert server.requests[before:] == []
+    assert not Path("out.jsonl").exists()
+
+
+def test_a_broken_line_on_stdin_ends_the_batch_after_the_rows_before_it(typed: Typed) -> None:
+    done = typed("batch test/echo -", stdin=b'{"value": 1}\n{"value": 2}\nnothing\n')
+    assert done.exit_code == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert "error: stdin, line 3 is not JSON" in done.stderr
+    assert "2 rows were over." in done.stderr
+
+
+def test_a_file_of_a_row_that_is_not_there_is_named_before_anything_is_run(
+    typed: Typed, server: LocalServer, photo: Path
+) -> None:
+    write("rows.jsonl", {"image": photo.name}, {"image": "nothing.png"}, {"image": 3})
+    before = len(server.requests)
+    done = typed("batch dashscope/thumbnail rows.jsonl --file image")
+    assert done.exit_code == 1
+    assert "rows.jsonl, line 2: image=nothing.png: No such file" in done.stderr
+    assert server.requests[before:] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ("-o rows.jsonl --overwrite", 2, "rows.jsonl and rows.jsonl are one file"),
+        ("-o out.jsonl --failures ./out.jsonl", 2, "./out.jsonl and out.jsonl are one file"),
+        ("-o precious.jsonl", 1, "precious.jsonl exists already: --overwrite replaces it"),
+        ("-o out.jsonl --failures precious.jsonl", 1, "precious.jsonl exists already"),
+        ("-o out.txt", 1, "out.txt cannot be written: rows are in .jsonl, .csv or .parquet"),
+        ("-o nothing/", 1, "cannot be written"),
+        ("-o precious.jsonl/out.jsonl", 1, "precious.jsonl is not a folder"),
+        ("-o out.jsonl value=1 value=2", 2, "value is given 2 times"),
+        ("--max-rate 0", 2, "--max-rate"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_run(
+    typed: Typed, server: LocalServer, options: str, code: int, said: str
+) -> None:
+    write("rows.jsonl", {"value": 1})
+    Path("precious.jsonl").write_text("precious")
+    before = len(server.requests)
+    done = typed(f"batch test/echo rows.jsonl {options}")
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert said in " ".join(done.stderr.split())
+    assert server.requests[before:] == []
+    assert Path("precious.jsonl").read_text() == "precious"
+
+
+def test_a_model_that_is_not_there_is_said_once(typed: Typed, server: LocalServer) -> None:
+    write("rows.jsonl", {"value": 1}, {"value": 2})
+    before = len(server.requests)
+    done = typed("batch test/nothing rows.jsonl -o out.jsonl")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.count("test/nothing") == 2  # the request, and the server's words
+    assert len(server.requests) == before + 1
+    assert not Path("out.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["full.jsonl", "full.csv"])
+def test_a_full_disk_is_said_and_what_runs_is_cancelled(
+    typed: Typed, client: Client, name: str
+) -> None:
+    Path(name).symlink_to("/dev/full")
+    write("rows.jsonl", {"seconds": 0, "tag": "first"}, {"seconds": 60, "tag": "full-disk"})
+    done = typed(f"batch test/slow rows.jsonl -o {name} --overwrite")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"error: {name} cannot be written: No space left on device" in done.stderr
+    if name.endswith("jsonl"):
+        assert status_of(client, "full-disk") == "canceled"
+
+
+def test_without_the_parquet_extra_it_says_what_to_install(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope.cli.parquet.find_spec", lambda _: None)
+    done = typed("batch test/echo rows.parquet")
+    assert done.exit_code == 1
+    assert "pip install 'dashscope-client[parquet]'" in done.stderr
+
+
+def test_ctrl_c_cancels_what_runs_and_keeps_what_is_done(
+    dashscope: CommandLine, client: Client
+) -> None:
+    rows = [{"seconds": 0, "tag": "done"}, {"seconds": 60, "tag": "batch-1"}]
+    (dashscope.folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    out = dashscope.folder / "out.jsonl"
+    program = dashscope.start("batch", "test/slow", "rows.jsonl", "-o", "out.jsonl")
+    running(client, "batch-1")
+    until(lambda: out.exists() and out.read_text().endswith("\n"))
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert (done.code, done.stdout) == (130, "")
+    assert done.stderr == "Interrupted.\n1 rows were over, their results in out.jsonl.\n"
+    assert json.loads(out.read_text())["input"]["tag"] == "done"
+    assert status_of(client, "batch-1") == "canceled"
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(
+    dashscope: CommandLine, terminal: Terminal
+) -> None:
+    rows = [json.dumps({"seconds": 0.4})] * 5
+    (dashscope.folder / "rows.jsonl").write_text("\n".join(rows))
+    done = dashscope(
+        *("batch", "test/slow", "rows.jsonl", "--concurrency", "2"),
+        stderr=terminal.end,
+        env={"TERM": "xterm", "COLUMNS": "100"},
+    )
+    terminal.close()
+    assert (done.code, done.stdout.count("\n")) == (0, 5)
+    assert "2/5" in terminal.shown or "3/5" in terminal.shown
+    assert "2 running" in terminal.shown
+    assert terminal.shown.rstrip().endswith("predict seconds.")
