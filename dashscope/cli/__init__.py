@@ -17,6 +17,7 @@ from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
 from dashscope.cli.serve import serve
 from dashscope.cli.stubs import STUBS
+from dashscope.cli.webhooks import listen
 
 
 @click.group(
@@ -38,6 +39,7 @@ def dashscope() -> None:
     dashscope batch dashscope/hello-world rows.jsonl -o results.jsonl
     dashscope models get dashscope/thumbnail
     dashscope predictions list --json
+    dashscope serve
     """
 
 
@@ -71,6 +73,12 @@ for _command in (
         *_of(resources.TRAININGS),
         *actions.TRAININGS,
         help="Runs of a model's training.",
+    ),
+    group(
+        "webhooks",
+        listen,
+        resources.SECRET.command(),
+        help="What the server tells as it happens.",
     ),
     group("versions", *_of(resources.VERSIONS), help="The versions of a model."),
 ):

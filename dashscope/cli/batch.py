@@ -302,7 +302,6 @@ batch = command(
     twice, and writes each row's result once. The exit code is 5 where rows failed.""",
     examples=(
         "dashscope batch dashscope/hello-world rows.jsonl -o results.jsonl --concurrency 64",
-        "dashscope batch dashscope/hello-world rows.jsonl -o out.csv --checkpoint run.sqlite",
         "dashscope batch dashscope/thumbnail photos.csv --file image width=64 -o thumbs.parquet",
         "cat rows.jsonl | dashscope batch dashscope/hello-world - > results.jsonl",
     ),

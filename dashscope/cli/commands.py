@@ -13,6 +13,8 @@ from dashscope.cli.session import endings
 from dashscope.cli.terminal import Terminal
 from dashscope.resources.predictions import Reference
 
+CANNOT_LISTEN: Final = 4
+SOME_FAILED: Final = 5
 EXIT_CODES: Final = """Exit codes:
 0 it went well; 1 the API, the model or a file said no; 2 the command line is wrong;
 3 another server has the data folder; 4 the address cannot be listened on (serve, webhooks

@@ -34,17 +34,16 @@ SERVER_NEEDS: Final = (
 """What the extra `local` installs, as it is imported."""
 
 
-class _Terminated(BaseException):
+class Terminated(BaseException):
     """SIGTERM, as an exception: what was created is cancelled on its way up."""
 
 
 @contextmanager
 def endings() -> Generator[None]:
     """End the program with a sentence on stderr and an exit code, whatever went wrong."""
-    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
-    except (KeyboardInterrupt, _Terminated) as stop:
+    except (KeyboardInterrupt, Terminated) as stop:
         interrupted = isinstance(stop, KeyboardInterrupt)
         click.echo("Interrupted." if interrupted else "Terminated.", err=True)
         _say_notes(stop)
@@ -54,6 +53,14 @@ def endings() -> Generator[None]:
     except (DashscopeError, ValueError, TypeError, OSError) as error:
         _say(error)
         sys.exit(1)
+
+
+@contextmanager
+def terminable() -> Generator[None]:
+    """Have SIGTERM raise `Terminated`, so that what was created is cancelled."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -66,7 +73,7 @@ def session(terminal: Terminal, *, own_server: bool = False) -> Generator[tuple[
         terminal: where to say that one was.
         own_server: whether to start one when no address is set and nobody is at the default one.
     """
-    with ExitStack() as stack:
+    with terminable(), ExitStack() as stack:
         base_url = _local_server(stack, terminal) if own_server and _nobody_serves() else None
         client = stack.enter_context(Client(base_url=base_url))
         yield client, base_url is not None
@@ -86,7 +93,7 @@ def _say_notes(error: BaseException) -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+    raise Terminated
 
 
 def _nobody_serves() -> bool:

@@ -20,7 +20,7 @@ from dashscope.local import LocalServer
 from tests.cli.conftest import Typed
 from tests.cli.process import ROOT
 
-RUN_UNTIL_STOPPED = ("dashscope serve",)
+RUN_UNTIL_STOPPED = ("dashscope serve", "dashscope webhooks listen")
 """What these do is seen in tests of their own."""
 
 ORDER = ("create", "update", "wait", "", "cancel", "delete")

@@ -1,0 +1,175 @@
+"""`dashscope webhooks listen`: a receiver that verifies webhooks and prints them as they come."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import SimpleQueue
+from typing import Any, Final, TypeAlias, cast
+
+import click
+
+from dashscope import Prediction, Training, WebhookVerificationError, webhooks
+from dashscope.cli.commands import CANNOT_LISTEN, command
+from dashscope.cli.session import Terminated, session, terminable
+from dashscope.cli.show import cell
+from dashscope.cli.terminal import Terminal, printable
+
+LARGEST_BODY: Final = 64 * 1024 * 1024
+"""Bytes of a webhook that are read."""
+REMEMBERED: Final = 10_000
+"""Ids of webhooks that are told from new ones."""
+PATIENCE: Final = 30.0
+"""Seconds that a sender may fall silent."""
+
+Came: TypeAlias = Prediction | Training | str
+"""A webhook, or why one was refused."""
+
+
+class _Receiver(ThreadingHTTPServer):
+    """Hands on what is signed with the secret, each webhook once."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, host: str, port: int, secret: str) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.came: SimpleQueue[Came] = SimpleQueue()
+        self._secret = secret
+        self._seen: deque[str] = deque(maxlen=REMEMBERED)
+        self._lock = threading.Lock()
+        super().__init__((host, port), _Request)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host, port = self.server_address[:2]
+        shown = f"[{host!s}]" if ":" in str(host) else host
+        return f"http://{shown!s}:{port}"
+
+    def take(self, body: bytes, headers: list[tuple[str, str]]) -> HTTPStatus:
+        """Verify a webhook; the status to answer."""
+        try:
+            found = webhooks.verify(body, headers, self._secret)
+        except WebhookVerificationError as error:
+            self.came.put(f"Refused a webhook: {error}")
+            return HTTPStatus.UNAUTHORIZED
+        id = next(value for name, value in headers if name.lower() == "webhook-id")
+        with self._lock:
+            if id in self._seen:
+                return HTTPStatus.OK
+            self._seen.append(id)
+        self.came.put(found)
+        return HTTPStatus.OK
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say on stderr, as for a webhook that is refused, that a sender went away."""
+        self.came.put(f"A request was not read to its end: {sys.exc_info()[1]}")
+
+
+class _Request(BaseHTTPRequestHandler):
+    timeout = PATIENCE
+
+    def do_POST(self) -> None:
+        """Take a webhook."""
+        length = self.headers.get("content-length", "")
+        if not length.isdecimal():
+            self._answer(HTTPStatus.LENGTH_REQUIRED)
+        elif int(length) > LARGEST_BODY:
+            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        else:
+            body = self.rfile.read(int(length))
+            receiver = cast("_Receiver", self.server)
+            self._answer(receiver.take(body, self.headers.items()))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: what came is printed, what was refused is told."""
+
+    def _answer(self, status: HTTPStatus) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+def _listen(
+    terminal: Terminal, *, host: str, port: int, secret: str | None, count: int | None
+) -> None:
+    if secret is None:
+        with session(terminal) as (client, _):
+            secret = client.webhooks.default.secret.get().key
+    webhooks.sign(b"", secret)  # an error that it is no secret comes now rather than later
+    with _receiver(host, port, secret) as receiver:
+        terminal.note(f"Listening at {receiver.url}; Ctrl-C ends it.")
+        with suppress(KeyboardInterrupt, Terminated), terminable():
+            left = count
+            while left is None or left > 0:
+                came = receiver.came.get()
+                if isinstance(came, str):
+                    terminal.note(came)
+                    continue
+                _print(terminal, came)
+                left = None if left is None else left - 1
+
+
+@contextmanager
+def _receiver(host: str, port: int, secret: str) -> Generator[_Receiver]:
+    try:
+        receiver = _Receiver(host, port, secret)
+    except OSError as error:
+        click.echo(f"Cannot listen on {host}:{port}: {error.strerror}.", err=True)
+        sys.exit(CANNOT_LISTEN)
+    with receiver:
+        thread = threading.Thread(target=receiver.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            receiver.shutdown()
+            thread.join()
+
+
+def _print(terminal: Terminal, came: Prediction | Training) -> None:
+    if terminal.as_json:
+        terminal.line(came.raw)
+        sys.stdout.flush()
+        return
+    now = datetime.now().astimezone().strftime("%H:%M:%S")
+    told = came.error if came.error is not None else came.raw.get("output")
+    cells = (now, came.status, came.id, came.model or "", " ".join(cell(told).split()))
+    terminal.part(("  " if terminal.is_for_people else "\t").join(map(printable, cells)) + "\n")
+
+
+listen = command(
+    "listen",
+    _listen,
+    click.Option(["--host"], default="127.0.0.1", show_default=True, help="Where to listen."),
+    click.Option(
+        ["--port"],
+        default=8000,
+        show_default=True,
+        type=click.IntRange(0, 65535),
+        help="The port to listen at; 0 is any free one.",
+    ),
+    click.Option(
+        ["--secret"],
+        envvar="DASHSCOPE_WEBHOOK_SECRET",
+        show_envvar=True,
+        help="What webhooks are signed with, whsec_...; by default the API is asked.",
+    ),
+    click.Option(["--count"], type=click.IntRange(1), help="End after so many webhooks."),
+    help="""Receive webhooks, verify them and print them as they come.
+
+    Any path will do. What is not signed with the secret is answered 401 and told of on stderr; a
+    webhook that is delivered again is printed once. Ctrl-C ends it, with the exit code 0.""",
+    examples=(
+        "dashscope webhooks listen --port 8000",
+        "dashscope webhooks listen --port 8000 --count 1 --json",
+    ),
+)

@@ -1,0 +1,113 @@
+"""`dashscope webhooks listen`: what is signed is printed, once; what is not is refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from dashscope import Client, webhooks
+from tests.cli.command import CommandLine
+from tests.cli.conftest import Typed
+from tests.cli.process import Program
+
+SECRET = "whsec_c2VjcmV0IG9mIG1pbmU="
+BODY = b'{"id": "p1", "status": "failed", "model": "me/it", "error": "out\\nof \\u001b[31mink"}'
+
+
+def listening(command: CommandLine, *arguments: str, **options: object) -> tuple[Program, str]:
+    program = command.start("webhooks", "listen", "--port", "0", *arguments, **options)
+    return program, program.says(r"Listening at (http://127\.0\.0\.1:\d+)")[1]
+
+
+def post(url: str, body: bytes, headers: dict[str, str]) -> int:
+    request = urllib.request.Request(url, body, headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_webhooks_of_the_server_are_printed_as_they_come(
+    dashscope: CommandLine, client: Client
+) -> None:
+    program, url = listening(dashscope, "--json", "--count", "2")
+    created = client.models.predictions.create(
+        "dashscope",
+        "hello-world",
+        input={"text": "Al"},
+        webhook=f"{url}/any/path",
+        webhook_events_filter=["start", "completed"],
+    )
+    done = program.finish()
+    assert done.code == 0
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["id"] for one in told] == [created.id] * 2
+    assert told[-1]["output"] == "hello Al"
+
+
+def test_what_is_not_signed_is_refused_and_what_comes_again_is_printed_once(
+    without_address: CommandLine,
+) -> None:
+    program, url = listening(without_address, env={"DASHSCOPE_WEBHOOK_SECRET": SECRET})
+    headers = webhooks.sign(BODY, SECRET, id="msg_1")
+    assert post(url, BODY, {}) == 401
+    assert post(url, BODY + b" ", headers) == 401
+    assert post(url, BODY, webhooks.sign(BODY, SECRET, timestamp=1)) == 401
+    assert post(url, BODY, headers) == 200
+    assert post(url, BODY, headers) == 200
+    program.prints("p1")
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert done.code == 0
+    assert done.stderr.count("Refused a webhook: ") == 3
+    assert "Traceback" not in done.stderr
+    cells = done.stdout.removesuffix("\n").split("\t")
+    assert cells[1:] == ["failed", "p1", "me/it", "out of \ufffd[31mink"]
+
+
+def test_a_sender_that_says_no_length_or_goes_away_ends_nothing(
+    without_address: CommandLine,
+) -> None:
+    program, url = listening(without_address, "--secret", SECRET, "--count", "1")
+    port = int(url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        sender.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b" 411 " in sender.recv(1000)
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        sender.sendall(b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n")
+        assert b" 413 " in sender.recv(1000)
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        sender.sendall(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n")
+    assert post(url, BODY, webhooks.sign(BODY, SECRET)) == 200
+    done = program.finish()
+    assert done.code == 0
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("\n") == 1
+
+
+def test_an_address_that_is_taken_is_named(typed: Typed) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = typed(f"webhooks listen --port {port} --secret {SECRET}")
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in done.stderr
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_*"])
+def test_what_is_no_secret_is_said_at_once(typed: Typed, secret: str) -> None:
+    done = typed(f"webhooks listen --port 0 --secret '{secret}'")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "secret" in done.stderr
+
+
+def test_the_secret_is_printed(typed: Typed, client: Client) -> None:
+    key = client.webhooks.default.secret.get().key
+    assert typed("webhooks secret").stdout == f"{key}\n"
+    assert json.loads(typed("webhooks secret --json").stdout) == {"key": key}
