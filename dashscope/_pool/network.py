@@ -94,7 +94,7 @@ class BoundedBackend(httpcore.NetworkBackend):
 
 
 class _BoundedStream(httpcore.NetworkStream):
-    WRITTEN_AT_ONCE: Final = 256 * 1024
+    WRITTEN_AT_ONCE: Final = 64 * 1024
 
     def __init__(self, stream: httpcore.NetworkStream, left: Callable[[], float | None]) -> None:
         self._stream = stream
@@ -105,9 +105,11 @@ class _BoundedStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, bound)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), self.WRITTEN_AT_ONCE):
+        # A view: of what the socket does not take at once, httpcore copies the rest.
+        view: Any = memoryview(buffer)
+        for start in range(0, len(view), self.WRITTEN_AT_ONCE):
             bound = _bound(timeout, self._left(), httpcore.WriteTimeout)
-            self._stream.write(buffer[start : start + self.WRITTEN_AT_ONCE], bound)
+            self._stream.write(view[start : start + self.WRITTEN_AT_ONCE], bound)
 
     def close(self) -> None:
         self._stream.close()
