@@ -41,18 +41,27 @@ async def test_never_more_connections_than_allowed(
 
 @pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
 async def test_who_waits_first_is_served_first(
-    make_client: Any, server: Counting, together: Together
+    make_client: Any, server: Counting, loop: Loop
 ) -> None:
+    may_answer = asyncio.Event()
+
+    async def held(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        await may_answer.wait()
+        return await ok(writer, path, number)
+
     client = make_client(base_url=server.base_url, max_connections=1)
-    server.answer = slow
+    server.answer = held
     done: list[int] = []
 
     async def ask(number: int) -> None:
-        await anyio.sleep(number * 0.005)
         await client.request("GET", f"/{number}")
         done.append(number)
 
-    await together([lambda number=number: ask(number) for number in range(8)])
+    async with anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(ask, number)
+            await anyio.sleep(0.02)  # until it has its turn, or waits for it
+        loop.loop.call_soon_threadsafe(may_answer.set)
     assert done == list(range(8))
     await client.aclose()
 
