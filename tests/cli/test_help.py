@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,21 +70,23 @@ def test_each_option_says_what_it_is_for(path: str, command: click.Command) -> N
 
 
 def test_each_example_runs(
-    typed: Typed, server: LocalServer, client: Client, photo: Path, tmp_path: Path
+    typed: Typed, server: LocalServer, client: Client, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them, one after another: what one creates, another one deletes."""
     Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
     Path("README.md").write_text("# style\n")
+    Path("input.json").write_text(json.dumps({"text": "Alice"}))
     Path("rows.jsonl").write_text('{"text": "Alice"}\n{"text": "Bob"}\n')
     Path("photos.csv").write_text("image\nphoto.png\n")
-    Path("input.json").write_text(json.dumps({"text": "Alice"}))
     lines = sorted({line for _, command in LEAVES for line in examples(command)}, key=_rank)
-    for line in lines:
+    for number, line in enumerate(lines):
         if line.startswith(RUN_UNTIL_STOPPED):
             continue
+        folder = shutil.copytree(photo.parent, photo.parent.parent / f"example-{number}")
+        monkeypatch.chdir(folder)
         typed_line = _with_ids(line, client)
         if "|" in line:
-            code, said = _in_a_shell(typed_line, server, tmp_path)
+            code, said = _in_a_shell(typed_line, server, folder)
         else:
             done = typed(typed_line.removeprefix("dashscope "))
             code, said = done.exit_code, done.output
