@@ -464,7 +464,7 @@ class AsyncClient:
 
         ```python
         inputs = ({"text": name} for name in ("Alice", "Bob"))
-        async with client.map("dashscope/hello-world", inputs) as results:
+        async with client.map("dashscope/hello-world", inputs, checkpoint="run.sqlite") as results:
             async for result in results:
                 print(result.index, result.output if result.ok else result.error)
         ```

@@ -68,6 +68,13 @@ class AsyncBatch:
             raise RuntimeError("a batch is used once: call map() again")
         self._entered = True
         options, runtime = self._options, self._api.runtime
+        ledger = self._ledger()
+        try:
+            await runtime.finish(ledger.open)
+        except BaseException as error:
+            if not isinstance(error, GeneratorExit):
+                await runtime.finish(ledger.close)
+            raise
         gate = Gate(options.concurrency, options.max_rate, self._api.config.max_retries)
         self._bells = [Bell(runtime.channel()) for _ in range(3)]
         self._to_create: Channel[Task] = runtime.channel()
@@ -77,7 +84,7 @@ class AsyncBatch:
             api=self._api,
             options=options,
             scheduler=Scheduler(gate, Looks(options.poll_interval, self._api.pace)),
-            ledger=self._ledger(),
+            ledger=ledger,
             outbox=Outbox(
                 options.concurrency, ordered=options.ordered, total=self._total, now=now()
             ),
@@ -87,7 +94,6 @@ class AsyncBatch:
         self._creator = Creator(self._desk, self._watcher)
         self._finder = Finder(self._desk)
         self._inlet = Inlet(self._desk, self._items)
-        await self._desk.ledger.open()
         try:
             self._start()
         except BaseException as error:
@@ -134,15 +140,20 @@ class AsyncBatch:
         self._desk.is_over = True
         if isinstance(error, GeneratorExit):
             # A coroutine that is thrown away may not wait for anything.
+            self._hush()
             self._crew.drop()
+            self._desk.ledger.drop()
             return
         await self._api.runtime.finish(partial(self._wind_up, error), grace=WIND_UP)
 
-    async def _wind_up(self, error: BaseException | None) -> None:
+    def _hush(self) -> None:
         for bell in self._bells:
             bell.close()
         self._to_create.close()
         self._to_watch.close()
+
+    async def _wind_up(self, error: BaseException | None) -> None:
+        self._hush()
         try:
             await leave(self._desk, self._crew, error)
         finally:
@@ -150,7 +161,14 @@ class AsyncBatch:
                 await self._api.runtime.call(self._options.progress, self._progress(is_over=True))
 
     def _ledger(self) -> Ledger:
-        return Ledger()
+        options = self._options
+        if options.checkpoint is None:
+            return Ledger()
+        from dashscope._batch.kept import KeptLedger
+
+        return KeptLedger(
+            self._api.runtime, options.checkpoint, options.ref, skips=options.resume == "skip"
+        )
 
     def _start(self) -> None:
         creators = min(self._options.concurrency, self._api.runtime.most_workers)

@@ -56,10 +56,9 @@ class Inlet:
         desk = self._desk
         row.sent = entry.sent
         if entry.outcome is not None:
-            if desk.options.resume == "skip":
-                desk.outbox.put(row.index, None)
-            else:
-                desk.give(row, entry.outcome, from_checkpoint=True)
+            desk.give(row, entry.outcome, from_checkpoint=True)
+        elif entry.is_over:
+            desk.outbox.put(row.index, None)
         elif entry.id is not None:
             self._attach(row, entry, entry.id)
         elif entry.intended_at is not None:

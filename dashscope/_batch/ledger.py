@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -23,7 +23,8 @@ class Entry:
         id: the id of its prediction.
         created_at: when that was created, by the server's clock.
         was_left: whether it was about to be cancelled, since the batch was left.
-        outcome: its prediction, where that is over.
+        is_over: whether that is over.
+        outcome: its prediction, where that is over, and is to be given.
     """
 
     sent: bytes | None = None
@@ -31,6 +32,7 @@ class Entry:
     id: str | None = None
     created_at: datetime | None = None
     was_left: bool = False
+    is_over: bool = False
     outcome: Prediction | None = None
 
 
@@ -39,17 +41,28 @@ class Ledger:
 
     Attributes:
         is_kept: whether another call can go on from here.
-        is_broken: whether nothing can be noted any more.
     """
 
     is_kept = False
-    is_broken = False
+
+    @property
+    def is_broken(self) -> bool:
+        """Can nothing be noted any more?"""
+        return False
+
+    @property
+    def last_write(self) -> datetime:
+        """When an earlier call noted something last."""
+        return datetime.min.replace(tzinfo=UTC)
 
     async def open(self) -> None:
         """Begin."""
 
     async def close(self) -> None:
         """End."""
+
+    def drop(self) -> None:
+        """End, without waiting for anything."""
 
     async def find(self, index: int, input: Mapping[str, Any]) -> tuple[bytes | None, Entry | None]:
         """The digest of a row's input, and what was noted of the row."""

@@ -71,8 +71,6 @@ def check(
     _one_of("on_error", on_error, ("yield", "raise"))
     _one_of("on_unknown", on_unknown, ("error", "recreate"))
     path = None if checkpoint is None else _path(checkpoint)
-    if path is not None:
-        raise ValueError("this version keeps no checkpoints yet")
     if path is None and (resume != "yield" or on_unknown != "error"):
         raise ValueError("resume and on_unknown go with a checkpoint: pass checkpoint='run.sqlite'")
     _inputs.check_encoding(file_encoding)

@@ -82,6 +82,7 @@ class Row:
         first_attempt: when it was tried first.
         is_sent: whether the server may know of it.
         intended_at: when an earlier call was about to create it.
+        is_noted: whether the checkpoint has the intent to create it.
     """
 
     index: int
@@ -93,6 +94,7 @@ class Row:
     first_attempt: float = 0.0
     is_sent: bool = False
     intended_at: datetime | None = None
+    is_noted: bool = False
 
 
 @define(eq=False, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dashscope._api import Call
@@ -92,20 +92,46 @@ class Watcher:
         desk = self._desk
         taken: list[tuple[Running, Prediction]] = []
         for running, prediction in over:
-            if listed and is_partial(prediction):
+            if listed and is_partial(prediction, running):
                 desk.scheduler.fetch(running, now())
             elif desk.scheduler.take(running, now()):
-                taken.append((running, prediction))
+                if is_stopped(prediction) and self._stopped_it(running, prediction):
+                    await self._stopped_by_us(running, prediction)
+                else:
+                    taken.append((running, prediction))
         if not taken:
             return
         await desk.ledger.ended([(running.row, prediction) for running, prediction in taken])
         for running, prediction in taken:
             desk.give(running.row, prediction)
 
+    def _stopped_it(self, running: Running, prediction: Prediction) -> bool:
+        """Was it a batch of ours that cancelled it, itself or by its deadline?"""
+        if running.was_left:
+            return True
+        has_deadline = running.is_attached or self._desk.options.timeout is not None
+        return has_deadline and _ran_out(prediction)
+
+    async def _stopped_by_us(self, running: Running, prediction: Prediction) -> None:
+        """A prediction that a batch cancelled: it is no outcome, for another call."""
+        desk = self._desk
+        await desk.ledger.forget([running.row])
+        if running.is_attached:
+            desk.scheduler.add(running.row)
+        else:
+            desk.give_error(running.row, self._timed_out(running, prediction), prediction)
+
+    def _timed_out(self, running: Running, prediction: Prediction) -> PredictionTimeoutError:
+        return PredictionTimeoutError(
+            f"{running.id} was not over within {self._desk.options.timeout or 0:g} s.",
+            prediction=prediction,
+        )
+
     async def expire(self, running: Running) -> None:
         """Cancel a prediction whose time is up."""
         desk = self._desk
         row, latest, note = running.row, running.latest, None
+        await desk.ledger.leave([running])
         try:
             latest = await cancel_prediction(
                 desk.api, running.id, deadline=Deadline.after(CLEAN_UP)
@@ -121,23 +147,26 @@ class Watcher:
         if note is None:
             await desk.ledger.forget([row])
         assert latest is not None
-        error = PredictionTimeoutError(
-            f"{running.id} was not over within {desk.options.timeout:g} s.", prediction=latest
-        )
+        error = self._timed_out(running, latest)
         if note is not None:
             error.add_note(note)
         desk.give_error(row, error, latest)
 
 
-async def list_page(api: API, since: datetime, cursor: str | None) -> Page[Prediction]:
+async def list_page(
+    api: API, since: datetime, cursor: str | None, *, until: datetime | None = None
+) -> Page[Prediction]:
     """A page of the predictions created since then, newest first."""
-    params = page_params(cursor, {"created_after": since.isoformat()})
+    before = None if until is None else until.isoformat()
+    params = page_params(cursor, {"created_after": since.isoformat(), "created_before": before})
     call = Call(method="GET", path="/predictions", params=params)
     return structure_page(await api.send(call, look=True), Prediction)
 
 
-def is_partial(prediction: Prediction) -> bool:
+def is_partial(prediction: Prediction, running: Running) -> bool:
     """May a list have left out what counts of a prediction that is over?"""
+    if is_stopped(prediction):
+        return running.is_attached and prediction.deadline is None
     if prediction.status == "succeeded":
         return prediction.output is None and not prediction.data_removed
     return prediction.status == "failed" and prediction.error is None
@@ -146,6 +175,14 @@ def is_partial(prediction: Prediction) -> bool:
 def is_stopped(prediction: Prediction) -> bool:
     """Was it cancelled?"""
     return prediction.status in ("canceled", "aborted")
+
+
+def _ran_out(prediction: Prediction) -> bool:
+    """Was it cancelled by the server, at the deadline that the batch gave it?"""
+    deadline, end = prediction.deadline, prediction.completed_at
+    if prediction.status == "aborted":
+        return True
+    return deadline is not None and end is not None and end >= deadline - timedelta(seconds=1)
 
 
 def _is_older(page: Page[Prediction], since: datetime) -> bool:

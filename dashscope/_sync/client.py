@@ -1704,7 +1704,7 @@ class Client(Facade):
 
         ```python
         inputs = ({"text": name} for name in ("Alice", "Bob"))
-        with client.map("dashscope/hello-world", inputs) as results:
+        with client.map("dashscope/hello-world", inputs, checkpoint="run.sqlite") as results:
             for result in results:
                 print(result.index, result.output if result.ok else result.error)
         ```

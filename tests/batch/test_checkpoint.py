@@ -1,0 +1,465 @@
+"""A checkpoint: the same call goes on where the last one stopped, and pays for nothing twice."""
+
+from __future__ import annotations
+
+import io
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashscope import AsyncClient, CheckpointError, Client, ModelError, PredictionError
+from tests.batch.reading import REF, outputs, read, read_into, rows
+from tests.batch.service import Service
+from tests.wire import DROP, Received, Reply, reply
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the checkpoint is."""
+    return tmp_path / "run.sqlite"
+
+
+def notes(path: Path, sql: str = "SELECT * FROM row") -> list[dict[str, Any]]:
+    """What is in a checkpoint that nobody has open."""
+    connection = sqlite3.connect(path)
+    connection.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in connection.execute(sql)]
+    finally:
+        connection.close()
+
+
+def change(path: Path, sql: str) -> None:
+    """Change a checkpoint behind everybody's back."""
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(sql)
+    connection.close()
+
+
+async def stop_after(count: int, batch: Any) -> list[Any]:
+    """The first results of a batch that is left then."""
+    seen: list[Any] = []
+    async with batch as results:
+        async for result in results:
+            seen.append(result)
+            if len(seen) == count:
+                break
+    return seen
+
+
+async def test_finished_rows_come_from_the_file(client: Any, service: Service, path: Path) -> None:
+    inputs = [*rows(4), {"fail": "too hot"}]
+    first = await read(client.map(REF, inputs, ordered=True, checkpoint=path))
+    assert not any(result.from_checkpoint for result in first)
+    asked = len(service.wire.requests)
+    second = await read(client.map(REF, inputs, ordered=True, checkpoint=path))
+    assert len(service.wire.requests) == asked
+    assert all(result.from_checkpoint for result in second)
+    assert outputs(second) == outputs(first) == [0, 1, 2, 3, None]
+    assert isinstance(second[4].error, ModelError)
+    assert str(second[4].error) == str(first[4].error)
+    assert [r.prediction.id for r in second] == [r.prediction.id for r in first]
+    assert second[0].prediction.metrics.predict_time == 0.0
+
+
+async def test_finished_rows_can_be_skipped(client: Any, service: Service, path: Path) -> None:
+    await read(client.map(REF, rows(3), checkpoint=path))
+    told: list[Any] = []
+    batch = client.map(
+        REF, rows(5), checkpoint=path, resume="skip", ordered=True, progress=told.append
+    )
+    assert outputs(await read(batch)) == [3, 4]
+    assert len(service.made) == 5
+    assert (told[-1].skipped, told[-1].done) == (3, 2)
+
+
+async def test_a_batch_that_was_left_goes_on(client: Any, service: Service, path: Path) -> None:
+    service.seconds = lambda input: 60.0 if input["value"] == 7 and not service.canceled else 0.0
+    await stop_after(15, client.map(REF, rows(30), concurrency=4, checkpoint=path))
+    results = await read(client.map(REF, rows(30), checkpoint=path))
+    assert sorted(outputs(results)) == list(range(30))
+    # Paid for once, but for what was cancelled.
+    done = [one.input["value"] for one in service.made if one.status == "succeeded"]
+    assert sorted(done) == list(range(30))
+    assert len(service.canceled) >= 1
+
+
+async def test_what_an_earlier_call_created_is_attached_to(
+    client: Any, service: Service, path: Path
+) -> None:
+    await read(client.map(REF, rows(3), checkpoint=path))
+    change(path, "UPDATE row SET outcome = NULL")
+    results = await read(client.map(REF, rows(3), checkpoint=path))
+    assert sorted(outputs(results)) == [0, 1, 2]
+    assert len(service.made) == 3
+
+
+async def test_a_row_that_may_have_been_created_is_looked_for(
+    client: Any, service: Service, path: Path
+) -> None:
+    await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, concurrency=1))
+    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
+    service.create({"value": 1}, "other/model")
+    results = await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, ordered=True))
+    assert [result.prediction.id for result in results] == ["p0", "p1", "p2"]
+    assert service.asked["create"] == 3
+
+
+async def test_a_row_that_was_not_created_is_created(
+    client: Any, service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._batch.finding.AGAIN", 0.05)
+    await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, concurrency=1))
+    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
+    service.made[1].canceled = None
+    del service.made[1]
+    old = time.time() - 100
+    os.utime(path, (old, old))
+    change(path, "UPDATE row SET intended_at = '2020-01-01T00:00:00+00:00' WHERE position = 1")
+    os.utime(path, (old, old))
+    results = await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, ordered=True))
+    assert [result.prediction.id for result in results] == ["p0", "p3", "p2"]
+
+
+@pytest.mark.soak
+async def test_a_request_of_a_killed_process_may_still_arrive(
+    client: Any, service: Service, path: Path
+) -> None:
+    import threading
+
+    await read(client.map(REF, [{"value": 1}] * 2, checkpoint=path, concurrency=1))
+    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
+    late = service.made.pop()
+    timer = threading.Timer(1.5, lambda: service.made.append(late))
+    timer.start()
+    results = await read(client.map(REF, [{"value": 1}] * 2, checkpoint=path, ordered=True))
+    timer.join()
+    assert results[1].prediction.id == late.id
+    assert service.asked["create"] == 2
+
+
+@pytest.mark.parametrize("on_unknown", ["error", "recreate"])
+async def test_a_row_that_cannot_be_looked_for(
+    client: Any, service: Service, path: Path, on_unknown: Any
+) -> None:
+    await read(client.map(REF, rows(2), checkpoint=path))
+    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
+    for one in service.made:
+        one.removed = True
+    batch = client.map(REF, rows(2), checkpoint=path, ordered=True, on_unknown=on_unknown)
+    results = await read(batch)
+    if on_unknown == "error":
+        assert isinstance(results[1].error, CheckpointError)
+        assert "index 1 may have been created at" in str(results[1].error)
+        assert service.asked["create"] == 2
+    else:
+        assert outputs(results) == [0, 1]
+        assert service.asked["create"] == 3
+
+
+async def test_a_list_that_is_not_served_leaves_the_row_unknown(
+    client: Any, service: Service, path: Path
+) -> None:
+    await read(client.map(REF, rows(2), checkpoint=path))
+    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
+    service.lists = reply({"detail": "not here"}, 403)
+    results = await read(client.map(REF, rows(2), checkpoint=path, ordered=True))
+    assert "predictions cannot be listed" in str(results[1].error)
+
+
+async def test_a_create_whose_answer_was_lost_is_found_by_the_next_call(
+    client: Any, service: Service, path: Path
+) -> None:
+    def lose(received: Received) -> Reply | None:
+        if received.method == "POST" and received.json["input"] == {"value": 1}:
+            service.create(received.json["input"])
+            return DROP
+        return None
+
+    service.interferes = lose
+    results = await read(client.map(REF, rows(3), checkpoint=path, ordered=True))
+    assert [result.ok for result in results] == [True, False, True]
+    service.interferes = lambda _: None
+    results = await read(client.map(REF, rows(3), checkpoint=path, ordered=True))
+    assert outputs(results) == [0, 1, 2]
+    assert len(service.made) == 3
+
+
+async def test_rows_that_never_became_predictions_are_tried_again(
+    client: Any, service: Service, path: Path
+) -> None:
+    service.interferes = lambda received: (
+        reply({"detail": "bad"}, 422) if received.method == "POST" else None
+    )
+    results = await read(client.map(REF, rows(2), checkpoint=path))
+    assert not any(result.ok for result in results)
+    service.interferes = lambda _: None
+    assert sorted(outputs(await read(client.map(REF, rows(2), checkpoint=path)))) == [0, 1]
+
+
+async def test_a_row_that_ran_out_of_time_is_tried_again(
+    client: Any, service: Service, path: Path
+) -> None:
+    service.seconds = lambda _: 60.0
+    (result,) = await read(client.map(REF, rows(1), checkpoint=path, timeout=0.3))
+    assert isinstance(result.error, TimeoutError)
+    service.seconds = lambda _: 0.0
+    (result,) = await read(client.map(REF, rows(1), checkpoint=path, timeout=5))
+    assert result.output == 0
+
+
+async def test_what_somebody_else_cancelled_stays_so(
+    client: Any, service: Service, path: Path
+) -> None:
+    service.seconds = lambda _: 60.0
+    batch = client.map(REF, rows(1), checkpoint=path)
+    service.interferes = lambda received: (
+        setattr(service.made[0], "canceled", time.monotonic()) if service.made else None
+    )
+    for _ in range(2):
+        (result,) = await read(batch)
+        assert "canceled" in str(result.error)
+        batch = client.map(REF, rows(1), checkpoint=path)
+    assert len(service.made) == 1
+
+
+async def test_removed_data_is_an_error_and_never_an_empty_output(
+    client: Any, service: Service, path: Path
+) -> None:
+    await read(client.map(REF, rows(2), checkpoint=path, concurrency=1))
+    change(path, "UPDATE row SET outcome = NULL WHERE position = 1")
+    service.made[1].removed = True
+    for _ in range(2):
+        results = await read(client.map(REF, rows(2), checkpoint=path, ordered=True))
+        assert results[0].output == 0
+        assert isinstance(results[1].error, PredictionError)
+        assert "removed the output" in str(results[1].error)
+
+
+async def test_changed_inputs_are_noticed_and_named(
+    client: Any, service: Service, path: Path
+) -> None:
+    await read(client.map(REF, rows(4), checkpoint=path))
+    inputs = [{"value": 0}, {"value": 1}, {"value": "two"}, {"value": 3}]
+    seen: list[Any] = []
+    with pytest.raises(CheckpointError) as caught:
+        await read_into(seen, client.map(REF, inputs, checkpoint=path, ordered=True))
+    assert outputs(seen) == [0, 1]
+    assert "the one at index 2 was {'value': 2} and is {'value': 'two'}" in str(caught.value)
+    assert len(service.made) == 4
+
+
+async def test_the_order_of_keys_is_no_change(client: Any, service: Service, path: Path) -> None:
+    await read(client.map(REF, [{"value": 1, "more": {"a": 1, "b": 2.0}}], checkpoint=path))
+    await read(client.map(REF, [{"more": {"b": 2, "a": 1}, "value": 1}], checkpoint=path))
+    assert len(service.made) == 1
+
+
+async def test_more_inputs_go_on_and_fewer_are_said(
+    client: Any, service: Service, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await read(client.map(REF, rows(3), checkpoint=path))
+    assert len(await read(client.map(REF, rows(5), checkpoint=path))) == 5
+    assert caplog.records == []
+    assert len(await read(client.map(REF, rows(2), checkpoint=path))) == 2
+    assert "has 5 rows, and the inputs have 2" in caplog.text
+
+
+async def test_files_are_recognized_by_name_and_content(
+    client: Any, service: Service, path: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("one")
+    await read(client.map(REF, [{"value": file}, {"value": b"x"}], checkpoint=path))
+    os.utime(file, (0, 0))
+    moved = tmp_path / "elsewhere" / "a.txt"
+    moved.parent.mkdir()
+    moved.write_text("one")
+    await read(client.map(REF, [{"value": moved}, {"value": io.BytesIO(b"x")}], checkpoint=path))
+    assert len(service.made) == 2
+    moved.write_text("two")
+    with pytest.raises(CheckpointError, match="index 0"):
+        await read(client.map(REF, [{"value": moved}, {"value": b"x"}], checkpoint=path))
+
+
+async def test_a_file_that_can_be_read_only_once_is_refused(
+    client: Any, service: Service, path: Path
+) -> None:
+    class Pipe(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            return 0
+
+    (result,) = await read(client.map(REF, [{"value": Pipe()}], checkpoint=path))
+    assert "can be read only once" in str(result.error)
+
+
+async def test_two_calls_cannot_have_one_checkpoint(
+    client: Any, service: Service, path: Path
+) -> None:
+    async with client.map(REF, rows(1), checkpoint=path):
+        with pytest.raises(CheckpointError, match="in use by another process"):
+            await read(client.map(REF, rows(1), checkpoint=path))
+        program = (
+            "import sys; from dashscope import Client\n"
+            "with Client(base_url=sys.argv[1]).map('owner/name', [], checkpoint=sys.argv[2]): pass"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, service.wire.base_url, str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "CheckpointError" in done.stderr
+        assert "in use by another process" in done.stderr
+    assert len(await read(client.map(REF, rows(1), checkpoint=path))) == 1
+
+
+def spoil_text(path: Path) -> None:
+    path.write_text("index,value\n0,1\n" * 100)
+
+
+def spoil_foreign(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t (x)")
+    connection.close()
+
+
+def spoil_newer(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA application_id = 1146307408")
+    connection.execute("PRAGMA user_version = 9")
+    connection.close()
+
+
+def spoil_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (spoil_text, "it is no SQLite database"),
+        (spoil_foreign, "is not a checkpoint: another program's database"),
+        (spoil_newer, "written by a newer version of Dashscope .*its schema is 9"),
+        (spoil_folder, "see that its folder exists"),
+    ],
+)
+async def test_a_file_that_is_no_checkpoint_is_refused(
+    client: Any, service: Service, path: Path, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    spoil(path)
+    content = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(CheckpointError, match=sentence) as caught:
+        await read(client.map(REF, rows(1), checkpoint=path))
+    assert str(path) in str(caught.value)
+    assert service.wire.requests == []
+    assert (path.read_bytes() if path.is_file() else b"") == content
+
+
+async def test_a_checkpoint_of_another_model_is_refused(
+    client: Any, service: Service, path: Path
+) -> None:
+    await read(client.map(REF, rows(1), checkpoint=path))
+    with pytest.raises(CheckpointError, match="of a batch of owner/name, not of owner/other"):
+        await read(client.map("owner/other", rows(1), checkpoint=path))
+
+
+async def test_a_folder_that_is_missing_is_said(client: Any, service: Service, path: Path) -> None:
+    with pytest.raises(CheckpointError, match="see that its folder exists"):
+        await read(client.map(REF, rows(1), checkpoint=path.parent / "no" / "run.sqlite"))
+
+
+FULL_DISK = """
+import resource, sys
+import anyio
+from dashscope import AsyncClient, CheckpointError, Client
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+inputs = [{"value": "x" * 500 + str(n)} for n in range(300)]
+seen = 0
+def sync():
+    global seen
+    with Client(base_url=sys.argv[1]) as client:
+        with client.map("owner/name", inputs, checkpoint=sys.argv[2]) as results:
+            for result in results:
+                assert result.ok
+                seen += 1
+async def asynchronous():
+    global seen
+    async with AsyncClient(base_url=sys.argv[1]) as client:
+        async with client.map("owner/name", inputs, checkpoint=sys.argv[2]) as results:
+            async for result in results:
+                assert result.ok
+                seen += 1
+try:
+    sync() if sys.argv[3] == "blocking" else anyio.run(asynchronous, backend=sys.argv[3])
+except CheckpointError as error:
+    print(seen, error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on files")
+@pytest.mark.parametrize("kind", ["asyncio", "trio", "blocking"])
+def test_a_full_disk_is_said_and_gone_on_from(service: Service, path: Path, kind: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FULL_DISK, service.wire.base_url, str(path), kind],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    seen, _, sentence = done.stdout.partition(" ")
+    assert f"{path} cannot be written: the disk is full, or broken" in sentence
+    assert service.canceled == []
+    inputs = [{"value": "x" * 500 + str(n)} for n in range(300)]
+    with (
+        Client(base_url=service.wire.base_url) as client,
+        client.map(REF, inputs, checkpoint=path) as results,
+    ):
+        every = list(results)
+    assert sorted(result.index for result in every) == list(range(300))
+    assert all(result.ok for result in every)
+    assert len(service.made) == 300
+    assert sum(result.from_checkpoint for result in every) >= int(seen)
+
+
+async def test_what_is_given_is_in_the_file_before(
+    client: Any, service: Service, path: Path
+) -> None:
+    def program() -> Iterator[dict[str, Any]]:
+        yield from rows(20)
+
+    async with client.map(REF, program(), checkpoint=path, concurrency=4) as results:
+        async for result in results:
+            wal = path.with_name(path.name + "-wal")
+            kept = path.read_bytes() + (wal.read_bytes() if wal.exists() else b"")
+            assert f'"id": "{result.prediction.id}"'.encode() in kept
+
+
+def test_a_checkpoint_passes_from_one_client_to_the_other(service: Service, path: Path) -> None:
+    import asyncio
+
+    with (
+        Client(base_url=service.wire.base_url) as client,
+        client.map(REF, rows(3), checkpoint=path) as results,
+    ):
+        list(results)
+
+    async def go_on() -> list[Any]:
+        async with AsyncClient(base_url=service.wire.base_url) as client:
+            return await read(client.map(REF, rows(3), checkpoint=str(path)))
+
+    assert len(asyncio.run(go_on())) == 3
+    assert len(service.made) == 3
