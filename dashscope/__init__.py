@@ -42,6 +42,7 @@ from dashscope._http import Headers, Request, Response
 
 if TYPE_CHECKING:
     from dashscope import webhooks
+    from dashscope._batch.bar import progress_bar
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.rows import BatchProgress, BatchResult
     from dashscope._events import (
@@ -139,6 +140,7 @@ __all__ = [
     "WebhookSecret",
     "WebhookVerificationError",
     "__version__",
+    "progress_bar",
     "webhooks",
 ]
 
@@ -179,6 +181,7 @@ _ON_FIRST_USE: Final = {
     "TrainingOutput": "resources.trainings",
     "Version": "resources.models",
     "WebhookSecret": "resources.webhooks",
+    "progress_bar": "_batch.bar",
 }
 
 

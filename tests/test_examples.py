@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGE = Path(dashscope.__file__).parent
 MODULES = ("_client.py", "_models.py", "_outputs.py", "webhooks.py")
-FOLDERS = ("integrations", "resources")
+FOLDERS = ("_batch", "integrations", "resources")
 SOURCES = [
     *(PACKAGE / name for name in MODULES),
     *(path for name in FOLDERS for path in PACKAGE.glob(f"{name}/*.py")),

@@ -24,7 +24,7 @@ CROWD_LONGEST: Final = 5.0
 """Of more than that, each is looked at after this share of its age, within these seconds."""
 WEIGHT: Final = 0.1
 """How much the last prediction counts for what is typical."""
-UNSERVED: Final = 10.0
+UNSERVED: Final = 1.0
 """Seconds without lists, after one that did not serve; doubled each time, to a limit."""
 LONGEST_UNSERVED: Final = 300.0
 

@@ -158,6 +158,14 @@ class Scheduler:
                 self._queue.appendleft(row)
             return again
 
+    def running(self) -> dict[str, list[Running]]:
+        """What runs, by its id."""
+        with self._lock:
+            by_id: dict[str, list[Running]] = {}
+            for running in self._running.values():
+                by_id.setdefault(running.id, []).append(running)
+            return by_id
+
     def take(self, running: Running, now: float) -> bool:
         """A prediction is over; `False` where somebody else was told so first."""
         with self._lock:
@@ -206,7 +214,8 @@ class Scheduler:
                 running.latest = prediction
                 running.due = None
             for running in unseen:
-                if running.due is None and not running.is_fetched:
+                is_watched = running.due is not None or running.is_fetched
+                if not is_watched and running.row.index in self._running:
                     self._look_at(running, now + self._until_look(running, now))
 
     def found(self, lost: Sequence[Row], now: float, pause: float) -> None:

@@ -50,17 +50,18 @@ class Watcher:
             desk.scheduler.looked(running, prediction, now())
 
     async def sweep(self, crowd: Sequence[Running]) -> None:
-        """Look at many predictions at once, newest first, for as long as pages show some."""
+        """Look at many predictions at once, newest first, for as long as pages show some.
+
+        Args:
+            crowd: those that ran when it began, and that a list that serves shows.
+        """
         desk = self._desk
-        unseen: dict[str, list[Running]] = {}
-        for running in crowd:
-            if running.created_at is not None:
-                unseen.setdefault(running.id, []).append(running)
         since = min((r.created_at for r in crowd if r.created_at is not None), default=None)
         shown: list[tuple[Running, Prediction]] = []
         over: list[tuple[Running, Prediction]] = []
+        seen: set[int] = set()
         pages, useful, cursor = 0, True, None
-        while unseen and since is not None:
+        while since is not None:
             try:
                 page = await list_page(self._once, since, cursor)
             except RateLimitError:
@@ -71,17 +72,20 @@ class Watcher:
                 break
             pages += 1
             found = 0
+            running = desk.scheduler.running()  # some were created since the sweep began
             for prediction in page:
-                for running in unseen.pop(prediction.id, ()):
+                for one in running.get(prediction.id, ()):
                     found += 1
-                    (over if prediction.is_done else shown).append((running, prediction))
+                    seen.add(one.row.index)
+                    (over if prediction.is_done else shown).append((one, prediction))
             cursor = page.next
-            if cursor is None or found < WORTH or _is_older(page, since):
+            is_complete = all(one.row.index in seen for one in crowd)
+            if cursor is None or found < WORTH or is_complete or _is_older(page, since):
                 break
         if pages > 0:
             desk.api.pace.succeeded()
-            useful = useful and bool(shown or over)
-        hidden = [running for same in unseen.values() for running in same]
+            useful = useful and bool(seen)
+        hidden = [one for one in crowd if one.row.index not in seen]
         desk.scheduler.swept(shown, hidden, pages=pages, useful=useful, now=now())
         await self.settle(over, listed=True)
 

@@ -410,7 +410,10 @@ except CheckpointError as error:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on files")
-@pytest.mark.parametrize("kind", ["asyncio", "trio", "blocking"])
+@pytest.mark.parametrize(
+    "kind",
+    ["asyncio", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("trio", "blocking"))],
+)
 def test_a_full_disk_is_said_and_gone_on_from(service: Service, path: Path, kind: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FULL_DISK, service.wire.base_url, str(path), kind],

@@ -113,7 +113,7 @@ def check(
     assert all(one.status == "succeeded" for one in every)
 
 
-@pytest.mark.parametrize("kind", ["asyncio", "blocking"])
+@pytest.mark.parametrize("kind", ["asyncio", pytest.param("blocking", marks=pytest.mark.soak)])
 def test_sixty_rows_and_four_kills(server: LocalServer, tmp_path: Path, kind: str) -> None:
     check(server, tmp_path / "run.sqlite", 60, kind, kills=4, settled=1.0)
 
