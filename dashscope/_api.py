@@ -16,19 +16,17 @@ from urllib.parse import urlencode, urlsplit
 from attrs import evolve, frozen
 
 from dashscope import _retry, _urls
-from dashscope._config import Config
+from dashscope._config import Config, check_headers
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
     APIError,
     APIResponseError,
     APIStatusError,
-    APITimeoutError,
-    shortened,
-    status_error_type,
 )
+from dashscope._failures import is_refusal, maybe_carried_out, outcome_of, status_error
 from dashscope._http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response, merged
-from dashscope._json import encode, object_in
+from dashscope._json import encode
 from dashscope._listening import Listening
 from dashscope._log import logger
 from dashscope._polling import Pace
@@ -45,13 +43,6 @@ ANSWER_MARGIN: Final = 10.0
 """Seconds beyond a `Prefer: wait=n` for the answer to arrive."""
 
 _NO_BODY: Final[Any] = object()
-
-_ADVICE: Final[Mapping[int, str]] = {
-    401: "Check the token: api_token=... or DASHSCOPE_API_TOKEN.",
-    403: "The token's account may not do this.",
-    404: "Check the name or id, and that this account sees it.",
-    429: "Lower the concurrency, or wait and try again.",
-}
 
 
 @frozen(kw_only=True)
@@ -180,7 +171,7 @@ class API:
         raise error.after(
             attempts=attempts,
             elapsed=elapsed,
-            may_have_been_created=call.creates and _maybe_carried_out(outcome),
+            may_have_been_created=call.creates and maybe_carried_out(outcome),
         )
 
     async def follow(
@@ -233,7 +224,7 @@ class API:
             content = await body.read(self.config.max_response_bytes)
         finally:
             await body.aclose()
-        error = self.status_error(
+        error = status_error(
             f"GET {_urls.shown(url)}",
             Response(status=body.status, headers=body.headers, content=content),
         )
@@ -243,37 +234,6 @@ class API:
                 f"if {urlsplit(url).hostname} is to have it, name it in trusted_hosts."
             )
         return error
-
-    def status_error(self, what: str, response: Response) -> APIStatusError:
-        """The error that an answer with an error status stands for."""
-        text = scrubbed(response.text)
-        headers = Headers(
-            {scrubbed(name): scrubbed(value) for name, value in response.headers.items()}
-        )
-        body = object_in(text)
-        title, detail = _str(body.get("title")), _str(body.get("detail"))
-        status = response.status
-        error_type = status_error_type(status)
-        retry_after = _retry.retry_after_of(response.headers.get("retry-after"), body)
-        explanation = shortened(detail or title or text.strip()[:200] or "without an explanation")
-        message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
-        if retry_after is not None:
-            message += f" The server asks to wait {retry_after:g} s."
-        if 300 <= status < 400:
-            message += " Redirects of the API are not followed: check the base URL."
-        elif status in _ADVICE:
-            message += f" {_ADVICE[status]}"
-        if (request_id := headers.get("x-request-id")) is not None:
-            message += f" (request {request_id})"
-        return error_type(
-            scrubbed(message),
-            status=status,
-            title=title,
-            detail=detail,
-            headers=headers,
-            body=text,
-            retry_after=retry_after,
-        )
 
     async def _open(
         self, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float
@@ -291,7 +251,9 @@ class API:
         )
         body: Body | None = None
         with self.runtime.bound(deadline):
-            body = await self.runtime.open(request, token=self._token_for(url), deadline=deadline)
+            body = await self.runtime.open(
+                request, token=self._token_for(request.url), deadline=deadline
+            )
         if body is None:
             raise timed_out(f"GET {_urls.shown(url)}")
         try:
@@ -325,7 +287,7 @@ class API:
             await self._answered(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, Outcome(status=response.status), response
-            refused = self.status_error(named(request), response)
+            refused = status_error(named(request), response)
             return refused, outcome_of(refused), None
         if self.config.is_default_address and not error.request_sent:
             error.add(
@@ -346,7 +308,7 @@ class API:
         """Seconds until the next attempt, paid from the quota, or `None` for none."""
         if attempts > self.config.max_retries:
             return None
-        if attempts > 1 and self.config.is_default_address and _is_refusal(outcome):
+        if attempts > 1 and self.config.is_default_address and is_refusal(outcome):
             return None  # nobody has started the local server; the error tells how
         if not _retry.may_repeat(outcome, repeatable=repeatable):
             return None
@@ -387,6 +349,7 @@ class API:
         for hook in self.config.event_hooks.get("request", ()):
             changed = await self.runtime.call(hook, request)
             if isinstance(changed, Request):
+                check_headers(changed.headers)
                 request = changed
             elif changed is not None:
                 raise TypeError(f"a request hook returned {changed!r}, not a Request or None")
@@ -402,41 +365,7 @@ class API:
         return config.token if ours else None
 
 
-def _is_refusal(outcome: Outcome) -> bool:
-    return outcome.status is None and not outcome.request_sent and not outcome.timed_out
-
-
-def outcome_of(error: APIError) -> Outcome:
-    """How an attempt ended, by its error."""
-    if isinstance(error, APIStatusError):
-        return Outcome(status=error.status, retry_after=error.retry_after)
-    if not isinstance(error, APIConnectionError):
-        return Outcome(permanent=True)
-    return Outcome(
-        request_sent=error.request_sent,
-        timed_out=isinstance(error, APITimeoutError),
-        permanent=error.permanent,
-    )
-
-
-def _maybe_carried_out(outcome: Outcome) -> bool:
-    if outcome.status is None:
-        return outcome.request_sent
-    return outcome.status in (408, 499) or outcome.status >= 500
-
-
 def _param(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _reason(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "unknown status"
-
-
-def _str(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from dashscope import _urls
 from dashscope._errors import ConfigurationError
-from dashscope._http import merged
+from dashscope._http import masked, merged
 from dashscope._token import HOW_TO_SET, Token
 
 __version__ = "0.1.0"
@@ -38,7 +38,8 @@ A request hook may return a `Request` to send in its place.
 """
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 @frozen(kw_only=True)
@@ -50,7 +51,7 @@ class Config:
     token: Token | None
     timeout: float | None
     max_retries: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=masked)
     max_connections: int
     max_response_bytes: int
     event_hooks: EventHooks
@@ -135,7 +136,12 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if not _HEADER_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not the name of an HTTP header")
         if not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"the header {name} has a value that HTTP cannot carry: use ASCII")
+            raise ValueError(
+                f"the header {name} has a value that HTTP does not carry as it is: "
+                "use ASCII in one line, without spaces around it"
+            )
+        if name.lower() in _FRAMING:
+            raise ValueError(f"the header {name} follows from the body: leave it out")
     return dict(headers)
 
 
@@ -182,6 +188,8 @@ def _user_agent(prefix: str | None) -> str:
     ours = f"dashscope-client/{__version__}"
     if prefix is None:
         return ours
+    if not prefix:
+        raise ValueError("user_agent is the name of your application, not empty")
     check_headers({"User-Agent": prefix})
     return f"{prefix} {ours}"
 

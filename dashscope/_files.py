@@ -6,6 +6,7 @@ import inspect
 import io
 import mimetypes
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ LONGEST_FILENAME: Final = 255
 """Characters that the service takes in a file's name."""
 PIECE: Final = 256 * 1024
 """Bytes that are read, and held in memory, at a time."""
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(; ?{_WORD}=({_WORD}|\"[ !#-\[\]-~]*\"))*")
 
 
 @runtime_checkable
@@ -115,6 +119,8 @@ async def load(
         FileError: when it is missing, a folder, unreadable, in text mode or too large.
     """
     name = filename if filename is not None else _name(content)
+    if content_type is not None:
+        check_type(content_type)
     kind = content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
     try:
         source, start, size = await runtime.in_thread(_measure, content, name)
@@ -139,6 +145,12 @@ def check_name(filename: str) -> None:
         raise ValueError(
             f"filename is 1 to {LONGEST_FILENAME} characters in one line, not {filename[:300]!r}"
         )
+
+
+def check_type(content_type: str) -> None:
+    """Refuse what is no media type."""
+    if not isinstance(content_type, str) or not _MEDIA_TYPE.fullmatch(content_type):
+        raise ValueError(f"content_type is a media type such as image/png, not {content_type!r}")
 
 
 def unreadable(name: object, error: Exception) -> FileError:

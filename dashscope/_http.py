@@ -50,6 +50,14 @@ def merged(*several: Mapping[str, str]) -> dict[str, str]:
     return dict(found.values())
 
 
+_SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+
+def masked(headers: Mapping[str, str]) -> str:
+    """Headers as a repr shows them: secrets are left out."""
+    return repr({n: "***" if n.lower() in _SECRET else value for n, value in headers.items()})
+
+
 @frozen(kw_only=True)
 class FilePart:
     """A file in a multipart body.
@@ -81,7 +89,7 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(factory=dict[str, str])
+    headers: Mapping[str, str] = field(factory=dict[str, str], repr=masked)
     content: bytes | None = field(default=None, repr=False)
     files: tuple[FilePart, ...] = ()
     fields: Mapping[str, str] = field(factory=dict[str, str])

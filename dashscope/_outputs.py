@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes
 
-from dashscope._api import outcome_of
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
@@ -29,6 +28,7 @@ from dashscope._errors import (
     DashscopeError,
     FileError,
 )
+from dashscope._failures import outcome_of
 from dashscope._http import Headers
 from dashscope._json import is_array, is_object
 from dashscope._retry import RETRIED_STATUSES

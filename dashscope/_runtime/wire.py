@@ -68,7 +68,7 @@ def build_for(
         return client.build_request(
             request.method,
             request.url,
-            headers=[*merged(_DEFAULT_HEADERS, headers).items(), *_secret(token)],
+            headers=[*merged(_DEFAULT_HEADERS, headers).items(), *_secret(token, headers)],
             content=content,
             timeout=httpx.Timeout(**timeouts),
         )
@@ -94,7 +94,7 @@ def build(
     return httpcore.Request(
         request.method,
         url,
-        headers=[*set_by_us.items(), *_secret(token)],
+        headers=[*set_by_us.items(), *_secret(token, headers)],
         content=_Piece(content) if isinstance(content, bytes) else content,
         extensions={"timeout": timeouts},
     )
@@ -165,9 +165,11 @@ def headers_of(request: Request, multipart: MultipartBody | None) -> dict[str, s
     return headers
 
 
-def _secret(token: Token | None) -> list[tuple[str, str]]:
+def _secret(token: Token | None, headers: Mapping[str, str]) -> list[tuple[str, str]]:
     # In no variable of ours, which a traceback with variables would show.
-    return [] if token is None else [("Authorization", token.authorization())]
+    if token is None or any(name.lower() == "authorization" for name in headers):
+        return []  # a request may have an `Authorization` of its own
+    return [("Authorization", token.authorization())]
 
 
 def timeouts_of(

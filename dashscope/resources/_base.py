@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from dashscope._pages import Page
 
 T = TypeVar("T")
+
+_PAGE_URL = re.compile(r"https?://|/[^?]*\?|\?")
 
 
 class AsyncResource:
@@ -44,9 +47,11 @@ def page_params(cursor: str | None, params: Mapping[str, Any]) -> list[tuple[str
         return list(params.items())
     if not isinstance(cursor, str) or not cursor:
         raise ValueError(f"cursor is a page's cursor, or its next or previous URL, not {cursor!r}")
-    if "?" not in cursor and "://" not in cursor:
+    if not _PAGE_URL.match(cursor):
         return [*params.items(), ("cursor", cursor)]
     found = query(cursor)
+    if not found:
+        raise ValueError(f"cursor is {cursor!r}, which is no page's URL: it has no query")
     names = {name for name, _ in found}
     return [*((name, value) for name, value in params.items() if name not in names), *found]
 

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import attrs
 import pytest
 
+from dashscope import Request
 from tests.wire import DROP, Received, Reply, Wire, prediction, reply
 
 TOKEN = "r8_a-Secret+That/Nobody=Guesses"
@@ -89,3 +91,58 @@ def test_a_debugging_session_prints_everything_but_the_token(
     hidden += [base64.b64encode(f"Bearer {TOKEN}".encode()).decode(), TOKEN[:20], TOKEN[-20:]]
     lines = [line for line in printed.splitlines() if any(word in line for word in hidden)]
     assert lines == [], "\n".join(line[:300] for line in lines[:40])
+
+
+async def test_an_authorization_of_the_callers_own_is_sent_in_the_tokens_place_and_not_shown(
+    make_client: Any, wire: Wire
+) -> None:
+    wire.says(reply({}))
+    shown: list[str] = []
+    client = make_client(
+        TOKEN,
+        base_url=wire.base_url,
+        headers={"authorization": "Basic c2VjcmV0", "Cookie": "session=secret"},
+        event_hooks={"request": [lambda request: shown.append(repr(request))]},
+    )
+    await client.request("GET", "/x")
+    await client.request("GET", "/x", headers={"AUTHORIZATION": "Bearer other"})
+    sent = [{k.lower(): v for k, v in r.headers.items()}["authorization"] for r in wire.requests]
+    assert sent == ["Basic c2VjcmV0", "Bearer other"]
+    assert len(shown) == 2
+    for text in (*shown, repr(api_of(client).config)):
+        assert "***" in text
+        assert not any(word in text for word in ("c2VjcmV0", "session=secret", "other"))
+
+
+async def test_a_hook_cannot_send_what_http_does_not_carry(make_client: Any, wire: Wire) -> None:
+    def spoil(request: Request) -> Request:
+        return attrs.evolve(request, headers={**request.headers, "X": "a\r\nX-Evil: 1"})
+
+    client = make_client(base_url=wire.base_url, event_hooks={"request": [spoil]})
+    with pytest.raises(ValueError, match="the header X"):
+        await client.account.get()
+    assert wire.requests == []
+
+
+async def test_a_hook_that_sends_a_request_elsewhere_sends_no_token_there(
+    make_client: Any, wire: Wire
+) -> None:
+    other = Wire()
+    other.says(Reply(200, {}, b"x"))
+    client = make_client(
+        TOKEN,
+        base_url=wire.base_url,
+        event_hooks={
+            "request": [lambda request: attrs.evolve(request, url=other.base_url + "/elsewhere")]
+        },
+    )
+    await client.request("GET", "/x")
+    async with client.files.download("f1", owner="a", expiry=1, signature="s") as download:
+        await download.read()
+    other.close()
+    assert other.asked == ["GET /v1/elsewhere"] * 2
+    assert [received.headers.get("Authorization") for received in other.requests] == [None, None]
+
+
+def api_of(client: Any) -> Any:
+    return (client._value._async if hasattr(client, "_value") else client)._api
