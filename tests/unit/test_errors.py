@@ -17,6 +17,7 @@ from dashscope import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    CheckpointError,
     ConfigurationError,
     ConflictError,
     DashscopeError,
@@ -61,6 +62,7 @@ BASES: dict[type[DashscopeError], tuple[type, ...]] = {
     PredictionTimeoutError: (PredictionError, TimeoutError),
     StreamError: (DashscopeError,),
     FileError: (DashscopeError,),
+    CheckpointError: (DashscopeError,),
     WebhookVerificationError: (DashscopeError,),
 }
 
