@@ -13,11 +13,11 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dashscope import _config
 from dashscope._api import API, Call
+from dashscope._cached import cached_property
 from dashscope._config import (
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_RESPONSE_BYTES,

@@ -10,6 +10,7 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
+    Iterable,
     Sequence,
 )
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
@@ -21,8 +22,9 @@ from anyio.lowlevel import RunVar
 from dashscope._errors import ConfigurationError
 from dashscope._http import Request
 from dashscope._pool import TLS, AsyncPool
-from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
+from dashscope._runtime.base import GRACE, Body, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.bodies import of_client, of_pool
+from dashscope._runtime.forking import LOADED_LATER, async_modules, inherited
 from dashscope._runtime.loops import LoopPool
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
@@ -69,7 +71,6 @@ class AsyncRuntime(Runtime):
                     "AsyncClient takes an httpx.AsyncClient as its http_client."
                 )
         self._callers_client = http_client
-        self._tls = TLS(config.verify)
         self._start()
 
     @property
@@ -77,6 +78,7 @@ class AsyncRuntime(Runtime):
         return self._callers_client is None
 
     def _start(self) -> None:
+        self._tls = TLS(self._config.verify)
         # The loop holds a weak reference only: a client that nobody has any more takes its
         # connections along, also when the loop goes on.
         self._here: RunVar[weakref.ref[LoopPool] | None] = RunVar("dashscope", None)
@@ -218,6 +220,9 @@ class AsyncRuntime(Runtime):
         held = here() if here is not None else None
         if held is not None:
             await held.aclose()
+
+    def loaded_later(self) -> Iterable[str]:
+        return (*LOADED_LATER, *async_modules(http2=self._config.http2))
 
     def forget(self) -> None:
         inherited.append(self._loops)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncIterable,
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard, TypeVar
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError, ConfigurationError
 from dashscope._http import Headers, Request, Response
+from dashscope._runtime import forking
 from dashscope._runtime.wire import check_proxy, named, timed_out
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class Runtime(ABC):
             check_proxy(config.proxy)
         if config.http2 and find_spec("h2") is None:
             raise ConfigurationError("http2=True needs: pip install 'dashscope-client[http2]'")
-        _runtimes.add(self)
+        forking.know(self)
 
     @property
     @abstractmethod
@@ -178,6 +177,10 @@ class Runtime(ABC):
         """Close all connections; later requests are refused."""
 
     @abstractmethod
+    def loaded_later(self) -> Iterable[str]:
+        """The modules that calls load on first use: before a fork, they are."""
+
+    @abstractmethod
     def forget(self) -> None:
         """In a forked child: leave the parent's connections and locks alone, start anew."""
 
@@ -216,17 +219,3 @@ class _OneByOne(AsyncIterator[Any]):
         except StopIteration:
             pass
         raise StopAsyncIteration
-
-
-_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
-inherited: list[object] = []
-"""In a forked child, the parent's connections: neither used nor closed, so kept alive."""
-
-
-def _after_fork() -> None:
-    for runtime in list(_runtimes):
-        runtime.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

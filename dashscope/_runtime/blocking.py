@@ -25,8 +25,9 @@ from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, BlockingPool
-from dashscope._runtime.base import GRACE, Body, Runtime, inherited, is_async_iterable, one_by_one
+from dashscope._runtime.base import GRACE, Body, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.decoding import decoded
+from dashscope._runtime.forking import LOADED_LATER, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.signals import held_back
 from dashscope._runtime.wire import (
@@ -79,7 +80,6 @@ class BlockingRuntime(Runtime):
             if not isinstance(http_client, httpx.Client):
                 raise ConfigurationError("Client takes an httpx.Client as its http_client.")
         self._callers_client = http_client
-        self._tls = TLS(config.verify)
         self._twins = twins
         self._start()
 
@@ -88,6 +88,7 @@ class BlockingRuntime(Runtime):
         return self._callers_client is None
 
     def _start(self) -> None:
+        self._tls = TLS(self._config.verify)
         self._lock = threading.Lock()
         self._local = threading.local()
         self._own_pool: BlockingPool | None = None
@@ -286,6 +287,9 @@ class BlockingRuntime(Runtime):
         self._closed = True
         if self._own_pool is not None:
             await self._own_pool.aclose()
+
+    def loaded_later(self) -> Iterable[str]:
+        return (*LOADED_LATER, *(("httpcore._sync.http2",) if self._config.http2 else ()))
 
     def forget(self) -> None:
         inherited.append(self._own_pool)

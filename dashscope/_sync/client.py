@@ -7,9 +7,9 @@ Never edit it: change the async class, and generate it anew.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, cast, overload
 
+from dashscope._cached import cached_property
 from dashscope._client import blocking
 from dashscope._config import (
     DEFAULT_MAX_CONNECTIONS,

@@ -88,7 +88,7 @@ class Ledger:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, _ = first.split(" ", 2)
         headers = dict(line.lower().split(": ", 1) for line in lines if line)
-        await reader.readexactly(int(headers.get("content-length", 0)))
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.asked[f"{method} {path}"] += 1
         id = path.split("/")[3] if path.count("/") > 2 else path.rpartition("/")[2]
         if path.endswith("/cancel"):
@@ -101,7 +101,8 @@ class Ledger:
             self._end(id)
             return await _json(writer, 200, prediction("canceled", id=id))
         if method == "POST":
-            return await self._create(path.split("/")[4], headers, reader, writer)
+            model = path.split("/")[4] if "/models/" in path else json.loads(body)["version"]
+            return await self._create(model.rpartition("/")[2], headers, writer)
         if path.startswith("/streams/"):
             return await self._stream(path.rpartition("/")[2], reader, writer)
         if id == "account":
@@ -112,7 +113,6 @@ class Ledger:
         self,
         model: str,
         headers: dict[str, str],
-        reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
         id = f"p{len(self.jobs) + 1}"

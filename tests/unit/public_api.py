@@ -12,7 +12,6 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +20,7 @@ import attrs
 
 import dashscope
 import dashscope.resources
+from dashscope._cached import cached_property
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("public_api.txt")

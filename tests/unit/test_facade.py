@@ -8,13 +8,13 @@ import pkgutil
 import re
 import typing
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dashscope
+from dashscope._cached import cached_property
 from dashscope._sync import client as blocking
 from dashscope._sync import generate
 from dashscope._sync.drive import Facade

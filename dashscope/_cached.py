@@ -1,0 +1,31 @@
+"""`cached_property`: as functools has it since Python 3.12, without the lock that it had before.
+
+A thread that holds that lock while another one forks leaves it held in the child for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar, overload
+
+T = TypeVar("T")
+
+
+class cached_property(Generic[T]):  # noqa: N801 (named as its model)
+    """A property that is made once for each object, and then stands in its `__dict__`."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self.func = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any]) -> T: ...
+    def __get__(self, instance: object | None, owner: type[Any]) -> Self | T:
+        if instance is None:
+            return self
+        # Where two threads are here at once, both get what the first one puts there.
+        made: T = vars(instance).setdefault(self._name, self.func(instance))
+        return made

@@ -1,0 +1,66 @@
+"""Programs that use clients of a server which knows what runs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cancelling.server import Ledger
+from tests.cli.process import Finished, Program
+
+Script = Callable[..., Finished]
+
+PRELUDE = """
+import asyncio, gc, os, signal, sys, threading, time, warnings
+from dashscope import AsyncClient, Client
+
+URL = os.environ["BASE_URL"]
+
+
+def fork(body):
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        signal.alarm(20)
+        body()
+        code = 0
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def reap(*pids):
+    for pid in pids:
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert code == 0, code
+"""
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    """A server that knows which predictions run."""
+    ledger = Ledger()
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def script(ledger: Ledger, tmp_path: Path) -> Script:
+    """Run a program to its end, with Python's options."""
+
+    def run(source: str, *options: str) -> Finished:
+        path = tmp_path / "program.py"
+        path.write_text(PRELUDE + textwrap.dedent(source))
+        env = {"BASE_URL": ledger.base_url}
+        return Program(*options, path, cwd=tmp_path, env=env).finish()
+
+    return run
