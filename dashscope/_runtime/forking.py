@@ -20,9 +20,9 @@ _RESOURCES: Final = (
 )
 LOADED_LATER: Final = (
     *(f"dashscope.resources.{name}" for name in _RESOURCES),
-    *("dashscope._batch.batch", "dashscope._events", "dashscope._models"),
-    *("dashscope._outputs", "dashscope._running"),
-    *("certifi", "encodings.idna"),
+    *("dashscope._batch.batch", "dashscope._batch.kept", "dashscope._events", "dashscope._models"),
+    *("dashscope._outputs", "dashscope._running", "dashscope._runtime.threads"),
+    *("certifi", "encodings.idna", "httpx"),
 )
 """The modules that calls load on first use, whatever the colour."""
 
