@@ -127,6 +127,7 @@ class Worker:
         self.alive = False
         self._nonce = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes]
+        self._lifeline: int
         self._messages: Messages
         self._transport: asyncio.Transport
         self._log: LogReader
@@ -151,9 +152,11 @@ class Worker:
         """Start the process; return our end of its socket, and of its log."""
         ours, theirs = socket.socketpair()
         log_read, log_write = os.pipe()
+        held, self._lifeline = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "dashscope.local.worker"],
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "dashscope.local.worker", str(held)],
+                pass_fds=[held],
                 stdin=theirs.fileno(),
                 stdout=log_write,
                 stderr=log_write,
@@ -163,9 +166,11 @@ class Worker:
         except BaseException:
             ours.close()
             os.close(log_read)
+            os.close(self._lifeline)
             raise
         finally:
             theirs.close()
+            os.close(held)
             os.close(log_write)
         return ours, os.fdopen(log_read, "rb", buffering=0)
 
@@ -241,6 +246,7 @@ class Worker:
         self.alive = False
         self.kill()
         code = self._process.wait()
+        os.close(self._lifeline)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_GRACE):
                 await self._messages.closed.wait()

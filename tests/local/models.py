@@ -1,5 +1,7 @@
 """Models that misbehave, or show one thing each; every test of the server can run them."""
 
+import collections
+import itertools
 import os
 import signal
 import subprocess
@@ -179,6 +181,12 @@ def memory() -> int:
 def spins() -> str:
     while True:
         pass
+
+
+@model("test/holds")
+def holds() -> None:
+    """Stays in C code that lets no other thread of Python run."""
+    collections.deque(itertools.repeat(None), maxlen=0)
 
 
 @model("test/forks")

@@ -144,7 +144,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path) -> Non
         assert {prediction["id"] for prediction in acknowledged} <= set(seen)
 
 
-@pytest.mark.parametrize("name", ["test/spins", "test/sleep"])
+@pytest.mark.parametrize("name", ["test/spins", "test/sleep", "test/holds"])
 def test_workers_go_when_the_server_is_killed(tmp_path: Path, name: str) -> None:
     with serving(tmp_path) as server:
         reach(server.http, server.create(name), "processing")

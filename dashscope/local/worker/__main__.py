@@ -1,7 +1,8 @@
 """``python -m dashscope.local.worker``: load a model's code, then run one job after another.
 
-Standard input is a socket to the server. Standard output and error, also those of C code and of
-child processes, are the log. When the server goes, the worker and what it forked go too.
+Standard input is a socket to the server, the argument a pipe from it (see ``lifeline``). Standard
+output and error, also those of C code and of child processes, are the log. When the server goes,
+the worker and what it forked go too.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from typing import Any
 from dashscope.local.code import Code, CodeError, describe
 from dashscope.local.decorator import spec_of
 from dashscope.local.narrowing import is_iterator
-from dashscope.local.worker import wire
+from dashscope.local.worker import lifeline, wire
 from dashscope.local.worker.inputs import Arguments
 from dashscope.local.worker.outputs import Outbox
 
@@ -128,6 +129,9 @@ def limit_memory(limit: int | None) -> None:
 
 def main() -> None:
     """Serve the server until it closes the socket."""
+    lifeline.hold(int(sys.argv[1]))
+    # The model has arguments of its own, or none.
+    del sys.argv[1:]
     server = Server(socket.socket(fileno=os.dup(0)))
     # What a model reads from or forks must not be the server's socket.
     null = os.open(os.devnull, os.O_RDONLY)
