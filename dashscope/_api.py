@@ -144,10 +144,16 @@ class API:
                 self.pace.throttled(outcome.retry_after)
             if error is None and response is not None:
                 self.quota.give_back(retried=attempts > 1)
-                return response
+                return evolve(response, attempts=attempts, elapsed=elapsed)
             if call.method == "DELETE" and attempts > 1 and outcome.status == HTTPStatus.NOT_FOUND:
                 # The first attempt deleted it, and its answer was lost.
-                return Response(status=204, headers=Headers({}), content=b"")
+                return Response(
+                    status=204,
+                    headers=Headers({}),
+                    content=b"",
+                    attempts=attempts,
+                    elapsed=elapsed,
+                )
             delay = self.delay(outcome, attempts, elapsed, deadline, repeatable=repeatable)
             if delay is None:
                 break
@@ -322,7 +328,7 @@ class API:
         if delay is None:
             return None
         if not self.quota.take(outcome, attempts=attempts):
-            logger.warning("no retry: those of this client are used up until requests succeed")
+            logger.info("no retry: those of this client are used up until requests succeed")
             return None
         return delay
 

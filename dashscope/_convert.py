@@ -72,8 +72,11 @@ def structure_page(response: Response, cls: type[T]) -> Page[T]:
 def decode(response: Response) -> Any:
     """The answer's body as JSON."""
     if not response.content:
-        raise APIResponseError(
-            f"The server answered {response.status} without a body where one is due."
+        raise _after(
+            response,
+            APIResponseError(
+                f"The server answered {response.status} without a body where one is due."
+            ),
         )
     try:
         return response.json()
@@ -108,8 +111,17 @@ def fitted(value: Any, cls: type[T]) -> T:
 def broken(reason: str, response: Response) -> APIResponseError:
     """The error for an answer that the API does not promise."""
     start = scrubbed(response.text)[:SHOWN_BODY]
-    return APIResponseError(
-        f"The server's answer {scrubbed(reason)}. It starts: {start!r}", body=start
+    return _after(
+        response,
+        APIResponseError(
+            f"The server's answer {scrubbed(reason)}. It starts: {start!r}", body=start
+        ),
+    )
+
+
+def _after(response: Response, error: APIResponseError) -> APIResponseError:
+    return error.after(
+        attempts=response.attempts, elapsed=response.elapsed, may_have_been_created=False
     )
 
 

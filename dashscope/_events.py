@@ -18,15 +18,17 @@ from attrs import frozen
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
-    APIStatusError,
+    APIError,
     ModelError,
     StreamError,
     shortened,
 )
+from dashscope._failures import outcome_of
 from dashscope._json import is_array, object_in
 from dashscope._listening import STREAM_HEADERS
 from dashscope._log import logger
 from dashscope._outputs import claim
+from dashscope._retry import Outcome
 from dashscope._runtime.sse import SSEParser, data_of, id_of
 
 if TYPE_CHECKING:
@@ -358,10 +360,13 @@ class AsyncEventStream:
         except APIConnectionError as error:
             logger.info("stream of %s: %s", self.prediction.id, error)
             self._check_deadline()
-            await self._again()
+            if error.permanent:
+                raise
+            await self._again(error)
             return
         if body.status == HTTPStatus.OK:
             await self._check_type(body)
+            self._api.quota.give_back(retried=self._failures > 0)
             self._body = body
             return
         refused = await self._api.refused(url, body)
@@ -381,17 +386,20 @@ class AsyncEventStream:
                 f"{kind or 'unnamed content'}."
             )
 
-    async def _again(self, error: APIStatusError | None = None) -> None:
+    async def _again(self, error: APIError | None = None) -> None:
         """Pause before the next connection, or give up asking."""
         self._failures += 1
         # Without an id, a second connection could start anywhere.
         lost = bool(self._given) and self._last_id() is None
-        if lost or self._failures > MOST_FAILURES:
+        outcome = Outcome() if error is None else outcome_of(error)
+        if (
+            lost
+            or self._failures > MOST_FAILURES
+            or not self._api.quota.take(outcome, attempts=self._failures)
+        ):
             await self._fill()
             return
-        pause = self._retry
-        if error is not None and error.retry_after is not None:
-            pause = error.retry_after
+        pause = self._retry if outcome.retry_after is None else outcome.retry_after
         if pause is None:
             pause = random.random() * 0.1 * 2.0**self._failures  # noqa: S311 (jitter)
         await self._api.runtime.sleep(self._deadline.within(min(pause, LONGEST_PAUSE)))

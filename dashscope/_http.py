@@ -104,11 +104,15 @@ class Response:
         status: the HTTP status, such as 200.
         headers: the headers; the keys ignore case.
         content: the body.
+        attempts: how often the request was made.
+        elapsed: seconds from the first attempt to the answer.
     """
 
     status: int
     headers: Headers
     content: bytes = field(repr=False)
+    attempts: int = field(default=1, eq=False)
+    elapsed: float = field(default=0.0, eq=False)
 
     @property
     def text(self) -> str:

@@ -1,0 +1,210 @@
+"""A dead server is not hit by every request's retries at once; what was tried is told."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from dashscope import (
+    APIConnectionError,
+    APIError,
+    InternalServerError,
+    RateLimitError,
+)
+from tests import colours
+from tests.faults.faults import BROKEN, STALLS
+from tests.faults.proxy import Fault, Line, Proxy
+from tests.faults.test_table import PATIENCE, run_at_once
+from tests.wire import Reply, Wire, prediction, reply
+
+pytestmark = [pytest.mark.usefixtures("no_jitter")]
+
+REQUESTS = 300
+RESET = next(case.fault for case in BROKEN if str(case) == "reset after the request")
+SILENT = next(case.fault for case in STALLS if str(case) == "no answer")
+
+
+@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
+def colour(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def line(proxy: Proxy, server: Wire) -> Line:
+    server.requests.clear()
+    return proxy.line()
+
+
+def at_once(
+    colour: str, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
+) -> list[Any]:
+    """The error of each of many calls, all made at once by one client."""
+    client = colours.make_client(colour, base_url=line.base_url, **options)
+
+    async def body() -> BaseException | None:
+        try:
+            await call(client)
+        except APIError as error:
+            return error
+        return None
+
+    results = run_at_once(colour, [body] * REQUESTS, most=REQUESTS)
+    close(colour, client)
+    return results
+
+
+def close(colour: str, client: Any) -> None:
+    async def body() -> None:
+        await client.aclose()
+
+    run_at_once(colour, [body])
+
+
+# Each request's first retry costs 1 of 500, each further one 5, and 10 after a silence: the most
+# there can be, when all of them are retried once before any is retried twice.
+DEAD = {
+    "answers 503": (None, 300 + 300 + 40),
+    "resets": (RESET, 300 + 300 + 40),
+    "is silent": (SILENT, 300 + 300 + 20),
+}
+
+
+@pytest.mark.parametrize(("fault", "most"), DEAD.values(), ids=DEAD)
+def test_hundreds_of_requests_to_a_server_that(
+    colour: str, line: Line, server: Wire, fault: Fault | None, most: int
+) -> None:
+    server.says(reply({}, 503))
+    line.choose = lambda _: fault
+    line.listen()
+    hasty = {"request": [lambda request: attrs.evolve(request, patience=PATIENCE)]}
+    options: dict[str, Any] = {"event_hooks": hasty} if fault is SILENT else {}
+    errors = at_once(colour, line, lambda client: client.account.get(), **options)
+    assert all(isinstance(error, APIError) for error in errors)
+    # Without the budget: 300 times 6. Threads that pay at the same moment may pay once for two.
+    assert len(line.requests) == sum(error.attempts for error in errors)
+    assert REQUESTS + 100 <= len(line.requests) <= most + 20
+
+
+def test_hundreds_of_requests_to_a_server_that_is_not_there(colour: str, line: Line) -> None:
+    errors = at_once(colour, line, lambda client: client.predictions.create(version="v", input={}))
+    assert all(isinstance(error, APIConnectionError) for error in errors)
+    assert not any(error.may_have_been_created for error in errors)
+    attempts = sum(error.attempts for error in errors)
+    assert REQUESTS + 100 <= attempts <= 660
+
+
+def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
+    colour: str, line: Line, server: Wire
+) -> None:
+    def script(received: Any) -> Reply:
+        if received.method == "POST":
+            urls = {"stream": f"{line.base_url}/streams/x"}
+            return reply(prediction("processing", urls=urls), 201)
+        return reply({}, 503)
+
+    server.says(script)
+    line.listen()
+
+    async def stream(client: Any) -> None:
+        async with client.stream("owner/name", {}, cancel_on_exit=False) as stream:
+            async for _ in stream:
+                pass
+
+    errors = at_once(colour, line, stream)
+    assert all(isinstance(error, InternalServerError) for error in errors)
+    asked = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
+    # Without it: 300 times 9, and then 300 times 6 looks at the prediction. Each is looked at.
+    assert len(asked) <= 700
+    assert len(line.requests) - len(asked) - REQUESTS <= 2 * REQUESTS
+
+
+def test_a_server_that_is_back_is_asked_as_ever(colour: str, line: Line, server: Wire) -> None:
+    server.says(reply({}, 503))
+    line.listen()
+    client = colours.make_client(colour, base_url=line.base_url)
+
+    async def call() -> int | None:
+        try:
+            await client.account.get()
+        except APIError as error:
+            return error.attempts
+        return None
+
+    assert max(run_at_once(colour, [call] * REQUESTS)) > 1
+    while run_at_once(colour, [call]) != [1]:
+        pass  # until nothing is left
+    server.says(reply({"username": "a"}))
+    assert not any(run_at_once(colour, [call] * 50))
+    server.says([reply({}, 503), reply({}, 503), reply({"username": "a"})])
+    assert run_at_once(colour, [call]) == [None]
+    close(colour, client)
+
+
+async def test_the_error_and_the_log_say_how_often_and_how_long(
+    make_client: Any, wire: Wire, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._api.random.random", lambda: 0.2)
+    caplog.set_level(logging.INFO, logger="dashscope")
+    client = make_client(base_url=wire.base_url, max_retries=2)
+    wire.says([reply({}, 503), reply({}, 429, retry_after="0.05"), reply({}, 500)])
+    with pytest.raises(InternalServerError) as caught:
+        await client.account.get()
+    error = caught.value
+    assert error.attempts == 3
+    assert 0.15 <= error.elapsed < 5
+    assert f"after 3 attempts in {error.elapsed:.1f} s" in str(error)
+    said = [record.getMessage() for record in caplog.records]
+    url = re.escape(f"GET {wire.base_url}/account")
+    for line, pattern in zip(
+        said,
+        (
+            url + r": 503 after \d\.\d\d s; attempt 2 in 0\.10 s",
+            url + r": 429 after \d\.\d\d s; attempt 3 in 0\.05 s",
+            url + r": 500, given up after 3 attempt\(s\) in \d\.\d\d s",
+        ),
+        strict=True,
+    ):
+        assert re.fullmatch(pattern, line)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [reply({}, 422), Reply(200, {}, b"x" * 2000), Reply(200, {}, b"<html>"), reply([])],
+    ids=["422", "too large", "not JSON", "no account"],
+)
+async def test_every_error_has_the_attempts_before_it(
+    make_client: Any, wire: Wire, last: Reply
+) -> None:
+    client = make_client(base_url=wire.base_url, max_response_bytes=1000)
+    wire.says([reply({}, 503), reply({}, 503), last])
+    with pytest.raises(APIError) as caught:
+        await client.account.get()
+    assert caught.value.attempts == 3
+    assert caught.value.elapsed > 0
+
+
+async def test_a_wait_that_is_too_long_is_told_at_once(make_client: Any, wire: Wire) -> None:
+    client = make_client(base_url=wire.base_url)
+    wire.says([reply({}, 503), reply({}, 429, retry_after="600")])
+    with pytest.raises(RateLimitError) as caught:
+        await client.account.get()
+    assert (caught.value.attempts, caught.value.retry_after) == (2, 600.0)
+
+
+async def test_a_used_up_budget_is_in_the_log(
+    make_client: Any, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="dashscope")
+    client = make_client(base_url=wire.base_url, max_retries=1000)
+    wire.says(reply({}, 503))
+    with pytest.raises(InternalServerError) as caught:
+        await client.account.get()
+    assert caught.value.attempts == 1 + 1 + 99
+    said = [record.getMessage() for record in caplog.records]
+    assert [line for line in said if "used up" in line] == said[-2:-1]
