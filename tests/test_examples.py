@@ -48,11 +48,11 @@ def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{path.stem}.{node.name}", code
 
 
-def javascript_rows() -> list[tuple[str, str]]:
-    """The rows of the table of JavaScript calls: theirs, ours."""
-    table = README.partition("<!-- javascript-calls -->")[2].partition("\n## ")[0]
+def rows(table: str) -> list[tuple[str, str]]:
+    """The rows of a table of calls: theirs, ours."""
+    table = README.partition(f"<!-- {table} -->")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.*?) \| `(.*?)` \|$", table, re.MULTILINE)
-    assert len(rows) == table.count("\n| ") - 1
+    assert len(rows) == table.count("\n| ") - 1 > 20
     return rows
 
 
@@ -63,7 +63,11 @@ PROGRAMS = [
     and ("asyncio.run(" in code or "with Client" in code or "LocalServer" in code)
 ]
 FRAGMENTS = [code for code in blocks(README) if code not in PROGRAMS]
-ROWS = [row for row in javascript_rows() if not row[1].startswith("pip ")]
+ROWS = [
+    row
+    for row in [*rows("javascript-calls"), *rows("replicate-calls")]
+    if not row[1].startswith("pip ")
+]
 DOCSTRINGS = [pair for path in SOURCES for pair in docstring_blocks(path)]
 SYNC_DOCSTRINGS = list(docstring_blocks(SYNC))
 
@@ -178,7 +182,9 @@ def test_the_fragments_of_the_readme_run(code: str, server: LocalServer) -> None
 
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize(("theirs", "ours"), ROWS)
-def test_each_javascript_call_has_one_of_ours(theirs: str, ours: str, server: LocalServer) -> None:
+def test_each_call_of_other_clients_has_one_of_ours(
+    theirs: str, ours: str, server: LocalServer
+) -> None:
     run_fragment(ours, names(server))
 
 
