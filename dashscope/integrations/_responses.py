@@ -116,7 +116,8 @@ class EventStreamResponse(_Relay):
     the request once more.
 
     Args:
-        stream: the stream, not opened yet: `client.stream(...)`.
+        stream: the stream, not opened yet: `client.stream(...)`, or
+            `client.predictions.stream(...)`, whose prediction goes on when the client leaves.
         logs: whether to pass on what the model prints as well, as `logs`. It may be meant for
             you only: the local server puts the traceback of a model that fails there.
         status_code: the HTTP status.

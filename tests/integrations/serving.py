@@ -35,17 +35,21 @@ class Asked:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @contextlib.contextmanager
-    def asked(
-        self, method: str, path: str, body: bytes = b"", *, small_window: bool = False
-    ) -> Iterator[socket.socket]:
-        """A connection that has sent a request; leaving the block leaves the server."""
+    def connected(self, *, small_window: bool = False) -> socket.socket:
+        """A connection that has said nothing yet."""
         connection = socket.socket()
         if small_window:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(30)
         connection.connect(("127.0.0.1", self.port))
-        with connection:
+        return connection
+
+    @contextlib.contextmanager
+    def asked(
+        self, method: str, path: str, body: bytes = b"", *, small_window: bool = False
+    ) -> Iterator[socket.socket]:
+        """A connection that has sent a request; leaving the block leaves the server."""
+        with self.connected(small_window=small_window) as connection:
             head = (
                 f"{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {len(body)}\r\n"
                 "content-type: application/json\r\n\r\n"

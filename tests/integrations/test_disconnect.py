@@ -189,10 +189,12 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(
     server: LocalServer, seen: list[Any], newest: Any
 ) -> None:
     with Served(make_app(server, seen)) as served:
-        with served.asked("POST", "/run", b"") as connection:
+        with served.connected() as connection:
             connection.sendall(b"POST /run HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
-            until(lambda: len(served.tasks()) > 0)
+            until(served.tasks)
         until(lambda: not served.tasks())
+    (error,) = seen
+    assert error.status_code == 499
 
 
 @pytest.mark.usefixtures("_quiet")

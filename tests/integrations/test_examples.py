@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from dashscope import Client, webhooks
 from dashscope.local import LocalServer
-from tests.cli.process import Program
+from tests.cli.process import Finished, Program
 from tests.integrations.serving import events_of, until
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -105,8 +105,9 @@ def test_a_webhook_is_verified(url: str, behind: Client) -> None:
 
 # Celery
 
-WORKER = ("-m", "celery", "-A")
-OPTIONS = ("worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "WARNING")
+Ask = Callable[..., Finished]
+
+WORKER = ("worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "WARNING")
 
 WARM = """
 import os
@@ -119,7 +120,7 @@ assert client.account.get().username == "local"  # a connection is open before t
 
 @app.task
 def greet(name):
-    time.sleep(0.2)
+    time.sleep(0.1)
     return os.getpid(), client.run("dashscope/hello-world", {"text": name})
 
 
@@ -132,7 +133,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from warm import greet, wait
 
-results = [(str(number), greet.delay(str(number))) for number in range(20)]
+results = [(str(number), greet.delay(str(number))) for number in range(10)]
 pids = set()
 for name, result in results:
     pid, output = result.get(timeout=60)
@@ -146,32 +147,32 @@ except SoftTimeLimitExceeded as error:
 """
 
 
-def test_a_celery_task_runs_a_model(server: LocalServer, tmp_path: Path) -> None:
-    env = {"DASHSCOPE_BASE_URL": server.base_url, "CELERY_FOLDER": str(tmp_path)}
-    worker = Program(*WORKER, "celery_app", *OPTIONS, cwd=EXAMPLES, env=env)
+@pytest.fixture(scope="module")
+def worker(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    """A worker of the example, with some more tasks; gives what runs a program beside it."""
+    folder = tmp_path_factory.mktemp("celery")
+    (folder / "warm.py").write_text(WARM)
+    (folder / "ask.py").write_text(ASK)
+    env = {
+        "DASHSCOPE_BASE_URL": server.base_url,
+        "CELERY_FOLDER": str(folder),
+        "PYTHONPATH": f"{EXAMPLES}:{EXAMPLES.parents[2]}",
+    }
+    worker = Program("-m", "celery", "-A", "warm", *WORKER, cwd=folder, env=env)
     try:
-        asked = Program("celery_app.py", "Alice", "Bob", cwd=EXAMPLES, env=env).finish(within=60)
+        yield lambda *program: Program(*program, cwd=folder, env=env).finish(within=90)
     finally:
         worker.kill()
+
+
+def test_a_celery_task_runs_a_model(worker: Ask) -> None:
+    asked = worker(str(EXAMPLES / "celery_app.py"), "Alice", "Bob")
     assert (asked.code, asked.stdout) == (0, "hello Alice\nhello Bob\n"), asked.stderr
 
 
-def test_one_client_serves_all_processes_of_a_worker(
-    server: LocalServer, behind: Client, tmp_path: Path
-) -> None:
+def test_one_client_serves_all_processes_of_a_worker(worker: Ask, behind: Client) -> None:
     """Made, and used, before they are forked; a task that takes too long cancels its prediction."""
-    (tmp_path / "warm.py").write_text(WARM)
-    (tmp_path / "ask.py").write_text(ASK)
-    env = {
-        "DASHSCOPE_BASE_URL": server.base_url,
-        "CELERY_FOLDER": str(tmp_path),
-        "PYTHONPATH": f"{EXAMPLES}:{EXAMPLES.parents[2]}",
-    }
-    worker = Program(*WORKER, "warm", *OPTIONS, cwd=tmp_path, env=env)
-    try:
-        asked = Program("ask.py", cwd=tmp_path, env=env).finish(within=90)
-    finally:
-        worker.kill()
+    asked = worker("ask.py")
     assert (asked.code, asked.stdout) == (0, "2 processes\ntoo long\n"), asked.stderr
     waited = next(found for found in behind.predictions.list() if found.model == "test/forever")
     assert waited.status == "canceled"

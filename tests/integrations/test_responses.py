@@ -34,7 +34,7 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Served, events_of, until
+from tests.integrations.serving import Served, events_of, read_until, until
 from tests.streams.writing import by_the_letter
 from tests.wire import Reply, Wire, reply
 
@@ -105,6 +105,24 @@ def test_a_stream_is_passed_on(served: Served, done: list[str]) -> None:
     assert events[-1] == ("done", "{}")
     assert output.split()[:3] == ["3", "2", "1"]
     until(lambda: done == ["countdown"])
+
+
+def test_a_prediction_that_somebody_else_created_is_left_alone(
+    server: LocalServer, behind: Client
+) -> None:
+    app = FastAPI(lifespan=lifespan(partial(AsyncClient, base_url=server.base_url)))
+
+    @app.get("/{id}")
+    async def attach(id: str, client: ClientDep) -> EventStreamResponse:
+        return EventStreamResponse(client.predictions.stream(await client.predictions.get(id)))
+
+    prediction = behind.models.predictions.create("test", "silence", input={})
+    with Served(app) as served:
+        with served.asked("GET", f"/{prediction.id}") as connection:
+            read_until(connection, b"word0")
+        until(lambda: not served.tasks())
+    assert not behind.predictions.get(prediction).is_done
+    behind.predictions.cancel(prediction)
 
 
 def test_a_model_that_fails_ends_the_stream_with_an_error(

@@ -79,6 +79,17 @@ def test_a_bar_cut_anywhere_never_gives_a_number_that_was_not_there(
     assert parsed in (progress(0.0, 0, 7), progress(percentage / 100, current, total))
 
 
+@pytest.mark.parametrize(
+    "log",
+    ["1%|", "1%||", "1%|| ", "1%||1/", "1%|x| 1", "1", "\r1%|", "1%|" + "x" * 1000],
+)
+@pytest.mark.timeout(20)
+def test_a_log_is_read_in_time_that_grows_with_its_length_only(log: str) -> None:
+    """Half a minute for 48 KB of the first, it was."""
+    for start in ("", "1%|x"):
+        Progress.parse(start + log * (900_000 // len(log)))
+
+
 @given(st.text(alphabet=st.sampled_from("0123456789%|/█ []\r\nab.")))
 def test_any_log_has_a_progress_or_none(logs: str) -> None:
     parsed = Progress.parse(logs)
