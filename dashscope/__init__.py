@@ -10,41 +10,39 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from dashscope._client import AsyncClient
-from dashscope._config import __version__
-from dashscope._errors import (
-    APIConnectionError,
-    APIError,
-    APIResponseError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    CheckpointError,
-    ConfigurationError,
-    ConflictError,
-    DashscopeError,
-    FileError,
-    InternalServerError,
-    ModelError,
-    NotFoundError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    PredictionCanceledError,
-    PredictionError,
-    PredictionTimeoutError,
-    RateLimitError,
-    StreamError,
-    UnprocessableEntityError,
-    WebhookVerificationError,
-)
-from dashscope._http import Headers, Request, Response
-
 if TYPE_CHECKING:
     from dashscope import webhooks
     from dashscope._batch.bar import progress_bar
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.rows import BatchProgress, BatchResult
+    from dashscope._client import AsyncClient
+    from dashscope._config import __version__
+    from dashscope._errors import (
+        APIConnectionError,
+        APIError,
+        APIResponseError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        CheckpointError,
+        ConfigurationError,
+        ConflictError,
+        DashscopeError,
+        FileError,
+        InternalServerError,
+        ModelError,
+        NotFoundError,
+        PaymentRequiredError,
+        PermissionDeniedError,
+        PredictionCanceledError,
+        PredictionError,
+        PredictionTimeoutError,
+        RateLimitError,
+        StreamError,
+        UnprocessableEntityError,
+        WebhookVerificationError,
+    )
     from dashscope._events import (
         AsyncEventStream,
         DoneEvent,
@@ -53,6 +51,7 @@ if TYPE_CHECKING:
         OtherEvent,
         OutputEvent,
     )
+    from dashscope._http import Headers, Request, Response
     from dashscope._models import AsyncModelFunction
     from dashscope._outputs import AsyncDownload, AsyncFileOutput
     from dashscope._pages import Page
@@ -144,43 +143,73 @@ __all__ = [
     "webhooks",
 ]
 
-# What only some programs need is loaded on first use: it would double the time of the import.
+# All of it is loaded on first use: a program that needs a part of it waits for that part only, and
+# a test run that has the pytest plugin installed, for nothing.
 _ON_FIRST_USE: Final = {
+    "APIConnectionError": "_errors",
+    "APIError": "_errors",
+    "APIResponseError": "_errors",
+    "APIStatusError": "_errors",
+    "APITimeoutError": "_errors",
     "Account": "resources.account",
     "AsyncBatch": "_batch.batch",
+    "AsyncClient": "_client",
     "AsyncDownload": "_outputs",
     "AsyncEventStream": "_events",
     "AsyncFileOutput": "_outputs",
+    "AsyncModelFunction": "_models",
+    "AuthenticationError": "_errors",
+    "BadRequestError": "_errors",
     "Batch": "_sync.client",
     "BatchProgress": "_batch.rows",
     "BatchResult": "_batch.rows",
-    "AsyncModelFunction": "_models",
-    "DoneEvent": "_events",
-    "Event": "_events",
-    "EventStream": "_sync.client",
-    "LogsEvent": "_events",
-    "OtherEvent": "_events",
-    "OutputEvent": "_events",
+    "CheckpointError": "_errors",
     "Client": "_sync.client",
     "Collection": "resources.collections",
+    "ConfigurationError": "_errors",
+    "ConflictError": "_errors",
+    "DashscopeError": "_errors",
     "Deployment": "resources.deployments",
     "DeploymentConfiguration": "resources.deployments",
+    "DoneEvent": "_events",
     "Download": "_sync.client",
+    "Event": "_events",
+    "EventStream": "_sync.client",
     "File": "resources.files",
+    "FileError": "_errors",
     "FileOutput": "_sync.client",
     "Hardware": "resources.hardware",
+    "Headers": "_http",
+    "InternalServerError": "_errors",
+    "LogsEvent": "_events",
     "Metrics": "resources.predictions",
     "Model": "resources.models",
+    "ModelError": "_errors",
     "ModelFunction": "_sync.client",
+    "NotFoundError": "_errors",
+    "OtherEvent": "_events",
+    "OutputEvent": "_events",
     "Page": "_pages",
+    "PaymentRequiredError": "_errors",
+    "PermissionDeniedError": "_errors",
     "Prediction": "resources.predictions",
+    "PredictionCanceledError": "_errors",
+    "PredictionError": "_errors",
+    "PredictionTimeoutError": "_errors",
     "Progress": "resources.predictions",
+    "RateLimitError": "_errors",
     "Release": "resources.deployments",
+    "Request": "_http",
+    "Response": "_http",
     "SearchResults": "resources.search",
+    "StreamError": "_errors",
     "Training": "resources.trainings",
     "TrainingOutput": "resources.trainings",
+    "UnprocessableEntityError": "_errors",
     "Version": "resources.models",
     "WebhookSecret": "resources.webhooks",
+    "WebhookVerificationError": "_errors",
+    "__version__": "_config",
     "progress_bar": "_batch.bar",
 }
 

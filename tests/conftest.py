@@ -11,6 +11,8 @@ import pytest
 from tests import colours
 from tests.wire import Wire
 
+pytest_plugins = ["dashscope.testing", "pytester"]
+
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,8 @@ PROGRAMS = [
     if "from dashscope import" in code
     and ("asyncio.run(" in code or "with Client" in code or "LocalServer" in code)
 ]
-FRAGMENTS = [code for code in blocks(README) if code not in PROGRAMS]
+TESTS = [code for code in blocks(README) if code.startswith("def test_")]
+FRAGMENTS = [code for code in blocks(README) if code not in PROGRAMS and code not in TESTS]
 ROWS = [
     row
     for row in [*rows("javascript-calls"), *rows("replicate-calls")]
@@ -116,9 +117,7 @@ def names(server: LocalServer) -> dict[str, Any]:
         )
         assert file.urls is not None
         return {
-            **vars(dashscope),
-            "DoneEvent": dashscope.DoneEvent,
-            "OutputEvent": dashscope.OutputEvent,
+            **{name: getattr(dashscope, name) for name in dashscope.__all__},
             "asyncio": asyncio,
             "httpx": httpx,
             "Path": Path,
@@ -172,6 +171,17 @@ def test_the_programs_of_the_readme_run(code: str) -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout.strip() in ("hello Alice", "hey hey hey")
+
+
+def test_the_tests_of_the_readme_pass(
+    server: LocalServer, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile("\n\n".join(TESTS))
+    for option in ("--dashscope-record", "-q"):
+        done = pytester.runpytest_subprocess("-p", "dashscope.testing", option)
+        done.assert_outcomes(passed=len(TESTS))
 
 
 @pytest.mark.usefixtures("_at_home")

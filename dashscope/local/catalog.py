@@ -57,9 +57,7 @@ class Catalog:
             ModelsError: One of them cannot be a model.
         """
         with self._store.transaction():
-            for name in _SHIPPED:
-                resource = files("dashscope.local.shipped") / f"{name}.py"
-                self._register_source(resource.read_bytes(), Path(str(resource)))
+            self.register_shipped()
             if models is None:
                 return
             if isinstance(models, (str, Path)):
@@ -72,13 +70,27 @@ class Catalog:
                     raise ModelsError(f"{path} defines no model: decorate a function with @model.")
                 return
             for function in models:
-                spec = spec_of(function)
-                if spec is None:
-                    raise ModelsError(f"{function!r} is no model: decorate it with @model.")
-                try:
-                    self._register(function, spec, pickled(function, spec.name))
-                except CodeError as error:
-                    raise ModelsError(str(error)) from error
+                self.add(function)
+
+    def register_shipped(self) -> None:
+        """Register the shipped models."""
+        for name in _SHIPPED:
+            resource = files("dashscope.local.shipped") / f"{name}.py"
+            self._register_source(resource.read_bytes(), Path(str(resource)))
+
+    def add(self, function: Function) -> Version:
+        """Register one model more.
+
+        Raises:
+            ModelsError: It cannot be a model.
+        """
+        spec = spec_of(function)
+        if spec is None:
+            raise ModelsError(f"{function!r} is no model: decorate it with @model.")
+        try:
+            return self._register(function, spec, pickled(function, spec.name))
+        except CodeError as error:
+            raise ModelsError(str(error)) from error
 
     def runnable(self, version: Version) -> Runnable:
         """Return a version with its code, which is loaded where it is not yet.
@@ -116,7 +128,7 @@ class Catalog:
                 self._register(function, spec, code)
         return bool(functions)
 
-    def _register(self, function: Function, spec: ModelSpec, code: Code) -> None:
+    def _register(self, function: Function, spec: ModelSpec, code: Code) -> Version:
         try:
             document, signature = openapi_schema(function)
         except SignatureError as error:
@@ -128,6 +140,7 @@ class Catalog:
         self._store.jobs.replace_examples(
             spec.name, [self._example(version, example) for example in spec.examples]
         )
+        return version
 
     def _make(self, version: Version, function: Function) -> Runnable:
         spec = spec_of(function)

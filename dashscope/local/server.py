@@ -21,8 +21,8 @@ from dashscope.local.references import References
 from dashscope.local.render import Renderer
 from dashscope.local.services import Services
 from dashscope.local.store import Database, DataFolderError, Store
-from dashscope.local.thread import listen, running
-from dashscope.local.values import ORIGIN
+from dashscope.local.thread import Thread, listen, running
+from dashscope.local.values import ORIGIN, Version
 from dashscope.local.webhooks import Webhooks
 
 Models = Path | str | Iterable[Callable[..., Any]]
@@ -95,6 +95,7 @@ class LocalServer:
         self._answered: deque[AnsweredRequest] = deque(maxlen=REQUESTS_KEPT)
         self._address = ""
         self._folder: DataFolder | None = None
+        self._running: tuple[Services, Thread] | None = None
         self._leave = contextlib.ExitStack()
 
     @property
@@ -115,6 +116,43 @@ class LocalServer:
         """The requests answered so far, the last 10,000 of them."""
         return list(self._answered)
 
+    def add(self, function: Callable[..., Any]) -> Version:
+        """Register one model more while the server runs.
+
+        Args:
+            function: A function decorated with ``@model``.
+
+        Returns:
+            Its version, now the model's latest.
+
+        Raises:
+            ModelsError: It cannot be a model.
+        """
+
+        async def add() -> Version:
+            with parts.store.transaction():
+                return parts.catalog.add(function)
+
+        parts, thread = self._running_parts()
+        return thread.call(add)
+
+    def remove(self, version: Version) -> None:
+        """Remove a version that was added, with its predictions, and a model left without any.
+
+        A shipped model that it stood before is there again.
+        """
+
+        async def remove() -> None:
+            await parts.engine.delete_version(version)
+            model = parts.store.models.get(version.model)
+            if model is not None and not parts.store.models.has_versions(version.model):
+                parts.store.models.delete(model)
+            with parts.store.transaction():
+                parts.catalog.register_shipped()
+
+        parts, thread = self._running_parts()
+        thread.call(remove)
+
     def __enter__(self) -> Self:
         if self._address:
             raise RuntimeError("The server is running already.")
@@ -131,6 +169,12 @@ class LocalServer:
     ) -> None:
         self._address = ""
         self._leave.close()
+
+    def _running_parts(self) -> tuple[Services, Thread]:
+        self._running_address()
+        if self._running is None:
+            raise RuntimeError("The server has no thread.")
+        return self._running
 
     def _running_address(self) -> str:
         if not self._address:
@@ -151,7 +195,8 @@ class LocalServer:
         app = create_app(
             parts, token=self._token, rate_limit=self._rate_limit, answered=self._answered
         )
-        stack.enter_context(running(app, parts, listener, self._drain))
+        thread = stack.enter_context(running(app, parts, listener, self._drain))
+        self._running = parts, thread
         self._folder = folder
         self._address = address
 

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeVar
 
 import uvicorn
 
 from dashscope.local.services import Services
 from dashscope.local.upkeep import keep_up
+
+T = TypeVar("T")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -69,6 +71,10 @@ class Thread:
         if self._error is not None:
             raise self._error
 
+    def call(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine function on the server's event loop, and wait for what it returns."""
+        return asyncio.run_coroutine_threadsafe(function(), self._loop).result()
+
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
@@ -103,11 +109,11 @@ class Thread:
 
 
 @contextlib.contextmanager
-def running(app: Any, parts: Services, listener: socket.socket, drain: float) -> Generator[None]:
+def running(app: Any, parts: Services, listener: socket.socket, drain: float) -> Generator[Thread]:
     """Serve an application on a thread for the length of the block."""
     thread = Thread(app, parts, listener, drain)
     thread.start()
     try:
-        yield
+        yield thread
     finally:
         thread.stop()

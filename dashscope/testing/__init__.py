@@ -1,0 +1,107 @@
+"""The pytest plugin: models that are functions of the test, on a local server; recorded traffic.
+
+pytest loads this module at its start, in every project that has the package installed: so it
+imports nothing of it before a fixture is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from dashscope import AsyncClient, Client
+    from dashscope.testing.recording import record
+    from dashscope.testing.replaying import UnexpectedRequestError, replay
+    from dashscope.testing.server import ModelServer
+    from dashscope.testing.traffic import Traffic
+
+__all__ = ["ModelServer", "Traffic", "UnexpectedRequestError", "record", "replay"]
+
+_MODULES: Final = {
+    "ModelServer": "server",
+    "Traffic": "traffic",
+    "UnexpectedRequestError": "replaying",
+    "record": "recording",
+    "replay": "replaying",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'dashscope.testing' has no attribute {name!r}")
+    return getattr(import_module(f"dashscope.testing.{_MODULES[name]}"), name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--dashscope-record`."""
+    parser.getgroup("dashscope").addoption(
+        "--dashscope-record",
+        action="store_true",
+        help="Tests with the fixture dashscope_traffic ask the real API, and record what it says.",
+    )
+
+
+@pytest.fixture(scope="session")
+def _dashscope_local_server() -> Iterator[Any]:
+    if any(find_spec(name) is None for name in ("starlette", "uvicorn", "cloudpickle")):
+        pytest.fail("This fixture needs: pip install 'dashscope-client[testing]'", pytrace=False)
+    from dashscope.local import LocalServer
+
+    with LocalServer() as server:
+        yield server
+
+
+@pytest.fixture
+def dashscope_server(
+    _dashscope_local_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModelServer]:
+    """A local server whose models are functions of the test.
+
+    It serves the whole test run; models and assertions are the test's own. `DASHSCOPE_BASE_URL`
+    is its address, so that clients which the code under test makes find it.
+    """
+    from dashscope.testing.server import ModelServer
+
+    with ModelServer(_dashscope_local_server) as server:
+        monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
+        monkeypatch.delenv("DASHSCOPE_API_TOKEN", raising=False)
+        yield server
+
+
+@pytest.fixture
+def dashscope_client(dashscope_server: ModelServer) -> Iterator[Client]:
+    """A `Client` of `dashscope_server`."""
+    from dashscope import Client
+
+    with Client(base_url=dashscope_server.base_url) as client:
+        yield client
+
+
+@pytest.fixture
+def dashscope_async_client(dashscope_server: ModelServer) -> AsyncClient:
+    """An `AsyncClient` of `dashscope_server`, for whichever event loop the test runs in."""
+    from dashscope import AsyncClient
+
+    return AsyncClient(base_url=dashscope_server.base_url)
+
+
+@pytest.fixture
+def dashscope_traffic(request: pytest.FixtureRequest) -> Iterator[Traffic]:
+    """Clients that answer from `traffic/`, beside the test's file, without a network.
+
+    With `--dashscope-record` they ask the real API, and the file of the test is written anew.
+    """
+    from dashscope.testing.recording import record
+    from dashscope.testing.replaying import replay
+
+    name = re.sub(r"[^\w.-]+", "-", f"{request.path.stem}.{request.node.name}").strip("-")
+    path = request.path.parent / "traffic" / f"{name}.jsonl"
+    recording = request.config.getoption("--dashscope-record")
+    with record(path) if recording else replay(path) as traffic:
+        yield traffic

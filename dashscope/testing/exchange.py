@@ -1,0 +1,139 @@
+"""An exchange as the file of recorded traffic has it, and what is taken out of it before."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import httpx
+from attrs import frozen
+
+from dashscope._json import is_array, is_object
+
+SCRUBBED: Final = "[scrubbed]"
+SAFE: Final = ("GET", "HEAD")
+"""Requests that may come more often than they were recorded."""
+
+_KEPT_HEADERS: Final = (
+    "content-disposition",
+    "content-range",
+    "content-type",
+    "etag",
+    "location",
+    "retry-after",
+    "x-request-id",
+)
+_PRIVATE: Final = re.compile(r"(^|[_-])(token|secret|password|api[_-]?key|key)$", re.IGNORECASE)
+_DATA_URI: Final = re.compile(r"data:([^,;]*)[^,]*,", re.IGNORECASE)
+_BOUNDARY: Final = re.compile(r"boundary=([^;]+)")
+
+Scrub = Callable[[Any], Any]
+"""What a user takes out of the JSON of a body."""
+
+
+@frozen
+class Exchange:
+    """A request and its answer, as the file has them."""
+
+    method: str
+    url: str
+    sent: Any
+    answer: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """What a request has to be to get the answer."""
+        return json.dumps([self.method, self.url, self.sent], sort_keys=True)
+
+    def line(self) -> str:
+        """The exchange in the file."""
+        request = {"method": self.method, "url": self.url, "body": self.sent}
+        return json.dumps({"request": request, "response": self.answer}, ensure_ascii=False)
+
+
+class Scrubber:
+    """Writes requests and answers as the file has them.
+
+    Attributes:
+        secrets: texts that are taken out wherever they stand.
+    """
+
+    def __init__(self, scrub: Scrub | None) -> None:
+        self._scrub = scrub
+        self.secrets: set[str] = set()
+
+    def sent(self, request: httpx.Request) -> Any:
+        """A request's body: JSON, or what stands for other content."""
+        content = request.content
+        if not content:
+            return None
+        kind = request.headers.get("content-type", "")
+        if kind.startswith("application/json"):
+            return {"json": self._scrubbed(json.loads(content), sent=True)}
+        if (found := _BOUNDARY.search(kind)) is not None:
+            content = content.replace(found[1].encode(), b"")
+        return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+    def answer(self, response: httpx.Response, content: bytes) -> dict[str, Any]:
+        """An answer, with those of its headers that mean something to a client."""
+        headers = {
+            name: self.text(value)
+            for name, value in response.headers.items()
+            if name in _KEPT_HEADERS
+        }
+        body = self._received(headers.get("content-type", ""), content)
+        return {"status": response.status_code, "headers": headers, "body": body}
+
+    def text(self, text: str) -> str:
+        """A text without the secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, SCRUBBED)
+        return text
+
+    def _received(self, kind: str, content: bytes) -> Any:
+        if not content:
+            return None
+        try:
+            text = content.decode()
+            if "json" in kind:
+                return {"json": self._scrubbed(json.loads(text), sent=False)}
+            if kind.startswith("text/"):
+                return {"text": self.text(text)}
+        except ValueError:
+            pass  # not what it says it is: kept byte by byte
+        return {"base64": base64.b64encode(content).decode()}
+
+    def _scrubbed(self, value: Any, *, sent: bool) -> Any:
+        value = self._without_secrets(value, sent=sent)
+        return value if self._scrub is None else self._scrub(value)
+
+    def _without_secrets(self, value: Any, *, sent: bool, name: str = "") -> Any:
+        if is_object(value):
+            return {
+                # An answer repeats the input as it was sent.
+                key: self._without_secrets(item, sent=sent or key == "input", name=key)
+                for key, item in value.items()
+            }
+        if is_array(value):
+            return [self._without_secrets(item, sent=sent, name=name) for item in value]
+        if not isinstance(value, str):
+            return value
+        if _PRIVATE.search(name):
+            return SCRUBBED
+        if sent and (data := _DATA_URI.match(value)) is not None:
+            digest = hashlib.sha256(value.encode()).hexdigest()
+            return f"data:{data[1]};sha256={digest},"
+        return self.text(value)
+
+
+def content_of(body: Any) -> bytes:
+    """The bytes of an answer's body in the file."""
+    if body is None:
+        return b""
+    if "json" in body:
+        return json.dumps(body["json"]).encode()
+    return body["text"].encode() if "text" in body else base64.b64decode(body["base64"])

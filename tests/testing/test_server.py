@@ -1,0 +1,123 @@
+"""The fixtures: models that are functions of the test, and what was done with them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from dashscope import AsyncClient, Client, NotFoundError, PredictionTimeoutError
+from dashscope.testing import ModelServer
+
+GONE = "me/shout"
+
+
+def test_a_function_is_a_model_for_one_test(
+    dashscope_server: ModelServer, dashscope_client: Client
+) -> None:
+    @dashscope_server.model(GONE)
+    def shout(text: str, times: int = 1) -> str:
+        return text.upper() + "!" * times
+
+    assert shout("hey") == "HEY!"
+    assert dashscope_client.run(GONE, {"text": "hey"}) == "HEY!"
+    assert dashscope_client.use(GONE)(text="hey", times=3) == "HEY!!!"
+    first, second = dashscope_server.assert_created(GONE, {"text": "hey"}, times=2)
+    assert (first.output, second.input) == ("HEY!", {"text": "hey", "times": 3})
+    dashscope_server.assert_all_done()
+
+
+def test_the_next_test_does_not_know_it(
+    dashscope_server: ModelServer, dashscope_client: Client
+) -> None:
+    with pytest.raises(NotFoundError):
+        dashscope_client.models.get("me", "shout")
+    dashscope_server.assert_not_created()
+
+
+def test_a_function_can_stand_for_a_real_model(
+    dashscope_server: ModelServer, dashscope_client: Client
+) -> None:
+    with ModelServer(dashscope_server._server) as inner:
+
+        @inner.model("dashscope/hello-world")
+        def shout(text: str) -> str:
+            return "not " + text
+
+        assert dashscope_client.run("dashscope/hello-world", {"text": "Alice"}) == "not Alice"
+    assert dashscope_client.run("dashscope/hello-world", {"text": "Alice"}) == "hello Alice"
+
+
+def test_clients_of_the_code_under_test_find_the_server(dashscope_server: ModelServer) -> None:
+    with Client() as client:
+        client.run("dashscope/hello-world", {"text": "Alice"})
+    dashscope_server.assert_created("dashscope/hello-world", times=1)
+
+
+def test_what_was_cancelled_can_be_asserted(
+    dashscope_server: ModelServer, dashscope_async_client: AsyncClient
+) -> None:
+    @dashscope_server.model("me/sleep")
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def main() -> None:
+        with pytest.raises(PredictionTimeoutError):
+            await dashscope_async_client.run("me/sleep", {"seconds": 60}, timeout=0.3)
+
+    asyncio.run(main())
+    dashscope_server.assert_canceled("me/sleep")
+    dashscope_server.assert_canceled(dashscope_server.created()[0])
+    dashscope_server.assert_all_done()
+
+
+def test_a_failed_assertion_says_what_there_is(
+    dashscope_server: ModelServer, dashscope_client: Client
+) -> None:
+    with pytest.raises(AssertionError, match="at least one of a/b was to be .*, but there is none"):
+        dashscope_server.assert_created("a/b")
+    with pytest.raises(AssertionError, match="there is none"):
+        dashscope_server.assert_canceled("a/b")
+    created = dashscope_client.models.predictions.create(
+        "dashscope", "countdown", input={"start": 100, "delay": 1}
+    )
+    name = "dashscope/countdown"
+    with pytest.raises(
+        AssertionError, match="2 of dashscope/countdown .* but there are: .*'start'"
+    ):
+        dashscope_server.assert_created(name, times=2)
+    with pytest.raises(AssertionError, match="with {'start': 3}"):
+        dashscope_server.assert_created(name, {"start": 3})
+    with pytest.raises(AssertionError, match="nothing was to be created"):
+        dashscope_server.assert_not_created()
+    with pytest.raises(AssertionError, match="nothing was to be running"):
+        dashscope_server.assert_all_done()
+    with pytest.raises(AssertionError, match="was to be cancelled"):
+        dashscope_server.assert_canceled(created.id)
+    dashscope_client.predictions.cancel(created)
+    dashscope_server.assert_canceled(created.id)
+
+
+NOTHING_LOADED = """
+import sys
+
+def test_nothing_of_it_is_loaded():
+    unwanted = {"httpx", "anyio", "attrs", "dashscope._client", "dashscope.local", "starlette"}
+    assert "dashscope.testing" in sys.modules
+    assert not unwanted & set(sys.modules)
+"""
+
+
+def test_a_test_run_that_does_not_use_it_loads_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(NOTHING_LOADED)
+    result = pytester.runpytest_subprocess("-p", "dashscope.testing")
+    result.assert_outcomes(passed=1)
+
+
+def test_without_the_extra_the_fixture_says_what_to_install(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import sys; sys.modules['uvicorn'] = None")
+    pytester.makepyfile("def test_it(dashscope_client): ...")
+    result = pytester.runpytest_subprocess("-p", "dashscope.testing")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*pip install 'dashscope-client?testing?'*"])

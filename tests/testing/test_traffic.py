@@ -1,0 +1,196 @@
+"""Traffic is recorded without what is private, and replayed without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dashscope import AsyncClient, Client
+from dashscope.local import LocalServer
+from dashscope.testing import UnexpectedRequestError, record, replay
+
+TOKEN = "r8_a-token-that-nobody-may-see"
+HELLO = "dashscope/hello-world"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[LocalServer]:
+    """A server that wants a token."""
+    with LocalServer(token=TOKEN) as server:
+        yield server
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.effect_noise((400, 400), 90).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def recorded(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def use(client: Client, photo: Path) -> list[Any]:
+    """A little of everything."""
+    output = client.run(HELLO, {"text": "Alice"})
+    with client.stream("dashscope/countdown", {"start": 2, "delay": 0}) as stream:
+        texts = [str(event) for event in stream]
+    thumbnail = client.run(
+        "dashscope/thumbnail", {"image": photo, "width": 8}, file_encoding="upload"
+    )
+    small = client.run(
+        "dashscope/thumbnail", {"image": photo, "width": 9}, file_encoding="data-uri"
+    )
+    page = client.models.list()
+    secret = client.webhooks.default.secret.get().key
+    return [output, texts, thumbnail.read(), small.read(), len(page), bool(secret)]
+
+
+async def use_async(client: AsyncClient, photo: Path) -> list[Any]:
+    """The same."""
+    output = await client.run(HELLO, {"text": "Alice"})
+    async with client.stream("dashscope/countdown", {"start": 2, "delay": 0}) as stream:
+        texts = [str(event) async for event in stream]
+    options: dict[str, Any] = {"file_encoding": "upload"}
+    thumbnail = await client.run("dashscope/thumbnail", {"image": photo, "width": 8}, **options)
+    options = {"file_encoding": "data-uri"}
+    small = await client.run("dashscope/thumbnail", {"image": photo, "width": 9}, **options)
+    page = await client.models.list()
+    secret = (await client.webhooks.default.secret.get()).key
+    return [output, texts, await thumbnail.read(), await small.read(), len(page), bool(secret)]
+
+
+@pytest.mark.parametrize("colour", ["async", "blocking"])
+def test_what_was_recorded_is_replayed(
+    colour: str, guarded: LocalServer, tmp_path: Path, photo: Path
+) -> None:
+    path = tmp_path / "deep" / "traffic.jsonl"
+
+    def go(traffic: Any, **options: Any) -> list[Any]:
+        if colour == "blocking":
+            return use(traffic.client(**options), photo)
+        return asyncio.run(use_async(traffic.async_client(**options), photo))
+
+    with record(path) as traffic:
+        first = go(traffic, api_token=TOKEN, base_url=guarded.base_url)
+    before = len(guarded.requests)
+    with replay(path) as again:
+        assert go(again) == first
+    assert len(guarded.requests) == before
+    text = path.read_text()
+    assert TOKEN not in text
+    assert "whsec_" not in text
+    assert len(text) < 100_000  # an upload and a data URI of 160 kB each are not in it
+    assert recorded(path)[0] == {"dashscope_traffic": 1, "base_url": guarded.base_url}
+
+
+def make(path: Path, server: LocalServer, *texts: str) -> None:
+    with record(path) as traffic:
+        client = traffic.client(TOKEN, base_url=server.base_url)
+        for text in texts:
+            client.run(HELLO, {"text": text}, poll_interval=0.05)
+
+
+def test_an_unexpected_request_is_an_error(guarded: LocalServer, tmp_path: Path) -> None:
+    path = tmp_path / "traffic.jsonl"
+    make(path, guarded, "Alice")
+    text = 'does not have POST .*"Bob".*record it anew'
+    with pytest.raises(UnexpectedRequestError, match=text), replay(path) as traffic:
+        traffic.client().run(HELLO, {"text": "Bob"})
+    with pytest.raises(UnexpectedRequestError, match="another time"), replay(path) as traffic:
+        traffic.client().run(HELLO, {"text": "Alice"})
+        traffic.client().run(HELLO, {"text": "Alice"})
+
+
+def test_an_unexpected_request_is_told_even_if_it_was_swallowed(
+    guarded: LocalServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "traffic.jsonl"
+    make(path, guarded, "Alice")
+    text = "does not have: GET .*/account"
+    with pytest.raises(UnexpectedRequestError, match=text), replay(path) as traffic:
+        traffic.client().run(HELLO, {"text": "Alice"})
+        with contextlib.suppress(Exception):
+            traffic.client().account.get()
+
+
+def test_a_create_that_is_not_asked_for_is_an_error(guarded: LocalServer, tmp_path: Path) -> None:
+    path = tmp_path / "traffic.jsonl"
+    make(path, guarded, "Alice", "Bob")
+    with pytest.raises(AssertionError, match="never asked: POST"), replay(path) as traffic:
+        traffic.client().run(HELLO, {"text": "Alice"})
+
+
+def test_reads_may_come_more_often_than_they_were_recorded(
+    guarded: LocalServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "traffic.jsonl"
+    make(path, guarded, "Alice")
+    with replay(path) as traffic:
+        client = traffic.client()
+        created = client.models.predictions.create(
+            "dashscope", "hello-world", input={"text": "Alice"}
+        )
+        for _ in range(30):
+            last = client.predictions.get(created)
+        assert last.output == "hello Alice"
+
+
+def test_a_user_takes_out_what_is_private(guarded: LocalServer, tmp_path: Path) -> None:
+    path = tmp_path / "traffic.jsonl"
+
+    def scrub(value: Any) -> Any:
+        return json.loads(json.dumps(value).replace("Alice", "somebody"))
+
+    with record(path, scrub=scrub) as traffic:
+        client = traffic.client(TOKEN, base_url=guarded.base_url)
+        assert client.run(HELLO, {"text": "Alice"}) == "hello Alice"
+    assert "Alice" not in path.read_text()
+    with replay(path, scrub=scrub) as traffic:
+        assert traffic.client().run(HELLO, {"text": "Alice"}) == "hello somebody"
+
+
+def test_nothing_is_written_when_the_block_fails(guarded: LocalServer, tmp_path: Path) -> None:
+    with pytest.raises(KeyError), record(tmp_path / "traffic.jsonl") as traffic:
+        traffic.client(TOKEN, base_url=guarded.base_url).account.get()
+        raise KeyError
+    assert list(tmp_path.glob("traffic*")) == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"dashscope_traffic": 2}', "[]\n[]"])
+def test_what_is_no_traffic_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "traffic.jsonl"
+    with pytest.raises(FileNotFoundError, match="record it"):
+        replay(path)
+    path.write_text(text)
+    with pytest.raises(ValueError, match="holds no recorded traffic"):
+        replay(path)
+
+
+def test_the_fixture_records_beside_the_test(
+    guarded: LocalServer, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        def test_hello(dashscope_traffic):
+            output = dashscope_traffic.client().run("dashscope/hello-world", {"text": "Alice"})
+            assert output == "hello Alice"
+        """
+    )
+    options = ["-p", "dashscope.testing"]
+    missing = pytester.runpytest_subprocess(*options)
+    missing.stdout.fnmatch_lines(["*record it, with pytest --dashscope-record*"])
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", guarded.base_url)
+    monkeypatch.setenv("DASHSCOPE_API_TOKEN", TOKEN)
+    pytester.runpytest_subprocess(*options, "--dashscope-record").assert_outcomes(passed=1)
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.delenv("DASHSCOPE_API_TOKEN")
+    assert (pytester.path / "traffic" / "test_it.test_hello.jsonl").exists()
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)
