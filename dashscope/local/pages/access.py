@@ -86,7 +86,8 @@ class Sessions:
 
 def _name(request: Request) -> str:
     # Browsers send a cookie to every port of a host: two servers must not share a name.
-    return f"dashscope-{request.url.port or 80}"
+    _, port = request.scope.get("server") or ("", 0)
+    return f"dashscope-{port}"
 
 
 class Access:

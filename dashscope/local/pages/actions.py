@@ -56,6 +56,8 @@ def session_routes(sessions: Sessions) -> list[Route]:
     """Return the routes that begin and end a session."""
 
     async def show(request: Request) -> Response:
+        if not sessions.needed:
+            return RedirectResponse(f"{PREFIX}/", HTTPStatus.SEE_OTHER)
         return page(request, "sign_in.html", next=request.query_params.get("next", ""), problem="")
 
     async def sign_in(request: Request) -> Response:

@@ -18,7 +18,7 @@ from dashscope.local.pages.jobs import page_of, row
 from dashscope.local.pages.shown import as_items
 from dashscope.local.pages.writing import page
 from dashscope.local.problems import ProblemError
-from dashscope.local.requests import JobBody
+from dashscope.local.requests import BODY_LIMIT, JobBody
 from dashscope.local.routes.files import keep_file
 from dashscope.local.routes.predictions import create_job
 from dashscope.local.runs import Run
@@ -26,6 +26,8 @@ from dashscope.local.services import Services, services
 from dashscope.local.store import CursorError
 from dashscope.local.uploads import read_name, read_type
 from dashscope.local.values import Model, Version, now, timestamp
+
+_LIMITS: Final[Any] = {"max_files": 100, "max_fields": 1000, "max_part_size": BODY_LIMIT}
 
 RECENT: Final = 8
 """Jobs that the page of a model, or the first page, shows."""
@@ -62,7 +64,7 @@ async def show_models(request: Request) -> Response:
         for model in listed.results
         if model.latest and (version := parts.store.models.version(model.latest))
     }
-    recent = parts.store.jobs.overview("prediction", None).results[:RECENT]
+    recent = parts.store.jobs.overview("prediction", size=RECENT).results
     return page(
         request,
         "models.html",
@@ -102,7 +104,7 @@ def _run_page(
     request: Request, model: Model, version: Version, form: Form, status: int = HTTPStatus.OK
 ) -> Response:
     parts = services(request)
-    recent = parts.store.jobs.overview("prediction", None, version.id).results[:RECENT]
+    recent = parts.store.jobs.overview("prediction", version=version.id, size=RECENT).results
     return page(
         request,
         "model.html",
@@ -123,7 +125,7 @@ async def run_model(request: Request) -> Response:
     model, version = _version(request)
     version = version or parts.latest(model)
     fields = read_fields(json.loads(version.schema), "Input")
-    async with request.form(max_files=100, max_fields=1000) as sent:
+    async with request.form(**_LIMITS) as sent:
         form, run = await _submit(parts, version, fields, sent, {"kind": "prediction"})
     if run is None:
         return _run_page(request, model, version, form, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -206,7 +208,7 @@ async def train_model(request: Request) -> Response:
     parts = services(request)
     model, version = _trainable(request)
     fields = read_fields(json.loads(version.schema), "TrainingInput")
-    async with request.form(max_files=100, max_fields=1000) as sent:
+    async with request.form(**_LIMITS) as sent:
         destination = str(sent.get("destination", "")).strip()
         values = {"kind": "training", "destination": destination}
         if not NAME.fullmatch(destination):

@@ -5,7 +5,7 @@ from typing import Any, Final
 import attrs
 
 from dashscope.local.store.database import Database
-from dashscope.local.store.paging import Listing, Page, read_page
+from dashscope.local.store.paging import PAGE_SIZE, Listing, Page, read_page
 from dashscope.local.values import Job
 
 _JOBS: Final = Listing(columns="*", source="job", make=Job)
@@ -74,13 +74,19 @@ class Jobs:
                 parameters += (value,)
         return read_page(self._database, _JOBS, where, parameters, cursor)
 
-    def overview(self, kind: str, cursor: str | None, version: str | None = None) -> Page[Job]:
+    def overview(
+        self,
+        kind: str,
+        cursor: str | None = None,
+        version: str | None = None,
+        size: int = PAGE_SIZE,
+    ) -> Page[Job]:
         """Return a page of predictions or trainings without their logs, inputs and long outputs."""
         where = "kind = ? AND example = 0"
         parameters: tuple[str, ...] = (kind,)
         if version is not None:
             where, parameters = f"{where} AND version = ?", (kind, version)
-        return read_page(self._database, _OVERVIEW, where, parameters, cursor)
+        return read_page(self._database, _OVERVIEW, where, parameters, cursor, size)
 
     def unfinished_counts(self, kind: str) -> dict[str, int]:
         """Return how many jobs have each of the statuses that are not final."""

@@ -48,6 +48,7 @@ def read_page(
     where: str,
     parameters: tuple[Any, ...],
     cursor: str | None,
+    size: int = PAGE_SIZE,
 ) -> Page[T]:
     """Return the page a cursor names, or the first one.
 
@@ -64,11 +65,11 @@ def read_page(
     # Every part of it is a constant of this package; what a request says is in the parameters.
     sql = (
         f"SELECT {listing.columns}, {listing.key} AS page_key FROM {listing.source} "  # noqa: S608
-        f"WHERE {where} ORDER BY {listing.key} {order}, seq {order} LIMIT {PAGE_SIZE + 1}"
+        f"WHERE {where} ORDER BY {listing.key} {order}, seq {order} LIMIT {size + 1}"
     )
     rows = database.rows(sql, *parameters)
-    more = len(rows) > PAGE_SIZE
-    del rows[PAGE_SIZE:]
+    more = len(rows) > size
+    del rows[size:]
     if backwards:
         rows.reverse()
     keys = [row.pop("page_key") for row in rows]

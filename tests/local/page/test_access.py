@@ -61,6 +61,14 @@ class TestTheToken:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         assert browser.get("/web/", headers=headers).status_code == 200
 
+    def test_is_asked_for_on_a_page_that_says_nothing_else(self, browser: httpx.Client) -> None:
+        nasty = '"><script>alert(1)</script>'
+        for page in (browser.get("/web/sign-in", params={"next": nasty}), sign_in(browser, nasty)):
+            assert len(Parsed(page).all("script")) == 1
+        assert {"type": "hidden", "name": "next", "value": nasty} in Parsed(
+            sign_in(browser, "wrong", nasty)
+        ).all("input")
+
     @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], "é", "x" * 5000])
     def test_has_to_be_the_right_one(self, browser: httpx.Client, token: str) -> None:
         answer = sign_in(browser, token)
@@ -130,6 +138,16 @@ class TestTheToken:
             assert answer.status_code == 200
             assert answer.headers["content-type"].startswith(kind)
 
+    @pytest.mark.parametrize("host", ["x:y", "[::1", "a:99999999", "", "é".encode()])
+    def test_is_asked_for_by_whatever_name_the_server_is_called(
+        self, browser: httpx.Client, host: str | bytes
+    ) -> None:
+        answer = browser.get("/web/", headers={b"Host": host})
+        assert answer.status_code in {303, 400}
+
+    def test_is_not_asked_for_where_there_is_none(self, web: httpx.Client) -> None:
+        assert web.get("/web/sign-in").headers["location"] == "/web/"
+
 
 class TestOtherSites:
     @pytest.mark.parametrize(
@@ -168,7 +186,7 @@ class TestOtherSites:
         assert web.post(path, headers=headers, data={}).status_code in {400, 403}
 
     def test_get_no_permission_from_headers(self, web: httpx.Client) -> None:
-        for path in ("/web/", "/web/nope", "/web/assets/page.css", "/web/sign-in"):
+        for path in ("/web/", "/web/nope", "/web/assets/page.css"):
             headers = web.get(path).headers
             assert not [name for name in headers if name.startswith("access-control-")]
             assert headers["cross-origin-resource-policy"] == "same-origin"

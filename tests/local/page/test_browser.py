@@ -289,6 +289,10 @@ class TestSafety:
             page.get_by_role("button", name="Run", exact=True).click()
             expect(page.locator("#output")).to_contain_text("hello Ali")
             assert page.evaluate("document.cookie") == ""
+            outside = chromium.new_context(base_url=page.url, bypass_csp=True).new_page()
+            outside.goto("/web/sign-in")
+            assert Axe().run(outside).violations_count == 0
+            outside.context.close()
             page.get_by_role("button", name="Sign out").click()
             page.goto("/web/predictions")
             expect(page.get_by_label("Token")).to_be_visible()
@@ -305,7 +309,7 @@ class TestEveryone:
             create("dashscope/countdown", start=600),
         ]  # fmt: skip
         return [
-            "/web/", "/web/predictions", "/web/trainings", "/web/webhooks", "/web/sign-in",
+            "/web/", "/web/predictions", "/web/trainings", "/web/webhooks",
             "/web/models/test/typed", "/web/models/test/read", "/web/nope",
             "/web/models/dashscope/markov/train",
             *(f"/web/predictions/{prediction['id']}" for prediction in predictions),

@@ -126,6 +126,10 @@ class TestForm:
     def test_takes_any_json(self, send: Send, value: Any) -> None:
         assert send("test/echo", value=json.dumps(value))["output"] == value
 
+    def test_takes_a_long_text(self, send: Send) -> None:
+        text = "long " * 500_000
+        assert send("dashscope/hello-world", text=text)["output"] == f"hello {text}"
+
     def test_takes_files_to_upload(self, send: Send) -> None:
         files = [
             ("upload:file", ("one.txt", b"first", "text/plain")),
