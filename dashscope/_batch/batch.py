@@ -222,9 +222,13 @@ class AsyncBatch:
                 await self._finder.find(rows)
 
     async def _feed_on(self) -> None:
-        while True:
-            await self._feed()
-            await self._bells[2].wait()
+        try:
+            while True:
+                await self._feed()
+                await self._bells[2].wait()
+        finally:
+            # In the task that ran it: an async generator may hold scopes open.
+            await self._inlet.aclose()
 
     async def _feed(self) -> None:
         """Read inputs for as long as there is room."""
@@ -265,6 +269,5 @@ class AsyncBatch:
 
     def _check_entered(self) -> None:
         if not self._entered:
-            raise RuntimeError(
-                "a batch is opened by `async with`: async with client.map(...) as results"
-            )
+            how = "async with" if self._api.runtime.is_shared else "with"
+            raise RuntimeError(f"a batch is opened by `{how}`: {how} client.map(...) as results")

@@ -92,11 +92,14 @@ class Creator:
             deadline=None if timeout is None else now() + timeout,
             latest=prediction,
         )
-        desk.scheduler.created(running, now())
+        desk.fresh.add(running)
         if desk.has_left:
             await self._cancel_late(running)
             return
+        # Noted before anyone watches it: what becomes of it is not to be noted first.
         await desk.ledger.created(row, prediction)
+        desk.scheduler.created(running, now())
+        desk.fresh.discard(running)
         if prediction.is_done:
             await self._watcher.settle([(running, prediction)])
 

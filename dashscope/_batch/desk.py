@@ -33,6 +33,7 @@ class Desk:
         changed: wakes up all who wait for a change.
         is_over: whether the batch is being left.
         has_left: whether what ran is being cancelled, or was: who comes now, comes late.
+        fresh: predictions that were created just now, and are not watched yet.
         unwatched: predictions that may run, and cannot be looked at.
     """
 
@@ -44,6 +45,7 @@ class Desk:
     changed: Callable[[], None]
     is_over: bool = False
     has_left: bool = False
+    fresh: set[Running] = field(factory=set[Running])
     unwatched: list[Running] = field(factory=list[Running])
 
     def give(self, row: Row, prediction: Prediction, *, from_checkpoint: bool = False) -> None:

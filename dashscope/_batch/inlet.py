@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from dashscope import _inputs
 from dashscope._batch.rows import Row, Running
@@ -35,6 +35,11 @@ class Inlet:
             outbox.end(error)
             return
         await self._admit(Row(index=outbox.take(), input=input))
+
+    async def aclose(self) -> None:
+        """Read no more; an async generator is closed."""
+        if isinstance(self._items, AsyncGenerator):
+            await cast("AsyncGenerator[Any, None]", self._items).aclose()
 
     async def _admit(self, row: Row) -> None:
         desk = self._desk

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dashscope._batch.watching import is_stopped
 from dashscope._deadline import Deadline
-from dashscope._errors import APIError, CheckpointError
+from dashscope._errors import CheckpointError
 from dashscope._log import logger
 from dashscope._runtime.base import GRACE
 from dashscope._waiting import CLEAN_UP
@@ -36,10 +35,11 @@ async def leave(desk: Desk, crew: Crew, error: BaseException | None) -> None:
     """
     try:
         await crew.stop(GRACE + MARGIN)
+        desk.has_left = True
         running, waiting = desk.scheduler.left()
+        running += desk.fresh
         if not desk.ledger.is_kept:
             running += desk.unwatched
-        desk.has_left = True
         await _note(desk, running, waiting)
         if desk.ledger.is_broken:
             # Cancelled without a note of it, they would count as cancelled by somebody else.
@@ -70,20 +70,27 @@ async def _forget(desk: Desk, rows: Sequence[Row]) -> None:
 async def _cancel(desk: Desk, running: Sequence[Running], error: BaseException | None) -> list[Row]:
     """Cancel predictions; the rows of those that were."""
     deadline = Deadline.after(CLEAN_UP)
+    left = list(running)
     cancelled: list[Row] = []
 
-    async def cancel(one: Running) -> None:
-        try:
-            prediction = await cancel_prediction(desk.api, one.id, deadline=deadline)
-        except APIError as failure:
-            logger.warning("%s could not be cancelled: %s", one.id, failure)
-            if error is not None:
-                error.add_note(f"{one.id} may still be running: it could not be cancelled.")
-        else:
-            if is_stopped(prediction):
-                cancelled.append(one.row)
+    async def work() -> None:
+        while left:
+            one = left.pop()
+            try:
+                prediction = await cancel_prediction(desk.api, one.id, deadline=deadline)
+            except Exception as failure:  # noqa: BLE001 (said, and the others have their turn)
+                logger.warning("%s could not be cancelled: %s", one.id, failure)
+                if error is not None:
+                    error.add_note(f"{one.id} may still be running: it could not be cancelled.")
+            else:
+                if is_stopped(prediction):
+                    cancelled.append(one.row)
 
-    await desk.api.runtime.gather([partial(cancel, one) for one in running], limit=AT_ONCE)
+    # Not `gather()`, whose threads a second Ctrl-C would have to wait for.
+    crew = desk.api.runtime.crew()
+    for _ in range(min(AT_ONCE, len(left))):
+        crew.start(work)
+    await crew.join(CLEAN_UP + MARGIN)
     if running:
         logger.info("%d predictions cancelled: the batch was left", len(cancelled))
     return cancelled

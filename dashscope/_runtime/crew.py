@@ -50,8 +50,13 @@ class Crew(ABC):
         """Run a call; it has to handle its own errors."""
 
     @abstractmethod
+    async def join(self, seconds: float) -> None:
+        """Wait until all have ended, so many seconds at the most."""
+
     async def stop(self, seconds: float) -> None:
         """End them all; what `finish()` protects gets so many seconds."""
+        self.drop()
+        await self.join(seconds)
 
     @abstractmethod
     def drop(self) -> None:
@@ -125,9 +130,8 @@ class TaskCrew(Crew):
     def start(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(start_task(call))
 
-    async def stop(self, seconds: float) -> None:
+    async def join(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        self.drop()
         for task in self._tasks:
             await task.wait_out(max(0.0, end - time.monotonic()))
 

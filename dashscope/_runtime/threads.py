@@ -63,9 +63,8 @@ class ThreadCrew(Crew):
         self._threads.append(thread)
         thread.start()
 
-    async def stop(self, seconds: float) -> None:
+    async def join(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        self.drop()
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 

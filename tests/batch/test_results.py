@@ -211,6 +211,28 @@ async def test_async_inputs(client: Any, service: Service) -> None:
 
 
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_async_inputs_are_closed_when_the_batch_is_left(
+    client: Any, service: Service
+) -> None:
+    import anyio
+
+    closed = []
+
+    async def inputs() -> AsyncIterator[dict[str, Any]]:
+        try:
+            with anyio.CancelScope():
+                while True:
+                    yield {"value": 1}
+        finally:
+            closed.append(True)
+
+    async with client.map(REF, inputs(), concurrency=3) as results:
+        async for _ in results:
+            break
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
 async def test_results_do_not_wait_for_slow_async_inputs(client: Any, service: Service) -> None:
     import anyio
 

@@ -1,0 +1,121 @@
+"""A real Ctrl-C in a program that runs a batch: what runs is cancelled, the next call goes on."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.batch.service import Service
+from tests.cli.process import Program
+from tests.wire import Reply
+
+Start = Callable[..., Program]
+
+BLOCKING = """
+import sys
+from dashscope import Client
+
+inputs = ({"value": number} for number in range(40))
+with Client(base_url=sys.argv[1]) as client:
+    try:
+        with client.map("owner/name", inputs, concurrency=20, checkpoint=sys.argv[2]) as results:
+            for result in results:
+                print(result.index, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        raise
+"""
+
+ASYNC = """
+import sys, anyio
+from dashscope import AsyncClient
+
+inputs = ({"value": number} for number in range(40))
+async def main():
+    async with AsyncClient(base_url=sys.argv[1]) as client:
+        try:
+            async with client.map(
+                "owner/name", inputs, concurrency=20, checkpoint=sys.argv[2]
+            ) as results:
+                async for result in results:
+                    print(result.index, flush=True)
+        except BaseException:
+            print("interrupted", flush=True)
+            raise
+
+anyio.run(main, backend=sys.argv[3])
+"""
+
+PROGRAMS = [
+    pytest.param(BLOCKING, "blocking", id="blocking"),
+    pytest.param(ASYNC, "asyncio", id="asyncio"),
+    pytest.param(ASYNC, "trio", id="trio"),
+]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a program."""
+    started: list[Program] = []
+
+    def start(source: str, *arguments: str) -> Program:
+        program = Program("-X", "dev", "-W", "error", "-c", source, *arguments, cwd=tmp_path)
+        started.append(program)
+        return program
+
+    yield start
+    for program in started:
+        program.kill()
+
+
+@pytest.mark.parametrize(("source", "kind"), PROGRAMS)
+def test_ctrl_c_cancels_what_runs_and_the_next_call_goes_on(
+    start: Start, service: Service, source: str, kind: str
+) -> None:
+    service.seconds = lambda input: 0.0 if input["value"] < 5 else 60.0
+    program = start(source, service.wire.base_url, "run.sqlite", kind)
+    while len(service.made) < 25:
+        time.sleep(0.01)
+    pressed = time.monotonic()
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert time.monotonic() - pressed < 4
+    assert done.code == -signal.SIGINT
+    assert done.stdout.endswith("interrupted\n")
+    assert "Warning" not in done.stderr
+    assert "ExceptionGroup" not in done.stderr
+    assert all(one.is_over for one in service.made)
+
+    service.seconds = lambda _: 0.0
+    done = start(source, service.wire.base_url, "run.sqlite", kind).finish()
+    assert (done.code, "Traceback" in done.stderr) == (0, False)
+    assert sorted(map(int, done.stdout.split())) == list(range(40))
+    succeeded = sorted(one.input["value"] for one in service.made if one.status == "succeeded")
+    assert succeeded == list(range(40))
+
+
+def test_an_impatient_ctrl_c_does_not_wait_for_the_cancels(start: Start, service: Service) -> None:
+    service.seconds = lambda _: 60.0
+    service.interferes = lambda received: (
+        Reply(after=30.0) if received.path.endswith("/cancel") else None
+    )
+    program = start(BLOCKING, service.wire.base_url, "run.sqlite")
+    while len(service.made) < 20:
+        time.sleep(0.01)
+    program.send(signal.SIGINT)
+    while service.asked["cancel"] == 0:
+        time.sleep(0.01)
+    pressed = time.monotonic()
+    for _ in range(2):  # the first of these waits with the cancels, the second does not
+        program.send(signal.SIGINT)
+        time.sleep(0.3)
+    done = program.finish()
+    assert time.monotonic() - pressed < 3
+    assert done.code == -signal.SIGINT
