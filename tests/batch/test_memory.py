@@ -1,0 +1,80 @@
+"""A hundred thousand inputs from a generator, in constant memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROWS = 100_000
+FIRST = 20_000
+"""Rows after which everything there is has been loaded, and every pool is as large as it gets."""
+MOST = 12 * 2**20
+"""Bytes by which the process may grow from then on."""
+
+PROGRAM = """
+import sys
+import anyio, psutil
+from dashscope import AsyncClient, Client
+
+base_url, kind, checkpoint, rows, first = sys.argv[1:4] + [int(n) for n in sys.argv[4:]]
+process, counts = psutil.Process(), [0, 0]
+inputs = ({"value": "x" * 100 + str(number)} for number in range(rows))
+options = {"concurrency": 256, "checkpoint": checkpoint or None}
+
+def count(result):
+    assert result.output == result.input["value"], result
+    counts[0] += 1
+    if counts[0] in (first, rows):
+        print(counts[0], process.memory_info().rss, flush=True)
+
+async def asynchronous():
+    async with AsyncClient(base_url=base_url) as client:
+        async with client.map("owner/name", inputs, **options) as results:
+            async for result in results:
+                count(result)
+
+def blocking():
+    with Client(base_url=base_url) as client:
+        with client.map("owner/name", inputs, **options) as results:
+            for result in results:
+                count(result)
+
+blocking() if kind == "blocking" else anyio.run(asynchronous, backend=kind)
+"""
+
+
+@pytest.fixture
+def base_url() -> Iterator[str]:
+    """The address of a fast server."""
+    server = Path(__file__).with_name("fast_server.py")
+    process = subprocess.Popen([sys.executable, server], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(
+    ("kind", "kept"), [("asyncio", False), ("asyncio", True), ("blocking", False)]
+)
+def test_memory_does_not_grow_with_the_inputs(
+    base_url: str, tmp_path: Path, kind: str, kept: bool
+) -> None:
+    checkpoint = str(tmp_path / "run.sqlite") if kept else ""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, base_url, kind, checkpoint, str(ROWS), str(FIRST)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    (_, early), (rows, late) = (map(int, line.split()) for line in done.stdout.splitlines())
+    assert rows == ROWS
+    assert late - early < MOST, f"{early} bytes, then {late}"
