@@ -77,21 +77,14 @@ class Creator:
         await self._desk.ledger.intend(row)
 
     async def _post(self, row: Row) -> None:
-        desk, timeout = self._desk, self._desk.options.timeout
+        desk = self._desk
         row.is_sent = True
         try:
             prediction = await send_creation(self._once, cast("Call", row.call))
         except APIError as error:
             row.is_sent = error.may_have_been_created
             raise
-        running = Running(
-            row=row,
-            id=prediction.id,
-            created_at=prediction.created_at,
-            since=now(),
-            deadline=None if timeout is None else now() + timeout,
-            latest=prediction,
-        )
+        running = desk.watch(row, prediction.id, prediction.created_at, latest=prediction)
         desk.fresh.add(running)
         if desk.has_left:
             await self._cancel_late(running)

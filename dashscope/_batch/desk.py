@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from dashscope._batch.rows import BatchResult, Running
+from dashscope._batch.scheduler import now
 from dashscope._outcome import output_of
 
 if TYPE_CHECKING:
@@ -47,6 +49,14 @@ class Desk:
     has_left: bool = False
     fresh: set[Running] = field(factory=set[Running])
     unwatched: list[Running] = field(factory=list[Running])
+
+    def watch(self, row: Row, id: str, created_at: datetime | None, **options: Any) -> Running:
+        """The prediction of a row, from now on."""
+        timeout, since = self.options.timeout, now()
+        deadline = None if timeout is None else since + timeout
+        return Running(
+            row=row, id=id, created_at=created_at, since=since, deadline=deadline, **options
+        )
 
     def give(self, row: Row, prediction: Prediction, *, from_checkpoint: bool = False) -> None:
         """Hand out what a prediction that is over came to."""

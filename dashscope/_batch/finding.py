@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from attrs import define
 
 from dashscope._batch.digests import digest
-from dashscope._batch.rows import Running
 from dashscope._batch.scheduler import now
 from dashscope._batch.watching import is_stopped, list_page
 from dashscope._deadline import Deadline
@@ -130,13 +129,10 @@ class Finder:
         desk = self._desk
         logger.info("row %d: found again as %s", row.index, prediction.id)
         await desk.ledger.created(row, prediction)
-        timeout = desk.options.timeout
-        running = Running(
-            row=row,
-            id=prediction.id,
-            created_at=prediction.created_at,
-            since=now(),
-            deadline=None if timeout is None else now() + timeout,
+        running = desk.watch(
+            row,
+            prediction.id,
+            prediction.created_at,
             latest=prediction,
             is_attached=True,
             was_left=True,

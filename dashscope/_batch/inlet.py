@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dashscope import _inputs
-from dashscope._batch.rows import Row, Running
+from dashscope._batch.rows import Row
 from dashscope._batch.scheduler import now
 from dashscope._errors import CheckpointError, FileError
 
@@ -38,8 +38,9 @@ class Inlet:
 
     async def aclose(self) -> None:
         """Read no more; an async generator is closed."""
-        if isinstance(self._items, AsyncGenerator):
-            await cast("AsyncGenerator[Any, None]", self._items).aclose()
+        items: Any = self._items
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
 
     async def _admit(self, row: Row) -> None:
         desk = self._desk
@@ -65,25 +66,15 @@ class Inlet:
         elif entry.is_over:
             desk.outbox.put(row.index, None)
         elif entry.id is not None:
-            self._attach(row, entry, entry.id)
+            running = desk.watch(
+                row, entry.id, entry.created_at, is_attached=True, was_left=entry.was_left
+            )
+            desk.scheduler.created(running, now())
         elif entry.intended_at is not None:
             row.intended_at = entry.intended_at
             desk.scheduler.add_lost(row)
         else:
             desk.scheduler.add(row)
-
-    def _attach(self, row: Row, entry: Entry, id: str) -> None:
-        timeout = self._desk.options.timeout
-        running = Running(
-            row=row,
-            id=id,
-            created_at=entry.created_at,
-            since=now(),
-            deadline=None if timeout is None else now() + timeout,
-            is_attached=True,
-            was_left=entry.was_left,
-        )
-        self._desk.scheduler.created(running, now())
 
 
 def total_of(inputs: Any) -> int | None:

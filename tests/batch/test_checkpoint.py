@@ -304,6 +304,7 @@ async def test_a_file_that_can_be_read_only_once_is_refused(
     assert "can be read only once" in str(result.error)
 
 
+@pytest.mark.parametrize("colour", ["asyncio"])
 async def test_two_calls_cannot_have_one_checkpoint(
     client: Any, service: Service, path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.batch.service import Service
-from tests.cli.process import Program
+from tests.cli.process import Program, programs
 from tests.wire import Reply
 
 Start = Callable[..., Program]
@@ -63,16 +63,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a program."""
-    started: list[Program] = []
-
-    def start(source: str, *arguments: str) -> Program:
-        program = Program("-X", "dev", "-W", "error", "-c", source, *arguments, cwd=tmp_path)
-        started.append(program)
-        return program
-
-    yield start
-    for program in started:
-        program.kill()
+    with programs(tmp_path) as start:
+        yield start
 
 
 @pytest.mark.parametrize(("source", "kind"), PROGRAMS)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -125,6 +125,21 @@ class Program:
                 continue
             left.append((int(folder.name), command))
         return left
+
+
+@contextmanager
+def programs(folder: Path) -> Iterator[Callable[..., Program]]:
+    """Starts programs of some source in a folder; they are gone when the block is left."""
+    started: list[Program] = []
+
+    def start(source: str, *arguments: str) -> Program:
+        program = Program("-X", "dev", "-W", "error", "-c", source, *arguments, cwd=folder)
+        started.append(program)
+        return program
+
+    yield start
+    for program in started:
+        program.kill()
 
 
 class _Collected:

@@ -11,7 +11,7 @@ import pytest
 
 from dashscope import Client
 from dashscope.local import LocalServer
-from tests.cli.process import Program
+from tests.cli.process import Program, programs
 from tests.end_to_end.behind import running, status_of
 from tests.wire import Received, Reply, Wire, prediction, reply
 
@@ -69,16 +69,8 @@ PROGRAMS = [
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a program."""
-    started: list[Program] = []
-
-    def start(source: str, *arguments: str) -> Program:
-        program = Program("-X", "dev", "-W", "error", "-c", source, *arguments, cwd=tmp_path)
-        started.append(program)
-        return program
-
-    yield start
-    for program in started:
-        program.kill()
+    with programs(tmp_path) as start:
+        yield start
 
 
 @pytest.mark.parametrize("source", PROGRAMS)
