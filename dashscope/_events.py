@@ -267,21 +267,24 @@ class AsyncEventStream:
         marked, is_fresh = self._parser.is_marked, False
         for event in events:
             data: str | None = event.data
-            is_reset = False
+            id = event.id or None
             if marked:
-                data, is_reset = data_of(event), id_of(event) == ""
-            current = None if is_reset else event.id or current
-            retry = event.retry
-            if is_reset or retry is not None or not data:
-                add(_Aside(id="" if is_reset else current, retry=retry))
-                if data is None or not (data or marked):
-                    continue  # an event without data is not for the user
+                data, id = data_of(event), id_of(event) or None
+                if data is None or event.retry is not None:
+                    add(_Aside(id=id, retry=event.retry))
+            if id is None and current is not None:
+                add(_Aside(id=""))  # it was reset
+            current = id
+            if data is None:
+                continue  # an event without data is not for the user
             if seen and current in seen:
                 continue  # the server says again what the user has
             is_fresh = is_fresh or current is not None  # without an id, it may be an old one
             kind = event.event
             if kind == "output":
-                text: str = claim(data, self._api) if claims and ":" in data else data
+                text: str = data
+                if claims and data[:1] in "hHdD" and ":" in data:
+                    text = claim(data, self._api)
                 add(OutputEvent(text, current))
             elif kind == "logs":
                 add(LogsEvent(data, current))

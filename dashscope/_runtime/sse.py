@@ -2,7 +2,8 @@
 
 Where the two depart, the bytes are rewritten before `httpx-sse` sees them: it cannot tell an
 event without data from one whose data is empty, an id that is reset from none, takes `+5` and
-`1_0` for a `retry`, and a byte-order mark for part of a field's name.
+`1_0` for a `retry`, and a byte-order mark for part of a field's name. Whether they may depart
+is seen by the events themselves, so that ordinary ones are looked at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 import secrets
+from collections.abc import Iterator
 from typing import Final
 
 import httpx
@@ -20,20 +22,21 @@ from dashscope._errors import APIResponseError
 _EMPTY: Final = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
 """Stands for an empty value: nothing that a server could come to send."""
 _EMPTY_BYTES: Final = _EMPTY.encode()
+_END: Final = f"end-{secrets.token_hex(8)}"
+"""Names the event that is put behind those of a chunk, to know where they end."""
+_END_BYTES: Final = f"event: {_END}\n\n".encode()
 _HEADERS: Final = {"content-type": "text/event-stream; charset=utf-8"}
-_HINTS: Final = (
-    *(b"\n" + name + end for name in (b"data", b"id") for end in (b"\n", b":\n", b": \n")),
-    b"\nretry",
-)
 _RARE: Final = re.compile(rb"(?m)^(?:(data|id)(?:: ?)?|retry(?!: ?[0-9]{1,18}$)(?::.*)?)$")
 
 
 class SSEParser:
     """Takes a stream's bytes as they come and gives the events that are whole.
 
+    An event's id is the last one as of this event, its own or an earlier one's.
+
     Attributes:
-        is_marked: whether the last events have marks in them: then `data_of()` and `id_of()`
-            read them, and else an empty value is one that was not there.
+        is_marked: whether the last events have marks in them, which `data_of()` and `id_of()`
+            read. Those that have not all have data, and none has a `retry`.
     """
 
     def __init__(self, limit: int) -> None:
@@ -41,6 +44,9 @@ class SSEParser:
         self._buffer = bytearray()
         self._at_start = True
         self._after_cr = False
+        self._blocks = _Blocks()
+        self._events = _events(self._blocks)
+        self._id = ""
         self.is_marked = False
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
@@ -49,24 +55,44 @@ class SSEParser:
         Raises:
             APIResponseError: when an event is larger than the limit.
         """
-        chunk = self._lines(chunk)
+        block = self._block(self._lines(chunk))
+        if block is None:
+            return []
+        id_before = self._id
+        self._blocks.next = block + _END_BYTES
+        events: list[ServerSentEvent] = []
+        is_odd = False
+        for event in self._events:
+            if not event.data:
+                if event.event == _END:
+                    self._id = event.id
+                    break
+                is_odd = True
+            elif event.retry is not None:
+                is_odd = True
+            events.append(event)
+        # The id may also have been reset by what is no event.
+        last_id = events[-1].id if events else id_before
+        self.is_marked = is_odd or self._id != last_id
+        return _read_anew(block, id_before) if self.is_marked else events
+
+    def _block(self, chunk: bytes) -> bytes | None:
+        """The events that are whole by now, as bytes."""
+        if not self._buffer and not self._at_start and chunk.endswith(b"\n\n"):
+            return chunk
         searched = max(0, len(self._buffer) - 1)
         self._buffer += chunk
         if self._at_start and not self._skip_mark():
-            return []
-        end = self._buffer.rfind(b"\n\n", searched)
-        if end < 0:
+            return None
+        end = self._buffer.rfind(b"\n\n", searched) + 2
+        if end < 2:
             if len(self._buffer) > self._limit:
                 raise APIResponseError(f"An event of the stream has more than {self._limit} bytes.")
-            return []
-        block = bytes(self._buffer[: end + 2])
-        del self._buffer[: end + 2]
-        padded = b"\n" + block
-        self.is_marked = any(hint in padded for hint in _HINTS)
-        if self.is_marked:
-            block = _marked(block)
-        response = httpx.Response(200, headers=_HEADERS, content=block)
-        return list(EventSource(response).iter_sse())
+            return None
+        with memoryview(self._buffer) as view:
+            block = bytes(view[:end])
+        del self._buffer[:end]
+        return block
 
     def _lines(self, chunk: bytes) -> bytes:
         """The chunk with every line ending, of the three there are, as a line feed."""
@@ -91,9 +117,27 @@ class SSEParser:
         return True
 
 
-def _marked(block: bytes) -> bytes:
-    """The block with what `httpx-sse` would misread rewritten."""
-    return _RARE.sub(lambda line: b":" if line[1] is None else line[1] + b":" + _EMPTY_BYTES, block)
+class _Blocks(httpx.SyncByteStream):
+    """The body of a response that goes on as long as somebody says what is next in it."""
+
+    next = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            yield self.next
+
+
+def _events(body: httpx.SyncByteStream) -> Iterator[ServerSentEvent]:
+    return EventSource(httpx.Response(200, headers=_HEADERS, stream=body)).iter_sse()
+
+
+def _read_anew(block: bytes, id: str) -> list[ServerSentEvent]:
+    """The events of a block, with what `httpx-sse` would misread rewritten; `id` is the last one."""
+    marked = _RARE.sub(
+        lambda line: b":" if line[1] is None else line[1] + b":" + _EMPTY_BYTES, block
+    )
+    known = f"id: {id}\n".encode() if id else b""
+    return list(_events(httpx.ByteStream(known + marked)))
 
 
 def data_of(event: ServerSentEvent) -> str | None:
@@ -104,7 +148,6 @@ def data_of(event: ServerSentEvent) -> str | None:
     return data or None
 
 
-def id_of(event: ServerSentEvent) -> str | None:
-    """The last event id as of this event; `None` where it is what it was before."""
-    id = event.id
-    return ("" if id == _EMPTY else id) if id else None
+def id_of(event: ServerSentEvent) -> str:
+    """The last event id as of this event, empty where there is none (any more)."""
+    return "" if event.id == _EMPTY else event.id
