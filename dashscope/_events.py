@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
@@ -117,16 +116,6 @@ Event: TypeAlias = OutputEvent | LogsEvent | DoneEvent | OtherEvent
 """What a stream gives; `str(event)` is the text of an output event, and empty for others."""
 
 
-@frozen(kw_only=True)
-class _Aside:
-    """What a stream says to the client rather than to the user, in its place among the events."""
-
-    id: str | None
-    retry: int | None = None
-    ending: tuple[str, str | None] | None = None
-    is_over: bool = False
-
-
 class AsyncEventStream:
     """The events of a prediction, as they come: `async with`, then `async for`.
 
@@ -156,12 +145,12 @@ class AsyncEventStream:
         self._body: Body | None = None
         self._entered = False
         self._over = False
-        self._events: deque[Event | _Aside] = deque()
+        self._reading: Iterator[Event] = iter(())
         self._parser = SSEParser(api.config.max_response_bytes)
         self._given: list[Event] = []
         self._seen: frozenset[str] = frozenset()
         self._current_id: str | None = None
-        self._aside_id: tuple[int, str | None] = (0, None)
+        self._said_id: tuple[int, str | None] = (0, None)
         self._retry: float | None = None
         self._failures = 0
         self._connections = 0
@@ -215,7 +204,7 @@ class AsyncEventStream:
             if not self._over:
                 await self._watch.leave(error)
 
-    def __aiter__(self) -> Self:
+    def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
@@ -231,12 +220,8 @@ class AsyncEventStream:
                 "a stream is opened by `async with`: async with client.stream(...) as stream"
             )
         while True:
-            while self._events:
-                event = self._events.popleft()
-                if isinstance(event, _Aside):
-                    self._heed(event)
-                    continue
-                self._given.append(event)
+            event = next(self._reading, None)
+            if event is not None:
                 return event
             if self._failure is not None:
                 failure, self._failure = self._failure, None
@@ -259,68 +244,71 @@ class AsyncEventStream:
         urls = self.prediction.urls
         return None if urls is None else urls.stream
 
-    def _read(self, chunk: bytes) -> None:
-        """Line up what a chunk of the stream says."""
-        current, seen, claims = self._current_id, self._seen, self._claims
-        add = self._events.append
+    def _read(self, chunk: bytes) -> Iterator[Event]:
+        """What a chunk of the stream says, as the user takes it.
+
+        What it says to the client is heeded in its place among the events: not before the user
+        has those before it.
+        """
+        current, seen, claims, given = self._current_id, self._seen, self._claims, self._given
+        new, set_text, set_id = object.__new__, OutputEvent.text.__set__, OutputEvent.id.__set__
         events = self._parser.feed(chunk)
-        marked, is_fresh = self._parser.is_marked, False
+        marked = self._parser.is_marked
         for event in events:
             data: str | None = event.data
             id = event.id or None
             if marked:
                 data, id = data_of(event), id_of(event) or None
-                if data is None or event.retry is not None:
-                    add(_Aside(id=id, retry=event.retry))
+                if event.retry is not None:
+                    self._retry = event.retry / 1000
             if id is None and current is not None:
-                add(_Aside(id=""))  # it was reset
-            current = id
-            if data is None:
-                continue  # an event without data is not for the user
-            if seen and current in seen:
+                self._said_id = len(given), None  # it was reset
+            current = self._current_id = id
+            if data is None:  # this is not for the user
+                if id is not None:
+                    self._said_id = len(given), id
+                continue
+            if seen and id in seen:
                 continue  # the server says again what the user has
-            is_fresh = is_fresh or current is not None  # without an id, it may be an old one
+            if id is not None:  # without one, it may be an old one
+                self._failures = 0
             kind = event.event
+            taken: Event
             if kind == "output":
-                text: str = data
-                if claims and data[:1] in "hHdD" and ":" in data:
-                    text = claim(data, self._api)
-                add(OutputEvent(text, current))
+                may_be_url = claims and ":" in data and data[:1] in "hHdD"
+                taken = new(OutputEvent)
+                set_text(taken, claim(data, self._api) if may_be_url else data)
+                set_id(taken, id)
             elif kind == "logs":
-                add(LogsEvent(data, current))
+                taken = LogsEvent(data, id)
             elif kind == "error":
-                add(_Aside(id=None, ending=(_word("detail", data) or data, None)))
-                break
-            elif kind != "done":
-                add(OtherEvent(kind, data, current))
-            elif self.reconnections > 0:
-                # After a break, the finished prediction tells whether anything is missing.
-                add(_Aside(id=None, ending=("", _word("reason", data))))
-                break
+                self._ending = _word("detail", data) or data, None
+                return
+            elif kind == "done":
+                if self.reconnections > 0:
+                    # After a break, the finished prediction tells whether anything is missing.
+                    self._ending = "", _word("reason", data)
+                else:
+                    self._over = True
+                    yield from self._hand_over([DoneEvent(_word("reason", data), id)])
+                return
             else:
-                add(_Aside(id=None, is_over=True))
-                add(DoneEvent(_word("reason", data), current))
-                break
-        self._current_id = current
-        if is_fresh:
-            self._failures = 0
+                taken = OtherEvent(kind, data, id)
+            given.append(taken)
+            yield taken
+
+    def _hand_over(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            self._given.append(event)
+            yield event
 
     def _last_id(self) -> str | None:
         """The id that counts: of the last event handed over, or of what was said after it."""
-        after, id = self._aside_id
+        after, id = self._said_id
         for event in reversed(self._given[after:]):
             if event.id is not None:
                 return event.id
         return id
-
-    def _heed(self, aside: _Aside) -> None:
-        if aside.id is not None:
-            self._aside_id = len(self._given), aside.id or None
-        if aside.retry is not None:
-            self._retry = aside.retry / 1000
-        self._over = self._over or aside.is_over
-        if aside.ending is not None:
-            self._ending = aside.ending
 
     async def _more(self) -> None:
         """Read on; where there is nothing more to read, ask again, or fill what is missing."""
@@ -334,7 +322,7 @@ class AsyncEventStream:
         except APIConnectionError as error:
             logger.info("stream of %s: %s", self.prediction.id, error)
         if chunk is not None:
-            self._read(chunk)
+            self._reading = self._read(chunk)
             return
         await self._close()
         self._check_deadline()
@@ -417,8 +405,9 @@ class AsyncEventStream:
         outputs, given = _parts(prediction.output), len(texts)
         # Of what was stopped, the server may have kept less than it streamed.
         kept = given if prediction.status == "succeeded" else min(given, len(outputs))
+        events: list[Event] = []
         if _same(texts[:kept], outputs[:given]):
-            self._events.extend(
+            events.extend(
                 OutputEvent(text=claim(part, self._api) if self._claims else part)
                 for part in outputs[given:]
             )
@@ -433,7 +422,8 @@ class AsyncEventStream:
         if not logs.startswith(seen):
             logger.warning("stream of %s: a part of its logs is missing", prediction.id)
         elif logs != seen:
-            self._events.append(LogsEvent(text=logs[len(seen) :]))
+            events.append(LogsEvent(text=logs[len(seen) :]))
+        self._reading = self._hand_over(events)
         if prediction.status == "failed" or reason is None:
             self._failure = ModelError(
                 f"{prediction.model or 'The model'} (prediction {prediction.id}) failed: "
@@ -442,7 +432,7 @@ class AsyncEventStream:
             )
             return
         ended = "" if prediction.status == "succeeded" else prediction.status
-        self._events.append(DoneEvent(reason=reason or ended))
+        events.append(DoneEvent(reason=reason or ended))
 
     async def _close(self) -> None:
         body, self._body = self._body, None

@@ -13,7 +13,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -116,17 +116,23 @@ def hammer_threads(calls: list[Call], *, total: int) -> dict[str, Any]:
 
 
 def tally(events: Iterable[Any]) -> dict[str, Any]:
-    """Take a stream's events, all of them."""
+    """Take a stream's events, all of them; the clock runs from the first one."""
+    taken = iter(events)
+    next(taken)
     meter = Meter()
-    count = sum(1 for _ in events)
+    count = 0
+    for _ in taken:
+        count += 1
     return meter.read(count=count)
 
 
-async def tally_async(events: AsyncIterator[Any]) -> dict[str, Any]:
-    """Take a stream's events, all of them."""
+async def tally_async(events: AsyncIterable[Any]) -> dict[str, Any]:
+    """Take a stream's events, all of them; the clock runs from the first one."""
+    taken = aiter(events)
+    await anext(taken)
     meter = Meter()
     count = 0
-    async for _ in events:
+    async for _ in taken:
         count += 1
     return meter.read(count=count)
 

@@ -62,8 +62,9 @@ def cases(quick: bool) -> list[Case]:
         found.append(Case(setting, REPLICATE_2, "events", "its decoder, async", parameters))
         found.append(Case(setting, REPLICATE_2, "blocking_events", "its decoder", parameters))
         if setting in (JSON, JSON_SINGLY):
-            found.append(Case(setting, OPENAI, "events", "async", parameters))
-            found.append(Case(setting, OPENAI, "blocking_events", "blocking", parameters))
+            fewer = {"stream": f"{stream}-3000"}
+            found.append(Case(setting, OPENAI, "events", "async", fewer))
+            found.append(Case(setting, OPENAI, "blocking_events", "blocking", fewer))
         found.append(Case(setting, OPENAI, "decoded", "its decoder, async", parameters))
     return [evolve(case, rounds=1 if quick else 7) for case in found]
 

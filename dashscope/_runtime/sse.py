@@ -132,7 +132,7 @@ def _events(body: httpx.SyncByteStream) -> Iterator[ServerSentEvent]:
 
 
 def _read_anew(block: bytes, id: str) -> list[ServerSentEvent]:
-    """The events of a block, with what `httpx-sse` would misread rewritten; `id` is the last one."""
+    """A block's events, with what `httpx-sse` would misread rewritten; `id` is the one before."""
     marked = _RARE.sub(
         lambda line: b":" if line[1] is None else line[1] + b":" + _EMPTY_BYTES, block
     )

@@ -19,14 +19,14 @@ from dashscope._config import (
     STALL_TIMEOUT,
     UNCHANGED,
 )
-from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next, enter, leave
+from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next, each, enter, leave
 from dashscope._token import Token
 
 if TYPE_CHECKING:
     import builtins
     import os
     import ssl
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
     from types import TracebackType
@@ -244,8 +244,8 @@ class EventStream(Facade):
     ) -> None:
         leave(self._async, kind, error, traceback)
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[Event]:
+        return each(self._async, self)
 
     def __next__(self) -> Event:
         """The next event.

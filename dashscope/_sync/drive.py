@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 T = TypeVar("T")
+
+_NO_HOOKS: Final = (None, None)
 
 
 def drive(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | None = None) -> T:
@@ -28,14 +31,17 @@ def drive(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | Non
     """
     # Under a running loop (a notebook), our async generators are none of its business.
     hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
+    is_under_loop = hooks != _NO_HOOKS
+    if is_under_loop:
+        sys.set_asyncgen_hooks(None, None)
     try:
         coroutine.send(None)
     except StopIteration as stop:
         result: T = stop.value
         return result
     finally:
-        sys.set_asyncgen_hooks(*hooks)
+        if is_under_loop:
+            sys.set_asyncgen_hooks(*hooks)
     name, where = _ends(coroutine, of)
     error = RuntimeError(f"{name} suspended in {where}: in the blocking client nothing may")
     with contextlib.suppress(BaseException):
@@ -60,6 +66,26 @@ def drive_next(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] 
     except StopAsyncIteration:
         pass
     raise StopIteration
+
+
+def each(twin: Any, items: Iterator[T]) -> Iterator[T]:
+    """The items of an async iterator's facade, without a coroutine for those that are there.
+
+    Args:
+        twin: the async iterator; its `_reading` iterates over the items that are there.
+        items: its facade.
+    """
+    return chain.from_iterable(_batches(twin, items))
+
+
+def _batches(twin: Any, items: Iterator[T]) -> Iterator[Iterable[T]]:
+    while True:
+        yield twin._reading
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        yield (item,)
 
 
 def _ends(coroutine: Any, generator: Any) -> tuple[str, str]:

@@ -37,7 +37,7 @@ MODULES: Final = (
 )
 """Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
 
-ENGINE = ("ClosingIterator", "Facade", "drive", "drive_next", "enter", "leave")
+ENGINE = ("ClosingIterator", "Facade", "drive", "drive_next", "each", "enter", "leave")
 HEADER: Final = '''\
 """The blocking client. Generated from the async one by `python -m dashscope._sync.generate`.
 
@@ -179,6 +179,7 @@ class Writer:
     def write(self) -> str:
         """The text of `client.py`, unformatted."""
         self.typing.add("from typing import Any")
+        self.typing.add("from collections.abc import Iterator")
         for module in self.modules:
             for cls in module.classes():
                 self._class(module, cls)
@@ -282,7 +283,7 @@ class Writer:
         if method.name == "__exit__":
             return f"leave(self._async, {_passed(node.args)})"
         if method.name == "__iter__":
-            return "return self"
+            return "return self" if returns == "Self" else "return each(self._async, self)"
         if method.name == "__next__":
             return f"return drive_next({call.removeprefix('drive(')}"
         if returns == "None":
