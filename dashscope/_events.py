@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
@@ -112,6 +112,8 @@ class OtherEvent:
         return ""
 
 
+_SLOTS: Final[Any] = OutputEvent
+
 Event: TypeAlias = OutputEvent | LogsEvent | DoneEvent | OtherEvent
 """What a stream gives; `str(event)` is the text of an output event, and empty for others."""
 
@@ -147,10 +149,15 @@ class AsyncEventStream:
         self._over = False
         self._reading: Iterator[Event] = iter(())
         self._parser = SSEParser(api.config.max_response_bytes)
-        self._given: list[Event] = []
+        # What the user was given: strings rather than events, of which the garbage collector
+        # would go through ever more.
+        self._ids: list[str] = []
+        self._texts: list[str] = []
+        self._logs: list[str] = []
+        self._are_some_unnamed = False
         self._seen: frozenset[str] = frozenset()
         self._current_id: str | None = None
-        self._said_id: tuple[int, str | None] = (0, None)
+        self._last_id: str | None = None
         self._retry: float | None = None
         self._failures = 0
         self._connections = 0
@@ -250,65 +257,61 @@ class AsyncEventStream:
         What it says to the client is heeded in its place among the events: not before the user
         has those before it.
         """
-        current, seen, claims, given = self._current_id, self._seen, self._claims, self._given
-        new, set_text, set_id = object.__new__, OutputEvent.text.__set__, OutputEvent.id.__set__
+        seen, claims, ids, texts = self._seen, self._claims, self._ids, self._texts
+        new, set_text, set_id = object.__new__, _SLOTS.text.__set__, _SLOTS.id.__set__
         events = self._parser.feed(chunk)
         marked = self._parser.is_marked
         for event in events:
-            data: str | None = event.data
-            id = event.id or None
+            data, id = event.data, event.id or None
             if marked:
-                data, id = data_of(event), id_of(event) or None
+                own, id = data_of(event), id_of(event) or None
                 if event.retry is not None:
                     self._retry = event.retry / 1000
-            if id is None and current is not None:
-                self._said_id = len(given), None  # it was reset
-            current = self._current_id = id
-            if data is None:  # this is not for the user
-                if id is not None:
-                    self._said_id = len(given), id
-                continue
-            if seen and id in seen:
+                if own is None:  # this is not for the user
+                    self._heed_id(id)
+                    continue
+                data = own
+            if id is None:  # it may be an event that the user has
+                self._heed_id(None)
+                self._are_some_unnamed = True
+            elif seen and id in seen:
+                self._current_id = id
                 continue  # the server says again what the user has
-            if id is not None:  # without one, it may be an old one
+            else:
+                ids.append(id)
+                self._last_id = self._current_id = id
                 self._failures = 0
             kind = event.event
-            taken: Event
             if kind == "output":
-                may_be_url = claims and ":" in data and data[:1] in "hHdD"
-                taken = new(OutputEvent)
-                set_text(taken, claim(data, self._api) if may_be_url else data)
-                set_id(taken, id)
+                texts.append(data)
+                if claims and ":" in data and data[:1] in "hHdD":
+                    data = claim(data, self._api)
+                # As `OutputEvent(data, id)`, at half the price: of these there are many.
+                output = new(OutputEvent)
+                set_text(output, data)
+                set_id(output, id)
+                yield output
             elif kind == "logs":
-                taken = LogsEvent(data, id)
+                self._logs.append(data)
+                yield LogsEvent(data, id)
             elif kind == "error":
                 self._ending = _word("detail", data) or data, None
                 return
-            elif kind == "done":
-                if self.reconnections > 0:
-                    # After a break, the finished prediction tells whether anything is missing.
-                    self._ending = "", _word("reason", data)
-                else:
-                    self._over = True
-                    yield from self._hand_over([DoneEvent(_word("reason", data), id)])
+            elif kind != "done":
+                yield OtherEvent(kind, data, id)
+            elif self.reconnections > 0:
+                # After a break, the finished prediction tells whether anything is missing.
+                self._ending = "", _word("reason", data)
                 return
             else:
-                taken = OtherEvent(kind, data, id)
-            given.append(taken)
-            yield taken
+                self._over = True
+                yield DoneEvent(_word("reason", data), id)
+                return
 
-    def _hand_over(self, events: Iterable[Event]) -> Iterator[Event]:
-        for event in events:
-            self._given.append(event)
-            yield event
-
-    def _last_id(self) -> str | None:
-        """The id that counts: of the last event handed over, or of what was said after it."""
-        after, id = self._said_id
-        for event in reversed(self._given[after:]):
-            if event.id is not None:
-                return event.id
-        return id
+    def _heed_id(self, id: str | None) -> None:
+        """Remember an id for the next connection, or that it was reset."""
+        if id is not None or self._current_id is not None:
+            self._last_id = self._current_id = id
 
     async def _more(self) -> None:
         """Read on; where there is nothing more to read, ask again, or fill what is missing."""
@@ -334,11 +337,11 @@ class AsyncEventStream:
             await self._fill()
             return
         headers = dict(STREAM_HEADERS)
-        last_id = self._last_id()
+        last_id = self._last_id
         if last_id is not None:
             headers["Last-Event-ID"] = last_id
         self._parser = SSEParser(self._api.config.max_response_bytes)
-        self._seen = frozenset(event.id for event in self._given if event.id is not None)
+        self._seen = frozenset(self._ids)
         self._current_id = None
         self._connections += 1
         try:
@@ -381,7 +384,7 @@ class AsyncEventStream:
         """Pause before the next connection, or give up asking."""
         self._failures += 1
         # Without an id, a second connection could start anywhere.
-        lost = bool(self._given) and self._last_id() is None
+        lost = bool(self._ids or self._are_some_unnamed) and self._last_id is None
         outcome = Outcome() if error is None else outcome_of(error)
         if (
             lost
@@ -401,8 +404,8 @@ class AsyncEventStream:
         await self._close()
         prediction = await self.result()
         self._over = True
-        texts = [str(event) for event in self._given if isinstance(event, OutputEvent)]
-        outputs, given = _parts(prediction.output), len(texts)
+        texts, outputs = self._texts, _parts(prediction.output)
+        given = len(texts)
         # Of what was stopped, the server may have kept less than it streamed.
         kept = given if prediction.status == "succeeded" else min(given, len(outputs))
         events: list[Event] = []
@@ -418,12 +421,12 @@ class AsyncEventStream:
                 + ("none any more." if prediction.data_removed else f"{len(outputs)}.")
             )
         logs = _lines(prediction.logs or "")
-        seen = "".join(event.text for event in self._given if isinstance(event, LogsEvent))
+        seen = "".join(self._logs)
         if not logs.startswith(seen):
             logger.warning("stream of %s: a part of its logs is missing", prediction.id)
         elif logs != seen:
             events.append(LogsEvent(text=logs[len(seen) :]))
-        self._reading = self._hand_over(events)
+        self._reading = iter(events)
         if prediction.status == "failed" or reason is None:
             self._failure = ModelError(
                 f"{prediction.model or 'The model'} (prediction {prediction.id}) failed: "

@@ -11,13 +11,12 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
-    Generator,
     Iterable,
     Iterator,
     Sequence,
 )
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -147,15 +146,8 @@ class BlockingRuntime(Runtime):
             return _BlockingBody(self, status, headers, url, response.iter_bytes(), close)
         return decoded(_BlockingBody(self, status, headers, url, response.iter_raw(), close))
 
-    @contextmanager
-    def bound(self, deadline: Deadline) -> Generator[None]:
-        # Nothing can be taken from a thread: what waits in the block asks for the time left.
-        outer = self._deadline()
-        self._local.deadline = outer.sooner(deadline)
-        try:
-            yield
-        finally:
-            self._local.deadline = outer
+    def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
+        return _Bound(self._local, self._deadline(), deadline)
 
     def _sent(self, body: MultipartBody) -> Iterator[bytes]:
         """A multipart body as it is sent."""
@@ -294,6 +286,23 @@ class BlockingRuntime(Runtime):
     def forget(self) -> None:
         inherited.append(self._own_pool)
         self._start()
+
+
+class _Bound(AbstractContextManager[None]):
+    """A block of a thread with a deadline of its own."""
+
+    # Nothing can be taken from a thread: what waits in the block asks for the time left. A class,
+    # since each piece of a stream is read within one, and a generator costs twice as much.
+    def __init__(self, local: threading.local, outer: Deadline, deadline: Deadline) -> None:
+        self._local = local
+        self._outer = outer
+        self._deadline = outer.sooner(deadline)
+
+    def __enter__(self) -> None:
+        self._local.deadline = self._deadline
+
+    def __exit__(self, *_: object) -> None:
+        self._local.deadline = self._outer
 
 
 class _Turn:

@@ -59,8 +59,16 @@ class SSEParser:
         if block is None:
             return []
         id_before = self._id
-        self._blocks.next = block + _END_BYTES
         events: list[ServerSentEvent] = []
+        is_single = block.find(b"\n\n") == len(block) - 2 and not block.startswith(b"\n")
+        if is_single and b"\ndata: " in block:
+            # What has data is an event: nothing is needed to know where it ends.
+            self._blocks.next = block
+            event = next(self._events)
+            self._id = event.id
+            self.is_marked = not event.data or event.retry is not None
+            return _read_anew(block, id_before) if self.is_marked else [event]
+        self._blocks.next = block + _END_BYTES
         is_odd = False
         for event in self._events:
             if not event.data:
