@@ -40,6 +40,13 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def commands() -> list[str]:
+    """The examples of the command line, but for those that run until they are stopped."""
+    section = README.partition("## Command line\n")[2].partition("\n## ")[0]
+    scripts = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return [script for script in scripts if not script.startswith("dashscope webhooks listen")]
+
+
 def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
     """The examples in a module's docstrings, and whose they are."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -182,6 +189,24 @@ def test_the_tests_of_the_readme_pass(
     for option in ("--dashscope-record", "-q"):
         done = pytester.runpytest_subprocess("-p", "dashscope.testing", option)
         done.assert_outcomes(passed=len(TESTS))
+
+
+@pytest.mark.usefixtures("_at_home")
+@pytest.mark.parametrize("script", commands())
+def test_the_commands_of_the_readme_run(script: str) -> None:
+    Path("dashscope").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dashscope "$@"\n')
+    Path("dashscope").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f".:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout + done.stderr
+    assert "error" not in done.stderr
 
 
 @pytest.mark.usefixtures("_at_home")
