@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import (
     AsyncGenerator,
@@ -13,6 +12,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dashscope import _config
@@ -28,7 +28,6 @@ from dashscope._config import (
     EventHooks,
 )
 from dashscope._deadline import Deadline
-from dashscope._errors import APIResponseError
 from dashscope._http import FilePart, Response, merged
 from dashscope._outcome import whole
 from dashscope._runtime import AsyncRuntime
@@ -596,7 +595,9 @@ class AsyncClient:
             raise TypeError(
                 f"paginate() takes a method such as client.predictions.list, not {method!r}"
             )
-        return self._pages(method, args, kwargs)
+        from dashscope._pages import Pages
+
+        return Pages(partial(self._api.runtime.call, method, *args), kwargs)
 
     def iterate(
         self,
@@ -623,7 +624,9 @@ class AsyncClient:
         """
         if max_items is not None:
             _config.check_count("max_items", max_items, least=0)
-        return self._items(self.paginate(method, *args, **kwargs), max_items)
+        from dashscope._pages import Items
+
+        return Items(self.paginate(method, *args, **kwargs), max_items)
 
     async def request(
         self,
@@ -757,38 +760,6 @@ class AsyncClient:
         for name, hooks in self._api.config.event_hooks.items():
             for hook in hooks:
                 self._api.runtime.check_callback(f"event_hooks[{name!r}]", hook)
-
-    async def _pages(
-        self,
-        method: Callable[..., Awaitable[Page[T]]],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> AsyncGenerator[Page[T], None]:
-        page: Page[T] = await self._api.runtime.call(method, *args, **kwargs)
-        yield page
-        seen: set[str] = set()
-        while page.next is not None and len(page) > 0:
-            if page.next in seen:
-                raise APIResponseError(f"The pages of this list go round in circles: {page.next}")
-            seen.add(page.next)
-            page = await self._api.runtime.call(method, *args, **{**kwargs, "cursor": page.next})
-            if len(page) > 0:
-                yield page
-
-    async def _items(
-        self, pages: AsyncGenerator[Page[T], None], max_items: int | None
-    ) -> AsyncGenerator[T, None]:
-        left = max_items
-        async with contextlib.aclosing(pages):
-            if left == 0:
-                return
-            async for page in pages:
-                for item in page:
-                    yield item
-                    if left is not None:
-                        left -= 1
-                        if left == 0:
-                            return
 
     async def _parts(self, files: Mapping[str, FileContent]) -> tuple[FilePart, ...]:
         from dashscope._files import load

@@ -207,6 +207,16 @@ class Pool(ABC, Generic[C, P]):
         self._busy.discard(connection)
         await self._close(connection)
 
+    @property
+    def is_empty(self) -> bool:
+        """Has it no connection, in use or not?"""
+        return not self._busy and len(self._idle) == 0
+
+    async def close_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        for connection in self._idle.all():
+            await self._close(connection)
+
     async def aclose(self) -> None:
         """Close all connections, also those in use."""
         self._closed = True

@@ -25,7 +25,7 @@ from dashscope._pool import TLS, AsyncPool
 from dashscope._runtime.base import GRACE, Body, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.bodies import of_client, of_pool
 from dashscope._runtime.forking import LOADED_LATER, async_modules, inherited
-from dashscope._runtime.loops import LoopPool
+from dashscope._runtime.loops import LoopPool, close_with
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import start_task
 from dashscope._runtime.wire import (
@@ -79,10 +79,11 @@ class AsyncRuntime(Runtime):
 
     def _start(self) -> None:
         self._tls = TLS(self._config.verify)
-        # The loop holds a weak reference only: a client that nobody has any more takes its
-        # connections along, also when the loop goes on.
+        # The loop holds a weak reference only: the connections go with the client.
         self._here: RunVar[weakref.ref[LoopPool] | None] = RunVar("dashscope", None)
         self._loops: set[LoopPool] = set()
+        name = f"AsyncClient(base_url={self._config.base_url!r})"
+        self._finalizer = close_with(self, self._loops, name)
         self._turns: RunVar[weakref.WeakValueDictionary[str, anyio.Lock]] = RunVar("turns")
 
     async def _pool(self) -> AsyncPool:
@@ -225,6 +226,7 @@ class AsyncRuntime(Runtime):
         return (*LOADED_LATER, *async_modules(http2=self._config.http2))
 
     def forget(self) -> None:
+        self._finalizer.detach()
         inherited.append(self._loops)
         self._start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import threading
 import time
@@ -26,6 +27,7 @@ from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, BlockingPool
 from dashscope._runtime.base import GRACE, Body, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.decoding import decoded
+from dashscope._runtime.dropped import warn
 from dashscope._runtime.forking import LOADED_LATER, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.signals import held_back
@@ -55,6 +57,16 @@ T = TypeVar("T")
 
 LOOK_UP: Final = 0.1
 """Seconds after which a thread that waits for others sees whether it is still wanted."""
+
+
+class _Bounds(threading.local):
+    """What the calling thread waits for at the most."""
+
+    deadline = Deadline.NEVER
+    abort: threading.Event | None = None
+
+    def left(self) -> float | None:
+        return self.deadline.left()
 
 
 class BlockingRuntime(Runtime):
@@ -89,7 +101,7 @@ class BlockingRuntime(Runtime):
     def _start(self) -> None:
         self._tls = TLS(self._config.verify)
         self._lock = threading.Lock()
-        self._local = threading.local()
+        self._local = _Bounds()
         self._own_pool: BlockingPool | None = None
         self._turns: weakref.WeakValueDictionary[str, _Turn] = weakref.WeakValueDictionary()
 
@@ -97,16 +109,17 @@ class BlockingRuntime(Runtime):
         if self._own_pool is None:
             with self._lock:
                 if self._own_pool is None:
-                    self._own_pool = BlockingPool(self._config, self._tls, self._left)
+                    pool = BlockingPool(self._config, self._tls, self._local.left)
+                    name = f"Client(base_url={self._config.base_url!r})"
+                    self._finalizer = weakref.finalize(self, _dropped, pool, name)
+                    self._finalizer.atexit = False
+                    _pools.add(pool)
+                    self._own_pool = pool
         return self._own_pool
 
     def _deadline(self) -> Deadline:
         """The deadline of the block that the calling thread is in."""
-        deadline: Deadline = getattr(self._local, "deadline", Deadline.NEVER)
-        return deadline
-
-    def _left(self) -> float | None:
-        return self._deadline().left()
+        return self._local.deadline
 
     async def open(self, request: Request, *, token: Token | None, deadline: Deadline) -> Body:
         self._check_open()
@@ -220,7 +233,7 @@ class BlockingRuntime(Runtime):
     async def alone(self, key: str) -> AsyncGenerator[None]:
         with self._lock:
             turn = self._turns.setdefault(key, _Turn())
-        left = self._left()
+        left = self._local.left()
         if not turn.lock.acquire(timeout=-1 if left is None else left):
             raise timed_out(f"waiting for {key}")
         try:
@@ -278,13 +291,17 @@ class BlockingRuntime(Runtime):
     async def aclose(self) -> None:
         self._closed = True
         if self._own_pool is not None:
+            self._finalizer.detach()
             await self._own_pool.aclose()
 
     def loaded_later(self) -> Iterable[str]:
         return (*LOADED_LATER, *(("httpcore._sync.http2",) if self._config.http2 else ()))
 
     def forget(self) -> None:
-        inherited.append(self._own_pool)
+        if self._own_pool is not None:
+            self._finalizer.detach()
+            _pools.discard(self._own_pool)
+            inherited.append(self._own_pool)
         self._start()
 
 
@@ -350,3 +367,21 @@ class _AnswerStream:
 
     def close(self) -> None:
         drive(self._answer.aclose())
+
+
+_pools: weakref.WeakSet[BlockingPool] = weakref.WeakSet()
+"""Those of the clients that are open."""
+
+
+def _dropped(pool: BlockingPool, name: str) -> None:
+    if pool.is_empty:
+        return
+    drive(pool.aclose())
+    warn(name, "close()")
+
+
+@atexit.register
+def _at_exit() -> None:
+    # Not what threads still use: these are no matter any more, and would complain.
+    for pool in list(_pools):
+        drive(pool.close_idle())

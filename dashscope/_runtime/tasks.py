@@ -7,6 +7,7 @@ import contextvars
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
@@ -62,6 +63,10 @@ class AsyncioTask(Task[T]):
     async def wait(self, seconds: float | None) -> None:
         await asyncio.wait({self._task}, timeout=seconds)
 
+    def when_done(self, then: Callable[[], object]) -> None:
+        """Call a function once it is over."""
+        self._task.add_done_callback(lambda _: then())
+
     def cancel(self) -> None:
         self._task.cancel()
 
@@ -114,6 +119,45 @@ class TrioTask(Task[T]):
         if self._error is not None:
             raise self._error
         return cast("T", self._result)
+
+
+def starter() -> Callable[[Callable[[], Coroutine[Any, Any, object]]], None]:
+    """What starts a call in the event loop that runs now, whatever runs when it is asked to.
+
+    Where that loop is over, it does nothing.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _trio_starter()
+    started: set[AsyncioTask[object]] = set()
+
+    def start(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        task = AsyncioTask(call)
+        started.add(task)
+        task.when_done(lambda: started.discard(task))
+
+    def start_soon(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        with suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(start, call)
+
+    return start_soon
+
+
+def _trio_starter() -> Callable[[Callable[[], Coroutine[Any, Any, object]]], None]:
+    import trio
+
+    token = trio.lowlevel.current_trio_token()
+
+    def start(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        with suppress(RuntimeError):  # it is about to be over
+            TrioTask(call)
+
+    def start_soon(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(start, call)
+
+    return start_soon
 
 
 def start_task(call: Callable[[], Coroutine[Any, Any, T]]) -> Task[T]:

@@ -14,10 +14,12 @@ from tests.cli.process import Finished, Program
 Script = Callable[..., Finished]
 
 PRELUDE = """
-import asyncio, gc, os, signal, sys, threading, time, warnings
+import asyncio, gc, logging, os, signal, sys, threading, time, warnings
 from dashscope import AsyncClient, Client
 
 URL = os.environ["BASE_URL"]
+# In development mode asyncio tells of callbacks that took long: on a busy machine, all do.
+logging.getLogger("asyncio").addFilter(lambda record: " took " not in record.getMessage())
 
 
 def fork(body):
