@@ -70,7 +70,13 @@ class _ClosingStream(httpcore.AsyncNetworkStream):
         return _ClosingStream(stream)
 
     def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        try:
+            return self._stream.get_extra_info(info)
+        except AttributeError:  # uvloop has let go of the socket: the connection was reset
+            if info == "is_readable":
+                return True
+        # Only asked for when the connection is made: nothing has been sent yet.
+        raise httpcore.ConnectError("the connection was reset")
 
 
 class BoundedBackend(httpcore.NetworkBackend):

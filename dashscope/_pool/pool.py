@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import anyio
 import httpcore
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=httpcore.AsyncConnectionInterface | httpcore.ConnectionInterface)
 P = TypeVar("P", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
+FRESH: Final = 1.5
+"""Seconds for which a connection may have been idle to be used by what cannot be repeated.
+
+Servers that keep connections close them after two seconds or more; what is on its way then may
+be lost, and nobody knows whether it was carried out.
+"""
+_NOT_REPEATED: Final = (b"POST", b"PATCH", b"PUT")
+
 Key: TypeAlias = "tuple[object, bytes, int | None]"
 """What makes connections the same: the route, the host and the port."""
 
@@ -70,14 +78,22 @@ class _Idle(Generic[C]):
     def put(self, key: Key, connection: C) -> None:
         self._lists.setdefault(key, deque()).append((connection, time.monotonic()))
 
-    def take(self, key: Key) -> tuple[C | None, list[C]]:
-        """One that can be used, if there is one, and those found to be of no use."""
+    def take(self, key: Key, idle_for: float) -> tuple[C | None, list[C]]:
+        """One that can be used, if there is one, and those found to be of no use.
+
+        Args:
+            key: which.
+            idle_for: seconds that it may have been idle.
+        """
         useless: list[C] = []
         waiting = self._lists.get(key)
         while waiting:
             try:
-                connection, _ = waiting.pop()
+                connection, since = waiting.pop()
             except IndexError:  # another thread was quicker
+                break
+            if since < time.monotonic() - idle_for and not connection.has_expired():
+                waiting.append((connection, since))  # the others have been idle for longer
                 break
             # The server has closed it, perhaps, or it has been kept for too long.
             if connection.is_idle() and not connection.has_expired():
@@ -107,6 +123,19 @@ class _Idle(Generic[C]):
         while (connection := self.oldest()) is not None:
             useless.append(connection)
         return useless
+
+
+def _idle_for(request: httpcore.Request) -> float:
+    return FRESH if request.method in _NOT_REPEATED else KEEPALIVE_EXPIRY
+
+
+def _has_more(connection: Any) -> bool:
+    """Did more come in than the answer? It would be taken for the next request's."""
+    # httpcore has no way to ask: the connection's parser is inside its wrappers.
+    while (inner := getattr(connection, "_connection", None)) is not None:
+        connection = inner
+    parser: Any = getattr(connection, "_h11_state", None)
+    return parser is not None and bool(parser.trailing_data[0])
 
 
 def _popped(waiting: deque[tuple[C, float]]) -> C | None:
@@ -158,7 +187,7 @@ class Pool(ABC, Generic[C, P]):
             if self._shares and url.scheme == b"https":
                 return Answer(await self._send(route, request), self._shared_back)
             key = (route, url.host, url.port)
-            connection, useless = self._idle.take(key)
+            connection, useless = self._idle.take(key, _idle_for(request))
             if connection is None:
                 if len(self._busy) + len(self._idle) >= self._most:
                     oldest = self._idle.oldest()
@@ -189,7 +218,7 @@ class Pool(ABC, Generic[C, P]):
         return Answer(response, back)
 
     async def _back(self, key: Key, connection: C) -> None:
-        if not connection.is_idle() or self._closed:
+        if not connection.is_idle() or self._closed or _has_more(connection):
             await self._drop(connection)
             return
         self._busy.discard(connection)

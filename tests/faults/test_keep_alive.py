@@ -1,0 +1,143 @@
+"""Connections that are kept: closed by the server at the wrong moment, or with too much on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from dashscope import APIConnectionError, APIError
+from tests.faults.faults import BROKEN, HARMLESS, RESET_AT_ONCE
+from tests.faults.proxy import Exchange, Fault, Line, Proxy
+from tests.wire import Received, Reply, Wire, prediction, reply
+
+pytestmark = [pytest.mark.usefixtures("no_jitter")]
+
+FAULTS = {str(case): case.fault for case in [*BROKEN, *HARMLESS]}
+
+
+@pytest.fixture
+def line(proxy: Proxy, server: Wire) -> Line:
+    def script(received: Received) -> Reply:
+        if received.method == "POST":
+            return reply(prediction(id=f"p{len(server.requests)}"), 201)
+        return reply({"username": received.path.rpartition("/")[2], "id": received.path, **HOLDS})
+
+    server.requests.clear()
+    server.says(script)
+    line = proxy.line()
+    line.listen()
+    return line
+
+
+HOLDS = {"owner": "a", "name": "b", "status": "starting"}
+
+
+async def _twice(exchange: Exchange) -> None:
+    answer = await exchange.answer()
+    await exchange.send(answer + answer)
+
+
+async def _with_more_after(exchange: Exchange) -> None:
+    await exchange.send(await exchange.answer() + b"and more")
+
+
+@pytest.mark.parametrize("act", [_twice, _with_more_after])
+async def test_an_answer_too_many_is_not_taken_for_the_next_ones(
+    make_client: Any, line: Line, act: Callable[[Exchange], Any]
+) -> None:
+    client = make_client(base_url=line.base_url, max_retries=0)
+    line.says([Fault("more than was asked for", act)] * 3)
+    for number in range(3):
+        assert (await client.predictions.get(f"x{number}")).id == f"/v1/predictions/x{number}"
+    created = await client.predictions.create(version="v", input={})
+    assert created.id == "p4"
+    # Each of them took its connection along.
+    assert line.connections == 4
+    await client.aclose()
+
+
+def closing(after: float) -> Fault:
+    """A server that closes what has been idle for some time, and is closing it right now."""
+    last = time.monotonic()
+
+    async def act(exchange: Exchange) -> None:
+        nonlocal last
+        idle, last = time.monotonic() - last, time.monotonic()
+        if exchange.number > 1 and idle > after:
+            await exchange.end()
+        await exchange.send(await exchange.answer())
+
+    return Fault("closed when idle for long", act)
+
+
+async def pause(colour: str, seconds: float) -> None:
+    if colour == "blocking":
+        time.sleep(seconds)
+    else:
+        await anyio.sleep(seconds)
+
+
+async def test_a_create_does_not_meet_a_server_that_closes_what_is_idle(
+    make_client: Any, colour: str, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._pool.pool.FRESH", 0.1)
+    client = make_client(base_url=line.base_url)
+    line.says([closing(0.15)] * 20)
+    for _ in range(3):
+        await client.predictions.get("x")
+        await pause(colour, 0.2)
+        created = await client.predictions.create(version="v", input={})
+        assert created.id.startswith("p")
+        await pause(colour, 0.2)
+        # What may be repeated uses what there is, and is repeated.
+        await client.predictions.get("x")
+    await client.aclose()
+
+
+async def test_what_is_asked_in_quick_succession_uses_one_connection(
+    make_client: Any, line: Line
+) -> None:
+    client = make_client(base_url=line.base_url)
+    for _ in range(5):
+        await client.predictions.get("x")
+        await client.predictions.create(version="v", input={})
+    assert line.connections == 1
+    await client.aclose()
+
+
+async def test_a_create_that_does_meet_one_says_that_it_may_be_there(
+    make_client: Any, line: Line, server: Wire
+) -> None:
+    client = make_client(base_url=line.base_url)
+    await client.predictions.get("x")
+    line.says([FAULTS["closed at the moment of reuse"]])
+    with pytest.raises(APIConnectionError) as caught:
+        await client.predictions.create(version="v", input={})
+    assert caught.value.may_have_been_created
+    assert caught.value.attempts == 1
+    assert [received.method for received in server.requests] == ["GET"]
+    # And the next one is none the worse for it.
+    await client.predictions.create(version="v", input={})
+    await client.aclose()
+
+
+async def test_a_connection_that_is_reset_before_its_request_makes_one_prediction_at_most(
+    make_client: Any, line: Line, server: Wire
+) -> None:
+    # Without TLS nobody can tell whether the request was still under way.
+    for _ in range(20):
+        server.requests.clear()
+        client = make_client(base_url=line.base_url)
+        line.says([RESET_AT_ONCE])
+        failure: APIError | None = None
+        try:
+            await client.predictions.create(version="v", input={})
+        except APIError as error:
+            failure = error
+        await client.aclose()
+        assert failure is None or failure.may_have_been_created
+        assert len(server.requests) == (1 if failure is None else 0)
