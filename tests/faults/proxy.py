@@ -240,7 +240,7 @@ class Line:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-        if exchange is not None:
+        if exchange is not None and exchange.head:
             self.ended(exchange.head)
 
 
