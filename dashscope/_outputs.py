@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from dashscope._api import API
 
 LONGEST_NAME: Final = 200
+WRITTEN_AT_ONCE: Final = 1024 * 1024
+"""Bytes that are handed to a thread to be written: each hand-over costs as much as many of them."""
 """Bytes of a file's name; file systems take 255."""
 LONGEST_ENDING: Final = 20
 
@@ -124,8 +126,8 @@ class AsyncDownload:
             await in_thread(_make_folder, target.parent)
             handle, partial = await in_thread(_open_partial, target)
             try:
-                while (chunk := await self._chunk()) is not None:
-                    await in_thread(_write, handle, chunk)
+                while chunks := await self._chunks(WRITTEN_AT_ONCE):
+                    await in_thread(_write, handle, chunks)
                 await in_thread(os.close, handle)
                 handle = -1
                 await in_thread(_publish, partial, target, overwrite)
@@ -190,6 +192,16 @@ class AsyncDownload:
             headers={"Accept-Encoding": "identity", **headers},
             deadline=Deadline.after(self._api.config.timeout),
         )
+
+    async def _chunks(self, size: int) -> list[bytes]:
+        """The next pieces, of so many bytes together or a little more; none at the end."""
+        chunks: list[bytes] = []
+        while size > 0 and not self._ended:
+            chunk = await self._chunk()
+            if chunk is not None:
+                chunks.append(chunk)
+                size -= len(chunk)
+        return chunks
 
     async def _chunk(self) -> bytes | None:
         """The next piece; where the connection breaks, the rest is asked for."""
@@ -444,10 +456,11 @@ def _open_partial(target: Path) -> tuple[int, str]:
     return os.open(partial, flags, 0o666), os.fspath(partial)
 
 
-def _write(handle: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(handle, view) :]
+def _write(handle: int, chunks: list[bytes]) -> None:
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(handle, view) :]
 
 
 def _publish(partial: str, target: Path, overwrite: bool) -> None:
