@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -84,6 +85,8 @@ class _Bar:
             BarColumn(),
             TextColumn("{task.fields[counts]}", markup=False),
             console=self._console or Console(stderr=True),
+            # What is printed to a file or a pipe belongs there, not above the bar.
+            redirect_stdout=sys.stdout.isatty(),
         )
         task = drawing.add_task(self._description, total=self._total, counts="")
         drawing.start()

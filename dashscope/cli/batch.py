@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from attrs import asdict, define
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from dashscope import BatchProgress, BatchResult, Client, FileError, Version
+from dashscope import BatchProgress, BatchResult, Client, FileError, Version, progress_bar
 from dashscope.cli.commands import REF, SOME_FAILED, command
 from dashscope.cli.inputs import (
     PAIRS,
@@ -128,7 +127,7 @@ def _batch(
             str(ref),
             rows,
             checkpoint=checkpoint,
-            progress=stack.enter_context(_bar(terminal, beside=output is not None)),
+            progress=_bar(terminal, beside=output is not None),
             file_encoding="upload",
             **options,
         )
@@ -202,26 +201,11 @@ def _explained(summary: Summary, checkpoint: str | None) -> Generator[None]:
         raise
 
 
-@contextmanager
-def _bar(
-    terminal: Terminal, *, beside: bool
-) -> Generator[Callable[[BatchProgress], object] | None]:
-    """A live bar, where somebody looks and it stands beside no results."""
+def _bar(terminal: Terminal, *, beside: bool) -> Callable[[BatchProgress], None] | None:
+    """A live bar, where somebody looks and it does not stand between results."""
     if not terminal.shows_progress or (terminal.out.is_terminal and not beside):
-        yield None
-        return
-    columns = ("rows", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[more]}"))
-    with Progress(
-        *columns, console=terminal.err, transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as bar:
-        task = bar.add_task("rows", total=None, more="")
-
-        def show(now: BatchProgress) -> None:
-            left = "" if now.remaining is None else f", {now.remaining:.0f} s left"
-            more = f"{now.failed} failed, {now.running} running, {now.rate:.1f}/s{left}"
-            bar.update(task, total=now.total, completed=now.done + now.failed, more=more)
-
-        yield show
+        return None
+    return progress_bar("rows", console=terminal.err)
 
 
 def _tell(terminal: Terminal, summary: Summary, typed: Sequence[str]) -> None:
@@ -302,6 +286,7 @@ batch = command(
     twice, and writes each row's result once. The exit code is 5 where rows failed.""",
     examples=(
         "dashscope batch dashscope/hello-world rows.jsonl -o results.jsonl --concurrency 64",
+        "dashscope batch dashscope/hello-world rows.jsonl -o out.csv --checkpoint run.sqlite",
         "dashscope batch dashscope/thumbnail photos.csv --file image width=64 -o thumbs.parquet",
         "cat rows.jsonl | dashscope batch dashscope/hello-world - > results.jsonl",
     ),

@@ -77,3 +77,14 @@ def test_without_rich_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "rich.progress", None)
     with pytest.raises(ConfigurationError, match=r"dashscope-client\[cli\]"):
         progress_bar()
+
+
+def test_what_is_printed_to_a_pipe_goes_there(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    bar = progress_bar(console=console)
+    bar(progress(running=1))
+    print("a result")
+    bar(progress(is_over=True))
+    assert capsys.readouterr().out == "a result\n"
+    assert isinstance(console.file, io.StringIO)
+    assert "a result" not in console.file.getvalue()

@@ -1,0 +1,128 @@
+"""`dashscope batch --checkpoint`: the same command goes on, and writes each row's result once."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashscope import Client
+from dashscope.local import LocalServer
+from tests.cli.command import CommandLine
+from tests.cli.conftest import Typed
+from tests.cli.process import Program
+from tests.cli.test_batch import lines, write
+from tests.cli.test_interrupt import until
+from tests.end_to_end.behind import running
+
+COMMAND = ("batch", "test/slow", "rows.jsonl", "-o", "out.jsonl", "--checkpoint", "run.sqlite")
+
+
+def created(server: LocalServer, since: int) -> int:
+    """How many predictions were created."""
+    return sum(
+        request.method == "POST" and request.path.endswith("/predictions")
+        for request in server.requests[since:]
+    )
+
+
+def started(dashscope: CommandLine, count: int, **slow: Any) -> Program:
+    """A batch of which all rows but the last, slow one are over."""
+    rows = [{"seconds": 0, "tag": str(number)} for number in range(count)] + [slow]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (dashscope.folder / "rows.jsonl").write_text(text)
+    program = dashscope.start(*COMMAND)
+    out = dashscope.folder / "out.jsonl"
+    until(lambda: out.exists() and out.read_bytes().count(b"\n") == count)
+    return program
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_same_command_goes_on_and_each_row_is_in_the_results_once(
+    dashscope: CommandLine, server: LocalServer, client: Client, number: signal.Signals
+) -> None:
+    before = len(server.requests)
+    program = started(dashscope, 5, seconds=2, tag=f"resumed-{number.name}")
+    running(client, f"resumed-{number.name}")
+    program.send(number)
+    stopped = program.finish()
+    if number == signal.SIGINT:
+        assert stopped.code == 130
+        assert stopped.stderr == (
+            "Interrupted.\n"
+            "5 rows were over, their results in out.jsonl.\n"
+            "The same command goes on where this one stopped.\n"
+        )
+    done = dashscope(*COMMAND)
+    assert (done.code, done.stdout) == (0, "")
+    assert done.stderr.startswith("6 rows, 5 of them before: 6 done, 0 failed, ")
+    results = lines(str(dashscope.folder / "out.jsonl"))
+    assert sorted(one["index"] for one in results) == list(range(6))
+    # What ran when it was killed goes on; what Ctrl-C cancelled is created again.
+    assert created(server, before) == (7 if number == signal.SIGINT else 6)
+
+
+def test_a_second_command_on_a_checkpoint_refuses_and_touches_nothing(
+    dashscope: CommandLine,
+) -> None:
+    program = started(dashscope, 2, seconds=30, tag="held")
+    out = dashscope.folder / "out.jsonl"
+    held = out.read_bytes()
+    second = dashscope(*COMMAND)
+    assert (second.code, second.stdout) == (1, "")
+    assert "run.sqlite" in second.stderr
+    assert "in use" in second.stderr
+    assert out.read_bytes() == held
+    program.send(signal.SIGINT)
+    assert program.finish().code == 130
+
+
+def test_what_is_no_result_of_a_batch_is_not_written_over(typed: Typed) -> None:
+    write("rows.jsonl", {"value": 1})
+    command = "batch test/echo rows.jsonl --checkpoint run.sqlite"
+    assert typed(f"{command} -o out.jsonl").exit_code == 0
+    for name in ("precious.jsonl", "precious.csv", "precious.parquet"):
+        Path(name).write_text('{"precious": true}\n')
+        refused = typed(f"{command} -o {name}")
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert f"{name} holds no results of a batch: --overwrite replaces it" in refused.stderr
+        assert Path(name).read_text() == '{"precious": true}\n'
+    for name in ("out.csv", "out.parquet", "out.jsonl"):
+        for _ in range(2):
+            assert typed(f"{command} -o {name}").exit_code == 0
+
+
+def test_rows_that_have_changed_are_named(typed: Typed) -> None:
+    write("rows.jsonl", {"value": 1}, {"value": 2})
+    command = "batch test/echo rows.jsonl -o out.jsonl --checkpoint run.sqlite"
+    assert typed(command).exit_code == 0
+    write("rows.jsonl", {"value": 1}, {"value": 3})
+    done = typed(command)
+    assert done.exit_code == 1
+    assert "index 1" in done.stderr
+    assert "have changed" in done.stderr
+
+
+def test_what_is_no_checkpoint_is_said(typed: Typed) -> None:
+    write("rows.jsonl", {"value": 1})
+    Path("run.sqlite").write_text("precious" * 200)
+    done = typed("batch test/echo rows.jsonl -o out.jsonl --checkpoint run.sqlite")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "run.sqlite" in done.stderr
+    assert Path("run.sqlite").read_text() == "precious" * 200
+    assert not Path("out.jsonl").exists()
+
+
+def test_a_checkpoint_goes_with_a_server_that_stays(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DASHSCOPE_BASE_URL")
+    monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", "http://127.0.0.1:9/v1")
+    write("rows.jsonl", {"value": 1})
+    done = typed("batch test/echo rows.jsonl --checkpoint run.sqlite")
+    assert done.exit_code == 1
+    assert "dashscope serve" in done.stderr
+    assert not Path("run.sqlite").exists()
