@@ -43,11 +43,14 @@ async def run_again(request: Request) -> Response:
 async def show_webhooks(request: Request) -> Response:
     """List the webhook deliveries: those still to be made, and the attempts so far."""
     parts = services(request)
+    waiting = parts.store.deliveries.waiting()
+    attempts = list(reversed(parts.webhooks.attempts))[:100]
     return page(
         request,
         "webhooks.html",
-        waiting=parts.store.deliveries.waiting(),
-        attempts=list(reversed(parts.webhooks.attempts))[:100],
+        waiting=waiting,
+        attempts=attempts,
+        kinds=parts.store.jobs.kinds({*(w.job for w in waiting), *(a.job for a in attempts)}),
         feed=parts.feed.count,
     )
 

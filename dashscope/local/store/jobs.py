@@ -1,5 +1,7 @@
 """The jobs table: predictions and trainings, and the examples that look like predictions."""
 
+import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
@@ -87,6 +89,14 @@ class Jobs:
         if version is not None:
             where, parameters = f"{where} AND version = ?", (kind, version)
         return read_page(self._database, _OVERVIEW, where, parameters, cursor, size)
+
+    def kinds(self, job_ids: Iterable[str]) -> dict[str, str]:
+        """Return which of these ids are of predictions and which of trainings."""
+        rows = self._database.rows(
+            "SELECT id, kind FROM job WHERE id IN (SELECT value FROM json_each(?))",
+            json.dumps(list(job_ids)),
+        )
+        return {row["id"]: row["kind"] for row in rows}
 
     def unfinished_counts(self, kind: str) -> dict[str, int]:
         """Return how many jobs have each of the statuses that are not final."""

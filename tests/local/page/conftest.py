@@ -1,5 +1,6 @@
 """Pages as plain HTTP gives them, taken apart by the standard library's parser."""
 
+import importlib.util
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
@@ -7,6 +8,9 @@ import httpx
 import pytest
 
 from dashscope.local import LocalServer
+
+# `nox -s browser` installs it; the rest of the tests needs no browser.
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["test_browser.py"]
 
 
 class Parsed(HTMLParser):

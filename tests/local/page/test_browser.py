@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashscope.local import LocalServer
 from tests.local.page import studio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-playwright = pytest.importorskip("playwright.sync_api")
-
-from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-from playwright.sync_api import Browser, Page, expect  # noqa: E402
-
 Run = Callable[..., dict[str, Any]]
 
 SCREENSHOT = Path(__file__).with_name("screenshot.png")
@@ -32,7 +29,7 @@ PHONE = {"width": 375, "height": 700}
 def chromium() -> Iterator[Browser]:
     path = os.environ.get("DASHSCOPE_CHROMIUM") or shutil.which("chromium")
     assert path, "Install Debian's chromium, or name another in DASHSCOPE_CHROMIUM."
-    with playwright.sync_playwright() as running:
+    with sync_playwright() as running:
         browser = running.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--lang=en-US"]
         )
@@ -302,11 +299,13 @@ class TestSafety:
 
 class TestEveryone:
     @pytest.fixture
-    def paths(self, run: Run, create: Run) -> list[str]:
+    def paths(self, run: Run, create: Run, http: Any) -> list[str]:
+        told = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
+        hooked = http.post("/models/dashscope/hello-world/predictions", json=told).json()
         predictions = [
             run("test/image", width=40), run("test/fails"), run("test/files", text="x"),
             run("test/echo", value={"a": 1}), run("test/parts"),
-            create("dashscope/countdown", start=600),
+            create("dashscope/countdown", start=600), hooked,
         ]  # fmt: skip
         return [
             "/web/", "/web/predictions", "/web/trainings", "/web/webhooks",

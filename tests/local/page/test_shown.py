@@ -113,6 +113,8 @@ class TestText:
             )
 
         until(told)
+        links = [link["href"] for link in Parsed(web.get("/web/webhooks")).all("a")]
+        assert f"/web/predictions/{created['id']}" in links
 
     def test_is_a_link_only_where_it_is_a_whole_http_url(self, web: httpx.Client, run: Run) -> None:
         url = "https://example.com/a?b=c&d=<e>"
