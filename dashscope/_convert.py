@@ -148,7 +148,7 @@ def _array(value: Any, response: Response) -> list[Any]:
 def _url(value: Any, response: Response) -> str | None:
     if value is not None and not isinstance(value, str):
         raise broken(f"holds {type(value).__name__} where the URL of a page is due", response)
-    if value is not None and not is_url(value):
+    if value is not None and not (is_url(value) and ("?" in value or "://" not in value)):
         raise broken("holds what is no URL where that of a page is due", response)
     return value
 

@@ -65,15 +65,17 @@ def build_for(
     import httpx
 
     try:
-        return client.build_request(
+        built = client.build_request(
             request.method,
             request.url,
             headers=[*merged(_DEFAULT_HEADERS, headers).items(), *_secret(token, headers)],
             content=content,
             timeout=httpx.Timeout(**timeouts),
         )
+        _ = built.url.host  # the client asks for it, and does not expect that it is no name
     except (httpx.InvalidURL, UnicodeError) as error:  # the latter for some names of hosts
         raise _no_url(request, error) from None
+    return built
 
 
 def build(
@@ -129,9 +131,9 @@ def transport_errors() -> tuple[type[Exception], ...]:
 
 
 def url_errors() -> tuple[type[Exception], ...]:
-    """The errors of a caller's client for what is no URL."""
+    """The errors of a caller's client for what is no URL, or one without the name of a host."""
     httpx = sys.modules.get("httpx")
-    return () if httpx is None else (httpx.InvalidURL,)
+    return () if httpx is None else (httpx.InvalidURL, UnicodeError)
 
 
 class _Piece:

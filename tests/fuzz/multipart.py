@@ -47,7 +47,9 @@ def one_input(data: bytes) -> None:
     ((sent_name, sent_value),) = fields
     assert (sent_name, sent_value) == (escaped(texts[0]), texts[1])
     ((part, sent_filename, sent),) = files
-    assert (part, sent_filename, sent) == ("content", escaped(texts[2]), content)
+    assert (part, sent) == ("content", content)
+    if "\\" not in texts[2]:  # that parser takes such a name for a path of Windows
+        assert sent_filename == escaped(texts[2])
 
 
 def read(

@@ -16,6 +16,7 @@ SEEDS = (
     b"?cursor=",
     b"cursor",
     b"http://[?cursor=1",
+    b"http://api.example.com/v1/predictions",
     b"://\x00?\n=\r",
     b"/v1/predictions?cursor=\xed\xa0\x80",
 )

@@ -41,6 +41,7 @@ SEEDS = (
     "\x00https://127。0。0。1/".encode(),
     "\x00https://xn--a/é?ü".encode(),
     b"\x00data:;base64,AAA",
+    b"\x01//xn--",
 )
 
 

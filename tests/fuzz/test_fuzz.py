@@ -64,4 +64,4 @@ def test_changed_seeds_and_any_bytes_hold(name: str) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("name", NAMES)
 def test_a_great_many_hold(name: str) -> None:
-    try_out(name, 20_000)
+    try_out(name, 5_000)
