@@ -568,7 +568,9 @@ class AsyncClient:
                 cancel_on_exit=cancel_on_exit,
             )
         interval, deadline = check_wait(self._api, poll_interval, timeout, progress)
-        async with watch_prediction(self._api, cancel_on_exit=cancel_on_exit) as watch:
+        async with watch_prediction(
+            self._api, cancel_on_exit=cancel_on_exit, deadline=deadline
+        ) as watch:
             await watch.attach(prediction, deadline=deadline, progress=progress)
             done = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
         return whole(done)

@@ -59,7 +59,7 @@ async def run(
         file_encoding=file_encoding,
         deadline=deadline,
     )
-    async with watch_prediction(api, cancel_on_exit=cancel_on_exit) as watch:
+    async with watch_prediction(api, cancel_on_exit=cancel_on_exit, deadline=deadline) as watch:
         await watch.create(lambda: send_creation(api, call, deadline=deadline), progress)
         prediction = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
     output = output_of(ref, prediction)
@@ -87,7 +87,7 @@ def stream(
     """
     reference = Reference.parse(ref)
     deadline = Deadline.after(check_timeout(timeout))
-    watch = watch_prediction(api, cancel_on_exit=cancel_on_exit)
+    watch = watch_prediction(api, cancel_on_exit=cancel_on_exit, deadline=deadline)
 
     async def begin() -> None:
         if check is not None:

@@ -63,12 +63,14 @@ class Watch(Generic[J]):
         look: Callable[[str, Deadline], Awaitable[J]],
         cancel: Callable[[str, Deadline], Coroutine[Any, Any, J]],
         cancel_on_exit: bool,
+        deadline: Deadline = Deadline.NEVER,
         stream_of: Callable[[J], str | None] = lambda _: None,
     ) -> None:
         self._api = api
         self._look = look
         self._cancel = cancel
         self._cancel_on_exit = cancel_on_exit
+        self._deadline = deadline
         self._stream_of = stream_of
         self._id: str | None = None
         self._left = False
@@ -219,9 +221,13 @@ class Watch(Generic[J]):
             await self._api.runtime.call(progress, self.latest)
 
     async def _abandon(self, id: str, error: BaseException | None) -> None:
+        # Whoever set a time does not wait for longer; the server was told to stop by itself.
+        late = isinstance(error, TimeoutError) and self._deadline.expired
+        limit = self._deadline.overtime if late else CLEAN_UP
+
         async def cancel() -> None:
             self._left = True
-            self.latest = await self._cancel(id, Deadline.after(CLEAN_UP))
+            self.latest = await self._cancel(id, Deadline.after(limit))
 
         try:
             await self._api.runtime.finish(cancel)

@@ -14,7 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 from anyio.lowlevel import RunVar
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from dashscope._token import Token
 
 T = TypeVar("T")
+
+LAST: Final = 0.02
+"""Seconds after a deadline at which what still waits is cancelled."""
 
 
 class AsyncRuntime(Runtime):
@@ -132,7 +135,9 @@ class AsyncRuntime(Runtime):
         raise failure
 
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
-        return nullcontext() if deadline.at is None else anyio.move_on_after(deadline.left())
+        left = deadline.left()
+        # The time-outs of the connection come first: they know whether the request was sent.
+        return nullcontext() if left is None else anyio.move_on_after(left + LAST)
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)

@@ -335,7 +335,7 @@ class AsyncPredictions(AsyncResource):
         Endpoint: `GET` of the prediction's `urls.stream`.
         """
         deadline = Deadline.after(check_timeout(timeout))
-        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit)
+        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit, deadline=deadline)
 
         async def begin() -> None:
             await watch.attach(prediction, deadline=deadline, progress=None)
@@ -350,13 +350,14 @@ class AsyncPredictions(AsyncResource):
         )
 
 
-def watch_prediction(api: API, *, cancel_on_exit: bool) -> Watch[Prediction]:
+def watch_prediction(api: API, *, cancel_on_exit: bool, deadline: Deadline) -> Watch[Prediction]:
     """A watch over a prediction that is still to be created or attached to."""
     return Watch(
         api,
         look=lambda id, deadline: get_prediction(api, id, deadline=deadline, look=True),
         cancel=lambda id, deadline: cancel_prediction(api, id, deadline=deadline),
         cancel_on_exit=cancel_on_exit,
+        deadline=deadline,
         stream_of=lambda prediction: prediction.urls.stream if prediction.urls else None,
     )
 

@@ -228,6 +228,7 @@ async def wait_for_training(
         look=lambda id, deadline: _look(api, id, deadline),
         cancel=lambda id, deadline: _cancel(api, id, deadline=deadline),
         cancel_on_exit=cancel_on_exit,
+        deadline=deadline,
     )
     async with watch:
         await watch.attach(training, deadline=deadline, progress=progress)
