@@ -94,6 +94,15 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """No required dependency has a known vulnerability (asks the advisory service of PyPI)."""
+    session.install("pip-audit")
+    required = Path(session.create_tmp()) / "required.txt"
+    required.write_text("\n".join(PROJECT["project"]["dependencies"]))
+    session.run("pip-audit", "--strict", "--progress-spinner", "off", "-r", str(required))
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """The wheel installs in an empty environment, and importing it pulls in no extra."""
     session.install("build", "twine")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PAGE_URL = re.compile(r"https?://|/[^?]*\?|\?")
+_PAGE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/[^?]*\?|\?")
 
 
 class AsyncResource:
