@@ -54,6 +54,8 @@ class AsyncBatch:
         self._items = api.runtime.iterate("inputs", inputs)
         self._total = total_of(inputs)
         self._entered = False
+        self._has_begun = False
+        self._winding_up = False
         self._failure: BaseException | None = None
         self._told_at = float("-inf")
 
@@ -67,34 +69,10 @@ class AsyncBatch:
         if self._entered:
             raise RuntimeError("a batch is used once: call map() again")
         self._entered = True
-        options, runtime = self._options, self._api.runtime
-        ledger = self._ledger()
+        self._set_up()
         try:
-            await runtime.finish(ledger.open)
-        except BaseException as error:
-            if not isinstance(error, GeneratorExit):
-                await runtime.finish(ledger.close)
-            raise
-        gate = Gate(options.concurrency, options.max_rate, self._api.config.max_retries)
-        self._bells = [Bell(runtime.channel()) for _ in range(3)]
-        self._to_create: Channel[Task] = runtime.channel()
-        self._to_watch: Channel[Task] = runtime.channel()
-        self._crew = runtime.crew()
-        self._desk = Desk(
-            api=self._api,
-            options=options,
-            scheduler=Scheduler(gate, Looks(options.poll_interval, self._api.pace)),
-            ledger=ledger,
-            outbox=Outbox(
-                options.concurrency, ordered=options.ordered, total=self._total, now=now()
-            ),
-            changed=self._changed,
-        )
-        self._watcher = Watcher(self._desk)
-        self._creator = Creator(self._desk, self._watcher)
-        self._finder = Finder(self._desk)
-        self._inlet = Inlet(self._desk, self._items)
-        try:
+            await self._api.runtime.finish(self._desk.ledger.open)
+            self._has_begun = True
             self._start()
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
@@ -126,7 +104,7 @@ class AsyncBatch:
                 raise self._failure
             if outbox.is_exhausted:
                 break
-            await self._bells[0].wait(None if self._options.progress is None else TELL)
+            await self._to_user.wait(None if self._options.progress is None else TELL)
         if (error := outbox.ending()) is not None:
             raise error
         raise StopAsyncIteration
@@ -147,18 +125,44 @@ class AsyncBatch:
         await self._api.runtime.finish(partial(self._wind_up, error), grace=WIND_UP)
 
     def _hush(self) -> None:
-        for bell in self._bells:
+        for bell in (self._to_user, self._to_plan, self._to_feed):
             bell.close()
         self._to_create.close()
         self._to_watch.close()
 
     async def _wind_up(self, error: BaseException | None) -> None:
         self._hush()
+        if self._winding_up:  # for the second time, since somebody would not wait for the first
+            self._desk.ledger.drop()
+            return
+        self._winding_up = True
         try:
             await leave(self._desk, self._crew, error)
         finally:
-            if self._options.progress is not None:
+            if self._options.progress is not None and self._has_begun:
                 await self._api.runtime.call(self._options.progress, self._progress(is_over=True))
+
+    def _set_up(self) -> None:
+        options, runtime = self._options, self._api.runtime
+        gate = Gate(options.concurrency, options.max_rate, self._api.config.max_retries)
+        self._to_user, self._to_plan, self._to_feed = (Bell(runtime.channel()) for _ in range(3))
+        self._to_create: Channel[Task] = runtime.channel()
+        self._to_watch: Channel[Task] = runtime.channel()
+        self._crew = runtime.crew()
+        self._desk = Desk(
+            api=self._api,
+            options=options,
+            scheduler=Scheduler(gate, Looks(options.poll_interval, self._api.pace)),
+            ledger=self._ledger(),
+            outbox=Outbox(
+                options.concurrency, ordered=options.ordered, total=self._total, now=now()
+            ),
+            changed=self._changed,
+        )
+        self._watcher = Watcher(self._desk)
+        self._creator = Creator(self._desk, self._watcher)
+        self._finder = Finder(self._desk)
+        self._inlet = Inlet(self._desk, self._items)
 
     def _ledger(self) -> Ledger:
         options = self._options
@@ -199,7 +203,7 @@ class AsyncBatch:
             tasks, pause = self._desk.scheduler.next(now())
             for task in tasks:
                 (self._to_create if isinstance(task, Create) else self._to_watch).put(task)
-            await self._bells[1].wait(pause)
+            await self._to_plan.wait(pause)
 
     async def _work(self, channel: Channel[Task]) -> None:
         while not self._desk.is_over:
@@ -225,7 +229,7 @@ class AsyncBatch:
         try:
             while True:
                 await self._feed()
-                await self._bells[2].wait()
+                await self._to_feed.wait()
         finally:
             # In the task that ran it: an async generator may hold scopes open.
             await self._inlet.aclose()
@@ -235,14 +239,14 @@ class AsyncBatch:
         try:
             while self._desk.outbox.has_room and self._failure is None:
                 await self._inlet.read()
-                self._bells[1].ring()
-                self._bells[0].ring()
+                self._to_plan.ring()
+                self._to_user.ring()
         except Exception as error:  # noqa: BLE001 (raised to the one who iterates)
             self._failure = self._failure or error
             self._changed()
 
     def _changed(self) -> None:
-        for bell in self._bells:
+        for bell in (self._to_user, self._to_plan, self._to_feed):
             bell.ring()
 
     def _handed(self, result: BatchResult) -> BatchResult:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -415,7 +416,10 @@ except CheckpointError as error:
     "kind",
     ["asyncio", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("trio", "blocking"))],
 )
-def test_a_full_disk_is_said_and_gone_on_from(service: Service, path: Path, kind: str) -> None:
+def test_a_full_disk_is_said_and_gone_on_from(
+    service: Service, path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._batch.finding.SETTLED", timedelta(seconds=0.5))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FULL_DISK, service.wire.base_url, str(path), kind],
         capture_output=True,
