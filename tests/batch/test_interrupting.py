@@ -54,7 +54,7 @@ anyio.run(main, backend=sys.argv[3])
 PROGRAMS = [
     pytest.param(BLOCKING, "blocking", id="blocking"),
     pytest.param(ASYNC, "asyncio", id="asyncio"),
-    pytest.param(ASYNC, "trio", id="trio"),
+    pytest.param(ASYNC, "trio", id="trio", marks=pytest.mark.soak),
 ]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
