@@ -10,11 +10,13 @@ from pathlib import Path
 
 REQUIREMENTS = {
     "ours": [".[aiohttp,http2]"],
+    "plain": ["."],
     "bare": ["httpx[http2]", "httpx-sse", "aiohttp", "httpx-aiohttp"],
     "replicate-1": ["replicate==1.0.7"],
     "replicate-2": ["replicate[aiohttp]==2.0.0b4"],
     "openai": ["openai"],
 }
+OURS = ("ours", "plain")
 NODE_PACKAGE = "replicate@1.4.0"
 SHOWN = frozenset(
     {
@@ -36,14 +38,14 @@ class Environments:
         """Make what is missing; what cannot be made becomes a problem of those who need it."""
         for name, requirements in REQUIREMENTS.items():
             ready = self._folder / name / "ready"
-            if name == "ours":
+            if name in OURS:
                 ready.unlink(missing_ok=True)
             if ready.exists() and ready.read_text() == repr(requirements):
                 continue
             python = self._folder / name / "bin" / "python"
             if not python.exists():
                 self._run(name, sys.executable, "-m", "venv", str(self._folder / name))
-            again = ("--force-reinstall", "--no-deps", ".") if name == "ours" else ()
+            again = ("--force-reinstall", "--no-deps", ".") if name in OURS else ()
             self._run(name, str(python), "-m", "pip", "install", "-q", *requirements)
             if again:
                 self._run(name, str(python), "-m", "pip", "install", "-q", *again)

@@ -30,7 +30,6 @@ from dashscope._config import (
 from dashscope._deadline import Deadline
 from dashscope._http import FilePart, Response, merged
 from dashscope._outcome import whole
-from dashscope._runtime import AsyncRuntime
 from dashscope._token import Token
 from dashscope._waiting import check_wait
 
@@ -140,6 +139,8 @@ class AsyncClient:
             trusted_hosts=trusted_hosts,
             use_file_output=use_file_output,
         )
+        from dashscope._runtime.asynchronous import AsyncRuntime
+
         self._api = API(config, AsyncRuntime(config, http_client))
         self._check_hooks()
 

@@ -20,8 +20,8 @@ def cases(quick: bool) -> list[Case]:
             rounds=4 if quick else 21,
         )
         for label, environment, task in (
-            ("dashscope", "ours", "dashscope"),
-            ("dashscope, async", "ours", "dashscope_async"),
+            ("dashscope", "plain", "dashscope"),
+            ("dashscope, async", "plain", "dashscope_async"),
             ("httpx", "bare", "httpx"),
             ("replicate 1.0.7", "replicate-1", "replicate_1"),
             ("replicate 2.0.0b4", "replicate-2", "replicate_2"),

@@ -19,7 +19,8 @@ from dashscope._config import load as load_config
 from dashscope._files import LocalFile, load
 from dashscope._inputs import LARGEST_DATA_URI, encode
 from dashscope._outputs import AsyncFileOutput
-from dashscope._runtime import AsyncRuntime, Runtime
+from dashscope._runtime import Runtime
+from dashscope._runtime.asynchronous import AsyncRuntime
 from dashscope._runtime.blocking import BlockingRuntime
 from dashscope._sync.drive import drive
 
