@@ -22,6 +22,7 @@ from dashscope._errors import (
     ConfigurationError,
 )
 from dashscope._http import SILENCE_TIMEOUT, Headers, Request, merged
+from dashscope._token import scrubbed
 from dashscope._urls import NoURLError, shown
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _no_url(request: Request, error: Exception) -> NoURLError:
 
 def odd_redirect(error: Exception, what: str) -> APIResponseError:
     """The error for a redirect to what is no URL."""
-    return APIResponseError(f"{what} redirects to what is no URL ({error}).")
+    return APIResponseError(scrubbed(f"{what} redirects to what is no URL ({error})."))
 
 
 def timed_out(what: str) -> APITimeoutError:
@@ -220,7 +221,7 @@ def connection_error(error: Exception, what: str) -> APIConnectionError:
     """The error for a connection that was never made, or broke."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     sent = kinds.isdisjoint(_NEVER_SENT)
-    reason = str(error) or type(error).__name__
+    reason = scrubbed(str(error) or type(error).__name__)  # it may quote the server
     if not sent and _is_about_certificate(error):
         return APIConnectionError(
             f"{what}: no connection, since the server's certificate does not verify ({reason}). "
