@@ -10,7 +10,7 @@ import pytest
 from dashscope.local import LocalServer
 
 # `nox -s browser` installs it; the rest of the tests needs no browser.
-collect_ignore = [] if importlib.util.find_spec("playwright") else ["test_browser.py"]
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
 
 
 class Parsed(HTMLParser):

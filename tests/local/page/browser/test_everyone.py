@@ -1,0 +1,117 @@
+"""The pages for everyone: by keyboard, by ear, on a phone, and when there is much to show."""
+
+import re
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.local.page.browser.conftest import PHONE, Run
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+class TestEveryone:
+    @pytest.fixture
+    def paths(self, run: Run, create: Run, http: Any) -> list[str]:
+        told = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
+        hooked = http.post("/models/dashscope/hello-world/predictions", json=told).json()
+        predictions = [
+            run("test/image", width=40), run("test/fails"), run("test/files", text="x"),
+            run("test/echo", value={"a": 1}), run("test/parts"),
+            create("dashscope/countdown", start=600), hooked,
+        ]  # fmt: skip
+        return [
+            "/web/", "/web/predictions", "/web/trainings", "/web/webhooks",
+            "/web/models/test/typed", "/web/models/test/read", "/web/nope",
+            "/web/models/dashscope/markov/train",
+            *(f"/web/predictions/{prediction['id']}" for prediction in predictions),
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_finds_no_barrier(
+        self, chromium: Browser, root: str, paths: list[str], scheme: Any
+    ) -> None:
+        context = chromium.new_context(base_url=root, color_scheme=scheme, bypass_csp=True)
+        page = context.new_page()
+        for path in paths:
+            page.goto(path)
+            page.get_by_role("main").wait_for()
+            if "models" in path and "train" not in path:
+                # With what is wrong said beside the fields, too.
+                page.evaluate("document.querySelector('form[data-keys]').noValidate = true")
+                page.get_by_role("button", name="Run", exact=True).click()
+                page.locator("#problems").wait_for()
+            found = Axe().run(page)
+            assert found.violations_count == 0, (path, found.generate_report())
+        context.close()
+
+    def test_needs_no_mouse(self, page: Page) -> None:
+        page.goto("/web/models/dashscope/hello-world")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+        page.keyboard.press("Enter")
+        for _ in range(10):
+            page.keyboard.press("Tab")
+            if page.get_by_label("Text").evaluate("field => field === document.activeElement"):
+                break
+        page.keyboard.press("Control+A")
+        page.keyboard.type("keys")
+        for _ in range(5):
+            page.keyboard.press("Tab")
+            button = page.get_by_role("button", name="Run", exact=True)
+            if button.evaluate("button => button === document.activeElement"):
+                break
+        page.keyboard.press("Enter")
+        expect(page.locator("#output")).to_contain_text("hello keys")
+
+    def test_is_led_to_what_is_wrong(self, chromium: Browser, root: str) -> None:
+        context = chromium.new_context(base_url=root)
+        page = context.new_page()
+        page.goto("/web/models/test/typed")
+        page.get_by_label("Tags").fill("a, b")
+        page.get_by_label("Text").fill("x")
+        page.get_by_role("button", name="Run", exact=True).click()
+        expect(page.locator("#problems")).to_be_focused()
+        page.get_by_role("link", name="tags").click()
+        expect(page.get_by_label("Tags")).to_be_focused()
+        expect(page.get_by_label("Tags")).to_have_value("a, b")
+        expect(page.get_by_label("Tags")).to_have_accessible_description(
+            re.compile("a list like.*This is not JSON")
+        )
+        context.close()
+
+    def test_on_a_phone_scrolls_down_only(
+        self, chromium: Browser, root: str, paths: list[str], run: Run
+    ) -> None:
+        context = chromium.new_context(
+            base_url=root, viewport=PHONE, has_touch=True, is_mobile=True
+        )
+        page = context.new_page()
+        long = run("test/echo", value={"x" * 200: ["y" * 2000, "http://a.example/" + "z" * 900]})
+        for path in [*paths, f"/web/predictions/{long['id']}"]:
+            page.goto(path)
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= PHONE["width"], path
+            small = page.evaluate(
+                "[...document.querySelectorAll('button, .button, nav a, .row')]"
+                ".filter(it => it.offsetHeight && it.offsetHeight < 32).map(it => it.outerHTML)"
+            )
+            assert small == [], path
+        context.close()
+
+    def test_with_long_lists_and_outputs_does_not_wait(self, page: Page, create: Run) -> None:
+        prediction = create("test/floods", megabytes=30)
+        page.goto(prediction["urls"]["web"])
+        # The longest that the page did not answer, while it floods.
+        page.evaluate("""() => {
+            window.longest = 0;
+            let last = performance.now();
+            setInterval(() => { const now = performance.now();
+                longest = Math.max(longest, now - last); last = now; }, 20);
+        }""")
+        expect(page.locator("#status")).to_contain_text("succeeded", timeout=60_000)
+        expect(page.locator("#log")).to_contain_text("the last line")
+        assert page.evaluate("document.getElementById('log').textContent.length") < 200_000
+        assert page.evaluate("longest") < 2000
