@@ -136,6 +136,8 @@ class EventStreamResponse(_Relay):
     ```
     """
 
+    media_type = "text/event-stream"
+
     def __init__(
         self,
         stream: AsyncEventStream,
@@ -151,7 +153,7 @@ class EventStreamResponse(_Relay):
             )
         # Neither a cache nor nginx may hold events back.
         ours = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        super().__init__(status_code, {**ours, **(headers or {})}, "text/event-stream", background)
+        super().__init__(status_code, {**ours, **(headers or {})}, self.media_type, background)
         self._stream = stream
         self._logs = logs
 

@@ -13,8 +13,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Final, TypeAlias
 
-from fastapi import Depends, FastAPI, HTTPException, Request
-from starlette.requests import ClientDisconnect, HTTPConnection
+try:
+    from fastapi import Depends, FastAPI, HTTPException, Request
+    from starlette.requests import ClientDisconnect, HTTPConnection
+except ImportError as error:
+    raise ImportError("This needs: pip install 'dashscope-client[fastapi]'") from error
 
 from dashscope import webhooks
 from dashscope._client import AsyncClient

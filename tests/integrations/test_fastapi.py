@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -130,6 +132,12 @@ def test_an_application_without_the_lifespan_is_told_so() -> None:
 def test_a_lifespan_is_made_by_a_call(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"write FastAPI\(lifespan=lifespan\(\)\)"):
         lifespan(wrong)
+
+
+def test_without_fastapi_the_extra_is_named() -> None:
+    code = "import sys; sys.modules['fastapi'] = None; import dashscope.integrations.fastapi"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ImportError: This needs: pip install 'dashscope-client[fastapi]'" in done.stderr
 
 
 # Webhooks
