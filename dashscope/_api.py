@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from attrs import evolve, frozen
 
-from dashscope import _retry, _urls
+from dashscope import _instrumentation, _retry, _urls
 from dashscope._config import Config, check_headers
 from dashscope._deadline import Deadline
 from dashscope._errors import (
@@ -245,13 +245,13 @@ class API:
         self, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float
     ) -> Body:
         # Headers that were meant for the API may be secrets as well.
-        ours = _urls.gets_token(url, self.config.base_url, self.config.trusted_hosts)
+        ours = self._is_ours(url)
         general = {"User-Agent": Headers(self.config.headers)["User-Agent"]}
         request = await self._hooked(
             Request(
                 method="GET",
                 url=url,
-                headers=merged(self.config.headers if ours else general, headers),
+                headers=merged(self._own_headers() if ours else general, headers),
                 patience=patience,
             )
         )
@@ -340,7 +340,8 @@ class API:
         content, kind = call.content, {}
         if call.json is not _NO_BODY:
             content, kind = encode(call.json), {"Content-Type": "application/json"}
-        headers = merged(kind, self.config.headers, call.headers or {})
+        own = self._own_headers() if self._is_ours(url) else self.config.headers
+        headers = merged(kind, own, call.headers or {})
         return Request(
             method=call.method,
             url=url,
@@ -350,6 +351,14 @@ class API:
             fields=call.fields or {},
             patience=call.hold + ANSWER_MARGIN if call.hold else SILENCE_TIMEOUT,
         )
+
+    def _is_ours(self, url: str) -> bool:
+        return _urls.gets_token(url, self.config.base_url, self.config.trusted_hosts)
+
+    def _own_headers(self) -> Mapping[str, str]:
+        """The headers of a request to the API: whose trace it belongs to, and the client's."""
+        context = _instrumentation.headers()
+        return merged(context, self.config.headers) if context else self.config.headers
 
     async def _hooked(self, request: Request) -> Request:
         for hook in self.config.event_hooks.get("request", ()):

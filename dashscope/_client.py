@@ -15,7 +15,7 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from dashscope import _config
+from dashscope import _config, _instrumentation
 from dashscope._api import API, Call
 from dashscope._cached import cached_property
 from dashscope._config import (
@@ -569,12 +569,18 @@ class AsyncClient:
                 cancel_on_exit=cancel_on_exit,
             )
         interval, deadline = check_wait(self._api, poll_interval, timeout, progress)
-        async with watch_prediction(
-            self._api, cancel_on_exit=cancel_on_exit, deadline=deadline
-        ) as watch:
-            await watch.attach(prediction, deadline=deadline, progress=progress)
-            done = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
-        return whole(done)
+        model = None if isinstance(prediction, str) else prediction.model
+        operation = _instrumentation.begin("wait", self._api.config.base_url, model)
+        with operation.whole():
+            watch = watch_prediction(
+                self._api, cancel_on_exit=cancel_on_exit, deadline=deadline, operation=operation
+            )
+            async with watch:
+                await watch.attach(prediction, deadline=deadline, progress=progress)
+                done = await watch.until_done(
+                    interval=interval, deadline=deadline, progress=progress
+                )
+            return whole(done)
 
     def paginate(
         self, method: Callable[..., Awaitable[Page[T]]], *args: Any, **kwargs: Any

@@ -23,6 +23,7 @@ from dashscope._errors import (
     shortened,
 )
 from dashscope._failures import outcome_of
+from dashscope._instrumentation import begin
 from dashscope._json import is_array, object_in
 from dashscope._listening import STREAM_HEADERS
 from dashscope._log import logger
@@ -134,6 +135,7 @@ class AsyncEventStream:
         watch: Watch[Prediction],
         begin: Callable[[], Awaitable[None]],
         *,
+        ref: str | None,
         deadline: Deadline,
         stall_timeout: float,
         claims: bool,
@@ -141,6 +143,7 @@ class AsyncEventStream:
         self._api = api
         self._watch = watch
         self._begin = begin
+        self._ref = ref
         self._deadline = deadline
         self._stall_timeout = stall_timeout
         self._claims = claims
@@ -191,13 +194,19 @@ class AsyncEventStream:
         if self._entered:
             raise RuntimeError("a stream is used once: ask for another one")
         self._entered = True
-        try:
-            await self._begin()
-            self._check_streams()
-            return self  # noqa: TRY300 (this line belongs to what is tried)
-        except BaseException as error:
-            await self._watch.leave(error)
-            raise
+        watch = self._watch
+        watch.operation = begin("stream", self._api.config.base_url, self._ref)
+        with watch.operation.active():
+            try:
+                await self._begin()
+                self._check_streams()
+                return self  # noqa: TRY300 (this line belongs to what is tried)
+            except BaseException as error:
+                try:
+                    await watch.leave(error)
+                finally:
+                    watch.operation.end(error)
+                raise
 
     async def __aexit__(
         self,
@@ -205,11 +214,16 @@ class AsyncEventStream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            await self._close()
-        finally:
-            if not self._over:
-                await self._watch.leave(error)
+        operation = self._watch.operation
+        with operation.active():
+            try:
+                await self._close()
+            finally:
+                try:
+                    if not self._over:
+                        await self._watch.leave(error)
+                finally:
+                    operation.end(error)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -235,10 +249,11 @@ class AsyncEventStream:
                 raise failure
             if self._over:
                 raise StopAsyncIteration
-            if self._ending is not None:
-                await self._fill(*self._ending)
-            else:
-                await self._more()
+            with self._watch.operation.active():
+                if self._ending is not None:
+                    await self._fill(*self._ending)
+                else:
+                    await self._more()
 
     def _check_streams(self) -> None:
         if self._stream_url() is None and not self.prediction.is_done:

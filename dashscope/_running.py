@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dashscope import _instrumentation
 from dashscope._config import check_timeout
 from dashscope._deadline import Deadline
 from dashscope._outcome import output_of
@@ -47,22 +48,28 @@ async def run(
     """Create a prediction and wait for its output; `AsyncClient.run` describes it."""
     reference = Reference.parse(ref)
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
-    call = await creation(
-        api,
-        reference.path,
-        version=reference.version,
-        input=input,
-        wait=wait,
-        cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
-        webhook=webhook,
-        webhook_events_filter=webhook_events_filter,
-        file_encoding=file_encoding,
-        deadline=deadline,
-    )
-    async with watch_prediction(api, cancel_on_exit=cancel_on_exit, deadline=deadline) as watch:
-        await watch.create(lambda: send_creation(api, call, deadline=deadline), progress)
-        prediction = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
-    output = output_of(ref, prediction)
+    operation = _instrumentation.begin("run", api.config.base_url, ref)
+    with operation.whole():
+        call = await creation(
+            api,
+            reference.path,
+            version=reference.version,
+            input=input,
+            wait=wait,
+            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+            file_encoding=file_encoding,
+            deadline=deadline,
+        )
+        async with watch_prediction(
+            api, cancel_on_exit=cancel_on_exit, deadline=deadline, operation=operation
+        ) as watch:
+            await watch.create(lambda: send_creation(api, call, deadline=deadline), progress)
+            prediction = await watch.until_done(
+                interval=interval, deadline=deadline, progress=progress
+            )
+        output = output_of(ref, prediction)
     claims = api.config.use_file_output if use_file_output is None else use_file_output
     return claim(output, api) if claims else output
 
@@ -110,6 +117,7 @@ def stream(
         api,
         watch,
         begin,
+        ref=ref,
         deadline=deadline,
         stall_timeout=stall_timeout,
         use_file_output=use_file_output,

@@ -16,6 +16,7 @@ from dashscope import _polling
 from dashscope._config import check_timeout
 from dashscope._deadline import Deadline
 from dashscope._errors import APIError, APITimeoutError, PredictionTimeoutError
+from dashscope._instrumentation import NOTHING, Operation
 from dashscope._listening import hear_end
 from dashscope._log import logger
 
@@ -53,7 +54,7 @@ class Watch(Generic[J]):
     """A prediction or training under way.
 
     Attributes:
-        latest: its state as last seen, `None` before it is known.
+        operation: what it is watched for.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Watch(Generic[J]):
         cancel_on_exit: bool,
         deadline: Deadline = Deadline.NEVER,
         stream_of: Callable[[J], str | None] = lambda _: None,
+        operation: Operation = NOTHING,
     ) -> None:
         self._api = api
         self._look = look
@@ -74,7 +76,18 @@ class Watch(Generic[J]):
         self._stream_of = stream_of
         self._id: str | None = None
         self._left = False
-        self.latest: J | None = None
+        self._latest: J | None = None
+        self.operation = operation
+
+    @property
+    def latest(self) -> J | None:
+        """Its state as last seen, `None` before it is known."""
+        return self._latest
+
+    @latest.setter
+    def latest(self, job: J) -> None:
+        self._latest = job
+        self.operation.saw(cast("Prediction", job))
 
     async def create(
         self, create: Callable[[], Coroutine[Any, Any, J]], progress: Callable[[J], object] | None
@@ -82,8 +95,8 @@ class Watch(Generic[J]):
         """Create it, to the end even when the caller is cancelled, so that its id is known."""
 
         async def note() -> None:
-            self.latest = await create()
-            self._id = self.latest.id
+            self.latest = created = await create()
+            self._id = created.id
 
         try:
             await self._api.runtime.finish(note)
@@ -206,14 +219,14 @@ class Watch(Generic[J]):
     async def _see(self, deadline: Deadline, progress: Callable[[J], object] | None) -> J:
         assert self._id is not None
         try:
-            self.latest = await self._look(self._id, deadline)
+            self.latest = seen = await self._look(self._id, deadline)
         except APITimeoutError:
             if not deadline.expired or self.latest is None:
                 raise
         else:
             self._api.pace.succeeded()
             await self._tell(progress)
-            return self.latest
+            return seen
         raise self.timed_out()
 
     async def _tell(self, progress: Callable[[J], object] | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import base64
+import logging
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from PIL import Image
 
 import dashscope
 from dashscope import AsyncClient, Client
+from dashscope.integrations.opentelemetry import uninstrument
 from dashscope.local import LocalServer
 
 ROOT = Path(__file__).parents[1]
@@ -87,12 +89,19 @@ def server() -> Iterator[LocalServer]:
 
 
 @pytest.fixture
-def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: LocalServer) -> None:
+def _at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: LocalServer
+) -> Iterator[None]:
     """A folder with the files that the examples name, and the server's address."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     Image.new("RGB", (640, 480), "teal").save("photo.png")
     Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 20)
+    logger, handlers = logging.getLogger("dashscope"), logging.getLogger("dashscope").handlers[:]
+    yield
+    uninstrument()
+    logger.handlers[:] = handlers
+    logger.setLevel(logging.NOTSET)
 
 
 def names(server: LocalServer) -> dict[str, Any]:

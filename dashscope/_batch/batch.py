@@ -20,6 +20,7 @@ from dashscope._batch.outbox import Outbox
 from dashscope._batch.rows import BatchProgress, BatchResult
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
 from dashscope._batch.watching import Watcher
+from dashscope._instrumentation import NOTHING, Operation, begin
 from dashscope._outputs import claim
 from dashscope._runtime.crew import Bell, Channel, ClosedError
 
@@ -58,6 +59,7 @@ class AsyncBatch:
         self._winding_up = False
         self._failure: BaseException | None = None
         self._told_at = float("-inf")
+        self._operation: Operation = NOTHING
 
     @property
     def progress(self) -> BatchProgress:
@@ -70,10 +72,12 @@ class AsyncBatch:
             raise RuntimeError("a batch is used once: call map() again")
         self._entered = True
         self._set_up()
+        self._operation = begin("map", self._api.config.base_url, self._options.ref)
         try:
-            await self._api.runtime.finish(self._desk.ledger.open)
-            self._has_begun = True
-            self._start()
+            with self._operation.active():
+                await self._api.runtime.finish(self._desk.ledger.open)
+                self._has_begun = True
+                self._start()
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise
@@ -121,8 +125,22 @@ class AsyncBatch:
             self._hush()
             self._crew.drop()
             self._desk.ledger.drop()
+            self._end(error)
             return
-        await self._api.runtime.finish(partial(self._wind_up, error), grace=WIND_UP)
+        try:
+            with self._operation.active():
+                await self._api.runtime.finish(partial(self._wind_up, error), grace=WIND_UP)
+        finally:
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Nobody watches any more."""
+        for row in list(self._desk.operations):
+            self._desk.end(row, error, None)
+        progress = self._progress(is_over=True)
+        operation, self._operation = self._operation, NOTHING
+        operation.counted(done=progress.done, failed=progress.failed)
+        operation.end(error)
 
     def _hush(self) -> None:
         for bell in (self._to_user, self._to_plan, self._to_feed):

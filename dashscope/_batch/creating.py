@@ -40,6 +40,10 @@ class Creator:
 
     async def create(self, row: Row) -> None:
         """Create a row's prediction, or find out why there can be none."""
+        with self._desk.operation_of(row).active():
+            await self._create(row)
+
+    async def _create(self, row: Row) -> None:
         row.attempts += 1
         if row.attempts == 1:
             row.first_attempt = now()
@@ -86,6 +90,7 @@ class Creator:
             raise
         running = desk.watch(row, prediction.id, prediction.created_at, latest=prediction)
         desk.fresh.add(running)
+        desk.operation_of(row).saw(prediction)
         if desk.has_left:
             await self._cancel_late(running)
             return

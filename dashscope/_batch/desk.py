@@ -10,6 +10,7 @@ from attrs import define, field
 
 from dashscope._batch.rows import BatchResult, Running
 from dashscope._batch.scheduler import now
+from dashscope._instrumentation import Operation, begin
 from dashscope._outcome import output_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Desk:
         has_left: whether what ran is being cancelled, or was: who comes now, comes late.
         fresh: predictions that were created just now, and are not watched yet.
         unwatched: predictions that may run, and cannot be looked at.
+        operations: what watches the rows that are under way.
     """
 
     api: API
@@ -49,6 +51,21 @@ class Desk:
     has_left: bool = False
     fresh: set[Running] = field(factory=set[Running])
     unwatched: list[Running] = field(factory=list[Running])
+    operations: dict[Row, Operation] = field(factory=dict["Row", Operation])
+
+    def operation_of(self, row: Row) -> Operation:
+        """What watches a row, from the first try to create its prediction to its result."""
+        if row not in self.operations:
+            self.operations[row] = begin("row", self.api.config.base_url, self.options.ref)
+        return self.operations[row]
+
+    def end(self, row: Row, error: BaseException | None, prediction: Prediction | None) -> None:
+        """A row is over, or left."""
+        operation = self.operations.pop(row, None)
+        if operation is not None:
+            if prediction is not None:
+                operation.saw(prediction)
+            operation.end(error)
 
     def watch(self, row: Row, id: str, created_at: datetime | None, **options: Any) -> Running:
         """The prediction of a row, from now on."""
@@ -73,11 +90,13 @@ class Desk:
             prediction=prediction,
             from_checkpoint=from_checkpoint,
         )
+        self.end(row, error, prediction)
         self.outbox.put(row.index, result)
         self.changed()
 
     def give_error(self, row: Row, error: Exception, prediction: Prediction | None = None) -> None:
         """Hand out why a row has no output."""
         result = BatchResult(index=row.index, input=row.input, error=error, prediction=prediction)
+        self.end(row, error, prediction)
         self.outbox.put(row.index, result)
         self.changed()

@@ -17,6 +17,7 @@ from dashscope._config import STALL_TIMEOUT, check_timeout
 from dashscope._convert import structure, structure_created
 from dashscope._deadline import Deadline
 from dashscope._inputs import FileEncoding
+from dashscope._instrumentation import NOTHING, Operation
 from dashscope._pages import Page
 from dashscope._polling import is_terminal
 from dashscope._urls import path
@@ -344,13 +345,16 @@ class AsyncPredictions(AsyncResource):
             self._api,
             watch,
             begin,
+            ref=None,
             deadline=deadline,
             stall_timeout=stall_timeout,
             use_file_output=use_file_output,
         )
 
 
-def watch_prediction(api: API, *, cancel_on_exit: bool, deadline: Deadline) -> Watch[Prediction]:
+def watch_prediction(
+    api: API, *, cancel_on_exit: bool, deadline: Deadline, operation: Operation = NOTHING
+) -> Watch[Prediction]:
     """A watch over a prediction that is still to be created or attached to."""
     return Watch(
         api,
@@ -359,6 +363,7 @@ def watch_prediction(api: API, *, cancel_on_exit: bool, deadline: Deadline) -> W
         cancel_on_exit=cancel_on_exit,
         deadline=deadline,
         stream_of=lambda prediction: prediction.urls.stream if prediction.urls else None,
+        operation=operation,
     )
 
 
@@ -367,6 +372,7 @@ def event_stream(
     watch: Watch[Prediction],
     begin: Callable[[], Awaitable[None]],
     *,
+    ref: str | None,
     deadline: Deadline,
     stall_timeout: float,
     use_file_output: bool | None,
@@ -380,6 +386,7 @@ def event_stream(
         api,
         watch,
         begin,
+        ref=ref,
         deadline=deadline,
         stall_timeout=stall_timeout,
         claims=api.config.use_file_output if use_file_output is None else use_file_output,

@@ -12,6 +12,7 @@ from dashscope import _inputs
 from dashscope._api import API, Call
 from dashscope._convert import structure, structure_created
 from dashscope._deadline import Deadline
+from dashscope._instrumentation import begin
 from dashscope._pages import Page
 from dashscope._polling import is_terminal
 from dashscope._urls import path
@@ -223,16 +224,20 @@ async def wait_for_training(
 ) -> Training:
     """Wait until a training is over; `AsyncTrainings.wait` describes it."""
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
+    model = None if isinstance(training, str) else training.model
+    operation = begin("wait", api.config.base_url, model)
     watch = Watch(
         api,
         look=lambda id, deadline: _look(api, id, deadline),
         cancel=lambda id, deadline: _cancel(api, id, deadline=deadline),
         cancel_on_exit=cancel_on_exit,
         deadline=deadline,
+        operation=operation,
     )
-    async with watch:
-        await watch.attach(training, deadline=deadline, progress=progress)
-        return await watch.until_done(interval=interval, deadline=deadline, progress=progress)
+    with operation.whole():
+        async with watch:
+            await watch.attach(training, deadline=deadline, progress=progress)
+            return await watch.until_done(interval=interval, deadline=deadline, progress=progress)
     raise AssertionError("unreachable")
 
 

@@ -1,0 +1,257 @@
+"""Spans say what a client did, in all colours, and requests carry their context."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import baggage, context
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
+
+from dashscope import ModelError, PredictionTimeoutError, UnprocessableEntityError
+from dashscope.integrations.opentelemetry import instrument, uninstrument
+from dashscope.testing import ModelServer
+from tests.wire import Received, Reply, Wire, prediction, reply
+
+
+class Tracing:
+    """What was traced."""
+
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracer = self.provider.get_tracer("test")
+
+    def spans(self, name: str) -> list[ReadableSpan]:
+        found = self.exporter.get_finished_spans()
+        return [span for span in found if attributes(span).get("dashscope.operation") == name]
+
+    def one(self, name: str) -> ReadableSpan:
+        (span,) = self.spans(name)
+        return span
+
+
+def attributes(span: ReadableSpan) -> dict[str, Any]:
+    return dict(span.attributes or {})
+
+
+def is_child(span: ReadableSpan, parent: Any) -> bool:
+    assert span.parent is not None
+    return bool(span.parent.span_id == parent.get_span_context().span_id)
+
+
+@pytest.fixture
+def tracing() -> Iterator[Tracing]:
+    tracing = Tracing()
+    instrument(tracing.provider)
+    yield tracing
+    uninstrument()
+
+
+@pytest.fixture
+def client(dashscope_server: ModelServer, make_client: Callable[..., Any]) -> Any:
+    return make_client(base_url=dashscope_server.base_url)
+
+
+async def test_a_run_is_a_span(
+    client: Any, tracing: Tracing, dashscope_server: ModelServer
+) -> None:
+    await client.run("dashscope/hello-world", {"text": "a secret"})
+    (created,) = dashscope_server.created()
+    span = tracing.one("run")
+    assert span.name == "generate_content dashscope/hello-world"
+    assert span.kind is SpanKind.CLIENT
+    assert span.status.status_code is StatusCode.UNSET
+    found = attributes(span)
+    assert created.metrics is not None
+    assert found.pop("server.port") == int(dashscope_server.base_url.split(":")[2].split("/")[0])
+    assert found == {
+        "gen_ai.provider.name": "dashscope",
+        "gen_ai.operation.name": "generate_content",
+        "gen_ai.request.model": "dashscope/hello-world",
+        "gen_ai.response.id": created.id,
+        "gen_ai.response.model": f"dashscope/hello-world:{created.version}",
+        "server.address": "127.0.0.1",
+        "dashscope.operation": "run",
+        "dashscope.prediction.id": created.id,
+        "dashscope.prediction.status": "succeeded",
+        "dashscope.prediction.predict_time": created.metrics.predict_time,
+    }
+    assert "a secret" not in span.to_json()
+
+
+async def test_a_wait_is_a_span_of_its_own(client: Any, tracing: Tracing) -> None:
+    created = await client.models.predictions.create(
+        "dashscope", "hello-world", input={"text": "a"}
+    )
+    await client.wait(created.id)
+    span = tracing.one("wait")
+    assert span.name == "dashscope.wait dashscope/hello-world"
+    assert span.kind is SpanKind.INTERNAL
+    assert attributes(span)["dashscope.prediction.id"] == created.id
+    assert attributes(span)["gen_ai.request.model"] == "dashscope/hello-world"
+    assert "gen_ai.operation.name" not in attributes(span)  # it is counted where it was created
+
+
+async def test_a_stream_is_a_span_and_the_code_in_its_block_is_not_in_it(
+    client: Any, tracing: Tracing
+) -> None:
+    with tracing.tracer.start_as_current_span("caller") as caller:
+        async with client.stream("dashscope/countdown", {"start": 1, "delay": 0}) as stream:
+            await anext(stream)
+            with tracing.tracer.start_as_current_span("inside") as inside:
+                pass
+            assert (await stream.result()).status == "succeeded"
+    span = tracing.one("stream")
+    assert is_child(span, caller)
+    assert is_child(inside, caller)  # type: ignore[arg-type]
+    assert span.name == "generate_content dashscope/countdown"
+    assert attributes(span)["dashscope.prediction.status"] == "succeeded"
+
+
+async def test_a_stream_that_is_left_says_how_it_ended(client: Any, tracing: Tracing) -> None:
+    async with client.stream("dashscope/countdown", {"start": 90, "delay": 1}) as stream:
+        await anext(stream)
+    span = tracing.one("stream")
+    assert attributes(span)["dashscope.prediction.status"] == "canceled"
+    assert span.status.status_code is StatusCode.UNSET
+
+
+async def test_a_map_is_a_span_with_one_for_each_row(client: Any, tracing: Tracing) -> None:
+    rows = [{"text": "a"}, {"txet": "b"}, {"text": "c"}]
+    async with client.map("dashscope/hello-world", rows) as batch:
+        for _ in rows:
+            await anext(batch)
+    whole = tracing.one("map")
+    assert whole.name == "dashscope.map dashscope/hello-world"
+    assert attributes(whole)["dashscope.batch.done"] == 2
+    assert attributes(whole)["dashscope.batch.failed"] == 1
+    spans = tracing.spans("row")
+    assert len(spans) == 3
+    assert all(is_child(span, whole) for span in spans)
+    statuses = sorted(str(attributes(span).get("dashscope.prediction.status")) for span in spans)
+    assert statuses == ["None", "succeeded", "succeeded"]
+    (failed,) = [span for span in spans if span.status.status_code is StatusCode.ERROR]
+    assert attributes(failed)["error.type"] == "422"
+
+
+async def test_rows_that_were_left_end_with_the_batch(client: Any, tracing: Tracing) -> None:
+    rows = [{"start": 90, "delay": 1}] * 2 + [{"start": 0, "delay": 0}]
+    async with client.map("dashscope/countdown", rows) as batch:
+        await anext(batch)
+    assert len(tracing.spans("row")) == 3
+    assert len(tracing.spans("map")) == 1
+
+
+async def test_errors_are_recorded(
+    client: Any, tracing: Tracing, dashscope_server: ModelServer
+) -> None:
+    @dashscope_server.model("me/fail")
+    def fail(text: str) -> str:
+        raise ValueError(text)
+
+    with pytest.raises(ModelError):
+        await client.run("me/fail", {"text": "no luck"})
+    with pytest.raises(UnprocessableEntityError):
+        await client.run("dashscope/hello-world", {})
+    with pytest.raises(PredictionTimeoutError):
+        await client.run("dashscope/countdown", {"start": 90, "delay": 1}, timeout=0.3)
+    failed, refused, late = tracing.spans("run")
+    assert [attributes(span)["error.type"] for span in (failed, refused, late)] == [
+        "ModelError",
+        "422",
+        "PredictionTimeoutError",
+    ]
+    assert {span.status.status_code for span in (failed, refused, late)} == {StatusCode.ERROR}
+    assert attributes(failed)["dashscope.prediction.status"] == "failed"
+    assert attributes(late)["dashscope.prediction.status"] == "canceled"
+    assert failed.events[0].name == "exception"
+    assert "no luck" in str(failed.status.description)
+
+
+def answer(request: Received) -> Reply:
+    if request.method == "POST":
+        return reply(prediction("starting"), 201)
+    return reply(prediction("succeeded", output="x"))
+
+
+async def test_every_request_of_an_operation_carries_its_context(
+    wired: Any, wire: Wire, tracing: Tracing
+) -> None:
+    wire.says(answer)
+    token = context.attach(baggage.set_baggage("customer", "a secret"))
+    try:
+        await wired.run("owner/name", {}, poll_interval=0.01)
+    finally:
+        context.detach(token)
+    span = tracing.one("run").get_span_context()
+    assert span is not None
+    expected = f"00-{format_trace_id(span.trace_id)}-{format_span_id(span.span_id)}-"
+    headers = [{k.lower(): v for k, v in one.headers.items()} for one in wire.requests]
+    assert len(headers) == 2
+    assert [one["traceparent"][:-2] for one in headers] == [expected] * 2
+    assert not any("baggage" in one for one in headers)
+
+
+async def test_a_request_by_itself_carries_the_callers_context(
+    wired: Any, wire: Wire, tracing: Tracing
+) -> None:
+    wire.says(reply({"username": "me", "type": "user"}))
+    with tracing.tracer.start_as_current_span("caller") as caller:
+        await wired.account.get()
+    await wired.account.get()
+    first, second = ({k.lower(): v for k, v in one.headers.items()} for one in wire.requests)
+    assert format_span_id(caller.get_span_context().span_id) in first["traceparent"]
+    assert "traceparent" not in second
+
+
+async def test_other_origins_do_not_see_the_trace(wired: Any, wire: Wire, tracing: Tracing) -> None:
+    other = Wire()
+    try:
+        other.says(Reply(200, {"content-type": "text/plain"}, b"content"))
+        url = f"{other.base_url}/file.txt"
+        wire.says(reply(prediction("succeeded", output=url), 201))
+        output = await wired.run("owner/name", {})
+        with tracing.tracer.start_as_current_span("caller"):
+            assert await output.read() == b"content"
+        assert "traceparent" not in {name.lower() for name in other.requests[0].headers}
+    finally:
+        other.close()
+
+
+async def test_after_uninstrument_nothing_is_traced(
+    wired: Any, wire: Wire, tracing: Tracing
+) -> None:
+    wire.says(answer)
+    uninstrument()
+    with tracing.tracer.start_as_current_span("caller"):
+        await wired.run("owner/name", {}, poll_interval=0.01)
+    assert [span.name for span in tracing.exporter.get_finished_spans()] == ["caller"]
+    assert not any("traceparent" in one.headers for one in wire.requests)
+
+
+def test_without_it_an_operation_costs_next_to_nothing() -> None:
+    from dashscope import _instrumentation
+
+    times = 20_000
+    started = time.perf_counter()
+    for _ in range(times):
+        operation = _instrumentation.begin("run", "http://127.0.0.1/v1", "owner/name")
+        with operation.whole():
+            operation.saw(None)  # type: ignore[arg-type]
+            _instrumentation.headers()
+    assert (time.perf_counter() - started) / times < 50e-6
+
+
+def test_the_client_does_not_import_it() -> None:
+    code = "import sys; from dashscope import AsyncClient, Client; AsyncClient(); Client(); "
+    code += "assert not any(name.startswith('opentelemetry') for name in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
