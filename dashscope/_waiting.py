@@ -99,7 +99,7 @@ class Watch(Generic[J]):
             self._id = created.id
 
         try:
-            await self._api.runtime.finish(note)
+            await self._api.runtime.finish(note, grace=CLEAN_UP)
         except BaseException as error:
             if self._id is None and not isinstance(error, Exception):
                 error.add_note(
@@ -238,24 +238,37 @@ class Watch(Generic[J]):
         late = isinstance(error, TimeoutError) and self._deadline.expired
         limit = self._deadline.overtime if late else CLEAN_UP
 
-        async def cancel() -> None:
-            self._left = True
-            self.latest = await self._cancel(id, Deadline.after(limit))
+        failure: APIError | None = None
+        cancelled = False
 
+        async def cancel() -> None:
+            nonlocal failure, cancelled
+            self._left = True
+            try:
+                self.latest = await self._cancel(id, Deadline.after(limit))
+                cancelled = True
+            except APIError as caught:
+                failure = caught
+
+        raised = error
         try:
-            await self._api.runtime.finish(cancel)
-        except APIError as failure:
-            logger.warning("%s could not be cancelled: %s", id, failure)
-            if error is None:
-                raise
-            error.add_note(f"{id} may still be running: it could not be cancelled ({failure}).")
-        except BaseException:
+            await self._api.runtime.finish(cancel, grace=limit)
+        except BaseException as interruption:  # noqa: BLE001 (raised below, with its note)
             # Cancelled once more. An error of the ordinary kind gives way to a cancellation;
             # a cancellation goes on as it is.
             if error is None or isinstance(error, Exception):
-                raise
-        else:
+                raised = interruption
+        if cancelled:
             logger.info("%s cancelled: nobody waits for it any more", id)
+        else:
+            reason = failure or "no answer in time"
+            logger.warning("%s could not be cancelled: %s", id, reason)
+            if raised is None and failure is not None:
+                raise failure
+            if raised is not None:
+                raised.add_note(f"{id} may still be running: it could not be cancelled ({reason}).")
+        if raised is not None and raised is not error:
+            raise raised
 
 
 def check_wait(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cancelling.server import Ledger
-from tests.cli.process import Finished, Program
+from tests.cli.process import PATIENCE, Finished, Program
 
 Script = Callable[..., Finished]
 
@@ -59,10 +59,10 @@ def ledger() -> Iterator[Ledger]:
 def script(ledger: Ledger, tmp_path: Path) -> Script:
     """Run a program to its end, with Python's options."""
 
-    def run(source: str, *options: str) -> Finished:
+    def run(source: str, *options: str, within: float = PATIENCE) -> Finished:
         path = tmp_path / "program.py"
         path.write_text(PRELUDE + textwrap.dedent(source))
         env = {"BASE_URL": ledger.base_url}
-        return Program(*options, path, cwd=tmp_path, env=env).finish()
+        return Program(*options, path, cwd=tmp_path, env=env).finish(within=within)
 
     return run

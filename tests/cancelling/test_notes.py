@@ -1,0 +1,180 @@
+"""What a caller is told who leaves: the original exception, with a note where something runs on."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from dashscope import APIStatusError, AsyncClient, Client, PredictionTimeoutError
+from tests.cancelling.server import Ledger, eventually
+from tests.cancelling.test_interrupts import handled, sent
+
+COLOURS = pytest.mark.parametrize("colour", ["asyncio", "trio"])
+
+
+@COLOURS
+async def test_a_failure_to_cancel_is_a_note_of_the_cancellation(
+    ledger: Ledger, colour: str
+) -> None:
+    caught: list[BaseException] = []
+    async with AsyncClient(base_url=ledger.base_url) as client:
+        with anyio.move_on_after(0.3) as scope:
+            try:
+                await client.run("owner/stubborn", {}, poll_interval=0.01)
+            except BaseException as error:
+                caught.append(error)
+                raise
+    assert scope.cancelled_caught
+    (note,) = caught[0].__notes__
+    assert note.startswith("p1 may still be running: it could not be cancelled (")
+    assert "not now" in note
+
+
+async def test_an_error_of_the_callers_own_gets_the_note_too(ledger: Ledger) -> None:
+    def fail(prediction: object) -> None:
+        raise ZeroDivisionError
+
+    async with AsyncClient(base_url=ledger.base_url) as client:
+        with pytest.raises(ZeroDivisionError) as caught:
+            await client.run("owner/stubborn", {}, progress=fail)
+    assert "p1 may still be running" in caught.value.__notes__[0]
+
+
+def test_ctrl_c_gets_the_note_too(ledger: Ledger) -> None:
+    with (
+        Client(base_url=ledger.base_url) as client,
+        handled(signal.SIGINT, signal.default_int_handler),
+        sent(signal.SIGINT, ledger.creating),
+        pytest.raises(KeyboardInterrupt) as caught,
+    ):
+        client.run("owner/stubborn", {}, poll_interval=0.01)
+    assert "p1 may still be running" in caught.value.__notes__[0]
+
+
+async def test_a_stream_that_is_left_says_what_could_not_be_cancelled(ledger: Ledger) -> None:
+    """There is no exception to note it on: the failure itself is raised."""
+    async with AsyncClient(base_url=ledger.base_url) as client:
+        with pytest.raises(APIStatusError, match="not now"):
+            async with client.stream("owner/stubborn", {}) as stream:
+                async for _ in stream:
+                    break
+
+
+@COLOURS
+async def test_a_cancel_that_is_not_answered_is_waited_for_for_seconds_only(
+    ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._waiting.CLEAN_UP", 0.4)
+    async with AsyncClient(base_url=ledger.base_url) as client:
+        began = time.monotonic()
+        with anyio.move_on_after(0.2):
+            await client.run("owner/deaf", {}, poll_interval=0.01)
+        assert time.monotonic() - began < 2
+    assert ledger.asked["POST /v1/predictions/p1/cancel"] >= 1
+
+
+@COLOURS
+async def test_a_create_that_is_not_answered_in_time_is_told_of(
+    ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._waiting.CLEAN_UP", 0.3)
+    caught: list[BaseException] = []
+    async with AsyncClient(base_url=ledger.base_url) as client:
+        with anyio.move_on_after(0.2):
+            try:
+                await client.run("owner/mute", {})
+            except BaseException as error:
+                caught.append(error)
+                raise
+    assert "may have been created" in caught[0].__notes__[0]
+
+
+class TestWhoeverWantsItToGoOn:
+    @COLOURS
+    async def test_says_cancel_on_exit_false(self, ledger: Ledger, colour: str) -> None:
+        async with AsyncClient(base_url=ledger.base_url) as client:
+            with anyio.move_on_after(0.2):
+                await client.run("owner/never", {}, cancel_on_exit=False)
+            with anyio.move_on_after(0.2):
+                async with client.stream("owner/never", {}, cancel_on_exit=False) as stream:
+                    async for _ in stream:
+                        pass
+            with pytest.raises(PredictionTimeoutError) as caught:
+                await client.run("owner/never", {}, cancel_on_exit=False, timeout=0.2)
+            assert not hasattr(caught.value, "__notes__")
+        assert ledger.running == {"p1", "p2", "p3"}
+
+    def test_also_at_ctrl_c(self, ledger: Ledger) -> None:
+        with (
+            Client(base_url=ledger.base_url) as client,
+            handled(signal.SIGINT, signal.default_int_handler),
+            sent(signal.SIGINT, ledger.creating),
+            pytest.raises(KeyboardInterrupt),
+        ):
+            client.run("owner/never", {}, cancel_on_exit=False, poll_interval=0.01)
+        assert ledger.running == {"p1"}
+
+
+class TestTheBlockingModeOfTheServer:
+    """With `wait=n` the id is not known before the prediction is over."""
+
+    @COLOURS
+    async def test_the_server_ends_what_was_left(
+        self, ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("dashscope._running.DEADLINE_MARGIN", 0.2)
+        monkeypatch.setattr("dashscope.resources.predictions.SHORTEST_CANCEL_AFTER", 0)
+        async with AsyncClient(base_url=ledger.base_url) as client:
+            with pytest.raises(TimeoutError):
+                await client.run("owner/never", {}, wait=30, timeout=0.3)
+        assert eventually(lambda: ledger.running == set())
+
+    @COLOURS
+    async def test_an_answer_within_the_grace_is_enough_to_cancel(
+        self, ledger: Ledger, colour: str
+    ) -> None:
+        async with AsyncClient(base_url=ledger.base_url) as client:
+            with anyio.move_on_after(0.2):
+                await client.run("owner/never", {}, wait=1)
+        assert ledger.asked["POST /v1/predictions/p1/cancel"] == 1
+        assert ledger.running == set()
+
+
+def test_errors_out_of_a_clean_up_pickle_with_their_notes(ledger: Ledger) -> None:
+    with Client("r8_secret", base_url=ledger.base_url) as client:
+        errors = [error_of(lambda model=model: run_late(client, model)) for model in ("deaf",)]
+        errors.append(error_of(lambda: leave(client)))
+        errors.append(error_of(lambda: client.run("owner/mute", {}, timeout=0.2)))
+    for error in errors:
+        data = pickle.dumps(error)
+        assert b"r8_secret" not in data
+        copy: Any = pickle.loads(data)
+        assert type(copy) is type(error)
+        assert str(copy) == str(error)
+        assert vars(copy).keys() == vars(error).keys()
+        assert getattr(copy, "__notes__", None) == getattr(error, "__notes__", None)
+    assert "may still be running" in errors[0].__notes__[0]
+
+
+def run_late(client: Client, model: str) -> Any:
+    return client.run(f"owner/{model}", {}, timeout=0.2, poll_interval=0.01)
+
+
+def leave(client: Client) -> None:
+    with client.stream("owner/stubborn", {}) as stream:
+        for _ in stream:
+            break
+
+
+def error_of(call: Callable[[], Any]) -> Exception:
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError("it raised nothing")
