@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -10,13 +10,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from dashscope import Client, FileError, Model, ModelError, PredictionError, Version
+from dashscope import Client, FileError, Model, ModelError, Prediction, PredictionError, Version
 from dashscope._json import is_object
-from dashscope.cli.commands import MODEL, REF, TIMEOUT, command, id_of
+from dashscope._outputs import claim
+from dashscope._runtime.base import GRACE
+from dashscope._runtime.signals import held_back
+from dashscope.cli.commands import MODEL, REF, TIMEOUT, Command, command, id_of
 from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_file, check_pairs, inputs_of, version_of
 from dashscope.cli.operations import one
-from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, give, place
+from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, place
 from dashscope.cli.resources import HARDWARE, option
+from dashscope.cli.run import run_and_give
 from dashscope.cli.session import session
 from dashscope.cli.terminal import Terminal
 from dashscope.resources.predictions import WEBHOOK_EVENTS, Reference
@@ -124,30 +128,36 @@ def _create_deployment(
         one(terminal, created)
 
 
-def _run_deployment(
-    terminal: Terminal,
-    *,
+def _run_deployment(terminal: Terminal, **typed: Any) -> None:
+    run_and_give(terminal, _deployment, _version_behind, own_server=False, **typed)
+
+
+def _deployment(
+    client: Client,
     ref: Reference,
-    pairs: Sequence[Pair],
-    base: Mapping[str, Any] | None,
-    output: str | None,
-    overwrite: bool,
+    inputs: Mapping[str, Any],
+    *,
     timeout: float | None,
-) -> None:
-    check_pairs(pairs)
-    check_target(output, overwrite=overwrite)
-    with session(terminal) as (client, _):
-        inputs = inputs_of(pairs, base, lambda: _version_behind(client, ref))
-        with terminal.status(str(ref), "creating") as status:
+    progress: Callable[[Prediction], object] | None,
+) -> Any:
+    """Run a deployment as `run()` runs a model: whoever creates a prediction cancels it."""
+    created: Prediction | None = None
+    try:
+        with held_back(GRACE):  # a signal that comes now would lose its id
             created = client.deployments.predictions.create(ref.owner, ref.name, input=inputs)
-            done = client.wait(created, timeout=timeout, progress=status.tell, cancel_on_exit=True)
-        if done.status != "succeeded":
-            kind = ModelError if done.status == "failed" else PredictionError
-            raise kind(
-                f"{ref} (prediction {done.id}) {done.status}: {done.error or 'no reason given'}",
-                prediction=done,
-            )
-        give(terminal, done.output, output, overwrite=overwrite, is_temporary=False)
+    except BaseException:
+        if created is not None:
+            client.predictions.cancel(created)
+        raise
+    done = client.wait(created, timeout=timeout, progress=progress, cancel_on_exit=True)
+    if done.status != "succeeded":
+        kind = ModelError if done.status == "failed" else PredictionError
+        raise kind(
+            f"{ref} (prediction {done.id}) {done.status}: {done.error or 'no reason given'}",
+            prediction=done,
+        )
+    # wait() gives an output as the API has it; its URLs become files as those of run() do.
+    return claim(done.output, client._async._api)  # pyright: ignore[reportPrivateUsage]
 
 
 def _create_file(
@@ -213,6 +223,20 @@ def _version_behind(client: Client, ref: Reference) -> Version | None:
     return version_of(client, Reference.parse(f"{release.model}:{release.version}"))
 
 
+def _wait_command(what: str, id: str, example: str) -> Command:
+    return command(
+        "wait",
+        partial(_wait, of=what),
+        click.Argument(["ids"], nargs=-1, required=True, metavar=f"{id}..."),
+        TIMEOUT,
+        click.Option(["--logs"], is_flag=True, help="Show on stderr what was printed."),
+        help=f"""Wait until {what} are over, and show them.
+
+        The exit code is 1 where one of them did not succeed. Ctrl-C leaves them running.""",
+        examples=(f"dashscope {what} wait {example}",),
+    )
+
+
 PREDICTIONS: Final = (
     command(
         "create",
@@ -235,17 +259,7 @@ PREDICTIONS: Final = (
             "dashscope predictions create dashscope/hello-world text=Alice --wait 10 --json",
         ),
     ),
-    command(
-        "wait",
-        partial(_wait, of="predictions"),
-        click.Argument(["ids"], nargs=-1, required=True, metavar="PREDICTION_ID..."),
-        TIMEOUT,
-        click.Option(["--logs"], is_flag=True, help="Show on stderr what the model printed."),
-        help="""Wait until predictions are over, and show them.
-
-        The exit code is 1 where one of them did not succeed. Ctrl-C leaves them running.""",
-        examples=("dashscope predictions wait PREDICTION_ID --timeout 600",),
-    ),
+    _wait_command("predictions", "PREDICTION_ID", "PREDICTION_ID --timeout 600"),
 )
 
 TRAININGS: Final = (
@@ -269,17 +283,7 @@ TRAININGS: Final = (
             "dashscope trainings create dashscope/markov text=@book.txt --destination local/style",
         ),
     ),
-    command(
-        "wait",
-        partial(_wait, of="trainings"),
-        click.Argument(["ids"], nargs=-1, required=True, metavar="TRAINING_ID..."),
-        TIMEOUT,
-        click.Option(["--logs"], is_flag=True, help="Show on stderr what the training printed."),
-        help="""Wait until trainings are over, and show them.
-
-        The exit code is 1 where one of them did not succeed. Ctrl-C leaves them running.""",
-        examples=("dashscope trainings wait TRAINING_ID",),
-    ),
+    _wait_command("trainings", "TRAINING_ID", "TRAINING_ID"),
 )
 
 DEPLOYMENTS: Final = (

@@ -113,6 +113,8 @@ def _batch(
     **options: Any,
 ) -> None:
     check_pairs(pairs)
+    if source == STDIN and any(pair.file == STDIN for pair in pairs):
+        raise click.UsageError("stdin can be read once: it holds the rows already")
     output = None if output == STDIN else output
     if failures is None and output is not None:
         failures = str(Path(output).with_suffix(FAILURES))
@@ -275,13 +277,13 @@ batch = command(
         show_default=True,
         help="What becomes of a row that may have been created, which nobody can tell.",
     ),
-    help="""Run a model over the rows of a file, and write a result for each.
+    help="""Run a model over the rows of a file.
 
     ROWS is JSON lines, CSV or Parquet by its extension, - for JSON lines on stdin. A row is an
     object of inputs; cells of CSV are read by the model's schema, and an empty one is left out.
     KEY=VALUE goes into each row that does not say otherwise.
 
-    A result has index, status, input, output, error, prediction and predict_time. With
+    Each row has a result: index, status, input, output, error, prediction and predict_time. With
     --checkpoint, Ctrl-C (or worse) costs nothing: the same command goes on, pays for nothing
     twice, and writes each row's result once. The exit code is 5 where rows failed.""",
     examples=(

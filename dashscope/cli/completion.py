@@ -20,6 +20,7 @@ def _complete(shell: str) -> None:
 completion = click.Command(
     "completion",
     callback=_complete,
+    short_help="Print what a shell completes commands by.",
     params=[click.Argument(["shell"], type=click.Choice(SHELLS))],
     help="""Print what makes a shell complete commands, options and choices.
 

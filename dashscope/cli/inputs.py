@@ -154,7 +154,10 @@ def inputs_of(
 
 def _value(pair: Pair, known: schema.InputSchema) -> Any:
     if pair.file == STDIN:
-        return sys.stdin.buffer.read()
+        content = sys.stdin.buffer.read()
+        if not content:
+            raise FileError(f"{pair.key}=@-: stdin holds nothing (more)")
+        return content
     return known.read(pair.text) if pair.file is None else Path(pair.file)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from dashscope import Event, FileOutput, LogsEvent, OtherEvent, OutputEvent
+from dashscope import Client, Event, FileOutput, LogsEvent, OtherEvent, OutputEvent, Version
 from dashscope.cli.commands import REF, TIMEOUT, command
 from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_pairs, inputs_of, version_of
 from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, give
@@ -16,9 +16,12 @@ from dashscope.cli.terminal import Terminal
 from dashscope.resources.predictions import Reference
 
 
-def _run(
+def run_and_give(
     terminal: Terminal,
+    execute: Callable[..., Any],
+    version: Callable[[Client, Reference], Version | None],
     *,
+    own_server: bool,
     ref: Reference,
     pairs: Sequence[Pair],
     base: Mapping[str, Any] | None,
@@ -26,15 +29,35 @@ def _run(
     overwrite: bool,
     timeout: float | None,
 ) -> None:
+    """Run what `ref` names, and print or save its output.
+
+    Args:
+        terminal: where to.
+        execute: runs it: called with the client, `ref`, the inputs, `timeout` and `progress`.
+        version: asks for the version whose schema the inputs are read by.
+        own_server: whether to start a local server where there is none.
+        ref: the model, or the deployment.
+        pairs: the inputs as they were typed.
+        base: the inputs of `--input`.
+        output: where to save the output.
+        overwrite: whether to replace a file there.
+        timeout: seconds that it may take.
+    """
     check_pairs(pairs)
     check_target(output, overwrite=overwrite)
-    with session(terminal, own_server=True) as (client, is_temporary):
-        inputs = inputs_of(pairs, base, lambda: version_of(client, ref))
+    with session(terminal, own_server=own_server) as (client, is_temporary):
+        inputs = inputs_of(pairs, base, lambda: version(client, ref))
         with terminal.status(str(ref), "creating") as status:
-            result = client.run(
-                str(ref), inputs, timeout=timeout, progress=status.tell, file_encoding="upload"
-            )
+            result = execute(client, ref, inputs, timeout=timeout, progress=status.tell)
         give(terminal, result, output, overwrite=overwrite, is_temporary=is_temporary)
+
+
+def _model(client: Client, ref: Reference, inputs: Mapping[str, Any], **options: Any) -> Any:
+    return client.run(str(ref), inputs, file_encoding="upload", **options)
+
+
+def _run(terminal: Terminal, **typed: Any) -> None:
+    run_and_give(terminal, _model, version_of, own_server=True, **typed)
 
 
 def _stream(

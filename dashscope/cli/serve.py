@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Serve the API on this machine.")
 @click.argument(
     "models", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )

@@ -9,17 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import click
-from rich.table import Table
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from dashscope import Version
 from dashscope._json import is_mapping, is_sequence
 from dashscope.cli import schema
 from dashscope.cli.terminal import Terminal, json_line, printable, writable
+
+GAP: Final = 2
+"""Spaces between the columns of a table."""
+NARROWEST: Final = 16
+"""Characters of a description that are shown at the least; the rest is cut first."""
 
 Columns: TypeAlias = Mapping[str, str]
 """Headings, and where the cells come from: `current_release.model`, or `owner/name` for two."""
@@ -32,14 +37,21 @@ def table(terminal: Terminal, columns: Columns, items: Iterable[Any]) -> None:
         for row in rows:
             click.echo("\t".join(map(_one_line, row)))
         return
-    shown = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(shown.columns):
-        # What one copies into the next command stays whole.
-        column.overflow = "ellipsis" if number and number == len(columns) - 1 else "fold"
-        column.no_wrap = column.overflow == "ellipsis"
-    for row in rows:
-        shown.add_row(*(Text(printable(text)) for text in row))
-    terminal.out.print(shown)
+    # Not rich's table: where it is too wide, it would break the ids that one copies.
+    cells = [list(columns), *([" ".join(printable(text).split()) for text in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    left = terminal.out.width - sum(widths[:-1]) - GAP * (len(widths) - 1)
+    if "description" in columns:
+        widths[-1] = min(widths[-1], max(left, NARROWEST))
+    for number, row in enumerate(cells):
+        line = (" " * GAP).join(map(_fitted, row, widths)).rstrip()
+        terminal.out.print(Text(line, style="" if number else "bold"), soft_wrap=True)
+
+
+def _fitted(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(text, width - 1) + "…"
 
 
 def fields(terminal: Terminal, item: Any) -> None:
@@ -49,12 +61,11 @@ def fields(terminal: Terminal, item: Any) -> None:
         for name, text in found:
             click.echo(f"{name}\t{_one_line(text)}")
         return
-    shown = Table.grid(padding=(0, 2, 0, 0))
-    shown.add_column(style="bold", no_wrap=True)
-    shown.add_column(overflow="fold")
+    width = max(len(name) for name, _ in found) + GAP
     for name, text in found:
-        shown.add_row(name, Text(printable(text.rstrip())))
-    terminal.out.print(shown)
+        for number, line in enumerate(printable(text.rstrip()).split("\n")):
+            heading = (name if number == 0 else "").ljust(width)
+            terminal.out.print(Text.assemble((heading, "bold"), line), soft_wrap=True)
 
 
 def cell(value: Any) -> str:

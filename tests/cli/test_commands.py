@@ -208,6 +208,14 @@ def test_a_deployment_that_fails_is_an_error(typed: Typed) -> None:
     assert "local/failing (prediction " in done.stderr
 
 
+def test_a_deployments_files_are_saved(typed: Typed) -> None:
+    typed("deployments create filing test/file --hardware cpu")
+    done = typed("deployments run local/filing content=hello -o out/")
+    typed("deployments delete local/filing")
+    assert done.stdout == "out/result.txt\n"
+    assert Path("out/result.txt").read_text() == "hello"
+
+
 def test_a_file_goes_up_and_comes_down(typed: Typed, photo: Path) -> None:
     created = json.loads(typed("files create photo.png --filename holiday.png --json").stdout)
     id = created["id"]
@@ -264,12 +272,21 @@ def test_an_input_file_goes_below_what_is_typed(typed: Typed) -> None:
         (b"[1]", "stdin holds a JSON array, not an object"),
         (b"{", "stdin does not hold JSON"),
         (b"\xff", "stdin does not hold JSON"),
+        (b"", "stdin does not hold JSON"),
     ],
 )
 def test_an_input_that_is_no_object_is_refused(typed: Typed, content: bytes, said: str) -> None:
     done = typed("run test/kinds --input -", stdin=content)
     assert (done.exit_code, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_stdin_is_read_once(typed: Typed) -> None:
+    done = typed("run test/kinds --input - text=@-", stdin=b"{}")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "text=@-: stdin holds nothing" in done.stderr
+    assert "stdin can be read once" in typed("run test/kinds a=@- b=@-", stdin=b"x").stderr
+    assert "stdin can be read once" in typed("batch test/kinds - a=@-", stdin=b"x").stderr
 
 
 def test_a_stream_is_text_or_events(typed: Typed) -> None:

@@ -33,8 +33,21 @@ def test_a_signal_cancels_the_prediction(
 
 
 @pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+@pytest.mark.parametrize(
+    ("command", "creates"),
+    [
+        ("run", "models/test/slow/predictions"),
+        ("deployments run", "deployments/test/slow/predictions"),
+    ],
+)
 def test_a_signal_during_the_create_cancels_what_it_created(
-    dashscope: CommandLine, wire: Wire, number: signal.Signals, code: int, said: str
+    dashscope: CommandLine,
+    wire: Wire,
+    command: str,
+    creates: str,
+    number: signal.Signals,
+    code: int,
+    said: str,
 ) -> None:
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
@@ -43,16 +56,12 @@ def test_a_signal_during_the_create_cancels_what_it_created(
         return Reply(created.status, created.headers, created.body, after=1.0)
 
     wire.says(script)
-    program = dashscope.start(
-        "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": wire.base_url}
-    )
+    env = {"DASHSCOPE_BASE_URL": wire.base_url}
+    program = dashscope.start(*command.split(), "test/slow", "tag=a", env=env)
     until(lambda: wire.asked)
     program.send(number)
     done = program.finish()
-    assert wire.asked == [
-        "POST /v1/models/test/slow/predictions",
-        "POST /v1/predictions/p1/cancel",
-    ]
+    assert wire.asked == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
     assert (done.code, done.stdout, done.stderr) == (code, "", said)
 
 

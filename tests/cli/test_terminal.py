@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
 import time
 from pathlib import Path
+
+import pytest
 
 from dashscope import Client
 from tests.cli.command import CommandLine
 from tests.cli.terminal import Terminal
+from tests.cli.test_interrupt import until
 from tests.end_to_end.behind import running, status_of
 
 IN_ITS_OWN_SESSION = """
@@ -97,3 +102,80 @@ def test_ctrl_c_on_the_keyboard_cancels_the_prediction(
     assert terminal.shown.rstrip().endswith("Interrupted.")
     assert "Traceback" not in terminal.shown
     assert status_of(client, "keyboard") == "canceled"
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-9]|4[0-9]|9[0-9])[0-9;]*m")
+
+
+@pytest.mark.parametrize(
+    ("env", "coloured"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_pictures_are_drawn_where_there_are_colours(
+    dashscope: CommandLine, terminal: Terminal, photo: Path, env: dict[str, str], coloured: bool
+) -> None:
+    done = dashscope(
+        *("run", "dashscope/thumbnail", f"image=@{photo.name}", "width=20"),
+        stdout=terminal.end,
+        env=env,
+    )
+    terminal.close()
+    assert (done.code, done.stderr) == (0, "")
+    assert bool(COLOUR.search(terminal.drawn)) is coloured
+    assert terminal.drawn.count("▀") == (20 * 5 if coloured else 0)
+    url = "".join(terminal.shown.split("▀")[-1].split())
+    assert url.startswith("http://127.0.0.1:")
+
+
+def test_a_file_that_is_no_picture_is_a_url_only(
+    dashscope: CommandLine, terminal: Terminal
+) -> None:
+    dashscope("run", "test/file", stdout=terminal.end, env={"TERM": "xterm-256color"})
+    terminal.close()
+    assert terminal.drawn.startswith("http://")
+
+
+def test_a_list_is_a_table_with_headings_on_a_terminal(
+    dashscope: CommandLine, terminal: Terminal
+) -> None:
+    env = {"TERM": "xterm", "COLUMNS": "60"}
+    dashscope("models", "list", "--limit", "all", stdout=terminal.end, env=env)
+    terminal.close()
+    heading, *rows = terminal.shown.replace("\r", "").splitlines()
+    assert heading.split() == ["model", "runs", "visibility", "description"]
+    assert all(len(row) <= 60 for row in rows)
+    assert any(row.startswith("dashscope/hello-world ") for row in rows)
+    assert any("…" in row for row in rows)
+
+
+def test_what_one_copies_stays_in_one_piece_on_a_narrow_terminal(
+    dashscope: CommandLine, terminal: Terminal, client: Client
+) -> None:
+    version = client.models.get("dashscope", "markov").latest_version
+    assert version is not None
+    env = {"TERM": "xterm", "COLUMNS": "40"}
+    dashscope("versions", "list", "dashscope/markov", stdout=terminal.end, env=env)
+    dashscope("models", "get", "dashscope/markov", stdout=terminal.end, env=env)
+    terminal.close()
+    assert terminal.shown.count(version.id) == 2
+    assert re.search(r"^description +Writes text in the style", terminal.shown, re.MULTILINE)
+
+
+def test_json_on_a_terminal_is_json_only(dashscope: CommandLine, terminal: Terminal) -> None:
+    env = {"TERM": "xterm-256color"}
+    dashscope("models", "get", "test/echo", "--json", stdout=terminal.end, env=env)
+    terminal.close()
+    assert json.loads(terminal.drawn)["name"] == "echo"
+
+
+def test_text_is_seen_as_it_comes(dashscope: CommandLine, terminal: Terminal) -> None:
+    program = dashscope.start(
+        *("stream", "dashscope/countdown", "start=1", "delay=30"), stdout=terminal.end
+    )
+    until(lambda: "1" in terminal.shown)
+    program.send(signal.SIGINT)
+    assert program.finish().code == 130
