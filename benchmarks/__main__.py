@@ -27,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, in two minutes")
     parser.add_argument("--only", metavar="PARTS", help="of " + ",".join(names))
+    parser.add_argument("--rounds", type=int, help="at most so many rounds")
     parser.add_argument("--environments", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, help="where to write; by default, full runs to "
                         f"{RESULTS.name}/, quick ones to build/bench/")  # fmt: skip
@@ -47,15 +48,22 @@ def main() -> None:
         measurements = Measurements(environments, addresses, _say)
         for part in PARTS:
             if part.name in chosen:
-                results["parts"][part.name] = _measure(part, measurements, arguments.quick)
+                results["parts"][part.name] = _measure(
+                    part, measurements, arguments.quick, arguments.rounds
+                )
                 _write(results, folder)
     _say(f"written to {folder}")
 
 
-def _measure(part: Part, measurements: Measurements, quick: bool) -> dict[str, Any]:
+def _measure(
+    part: Part, measurements: Measurements, quick: bool, rounds: int | None
+) -> dict[str, Any]:
     _say(part.name)
     load = machine.load()
-    cases = part.cases(quick)
+    cases = [
+        attrs.evolve(case, rounds=min(case.rounds, rounds or case.rounds))
+        for case in part.cases(quick)
+    ]
     measured = measurements.take(cases, part.metrics)
     about = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -60,7 +60,7 @@ class Measurements:
             light = [index for index in due if cases[index].is_light]
             heavy = [index for index in due if not cases[index].is_light]
             started = time.monotonic()
-            with ThreadPoolExecutor(4) as pool:
+            with ThreadPoolExecutor(5) as pool:
                 results = [*zip(light, pool.map(lambda i: self._once(cases[i]), light))]  # noqa: B905
             results += [(index, self._once(cases[index])) for index in heavy]
             for index, result in results:

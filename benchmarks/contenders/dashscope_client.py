@@ -37,9 +37,9 @@ def _options(origin: str, ca: str | None = None, http2: bool = False) -> dict[st
 
 def _async_client(origin: str, transport: str | None = None, **options: Any) -> AsyncClient:
     if transport == "aiohttp":
-        from dashscope.transports import aiohttp_client
+        from dashscope.integrations.aiohttp import http_client
 
-        return AsyncClient(**_options(origin), http_client=aiohttp_client())
+        return AsyncClient(**_options(origin), http_client=http_client())
     return AsyncClient(**_options(origin, **options))
 
 

@@ -53,7 +53,7 @@ def cases(quick: bool) -> list[Case]:
             Case(setting, NODE, "noticing", "polling", {**base, "mode": "poll"}),
             Case(setting, NODE, "noticing", "waiting", {**base, "mode": "block"}),
         ]
-        rounds = 1 if quick or seconds > 10 else 3
+        rounds = 1 if quick or seconds > 10 else 2
         found += [evolve(case, rounds=rounds, is_light=seconds >= 10) for case in of_setting]
     return found
 

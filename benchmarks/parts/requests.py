@@ -34,7 +34,7 @@ def cases(quick: bool) -> list[Case]:
     scale = 0.2 if quick else 1.0
     found: list[Case] = []
     for in_flight in (1, 100) if quick else (1, 10, 100, 500):
-        total = int(max(1000, in_flight * 4) * scale)
+        total = int(max(500, in_flight * 2) * scale)
         parameters = {"in_flight": in_flight, "total": total}
         found += [
             Case(str(in_flight), who, "requests", parameters=parameters)
@@ -50,12 +50,12 @@ def cases(quick: bool) -> list[Case]:
             )
             for who in (OURS, BARE_HTTPX, REPLICATE_2)
         ]
-    total = int(1000 * scale)
+    total = int(500 * scale)
     found += [
         Case(BLOCKING, who, "blocking_requests", parameters={"total": total}) for who in everyone
     ]
     found += [
-        Case(THREADS, who, "threads", parameters={"count": 16, "total": int(3200 * scale)})
+        Case(THREADS, who, "threads", parameters={"count": 16, "total": int(1600 * scale)})
         for who in everyone
     ]
     for setting, task, parameters, server in (
@@ -68,7 +68,7 @@ def cases(quick: bool) -> list[Case]:
             Case(setting, who, task, parameters=parameters, server=server)
             for who in (OURS, BARE_HTTPX)
         ]
-    return [evolve(case, rounds=1 if quick else 7) for case in found]
+    return [evolve(case, rounds=1 if quick else 5) for case in found]
 
 
 def _to_bare(setting: str, metric: str = CPU.name) -> Compute:

@@ -17,7 +17,7 @@ def cases(quick: bool) -> list[Case]:
             SETTING,
             Contender(label, environment, "start.py", label.startswith("dashscope")),
             task,
-            rounds=4 if quick else 21,
+            rounds=4 if quick else 15,
         )
         for label, environment, task in (
             ("dashscope", "plain", "dashscope"),

@@ -66,14 +66,14 @@ def cases(quick: bool) -> list[Case]:
             found.append(Case(setting, OPENAI, "events", "async", fewer))
             found.append(Case(setting, OPENAI, "blocking_events", "blocking", fewer))
         found.append(Case(setting, OPENAI, "decoded", "its decoder, async", parameters))
-    return [evolve(case, rounds=1 if quick else 7) for case in found]
+    return [evolve(case, rounds=1 if quick else 3) for case in found]
 
 
 def latency_cases(quick: bool) -> list[Case]:
     found = [Case("async", who, "latency") for who in (OURS, BARE_HTTPX, REPLICATE_1, OPENAI)]
     found.append(Case("async", REPLICATE_2, "latency", "its decoder"))
     found.append(Case("blocking", OURS, "blocking_latency"))
-    return [evolve(case, rounds=2 if quick else 15) for case in found]
+    return [evolve(case, rounds=2 if quick else 7) for case in found]
 
 
 def _to_bare(setting: str, colour: str) -> Compute:
