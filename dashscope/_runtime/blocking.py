@@ -17,7 +17,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_UNBOUND: Final = nullcontext()
 LOOK_UP: Final = 0.1
 """Seconds after which a thread that waits for others sees whether it is still wanted."""
 
@@ -160,6 +161,8 @@ class BlockingRuntime(Runtime):
         return decoded(_BlockingBody(self, status, headers, url, response.iter_raw(), close))
 
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
+        if deadline.at is None:
+            return _UNBOUND
         return _Bound(self._local, self._deadline(), deadline)
 
     def _sent(self, body: MultipartBody) -> Iterator[bytes]:

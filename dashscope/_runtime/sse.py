@@ -45,7 +45,7 @@ class SSEParser:
         self._at_start = True
         self._after_cr = False
         self._blocks = _Blocks()
-        self._events = _events(self._blocks)
+        self._events = EventSource(self._blocks).iter_sse()
         self._id = ""
         self.is_marked = False
 
@@ -79,6 +79,8 @@ class SSEParser:
             elif event.retry is not None:
                 is_odd = True
             events.append(event)
+        else:
+            raise RuntimeError("this httpx-sse reads the body of a response in a way of its own")
         # The id may also have been reset by what is no event.
         last_id = events[-1].id if events else id_before
         self.is_marked = is_odd or self._id != last_id
@@ -125,18 +127,17 @@ class SSEParser:
         return True
 
 
-class _Blocks(httpx.SyncByteStream):
-    """The body of a response that goes on as long as somebody says what is next in it."""
+class _Blocks(httpx.Response):
+    """A response whose body goes on as long as somebody says what is next in it."""
 
-    next = b""
+    def __init__(self) -> None:
+        super().__init__(200, headers=_HEADERS)
+        self.next = b""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
+        """The blocks, each whole; without httpx's own chain of generators."""
         while True:
-            yield self.next
-
-
-def _events(body: httpx.SyncByteStream) -> Iterator[ServerSentEvent]:
-    return EventSource(httpx.Response(200, headers=_HEADERS, stream=body)).iter_sse()
+            yield self.next.decode("utf-8", "replace")
 
 
 def _read_anew(block: bytes, id: str) -> list[ServerSentEvent]:
@@ -145,7 +146,8 @@ def _read_anew(block: bytes, id: str) -> list[ServerSentEvent]:
         lambda line: b":" if line[1] is None else line[1] + b":" + _EMPTY_BYTES, block
     )
     known = f"id: {id}\n".encode() if id else b""
-    return list(_events(httpx.ByteStream(known + marked)))
+    response = httpx.Response(200, headers=_HEADERS, content=known + marked)
+    return list(EventSource(response).iter_sse())
 
 
 def data_of(event: ServerSentEvent) -> str | None:
