@@ -77,7 +77,7 @@ async def many(count, concurrency, call):
             nursery.start_soon(work)
 
 """
-TRIO += ASYNCIO[ASYNCIO.index("async def main") :].replace("asyncio.run", "trio.run")
+TRIO += ASYNCIO[ASYNCIO.index("async def main") :].replace("asyncio.run(main())", "trio.run(main)")
 TRIO = TRIO.replace("len(asyncio.all_tasks())", "trio.lowlevel.current_statistics().tasks_living")
 
 BLOCKING = """

@@ -81,9 +81,12 @@ class TestWhoCreatesCancels:
     ) -> None:
         server.plays(held(output("a", "1")))
         events: list[Any] = []
-        with anyio.move_on_after(0.15) as scope:
-            await read_into(events, ways_to_open(client)[way])
-        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(read_into, events, ways_to_open(client)[way])
+            while not events:
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        assert group.cancel_scope.cancelled_caught
         assert texts(events) == ["a"]
         assert server.cancels == cancels
         assert server.links[0].closed
