@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes
 
+from dashscope import _html
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
@@ -38,7 +39,7 @@ from dashscope._urls import path_of, shown
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dashscope._api import API
+from dashscope._api import API
 
 LONGEST_NAME: Final = 200
 WRITTEN_AT_ONCE: Final = 1024 * 1024
@@ -334,6 +335,9 @@ class AsyncFileOutput(str):
             self._headers = download.headers
             async for chunk in chunks:
                 yield chunk
+
+    def _repr_html_(self) -> str:
+        return _html.file(str(self), self.content_type)
 
     def _source(self) -> AsyncDownload:
         return (_DataDownload if _is_data(self) else AsyncDownload)(self._api, str(self))

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from attrs import field, frozen
 
+from dashscope import _html
 from dashscope._errors import APIResponseError
 
 T = TypeVar("T")
@@ -42,6 +43,9 @@ class Page(Sequence[T], Generic[T]):
     def __getitem__(self, index: slice) -> tuple[T, ...]: ...
     def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
         return self.results[index]
+
+    def _repr_html_(self) -> str:
+        return _html.page(self)
 
 
 class _Steps(AsyncGenerator[T, None]):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import evolve
 
+from dashscope import _html
 from dashscope._batch.creating import Creator
 from dashscope._batch.desk import Desk
 from dashscope._batch.finding import Finder
@@ -66,6 +67,11 @@ class AsyncBatch:
         """How far it is."""
         self._check_entered()
         return self._progress(is_over=self._desk.is_over)
+
+    def _repr_html_(self) -> str:
+        if not self._entered:
+            return "<p>A batch that was not opened yet.</p>"
+        return _html.batch_progress(self.progress)
 
     async def __aenter__(self) -> Self:
         if self._entered:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from dashscope import _html
+
 if TYPE_CHECKING:
     from dashscope._api import Call
     from dashscope.resources.predictions import Prediction
@@ -38,6 +40,9 @@ class BatchResult:
         """Is there an output?"""
         return self.error is None
 
+    def _repr_html_(self) -> str:
+        return _html.batch_result(self)
+
 
 @frozen(kw_only=True)
 class BatchProgress:
@@ -66,6 +71,9 @@ class BatchProgress:
     elapsed: float
     remaining: float | None
     is_over: bool = False
+
+    def _repr_html_(self) -> str:
+        return _html.batch_progress(self)
 
 
 @define(eq=False, kw_only=True)

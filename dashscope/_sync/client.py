@@ -202,6 +202,9 @@ class FileOutput(str):
         """The file's content piece by piece, in constant memory."""
         return ClosingIterator(self._async.iter_bytes())
 
+    def _repr_html_(self) -> str:
+        return self._async._repr_html_()
+
 
 class EventStream(Facade):
     """The events of a prediction, as they come: `with`, then `for`.
@@ -275,6 +278,9 @@ class Batch(Facade):
     def progress(self) -> BatchProgress:
         """How far it is."""
         return self._async.progress
+
+    def _repr_html_(self) -> str:
+        return self._async._repr_html_()
 
     def __enter__(self) -> Self:
         return enter(self, self._async)

@@ -66,6 +66,7 @@ _DOC_CHANGES: Final = (
 
 _BLOCKING_NAMES: Final = {
     "__call__": "__call__",
+    "_repr_html_": "_repr_html_",
     "aclose": "close",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",

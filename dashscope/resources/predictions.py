@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from dashscope import _inputs
+from dashscope import _html, _inputs
 from dashscope._api import API, Call
 from dashscope._config import STALL_TIMEOUT, check_timeout
 from dashscope._convert import structure, structure_created
@@ -159,6 +159,9 @@ class Prediction:
     def progress(self) -> Progress | None:
         """How far it is, by the last complete progress bar in its logs."""
         return Progress.parse(self.logs) if self.logs else None
+
+    def _repr_html_(self) -> str:
+        return _html.prediction(self)
 
 
 @frozen

@@ -22,6 +22,7 @@ from dashscope._sync.drive import Facade
 # What an async class is called that has no blocking twin of its own: a base, the runtime, its pool.
 NO_TWIN = {"AsyncPool", "AsyncResource", "AsyncRuntime"}
 RENAMED = {
+    "_repr_html_": "_repr_html_",
     "__call__": "__call__",
     "aclose": "close",
     "__aenter__": "__enter__",

@@ -1,0 +1,72 @@
+"""In a real notebook, `await` works in a cell, the blocking client too, and values show."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dashscope
+from dashscope.testing import ModelServer
+
+CELLS = """
+from dashscope import AsyncClient, Client
+client = Client()
+async_client = AsyncClient()
+---
+import io
+from PIL import Image
+file = io.BytesIO()
+Image.new("RGB", (20, 10), "teal").save(file, "PNG")
+file.seek(0)
+await async_client.run("dashscope/thumbnail", {"image": file})
+---
+client.predictions.list()
+---
+prediction = await async_client.models.predictions.create(
+    "dashscope", "hello-world", input={"text": "<b>Alice</b>"}
+)
+await async_client.wait(prediction)
+---
+client.wait(prediction)
+---
+with client.map("dashscope/hello-world", [{"text": "a"}]) as batch:
+    results = list(batch)
+batch
+---
+results[0]
+---
+hello = client.use("dashscope/hello-world")
+hello(text="Eve")
+"""
+
+
+@pytest.mark.soak
+def test_a_notebook_runs_and_shows(dashscope_server: ModelServer, tmp_path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook: Any = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS.strip().split("\n---\n")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(dashscope.__file__).parents[1]),
+        "IPYTHONDIR": str(tmp_path),
+    }
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute(env=environment)
+    shown = [
+        output["data"]
+        for cell in notebook.cells
+        for output in cell.outputs
+        if output.output_type == "execute_result"
+    ]
+    picture, page, one, again, batch, result, text = shown
+    assert "<img src=" in picture["text/html"]
+    assert "<table>" in page["text/html"]
+    for found in (one, again):
+        assert "hello &lt;b&gt;Alice&lt;/b&gt;" in found["text/html"]
+    assert "<table>" in batch["text/html"]
+    assert "hello a" in result["text/html"]
+    assert text["text/plain"] == "'hello Eve'"
