@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from dashscope import DashscopeError, FileError
+from dashscope._json import is_array, is_object
 
 AT_ONCE: Final = 512
 """Rows in memory."""
@@ -27,7 +30,7 @@ def check_installed() -> None:
 
 
 def read(path: str) -> Iterator[dict[str, Any]]:
-    """The rows of a file.
+    """The rows of a file: JSON, with bytes for files, times in ISO 8601 and decimals as numbers.
 
     Raises:
         FileError: when it is not Parquet.
@@ -36,7 +39,7 @@ def read(path: str) -> Iterator[dict[str, Any]]:
     try:
         with import_module("pyarrow.parquet").ParquetFile(path) as file:
             for piece in file.iter_batches(batch_size=AT_ONCE):
-                yield from piece.to_pylist()
+                yield from map(_plain, piece.to_pylist())
     except arrow.ArrowException as error:
         raise FileError(f"{path} is not Parquet: {error}") from error
 
@@ -87,3 +90,16 @@ class Writer:
         table = self._arrow.Table.from_pylist(self._waiting, schema=self._schema)
         self._file.write_table(table)
         self._waiting = []
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        whole = value.is_finite() and value == value.to_integral_value()
+        return int(value) if whole else float(value)
+    if is_object(value):
+        return {key: _plain(item) for key, item in value.items()}
+    if is_array(value):
+        return [_plain(item) for item in value]
+    return value

@@ -43,7 +43,7 @@ def record(result: BatchResult) -> dict[str, Any]:
     return {
         "index": result.index,
         "status": "succeeded" if result.ok else "failed",
-        "input": {key: _plain(value) for key, value in result.input.items()},
+        "input": dict(result.input),
         "output": result.output,
         "error": None if result.error is None else str(result.error),
         "prediction": None if prediction is None else prediction.id,
@@ -183,10 +183,6 @@ def is_ours(path: Path) -> bool:
 
 def _opened(path: str) -> IO[str]:
     return Path(path).open("w", encoding="utf-8", newline="")
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
 
 
 def _cell(value: Any) -> Any:

@@ -6,6 +6,7 @@ for terminals only.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sys
@@ -102,7 +103,11 @@ class Status:
 
 def json_line(value: Any) -> str:
     """`value` as JSON in one line."""
-    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    except ValueError:  # NaN and the infinities are in words
+        value = json.loads(json.dumps(value, default=_plain), parse_constant=str)
+        text = json.dumps(value, ensure_ascii=False)
     return text if text == writable(text) else json.dumps(value, default=_plain)
 
 
@@ -117,6 +122,9 @@ def printable(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """What JSON has no form for: files as a model's input can have them, the rest in words."""
     if is_mapping(value):
         return dict(value)
-    raise TypeError(f"{value!r} has no form in JSON")
+    if isinstance(value, bytes):
+        return f"data:application/octet-stream;base64,{base64.b64encode(value).decode()}"
+    return str(value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import signal
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,29 @@ def test_rows_and_results_are_parquet_by_the_extension(typed: Typed) -> None:
     assert [row["index"] for row in rows] == [0, 1]
     assert rows[0]["predict_time"] > 0
     assert not list(Path().glob(".*.part"))
+
+
+def test_parquet_may_hold_files_times_and_decimals(typed: Typed) -> None:
+    row = {"value": {"at": datetime(2026, 1, 31, 12, tzinfo=UTC), "price": Decimal("1.50")}}
+    pq.write_table(pa.Table.from_pylist([row]), "rows.parquet")
+    typed("batch test/echo rows.parquet -o out.jsonl")
+    assert lines("out.jsonl")[0]["output"] == {"at": "2026-01-31T12:00:00+00:00", "price": 1.5}
+    row = {"document": b"12345", "colour": "red"}
+    pq.write_table(pa.Table.from_pylist([row, {"document": b"123"}]), "rows.parquet")
+    typed("batch test/measure rows.parquet -o out2.jsonl --ordered")
+    failed, done = lines("out2.jsonl")
+    assert done["output"]["size"] == 3
+    assert failed["input"] == lines("out2.failures.jsonl")[0]
+    assert failed["input"]["document"].endswith(";base64,MTIzNDU=")
+
+
+def test_what_json_cannot_say_is_a_row_that_failed_and_said_in_words(typed: Typed) -> None:
+    rows = [{"value": float("nan"), "after": timedelta(hours=1)}]
+    pq.write_table(pa.Table.from_pylist(rows), "rows.parquet")
+    assert typed("batch test/echo rows.parquet -o out.jsonl").exit_code == 5
+    (result,) = lines("out.jsonl")
+    assert result["input"] == {"value": "NaN", "after": "1:00:00"}
+    assert result["error"]
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])

@@ -40,7 +40,9 @@ def started(dashscope: CommandLine, count: int, **slow: Any) -> Program:
     return program
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.soak)]
+)
 def test_the_same_command_goes_on_and_each_row_is_in_the_results_once(
     dashscope: CommandLine, server: LocalServer, client: Client, number: signal.Signals
 ) -> None:

@@ -35,25 +35,24 @@ def test_text_stays_text_whatever_it_looks_like(dashscope: CommandLine) -> None:
     assert json.loads(done.stdout) == texts
 
 
-def test_text_keeps_its_quotation_marks(dashscope: CommandLine) -> None:
-    done = dashscope("run", "test/texts", 'text0="quoted"', "--json")
+def test_text_keeps_its_quotation_marks(typed: Typed) -> None:
+    done = typed("""run test/texts 'text0="quoted"' --json""")
     assert json.loads(done.stdout) == ['"quoted"']
 
 
-def test_text_that_may_be_left_out_stays_text(dashscope: CommandLine) -> None:
-    done = dashscope("run", "test/kinds", "text=42", "--json")
-    assert done.code == 0, done.stderr
+def test_text_that_may_be_left_out_stays_text(typed: Typed) -> None:
+    done = typed("run test/kinds text=42 --json")
+    assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout) == {"text": "42"}
 
 
-def test_two_at_signs_are_text_that_starts_with_one(dashscope: CommandLine) -> None:
-    done = dashscope("run", "test/texts", "text0=@@alice", "text1=@@@", "text2=a@b", "--json")
+def test_two_at_signs_are_text_that_starts_with_one(typed: Typed) -> None:
+    done = typed("run test/texts text0=@@alice text1=@@@ text2=a@b --json")
     assert json.loads(done.stdout) == ["@alice", "@@", "a@b"]
 
 
-def test_what_comes_in_on_stdin_is_a_file(dashscope: CommandLine, photo: Path) -> None:
-    with photo.open("rb") as stdin:
-        done = dashscope("run", "test/measure", "document=@-", "--json", stdin=stdin)
+def test_what_comes_in_on_stdin_is_a_file(typed: Typed, photo: Path) -> None:
+    done = typed("run test/measure document=@- --json", stdin=photo.read_bytes())
     assert json.loads(done.stdout)["size"] == photo.stat().st_size
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import dashscope as package
+from dashscope.cli.session import SERVER_NEEDS
 from tests.cli.command import CommandLine
 from tests.cli.process import ROOT, Finished
 
@@ -49,11 +50,14 @@ def test_without_the_cli_extra_it_says_what_to_install(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("module", ["starlette", "cloudpickle", "python_multipart"])
+@pytest.mark.parametrize(
+    "module",
+    ["cloudpickle", *(pytest.param(name, marks=pytest.mark.soak) for name in SERVER_NEEDS[1:])],
+)
 def test_without_the_local_extra_run_says_what_to_install(
     without_address: CommandLine, module: str
 ) -> None:
-    done = without([module], without_address, "run", "dashscope/hello-world", "text=Alice")
+    done = without([module.lower()], without_address, "run", "dashscope/hello-world", "text=Alice")
     assert (done.code, done.stdout) == (1, "")
     assert "DASHSCOPE_BASE_URL" in done.stderr
     assert "pip install 'dashscope-client[cli,local]'" in done.stderr

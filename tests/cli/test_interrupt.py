@@ -53,7 +53,7 @@ def test_a_signal_during_the_create_cancels_what_it_created(
         if received.path.endswith("/cancel"):
             return reply(prediction("canceled"))
         created = reply(prediction("starting"), 201)
-        return Reply(created.status, created.headers, created.body, after=1.0)
+        return Reply(created.status, created.headers, created.body, after=0.5)
 
     wire.says(script)
     env = {"DASHSCOPE_BASE_URL": wire.base_url}
