@@ -1,0 +1,122 @@
+"""README.zh-CN.md says what README.md says: the same sections with the same code in them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import Factory, define, fields
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+ROOT = Path(__file__).parents[2]
+LANGUAGES = ("README.md", "README.zh-CN.md")
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+
+@define
+class Section:
+    """A heading and what stands below it, but for the prose."""
+
+    level: str
+    title: str
+    code: list[tuple[str, str]] = Factory(list)
+    table_cells: list[int] = Factory(list)
+    list_items: int = 0
+    paragraphs: int = 0
+    markers: list[str] = Factory(list)
+    links: list[str] = Factory(list)
+    pictures: list[str] = Factory(list)
+    names: set[str] = Factory(set)
+
+
+PARTS = [part.name for part in fields(Section) if part.name not in ("level", "title")]
+
+
+def prose(token: Token) -> str:
+    """The words of a paragraph, heading or cell, without what stands in backticks."""
+    return " ".join(child.content for child in token.children or [] if child.type == "text")
+
+
+def sections(name: str) -> list[Section]:
+    found: list[Section] = []
+    tokens = MARKDOWN.parse((ROOT / name).read_text(encoding="utf-8"))
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "heading_open":
+            assert following is not None
+            found.append(Section(token.tag, following.content))
+        section = found[-1]
+        match token.type:
+            case "fence":
+                section.code.append((token.info, token.content))
+            case "tr_open":
+                section.table_cells.append(0)
+            case "th_open" | "td_open":
+                section.table_cells[-1] += 1
+            case "list_item_open":
+                section.list_items += 1
+            case "paragraph_open":
+                section.paragraphs += 1
+            case "html_block":
+                section.markers.append(token.content.strip())
+            case "inline":
+                collect(token.children or [], section)
+    return found
+
+
+def collect(children: list[Token], section: Section) -> None:
+    for child in children:
+        if child.type == "link_open":
+            section.links.append(str(child.attrs["href"]))
+        elif child.type == "image":
+            section.pictures.append(str(child.attrs["src"]))
+        elif child.type == "code_inline":
+            section.names.add(child.content)
+
+
+ENGLISH, CHINESE = (sections(name) for name in LANGUAGES)
+
+
+def test_each_language_links_to_the_other_at_the_top() -> None:
+    assert ENGLISH[0].links == ["README.zh-CN.md"]
+    assert CHINESE[0].links == ["README.md"]
+
+
+def test_the_headings_are_the_same_in_both_languages() -> None:
+    def outline(found: list[Section]) -> list[str]:
+        return [section.level for section in found]
+
+    assert outline(ENGLISH) == outline(CHINESE), [
+        (english.title, chinese.title) for english, chinese in zip(ENGLISH, CHINESE, strict=False)
+    ]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_section_has_the_same_in_both_languages(part: str) -> None:
+    for english, chinese in zip(ENGLISH, CHINESE, strict=True):
+        if part == "links" and english is ENGLISH[0]:
+            continue  # each to the other
+        where = f"{part} of {english.title!r}, {chinese.title!r}"
+        assert getattr(english, part) == getattr(chinese, part), where
+
+
+def sentences(name: str) -> Iterator[str]:
+    """What there is to translate: text with three English words in a row."""
+    for token in MARKDOWN.parse((ROOT / name).read_text(encoding="utf-8")):
+        if token.type == "inline" and re.search(r"([A-Za-z]+[ ,]+){2}[A-Za-z]+", prose(token)):
+            yield token.content
+
+
+def test_nothing_is_left_in_english() -> None:
+    english = set(sentences("README.md"))
+    assert len(english) > 100
+    assert english.isdisjoint(sentences("README.zh-CN.md"))
+
+
+def test_the_readme_names_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [e for e in project["optional-dependencies"] if f"`{e}`" not in text] == []
