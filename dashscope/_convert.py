@@ -20,7 +20,7 @@ from dashscope._errors import APIResponseError
 from dashscope._json import is_array, is_object
 from dashscope._pages import Page
 from dashscope._token import scrubbed
-from dashscope._urls import is_url
+from dashscope._urls import NoURLError, page_query
 
 if TYPE_CHECKING:
     from dashscope._http import Response
@@ -146,11 +146,17 @@ def _array(value: Any, response: Response) -> list[Any]:
 
 
 def _url(value: Any, response: Response) -> str | None:
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise broken(f"holds {type(value).__name__} where the URL of a page is due", response)
-    if value is not None and not (is_url(value) and ("?" in value or "://" not in value)):
-        raise broken("holds what is no URL where that of a page is due", response)
-    return value
+    try:
+        page_query(value)
+    except NoURLError:
+        reason = "holds what is no URL where that of a page is due"
+    else:
+        return value
+    raise broken(reason, response)
 
 
 def _make_converter(*, detailed_validation: bool) -> Converter:

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urljoin, urlsplit
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EMBEDDING: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+_PAGE_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/[^?]*\?|\?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -89,11 +90,6 @@ def absolute(base_url: str, path: str) -> str:
     return base_url + path
 
 
-def is_url(text: str) -> bool:
-    """Can this be taken apart as a URL, and sent?"""
-    return bool(text) and text.isprintable() and _split(text) is not None
-
-
 def path_of(url: str) -> str:
     """The path of a URL; of what is none, nothing."""
     parts = _split(url)
@@ -112,9 +108,23 @@ def joined(url: str, location: str) -> str:
         raise NoURLError(str(error)) from None
 
 
-def query(url: str) -> list[tuple[str, str]]:
-    """The query of a page's `next` or `previous`; its host and path are not ours to follow."""
-    return parse_qsl(urlsplit(url).query, keep_blank_values=True)
+def page_query(text: str) -> list[tuple[str, str]]:
+    """What to ask for a page by its cursor, or by the `next` or `previous` of another page.
+
+    Of such a URL the query counts; its host and path are not ours to follow.
+
+    Raises:
+        NoURLError: when it is a URL without a query, empty, or has what is no text in it.
+    """
+    if not text or not text.isprintable():
+        raise NoURLError(f"cursor is {text!r}, which is neither a page's cursor nor its URL")
+    if not _PAGE_URL.match(text):
+        return [("cursor", text)]
+    parts = _split(text)
+    found = None if parts is None else parse_qsl(parts.query, keep_blank_values=True)
+    if not found:
+        raise NoURLError(f"cursor is {text!r}, which is no page's URL: it has no query")
+    return found
 
 
 def same_origin(a: str, b: str) -> bool:

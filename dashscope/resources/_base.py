@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dashscope._api import API, Call
 from dashscope._convert import structure, structure_page
-from dashscope._urls import query
+from dashscope._urls import page_query
 
 if TYPE_CHECKING:
     from dashscope._pages import Page
 
 T = TypeVar("T")
-
-_PAGE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/[^?]*\?|\?")
 
 
 class AsyncResource:
@@ -47,11 +44,7 @@ def page_params(cursor: str | None, params: Mapping[str, Any]) -> list[tuple[str
         return list(params.items())
     if not isinstance(cursor, str) or not cursor:
         raise ValueError(f"cursor is a page's cursor, or its next or previous URL, not {cursor!r}")
-    if not _PAGE_URL.match(cursor):
-        return [*params.items(), ("cursor", cursor)]
-    found = query(cursor)
-    if not found:
-        raise ValueError(f"cursor is {cursor!r}, which is no page's URL: it has no query")
+    found = page_query(cursor)
     names = {name for name, _ in found}
     return [*((name, value) for name, value in params.items() if name not in names), *found]
 

@@ -150,16 +150,27 @@ def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.text("aä&=+%?#/ ")))
+    st.lists(
+        st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.text("aä&=+%?#/ ")),
+        min_size=1,
+    )
 )
 def test_the_whole_query_of_a_page_url_is_kept(pairs: list[tuple[str, str]]) -> None:
     url = "http://elsewhere.example.com/v1/predictions?" + urlencode(pairs)
-    assert _urls.query(url) == pairs
+    assert _urls.page_query(url) == pairs
 
 
 def test_blank_and_repeated_values_in_a_query_are_kept() -> None:
-    assert _urls.query("?cursor=&a=1&a=2&b") == [("cursor", ""), ("a", "1"), ("a", "2"), ("b", "")]
-    assert _urls.query("https://api.example.com/v1/predictions") == []
+    assert _urls.page_query("?cursor=&a=1&a=2&b") == [
+        ("cursor", ""),
+        ("a", "1"),
+        ("a", "2"),
+        ("b", ""),
+    ]
+    for none in ("https://api.example.com/v1/predictions", "?", "/a?", "", "a\n", "http://[?a=1"):
+        with pytest.raises(_urls.NoURLError, match="page's"):
+            _urls.page_query(none)
+    assert _urls.page_query("bare") == [("cursor", "bare")]
 
 
 @pytest.mark.parametrize(
@@ -430,7 +441,7 @@ def test_any_text_gets_a_verdict(url: str, base: str) -> None:
 @given(st.text(min_size=1, alphabet=st.characters(exclude_categories=["Cs"])))
 def test_a_query_value_of_the_servers_comes_back_as_it_was(cursor: str) -> None:
     url = f"http://api.example.com/v1/models?cursor={quote(cursor, safe='')}&limit=2"
-    assert parse_qsl(urlencode(_urls.query(url)), keep_blank_values=True) == [
+    assert parse_qsl(urlencode(_urls.page_query(url)), keep_blank_values=True) == [
         ("cursor", cursor),
         ("limit", "2"),
     ]
