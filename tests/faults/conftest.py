@@ -18,6 +18,20 @@ LEFT_BY_SSL = pytest.mark.filterwarnings(
 )
 
 
+@pytest.fixture(
+    params=[
+        "asyncio",
+        "blocking",
+        pytest.param("trio", marks=pytest.mark.soak),
+        pytest.param("uvloop", marks=pytest.mark.soak),
+    ]
+)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Each way to wait; trio and uvloop, which differ below httpcore only, in the long run."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come at once: the back-off has full jitter, and chance is on our side."""

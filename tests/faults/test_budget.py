@@ -29,12 +29,6 @@ RESET = next(case.fault for case in BROKEN if str(case) == "reset after the requ
 SILENT = next(case.fault for case in STALLS if str(case) == "no answer")
 
 
-@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
-def colour(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture
 def line(proxy: Proxy, server: Wire) -> Line:
     server.requests.clear()

@@ -18,14 +18,19 @@ from tests import colours
 from tests.faults.conftest import LEFT_BY_SSL
 from tests.faults.faults import RESET_AT_ONCE
 from tests.faults.proxy import Line, Proxy
-from tests.faults.test_table import SUBJECTS, Subject, colour, run_at_once
+from tests.faults.test_table import SUBJECTS, Subject, run_at_once
 from tests.wire import Received, Reply, Wire
-
-__all__ = ["colour"]
 
 pytestmark = [pytest.mark.usefixtures("no_jitter"), LEFT_BY_SSL]
 
 NAME = "api.example.test"
+
+
+@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
+def colour(request: pytest.FixtureRequest) -> str:
+    """All but uvloop, which has a resolver of its own."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

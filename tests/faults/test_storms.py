@@ -201,12 +201,6 @@ SIZES = [
 ]
 
 
-@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
-def colour(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
 def test_every_run_ends_right_and_is_made_once(
     colour: str,

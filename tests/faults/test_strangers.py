@@ -28,7 +28,7 @@ API, FILES, EVIL = "api.service.test", "files.service.test", "evil.test"
 TOKEN = "r8_a-Secret"
 
 
-@pytest.fixture(params=["asyncio", "trio", "blocking"])
+@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
 def colour(request: pytest.FixtureRequest) -> str:
     """All but uvloop, which has a resolver of its own."""
     name: str = request.param

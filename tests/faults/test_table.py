@@ -297,12 +297,6 @@ def run_at_once(
     return results
 
 
-@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
-def colour(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture
 def table(colour: str, proxy: Proxy, server: Wire) -> Table:
     return Table(colour, proxy, server)
