@@ -231,13 +231,15 @@ class Line:
             return
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         exchange = None
-        with contextlib.suppress(OSError, EOFError, Gone):
-            number = 0
-            while True:
-                number += 1
-                exchange = Exchange(self, reader, writer, number)
-                await exchange.run()
-        writer.close()
+        try:
+            with contextlib.suppress(OSError, EOFError, Gone):
+                number = 0
+                while True:
+                    number += 1
+                    exchange = Exchange(self, reader, writer, number)
+                    await exchange.run()
+        finally:
+            writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
         if exchange is not None and exchange.head:
