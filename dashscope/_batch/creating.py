@@ -98,6 +98,7 @@ class Creator:
         await desk.ledger.created(row, prediction)
         desk.scheduler.created(running, now())
         desk.fresh.discard(running)
+        row.call = None  # it may hold whole files
         if prediction.is_done:
             await self._watcher.settle([(running, prediction)])
 

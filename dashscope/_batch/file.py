@@ -93,7 +93,10 @@ class CheckpointFile:
         self.last_write = _last_write(self._path)
         with self._said("cannot be used as a checkpoint"):
             connection = sqlite3.connect(
-                self._path, timeout=LOCK_WAIT, isolation_level=None, check_same_thread=False
+                Path(self._path).absolute(),
+                timeout=LOCK_WAIT,
+                isolation_level=None,
+                check_same_thread=False,
             )
             try:
                 self._prepare(connection)

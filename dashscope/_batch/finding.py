@@ -17,7 +17,13 @@ from dashscope._batch.digests import digest
 from dashscope._batch.scheduler import now
 from dashscope._batch.watching import is_stopped, list_page
 from dashscope._deadline import Deadline
-from dashscope._errors import APIConnectionError, APIError, CheckpointError, InternalServerError
+from dashscope._errors import (
+    APIConnectionError,
+    APIError,
+    CheckpointError,
+    InternalServerError,
+    NotFoundError,
+)
 from dashscope._log import logger
 from dashscope.resources.predictions import get_prediction
 
@@ -110,7 +116,12 @@ class Finder:
                 continue
             whole = one
             if _digest(one) is None:
-                whole = await get_prediction(desk.api, one.id, deadline=Deadline.NEVER, look=False)
+                try:
+                    whole = await get_prediction(
+                        desk.api, one.id, deadline=Deadline.NEVER, look=False
+                    )
+                except NotFoundError:
+                    continue
             (found.opaque if _digest(whole) is None else found.known).append(whole)
         return found
 

@@ -64,6 +64,8 @@ class KeptLedger(Ledger):
         self._skips = skips
         self._lock = threading.Lock()
         self._notes: list[_Note] = []
+        # Apart from the other lock, which is held while the disk is at work.
+        self._notes_lock = threading.Lock()
         self._failure: str | None = None
         self._stored: dict[int, Stored] = {}
         self._stored_to = 0
@@ -166,7 +168,8 @@ class KeptLedger(Ledger):
         if not statements:
             return
         note = _Note(statements)
-        self._notes.append(note)
+        with self._notes_lock:
+            self._notes.append(note)
         await self._runtime.in_thread(self._flush, note)
         if self._failure is not None:
             raise CheckpointError(self._failure)
@@ -175,7 +178,8 @@ class KeptLedger(Ledger):
         with self._lock:
             if note.is_written or self._failure is not None:
                 return
-            notes, self._notes = self._notes, []
+            with self._notes_lock:
+                notes, self._notes = self._notes, []
             try:
                 self._file.write([each for one in notes for each in one.statements])
             except CheckpointError as error:

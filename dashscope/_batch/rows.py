@@ -24,7 +24,8 @@ class BatchResult:
         input: the input, as it was given.
         output: the model's output; `None` where there is an `error`.
         error: why there is no output, else `None`.
-        prediction: the prediction, as last seen; `None` where none was created.
+        prediction: the prediction, as last seen; `None` where none was created. One that was seen
+            in a list may be without its logs, one from a checkpoint is without its input.
         from_checkpoint: whether it was over before this call, and comes from the checkpoint.
     """
 

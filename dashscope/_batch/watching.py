@@ -173,7 +173,7 @@ def is_partial(prediction: Prediction, running: Running) -> bool:
         return running.is_attached and prediction.deadline is None
     if prediction.status == "succeeded":
         return prediction.output is None and not prediction.data_removed
-    return prediction.status == "failed" and prediction.error is None
+    return prediction.status == "failed" and None in (prediction.error, prediction.logs)
 
 
 def is_stopped(prediction: Prediction) -> bool:

@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from dashscope._runtime.crew import Channel, ClosedError, Crew
 
 T = TypeVar("T")
+
+SLICE: Final = 1.0
+"""Seconds for which a thread waits in one go: not on all systems does Ctrl-C end a wait."""
 
 
 class ThreadChannel(Channel[T]):
@@ -26,12 +29,15 @@ class ThreadChannel(Channel[T]):
         self._queue.put(item)
 
     async def get(self, seconds: float | None = None) -> T | None:
+        end = float("inf") if seconds is None else time.monotonic() + seconds
         item: T | None = None
-        if not self._is_closed:
+        while not self._is_closed and item is None:
+            left = max(0.0, end - time.monotonic())
             try:
-                item = self._queue.get(timeout=None if seconds is None else max(0.0, seconds))
+                item = self._queue.get(timeout=min(left, SLICE))
             except queue.Empty:
-                return None
+                if left <= SLICE:
+                    return None
         if self._is_closed:
             self._queue.put(None)  # whoever else waits wakes up as well
             raise ClosedError

@@ -269,7 +269,7 @@ async def test_more_inputs_go_on_and_fewer_are_said(
 ) -> None:
     await read(client.map(REF, rows(3), checkpoint=path))
     assert len(await read(client.map(REF, rows(5), checkpoint=path))) == 5
-    assert caplog.records == []
+    assert "the inputs have" not in caplog.text
     assert len(await read(client.map(REF, rows(2), checkpoint=path))) == 2
     assert "has 5 rows, and the inputs have 2" in caplog.text
 
