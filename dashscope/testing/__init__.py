@@ -83,12 +83,22 @@ def dashscope_client(dashscope_server: ModelServer) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def _dashscope_async_clients() -> list[AsyncClient]:
+    # A test's event loop closes the connections made in it; until then their client is kept.
+    return []
+
+
 @pytest.fixture
-def dashscope_async_client(dashscope_server: ModelServer) -> AsyncClient:
+def dashscope_async_client(
+    dashscope_server: ModelServer, _dashscope_async_clients: list[AsyncClient]
+) -> AsyncClient:
     """An `AsyncClient` of `dashscope_server`, for whichever event loop the test runs in."""
     from dashscope import AsyncClient
 
-    return AsyncClient(base_url=dashscope_server.base_url)
+    client = AsyncClient(base_url=dashscope_server.base_url)
+    _dashscope_async_clients.append(client)
+    return client
 
 
 @pytest.fixture

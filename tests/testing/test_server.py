@@ -121,3 +121,23 @@ def test_without_the_extra_the_fixture_says_what_to_install(pytester: pytest.Pyt
     result = pytester.runpytest_subprocess("-p", "dashscope.testing")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*pip install 'dashscope-client?testing?'*"])
+
+
+ASYNC_TEST = """
+import pytest
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+
+@pytest.mark.anyio
+async def test_hello(dashscope_async_client):
+    output = await dashscope_async_client.run("dashscope/hello-world", {"text": "Alice"})
+    assert output == "hello Alice"
+"""
+
+
+def test_the_async_client_is_closed_by_the_loop_of_its_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(ASYNC_TEST)
+    plugins = ["-p", "anyio.pytest_plugin", "-p", "dashscope.testing"]
+    pytester.runpytest_subprocess(*plugins, "-W", "error").assert_outcomes(passed=2)

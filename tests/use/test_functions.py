@@ -194,11 +194,10 @@ def test_many_tasks_at_once_fetch_the_schema_once(wire: Wire) -> None:
     models.after = 0.1
 
     async def main() -> None:
-        client = AsyncClient(base_url=wire.base_url)
-        function = client.use("owner/name")
-        assert await asyncio.gather(*(function(a=n) for n in range(20))) == [
-            {"a": n} for n in range(20)
-        ]
+        async with AsyncClient(base_url=wire.base_url) as client:
+            function = client.use("owner/name")
+            outputs = await asyncio.gather(*(function(a=n) for n in range(20)))
+        assert outputs == [{"a": n} for n in range(20)]
 
     asyncio.run(main())
     assert models.fetches == 1
@@ -262,15 +261,16 @@ def test_one_who_is_cancelled_leaves_the_fetch_to_the_next(wire: Wire) -> None:
     models.after = 0.2
 
     async def main() -> None:
-        function = AsyncClient(base_url=wire.base_url).use("owner/name")
-        first = asyncio.create_task(function(a=1))
-        second = asyncio.create_task(function(a=2))
-        while not wire.requests:
-            await asyncio.sleep(0.01)
-        first.cancel()
-        assert await second == {"a": 2}
-        with pytest.raises(asyncio.CancelledError):
-            await first
+        async with AsyncClient(base_url=wire.base_url) as client:
+            function = client.use("owner/name")
+            first = asyncio.create_task(function(a=1))
+            second = asyncio.create_task(function(a=2))
+            while not wire.requests:
+                await asyncio.sleep(0.01)
+            first.cancel()
+            assert await second == {"a": 2}
+            with pytest.raises(asyncio.CancelledError):
+                await first
 
     asyncio.run(main())
 
@@ -280,14 +280,15 @@ def test_a_failed_fetch_is_told_to_all_who_waited_for_it_and_tried_again_later(w
     models.fails = Reply(404, {}, b'{"detail": "no such model"}', after=0.1)
 
     async def main() -> None:
-        function = AsyncClient(base_url=wire.base_url).use("owner/name")
-        calls = (function(a=n) for n in range(5))
-        errors = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(error) for error in errors] == [NotFoundError] * 5
-        assert len({id(error) for error in errors}) == 5
-        assert models.fetches == 1
-        models.fails = None
-        assert await function(a=1) == {"a": 1}
+        async with AsyncClient(base_url=wire.base_url) as client:
+            function = client.use("owner/name")
+            calls = (function(a=n) for n in range(5))
+            errors = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(error) for error in errors] == [NotFoundError] * 5
+            assert len({id(error) for error in errors}) == 5
+            assert models.fetches == 1
+            models.fails = None
+            assert await function(a=1) == {"a": 1}
 
     asyncio.run(main())
 
