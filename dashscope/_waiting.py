@@ -250,7 +250,7 @@ class Watch(Generic[J]):
             except APIError as caught:
                 failure = caught
 
-        raised = error
+        raised, other = error, None
         try:
             await self._api.runtime.finish(cancel, grace=limit)
         except BaseException as interruption:  # noqa: BLE001 (raised below, with its note)
@@ -258,10 +258,12 @@ class Watch(Generic[J]):
             # a cancellation goes on as it is.
             if error is None or isinstance(error, Exception):
                 raised = interruption
+            elif isinstance(interruption, Exception):
+                other = interruption
         if cancelled:
             logger.info("%s cancelled: nobody waits for it any more", id)
         else:
-            reason = failure or "no answer in time"
+            reason = failure or other or "no answer in time"
             logger.warning("%s could not be cancelled: %s", id, reason)
             if raised is None and failure is not None:
                 raise failure

@@ -208,12 +208,15 @@ class Pool(ABC, Generic[C, P]):
 
         async def back(stream: Any) -> None:
             try:
-                await self._close(stream)
-            finally:
                 try:
-                    await self._back(key, used)
-                finally:
-                    self._turn_over()
+                    await self._close(stream)
+                except BaseException:
+                    # Interrupted in the middle, it may look idle and yet be of no use.
+                    await self._drop(used)
+                    raise
+                await self._back(key, used)
+            finally:
+                self._turn_over()
 
         return Answer(response, back)
 
