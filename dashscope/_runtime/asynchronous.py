@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 import weakref
 from collections.abc import (
     AsyncGenerator,
@@ -27,7 +28,7 @@ from dashscope._runtime.bodies import of_client, of_pool
 from dashscope._runtime.forking import LOADED_LATER, async_modules, inherited
 from dashscope._runtime.loops import LoopPool, close_with
 from dashscope._runtime.multipart import MultipartBody, body_of
-from dashscope._runtime.tasks import start_task
+from dashscope._runtime.tasks import Task, start_task
 from dashscope._runtime.wire import (
     build,
     build_for,
@@ -88,6 +89,7 @@ class AsyncRuntime(Runtime):
         name = f"AsyncClient(base_url={self._config.base_url!r})"
         self._finalizer = close_with(self, self._loops, name)
         self._turns: RunVar[weakref.WeakValueDictionary[str, anyio.Lock]] = RunVar("turns")
+        self._under_way: RunVar[set[Task[Any]] | None] = RunVar("under way", None)
 
     async def _pool(self) -> AsyncPool:
         here = self._here.get()
@@ -179,6 +181,17 @@ class AsyncRuntime(Runtime):
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
         task = start_task(call)
+        under_way = self._under_way.get()
+        if under_way is None:
+            under_way = set[Task[Any]]()
+            self._under_way.set(under_way)
+        under_way.add(task)
+        try:
+            return await self._outcome(task, grace)
+        finally:
+            under_way.discard(task)
+
+    async def _outcome(self, task: Task[T], grace: float) -> T:
         try:
             await task.wait(None)
         except GeneratorExit:
@@ -221,7 +234,19 @@ class AsyncRuntime(Runtime):
         return value
 
     async def aclose(self) -> None:
-        self._closed = True
+        try:
+            await self._let_finish()
+        finally:
+            self._closed = True
+            await self._close_here()
+
+    async def _let_finish(self) -> None:
+        """Wait for what must run to its end: a prediction that is being cancelled, say."""
+        end = time.monotonic() + GRACE
+        for task in list(self._under_way.get() or ()):
+            await task.wait(max(0.0, end - time.monotonic()))
+
+    async def _close_here(self) -> None:
         here = self._here.get()
         held = here() if here is not None else None
         if held is not None:

@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Final, TypeAlias
 
+import anyio
+
 try:
     from fastapi import Depends, FastAPI, HTTPException, Request
     from starlette.requests import ClientDisconnect, HTTPConnection
@@ -41,6 +43,9 @@ __all__ = [
 
 LARGEST_WEBHOOK: Final = 32 * 1024 * 1024
 """Bytes; inputs and outputs with files in them can be as long as this."""
+
+LAST_WORDS: Final = 0.1
+"""Seconds between the server's word that it stops and the end of the client."""
 
 _STATE: Final = "dashscope_client"
 
@@ -79,6 +84,9 @@ def lifespan(make_client: Callable[[], AsyncClient] = AsyncClient) -> Lifespan:
     async def run(app: Any) -> AsyncGenerator[dict[str, Any], None]:
         async with make_client() as client:
             yield {_STATE: client}
+            # The handlers that the server has just cancelled come to cancel their predictions,
+            # which the client waits for as it closes.
+            await anyio.sleep(LAST_WORDS)
 
     return run
 

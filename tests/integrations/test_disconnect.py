@@ -168,6 +168,36 @@ def test_other_servers_and_trio_tell_of_it_too(
         until(lambda: behind.predictions.get(second).status == "canceled")
 
 
+@pytest.mark.parametrize("path", ["/run", "/stream", "/plain"])
+def test_a_server_that_stops_takes_its_predictions_along(
+    path: str, server: LocalServer, newest: Any, behind: Client
+) -> None:
+    """It cancels its handlers, and closes the client at once: after what they have to say."""
+    with Served(make_app(server, []), patience=0) as served:
+        connection = served.asked("POST", path, BODY)
+        connection.__enter__()
+        prediction = until(newest)
+    connection.__exit__(None, None, None)
+    assert behind.predictions.get(prediction).status == "canceled"
+
+
+async def test_a_client_that_is_closed_lets_predictions_be_cancelled(
+    server: LocalServer, newest: Any, behind: Client
+) -> None:
+    created = asyncio.Event()
+    client = AsyncClient(base_url=server.base_url)
+    run = asyncio.create_task(
+        client.run("test/forever", {}, progress=lambda prediction: created.set())
+    )
+    await created.wait()
+    run.cancel()
+    await asyncio.sleep(0)
+    await client.aclose()
+    assert behind.predictions.get(newest()).status == "canceled"
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+
 @pytest.mark.usefixtures("_quiet")
 def test_without_the_block_nobody_is_cancelled(
     server: LocalServer, newest: Any, behind: Client
