@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -49,10 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def _dashscope_local_server() -> Iterator[Any]:
-    if any(find_spec(name) is None for name in ("starlette", "uvicorn", "cloudpickle")):
-        pytest.fail("This fixture needs: pip install 'dashscope-client[testing]'", pytrace=False)
-    from dashscope.local import LocalServer
-
+    try:
+        from dashscope.local import LocalServer
+    except ModuleNotFoundError as error:
+        needs = f"This fixture needs {error.name}: pip install 'dashscope-client[testing]'"
+        pytest.fail(needs, pytrace=False)
     with LocalServer() as server:
         yield server
 

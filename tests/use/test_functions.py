@@ -165,7 +165,7 @@ async def test_the_signature_and_the_help_show_the_inputs(client: Any) -> None:
     assert signature.parameters["width"].default == 128
     assert signature.parameters["image"].default is inspect.Parameter.empty
     assert "Annotated[int, 'from 1 to 4096'] = 128" in str(signature)
-    with pytest.raises(TypeError, match="missing a required argument: 'image'"):
+    with pytest.raises(TypeError, match="missing a required .*argument: 'image'"):
         signature.bind()
     text = pydoc.render_doc(face, renderer=pydoc.plaintext)
     assert "model(image=..., width=128)" in text
