@@ -196,17 +196,21 @@ class AsyncEventStream:
         self._entered = True
         watch = self._watch
         watch.operation = begin("stream", self._api.config.base_url, self._ref)
-        with watch.operation.active():
-            try:
-                await self._begin()
-                self._check_streams()
-                return self  # noqa: TRY300 (this line belongs to what is tried)
-            except BaseException as error:
+        try:
+            with watch.operation.active():
                 try:
-                    await watch.leave(error)
-                finally:
-                    watch.operation.end(error)
-                raise
+                    await self._begin()
+                    self._check_streams()
+                    return self  # noqa: TRY300 (this line belongs to what is tried)
+                except BaseException as error:
+                    try:
+                        await watch.leave(error)
+                    finally:
+                        watch.operation.end(error)
+                    raise
+        except BaseException as error:
+            await watch.leave(error)  # an interrupt on the way out; nothing is done twice
+            raise
 
     async def __aexit__(
         self,
