@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dashscope import RateLimitError
+from dashscope import InternalServerError, RateLimitError
 from dashscope._batch.gate import Gate
 from tests.batch.reading import REF, outputs, read, rows
 from tests.batch.service import Service
-from tests.wire import Received, Reply, reply
+from tests.wire import DROP, Received, Reply, reply
 
 
 @pytest.fixture(
@@ -259,3 +260,48 @@ async def test_a_progress_that_raises_ends_the_batch(client: Any, service: Servi
     with pytest.raises(ZeroDivisionError):
         await read(client.map(REF, rows(3), progress=progress))
     assert all(one.is_over for one in service.made)
+
+
+async def test_connections_that_break_while_watching_are_made_again(
+    client: Any, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._api.random.random", lambda: 0.0)
+    broken = 0
+
+    def break_some(received: Received) -> Reply | None:
+        nonlocal broken
+        if received.method == "GET" and broken < 4:
+            broken += 1
+            return DROP
+        return None
+
+    service.interferes = break_some
+    service.seconds = lambda _: 0.3
+    results = await read(client.map(REF, rows(10)))
+    assert sorted(outputs(results)) == list(range(10))
+    assert service.asked["create"] == 10
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_what_cannot_be_watched_is_an_error_and_not_left_running(
+    client: Any, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: bool
+) -> None:
+    monkeypatch.setattr("dashscope._api.random.random", lambda: 0.0)
+    service.seconds = lambda input: 60.0 if input["value"] == 0 else 0.0
+    service.lists = reply({"detail": "no"}, 403)
+    service.interferes = lambda received: (
+        reply({"detail": "no"}, 500) if received.path.endswith("/p0") else None
+    )
+    checkpoint = tmp_path / "run.sqlite" if kept else None
+    options = {"concurrency": 1, "ordered": True, "checkpoint": checkpoint}
+    results = await read(client.map(REF, rows(2), **options))
+    assert isinstance(results[0].error, InternalServerError)
+    assert results[1].output == 1
+    if not kept:
+        assert service.canceled == ["p0"]
+        return
+    assert service.canceled == []  # the next call attaches to it
+    service.made[0].seconds = 0.0
+    service.interferes = lambda _: None
+    assert outputs(await read(client.map(REF, rows(2), **options))) == [0, 1]
+    assert service.asked["create"] == 2
