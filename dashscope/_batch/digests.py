@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from dashscope import _inputs
 from dashscope._errors import FileError
-from dashscope._json import is_array, is_object
+from dashscope._json import is_array, is_mapping, is_object, is_sequence
 
 if TYPE_CHECKING:
     from dashscope._files import LocalFile
@@ -27,8 +28,22 @@ def digest(value: Any) -> bytes:
 
 def preview(input: Mapping[str, Any]) -> str:
     """The start of an input, for people."""
-    text = repr(dict(input))
+    text = _shown(input)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _shown(value: Any) -> str:
+    """The start of a value; of one that is large, not all is looked at."""
+    if isinstance(value, str):
+        return repr(value[:SHOWN])
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if is_mapping(value):
+        items = islice(value.items(), SHOWN)
+        return "{" + ", ".join(f"{key!r}: {_shown(item)}" for key, item in items) + "}"
+    if is_sequence(value):
+        return "[" + ", ".join(_shown(item) for item in islice(value, SHOWN)) + "]"
+    return repr(value)
 
 
 async def digest_of(input: Mapping[str, Any], runtime: Runtime) -> bytes:

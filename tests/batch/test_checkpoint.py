@@ -258,6 +258,17 @@ async def test_changed_inputs_are_noticed_and_named(
     assert len(service.made) == 4
 
 
+async def test_what_has_changed_is_named_in_short(
+    client: Any, service: Service, path: Path
+) -> None:
+    await read(client.map(REF, [{"value": b"x" * 5000, "more": [1, "y" * 5000]}], checkpoint=path))
+    with pytest.raises(CheckpointError) as caught:
+        await read(client.map(REF, [{"value": None}], checkpoint=path))
+    assert "was {'value': <5000 bytes>, 'more': [1, 'yyyy" in str(caught.value)
+    assert "is {'value': None}" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
 async def test_the_order_of_keys_is_no_change(client: Any, service: Service, path: Path) -> None:
     await read(client.map(REF, [{"value": 1, "more": {"a": 1, "b": 2.0}}], checkpoint=path))
     await read(client.map(REF, [{"more": {"b": 2, "a": 1}, "value": 1}], checkpoint=path))
