@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from dashscope import _inputs
 from dashscope._errors import FileError
@@ -36,7 +36,7 @@ def _shown(value: Any) -> str:
     """The start of a value; of one that is large, not all is looked at."""
     if isinstance(value, str):
         return repr(value[:SHOWN])
-    if isinstance(value, bytes | bytearray | memoryview):
+    if _is_bytes(value):
         return f"<{len(value)} bytes>"
     if is_mapping(value):
         items = islice(value.items(), SHOWN)
@@ -64,6 +64,10 @@ async def digest_of(input: Mapping[str, Any], runtime: Runtime) -> bytes:
         return await runtime.in_thread(_hash, file)
 
     return digest(await _inputs.encode(input, runtime, hashed, "upload"))
+
+
+def _is_bytes(value: Any) -> TypeGuard[bytes]:
+    return isinstance(value, bytes | bytearray | memoryview)
 
 
 def _hash(file: LocalFile) -> str:

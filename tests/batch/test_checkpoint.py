@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -16,6 +17,9 @@ from typing import Any
 import pytest
 
 from dashscope import AsyncClient, CheckpointError, Client, ModelError, PredictionError
+from dashscope._batch.kept import KeptLedger
+from dashscope._batch.rows import Row
+from dashscope._sync.drive import drive
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.batch.service import Service
 from tests.wire import DROP, Received, Reply, reply
@@ -134,8 +138,6 @@ async def test_a_row_that_was_not_created_is_created(
 async def test_a_request_of_a_killed_process_may_still_arrive(
     client: Any, service: Service, path: Path
 ) -> None:
-    import threading
-
     await read(client.map(REF, [{"value": 1}] * 2, checkpoint=path, concurrency=1))
     change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
     late = service.made.pop()
@@ -465,6 +467,34 @@ async def test_what_is_given_is_in_the_file_before(
             wal = path.with_name(path.name + "-wal")
             kept = path.read_bytes() + (wal.read_bytes() if wal.exists() else b"")
             assert f'"id": "{result.prediction.id}"'.encode() in kept
+
+
+def test_no_note_of_many_threads_is_lost(path: Path) -> None:
+    class Here:
+        async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+            return function(*args)
+
+    here: Any = Here()
+    ledger = KeptLedger(here, str(path), REF, skips=False)
+    drive(ledger.open())
+
+    def note(first: int) -> None:
+        for index in range(first, 400, 8):
+            row = Row(index=index, input={}, digest=b"", sent=b"")
+            drive(ledger.intend(row))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=note, args=(first,)) for first in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        drive(ledger.close())
+    assert [row["position"] for row in notes(path)] == list(range(400))
 
 
 def test_a_checkpoint_passes_from_one_client_to_the_other(service: Service, path: Path) -> None:
