@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -20,7 +21,7 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 @define
 class Section:
-    """A heading and what stands below it, but for the prose."""
+    """A heading and what stands below it, but for the words."""
 
     level: str
     title: str
@@ -32,6 +33,7 @@ class Section:
     links: list[str] = Factory(list)
     pictures: list[str] = Factory(list)
     names: set[str] = Factory(set)
+    numbers: Counter[str] = Factory(Counter)
 
 
 PARTS = [part.name for part in fields(Section) if part.name not in ("level", "title")]
@@ -65,6 +67,7 @@ def sections(name: str) -> list[Section]:
                 section.markers.append(token.content.strip())
             case "inline":
                 collect(token.children or [], section)
+                section.numbers.update(re.findall(r"\d+(?:\.\d+)*", prose(token)))
     return found
 
 
