@@ -10,6 +10,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogFormatter, NullLocator
 
 from benchmarks.model import Measured, Metric, Part
 
@@ -34,7 +35,8 @@ def draw(part: Part, measured: list[Measured], folder: Path) -> None:
 def _lines(part: Part, metric: Metric, measured: list[Measured]) -> plt.Figure:
     """Over the settings that are numbers, such as `100` or `0.2 s`."""
     figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
-    others = iter(OTHERS)
+    others, styles = iter(OTHERS), iter(("-", "--", ":", "-."))
+    places: set[float] = set()
     rows = dict.fromkeys(one.row for one in measured)
     for row in rows:
         points = [
@@ -54,10 +56,16 @@ def _lines(part: Part, metric: Metric, measured: list[Measured]) -> plt.Figure:
             label=row,
             color=OURS if ours else next(others, "#cccccc"),
             linewidth=2.5 if ours else 1.3,
-            linestyle="--" if ours and "," in row else "-",
+            linestyle=next(styles) if ours else "-",
         )
+        places |= {place for place, _ in points}
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xticks(sorted(places), [f"{place:g}" for place in sorted(places)])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.5)))
+    axes.tick_params(labelsize=8, which="both")
     axes.set_xlabel("requests in flight" if part.name == "requests" else "length of the run, s")
     axes.set_ylabel(f"{metric.name}, {metric.unit}")
     axes.grid(visible=True, which="major", alpha=0.3)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from benchmarks.server import bodies
 
 BLOCK = bytes(256 * 1024)
+COMMENT_PAUSE = 10.0
 LATENCY_EVENTS = 100
 LATENCY_PAUSE = 0.005
 
@@ -199,8 +200,9 @@ async def _latency() -> AsyncIterator[bytes]:
 
 
 async def _until_end(made: Prediction) -> AsyncIterator[bytes]:
-    yield b": here\n\n"
-    await _until(made.finishes_at)
+    while (left := made.finishes_at - time.monotonic()) > 0:
+        yield b": here\n\n"
+        await _until(time.monotonic() + min(left, COMMENT_PAUSE))
     yield bodies.last_event("tokens")
 
 
