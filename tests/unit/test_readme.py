@@ -123,3 +123,11 @@ def test_the_readme_names_every_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [e for e in project["optional-dependencies"] if f"`{e}`" not in text] == []
+
+
+def test_the_files_that_the_readme_names_exist() -> None:
+    links = [link for section in ENGLISH for link in [*section.links, *section.pictures]]
+    names = [name for section in ENGLISH for name in section.names if name.startswith("tests/")]
+    files = [name for name in [*links, *names] if "://" not in name]
+    assert len(files) > 10
+    assert [name for name in files if not (ROOT / name).exists()] == []
