@@ -179,7 +179,8 @@ IMPORTS_NO_EXTRA = """
 import sys
 import dashscope
 dashscope.AsyncClient()
-extras = set("aiohttp click cloudpickle fastapi h2 jinja2 PIL pydantic rich starlette".split())
+extras = set("aiohttp click cloudpickle fastapi h2 jinja2 opentelemetry PIL pydantic pytest rich "
+             "starlette".split())
 on_first_use = {"cattrs", "httpx", *(f"dashscope.{name}" for name in
     "_batch _sync local resources".split())}
 loaded = (extras | on_first_use) & set(sys.modules)

@@ -48,6 +48,15 @@ def is_child(span: ReadableSpan, parent: Any) -> bool:
     return bool(span.parent.span_id == parent.get_span_context().span_id)
 
 
+@pytest.fixture(
+    params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "blocking"]
+)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
 def tracing() -> Iterator[Tracing]:
     tracing = Tracing()

@@ -18,6 +18,15 @@ def server() -> Iterator[LocalServer]:
         yield server
 
 
+@pytest.fixture(
+    params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "blocking"]
+)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
 def client(make_client: Callable[..., Any], server: LocalServer) -> Any:
     """A client of the server in the test's colour."""
