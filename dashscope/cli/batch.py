@@ -283,9 +283,10 @@ batch = command(
     object of inputs; cells of CSV are read by the model's schema, and an empty one is left out.
     KEY=VALUE goes into each row that does not say otherwise.
 
-    Each row has a result: index, status, input, output, error, prediction and predict_time. With
-    --checkpoint, Ctrl-C (or worse) costs nothing: the same command goes on, pays for nothing
-    twice, and writes each row's result once. The exit code is 5 where rows failed.""",
+    Each row has a result: index, status, input, output, error, prediction and predict_time.
+    Ctrl-C cancels what runs. With --checkpoint the same command then goes on: what is done or
+    still runs is not created again, and each row's result is written once. The exit code is 5
+    where rows failed.""",
     examples=(
         "dashscope batch dashscope/hello-world rows.jsonl -o results.jsonl --concurrency 64",
         "dashscope batch dashscope/hello-world rows.jsonl -o out.csv --checkpoint run.sqlite",
