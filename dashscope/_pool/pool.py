@@ -63,6 +63,27 @@ class Answer:
             await close(self.stream)
 
 
+class Turn:
+    """One of the `max_connections`, given back when it is over, or when nobody has it any more.
+
+    An interrupt may come between any two lines, and take an answer along.
+    """
+
+    __slots__ = ("_turns", "held")
+
+    def __init__(self, turns: anyio.Semaphore | threading.Semaphore) -> None:
+        self._turns = turns
+        self.held = False
+
+    def over(self) -> None:
+        """Let the next request have it."""
+        held, self.held = self.held, False
+        if held:
+            self._turns.release()
+
+    __del__ = over
+
+
 class _Idle(Generic[C]):
     """The connections that nobody uses, the one used last at the end of its list.
 
@@ -148,8 +169,16 @@ def _popped(waiting: deque[tuple[C, float]]) -> C | None:
 class Pool(ABC, Generic[C, P]):
     """What both colours have in common; the methods of the blocking one never suspend."""
 
-    def __init__(self, config: Config, routes: Routes[P], *, shares: bool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        routes: Routes[P],
+        turns: anyio.Semaphore | threading.Semaphore,
+        *,
+        shares: bool,
+    ) -> None:
         self._routes = routes
+        self._turns: Any = turns
         self._shares = shares
         self._most = config.max_connections
         self._idle: _Idle[C] = _Idle()
@@ -157,11 +186,8 @@ class Pool(ABC, Generic[C, P]):
         self._closed = False
 
     @abstractmethod
-    async def _turn(self) -> None:
+    async def _take(self, turn: Turn) -> None:
         """Wait until fewer than `max_connections` are in use."""
-
-    @abstractmethod
-    def _turn_over(self) -> None: ...
 
     @abstractmethod
     async def _send(self, connection: C | P, request: httpcore.Request) -> httpcore.Response: ...
@@ -181,11 +207,12 @@ class Pool(ABC, Generic[C, P]):
         """
         url = request.url
         route = self._routes.to(url)
-        await self._turn()
+        turn = Turn(self._turns)
+        await self._take(turn)
         connection: C | None = None
         try:
             if self._shares and url.scheme == b"https":
-                return Answer(await self._send(route, request), self._shared_back)
+                return self._shared(await self._send(route, request), turn)
             key = (route, url.host, url.port)
             connection, useless = self._idle.take(key, _idle_for(request))
             if connection is None:
@@ -202,7 +229,7 @@ class Pool(ABC, Generic[C, P]):
                 if connection is not None:
                     await self._drop(connection)
             finally:
-                self._turn_over()
+                turn.over()
             raise
         used = connection
 
@@ -216,7 +243,7 @@ class Pool(ABC, Generic[C, P]):
                     raise
                 await self._back(key, used)
             finally:
-                self._turn_over()
+                turn.over()
 
         return Answer(response, back)
 
@@ -229,11 +256,14 @@ class Pool(ABC, Generic[C, P]):
         for expired in self._idle.expired(key):
             await self._close(expired)
 
-    async def _shared_back(self, stream: Any) -> None:
-        try:
-            await self._close(stream)
-        finally:
-            self._turn_over()
+    def _shared(self, response: httpcore.Response, turn: Turn) -> Answer:
+        async def back(stream: Any) -> None:
+            try:
+                await self._close(stream)
+            finally:
+                turn.over()
+
+        return Answer(response, back)
 
     async def _drop(self, connection: C) -> None:
         self._busy.discard(connection)
@@ -264,14 +294,12 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
     def __init__(self, config: Config, tls: TLS) -> None:
         kinds = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
         routes = Routes(config, tls, kinds, ClosingBackend())
-        super().__init__(config, routes, shares=config.http2)
-        self._turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
+        turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
+        super().__init__(config, routes, turns, shares=config.http2)
 
-    async def _turn(self) -> None:
+    async def _take(self, turn: Turn) -> None:
         await self._turns.acquire()
-
-    def _turn_over(self) -> None:
-        self._turns.release()
+        turn.held = True
 
     async def _send(
         self,
@@ -297,16 +325,14 @@ class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
         kinds = (httpcore.ConnectionPool, httpcore.HTTPProxy, httpcore.SOCKSProxy)
         routes = Routes(config, tls, kinds, BoundedBackend(left))
         # Threads that share an HTTP/2 connection of httpcore's may take the same stream of it.
-        super().__init__(config, routes, shares=False)
-        self._turns = threading.Semaphore(config.max_connections)
+        turns = threading.Semaphore(config.max_connections)
+        super().__init__(config, routes, turns, shares=False)
         self._left = left
 
-    async def _turn(self) -> None:
-        if not self._turns.acquire(timeout=self._left()):
+    async def _take(self, turn: Turn) -> None:
+        turn.held = self._turns.acquire(timeout=self._left())
+        if not turn.held:
             raise httpcore.PoolTimeout("no connection came free in time")
-
-    def _turn_over(self) -> None:
-        self._turns.release()
 
     async def _send(
         self,

@@ -14,7 +14,7 @@ import trio
 from dashscope import AsyncClient
 from tests import colours
 from tests.cancelling.server import Ledger, eventually
-from tests.cancelling.suspending import Counted
+from tests.suspending import Counted
 
 Way = Callable[[Counted], Coroutine[Any, Any, None]]
 Call = Callable[[AsyncClient], Coroutine[Any, Any, Any]]

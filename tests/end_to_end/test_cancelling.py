@@ -14,7 +14,7 @@ import trio
 from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
 from tests.end_to_end.behind import find, status_of
-from tests.end_to_end.suspending import interrupted_at
+from tests.suspending import interrupted_at
 from tests.wire import Received, Reply, Wire, prediction, reply
 
 Run = Callable[[], Coroutine[Any, Any, Any]]

@@ -11,9 +11,10 @@ import anyio
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient
-from tests.end_to_end.suspending import interrupted_at
+from dashscope._pool.pool import Turn
 from tests.pool.conftest import Together
 from tests.pool.server import Counting, Loop, ok, until
+from tests.suspending import interrupted_at
 
 
 async def slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
@@ -181,7 +182,7 @@ async def test_closing_the_client_closes_its_connections(
     server.answer = slow
     client = make_client(base_url=server.base_url)
     await together([client.account.get for _ in range(10)])
-    assert server.open == 10
+    assert 1 < server.open <= 10
     await client.aclose()
     until(lambda: server.open == 0)
     with pytest.raises(RuntimeError, match="closed"):
@@ -226,3 +227,18 @@ async def test_many_threads_and_tasks_share_a_client(
     assert server.most <= 8
     await client.aclose()
     until(lambda: server.open == 0)
+
+
+async def test_an_answer_that_nobody_has_any_more_gives_its_turn_back(
+    make_client: Any, server: Counting
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=1)
+    await client.account.get()
+    runtime = getattr(client, "_value", client)
+    runtime = getattr(runtime, "_async", runtime)._api.runtime
+    pool = runtime._own_pool if hasattr(runtime, "_own_pool") else await runtime._pool()
+    turn = Turn(pool._turns)
+    await pool._take(turn)
+    del turn  # as an interrupt between two lines does
+    await client.account.get()
+    await client.aclose()

@@ -2,8 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
+
+import anyio
+from attrs import frozen
+
+
+@frozen
+class Interrupted:
+    """How a coroutine took it.
+
+    Attributes:
+        reached: whether it came to the suspension at all.
+        cancelled: whether the cancellation went through it to its caller.
+    """
+
+    reached: bool
+    cancelled: bool
+
+
+async def interrupted_at(suspension: int, coroutine: Coroutine[Any, Any, Any]) -> Interrupted:
+    """Run a coroutine and cancel it at its suspension of this number, counted from 1.
+
+    On asyncio the task is cancelled, natively; on trio, a scope around it.
+    """
+    counted = Counted(coroutine, suspension)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with anyio.CancelScope() as scope:
+            counted.then = scope.cancel
+            await counted
+        return Interrupted(counted.reached, scope.cancelled_caught)
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        counted.then = task.cancel
+        await counted
+
+    task = asyncio.create_task(run())
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
+    return Interrupted(counted.reached, task.cancelled())
 
 
 class Counted:
