@@ -7,11 +7,12 @@ other and beside five hundred. The runtime calls `ask()`, and `aclose()` on the 
 
 from __future__ import annotations
 
-import threading
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import anyio
@@ -64,24 +65,21 @@ class Answer:
 
 
 class Turn:
-    """One of the `max_connections`, given back when it is over, or when nobody has it any more.
+    """One of the `max_connections` of a blocking client.
 
-    An interrupt may come between any two lines, and take an answer along.
+    An interrupt may come between any two lines, and take an answer along: a turn that nobody
+    has any more leaves a new one in its place. Those that are given back never come to that.
     """
 
-    __slots__ = ("_turns", "held")
+    __slots__ = ("_turns",)
 
-    def __init__(self, turns: anyio.Semaphore | threading.Semaphore) -> None:
+    def __init__(self, turns: weakref.ref[SimpleQueue[Turn]]) -> None:
         self._turns = turns
-        self.held = False
 
-    def over(self) -> None:
-        """Let the next request have it."""
-        held, self.held = self.held, False
-        if held:
-            self._turns.release()
-
-    __del__ = over
+    def __del__(self) -> None:
+        turns = self._turns()
+        if turns is not None:
+            turns.put(Turn(self._turns))
 
 
 class _Idle(Generic[C]):
@@ -169,16 +167,8 @@ def _popped(waiting: deque[tuple[C, float]]) -> C | None:
 class Pool(ABC, Generic[C, P]):
     """What both colours have in common; the methods of the blocking one never suspend."""
 
-    def __init__(
-        self,
-        config: Config,
-        routes: Routes[P],
-        turns: anyio.Semaphore | threading.Semaphore,
-        *,
-        shares: bool,
-    ) -> None:
+    def __init__(self, config: Config, routes: Routes[P], *, shares: bool) -> None:
         self._routes = routes
-        self._turns: Any = turns
         self._shares = shares
         self._most = config.max_connections
         self._idle: _Idle[C] = _Idle()
@@ -186,8 +176,11 @@ class Pool(ABC, Generic[C, P]):
         self._closed = False
 
     @abstractmethod
-    async def _take(self, turn: Turn) -> None:
+    async def _take_turn(self) -> Turn | None:
         """Wait until fewer than `max_connections` are in use."""
+
+    @abstractmethod
+    def _end_turn(self, turn: Turn | None) -> None: ...
 
     @abstractmethod
     async def _send(self, connection: C | P, request: httpcore.Request) -> httpcore.Response: ...
@@ -207,8 +200,7 @@ class Pool(ABC, Generic[C, P]):
         """
         url = request.url
         route = self._routes.to(url)
-        turn = Turn(self._turns)
-        await self._take(turn)
+        turn = await self._take_turn()
         connection: C | None = None
         try:
             if self._shares and url.scheme == b"https":
@@ -229,7 +221,7 @@ class Pool(ABC, Generic[C, P]):
                 if connection is not None:
                     await self._drop(connection)
             finally:
-                turn.over()
+                self._end_turn(turn)
             raise
         used = connection
 
@@ -243,7 +235,7 @@ class Pool(ABC, Generic[C, P]):
                     raise
                 await self._back(key, used)
             finally:
-                turn.over()
+                self._end_turn(turn)
 
         return Answer(response, back)
 
@@ -256,12 +248,12 @@ class Pool(ABC, Generic[C, P]):
         for expired in self._idle.expired(key):
             await self._close(expired)
 
-    def _shared(self, response: httpcore.Response, turn: Turn) -> Answer:
+    def _shared(self, response: httpcore.Response, turn: Turn | None) -> Answer:
         async def back(stream: Any) -> None:
             try:
                 await self._close(stream)
             finally:
-                turn.over()
+                self._end_turn(turn)
 
         return Answer(response, back)
 
@@ -294,12 +286,14 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
     def __init__(self, config: Config, tls: TLS) -> None:
         kinds = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
         routes = Routes(config, tls, kinds, ClosingBackend())
-        turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
-        super().__init__(config, routes, turns, shares=config.http2)
+        super().__init__(config, routes, shares=config.http2)
+        self._turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
 
-    async def _take(self, turn: Turn) -> None:
+    async def _take_turn(self) -> None:
         await self._turns.acquire()
-        turn.held = True
+
+    def _end_turn(self, turn: Turn | None) -> None:
+        self._turns.release()
 
     async def _send(
         self,
@@ -325,14 +319,21 @@ class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
         kinds = (httpcore.ConnectionPool, httpcore.HTTPProxy, httpcore.SOCKSProxy)
         routes = Routes(config, tls, kinds, BoundedBackend(left))
         # Threads that share an HTTP/2 connection of httpcore's may take the same stream of it.
-        turns = threading.Semaphore(config.max_connections)
-        super().__init__(config, routes, turns, shares=False)
+        super().__init__(config, routes, shares=False)
+        self._turns: SimpleQueue[Turn] = SimpleQueue()
+        for _ in range(config.max_connections):
+            self._turns.put(Turn(weakref.ref(self._turns)))
         self._left = left
 
-    async def _take(self, turn: Turn) -> None:
-        turn.held = self._turns.acquire(timeout=self._left())
-        if not turn.held:
-            raise httpcore.PoolTimeout("no connection came free in time")
+    async def _take_turn(self) -> Turn:
+        try:
+            return self._turns.get(timeout=self._left())
+        except Empty as error:
+            raise httpcore.PoolTimeout("no connection came free in time") from error
+
+    def _end_turn(self, turn: Turn | None) -> None:
+        if turn is not None:
+            self._turns.put(turn)
 
     async def _send(
         self,

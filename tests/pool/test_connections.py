@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from contextlib import aclosing
 from typing import Any
 
 import anyio
 import pytest
 
-from dashscope import APIConnectionError, APITimeoutError, AsyncClient
-from dashscope._pool.pool import Turn
+from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
+from dashscope._sync.drive import drive
 from tests.pool.conftest import Together
 from tests.pool.server import Counting, Loop, ok, until
 from tests.suspending import interrupted_at
@@ -229,16 +231,16 @@ async def test_many_threads_and_tasks_share_a_client(
     until(lambda: server.open == 0)
 
 
-async def test_an_answer_that_nobody_has_any_more_gives_its_turn_back(
-    make_client: Any, server: Counting
-) -> None:
-    client = make_client(base_url=server.base_url, max_connections=1)
-    await client.account.get()
-    runtime = getattr(client, "_value", client)
-    runtime = getattr(runtime, "_async", runtime)._api.runtime
-    pool = runtime._own_pool if hasattr(runtime, "_own_pool") else await runtime._pool()
-    turn = Turn(pool._turns)
-    await pool._take(turn)
-    del turn  # as an interrupt between two lines does
-    await client.account.get()
-    await client.aclose()
+def test_a_turn_that_nobody_has_any_more_comes_back(server: Counting) -> None:
+    with Client(base_url=server.base_url, max_connections=1) as client:
+        client.account.get()
+        pool = client._async._api.runtime._pool()
+        for _ in range(3):
+            turn = drive(pool._take_turn())
+            del turn  # as an interrupt between two lines does
+            client.account.get()
+        assert pool._turns.qsize() == 1
+        queue = weakref.ref(pool._turns)
+    del pool, client
+    gc.collect()
+    assert queue() is None
