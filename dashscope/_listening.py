@@ -25,8 +25,11 @@ STREAM_HEADERS: Final[Mapping[str, str]] = {
     "Accept-Encoding": "identity",
     "Cache-Control": "no-store",
 }
-LONGEST_SILENCE: Final = 20.0
-"""Seconds without a byte after which a stream is no longer relied on; servers send comments."""
+LONGEST_SILENCE: Final = 35.0
+"""Seconds without a byte after which a stream is no longer relied on.
+
+Servers send a comment every 30 s at the latest.
+"""
 MOST_BYTES: Final = 1024 * 1024
 """An output larger than this is not worth being sent twice."""
 MOST_AT_ONCE: Final = 100

@@ -119,6 +119,7 @@ class AsyncDownload:
         Raises:
             FileError: when it exists already, or cannot be written.
         """
+        self._check_unread()
         target = _target(path, _safe_name(self._filename or "") or _name_of(self.url, self.headers))
         in_thread = self._api.runtime.in_thread
         try:
@@ -194,6 +195,10 @@ class AsyncDownload:
             deadline=Deadline.after(self._api.config.timeout),
         )
 
+    def _check_unread(self) -> None:
+        if self._ended:
+            raise RuntimeError("this download has been read to its end: open another one")
+
     async def _chunks(self, size: int) -> list[bytes]:
         """The next pieces, of so many bytes together or a little more; none at the end."""
         chunks: list[bytes] = []
@@ -206,8 +211,7 @@ class AsyncDownload:
 
     async def _chunk(self) -> bytes | None:
         """The next piece; where the connection breaks, the rest is asked for."""
-        if self._ended:
-            raise RuntimeError("this download has been read to its end: open another one")
+        self._check_unread()
         while True:
             try:
                 chunk = await self._opened().chunk()
