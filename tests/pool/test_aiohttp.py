@@ -71,3 +71,8 @@ async def test_the_environment_names_the_proxy(
         with pytest.raises(APIConnectionError):
             await client.account.get()
     assert server.asked == []
+
+
+async def test_it_stays_an_httpx_client_for_other_requests(colour: str, server: Counting) -> None:
+    async with http_client() as http:
+        assert (await http.get(server.base_url + "/account")).json() == {"username": "1"}
