@@ -36,6 +36,7 @@ from dashscope._token import Token, scrubbed
 
 if TYPE_CHECKING:
     from dashscope._models import FailedFetch, KnownSchema
+    from dashscope._waiting import Watch
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 MOST_REDIRECTS: Final = 10
@@ -88,6 +89,7 @@ class API:
         pace: Pace | None = None,
         listening: Listening | None = None,
         schemas: dict[str, KnownSchema | FailedFetch] | None = None,
+        under_way: set[Watch[Any]] | None = None,
     ) -> None:
         self.config = config
         self.runtime = runtime
@@ -95,6 +97,7 @@ class API:
         self.pace = pace or Pace()
         self.listening = listening or Listening(config.max_connections)
         self.schemas = {} if schemas is None else schemas
+        self.under_way: set[Watch[Any]] = set() if under_way is None else under_way
 
     def with_config(self, **changes: Any) -> API:
         """The same connections, quota and pace under another configuration."""
@@ -105,6 +108,7 @@ class API:
             pace=self.pace,
             listening=self.listening,
             schemas=self.schemas,
+            under_way=self.under_way,
         )
 
     async def send(

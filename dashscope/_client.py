@@ -31,7 +31,7 @@ from dashscope._deadline import Deadline
 from dashscope._http import FilePart, Response, merged
 from dashscope._outcome import whole
 from dashscope._token import Token
-from dashscope._waiting import check_wait
+from dashscope._waiting import check_wait, leave_all
 
 if TYPE_CHECKING:
     import os
@@ -745,7 +745,12 @@ class AsyncClient:
         return _View(self._api.with_config(**changes))
 
     async def aclose(self) -> None:
-        """Close the connections; later requests are refused."""
+        """Close the connections; later requests are refused.
+
+        What runs and streams are still under way is cancelled on the server.
+        """
+        if self._api.under_way:
+            await leave_all(self._api)
         await self._api.runtime.aclose()
 
     async def __aenter__(self) -> Self:

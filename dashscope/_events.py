@@ -227,6 +227,7 @@ class AsyncEventStream:
                     if not self._over:
                         await self._watch.leave(error)
                 finally:
+                    self._watch.end()
                     operation.end(error)
 
     def __aiter__(self) -> AsyncIterator[Event]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 from dashscope import _polling
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_STREAMS: Final = 3
 """How often a stream that breaks off is asked again before polling takes its place."""
+MOST_LEFT_AT_ONCE: Final = 16
 CLEAN_UP: Final = 5.0
 """Seconds that cancelling an abandoned prediction may take."""
 DEADLINE_MARGIN: Final = 5.0
@@ -97,6 +100,7 @@ class Watch(Generic[J]):
         async def note() -> None:
             self.latest = created = await create()
             self._id = created.id
+            self._begin()
 
         try:
             await self._api.runtime.finish(note, grace=CLEAN_UP)
@@ -117,6 +121,7 @@ class Watch(Generic[J]):
             self._id = job
         else:
             self._id, self.latest = job.id, job
+        self._begin()
         # A state from a list may be partial: over, but without its output.
         if self.latest is None or (self.latest.is_done and "output" not in self.latest.raw):
             await self._see(deadline, progress)
@@ -186,6 +191,15 @@ class Watch(Generic[J]):
         # A coroutine that is thrown away, rather than cancelled, may not wait for anything.
         if error is not None and not isinstance(error, GeneratorExit):
             await self.leave(error)
+        self.end()
+
+    def _begin(self) -> None:
+        if self._cancel_on_exit:
+            self._api.under_way.add(self)
+
+    def end(self) -> None:
+        """Nobody waits for it any more, for whatever reason: closing the client leaves it alone."""
+        self._api.under_way.discard(self)
 
     async def leave(self, error: BaseException | None) -> None:
         """Cancel it where it was not seen to be over, and is to be cancelled then.
@@ -271,6 +285,18 @@ class Watch(Generic[J]):
                 raised.add_note(f"{id} may still be running: it could not be cancelled ({reason}).")
         if raised is not None and raised is not error:
             raise raised
+
+
+async def leave_all(api: API) -> None:
+    """Cancel what is under way, since its client is being closed."""
+
+    async def leave(watch: Watch[Any]) -> None:
+        with suppress(APIError):  # it is in the log, and there is nobody to tell
+            await watch.leave(None)
+
+    # A copy, since other threads may come and go.
+    calls = [partial(leave, watch) for watch in api.under_way.copy()]
+    await api.runtime.gather(calls, limit=MOST_LEFT_AT_ONCE)
 
 
 def check_wait(
