@@ -1942,7 +1942,10 @@ class Client(Facade):
         )
 
     def close(self) -> None:
-        """Close the connections; later requests are refused."""
+        """Close the connections; later requests are refused.
+
+        What runs and streams are still under way is cancelled on the server.
+        """
         drive(self._async.aclose())
 
     def __enter__(self) -> Self:
