@@ -11,16 +11,14 @@ import contextlib
 import mimetypes
 import os
 import re
-import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping
-from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes
 
-from dashscope import _html
+from dashscope import _html, _saving
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
@@ -34,22 +32,18 @@ from dashscope._http import Headers
 from dashscope._json import is_array, is_object
 from dashscope._retry import RETRIED_STATUSES
 from dashscope._runtime import Body
-from dashscope._urls import path_of, shown
+from dashscope._urls import is_data, path_of, shown
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 from dashscope._api import API
 
-LONGEST_NAME: Final = 200
 WRITTEN_AT_ONCE: Final = 1024 * 1024
 """Bytes that are handed to a thread to be written: each hand-over costs as much as many of them."""
-"""Bytes of a file's name; file systems take 255."""
-LONGEST_ENDING: Final = 20
 
 _URL = re.compile(r"(?:https?://|data:)[^\s]*", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.IGNORECASE | re.DOTALL)
-_UNSAFE_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")
 
 
 class AsyncDownload:
@@ -120,19 +114,21 @@ class AsyncDownload:
             FileError: when it exists already, or cannot be written.
         """
         self._check_unread()
-        target = _target(path, _safe_name(self._filename or "") or _name_of(self.url, self.headers))
+        target = _saving.target(
+            path, _saving.safe_name(self._filename or "") or _saving.name_of(self.url, self.headers)
+        )
         in_thread = self._api.runtime.in_thread
         try:
             if not overwrite and await in_thread(target.exists):
                 raise FileError(f"{target} exists already: pass overwrite=True to replace it")
-            await in_thread(_make_folder, target.parent)
-            handle, partial = await in_thread(_open_partial, target)
+            await in_thread(_saving.make_folder, target.parent)
+            handle, partial = await in_thread(_saving.open_partial, target)
             try:
                 while chunks := await self._chunks(WRITTEN_AT_ONCE):
-                    await in_thread(_write, handle, chunks)
+                    await in_thread(_saving.write, handle, chunks)
                 await in_thread(os.close, handle)
                 handle = -1
-                await in_thread(_publish, partial, target, overwrite)
+                await in_thread(_saving.publish, partial, target, overwrite)
             finally:
                 if handle >= 0:
                     os.close(handle)
@@ -293,7 +289,7 @@ class AsyncFileOutput(str):
     @property
     def filename(self) -> str:
         """A name for the file, never a path: by its URL, once it was read as the server said."""
-        return _name_of(self, self._headers or Headers({}))
+        return _saving.name_of(self, self._headers or Headers({}))
 
     @property
     def size(self) -> int | None:
@@ -344,7 +340,7 @@ class AsyncFileOutput(str):
         return _html.file(str(self), self.content_type)
 
     def _source(self) -> AsyncDownload:
-        return (_DataDownload if _is_data(self) else AsyncDownload)(self._api, str(self))
+        return (_DataDownload if is_data(self) else AsyncDownload)(self._api, str(self))
 
 
 class _DataDownload(AsyncDownload):
@@ -407,83 +403,3 @@ def _size_by(headers: Headers) -> int | None:
         return None  # the length is that of the encoded bytes
     length = headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() else None
-
-
-def _is_data(url: str) -> bool:
-    return url[:5].lower() == "data:"
-
-
-def _name_of(url: str, headers: Headers) -> str:
-    """A file's name: as the server disposes, else the end of its URL; never a path."""
-    name = _named(headers)
-    if not name and not _is_data(url):
-        name = unquote(path_of(url)).rpartition("/")[2]
-    if safe := _safe_name(name):
-        return safe
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return "output" + (mimetypes.guess_extension(kind) or "")
-
-
-def _named(headers: Headers) -> str:
-    message = Message()
-    message["content-disposition"] = headers.get("content-disposition", "")
-    message["content-type"] = headers.get("content-type", "")
-    try:
-        return message.get_filename() or ""
-    except (LookupError, TypeError, ValueError):  # continuations that do not follow one another
-        return ""
-
-
-def _safe_name(name: str) -> str:
-    """A name that is one in any folder, or nothing."""
-    name = _UNSAFE_IN_NAMES.sub("_", name.encode(errors="replace").decode())
-    if len(name.encode()) > LONGEST_NAME:
-        stem, dot, end = name.rpartition(".")
-        end = dot + end
-        if not stem or len(end.encode()) > LONGEST_ENDING:
-            stem, end = name, ""
-        name = stem.encode()[: LONGEST_NAME - len(end.encode())].decode(errors="ignore") + end
-    return name if name.strip(". ") else ""
-
-
-def _target(path: str | os.PathLike[str], name: str) -> Path:
-    text = os.fspath(path)
-    target = Path(text)
-    if text.endswith(("/", os.sep)) or target.is_dir():
-        return target / name
-    return target
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _open_partial(target: Path) -> tuple[int, str]:
-    partial = target.parent / f".{target.name[:50]}.{secrets.token_hex(8)}.part"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.open(partial, flags, 0o666), os.fspath(partial)
-
-
-def _write(handle: int, chunks: list[bytes]) -> None:
-    for chunk in chunks:
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(handle, view) :]
-
-
-def _publish(partial: str, target: Path, overwrite: bool) -> None:
-    if overwrite:
-        os.replace(partial, target)  # noqa: PTH105
-        return
-    try:
-        os.link(partial, target)
-    except FileExistsError:
-        exists = True
-    except OSError:  # a file system without links
-        exists = target.exists()
-        if not exists:
-            os.replace(partial, target)  # noqa: PTH105
-    else:
-        exists = False
-    if exists:
-        raise FileError(f"{target} exists already: pass overwrite=True to replace it")

@@ -127,6 +127,11 @@ def page_query(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def is_data(url: str) -> bool:
+    """Is it a data URI, its content in itself?"""
+    return url[:5].lower() == "data:"
+
+
 def same_origin(a: str, b: str) -> bool:
     """Do both URLs have the same scheme, host and port?"""
     origin = _origin(a)

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from dashscope import Headers
-from dashscope._outputs import _name_of, _target
+from dashscope._saving import name_of, target
 
 FOLDER = Path("/nowhere/of/all")
 SEEDS = (
@@ -34,10 +34,10 @@ SEEDS = (
 def one_input(data: bytes) -> None:
     url, _, disposition = data.decode("utf-8", "replace").partition("\n")
     headers = Headers({"content-disposition": disposition, "content-type": disposition})
-    name = _name_of(url, headers)
-    target = _target(f"{FOLDER}{os.sep}", name)
-    assert target.parent == FOLDER
-    assert target.name == name
+    name = name_of(url, headers)
+    file = target(f"{FOLDER}{os.sep}", name)
+    assert file.parent == FOLDER
+    assert file.name == name
     assert name not in ("", ".", "..")
     assert len(os.fsencode(name)) <= 255
     assert not set(name) & set('/\\:*?"<>|\0\r\n')
