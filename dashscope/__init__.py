@@ -43,14 +43,14 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
         WebhookVerificationError,
     )
-    from dashscope._events import (
-        AsyncEventStream,
+    from dashscope._event_values import (
         DoneEvent,
         Event,
         LogsEvent,
         OtherEvent,
         OutputEvent,
     )
+    from dashscope._events import AsyncEventStream
     from dashscope._http import Headers, Request, Response
     from dashscope._models import AsyncModelFunction
     from dashscope._outputs import AsyncDownload, AsyncFileOutput
@@ -171,9 +171,9 @@ _ON_FIRST_USE: Final = {
     "DashscopeError": "_errors",
     "Deployment": "resources.deployments",
     "DeploymentConfiguration": "resources.deployments",
-    "DoneEvent": "_events",
+    "DoneEvent": "_event_values",
     "Download": "_sync.client",
-    "Event": "_events",
+    "Event": "_event_values",
     "EventStream": "_sync.client",
     "File": "resources.files",
     "FileError": "_errors",
@@ -181,14 +181,14 @@ _ON_FIRST_USE: Final = {
     "Hardware": "resources.hardware",
     "Headers": "_http",
     "InternalServerError": "_errors",
-    "LogsEvent": "_events",
+    "LogsEvent": "_event_values",
     "Metrics": "resources.predictions",
     "Model": "resources.models",
     "ModelError": "_errors",
     "ModelFunction": "_sync.client",
     "NotFoundError": "_errors",
-    "OtherEvent": "_events",
-    "OutputEvent": "_events",
+    "OtherEvent": "_event_values",
+    "OutputEvent": "_event_values",
     "Page": "_pages",
     "PaymentRequiredError": "_errors",
     "PermissionDeniedError": "_errors",

@@ -6,13 +6,10 @@ that the user was given. Where that cannot be, the finished prediction fills wha
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from dashscope._deadline import Deadline
 from dashscope._errors import (
@@ -22,9 +19,19 @@ from dashscope._errors import (
     StreamError,
     shortened,
 )
+from dashscope._event_values import (
+    DoneEvent,
+    Event,
+    LogsEvent,
+    OtherEvent,
+    OutputEvent,
+    lines_of,
+    parts_of,
+    same_parts,
+)
 from dashscope._failures import outcome_of
 from dashscope._instrumentation import begin
-from dashscope._json import is_array, object_in
+from dashscope._json import object_in
 from dashscope._listening import STREAM_HEADERS
 from dashscope._log import logger
 from dashscope._outputs import claim
@@ -47,76 +54,7 @@ _GONE: Final = frozenset({204, 404, 410})
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
-@frozen
-class OutputEvent:
-    """A part of the output.
-
-    Attributes:
-        text: the part; a file output where it is a URL.
-        id: the event's id.
-    """
-
-    text: str
-    id: str | None = None
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@frozen
-class LogsEvent:
-    """Something the model printed.
-
-    Attributes:
-        text: what it printed.
-        id: the event's id.
-    """
-
-    text: str
-    id: str | None = None
-
-    def __str__(self) -> str:
-        return ""
-
-
-@frozen
-class DoneEvent:
-    """The end of the stream.
-
-    Attributes:
-        reason: why it ended: empty when the model did, else such as `canceled`.
-        id: the event's id.
-    """
-
-    reason: str = ""
-    id: str | None = None
-
-    def __str__(self) -> str:
-        return ""
-
-
-@frozen
-class OtherEvent:
-    """An event of a kind that this version does not know, as it came.
-
-    Attributes:
-        event: its kind.
-        data: its data.
-        id: its id.
-    """
-
-    event: str
-    data: str
-    id: str | None = None
-
-    def __str__(self) -> str:
-        return ""
-
-
 _SLOTS: Final[Any] = OutputEvent
-
-Event: TypeAlias = OutputEvent | LogsEvent | DoneEvent | OtherEvent
-"""What a stream gives; `str(event)` is the text of an output event, and empty for others."""
 
 
 class AsyncEventStream:
@@ -424,12 +362,12 @@ class AsyncEventStream:
         await self._close()
         prediction = await self.result()
         self._over = True
-        texts, outputs = self._texts, _parts(prediction.output)
+        texts, outputs = self._texts, parts_of(prediction.output)
         given = len(texts)
         # Of what was stopped, the server may have kept less than it streamed.
         kept = given if prediction.status == "succeeded" else min(given, len(outputs))
         events: list[Event] = []
-        if _same(texts[:kept], outputs[:given]):
+        if same_parts(texts[:kept], outputs[:given]):
             events.extend(
                 OutputEvent(text=claim(part, self._api) if self._claims else part)
                 for part in outputs[given:]
@@ -440,7 +378,7 @@ class AsyncEventStream:
                 f"{given} came, and the prediction has "
                 + ("none any more." if prediction.data_removed else f"{len(outputs)}.")
             )
-        logs = _lines(prediction.logs or "")
+        logs = lines_of(prediction.logs or "")
         seen = "".join(self._logs)
         if not logs.startswith(seen):
             logger.warning("stream of %s: a part of its logs is missing", prediction.id)
@@ -471,31 +409,3 @@ def _word(name: str, data: str) -> str:
     """A text in an event's JSON, or nothing."""
     value = object_in(data).get(name)
     return value if isinstance(value, str) else ""
-
-
-def _parts(output: Any) -> list[str]:
-    """An output as the events of a stream carry it."""
-    if output is None:
-        return []
-    parts = output if is_array(output) else [output]
-    return [part if isinstance(part, str) else json.dumps(part) for part in parts]
-
-
-def _same(events: list[str], parts: list[str]) -> bool:
-    """Are these the same parts? JSON counts by its value, and a text by its lines."""
-    return len(events) == len(parts) and all(
-        event == part or _value(event) == _value(part)
-        for event, part in zip(events, parts, strict=True)
-    )
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return _lines(text)
-
-
-def _lines(text: str) -> str:
-    """A text as events carry it, which have one line ending."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")

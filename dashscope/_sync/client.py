@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from dashscope._batch.rows import BatchProgress, BatchResult
     from dashscope._client import AsyncClient, T
     from dashscope._config import EventHooks
-    from dashscope._events import AsyncEventStream, Event
+    from dashscope._event_values import Event
+    from dashscope._events import AsyncEventStream
     from dashscope._files import FileContent
     from dashscope._http import Headers, Response
     from dashscope._inputs import FileEncoding

@@ -18,14 +18,8 @@ import anyio
 from starlette.responses import Response
 
 from dashscope._errors import DashscopeError, ModelError, PredictionTimeoutError
-from dashscope._events import (
-    AsyncEventStream,
-    DoneEvent,
-    Event,
-    LogsEvent,
-    OtherEvent,
-    OutputEvent,
-)
+from dashscope._event_values import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
+from dashscope._events import AsyncEventStream
 from dashscope._log import logger
 from dashscope._outputs import AsyncFileOutput
 from dashscope.integrations._disconnect import ClientDisconnectedError, beside, until_gone
