@@ -12,6 +12,7 @@ nox.options.sessions = ["lint", "types", "generated", "tests", "examples", "buil
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHONS = ["3.11", "3.12", "3.13"]
+PINS = "tests/constraints.txt"
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -20,7 +21,7 @@ def groups(*names: str) -> tuple[str, ...]:
 
 
 def install(session: nox.Session, *extra: str) -> None:
-    session.install("-e", ".[all]", *groups("test"), *extra)
+    session.install("-c", PINS, "-e", ".[all]", *groups("test"), *extra)
 
 
 @nox.session(python=PYTHONS)
@@ -82,6 +83,17 @@ def api(session: nox.Session) -> None:
     """Write the public API down, once the CHANGELOG says what has changed."""
     install(session)
     session.run("python", "-m", "tests.unit.public_api")
+
+
+@nox.session(reuse_venv=False)
+def pin(session: nox.Session) -> None:
+    """Write down the newest versions of what the tests need, to be used from then on."""
+    session.install("-e", ".[all]", *groups("test"))
+    frozen = session.run("python", "-m", "pip", "freeze", "--exclude-editable", silent=True)
+    assert isinstance(frozen, str)
+    pins = sorted(line for line in frozen.splitlines() if "==" in line)
+    heading = Path(PINS).read_text("utf-8").splitlines()[0]
+    Path(PINS).write_text("\n".join([heading, *pins, ""]), "utf-8")
 
 
 @nox.session
