@@ -31,7 +31,7 @@ from dashscope._listening import Listening
 from dashscope._log import logger
 from dashscope._polling import Pace
 from dashscope._retry import Outcome, RetryQuota
-from dashscope._runtime import Body, Runtime, named, timed_out
+from dashscope._runtime import Body, Runtime, Sending, named, timed_out
 from dashscope._token import Token, scrubbed
 
 if TYPE_CHECKING:
@@ -262,7 +262,10 @@ class API:
         body: Body | None = None
         with self.runtime.bound(deadline):
             body = await self.runtime.open(
-                request, token=self._token_for(request.url), deadline=deadline
+                request,
+                token=self._token_for(request.url),
+                deadline=deadline,
+                sending=Sending(),
             )
         if body is None:
             raise timed_out(f"GET {_urls.shown(url)}")

@@ -147,7 +147,7 @@ async def test_cancel_on_exit_false_leaves_it_running(wired: Any, wire: Wire) ->
 async def test_a_failure_to_cancel_is_a_note(wired: Any, wire: Wire) -> None:
     wire.says(lambda r: reply({"detail": "no"}, 400) if "cancel" in r.path else reply(prediction()))
     with pytest.raises(PredictionTimeoutError) as caught:
-        await wired.run("owner/name", {}, timeout=0.2)
+        await wired.run("owner/name", {}, timeout=0.8)
     assert "could not be cancelled" in caught.value.__notes__[0]
 
 

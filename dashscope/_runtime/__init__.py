@@ -9,6 +9,6 @@ asyncio alone takes a tenth of the time that a script waits for its first answer
 """
 
 from dashscope._runtime.base import Body, Runtime
-from dashscope._runtime.wire import named, timed_out
+from dashscope._runtime.wire import Sending, named, timed_out
 
-__all__ = ["Body", "Runtime", "named", "timed_out"]
+__all__ = ["Body", "Runtime", "Sending", "named", "timed_out"]

@@ -30,6 +30,7 @@ from dashscope._runtime.loops import LoopPool, close_with
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.tasks import Task, start_task
 from dashscope._runtime.wire import (
+    Sending,
     build,
     build_for,
     connection_error,
@@ -100,13 +101,15 @@ class AsyncRuntime(Runtime):
             await held.enter()
         return held.pool
 
-    async def open(self, request: Request, *, token: Token | None, deadline: Deadline) -> Body:
+    async def open(
+        self, request: Request, *, token: Token | None, deadline: Deadline, sending: Sending
+    ) -> Body:
         self._check_open()
         if not request.files:
-            return await self._open(request, request.content, None, token, deadline)
+            return await self._open(request, request.content, None, token, deadline, sending)
         multipart = body_of(request)
         async with aclosing(_sent(multipart)) as content:
-            return await self._open(request, content, multipart, token, deadline)
+            return await self._open(request, content, multipart, token, deadline, sending)
 
     async def _open(
         self,
@@ -115,6 +118,7 @@ class AsyncRuntime(Runtime):
         multipart: MultipartBody | None,
         token: Token | None,
         deadline: Deadline,
+        sending: Sending,
     ) -> Body:
         headers = headers_of(request, multipart)
         timeouts = timeouts_of(request, deadline, pool=None)
@@ -128,7 +132,8 @@ class AsyncRuntime(Runtime):
                 )
             pool = await self._pool()
             return of_pool(
-                await pool.ask(build(request, headers, token, content, timeouts)), named(request)
+                await pool.ask(build(request, headers, token, content, timeouts, sending)),
+                named(request),
             )
         except transport_errors() as error:
             failure: Exception = connection_error(error, named(request))

@@ -21,7 +21,7 @@ from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError, ConfigurationError
 from dashscope._http import Headers, Request, Response
 from dashscope._runtime import forking
-from dashscope._runtime.wire import check_proxy, named, timed_out
+from dashscope._runtime.wire import Sending, check_proxy, named, timed_out
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -99,17 +99,20 @@ class Runtime(ABC):
             APIConnectionError: when the connection was never made, or broke.
             APIResponseError: when the body has more than `limit` bytes.
         """
+        sending = Sending()
         with self.bound(deadline):
-            body = await self.open(request, token=token, deadline=deadline)
+            body = await self.open(request, token=token, deadline=deadline, sending=sending)
             try:
                 content = await body.read(limit)
             finally:
                 await body.aclose()
             return Response(status=body.status, headers=body.headers, content=content)
-        raise timed_out(named(request))
+        raise timed_out(named(request), request_sent=sending.has_begun)
 
     @abstractmethod
-    async def open(self, request: Request, *, token: Token | None, deadline: Deadline) -> Body:
+    async def open(
+        self, request: Request, *, token: Token | None, deadline: Deadline, sending: Sending
+    ) -> Body:
         """Make the request and read the answer's headers."""
 
     @abstractmethod

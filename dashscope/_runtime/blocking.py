@@ -32,6 +32,7 @@ from dashscope._runtime.forking import LOADED_LATER, inherited
 from dashscope._runtime.multipart import MultipartBody, body_of
 from dashscope._runtime.signals import held_back
 from dashscope._runtime.wire import (
+    Sending,
     build,
     build_for,
     connection_error,
@@ -122,7 +123,9 @@ class BlockingRuntime(Runtime):
         """The deadline of the block that the calling thread is in."""
         return self._local.deadline
 
-    async def open(self, request: Request, *, token: Token | None, deadline: Deadline) -> Body:
+    async def open(
+        self, request: Request, *, token: Token | None, deadline: Deadline, sending: Sending
+    ) -> Body:
         self._check_open()
         multipart = body_of(request) if request.files else None
         content = self._sent(multipart) if multipart else request.content
@@ -134,7 +137,9 @@ class BlockingRuntime(Runtime):
                 built = build_for(client, request, headers, token, content, timeouts)
                 response = client.send(built, stream=True, auth=None, follow_redirects=False)
                 return self._of_client(response, name)
-            answer = await self._pool().ask(build(request, headers, token, content, timeouts))
+            answer = await self._pool().ask(
+                build(request, headers, token, content, timeouts, sending)
+            )
             return await self._of_pool(answer, name)
         except transport_errors() as error:
             failure: Exception = connection_error(error, name)

@@ -85,6 +85,7 @@ def build(
     token: Token | None,
     content: Any,
     timeouts: Mapping[str, float | None],
+    sending: Sending,
 ) -> httpcore.Request:
     """The request for our own connections."""
     url, host = _url_of(request)
@@ -98,7 +99,7 @@ def build(
         request.method,
         url,
         headers=[*set_by_us.items(), *_secret(token, headers)],
-        content=_Piece(content) if isinstance(content, bytes) else content,
+        content=_Piece(content, sending) if isinstance(content, bytes) else content,
         extensions={"timeout": timeouts},
     )
 
@@ -137,19 +138,36 @@ def url_errors() -> tuple[type[Exception], ...]:
     return () if httpx is None else (httpx.InvalidURL, UnicodeError)
 
 
+class Sending:
+    """How far a request has got; what is not known of, counts as begun.
+
+    Attributes:
+        has_begun: whether a part of it that the server could act on may have been sent.
+    """
+
+    __slots__ = ("has_begun",)
+
+    def __init__(self) -> None:
+        self.has_begun = True
+
+
 class _Piece:
     """A body in one piece.
 
     httpcore's own is an async generator, left open (trio complains) where sending fails.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, sending: Sending) -> None:
         self._pieces = [content]
+        self._sending = sending
+        sending.has_begun = False  # without its body, the server has but half a request
 
     def __iter__(self) -> Iterator[bytes]:
+        self._sending.has_begun = True
         return iter(self._pieces)
 
     def __aiter__(self) -> Self:
+        self._sending.has_begun = True
         self._left = iter(self._pieces)
         return self
 
@@ -212,9 +230,10 @@ def odd_redirect(error: Exception, what: str) -> APIResponseError:
     return APIResponseError(scrubbed(f"{what} redirects to what is no URL ({error})."))
 
 
-def timed_out(what: str) -> APITimeoutError:
-    """The error for a request whose time is over; nobody knows how far it got."""
-    return APITimeoutError(f"{what}: no answer in time.", request_sent=True)
+def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
+    """The error for a request whose time is over, however far it got."""
+    got = "no answer" if request_sent else "no connection"
+    return APITimeoutError(f"{what}: {got} in time.", request_sent=request_sent)
 
 
 def connection_error(error: Exception, what: str) -> APIConnectionError:
