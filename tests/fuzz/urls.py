@@ -8,7 +8,7 @@ import httpx
 
 from dashscope import _urls
 from dashscope._http import Request
-from dashscope._runtime.wire import build
+from dashscope._runtime.wire import Sending, build
 from tests.fuzz.redirects import SEEDS as REDIRECTS
 from tests.fuzz.redirects import is_internal
 
@@ -35,7 +35,7 @@ def one_input(data: bytes) -> None:
     gets_token = _urls.gets_token(url, BASE, TRUSTED)
     request = Request(method="GET", url=url)
     try:
-        sent = build(request, {}, None, None, {}).url
+        sent = build(request, {}, None, None, {}, Sending()).url
         expected = httpx.URL(url)
     except (_urls.NoURLError, httpx.InvalidURL, UnicodeError):
         return
