@@ -90,7 +90,8 @@ def _member(path: str, value: Any) -> Iterator[str]:
 
 
 def _signature(function: Any) -> str:
-    return re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(function)))
+    text = re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(function)))
+    return text.replace("pathlib._local.", "pathlib.")  # as Python 3.13 has it
 
 
 def _shown(type: Any) -> str:
