@@ -103,8 +103,10 @@ def fitted(value: Any, cls: type[T]) -> T:
     """
     try:
         return _fast.structure(value, cls)
-    except Exception:  # noqa: BLE001 (cattrs' functions raise whatever the JSON makes them)
+    except Exception:  # cattrs' functions raise whatever the JSON makes them
         reason = _reason(value, cls)
+        if reason is None:  # it is of that shape: this was raised by a handler of a signal
+            raise
     raise ValueError(reason[:LONGEST_REASON])
 
 
@@ -125,12 +127,13 @@ def _after(response: Response, error: APIResponseError) -> APIResponseError:
     )
 
 
-def _reason(value: Any, cls: type[Any]) -> str:
+def _reason(value: Any, cls: type[Any]) -> str | None:
+    """Why it is not of that shape, or `None` where it is."""
     try:
         _thorough.structure(value, cls)
     except Exception as error:  # noqa: BLE001 (see above)
         return f"is not a {cls.__name__}: " + "; ".join(transform_error(error))
-    return f"is not a {cls.__name__}"
+    return None
 
 
 def _object(value: Any, response: Response) -> dict[str, Any]:

@@ -298,7 +298,7 @@ async def test_a_server_that_holds_the_answer_back_has_that_much_longer(
         timeout=0.2,
         event_hooks={"request": [lambda request: patience.append(request.patience)]},
     )
-    created = await client.predictions.create(version="v", input={}, wait=1)
+    created = await client.predictions.create(version="v", input={}, wait=5)
     assert created.status == "succeeded"
     with pytest.raises(APITimeoutError):
         await client.predictions.create(version="v", input={})

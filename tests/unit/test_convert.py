@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from dashscope import (
     Training,
     Version,
     WebhookSecret,
+    _convert,
 )
 from dashscope._convert import parse_time, structure, structure_list, structure_page
 
@@ -354,3 +356,17 @@ def test_a_partial_object_of_a_list_parses() -> None:
     assert first.output is None
     assert "output" not in first.raw
     assert second == Prediction(id="p2", status="x")
+
+
+def test_what_a_handler_of_a_signal_raises_is_not_taken_for_the_answers_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class TimeIsUp(Exception):
+        pass
+
+    def interrupted(*_: object) -> None:
+        raise TimeIsUp
+
+    monkeypatch.setattr(_convert, "_fast", SimpleNamespace(structure=interrupted))
+    with pytest.raises(TimeIsUp):
+        _convert.fitted({"username": "a"}, Account)
