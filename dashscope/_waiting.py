@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MOST_STREAMS: Final = 3
 """How often a stream that breaks off is asked again before polling takes its place."""
 MOST_LEFT_AT_ONCE: Final = 16
+NEARLY: Final = 0.05
+"""Seconds before a deadline that count as it: some event loops' timers go off a little early."""
 CLEAN_UP: Final = 5.0
 """Seconds that cancelling an abandoned prediction may take."""
 DEADLINE_MARGIN: Final = 5.0
@@ -235,7 +237,8 @@ class Watch(Generic[J]):
         try:
             self.latest = seen = await self._look(self._id, deadline)
         except APITimeoutError:
-            if not deadline.expired or self.latest is None:
+            left = deadline.left()
+            if self.latest is None or left is None or left > NEARLY:
                 raise
         else:
             self._api.pace.succeeded()

@@ -111,11 +111,11 @@ async def test_an_answer_that_does_not_come_is_a_time_out(
 
     def script(_: Received) -> Reply:
         late = not first or not first.pop()
-        return attrs.evolve(state(), after=0.3 if late else 0)
+        return attrs.evolve(state(), after=0.9 if late else 0)
 
     wire.says(script)
     with pytest.raises(PredictionTimeoutError):
-        await wait(wired, waited, timeout=0.15)
+        await wait(wired, waited, timeout=0.5)
 
 
 async def test_one_that_was_never_seen_is_a_time_out_of_the_request(wired: Any, wire: Wire) -> None:
