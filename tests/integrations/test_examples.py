@@ -7,7 +7,6 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -75,14 +74,12 @@ def test_events_come_as_they_are_made(url: str) -> None:
 
 
 def test_who_leaves_a_stream_cancels_its_prediction(url: str, behind: Client) -> None:
-    def newest() -> Any:
-        return behind.predictions.list()[0]
-
-    before = newest().id
+    before = {each.id for each in behind.predictions.list()}
     with httpx.stream("GET", f"{url}/countdown", params={"start": 1000}) as answer:
-        next(answer.iter_bytes())
-        prediction = newest()
-        assert prediction.id != before
+        parts = answer.iter_bytes()  # held: the connection closes with it
+        next(parts)
+        prediction = behind.predictions.list()[0]
+        assert prediction.id not in before
         assert not prediction.is_done
     until(lambda: behind.predictions.get(prediction).status == "canceled")
 
