@@ -6,7 +6,6 @@ the polling pace of a client meet here.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -15,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from attrs import evolve, frozen
 
-from dashscope import _instrumentation, _retry, _urls
+from dashscope import _instrumentation, _jitter, _retry, _urls
 from dashscope._config import Config, check_headers
 from dashscope._deadline import Deadline
 from dashscope._errors import (
@@ -330,7 +329,7 @@ class API:
             attempts=attempts,
             elapsed=elapsed,
             left=deadline.left(),
-            chance=random.random(),  # noqa: S311 (jitter)
+            chance=_jitter.chance(),
         )
         if delay is None:
             return None

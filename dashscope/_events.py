@@ -6,11 +6,11 @@ that the user was given. Where that cannot be, the finished prediction fills wha
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from dashscope import _jitter
 from dashscope._deadline import Deadline
 from dashscope._errors import (
     APIConnectionError,
@@ -353,7 +353,7 @@ class AsyncEventStream:
             return
         pause = self._retry if outcome.retry_after is None else outcome.retry_after
         if pause is None:
-            pause = random.random() * 0.1 * 2.0**self._failures  # noqa: S311 (jitter)
+            pause = _jitter.chance() * 0.1 * 2.0**self._failures
         await self._api.runtime.sleep(self._deadline.within(min(pause, LONGEST_PAUSE)))
         self._check_deadline()
 

@@ -7,14 +7,13 @@ to, and lets the exception go on.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
 
-from dashscope import _polling
+from dashscope import _jitter, _polling
 from dashscope._config import check_timeout
 from dashscope._deadline import Deadline
 from dashscope._errors import APIError, APITimeoutError, PredictionTimeoutError
@@ -154,7 +153,7 @@ class Watch(Generic[J]):
         started = time.monotonic()
         pace = self._api.pace
         while not job.is_done:
-            chance = random.random()  # noqa: S311 (jitter)
+            chance = _jitter.chance()
             pause = _polling.delay(
                 time.monotonic() - started,
                 interval=interval,

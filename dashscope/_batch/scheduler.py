@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import random
 import threading
 import time
 from collections import deque
@@ -16,6 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
+
+from dashscope import _jitter
 
 if TYPE_CHECKING:
     from dashscope._batch.gate import Gate
@@ -152,7 +153,7 @@ class Scheduler:
                 now=now,
                 in_flight=len(self._creating) + len(self._running),
                 retry_after=retry_after,
-                chance=random.random(),  # noqa: S311 (jitter)
+                chance=_jitter.chance(),
             )
             if again:
                 self._queue.appendleft(row)
@@ -306,13 +307,13 @@ class Scheduler:
 
     def _until_sweep(self, now: float, *, pages: int) -> float:
         waited = now - (self._first_created if self._first_created is not None else now)
-        return self._looks.until_sweep(waited, pages=pages, chance=random.random())  # noqa: S311
+        return self._looks.until_sweep(waited, pages=pages, chance=_jitter.chance())
 
     def _until_look(self, running: Running, now: float) -> float:
         return self._looks.until_look(
             now - running.since,
             crowd=len(self._running),
-            chance=random.random(),  # noqa: S311 (jitter)
+            chance=_jitter.chance(),
         )
 
 

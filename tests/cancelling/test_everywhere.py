@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import gc
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -157,7 +158,15 @@ WAYS: list[tuple[str, Way, bool]] = [
 ]
 
 
+@pytest.fixture
+def nothing_thrown_away() -> Iterator[None]:
+    """What a test leaves to the garbage collector, it complains of within the test."""
+    yield
+    gc.collect()
+
+
 # The end of a loop cancels also what anyio has only just started in order to connect.
+@pytest.mark.usefixtures("nothing_thrown_away")
 @pytest.mark.filterwarnings("ignore:.*try_connect.* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def wire(_server: Wire) -> Wire:
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come at once: the back-off has full jitter, and chance is on our side."""
-    monkeypatch.setattr("dashscope._api.random.random", lambda: 0.0)
+    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
 
 
 @pytest.fixture

@@ -496,7 +496,7 @@ class TestServersThatNeverComeBack:
     async def test_the_pauses_grow(
         self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("dashscope._events.random.random", lambda: 0.5)
+        monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.5)
         server.plays(*[Link.cut] * 3, whole(*WHOLE))
         server.ends(output=list("abcdef"))
         await read(client.stream("owner/name", {}))
@@ -516,7 +516,7 @@ class TestRetry:
     @pytest.fixture(autouse=True)
     def _long_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without `retry`, the first pause would be 0.2 s, and the second 0.4 s."""
-        monkeypatch.setattr("dashscope._events.random.random", lambda: 1.0)
+        monkeypatch.setattr("dashscope._jitter.chance", lambda: 1.0)
 
     async def test_it_sets_the_pause(self, client: Any, server: StreamServer) -> None:
         server.plays(

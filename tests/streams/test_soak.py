@@ -110,7 +110,7 @@ class FastServer:
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[FastServer]:
-    monkeypatch.setattr("dashscope._events.random.random", lambda: 0.0)
+    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
     server = FastServer()
     yield server
     server.close()
