@@ -10,16 +10,16 @@ from __future__ import annotations
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import anyio
 import httpcore
 
+from dashscope._pool.idle import KEEPALIVE_EXPIRY, Idle, Key
 from dashscope._pool.network import BoundedBackend, ClosingBackend
-from dashscope._pool.routes import KEEPALIVE_EXPIRY, TLS, Routes
+from dashscope._pool.routes import TLS, Routes
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -32,10 +32,11 @@ FRESH: Final = 1.5
 Servers that keep connections close them after two seconds or more; what is on its way then may
 be lost, and nobody knows whether it was carried out.
 """
+LOOK: Final = 1.0
+"""Seconds after which it is looked again which connections have been kept for too long."""
 _NOT_REPEATED: Final = (b"POST", b"PATCH", b"PUT")
 
-Key: TypeAlias = "tuple[object, bytes, int | None]"
-"""What makes connections the same: the route, the host and the port."""
+Later: TypeAlias = "Callable[[float, Callable[[], Coroutine[Any, Any, None]]], None]"
 
 
 class Answer:
@@ -82,68 +83,6 @@ class Turn:
             turns.put(Turn(self._turns))
 
 
-class _Idle(Generic[C]):
-    """The connections that nobody uses, the one used last at the end of its list.
-
-    No method waits, and each step is one that threads cannot come between.
-    """
-
-    def __init__(self) -> None:
-        self._lists: dict[Key, deque[tuple[C, float]]] = {}
-
-    def __len__(self) -> int:
-        return sum(map(len, list(self._lists.values())))
-
-    def put(self, key: Key, connection: C) -> None:
-        self._lists.setdefault(key, deque()).append((connection, time.monotonic()))
-
-    def take(self, key: Key, idle_for: float) -> tuple[C | None, list[C]]:
-        """One that can be used, if there is one, and those found to be of no use.
-
-        Args:
-            key: which.
-            idle_for: seconds that it may have been idle.
-        """
-        useless: list[C] = []
-        waiting = self._lists.get(key)
-        while waiting:
-            try:
-                connection, since = waiting.pop()
-            except IndexError:  # another thread was quicker
-                break
-            if since < time.monotonic() - idle_for and not connection.has_expired():
-                waiting.append((connection, since))  # the others have been idle for longer
-                break
-            # The server has closed it, perhaps, or it has been kept for too long.
-            if connection.is_idle() and not connection.has_expired():
-                return connection, useless
-            useless.append(connection)
-        return None, useless
-
-    def expired(self, key: Key) -> list[C]:
-        """Those of one list that have been kept for too long."""
-        useless: list[C] = []
-        waiting = self._lists[key]
-        while waiting and waiting[0][1] < time.monotonic() - KEEPALIVE_EXPIRY:
-            oldest = _popped(waiting)
-            if oldest is not None:
-                useless.append(oldest)
-        return useless
-
-    def oldest(self) -> C | None:
-        """One to be closed, so that another can be opened."""
-        for waiting in list(self._lists.values()):
-            if (connection := _popped(waiting)) is not None:
-                return connection
-        return None
-
-    def all(self) -> list[C]:
-        useless: list[C] = []
-        while (connection := self.oldest()) is not None:
-            useless.append(connection)
-        return useless
-
-
 def _idle_for(request: httpcore.Request) -> float:
     return FRESH if request.method in _NOT_REPEATED else KEEPALIVE_EXPIRY
 
@@ -157,13 +96,6 @@ def _has_more(connection: Any) -> bool:
     return parser is not None and bool(parser.trailing_data[0])
 
 
-def _popped(waiting: deque[tuple[C, float]]) -> C | None:
-    try:
-        return waiting.popleft()[0]
-    except IndexError:
-        return None
-
-
 class Pool(ABC, Generic[C, P]):
     """What both colours have in common; the methods of the blocking one never suspend."""
 
@@ -171,7 +103,7 @@ class Pool(ABC, Generic[C, P]):
         self._routes = routes
         self._shares = shares
         self._most = config.max_connections
-        self._idle: _Idle[C] = _Idle()
+        self._idle: Idle[C] = Idle()
         self._busy: set[C] = set()
         self._closed = False
 
@@ -188,6 +120,10 @@ class Pool(ABC, Generic[C, P]):
     @abstractmethod
     async def _close(self, closing: Any) -> None:
         """Close a connection, a pool or a stream, whoever is cancelled meanwhile."""
+
+    @abstractmethod
+    async def _look_after(self) -> None:
+        """See to it that connections which nobody uses are closed before long."""
 
     @abstractmethod
     def _open(self, route: P, request: httpcore.Request) -> C: ...
@@ -245,13 +181,13 @@ class Pool(ABC, Generic[C, P]):
             return
         self._busy.discard(connection)
         self._idle.put(key, connection)
-        for expired in self._idle.expired(key):
-            await self._close(expired)
+        await self._look_after()
 
     def _shared(self, response: httpcore.Response, turn: Turn | None) -> Answer:
         async def back(stream: Any) -> None:
             try:
                 await self._close(stream)
+                await self._look_after()
             finally:
                 self._end_turn(turn)
 
@@ -265,6 +201,12 @@ class Pool(ABC, Generic[C, P]):
     def is_empty(self) -> bool:
         """Has it no connection, in use or not?"""
         return not self._busy and len(self._idle) == 0
+
+    async def _close_expired(self) -> None:
+        """Close the connections that have been kept for too long."""
+        # One at a time: where this is cancelled, the list still has the others.
+        while (expired := self._idle.expired()) is not None:
+            await self._close(expired)
 
     async def close_idle(self) -> None:
         """Close the connections that nobody uses."""
@@ -281,13 +223,18 @@ class Pool(ABC, Generic[C, P]):
 
 
 class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnectionPool]):
-    """The connections of an async client in one event loop."""
+    """The connections of an async client in one event loop.
 
-    def __init__(self, config: Config, tls: TLS) -> None:
+    `later` starts a call in that loop, after a number of seconds.
+    """
+
+    def __init__(self, config: Config, tls: TLS, later: Later) -> None:
         kinds = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
         routes = Routes(config, tls, kinds, ClosingBackend())
         super().__init__(config, routes, shares=config.http2)
         self._turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
+        self._later = later
+        self._is_watched = False
 
     async def _take_turn(self) -> None:
         await self._turns.acquire()
@@ -305,6 +252,31 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
     async def _close(self, closing: Any) -> None:
         with anyio.CancelScope(shield=True):
             await closing.aclose()
+
+    async def _look_after(self) -> None:
+        if not self._is_watched:
+            self._is_watched = True
+            self._later(LOOK, self._look)
+
+    async def _look(self) -> None:
+        try:
+            await self._close_expired()
+            for connection in self._shared_connections():
+                if connection.is_idle() and connection.has_expired():
+                    await self._close(connection)
+        finally:
+            self._is_watched = False
+        if len(self._idle) or self._shared_connections():
+            await self._look_after()
+
+    def _shared_connections(self) -> list[httpcore.AsyncConnectionInterface]:
+        """Those that httpcore keeps itself, and closes at its next request only."""
+        return [
+            connection
+            for route in self._routes.all()
+            for connection in route.connections
+            if not connection.is_closed()
+        ]
 
     def _open(
         self, route: httpcore.AsyncConnectionPool, request: httpcore.Request
@@ -324,6 +296,7 @@ class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
         for _ in range(config.max_connections):
             self._turns.put(Turn(weakref.ref(self._turns)))
         self._left = left
+        self._look_at = 0.0
 
     async def _take_turn(self) -> Turn:
         try:
@@ -344,6 +317,14 @@ class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
 
     async def _close(self, closing: Any) -> None:
         closing.close()
+
+    async def _look_after(self) -> None:
+        # A thread could do so while nothing is asked, but a fork beside it is one that Python warns
+        # of, and servers that may not have threads use this client.
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK
+            await self._close_expired()
 
     def _open(
         self, route: httpcore.ConnectionPool, request: httpcore.Request

@@ -15,13 +15,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 
+from dashscope._pool.idle import KEEPALIVE_EXPIRY
+
 if TYPE_CHECKING:
     from dashscope._config import Config
 
 R = TypeVar("R", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
-
-KEEPALIVE_EXPIRY = 4.0
-"""Shorter than the five seconds after which common servers close, so that they rarely win."""
 
 
 class TLS:

@@ -28,7 +28,7 @@ from dashscope._runtime.bodies import of_client, of_pool
 from dashscope._runtime.forking import LOADED_LATER, async_modules, inherited
 from dashscope._runtime.loops import LoopPool, close_with
 from dashscope._runtime.multipart import MultipartBody, body_of
-from dashscope._runtime.tasks import Task, start_task
+from dashscope._runtime.tasks import Task, start_later, start_task
 from dashscope._runtime.wire import (
     Sending,
     build,
@@ -96,7 +96,7 @@ class AsyncRuntime(Runtime):
         here = self._here.get()
         held = here() if here is not None else None
         if held is None:
-            held = LoopPool(AsyncPool(self._config, self._tls), self._loops)
+            held = LoopPool(AsyncPool(self._config, self._tls, start_later), self._loops)
             self._here.set(weakref.ref(held))
             await held.enter()
         return held.pool

@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
@@ -158,6 +159,34 @@ def _trio_starter() -> Callable[[Callable[[], Coroutine[Any, Any, object]]], Non
             token.run_sync_soon(start, call)
 
     return start_soon
+
+
+def start_later(seconds: float, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Start a call in the running event loop after a while, unless that is over by then."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        with suppress(RuntimeError):  # it is about to be over
+            TrioTask(partial(_after, seconds, call))
+        return
+    # No task waits for it: the end of a loop would have to cancel that.
+    loop.call_later(seconds, _start, loop, call)
+
+
+def _start(loop: asyncio.AbstractEventLoop, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    task = loop.create_task(call())
+    _started.add(task)
+    task.add_done_callback(_started.discard)
+    task.add_done_callback(_retrieve)
+
+
+_started: set[asyncio.Task[None]] = set()
+"""A loop itself does not keep its tasks alive."""
+
+
+async def _after(seconds: float, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await anyio.sleep(seconds)
+    await call()
 
 
 def start_task(call: Callable[[], Coroutine[Any, Any, T]]) -> Task[T]:

@@ -1,4 +1,4 @@
-"""The chance in delays is the client's own: programs that are seeded neither notice nor share it."""
+"""The chance in delays is the client's own: seeded programs neither notice nor share it."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ from tests.pool.conftest import Together
 from tests.pool.server import Counting, Loop, ok, until
 from tests.suspending import interrupted_at
 
+ASYNC = ["asyncio", "uvloop", "trio"]
+
 
 async def slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
     await asyncio.sleep(0.02)
@@ -42,7 +44,7 @@ async def test_never_more_connections_than_allowed(
     until(lambda: server.open == 0)
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("colour", ASYNC)
 async def test_who_waits_first_is_served_first(
     make_client: Any, server: Counting, loop: Loop
 ) -> None:
@@ -124,20 +126,90 @@ async def test_a_connection_that_the_server_closed_is_not_used(
     await client.aclose()
 
 
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections expire in no time."""
+    for module in ("idle", "pool", "routes"):
+        monkeypatch.setattr(f"dashscope._pool.{module}.KEEPALIVE_EXPIRY", 0.3)
+    monkeypatch.setattr("dashscope._pool.pool.LOOK", 0.1)
+
+
+@pytest.mark.usefixtures("soon")
 async def test_a_connection_kept_for_too_long_is_closed(
-    make_client: Any, server: Counting, together: Together, monkeypatch: pytest.MonkeyPatch
+    make_client: Any, server: Counting, another: Counting, together: Together
 ) -> None:
-    monkeypatch.setattr("dashscope._pool.routes.KEEPALIVE_EXPIRY", 0.3)
-    monkeypatch.setattr("dashscope._pool.pool.KEEPALIVE_EXPIRY", 0.3)
-    server.answer = slow
+    server.answer = another.answer = slow
     client = make_client(base_url=server.base_url)
     await together([client.account.get for _ in range(4)])
-    assert server.open == 4
-    end = time.monotonic() + 0.5
+    await together([lambda: client.request("GET", another.base_url + "/x") for _ in range(4)])
+    assert server.open + another.open == 8
+    end = time.monotonic() + 0.6
     while time.monotonic() < end:  # one stays in use; those that nobody takes are closed
         await client.account.get()
-    until(lambda: server.open == 1)
+    until(lambda: server.open + another.open == 1)
     await client.aclose()
+
+
+@pytest.mark.parametrize("colour", ASYNC)
+@pytest.mark.parametrize("how", ["still there", "closed by the server"])
+@pytest.mark.usefixtures("soon")
+async def test_a_client_at_rest_keeps_no_connection(
+    make_client: Any, server: Counting, together: Together, loop: Loop, how: str
+) -> None:
+    server.answer = slow
+    client = make_client(base_url=server.base_url)
+    for _ in range(2):  # it begins anew
+        await together([client.account.get for _ in range(10)])
+        assert server.open == 10
+        pool = await client._api.runtime._pool()
+        if how == "closed by the server":
+            loop.run(server.drop())
+        with anyio.fail_after(5):
+            while not pool.is_empty:
+                await anyio.sleep(0.05)
+        until(lambda: server.open == 0)
+    await client.aclose()
+
+
+@pytest.mark.parametrize("colour", ASYNC)
+@pytest.mark.usefixtures("soon")
+async def test_what_is_in_use_for_long_is_not_closed(make_client: Any, server: Counting) -> None:
+    async def long(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        if path == "/v1/long":
+            await asyncio.sleep(1)
+        return await ok(writer, path, number)
+
+    server.answer = long
+    client = make_client(base_url=server.base_url)
+    answers: list[Any] = []
+
+    async def ask() -> None:
+        answers.append(await client.request("GET", "/long"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await client.account.get()
+    assert answers[0].status == 200
+    await client.aclose()
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_loop_may_end_whenever_it_likes(server: Counting) -> None:
+    """Before, while and after its connections expire; nothing of it stays, nobody complains."""
+    server.answer = slow
+    client = AsyncClient(base_url=server.base_url)
+
+    async def main(pause: float) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(client.account.get)
+        await anyio.sleep(pause)
+
+    for backend in ("asyncio", "trio"):
+        for pause in (0.0, 0.05, 0.28, 0.3, 0.32, 0.34, 0.36, 0.38, 0.4, 0.45):
+            anyio.run(main, pause, backend=backend)
+            gc.collect()
+            until(lambda: server.open == 0)
 
 
 async def test_a_broken_connection_is_never_used_again(make_client: Any, server: Counting) -> None:
@@ -191,7 +263,7 @@ async def test_closing_the_client_closes_its_connections(
         await client.account.get()
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("colour", ASYNC)
 async def test_a_cancelled_request_leaves_the_pool_whole(
     make_client: Any, server: Counting, loop: Loop
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
 import httpx
 import hypercorn
 import hypercorn.asyncio
@@ -262,4 +263,27 @@ async def test_http2_falls_back_to_what_the_server_speaks(
     client = make_client("token", base_url=secure.base_url, verify=trusting, http2=True)
     accounts = await together([client.account.get for _ in range(5)])
     assert all(account.username for account in accounts)
+    await client.aclose()
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("speaks", ["2", "1.1"])
+async def test_with_http2_a_client_at_rest_keeps_no_connection(
+    make_client: Any, over_http2: dict[str, Any], secure: Counting, trusting: ssl.SSLContext,
+    together: Together, monkeypatch: pytest.MonkeyPatch, speaks: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("dashscope._pool.routes.KEEPALIVE_EXPIRY", 0.3)
+    monkeypatch.setattr("dashscope._pool.pool.LOOK", 0.1)
+    port = over_http2["port"] if speaks == "2" else secure.port
+    client = make_client(
+        "token", base_url=f"https://localhost:{port}/v1", verify=trusting, http2=True
+    )
+    for _ in range(2):  # it begins anew
+        await together([client.account.get for _ in range(5)])
+        pool = await client._api.runtime._pool()
+        assert pool._shared_connections()
+        with anyio.fail_after(5):
+            while pool._shared_connections():
+                await anyio.sleep(0.05)
+    until(lambda: secure.open == 0)
     await client.aclose()
