@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dashscope._batch.rows import BatchProgress, BatchResult
     from dashscope._client import AsyncClient
     from dashscope._config import __version__
+    from dashscope._downloads import AsyncDownload
     from dashscope._errors import (
         APIConnectionError,
         APIError,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from dashscope._events import AsyncEventStream
     from dashscope._http import Headers, Request, Response
     from dashscope._models import AsyncModelFunction
-    from dashscope._outputs import AsyncDownload, AsyncFileOutput
+    from dashscope._outputs import AsyncFileOutput
     from dashscope._pages import Page
     from dashscope._sync.client import (
         Batch,
@@ -154,7 +155,7 @@ _ON_FIRST_USE: Final = {
     "Account": "resources.account",
     "AsyncBatch": "_batch.batch",
     "AsyncClient": "_client",
-    "AsyncDownload": "_outputs",
+    "AsyncDownload": "_downloads",
     "AsyncEventStream": "_events",
     "AsyncFileOutput": "_outputs",
     "AsyncModelFunction": "_models",

@@ -39,13 +39,14 @@ if TYPE_CHECKING:
     from dashscope._batch.rows import BatchProgress, BatchResult
     from dashscope._client import AsyncClient, T
     from dashscope._config import EventHooks
+    from dashscope._downloads import AsyncDownload
     from dashscope._event_values import Event
     from dashscope._events import AsyncEventStream
     from dashscope._files import FileContent
     from dashscope._http import Headers, Response
     from dashscope._inputs import FileEncoding
     from dashscope._models import AsyncModelFunction
-    from dashscope._outputs import AsyncDownload, AsyncFileOutput
+    from dashscope._outputs import AsyncFileOutput
     from dashscope._pages import Page
     from dashscope.resources.account import Account, AsyncAccountResource
     from dashscope.resources.collections import AsyncCollections, Collection

@@ -20,6 +20,7 @@ from attrs import frozen
 PACKAGE: Final = Path(__file__).parents[1]
 TARGET: Final = PACKAGE / "_sync" / "client.py"
 MODULES: Final = (
+    "_downloads",
     "_outputs",
     "_events",
     "_batch.batch",

@@ -14,11 +14,11 @@ from dashscope._api import API, Call
 from dashscope._config import check_timeout
 from dashscope._convert import structure
 from dashscope._deadline import Deadline
+from dashscope._downloads import AsyncDownload
 from dashscope._errors import APIResponseError
 from dashscope._files import FileContent, LocalFile, check_name, load
 from dashscope._http import FilePart
 from dashscope._json import encode
-from dashscope._outputs import AsyncDownload
 from dashscope._pages import Page
 from dashscope._urls import absolute, path
 from dashscope.resources._base import AsyncResource, id_of

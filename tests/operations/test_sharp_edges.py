@@ -26,7 +26,8 @@ from dashscope import (
     _urls,
 )
 from dashscope._convert import parse_time
-from dashscope._outputs import claim, decode_data_uri
+from dashscope._downloads import decode_data_uri
+from dashscope._outputs import claim
 from dashscope.resources._base import page_params
 from tests.colours import _plain
 from tests.operations.test_files import CONTENT, CUT_OFF, SIGNED, file_output, sends

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope import AsyncClient, AsyncFileOutput, Client, FileError, FileOutput
-from dashscope._outputs import claim, decode_data_uri
+from dashscope._downloads import decode_data_uri
+from dashscope._outputs import claim
 
 ASYNC = AsyncClient()._api
 BLOCKING = Client()._async._api

@@ -1,0 +1,300 @@
+"""`AsyncDownload`: the bytes behind a URL, read, saved or iterated over as they come.
+
+Where the connection breaks, the rest is asked for. A data URI is read by the same means.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+import time
+from collections.abc import AsyncGenerator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, cast
+from urllib.parse import unquote, unquote_to_bytes
+
+from dashscope import _saving
+from dashscope._deadline import Deadline
+from dashscope._errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    DashscopeError,
+    FileError,
+)
+from dashscope._failures import outcome_of
+from dashscope._http import Headers
+from dashscope._retry import RETRIED_STATUSES
+from dashscope._runtime import Body
+from dashscope._urls import shown
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from dashscope._api import API
+
+WRITTEN_AT_ONCE: Final = 1024 * 1024
+"""Bytes that are handed to a thread to be written: each hand-over costs as much as many of them."""
+
+DATA_URI: Final = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class AsyncDownload:
+    """The bytes behind a URL, as they come: `async with`, then read, save or iterate."""
+
+    def __init__(self, api: API, url: str, *, filename: str | None = None) -> None:
+        self._url = url
+        self._api = api
+        self._filename = filename
+        self._body: Body | None = None
+        self._headers: Headers | None = None
+        self._received = 0
+        self._failures = 0
+        self._ended = False
+
+    @property
+    def url(self) -> str:
+        """Where they come from."""
+        return self._url
+
+    @property
+    def headers(self) -> Headers:
+        """The answer's headers, once inside the `async with` block; the keys ignore case."""
+        self._opened()
+        return cast("Headers", self._headers)
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type, where the server names it."""
+        return self.headers.get("content-type")
+
+    @property
+    def size(self) -> int | None:
+        """The length in bytes, where the server names it."""
+        return size_by(self.headers)
+
+    async def read(self) -> bytes:
+        """All of it, up to the client's `max_response_bytes`."""
+        limit = self._api.config.max_response_bytes
+        pieces: list[bytes] = []
+        while (chunk := await self._chunk()) is not None:
+            if self._received > limit:
+                raise APIResponseError(
+                    f"{shown(self.url)} has more than {limit} bytes (max_response_bytes): "
+                    "save it to a file, or iterate over it."
+                )
+            pieces.append(chunk)
+        return b"".join(pieces)
+
+    async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
+        """Piece by piece, in constant memory."""
+        while (chunk := await self._chunk()) is not None:
+            yield chunk
+
+    async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Save it to a file; a folder takes the name that the server gives it.
+
+        The file appears under its name when it is whole, never before.
+
+        Args:
+            path: the file, or an existing folder (or a path that ends in a slash).
+            overwrite: whether to replace an existing file.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            FileError: when it exists already, or cannot be written.
+        """
+        self._check_unread()
+        target = _saving.target(
+            path, _saving.safe_name(self._filename or "") or _saving.name_of(self.url, self.headers)
+        )
+        in_thread = self._api.runtime.in_thread
+        try:
+            if not overwrite and await in_thread(target.exists):
+                raise FileError(f"{target} exists already: pass overwrite=True to replace it")
+            await in_thread(_saving.make_folder, target.parent)
+            handle, partial = await in_thread(_saving.open_partial, target)
+            try:
+                while chunks := await self._chunks(WRITTEN_AT_ONCE):
+                    await in_thread(_saving.write, handle, chunks)
+                await in_thread(os.close, handle)
+                handle = -1
+                await in_thread(_saving.publish, partial, target, overwrite)
+            finally:
+                if handle >= 0:
+                    os.close(handle)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(partial)  # noqa: PTH108
+        except DashscopeError:  # of these, a time-out is an OSError too
+            raise
+        except OSError as error:
+            reason = f"{target} cannot be written: {error}"
+        else:
+            return target
+        raise FileError(reason)
+
+    async def __aenter__(self) -> Self:
+        body = await self._first()
+        self._body, self._headers = body, body.headers
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._body is not None:
+            await self._body.aclose()
+
+    def _opened(self) -> Body:
+        if self._body is None:
+            raise RuntimeError("a download is opened by `async with`: async with ... as download")
+        return self._body
+
+    async def _first(self) -> Body:
+        """Open it, as often as a read may be repeated."""
+        started = time.monotonic()
+        attempts = 0
+        while True:
+            attempts += 1
+            error: APIError
+            try:
+                body = await self._open({})
+            except APIConnectionError as failure:
+                error = failure
+            else:
+                if body.status == HTTPStatus.OK:
+                    return body
+                error = await self._api.refused(self.url, body)
+            elapsed = time.monotonic() - started
+            pause = self._api.delay(
+                outcome_of(error), attempts, elapsed, Deadline.NEVER, repeatable=True
+            )
+            if pause is None:
+                raise error.after(attempts=attempts, elapsed=elapsed, may_have_been_created=False)
+            await self._api.runtime.sleep(pause)
+
+    async def _open(self, headers: Mapping[str, str]) -> Body:
+        return await self._api.follow(
+            self.url,
+            headers={"Accept-Encoding": "identity", **headers},
+            deadline=Deadline.after(self._api.config.timeout),
+        )
+
+    def _check_unread(self) -> None:
+        if self._ended:
+            raise RuntimeError("this download has been read to its end: open another one")
+
+    async def _chunks(self, size: int) -> list[bytes]:
+        """The next pieces, of so many bytes together or a little more; none at the end."""
+        chunks: list[bytes] = []
+        while size > 0 and not self._ended:
+            chunk = await self._chunk()
+            if chunk is not None:
+                chunks.append(chunk)
+                size -= len(chunk)
+        return chunks
+
+    async def _chunk(self) -> bytes | None:
+        """The next piece; where the connection breaks, the rest is asked for."""
+        self._check_unread()
+        while True:
+            try:
+                chunk = await self._opened().chunk()
+            except APIConnectionError as error:
+                failure = error
+            else:
+                if chunk is not None:
+                    self._received += len(chunk)
+                    self._failures = 0
+                self._ended = chunk is None
+                return chunk
+            if not await self._resume(failure):
+                raise failure
+
+    async def _resume(self, failure: APIConnectionError) -> bool:
+        """Ask for what is still missing, if the server has it as it was."""
+        etag = self.headers.get("etag", "")
+        encoded = self.headers.get("content-encoding", "identity") != "identity"
+        if not etag.startswith('"') or encoded:
+            return False
+        started = time.monotonic()
+        outcome = outcome_of(failure)
+        while True:
+            self._failures += 1
+            elapsed = time.monotonic() - started
+            pause = self._api.delay(
+                outcome, self._failures, elapsed, Deadline.NEVER, repeatable=True
+            )
+            if pause is None:
+                return False
+            await self._api.runtime.sleep(pause)
+            await self._opened().aclose()
+            try:
+                body = await self._open({"Range": f"bytes={self._received}-", "If-Range": etag})
+            except APIConnectionError as error:
+                outcome = outcome_of(error)
+                continue
+            self._body = body
+            if body.status == HTTPStatus.PARTIAL_CONTENT:
+                start = body.headers.get("content-range", "").partition("-")[0]
+                return start == f"bytes {self._received}"
+            if body.status not in RETRIED_STATUSES:
+                return False
+            outcome = outcome_of(await self._api.refused(self.url, body))
+
+
+class DataDownload(AsyncDownload):
+    """What a data URI holds, in the form of a download."""
+
+    async def __aenter__(self) -> Self:
+        self._body = _DataBody(self.url)
+        self._headers = self._body.headers
+        return self
+
+
+class _DataBody(Body):
+    def __init__(self, url: str) -> None:
+        kind, content = decode_data_uri(url)
+        headers = Headers({"content-type": kind, "content-length": str(len(content))})
+        super().__init__(HTTPStatus.OK, headers, "a data URI")
+        self._content: bytes | None = content
+
+    async def chunk(self) -> bytes | None:
+        content, self._content = self._content, None
+        return content
+
+    async def aclose(self) -> None:
+        self._content = None
+
+
+def decode_data_uri(uri: str) -> tuple[str, bytes]:
+    """The media type and the content of a data URI.
+
+    Raises:
+        FileError: when it is not one.
+    """
+    match = DATA_URI.fullmatch(uri)
+    if match is None:
+        raise FileError(f"{uri[:60]!r} is not a data URI")
+    kind, parameters, data = match.groups()
+    if parameters.lower().endswith(";base64"):
+        try:
+            return kind or "text/plain", base64.b64decode(unquote(data), validate=True)
+        except ValueError as error:
+            raise FileError(f"{uri[:60]!r} does not hold valid base64: {error}") from error
+    return kind or "text/plain", unquote_to_bytes(data)
+
+
+def size_by(headers: Headers) -> int | None:
+    """The length in bytes that an answer names, where it is that of the content."""
+    if headers.get("content-encoding", "identity") != "identity":
+        return None  # the length is that of the encoded bytes
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
