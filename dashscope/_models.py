@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, frozen
 
-from dashscope import _inputs, _running, _signature
+from dashscope import _fitting, _inputs, _running, _signature
 from dashscope._api import API, Call
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
@@ -20,7 +20,7 @@ from dashscope._convert import structure
 from dashscope._deadline import Deadline
 from dashscope._errors import APIError
 from dashscope._runtime import timed_out
-from dashscope._schema import ModelSchema
+from dashscope._schema import ModelSchema, schema_of
 from dashscope._urls import path
 from dashscope.resources.models import Model, Version
 from dashscope.resources.predictions import (
@@ -270,7 +270,7 @@ class AsyncModelFunction:
             raise TypeError(f"{self._ref} takes its inputs by name: model(name=value)")
         schema = await self._load(deadline, fresh=False)
         try:
-            schema.check(self._ref, inputs)
+            _fitting.check(schema, self._ref, inputs)
         except (TypeError, ValueError):
             # A newer version may take what the one that is known here does not.
             newer = await self._load(deadline, fresh=True)
@@ -278,7 +278,7 @@ class AsyncModelFunction:
                 raise
         else:
             return
-        newer.check(self._ref, inputs)
+        _fitting.check(newer, self._ref, inputs)
 
     async def _check_row(self, row: Mapping[str, Any]) -> None:
         _inputs.check(row)
@@ -381,11 +381,6 @@ async def _fetched(api: API, reference: Reference, deadline: Deadline) -> KnownS
     else:
         version, seen = structure(response, Model).latest_version, time.monotonic()
     return KnownSchema(schema_of(version), seen)
-
-
-def schema_of(version: Version | None) -> ModelSchema:
-    """The schema of a version; one that says nothing, where there is none."""
-    return ModelSchema(document=(version and version.openapi_schema) or {})
 
 
 def _key(reference: Reference) -> str:

@@ -10,7 +10,7 @@ from types import EllipsisType, GenericAlias, NoneType
 from typing import Annotated, Any, BinaryIO, Final, Literal, get_args, get_origin
 
 from dashscope._json import is_array, is_object
-from dashscope._schema import DEEPEST, Input, ModelSchema, Schema, bounds, lengths
+from dashscope._schema import DEEPEST, Input, ModelSchema, Schema, bounds, lengths, own_kinds
 
 FILE: Final = Path | bytes | BinaryIO
 """What goes into an input that takes a file, beside a URL."""
@@ -44,7 +44,7 @@ def hint(model: ModelSchema, schema: Any, file: Any = FILE | str, depth: int = 0
     if is_array(choices) and choices and all(_is_literal(choice) for choice in choices):
         found: Any = Literal[tuple(choices)]
     else:
-        found = _union([_of_kind(model, kind, schema, file, depth) for kind in model.kinds(schema)])
+        found = _union([_of_kind(model, kind, schema, file, depth) for kind in own_kinds(schema)])
     return _union([found, None]) if schema.get("nullable") is True else found
 
 
@@ -82,11 +82,11 @@ def type_of(model: ModelSchema, entry: Input) -> Any:
 def limits(schema: Schema) -> str | None:
     """The bounds of an input in words."""
     found = [
-        str(bounds(schema) or ""),
-        lengths(schema, "Length", "character") or "",
-        lengths(schema, "Items", "item") or "",
+        (bounds(schema), ""),
+        (lengths(schema, "Length"), " characters"),
+        (lengths(schema, "Items"), " items"),
     ]
-    return ", ".join(filter(None, found)) or None
+    return ", ".join(f"{limit}{unit}" for limit, unit in found if limit is not None) or None
 
 
 def signature(model: ModelSchema) -> inspect.Signature:

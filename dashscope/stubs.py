@@ -21,8 +21,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from dashscope import AsyncFileOutput, Client, DashscopeError, FileOutput
-from dashscope._models import schema_of
-from dashscope._schema import Input, ModelSchema
+from dashscope._schema import Input, ModelSchema, schema_of
 from dashscope._signature import described, free_name, hint, is_name, shown, type_of
 from dashscope.resources.predictions import Reference
 

@@ -8,6 +8,7 @@ before anything else is done.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
@@ -20,10 +21,12 @@ from attrs import frozen
 
 from dashscope import APIError, Client, FileError, Version
 from dashscope._json import decode, is_object
-from dashscope.cli import schema
+from dashscope._schema import kind_of, schema_of
 from dashscope.resources.predictions import Reference
 
 STDIN: Final = "-"
+ANYTHING: Final = frozenset[str]()
+"""The JSON types of an input of which nothing is known."""
 
 
 @frozen
@@ -82,7 +85,7 @@ def read_object(path: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"{what} does not hold JSON: {error}") from error
     if not is_object(found):
-        raise click.BadParameter(f"{what} holds a JSON {schema.kind_of(found)}, not an object")
+        raise click.BadParameter(f"{what} holds a JSON {kind_of(found)}, not an object")
     return found
 
 
@@ -146,30 +149,62 @@ def inputs_of(
         part: the name of the schema.
     """
     # Text that can be nothing else needs no schema, and so no request.
-    ambiguous = any(pair.file is None and not schema.is_plain(pair.text) for pair in pairs)
+    ambiguous = any(pair.file is None and not _is_plain(pair.text) for pair in pairs)
     known = known_inputs(version, part=part) if ambiguous else {}
-    values = {pair.key: _value(pair, known.get(pair.key, schema.ANYTHING)) for pair in pairs}
+    values = {pair.key: _value(pair, known.get(pair.key, ANYTHING)) for pair in pairs}
     return {**(base or {}), **values}
 
 
-def _value(pair: Pair, known: schema.InputSchema) -> Any:
+def _value(pair: Pair, kinds: frozenset[str]) -> Any:
     if pair.file == STDIN:
         content = sys.stdin.buffer.read()
         if not content:
             raise FileError(f"{pair.key}=@-: stdin holds nothing (more)")
         return content
-    return known.read(pair.text) if pair.file is None else Path(pair.file)
+    return read(pair.text, kinds) if pair.file is None else Path(pair.file)
+
+
+def read(text: str, kinds: frozenset[str]) -> Any:
+    """A value from the command line, as one of the JSON types that its input takes."""
+    if kinds and kinds <= {"string", "null"}:
+        return text
+    if "boolean" in kinds and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    value = _literal(text)
+    if "string" in kinds and (isinstance(value, str) or not _takes(kinds, value)):
+        return text
+    return value
+
+
+def _takes(kinds: frozenset[str], value: Any) -> bool:
+    # To JSON, 1e3 is an integer; where text is taken as well, whoever types it means a text.
+    kind = "number" if isinstance(value, float) else kind_of(value)
+    return kind in kinds or (kind == "integer" and "number" in kinds)
+
+
+def _literal(text: str) -> Any:
+    """The value that `text` looks like: JSON, else text."""
+    try:
+        return json.loads(text, parse_constant=lambda _: text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _is_plain(text: str) -> bool:
+    """Is this text whatever a schema says?"""
+    return _literal(text) == text and text.lower() not in ("true", "false")
 
 
 def known_inputs(
     version: Callable[[], Version | None], *, part: str = "Input"
-) -> dict[str, schema.InputSchema]:
-    """What a version says of its inputs; nothing where it cannot be had."""
+) -> dict[str, frozenset[str]]:
+    """The JSON types that a version's inputs take; nothing where it cannot be had."""
     try:
         found = version()
     except (APIError, ValueError):
         return {}  # running the model says what is wrong with it
-    return {} if found is None else schema.inputs(found.openapi_schema, part)
+    model = schema_of(found)
+    return {entry.name: frozenset(model.kinds(entry.schema)) for entry in model.inputs_of(part)}
 
 
 def version_of(client: Client, reference: Reference) -> Version | None:

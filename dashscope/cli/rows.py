@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from dashscope import FileError
 from dashscope._json import decode, is_object
-from dashscope.cli import parquet, schema
-from dashscope.cli.inputs import STDIN, check_file
-from dashscope.cli.schema import InputSchema
+from dashscope._schema import kind_of
+from dashscope.cli import parquet
+from dashscope.cli.inputs import ANYTHING, STDIN, check_file, read
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -44,12 +44,12 @@ class Rows:
     """The rows of a file.
 
     Attributes:
-        known: what the model says of its inputs, to read the cells of CSV by.
+        known: the JSON types of the model's inputs, to read the cells of CSV by.
         base: inputs of each row that does not say otherwise.
     """
 
     def __init__(self, source: str, files: Iterable[str]) -> None:
-        self.known: Mapping[str, InputSchema] = {}
+        self.known: Mapping[str, frozenset[str]] = {}
         self.base: Mapping[str, Any] = {}
         self._source = source
         self._read = _READERS[format_of(source, "read")]
@@ -109,7 +109,7 @@ def format_of(path: str, verb: str) -> str:
     return extension
 
 
-def _json_lines(source: str, known: Mapping[str, InputSchema]) -> Iterator[tuple[str, Any]]:
+def _json_lines(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Any]]:
     with _opened(source) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -121,11 +121,11 @@ def _json_lines(source: str, known: Mapping[str, InputSchema]) -> Iterator[tuple
                 cut = "" if line.endswith(b"\n") else " It is the last one: is the file whole?"
                 raise FileError(f"{place} is not JSON: {error}.{cut}") from error
             if not is_object(row):
-                raise FileError(f"{place} is a JSON {schema.kind_of(row)}, not an object of inputs")
+                raise FileError(f"{place} is a JSON {kind_of(row)}, not an object of inputs")
             yield place, row
 
 
-def _csv(source: str, known: Mapping[str, InputSchema]) -> Iterator[tuple[str, Any]]:
+def _csv(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Any]]:
     """Each row as an object; an empty cell is an input that is not given."""
     csv.field_size_limit(LONGEST_CELL)
     with Path(source).open(encoding="utf-8-sig", newline="") as file:
@@ -142,11 +142,11 @@ def _csv(source: str, known: Mapping[str, InputSchema]) -> Iterator[tuple[str, A
             named = zip(header, cells, strict=True)
             yield (
                 place,
-                {name: known.get(name, schema.ANYTHING).read(cell) for name, cell in named if cell},
+                {name: read(cell, known.get(name, ANYTHING)) for name, cell in named if cell},
             )
 
 
-def _parquet(source: str, known: Mapping[str, InputSchema]) -> Iterator[tuple[str, Any]]:
+def _parquet(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Any]]:
     """Each row as an object; null is an input that is not given."""
     for number, row in enumerate(parquet.read(source), start=1):
         yield (
@@ -155,13 +155,13 @@ def _parquet(source: str, known: Mapping[str, InputSchema]) -> Iterator[tuple[st
         )
 
 
-Reader = Callable[[str, Mapping[str, InputSchema]], Iterator[tuple[str, Any]]]
+Reader = Callable[[str, Mapping[str, frozenset[str]]], Iterator[tuple[str, Any]]]
 
 
 def _guarded(read: Reader) -> Reader:
     """The same reader; what goes wrong with the file is a `FileError`."""
 
-    def guarded(source: str, known: Mapping[str, InputSchema]) -> Iterator[tuple[str, Any]]:
+    def guarded(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Any]]:
         try:
             yield from read(source, known)
         except OSError as error:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from dashscope import Version
 from dashscope._json import is_mapping, is_sequence
-from dashscope.cli import schema
+from dashscope._schema import Input, schema_of
 from dashscope.cli.terminal import Terminal, json_line, printable, writable
 
 GAP: Final = 2
@@ -94,7 +94,9 @@ def _fields(item: Any, above: str = "") -> Iterator[tuple[str, Any]]:
     for field in attrs.fields(item.__class__):
         name, value = above + field.name, getattr(item, field.name)
         if field.name == "openapi_schema" and isinstance(item, Version):
-            yield from ((f"inputs.{one.name}", _described(one)) for one in _inputs(item))
+            model = schema_of(item)
+            for entry in model.inputs:
+                yield f"inputs.{entry.name}", _described(entry, model.kinds(entry.schema))
         elif not field.repr:
             continue
         elif _is_object(value):
@@ -105,17 +107,13 @@ def _fields(item: Any, above: str = "") -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _inputs(version: Version) -> Sequence[schema.InputSchema]:
-    return list(schema.inputs(version.openapi_schema).values())
-
-
-def _described(one: schema.InputSchema) -> str:
-    kinds = " or ".join(sorted(one.kinds - {"null"})) or "anything"
-    if one.required:
-        kinds += ", required"
-    elif one.default is not None:
-        kinds += f", {json.dumps(one.default, ensure_ascii=False)} by default"
-    return kinds if one.description is None else f"{kinds}: {one.description}"
+def _described(entry: Input, kinds: Sequence[str]) -> str:
+    text = " or ".join(sorted({*kinds} - {"null"})) or "anything"
+    if entry.required:
+        text += ", required"
+    elif entry.default is not None:
+        text += f", {json.dumps(entry.default, ensure_ascii=False)} by default"
+    return text if entry.description is None else f"{text}: {entry.description}"
 
 
 def _holds_objects(value: Any) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from dashscope._fitting import check
 from dashscope._schema import ModelSchema
 
 
@@ -71,7 +72,7 @@ def test_the_inputs_come_in_the_models_order() -> None:
     ],
 )
 def test_what_fits_is_taken(inputs: dict[str, Any]) -> None:
-    COG.check("owner/name", {"prompt": "a", **inputs})
+    check(COG, "owner/name", {"prompt": "a", **inputs})
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_what_does_not_fit_is_told(
     inputs: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error) as failure:
-        COG.check("owner/name", {"prompt": "a", **inputs})
+        check(COG, "owner/name", {"prompt": "a", **inputs})
     assert str(failure.value).startswith("owner/name")
     assert text in str(failure.value)
     assert len(str(failure.value)) < 300
@@ -121,7 +122,7 @@ def test_what_does_not_fit_is_told(
 def test_a_missing_input_is_named_with_its_description() -> None:
     model = schema({"a": {"description": "The\n first."}, "b": {}, "c": {}}, "a", "b")
     with pytest.raises(TypeError, match=r"owner/name needs 'a' \(The first.\), 'b'"):
-        model.check("owner/name", {"c": 1})
+        check(model, "owner/name", {"c": 1})
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_a_missing_input_is_named_with_its_description() -> None:
 def test_without_a_schema_everything_is_taken(document: dict[str, Any]) -> None:
     model = ModelSchema(document=document)
     assert not model.is_known
-    model.check("owner/name", {"anything": 1})
+    check(model, "owner/name", {"anything": 1})
 
 
 @pytest.mark.parametrize(
@@ -165,13 +166,13 @@ def test_odd_schemas_refuse_nothing(entry: Any) -> None:
     loop = {"allOf": [{"$ref": "#/components/schemas/loop"}]}
     tree = {"anyOf": [{"$ref": "#/components/schemas/tree"}]}
     model = schema({"value": entry}, loop=loop, tree=tree)
-    model.check("owner/name", {"value": 1})
+    check(model, "owner/name", {"value": 1})
 
 
 def test_more_inputs_are_taken_where_the_schema_says_so() -> None:
     described = {"properties": {"a": {}}, "additionalProperties": True}
     model = ModelSchema(document={"components": {"schemas": {"Input": described}}})
-    model.check("owner/name", {"b": 1})
+    check(model, "owner/name", {"b": 1})
 
 
 KINDS = st.sampled_from(["string", "integer", "number", "boolean", "null", "array", "object"])
@@ -217,7 +218,7 @@ VALUES = st.recursive(
 @given(SCHEMAS, VALUES)
 def test_the_verdict_is_that_of_a_validator_of_json_schema(described: Any, value: Any) -> None:
     try:
-        schema({"value": described}, "value").check("owner/name", {"value": value})
+        check(schema({"value": described}, "value"), "owner/name", {"value": value})
     except (TypeError, ValueError):
         taken = False
     else:
