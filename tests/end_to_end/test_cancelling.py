@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -64,8 +66,10 @@ async def by_asyncio_timeout(run: Run, ready: Ready) -> None:
 
 
 async def by_wait_for(run: Run, ready: Ready) -> None:
+    task = asyncio.create_task(run())
+    await ready()
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(run(), 0.2)
+        await asyncio.wait_for(task, 0.01)
 
 
 async def by_a_failing_sibling(run: Run, ready: Ready) -> None:
@@ -100,8 +104,8 @@ async def by_a_failing_anyio_sibling(run: Run, ready: Ready) -> None:
 
 async def by_anyio_fail_after(run: Run, ready: Ready) -> None:
     with pytest.raises(TimeoutError):
-        with anyio.fail_after(0.2):
-            await run()
+        with anyio.fail_after(None) as scope:
+            await alongside(run, ready, lambda: ends(scope, anyio.current_time()))
 
 
 async def by_a_trio_nursery(run: Run, ready: Ready) -> None:
@@ -125,9 +129,14 @@ async def by_a_failing_trio_sibling(run: Run, ready: Ready) -> None:
 
 
 async def by_trio_move_on_after(run: Run, ready: Ready) -> None:
-    with trio.move_on_after(0.2) as scope:
-        await run()
+    with trio.move_on_after(600) as scope:
+        await alongside(run, ready, lambda: ends(scope, trio.current_time()))
     assert scope.cancelled_caught
+
+
+def ends(scope: anyio.CancelScope | trio.CancelScope, at: float) -> None:
+    """Time is up once the run is under way, however long that takes on this machine."""
+    scope.deadline = at
 
 
 async def alongside(run: Run, ready: Ready, then: Callable[[], object]) -> None:
@@ -197,15 +206,19 @@ async def test_a_cancellation_cancels_the_prediction(
 async def test_a_cancellation_during_the_create_cancels_what_it_created(
     wire: Wire, colour: str, way: Any
 ) -> None:
+    left = threading.Event()
+
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
             return reply(prediction("canceled"))
+        assert left.wait(20)
         created = reply(prediction("starting"), 201)
-        return Reply(created.status, created.headers, created.body, after=0.4)
+        return Reply(created.status, created.headers, created.body, after=0.3)
 
     async def create_is_in_flight() -> None:
         while not wire.asked:
             await anyio.sleep(0.01)
+        left.set()  # as the cancellation comes next
 
     wire.says(script)
     caught: list[BaseException] = []
@@ -239,12 +252,19 @@ async def test_a_cancellation_leaves_alone_what_it_did_not_create(
 ) -> None:
     async with AsyncClient(base_url=server.base_url) as client:
         created = await client.models.predictions.create("test", "slow", input={"seconds": 60})
-        with anyio.move_on_after(0.2) as scope:
-            await client.wait(created)
-        assert scope.cancelled_caught
-        assert not behind.predictions.get(created).is_done
-        with anyio.move_on_after(0.2):
-            await client.wait(created, cancel_on_exit=True)
+        for cancel_on_exit in (False, True):
+            seen = anyio.Event()
+
+            with anyio.CancelScope() as scope:
+                waiting = functools.partial(
+                    client.wait,
+                    created,
+                    cancel_on_exit=cancel_on_exit,
+                    progress=lambda _, seen=seen: seen.set(),
+                )
+                await alongside(waiting, seen.wait, scope.cancel)
+            assert scope.cancelled_caught
+            assert behind.predictions.get(created).is_done == cancel_on_exit
         assert behind.predictions.get(created).status == "canceled"
 
 
@@ -252,12 +272,14 @@ async def test_a_cancellation_leaves_alone_what_it_did_not_create(
 async def test_many_runs_cancelled_at_once_leave_nothing_running(
     server: LocalServer, behind: Client, colour: str
 ) -> None:
-    tag = f"crowd-{colour}"
+    tag, before = f"crowd-{colour}", len(server.requests)
     async with AsyncClient(base_url=server.base_url) as client:
-        with anyio.move_on_after(0.8):
-            async with anyio.create_task_group() as group:
-                for _ in range(40):
-                    group.start_soon(client.run, "test/slow", {"seconds": 60, "tag": tag})
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(client.run, "test/slow", {"seconds": 60, "tag": tag})
+            while len(server.requests) < before + 60:  # some were created, some are being so
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
     crowd = [
         p.status
         for p in behind.iterate(behind.predictions.list, max_items=300)
