@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -92,3 +93,19 @@ class Counted:
             except BaseException as error:
                 value = error
                 step = self._coroutine.throw
+
+
+@asynccontextmanager
+async def left_once(condition: Callable[[], object]) -> AsyncIterator[anyio.CancelScope]:
+    """A scope that is cancelled once something has come about, however long that takes."""
+
+    async def watch() -> None:
+        while not condition():
+            await anyio.sleep(0.01)
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        with anyio.CancelScope() as scope:
+            yield scope
+        group.cancel_scope.cancel()

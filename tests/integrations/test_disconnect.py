@@ -262,6 +262,8 @@ def test_two_hundred_clients_that_leave_leave_nothing_behind(
                 until(lambda: len(running()) > 10)
             for connection in asked:
                 connection.__exit__(None, None, None)
+            if count % 40 == 0:  # each has seconds to be cancelled in
+                until(lambda: not served.tasks())
         assert count == 200
         until(lambda: not served.tasks())
         until(lambda: not running())

@@ -117,14 +117,15 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path) -> Non
     acknowledged: list[dict[str, Any]] = []
     for round_ in range(3):
         with serving(tmp_path) as server:
-            timer = threading.Timer(0.15 + 0.1 * round_, server.process.kill)
-            timer.start()
+            timer = threading.Timer(0.05 * round_, server.process.kill)
+            before = len(acknowledged)
             with contextlib.suppress(httpx.TransportError):
                 while True:
                     acknowledged.append(server.create("test/echo", value=len(acknowledged)))
+                    if len(acknowledged) == before + 20:
+                        timer.start()
             timer.join()
             server.end()
-    assert len(acknowledged) > 30
     with serving(tmp_path) as server:
         for number, prediction in enumerate(acknowledged):
             seen = server.get(prediction)
@@ -164,7 +165,7 @@ def alive(process: psutil.Process) -> bool:
 
 def test_kill_9_of_a_worker_fails_its_prediction_and_no_other(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        running = [server.create("test/pid", seconds=2) for _ in range(3)]
+        running = [server.create("test/pid", seconds=seconds) for seconds in (3, 60, 3)]
         pids = [int(reach_log(server, prediction)) for prediction in running]
         assert len(set(pids)) == 3
         os.kill(pids[1], signal.SIGKILL)
@@ -196,7 +197,7 @@ def test_sigterm_waits_for_a_bounded_time(tmp_path: Path) -> None:
         reach(server.http, prediction, "processing")
         began = time.monotonic()
         assert server.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert not any("Traceback" in line for line in server.log)
     with serving(tmp_path) as server:
         failed = server.get(prediction)
@@ -205,12 +206,12 @@ def test_sigterm_waits_for_a_bounded_time(tmp_path: Path) -> None:
 
 
 def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
-    with serving(tmp_path, drain=5.0) as server:
-        prediction = server.create("test/sleep", seconds=1.5)
+    with serving(tmp_path, drain=30.0) as server:
+        prediction = server.create("test/sleep", seconds=60)
         reach(server.http, prediction, "processing")
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        answer = server.http.post("/models/test/echo/predictions", json={"input": {}})
+        post = lambda: server.http.post("/models/test/echo/predictions", json={"input": {}})  # noqa: E731
+        answer = until(lambda: found if (found := post()).status_code != 201 else None)
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
         assert server.get(prediction)["status"] == "processing"

@@ -9,7 +9,7 @@ import httpx
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], *, seconds: float = 10) -> T:
+def until(look: Callable[[], T], *, seconds: float = 30) -> T:
     """Return what ``look`` gives once it is true."""
     end = time.monotonic() + seconds
     while True:
