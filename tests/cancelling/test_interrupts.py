@@ -20,6 +20,7 @@ import dashscope
 from dashscope import Client
 from tests.cancelling.interrupting import interrupted_at
 from tests.cancelling.server import Ledger, eventually
+from tests.stopwatch import Stopwatch
 
 OURS = str(Path(dashscope.__file__).parent)
 THEIRS = str(Path(httpcore.__file__).parent)
@@ -149,10 +150,10 @@ def test_a_signal_is_not_held_back_for_ever(
         handled(signal.SIGINT, signal.default_int_handler),
         sent(signal.SIGINT, ledger.creating),
     ):
-        began = time.monotonic()
+        began = Stopwatch()
         with pytest.raises(KeyboardInterrupt) as caught:
             client.run("owner/mute", {})
-    assert time.monotonic() - began < 3
+    assert began.ours < 3
     assert "may have been created" in caught.value.__notes__[0]
 
 

@@ -97,10 +97,10 @@ def test_a_crashed_model_is_an_error(dashscope: CommandLine) -> None:
 def test_a_time_out_is_an_error_and_cancels_the_prediction(
     dashscope: CommandLine, client: Client
 ) -> None:
-    done = dashscope("run", "test/slow", "seconds=30", "tag=timed", "--timeout", "0.5")
+    done = dashscope("run", "test/slow", "seconds=60", "tag=timed", "--timeout", "0.5")
     assert (done.code, done.stdout) == (1, "")
     assert "when the time was up" in done.stderr
-    assert done.seconds < 5
+    assert done.seconds < 20
     assert status_of(client, "timed") == "canceled"
 
 

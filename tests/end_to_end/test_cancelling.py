@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -16,6 +15,7 @@ import trio
 from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
 from tests.end_to_end.behind import find, status_of
+from tests.stopwatch import Stopwatch
 from tests.suspending import interrupted_at
 from tests.wire import Received, Reply, Wire, prediction, reply
 
@@ -193,9 +193,9 @@ async def test_a_cancellation_cancels_the_prediction(
                 progress=lambda p: under_way.set() if p.status == "processing" else None,
             ),
         )
-        began = time.monotonic()
+        began = Stopwatch()
         await way(run, under_way.wait)
-        assert time.monotonic() - began < 5
+        assert began.ours < 5
         assert status_of(behind, tag) == "canceled"
         assert len(caught) == 1
         assert isinstance(caught[0], anyio.get_cancelled_exc_class())
@@ -240,10 +240,10 @@ async def test_a_create_that_never_answers_holds_a_cancellation_up_for_seconds_o
 ) -> None:
     wire.says(Reply(after=9.0))
     async with AsyncClient(base_url=wire.base_url) as client:
-        began = time.monotonic()
+        began = Stopwatch()
         with anyio.move_on_after(0.2):
             await client.run("owner/name", {})
-        assert time.monotonic() - began < 7
+        assert began.ours < 7
 
 
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
@@ -273,13 +273,15 @@ async def test_many_runs_cancelled_at_once_leave_nothing_running(
     server: LocalServer, behind: Client, colour: str
 ) -> None:
     tag, before = f"crowd-{colour}", len(server.requests)
-    async with AsyncClient(base_url=server.base_url) as client:
-        async with anyio.create_task_group() as group:
-            for _ in range(40):
-                group.start_soon(client.run, "test/slow", {"seconds": 60, "tag": tag})
-            while len(server.requests) < before + 60:  # some were created, some are being so
-                await anyio.sleep(0.01)
-            group.cancel_scope.cancel()
+    async with (
+        AsyncClient(base_url=server.base_url) as client,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(40):
+            group.start_soon(client.run, "test/slow", {"seconds": 60, "tag": tag})
+        while len(server.requests) < before + 60:  # some were created, some are being so
+            await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
     crowd = [
         p.status
         for p in behind.iterate(behind.predictions.list, max_items=300)

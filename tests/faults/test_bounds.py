@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from dashscope import APIConnectionError, APIError, APIResponseError, APITimeout
 from tests.faults.faults import Fault
 from tests.faults.proxy import Exchange, Line, Proxy
 from tests.operations.test_files import SIGNED
+from tests.stopwatch import Stopwatch
 from tests.wire import Reply, Wire, prediction, reply
 
 LIMIT = 1_000_000
@@ -175,11 +175,11 @@ async def test_an_answer_without_an_end_is_left(
     )
     line.says([endless(start, piece)] * 2)
     before = peak()
-    started = time.monotonic()
+    started = Stopwatch()
     with pytest.raises(APIError) as caught:
         await client.account.get()
     assert type(caught.value) in (APIResponseError, APIConnectionError)
-    assert time.monotonic() - started < 10
+    assert started.ours < 10
     assert memory() - before < MEMORY
     await client.aclose()
 
@@ -187,10 +187,10 @@ async def test_an_answer_without_an_end_is_left(
 async def test_answers_that_are_not_final_are_bounded_by_time(make_client: Any, line: Line) -> None:
     client = make_client(base_url=line.base_url, timeout=0.5)
     line.says([endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10)] * 9)
-    started = time.monotonic()
+    started = Stopwatch()
     with pytest.raises(APITimeoutError):
         await client.account.get()
-    assert time.monotonic() - started < 3
+    assert started.ours < 3
     await client.aclose()
 
 

@@ -35,6 +35,9 @@ class Loop:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+Answer = Callable[[asyncio.StreamWriter, str, int], Coroutine[Any, Any, bool]]
+
+
 class Counting:
     """Answers `/v1/account` with the number of the connection as the username.
 
@@ -51,7 +54,7 @@ class Counting:
         self.asked: list[str] = []
         self.tls = tls
         self.idle: float | None = None
-        self.answer: Callable[[asyncio.StreamWriter, str, int], Coroutine[Any, Any, bool]] = ok
+        self.answer: Answer = ok
         self.port = 0
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -107,7 +110,7 @@ async def ok(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for what another thread does."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end, "it did not come to be"
         time.sleep(0.01)

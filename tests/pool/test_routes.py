@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
 from tests.pool.conftest import Together
 from tests.pool.server import Counting, Loop, until
+from tests.stopwatch import Stopwatch
 
 
 class Proxy:
@@ -180,10 +180,10 @@ async def test_a_handshake_that_never_ends_leaves_no_socket(
             "token", base_url=f"https://localhost:{silent.getsockname()[1]}/v1", verify=trusting,
             max_retries=0, timeout=0.3,
         )  # fmt: skip
-        started = time.monotonic()
+        started = Stopwatch()
         with pytest.raises(APITimeoutError):
             await client.account.get()
-        assert time.monotonic() - started < 0.8
+        assert started.ours < 0.8
         connection, _ = silent.accept()
         with connection:
             connection.settimeout(5)

@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from dashscope.local import LocalServer
 from tests.local.conftest import MODELS
 from tests.local.page.conftest import Parsed
 from tests.local.waiting import reach
+from tests.stopwatch import Stopwatch
 
 Run = Callable[..., dict[str, Any]]
 
@@ -154,10 +154,10 @@ class TestTheLists:
                 for thread in threads:
                     thread.start()
                 listened.wait(10)
-                began = time.monotonic()
+                began = Stopwatch()
                 server.__exit__(None, None, None)
                 # Without being let go, uvicorn waits its second out.
-                assert time.monotonic() - began < 5
+                assert began.ours < 5
                 for thread in threads:
                     thread.join(10)
                     assert not thread.is_alive()
