@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from attrs import evolve, frozen
 
 from dashscope import _instrumentation, _jitter, _retry, _urls
+from dashscope._arguments import check_flag
 from dashscope._config import Config, check_headers
 from dashscope._deadline import Deadline
 from dashscope._errors import (
@@ -109,6 +110,12 @@ class API:
             schemas=self.schemas,
             under_way=self.under_way,
         )
+
+    def claims(self, use_file_output: bool | None) -> bool:
+        """Do URLs in an output become file outputs? As a call says, else as the client does."""
+        if use_file_output is None:
+            return self.config.use_file_output
+        return check_flag("use_file_output", use_file_output)
 
     async def send(
         self, call: Call, *, deadline: Deadline = Deadline.NEVER, look: bool = False

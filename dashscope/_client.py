@@ -15,8 +15,20 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from attrs import evolve
+
 from dashscope import _config, _instrumentation
 from dashscope._api import API, Call
+from dashscope._arguments import (
+    check_content,
+    check_count,
+    check_mapping,
+    check_params,
+    check_str,
+    check_text,
+    check_timeout,
+    shown,
+)
 from dashscope._cached import cached_property
 from dashscope._config import (
     DEFAULT_MAX_CONNECTIONS,
@@ -476,7 +488,7 @@ class AsyncClient:
         from dashscope._batch import options
         from dashscope._batch.batch import AsyncBatch
 
-        claims = self._api.config.use_file_output if use_file_output is None else use_file_output
+        claims = self._api.claims(use_file_output)
         if progress is not None:
             self._api.runtime.check_callback("progress", progress)
         checked = options.check(
@@ -558,7 +570,7 @@ class AsyncClient:
 
             if not isinstance(prediction, Training):
                 raise TypeError(
-                    f"wait() takes a prediction, a training or an id, not {prediction!r}"
+                    f"wait() takes a prediction, a training or an id, not {shown(prediction)}"
                 )
             return await wait_for_training(
                 self._api,
@@ -602,7 +614,7 @@ class AsyncClient:
         """
         if not callable(method):
             raise TypeError(
-                f"paginate() takes a method such as client.predictions.list, not {method!r}"
+                f"paginate() takes a method such as client.predictions.list, not {shown(method)}"
             )
         from dashscope._pages import Pages
 
@@ -632,7 +644,7 @@ class AsyncClient:
         ```
         """
         if max_items is not None:
-            _config.check_count("max_items", max_items, least=0)
+            check_count("max_items", max_items, least=0)
         from dashscope._pages import Items
 
         return Items(self.paginate(method, *args, **kwargs), max_items)
@@ -671,27 +683,25 @@ class AsyncClient:
         print(response.json()["username"])
         ```
         """
-        if not isinstance(method, str) or not _METHOD.fullmatch(method.upper()):
-            raise ValueError(f"method is an HTTP method such as GET, not {method!r}")
+        if not _METHOD.fullmatch(check_text("method", method).upper()):
+            raise ValueError(f"method is an HTTP method such as GET, not {shown(method)}")
         if sum(body is not None for body in (json, content, files)) > 1:
             raise ValueError("a request has one body: json, content or files")
-        deadline = Deadline.after(_config.check_timeout(timeout))
+        deadline = Deadline.after(check_timeout(timeout))
         body = {} if json is None else {"json": json}
-        parts = await self._parts(files or {})
-        items = params.items() if isinstance(params, Mapping) else params or ()
         call = Call(
             method=method.upper(),
-            path=path,
-            params=list(items),
-            content=content.encode() if isinstance(content, str) else content,
-            files=parts,
-            headers=_config.check_headers(headers or {}),
+            path=check_str("path", path),
+            params=check_params(params),
+            content=check_content(content),
+            headers=_config.check_headers(headers),
             creates=method.upper() == "POST",
             **body,
         )
         api = self._api if timeout is None else self._api.with_config(timeout=None)
+        parts = await self._parts({} if files is None else files)
         try:
-            return await api.send(call, deadline=deadline)
+            return await api.send(evolve(call, files=parts), deadline=deadline)
         finally:
             for part in parts:
                 part.file.close()
@@ -737,9 +747,9 @@ class AsyncClient:
         """
         changes: dict[str, Any] = {}
         if timeout is not UNCHANGED:
-            changes["timeout"] = _config.check_timeout(timeout)
+            changes["timeout"] = check_timeout(timeout)
         if max_retries is not UNCHANGED:
-            changes["max_retries"] = _config.check_count("max_retries", max_retries, least=0)
+            changes["max_retries"] = check_count("max_retries", max_retries, least=0)
         if headers is not UNCHANGED:
             changes["headers"] = merged(self._api.config.headers, _config.check_headers(headers))
         return _View(self._api.with_config(**changes))
@@ -781,7 +791,9 @@ class AsyncClient:
         return tuple(
             [
                 FilePart(name=name, file=await load(content, self._api.runtime))
-                for name, content in files.items()
+                for name, content in check_mapping(
+                    "files", files, "of the names of parts to files"
+                ).items()
             ]
         )
 

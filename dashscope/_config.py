@@ -15,6 +15,15 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import field, frozen
 
 from dashscope import _urls
+from dashscope._arguments import (
+    check_count,
+    check_flag,
+    check_mapping,
+    check_several,
+    check_text,
+    check_timeout,
+    shown,
+)
 from dashscope._errors import ConfigurationError
 from dashscope._http import masked, merged
 from dashscope._token import HOW_TO_SET, Token
@@ -96,45 +105,28 @@ def load(
         token=_token(api_token or _token_of(environ), base, is_default=is_default),
         timeout=check_timeout(timeout),
         max_retries=check_count("max_retries", max_retries, least=0),
-        headers=merged({"User-Agent": _user_agent(user_agent)}, check_headers(headers or {})),
+        headers=merged({"User-Agent": _user_agent(user_agent)}, check_headers(headers)),
         max_connections=check_count("max_connections", max_connections, least=1),
         max_response_bytes=check_count("max_response_bytes", max_response_bytes, least=1),
-        event_hooks=_event_hooks(event_hooks or {}),
+        event_hooks=_event_hooks({} if event_hooks is None else event_hooks),
         proxy=proxy,
-        verify=verify,
-        http2=http2,
+        verify=_verify(verify),
+        http2=check_flag("http2", http2),
         trusted_hosts=_trusted_hosts(trusted_hosts),
-        use_file_output=use_file_output,
+        use_file_output=check_flag("use_file_output", use_file_output),
     )
 
 
-def check_timeout(timeout: float | None) -> float | None:
-    """`timeout` in seconds, or `None` for no bound."""
-    if timeout is None:
-        return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise TypeError(f"timeout is a number of seconds or None, not {timeout!r}")
-    if not 0 < timeout < float("inf"):
-        raise ValueError(f"timeout is a positive number of seconds or None, not {timeout!r}")
-    return float(timeout)
-
-
-def check_count(name: str, value: int, *, least: int) -> int:
-    """`value`, a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is a whole number, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} is at least {least}, not {value}")
-    return value
-
-
-def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Headers of the caller's that can be sent as they are."""
-    for name, value in headers.items():
+    if headers is None:
+        return {}
+    for name, value in check_mapping("headers", headers, "of str to str").items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"headers map str to str; {name!r} maps to {value!r}")
+            kind = type(value).__name__  # its value may be secret
+            raise TypeError(f"headers map str to str, and {shown(name)} maps to a {kind}")
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not the name of an HTTP header")
+            raise ValueError(f"{shown(name)} is not the name of an HTTP header")
         if not _HEADER_VALUE.fullmatch(value):
             raise ValueError(
                 f"the header {name} has a value that HTTP does not carry as it is: "
@@ -184,29 +176,38 @@ def _token(token: Token | None, base_url: str, *, is_default: bool) -> Token | N
     return None if is_default else token
 
 
+def _verify(verify: bool | ssl.SSLContext) -> bool | ssl.SSLContext:
+    if not isinstance(verify, bool | ssl.SSLContext):
+        raise TypeError(
+            f"verify is True, False or an ssl.SSLContext, not {shown(verify)}: for a file of "
+            "authorities, ssl.create_default_context(cafile=...)"
+        )
+    return verify
+
+
 def _user_agent(prefix: str | None) -> str:
     ours = f"dashscope-client/{__version__}"
     if prefix is None:
         return ours
-    if not prefix:
-        raise ValueError("user_agent is the name of your application, not empty")
+    check_text("user_agent", prefix)
     check_headers({"User-Agent": prefix})
     return f"{prefix} {ours}"
 
 
 def _event_hooks(hooks: EventHooks) -> EventHooks:
-    for name, functions in hooks.items():
+    checked: dict[Literal["request", "response"], Sequence[Callable[[Any], object]]] = {}
+    for name, functions in check_mapping("event_hooks", hooks, "of lists of functions").items():
         if name not in ("request", "response"):
             raise ValueError(f"event_hooks has the keys 'request' and 'response', not {name!r}")
-        if isinstance(functions, str) or not all(callable(function) for function in functions):
+        found = check_several(f"event_hooks[{name!r}]", functions, "functions")
+        if not all(callable(function) for function in found):
             raise TypeError(f"event_hooks[{name!r}] is a list of functions")
-    return {name: tuple(functions) for name, functions in hooks.items()}
+        checked[name] = tuple(found)
+    return checked
 
 
 def _trusted_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(hosts, str):
-        raise TypeError("trusted_hosts is a sequence of hosts: write (host,) for a single one")
-    for host in hosts:
+    for host in check_several("trusted_hosts", hosts, "hosts"):
         if not _urls.is_host_pattern(host):
             raise ConfigurationError(
                 f"trusted_hosts holds names like api.example.com or *.example.com, not {host!r}."

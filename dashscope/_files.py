@@ -11,10 +11,11 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from attrs import field, frozen
 
+from dashscope._arguments import check_str, shown
 from dashscope._errors import FileError
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ class Readable(Protocol):
 
 FileContent: TypeAlias = Path | bytes | bytearray | memoryview | Readable
 """What counts as a file: a path, bytes, or an open binary file."""
+
+
+def is_file(value: Any) -> TypeGuard[FileContent]:
+    """Is this sent as a file?"""
+    # A file output is a str that reads: it goes in as the URL it is.
+    return isinstance(value, Path | bytes | bytearray | memoryview) or (
+        isinstance(value, Readable) and not isinstance(value, str)
+    )
 
 
 @frozen(kw_only=True)
@@ -118,7 +127,13 @@ async def load(
     Raises:
         FileError: when it is missing, a folder, unreadable, in text mode or too large.
     """
+    if not is_file(content):
+        path = ": for a file of that name, pass Path(...)" if isinstance(content, str) else ""
+        raise TypeError(
+            f"a file is a pathlib.Path, bytes or an open binary file, not {shown(content)}{path}"
+        )
     name = filename if filename is not None else _name(content)
+    check_str("filename", name)
     if content_type is not None:
         check_type(content_type)
     kind = content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -141,6 +156,7 @@ async def load(
 
 def check_name(filename: str) -> None:
     """Refuse a name that the service does not take."""
+    check_str("filename", filename)
     if not filename or len(filename) > LONGEST_FILENAME or any(c in filename for c in "\r\n\0"):
         raise ValueError(
             f"filename is 1 to {LONGEST_FILENAME} characters in one line, not {filename[:300]!r}"
@@ -149,8 +165,10 @@ def check_name(filename: str) -> None:
 
 def check_type(content_type: str) -> None:
     """Refuse what is no media type."""
-    if not isinstance(content_type, str) or not _MEDIA_TYPE.fullmatch(content_type):
-        raise ValueError(f"content_type is a media type such as image/png, not {content_type!r}")
+    if not _MEDIA_TYPE.fullmatch(check_str("content_type", content_type)):
+        raise ValueError(
+            f"content_type is a media type such as image/png, not {shown(content_type)}"
+        )
 
 
 def unreadable(name: object, error: Exception) -> FileError:

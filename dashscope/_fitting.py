@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dashscope._inputs import is_file
+from dashscope._files import is_file
 from dashscope._json import is_mapping, is_object, is_sequence
 from dashscope._schema import (
     DEEPEST,

@@ -11,13 +11,13 @@ import base64
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from attrs import frozen
 
+from dashscope._arguments import check_choice, shown
 from dashscope._errors import FileError
-from dashscope._files import FileContent, LocalFile, Readable, check_name, load
+from dashscope._files import FileContent, LocalFile, check_name, is_file, load
 from dashscope._json import is_mapping, is_sequence
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ def check(input: Mapping[str, Any]) -> None:
     """Refuse what cannot be a model's input."""
     if not isinstance(input, Mapping):
         raise TypeError(
-            f"input is a mapping of the model's inputs, like {{'prompt': '...'}}, not {input!r}"
+            "input is a mapping of the model's inputs, like {'prompt': '...'}, "
+            f"not {shown(input)}"
         )
 
 
 def check_encoding(file_encoding: str) -> None:
     """Refuse an unknown way to send files."""
-    if file_encoding not in ("auto", "upload", "data-uri"):
-        raise ValueError(f"file_encoding is 'auto', 'upload' or 'data-uri', not {file_encoding!r}")
+    check_choice("file_encoding", file_encoding, ("auto", "upload", "data-uri"))
 
 
 async def encode(
@@ -147,7 +147,7 @@ def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) 
         made: dict[str, Any] = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{where} has the key {key!r}: JSON has only str keys")
+                raise TypeError(f"{where} has the key {shown(key)}: JSON has only str keys")
             made[key] = _place(item, files, f"{where}[{key!r}]", inside, made, key)
         return made
     if is_sequence(value):
@@ -155,7 +155,7 @@ def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) 
         for index, item in enumerate(value):
             row[index] = _place(item, files, f"{where}[{index}]", inside, row, index)
         return row
-    raise TypeError(f"{where} is {value!r}: neither JSON nor a file")
+    raise TypeError(f"{where} is {shown(value)}: neither JSON nor a file")
 
 
 def _scalar(value: str | float | None, where: str) -> Any:
@@ -178,11 +178,3 @@ def _place(
         files.append(_Pending(value, place, key))
         return None
     return _walk(value, files, where, above)
-
-
-def is_file(value: Any) -> TypeGuard[FileContent]:
-    """Is this sent as a file?"""
-    # A file output is a str that reads: it goes in as the URL it is.
-    return isinstance(value, Path | bytes | bytearray | memoryview) or (
-        isinstance(value, Readable) and not isinstance(value, str)
-    )

@@ -13,9 +13,10 @@ from attrs import evolve, frozen
 
 from dashscope import _fitting, _inputs, _running, _signature
 from dashscope._api import API, Call
+from dashscope._arguments import check_timeout
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
-from dashscope._config import STALL_TIMEOUT, check_timeout
+from dashscope._config import STALL_TIMEOUT
 from dashscope._convert import structure
 from dashscope._deadline import Deadline
 from dashscope._errors import APIError
@@ -78,6 +79,7 @@ class AsyncModelFunction:
             "file_encoding": file_encoding,
         }
         self._use_file_output = use_file_output
+        api.claims(use_file_output)
         self._faces: weakref.WeakSet[Any] = weakref.WeakSet()
         self._appear_as(self)
 
@@ -220,7 +222,6 @@ class AsyncModelFunction:
             raise ValueError("map() takes no webhook: use() the model without one")
         if progress is not None:
             self._api.runtime.check_callback("progress", progress)
-        claims = self._use_file_output
         checked = options.check(
             self._ref,
             concurrency=concurrency,
@@ -233,7 +234,7 @@ class AsyncModelFunction:
             progress=progress,
             timeout=self._timeout,
             file_encoding=self._creation["file_encoding"],
-            use_file_output=self._api.config.use_file_output if claims is None else claims,
+            use_file_output=self._api.claims(self._use_file_output),
             poll_interval=poll_interval,
         )
         return AsyncBatch(self._api, inputs, evolve(checked, check=self._check_row))

@@ -35,17 +35,6 @@ def delay(waited: float, *, interval: float | None, slowdown: float, chance: flo
     return seconds * slowdown * (1 + SPREAD * (2 * chance - 1))
 
 
-def check_interval(interval: float | None) -> float | None:
-    """A `poll_interval` in seconds, or `None`."""
-    if interval is None:
-        return None
-    if isinstance(interval, bool) or not isinstance(interval, int | float):
-        raise TypeError(f"poll_interval is a number of seconds, not {interval!r}")
-    if not 0 < interval < float("inf"):
-        raise ValueError(f"poll_interval is a positive number of seconds, not {interval!r}")
-    return float(interval)
-
-
 class Pace:
     """How much slower than usual a client polls, because the server said 429.
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dashscope import _instrumentation
-from dashscope._config import check_timeout
+from dashscope._arguments import check_flag, check_timeout
 from dashscope._deadline import Deadline
 from dashscope._outcome import output_of
 from dashscope._outputs import claim
@@ -48,6 +48,8 @@ async def run(
     """Create a prediction and wait for its output; `AsyncClient.run` describes it."""
     reference = Reference.parse(ref)
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
+    claims = api.claims(use_file_output)
+    check_flag("cancel_on_exit", cancel_on_exit)  # before files are sent
     operation = _instrumentation.begin("run", api.config.base_url, ref)
     with operation.whole():
         call = await creation(
@@ -70,7 +72,6 @@ async def run(
                 interval=interval, deadline=deadline, progress=progress
             )
         output = output_of(ref, prediction)
-    claims = api.config.use_file_output if use_file_output is None else use_file_output
     return claim(output, api) if claims else output
 
 

@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, urljoin, urlsplit
 
+from dashscope._arguments import check_str
+from dashscope._arguments import shown as quoted
+
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EMBEDDING: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
@@ -38,9 +41,9 @@ def base_url_problem(text: object) -> str | None:
     if parts.username is not None or parts.password is not None:
         return "has a user name or password in it: the token goes into api_token"
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        return f"{text!r} does not start with http:// or https:// and a host"
+        return f"{quoted(text)} does not start with http:// or https:// and a host"
     if "?" in text or "#" in text:
-        return f"{text!r} has a query or a fragment"
+        return f"{quoted(text)} has a query or a fragment"
     return None
 
 
@@ -60,14 +63,10 @@ def is_loopback(url: str) -> bool:
 
 def segment(name: str, value: object) -> str:
     """One segment of a path, such that the server receives exactly `value`."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is a str, not {value!r}")
-    if value in ("", ".", ".."):
-        raise ValueError(f"{name} is {value!r}, which cannot be part of a URL")
-    try:
-        return quote(value, safe="")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{name} has a lone surrogate in it: {value!r}") from error
+    text = check_str(name, value)
+    if text in ("", ".", ".."):
+        raise ValueError(f"{name} is {text!r}, which cannot be part of a URL")
+    return quote(text, safe="")
 
 
 def path(template: str, **segments: object) -> str:
@@ -81,12 +80,12 @@ def absolute(base_url: str, path: str) -> str:
         return path
     if not path.startswith("/"):
         raise ValueError(
-            f"the path is {path!r}: it starts with a slash, for example '/predictions'"
+            f"the path is {quoted(path)}: it starts with a slash, for example '/predictions'"
         )
     if _CONTROL.search(path):
-        raise ValueError(f"the path {path!r} has a space or a control character in it")
+        raise ValueError(f"the path {quoted(path)} has a space or a control character in it")
     if {".", ".."} & set(path.partition("?")[0].lower().replace("%2e", ".").split("/")):
-        raise ValueError(f"the path {path!r} has '.' or '..' in it")
+        raise ValueError(f"the path {quoted(path)} has '.' or '..' in it")
     return base_url + path
 
 
@@ -117,13 +116,13 @@ def page_query(text: str) -> list[tuple[str, str]]:
         NoURLError: when it is a URL without a query, empty, or has what is no text in it.
     """
     if not text or not text.isprintable():
-        raise NoURLError(f"cursor is {text!r}, which is neither a page's cursor nor its URL")
+        raise NoURLError(f"cursor is {quoted(text)}, which is neither a page's cursor nor its URL")
     if not _PAGE_URL.match(text):
         return [("cursor", text)]
     parts = _split(text)
     found = None if parts is None else parse_qsl(parts.query, keep_blank_values=True)
     if not found:
-        raise NoURLError(f"cursor is {text!r}, which is no page's URL: it has no query")
+        raise NoURLError(f"cursor is {quoted(text)}, which is no page's URL: it has no query")
     return found
 
 

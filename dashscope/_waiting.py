@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 from dashscope import _jitter, _polling
-from dashscope._config import check_timeout
+from dashscope._arguments import check_flag, check_interval, check_timeout
 from dashscope._deadline import Deadline
 from dashscope._errors import APIError, APITimeoutError, PredictionTimeoutError
 from dashscope._instrumentation import NOTHING, Operation
@@ -75,7 +75,7 @@ class Watch(Generic[J]):
         self._api = api
         self._look = look
         self._cancel = cancel
-        self._cancel_on_exit = cancel_on_exit
+        self._cancel_on_exit = check_flag("cancel_on_exit", cancel_on_exit)
         self._deadline = deadline
         self._stream_of = stream_of
         self._id: str | None = None
@@ -308,7 +308,7 @@ def check_wait(
     progress: Callable[[Any], object] | None,
 ) -> tuple[float | None, Deadline]:
     """Check the arguments of a wait: the interval, and the deadline from now."""
-    interval = _polling.check_interval(poll_interval)
+    interval = check_interval(poll_interval)
     if progress is not None:
         api.runtime.check_callback("progress", progress)
     return interval, Deadline.after(check_timeout(timeout))

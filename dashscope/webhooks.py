@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
+from dashscope._arguments import shown
 from dashscope._convert import fitted
 from dashscope._errors import WebhookVerificationError
 from dashscope._json import decode, is_object
@@ -133,9 +134,9 @@ def sign(
 def check_tolerance(tolerance: float) -> None:
     """Refuse what is no number of seconds."""
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
-        raise TypeError(f"tolerance is a number of seconds, not {tolerance!r}")
+        raise TypeError(f"tolerance is a number of seconds, not {shown(tolerance)}")
     if not tolerance >= 0:
-        raise ValueError(f"tolerance is a number of seconds, 0 or more, not {tolerance!r}")
+        raise ValueError(f"tolerance is a number of seconds, 0 or more, not {shown(tolerance)}")
 
 
 def keys_of(secret: Secret | Sequence[Secret]) -> list[bytes]:

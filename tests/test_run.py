@@ -31,7 +31,8 @@ async def test_a_version_goes_to_predictions(wired: Any, wire: Wire) -> None:
 async def test_another_reference_is_refused_before_a_request(
     wired: Any, wire: Wire, ref: Any
 ) -> None:
-    with pytest.raises(ValueError, match=r"owner/name or owner/name:version"):
+    error = ValueError if isinstance(ref, str) else TypeError
+    with pytest.raises(error, match=r"owner/name or owner/name:version"):
         await wired.run(ref, {})
     assert wire.requests == []
 
@@ -175,7 +176,7 @@ async def test_a_finished_prediction_is_not_cancelled(wired: Any, wire: Wire) ->
         ({"webhook": "ftp://example.com"}, "webhook"),
         ({"webhook": "example.com"}, "webhook"),
         ({"webhook": "https://"}, "webhook"),
-        ({"webhook_events_filter": ["started"]}, "start, output, logs, completed"),
+        ({"webhook_events_filter": ["started"]}, "'start', 'output', 'logs' or 'completed'"),
         ({"file_encoding": "zip"}, "file_encoding"),
     ],
 )

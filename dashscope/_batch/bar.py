@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dashscope._config import check_count
+from dashscope._arguments import check_count
 from dashscope._errors import ConfigurationError
 
 if TYPE_CHECKING:

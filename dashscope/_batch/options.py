@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -10,8 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from attrs import frozen
 
 from dashscope import _inputs
-from dashscope._config import check_count, check_timeout
-from dashscope._polling import check_interval
+from dashscope._arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_interval,
+    check_number,
+    check_timeout,
+    shown,
+)
 from dashscope.resources.predictions import Reference
 
 if TYPE_CHECKING:
@@ -67,9 +73,9 @@ def check(
         ValueError: when one of them does not.
         TypeError: when one of them is of another type.
     """
-    _one_of("resume", resume, ("yield", "skip"))
-    _one_of("on_error", on_error, ("yield", "raise"))
-    _one_of("on_unknown", on_unknown, ("error", "recreate"))
+    check_choice("resume", resume, ("yield", "skip"))
+    check_choice("on_error", on_error, ("yield", "raise"))
+    check_choice("on_unknown", on_unknown, ("error", "recreate"))
     path = None if checkpoint is None else _path(checkpoint)
     if path is None and (resume != "yield" or on_unknown != "error"):
         raise ValueError("resume and on_unknown go with a checkpoint: pass checkpoint='run.sqlite'")
@@ -78,12 +84,14 @@ def check(
         ref=ref,
         reference=Reference.parse(ref),
         concurrency=check_count("concurrency", concurrency, least=1),
-        ordered=bool(ordered),
+        ordered=check_flag("ordered", ordered),
         checkpoint=path,
         resume=resume,
         on_error=on_error,
         on_unknown=on_unknown,
-        max_rate=_rate(max_rate),
+        max_rate=(
+            None if max_rate is None else check_number("max_rate", max_rate, "creations per second")
+        ),
         progress=progress,
         timeout=check_timeout(timeout),
         file_encoding=file_encoding,
@@ -92,25 +100,10 @@ def check(
     )
 
 
-def _one_of(name: str, value: str, choices: tuple[str, str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {choices[0]!r} or {choices[1]!r}, not {value!r}")
-
-
 def _path(checkpoint: str | os.PathLike[str]) -> str:
     path = os.fspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else None
     if not isinstance(path, str) or not path:
         raise TypeError(
-            f"checkpoint is the path of a file, such as 'run.sqlite', not {checkpoint!r}"
+            f"checkpoint is the path of a file, such as 'run.sqlite', not {shown(checkpoint)}"
         )
     return path
-
-
-def _rate(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"max_rate is a number of creations per second, not {value!r}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"max_rate is a positive number of creations per second, not {value!r}")
-    return float(value)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 from anyio.lowlevel import RunVar
 
+from dashscope._arguments import shown
 from dashscope._errors import ConfigurationError
 from dashscope._http import Request
 from dashscope._pool import TLS, AsyncPool
@@ -233,7 +234,7 @@ class AsyncRuntime(Runtime):
 
     def check_callback(self, name: str, function: object) -> None:
         if not callable(function):
-            raise TypeError(f"{name} is a function or a coroutine function, not {function!r}")
+            raise TypeError(f"{name} is a function or a coroutine function, not {shown(function)}")
 
     def own(self, value: T) -> T:
         return value

@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard, TypeVar
 
+from dashscope._arguments import shown
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError, ConfigurationError
 from dashscope._http import Headers, Request, Response
@@ -199,7 +200,7 @@ def one_by_one(name: str, items: Any, what: str) -> AsyncIterator[Any]:
         TypeError: when it is no iterable of items.
     """
     if not _is_iterable(items):
-        raise TypeError(f"{name} is {what}, not {items!r}")
+        raise TypeError(f"{name} is {what}, not {shown(items)}")
     return _OneByOne(iter(items))
 
 

@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from dashscope._arguments import shown
 from dashscope._deadline import Deadline
 from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
@@ -291,7 +292,7 @@ class BlockingRuntime(Runtime):
         if inspect.iscoroutinefunction(function):
             raise TypeError(f"{name} is a coroutine function: Client takes a plain function there")
         if not callable(function):
-            raise TypeError(f"{name} is a function, not {function!r}")
+            raise TypeError(f"{name} is a function, not {shown(function)}")
 
     def own(self, value: T) -> T:
         return cast("T", self._twins(value))

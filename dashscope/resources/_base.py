@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dashscope._api import API, Call
+from dashscope._arguments import check_text, shown
 from dashscope._convert import structure, structure_page
 from dashscope._urls import page_query
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from dashscope._pages import Page
 
 T = TypeVar("T")
+
+
+class Identified(Protocol):
+    """What has an id."""
+
+    @property
+    def id(self) -> str: ...
 
 
 class AsyncResource:
@@ -42,9 +50,7 @@ def page_params(cursor: str | None, params: Mapping[str, Any]) -> list[tuple[str
     """
     if cursor is None:
         return list(params.items())
-    if not isinstance(cursor, str) or not cursor:
-        raise ValueError(f"cursor is a page's cursor, or its next or previous URL, not {cursor!r}")
-    found = page_query(cursor)
+    found = page_query(check_text("cursor", cursor))
     names = {name for name, _ in found}
     return [*((name, value) for name, value in params.items() if name not in names), *found]
 
@@ -54,18 +60,22 @@ def body_of(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def id_of(what: str, value: object) -> str:
-    """The id of an object, or the id itself."""
-    found: object = getattr(value, "id", value)
-    if not isinstance(found, str):
-        raise TypeError(f"{what} is an object with an id, or its id, not {value!r}")
-    return found
+def id_of(value: object, cls: type[Identified]) -> str:
+    """The id of a `cls`, or the id itself."""
+    if isinstance(value, cls):
+        return value.id
+    name = cls.__name__
+    if not isinstance(value, str):
+        raise TypeError(f"{name.lower()} is a {name} or the id of one, not {shown(value)}")
+    return value
 
 
 def time_param(name: str, value: datetime | str | None) -> str | None:
     """A time as a query takes it: ISO 8601, with an offset."""
+    if value is None:
+        return None
     if not isinstance(value, datetime):
-        return value
+        return check_text(name, value)
     if value.tzinfo is None:
         raise ValueError(
             f"{name} is a time without a zone: use an aware datetime, such as datetime.now(UTC)"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
 from dashscope._api import Call
+from dashscope._arguments import check_count, texts
 from dashscope._convert import structure, structure_created
 from dashscope._pages import Page
 from dashscope._urls import path
 from dashscope.resources._base import AsyncResource, body_of
 from dashscope.resources.account import Account
 from dashscope.resources.predictions import Prediction, WebhookEvent, create_prediction
+
+MOST_MIN_INSTANCES: Final = 5
+MOST_MAX_INSTANCES: Final = 20
 
 
 @frozen(kw_only=True)
@@ -113,14 +117,10 @@ class AsyncDeployments(AsyncResource):
 
         Endpoint: `POST /deployments`.
         """
-        body = body_of(
-            name=name,
-            model=model,
-            version=version,
-            hardware=hardware,
-            min_instances=min_instances,
-            max_instances=max_instances,
-        )
+        body = {
+            **texts(name=name, model=model, version=version, hardware=hardware),
+            **_instances(min_instances=min_instances, max_instances=max_instances),
+        }
         call = Call(method="POST", path="/deployments", json=body, creates=True)
         return structure_created(await self._api.send(call), Deployment)
 
@@ -153,12 +153,10 @@ class AsyncDeployments(AsyncResource):
 
         Endpoint: `PATCH /deployments/{deployment_owner}/{deployment_name}`.
         """
-        body = body_of(
-            version=version,
-            hardware=hardware,
-            min_instances=min_instances,
-            max_instances=max_instances,
-        )
+        body = {
+            **texts(**body_of(version=version, hardware=hardware)),
+            **_instances(**body_of(min_instances=min_instances, max_instances=max_instances)),
+        }
         call = Call(method="PATCH", path=_path(owner, name), json=body)
         return structure(await self._api.send(call), Deployment)
 
@@ -213,6 +211,13 @@ class AsyncDeploymentPredictions(AsyncResource):
             webhook=webhook,
             webhook_events_filter=webhook_events_filter,
         )
+
+
+def _instances(**values: object) -> dict[str, int]:
+    most = {"min_instances": MOST_MIN_INSTANCES, "max_instances": MOST_MAX_INSTANCES}
+    return {
+        name: check_count(name, value, least=0, most=most[name]) for name, value in values.items()
+    }
 
 
 def _path(owner: str, name: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from attrs import field, frozen
 
 from dashscope._api import API, Call
-from dashscope._config import check_timeout
+from dashscope._arguments import check_count, check_mapping, check_timeout, shown, texts
 from dashscope._convert import structure
 from dashscope._deadline import Deadline
 from dashscope._downloads import AsyncDownload
@@ -22,6 +22,9 @@ from dashscope._json import encode
 from dashscope._pages import Page
 from dashscope._urls import absolute, path
 from dashscope.resources._base import AsyncResource, id_of
+
+LATEST: Final = 2**63 - 1
+"""Seconds since the epoch, in the bits that the API has for them."""
 
 
 @frozen(kw_only=True)
@@ -120,8 +123,10 @@ class AsyncFiles(AsyncResource):
         if progress is not None and (
             not callable(progress) or inspect.iscoroutinefunction(progress)
         ):
-            raise TypeError(f"progress is a plain function, not {progress!r}")
+            raise TypeError(f"progress is a plain function, not {shown(progress)}")
         deadline = Deadline.after(check_timeout(timeout))
+        if metadata is not None:
+            check_mapping("metadata", metadata, "of names to JSON")
         file = await load(content, self._api.runtime, filename=filename, content_type=content_type)
         api = self._api if timeout is None else self._api.with_config(timeout=None)
         return await create_file(api, file, metadata=metadata, progress=progress, deadline=deadline)
@@ -172,7 +177,10 @@ class AsyncFiles(AsyncResource):
 
         Endpoint: `GET /files/{file_id}/download`.
         """
-        parameters = urlencode({"owner": owner, "expiry": expiry, "signature": signature})
+        check_count("expiry", expiry, least=0, most=LATEST)
+        parameters = urlencode(
+            {**texts(owner=owner), "expiry": expiry, **texts(signature=signature)}
+        )
         url = absolute(self._api.config.base_url, f"{_path(file)}/download?{parameters}")
         return AsyncDownload(self._api, url, filename=file.name if isinstance(file, File) else None)
 
@@ -204,4 +212,4 @@ async def upload(api: API, file: LocalFile, *, deadline: Deadline = Deadline.NEV
 
 
 def _path(file: File | str) -> str:
-    return path("/files/{file_id}", file_id=id_of("file", file))
+    return path("/files/{file_id}", file_id=id_of(file, File))

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from dashscope._api import Call
+from dashscope._arguments import check_choice, check_text, texts, texts_given
 from dashscope._convert import structure, structure_created, structure_page
 from dashscope._pages import Page
 from dashscope._urls import path
-from dashscope.resources._base import AsyncResource, body_of, page_params
+from dashscope.resources._base import AsyncResource, page_params
 from dashscope.resources.predictions import Prediction, WebhookEvent, create_prediction
 
 
@@ -118,6 +119,10 @@ class AsyncModels(AsyncResource):
 
         Endpoint: `GET /models`.
         """
+        if sort_by is not None:
+            check_choice("sort_by", sort_by, ("model_created_at", "latest_version_created_at"))
+        if sort_direction is not None:
+            check_choice("sort_direction", sort_direction, ("asc", "desc"))
         return await self._page(
             Model, "/models", cursor=cursor, sort_by=sort_by, sort_direction=sort_direction
         )
@@ -153,11 +158,10 @@ class AsyncModels(AsyncResource):
 
         Endpoint: `POST /models`.
         """
-        body = body_of(
-            owner=owner,
-            name=name,
-            visibility=visibility,
-            hardware=hardware,
+        check_choice("visibility", visibility, ("public", "private"))
+        body = texts(
+            owner=owner, name=name, visibility=visibility, hardware=hardware
+        ) | texts_given(
             description=description,
             github_url=github_url,
             paper_url=paper_url,
@@ -200,7 +204,7 @@ class AsyncModels(AsyncResource):
 
         Endpoint: `PATCH /models/{model_owner}/{model_name}`.
         """
-        body = body_of(
+        body = texts_given(
             description=description,
             readme=readme,
             github_url=github_url,
@@ -232,8 +236,7 @@ class AsyncModels(AsyncResource):
 
         Endpoint: `QUERY /models`.
         """
-        if not isinstance(query, str) or not query.strip():
-            raise ValueError(f"query is the text to look for, not {query!r}")
+        check_text("query", query)
         call = Call(
             method="QUERY",
             path="/models",

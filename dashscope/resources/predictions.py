@@ -13,7 +13,19 @@ from attrs import field, frozen
 
 from dashscope import _html, _inputs
 from dashscope._api import API, Call
-from dashscope._config import STALL_TIMEOUT, check_timeout
+from dashscope._arguments import (
+    LARGEST_COUNT,
+    check_choice,
+    check_count,
+    check_flag,
+    check_number,
+    check_several,
+    check_str,
+    check_text,
+    check_timeout,
+    shown,
+)
+from dashscope._config import STALL_TIMEOUT
 from dashscope._convert import structure, structure_created
 from dashscope._deadline import Deadline
 from dashscope._inputs import FileEncoding
@@ -181,9 +193,11 @@ class Reference:
         """
         match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(
-                f"{text!r} does not name a model: write owner/name or owner/name:version"
+            kind = ValueError if isinstance(text, str) else TypeError
+            raise kind(
+                f"{shown(text)} does not name a model: write owner/name or owner/name:version"
             )
+        check_str("the name of a model", text)
         return cls(*match.groups())
 
     def __str__(self) -> str:
@@ -242,10 +256,7 @@ class AsyncPredictions(AsyncResource):
 
         Endpoint: `POST /predictions`.
         """
-        if not isinstance(version, str) or not version:
-            raise ValueError(
-                f"version is a version's id, owner/name:version or owner/name, not {version!r}"
-            )
+        check_text("version", version)
         return await create_prediction(
             self._api,
             "/predictions",
@@ -288,6 +299,8 @@ class AsyncPredictions(AsyncResource):
 
         Endpoint: `GET /predictions`.
         """
+        if source is not None:
+            check_choice("source", source, ("web",))
         return await self._page(
             Prediction,
             "/predictions",
@@ -339,6 +352,7 @@ class AsyncPredictions(AsyncResource):
         Endpoint: `GET` of the prediction's `urls.stream`.
         """
         deadline = Deadline.after(check_timeout(timeout))
+        id_of(prediction, Prediction)
         watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit, deadline=deadline)
 
         async def begin() -> None:
@@ -383,16 +397,14 @@ def event_stream(
     """The stream of a prediction that `begin` creates or attaches to, in the client's colour."""
     from dashscope._events import AsyncEventStream
 
-    if check_timeout(stall_timeout) is None:
-        raise TypeError("stall_timeout is a number of seconds")
     return AsyncEventStream(
         api,
         watch,
         begin,
         ref=ref,
         deadline=deadline,
-        stall_timeout=stall_timeout,
-        claims=api.config.use_file_output if use_file_output is None else use_file_output,
+        stall_timeout=check_number("stall_timeout", stall_timeout),
+        claims=api.claims(use_file_output),
     )
 
 
@@ -441,6 +453,8 @@ async def creation(
     wait, events = options.get("wait"), options.get("webhook_events_filter")
     headers = creation_headers(wait, options.get("cancel_after"))
     check_webhook(options.get("webhook"), events)
+    if (stream := options.get("stream")) is not None:
+        check_flag("stream", stream)
     body = body_of(
         version=options.get("version"),
         input=await _inputs.encode(
@@ -449,7 +463,7 @@ async def creation(
             lambda file: upload(api, file, deadline=deadline),
             file_encoding,
         ),
-        stream=options.get("stream"),
+        stream=stream,
         webhook=options.get("webhook"),
         webhook_events_filter=None if events is None else list(events),
     )
@@ -478,16 +492,14 @@ def creation_headers(
     """
     headers: dict[str, str] = {}
     if wait is not None:
-        if isinstance(wait, bool) or not isinstance(wait, int):
-            raise TypeError(f"wait is a whole number of seconds from 1 to 60, not {wait!r}")
-        if not 1 <= wait <= LONGEST_WAIT:
-            raise ValueError(f"wait is from 1 to {LONGEST_WAIT} seconds, not {wait}")
+        check_count("wait", wait, least=1, most=LONGEST_WAIT)
         headers["Prefer"] = f"wait={wait}"
     if cancel_after is not None:
         seconds = duration(cancel_after)
         if seconds < SHORTEST_CANCEL_AFTER:
             raise ValueError(
-                f"cancel_after is at least {SHORTEST_CANCEL_AFTER} seconds, not {cancel_after!r}"
+                f"cancel_after is at least {SHORTEST_CANCEL_AFTER} seconds, "
+                f"not {shown(cancel_after)}"
             )
         headers["Cancel-After"] = f"{seconds}s"
     return headers
@@ -500,38 +512,32 @@ def duration(value: float | timedelta | str) -> int:
     if isinstance(value, str):
         match = _DURATION.fullmatch(value)
         if not value or match is None:
-            raise ValueError(f"a duration is written like 90s, 5m or 1h30m45s, not {value!r}")
+            raise ValueError(f"a duration is written like 90s, 5m or 1h30m45s, not {shown(value)}")
         hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return hours * 3600 + minutes * 60 + seconds
+        value = hours * 3600 + minutes * 60 + seconds
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"a duration is seconds, a timedelta or text like 5m, not {value!r}")
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"a duration is a number of seconds, not {value!r}")
+        raise TypeError(f"a duration is seconds, a timedelta or text like 5m, not {shown(value)}")
+    if not 0 <= value <= LARGEST_COUNT:
+        raise ValueError(f"a duration is a number of seconds, not {shown(value)}")
     return ceil(value)
 
 
 def check_webhook(webhook: str | None, events: Sequence[str] | None) -> None:
     """Refuse a webhook that the service could not call, and events it does not know."""
     if webhook is not None:
-        if not isinstance(webhook, str):
-            raise TypeError(f"webhook is an http(s) URL, not {webhook!r}")
+        check_str("webhook", webhook)
         try:
             parts = urlsplit(webhook)
             valid = parts.scheme in ("http", "https") and bool(parts.hostname)
         except ValueError:
             valid = False
         if not valid:
-            raise ValueError(f"webhook is an http(s) URL, not {webhook!r}")
+            raise ValueError(f"webhook is an http(s) URL, not {shown(webhook)}")
     if events is None:
         return
-    if isinstance(events, str):
-        raise TypeError(f"webhook_events_filter is a list of events, such as [{events!r}]")
-    for event in events:
-        if event not in WEBHOOK_EVENTS:
-            raise ValueError(
-                f"webhook_events_filter knows {', '.join(WEBHOOK_EVENTS)}, not {event!r}"
-            )
+    for event in check_several("webhook_events_filter", events, "events"):
+        check_choice("each of webhook_events_filter", event, WEBHOOK_EVENTS)
 
 
 def _path(prediction: Prediction | str) -> str:
-    return path("/predictions/{prediction_id}", prediction_id=id_of("prediction", prediction))
+    return path("/predictions/{prediction_id}", prediction_id=id_of(prediction, Prediction))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from dashscope._api import API, Call
-from dashscope._config import check_count
+from dashscope._arguments import check_count, check_text
 from dashscope._convert import structure
 from dashscope.resources.models import Model
 
@@ -102,9 +102,8 @@ class SearchResults:
 
 async def search(api: API, query: str, *, limit: int | None) -> SearchResults:
     """Search; `AsyncClient.search` describes it."""
-    if not isinstance(query, str) or not query.strip():
-        raise ValueError(f"query is the text to look for, not {query!r}")
-    if limit is not None and check_count("limit", limit, least=1) > MOST_RESULTS:
-        raise ValueError(f"limit is from 1 to {MOST_RESULTS}, not {limit}")
+    check_text("query", query)
+    if limit is not None:
+        check_count("limit", limit, least=1, most=MOST_RESULTS)
     call = Call(method="GET", path="/search", params=[("query", query), ("limit", limit)])
     return structure(await api.send(call), SearchResults)

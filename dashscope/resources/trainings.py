@@ -224,6 +224,7 @@ async def wait_for_training(
 ) -> Training:
     """Wait until a training is over; `AsyncTrainings.wait` describes it."""
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
+    id_of(training, Training)
     model = None if isinstance(training, str) else training.model
     operation = begin("wait", api.config.base_url, model)
     watch = Watch(
@@ -254,4 +255,4 @@ async def _cancel(
 
 
 def _path(training: Training | str) -> str:
-    return path("/trainings/{training_id}", training_id=id_of("training", training))
+    return path("/trainings/{training_id}", training_id=id_of(training, Training))

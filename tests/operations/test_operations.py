@@ -212,8 +212,8 @@ async def test_a_readme_is_text(wired: Any, wire: Wire, text: str) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda c: c.predictions.create(version="", input={}), "owner/name:version"),
-        (lambda c: c.predictions.create(version=None, input={}), "owner/name:version"),
+        (lambda c: c.predictions.create(version="", input={}), "version"),
+        (lambda c: c.predictions.create(version=None, input={}), "version"),
         (lambda c: c.predictions.create(version="v", input="text"), "mapping"),
         (lambda c: c.predictions.create(version="v", input={}, wait=61), "60"),
         (lambda c: c.predictions.create(version="v", input={}, cancel_after=4), "at least 5"),
@@ -236,7 +236,7 @@ async def test_a_readme_is_text(wired: Any, wire: Wire, text: str) -> None:
             lambda c: c.trainings.create(
                 "a", "b", "v", destination="a/b", input={}, webhook_events_filter=["done"]
             ),
-            "start, output, logs, completed",
+            "'start', 'output', 'logs' or 'completed'",
         ),
         (lambda c: c.files.create(b"x", filename="a\nb"), "filename"),
         (lambda c: c.files.create(b"x", filename=""), "filename"),

@@ -137,7 +137,7 @@ class TestRequest:
             (("", "/x"), {}, ValueError, "method"),
             (("GE T", "/x"), {}, ValueError, "method"),
             (("GET\r\nX: y", "/x"), {}, ValueError, "method"),
-            ((None, "/x"), {}, ValueError, "method"),
+            ((None, "/x"), {}, TypeError, "method"),
             (("POST", "/x"), {"json": {}, "content": b"x"}, ValueError, "one body"),
             (("POST", "/x"), {"json": 1, "files": {}}, ValueError, "one body"),
             (("POST", "/x"), {"json": object()}, TypeError, "JSON"),

@@ -329,5 +329,6 @@ async def test_the_same_thing_twice_is_not_a_circle(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("encoding", ["zip", "", None, "Auto"])
 async def test_an_unknown_encoding_is_refused(runtime: Runtime, encoding: Any) -> None:
-    with pytest.raises(ValueError, match="'auto', 'upload' or 'data-uri'"):
+    error = ValueError if isinstance(encoding, str) else TypeError
+    with pytest.raises(error, match="'auto', 'upload' or 'data-uri'"):
         await encode({}, runtime, Uploads(), encoding)

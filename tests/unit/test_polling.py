@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope import _polling
-from dashscope._polling import Pace, check_interval, delay, is_terminal
+from dashscope._arguments import check_interval
+from dashscope._polling import Pace, delay, is_terminal
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashscope import Prediction, Progress
+from dashscope import Prediction, Progress, Training
 from dashscope.resources._base import id_of, page_params, time_param
 from dashscope.resources.predictions import (
     Reference,
@@ -119,7 +119,8 @@ def test_a_reference_is_a_model_or_a_version_of_it(text: str, parts: tuple[Any, 
     ],
 )  # fmt: skip
 def test_anything_else_names_the_two_forms(text: Any) -> None:
-    with pytest.raises(ValueError, match=r"owner/name or owner/name:version"):
+    error = ValueError if isinstance(text, str) else TypeError
+    with pytest.raises(error, match=r"owner/name or owner/name:version"):
         Reference.parse(text)
 
 
@@ -251,10 +252,11 @@ def test_a_webhook_is_an_http_url_and_known_events(webhook: Any, events: Any) ->
         ("https://", None, ValueError, "http"),
         ("https:///hook", None, ValueError, "http"),
         ("https://[", None, ValueError, "http"),
-        (5, None, TypeError, "http"),
-        (None, ["started"], ValueError, "start, output, logs, completed"),
-        (None, ["start", None], ValueError, "start, output, logs, completed"),
+        (5, None, TypeError, "webhook is a str"),
+        (None, ["started"], ValueError, "'start', 'output', 'logs' or 'completed'"),
+        (None, ["start", None], TypeError, "'start', 'output', 'logs' or 'completed'"),
         (None, "start", TypeError, r"\['start'\]"),
+        (None, (event for event in ["start"]), TypeError, "list of events"),
     ],
 )
 def test_another_webhook_is_refused(
@@ -285,18 +287,18 @@ def test_a_cursor_is_one_or_the_url_of_a_page(
     assert page_params(cursor, params) == query
 
 
-@pytest.mark.parametrize("cursor", ["", 5, b"c2", ["c2"]])
+@pytest.mark.parametrize("cursor", ["", " ", 5, b"c2", ["c2"]])
 def test_what_is_no_cursor_is_refused(cursor: Any) -> None:
-    with pytest.raises(ValueError, match="cursor"):
+    with pytest.raises(ValueError if isinstance(cursor, str) else TypeError, match="cursor"):
         page_params(cursor, {})
 
 
 def test_an_object_or_its_id() -> None:
-    assert id_of("prediction", "p1") == "p1"
-    assert id_of("prediction", Prediction(id="p1", status="starting")) == "p1"
-    for wrong in (None, 5, {"id": "p1"}, object(), str):
-        with pytest.raises(TypeError, match="prediction is an object with an id, or its id"):
-            id_of("prediction", wrong)
+    assert id_of("p1", Prediction) == "p1"
+    assert id_of(Prediction(id="p1", status="starting"), Prediction) == "p1"
+    for wrong in (None, 5, {"id": "p1"}, object(), str, Training(id="t1", status="starting")):
+        with pytest.raises(TypeError, match="prediction is a Prediction or the id of one, not"):
+            id_of(wrong, Prediction)
 
 
 def test_a_time_in_a_query_has_a_zone() -> None:
