@@ -1,17 +1,21 @@
-"""The sockets beneath the connections: httpcore's, with two promises more.
+"""The sockets beneath the connections: httpcore's, with three promises more.
 
-None is left open when a TLS handshake is given up, for whatever reason. And in the blocking
-client every read and write is bounded by the time that the calling thread's call has left,
-where httpcore bounds each by the same time, however many there are.
+None is left open when a TLS handshake is given up, for whatever reason. The time to connect is
+that for all of it: every address of a name, a SOCKS proxy's greeting, the handshakes. And in the
+blocking client every wait but that for the resolver is bounded by the time that the calling
+thread's call has left, where httpcore bounds each by the same time, however many there are.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 import httpcore
+
+from dashscope._deadline import Deadline
 
 if TYPE_CHECKING:
     import ssl
@@ -31,6 +35,7 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        connected_by = Deadline.after(timeout)
         try:
             stream = await self._backend.connect_tcp(
                 host, port, timeout, local_address, socket_options
@@ -39,18 +44,19 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
             # anyio tries each address in a task of its own. Where the end of the loop cancels
             # those, and not the call (which cancels a prediction, say), its group is empty.
             raise httpcore.ConnectError(f"the attempt was cancelled ({error})") from error
-        return _ClosingStream(stream)
+        return _ClosingStream(stream, connected_by)
 
 
 class _ClosingStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, stream: httpcore.AsyncNetworkStream, connected_by: Deadline) -> None:
         self._stream = stream
+        self._connected_by = connected_by
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, timeout)
+        return await self._stream.read(max_bytes, self._within(timeout))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, timeout)
+        await self._stream.write(buffer, self._within(timeout))
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -62,12 +68,17 @@ class _ClosingStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+            left = self._connected_by.left()
+            stream = await self._stream.start_tls(ssl_context, server_hostname, left)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
             raise
-        return _ClosingStream(stream)
+        return _ClosingStream(stream, self._connected_by)
+
+    def _within(self, timeout: float | None) -> float | None:
+        # Only while it greets a SOCKS proxy does httpcore not say how long it may take.
+        return self._connected_by.left() if timeout is None else timeout
 
     def get_extra_info(self, info: str) -> Any:
         try:
@@ -94,27 +105,60 @@ class BoundedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        bound = _bound(timeout, self._left(), httpcore.ConnectTimeout)
-        stream = self._backend.connect_tcp(host, port, bound, local_address, socket_options)
-        return _BoundedStream(stream, self._left)
+        looking_up = Deadline.after(_bound(timeout, self._left(), httpcore.ConnectTimeout))
+        try:
+            addresses = _addresses(host, port)
+        except OSError as error:
+            if looking_up.expired:
+                raise httpcore.ConnectTimeout(f"no name resolution in time: {error}") from error
+            raise httpcore.ConnectError(str(error)) from error
+        connected_by = Deadline.after(timeout)
+        failure: Exception | None = None
+        for number, address in enumerate(addresses):
+            try:
+                bound = _bound(connected_by.left(), self._left(), httpcore.ConnectTimeout)
+                # One that is dead leaves the others their share.
+                share = None if bound is None else bound / (len(addresses) - number)
+                stream = self._backend.connect_tcp(
+                    address, port, share, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _BoundedStream(stream, self._left, connected_by)
+        raise failure or httpcore.ConnectError("the name has no address")
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """All that a name has, in the resolver's order."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    # Where an address belongs to one of several networks, this also names that.
+    return list(dict.fromkeys(socket.getnameinfo(info[4], numeric)[0] for info in found))
 
 
 class _BoundedStream(httpcore.NetworkStream):
     WRITTEN_AT_ONCE: Final = 64 * 1024
 
-    def __init__(self, stream: httpcore.NetworkStream, left: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        stream: httpcore.NetworkStream,
+        left: Callable[[], float | None],
+        connected_by: Deadline,
+    ) -> None:
         self._stream = stream
         self._left = left
+        self._connected_by = connected_by
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        bound = _bound(timeout, self._left(), httpcore.ReadTimeout)
+        bound = _bound(self._within(timeout), self._left(), httpcore.ReadTimeout)
         return self._stream.read(max_bytes, bound)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # A view: of what the socket does not take at once, httpcore copies the rest.
         view: Any = memoryview(buffer)
         for start in range(0, len(view), self.WRITTEN_AT_ONCE):
-            bound = _bound(timeout, self._left(), httpcore.WriteTimeout)
+            bound = _bound(self._within(timeout), self._left(), httpcore.WriteTimeout)
             self._stream.write(view[start : start + self.WRITTEN_AT_ONCE], bound)
 
     def close(self) -> None:
@@ -127,13 +171,17 @@ class _BoundedStream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         try:
-            bound = _bound(timeout, self._left(), httpcore.ConnectTimeout)
+            left = self._connected_by.left()
+            bound = _bound(left, self._left(), httpcore.ConnectTimeout)
             self._check_connected()
             stream = self._stream.start_tls(ssl_context, server_hostname, bound)
         except BaseException:
             self._stream.close()
             raise
-        return _BoundedStream(stream, self._left)
+        return _BoundedStream(stream, self._left, self._connected_by)
+
+    def _within(self, timeout: float | None) -> float | None:
+        return self._connected_by.left() if timeout is None else timeout  # as above
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -150,8 +198,7 @@ class _BoundedStream(httpcore.NetworkStream):
 def _bound(
     timeout: float | None, left: float | None, late: type[httpcore.TimeoutException]
 ) -> float | None:
-    if left is None:
-        return timeout
-    if left <= 0:
+    shorter = min((bound for bound in (timeout, left) if bound is not None), default=None)
+    if shorter is not None and shorter <= 0:
         raise late("the time is up")
-    return left if timeout is None else min(timeout, left)
+    return shorter

@@ -142,10 +142,10 @@ def creating_then(then: str) -> Talk:
 
 
 @contextmanager
-def never_accepting() -> Iterator[str]:
+def never_accepting(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """The address of a socket whose queue is full: a connection is never made."""
     with socket.socket() as listening, contextlib.ExitStack() as stack:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind((host, port))
         listening.listen(0)
         address = listening.getsockname()
         for _ in range(4):
@@ -154,4 +154,4 @@ def never_accepting() -> Iterator[str]:
             with contextlib.suppress(BlockingIOError):
                 filling.connect(address)
         time.sleep(0.05)
-        yield f"http://127.0.0.1:{address[1]}/v1"
+        yield f"http://{host}:{address[1]}/v1"
