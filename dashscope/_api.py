@@ -154,7 +154,7 @@ class API:
                 self.pace.throttled(outcome.retry_after)
             if error is None and response is not None:
                 self.quota.give_back(retried=attempts > 1)
-                return evolve(response, attempts=attempts, elapsed=elapsed)
+                return evolve(response, attempts=attempts, elapsed=elapsed, asked=named(request))
             if call.method == "DELETE" and attempts > 1 and outcome.status == HTTPStatus.NOT_FOUND:
                 # The first attempt deleted it, and its answer was lost.
                 return Response(

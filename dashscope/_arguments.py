@@ -13,8 +13,8 @@ from dashscope._json import is_mapping
 
 LONGEST_SHOWN: Final = 200
 """Characters of a value that a message repeats."""
-LONGEST_TIME: Final = 1e9
-"""Seconds (some thirty years): what the clocks and locks of all platforms can wait for."""
+LONGEST_TIME: Final = 31_000_000.0
+"""Seconds, almost a year: all platforms can wait for so long, and servers be told to."""
 LARGEST_COUNT: Final = 2**31 - 1
 
 

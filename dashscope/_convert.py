@@ -20,7 +20,7 @@ from dashscope._errors import APIResponseError
 from dashscope._json import is_array, is_object
 from dashscope._pages import Page
 from dashscope._token import scrubbed
-from dashscope._urls import NoURLError, page_query
+from dashscope._urls import NoURLError, page_query, segment
 
 if TYPE_CHECKING:
     from dashscope._http import Response
@@ -75,7 +75,7 @@ def decode(response: Response) -> Any:
         raise _after(
             response,
             APIResponseError(
-                f"The server answered {response.status} without a body where one is due."
+                f"{_asked(response)} {response.status} without a body where one is due."
             ),
         )
     try:
@@ -83,7 +83,8 @@ def decode(response: Response) -> Any:
     except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "unnamed content")
     # Not within the block: the error of the JSON has the whole answer, and would come along.
-    raise broken("is not JSON but " + kind, response)
+    hint = ": check the base URL" if "html" in kind else ""
+    raise broken(f"is not JSON but {kind}{hint}", response)
 
 
 def convert(value: Any, cls: type[T], response: Response) -> T:
@@ -116,9 +117,13 @@ def broken(reason: str, response: Response) -> APIResponseError:
     return _after(
         response,
         APIResponseError(
-            f"The server's answer {scrubbed(reason)}. It starts: {start!r}", body=start
+            f"{_asked(response)} what {scrubbed(reason)}. It starts: {start!r}", body=start
         ),
     )
+
+
+def _asked(response: Response) -> str:
+    return f"{response.asked}: the server answered" if response.asked else "The server answered"
 
 
 def _after(response: Response, error: APIResponseError) -> APIResponseError:
@@ -176,17 +181,27 @@ def _make_converter(*, detailed_validation: bool) -> Converter:
 
 def _attrs_hook(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
     build = make_dict_structure_fn(cls, converter, raw=override(omit=True))
-    has_raw = any(attribute.name == "raw" for attribute in attrs.fields(cls))
+    names = {attribute.name for attribute in attrs.fields(cls)}
+    has_raw, has_id = "raw" in names, "id" in names
 
     def hook(value: Any, _: Any) -> Any:
         if not is_object(value):
             raise TypeError(f"expected an object, got {value!r}")
         instance = build(value, cls)
+        if has_id:
+            _check_id(instance.id)
         if has_raw:
             object.__setattr__(instance, "raw", value)
         return instance
 
     return hook
+
+
+def _check_id(id: str) -> None:
+    try:
+        segment("its id", id)
+    except ValueError as error:
+        raise TypeError(str(error)) from None
 
 
 def _optional_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:

@@ -106,6 +106,7 @@ class Response:
         content: the body.
         attempts: how often the request was made.
         elapsed: seconds from the first attempt to the answer.
+        asked: the method and the URL without its query, as messages name the request.
     """
 
     status: int
@@ -113,6 +114,7 @@ class Response:
     content: bytes = field(repr=False)
     attempts: int = field(default=1, eq=False)
     elapsed: float = field(default=0.0, eq=False)
+    asked: str = field(default="", eq=False, repr=False)
 
     @property
     def text(self) -> str:

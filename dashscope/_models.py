@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from dashscope._inputs import FileEncoding
     from dashscope.resources.predictions import WebhookEvent
 
+MOMENT: Final = 0.001
+"""Seconds that a run gets at least, where the schema has taken all the time."""
 FRESH: Final = 60.0
 """Seconds for which the newest version of a model counts as the newest one, once it was seen."""
 
@@ -116,7 +118,7 @@ class AsyncModelFunction:
             self._api,
             self._ref,
             inputs,
-            timeout=deadline.left(),
+            timeout=None if self._timeout is None else max(deadline.within(self._timeout), MOMENT),
             use_file_output=self._use_file_output,
             **self._creation,
         )

@@ -115,12 +115,16 @@ class AsyncFileOutput(str):
 
 def claim(output: Any, api: API) -> Any:
     """The output with a file output in place of every URL, in the client's colour."""
-    if isinstance(output, str):
-        if _URL.fullmatch(output):
-            return api.runtime.own(AsyncFileOutput(output, api))
-        return output
-    if is_object(output):
-        return {key: claim(value, api) for key, value in output.items()}
-    if is_array(output):
-        return [claim(value, api) for value in output]
-    return output
+    # Without recursion: JSON may be nested deeper than functions may.
+    claimed: list[Any] = [output]
+    places: list[dict[str, Any] | list[Any]] = [claimed]
+    while places:
+        place: Any = places.pop()
+        for key, value in place.items() if is_object(place) else enumerate(place):
+            if isinstance(value, str):
+                if _URL.fullmatch(value):
+                    place[key] = api.runtime.own(AsyncFileOutput(value, api))
+            elif is_object(value) or is_array(value):
+                place[key] = inside = value.copy()
+                places.append(inside)
+    return claimed[0]

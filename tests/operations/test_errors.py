@@ -340,3 +340,25 @@ class TestAnswersOfAnotherShape:
         client = make_client(base_url=wire.base_url, max_response_bytes=100_000)
         with pytest.raises(APIResponseError, match=r"100000 bytes \(max_response_bytes\)"):
             await client.account.get()
+
+
+class TestWhatTheServerNames:
+    @pytest.mark.parametrize("id", ["", ".", "..", "p\ud800"])
+    async def test_an_id_that_no_url_carries_is_none(self, wired: Any, wire: Wire, id: str) -> None:
+        wire.says(reply({"id": id, "status": "starting"}, 201))
+        with pytest.raises(APIResponseError, match="its id") as caught:
+            await wired.run("a/b", {})
+        assert caught.value.may_have_been_created
+        assert len(wire.requests) == 1
+
+    async def test_an_error_says_what_was_asked(self, wired: Any, wire: Wire) -> None:
+        wire.says(Reply(200, {"content-type": "text/html"}, b"<html>Welcome</html>"))
+        with pytest.raises(APIResponseError) as caught:
+            await wired.predictions.list(cursor="secret")
+        assert str(caught.value) == (
+            f"GET {wire.base_url}/predictions: the server answered what is not JSON but "
+            "text/html: check the base URL. It starts: '<html>Welcome</html>'"
+        )
+        wire.says(Reply(204))
+        with pytest.raises(APIResponseError, match=f"^GET {wire.base_url}/account: the server"):
+            await wired.account.get()

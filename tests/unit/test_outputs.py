@@ -207,3 +207,12 @@ class TestADataURI:
         with pytest.raises(FileError):
             await broken.read()
         assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_may_be_nested_as_deep_as_json_is_read() -> None:
+    output = json.loads("[" * 900 + json.dumps(URL) + "]" * 900)
+    claimed = claim(output, ASYNC)
+    for _ in range(900):
+        (output,), (claimed,) = output, claimed
+    assert type(output) is str
+    assert type(claimed) is AsyncFileOutput
