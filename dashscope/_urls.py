@@ -42,6 +42,8 @@ def base_url_problem(text: object) -> str | None:
         return "has a user name or password in it: the token goes into api_token"
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         return f"{quoted(text)} does not start with http:// or https:// and a host"
+    if parts.port == 0:
+        return f"{quoted(text)} has the port 0, at which nobody listens"
     if "?" in text or "#" in text:
         return f"{quoted(text)} has a query or a fragment"
     return None

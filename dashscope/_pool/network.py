@@ -131,7 +131,8 @@ class BoundedBackend(httpcore.NetworkBackend):
 
 def _addresses(host: str, port: int) -> list[str]:
     """All that a name has, in the resolver's order."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # As bytes, the name (which is ASCII) is left as it is: encoding it has errors of its own.
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
     numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
     # Where an address belongs to one of several networks, this also names that.
     return list(dict.fromkeys(socket.getnameinfo(info[4], numeric)[0] for info in found))

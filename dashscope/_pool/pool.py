@@ -19,7 +19,8 @@ import httpcore
 
 from dashscope._pool.idle import KEEPALIVE_EXPIRY, Idle, Key
 from dashscope._pool.network import BoundedBackend, ClosingBackend
-from dashscope._pool.routes import TLS, Routes
+from dashscope._pool.routes import SOCKS, TLS, Routes
+from dashscope._pool.socks import blocking_greeting, greeting
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -122,6 +123,10 @@ class Pool(ABC, Generic[C, P]):
         """Close a connection, a pool or a stream, whoever is cancelled meanwhile."""
 
     @abstractmethod
+    def _greeting(self) -> Callable[..., object]:
+        """What looks after the greeting of a SOCKS proxy."""
+
+    @abstractmethod
     async def _look_after(self) -> None:
         """See to it that connections which nobody uses are closed before long."""
 
@@ -136,6 +141,8 @@ class Pool(ABC, Generic[C, P]):
         """
         url = request.url
         route = self._routes.to(url)
+        if isinstance(route, SOCKS):
+            request.extensions["trace"] = self._greeting()
         turn = await self._take_turn()
         connection: C | None = None
         try:
@@ -253,6 +260,9 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
         with anyio.CancelScope(shield=True):
             await closing.aclose()
 
+    def _greeting(self) -> Callable[..., object]:
+        return greeting()
+
     async def _look_after(self) -> None:
         if not self._is_watched:
             self._is_watched = True
@@ -317,6 +327,9 @@ class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
 
     async def _close(self, closing: Any) -> None:
         closing.close()
+
+    def _greeting(self) -> Callable[..., object]:
+        return blocking_greeting()
 
     async def _look_after(self) -> None:
         # A thread could do so while nothing is asked, but a fork beside it is one that Python warns

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
 
 
+SOCKS = (httpcore.AsyncSOCKSProxy, httpcore.SOCKSProxy)
+
+
 class TLS:
     """The SSL context of a client.
 

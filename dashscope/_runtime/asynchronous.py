@@ -137,7 +137,7 @@ class AsyncRuntime(Runtime):
                 named(request),
             )
         except transport_errors() as error:
-            failure: Exception = connection_error(error, named(request))
+            failure: Exception = connection_error(error, named(request), begun=sending.has_begun)
         except url_errors() as error:
             failure = odd_redirect(error, named(request))
         raise failure

@@ -143,7 +143,7 @@ class BlockingRuntime(Runtime):
             )
             return await self._of_pool(answer, name)
         except transport_errors() as error:
-            failure: Exception = connection_error(error, name)
+            failure: Exception = connection_error(error, name, begun=sending.has_begun)
         except url_errors() as error:
             failure = odd_redirect(error, name)
         raise failure

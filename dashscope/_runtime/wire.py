@@ -109,7 +109,7 @@ def _url_of(request: Request) -> tuple[httpcore.URL, str]:
     plain = _PLAIN_URL.fullmatch(request.url)
     if plain is not None:
         scheme, host, port, target = plain.groups()
-        number = None if port is None else int(port)
+        number = None if port is None else _checked(int(port), request)
         if number == (443 if scheme == "https" else 80):
             number = None
         url = httpcore.URL(
@@ -122,8 +122,16 @@ def _url_of(request: Request) -> tuple[httpcore.URL, str]:
         odd = httpx.URL(request.url)
     except (httpx.InvalidURL, UnicodeError) as error:
         raise _no_url(request, error) from None
-    url = httpcore.URL(scheme=odd.raw_scheme, host=odd.raw_host, port=odd.port, target=odd.raw_path)
+    port = None if odd.port is None else _checked(odd.port, request)
+    url = httpcore.URL(scheme=odd.raw_scheme, host=odd.raw_host, port=port, target=odd.raw_path)
     return url, odd.netloc.decode("ascii")
+
+
+def _checked(port: int, request: Request) -> int:
+    # What is no port, sockets refuse each in its own way, or take modulo 65536.
+    if not 0 < port < 65536:
+        raise _no_url(request, f"there is no port {port}")
+    return port
 
 
 def transport_errors() -> tuple[type[Exception], ...]:
@@ -221,8 +229,8 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _no_url(request: Request, error: Exception) -> NoURLError:
-    return NoURLError(f"{shown(request.url)} cannot be asked: {error}")
+def _no_url(request: Request, reason: object) -> NoURLError:
+    return NoURLError(f"{shown(request.url)} cannot be asked: {reason}")
 
 
 def odd_redirect(error: Exception, what: str) -> APIResponseError:
@@ -236,10 +244,10 @@ def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
     return APITimeoutError(f"{what}: {got} in time.", request_sent=request_sent)
 
 
-def connection_error(error: Exception, what: str) -> APIConnectionError:
-    """The error for a connection that was never made, or broke."""
+def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIConnectionError:
+    """The error for a connection that was never made, or broke; had the request `begun`?"""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    sent = kinds.isdisjoint(_NEVER_SENT)
+    sent = begun and kinds.isdisjoint(_NEVER_SENT)
     reason = scrubbed(str(error) or type(error).__name__)  # it may quote the server
     if not sent and _is_about_certificate(error):
         return APIConnectionError(

@@ -431,3 +431,20 @@ class TestHooks:
             for thread in threads:
                 thread.join()
         assert names == ["a"] * 16
+
+
+@pytest.mark.parametrize("port", [0, 65536, 70000, 99999])
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+async def test_there_are_no_other_ports(wired: Any, wire: Wire, host: str, port: int) -> None:
+    with pytest.raises(ValueError, match=f"there is no port {port}"):
+        await wired.request("GET", f"http://{host}:{port}/x")
+    assert not wire.requests
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".invalid", "a..invalid", ".invalid"])
+async def test_a_host_that_can_have_no_address(make_client: Any, host: str) -> None:
+    client = make_client("token", base_url=f"https://{host}/v1", max_retries=0)
+    with pytest.raises(APIConnectionError, match="no connection") as caught:
+        await client.account.get()
+    assert not caught.value.request_sent
+    await client.aclose()

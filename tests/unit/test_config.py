@@ -104,6 +104,7 @@ def test_a_slash_at_the_end_of_the_base_url_does_not_matter(given: str, kept: st
     ("options", "said"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
+        ({"base_url": "http://127.0.0.1:0/v1"}, "port 0"),
         ({"environ": {"DASHSCOPE_BASE_URL": REMOTE}}, "DASHSCOPE_API_TOKEN"),
         ({"base_url": REMOTE, "api_token": ""}, "empty"),
         ({"base_url": DEFAULT_BASE_URL, "api_token": ""}, "empty"),
