@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from dashscope.testing.traffic import Traffic
 
 __all__ = ["ModelServer", "Traffic", "UnexpectedRequestError", "record", "replay"]
+
+LONGEST_NAME: Final = 100
+"""Characters of a test's name in the name of its file."""
 
 _MODULES: Final = {
     "ModelServer": "server",
@@ -110,8 +114,17 @@ def dashscope_traffic(request: pytest.FixtureRequest) -> Iterator[Traffic]:
     from dashscope.testing.recording import record
     from dashscope.testing.replaying import replay
 
-    name = re.sub(r"[^\w.-]+", "-", f"{request.path.stem}.{request.node.name}").strip("-")
-    path = request.path.parent / "traffic" / f"{name}.jsonl"
+    path = request.path.parent / "traffic" / f"{_file_name(request.node)}.jsonl"
     recording = request.config.getoption("--dashscope-record")
     with record(path) if recording else replay(path) as traffic:
         yield traffic
+
+
+def _file_name(test: pytest.Item) -> str:
+    """A name for the test's file that no other test of the folder has."""
+    classes = [node.name for node in test.listchain() if isinstance(node, pytest.Class)]
+    whole = ".".join([test.path.stem, *classes, test.name.replace("[", "-", 1).removesuffix("]")])
+    name = re.sub(r"[^\w.-]+", "-", whole)[:LONGEST_NAME]
+    if name == whole:
+        return name
+    return f"{name}.{sha256(whole.encode()).hexdigest()[:8]}"

@@ -28,6 +28,12 @@ _KEPT_HEADERS: Final = (
     "x-request-id",
 )
 _PRIVATE: Final = re.compile(r"(^|[_-])(token|secret|password|api[_-]?key|key)$", re.IGNORECASE)
+# What a signed URL is opened by, in whatever text it stands: its address stays, its lock is gone.
+_SIGNED: Final = re.compile(
+    r"([?&;](?:[\w-]*[_-])?(?:signature|sig|credential|policy|token|secret|password|api_?key|key)=)"
+    r"[^&#\s\"'<>()\\]+",
+    re.IGNORECASE,
+)
 _DATA_URI: Final = re.compile(r"data:([^,;]*)[^,]*,", re.IGNORECASE)
 _BOUNDARY: Final = re.compile(r"boundary=([^;]+)")
 
@@ -89,10 +95,14 @@ class Scrubber:
         return {"status": response.status_code, "headers": headers, "body": body}
 
     def text(self, text: str) -> str:
-        """A text without the secrets."""
+        """A text without the secrets, and without what the URLs in it are signed by."""
         for secret in self.secrets:
             text = text.replace(secret, SCRUBBED)
-        return text
+        return _SIGNED.sub(r"\1scrubbed", text)
+
+    def url(self, request: httpx.Request) -> str:
+        """The address of a request."""
+        return self.text(str(request.url))
 
     def _received(self, kind: str, content: bytes) -> Any:
         if not content:

@@ -73,7 +73,7 @@ class Recorder(Traffic):
         self._exchanges.append(
             Exchange(
                 request.method,
-                scrubber.text(str(request.url)),
+                scrubber.url(request),
                 scrubber.sent(request),
                 scrubber.answer(response, content),
             )

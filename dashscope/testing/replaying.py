@@ -100,7 +100,8 @@ class Replayer(Traffic):
         Raises:
             UnexpectedRequestError: when there is none, or no further one.
         """
-        exchange = Exchange(request.method, str(request.url), self._scrubber.sent(request), {})
+        scrubber = self._scrubber
+        exchange = Exchange(request.method, scrubber.url(request), scrubber.sent(request), {})
         with self._lock:
             answers = self._answers.get(exchange.key)
             found = None if answers is None else answers.next()
@@ -110,12 +111,24 @@ class Replayer(Traffic):
             again = "" if answers is None else " another time"
             raise UnexpectedRequestError(
                 f"{self._path} does not have {exchange.method} {exchange.url}{again}, "
-                f"with {json.dumps(exchange.sent)}: record it anew, if it is meant to be there"
+                f"with {json.dumps(exchange.sent)}{self._others(exchange)}: "
+                "record it anew, if it is meant to be there"
             )
         answer = found.answer
         return httpx.Response(
             answer["status"], headers=answer["headers"], content=content_of(answer["body"])
         )
+
+
+    def _others(self, asked: Exchange) -> str:
+        """What the same address was asked with when it was recorded, in words."""
+        others = [
+            json.dumps(one.sent)
+            for answers in self._answers.values()
+            for one in answers.exchanges[:1]
+            if (one.method, one.url) == (asked.method, asked.url) and one.sent != asked.sent
+        ]
+        return f" (but with {' or '.join(others)})" if others else ""
 
 
 @define

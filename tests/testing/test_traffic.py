@@ -15,6 +15,7 @@ from PIL import Image
 from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
 from dashscope.testing import UnexpectedRequestError, record, replay
+from tests.wire import Received, Reply, Wire, prediction, reply
 
 TOKEN = "r8_a-token-that-nobody-may-see"
 HELLO = "dashscope/hello-world"
@@ -157,6 +158,47 @@ def test_a_user_takes_out_what_is_private(guarded: LocalServer, tmp_path: Path) 
         assert traffic.client().run(HELLO, {"text": "Alice"}) == "hello somebody"
 
 
+SIGNED = "https://files.example/a.png?owner=me&X-Amz-Credential=c1&X-Amz-Signature=s1&expiry=9"
+
+
+def test_what_signs_a_url_is_not_in_the_file(wire: Wire, tmp_path: Path) -> None:
+    path = tmp_path / "traffic.jsonl"
+    address = f"{wire.base_url}/files/f1/download"
+
+    def says(request: Received) -> Reply:
+        if request.method == "POST":
+            text = f"![a]({SIGNED}) <img src='{SIGNED.replace('&', '&amp;')}'>"
+            urls = [f"{address}?expiry=9&signature=s1#top", SIGNED, text]
+            return reply(prediction("succeeded", output=urls, input=request.json["input"]), 201)
+        return Reply(200, {"content-type": "image/png"}, b"png")
+
+    wire.says(says)
+
+    def go(client: Client) -> list[Any]:
+        output = client.run("owner/name", {"image": SIGNED})
+        with client.files.download("f1", owner="me", expiry=9, signature="s1") as download:
+            return [*output[1:], output[0].read(), download.read()]
+
+    with record(path) as traffic:
+        assert go(traffic.client(base_url=wire.base_url))[-2:] == [b"png", b"png"]
+    text = path.read_text()
+    assert "s1" not in text
+    assert "c1" not in text
+    assert "owner=me&X-Amz-Credential=scrubbed&X-Amz-Signature=scrubbed&expiry=9" in text
+    with replay(path) as traffic:
+        assert go(traffic.client())[-2:] == [b"png", b"png"]
+
+
+def test_an_unexpected_request_is_shown_beside_what_was_recorded(
+    guarded: LocalServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "traffic.jsonl"
+    make(path, guarded, "Alice")
+    text = '"Bob".* [(]but with .*"Alice".*[)]: record it anew'
+    with pytest.raises(UnexpectedRequestError, match=text), replay(path) as traffic:
+        traffic.client().run(HELLO, {"text": "Bob"})
+
+
 def test_nothing_is_written_when_the_block_fails(guarded: LocalServer, tmp_path: Path) -> None:
     with pytest.raises(KeyError), record(tmp_path / "traffic.jsonl") as traffic:
         traffic.client(TOKEN, base_url=guarded.base_url).account.get()
@@ -194,3 +236,36 @@ def test_the_fixture_records_beside_the_test(
     monkeypatch.delenv("DASHSCOPE_API_TOKEN")
     assert (pytester.path / "traffic" / "test_it.test_hello.jsonl").exists()
     pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)
+
+
+def test_each_test_has_a_file_of_its_own(
+    guarded: LocalServer, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        def ask(traffic, text):
+            assert traffic.client().run("dashscope/hello-world", {"text": text}) == f"hello {text}"
+
+        class TestOne:
+            def test_hello(self, dashscope_traffic):
+                ask(dashscope_traffic, "one")
+
+        class TestTwo:
+            def test_hello(self, dashscope_traffic):
+                ask(dashscope_traffic, "two")
+
+        @pytest.mark.parametrize("text", ["a/b", "a-b", "a b", "x" * 300])
+        def test_texts(dashscope_traffic, text):
+            ask(dashscope_traffic, text)
+        """
+    )
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", guarded.base_url)
+    monkeypatch.setenv("DASHSCOPE_API_TOKEN", TOKEN)
+    for options in (["--dashscope-record"], []):
+        done = pytester.runpytest_subprocess("-p", "dashscope.testing", *options)
+        done.assert_outcomes(passed=6)
+    names = {path.name for path in (pytester.path / "traffic").iterdir()}
+    assert len(names) == 6
+    assert {"test_it.TestOne.test_hello.jsonl", "test_it.test_texts-a-b.jsonl"} <= names
