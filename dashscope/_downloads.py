@@ -154,7 +154,7 @@ class AsyncDownload:
 
     def _opened(self) -> Body:
         if self._body is None:
-            raise RuntimeError("a download is opened by `async with`: async with ... as download")
+            raise self._api.runtime.unopened("a download", "files.download(...) as download")
         return self._body
 
     async def _first(self) -> Body:

@@ -109,7 +109,7 @@ class AsyncEventStream:
     def prediction(self) -> Prediction:
         """The prediction, as last seen."""
         if self._watch.latest is None:
-            raise RuntimeError("a stream is opened by `async with`: async with ... as stream")
+            raise self._unopened()
         return self._watch.latest
 
     @property
@@ -127,6 +127,9 @@ class AsyncEventStream:
         return await self._watch.until_done(
             interval=None, deadline=self._deadline, progress=None, at_once=True, listens=False
         )
+
+    def _unopened(self) -> RuntimeError:
+        return self._api.runtime.unopened("a stream", "client.stream(...) as stream")
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -180,9 +183,7 @@ class AsyncEventStream:
             PredictionTimeoutError: when the stream's `timeout` passed.
         """
         if not self._entered:
-            raise RuntimeError(
-                "a stream is opened by `async with`: async with client.stream(...) as stream"
-            )
+            raise self._unopened()
         while True:
             event = next(self._reading, None)
             if event is not None:

@@ -297,5 +297,4 @@ class AsyncBatch:
 
     def _check_entered(self) -> None:
         if not self._entered:
-            how = "async with" if self._api.runtime.is_shared else "with"
-            raise RuntimeError(f"a batch is opened by `{how}`: {how} client.map(...) as results")
+            raise self._api.runtime.unopened("a batch", "client.map(...) as results")

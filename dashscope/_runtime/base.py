@@ -76,6 +76,11 @@ class Runtime(ABC):
     is_shared: ClassVar[bool]
     most_workers: ClassVar[int]
 
+    def unopened(self, what: str, opening: str) -> RuntimeError:
+        """The error for what is used without the `with` that opens it."""
+        how = "async with" if self.is_shared else "with"
+        return RuntimeError(f"{what} is opened by `{how}`: {how} {opening}")
+
     def __init__(self, config: Config) -> None:
         self._config = config
         self._closed = False

@@ -227,11 +227,14 @@ class TestDownloading:
         assert len(pieces) > 1
         assert b"".join(pieces) == CONTENT * 10
 
-    async def test_it_is_not_asked_for_before_its_block(self, wired: Any, wire: Wire) -> None:
+    async def test_it_is_not_asked_for_before_its_block(
+        self, wired: Any, colour: str, wire: Wire
+    ) -> None:
+        how = "with" if colour == "blocking" else "async with"
         download = wired.files.download("f1", **SIGNED)
-        with pytest.raises(RuntimeError, match="async with"):
+        with pytest.raises(RuntimeError, match=f"opened by `{how}`"):
             await download.read()
-        with pytest.raises(RuntimeError, match="async with"):
+        with pytest.raises(RuntimeError, match=f"opened by `{how}`"):
             _ = download.size
         assert wire.requests == []
 

@@ -405,13 +405,16 @@ class TestAttached:
 class TestEntering:
     @pytest.mark.parametrize("attached", [False, True])
     async def test_without_with_it_says_so(
-        self, client: Any, server: StreamServer, attached: bool
+        self, client: Any, colour: str, server: StreamServer, attached: bool
     ) -> None:
         opened = client.predictions.stream("p1") if attached else client.stream("owner/name", {})
-        with pytest.raises(RuntimeError, match=r"opened by `(async )?with`"):
+        how = "with" if colour == "blocking" else "async with"
+        with pytest.raises(RuntimeError, match=f"opened by `{how}`: {how} client.stream"):
             async for _ in each(opened):
                 pass
-        with pytest.raises(RuntimeError, match=r"opened by `(async )?with`"):
+        with pytest.raises(RuntimeError, match=f"opened by `{how}`: {how} client.stream"):
+            print(opened.prediction)
+        with pytest.raises(RuntimeError, match=f"opened by `{how}`: {how} client.stream"):
             await result_of(opened.result())
         assert server.requests == []
 
