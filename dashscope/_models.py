@@ -258,6 +258,9 @@ class AsyncModelFunction:
     def __repr__(self) -> str:
         return f"<AsyncModelFunction {self._ref}>"
 
+    def __reduce__(self) -> str:
+        raise TypeError("a model function is not pickled: use() the model in the other process")
+
     def _appear_as(self, face: Any) -> None:
         """Show the inputs as the signature and the help of `face`, now or once they are known."""
         if face is not self:

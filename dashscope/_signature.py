@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import keyword
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
-from types import EllipsisType, GenericAlias, NoneType
+from types import EllipsisType, GenericAlias, MappingProxyType, NoneType
 from typing import Annotated, Any, BinaryIO, Final, Literal, get_args, get_origin
 
 from dashscope._json import is_array, is_object
@@ -117,7 +118,7 @@ def is_name(text: str) -> bool:
 def free_name(text: str, model: ModelSchema) -> str:
     """A name like `text` that no input has."""
     while any(entry.name == text for entry in model.inputs):
-        text += "_"
+        text = f"_{text}"
     return text
 
 
@@ -152,29 +153,45 @@ def described(name: str, model: ModelSchema) -> str:
 
 
 def _value(entry: Input) -> str:
-    return repr(entry.default) if entry.has_default else "..."
+    return abridged(entry.default) if entry.has_default else "..."
+
+
+LONGEST_DEFAULT: Final = 60
+"""Characters of a default that stand in a call; prompts by default may be pages long."""
+
+
+def abridged(default: Any) -> str:
+    """A default as it stands in a call; dots, where it is too long for that."""
+    text = repr(default)
+    return text if len(text) <= LONGEST_DEFAULT else "..."
 
 
 def _wrapped(text: str, indent: int, further: int) -> list[str]:
     return textwrap.wrap(text, 96, initial_indent=" " * indent, subsequent_indent=" " * further)
 
 
-def shown(annotation: Any, file: str = "Path | bytes | BinaryIO") -> str:
+def shown(
+    annotation: Any,
+    file: str = "Path | bytes | BinaryIO",
+    containers: Mapping[type, str] = MappingProxyType({}),
+) -> str:
     """A type as it is written in code.
 
     Args:
         annotation: the type, one that `hint()` made.
         file: how the types of a file are written.
+        containers: how `list` and `dict` are written, if otherwise.
     """
     origin, of = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return shown(of[0], file)
+        return shown(of[0], file, containers)
     if origin is Literal:
         return f"Literal[{', '.join(map(repr, of))}]"
     if origin is list or origin is dict:
-        return f"{origin.__name__}[{', '.join(shown(item, file) for item in of)}]"
+        name = containers.get(origin, origin.__name__)
+        return f"{name}[{', '.join(shown(item, file, containers) for item in of)}]"
     if of:  # a union
         files = set(get_args(FILE))
-        parts = [shown(item, file) for item in of if item not in files]
+        parts = [shown(item, file, containers) for item in of if item not in files]
         return " | ".join([file, *parts] if files <= set(of) else parts)
     return "None" if annotation in (None, NoneType) else str(annotation.__name__)

@@ -22,15 +22,13 @@ from attrs import frozen
 
 from dashscope import AsyncFileOutput, Client, DashscopeError, FileOutput
 from dashscope._schema import Input, ModelSchema, schema_of
-from dashscope._signature import described, free_name, hint, is_name, shown, type_of
+from dashscope._signature import abridged, described, free_name, hint, is_name, shown, type_of
 from dashscope.resources.predictions import Reference
-
-LONGEST_DEFAULT: Final = 60
-"""Characters of a default that a stub repeats."""
 
 _HEADER: Final = """\
 # Written by `dashscope models stubs`. Write it anew when a model has changed.
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Required, TypeAlias, TypedDict
 
@@ -130,7 +128,7 @@ def _inputs(stub: _Stub) -> Iterator[str]:
 def _class(stub: _Stub, prefix: str) -> Iterator[str]:
     head = ", ".join([free_name("self", stub.schema), "/", *_parameters(stub)])
     file = AsyncFileOutput if prefix else FileOutput
-    output = _type(hint(stub.schema, stub.schema.output, file=file))
+    output = _type(hint(stub.schema, stub.schema.output, file=file), takes=False)
     await_ = "async " if prefix else ""
     yield f"class {stub.cls}({prefix}ModelFunction):"
     yield f"    {await_}def __call__({head}) -> {output}:"
@@ -154,12 +152,13 @@ def _default(entry: Input) -> str:
     value = entry.default
     if not isinstance(value, bool | int | float | str | None) or not entry.has_default:
         return "..."
-    text = repr(value)
-    return text if len(text) <= LONGEST_DEFAULT else "..."
+    return abridged(value)
 
 
-def _type(annotation: Any) -> str:
-    return shown(annotation, file="_File")
+def _type(annotation: Any, *, takes: bool = True) -> str:
+    # What is taken may be any sequence: a list of outputs is no `list` of what files may be.
+    containers = {list: "Sequence", dict: "Mapping"} if takes else {}
+    return shown(annotation, file="_File", containers=containers)
 
 
 def _docstring(text: str) -> Iterator[str]:

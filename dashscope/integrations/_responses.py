@@ -54,7 +54,8 @@ class _Relay(Response):
         sender = _Sender(send)
         try:
             async with beside(lambda: until_gone(receive)):
-                await self._relay(sender)
+                await self._relay(sender, head_only=scope.get("method") == "HEAD")
+                await sender.chunk(b"", more=False)
         except ClientDisconnectedError:
             if not sender.started:
                 raise
@@ -63,8 +64,8 @@ class _Relay(Response):
             await self.background()
 
     @abstractmethod
-    async def _relay(self, sender: _Sender) -> None:
-        """Send it all; what fails before the first byte is the application's to answer."""
+    async def _relay(self, sender: _Sender, *, head_only: bool) -> None:
+        """Send it all, or without the body; what fails before is the application's to answer."""
 
     async def _start(self, sender: _Sender) -> None:
         await sender.send(
@@ -151,7 +152,9 @@ class EventStreamResponse(_Relay):
         self._stream = stream
         self._logs = logs
 
-    async def _relay(self, sender: _Sender) -> None:
+    async def _relay(self, sender: _Sender, *, head_only: bool) -> None:
+        if head_only:  # no prediction is made for events that nobody reads
+            return await self._start(sender)
         async with self._stream as stream:
             await self._start(sender)
             async with beside(lambda: _ping(sender)):
@@ -163,7 +166,6 @@ class EventStreamResponse(_Relay):
                 except DashscopeError as error:
                     logger.warning("a stream that was passed on broke: %s", error)
                     await sender.chunk(_event("error", json.dumps({"detail": _detail(error)})))
-        await sender.chunk(b"", more=False)
 
 
 async def _ping(sender: _Sender) -> None:
@@ -257,15 +259,16 @@ class FileOutputResponse(_Relay):
         self._filename = filename
         self._disposition = content_disposition_type
 
-    async def _relay(self, sender: _Sender) -> None:
+    async def _relay(self, sender: _Sender, *, head_only: bool) -> None:
         async with aclosing(self._output.iter_bytes()) as chunks:
             first = await anext(chunks, b"")
             self._describe()
             await self._start(sender)
+            if head_only:
+                return
             await sender.chunk(first)
             async for chunk in chunks:
                 await sender.chunk(chunk)
-        await sender.chunk(b"", more=False)
 
     def _describe(self) -> None:
         """Set what is known of the file once its first bytes are there."""

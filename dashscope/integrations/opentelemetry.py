@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["instrument", "uninstrument"]
 
-SCHEMA: Final = "https://opentelemetry.io/schemas/1.37.0"
+SCHEMA: Final = "https://opentelemetry.io/schemas/1.41.1"
+"""The last one with the conventions for generative AI, which have their own repository since."""
+
 PROVIDER: Final = "dashscope"
 GENERATES: Final = "generate_content"
 """What the conventions call an operation whose model may make anything."""
@@ -72,6 +74,8 @@ class _Tracing(Instrumentation):
         }
         if name in _MAKES_PREDICTIONS:
             attributes["gen_ai.operation.name"] = GENERATES
+        if name == "stream":
+            attributes["gen_ai.request.stream"] = True
         if model is not None:
             attributes["gen_ai.request.model"] = model
         kind = SpanKind.CLIENT if name in _MAKES_PREDICTIONS else SpanKind.INTERNAL

@@ -123,6 +123,7 @@ async def test_a_stream_is_a_span_and_the_code_in_its_block_is_not_in_it(
     assert is_child(span, caller)
     assert is_child(inside, caller)  # type: ignore[arg-type]
     assert span.name == "generate_content dashscope/countdown"
+    assert attributes(span)["gen_ai.request.stream"] is True
     assert attributes(span)["dashscope.prediction.status"] == "succeeded"
 
 

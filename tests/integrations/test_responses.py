@@ -91,6 +91,18 @@ def post(served: Served, path: str, **input: Any) -> httpx.Response:
     return httpx.post(served.url + path, json=input, timeout=30)
 
 
+async def head(response: Any) -> tuple[httpx.Headers, bytes]:
+    """What a response says to a HEAD: a server would drop a body."""
+    said: list[Any] = []
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    await response({"type": "http", "method": "HEAD"}, _waits, send)
+    start, *chunks = said
+    return httpx.Headers(start["headers"]), b"".join(chunk["body"] for chunk in chunks)
+
+
 # Events
 
 
@@ -105,6 +117,17 @@ def test_a_stream_is_passed_on(served: Served, done: list[str]) -> None:
     assert events[-1] == ("done", "{}")
     assert output.split()[:3] == ["3", "2", "1"]
     until(lambda: done == ["countdown"])
+
+
+async def test_who_asks_for_the_head_of_a_stream_makes_no_prediction(
+    server: LocalServer, behind: Client
+) -> None:
+    before = [prediction.id for prediction in behind.predictions.list()]
+    async with AsyncClient(base_url=server.base_url) as client:
+        headers, body = await head(EventStreamResponse(client.stream("dashscope/countdown", {})))
+    assert headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert body == b""
+    assert [prediction.id for prediction in behind.predictions.list()] == before
 
 
 def test_a_prediction_that_somebody_else_created_is_left_alone(
@@ -222,6 +245,15 @@ def test_a_file_is_passed_on_with_its_type_length_and_name(served: Served) -> No
     assert answer.headers["content-disposition"] == 'attachment; filename="result.txt"'
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.text == "a" * 300_000
+
+
+async def test_the_head_of_a_file_has_no_body(server: LocalServer) -> None:
+    async with AsyncClient(base_url=server.base_url) as client:
+        headers, body = await head(
+            FileOutputResponse(await client.run("test/file", {"size": 300_000}))
+        )
+    assert headers["content-length"] == "300000"
+    assert body == b""
 
 
 def test_a_name_beyond_ascii_is_quoted(served: Served) -> None:

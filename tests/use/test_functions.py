@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import pickle
 import pydoc
 import threading
 from collections.abc import Callable
@@ -220,6 +221,23 @@ def test_many_threads_at_once_fetch_the_schema_once(wire: Wire) -> None:
             thread.join()
     assert sorted(output["a"] for output in outputs) == list(range(8))
     assert models.fetches == 1
+
+
+async def test_a_long_default_stands_in_the_help_once(wired: Any, wire: Wire) -> None:
+    long = "ugly, " * 60
+    Models(wire, document(negative={"type": "string", "default": long}, steps={"default": 4}))
+    model = wired.use("owner/name")
+    await model.load()
+    text = getattr(model, "_value", model).__doc__ or ""
+    assert "model(negative=..., steps=4)" in text
+    assert text.count("ugly") == 60
+
+
+def test_a_function_is_not_pickled(make_client: Callable[..., Any]) -> None:
+    model = make_client(base_url="http://127.0.0.1:9/v1").use("owner/name")
+    model = getattr(model, "_value", model)
+    with pytest.raises(TypeError, match=r"a model function is not pickled: use\(\)"):
+        pickle.dumps(model)
 
 
 def test_a_function_at_module_level_serves_one_event_loop_after_another(

@@ -136,6 +136,16 @@ def test_a_version_has_a_stub_too(server: LocalServer) -> None:
     assert "def __call__(self, /, *, text: str) -> str:" in stubs.stubs(found)
 
 
+def test_the_outputs_of_one_model_are_an_input_of_another() -> None:
+    files = {"type": "array", "items": {"type": "string", "format": "uri"}}
+    text = stubs.stubs({"a/b": schema({"images": files, "self": {"type": "object"}}, files)})
+    # A `list[AsyncFileOutput]` is no `list` of whatever else a file may be.
+    assert "images: Sequence[_File | str] | None" in text
+    assert '"self": Mapping[str, Any] | None' in text
+    assert "-> list[AsyncFileOutput]:" in text
+    assert "def __call__(_self, /" in text  # as type checkers let `self` be called
+
+
 def test_whatever_a_server_says_the_stub_is_python() -> None:
     odd = schema(
         {
