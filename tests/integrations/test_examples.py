@@ -160,6 +160,12 @@ def worker(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield lambda *program: Program(*program, cwd=folder, env=env).finish(within=90)
     finally:
         worker.kill()
+    assert {path.name for path in folder.iterdir()} <= {
+        "warm.py",
+        "ask.py",
+        "__pycache__",
+        "dashscope-celery",
+    }  # nothing is left where it was started
 
 
 def test_a_celery_task_runs_a_model(worker: Ask) -> None:

@@ -15,13 +15,14 @@ from dashscope import Client, RateLimitError
 
 # A broker and results in a folder, which needs no server; have a real one in production.
 folder = Path(os.environ.get("CELERY_FOLDER", tempfile.gettempdir()), "dashscope-celery")
-for name in ("messages", "results"):
+for name in ("messages", "control", "results"):
     (folder / name).mkdir(parents=True, exist_ok=True)
 
 app = Celery("celery_app", broker="filesystem://", backend=(folder / "results").as_uri())
 app.conf.broker_transport_options = {
     "data_folder_in": str(folder / "messages"),
     "data_folder_out": str(folder / "messages"),
+    "control_folder": str(folder / "control"),
 }
 client = Client()
 
