@@ -24,17 +24,13 @@ import dashscope
 from dashscope import AsyncClient, Client
 from dashscope.integrations.opentelemetry import uninstrument
 from dashscope.local import LocalServer
+from dashscope.testing import record, replay
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGE = Path(dashscope.__file__).parent
-MODULES = ("_client.py", "_models.py", "_outputs.py", "webhooks.py")
-FOLDERS = ("_batch", "integrations", "resources")
-SOURCES = [
-    *(PACKAGE / name for name in MODULES),
-    *(path for name in FOLDERS for path in PACKAGE.glob(f"{name}/*.py")),
-]
 SYNC = PACKAGE / "_sync" / "client.py"
+SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
 
 
 def blocks(text: str) -> list[str]:
@@ -42,19 +38,28 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+STAYS = re.compile(r"dashscope (serve|webhooks listen)")
+INSTALLS = re.compile(r"^.*pip install .*? && (?=\.venv/bin/)", re.MULTILINE)
+
+
 def commands() -> list[str]:
-    """The examples of the command line, but for those that run until they are stopped."""
-    section = README.partition("## Command line\n")[2].partition("\n## ")[0]
-    scripts = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    return [script for script in scripts if not script.startswith("dashscope webhooks listen")]
+    """The examples of the command line, but for what installs, and what runs until it is stopped.
+
+    Those are in `tests/cli/test_serve.py` and `test_webhooks.py`, and what `.ci/run` does.
+    """
+    scripts = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    scripts = [
+        INSTALLS.sub("", script).replace(".venv/bin/dashscope", "dashscope") for script in scripts
+    ]
+    return [script for script in scripts if not STAYS.match(script) and "pytest" not in script]
 
 
 def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
     """The examples in a module's docstrings, and whose they are."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for code in blocks(ast.get_docstring(node) or ""):
-                yield f"{path.stem}.{node.name}", code
+                yield f"{path.stem}.{getattr(node, 'name', 'module')}", code
 
 
 def rows(table: str) -> list[tuple[str, str]]:
@@ -79,6 +84,8 @@ ROWS = [
     if not row[1].startswith("pip ")
 ]
 DOCSTRINGS = [pair for path in SOURCES for pair in docstring_blocks(path)]
+TESTS += [code for _, code in DOCSTRINGS if code.startswith("def test_")]
+DOCSTRINGS = [pair for pair in DOCSTRINGS if pair[1] not in TESTS]
 SYNC_DOCSTRINGS = list(docstring_blocks(SYNC))
 
 
@@ -194,7 +201,7 @@ def test_the_tests_of_the_readme_pass(
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    pytester.makepyfile("\n\n".join(TESTS))
+    pytester.makepyfile(**{f"test_{number}": code for number, code in enumerate(TESTS)})
     for option in ("--dashscope-record", "-q"):
         done = pytester.runpytest_subprocess("-p", "dashscope.testing", option)
         done.assert_outcomes(passed=len(TESTS))
@@ -203,6 +210,7 @@ def test_the_tests_of_the_readme_pass(
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("script", commands())
 def test_the_commands_of_the_readme_run(script: str) -> None:
+    Path("tests").symlink_to(ROOT / "tests")
     Path("dashscope").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dashscope "$@"\n')
     Path("dashscope").chmod(0o755)
     done = subprocess.run(
@@ -214,7 +222,7 @@ def test_the_commands_of_the_readme_run(script: str) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f".:{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout + done.stderr
+    assert done.stdout + done.stderr or ">" in script
     assert "error" not in done.stderr
 
 
@@ -235,7 +243,9 @@ def test_each_call_of_other_clients_has_one_of_ours(
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize(("where", "code"), DOCSTRINGS, ids=[where for where, _ in DOCSTRINGS])
 def test_the_examples_of_the_docstrings_run(where: str, code: str, server: LocalServer) -> None:
-    namespace = names(server)
+    namespace = {**names(server), "record": record, "replay": replay}
+    if where == "replaying.replay":
+        run_fragment(dict(DOCSTRINGS)["recording.record"], namespace)
     if where.startswith("trainings"):
         code = code.replace("me/my-style", "local/my-style")
         namespace["version_id"] = namespace["markov_version_id"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
+from statistics import median
 
 import pytest
 from attrs import Factory, define, fields
@@ -131,3 +133,23 @@ def test_the_files_that_the_readme_names_exist() -> None:
     files = [name for name in [*links, *names] if "://" not in name]
     assert len(files) > 10
     assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_the_performance_table_is_what_was_measured() -> None:
+    results = json.loads((ROOT / "benchmarks/results/results.json").read_text(encoding="utf-8"))
+    measured = {
+        (each["row"], each["setting"]): f"{median(each['values']['CPU per request']):.0f}"
+        for each in results["parts"]["requests"]["measured"]
+    }
+    section = (ROOT / "README.md").read_text("utf-8").partition("## Performance\n")[2]
+    table = section.partition("![")[0]
+    rows = [
+        [cell.strip(" *`") for cell in row.strip("|").split("|")]
+        for row in table.splitlines()
+        if row.startswith(("| `", "| **"))
+    ]
+    assert len(rows) == 5
+    for name, *cells in rows:
+        contender = name.replace("`", "").removesuffix(" 3.54")
+        settings = ("1", "10", "100", "500", "blocking")
+        assert cells == [measured[contender, setting] for setting in settings]
