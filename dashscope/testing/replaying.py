@@ -119,7 +119,6 @@ class Replayer(Traffic):
             answer["status"], headers=answer["headers"], content=content_of(answer["body"])
         )
 
-
     def _others(self, asked: Exchange) -> str:
         """What the same address was asked with when it was recorded, in words."""
         others = [
