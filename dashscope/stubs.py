@@ -157,7 +157,7 @@ def _default(entry: Input) -> str:
 
 def _type(annotation: Any, *, takes: bool = True) -> str:
     # What is taken may be any sequence: a list of outputs is no `list` of what files may be.
-    containers = {list: "Sequence", dict: "Mapping"} if takes else {}
+    containers: dict[type, str] = {list: "Sequence", dict: "Mapping"} if takes else {}
     return shown(annotation, file="_File", containers=containers)
 
 
