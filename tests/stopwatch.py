@@ -5,6 +5,16 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from attrs import frozen
+
+
+@frozen
+class Lasted:
+    """Seconds: all that went by, and those that were ours."""
+
+    wall: float
+    ours: float
+
 
 class Stopwatch:
     """Measures from when it is made.
@@ -17,6 +27,10 @@ class Stopwatch:
     def __init__(self) -> None:
         self._waited = _waited()
         self._began = time.monotonic()
+
+    def now(self) -> Lasted:
+        """How long it has been so far."""
+        return Lasted(self.wall, self.ours)
 
     @property
     def wall(self) -> float:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.stopwatch import Lasted, Stopwatch
 from tests.streams.writing import Sent, after, encoded
 from tests.wire import Received, prediction
 
 CREATE = "POST /v1/models/owner/name/predictions"
 LOOK = "GET /v1/predictions/p1"
 CANCEL = "POST /v1/predictions/p1/cancel"
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds within which the client has to do what a test waits for."""
 
 
@@ -30,7 +31,7 @@ class Link:
         self._sock = sock
         self.number = number
         self.headers = headers
-        self.opened_at = time.monotonic()
+        self.opened = Stopwatch()
         self.closed_at: float | None = None
         self._closed = threading.Event()
         self._chunked = False
@@ -112,6 +113,7 @@ class StreamServer:
     Attributes:
         requests: what came in.
         links: the stream's connections.
+        pauses: how long it was from each of them to the next.
         streams: whether the prediction has a `urls.stream`.
         stream_url: where it is streamed, by default here.
         state: the prediction, as a look at it shows it.
@@ -122,6 +124,7 @@ class StreamServer:
     def __init__(self) -> None:
         self.requests: list[Received] = []
         self.links: list[Link] = []
+        self.pauses: list[Lasted] = []
         self.streams = True
         self.state: dict[str, Any] = prediction("processing")
         self.delays: dict[str, float] = {}
@@ -192,6 +195,8 @@ class StreamServer:
             case "GET", "/streams/p1":
                 headers = {name.lower(): value for name, value in received.headers.items()}
                 with self._lock:
+                    if self.links:
+                        self.pauses.append(self.links[-1].opened.now())
                     link = Link(sock, len(self.links) + 1, headers)
                     self.links.append(link)
                 script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]

@@ -17,6 +17,7 @@ from tests.stopwatch import Stopwatch
 from tests.streams.reading import each, events_of, read, read_into, texts
 from tests.streams.server import CANCEL, CREATE, LOOK, Link, StreamServer, cut, held, whole
 from tests.streams.writing import done, output
+from tests.suspending import left_once
 
 
 class Stop(BaseException):
@@ -126,15 +127,16 @@ class TestTheConnection:
         self, client: Any, server: StreamServer
     ) -> None:
         server.plays(held(output("a", "1")))
-        server.delays[CANCEL] = 0.4
+        server.delays[CANCEL] = 0.8
         async with client.stream("owner/name", {}) as stream:
             await anext(each(stream))
-            left_at = time.monotonic()
-        assert time.monotonic() - left_at >= 0.4
+            left = Stopwatch()
+        canceled_at = time.monotonic()
+        assert left.wall >= 0.8
         assert server.links[0].closed
         closed_at = server.links[0].closed_at
         assert closed_at is not None
-        assert closed_at - left_at < 0.2
+        assert canceled_at - closed_at > 0.1
 
     async def test_it_closes_while_much_is_still_to_come(
         self, client: Any, server: StreamServer
@@ -152,7 +154,7 @@ class TestTheConnection:
         server.plays(script)
         async with client.stream("owner/name", {}) as stream:
             await anext(each(stream))
-        assert over.wait(2)
+        assert over.wait(30)
         assert server.cancels == 1
 
     async def test_it_closes_at_the_end_though_the_server_keeps_it(
@@ -232,8 +234,8 @@ class TestAsync:
     async def test_cancelled_in_the_create_it_is_still_cancelled(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.delays[CREATE] = 0.3
-        with anyio.move_on_after(0.1) as scope:
+        server.delays[CREATE] = 0.4
+        async with left_once(lambda: server.asked) as scope:
             await read(client.stream("owner/name", {}))
         assert scope.cancelled_caught
         assert server.asked == [CREATE, CANCEL]
@@ -243,7 +245,7 @@ class TestAsync:
     ) -> None:
         server.plays(cut(b"retry: 5000\n", output("a", "1")))
         events: list[Any] = []
-        with anyio.move_on_after(0.3) as scope:
+        async with left_once(lambda: events) as scope:
             await read_into(events, client.stream("owner/name", {}))
         assert scope.cancelled_caught
         assert texts(events) == ["a"]
@@ -253,7 +255,7 @@ class TestAsync:
         self, client: Any, server: StreamServer
     ) -> None:
         server.plays(lambda link: link.wait_closed(60))
-        with anyio.move_on_after(0.2) as scope:
+        async with left_once(lambda: server.links) as scope:
             await read(client.stream("owner/name", {}))
         assert scope.cancelled_caught
         assert server.cancels == 1
@@ -334,8 +336,12 @@ class TestAsyncio:
 
     async def test_wait_for(self, client: Any, server: StreamServer) -> None:
         server.plays(held(output("a", "1")))
+        events: list[Any] = []
+        task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
+        while not events:
+            await asyncio.sleep(0.01)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(read(client.stream("owner/name", {})), 0.2)
+            await asyncio.wait_for(task, 0.01)
         assert server.cancels == 1
 
 
@@ -355,7 +361,7 @@ class TestTimeout:
 
     async def test_a_silent_stream(self, client: Any, server: StreamServer) -> None:
         server.plays(held(output("a", "1")))
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        events = await self.within(0.6, client.stream("owner/name", {}, timeout=0.6))
         assert texts(events) == ["a"]
         assert server.cancels == 1
         assert server.links[0].closed
@@ -367,30 +373,30 @@ class TestTimeout:
                 link.send(b": still here\n\n")
 
         server.plays(script)
-        assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
+        assert await self.within(0.6, client.stream("owner/name", {}, timeout=0.6)) == []
         assert server.cancels == 1
 
     async def test_an_answer_that_does_not_come(self, client: Any, server: StreamServer) -> None:
         server.plays(lambda link: link.wait_closed())
-        assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
+        assert await self.within(0.6, client.stream("owner/name", {}, timeout=0.6)) == []
         assert server.cancels == 1
 
     async def test_a_pause_between_connections(self, client: Any, server: StreamServer) -> None:
         server.plays(cut(b"retry: 5000\n", output("a", "1")))
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        events = await self.within(0.6, client.stream("owner/name", {}, timeout=0.6))
         assert texts(events) == ["a"]
         assert server.cancels == 1
 
     async def test_a_prediction_that_is_waited_for(self, client: Any, server: StreamServer) -> None:
         server.plays(cut(output("a")))  # without an id, the finished prediction has the rest
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        events = await self.within(0.6, client.stream("owner/name", {}, timeout=0.6))
         assert texts(events) == ["a"]
         assert server.asked.count(LOOK) > 1
         assert server.cancels == 1
 
     async def test_one_that_is_attached_to_goes_on(self, client: Any, server: StreamServer) -> None:
         server.plays(held(output("a", "1")))
-        await self.within(0.3, client.predictions.stream("p1", timeout=0.3))
+        await self.within(0.6, client.predictions.stream("p1", timeout=0.6))
         assert server.cancels == 0
         assert server.links[0].closed
 
@@ -398,9 +404,9 @@ class TestTimeout:
         self, client: Any, server: StreamServer
     ) -> None:
         server.plays(held(output("a", "1")))
-        async with client.stream("owner/name", {}, timeout=0.3) as stream:
+        async with client.stream("owner/name", {}, timeout=0.6) as stream:
             await anext(each(stream))
-            time.sleep(0.4)
+            time.sleep(0.7)
             started = Stopwatch()
             with pytest.raises(PredictionTimeoutError):
                 await events_of(stream)
