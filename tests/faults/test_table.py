@@ -48,7 +48,7 @@ from tests.wire import Received, Reply, Wire, reply
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
 CONTENT = bytes(range(256)) * 8
-PATIENCE = 0.5
+PATIENCE = 2.0
 """Seconds of silence after which a connection that is meant to be silent counts as lost."""
 
 
