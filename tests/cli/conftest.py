@@ -45,9 +45,9 @@ def dashscope(tmp_path: Path, server: LocalServer) -> Iterator[CommandLine]:
 
 
 @pytest.fixture
-def without_address(tmp_path: Path) -> Iterator[CommandLine]:
-    """The command `dashscope` with no address configured."""
-    command = CommandLine(tmp_path, {})
+def without_address(tmp_path: Path, nobody: str) -> Iterator[CommandLine]:
+    """The command `dashscope` with no address configured, and nobody at the default one."""
+    command = CommandLine(tmp_path, {}, default=nobody)
     yield command
     command.close()
 

@@ -93,5 +93,5 @@ def without(modules: list[str], command: CommandLine, *arguments: str) -> Finish
         if name not in modules and path.suffix != ".pth":
             (links / path.name).symlink_to(path)
     return command.program(
-        "-S", "-m", "dashscope", *arguments, env={"PYTHONPATH": f"{ROOT}:{links}"}
+        "-S", *command.itself, *arguments, env={"PYTHONPATH": f"{ROOT}:{links}"}
     ).finish()

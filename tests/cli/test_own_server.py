@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from dashscope.local import LocalServer
-from tests.cli.command import CommandLine
+from tests.cli.command import AT_ANOTHER_DEFAULT, CommandLine
 
 NOTE = "No DASHSCOPE_BASE_URL is set: started a local server at http://127.0.0.1:"
-
-AT_ANOTHER_DEFAULT = """
-import sys
-import dashscope._config
-dashscope._config.DEFAULT_BASE_URL = sys.argv.pop(1)
-from dashscope.__main__ import main
-main()
-"""
-"""The command line, had it another default address; the real one may be taken on this machine."""
-
-
-@pytest.fixture(autouse=True)
-def _nobody_at_the_default_address() -> None:
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 3274)) == 0:
-            pytest.fail("something listens at 127.0.0.1:3274: these tests need nobody there")
 
 
 def test_the_first_command_of_the_readme(without_address: CommandLine) -> None:

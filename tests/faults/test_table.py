@@ -274,7 +274,7 @@ def key_of(path: str) -> str:
 
 
 def run_at_once(
-    colour: str, bodies: Sequence[Callable[[], Awaitable[Any]]], *, most: int = 64
+    colour: str, bodies: Sequence[Callable[[], Awaitable[Any]]], *, most: int = 80
 ) -> list[Any]:
     """The results of coroutine functions, run at the same time in a colour."""
     if colour == "blocking":

@@ -224,6 +224,11 @@ def private(text: str = "") -> str:
     return text
 
 
+@model("test/forgotten", visibility="private")
+def forgotten(text: str = "") -> str:
+    return text
+
+
 @model("test/fails-late")
 def fails_late() -> Iterator[str]:
     yield "so far so good"

@@ -163,13 +163,13 @@ class TestModels:
         assert http.get(f"/models/dashscope/markov/versions/{latest['id']}").status_code == 404
 
     def test_deleting_a_version_deletes_its_predictions(self, http: httpx.Client, run: Run) -> None:
-        prediction = run("test/private", text="x")
-        path = f"/models/test/private/versions/{prediction['version']}"
+        prediction = run("test/forgotten", text="x")
+        path = f"/models/test/forgotten/versions/{prediction['version']}"
         answer = http.delete(path)
         assert (answer.status_code, answer.content) == (202, b"")
         assert http.get(path).status_code == 404
         assert http.get(prediction["urls"]["get"]).status_code == 404
-        assert http.get("/models/test/private").json()["latest_version"] is None
+        assert http.get("/models/test/forgotten").json()["latest_version"] is None
 
     def test_examples(self, http: httpx.Client) -> None:
         page = http.get("/models/dashscope/hello-world/examples").json()

@@ -6,7 +6,6 @@ import asyncio
 import copy
 import gzip
 import pickle
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,13 +56,6 @@ STATUSES = [
     (301, APIStatusError, "check the base URL"),
     (307, APIStatusError, "check the base URL"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def connected(error: BaseException) -> Iterator[BaseException]:
@@ -178,10 +170,11 @@ async def test_the_log_says_what_was_asked_and_not_what_was_sent(
 
 
 class TestNobodyAnswers:
-    async def test_where_nothing_listens(self, make_client: Any, no_jitter: None) -> None:
-        base_url = f"http://127.0.0.1:{free_port()}/v1"
-        client = make_client(base_url=base_url, max_retries=2)
-        with pytest.raises(APIConnectionError, match=f"GET {base_url}/account: no conn") as caught:
+    async def test_where_nothing_listens(
+        self, make_client: Any, nobody: str, no_jitter: None
+    ) -> None:
+        client = make_client(base_url=nobody, max_retries=2)
+        with pytest.raises(APIConnectionError, match=f"GET {nobody}/account: no conn") as caught:
             await client.account.get()
         assert not caught.value.request_sent
         assert caught.value.attempts == 3
@@ -190,9 +183,9 @@ class TestNobodyAnswers:
         assert not isinstance(caught.value, TimeoutError)
 
     async def test_a_create_where_nothing_listens_was_not_carried_out(
-        self, make_client: Any, no_jitter: None
+        self, make_client: Any, nobody: str, no_jitter: None
     ) -> None:
-        client = make_client(base_url=f"http://127.0.0.1:{free_port()}/v1", max_retries=2)
+        client = make_client(base_url=nobody, max_retries=2)
         with pytest.raises(APIConnectionError) as caught:
             await client.run("owner/name", {})
         # The connection was never made, so it may be tried again, and nothing was created.
@@ -200,10 +193,9 @@ class TestNobodyAnswers:
         assert not caught.value.may_have_been_created
 
     async def test_at_the_default_address_it_says_how_to_start_a_server(
-        self, make_client: Any, monkeypatch: pytest.MonkeyPatch, no_jitter: None
+        self, make_client: Any, nobody: str, monkeypatch: pytest.MonkeyPatch, no_jitter: None
     ) -> None:
-        address = f"http://127.0.0.1:{free_port()}/v1"
-        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", address)
+        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", nobody)
         client = make_client(max_retries=0)
         with pytest.raises(APIConnectionError, match=r"dashscope serve.*DASHSCOPE_BASE_URL"):
             await client.run("dashscope/hello-world", {"text": "Alice"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -124,12 +123,9 @@ async def test_what_else_goes_wrong(
     crosses(caught.value)
 
 
-async def test_a_connection_that_is_refused(make_client: Callable[..., Any]) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        base_url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-        with pytest.raises(APIConnectionError) as caught:
-            await make_client(TOKEN, base_url=base_url, max_retries=1).account.get()
+async def test_a_connection_that_is_refused(make_client: Callable[..., Any], nobody: str) -> None:
+    with pytest.raises(APIConnectionError) as caught:
+        await make_client(TOKEN, base_url=nobody, max_retries=1).account.get()
     assert caught.value.attempts == 2
     crosses(caught.value)
 
