@@ -22,11 +22,14 @@ class Interrupted:
         where: the line, `None` when there was none of that number.
         error: what it raised.
         result: what it returned.
+        swallowed: whether what the signal raised came to nobody: Python only prints what a
+            finalizer raises, or a generator that is thrown away.
     """
 
     where: str | None = None
     error: BaseException | None = None
     result: Any = None
+    swallowed: bool = False
 
 
 def interrupted_at(
@@ -65,7 +68,14 @@ def interrupted_at(
             return None
         return in_exit if code.co_name in EXIT else in_frame
 
-    before = sys.gettrace()
+    def unraisable(what: sys.UnraisableHookArgs) -> None:
+        if isinstance(what.exc_value, KeyboardInterrupt | SystemExit):
+            found.swallowed = True
+        else:
+            hook(what)
+
+    before, hook = sys.gettrace(), sys.unraisablehook
+    sys.unraisablehook = unraisable
     sys.settrace(traced)
     try:
         found.result = call()
@@ -73,4 +83,5 @@ def interrupted_at(
         found.error = error
     finally:
         sys.settrace(before)
+        sys.unraisablehook = hook
     return found
