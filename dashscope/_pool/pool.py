@@ -142,7 +142,8 @@ class Pool(ABC, Generic[C, P]):
         url = request.url
         route = self._routes.to(url)
         if isinstance(route, SOCKS):
-            request.extensions["trace"] = self._greeting()
+            untyped: Any = request
+            untyped.extensions["trace"] = self._greeting()
         turn = await self._take_turn()
         connection: C | None = None
         try:
