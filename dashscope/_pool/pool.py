@@ -8,10 +8,8 @@ other and beside five hundred. The runtime calls `ask()`, and `aclose()` on the 
 from __future__ import annotations
 
 import time
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import anyio
@@ -21,6 +19,7 @@ from dashscope._pool.idle import KEEPALIVE_EXPIRY, Idle, Key
 from dashscope._pool.network import BoundedBackend, ClosingBackend
 from dashscope._pool.routes import SOCKS, TLS, Routes
 from dashscope._pool.socks import blocking_greeting, greeting
+from dashscope._pool.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -64,24 +63,6 @@ class Answer:
         close, self._close = self._close, None
         if close is not None:
             await close(self.stream)
-
-
-class Turn:
-    """One of the `max_connections` of a blocking client.
-
-    An interrupt may come between any two lines, and take an answer along: a turn that nobody
-    has any more leaves a new one in its place. Those that are given back never come to that.
-    """
-
-    __slots__ = ("_turns",)
-
-    def __init__(self, turns: weakref.ref[SimpleQueue[Turn]]) -> None:
-        self._turns = turns
-
-    def __del__(self) -> None:
-        turns = self._turns()
-        if turns is not None:
-            turns.put(Turn(self._turns))
 
 
 def _idle_for(request: httpcore.Request) -> float:
@@ -303,21 +284,19 @@ class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
         routes = Routes(config, tls, kinds, BoundedBackend(left))
         # Threads that share an HTTP/2 connection of httpcore's may take the same stream of it.
         super().__init__(config, routes, shares=False)
-        self._turns: SimpleQueue[Turn] = SimpleQueue()
-        for _ in range(config.max_connections):
-            self._turns.put(Turn(weakref.ref(self._turns)))
+        self._turns = Turns(config.max_connections)
         self._left = left
         self._look_at = 0.0
 
     async def _take_turn(self) -> Turn:
-        try:
-            return self._turns.get(timeout=self._left())
-        except Empty as error:
-            raise httpcore.PoolTimeout("no connection came free in time") from error
+        turn = self._turns.take(self._left())
+        if turn is None:
+            raise httpcore.PoolTimeout("no connection came free in time")
+        return turn
 
     def _end_turn(self, turn: Turn | None) -> None:
         if turn is not None:
-            self._turns.put(turn)
+            self._turns.give(turn)
 
     async def _send(
         self,

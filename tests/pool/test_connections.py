@@ -334,8 +334,8 @@ def test_a_turn_that_nobody_has_any_more_comes_back(server: Counting) -> None:
             turn = drive(pool._take_turn())
             del turn  # as an interrupt between two lines does
             client.account.get()
-        assert pool._turns.qsize() == 1
-        queue = weakref.ref(pool._turns)
+        assert len(pool._turns) == 1
+        turns = weakref.ref(pool._turns)
     del pool, client
     gc.collect()
-    assert queue() is None
+    assert turns() is None

@@ -1,0 +1,111 @@
+"""Threads that share a blocking client's connections take turns in the order in which they came."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dashscope import Client
+from dashscope._pool.turns import Turns
+from tests.pool.server import Counting, until
+
+
+def waiting(turns: Turns, taken: Callable[[], object]) -> threading.Thread:
+    """A thread that stands in the queue by now."""
+    before = len(turns._waiting)
+    thread = threading.Thread(target=taken)
+    thread.start()
+    until(lambda: len(turns._waiting) == before + 1)
+    return thread
+
+
+def test_nobody_is_passed_over(server: Counting) -> None:
+    """Also by those who have only just had their turn."""
+    asked = 20
+    with Client(base_url=server.base_url, max_connections=2) as client:
+        behind: list[int] = []
+
+        def ask(number: int) -> None:
+            for count in range(asked):
+                client.account.get()
+                done[number] = count
+                behind.append(max(done) - min(done))
+
+        done = [0] * 8
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(ask, range(8)))
+    # Threads start one after another: only once all are there are they level.
+    assert sorted(behind)[len(behind) // 2] < asked / 2
+    assert len(server.asked) == 8 * asked
+
+
+def test_first_come_first_served_whoever_gives_up() -> None:
+    turns = Turns(1)
+    mine = turns.take(None)
+    assert mine is not None
+    served: list[str] = []
+
+    def take(name: str, left: float | None) -> None:
+        turn = turns.take(left)
+        if turn is not None:
+            served.append(name)
+            turns.give(turn)
+
+    threads = [
+        waiting(turns, lambda name=name, left=left: take(name, left))  # type: ignore[misc]
+        for name, left in [("a", None), ("late", 0.3), ("b", None), ("late too", 0.3), ("c", None)]
+    ]
+    until(lambda: len(turns._waiting) == 3)  # those two have given up
+    turns.give(mine)
+    for thread in threads:
+        thread.join()
+    assert served == ["a", "b", "c"]
+    assert len(turns) == 1
+
+
+def test_a_turn_that_comes_too_late_is_not_lost() -> None:
+    turns = Turns(1)
+    for _ in range(200):
+        mine = turns.take(None)
+        assert mine is not None
+        thread = waiting(turns, lambda: turns.give(turns.take(0.001) or turns.take(5)))  # type: ignore[arg-type]
+        turns.give(mine)
+        thread.join()
+        assert len(turns) == 1
+
+
+def test_an_interrupt_while_waiting_leaves_the_queue_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __init__(self) -> None:
+            pass
+
+        def get(self, timeout: float) -> None:
+            raise KeyboardInterrupt
+
+    turns = Turns(1)
+    mine = turns.take(None)
+    assert mine is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("dashscope._pool.turns.SimpleQueue", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            turns.take(None)
+    turns.give(mine)
+    assert turns.take(0) is not None
+
+
+def test_who_was_thrown_out_of_the_queue_comes_back_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashscope._pool.turns.LOOK_UP", 0.05)
+    turns = Turns(1)
+    mine = turns.take(None)
+    assert mine is not None
+    came = threading.Event()
+    thread = waiting(turns, lambda: turns.take(5) and came.set())
+    turns._waiting.popleft()  # as an interrupt does between two lines
+    time.sleep(0.01)
+    turns.give(mine)
+    assert came.wait(5)
+    thread.join()
