@@ -12,30 +12,23 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from dashscope import _jitter
 from dashscope._deadline import Deadline
-from dashscope._errors import (
-    APIConnectionError,
-    APIError,
-    ModelError,
-    StreamError,
-    shortened,
-)
+from dashscope._errors import APIConnectionError, APIError, StreamError
 from dashscope._event_values import (
     DoneEvent,
     Event,
     LogsEvent,
     OtherEvent,
     OutputEvent,
-    lines_of,
-    parts_of,
-    same_parts,
 )
 from dashscope._failures import outcome_of
+from dashscope._filling import parts_of, rest_of_logs, rest_of_output
 from dashscope._instrumentation import begin
 from dashscope._json import object_in
 from dashscope._listening import STREAM_HEADERS
 from dashscope._log import logger
+from dashscope._outcome import failure_of
 from dashscope._outputs import claim
-from dashscope._retry import Outcome
+from dashscope._retry import RETRIED_STATUSES, Outcome
 from dashscope._runtime.sse import SSEParser, data_of, id_of
 
 if TYPE_CHECKING:
@@ -51,7 +44,6 @@ MOST_FAILURES: Final = 8
 LONGEST_PAUSE: Final = 10.0
 
 _GONE: Final = frozenset({204, 404, 410})
-_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
 _SLOTS: Final[Any] = OutputEvent
@@ -325,7 +317,7 @@ class AsyncEventStream:
         refused = await self._api.refused(url, body)
         if body.status in _GONE:
             await self._fill()
-        elif body.status in _PASSING:
+        elif body.status in RETRIED_STATUSES:
             await self._again(refused)
         else:
             raise refused
@@ -363,35 +355,27 @@ class AsyncEventStream:
         await self._close()
         prediction = await self.result()
         self._over = True
-        texts, outputs = self._texts, parts_of(prediction.output)
-        given = len(texts)
-        # Of what was stopped, the server may have kept less than it streamed.
-        kept = given if prediction.status == "succeeded" else min(given, len(outputs))
         events: list[Event] = []
-        if same_parts(texts[:kept], outputs[:given]):
+        rest = rest_of_output(prediction, self._texts)
+        if rest is not None:
             events.extend(
-                OutputEvent(text=claim(part, self._api) if self._claims else part)
-                for part in outputs[given:]
+                OutputEvent(claim(part, self._api) if self._claims else part) for part in rest
             )
         elif prediction.status != "failed" and reason is not None:
+            has = len(parts_of(prediction.output))
             raise StreamError(
                 f"The stream of {prediction.id} broke, and parts of its output are missing: "
-                f"{given} came, and the prediction has "
-                + ("none any more." if prediction.data_removed else f"{len(outputs)}.")
+                f"{len(self._texts)} came, and the prediction has "
+                f"{'none any more' if prediction.data_removed else has}."
             )
-        logs = lines_of(prediction.logs or "")
-        seen = "".join(self._logs)
-        if not logs.startswith(seen):
+        logs = rest_of_logs(prediction, "".join(self._logs))
+        if logs is None:
             logger.warning("stream of %s: a part of its logs is missing", prediction.id)
-        elif logs != seen:
-            events.append(LogsEvent(text=logs[len(seen) :]))
+        elif logs:
+            events.append(LogsEvent(logs))
         self._reading = iter(events)
         if prediction.status == "failed" or reason is None:
-            self._failure = ModelError(
-                f"{prediction.model or 'The model'} (prediction {prediction.id}) failed: "
-                + shortened(prediction.error or detail or "it gave no reason; see its logs"),
-                prediction=prediction,
-            )
+            self._failure = failure_of(prediction.model or "The model", prediction, detail)
             return
         ended = "" if prediction.status == "succeeded" else prediction.status
         events.append(DoneEvent(reason=reason or ended))

@@ -18,15 +18,21 @@ def output_of(ref: str, prediction: Prediction) -> Any:
         PredictionCanceledError: when it was cancelled.
         PredictionError: when the service has removed the output.
     """
-    what = f"{ref} (prediction {prediction.id})"
     if prediction.status == "failed":
-        raise ModelError(
-            f"{what} failed: {shortened(prediction.error or 'it gave no reason; see its logs')}",
-            prediction=prediction,
-        )
+        raise failure_of(ref, prediction)
     if prediction.status != "succeeded":
-        raise PredictionCanceledError(f"{what} was {prediction.status}.", prediction=prediction)
+        raise PredictionCanceledError(
+            f"{ref} (prediction {prediction.id}) was {prediction.status}.", prediction=prediction
+        )
     return whole(prediction).output
+
+
+def failure_of(ref: str, prediction: Prediction, detail: str | None = None) -> ModelError:
+    """The error of a model that failed; `detail` is the reason where the prediction has none."""
+    reason = prediction.error or detail or "it gave no reason; see its logs"
+    return ModelError(
+        f"{ref} (prediction {prediction.id}) failed: {shortened(reason)}", prediction=prediction
+    )
 
 
 def whole(prediction: Prediction) -> Prediction:
