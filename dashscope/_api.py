@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from copy import copy
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -80,36 +81,23 @@ class Call:
 class API:
     """The Dashscope HTTP API, as one client sees it."""
 
-    def __init__(
-        self,
-        config: Config,
-        runtime: Runtime,
-        *,
-        quota: RetryQuota | None = None,
-        pace: Pace | None = None,
-        listening: Listening | None = None,
-        schemas: dict[str, KnownSchema | FailedFetch] | None = None,
-        under_way: set[Watch[Any]] | None = None,
-    ) -> None:
+    def __init__(self, config: Config, runtime: Runtime) -> None:
+        for name, hooks in config.event_hooks.items():
+            for hook in hooks:
+                runtime.check_callback(f"event_hooks[{name!r}]", hook)
         self.config = config
         self.runtime = runtime
-        self.quota = quota or RetryQuota()
-        self.pace = pace or Pace()
-        self.listening = listening or Listening(config.max_connections)
-        self.schemas = {} if schemas is None else schemas
-        self.under_way: set[Watch[Any]] = set() if under_way is None else under_way
+        self.quota = RetryQuota()
+        self.pace = Pace()
+        self.listening = Listening(config.max_connections)
+        self.schemas: dict[str, KnownSchema | FailedFetch] = {}
+        self.under_way: set[Watch[Any]] = set()
 
     def with_config(self, **changes: Any) -> API:
         """The same connections, quota and pace under another configuration."""
-        return API(
-            evolve(self.config, **changes),
-            self.runtime,
-            quota=self.quota,
-            pace=self.pace,
-            listening=self.listening,
-            schemas=self.schemas,
-            under_way=self.under_way,
-        )
+        other = copy(self)
+        other.config = evolve(self.config, **changes)
+        return other
 
     def claims(self, use_file_output: bool | None) -> bool:
         """Do URLs in an output become file outputs? As a call says, else as the client does."""

@@ -1,8 +1,7 @@
-"""`AsyncClient`: configuration, `run()`, `wait()`, `paginate()`, `request()`, and the resources."""
+"""`AsyncClient`: what users call, and what they are told of it; the work is done elsewhere."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -15,17 +14,10 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from attrs import evolve
-
-from dashscope import _config, _instrumentation
-from dashscope._api import API, Call
+from dashscope import _config
+from dashscope._api import API
 from dashscope._arguments import (
-    check_content,
     check_count,
-    check_mapping,
-    check_params,
-    check_str,
-    check_text,
     check_timeout,
     shown,
 )
@@ -39,11 +31,9 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
-from dashscope._deadline import Deadline
-from dashscope._http import FilePart, Response, merged
-from dashscope._outcome import whole
+from dashscope._http import Response, merged
 from dashscope._token import Token
-from dashscope._waiting import check_wait, leave_all
+from dashscope._waiting import leave_all
 
 if TYPE_CHECKING:
     import os
@@ -72,8 +62,6 @@ if TYPE_CHECKING:
     from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
-
-_METHOD = re.compile(r"[A-Z]+")
 
 
 class AsyncClient:
@@ -154,7 +142,6 @@ class AsyncClient:
         from dashscope._runtime.asynchronous import AsyncRuntime
 
         self._api = API(config, AsyncRuntime(config, http_client))
-        self._check_hooks()
 
     @cached_property
     def account(self) -> AsyncAccountResource:
@@ -563,36 +550,16 @@ class AsyncClient:
         Endpoint: `GET /predictions/{prediction_id}` or `GET /trainings/{training_id}`, as often
         as needed.
         """
-        from dashscope.resources.predictions import Prediction, watch_prediction
+        from dashscope import _running
 
-        if not isinstance(prediction, str | Prediction):
-            from dashscope.resources.trainings import Training, wait_for_training
-
-            if not isinstance(prediction, Training):
-                raise TypeError(
-                    f"wait() takes a prediction, a training or an id, not {shown(prediction)}"
-                )
-            return await wait_for_training(
-                self._api,
-                prediction,
-                poll_interval=poll_interval,
-                timeout=timeout,
-                progress=progress,
-                cancel_on_exit=cancel_on_exit,
-            )
-        interval, deadline = check_wait(self._api, poll_interval, timeout, progress)
-        model = None if isinstance(prediction, str) else prediction.model
-        operation = _instrumentation.begin("wait", self._api.config.base_url, model)
-        with operation.whole():
-            watch = watch_prediction(
-                self._api, cancel_on_exit=cancel_on_exit, deadline=deadline, operation=operation
-            )
-            async with watch:
-                await watch.attach(prediction, deadline=deadline, progress=progress)
-                done = await watch.until_done(
-                    interval=interval, deadline=deadline, progress=progress
-                )
-            return whole(done)
+        return await _running.wait(
+            self._api,
+            prediction,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            progress=progress,
+            cancel_on_exit=cancel_on_exit,
+        )
 
     def paginate(
         self, method: Callable[..., Awaitable[Page[T]]], *args: Any, **kwargs: Any
@@ -683,28 +650,19 @@ class AsyncClient:
         print(response.json()["username"])
         ```
         """
-        if not _METHOD.fullmatch(check_text("method", method).upper()):
-            raise ValueError(f"method is an HTTP method such as GET, not {shown(method)}")
-        if sum(body is not None for body in (json, content, files)) > 1:
-            raise ValueError("a request has one body: json, content or files")
-        deadline = Deadline.after(check_timeout(timeout))
-        body = {} if json is None else {"json": json}
-        call = Call(
-            method=method.upper(),
-            path=check_str("path", path),
-            params=check_params(params),
-            content=check_content(content),
-            headers=_config.check_headers(headers),
-            creates=method.upper() == "POST",
-            **body,
+        from dashscope._request import request
+
+        return await request(
+            self._api,
+            method,
+            path,
+            params=params,
+            json=json,
+            content=content,
+            files=files,
+            headers=headers,
+            timeout=timeout,
         )
-        api = self._api if timeout is None else self._api.with_config(timeout=None)
-        parts = await self._parts({} if files is None else files)
-        try:
-            return await api.send(evolve(call, files=parts), deadline=deadline)
-        finally:
-            for part in parts:
-                part.file.close()
 
     async def search(self, query: str, *, limit: int | None = None) -> SearchResults:
         """Search models, collections and pages of the documentation.
@@ -780,30 +738,12 @@ class AsyncClient:
     def __reduce__(self) -> str:
         raise TypeError("a client is not pickled: make one in the process that uses it")
 
-    def _check_hooks(self) -> None:
-        for name, hooks in self._api.config.event_hooks.items():
-            for hook in hooks:
-                self._api.runtime.check_callback(f"event_hooks[{name!r}]", hook)
-
-    async def _parts(self, files: Mapping[str, FileContent]) -> tuple[FilePart, ...]:
-        from dashscope._files import load
-
-        return tuple(
-            [
-                FilePart(name=name, file=await load(content, self._api.runtime))
-                for name, content in check_mapping(
-                    "files", files, "of the names of parts to files"
-                ).items()
-            ]
-        )
-
 
 class _View(AsyncClient):
     """An `AsyncClient` on an `API` that is there already."""
 
     def __init__(self, api: API) -> None:
         self._api = api
-        self._check_hooks()
 
 
 def blocking(

@@ -1,4 +1,4 @@
-"""`run()` and `stream()`: a prediction from its creation to its end, which is ours to see to.
+"""`run()`, `stream()` and `wait()`: a prediction to its end, from its creation or from then on.
 
 `AsyncClient` and model functions share them.
 """
@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dashscope import _instrumentation
-from dashscope._arguments import check_flag, check_timeout
+from dashscope._arguments import check_flag, check_timeout, shown
 from dashscope._deadline import Deadline
-from dashscope._outcome import output_of
+from dashscope._outcome import output_of, whole
 from dashscope._outputs import claim
 from dashscope._waiting import DEADLINE_MARGIN, check_wait
 from dashscope.resources.predictions import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dashscope._api import API
     from dashscope._events import AsyncEventStream
     from dashscope._inputs import FileEncoding
+    from dashscope.resources.trainings import Training
 
 
 async def run(
@@ -123,3 +124,38 @@ def stream(
         stall_timeout=stall_timeout,
         use_file_output=use_file_output,
     )
+
+
+async def wait(
+    api: API,
+    job: Prediction | Training | str,
+    *,
+    poll_interval: float | None,
+    timeout: float | None,
+    progress: Callable[[Any], object] | None,
+    cancel_on_exit: bool,
+) -> Prediction | Training:
+    """Wait until a prediction or training is over; `AsyncClient.wait` describes it."""
+    if not isinstance(job, str | Prediction):
+        from dashscope.resources.trainings import Training, wait_for_training
+
+        if not isinstance(job, Training):
+            raise TypeError(f"wait() takes a prediction, a training or an id, not {shown(job)}")
+        return await wait_for_training(
+            api,
+            job,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            progress=progress,
+            cancel_on_exit=cancel_on_exit,
+        )
+    interval, deadline = check_wait(api, poll_interval, timeout, progress)
+    model = None if isinstance(job, str) else job.model
+    operation = _instrumentation.begin("wait", api.config.base_url, model)
+    with operation.whole():
+        async with watch_prediction(
+            api, cancel_on_exit=cancel_on_exit, deadline=deadline, operation=operation
+        ) as watch:
+            await watch.attach(job, deadline=deadline, progress=progress)
+            done = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
+        return whole(done)

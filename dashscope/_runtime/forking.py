@@ -21,8 +21,8 @@ _RESOURCES: Final = (
 LOADED_LATER: Final = (
     *(f"dashscope.resources.{name}" for name in _RESOURCES),
     *("dashscope._batch.batch", "dashscope._batch.kept", "dashscope._events", "dashscope._models"),
-    *("dashscope._outputs", "dashscope._running", "dashscope._runtime.threads"),
-    *("certifi", "encodings.idna", "httpx"),
+    *("dashscope._outputs", "dashscope._request", "dashscope._running"),
+    *("dashscope._runtime.threads", "certifi", "encodings.idna", "httpx"),
 )
 """The modules that calls load on first use, whatever the colour."""
 
