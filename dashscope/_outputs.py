@@ -120,7 +120,8 @@ def claim(output: Any, api: API) -> Any:
     places: list[dict[str, Any] | list[Any]] = [claimed]
     while places:
         place: Any = places.pop()
-        for key, value in place.items() if is_object(place) else enumerate(place):
+        items: Any = place.items() if is_object(place) else enumerate(place)
+        for key, value in items:
             if isinstance(value, str):
                 if _URL.fullmatch(value):
                     place[key] = api.runtime.own(AsyncFileOutput(value, api))

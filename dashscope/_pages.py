@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from attrs import field, frozen
 
@@ -81,6 +81,15 @@ class _Steps(AsyncGenerator[T, None]):
         self._over = True
 
 
+def _checked(page: object) -> Page[Any]:
+    if not isinstance(page, Page):
+        raise TypeError(
+            "the pages of a list come from a method such as client.predictions.list, "
+            f"not from one that gives a {type(page).__name__}"
+        )
+    return cast("Page[Any]", page)
+
+
 class Pages(_Steps[Page[T]]):
     """The pages of a list, each asked for when it is wanted."""
 
@@ -95,7 +104,7 @@ class Pages(_Steps[Page[T]]):
 
     async def _step(self) -> Page[T]:
         if self._page is None:
-            self._page = await self._ask(**self._arguments)
+            self._page = _checked(await self._ask(**self._arguments))
             return self._page
         cursor = self._page.next
         if cursor is None or len(self._page) == 0:
@@ -103,7 +112,7 @@ class Pages(_Steps[Page[T]]):
         if cursor in self._seen:
             raise APIResponseError(f"The pages of this list go round in circles: {cursor}")
         self._seen.add(cursor)
-        self._page = await self._ask(**{**self._arguments, "cursor": cursor})
+        self._page = _checked(await self._ask(**{**self._arguments, "cursor": cursor}))
         if len(self._page) == 0:
             raise StopAsyncIteration
         return self._page

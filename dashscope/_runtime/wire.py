@@ -40,9 +40,17 @@ _CORE_ERRORS: Final = (
     httpcore.ProtocolError,
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
+    httpcore.ConnectionNotAvailable,  # closed, by another task or thread, just before its use
 )
 _NEVER_SENT: Final = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+    {
+        "ConnectError",
+        "ConnectTimeout",
+        "ConnectionNotAvailable",
+        "PoolTimeout",
+        "ProxyError",
+        "UnsupportedProtocol",
+    }
 )
 """The errors of both libraries have the same names."""
 _PLAIN_URL: Final = re.compile(

@@ -213,3 +213,11 @@ async def test_max_items_is_a_whole_number(
     with pytest.raises(error, match="max_items"):
         wired.iterate(wired.predictions.list, max_items=most)
     assert wire.requests == []
+
+
+@pytest.mark.parametrize("go", ["paginate", "iterate"])
+async def test_what_gives_no_pages_is_refused(wired: Any, wire: Wire, go: str) -> None:
+    wire.says(lambda _: reply([{"sku": "cpu"}]))
+    with pytest.raises(TypeError, match=r"client\.predictions\.list, not from .* gives a list"):
+        async for _ in getattr(wired, go)(wired.hardware.list):
+            pass

@@ -12,8 +12,10 @@ from dashscope import (
     APIConnectionError,
     APIResponseError,
     APITimeoutError,
+    AsyncClient,
     AuthenticationError,
     BadRequestError,
+    Client,
     ConfigurationError,
     ConflictError,
     DashscopeError,
@@ -142,3 +144,17 @@ def test_a_webhook_that_is_not_signed() -> None:
     with pytest.raises(WebhookVerificationError) as caught:
         webhooks.verify(b"{}", {}, "whsec_c2VjcmV0c2VjcmV0c2VjcmV0")
     crosses(caught.value)
+
+
+@pytest.mark.parametrize("make", [AsyncClient, Client])
+def test_what_belongs_to_a_client_says_why_it_is_not_pickled(make: Any) -> None:
+    client = make()
+    for belonging in (
+        client.predictions,
+        client.models.versions,
+        client.use("owner/name"),
+        client.stream("owner/name", {}),
+        client.map("owner/name", []),
+    ):
+        with pytest.raises(TypeError, match="in the process that uses it"):
+            pickle.dumps(belonging)

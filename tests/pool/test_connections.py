@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
+from dashscope._pool.pool import AsyncPool, BlockingPool
 from dashscope._sync.drive import drive
 from tests.pool.conftest import Together
 from tests.pool.server import Answer, Counting, Loop, ok, until
@@ -339,3 +340,26 @@ def test_a_turn_that_nobody_has_any_more_comes_back(server: Counting) -> None:
     del pool, client
     gc.collect()
     assert turns() is None
+
+
+async def test_a_connection_that_is_closed_just_before_its_use_costs_nothing(
+    make_client: Any, server: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client(base_url=server.base_url)
+    await client.account.get()
+    for pool in (AsyncPool, BlockingPool):
+        send, closed = pool._send, []
+
+        async def first_closed(
+            self: Any, connection: Any, request: Any, send: Any = send, closed: Any = closed
+        ) -> Any:
+            if not closed:
+                closed.append(connection)
+                await self._close(connection)
+            return await send(self, connection, request)
+
+        monkeypatch.setattr(pool, "_send", first_closed)
+    created = await client.request("POST", "/x")  # one that nothing but a refusal repeats
+    assert created.attempts == 2
+    await client.aclose()
+    until(lambda: server.open == 0)
