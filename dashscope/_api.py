@@ -101,7 +101,7 @@ class API:
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "what belongs to a client (a resource, a stream, a model's function) is not pickled: "
+            "what belongs to a client (a resource, a stream, a batch) is not pickled: "
             "make a client in the process that uses it"
         )
 

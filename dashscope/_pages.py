@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -81,13 +81,14 @@ class _Steps(AsyncGenerator[T, None]):
         self._over = True
 
 
-def _checked(page: object) -> Page[Any]:
-    if not isinstance(page, Page):
+def _checked(page: Page[T]) -> Page[T]:
+    found: object = page  # whatever the caller's method gives
+    if not isinstance(found, Page):
         raise TypeError(
             "the pages of a list come from a method such as client.predictions.list, "
             f"not from one that gives a {type(page).__name__}"
         )
-    return cast("Page[Any]", page)
+    return page
 
 
 class Pages(_Steps[Page[T]]):

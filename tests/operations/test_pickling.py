@@ -152,7 +152,6 @@ def test_what_belongs_to_a_client_says_why_it_is_not_pickled(make: Any) -> None:
     for belonging in (
         client.predictions,
         client.models.versions,
-        client.use("owner/name"),
         client.stream("owner/name", {}),
         client.map("owner/name", []),
     ):
