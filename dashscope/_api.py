@@ -99,12 +99,6 @@ class API:
         other.config = evolve(self.config, **changes)
         return other
 
-    def __reduce__(self) -> str:
-        raise TypeError(
-            "what belongs to a client (a resource, a stream, a batch) is not pickled: "
-            "make a client in the process that uses it"
-        )
-
     def claims(self, use_file_output: bool | None) -> bool:
         """Do URLs in an output become file outputs? As a call says, else as the client does."""
         if use_file_output is None:

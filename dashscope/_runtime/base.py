@@ -90,6 +90,12 @@ class Runtime(ABC):
             raise ConfigurationError("http2=True needs: pip install 'dashscope-client[http2]'")
         forking.know(self)
 
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "what belongs to a client (a resource, a stream, a batch) is not pickled: "
+            "make a client in the process that uses it"
+        )
+
     @property
     @abstractmethod
     def owns_connections(self) -> bool:
