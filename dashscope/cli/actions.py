@@ -280,7 +280,7 @@ TRAININGS: Final = (
 
         `dashscope models create` makes a destination.""",
         examples=(
-            "dashscope trainings create dashscope/markov text=@book.txt --destination local/style",
+            "dashscope trainings create dashscope/markov text=@a.md --destination local/cat",
         ),
     ),
     _wait_command("trainings", "TRAINING_ID", "TRAINING_ID"),

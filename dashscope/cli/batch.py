@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 from attrs import asdict, define
 
-from dashscope import BatchProgress, BatchResult, Client, FileError, Version, progress_bar
+from dashscope import (
+    BatchProgress,
+    BatchResult,
+    CheckpointError,
+    Client,
+    FileError,
+    Version,
+    progress_bar,
+)
+from dashscope._log import logger
 from dashscope.cli.commands import REF, SOME_FAILED, command
 from dashscope.cli.inputs import (
     PAIRS,
@@ -24,14 +34,11 @@ from dashscope.cli.inputs import (
     version_of,
 )
 from dashscope.cli.outputs import OVERWRITE, check_target
-from dashscope.cli.results import JSONLines, is_ours, record, results
-from dashscope.cli.rows import Rows, open_rows
+from dashscope.cli.results import Failures, Results, held, record, results
+from dashscope.cli.rows import Rows, format_of, open_rows
 from dashscope.cli.session import session
-from dashscope.cli.terminal import Terminal
+from dashscope.cli.terminal import Terminal, counted
 from dashscope.resources.predictions import Reference
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 FAILURES: Final = ".failures.jsonl"
 """What the file of the rows that failed is called, after the results'."""
@@ -61,42 +68,9 @@ class Summary:
         count = self.done + self.failed
         before = f", {self.from_checkpoint} of them before" if self.from_checkpoint else ""
         return (
-            f"{count} row{'s' * (count != 1)}{before}: {self.done} done, {self.failed} failed, "
+            f"{counted(count, 'row')}{before}: {self.done} done, {self.failed} failed, "
             f"in {self.seconds:.1f} s; {self.predict_seconds:.1f} predict seconds."
         )
-
-
-class _Failures(AbstractContextManager["_Failures"]):
-    """The file of the rows that failed, which appears with the first of them."""
-
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-        self._file: JSONLines | None = None
-        if path is not None:
-            Path(path).unlink(missing_ok=True)
-
-    @property
-    def written(self) -> str | None:
-        """The file, where there is one."""
-        return None if self._file is None else self._path
-
-    def add(self, result: BatchResult) -> None:
-        """Note a row that failed, as it was read."""
-        if self._path is None:
-            return
-        if self._file is None:
-            self._file = JSONLines(self._path)
-            self._file.__enter__()
-        self._file.write(result.input.row)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            self._file.__exit__(kind, error, traceback)
 
 
 def _batch(
@@ -118,8 +92,9 @@ def _batch(
     output = None if output == STDIN else output
     if failures is None and output is not None:
         failures = str(Path(output).with_suffix(FAILURES))
-    _check_paths(source, output, failures, checkpoint, overwrite=overwrite)
-    target = results(STDIN if output is None else output)
+    format_of(output or STDIN, "written")
+    kept = _check_paths(source, output, failures, checkpoint, overwrite=overwrite)
+    target = results(output or STDIN, kept=kept)
     rows = open_rows(source, files=file_keys)
     with ExitStack() as stack:
         # A server that ends with the command has nothing to go on with the next time.
@@ -135,14 +110,13 @@ def _batch(
         )
         # Who else has the checkpoint is known before a file of theirs is written to.
         stack.enter_context(batch)
-        failed = stack.enter_context(_Failures(failures))
+        failed = stack.enter_context(Failures(failures, target))
         stack.enter_context(target)
         summary = Summary(results=output)
-        with _explained(summary, checkpoint):
+        with _explained(summary, target, checkpoint), _warnings(terminal):
             for result in batch:
                 target.write(record(result))
-                if not result.ok:
-                    failed.add(result)
+                failed.add(result)
                 summary.add(result)
         summary.seconds = batch.progress.elapsed
         summary.failures = failed.written
@@ -170,37 +144,74 @@ def _check_paths(
     checkpoint: str | None,
     *,
     overwrite: bool,
-) -> None:
-    """See that the files can be written, and that none of them is another one of them."""
-    paths = [path for path in (source, output, failures, checkpoint) if path not in (None, STDIN)]
+) -> int:
+    """See that the files can be written, and that none of them is another one of them.
+
+    Returns:
+        How many results of an earlier call are in the file of the results, for one to go on.
+    """
+    paths = {"rows": source, "results": output, "failures": failures, "checkpoint": checkpoint}
     seen: dict[str, str] = {}
-    for path in filter(None, paths):
+    for role, path in paths.items():
+        if path is None or path == STDIN:
+            continue
         real = os.path.realpath(path)
         if real in seen:
-            raise click.UsageError(f"{path} and {seen[real]} are one file")
-        seen[real] = path
+            raise click.UsageError(f"{path} cannot be both the {seen[real]} and the {role}")
+        seen[real] = role
     goes_on = checkpoint is not None and Path(checkpoint).exists()
+    kept: int | None = 0
     for path in filter(None, (output, failures)):
         if Path(path).is_dir():
             raise FileError(f"{path} is a folder, not a file")
         if goes_on and path == output and Path(path).exists() and not overwrite:
-            if not is_ours(Path(path)):
+            kept = held(Path(path))
+            if kept is None:
                 raise FileError(f"{path} holds no results of a batch: --overwrite replaces it")
         else:
             check_target(path, overwrite=overwrite or goes_on)
+    return kept or 0
 
 
 @contextmanager
-def _explained(summary: Summary, checkpoint: str | None) -> Generator[None]:
+def _explained(summary: Summary, target: Results, checkpoint: str | None) -> Generator[None]:
     """Have what ends the batch too soon say how to go on."""
     try:
         yield
     except BaseException as error:
+        count = summary.done + summary.failed
         where = "" if summary.results is None else f", their results in {summary.results}"
-        error.add_note(f"{summary.done + summary.failed} rows were over{where}.")
-        if checkpoint is not None:
+        if target.has_replaced:
+            error.add_note(
+                f"{counted(count, 'row')} {'was' if count == 1 else 'were'} over{where}."
+            )
+        else:
+            error.add_note(f"{target.path} is as it was before.")
+        if checkpoint is not None and not isinstance(error, CheckpointError):
             error.add_note("The same command goes on where this one stopped.")
         raise
+
+
+class _Warnings(logging.Handler):
+    """Says what the log warns of: rows that an earlier call had, and this one has not."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        self._terminal.note(f"warning: {record.getMessage()}")
+
+
+@contextmanager
+def _warnings(terminal: Terminal) -> Generator[None]:
+    handler = _Warnings(terminal)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _bar(terminal: Terminal, *, beside: bool) -> Callable[[BatchProgress], None] | None:
@@ -288,9 +299,9 @@ batch = command(
     still runs is not created again, and each row's result is written once. The exit code is 5
     where rows failed.""",
     examples=(
-        "dashscope batch dashscope/hello-world rows.jsonl -o results.jsonl --concurrency 64",
-        "dashscope batch dashscope/hello-world rows.jsonl -o out.csv --checkpoint run.sqlite",
-        "dashscope batch dashscope/thumbnail photos.csv --file image width=64 -o thumbs.parquet",
+        "dashscope batch dashscope/hello-world rows.jsonl -o out.jsonl --concurrency 64",
+        "dashscope batch dashscope/hello-world in.csv -o out.csv --checkpoint in.sqlite",
+        "dashscope batch dashscope/thumbnail a.csv --file image width=64 -o out.parquet",
         "cat rows.jsonl | dashscope batch dashscope/hello-world - > results.jsonl",
     ),
 )

@@ -173,7 +173,13 @@ def read(text: str, kinds: frozenset[str]) -> Any:
     value = _literal(text)
     if "string" in kinds and (isinstance(value, str) or not _takes(kinds, value)):
         return text
-    return value
+    return fitted(value, kinds)
+
+
+def fitted(value: Any, kinds: frozenset[str]) -> Any:
+    """A whole number as an integer, where its input takes no other: tables have 3.0 for 3."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole and "integer" in kinds and "number" not in kinds else value
 
 
 def _takes(kinds: frozenset[str], value: Any) -> bool:

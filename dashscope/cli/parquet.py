@@ -44,13 +44,20 @@ def read(path: str) -> Iterator[dict[str, Any]]:
         raise FileError(f"{path} is not Parquet: {error}") from error
 
 
-def columns(path: Path) -> Sequence[str]:
-    """The names of the columns of a file; none where it is not Parquet."""
+def part_of(path: Path) -> Path:
+    """The file beside another one that is written first, to take its place when it is whole."""
+    return path.with_name(f".{path.name}.part")
+
+
+def count(path: Path, columns: Sequence[str]) -> int | None:
+    """How many rows a file has; `None` where it has other columns, or is not Parquet."""
     arrow = import_module("pyarrow")
     try:
-        return list(import_module("pyarrow.parquet").read_schema(path).names)
+        found = import_module("pyarrow.parquet").read_metadata(path)
     except arrow.ArrowException:
-        return ()
+        return None
+    rows: int = found.num_rows
+    return rows if tuple(found.schema.names) == tuple(columns) else None
 
 
 class Writer:
@@ -65,8 +72,9 @@ class Writer:
         self._arrow = import_module("pyarrow")
         fields = [(name, getattr(self._arrow, _TYPES[kind])()) for name, kind in columns.items()]
         self._schema = self._arrow.schema(fields)
-        self._path = path
-        self._part = path.with_name(f".{path.name}.part")
+        self._path = path.resolve()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._part = part_of(self._path)
         parquet = import_module("pyarrow.parquet")
         self._file = parquet.ParquetWriter(self._part, self._schema)
         self._waiting: list[Mapping[str, Any]] = []
@@ -77,12 +85,13 @@ class Writer:
         if len(self._waiting) >= AT_ONCE:
             self._flush()
 
-    def close(self) -> None:
-        """Write the rest, and give the file its name."""
+    def close(self, *, replace: bool) -> None:
+        """Write the rest, and give the file its name; without `replace`, it is gone."""
         try:
             self._flush()
             self._file.close()
-            self._part.replace(self._path)
+            if replace:
+                self._part.replace(self._path)
         finally:
             self._part.unlink(missing_ok=True)
 

@@ -103,7 +103,7 @@ MODELS: Final = (
         name="create",
         method="models.create",
         help="Create a model, to train or push versions of.",
-        examples=("dashscope models create local/style --visibility private --hardware cpu",),
+        examples=("dashscope models create local/cat --visibility private --hardware cpu",),
         takes=(
             MODEL,
             option(
@@ -123,8 +123,8 @@ MODELS: Final = (
         method="models.update",
         help="Change what is said of a model; what is not given stays.",
         examples=(
-            'dashscope models update local/style --description "Writes like I do."',
-            "dashscope models update local/style --readme README.md",
+            'dashscope models update local/cat --description "Writes like I do."',
+            "dashscope models update local/cat --readme README.md",
         ),
         takes=(
             MODEL,
@@ -143,7 +143,7 @@ MODELS: Final = (
         name="delete",
         method="models.delete",
         help="Delete a model of your own that is private and has no versions.",
-        examples=("dashscope models delete local/style",),
+        examples=("dashscope models delete local/cat",),
         takes=(MODEL,),
     ),
     Operation(
@@ -193,7 +193,7 @@ VERSIONS: Final = (
         name="delete",
         method="models.versions.delete",
         help="Delete a version of a model of your own, with its predictions.",
-        examples=("dashscope versions delete local/style:VERSION_ID",),
+        examples=("dashscope versions delete local/cat:VERSION_ID",),
         takes=(VERSION,),
     ),
 )
@@ -205,7 +205,7 @@ PREDICTIONS: Final = (
         help="List your predictions, newest first.",
         examples=(
             "dashscope predictions list",
-            "dashscope predictions list --created-after 2026-01-31T12:00:00Z --limit 100 --json",
+            "dashscope predictions list --created-after 2026-01-31T12:00:00Z --limit all",
         ),
         takes=(
             option("created-after", "Those since this time, such as 2026-01-31T12:00:00Z."),

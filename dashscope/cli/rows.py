@@ -17,7 +17,8 @@ from dashscope import FileError
 from dashscope._json import decode, is_object
 from dashscope._schema import kind_of
 from dashscope.cli import parquet
-from dashscope.cli.inputs import ANYTHING, STDIN, check_file, read
+from dashscope.cli.inputs import ANYTHING, STDIN, check_file, fitted, read
+from dashscope.cli.terminal import counted
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -60,7 +61,8 @@ class Rows:
             yield self._given(place, row)
 
     def _given(self, place: str, row: dict[str, Any]) -> Given:
-        input = {**self.base, **row}
+        kinds = {name: self.known.get(name, ANYTHING) for name in row}
+        input = {**self.base, **{name: fitted(row[name], kinds[name]) for name in row}}
         for key in self._files & row.keys():
             path = row[key]
             if not isinstance(path, str):
@@ -133,12 +135,17 @@ def _csv(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str
         header = next(reader, list[str]())
         if len(set(header)) < len(header) or "" in header:
             raise FileError(f"{source}: each column needs a name of its own: {', '.join(header)}")
+        parting = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+        if parting is not None:
+            raise FileError(f"{source}: its cells are parted by {parting!r}, not by commas")
         for cells in reader:
             place = f"{source}, line {reader.line_num}"
             if not cells:
                 continue
             if len(cells) != len(header):
-                raise FileError(f"{place} has {len(cells)} cells, and the heading {len(header)}")
+                raise FileError(
+                    f"{place} has {counted(len(cells), 'cell')}, and the heading {len(header)}"
+                )
             named = zip(header, cells, strict=True)
             yield (
                 place,

@@ -116,7 +116,7 @@ run = command(
         "dashscope run dashscope/hello-world text=Alice",
         "dashscope run dashscope/thumbnail image=@photo.png width=64 -o out/",
         "dashscope run dashscope/hello-world --input input.json --json",
-        "cat photo.png | dashscope run dashscope/thumbnail image=@- width=64 -o thumbnail.png",
+        "cat photo.png | dashscope run dashscope/thumbnail image=@- width=64 -o out.png",
     ),
 )
 

@@ -101,6 +101,11 @@ class Status:
         self._line.update(Text(f"{self._what}: {one.status}{share} ({one.id})"))
 
 
+def counted(count: int, noun: str) -> str:
+    """How many there are of something: `1 row`, `2 rows`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def json_line(value: Any) -> str:
     """`value` as JSON in one line."""
     try:

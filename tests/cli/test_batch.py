@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -100,6 +101,42 @@ def test_cells_of_csv_are_read_by_the_schema_and_empty_ones_left_out(typed: Type
     ]
 
 
+def test_a_whole_number_is_one_also_where_a_table_has_a_point_in_it(typed: Typed) -> None:
+    """Data frames write integers beside missing ones as 3.0."""
+    Path("rows.csv").write_text("whole,real,text\n3.0,2.0,1.0\n")
+    pq.write_table(pa.table({"whole": [3.0], "real": [2.0], "text": ["1.0"]}), "rows.parquet")
+    write("rows.jsonl", {"whole": 3.0, "real": 2.0, "text": "1.0"})
+    for name in ("rows.csv", "rows.parquet", "rows.jsonl"):
+        done = typed(f"batch test/kinds {name}")
+        assert done.exit_code == 0, done.stdout
+        result = json.loads(done.stdout)
+        assert result["output"] == {"whole": 3, "real": 2, "text": "1.0"}
+        assert str(result["input"]["whole"]) == "3"
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_a_folder_for_the_results_is_made(typed: Typed, name: str) -> None:
+    write("rows.jsonl", {"value": 1}, {"no": 1})
+    assert typed(f"batch test/echo rows.jsonl -o new/folder/{name}").exit_code == 5
+    made = sorted(path.name for path in Path("new/folder").iterdir())
+    assert made == sorted([name, "out.failures.jsonl"])
+
+
+def test_a_reader_of_the_results_that_has_gone_ends_the_batch(
+    dashscope: CommandLine, client: Client
+) -> None:
+    rows = [{"seconds": 0}, {"seconds": 60, "tag": "gone-reader"}]
+    (dashscope.folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    nobody, end = os.pipe()
+    os.close(nobody)
+    try:
+        done = dashscope("batch", "test/slow", "rows.jsonl", stdout=end)
+    finally:
+        os.close(end)
+    assert (done.code, done.stderr) == (1, "")
+    assert status_of(client, "gone-reader") == "canceled"
+
+
 def test_results_are_csv_by_the_extension(typed: Typed) -> None:
     write("rows.jsonl", {"value": "Ζωή, α"}, {"value": {"a": True}}, {"value": True}, {"no": 1})
     typed("batch test/echo rows.jsonl -o out.csv --ordered")
@@ -168,9 +205,10 @@ def test_no_rows_is_said_and_no_error(typed: Typed, name: str) -> None:
         ("rows.jsonl", b'{"value": 1}\n[1]\n', "line 2 is a JSON array, not an object"),
         ("rows.jsonl", b'{"value": NaN}\n', "line 1 is not JSON: NaN"),
         ("rows.jsonl", b"\xff\xfe\n", "line 1 is not JSON"),
-        ("rows.csv", b"a,b\n1\n", "rows.csv, line 2 has 1 cells, and the heading 2"),
+        ("rows.csv", b"a,b\n1\n", "rows.csv, line 2 has 1 cell, and the heading 2"),
         ("rows.csv", b"a,a\n1,2\n", "each column needs a name of its own"),
         ("rows.csv", b'a\n"1\n', "rows.csv is not CSV"),
+        ("rows.csv", b"a;b\n1;2\n", "rows.csv: its cells are parted by ';', not by commas"),
         ("rows.csv", b"a\n\xff\n", "rows.csv is not UTF-8"),
         ("rows.parquet", b"PAR1", "rows.parquet is not Parquet"),
         ("rows.txt", b"", "rows are in .jsonl, .csv or .parquet"),
@@ -211,8 +249,12 @@ def test_a_file_of_a_row_that_is_not_there_is_named_before_anything_is_run(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        ("-o rows.jsonl --overwrite", 2, "rows.jsonl and rows.jsonl are one file"),
-        ("-o out.jsonl --failures ./out.jsonl", 2, "./out.jsonl and out.jsonl are one file"),
+        ("-o rows.jsonl --overwrite", 2, "rows.jsonl cannot be both the rows and the results"),
+        (
+            "-o out.jsonl --failures ./out.jsonl",
+            2,
+            "./out.jsonl cannot be both the results and the failures",
+        ),
         ("-o precious.jsonl", 1, "precious.jsonl exists already: --overwrite replaces it"),
         ("-o out.jsonl --failures precious.jsonl", 1, "precious.jsonl exists already"),
         ("-o out.txt", 1, "out.txt cannot be written: rows are in .jsonl, .csv or .parquet"),
@@ -279,7 +321,7 @@ def test_ctrl_c_cancels_what_runs_and_keeps_what_is_done(
     program.send(signal.SIGINT)
     done = program.finish()
     assert (done.code, done.stdout) == (130, "")
-    assert done.stderr == "Interrupted.\n1 rows were over, their results in out.jsonl.\n"
+    assert done.stderr == "Interrupted.\n1 row was over, their results in out.jsonl.\n"
     assert json.loads(out.read_text())["input"]["tag"] == "done"
     assert status_of(client, "batch-1") == "canceled"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dashscope import Client
+from dashscope.cli.results import FIELDS, held, results
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.cli.conftest import Typed
@@ -97,15 +99,54 @@ def test_what_is_no_result_of_a_batch_is_not_written_over(typed: Typed) -> None:
             assert typed(f"{command} -o {name}").exit_code == 0
 
 
-def test_rows_that_have_changed_are_named(typed: Typed) -> None:
-    write("rows.jsonl", {"value": 1}, {"value": 2})
-    command = "batch test/echo rows.jsonl -o out.jsonl --checkpoint run.sqlite"
-    assert typed(command).exit_code == 0
-    write("rows.jsonl", {"value": 1}, {"value": 3})
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_rows_that_have_changed_are_named_and_the_results_stay(typed: Typed, name: str) -> None:
+    write("rows.jsonl", {"value": 1}, {"message": 2}, {"value": "3\n4"})
+    command = f"batch test/echo rows.jsonl -o {name} --checkpoint run.sqlite"
+    assert typed(command).exit_code == 5
+    files = (name, "out.failures.jsonl")
+    before = [Path(file).read_bytes() for file in files]
+    write("rows.jsonl", {"value": 1}, {"message": 2}, {"value": 5})
     done = typed(command)
     assert done.exit_code == 1
-    assert "index 1" in done.stderr
     assert "have changed" in done.stderr
+    assert "index 2" in done.stderr
+    assert done.stderr.endswith(f"\n{name} is as it was before.\n")
+    assert [Path(file).read_bytes() for file in files] == before
+    assert not list(Path().glob(".*.part"))
+
+
+def test_rows_that_are_missing_are_said(typed: Typed) -> None:
+    write("rows.jsonl", {"value": 1}, {"value": 2}, {"value": 3})
+    command = "batch test/echo rows.jsonl -o out.jsonl --checkpoint run.sqlite"
+    assert typed(command).exit_code == 0
+    write("rows.jsonl", {"value": 1})
+    done = typed(command)
+    assert done.exit_code == 0
+    assert "warning: run.sqlite has 3 rows, and the inputs have 1" in done.stderr
+    assert [one["index"] for one in lines("out.jsonl")] == [0]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_results_of_an_earlier_call_stay_until_there_are_as_many(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+
+    def write_some(count: int, *, kept: int, end: Exception | None = None) -> None:
+        with suppress(EOFError), results(str(path), kept=kept) as target:
+            for index in range(count):
+                target.write({**dict.fromkeys(FIELDS), "index": index})
+            if end is not None:
+                raise end
+
+    write_some(3, kept=0)
+    assert held(path) == 3
+    write_some(2, kept=3, end=EOFError())
+    assert held(path) == 3, "fewer, and not to the end"
+    write_some(4, kept=3, end=EOFError())
+    assert held(path) == 4, "more"
+    write_some(2, kept=4)
+    assert held(path) == 2, "fewer, and to the end"
+    assert [one.name for one in tmp_path.iterdir()] == [name]
 
 
 def test_what_is_no_checkpoint_is_said(typed: Typed) -> None:

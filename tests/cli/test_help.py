@@ -57,6 +57,7 @@ def test_each_command_has_help_with_an_example_of_it(
     assert all(f"dashscope {path}".strip() in example for example in examples(command))
     for example in examples(command):
         assert f"  {example}\n" in shown, "an example is shown in a line of its own"
+    assert max(map(len, shown.splitlines())) <= 80
     assert "\\b" not in shown
     assert "Exit codes:" in typed("--help").stdout
 
@@ -73,11 +74,12 @@ def test_each_example_runs(
     typed: Typed, server: LocalServer, client: Client, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them, one after another: what one creates, another one deletes."""
-    Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
+    Path("a.md").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
     Path("README.md").write_text("# style\n")
     Path("input.json").write_text(json.dumps({"text": "Alice"}))
+    Path("in.csv").write_text("text\nAlice\nBob\n")
     Path("rows.jsonl").write_text('{"text": "Alice"}\n{"text": "Bob"}\n')
-    Path("photos.csv").write_text("image\nphoto.png\n")
+    Path("a.csv").write_text("image\nphoto.png\n")
     lines = sorted({line for _, command in LEAVES for line in examples(command)}, key=_rank)
     for number, line in enumerate(lines):
         if line.startswith(RUN_UNTIL_STOPPED):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,20 @@ def test_two_at_signs_are_text_that_starts_with_one(typed: Typed) -> None:
 def test_what_comes_in_on_stdin_is_a_file(typed: Typed, photo: Path) -> None:
     done = typed("run test/measure document=@- --json", stdin=photo.read_bytes())
     assert json.loads(done.stdout)["size"] == photo.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("typed_line", "said"),
+    [
+        ("run test/texts text0=@-", "stdin holds nothing"),
+        ("run test/texts --input -", "stdin does not hold JSON"),
+        ("batch test/texts -", "There are no rows"),
+    ],
+)
+def test_a_closed_stdin_holds_nothing(dashscope: CommandLine, typed_line: str, said: str) -> None:
+    command = [sys.executable, "-m", "dashscope", *typed_line.split()]
+    done = dashscope.program("-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})")
+    assert said in done.finish().stderr
 
 
 @pytest.mark.soak
