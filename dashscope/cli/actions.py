@@ -16,7 +16,16 @@ from dashscope._outputs import claim
 from dashscope._runtime.base import GRACE
 from dashscope._runtime.signals import held_back
 from dashscope.cli.commands import MODEL, REF, TIMEOUT, Command, command, id_of
-from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_file, check_pairs, inputs_of, version_of
+from dashscope.cli.inputs import (
+    INPUT,
+    PAIRS,
+    Pair,
+    check_file,
+    check_pairs,
+    complete_file,
+    inputs_of,
+    version_of,
+)
 from dashscope.cli.operations import one
 from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, place
 from dashscope.cli.resources import HARDWARE, option
@@ -325,7 +334,7 @@ FILES: Final = (
     command(
         "create",
         _create_file,
-        click.Argument(["path"], metavar="FILE"),
+        click.Argument(["path"], metavar="FILE", shell_complete=complete_file),
         option("filename", "Its name, by default the file's."),
         option("content-type", "Its media type, by default guessed from the name."),
         help="""Upload a file of up to 100 MB, to use it in several inputs.

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import click
 from attrs import frozen
+from click.shell_completion import CompletionItem
 
 from dashscope import APIError, Client, FileError, Version
 from dashscope._json import decode, is_object
@@ -89,13 +90,40 @@ def read_object(path: str) -> dict[str, Any]:
     return found
 
 
+def complete_file(context: object, parameter: object, begun: str) -> list[CompletionItem]:
+    """Have the shell complete the name of a file."""
+    return [CompletionItem(begun, type="file")]
+
+
+def complete_pair(context: object, parameter: object, begun: str) -> list[CompletionItem]:
+    """Have the file of `KEY=@FILE` completed, which to bash is a word of its own."""
+    key, at, path = begun.partition("=@")
+    if not key or not at:
+        return complete_file(context, parameter, begun)
+    folder, slash, start = path.rpartition("/")
+    try:
+        found = sorted(Path(folder + slash).iterdir())
+    except OSError:
+        return []
+    return [
+        CompletionItem(f"{key}=@{folder}{slash}{file.name}{'/' * file.is_dir()}")
+        for file in found
+        if file.name.startswith(start) and (start or not file.name.startswith("."))
+    ]
+
+
 PAIRS: Final = click.Argument(
-    ["pairs"], nargs=-1, type=read_pair, metavar="[KEY=VALUE | KEY=@FILE]..."
+    ["pairs"],
+    nargs=-1,
+    type=read_pair,
+    metavar="[KEY=VALUE | KEY=@FILE]...",
+    shell_complete=complete_pair,
 )
 INPUT: Final = click.Option(
     ["--input", "base"],
     type=read_object,
     metavar="FILE",
+    shell_complete=complete_file,
     help="A JSON object of inputs, - for stdin; KEY=VALUE goes before.",
 )
 

@@ -12,6 +12,7 @@ import click
 from dashscope import SearchResults, WebhookSecret
 from dashscope.cli import show
 from dashscope.cli.commands import MODEL, VERSION, id_of
+from dashscope.cli.inputs import complete_file
 from dashscope.cli.operations import Operation, one
 from dashscope.cli.terminal import Terminal
 
@@ -134,6 +135,7 @@ MODELS: Final = (
                 "A Markdown file to be its readme, - for stdin.",
                 type=read_text,
                 metavar="FILE",
+                shell_complete=complete_file,
             ),
             option("weights-url", "Its weights."),
         ),

@@ -146,13 +146,45 @@ def test_a_shell_is_told_how_to_complete(typed: Typed, shell: str) -> None:
         ("dashscope models re", ["readme"]),
         ("dashscope models list --sort-direction ", ["asc", "desc"]),
         ("dashscope completion ", ["bash", "zsh", "fish"]),
+        ("dashscope run a/b image=@ph", ["image=@photo.png"]),
+        ("dashscope run a/b image=@pictures/", ["image=@pictures/small/", "image=@pictures/z.png"]),
     ],
 )
-def test_commands_and_choices_complete(
-    typed: Typed, monkeypatch: pytest.MonkeyPatch, words: str, complete: list[str]
+def test_commands_choices_and_files_of_inputs_complete(
+    typed: Typed,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    complete: list[str],
 ) -> None:
+    Path("pictures/small").mkdir(parents=True)
+    Path("pictures/z.png").touch()
+    Path("pictures/.hidden").touch()
     typed_words = words.split(" ")
     monkeypatch.setenv("_DASHSCOPE_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(typed_words) - 1))
     assert [line.partition(",")[2] for line in typed("").stdout.splitlines()] == complete
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "dashscope run a/b image=",
+        "dashscope run a/b --input ",
+        "dashscope run a/b -o ",
+        "dashscope batch a/b ",
+        "dashscope batch a/b rows.csv -o ",
+        "dashscope batch a/b rows.csv --checkpoint ",
+        "dashscope files create ",
+        "dashscope models update a/b --readme ",
+        "dashscope serve ",
+    ],
+)
+def test_where_a_file_is_due_the_shell_completes_one(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("_DASHSCOPE_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    assert typed("").stdout.startswith("file,")
