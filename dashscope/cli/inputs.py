@@ -96,9 +96,14 @@ def complete_file(context: object, parameter: object, begun: str) -> list[Comple
 
 
 def complete_pair(context: object, parameter: object, begun: str) -> list[CompletionItem]:
-    """Have the file of `KEY=@FILE` completed, which to bash is a word of its own."""
+    """Have the file of `KEY=@FILE` completed."""
     key, at, path = begun.partition("=@")
-    if not key or not at:
+    # Bash parts the word, and completes what is behind the `=`.
+    if not at and os.environ.get("COMP_WORDS", "").endswith(f"=@\n{begun}"):
+        key, at, path = "", "@", begun
+    elif at and not key:
+        at = "@"
+    elif not at:
         return complete_file(context, parameter, begun)
     folder, slash, start = path.rpartition("/")
     try:
@@ -106,7 +111,7 @@ def complete_pair(context: object, parameter: object, begun: str) -> list[Comple
     except OSError:
         return []
     return [
-        CompletionItem(f"{key}=@{folder}{slash}{file.name}{'/' * file.is_dir()}")
+        CompletionItem(f"{key}{at}{folder}{slash}{file.name}{'/' * file.is_dir()}")
         for file in found
         if file.name.startswith(start) and (start or not file.name.startswith("."))
     ]

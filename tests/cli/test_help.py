@@ -147,6 +147,8 @@ def test_a_shell_is_told_how_to_complete(typed: Typed, shell: str) -> None:
         ("dashscope models list --sort-direction ", ["asc", "desc"]),
         ("dashscope completion ", ["bash", "zsh", "fish"]),
         ("dashscope run a/b image=@ph", ["image=@photo.png"]),
+        ("dashscope run a/b image =@ ph", ["@photo.png"]),  # as bash parts it
+        ("dashscope run a/b image =@", ["@photo.png", "@pictures/"]),
         ("dashscope run a/b image=@pictures/", ["image=@pictures/small/", "image=@pictures/z.png"]),
     ],
 )
@@ -162,7 +164,7 @@ def test_commands_choices_and_files_of_inputs_complete(
     Path("pictures/.hidden").touch()
     typed_words = words.split(" ")
     monkeypatch.setenv("_DASHSCOPE_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_WORDS", "\n".join(typed_words))
     monkeypatch.setenv("COMP_CWORD", str(len(typed_words) - 1))
     assert [line.partition(",")[2] for line in typed("").stdout.splitlines()] == complete
 
