@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from dashscope import Client, FileError, Model, ModelError, Prediction, PredictionError, Version
+from dashscope import Client, FileError, Model, Prediction, Version
 from dashscope._json import is_object
+from dashscope._outcome import output_of
 from dashscope._outputs import claim
 from dashscope._runtime.base import GRACE
 from dashscope._runtime.signals import held_back
@@ -159,14 +160,8 @@ def _deployment(
             client.predictions.cancel(created)
         raise
     done = client.wait(created, timeout=timeout, progress=progress, cancel_on_exit=True)
-    if done.status != "succeeded":
-        kind = ModelError if done.status == "failed" else PredictionError
-        raise kind(
-            f"{ref} (prediction {done.id}) {done.status}: {done.error or 'no reason given'}",
-            prediction=done,
-        )
     # wait() gives an output as the API has it; its URLs become files as those of run() do.
-    return claim(done.output, client._async._api)  # pyright: ignore[reportPrivateUsage]
+    return claim(output_of(str(ref), done), client._async._api)  # pyright: ignore[reportPrivateUsage]
 
 
 def _create_file(

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from tests.serving import LoopServer, reply_json
 from tests.wire import prediction
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -27,7 +28,7 @@ class Job:
     over: asyncio.Event = field(factory=asyncio.Event)
 
 
-class Ledger:
+class Ledger(LoopServer):
     """Predictions that run until they are cancelled, or looked at often enough.
 
     The model `looks-3` succeeds at the third look, `short` once it has streamed, `never` not at
@@ -45,44 +46,17 @@ class Ledger:
         self.running: set[str] = set()
         self.jobs: dict[str, Job] = {}
         self.asked: Counter[str] = Counter()
-        self.open = 0
         self.creating = threading.Event()
         """Set when a create came in."""
         self.cancelling = threading.Event()
         """Set when a cancel came in."""
         self._looks: Counter[str] = Counter()
         self._statuses: dict[str, str] = {}
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
-        self._thread.start()
-        self._ready.wait()
+        super().__init__()
 
     @property
     def base_url(self) -> str:
         return f"{self.origin}/v1"
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join()
-
-    async def _main(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
-        self.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._ready.set()
-        await self._over.wait()
-        server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open += 1
-        try:
-            while await self._answer(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self.open -= 1
-            writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -95,19 +69,19 @@ class Ledger:
             self.cancelling.set()
             match self.jobs[id].model:
                 case "stubborn":
-                    return await _json(writer, 400, {"detail": "not now"})
+                    return await reply_json(writer, 400, {"detail": "not now"})
                 case "deaf":
                     await asyncio.sleep(60)
             self._end(id)
-            return await _json(writer, 200, prediction("canceled", id=id))
+            return await reply_json(writer, 200, prediction("canceled", id=id))
         if method == "POST":
             model = path.split("/")[4] if "/models/" in path else json.loads(body)["version"]
             return await self._create(model.rpartition("/")[2], headers, writer)
         if path.startswith("/streams/"):
             return await self._stream(path.rpartition("/")[2], reader, writer)
         if id == "account":
-            return await _json(writer, 200, {"type": "user", "username": "a"})
-        return await _json(writer, 200, self._look(id))
+            return await reply_json(writer, 200, {"type": "user", "username": "a"})
+        return await reply_json(writer, 200, self._look(id))
 
     async def _create(
         self,
@@ -130,7 +104,7 @@ class Ledger:
                 self._loop.call_later(after, self._end, id)
             with suppress(TimeoutError):
                 await asyncio.wait_for(job.over.wait(), seconds)
-        return await _json(writer, 201, self._shown(id))
+        return await reply_json(writer, 201, self._shown(id))
 
     def _look(self, id: str) -> dict[str, Any]:
         self._looks[id] += 1
@@ -173,14 +147,6 @@ class Ledger:
 
 def _chunk(writer: asyncio.StreamWriter, text: str) -> None:
     writer.write(b"%x\r\n%b\r\n" % (len(text), text.encode()))
-
-
-async def _json(writer: asyncio.StreamWriter, status: int, body: Any) -> bool:
-    content = json.dumps(body).encode()
-    head = f"HTTP/1.1 {status} Scripted\r\ncontent-type: application/json\r\n"
-    writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-    await writer.drain()
-    return True
 
 
 def eventually(condition: Callable[[], object], within: float = 10.0) -> bool:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dashscope import AsyncClient, Client, DoneEvent
+from tests.serving import LoopServer, reply_json
 from tests.streams.conftest import TLS
 from tests.streams.writing import done, encoded, output
 from tests.wire import prediction
@@ -31,7 +30,7 @@ pytestmark = [
 ]
 
 
-class FastServer:
+class FastServer(LoopServer):
     """Creates, cancels and streams, with little work of its own, in an event loop of a thread.
 
     A model's name says what its stream does: `whole`, `held` (open until the client goes), `cut`
@@ -39,36 +38,9 @@ class FastServer:
     """
 
     def __init__(self) -> None:
-        self.open = 0
         self.cancels = 0
         self._created = 0
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self._thread.start()
-        self._ready.wait()
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join()
-
-    async def _run(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
-        self.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._ready.set()
-        await self._over.wait()
-        server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open += 1
-        try:
-            while await self._answer(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self.open -= 1
-            writer.close()
+        super().__init__()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -78,16 +50,16 @@ class FastServer:
         kind, _, id = path.removeprefix("/streams/").partition("/")
         if path.endswith("/cancel"):
             self.cancels += 1
-            return await self._json(writer, 200, prediction("canceled", id=path.split("/")[3]))
+            return await reply_json(writer, 200, prediction("canceled", id=path.split("/")[3]))
         if method == "post":
             self._created += 1
             kind, id = path.split("/")[4], f"p{self._created}"
             urls = {"stream": f"{self.origin}/streams/{kind}/{id}"}
-            return await self._json(writer, 201, prediction(id=id, urls=urls))
+            return await reply_json(writer, 201, prediction(id=id, urls=urls))
         if not path.startswith("/streams/"):
-            return await self._json(writer, 200, prediction("succeeded", output=list("abc")))
+            return await reply_json(writer, 200, prediction("succeeded", output=list("abc")))
         if kind == "refused":
-            return await self._json(writer, 400, {"detail": "no"})
+            return await reply_json(writer, 400, {"detail": "no"})
         if kind == "cut" and "last-event-id" not in head:
             writer.write(HEAD + CHUNK[:40])
             await writer.drain()
@@ -97,13 +69,6 @@ class FastServer:
             await reader.read()
             return False
         writer.write(b"0\r\n\r\n")
-        await writer.drain()
-        return True
-
-    async def _json(self, writer: asyncio.StreamWriter, status: int, body: Any) -> bool:
-        content = json.dumps(body).encode()
-        head = f"HTTP/1.1 {status} OK\r\ncontent-type: application/json\r\n"
-        writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
         await writer.drain()
         return True
 
