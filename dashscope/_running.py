@@ -151,6 +151,7 @@ async def wait(
             progress=progress,
             cancel_on_exit=cancel_on_exit,
         )
+    id_of(job, Prediction)
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
     segment("prediction_id", id_of(job, Prediction))  # of what has none, there is nothing to cancel
     model = None if isinstance(job, str) else job.model

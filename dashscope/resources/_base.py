@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from dashscope._api import API, Call
 from dashscope._arguments import check_text, shown
 from dashscope._convert import structure, structure_page
-from dashscope._urls import page_query
+from dashscope._urls import page_query, segment
 
 if TYPE_CHECKING:
     from dashscope._pages import Page
@@ -67,6 +67,7 @@ def id_of(value: object, cls: type[Identified]) -> str:
     name = cls.__name__
     if not isinstance(value, str):
         raise TypeError(f"{name.lower()} is a {name} or the id of one, not {shown(value)}")
+    segment(name.lower(), value)  # before anybody waits for it, and would have to cancel it
     return value
 
 

@@ -7,6 +7,7 @@ import re
 import struct
 from datetime import timedelta
 
+from dashscope._arguments import LARGEST_COUNT
 from dashscope.resources.predictions import creation_headers, duration
 
 SEEDS = (
@@ -35,7 +36,7 @@ def one_input(data: bytes) -> None:
         seconds = duration(value)
     except ValueError as error:
         assert "duration" in str(error)
-        assert exact is None or not 0 <= exact < math.inf
+        assert exact is None or not 0 <= exact <= LARGEST_COUNT
         return
     assert isinstance(seconds, int)
     if exact is not None:

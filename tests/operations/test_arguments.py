@@ -262,10 +262,12 @@ def test_every_parameter_is_here(name: str) -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
-    wired: Any, wire: Wire, name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    wired: Any, wire: Wire, name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     kinds = CALLS[name]
+    caplog.set_level("INFO", "dashscope")
     right = {name: kind.right for name, kind in kinds.items() if kind.right is not None}
     for parameter, kind in kinds.items():
         said = SAID.get(parameter, parameter)
@@ -275,8 +277,10 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
             with pytest.raises(error, match=said) as caught:
                 await call(wired, name, right | {parameter: wrong})
             assert isinstance(caught.value, error), (parameter, wrong)
+            assert not hasattr(caught.value, "__notes__"), (parameter, wrong)
             assert len(str(caught.value)) < 400, (parameter, str(wrong)[:50])
     assert wire.requests == []
+    assert [ascii(record.getMessage()) for record in caplog.records] == []
     assert list(tmp_path.iterdir()) == []
 
 
