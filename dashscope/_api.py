@@ -242,14 +242,11 @@ class API:
     async def _open(
         self, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float
     ) -> Body:
-        # Headers that were meant for the API may be secrets as well.
-        ours = self._is_ours(url)
-        general = {"User-Agent": Headers(self.config.headers)["User-Agent"]}
         request = await self._hooked(
             Request(
                 method="GET",
                 url=url,
-                headers=merged(self._own_headers() if ours else general, headers),
+                headers=merged(self._own_headers(url), headers),
                 patience=patience,
             )
         )
@@ -341,8 +338,7 @@ class API:
         content, kind = call.content, {}
         if call.json is not _NO_BODY:
             content, kind = encode(call.json), {"Content-Type": "application/json"}
-        own = self._own_headers() if self._is_ours(url) else self.config.headers
-        headers = merged(kind, own, call.headers or {})
+        headers = merged(kind, self._own_headers(url), call.headers or {})
         return Request(
             method=call.method,
             url=url,
@@ -356,8 +352,11 @@ class API:
     def _is_ours(self, url: str) -> bool:
         return _urls.gets_token(url, self.config.base_url, self.config.trusted_hosts)
 
-    def _own_headers(self) -> Mapping[str, str]:
-        """The headers of a request to the API: whose trace it belongs to, and the client's."""
+    def _own_headers(self, url: str) -> Mapping[str, str]:
+        """The client's headers, and whose trace a request to the API belongs to."""
+        if not self._is_ours(url):
+            # Headers that were meant for the API may be secrets as well.
+            return {"User-Agent": Headers(self.config.headers)["User-Agent"]}
         context = _instrumentation.headers()
         return merged(context, self.config.headers) if context else self.config.headers
 
@@ -376,9 +375,7 @@ class API:
             await self.runtime.call(hook, response)
 
     def _token_for(self, url: str) -> Token | None:
-        config = self.config
-        ours = _urls.gets_token(url, config.base_url, config.trusted_hosts)
-        return config.token if ours else None
+        return self.config.token if self._is_ours(url) else None
 
 
 def _param(value: Any) -> str:

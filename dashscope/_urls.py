@@ -23,6 +23,10 @@ _PAGE_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/[^?]*\?|\?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
+LONGEST_PAGE_URL: Final = 16_384
+"""Characters; no server takes more of a URL."""
+
+
 class NoURLError(ValueError):
     """What is no URL for the HTTP library, although it looks like one."""
 
@@ -117,7 +121,7 @@ def page_query(text: str) -> list[tuple[str, str]]:
     Raises:
         NoURLError: when it is a URL without a query, empty, or has what is no text in it.
     """
-    if not text or not text.isprintable():
+    if not 0 < len(text) <= LONGEST_PAGE_URL or not text.isprintable():
         raise NoURLError(f"cursor is {quoted(text)}, which is neither a page's cursor nor its URL")
     if not _PAGE_URL.match(text):
         return [("cursor", text)]

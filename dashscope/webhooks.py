@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from dashscope._arguments import shown
+from dashscope._arguments import check_count, shown
 from dashscope._convert import fitted
 from dashscope._errors import WebhookVerificationError
 from dashscope._json import decode, is_object
@@ -25,6 +25,8 @@ from dashscope.resources.webhooks import WebhookSecret
 
 __all__ = ["sign", "verify"]
 
+LATEST: Final = 10**12 - 1
+"""The last second since 1970 that `verify()` reads."""
 DEFAULT_TOLERANCE: Final = 300.0
 """Seconds that the clocks of the sender and of this machine may be apart."""
 
@@ -36,7 +38,7 @@ RequestHeaders: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str 
 _PREFIX: Final = "whsec_"
 _NAMES: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 # A full stop in an id could move the borders between id, timestamp and body.
-_ID = re.compile(r"[\x21-\x2d\x2f-\x7e]+")
+_ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,256}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 _TRAINING_URL = re.compile(r"/trainings/[^/]+/?\Z")
 
@@ -114,6 +116,7 @@ def sign(
         The headers, to be sent beside `content-type: application/json`.
 
     Raises:
+        TypeError: when the body is not bytes, or something else is of another type.
         ValueError: when the secret is not one, or the id has a full stop in it.
 
     ```python
@@ -123,11 +126,15 @@ def sign(
     print(headers["webhook-signature"])
     ```
     """
+    content = _body_of(body)
     name = f"msg_{secrets.token_hex(16)}" if id is None else id
-    if not _ID.fullmatch(name):
-        raise ValueError(f"the id of a webhook is visible ASCII without a full stop, not {name!r}")
+    if not isinstance(name, str) or not _ID.fullmatch(name):
+        kind = ValueError if isinstance(name, str) else TypeError
+        raise kind(f"the id of a webhook is visible ASCII without a full stop, not {shown(name)}")
+    if timestamp is not None:
+        check_count("timestamp", timestamp, least=0, most=LATEST)
     at = str(int(time.time()) if timestamp is None else timestamp)
-    values = (name, at, _signature(_key(secret), name, at, body))
+    values = (name, at, _signature(_key(secret), name, at, content))
     return dict(zip(_NAMES, values, strict=True))
 
 
@@ -155,6 +162,13 @@ def _signature(key: bytes, id: str, timestamp: str, body: bytes) -> str:
 
 
 def _bytes_of(body: Any) -> bytes:
+    try:
+        return _body_of(body)
+    except TypeError as error:
+        raise WebhookVerificationError(str(error)) from None
+
+
+def _body_of(body: Any) -> bytes:
     if isinstance(body, bytes):
         return body
     if isinstance(body, bytearray | memoryview):
@@ -166,7 +180,7 @@ def _bytes_of(body: Any) -> bytes:
         told = f"a {kind}, which has been parsed already"
     else:
         told = f"of the type {kind}"
-    raise WebhookVerificationError(
+    raise TypeError(
         f"body is {told}: pass the request's body as bytes, exactly as received "
         "(await request.body() in FastAPI, request.body in Django, request.get_data() in Flask)."
     )

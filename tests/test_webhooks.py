@@ -482,3 +482,23 @@ def test_what_a_server_sends_is_verified(receiver: Receiver) -> None:
         told = verify(*receiver.received.get(timeout=30), secret)
         assert isinstance(told, Training)
         assert told == client.trainings.get(training)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"body": "text"}, TypeError, "body is a str"),
+        ({"body": None}, TypeError, "body is of the type NoneType"),
+        ({"id": 5}, TypeError, "id of a webhook"),
+        ({"id": ""}, ValueError, "id of a webhook"),
+        ({"id": "x" * 257}, ValueError, "id of a webhook"),
+        ({"timestamp": "now"}, TypeError, "timestamp is a whole number"),
+        ({"timestamp": 1.5}, TypeError, "timestamp is a whole number"),
+        ({"timestamp": -1}, ValueError, "timestamp is from 0"),
+    ],
+)
+def test_sign_refuses_what_verify_would_not_read(
+    arguments: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        sign(**{"body": b"{}", "secret": "whsec_c2VjcmV0IG9mIG1pbmU=", **arguments})

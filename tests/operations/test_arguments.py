@@ -38,7 +38,7 @@ TEXT = Kind("text", (None, b"text", 7, True, 1.5, ["text"], Thing()), ("", " ", 
 SEGMENT = Kind("text", TEXT.types, ("", "..", "\ud800"))
 MAYBE = Kind("text", TEXT.types[1:], ("\ud800",))  # None is nothing, an empty text empties
 REF = Kind("owner/name", TEXT.types, ("", " ", "text", "a/\ud800", "x" * 100_000))
-CURSOR = Kind("cD0x", TEXT.types[1:], ("", " ", "a\nb", "\ud800"))
+CURSOR = Kind("cD0x", TEXT.types[1:], ("", " ", "a\nb", "\ud800", "x" * 16_385))
 SECONDS = Kind(
     5.0, (b"5", True, "5", [5], Thing()), (float("nan"), float("inf"), -3, 0, 10**400, 1e308)
 )

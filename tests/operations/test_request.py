@@ -121,6 +121,18 @@ class TestRequest:
         assert other_wire.asked == ["GET /v1/x"]
         assert "Authorization" not in other_wire.requests[0].headers
 
+    async def test_the_clients_headers_stay_with_the_api(
+        self, make_client: Any, wire: Wire, other_wire: Wire
+    ) -> None:
+        other_wire.says(reply({}))
+        secrets = {"Authorization": "Bearer r8_own", "X-Api-Key": "r8_key"}
+        client = make_client(base_url=wire.base_url, headers=secrets, user_agent="shop/1")
+        await client.request("GET", other_wire.base_url + "/x", headers={"X-Call": "1"})
+        (received,) = other_wire.requests
+        assert not {"authorization", "x-api-key"} & {name.lower() for name in received.headers}
+        assert received.headers["X-Call"] == "1"
+        assert received.headers["User-Agent"].startswith("shop/1 ")
+
     async def test_an_error_status_raises(self, wired: Any) -> None:
         with pytest.raises(NotFoundError, match=r"GET http.*/v1/nowhere.*nothing scripted"):
             await wired.request("GET", "/nowhere")
