@@ -10,18 +10,21 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 
+from dashscope._errors import ConfigurationError
 from dashscope._pool.idle import KEEPALIVE_EXPIRY
 
 if TYPE_CHECKING:
+    import httpx
+
     from dashscope._config import Config
 
 R = TypeVar("R", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
-
 
 SOCKS = (httpcore.AsyncSOCKSProxy, httpcore.SOCKSProxy)
 
@@ -46,6 +49,31 @@ class TLS:
             if self._context is None:
                 self._context = httpx.create_ssl_context(verify=self._verify)
             return self._context
+
+
+def proxy_at(address: str, named: str) -> httpx.Proxy:
+    """The proxy at an address.
+
+    Raises:
+        ConfigurationError: when it is none that can be used; the address may hold a password,
+            so it goes by what it is `named`.
+    """
+    import httpx
+
+    try:
+        proxy = httpx.Proxy(address)
+        _ = proxy.url.raw_host, proxy.raw_auth
+    except (ValueError, TypeError, httpx.InvalidURL) as error:
+        problem = type(error).__name__
+    else:
+        port = proxy.url.port
+        if not proxy.url.host or (port is not None and not 0 < port < 65536):
+            problem = "it has no host, or no port that there is"
+        elif proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
+            raise ConfigurationError("A SOCKS proxy needs: pip install 'dashscope-client[socks]'")
+        else:
+            return proxy
+    raise ConfigurationError(f"{named} is a URL such as http://127.0.0.1:8080 ({problem}).")
 
 
 class Routes(Generic[R]):
@@ -102,9 +130,7 @@ class Routes(Generic[R]):
         direct, http, socks = self._kinds
         if proxy is None:
             return direct(**options)
-        import httpx
-
-        through = httpx.Proxy(proxy)
+        through = proxy_at(proxy, "The proxy of the environment")
         options["proxy_url"] = httpcore.URL(
             scheme=through.url.raw_scheme,
             host=through.url.raw_host,

@@ -21,8 +21,9 @@ from dashscope._arguments import shown
 from dashscope._deadline import Deadline
 from dashscope._errors import APIResponseError, ConfigurationError
 from dashscope._http import Headers, Request, Response
+from dashscope._pool.routes import proxy_at
 from dashscope._runtime import forking
-from dashscope._runtime.wire import Sending, check_proxy, named, timed_out
+from dashscope._runtime.wire import Sending, named, timed_out
 
 if TYPE_CHECKING:
     from dashscope._config import Config
@@ -85,7 +86,7 @@ class Runtime(ABC):
         self._config = config
         self._closed = False
         if config.proxy is not None:
-            check_proxy(config.proxy)
+            proxy_at(config.proxy, "proxy")
         if config.http2 and find_spec("h2") is None:
             raise ConfigurationError("http2=True needs: pip install 'dashscope-client[http2]'")
         forking.know(self)

@@ -10,7 +10,6 @@ import re
 import ssl
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpcore
@@ -19,7 +18,6 @@ from dashscope._errors import (
     APIConnectionError,
     APIResponseError,
     APITimeoutError,
-    ConfigurationError,
 )
 from dashscope._http import SILENCE_TIMEOUT, Headers, Request, merged
 from dashscope._token import scrubbed
@@ -286,17 +284,3 @@ def _is_about_certificate(error: BaseException | None) -> bool:
 def named(request: Request) -> str:
     """A request as messages name it."""
     return f"{request.method} {shown(request.url)}"
-
-
-def check_proxy(proxy: str) -> None:
-    """Refuse what httpx cannot use as a proxy."""
-    import httpx
-
-    try:
-        scheme = httpx.Proxy(proxy).url.scheme
-    except (ValueError, TypeError, httpx.InvalidURL) as error:
-        raise ConfigurationError(
-            f"proxy is a URL such as http://127.0.0.1:8080 ({type(error).__name__})."
-        ) from None
-    if scheme.startswith("socks") and find_spec("socksio") is None:
-        raise ConfigurationError("A SOCKS proxy needs: pip install 'dashscope-client[socks]'")

@@ -19,6 +19,7 @@ from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
 from tests.pool.conftest import Together
 from tests.pool.server import Counting, Loop, until
 from tests.stopwatch import Stopwatch
+from tests.suspending import interrupted_at
 
 
 class Proxy:
@@ -136,9 +137,62 @@ async def test_a_proxy_that_is_not_there(make_client: Any, server: Counting, nob
 async def test_a_socks_proxy_needs_its_extra(
     make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._runtime.wire.find_spec", lambda name: None)
+    monkeypatch.setattr("dashscope._pool.routes.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"dashscope-client\[socks\]"):
         make_client(proxy="socks5://127.0.0.1:1080")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ftp://ann:secret@127.0.0.1:1", "socks4://127.0.0.1:1", "http://", "http://[::1", "foo:bar",
+     "http://127.0.0.1:99999", "http://ann:secret@127.0.0.1:0"],
+)  # fmt: skip
+async def test_a_proxy_that_is_none(
+    make_client: Any, server: Counting, no_proxies: None, address: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with pytest.raises(ConfigurationError, match="^proxy is a URL") as caught:
+        make_client(proxy=address)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("ALL_PROXY", address)
+    client = make_client(base_url=server.base_url, max_retries=0)
+    with pytest.raises(ConfigurationError, match="^The proxy of the environment is") as caught:
+        await client.account.get()
+    assert "secret" not in str(caught.value)
+    await client.aclose()
+
+
+async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
+    make_client: Any, server: Counting, no_proxies: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._pool.routes.find_spec", lambda name: None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    client = make_client(base_url=server.base_url, max_retries=0)
+    with pytest.raises(ConfigurationError, match=r"dashscope-client\[socks\]"):
+        await client.account.get()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+async def test_who_is_cancelled_in_a_handshake_leaves_the_pool_whole(
+    make_client: Any, secure: Counting, trusting: ssl.SSLContext
+) -> None:
+    client = make_client(
+        "token", base_url=secure.base_url, verify=trusting, max_connections=1, max_retries=0
+    )
+    for suspension in range(1, 100):
+        pool = await client._api.runtime._pool()
+        await pool.close_idle()
+        met = await interrupted_at(suspension, client.account.get())
+        with anyio.fail_after(5):
+            await client.account.get()
+        if not met.reached:
+            break
+    else:
+        pytest.fail("it never ran to its end")
+    assert suspension > 5
+    await client.aclose()
+    until(lambda: secure.open == 0)
 
 
 async def test_one_certificate_store_for_all_connections_and_none_without_https(

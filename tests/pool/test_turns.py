@@ -16,31 +16,42 @@ from tests.pool.server import Counting, until
 
 def waiting(turns: Turns, taken: Callable[[], object]) -> threading.Thread:
     """A thread that stands in the queue by now."""
-    before = len(turns._waiting)
+    before = list(turns._waiting)
     thread = threading.Thread(target=taken)
     thread.start()
-    until(lambda: len(turns._waiting) == before + 1)
+    until(lambda: any(one not in before for one in list(turns._waiting)))
     return thread
 
 
-def test_nobody_is_passed_over(server: Counting) -> None:
-    """Also by those who have only just had their turn."""
-    asked = 20
-    with Client(base_url=server.base_url, max_connections=2) as client:
-        behind: list[int] = []
+@pytest.mark.parametrize("_", range(20))
+def test_nobody_is_passed_over_by_who_has_just_had_a_turn(_: int) -> None:
+    turns = Turns(1)
+    served: list[str] = []
 
-        def ask(number: int) -> None:
-            for count in range(asked):
-                client.account.get()
-                done[number] = count
-                behind.append(max(done) - min(done))
+    def take(name: str) -> None:
+        turn = turns.take(5)
+        assert turn is not None
+        served.append(name)
+        turns.give(turn)
 
-        done = [0] * 8
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(ask, range(8)))
-    # Threads start one after another: only once all are there are they level.
-    assert sorted(behind)[len(behind) // 2] < asked / 2
-    assert len(server.asked) == 8 * asked
+    mine = turns.take(None)
+    assert mine is not None
+    thread = waiting(turns, lambda: take("who waited"))
+    turns.give(mine)
+    take("who comes again")
+    thread.join()
+    assert served == ["who waited", "who comes again"]
+
+
+def test_threads_of_a_client_take_turns(server: Counting) -> None:
+    with (
+        Client(base_url=server.base_url, max_connections=2) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(lambda _: client.account.get(), range(80)))
+        assert len(client._async._api.runtime._pool()._turns) == 2
+    assert server.most <= 2
+    assert len(server.asked) == 80
 
 
 def test_first_come_first_served_whoever_gives_up() -> None:
@@ -57,7 +68,7 @@ def test_first_come_first_served_whoever_gives_up() -> None:
 
     threads = [
         waiting(turns, lambda name=name, left=left: take(name, left))  # type: ignore[misc]
-        for name, left in [("a", None), ("late", 0.3), ("b", None), ("late too", 0.3), ("c", None)]
+        for name, left in [("a", None), ("late", 0.5), ("b", None), ("late too", 0.5), ("c", None)]
     ]
     until(lambda: len(turns._waiting) == 3)  # those two have given up
     turns.give(mine)
