@@ -13,7 +13,6 @@ from dashscope._arguments import check_flag, check_timeout, shown
 from dashscope._deadline import Deadline
 from dashscope._outcome import output_of, whole
 from dashscope._outputs import claim
-from dashscope._urls import segment
 from dashscope._waiting import DEADLINE_MARGIN, check_wait
 from dashscope.resources._base import id_of
 from dashscope.resources.predictions import (
@@ -153,7 +152,6 @@ async def wait(
         )
     id_of(job, Prediction)
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
-    segment("prediction_id", id_of(job, Prediction))  # of what has none, there is nothing to cancel
     model = None if isinstance(job, str) else job.model
     operation = _instrumentation.begin("wait", api.config.base_url, model)
     with operation.whole():

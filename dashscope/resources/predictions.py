@@ -352,7 +352,7 @@ class AsyncPredictions(AsyncResource):
         Endpoint: `GET` of the prediction's `urls.stream`.
         """
         deadline = Deadline.after(check_timeout(timeout))
-        _path(prediction)  # of what has none, there is nothing to cancel
+        id_of(prediction, Prediction)
         watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit, deadline=deadline)
 
         async def begin() -> None:

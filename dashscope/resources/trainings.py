@@ -224,7 +224,7 @@ async def wait_for_training(
 ) -> Training:
     """Wait until a training is over; `AsyncTrainings.wait` describes it."""
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
-    _path(training)  # of what has none, there is nothing to cancel
+    id_of(training, Training)
     model = None if isinstance(training, str) else training.model
     operation = begin("wait", api.config.base_url, model)
     watch = Watch(

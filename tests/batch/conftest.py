@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.batch.service import Service
+from tests.operations.conftest import make_client, shared_wire, wire
 from tests.wire import Wire
 
-TLS = ssl.create_default_context()
-"""Made once: it takes longer than most of the tests, and none of them needs it."""
-
-
-@pytest.fixture
-def make_client(make_client: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes clients of the test's colour."""
-    return lambda *args, **options: make_client(*args, **{"verify": TLS, **options})
-
-
-@pytest.fixture(scope="package")
-def _server() -> Iterator[Wire]:
-    server = Wire()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def wire(_server: Wire) -> Wire:
-    """A server that is everybody's, and as new."""
-    _server.requests = []
-    return _server
+__all__ = ["make_client", "shared_wire", "wire"]
 
 
 @pytest.fixture(

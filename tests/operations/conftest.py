@@ -20,18 +20,19 @@ def make_client(make_client: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="package")
-def _server() -> Iterator[Wire]:
+def shared_wire() -> Iterator[Wire]:
+    """A server that is everybody's."""
     server = Wire()
     yield server
     server.close()
 
 
 @pytest.fixture
-def wire(_server: Wire) -> Wire:
-    """A server that says what the test scripts."""
-    _server.requests = []
-    _server.says(lambda _: reply({"detail": "nothing scripted"}, 404))
-    return _server
+def wire(shared_wire: Wire) -> Wire:
+    """The server as new: it says what the test scripts."""
+    shared_wire.requests = []
+    shared_wire.says(lambda _: reply({"detail": "nothing scripted"}, 404))
+    return shared_wire
 
 
 @pytest.fixture

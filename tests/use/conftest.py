@@ -1,33 +1,7 @@
-"""A local server with the tests' models, and clients of it in all colours."""
+"""The server and the clients of the end-to-end tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from tests.end_to_end.conftest import client, colour, server
 
-import pytest
-
-from dashscope.local import LocalServer
-from tests.end_to_end import models
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[LocalServer]:
-    """The server that all of these tests talk to."""
-    with LocalServer(models=models.__file__) as server:
-        yield server
-
-
-@pytest.fixture(
-    params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "blocking"]
-)
-def colour(request: pytest.FixtureRequest) -> str:
-    """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def client(make_client: Callable[..., Any], server: LocalServer) -> Any:
-    """A client of the server in the test's colour."""
-    return make_client(base_url=server.base_url)
+__all__ = ["client", "colour", "server"]
