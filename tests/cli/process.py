@@ -96,7 +96,7 @@ class Program:
             raise AssertionError(f"over, but not so what it started: {left}")
         return Finished(code, self._stdout.text, self._stderr.text, seconds)
 
-    def leaves_behind(self, *, within: float = 3.0) -> list[str]:
+    def leaves_behind(self, *, within: float = 10.0) -> list[str]:
         """The processes it started that still run after a moment of grace, by command line."""
         end = time.monotonic() + within
         while (left := self._family()) and time.monotonic() < end:
