@@ -165,7 +165,8 @@ def browser(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """What takes longer: storms, kills, all that is marked `soak`."""
     install(session, *groups("soak"))
-    session.run("python", "-m", "pytest", "-m", "soak", "--timeout", "1200", *session.posargs)
+    options = ["-m", "soak", "--timeout", "1200", "--hypothesis-profile", "search"]
+    session.run("python", "-m", "pytest", *options, *session.posargs)
 
 
 @nox.session

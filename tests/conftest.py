@@ -8,11 +8,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import colours
 from tests.wire import Wire
 
 pytest_plugins = ["dashscope.testing", "pytester"]
+
+# The same code passes or fails however slow a machine is, and whatever the dice say; new examples
+# are for those to look for who have the time: `--hypothesis-profile search`, as in `nox -s soak`.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("search"), derandomize=True, database=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
