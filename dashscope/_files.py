@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LARGEST_FILE: Final = 100 * 1024 * 1024
 """Bytes that the service takes in one file."""
 LONGEST_FILENAME: Final = 255
-"""Characters that the service takes in a file's name."""
+"""Bytes that the service takes in a file's name."""
 PIECE: Final = 256 * 1024
 """Bytes that are read, and held in memory, at a time."""
 
@@ -156,10 +156,11 @@ async def load(
 
 def check_name(filename: str) -> None:
     """Refuse a name that the service does not take."""
-    check_str("filename", filename)
-    if not filename or len(filename) > LONGEST_FILENAME or any(c in filename for c in "\r\n\0"):
+    size = len(check_str("filename", filename).encode())
+    if not 0 < size <= LONGEST_FILENAME or any(c in filename for c in "\r\n\0"):
         raise ValueError(
-            f"filename is 1 to {LONGEST_FILENAME} characters in one line, not {filename[:300]!r}"
+            f"filename is 1 to {LONGEST_FILENAME} bytes (in UTF-8) in one line, "
+            f"not {shown(filename)}"
         )
 
 

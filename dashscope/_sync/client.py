@@ -907,8 +907,8 @@ class Predictions(Facade):
             webhook_events_filter: of which events, by default of all.
 
         Raises:
-            UnprocessableEntityError: when there is no such version, or the input is not what
-                it takes.
+            NotFoundError: when there is no such version; some servers answer 422 to that too.
+            UnprocessableEntityError: when the input is not what it takes.
 
         ```python
         model = client.models.get("dashscope", "hello-world")

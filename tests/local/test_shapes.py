@@ -235,7 +235,7 @@ class TestTrainings:
     def test_what_cannot_be_trained_is_refused(self, call: Caller) -> None:
         version = call("models.get", 200, "dashscope", "hello-world")["latest_version"]["id"]
         body: dict[str, Any] = {"destination": "local/mine", "input": {}}
-        call("trainings.create", 422, "dashscope", "hello-world", version, json=body)
+        call("trainings.create", 400, "dashscope", "hello-world", version, json=body)
         version = call("models.get", 200, "dashscope", "markov")["latest_version"]["id"]
         path = ("dashscope", "markov", version)
         call("trainings.create", 422, *path, json=body)

@@ -151,7 +151,7 @@ CALLS: Mapping[str, Mapping[str, Kind]] = {
     "deployments.predictions.create": MODEL | CREATE,
     "files.create": {
         "content": Kind(b"x", (None, 7, True, "photo.png", ["a"], {"a": 1}, Thing())),
-        "filename": Kind("f", MAYBE.types, ("", "a\nb", "x" * 256, "\ud800")),
+        "filename": Kind("f", MAYBE.types, ("", "a\nb", "x" * 256, "ü" * 128, "\ud800")),
         "content_type": Kind("text/plain", MAYBE.types, ("", "text", "a/b\n", "\ud800")),
         "metadata": Kind({"a": 1}, (b"a", 7, True, "a", ["a"], [("a", 1)], Thing())),
         "progress": FUNCTION,

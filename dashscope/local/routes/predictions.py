@@ -120,7 +120,7 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
         signature = runnable.training
     if signature is None:
         raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"{version.model} is not a model that can be trained."
+            HTTPStatus.BAD_REQUEST, f"{version.model} is not a model that can be trained."
         )
     try:
         signature.check(input_json)
