@@ -36,7 +36,7 @@ from dashscope._runtime import Body, Runtime, Sending, named, timed_out
 from dashscope._token import Token, scrubbed
 
 if TYPE_CHECKING:
-    from dashscope._models import FailedFetch, KnownSchema
+    from dashscope._known import FailedFetch, KnownSchema
     from dashscope._waiting import Watch
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
