@@ -11,10 +11,26 @@ from typing import Any, Self
 
 
 class Loop:
-    """An event loop in a thread, for servers that tests share it with."""
+    """An event loop in a thread, for servers that tests share it with.
+
+    It holds its tasks. Asyncio by itself does not, and pproxy forgets those that relay what comes
+    in: the garbage collector took some of them along, and the connection was silent from then on.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def _task(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
+    ) -> asyncio.Task[Any]:
+        task = asyncio.Task(coroutine, loop=loop, **options)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def __enter__(self) -> Self:
         self.loop = asyncio.new_event_loop()
+        self.loop.set_task_factory(self._task)
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
         return self
