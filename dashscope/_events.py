@@ -174,22 +174,42 @@ class AsyncEventStream:
             StreamError: when something is missing that nothing can fill.
             PredictionTimeoutError: when the stream's `timeout` passed.
         """
-        if not self._entered:
-            raise self._unopened()
         while True:
             event = next(self._reading, None)
             if event is not None:
                 return event
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
-            if self._over:
+            if not await self._read_on():
                 raise StopAsyncIteration
-            with self._watch.operation.active():
-                if self._ending is not None:
-                    await self._fill(*self._ending)
-                else:
-                    await self._more()
+
+    async def _read_on(self) -> bool:
+        """Have more to hand over, where that is to be had at once; `False` at the end."""
+        if not self._entered:
+            raise self._unopened()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self._over:
+            return False
+        body, chunk = self._body, None
+        if body is not None and self._ending is None:
+            try:
+                with self._api.runtime.bound(self._deadline):
+                    chunk = await body.chunk()
+            except APIConnectionError as error:
+                logger.info("stream of %s: %s", self.prediction.id, error)
+        if chunk is not None:
+            self._reading = self._read(chunk)
+            return True
+        with self._watch.operation.active():
+            if self._ending is not None:
+                await self._fill(*self._ending)
+            elif body is None:
+                await self._connect()
+            else:
+                await self._close()
+                self._check_deadline()
+                await self._again()
+        return True
 
     def _check_streams(self) -> None:
         if self._stream_url() is None and not self.prediction.is_done:
@@ -235,7 +255,7 @@ class AsyncEventStream:
             kind = event.event
             if kind == "output":
                 texts.append(data)
-                if claims and ":" in data and data[:1] in "hHdD":
+                if claims and ":" in data and data[0] in "hHdD":
                     data = claim(data, self._api)
                 # As `OutputEvent(data, id)`, at half the price: of these there are many.
                 output = new(OutputEvent)
@@ -263,24 +283,6 @@ class AsyncEventStream:
         """Remember an id for the next connection, or that it was reset."""
         if id is not None or self._current_id is not None:
             self._last_id = self._current_id = id
-
-    async def _more(self) -> None:
-        """Read on; where there is nothing more to read, ask again, or fill what is missing."""
-        if self._body is None:
-            await self._connect()
-            return
-        chunk: bytes | None = None
-        try:
-            with self._api.runtime.bound(self._deadline):
-                chunk = await self._body.chunk()
-        except APIConnectionError as error:
-            logger.info("stream of %s: %s", self.prediction.id, error)
-        if chunk is not None:
-            self._reading = self._read(chunk)
-            return
-        await self._close()
-        self._check_deadline()
-        await self._again()
 
     async def _connect(self) -> None:
         url = self._stream_url()

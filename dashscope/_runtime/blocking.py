@@ -71,6 +71,9 @@ class _Bounds(threading.local):
     def left(self) -> float | None:
         return self.deadline.left()
 
+    def exist(self) -> bool:
+        return self.abort is not None or self.deadline.at is not None
+
 
 class BlockingRuntime(Runtime):
     """Waits by blocking the calling thread: no event loop, no thread of its own.
@@ -158,13 +161,21 @@ class BlockingRuntime(Runtime):
     def _body_of(self, answer: Answer, url: str) -> Body:
         headers = received(answer.headers)
         stream = _AnswerStream(answer)
-        return decoded(_BlockingBody(self, answer.status, headers, url, iter(stream), stream.close))
+        return decoded(
+            _BlockingBody(
+                self, self._local, answer.status, headers, url, iter(stream), stream.close
+            )
+        )
 
     def _of_client(self, response: httpx.Response, url: str) -> Body:
         headers, status, close = Headers(response.headers), response.status_code, response.close
         if response.is_stream_consumed:  # a transport that gives answers in one piece
-            return _BlockingBody(self, status, headers, url, response.iter_bytes(), close)
-        return decoded(_BlockingBody(self, status, headers, url, response.iter_raw(), close))
+            return _BlockingBody(
+                self, self._local, status, headers, url, response.iter_bytes(), close
+            )
+        return decoded(
+            _BlockingBody(self, self._local, status, headers, url, response.iter_raw(), close)
+        )
 
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
         if deadline.at is None:
@@ -193,8 +204,7 @@ class BlockingRuntime(Runtime):
 
     def _abort(self) -> threading.Event | None:
         """What tells the calling thread that nobody waits for it any more."""
-        abort: threading.Event | None = getattr(self._local, "abort", None)
-        return abort
+        return self._local.abort
 
     async def sleep(self, seconds: float) -> None:
         abort = self._abort()
@@ -344,6 +354,7 @@ class _BlockingBody(Body):
     def __init__(
         self,
         runtime: BlockingRuntime,
+        bounds: _Bounds,
         status: int,
         headers: Headers,
         url: str,
@@ -352,11 +363,13 @@ class _BlockingBody(Body):
     ) -> None:
         super().__init__(status, headers, url)
         self._runtime = runtime
+        self._bounds = bounds
         self._chunks = chunks
         self._close = close
 
     async def chunk(self) -> bytes | None:
-        self._runtime.check_deadline(self.url)
+        if self._bounds.exist():
+            self._runtime.check_deadline(self.url)
         try:
             return next(self._chunks, None)
         except transport_errors() as error:

@@ -55,7 +55,11 @@ class SSEParser:
         Raises:
             APIResponseError: when an event is larger than the limit.
         """
-        block = self._block(self._lines(chunk))
+        is_whole = chunk.endswith(b"\n\n") and b"\r" not in chunk
+        if is_whole and not (self._buffer or self._at_start or self._after_cr):
+            block: bytes | None = chunk
+        else:
+            block = self._block(self._lines(chunk))
         if block is None:
             return []
         id_before = self._id
@@ -88,8 +92,6 @@ class SSEParser:
 
     def _block(self, chunk: bytes) -> bytes | None:
         """The events that are whole by now, as bytes."""
-        if not self._buffer and not self._at_start and chunk.endswith(b"\n\n"):
-            return chunk
         searched = max(0, len(self._buffer) - 1)
         self._buffer += chunk
         if self._at_start and not self._skip_mark():

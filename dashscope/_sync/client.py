@@ -250,7 +250,7 @@ class EventStream(Facade):
         leave(self._async, kind, error, traceback)
 
     def __iter__(self) -> Iterator[Event]:
-        return each(self._async, self)
+        return each(self._async)
 
     def __next__(self) -> Event:
         """The next event.

@@ -68,24 +68,20 @@ def drive_next(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] 
     raise StopIteration
 
 
-def each(twin: Any, items: Iterator[T]) -> Iterator[T]:
-    """The items of an async iterator's facade, without a coroutine for those that are there.
+def each(twin: Any) -> Iterator[Any]:
+    """The items of an async iterator, without a coroutine for those that are there.
 
     Args:
-        twin: the async iterator; its `_reading` iterates over the items that are there.
-        items: its facade.
+        twin: the async iterator: its `_reading` iterates over the items that are there, and its
+            `_read_on()` gets more, or says that there are none.
     """
-    return chain.from_iterable(_batches(twin, items))
+    return chain.from_iterable(_batches(twin))
 
 
-def _batches(twin: Any, items: Iterator[T]) -> Iterator[Iterable[T]]:
-    while True:
+def _batches(twin: Any) -> Iterator[Iterable[Any]]:
+    yield twin._reading
+    while drive(twin._read_on()):
         yield twin._reading
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        yield (item,)
 
 
 def _ends(coroutine: Any, generator: Any) -> tuple[str, str]:

@@ -285,7 +285,7 @@ class Writer:
         if method.name == "__exit__":
             return f"leave(self._async, {_passed(node.args)})"
         if method.name == "__iter__":
-            return "return self" if returns == "Self" else "return each(self._async, self)"
+            return "return self" if returns == "Self" else "return each(self._async)"
         if method.name == "__next__":
             return f"return drive_next({call.removeprefix('drive(')}"
         if returns == "None":
