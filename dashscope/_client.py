@@ -733,6 +733,8 @@ class AsyncClient:
         await self.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_api"):  # its making failed, and a traceback shows its variables
+            return object.__repr__(self)
         return f"AsyncClient(base_url={self._api.config.base_url!r})"
 
     def __reduce__(self) -> str:

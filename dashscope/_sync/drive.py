@@ -138,6 +138,8 @@ class Facade:
         self._async = twin
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_async"):  # its making failed, and a traceback shows its variables
+            return object.__repr__(self)
         return repr(self._async).replace("Async", "", 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import ssl
+import traceback
 from typing import Any
 
 import pytest
@@ -282,3 +283,11 @@ class TestTheTokenStaysInside:
 
     def test_also_of_a_text_that_repeats_it(self) -> None:
         assert Token(SECRET).scrub(f"no such token: {SECRET}!") == "no such token: ***!"
+
+
+@pytest.mark.parametrize("make", [AsyncClient, Client])
+def test_a_client_that_could_not_be_made_shows_in_a_traceback(make: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        make(timeout="5")
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "timeout is a number" in "".join(shown.format())
