@@ -78,6 +78,9 @@ class AsyncEventStream:
         self._stall_timeout = stall_timeout
         self._claims = claims
         self._body: Body | None = None
+        # Whatever breaks in there (Ctrl-C, say) takes the rest of the chunk along, which then
+        # has to be asked for again.
+        self._is_mid_chunk = False
         self._entered = False
         self._over = False
         self._reading: Iterator[Event] = iter(())
@@ -191,7 +194,8 @@ class AsyncEventStream:
         if self._over:
             return False
         body, chunk = self._body, None
-        if body is not None and self._ending is None:
+        if body is not None and self._ending is None and not self._is_mid_chunk:
+            self._is_mid_chunk = True
             try:
                 with self._api.runtime.bound(self._deadline):
                     chunk = await body.chunk()
@@ -242,29 +246,23 @@ class AsyncEventStream:
                     self._heed_id(id)
                     continue
                 data = own
-            if id is None:  # it may be an event that the user has
-                self._heed_id(None)
-                self._are_some_unnamed = True
-            elif seen and id in seen:
+            if seen and id in seen:
                 self._current_id = id
                 continue  # the server says again what the user has
-            else:
-                ids.append(id)
-                self._last_id = self._current_id = id
-                self._failures = 0
             kind = event.event
             if kind == "output":
-                texts.append(data)
+                text = data
                 if claims and ":" in data and data[0] in "hHdD":
-                    data = claim(data, self._api)
-                # As `OutputEvent(data, id)`, at half the price: of these there are many.
+                    text = claim(data, self._api)
+                # As `OutputEvent(text, id)`, at half the price: of these there are many.
                 output = new(OutputEvent)
-                set_text(output, data)
+                set_text(output, text)
                 set_id(output, id)
                 yield output
+                texts.append(data)
             elif kind == "logs":
-                self._logs.append(data)
                 yield LogsEvent(data, id)
+                self._logs.append(data)
             elif kind == "error":
                 self._ending = _word("detail", data) or data, None
                 return
@@ -278,6 +276,15 @@ class AsyncEventStream:
                 self._over = True
                 yield DoneEvent(_word("reason", data), id)
                 return
+            # Only now does the user have it.
+            if id is None:  # it may be an event that the user has
+                self._heed_id(None)
+                self._are_some_unnamed = True
+            else:
+                ids.append(id)
+                self._last_id = self._current_id = id
+                self._failures = 0
+        self._is_mid_chunk = False
 
     def _heed_id(self, id: str | None) -> None:
         """Remember an id for the next connection, or that it was reset."""
@@ -296,6 +303,7 @@ class AsyncEventStream:
         self._parser = SSEParser(self._api.config.max_response_bytes)
         self._seen = frozenset(self._ids)
         self._current_id = None
+        self._is_mid_chunk = False
         self._connections += 1
         try:
             body = await self._api.follow(

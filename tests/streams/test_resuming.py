@@ -12,6 +12,7 @@ import pytest
 from dashscope import (
     DoneEvent,
     InternalServerError,
+    LogsEvent,
     ModelError,
     OutputEvent,
     PredictionTimeoutError,
@@ -94,6 +95,30 @@ class TestResuming:
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.last_ids == [None, "1"]
+
+    async def test_an_interrupt_between_two_events_loses_none(
+        self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = iter([KeyboardInterrupt(), TimeoutError()])
+
+        def interrupted(data: str, id: str | None) -> LogsEvent:
+            for error in made:
+                raise error
+            return LogsEvent(data, id)
+
+        monkeypatch.setattr("dashscope._events.LogsEvent", interrupted)
+        sent = [*LETTERS[:2], logs("now\n", "2a"), *LETTERS[2:], done(id="7")]
+        server.plays(whole(*sent), resumed(sent), resumed(sent))
+        server.ends(output=list("abcdef"), logs="now\n")
+        events: list[Any] = []
+        async with client.stream("owner/name", {}) as stream:
+            for error in (KeyboardInterrupt, TimeoutError):
+                with pytest.raises(error):
+                    async for event in each(stream):
+                        events.append(event)
+            events.extend(await events_of(stream))
+        assert texts(events) == list("abcdef")
+        assert server.last_ids == [None, "2", "2"]
 
     async def test_a_break_before_the_first_event(
         self, client: Any, server: StreamServer, broken: Callable[..., Script]
