@@ -37,7 +37,7 @@ from dashscope._token import Token, scrubbed
 
 if TYPE_CHECKING:
     from dashscope._known import FailedFetch, KnownSchema
-    from dashscope._waiting import Watch
+    from dashscope._waiting import Leavable
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 MOST_REDIRECTS: Final = 10
@@ -91,7 +91,7 @@ class API:
         self.pace = Pace()
         self.listening = Listening(config.max_connections)
         self.schemas: dict[str, KnownSchema | FailedFetch] = {}
-        self.under_way: set[Watch[Any]] = set()
+        self.under_way: set[Leavable] = set()
 
     def with_config(self, **changes: Any) -> API:
         """The same connections, quota and pace under another configuration."""

@@ -715,7 +715,7 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Close the connections; later requests are refused.
 
-        What runs and streams are still under way is cancelled on the server.
+        What runs, streams and batches have under way is cancelled on the server.
         """
         if self._api.under_way:
             await leave_all(self._api)

@@ -93,6 +93,7 @@ def convert(value: Any, cls: type[T], response: Response) -> T:
         return fitted(value, cls)
     except ValueError as error:
         reason = str(error)
+    del value  # it may quote the token, and a traceback with variables would show it
     raise broken(reason, response)
 
 

@@ -54,6 +54,12 @@ class Job(Protocol):
 J = TypeVar("J", bound=Job)
 
 
+class Leavable(Protocol):
+    """What is under way, and cancels what it created when its client is closed."""
+
+    async def leave(self, error: BaseException | None, /) -> None: ...
+
+
 class Watch(Generic[J]):
     """A prediction or training under way.
 
@@ -292,12 +298,12 @@ class Watch(Generic[J]):
 async def leave_all(api: API) -> None:
     """Cancel what is under way, since its client is being closed."""
 
-    async def leave(watch: Watch[Any]) -> None:
+    async def leave(one: Leavable) -> None:
         with suppress(APIError):  # it is in the log, and there is nobody to tell
-            await watch.leave(None)
+            await one.leave(None)
 
     # A copy, since other threads may come and go.
-    calls = [partial(leave, watch) for watch in api.under_way.copy()]
+    calls = [partial(leave, one) for one in api.under_way.copy()]
     await api.runtime.gather(calls, limit=MOST_LEFT_AT_ONCE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -23,6 +24,7 @@ from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sw
 from dashscope._batch.watching import Watcher
 from dashscope._instrumentation import NOTHING, Operation, begin
 from dashscope._outputs import claim
+from dashscope._runtime.base import CLOSED
 from dashscope._runtime.crew import Bell, Channel, ClosedError
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class AsyncBatch:
         self._entered = False
         self._has_begun = False
         self._winding_up = False
+        self._closed: RuntimeError | None = None
         self._failure: BaseException | None = None
         self._told_at = float("-inf")
         self._operation: Operation = NOTHING
@@ -84,6 +87,7 @@ class AsyncBatch:
                 await self._api.runtime.finish(self._desk.ledger.open)
                 self._has_begun = True
                 self._start()
+                self._api.under_way.add(self)
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise
@@ -114,7 +118,10 @@ class AsyncBatch:
                 raise self._failure
             if outbox.is_exhausted:
                 break
-            await self._to_user.wait(None if self._options.progress is None else TELL)
+            with suppress(ClosedError):  # left by another task or thread
+                await self._to_user.wait(None if self._options.progress is None else TELL)
+        if self._closed is not None:
+            raise self._closed
         if (error := outbox.ending()) is not None:
             raise error
         raise StopAsyncIteration
@@ -139,8 +146,22 @@ class AsyncBatch:
         finally:
             self._end(error)
 
+    async def leave(self, error: BaseException | None) -> None:
+        """Cancel what it created and has not finished, since its client is being closed.
+
+        Whoever iterates is told so. A batch of another event loop ends by its requests, which
+        are refused.
+        """
+        if self._winding_up or not self._crew.is_here:
+            return
+        self._closed = RuntimeError(CLOSED)
+        self._desk.is_over = True
+        failure = error or self._closed
+        await self._api.runtime.finish(partial(self._wind_up, failure), grace=WIND_UP)
+
     def _end(self, error: BaseException | None) -> None:
         """Nobody watches any more."""
+        self._api.under_way.discard(self)
         for row in list(self._desk.operations):
             self._desk.end(row, error, None)
         progress = self._progress(is_over=True)
@@ -156,8 +177,9 @@ class AsyncBatch:
 
     async def _wind_up(self, error: BaseException | None) -> None:
         self._hush()
-        if self._winding_up:  # for the second time, since somebody would not wait for the first
-            self._desk.ledger.drop()
+        if self._winding_up:
+            if self._closed is None:  # somebody would not wait for the first time
+                self._desk.ledger.drop()
             return
         self._winding_up = True
         try:

@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 GRACE: Final = 5.0
 """Seconds that a call still gets to finish once its caller was cancelled."""
+CLOSED: Final = "this client is closed: make a new one, or close it later"
 
 
 class Body(ABC):
@@ -202,7 +203,7 @@ class Runtime(ABC):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise RuntimeError("this client is closed: make a new one, or close it later")
+            raise RuntimeError(CLOSED)
 
 
 def one_by_one(name: str, items: Any, what: str) -> AsyncIterator[Any]:
@@ -212,7 +213,7 @@ def one_by_one(name: str, items: Any, what: str) -> AsyncIterator[Any]:
         TypeError: when it is no iterable of items.
     """
     if not _is_iterable(items):
-        raise TypeError(f"{name} is {what}, not {shown(items)}")
+        raise TypeError(f"{name} is {what} of mappings, one a prediction, not {shown(items)}")
     return _OneByOne(iter(items))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 import anyio
+from anyio.lowlevel import current_token
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from dashscope._runtime.tasks import Task, start_task
@@ -44,6 +45,11 @@ class Channel(ABC, Generic[T]):
 
 class Crew(ABC):
     """Calls that run beside the caller until they end or are stopped."""
+
+    @property
+    @abstractmethod
+    def is_here(self) -> bool:
+        """Whether the caller can wait for them: tasks cannot be waited for in another loop."""
 
     @abstractmethod
     def start(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -108,7 +114,7 @@ class TaskChannel(Channel[T]):
             try:
                 with anyio.move_on_after(seconds):
                     return await self._out.receive()
-            except anyio.EndOfStream:
+            except (anyio.EndOfStream, anyio.ClosedResourceError):
                 pass
             else:
                 return None
@@ -125,7 +131,12 @@ class TaskCrew(Crew):
     """Calls in tasks of their own, outside the caller's scopes."""
 
     def __init__(self) -> None:
+        self._loop = current_token()
         self._tasks: list[Task[None]] = []
+
+    @property
+    def is_here(self) -> bool:
+        return current_token() == self._loop
 
     def start(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(start_task(call))

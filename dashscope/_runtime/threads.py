@@ -59,6 +59,10 @@ class ThreadCrew(Crew):
         self._abort = threading.Event()
         self._threads: list[threading.Thread] = []
 
+    @property
+    def is_here(self) -> bool:
+        return True
+
     def start(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
         thread = threading.Thread(
             target=copy_context().run,

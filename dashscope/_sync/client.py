@@ -308,6 +308,14 @@ class Batch(Facade):
     ) -> None:
         leave(self._async, kind, error, traceback)
 
+    def leave(self, error: BaseException | None) -> None:
+        """Cancel what it created and has not finished, since its client is being closed.
+
+        Whoever iterates is told so. A batch of another event loop ends by its requests, which
+        are refused.
+        """
+        drive(self._async.leave(error))
+
 
 class AccountResource(Facade):
     """`client.account`."""
@@ -1946,7 +1954,7 @@ class Client(Facade):
     def close(self) -> None:
         """Close the connections; later requests are refused.
 
-        What runs and streams are still under way is cancelled on the server.
+        What runs, streams and batches have under way is cancelled on the server.
         """
         drive(self._async.aclose())
 

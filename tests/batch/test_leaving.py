@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +14,7 @@ import pytest
 from dashscope import AsyncClient, Client
 from tests.batch.reading import REF, read, rows
 from tests.batch.service import Service
+from tests.local.waiting import until
 from tests.stopwatch import Stopwatch
 from tests.wire import Received, Reply, prediction, reply
 
@@ -212,8 +215,6 @@ def test_the_blocking_client_within_a_running_loop(service: Service) -> None:
 
 
 def test_threads_are_gone_when_the_block_is_left(service: Service) -> None:
-    import threading
-
     with Client(base_url=service.wire.base_url) as client:
         with client.map(REF, rows(50)) as results:
             assert any(t.name == "dashscope-map" for t in threading.enumerate())
@@ -275,3 +276,61 @@ async def test_a_client_that_is_closed_ends_the_batch(
     await client.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         await read(client.map(REF, rows(3)))
+
+
+async def test_closing_the_client_within_a_batch_cancels_what_runs(
+    client: Any, service: Service
+) -> None:
+    service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
+    with pytest.raises(RuntimeError, match="this client is closed"):
+        async with client.map(REF, rows(9)) as results:
+            async for _ in results:
+                await client.aclose()
+                assert all(one.is_over for one in service.made)
+    assert len(service.canceled) == len(service.made) - 1
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_closing_the_client_ends_the_batches_of_other_tasks(
+    client: Any, service: Service, tmp_path: Path
+) -> None:
+    service.seconds = lambda _: 60.0
+    errors: list[Exception] = []
+
+    async def run() -> None:
+        try:
+            await read(client.map(REF, rows(4), checkpoint=tmp_path / "run.sqlite"))
+        except RuntimeError as error:
+            errors.append(error)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        with anyio.fail_after(10):
+            while len(service.made) < 4:
+                await anyio.sleep(0.01)
+            await client.aclose()
+        assert len(service.canceled) == 4
+    assert len(errors) == 1
+    assert "this client is closed" in str(errors[0])
+
+
+def test_closing_the_client_ends_the_batches_of_other_threads(service: Service) -> None:
+    service.seconds = lambda _: 60.0
+    client = Client(base_url=service.wire.base_url)
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            with client.map(REF, rows(4)) as results:
+                list(results)
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: len(service.made) == 4)
+    client.close()
+    assert len(service.canceled) == 4
+    thread.join(10)
+    assert len(errors) == 1
+    assert "this client is closed" in str(errors[0])
