@@ -50,13 +50,14 @@ if TYPE_CHECKING:
     from dashscope._inputs import FileEncoding
     from dashscope._models import AsyncModelFunction
     from dashscope._pages import Page
+    from dashscope.resources._creation import WebhookEvent
     from dashscope.resources.account import AsyncAccountResource
     from dashscope.resources.collections import AsyncCollections
     from dashscope.resources.deployments import AsyncDeployments
     from dashscope.resources.files import AsyncFiles
     from dashscope.resources.hardware import AsyncHardwareResource
     from dashscope.resources.models import AsyncModels
-    from dashscope.resources.predictions import AsyncPredictions, Prediction, WebhookEvent
+    from dashscope.resources.predictions import AsyncPredictions, Prediction
     from dashscope.resources.search import SearchResults
     from dashscope.resources.trainings import AsyncTrainings, Training
     from dashscope.resources.webhooks import AsyncWebhooks

@@ -12,11 +12,11 @@ from dashscope._api import API, Call
 from dashscope._convert import structure
 from dashscope._deadline import Deadline
 from dashscope._errors import APIError
+from dashscope._reference import Reference
 from dashscope._runtime import timed_out
 from dashscope._schema import ModelSchema, schema_of
 from dashscope._urls import path
 from dashscope.resources.models import Model, Version
-from dashscope.resources.predictions import Reference
 
 FRESH: Final = 60.0
 """Seconds for which the newest version of a model counts as the newest one, once it was seen."""

@@ -17,21 +17,17 @@ from dashscope._batch.batch import AsyncBatch
 from dashscope._config import STALL_TIMEOUT
 from dashscope._deadline import Deadline
 from dashscope._known import KnownSchema, known_schema
+from dashscope._reference import Reference
 from dashscope._schema import ModelSchema
-from dashscope.resources.predictions import (
-    Prediction,
-    Reference,
-    check_webhook,
-    creation,
-    send_creation,
-)
+from dashscope.resources._creation import check_webhook, creation
+from dashscope.resources.predictions import Prediction, send_creation
 
 if TYPE_CHECKING:
     from dashscope._batch.options import OnError, OnUnknown, Resume
     from dashscope._batch.rows import BatchProgress
     from dashscope._events import AsyncEventStream
     from dashscope._inputs import FileEncoding
-    from dashscope.resources.predictions import WebhookEvent
+    from dashscope.resources._creation import WebhookEvent
 
 MOMENT: Final = 0.001
 """Seconds that a run gets at least, where the schema has taken all the time."""

@@ -13,13 +13,12 @@ from dashscope._arguments import check_flag, check_timeout, shown
 from dashscope._deadline import Deadline
 from dashscope._outcome import output_of, whole
 from dashscope._outputs import claim
+from dashscope._reference import Reference
 from dashscope._waiting import DEADLINE_MARGIN, check_wait
 from dashscope.resources._base import id_of
+from dashscope.resources._creation import WebhookEvent, creation
 from dashscope.resources.predictions import (
     Prediction,
-    Reference,
-    WebhookEvent,
-    creation,
     event_stream,
     send_creation,
     watch_prediction,

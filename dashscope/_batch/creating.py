@@ -19,7 +19,8 @@ from dashscope._errors import (
 from dashscope._log import logger
 from dashscope._retry import Outcome
 from dashscope._waiting import CLEAN_UP, DEADLINE_MARGIN
-from dashscope.resources.predictions import cancel_prediction, creation, send_creation
+from dashscope.resources._creation import creation
+from dashscope.resources.predictions import cancel_prediction, send_creation
 
 if TYPE_CHECKING:
     from dashscope._api import Call

@@ -18,7 +18,7 @@ from dashscope._arguments import (
     check_timeout,
     shown,
 )
-from dashscope.resources.predictions import Reference
+from dashscope._reference import Reference
 
 if TYPE_CHECKING:
     from dashscope._batch.rows import BatchProgress

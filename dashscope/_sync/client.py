@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dashscope._models import AsyncModelFunction
     from dashscope._outputs import AsyncFileOutput
     from dashscope._pages import Page
+    from dashscope.resources._creation import WebhookEvent
     from dashscope.resources.account import Account, AsyncAccountResource
     from dashscope.resources.collections import AsyncCollections, Collection
     from dashscope.resources.deployments import (
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
         Model,
         Version,
     )
-    from dashscope.resources.predictions import AsyncPredictions, Prediction, WebhookEvent
+    from dashscope.resources.predictions import AsyncPredictions, Prediction
     from dashscope.resources.search import SearchResults
     from dashscope.resources.trainings import AsyncTrainings, Training
     from dashscope.resources.webhooks import (

@@ -14,6 +14,7 @@ from dashscope import Client, FileError, Model, Prediction, Version
 from dashscope._json import is_object
 from dashscope._outcome import output_of
 from dashscope._outputs import claim
+from dashscope._reference import Reference
 from dashscope._runtime.base import GRACE
 from dashscope._runtime.signals import held_back
 from dashscope.cli.commands import MODEL, REF, TIMEOUT, Command, command, id_of
@@ -33,7 +34,7 @@ from dashscope.cli.resources import HARDWARE, option
 from dashscope.cli.run import run_and_give
 from dashscope.cli.session import session
 from dashscope.cli.terminal import Terminal
-from dashscope.resources.predictions import WEBHOOK_EVENTS, Reference
+from dashscope.resources._creation import WEBHOOK_EVENTS
 
 WEBHOOK: Final = (
     option("webhook", "An http(s) URL that the server tells of events."),

@@ -23,6 +23,7 @@ from dashscope import (
     progress_bar,
 )
 from dashscope._log import logger
+from dashscope._reference import Reference
 from dashscope.cli.commands import REF, SOME_FAILED, command
 from dashscope.cli.inputs import (
     PAIRS,
@@ -39,7 +40,6 @@ from dashscope.cli.results import Failures, Results, held, record, results
 from dashscope.cli.rows import Rows, format_of, open_rows
 from dashscope.cli.session import session
 from dashscope.cli.terminal import Terminal, counted
-from dashscope.resources.predictions import Reference
 
 FAILURES: Final = ".failures.jsonl"
 """What the file of the rows that failed is called, after the results'."""

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import click
 
+from dashscope._reference import Reference
 from dashscope.cli.session import endings
 from dashscope.cli.terminal import Terminal
-from dashscope.resources.predictions import Reference
 
 CANNOT_LISTEN: Final = 4
 SOME_FAILED: Final = 5

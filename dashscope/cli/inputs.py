@@ -22,8 +22,8 @@ from click.shell_completion import CompletionItem
 
 from dashscope import APIError, Client, FileError, Version
 from dashscope._json import decode, is_object
+from dashscope._reference import Reference
 from dashscope._schema import kind_of, schema_of
-from dashscope.resources.predictions import Reference
 
 STDIN: Final = "-"
 ANYTHING: Final = frozenset[str]()

@@ -16,11 +16,11 @@ import click
 from attrs import frozen
 
 from dashscope import Client
+from dashscope._reference import Reference
 from dashscope.cli import show
 from dashscope.cli.commands import Command, command
 from dashscope.cli.session import session
 from dashscope.cli.terminal import Terminal
-from dashscope.resources.predictions import Reference
 
 
 def read_limit(text: str) -> int | None:

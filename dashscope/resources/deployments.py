@@ -14,8 +14,9 @@ from dashscope._convert import structure, structure_created
 from dashscope._pages import Page
 from dashscope._urls import path
 from dashscope.resources._base import AsyncResource, body_of
+from dashscope.resources._creation import WebhookEvent
 from dashscope.resources.account import Account
-from dashscope.resources.predictions import Prediction, WebhookEvent, create_prediction
+from dashscope.resources.predictions import Prediction, create_prediction
 
 MOST_MIN_INSTANCES: Final = 5
 MOST_MAX_INSTANCES: Final = 20

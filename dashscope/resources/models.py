@@ -14,7 +14,8 @@ from dashscope._convert import structure, structure_created, structure_page
 from dashscope._pages import Page
 from dashscope._urls import path
 from dashscope.resources._base import AsyncResource, page_params
-from dashscope.resources.predictions import Prediction, WebhookEvent, create_prediction
+from dashscope.resources._creation import WebhookEvent
+from dashscope.resources.predictions import Prediction, create_prediction
 
 
 @frozen(kw_only=True)

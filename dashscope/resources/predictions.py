@@ -5,52 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from math import ceil
-from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypeAlias, TypedDict, Unpack
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from attrs import field, frozen
 
-from dashscope import _html, _inputs
+from dashscope import _html
 from dashscope._api import API, Call
 from dashscope._arguments import (
-    LARGEST_COUNT,
     check_choice,
-    check_count,
-    check_flag,
     check_number,
-    check_several,
-    check_str,
     check_text,
     check_timeout,
-    shown,
 )
 from dashscope._config import STALL_TIMEOUT
 from dashscope._convert import structure, structure_created
 from dashscope._deadline import Deadline
-from dashscope._inputs import FileEncoding
 from dashscope._instrumentation import NOTHING, Operation
 from dashscope._pages import Page
 from dashscope._polling import is_terminal
 from dashscope._urls import path
 from dashscope._waiting import Watch
-from dashscope.resources._base import AsyncResource, body_of, id_of, time_param
-from dashscope.resources.files import upload
+from dashscope.resources._base import AsyncResource, id_of, time_param
+from dashscope.resources._creation import Creation, WebhookEvent, creation
 
 if TYPE_CHECKING:
     from dashscope._events import AsyncEventStream
 
-WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
-"""What a webhook can be told of."""
-
-WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
-SHORTEST_CANCEL_AFTER: Final = 5
-"""Seconds; the service takes no less."""
-LONGEST_WAIT: Final = 60
-"""Seconds; the service holds an answer back no longer."""
-
-_DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
-_REFERENCE = re.compile(r"([^\s/:]+)/([^\s/:]+)(?::([^\s/:]+))?")
 # The total follows as a whole number: a line that is still being written has none yet.
 # No bar has a stroke in it, which keeps the time linear in what the model prints.
 _BAR = re.compile(r"(\d{1,3})%\|[^|]*\|\s{0,9}(\d{1,18})/(\d{1,18})(?=[^\d.a-zA-Z])", re.ASCII)
@@ -174,42 +154,6 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         return _html.prediction(self)
-
-
-@frozen
-class Reference:
-    """What names a model: `owner/name`, or `owner/name:version`."""
-
-    owner: str
-    name: str
-    version: str | None
-
-    @classmethod
-    def parse(cls, text: str) -> Reference:
-        """Read a reference.
-
-        Raises:
-            ValueError: when it is neither of the two forms.
-        """
-        match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            kind = ValueError if isinstance(text, str) else TypeError
-            raise kind(
-                f"{shown(text)} does not name a model: write owner/name or owner/name:version"
-            )
-        check_str("the name of a model", text)
-        return cls(*match.groups())
-
-    def __str__(self) -> str:
-        version = "" if self.version is None else f":{self.version}"
-        return f"{self.owner}/{self.name}{version}"
-
-    @property
-    def path(self) -> str:
-        """The endpoint that runs it."""
-        if self.version is not None:
-            return "/predictions"
-        return path("/models/{owner}/{name}/predictions", owner=self.owner, name=self.name)
 
 
 class AsyncPredictions(AsyncResource):
@@ -429,114 +373,9 @@ async def create_prediction(api: API, path: str, **options: Unpack[Creation]) ->
     return await send_creation(api, await creation(api, path, **options))
 
 
-class Creation(TypedDict, total=False):
-    """What every way to create a prediction takes; `AsyncPredictions.create` describes it."""
-
-    input: Required[Mapping[str, Any]]
-    version: str | None
-    wait: int | None
-    cancel_after: float | timedelta | str | None
-    stream: bool | None
-    webhook: str | None
-    webhook_events_filter: Sequence[WebhookEvent] | None
-
-
-async def creation(
-    api: API,
-    path: str,
-    *,
-    file_encoding: FileEncoding = "auto",
-    deadline: Deadline = Deadline.NEVER,
-    **options: Unpack[Creation],
-) -> Call:
-    """The request that creates a prediction: checked, and its files sent ahead."""
-    wait, events = options.get("wait"), options.get("webhook_events_filter")
-    headers = creation_headers(wait, options.get("cancel_after"))
-    check_webhook(options.get("webhook"), events)
-    if (stream := options.get("stream")) is not None:
-        check_flag("stream", stream)
-    body = body_of(
-        version=options.get("version"),
-        input=await _inputs.encode(
-            options["input"],
-            api.runtime,
-            lambda file: upload(api, file, deadline=deadline),
-            file_encoding,
-        ),
-        stream=stream,
-        webhook=options.get("webhook"),
-        webhook_events_filter=None if events is None else list(events),
-    )
-    return Call(
-        method="POST",
-        path=path,
-        json=body,
-        headers=headers,
-        creates=True,
-        hold=float(wait or 0),
-    )
-
-
 async def send_creation(api: API, call: Call, *, deadline: Deadline = Deadline.NEVER) -> Prediction:
     """Create a prediction by a request that is ready."""
     return structure_created(await api.send(call, deadline=deadline), Prediction)
-
-
-def creation_headers(
-    wait: int | None, cancel_after: float | timedelta | str | None
-) -> dict[str, str]:
-    """The `Prefer` and `Cancel-After` headers.
-
-    Raises:
-        ValueError: when one of them is out of the service's bounds.
-    """
-    headers: dict[str, str] = {}
-    if wait is not None:
-        check_count("wait", wait, least=1, most=LONGEST_WAIT)
-        headers["Prefer"] = f"wait={wait}"
-    if cancel_after is not None:
-        seconds = duration(cancel_after)
-        if seconds < SHORTEST_CANCEL_AFTER:
-            raise ValueError(
-                f"cancel_after is at least {SHORTEST_CANCEL_AFTER} seconds, "
-                f"not {shown(cancel_after)}"
-            )
-        headers["Cancel-After"] = f"{seconds}s"
-    return headers
-
-
-def duration(value: float | timedelta | str) -> int:
-    """A duration in whole seconds, rounded up: a number, a `timedelta`, or text like `1h30m`."""
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value)
-        if not value or match is None:
-            raise ValueError(f"a duration is written like 90s, 5m or 1h30m45s, not {shown(value)}")
-        hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        value = hours * 3600 + minutes * 60 + seconds
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"a duration is seconds, a timedelta or text like 5m, not {shown(value)}")
-    if not 0 <= value <= LARGEST_COUNT:
-        raise ValueError(f"a duration is a number of seconds, not {shown(value)}")
-    return ceil(value)
-
-
-def check_webhook(webhook: str | None, events: Sequence[str] | None) -> None:
-    """Refuse a webhook that the service could not call, and events it does not know."""
-    if webhook is not None:
-        check_str("webhook", webhook)
-        try:
-            parts = urlsplit(webhook)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname)
-        except ValueError:
-            valid = False
-        if not valid:
-            raise ValueError(f"webhook is an http(s) URL, not {shown(webhook)}")
-    if events is None:
-        return
-    for event in check_several("webhook_events_filter", events, "events"):
-        check_choice("each of webhook_events_filter", event, WEBHOOK_EVENTS)
 
 
 def _path(prediction: Prediction | str) -> str:

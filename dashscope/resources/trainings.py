@@ -15,18 +15,13 @@ from dashscope._deadline import Deadline
 from dashscope._instrumentation import begin
 from dashscope._pages import Page
 from dashscope._polling import is_terminal
+from dashscope._reference import Reference
 from dashscope._urls import path
 from dashscope._waiting import Watch, check_wait
 from dashscope.resources._base import AsyncResource, body_of, id_of
+from dashscope.resources._creation import WebhookEvent, check_webhook
 from dashscope.resources.files import upload
-from dashscope.resources.predictions import (
-    Metrics,
-    PredictionURLs,
-    Progress,
-    Reference,
-    WebhookEvent,
-    check_webhook,
-)
+from dashscope.resources.predictions import Metrics, PredictionURLs, Progress
 
 
 @frozen(kw_only=True)

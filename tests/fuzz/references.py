@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashscope.resources.predictions import Reference
+from dashscope._reference import Reference
 
 SEEDS = (
     b"owner/name",
