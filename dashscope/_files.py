@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import inspect
-import io
-import mimetypes
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    Protocol,
+    TypeAlias,
+    TypeGuard,
+    runtime_checkable,
+)
+from weakref import WeakValueDictionary
 
 from attrs import field, frozen
 
 from dashscope._arguments import check_str, shown
 from dashscope._errors import FileError
+from dashscope._media_types import type_of
 
 if TYPE_CHECKING:
     from dashscope._runtime import Runtime
@@ -28,6 +40,7 @@ LONGEST_FILENAME: Final = 255
 PIECE: Final = 256 * 1024
 """Bytes that are read, and held in memory, at a time."""
 
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]")
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(; ?{_WORD}=({_WORD}|\"[ !#-\[\]-~]*\"))*")
 
@@ -53,6 +66,64 @@ def is_file(value: Any) -> TypeGuard[FileContent]:
     )
 
 
+class OpenFile:
+    """An open file, which several calls may read at the same time, each from where it is.
+
+    It stands where its owner left it, as soon as nobody reads it: so it can be sent again.
+    """
+
+    _known: ClassVar[WeakValueDictionary[int, OpenFile]] = WeakValueDictionary()
+    _knowing: ClassVar = threading.Lock()
+
+    def __init__(self, handle: IO[bytes], *, is_copy: bool = False) -> None:
+        self.handle = handle
+        self.is_copy = is_copy
+        self.start: int = handle.tell()
+        self._position = self.start
+        self._turn = threading.Lock()
+
+    @classmethod
+    def of(cls, handle: IO[bytes]) -> OpenFile:
+        """The one and only for a handle, as long as somebody has it."""
+        with cls._knowing:
+            known = cls._known.get(id(handle))
+            if known is None:
+                known = cls._known[id(handle)] = cls(handle)
+            return known
+
+    def measure(self) -> tuple[int, int]:
+        """Where it stands, and how many bytes there are from there on."""
+        with self._turn:
+            position = self.handle.tell()
+            if position != self._position:  # its owner has moved it
+                self.start = position
+            size = 0
+            with suppress(OSError):  # one that does not know its end
+                size = self.handle.seek(0, os.SEEK_END) - self.start
+            self.handle.seek(self.start)
+            self._position = self.start
+            return self.start, max(0, size)
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """Up to `size` bytes from a position on."""
+        with self._turn:
+            if self._position != position:
+                self.handle.seek(position)
+            self._position = -1  # wherever it is, should reading fail
+            piece = self.handle.read(size) or b""
+            self._position = position + len(piece)
+            return piece
+
+    def close(self) -> None:
+        """Give it back: as it was, or, where it is a temporary copy, for good."""
+        if self.is_copy:
+            self.handle.close()
+            return
+        with self._turn, suppress(OSError, ValueError):  # closed by its owner, who is not here
+            self.handle.seek(self.start)
+            self._position = self.start
+
+
 @frozen(kw_only=True)
 class LocalFile:
     """A file that can be read from its start as often as it has to be sent.
@@ -63,19 +134,22 @@ class LocalFile:
         size: its length in bytes.
         source: a path, bytes, or an open file of which the content from `start` on counts.
         start: where in an open file the content starts.
-        is_copy: whether the source is a temporary copy, which `close()` removes.
     """
 
     filename: str
     content_type: str
     size: int
-    source: Path | bytes | IO[bytes] = field(repr=False)
+    source: Path | bytes | OpenFile = field(repr=False)
     start: int = 0
-    is_copy: bool = False
+
+    @property
+    def is_copy(self) -> bool:
+        """Is it read from a temporary copy, of what can be read only once?"""
+        return isinstance(self.source, OpenFile) and self.source.is_copy
 
     def close(self) -> None:
-        """Remove the temporary copy, where there is one."""
-        if self.is_copy and not isinstance(self.source, Path | bytes):
+        """Give an open file back, and remove a temporary copy."""
+        if isinstance(self.source, OpenFile):
             self.source.close()
 
     def pieces(self) -> Iterator[bytes]:
@@ -87,12 +161,12 @@ class LocalFile:
         try:
             if isinstance(self.source, Path):
                 with self.source.open("rb") as handle:
-                    yield from self._read(handle)
+                    yield from self._read(lambda _, size: handle.read(size))
             elif isinstance(self.source, bytes):
-                yield from self._read(io.BytesIO(self.source))
+                content = self.source
+                yield from self._read(lambda at, size: content[at : at + size])
             else:
-                self.source.seek(self.start)
-                yield from self._read(self.source)
+                yield from self._read(self.source.read_at)
         except (OSError, ValueError) as error:
             raise unreadable(self.filename, error) from error
 
@@ -100,15 +174,15 @@ class LocalFile:
         """All of it."""
         return self.source if isinstance(self.source, bytes) else b"".join(self.pieces())
 
-    def _read(self, handle: IO[bytes]) -> Iterator[bytes]:
-        left = self.size
-        while left > 0:
-            piece = handle.read(min(PIECE, left))
+    def _read(self, read_at: Callable[[int, int], bytes]) -> Iterator[bytes]:
+        position, end = self.start, self.start + self.size
+        while position < end:
+            piece = read_at(position, min(PIECE, end - position))
             if not piece:
                 break
-            left -= len(piece)
+            position += len(piece)
             yield piece
-        if left > 0 or handle.read(1):
+        if position < end or read_at(position, 1):
             raise FileError(f"{self.filename} changed its length while it was sent")
 
 
@@ -136,22 +210,14 @@ async def load(
     check_str("filename", name)
     if content_type is not None:
         check_type(content_type)
-    kind = content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    kind = content_type or type_of(name) or "application/octet-stream"
     try:
         source, start, size = await runtime.in_thread(_measure, content, name)
-        is_copy = source is not content and not isinstance(source, Path | bytes)
     except (OSError, ValueError) as error:
         raise unreadable(content if isinstance(content, Path) else name, error) from error
     if size > LARGEST_FILE:
         raise _too_large(name, size)
-    return LocalFile(
-        filename=name,
-        content_type=kind,
-        size=size,
-        source=source,
-        start=start,
-        is_copy=is_copy,
-    )
+    return LocalFile(filename=name, content_type=kind, size=size, source=source, start=start)
 
 
 def check_name(filename: str) -> None:
@@ -184,7 +250,7 @@ def _too_large(name: str, size: int) -> FileError:
     )
 
 
-def _measure(content: FileContent, name: str) -> tuple[Path | bytes | IO[bytes], int, int]:
+def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, int, int]:
     """Where the content is to be read from, where it starts there, and how long it is."""
     if isinstance(content, bytes | bytearray | memoryview):
         data = content.tobytes() if isinstance(content, memoryview) else bytes(content)
@@ -192,7 +258,7 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | IO[bytes],
     if isinstance(content, Path):
         with content.open("rb") as opened:
             status = os.fstat(opened.fileno())
-            if stat.S_ISREG(status.st_mode):
+            if stat.S_ISREG(status.st_mode) and (status.st_size > 0 or not opened.peek(1)):
                 return content, 0, status.st_size
             return _spool(opened, name)
     handle: Any = content
@@ -204,19 +270,27 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | IO[bytes],
         if inspect.iscoroutine(probe):
             probe.close()
         raise FileError(f"{name} is read with await: read it, and pass the bytes")
-    if not isinstance(probe, bytes):
+    if isinstance(probe, str):
         raise FileError(f"{name} is open in text mode: open it with 'rb'")
+    if not isinstance(probe, bytes):
+        raise FileError(f"{name} gives {type(probe).__name__} when it is read, not bytes")
     if whole:
         return probe, 0, len(probe)
-    if callable(getattr(handle, "seekable", None)) and handle.seekable():
-        start = handle.tell()
-        size = handle.seek(0, os.SEEK_END) - start
+    if not (callable(getattr(handle, "seekable", None)) and handle.seekable()):
+        return _spool(handle, name)
+    file = OpenFile.of(handle)
+    start, size = file.measure()
+    try:
+        if size > 0 or not file.read_at(start, 1):
+            return file, start, size
+        # It does not know how long it is, as those of /proc.
         handle.seek(start)
-        return handle, start, size
-    return _spool(content, name)
+        return _spool(handle, name)
+    finally:
+        file.close()
 
 
-def _spool(handle: Readable, name: str) -> tuple[IO[bytes], int, int]:
+def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (read later)
     size = 0
     try:
@@ -225,14 +299,19 @@ def _spool(handle: Readable, name: str) -> tuple[IO[bytes], int, int]:
             if size > LARGEST_FILE:
                 raise _too_large(name, size)  # noqa: TRY301 (the copy is removed below)
             spool.write(piece)
+        if piece is None:
+            raise BlockingIOError("it does not block, and has no more yet")  # noqa: TRY301
     except BaseException:
         spool.close()
         raise
-    return spool, 0, size
+    spool.seek(0)
+    return OpenFile(spool, is_copy=True), 0, size
 
 
 def _name(content: FileContent) -> str:
-    if isinstance(content, Path):
-        return content.name
-    name = getattr(content, "name", None)
-    return Path(os.fsdecode(name)).name if isinstance(name, str | bytes) else "file"
+    """A name that can be sent, as near to its own as may be."""
+    name = content if isinstance(content, Path) else getattr(content, "name", None)
+    if not isinstance(name, Path | str | bytes):
+        return "file"
+    own = Path(os.fsdecode(name)).name.encode(errors="replace").decode()
+    return _UNSENDABLE.sub("_", own) or "file"

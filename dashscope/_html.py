@@ -7,7 +7,6 @@ addresses become one, and of data only media.
 from __future__ import annotations
 
 import json
-import mimetypes
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from dashscope._json import is_array, is_object
+from dashscope._media_types import type_of
 
 if TYPE_CHECKING:
     from dashscope._batch.rows import BatchProgress, BatchResult
@@ -134,7 +134,7 @@ def value(found: Any) -> str:
 
 def kind_of(url: str) -> str | None:
     """The media type that a URL's name tells."""
-    return mimetypes.guess_type(urlsplit(url).path)[0]
+    return type_of(urlsplit(url).path)
 
 
 def text(found: object) -> str:

@@ -93,7 +93,11 @@ async def _send(
         file_encoding == "data-uri" or (file_encoding == "auto" and file.size <= LARGEST_DATA_URI)
         for file in loaded
     ]
-    total = sum(_uri_length(file) for file, direct in zip(loaded, inline, strict=True) if direct)
+    total = sum(
+        len(same) * _uri_length(file)
+        for same, file, direct in zip(places, loaded, inline, strict=True)
+        if direct
+    )
     if total > LARGEST_DATA_URIS:
         raise FileError(
             f"The files of this input make {total} characters of data URIs, and the service takes "

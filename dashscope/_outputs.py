@@ -7,7 +7,6 @@ it prints, compares, pickles and goes into JSON as one.
 from __future__ import annotations
 
 import contextlib
-import mimetypes
 import os
 import re
 from collections.abc import AsyncGenerator
@@ -19,6 +18,7 @@ from dashscope._api import API
 from dashscope._downloads import DATA_URI, AsyncDownload, DataDownload, size_by
 from dashscope._http import Headers
 from dashscope._json import is_array, is_object
+from dashscope._media_types import type_of
 from dashscope._urls import is_data, path_of
 
 _URL = re.compile(r"(?:https?://|data:)[^\s]*", re.IGNORECASE)
@@ -54,7 +54,7 @@ class AsyncFileOutput(str):
             return self._headers.get("content-type")
         if (data := DATA_URI.fullmatch(self)) is not None:
             return data[1] or "text/plain"
-        return mimetypes.guess_type(path_of(self))[0]
+        return type_of(path_of(self))
 
     @property
     def filename(self) -> str:

@@ -519,7 +519,8 @@ class Files(Facade):
         """Upload a file of up to 100 MB, to use it in a model's input.
 
         Args:
-            content: a `pathlib.Path`, bytes, or a file open in binary mode.
+            content: a `pathlib.Path`, bytes, or a file open in binary mode, which is sent from
+                where it is, and left there.
             filename: its name, by default the path's.
             content_type: its media type (the API's `type`), by default guessed from the name.
             metadata: what to note with it, a JSON object.

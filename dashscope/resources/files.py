@@ -102,7 +102,8 @@ class AsyncFiles(AsyncResource):
         """Upload a file of up to 100 MB, to use it in a model's input.
 
         Args:
-            content: a `pathlib.Path`, bytes, or a file open in binary mode.
+            content: a `pathlib.Path`, bytes, or a file open in binary mode, which is sent from
+                where it is, and left there.
             filename: its name, by default the path's.
             content_type: its media type (the API's `type`), by default guessed from the name.
             metadata: what to note with it, a JSON object.
@@ -129,7 +130,12 @@ class AsyncFiles(AsyncResource):
             check_mapping("metadata", metadata, "of names to JSON")
         file = await load(content, self._api.runtime, filename=filename, content_type=content_type)
         api = self._api if timeout is None else self._api.with_config(timeout=None)
-        return await create_file(api, file, metadata=metadata, progress=progress, deadline=deadline)
+        try:
+            return await create_file(
+                api, file, metadata=metadata, progress=progress, deadline=deadline
+            )
+        finally:
+            file.close()
 
     async def list(self, *, cursor: str | None = None) -> Page[File]:
         """List the account's files, newest first.

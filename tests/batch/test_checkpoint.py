@@ -304,6 +304,14 @@ async def test_files_are_recognized_by_name_and_content(
         await read(client.map(REF, [{"value": moved}, {"value": b"x"}], checkpoint=path))
 
 
+async def test_an_open_file_is_recognized_and_sent_all_the_same(
+    client: Any, service: Service, path: Path
+) -> None:
+    opened = io.BytesIO(b"hello")
+    await read(client.map(REF, [{"value": opened}] * 3, checkpoint=path))
+    assert service.values == ["data:application/octet-stream;base64,aGVsbG8="] * 3
+
+
 async def test_a_file_that_can_be_read_only_once_is_refused(
     client: Any, service: Service, path: Path
 ) -> None:

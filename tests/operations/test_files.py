@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -123,6 +124,23 @@ class TestUploading:
             with pytest.raises(FileError):
                 await wired.files.create(bad)
         assert wire.requests == []
+
+    async def test_the_copy_of_what_cannot_seek_is_removed(self, wired: Any, wire: Wire) -> None:
+        class Pipe(io.BytesIO):
+            def seekable(self) -> bool:
+                return False
+
+        wire.says(reply({"id": "f1"}, 201))
+        await wired.files.create(Pipe(CONTENT * 2))
+        gc.collect()  # a file that nobody closed would be a warning
+        assert content(parts(wire.requests[0])["content"]) == CONTENT * 2
+
+    async def test_an_open_file_can_be_sent_twice(self, wired: Any, wire: Wire) -> None:
+        wire.says(reply({"id": "f1"}, 201))
+        opened = io.BytesIO(CONTENT)
+        for _ in range(2):
+            await wired.files.create(opened)
+        assert [content(parts(r)["content"]) for r in wire.requests] == [CONTENT] * 2
 
     @pytest.mark.parametrize(
         ("metadata", "error"), [({"a": object()}, TypeError), ({"a": float("nan")}, ValueError)]

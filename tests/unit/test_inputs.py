@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -48,6 +49,15 @@ def make_runtime(colour: str) -> Runtime:
 
 class Uploads(list[LocalFile]):
     """What was uploaded; the nth is given the URL `https://files/n`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contents: list[bytes] = []
+
+    async def read(self, file: LocalFile) -> str:
+        """Take a file, and its content at once."""
+        self.contents.append(file.read())
+        return await self(file)
 
     async def __call__(self, file: LocalFile) -> str:
         self.append(file)
@@ -179,6 +189,132 @@ async def test_an_open_file_is_read_from_where_it_is(runtime: Runtime) -> None:
     assert (await load(opened, runtime)).read() == b"body"
 
 
+async def test_an_open_file_is_left_where_it_was_and_can_be_sent_again(runtime: Runtime) -> None:
+    opened = io.BytesIO(b"headerbody")
+    opened.seek(6)
+    for encoding in ("data-uri", "upload", "data-uri"):
+        uploads = Uploads()
+        made = await encode({"x": opened, "again": opened}, runtime, uploads.read, encoding)
+        assert uploads.contents or made == {"x": uri(b"body"), "again": uri(b"body")}
+        assert uploads.contents in ([], [b"body"])
+        assert opened.tell() == 6
+
+
+async def test_an_open_file_that_was_moved_is_read_from_there(runtime: Runtime) -> None:
+    opened = io.BytesIO(b"headerbody")
+    first = await load(opened, runtime)
+    opened.seek(6)
+    second = await load(opened, runtime)
+    assert (first.size, second.size) == (10, 4)
+    pieces = zip(first.pieces(), second.pieces(), strict=True)  # in turns
+    assert list(pieces) == [(b"headerbody", b"body")]
+    opened.seek(100)
+    assert (await load(opened, runtime)).read() == b""
+
+
+async def test_two_calls_may_read_the_same_open_file_at_once(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 4096
+    path = tmp_path / "data.bin"
+    path.write_bytes(content)
+    with path.open("rb") as opened:
+        first = await load(opened, runtime)
+        begun = first.pieces()
+        pieces = [next(begun)]
+        second = await load(opened, runtime)
+        assert (second.start, second.read()) == (0, content)
+        second.close()
+        assert b"".join([*pieces, *begun]) == content
+        first.close()
+        assert opened.tell() == 0
+
+
+async def test_a_closed_file_is_given_back_without_a_word(runtime: Runtime) -> None:
+    opened = io.BytesIO(SMALL)
+    made = await load(opened, runtime)
+    opened.close()
+    made.close()
+    with pytest.raises(FileError, match="closed file"):
+        made.read()
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="a file of Linux's")
+async def test_a_file_that_does_not_know_its_length_is_read_to_its_end(runtime: Runtime) -> None:
+    path = Path("/proc/self/limits")
+    content = path.read_bytes()
+    assert content
+    with path.open("rb") as opened:
+        for file in (path, opened):
+            made = await load(file, runtime)
+            assert (made.filename, made.size, made.read()) == ("limits", len(content), content)
+            made.close()
+        assert opened.tell() == 0
+
+
+async def test_an_empty_file_is_not_copied(runtime: Runtime, tmp_path: Path) -> None:
+    path = tmp_path / "empty"
+    path.touch()
+    with path.open("rb") as opened:
+        for file in (path, opened, io.BytesIO()):
+            made = await load(file, runtime)
+            assert (made.size, made.read(), made.is_copy) == (0, b"", False)
+
+
+async def test_a_pipe_that_does_not_wait_is_not_sent_as_if_whole(runtime: Runtime) -> None:
+    reads, writes = os.pipe()
+    os.set_blocking(reads, False)
+    os.write(writes, b"a part")
+    with (
+        os.fdopen(writes, "wb"),
+        os.fdopen(reads, "rb", buffering=0) as opened,
+        pytest.raises(FileError, match="does not block"),
+    ):
+        await load(opened, runtime)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("a\nb.png", "a_b.png"),
+        ("a\rb\x7f.png", "a_b_.png"),
+        (os.fsdecode(b"a\xff.png"), "a?.png"),
+        ('a"b;c.png', 'a"b;c.png'),
+        ("grüße 日本.png", "grüße 日本.png"),
+    ],
+)
+async def test_a_file_of_any_name_can_be_sent(
+    runtime: Runtime, tmp_path: Path, name: str, sent: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(SMALL)
+    with path.open("rb") as opened:
+        for file in (path, opened):
+            made = await load(file, runtime)
+            assert (made.filename, made.content_type) == (sent, "image/png")
+            assert await encode({"x": file}, runtime, Uploads(), "upload")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("data.csv", "text/csv"),
+        ("data.csv.gz", "application/gzip"),
+        ("data.tar.gz", "application/gzip"),
+        ("data.tgz", "application/gzip"),
+        ("data.json.bz2", "application/x-bzip2"),
+        ("data.tar.xz", "application/x-xz"),
+        ("data.txt.Z", "application/octet-stream"),
+        ("data:image", "application/octet-stream"),
+        ("data:a,b.png", "image/png"),
+    ],
+)
+async def test_a_packed_file_is_of_the_type_of_its_bytes(
+    runtime: Runtime, name: str, kind: str
+) -> None:
+    assert (await load(SMALL, runtime, filename=name)).content_type == kind
+
+
 async def test_whatever_reads_like_a_file_is_one(runtime: Runtime) -> None:
     class Download:
         name = "a.gif"
@@ -228,6 +364,14 @@ class Broken:
         raise self.error
 
 
+class Gives:
+    def __init__(self, what: Any) -> None:
+        self.what = what
+
+    def read(self, size: int = -1) -> Any:
+        return self.what
+
+
 def bad_files(folder: Path) -> list[tuple[Any, str]]:
     text = folder / "text.txt"
     text.write_text("text")
@@ -241,6 +385,8 @@ def bad_files(folder: Path) -> list[tuple[Any, str]]:
         (io.StringIO("text"), "text mode"),
         (Broken(OSError(5, "Input/output error")), "Input/output error"),
         (Broken(ValueError("read of closed file")), "cannot be read"),
+        (Gives(bytearray(b"x")), "gives bytearray when it is read, not bytes"),
+        (Gives(None), "gives NoneType"),
     ]
 
 
@@ -273,6 +419,11 @@ async def test_data_uris_beyond_the_services_bound_are_refused(
         await encode({"x": bytes(50), "y": bytes(50)}, runtime, Uploads(), "data-uri")
     with pytest.raises(FileError, match="'auto' or 'upload'"):
         await encode({"x": bytes(200)}, runtime, Uploads(), "data-uri")
+    # One that stands in two places is sent twice.
+    twice = bytes(90)
+    assert await encode({"x": twice}, runtime, Uploads(), "data-uri")
+    with pytest.raises(FileError, match="characters of data URIs"):
+        await encode({"x": [twice, twice]}, runtime, Uploads(), "data-uri")
 
 
 async def test_a_failed_upload_ends_it(runtime: Runtime) -> None:
