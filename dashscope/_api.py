@@ -222,22 +222,21 @@ class API:
                 raise APIResponseError(reason) from None
         raise APIResponseError(f"{_urls.shown(first)}: more than {MOST_REDIRECTS} redirects.")
 
-    async def refused(self, url: str, body: Body) -> APIStatusError:
+    async def refused(self, body: Body) -> APIStatusError:
         """The error that an answer to `follow()` stands for; reads and closes it."""
         try:
             content = await body.read(self.config.max_response_bytes)
         finally:
             await body.aclose()
-        error = status_error(
-            f"GET {_urls.shown(url)}",
-            Response(status=body.status, headers=body.headers, content=content),
-        )
-        if body.status in (401, 403) and self._token_for(url) is None:
-            error.add(
+        response = Response(status=body.status, headers=body.headers, content=content)
+        asked = body.url.partition(" ")[2]  # after the redirects
+        advice = ""
+        if body.status in (401, 403) and not self._is_ours(asked):
+            advice = (
                 "It was asked without the token, which goes to the API's own address only: "
-                f"if {urlsplit(url).hostname} is to have it, name it in trusted_hosts."
+                f"if {urlsplit(asked).hostname} is to have it, name it in trusted_hosts."
             )
-        return error
+        return status_error(body.url, response, advice=advice)
 
     async def _open(
         self, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float

@@ -100,7 +100,8 @@ class AsyncDownload:
         The file appears under its name when it is whole, never before.
 
         Args:
-            path: the file, or an existing folder (or a path that ends in a slash).
+            path: the file, or an existing folder (or a path that ends in a slash); `~` is the
+                home folder.
             overwrite: whether to replace an existing file.
 
         Returns:
@@ -109,12 +110,13 @@ class AsyncDownload:
         Raises:
             FileError: when it exists already, or cannot be written.
         """
+        text = _saving.check(path, overwrite=overwrite)
         self._check_unread()
-        target = _saving.target(
-            path, _saving.safe_name(self._filename or "") or _saving.name_of(self.url, self.headers)
-        )
+        name = _saving.safe_name(self._filename or "") or _saving.name_of(self.url, self.headers)
         in_thread = self._api.runtime.in_thread
+        target = Path(text)
         try:
+            target = await in_thread(_saving.target, text, name)
             if not overwrite and await in_thread(target.exists):
                 raise FileError(f"{target} exists already: pass overwrite=True to replace it")
             await in_thread(_saving.make_folder, target.parent)
@@ -132,7 +134,7 @@ class AsyncDownload:
                     os.unlink(partial)  # noqa: PTH108
         except DashscopeError:  # of these, a time-out is an OSError too
             raise
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter for a path with a null in it
             reason = f"{target} cannot be written: {error}"
         else:
             return target
@@ -171,7 +173,7 @@ class AsyncDownload:
             else:
                 if body.status == HTTPStatus.OK:
                     return body
-                error = await self._api.refused(self.url, body)
+                error = await self._api.refused(body)
             elapsed = time.monotonic() - started
             pause = self._api.delay(
                 outcome_of(error), attempts, elapsed, Deadline.NEVER, repeatable=True
@@ -213,16 +215,22 @@ class AsyncDownload:
                 if chunk is not None:
                     self._received += len(chunk)
                     self._failures = 0
-                self._ended = chunk is None
-                return chunk
+                    return chunk
+                if self.size in (None, self._received):
+                    self._ended = True
+                    return None
+                failure = APIConnectionError(
+                    f"GET {shown(self.url)}: the connection broke "
+                    f"(at {self._received} of {self.size} bytes).",
+                    request_sent=True,
+                )
             if not await self._resume(failure):
                 raise failure
 
     async def _resume(self, failure: APIConnectionError) -> bool:
         """Ask for what is still missing, if the server has it as it was."""
         etag = self.headers.get("etag", "")
-        encoded = self.headers.get("content-encoding", "identity") != "identity"
-        if not etag.startswith('"') or encoded:
+        if not etag.startswith('"') or _is_encoded(self.headers):
             return False
         started = time.monotonic()
         outcome = outcome_of(failure)
@@ -243,11 +251,21 @@ class AsyncDownload:
                 continue
             self._body = body
             if body.status == HTTPStatus.PARTIAL_CONTENT:
-                start = body.headers.get("content-range", "").partition("-")[0]
-                return start == f"bytes {self._received}"
+                return self._goes_on(body.headers)
             if body.status not in RETRIED_STATUSES:
                 return False
-            outcome = outcome_of(await self._api.refused(self.url, body))
+            outcome = outcome_of(await self._api.refused(body))
+
+    def _goes_on(self, headers: Headers) -> bool:
+        """Is this what is missing, of the file that came so far?"""
+        piece, _, total = headers.get("content-range", "").partition("/")
+        etag = self.headers["etag"]
+        return (
+            piece.partition("-")[0] == f"bytes {self._received}"
+            and (self.size is None or total in ("*", str(self.size)))
+            and headers.get("etag", etag) == etag
+            and not _is_encoded(headers)
+        )
 
 
 class DataDownload(AsyncDownload):
@@ -292,9 +310,13 @@ def decode_data_uri(uri: str) -> tuple[str, bytes]:
     return kind or "text/plain", unquote_to_bytes(data)
 
 
+def _is_encoded(headers: Headers) -> bool:
+    return headers.get("content-encoding", "identity") != "identity"
+
+
 def size_by(headers: Headers) -> int | None:
     """The length in bytes that an answer names, where it is that of the content."""
-    if headers.get("content-encoding", "identity") != "identity":
+    if _is_encoded(headers):
         return None  # the length is that of the encoded bytes
     length = headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() else None

@@ -324,7 +324,7 @@ class AsyncEventStream:
             self._api.quota.give_back(retried=self._failures > 0)
             self._body = body
             return
-        refused = await self._api.refused(url, body)
+        refused = await self._api.refused(body)
         if body.status in _GONE:
             await self._fill()
         elif body.status in RETRIED_STATUSES:

@@ -28,8 +28,8 @@ _ADVICE: Final[Mapping[int, str]] = {
 }
 
 
-def status_error(what: str, response: Response) -> APIStatusError:
-    """The error that an answer with an error status stands for."""
+def status_error(what: str, response: Response, *, advice: str = "") -> APIStatusError:
+    """The error that an answer with an error status stands for; `advice` replaces the usual."""
     text = scrubbed(response.text)
     headers = Headers({scrubbed(name): scrubbed(value) for name, value in response.headers.items()})
     body = object_in(text)
@@ -41,7 +41,9 @@ def status_error(what: str, response: Response) -> APIStatusError:
     message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
     if retry_after is not None:
         message += f" The server asks to wait {retry_after:g} s."
-    if 300 <= status < 400:
+    if advice:
+        message += f" {advice}"
+    elif 300 <= status < 400:
         message += " Redirects of the API are not followed: check the base URL."
     elif status in _ADVICE:
         message += f" {_ADVICE[status]}"

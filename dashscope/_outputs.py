@@ -21,7 +21,7 @@ from dashscope._json import is_array, is_object
 from dashscope._media_types import type_of
 from dashscope._urls import is_data, path_of
 
-_URL = re.compile(r"(?:https?://|data:)[^\s]*", re.IGNORECASE)
+_URL = re.compile(r"(?:https?://[^\s/?#]|data:[^\s,]*,)\S*", re.IGNORECASE)
 
 
 class AsyncFileOutput(str):
@@ -83,7 +83,8 @@ class AsyncFileOutput(str):
         It appears under its name when it is whole, never before.
 
         Args:
-            path: the file, or an existing folder (or a path that ends in a slash).
+            path: the file, or an existing folder (or a path that ends in a slash); `~` is the
+                home folder.
             overwrite: whether to replace an existing file.
 
         Returns:
@@ -92,6 +93,7 @@ class AsyncFileOutput(str):
         Raises:
             FileError: when it exists already, or cannot be written.
         """
+        _saving.check(path, overwrite=overwrite)  # before anything is asked for
         async with self._source() as download:
             self._headers = download.headers
             return await download.save(path, overwrite=overwrite)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from dashscope._arguments import check_flag, shown
 from dashscope._errors import FileError
 from dashscope._urls import is_data, path_of
 
@@ -57,11 +58,19 @@ def safe_name(name: str) -> str:
     return name if name.strip(". ") else ""
 
 
-def target(path: str | os.PathLike[str], name: str) -> Path:
+def check(path: str | os.PathLike[str], *, overwrite: bool) -> str:
+    """The arguments of a save, checked; gives the path, with `~` for the home folder."""
+    check_flag("overwrite", overwrite)
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str):
+        raise TypeError(f"path is a str or a pathlib.Path, not {shown(path)}")
+    return os.path.expanduser(text)  # noqa: PTH111 (a slash at the end counts)
+
+
+def target(path: str, name: str) -> Path:
     """The file to save to: a folder, or a path that ends in a slash, takes the name."""
-    text = os.fspath(path)
-    file = Path(text)
-    return file / name if text.endswith(("/", os.sep)) or file.is_dir() else file
+    file = Path(path)
+    return file / name if path.endswith(("/", os.sep)) or file.is_dir() else file
 
 
 def make_folder(folder: Path) -> None:

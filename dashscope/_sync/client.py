@@ -117,7 +117,8 @@ class Download(Facade):
         The file appears under its name when it is whole, never before.
 
         Args:
-            path: the file, or an existing folder (or a path that ends in a slash).
+            path: the file, or an existing folder (or a path that ends in a slash); `~` is the
+                home folder.
             overwrite: whether to replace an existing file.
 
         Returns:
@@ -190,7 +191,8 @@ class FileOutput(str):
         It appears under its name when it is whole, never before.
 
         Args:
-            path: the file, or an existing folder (or a path that ends in a slash).
+            path: the file, or an existing folder (or a path that ends in a slash); `~` is the
+                home folder.
             overwrite: whether to replace an existing file.
 
         Returns:

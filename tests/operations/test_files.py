@@ -376,6 +376,56 @@ class TestFileOutputs:
         if name is not None:
             assert saved.name == name
 
+    async def test_a_tilde_is_the_home_folder(
+        self, wired: Any, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        home, here = tmp_path / "home", tmp_path / "here"
+        home.mkdir()
+        here.mkdir()
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setenv("USERPROFILE", str(home))
+        monkeypatch.chdir(here)
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT))
+        assert await output.save("~/a.png") == home / "a.png"
+        assert await output.save(Path("~") / "b.png") == home / "b.png"
+        assert await output.save("~") == home / "photo.png"
+        assert list(here.iterdir()) == []
+        assert await output.save("a.png") == Path("a.png")
+        assert await output.save("./~/") == Path("~/photo.png")
+        assert sorted(path.name for path in here.iterdir()) == ["a.png", "~"]
+
+    @pytest.mark.parametrize("path", [5, None, b"a.png", object()])
+    async def test_what_is_no_path_is_refused_before_it_is_asked_for(
+        self, wired: Any, wire: Wire, path: Any
+    ) -> None:
+        output = await file_output(wired, wire)
+        with pytest.raises(TypeError, match=r"path is a str or a pathlib\.Path, not"):
+            await output.save(path)
+        with pytest.raises(TypeError, match="overwrite is True or False"):
+            await output.save("a.png", overwrite="no")
+        assert wire.requests == []
+
+    @pytest.mark.parametrize("name", ["a\0b", "n" * 300, "n" * 300 + "/a.png"])
+    @pytest.mark.parametrize("overwrite", [False, True])
+    async def test_a_path_that_no_system_has_is_a_file_error(
+        self, wired: Any, wire: Wire, tmp_path: Path, name: str, overwrite: bool
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(CONTENT))
+        with pytest.raises(FileError, match="cannot be written"):
+            await output.save(tmp_path / name, overwrite=overwrite)
+        assert list(tmp_path.iterdir()) == []
+
+    async def test_an_empty_file_is_a_file_as_well(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        output = await file_output(wired, wire)
+        wire.says(sends(b""))
+        assert await output.read() == b""
+        assert [piece async for piece in output.iter_bytes()] == []
+        assert (await output.save(tmp_path)).read_bytes() == b""
+
     async def test_a_path_that_ends_in_a_slash_is_a_folder(
         self, wired: Any, wire: Wire, tmp_path: Path
     ) -> None:
@@ -505,12 +555,21 @@ class TestFileOutputs:
         assert await output.read() == CONTENT * 20
 
 
-def ranged(received: Received, *, start: int | None = None, status: int = 206) -> Reply:
-    """The rest of CONTENT that a request asks for."""
+def ranged(
+    received: Received,
+    *,
+    start: int | None = None,
+    status: int = 206,
+    total: int | str = len(CONTENT),
+    most: int = len(CONTENT),
+    **headers: str,
+) -> Reply:
+    """The rest of CONTENT that a request asks for, or `most` bytes of it."""
     begin = int(received.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-    said = begin if start is None else start
-    headers = {"content-range": f"bytes {said}-{len(CONTENT) - 1}/{len(CONTENT)}", "etag": '"e1"'}
-    return Reply(status, headers, CONTENT[begin:])
+    said, piece = begin if start is None else start, CONTENT[begin : begin + most]
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    span = f"bytes {said}-{begin + len(piece) - 1}/{total}"
+    return Reply(status, {"content-range": span, "etag": '"e1"', **named}, piece)
 
 
 def cut(at: int, etag: str = '"e1"') -> Reply:
@@ -539,6 +598,25 @@ class TestResuming:
         wire.says(lambda r: ranged(r) if "Range" in r.headers else cut(100_000))
         assert await output.read() == CONTENT
 
+    async def test_a_server_may_give_it_piece_by_piece(self, wired: Any, wire: Wire) -> None:
+        output = await file_output(wired, wire)
+        wire.says(
+            lambda r: ranged(r, total="*", most=100_000) if "Range" in r.headers else cut(5000)
+        )
+        assert await output.read() == CONTENT
+        assert len(wire.requests) == 4
+
+    async def test_less_than_the_rest_is_not_taken_for_it(
+        self, make_client: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        client = make_client(base_url=wire.base_url, max_retries=2)
+        output = await file_output(client, wire)
+        wire.says(lambda r: ranged(r, most=0) if "Range" in r.headers else cut(5000))
+        with pytest.raises(APIConnectionError, match="broke"):
+            await output.save(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        assert len(wire.requests) == 3
+
     async def test_a_passing_trouble_is_waited_out(self, wired: Any, wire: Wire) -> None:
         output = await file_output(wired, wire)
         answers = [cut(5000), DROP, reply({}, 503), None]
@@ -566,10 +644,22 @@ class TestResuming:
             lambda r: sends(CONTENT, etag='"e2"'),  # it has changed meanwhile
             lambda r: ranged(r, start=0),  # another piece than was asked for
             lambda r: ranged(r, status=200),
+            lambda r: ranged(r, etag='"e2"'),  # a server that knows no If-Range
+            lambda r: ranged(r, total=len(CONTENT) + 1),
+            lambda r: ranged(r, content_encoding="gzip"),
             lambda r: reply({}, 404),
             lambda r: reply({}, 416),
         ],
-        ids=["changed", "another piece", "whole", "gone", "refused"],
+        ids=[
+            "changed",
+            "another piece",
+            "whole",
+            "another file",
+            "longer",
+            "packed",
+            "gone",
+            "refused",
+        ],
     )
     async def test_anything_but_the_rest_is_an_error(
         self, wired: Any, wire: Wire, tmp_path: Path, answer: Any

@@ -277,7 +277,7 @@ async def test_nothing_uploaded_before_nan(wired, wire, bad):
 
 async def test_nothing_uploaded_before_a_bad_name(wired, wire):
     bad = io.BytesIO(b"y")
-    bad.name = "a\nb"
+    bad.name = "n" * 256
     wire.says(reply({"id": "f1", "urls": {"get": "https://x/f1"}}, 201))
     with pytest.raises((ValueError, FileError)):
         await wired.run("owner/name", {"a": b"x", "b": bad}, file_encoding="upload")

@@ -75,7 +75,14 @@ async def test_a_refusal_for_want_of_the_token_names_trusted_hosts(
 ) -> None:
     output = await output_of(with_token, wire, other_wire.base_url + "/a.png")
     other_wire.says(reply({"detail": "who are you?"}, status))
-    with pytest.raises(cls, match=r"who are you.*127\.0\.0\.1 .*trusted_hosts"):
+    with pytest.raises(cls, match=r"who are you.*127\.0\.0\.1 .*trusted_hosts") as caught:
+        await output.read()
+    assert "Check the token" not in str(caught.value)
+    assert "The token's account" not in str(caught.value)
+    # Also where a redirect led there.
+    output = await output_of(with_token, wire, wire.base_url + "/b.png")
+    wire.says(redirect(other_wire.base_url + "/secret.png"))
+    with pytest.raises(cls, match=r"/secret\.png: .*who are you.*trusted_hosts"):
         await output.read()
 
 
@@ -83,6 +90,16 @@ async def test_a_refusal_of_the_token_itself_does_not(with_token: Any, wire: Wir
     output = await output_of(with_token, wire, wire.base_url + "/a.png")
     wire.says(reply({"detail": "no"}, 403))
     with pytest.raises(PermissionDeniedError) as caught:
+        await output.read()
+    assert "trusted_hosts" not in str(caught.value)
+
+
+async def test_a_refusal_of_our_own_server_for_want_of_a_token_does_not(
+    make_client: Any, wire: Wire
+) -> None:
+    output = await output_of(make_client(base_url=wire.base_url), wire, wire.base_url + "/a.png")
+    wire.says(reply({"detail": "no"}, 401))
+    with pytest.raises(AuthenticationError, match="DASHSCOPE_API_TOKEN") as caught:
         await output.read()
     assert "trusted_hosts" not in str(caught.value)
 

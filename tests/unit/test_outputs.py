@@ -53,6 +53,12 @@ def test_a_url_becomes_a_file_output(text: str) -> None:
         " https://example.com",
         "database: x",
         "httpsx://a",
+        "https://",
+        "http:///path",
+        "https://?",
+        "data:",
+        "data:text",
+        "data:image/png;base64",
     ],
 )
 def test_other_text_stays_text(text: str) -> None:
