@@ -135,7 +135,7 @@ class TestTheBlockingModeOfTheServer:
         self, ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dashscope._running.DEADLINE_MARGIN", 0.2)
-        monkeypatch.setattr("dashscope.resources.predictions.SHORTEST_CANCEL_AFTER", 0)
+        monkeypatch.setattr("dashscope.resources._creation.SHORTEST_CANCEL_AFTER", 0)
         async with AsyncClient(base_url=ledger.base_url) as client:
             with pytest.raises(TimeoutError):
                 await client.run("owner/never", {}, wait=30, timeout=0.3)
