@@ -82,6 +82,8 @@ class AsyncEventStream:
         # has to be asked for again.
         self._is_mid_chunk = False
         self._entered = False
+        self._left = False
+        self._is_being_read = False
         self._over = False
         self._reading: Iterator[Event] = iter(())
         self._parser = SSEParser(api.config.max_response_bytes)
@@ -155,6 +157,7 @@ class AsyncEventStream:
         traceback: TracebackType | None,
     ) -> None:
         operation = self._watch.operation
+        self._left = True
         with operation.active():
             try:
                 await self._close()
@@ -188,6 +191,17 @@ class AsyncEventStream:
         """Have more to hand over, where that is to be had at once; `False` at the end."""
         if not self._entered:
             raise self._unopened()
+        if self._left and not self._over:
+            raise RuntimeError("this stream was left before its end, and has no more events")
+        if self._is_being_read:
+            raise RuntimeError("another task or thread waits for this stream's next event")
+        try:
+            self._is_being_read = True
+            return await self._more()
+        finally:
+            self._is_being_read = False
+
+    async def _more(self) -> bool:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 
@@ -25,6 +28,7 @@ from dashscope import (
     PredictionTimeoutError,
     StreamError,
 )
+from dashscope._sync.drive import drive
 from tests.streams.reading import (
     each,
     events_of,
@@ -308,6 +312,39 @@ class TestPrediction:
             await events_of(stream)
             with pytest.raises(PredictionTimeoutError, match="processing"):
                 await stream.result()
+
+    async def test_two_readers_do_not_wait_for_the_same_event(
+        self, client: Any, colour: str, server: StreamServer
+    ) -> None:
+        turned_away, said, got = threading.Event(), list[str](), list[Any]()
+
+        def script(link: Link) -> None:
+            link.open()
+            turned_away.wait(30)
+            link.send(*WHOLE)
+            link.end()
+
+        async def reads(stream: Any) -> None:
+            try:
+                got.extend(await events_of(stream))
+            except RuntimeError as error:
+                said.append(str(error))
+                turned_away.set()
+
+        server.plays(script)
+        async with client.stream("owner/name", {}) as stream:
+            if colour == "blocking":
+                with ThreadPoolExecutor() as threads:
+                    both = [threads.submit(lambda: drive(reads(stream))) for _ in range(2)]
+                for one in both:
+                    one.result()
+            else:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(reads, stream)
+                    tasks.start_soon(reads, stream)
+            assert stream.reconnections == 0
+        assert said == ["another task or thread waits for this stream's next event"]
+        assert texts(got) == ["a", "b"]
 
     async def test_reconnections_are_none(self, client: Any, server: StreamServer) -> None:
         server.plays(whole(*WHOLE))

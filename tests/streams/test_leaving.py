@@ -52,6 +52,10 @@ class TestWhoCreatesCancels:
             assert server.cancels == 0
         assert server.cancels == cancels
         assert server.links[0].closed
+        # Nobody would close another connection.
+        with pytest.raises(RuntimeError, match="left before its end"):
+            await events_of(stream)
+        assert len(server.links) == 1
 
     @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, Stop])
     async def test_an_exception(
