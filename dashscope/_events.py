@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self
+from itertools import chain
+from typing import TYPE_CHECKING, Final, Self
 
 from dashscope import _jitter
 from dashscope._deadline import Deadline
@@ -19,6 +20,8 @@ from dashscope._event_values import (
     LogsEvent,
     OtherEvent,
     OutputEvent,
+    output_event,
+    output_events,
 )
 from dashscope._failures import outcome_of
 from dashscope._filling import parts_of, rest_of_logs, rest_of_output
@@ -29,10 +32,12 @@ from dashscope._log import logger
 from dashscope._outcome import failure_of
 from dashscope._outputs import claim
 from dashscope._retry import RETRIED_STATUSES, Outcome
-from dashscope._runtime.sse import SSEParser, data_of, id_of
+from dashscope._runtime.sse import SSEParser, data_of, id_of, ids_of, recalled, texts_of
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from httpx_sse import ServerSentEvent
 
     from dashscope._api import API
     from dashscope._runtime import Body
@@ -45,8 +50,9 @@ LONGEST_PAUSE: Final = 10.0
 
 _GONE: Final = frozenset({204, 404, 410})
 
-
-_SLOTS: Final[Any] = OutputEvent
+_FIRST_PIECE: Final = 16 * 1024
+_EVENTS_AT_ONCE: Final = 320
+"""About so many are understood before the first of them is handed over: within 1 ms."""
 
 
 class AsyncEventStream:
@@ -78,9 +84,11 @@ class AsyncEventStream:
         self._stall_timeout = stall_timeout
         self._claims = claims
         self._body: Body | None = None
-        # Whatever breaks in there (Ctrl-C, say) takes the rest of the chunk along, which then
+        self._unread = b""  # of the last chunk
+        self._piece = _FIRST_PIECE  # bytes that are understood at once
+        # Whatever breaks in there (Ctrl-C, say) takes the rest of the piece along, which then
         # has to be asked for again.
-        self._is_mid_chunk = False
+        self._is_mid_piece = False
         self._entered = False
         self._left = False
         self._is_being_read = False
@@ -88,9 +96,9 @@ class AsyncEventStream:
         self._reading: Iterator[Event] = iter(())
         self._parser = SSEParser(api.config.max_response_bytes)
         # What the user was given: strings rather than events, of which the garbage collector
-        # would go through ever more.
-        self._ids: list[str] = []
-        self._texts: list[str] = []
+        # would go through ever more. Where a block has nothing but outputs, the block itself.
+        self._ids: list[str | bytes] = []
+        self._texts: list[str | bytes] = []
         self._logs: list[str] = []
         self._are_some_unnamed = False
         self._seen: frozenset[str] = frozenset()
@@ -208,15 +216,19 @@ class AsyncEventStream:
         if self._over:
             return False
         body, chunk = self._body, None
-        if body is not None and self._ending is None and not self._is_mid_chunk:
-            self._is_mid_chunk = True
+        if body is not None and self._ending is None and not self._is_mid_piece:
+            self._is_mid_piece = True
             try:
                 with self._api.runtime.bound(self._deadline):
-                    chunk = await body.chunk()
+                    chunk = self._unread or await body.chunk()
             except APIConnectionError as error:
                 logger.info("stream of %s: %s", self.prediction.id, error)
         if chunk is not None:
-            self._reading = self._read(chunk)
+            if self._unread or len(chunk) > self._piece:
+                chunk, self._unread = chunk[: self._piece], chunk[self._piece :]
+            events = self._parser.feed(chunk)
+            outputs = self._outputs(events) if len(events) > 1 else None
+            self._reading = self._each(events) if outputs is None else outputs
             return True
         with self._watch.operation.active():
             if self._ending is not None:
@@ -240,15 +252,42 @@ class AsyncEventStream:
         urls = self.prediction.urls
         return None if urls is None else urls.stream
 
-    def _read(self, chunk: bytes) -> Iterator[Event]:
-        """What a chunk of the stream says, as the user takes it.
+    def _outputs(self, events: list[ServerSentEvent]) -> Iterator[Event] | None:
+        """Events that are new outputs and nothing else, `None` where others are among them.
 
-        What it says to the client is heeded in its place among the events: not before the user
-        has those before it.
+        Most are: nothing is done here for each of them that can be done for all.
+        """
+        parser, seen = self._parser, self._seen
+        if parser.is_marked or [event.event for event in events].count("output") < len(events):
+            return None
+        texts, ids = parser.data, ids_of(events)
+        if not all(ids) or (seen and not seen.isdisjoint(ids)):
+            return None
+        self._piece = len(parser.block) * _EVENTS_AT_ONCE // len(events)
+        events.clear()  # the garbage collector comes when so many more are alive
+        if self._claims and ":" in "".join(texts):
+            texts = [
+                claim(text, self._api) if text[0] in "hHdD" and ":" in text else text
+                for text in texts
+            ]
+        return chain(output_events(texts, ids), self._noted(parser.block, ids[-1]))
+
+    def _noted(self, block: bytes, last_id: str) -> Iterator[Event]:
+        """Nothing, but remembers a block of outputs, now that the user has them."""
+        self._texts.append(block)
+        self._ids.append(block)
+        self._last_id = self._current_id = last_id
+        self._failures = 0
+        self._is_mid_piece = False
+        yield from ()
+
+    def _each(self, events: list[ServerSentEvent]) -> Iterator[Event]:
+        """What events say, as the user takes them.
+
+        What they say to the client is heeded in its place among them: not before the user has
+        those before it.
         """
         seen, claims, ids, texts = self._seen, self._claims, self._ids, self._texts
-        new, set_text, set_id = object.__new__, _SLOTS.text.__set__, _SLOTS.id.__set__
-        events = self._parser.feed(chunk)
         marked = self._parser.is_marked
         for event in events:
             data, id = event.data, event.id or None
@@ -268,11 +307,7 @@ class AsyncEventStream:
                 text = data
                 if claims and ":" in data and data[0] in "hHdD":
                     text = claim(data, self._api)
-                # As `OutputEvent(text, id)`, at half the price: of these there are many.
-                output = new(OutputEvent)
-                set_text(output, text)
-                set_id(output, id)
-                yield output
+                yield output_event(text, id)
                 texts.append(data)
             elif kind == "logs":
                 yield LogsEvent(data, id)
@@ -298,7 +333,7 @@ class AsyncEventStream:
                 ids.append(id)
                 self._last_id = self._current_id = id
                 self._failures = 0
-        self._is_mid_chunk = False
+        self._is_mid_piece = False
 
     def _heed_id(self, id: str | None) -> None:
         """Remember an id for the next connection, or that it was reset."""
@@ -315,9 +350,10 @@ class AsyncEventStream:
         if last_id is not None:
             headers["Last-Event-ID"] = last_id
         self._parser = SSEParser(self._api.config.max_response_bytes)
-        self._seen = frozenset(self._ids)
+        self._seen = frozenset(recalled(self._ids, ids_of))
         self._current_id = None
-        self._is_mid_chunk = False
+        self._unread = b""
+        self._is_mid_piece = False
         self._connections += 1
         try:
             body = await self._api.follow(
@@ -380,7 +416,8 @@ class AsyncEventStream:
         prediction = await self.result()
         self._over = True
         events: list[Event] = []
-        rest = rest_of_output(prediction, self._texts)
+        texts = list(recalled(self._texts, texts_of))
+        rest = rest_of_output(prediction, texts)
         if rest is not None:
             events.extend(
                 OutputEvent(claim(part, self._api) if self._claims else part) for part in rest
@@ -389,7 +426,7 @@ class AsyncEventStream:
             has = len(parts_of(prediction.output))
             raise StreamError(
                 f"The stream of {prediction.id} broke, and parts of its output are missing: "
-                f"{len(self._texts)} came, and the prediction has "
+                f"{len(texts)} came, and the prediction has "
                 f"{'none any more' if prediction.data_removed else has}."
             )
         logs = rest_of_logs(prediction, "".join(self._logs))

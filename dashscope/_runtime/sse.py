@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import httpx
@@ -22,9 +22,6 @@ from dashscope._errors import APIResponseError
 _EMPTY: Final = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
 """Stands for an empty value: nothing that a server could come to send."""
 _EMPTY_BYTES: Final = _EMPTY.encode()
-_END: Final = f"end-{secrets.token_hex(8)}"
-"""Names the event that is put behind those of a chunk, to know where they end."""
-_END_BYTES: Final = f"event: {_END}\n\n".encode()
 _HEADERS: Final = {"content-type": "text/event-stream; charset=utf-8"}
 _RARE: Final = re.compile(rb"(?m)^(?:(data|id)(?:: ?)?|retry(?!: ?[0-9]{1,18}$)(?::.*)?)$")
 
@@ -37,6 +34,8 @@ class SSEParser:
     Attributes:
         is_marked: whether the last events have marks in them, which `data_of()` and `id_of()`
             read. Those that have not all have data, and none has a `retry`.
+        data: the data of each of the last events, where these are several without marks.
+        block: the bytes of these, as `recalled()` takes them.
     """
 
     def __init__(self, limit: int) -> None:
@@ -44,10 +43,14 @@ class SSEParser:
         self._buffer = bytearray()
         self._at_start = True
         self._after_cr = False
-        self._blocks = _Blocks()
-        self._events = EventSource(self._blocks).iter_sse()
+        self._whole = _Whole()
+        self._singles = _Singles()
+        self._events = EventSource(self._singles).iter_sse()
+        self._known_id = ""
         self._id = ""
         self.is_marked = False
+        self.data: list[str] = []
+        self.block = b""
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """The events that this chunk completes.
@@ -63,32 +66,29 @@ class SSEParser:
         if block is None:
             return []
         id_before = self._id
-        events: list[ServerSentEvent] = []
         is_single = block.find(b"\n\n") == len(block) - 2 and not block.startswith(b"\n")
         if is_single and b"\ndata: " in block:
-            # What has data is an event: nothing is needed to know where it ends.
-            self._blocks.next = block
+            # What has data is an event: there is one, whatever else is in it.
+            self._singles.next = block if self._known_id == id_before else _after(id_before, block)
             event = next(self._events)
-            self._id = event.id
+            self._id = self._known_id = event.id
+            events = [event]
             self.is_marked = not event.data or event.retry is not None
-            return _read_anew(block, id_before) if self.is_marked else [event]
-        self._blocks.next = block + _END_BYTES
-        is_odd = False
-        for event in self._events:
-            if not event.data:
-                if event.event == _END:
-                    self._id = event.id
-                    break
-                is_odd = True
-            elif event.retry is not None:
-                is_odd = True
-            events.append(event)
         else:
-            raise RuntimeError("this httpx-sse reads the body of a response in a way of its own")
-        # The id may also have been reset by what is no event.
-        last_id = events[-1].id if events else id_before
-        self.is_marked = is_odd or self._id != last_id
-        return _read_anew(block, id_before) if self.is_marked else events
+            self._whole.next = self.block = known = _after(id_before, block)
+            events = list(EventSource(self._whole).iter_sse())
+            self.data = texts_of(events)
+            # What is no event may reset the id, which nobody would see behind the last one.
+            # (What is not in there, `rfind` knows sooner than `in`.)
+            is_last_event = b"\ndata:" in known[max(0, known.rfind(b"\n\n", 0, -2)) :]
+            is_plain = is_last_event and all(self.data) and known.rfind(b"\nretry") < 0
+            self.is_marked = not is_plain
+            if is_plain:
+                self._id = events[-1].id
+        if self.is_marked:
+            events = _read_anew(_after(id_before, block) if id_before else block)
+            self._id = id_of(events[-1]) if events else id_before
+        return events
 
     def _block(self, chunk: bytes) -> bytes | None:
         """The events that are whole by now, as bytes."""
@@ -129,27 +129,62 @@ class SSEParser:
         return True
 
 
-class _Blocks(httpx.Response):
-    """A response whose body goes on as long as somebody says what is next in it."""
+class _Whole(httpx.Response):
+    """A response whose body is one block, without httpx's own chain of generators."""
 
     def __init__(self) -> None:
         super().__init__(200, headers=_HEADERS)
         self.next = b""
 
     def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
-        """The blocks, each whole; without httpx's own chain of generators."""
+        yield self.next.decode("utf-8", "replace")
+
+
+class _Singles(_Whole):
+    """A response whose body goes on as long as somebody says what is next in it."""
+
+    def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
         while True:
             yield self.next.decode("utf-8", "replace")
 
 
-def _read_anew(block: bytes, id: str) -> list[ServerSentEvent]:
-    """A block's events, with what `httpx-sse` would misread rewritten; `id` is the one before."""
+def _after(id: str, block: bytes) -> bytes:
+    """A block that tells the id as of its beginning."""
+    return b"id: %b\n%b" % (id.encode(), block)
+
+
+def _read(block: bytes) -> list[ServerSentEvent]:
+    response = httpx.Response(200, headers=_HEADERS, content=block)
+    return list(EventSource(response).iter_sse())
+
+
+def _read_anew(block: bytes) -> list[ServerSentEvent]:
+    """A block's events, with what `httpx-sse` would misread rewritten."""
     marked = _RARE.sub(
         lambda line: b":" if line[1] is None else line[1] + b":" + _EMPTY_BYTES, block
     )
-    known = f"id: {id}\n".encode() if id else b""
-    response = httpx.Response(200, headers=_HEADERS, content=known + marked)
-    return list(EventSource(response).iter_sse())
+    return _read(marked)
+
+
+def texts_of(events: list[ServerSentEvent]) -> list[str]:
+    """The data of events that have no marks."""
+    return [event.data for event in events]
+
+
+def ids_of(events: list[ServerSentEvent]) -> list[str]:
+    """The last event ids as of events that have no marks."""
+    return [event.id for event in events]
+
+
+def recalled(
+    noted: Iterable[str | bytes], part: Callable[[list[ServerSentEvent]], list[str]]
+) -> Iterator[str]:
+    """A part of every event that was noted, by itself or as the bytes of a block of them."""
+    for one in noted:
+        if isinstance(one, bytes):
+            yield from part(_read(one))
+        else:
+            yield one
 
 
 def data_of(event: ServerSentEvent) -> str | None:

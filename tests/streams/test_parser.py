@@ -130,6 +130,10 @@ RULES: dict[str, tuple[bytes, Read]] = {
         Read([*message("a", id="1"), *message("b")]),
     ),
     "an id reset by its name": (b"id: 1\ndata: a\n\nid\n\n", Read(message("a", id="1"))),
+    "an id reset by what is no event": (
+        b"id: 1\ndata: a\n\nid\ndatas: x\n\ndata: b\n\n",
+        Read([*message("a", id="1"), *message("b")]),
+    ),
     "an id reset behind a space": (b"id: 1\n\nid: \ndata: a\n\n", Read(message("a"))),
     "an id reset and set": (b"id: 1\n\nid:\nid: 2\ndata: a\n\n", Read(message("a", id="2"), "2")),
     "an id with spaces": (b"id:  a b \ndata: a\n\n", Read(message("a", id=" a b "), " a b ")),

@@ -19,6 +19,7 @@ from dashscope import (
     RateLimitError,
     StreamError,
 )
+from dashscope._runtime.sse import SSEParser
 from tests.stopwatch import Stopwatch
 from tests.streams.reading import each, events_of, printed, read, read_into, texts, told
 from tests.streams.server import (
@@ -62,11 +63,19 @@ def unframed(*parts: bytes | Sent) -> Script:
     return script
 
 
+MANY = [output(f"part {number}", str(number)) for number in range(2000)]
+"""More than are understood at once, and less than a piece of the stream may have."""
+
 BREAKS = {"cut": cut, "ended": whole, "reset": reset, "unframed": unframed}
 
 
 @pytest.fixture(params=BREAKS.values(), ids=BREAKS)
 def broken(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(params=[lambda *sent: resumed(sent), lambda *sent: whole(encoded(sent))])
+def goes_on(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
@@ -217,6 +226,80 @@ class TestResuming:
         server.plays(cut(output(url, "1")), resumed([output(url, "1"), done(id="2")]))
         server.ends(output=[url])
         assert texts(await read(client.stream("owner/name", {}))) == [url]
+
+
+@pytest.mark.usefixtures("at_once")
+class TestManyEventsInOnePiece:
+    async def test_nothing_is_missing_and_nothing_comes_twice(
+        self, client: Any, server: StreamServer, goes_on: Callable[..., Script]
+    ) -> None:
+        server.plays(cut(encoded(MANY[:1500])), goes_on(*MANY, done(id="end")))
+        server.ends(output=[event.data for event in MANY])
+        events = await read(client.stream("owner/name", {}))
+        assert texts(events) == [event.data for event in MANY]
+        assert server.last_ids == [None, "1499"]
+
+    async def test_an_event_may_have_the_id_of_the_one_before(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        sent = [Sent("", "", "1"), output("a"), output("b"), output("c", "2"), output("d")]
+        server.plays(cut(encoded(sent)), whole(encoded([*sent, output("e", "3"), done(id="4")])))
+        server.ends(output=list("abcde"))
+        assert texts(await read(client.stream("owner/name", {}))) == list("abcde")
+        assert server.last_ids == [None, "2"]
+
+    async def test_what_broke_is_filled(self, client: Any, server: StreamServer) -> None:
+        server.plays(cut(encoded(MANY[:1500])), refused(404))
+        server.ends(output=[event.data for event in MANY])
+        events = await read(client.stream("owner/name", {}))
+        assert texts(events) == [event.data for event in MANY]
+
+    async def test_an_interrupt_while_they_are_understood_loses_none(
+        self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = 0
+
+        def interrupted(texts: list[str], ids: list[str]) -> list[OutputEvent]:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise KeyboardInterrupt
+            return [OutputEvent(*both) for both in zip(texts, ids, strict=True)]
+
+        monkeypatch.setattr("dashscope._events.output_events", interrupted)
+        sent = [*MANY, done(id="end")]
+        server.plays(whole(encoded(sent)), resumed(sent))
+        server.ends(output=[event.data for event in MANY])
+        events: list[Any] = []
+        async with client.stream("owner/name", {}) as stream:
+            with pytest.raises(KeyboardInterrupt):
+                async for event in each(stream):
+                    events.append(event)
+            assert 0 < len(events) < len(MANY)
+            last_id = events[-1].id
+            events.extend(await events_of(stream))
+        assert texts(events) == [event.data for event in MANY]
+        assert server.last_ids == [None, last_id]
+
+    async def test_the_first_does_not_wait_for_all_of_them(
+        self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        understood = handed_over = 0
+        feed = SSEParser.feed
+
+        def counted(parser: SSEParser, chunk: bytes) -> Any:
+            nonlocal understood
+            events = feed(parser, chunk)
+            understood += len(events)
+            return events
+
+        monkeypatch.setattr(SSEParser, "feed", counted)
+        server.plays(whole(encoded([*MANY, done(id="end")])))
+        async with client.stream("owner/name", {}) as stream:
+            async for _ in each(stream):
+                assert understood - handed_over < 600
+                handed_over += 1
+        assert handed_over == len(MANY) + 1
 
 
 @pytest.mark.usefixtures("at_once")
