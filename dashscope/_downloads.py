@@ -54,6 +54,7 @@ class AsyncDownload:
         self._received = 0
         self._failures = 0
         self._ended = False
+        self._left = False
 
     @property
     def url(self) -> str:
@@ -78,6 +79,7 @@ class AsyncDownload:
 
     async def read(self) -> bytes:
         """All of it, up to the client's `max_response_bytes`."""
+        self._check_untouched()
         limit = self._api.config.max_response_bytes
         pieces: list[bytes] = []
         while (chunk := await self._chunk()) is not None:
@@ -111,7 +113,7 @@ class AsyncDownload:
             FileError: when it exists already, or cannot be written.
         """
         text = _saving.check(path, overwrite=overwrite)
-        self._check_unread()
+        self._check_untouched()
         name = _saving.safe_name(self._filename or "") or _saving.name_of(self.url, self.headers)
         in_thread = self._api.runtime.in_thread
         target = Path(text)
@@ -141,6 +143,8 @@ class AsyncDownload:
         raise FileError(reason)
 
     async def __aenter__(self) -> Self:
+        if self._body is not None:
+            raise RuntimeError("a download is used once: ask for another one")
         body = await self._first()
         self._body, self._headers = body, body.headers
         return self
@@ -151,6 +155,7 @@ class AsyncDownload:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._left = True
         if self._body is not None:
             await self._body.aclose()
 
@@ -192,6 +197,14 @@ class AsyncDownload:
     def _check_unread(self) -> None:
         if self._ended:
             raise RuntimeError("this download has been read to its end: open another one")
+        if self._left:
+            raise RuntimeError("this download is read inside its block: open another one")
+
+    def _check_untouched(self) -> None:
+        """Refuse to give the rest for the whole."""
+        self._check_unread()
+        if self._received:
+            raise RuntimeError("a part of this download has been read: open another one")
 
     async def _chunks(self, size: int) -> list[bytes]:
         """The next pieces, of so many bytes together or a little more; none at the end."""

@@ -256,6 +256,39 @@ class TestDownloading:
             _ = download.size
         assert wire.requests == []
 
+    async def test_it_is_not_read_after_its_block(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        # With an ETag, the rest could be asked for, on a connection that nobody closes.
+        wire.says(lambda r: ranged(r) if "Range" in r.headers else sends(CONTENT, etag='"e1"'))
+        async with wired.files.download("f1", **SIGNED) as download:
+            pass
+        assert download.size == len(CONTENT)
+        with pytest.raises(RuntimeError, match="inside its block"):
+            await download.read()
+        with pytest.raises(RuntimeError, match="inside its block"):
+            await download.save(tmp_path / "a.png")
+        with pytest.raises(RuntimeError, match="used once"):
+            async with download:
+                pass
+        assert len(wire.requests) == 1
+        assert list(tmp_path.iterdir()) == []
+
+    async def test_the_rest_of_it_is_not_taken_for_the_whole(
+        self, wired: Any, wire: Wire, tmp_path: Path
+    ) -> None:
+        wire.says(sends(CONTENT * 10))
+        async with wired.files.download("f1", **SIGNED) as download:
+            async with aclosing(download.iter_bytes()) as pieces:
+                begun = await anext(aiter(pieces))
+            with pytest.raises(RuntimeError, match="part of this download"):
+                await download.save(tmp_path / "a.png")
+            with pytest.raises(RuntimeError, match="part of this download"):
+                await download.read()
+            rest = [piece async for piece in download.iter_bytes()]
+        assert b"".join([begun, *rest]) == CONTENT * 10
+        assert list(tmp_path.iterdir()) == []
+
     async def test_it_may_be_left_unread(self, wired: Any, wire: Wire) -> None:
         wire.says(sends(CONTENT))
         for _ in range(3):
