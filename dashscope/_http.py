@@ -72,6 +72,11 @@ class FilePart:
     file: LocalFile
     progress: Callable[[int], object] | None = None
 
+    def tell(self, sent: int) -> None:
+        """Tell who wants to know how many bytes were sent."""
+        if self.progress is not None:
+            self.progress(sent)
+
 
 @frozen(kw_only=True)
 class Request:

@@ -1,4 +1,4 @@
-"""What a file's name tells of its content. Pure."""
+"""What a file's name tells of its content, and the other way round. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ _PACKED: Final[Mapping[str, str]] = {
     "bzip2": "application/x-bzip2",
     "xz": "application/x-xz",
 }
+_ENDINGS: Final[Mapping[str, str]] = {
+    "application/gzip": ".gz",
+    "application/x-bzip2": ".bz2",
+    "application/x-xz": ".xz",
+}
 
 
 def type_of(name: str) -> str | None:
@@ -19,3 +24,8 @@ def type_of(name: str) -> str | None:
     kind, packing = mimetypes.guess_type(f"/{name}")
     # What is in a packed file is no matter to whom it is sent to: the bytes are those of the pack.
     return kind if packing is None else _PACKED.get(packing, "application/octet-stream")
+
+
+def ending_of(kind: str) -> str:
+    """How a file's name ends that is of a media type: `.png`, or nothing."""
+    return mimetypes.guess_extension(kind) or _ENDINGS.get(kind, "")

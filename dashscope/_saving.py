@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import re
 import secrets
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 
 from dashscope._arguments import check_flag, shown
 from dashscope._errors import FileError
+from dashscope._media_types import ending_of
 from dashscope._urls import is_data, path_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def name_of(url: str, headers: Headers) -> str:
     if safe := safe_name(name):
         return safe
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return "output" + (mimetypes.guess_extension(kind) or "")
+    return "output" + ending_of(kind)
 
 
 def _named(headers: Headers) -> str:

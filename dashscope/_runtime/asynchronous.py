@@ -275,7 +275,7 @@ async def _sent(body: MultipartBody) -> AsyncGenerator[bytes, None]:
             continue
         sent, pieces = 0, piece.file.pieces()
         while (chunk := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+            piece.tell(sent)
             yield chunk
             sent += len(chunk)
-            if piece.progress is not None:
-                piece.progress(sent)
+        piece.tell(sent)

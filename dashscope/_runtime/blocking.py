@@ -191,10 +191,10 @@ class BlockingRuntime(Runtime):
             sent = 0
             for chunk in piece.file.pieces():
                 self.check_deadline("an upload")
+                piece.tell(sent)
                 yield chunk
                 sent += len(chunk)
-                if piece.progress is not None:
-                    piece.progress(sent)
+            piece.tell(sent)
 
     def check_deadline(self, url: str) -> None:
         """Raise where the deadline of the block around has passed, or nobody waits any more."""

@@ -105,6 +105,12 @@ async def test_an_output_file_is_its_url_and_can_be_read_and_saved(
     assert list((tmp_path / "out").iterdir()) == [saved]
 
 
+async def test_a_packed_output_is_of_the_type_of_its_bytes(client: Any) -> None:
+    output = await client.run("test/file", {"name": "table.csv.gz"})
+    assert await output.read() == b"content"
+    assert getattr(output, "file", output).content_type == "application/gzip"
+
+
 async def test_an_output_file_pickles_as_its_url(client: Any) -> None:
     output = await client.run("test/file", {})
     real = getattr(output, "file", output)

@@ -135,6 +135,32 @@ class TestUploading:
         gc.collect()  # a file that nobody closed would be a warning
         assert content(parts(wire.requests[0])["content"]) == CONTENT * 2
 
+    async def test_progress_is_told_of_each_attempt_from_its_begin_to_its_end(
+        self, wired: Any, wire: Wire, no_jitter: None
+    ) -> None:
+        wire.says([reply({}, 503), reply({"id": "f1"}, 201)])
+        seen: list[int] = []
+        await wired.files.create(bytes(600_000), progress=seen.append)
+        assert seen == [0, 262_144, 524_288, 600_000] * 2
+        seen.clear()
+        await wired.files.create(b"", progress=seen.append)
+        assert set(seen) == {0}
+
+    @pytest.mark.parametrize("error", [OSError, ConnectionResetError, TimeoutError, ValueError])
+    async def test_what_progress_raises_ends_the_upload(
+        self, wired: Any, wire: Wire, error: type[Exception]
+    ) -> None:
+        def progress(sent: int) -> None:
+            if sent > 0:
+                raise error("no more")
+
+        wire.says(reply({"id": "f1"}, 201))
+        with pytest.raises(error, match="no more") as caught:
+            await wired.files.create(CONTENT * 10, progress=progress)
+        assert type(caught.value) is error
+        assert all(len(received.body) < len(CONTENT) * 10 for received in wire.requests)
+        assert (await wired.files.create(b"x")).id == "f1"
+
     async def test_an_open_file_can_be_sent_twice(self, wired: Any, wire: Wire) -> None:
         wire.says(reply({"id": "f1"}, 201))
         opened = io.BytesIO(CONTENT)

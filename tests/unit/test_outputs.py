@@ -196,7 +196,12 @@ class TestADataURI:
 
     @pytest.mark.parametrize(
         ("kind", "name"),
-        [("image/png", "output.png"), ("text/plain", "output.txt"), ("x/unknown", "output")],
+        [
+            ("image/png", "output.png"),
+            ("text/plain", "output.txt"),
+            ("application/gzip", "output.gz"),
+            ("x/unknown", "output"),
+        ],
     )
     async def test_is_named_by_its_type(
         self, colour: str, tmp_path: Path, kind: str, name: str

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import mimetypes
 import os
 import shutil
 from datetime import date, datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from dashscope._media_types import type_of
 from dashscope.local.narrowing import is_array, is_dataclass, is_mapping
 from dashscope.local.values import ORIGIN, new_id
 
@@ -93,7 +93,7 @@ class Outbox:
                 "id": file_id,
                 "path": os.fspath(kept),
                 "name": name,
-                "content_type": mimetypes.guess_type(name)[0] or "application/octet-stream",
+                "content_type": type_of(name) or "application/octet-stream",
                 "size": kept.stat().st_size,
                 "sha256": digest,
             }
