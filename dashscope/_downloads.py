@@ -53,6 +53,8 @@ class AsyncDownload:
         self._headers: Headers | None = None
         self._received = 0
         self._failures = 0
+        self._attempts = 0
+        self._started = 0.0
         self._ended = False
         self._left = False
 
@@ -166,10 +168,8 @@ class AsyncDownload:
 
     async def _first(self) -> Body:
         """Open it, as often as a read may be repeated."""
-        started = time.monotonic()
-        attempts = 0
+        self._started = time.monotonic()
         while True:
-            attempts += 1
             error: APIError
             try:
                 body = await self._open({})
@@ -179,15 +179,21 @@ class AsyncDownload:
                 if body.status == HTTPStatus.OK:
                     return body
                 error = await self._api.refused(body)
-            elapsed = time.monotonic() - started
+            elapsed = time.monotonic() - self._started
             pause = self._api.delay(
-                outcome_of(error), attempts, elapsed, Deadline.NEVER, repeatable=True
+                outcome_of(error), self._attempts, elapsed, Deadline.NEVER, repeatable=True
             )
             if pause is None:
-                raise error.after(attempts=attempts, elapsed=elapsed, may_have_been_created=False)
+                raise self._last(error)
             await self._api.runtime.sleep(pause)
 
+    def _last(self, error: APIError) -> APIError:
+        """The error that ends the download."""
+        elapsed = time.monotonic() - self._started
+        return error.after(attempts=self._attempts, elapsed=elapsed, may_have_been_created=False)
+
     async def _open(self, headers: Mapping[str, str]) -> Body:
+        self._attempts += 1
         return await self._api.follow(
             self.url,
             headers={"Accept-Encoding": "identity", **headers},
@@ -238,7 +244,7 @@ class AsyncDownload:
                     request_sent=True,
                 )
             if not await self._resume(failure):
-                raise failure
+                raise self._last(failure)
 
     async def _resume(self, failure: APIConnectionError) -> bool:
         """Ask for what is still missing, if the server has it as it was."""

@@ -151,6 +151,9 @@ def expected(subject: Subject, case: Case) -> Expected:
                 error=status_error_type(case.status or 0),
                 unsure=subject.creates and case.status != 429,
             )
+        case _ if (subject.name, str(case)) == ("files.download", "a length beyond the body"):
+            # Asked again, the server names another length: which of them is true, nobody knows.
+            return Expected(error=APIConnectionError, attempts=2)
         case _ if subject.repeatable:
             return again
         case Means.LOST:
