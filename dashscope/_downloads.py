@@ -52,6 +52,7 @@ class AsyncDownload:
         self._body: Body | None = None
         self._headers: Headers | None = None
         self._received = 0
+        self._expected: int | None = None
         self._failures = 0
         self._attempts = 0
         self._started = 0.0
@@ -149,6 +150,7 @@ class AsyncDownload:
             raise RuntimeError("a download is used once: ask for another one")
         body = await self._first()
         self._body, self._headers = body, body.headers
+        self._expected = self.size
         return self
 
     async def __aexit__(
@@ -235,12 +237,12 @@ class AsyncDownload:
                     self._received += len(chunk)
                     self._failures = 0
                     return chunk
-                if self.size in (None, self._received):
+                if self._expected in (None, self._received):
                     self._ended = True
                     return None
                 failure = APIConnectionError(
                     f"GET {shown(self.url)}: the connection broke "
-                    f"(at {self._received} of {self.size} bytes).",
+                    f"(at {self._received} of {self._expected} bytes).",
                     request_sent=True,
                 )
             if not await self._resume(failure):
@@ -279,9 +281,11 @@ class AsyncDownload:
         """Is this what is missing, of the file that came so far?"""
         piece, _, total = headers.get("content-range", "").partition("/")
         etag = self.headers["etag"]
+        if self._expected is None and total.isascii() and total.isdigit():
+            self._expected = int(total)
         return (
             piece.partition("-")[0] == f"bytes {self._received}"
-            and (self.size is None or total in ("*", str(self.size)))
+            and (self._expected is None or total in ("*", str(self._expected)))
             and headers.get("etag", etag) == etag
             and not _is_encoded(headers)
         )

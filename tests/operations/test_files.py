@@ -665,6 +665,14 @@ class TestResuming:
         assert await output.read() == CONTENT
         assert len(wire.requests) == 4
 
+    async def test_of_what_had_no_length_the_rest_tells_it(self, wired: Any, wire: Wire) -> None:
+        output = await file_output(wired, wire)
+        head = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: "e1"\r\n\r\n'
+        begun = Reply(raw=head + b"1388\r\n" + CONTENT[:5000] + b"\r\n")
+        wire.says(lambda r: ranged(r, most=100_000) if "Range" in r.headers else begun)
+        assert await output.read() == CONTENT
+        assert len(wire.requests) == 4
+
     async def test_less_than_the_rest_is_not_taken_for_it(
         self, make_client: Any, wire: Wire, tmp_path: Path
     ) -> None:
