@@ -281,7 +281,11 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
     file = OpenFile.of(handle)
     start, size = file.measure()
     try:
-        if size > 0 or not file.read_at(start, 1):
+        if size > 0:
+            return file, start, size
+        if not file.read_at(start, 1):
+            if start > 0:  # it was just written, or read
+                raise FileError(f"{name} is at its end, where nothing is left to send: seek(0)")
             return file, start, size
         # It does not know how long it is, as those of /proc.
         handle.seek(start)

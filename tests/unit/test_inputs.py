@@ -208,8 +208,23 @@ async def test_an_open_file_that_was_moved_is_read_from_there(runtime: Runtime) 
     assert (first.size, second.size) == (10, 4)
     pieces = zip(first.pieces(), second.pieces(), strict=True)  # in turns
     assert list(pieces) == [(b"headerbody", b"body")]
-    opened.seek(100)
-    assert (await load(opened, runtime)).read() == b""
+
+
+async def test_a_file_that_was_just_written_is_not_sent_as_an_empty_one(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    memory = io.BytesIO()
+    with (tmp_path / "photo.png").open("w+b") as file:
+        for opened in (memory, file):
+            opened.write(SMALL)
+            with pytest.raises(FileError, match=r"at its end.*seek\(0\)"):
+                await load(opened, runtime)
+            assert opened.tell() == len(SMALL)
+            opened.seek(0)
+            assert (await load(opened, runtime)).read() == SMALL
+            opened.seek(100)
+            with pytest.raises(FileError, match="at its end"):
+                await load(opened, runtime)
 
 
 async def test_two_calls_may_read_the_same_open_file_at_once(
