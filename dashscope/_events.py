@@ -219,8 +219,11 @@ class AsyncEventStream:
         if body is not None and self._ending is None and not self._is_mid_piece:
             self._is_mid_piece = True
             try:
-                with self._api.runtime.bound(self._deadline):
+                if self._deadline.at is None:  # entering nothing for each chunk would cost, too
                     chunk = self._unread or await body.chunk()
+                else:
+                    with self._api.runtime.bound(self._deadline):
+                        chunk = self._unread or await body.chunk()
             except APIConnectionError as error:
                 logger.info("stream of %s: %s", self.prediction.id, error)
         if chunk is not None:
