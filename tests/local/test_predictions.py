@@ -213,7 +213,8 @@ class TestEnding:
     def test_the_deadline_cancels_what_runs_and_aborts_what_waits(
         self, http: httpx.Client, create: Run
     ) -> None:
-        running = [create("test/spins", headers={"Cancel-After": "5s"}) for _ in range(4)]
+        # A slot that came free before its own deadline would let the one that waits begin.
+        running = [create("test/spins", headers={"Cancel-After": "8s"}) for _ in range(4)]
         waiting = create("test/spins", headers={"Cancel-After": "5s"})
         assert reach(http, waiting, "aborted")["status"] == "aborted"
         for prediction in running:
