@@ -142,7 +142,7 @@ class API:
                 self.pace.throttled(outcome.retry_after)
             if error is None and response is not None:
                 self.quota.give_back(retried=attempts > 1)
-                return evolve(response, attempts=attempts, elapsed=elapsed, asked=named(request))
+                return evolve(response, attempts=attempts, elapsed=elapsed)
             if call.method == "DELETE" and attempts > 1 and outcome.status == HTTPStatus.NOT_FOUND:
                 # The first attempt deleted it, and its answer was lost.
                 return Response(
@@ -229,14 +229,14 @@ class API:
         finally:
             await body.aclose()
         response = Response(status=body.status, headers=body.headers, content=content)
-        asked = body.url.partition(" ")[2]  # after the redirects
+        url = body.asked.partition(" ")[2]  # after the redirects
         advice = ""
-        if body.status in (401, 403) and not self._is_ours(asked):
+        if body.status in (401, 403) and not self._is_ours(url):
             advice = (
                 "It was asked without the token, which goes to the API's own address only: "
-                f"if {urlsplit(asked).hostname} is to have it, name it in trusted_hosts."
+                f"if {urlsplit(url).hostname} is to have it, name it in trusted_hosts."
             )
-        return status_error(body.url, response, advice=advice)
+        return status_error(body.asked, response, advice=advice)
 
     async def _open(
         self, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float

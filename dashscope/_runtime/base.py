@@ -38,12 +38,18 @@ CLOSED: Final = "this client is closed: make a new one, or close it later"
 
 
 class Body(ABC):
-    """An answer whose body is still to be read, in whatever colour."""
+    """An answer whose body is still to be read, in whatever colour.
 
-    def __init__(self, status: int, headers: Headers, url: str) -> None:
+    Attributes:
+        status: the HTTP status.
+        headers: the headers.
+        asked: the method and the URL without its query, as messages name the request.
+    """
+
+    def __init__(self, status: int, headers: Headers, asked: str) -> None:
         self.status = status
         self.headers = headers
-        self.url = url
+        self.asked = asked
 
     @abstractmethod
     async def chunk(self) -> bytes | None:
@@ -61,7 +67,7 @@ class Body(ABC):
             size += len(piece)
             if size > limit:
                 raise APIResponseError(
-                    f"{self.url} answered with more than {limit} bytes (max_response_bytes)."
+                    f"{self.asked} answered with more than {limit} bytes (max_response_bytes)."
                 )
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -120,7 +126,9 @@ class Runtime(ABC):
                 content = await body.read(limit)
             finally:
                 await body.aclose()
-            return Response(status=body.status, headers=body.headers, content=content)
+            return Response(
+                status=body.status, headers=body.headers, content=content, asked=body.asked
+            )
         raise timed_out(named(request), request_sent=sending.has_begun)
 
     @abstractmethod

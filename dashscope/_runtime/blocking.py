@@ -27,6 +27,7 @@ from dashscope._errors import ConfigurationError
 from dashscope._http import Headers, Request
 from dashscope._pool import TLS, Answer, BlockingPool
 from dashscope._runtime.base import GRACE, Body, Runtime, is_async_iterable, one_by_one
+from dashscope._runtime.bounds import Bounds, Within
 from dashscope._runtime.decoding import decoded
 from dashscope._runtime.dropped import warn
 from dashscope._runtime.forking import LOADED_LATER, inherited
@@ -62,19 +63,6 @@ LOOK_UP: Final = 0.1
 """Seconds after which a thread that waits for others sees whether it is still wanted."""
 
 
-class _Bounds(threading.local):
-    """What the calling thread waits for at the most."""
-
-    deadline = Deadline.NEVER
-    abort: threading.Event | None = None
-
-    def left(self) -> float | None:
-        return self.deadline.left()
-
-    def exist(self) -> bool:
-        return self.abort is not None or self.deadline.at is not None
-
-
 class BlockingRuntime(Runtime):
     """Waits by blocking the calling thread: no event loop, no thread of its own.
 
@@ -107,7 +95,7 @@ class BlockingRuntime(Runtime):
     def _start(self) -> None:
         self._tls = TLS(self._config.verify)
         self._lock = threading.Lock()
-        self._local = _Bounds()
+        self._bounds = Bounds()
         self._own_pool: BlockingPool | None = None
         self._turns: weakref.WeakValueDictionary[str, _Turn] = weakref.WeakValueDictionary()
 
@@ -115,17 +103,13 @@ class BlockingRuntime(Runtime):
         if self._own_pool is None:
             with self._lock:
                 if self._own_pool is None:
-                    pool = BlockingPool(self._config, self._tls, self._local.left)
+                    pool = BlockingPool(self._config, self._tls, self._bounds.left)
                     name = f"Client(base_url={self._config.base_url!r})"
                     self._finalizer = weakref.finalize(self, _dropped, pool, name)
                     self._finalizer.atexit = False
                     _pools.add(pool)
                     self._own_pool = pool
         return self._own_pool
-
-    def _deadline(self) -> Deadline:
-        """The deadline of the block that the calling thread is in."""
-        return self._local.deadline
 
     async def open(
         self, request: Request, *, token: Token | None, deadline: Deadline, sending: Sending
@@ -162,25 +146,21 @@ class BlockingRuntime(Runtime):
         headers = received(answer.headers)
         stream = _AnswerStream(answer)
         return decoded(
-            _BlockingBody(
-                self, self._local, answer.status, headers, url, iter(stream), stream.close
-            )
+            _BlockingBody(self._bounds, answer.status, headers, url, iter(stream), stream.close)
         )
 
     def _of_client(self, response: httpx.Response, url: str) -> Body:
         headers, status, close = Headers(response.headers), response.status_code, response.close
         if response.is_stream_consumed:  # a transport that gives answers in one piece
-            return _BlockingBody(
-                self, self._local, status, headers, url, response.iter_bytes(), close
-            )
+            return _BlockingBody(self._bounds, status, headers, url, response.iter_bytes(), close)
         return decoded(
-            _BlockingBody(self, self._local, status, headers, url, response.iter_raw(), close)
+            _BlockingBody(self._bounds, status, headers, url, response.iter_raw(), close)
         )
 
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
         if deadline.at is None:
             return _UNBOUND
-        return _Bound(self._local, self._deadline(), deadline)
+        return Within(self._bounds, deadline)
 
     def _sent(self, body: MultipartBody) -> Iterator[bytes]:
         """A multipart body as it is sent."""
@@ -190,24 +170,14 @@ class BlockingRuntime(Runtime):
                 continue
             sent = 0
             for chunk in piece.file.pieces():
-                self.check_deadline("an upload")
+                self._bounds.check("an upload")
                 piece.tell(sent)
                 yield chunk
                 sent += len(chunk)
             piece.tell(sent)
 
-    def check_deadline(self, url: str) -> None:
-        """Raise where the deadline of the block around has passed, or nobody waits any more."""
-        abort = self._abort()
-        if self._deadline().expired or (abort is not None and abort.is_set()):
-            raise timed_out(url)
-
-    def _abort(self) -> threading.Event | None:
-        """What tells the calling thread that nobody waits for it any more."""
-        return self._local.abort
-
     async def sleep(self, seconds: float) -> None:
-        abort = self._abort()
+        abort = self._bounds.abort
         if abort is None:
             time.sleep(seconds)  # noqa: ASYNC251
         elif abort.wait(seconds):
@@ -223,11 +193,11 @@ class BlockingRuntime(Runtime):
             for call in calls:
                 await call()
             return
-        deadline = self._deadline()
-        outer, abort = self._abort(), threading.Event()
+        deadline = self._bounds.deadline
+        outer, abort = self._bounds.abort, threading.Event()
 
         def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-            self._local.deadline, self._local.abort = deadline, abort
+            self._bounds.deadline, self._bounds.abort = deadline, abort
             drive(call())
 
         pool = ThreadPoolExecutor(min(limit, len(calls)))
@@ -252,7 +222,7 @@ class BlockingRuntime(Runtime):
     async def alone(self, key: str) -> AsyncGenerator[None]:
         with self._lock:
             turn = self._turns.setdefault(key, _Turn())
-        left = self._local.left()
+        left = self._bounds.left()
         if not turn.lock.acquire(timeout=-1 if left is None else left):
             raise timed_out(f"waiting for {key}")
         try:
@@ -264,18 +234,18 @@ class BlockingRuntime(Runtime):
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
         # The time-outs of its requests bound it: nothing can be taken from a thread.
-        abort, self._local.abort = self._abort(), None
+        abort, self._bounds.abort = self._bounds.abort, None
         try:
             with held_back(grace):
                 return await call()
         finally:
-            self._local.abort = abort
+            self._bounds.abort = abort
 
     def crew(self) -> Crew:
         from dashscope._runtime.threads import ThreadCrew
 
         def run(call: Callable[[], Coroutine[Any, Any, None]], abort: threading.Event) -> None:
-            self._local.abort = abort
+            self._bounds.abort = abort
             drive(call())
 
         return ThreadCrew(run)
@@ -324,23 +294,6 @@ class BlockingRuntime(Runtime):
         self._start()
 
 
-class _Bound(AbstractContextManager[None]):
-    """A block of a thread with a deadline of its own."""
-
-    # Nothing can be taken from a thread: what waits in the block asks for the time left. A class,
-    # since each piece of a stream is read within one, and a generator costs twice as much.
-    def __init__(self, local: threading.local, outer: Deadline, deadline: Deadline) -> None:
-        self._local = local
-        self._outer = outer
-        self._deadline = outer.sooner(deadline)
-
-    def __enter__(self) -> None:
-        self._local.deadline = self._deadline
-
-    def __exit__(self, *_: object) -> None:
-        self._local.deadline = self._outer
-
-
 class _Turn:
     """A lock that goes when nobody waits for it any more."""
 
@@ -353,27 +306,24 @@ class _Turn:
 class _BlockingBody(Body):
     def __init__(
         self,
-        runtime: BlockingRuntime,
-        bounds: _Bounds,
+        bounds: Bounds,
         status: int,
         headers: Headers,
-        url: str,
+        asked: str,
         chunks: Iterator[bytes],
         close: Callable[[], None],
     ) -> None:
-        super().__init__(status, headers, url)
-        self._runtime = runtime
+        super().__init__(status, headers, asked)
         self._bounds = bounds
         self._chunks = chunks
         self._close = close
 
     async def chunk(self) -> bytes | None:
-        if self._bounds.exist():
-            self._runtime.check_deadline(self.url)
+        self._bounds.check(self.asked)
         try:
             return next(self._chunks, None)
         except transport_errors() as error:
-            failure = connection_error(error, self.url)
+            failure = connection_error(error, self.asked)
         raise failure
 
     async def aclose(self) -> None:

@@ -23,11 +23,11 @@ class _AsyncBody(Body):
         self,
         status: int,
         headers: Headers,
-        url: str,
+        asked: str,
         chunks: Callable[[], AsyncIterator[bytes]],
         close: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
-        super().__init__(status, headers, url)
+        super().__init__(status, headers, asked)
         self._start = chunks
         self._close = close
         self._chunks: AsyncIterator[bytes] | None = None
@@ -41,7 +41,7 @@ class _AsyncBody(Body):
         except StopAsyncIteration:
             return None
         except transport_errors() as error:
-            failure = connection_error(error, self.url)
+            failure = connection_error(error, self.asked)
         raise failure
 
     async def aclose(self) -> None:

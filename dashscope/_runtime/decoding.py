@@ -32,7 +32,7 @@ def decoded(body: Body) -> Body:
 
 class _DecodedBody(Body):
     def __init__(self, body: Body, named: str) -> None:
-        super().__init__(body.status, body.headers, body.url)
+        super().__init__(body.status, body.headers, body.asked)
         self._body = body
         self._named = named
         self._wbits = _CODINGS.get(named.lower())
@@ -43,7 +43,7 @@ class _DecodedBody(Body):
     async def chunk(self) -> bytes | None:
         if self._wbits is None:
             raise APIResponseError(
-                f"{self.url} answered in the encoding {self._named!r}, "
+                f"{self.asked} answered in the encoding {self._named!r}, "
                 f"and {ACCEPTED_ENCODINGS} were asked for."
             )
         while True:
@@ -81,5 +81,5 @@ class _DecodedBody(Body):
 
     def _broken(self, reason: str) -> APIResponseError:
         return APIResponseError(
-            f"{self.url} answered with a body that does not decompress: {reason}."
+            f"{self.asked} answered with a body that does not decompress: {reason}."
         )
