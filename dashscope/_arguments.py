@@ -59,9 +59,9 @@ def texts_given(**values: object) -> dict[str, str]:
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Refuse what is none of the `choices`."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} is {_either(choices)}, not {shown(value)}")
+        raise TypeError(f"{name} is {either(choices)}, not {shown(value)}")
     if value not in choices:
-        raise ValueError(f"{name} is {_either(choices)}, not {shown(value)}")
+        raise ValueError(f"{name} is {either(choices)}, not {shown(value)}")
 
 
 def check_flag(name: str, value: object) -> bool:
@@ -153,6 +153,7 @@ def check_content(content: object) -> bytes | None:
     raise TypeError(f"content is bytes or a str, not of the type {type(content).__name__}")
 
 
-def _either(choices: Sequence[str]) -> str:
+def either(choices: Sequence[object]) -> str:
+    """Choices as messages name them."""
     *front, last = map(repr, choices)
     return f"{', '.join(front)} or {last}" if front else last

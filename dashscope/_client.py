@@ -16,11 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dashscope import _config
 from dashscope._api import API
-from dashscope._arguments import (
-    check_count,
-    check_timeout,
-    shown,
-)
+from dashscope._arguments import check_count, check_timeout, shown
 from dashscope._cached import cached_property
 from dashscope._config import (
     DEFAULT_MAX_CONNECTIONS,

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from dashscope._arguments import either, shown
 from dashscope._files import is_file
 from dashscope._json import is_mapping, is_object, is_sequence
 from dashscope._schema import (
@@ -99,10 +100,10 @@ def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) 
     if kinds and not _fits(kind, kinds):
         if schema.get("format") == "uri":
             kinds = ["a URL or a file" if named == "string" else named for named in kinds]
-        raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not {_shown(value)}"))
+        raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not {shown(value)}"))
     choices = choices_of(schema)
     if choices and not any(_same(value, choice) for choice in choices):
-        raise MisfitError(ValueError(f"{where} is {_one_of(choices)}, not {_shown(value)}"))
+        raise MisfitError(ValueError(f"{where} is {either(choices)}, not {shown(value)}"))
     _check_bounds(value, kind, schema, where)
     if is_sequence(value):
         for index, item in enumerate(value):
@@ -125,7 +126,7 @@ def _check_any(model: ModelSchema, value: Any, choices: list[Any], where: str, d
         if isinstance(failed.error, ValueError):
             raise failed
     kinds = [kind for choice in choices for kind in model.kinds(choice)]
-    given = "a file" if is_file(value) else _shown(value)
+    given = "a file" if is_file(value) else shown(value)
     raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not {given}"))
 
 
@@ -133,13 +134,13 @@ def _check_bounds(value: Any, kind: str, schema: Schema, where: str) -> None:
     if kind in ("integer", "number"):
         limits = bounds(schema)
         if limits is not None and not limits.holds(value):
-            raise MisfitError(ValueError(f"{where} is {limits}, not {_shown(value)}"))
+            raise MisfitError(ValueError(f"{where} is {limits}, not {shown(value)}"))
     elif kind == "string":
         _check_length(value, schema, "Length", "characters", where)
         if schema.get("format") == "uri" and not _URI.match(value):
             raise MisfitError(
                 ValueError(
-                    f"{where} is a URL or a file, not {_shown(value)}: "
+                    f"{where} is a URL or a file, not {shown(value)}: "
                     "for a file on this machine, pass a pathlib.Path"
                 )
             )
@@ -191,13 +192,3 @@ def _with_description(entry: Input) -> str:
 
 def _either(kinds: list[str]) -> str:
     return " or ".join(_ARTICLES.get(kind, kind) for kind in dict.fromkeys(kinds))
-
-
-def _one_of(choices: list[Any]) -> str:
-    shown = [repr(choice) for choice in choices]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."

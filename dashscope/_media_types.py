@@ -12,9 +12,9 @@ _PACKED: Final[Mapping[str, str]] = {
     "xz": "application/x-xz",
 }
 _ENDINGS: Final[Mapping[str, str]] = {
-    "application/gzip": ".gz",
-    "application/x-bzip2": ".bz2",
-    "application/x-xz": ".xz",
+    _PACKED[packing]: ending
+    for ending, packing in mimetypes.encodings_map.items()
+    if packing in _PACKED
 }
 
 
