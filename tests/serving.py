@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from abc import ABC, abstractmethod
 from typing import Any
 
 
-class LoopServer:
+class LoopServer(ABC):
     """Serves HTTP on a free port from when it is made until it is closed.
 
     Attributes:
@@ -46,9 +47,9 @@ class LoopServer:
             self.open -= 1
             writer.close()
 
+    @abstractmethod
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer a request; `False` ends the connection."""
-        raise NotImplementedError
 
 
 async def reply_json(writer: asyncio.StreamWriter, status: int, body: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -49,6 +49,18 @@ async def interrupted_at(suspension: int, coroutine: Coroutine[Any, Any, Any]) -
     if not task.cancelled():
         task.result()
     return Interrupted(counted.reached, task.cancelled())
+
+
+async def interrupted_everywhere(attempt: Callable[[int], Awaitable[Interrupted]]) -> int:
+    """Interrupt attempts at their first suspension, the second and so on; gives how many it took.
+
+    Raises:
+        AssertionError: when none of them comes to its end.
+    """
+    for suspension in range(1, 100):
+        if not (await attempt(suspension)).reached:
+            return suspension
+    raise AssertionError("it never ran to its end")
 
 
 class Counted:

@@ -153,8 +153,7 @@ def test_workers_go_when_the_server_is_killed(tmp_path: Path, name: str) -> None
         children = [*server.children(), psutil.Process(forked)]
         assert len(children) >= 3
         server.end()
-        gone = lambda: not any(alive(child) for child in children)  # noqa: E731
-        until(gone)
+        until(lambda: not any(map(alive, children)))
 
 
 def alive(process: psutil.Process) -> bool:
@@ -210,8 +209,13 @@ def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
         prediction = server.create("test/sleep", seconds=60)
         reach(server.http, prediction, "processing")
         server.process.send_signal(signal.SIGTERM)
-        post = lambda: server.http.post("/models/test/echo/predictions", json={"input": {}})  # noqa: E731
-        answer = until(lambda: found if (found := post()).status_code != 201 else None)
+
+        def refused() -> httpx.Response | None:
+            answer = server.http.post("/models/test/echo/predictions", json={"input": {}})
+            return None if answer.status_code == 201 else answer
+
+        answer = until(refused)
+        assert answer is not None
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
         assert server.get(prediction)["status"] == "processing"

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_first_come_first_served_whoever_gives_up() -> None:
             turns.give(turn)
 
     threads = [
-        waiting(turns, lambda name=name, left=left: take(name, left))  # type: ignore[misc]
+        waiting(turns, partial(take, name, left))
         for name, left in [("a", None), ("late", 0.5), ("b", None), ("late too", 0.5), ("c", None)]
     ]
     until(lambda: len(turns._waiting) == 3)  # those two have given up
@@ -80,10 +81,16 @@ def test_first_come_first_served_whoever_gives_up() -> None:
 
 def test_a_turn_that_comes_too_late_is_not_lost() -> None:
     turns = Turns(1)
+
+    def patient() -> None:
+        turn = turns.take(0.001) or turns.take(5)
+        assert turn is not None
+        turns.give(turn)
+
     for _ in range(200):
         mine = turns.take(None)
         assert mine is not None
-        thread = waiting(turns, lambda: turns.give(turns.take(0.001) or turns.take(5)))  # type: ignore[arg-type]
+        thread = waiting(turns, patient)
         turns.give(mine)
         thread.join()
         assert len(turns) == 1
