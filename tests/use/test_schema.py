@@ -105,7 +105,7 @@ def test_what_fits_is_taken(inputs: dict[str, Any]) -> None:
         ({"sizes": [1, 10]}, ValueError, "sizes[1] is at most 9, not 10"),
         ({"sizes": [1, 2, 3]}, ValueError, "sizes has at most 2 items, not 3"),
         ({"turbo": 1}, TypeError, "turbo is a boolean, not 1"),
-        ({"turbo": "x" * 300}, TypeError, "turbo is a boolean, not 'xxx"),
+        ({"turbo": "x" * 300}, TypeError, "xxx…"),
         ({"old": 0}, ValueError, "old is more than 0, not 0"),
     ],
 )
@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_told(
         check(COG, "owner/name", {"prompt": "a", **inputs})
     assert str(failure.value).startswith("owner/name")
     assert text in str(failure.value)
-    assert len(str(failure.value)) < 300  # what is long is shortened
+    assert len(str(failure.value)) < 300
 
 
 def test_a_missing_input_is_named_with_its_description() -> None:
