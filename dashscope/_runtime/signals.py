@@ -1,8 +1,8 @@
-"""`held_back()`: a block that the handlers of signals do not interrupt.
+"""Blocks that the handlers of signals do not interrupt, and waits that they do.
 
-The blocking client creates and cancels predictions in one. An exception out of a handler
-(Ctrl-C, a SIGTERM that is turned into one, a soft time limit) would otherwise lose the answer
-to a create, and with it the id to cancel by.
+The blocking client creates and cancels predictions in `held_back()`. An exception out of a
+handler (Ctrl-C, a SIGTERM that is turned into one, a soft time limit) would otherwise lose the
+answer to a create, and with it the id to cancel by.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import _thread
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -22,6 +23,22 @@ Handler: TypeAlias = Callable[[int, "FrameType | None"], Any]
 _NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGBREAK")
 NUMBERS: Final = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """The signals that programs turn into exceptions."""
+
+LOOK_UP: Final = 0.5
+"""Seconds after which a thread that waits lets the handlers of signals run."""
+
+T = TypeVar("T")
+
+
+def taken(items: SimpleQueue[T]) -> T:
+    """The next item of a queue, waited for by the main thread.
+
+    A signal that another thread takes, or that comes just before the wait begins, does not end
+    the wait: its handler runs when this thread does.
+    """
+    while True:
+        with suppress(Empty):
+            return items.get(timeout=LOOK_UP)
 
 
 @contextmanager

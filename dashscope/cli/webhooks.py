@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias, cast
 import click
 
 from dashscope import Prediction, Training, WebhookVerificationError, webhooks
+from dashscope._runtime.signals import taken
 from dashscope.cli.commands import CANNOT_LISTEN, command
 from dashscope.cli.session import Terminated, session, terminable
 from dashscope.cli.show import cell
@@ -110,7 +111,7 @@ def _listen(
         with suppress(KeyboardInterrupt, Terminated), terminable():
             left = count
             while left is None or left > 0:
-                came = receiver.came.get()
+                came = taken(receiver.came)
                 if isinstance(came, str):
                     terminal.note(came)
                     continue

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import platformdirs
 
+from dashscope._runtime.signals import taken
 from dashscope.local.catalog import ModelsError
 from dashscope.local.server import LocalServer
 from dashscope.local.store import DataFolderError
@@ -65,7 +66,7 @@ def serve(
             sys.stdout.write(f"Ready at {server.base_url}, data in {server.data}\n")
             sys.stdout.flush()
             logger.info("to look at in a browser: %s", server.base_url.removesuffix("v1"))
-            stop.get()
+            taken(stop)
             logger.info("stopping: running jobs have %g s to end", drain)
     except (ValueError, ModelsError) as error:
         return complain(error, EXIT_CONFIGURATION)

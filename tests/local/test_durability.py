@@ -222,6 +222,29 @@ def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
         assert server.end(signal.SIGTERM) in {0, -signal.SIGTERM}
 
 
+ELSEWHERE = """
+import signal, sys, threading, time
+from dashscope.local import serve
+
+def stop():
+    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=stop).start()
+sys.exit(serve(port=0, data=sys.argv[1]))
+"""
+
+
+def test_a_signal_that_the_waiting_thread_does_not_see_ends_it_all_the_same(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "stopping" in done.stderr) == (0, True)
+
+
 def test_interrupting_it_is_no_error(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         assert server.end(signal.SIGINT) == 0
