@@ -291,6 +291,9 @@ class AsyncDownload:
         )
 
 
+AsyncDownload.__module__ = "dashscope"
+
+
 class DataDownload(AsyncDownload):
     """What a data URI holds, in the form of a download."""
 

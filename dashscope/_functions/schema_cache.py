@@ -16,7 +16,7 @@ from dashscope._errors import APIError
 from dashscope._functions.schema import ModelSchema, schema_of
 from dashscope._reference import Reference
 from dashscope._transport.mapping import timed_out
-from dashscope.resources.models import Model, Version
+from dashscope.types.model import Model, Version
 
 FRESH: Final = 60.0
 """Seconds for which the newest version of a model counts as the newest one, once it was seen."""
