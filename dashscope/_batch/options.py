@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from attrs import frozen
 
 from dashscope import types
+from dashscope._common.urls import Reference
 from dashscope._common.validation import (
     check_choice,
     check_count,
@@ -19,7 +20,6 @@ from dashscope._common.validation import (
     shown,
 )
 from dashscope._files import inputs
-from dashscope._reference import Reference
 
 if TYPE_CHECKING:
     from dashscope._files.inputs import FileEncoding

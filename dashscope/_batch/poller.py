@@ -16,8 +16,8 @@ from dashscope._batch.scheduler import now
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._errors import APIError, PredictionTimeoutError, RateLimitError
+from dashscope._predictions.operations import cancel_prediction, get_prediction
 from dashscope._predictions.watch import CLEAN_UP
-from dashscope.resources.predictions import cancel_prediction, get_prediction
 from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from dashscope._errors import (
     InternalServerError,
     NotFoundError,
 )
-from dashscope.resources.predictions import get_prediction
+from dashscope._predictions.operations import get_prediction
 
 if TYPE_CHECKING:
     from dashscope._batch.context import Desk

@@ -14,6 +14,7 @@ from dashscope._api.requestor import API
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
 from dashscope._common.deadline import Deadline
+from dashscope._common.urls import Reference
 from dashscope._common.validation import check_timeout
 from dashscope._config import STALL_TIMEOUT
 from dashscope._files import inputs as _inputs
@@ -22,8 +23,7 @@ from dashscope._functions.schema import ModelSchema
 from dashscope._functions.schema_cache import KnownSchema, known_schema
 from dashscope._predictions import run
 from dashscope._predictions.create import check_webhook, creation
-from dashscope._reference import Reference
-from dashscope.resources.predictions import send_creation
+from dashscope._predictions.operations import send_creation
 from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:

@@ -11,10 +11,9 @@ from attrs import frozen
 from dashscope._api.decoding import structure
 from dashscope._api.requestor import API, Call
 from dashscope._common.deadline import Deadline
-from dashscope._common.urls import path
+from dashscope._common.urls import Reference, path
 from dashscope._errors import APIError
 from dashscope._functions.schema import ModelSchema, schema_of
-from dashscope._reference import Reference
 from dashscope._transport.mapping import timed_out
 from dashscope.types.model import Model, Version
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, Self
 
 from dashscope import types
 from dashscope._api.instrumentation import begin
-from dashscope._api.retry import RETRIED_STATUSES, Outcome
+from dashscope._api.retry import RETRIED_STATUSES, Outcome, outcome_of
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
 from dashscope._common.json import object_in
 from dashscope._common.logging import logger
 from dashscope._errors import APIConnectionError, APIError, StreamError
-from dashscope._failures import outcome_of
 from dashscope._files.file_output import claim
 from dashscope._predictions.missing_output import parts_of, rest_of_logs, rest_of_output
 from dashscope._predictions.outcome import failure_of

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dashscope._api.requestor import API
+    from dashscope._api.state import Leavable
 
 
 MOST_STREAMS: Final = 3
@@ -54,12 +55,6 @@ class Job(Protocol):
 
 
 J = TypeVar("J", bound=Job)
-
-
-class Leavable(Protocol):
-    """What is under way, and cancels what it created when its client is closed."""
-
-    async def leave(self, error: BaseException | None, /) -> None: ...
 
 
 class Watch(Generic[J]):

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._errors import ConfigurationError
+from dashscope._runtime.drive import drive
 from dashscope._runtime.forking import LOADED_LATER, inherited
 from dashscope._runtime.runtime import GRACE, Body, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.signals import held_back
 from dashscope._runtime.thread_limits import Bounds, Within
 from dashscope._runtime.warnings import warn
-from dashscope._sync.drive import drive
 from dashscope._transport.decompression import decoded
 from dashscope._transport.mapping import (
     Sending,

@@ -38,7 +38,7 @@ MODULES: Final = (
 )
 """Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
 
-ENGINE = ("ClosingIterator", "Facade", "drive", "drive_next", "each", "enter", "leave")
+ENGINE = ("ClosingIterator", "Facade", "drive_next", "each", "enter", "leave")
 PUBLIC: Final = frozenset(
     {"Batch", "Client", "Download", "EventStream", "FileOutput", "ModelFunction"}
 )
@@ -204,7 +204,8 @@ class Writer:
             | {
                 "from typing import TYPE_CHECKING, cast",
                 "from dashscope._client import blocking",
-                f"from dashscope._sync.drive import {', '.join(ENGINE)}",
+                "from dashscope._runtime.drive import drive",
+                f"from dashscope._sync.facade import {', '.join(ENGINE)}",
             }
         )
         yield "if TYPE_CHECKING:"

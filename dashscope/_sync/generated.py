@@ -21,7 +21,8 @@ from dashscope._config import (
     STALL_TIMEOUT,
     UNCHANGED,
 )
-from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next, each, enter, leave
+from dashscope._runtime.drive import drive
+from dashscope._sync.facade import ClosingIterator, Facade, drive_next, each, enter, leave
 
 if TYPE_CHECKING:
     import builtins

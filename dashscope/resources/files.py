@@ -7,18 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from dashscope._api.decoding import structure
-from dashscope._api.requestor import API, Call
 from dashscope._api.resource import AsyncResource, id_of
 from dashscope._common.deadline import Deadline
-from dashscope._common.json import encode
 from dashscope._common.urls import absolute, path
 from dashscope._common.validation import check_count, check_mapping, check_timeout, shown, texts
-from dashscope._errors import APIResponseError
 from dashscope._files.download import AsyncDownload
-from dashscope._files.local_file import FileContent, LocalFile, check_name, load
+from dashscope._files.local_file import FileContent, load
+from dashscope._files.uploads import create_file
 from dashscope.types.file import Checksums, File, FileURLs
-from dashscope.types.http import FilePart
 from dashscope.types.page import Page
 
 __all__ = [
@@ -137,32 +133,6 @@ class AsyncFiles(AsyncResource):
         )
         url = absolute(self._api.config.base_url, f"{_path(file)}/download?{parameters}")
         return AsyncDownload(self._api, url, filename=file.name if isinstance(file, File) else None)
-
-
-async def create_file(
-    api: API,
-    file: LocalFile,
-    *,
-    metadata: Mapping[str, Any] | None = None,
-    progress: Callable[[int], object] | None = None,
-    deadline: Deadline = Deadline.NEVER,
-) -> File:
-    """Upload a file that has been read; a second copy harms nobody, so it may be repeated."""
-    check_name(file.filename)
-    fields = {"filename": file.filename, "type": file.content_type}
-    if metadata is not None:
-        fields["metadata"] = encode(dict(metadata)).decode()
-    part = FilePart(name="content", file=file, progress=progress)
-    call = Call(method="POST", path="/files", files=(part,), fields=fields, repeatable=True)
-    return structure(await api.send(call, deadline=deadline), File)
-
-
-async def upload(api: API, file: LocalFile, *, deadline: Deadline = Deadline.NEVER) -> str:
-    """Upload a file, and give the URL that stands for it in a model's input."""
-    created = await create_file(api, file, deadline=deadline)
-    if created.urls is None or created.urls.get is None:
-        raise APIResponseError(f"The file {created.id} was uploaded but has no urls.get.")
-    return created.urls.get
 
 
 def _path(file: File | str) -> str:

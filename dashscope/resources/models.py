@@ -12,7 +12,7 @@ from dashscope._api.resource import AsyncResource, page_params
 from dashscope._common.urls import path
 from dashscope._common.validation import check_choice, check_text, texts, texts_given
 from dashscope._predictions.create import WebhookEvent
-from dashscope.resources.predictions import create_prediction
+from dashscope._predictions.operations import create_prediction
 from dashscope.types.model import Model, Version
 from dashscope.types.page import Page
 from dashscope.types.prediction import Prediction

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dashscope._api.decoding import structure, structure_created
-from dashscope._api.instrumentation import begin
-from dashscope._api.requestor import API, Call
-from dashscope._api.resource import AsyncResource, body_of, id_of
-from dashscope._common.deadline import Deadline
-from dashscope._common.urls import path
+from dashscope._api.decoding import structure_created
+from dashscope._api.requestor import Call
+from dashscope._api.resource import AsyncResource, body_of
+from dashscope._common.urls import Reference, path
 from dashscope._files import inputs
+from dashscope._files.uploads import upload
 from dashscope._predictions.create import WebhookEvent, check_webhook
-from dashscope._predictions.watch import Watch, check_wait
-from dashscope._reference import Reference
-from dashscope.resources.files import upload
+from dashscope._predictions.training import cancel_training, training_path, wait_for_training
 from dashscope.types.page import Page
 from dashscope.types.training import Training, TrainingOutput
 
@@ -94,7 +91,7 @@ class AsyncTrainings(AsyncResource):
 
         Endpoint: `GET /trainings/{training_id}`.
         """
-        return await self._get(Training, _path(training))
+        return await self._get(Training, training_path(training))
 
     async def list(self, *, cursor: str | None = None) -> Page[Training]:
         """List the account's trainings, newest first, a page of 100 at a time.
@@ -111,7 +108,7 @@ class AsyncTrainings(AsyncResource):
 
         Endpoint: `POST /trainings/{training_id}/cancel`.
         """
-        return await _cancel(self._api, training)
+        return await cancel_training(self._api, training)
 
     async def wait(
         self,
@@ -144,48 +141,3 @@ class AsyncTrainings(AsyncResource):
             progress=progress,
             cancel_on_exit=cancel_on_exit,
         )
-
-
-async def wait_for_training(
-    api: API,
-    training: Training | str,
-    *,
-    poll_interval: float | None,
-    timeout: float | None,
-    progress: Callable[[Training], object] | None,
-    cancel_on_exit: bool,
-) -> Training:
-    """Wait until a training is over; `AsyncTrainings.wait` describes it."""
-    interval, deadline = check_wait(api, poll_interval, timeout, progress)
-    id_of(training, Training)
-    model = None if isinstance(training, str) else training.model
-    operation = begin("wait", api.config.base_url, model)
-    watch = Watch(
-        api,
-        look=lambda id, deadline: _look(api, id, deadline),
-        cancel=lambda id, deadline: _cancel(api, id, deadline=deadline),
-        cancel_on_exit=cancel_on_exit,
-        deadline=deadline,
-        operation=operation,
-    )
-    with operation.whole():
-        async with watch:
-            await watch.attach(training, deadline=deadline, progress=progress)
-            return await watch.until_done(interval=interval, deadline=deadline, progress=progress)
-    raise AssertionError("unreachable")
-
-
-async def _look(api: API, training: str, deadline: Deadline) -> Training:
-    call = Call(method="GET", path=_path(training))
-    return structure(await api.send(call, deadline=deadline, look=True), Training)
-
-
-async def _cancel(
-    api: API, training: Training | str, *, deadline: Deadline = Deadline.NEVER
-) -> Training:
-    call = Call(method="POST", path=_path(training) + "/cancel", repeatable=True)
-    return structure(await api.send(call, deadline=deadline), Training)
-
-
-def _path(training: Training | str) -> str:
-    return path("/trainings/{training_id}", training_id=id_of(training, Training))

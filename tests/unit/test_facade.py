@@ -17,7 +17,7 @@ import dashscope
 from dashscope._common.cached_property import cached_property
 from dashscope._sync import generate
 from dashscope._sync import generated as blocking
-from dashscope._sync.drive import Facade
+from dashscope._sync.facade import Facade
 
 # What an async class is called that has no blocking twin of its own: a base, the runtime, its pool.
 NO_TWIN = {"AsyncPool", "AsyncResource", "AsyncRuntime"}
