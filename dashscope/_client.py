@@ -14,7 +14,7 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from dashscope import _config
+from dashscope import _config, types
 from dashscope._api.requestor import API
 from dashscope._common.cached_property import cached_property
 from dashscope._common.secrets import Token
@@ -37,10 +37,8 @@ if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
-    from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._batch.row import BatchProgress
     from dashscope._files.inputs import FileEncoding
     from dashscope._files.local_file import FileContent
     from dashscope._functions.function import AsyncModelFunction
@@ -52,9 +50,8 @@ if TYPE_CHECKING:
     from dashscope.resources.files import AsyncFiles
     from dashscope.resources.hardware import AsyncHardwareResource
     from dashscope.resources.models import AsyncModels
-    from dashscope.resources.predictions import AsyncPredictions, Prediction
-    from dashscope.resources.search import SearchResults
-    from dashscope.resources.trainings import AsyncTrainings, Training
+    from dashscope.resources.predictions import AsyncPredictions
+    from dashscope.resources.trainings import AsyncTrainings
     from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
@@ -217,7 +214,7 @@ class AsyncClient:
         wait: int | None = None,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
         file_encoding: FileEncoding = "auto",
@@ -415,7 +412,7 @@ class AsyncClient:
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
         max_rate: float | None = None,
-        progress: Callable[[BatchProgress], object] | None = None,
+        progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
         file_encoding: FileEncoding = "auto",
         use_file_output: bool | None = None,
@@ -501,32 +498,32 @@ class AsyncClient:
     @overload
     async def wait(
         self,
-        prediction: Prediction | str,
+        prediction: types.Prediction | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction: ...
+    ) -> types.Prediction: ...
     @overload
     async def wait(
         self,
-        prediction: Training,
+        prediction: types.Training,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Training], object] | None = None,
+        progress: Callable[[types.Training], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Training: ...
+    ) -> types.Training: ...
     async def wait(
         self,
-        prediction: Prediction | Training | str,
+        prediction: types.Prediction | types.Training | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
         progress: Callable[[Any], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction | Training:
+    ) -> types.Prediction | types.Training:
         """Wait until a prediction or training is over, in whatever way.
 
         Args:
@@ -565,8 +562,8 @@ class AsyncClient:
         )
 
     def paginate(
-        self, method: Callable[..., Awaitable[Page[T]]], *args: Any, **kwargs: Any
-    ) -> AsyncGenerator[Page[T], None]:
+        self, method: Callable[..., Awaitable[types.Page[T]]], *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[types.Page[T], None]:
         """Go through the pages of a list.
 
         Args:
@@ -592,7 +589,7 @@ class AsyncClient:
 
     def iterate(
         self,
-        method: Callable[..., Awaitable[Page[T]]],
+        method: Callable[..., Awaitable[types.Page[T]]],
         *args: Any,
         max_items: int | None = None,
         **kwargs: Any,
@@ -667,7 +664,7 @@ class AsyncClient:
             timeout=timeout,
         )
 
-    async def search(self, query: str, *, limit: int | None = None) -> SearchResults:
+    async def search(self, query: str, *, limit: int | None = None) -> types.SearchResults:
         """Search models, collections and pages of the documentation.
 
         Args:
@@ -745,6 +742,9 @@ class AsyncClient:
 
     def __reduce__(self) -> str:
         raise TypeError("a client is not pickled: make one in the process that uses it")
+
+
+AsyncClient.__module__ = "dashscope"
 
 
 class _View(AsyncClient):

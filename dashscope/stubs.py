@@ -21,6 +21,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from dashscope import AsyncFileOutput, Client, DashscopeError, FileOutput
+from dashscope._common.urls import Reference
 from dashscope._functions.schema import Input, ModelSchema, schema_of
 from dashscope._functions.signature import (
     abridged,
@@ -31,7 +32,6 @@ from dashscope._functions.signature import (
     shown,
     type_of,
 )
-from dashscope._reference import Reference
 
 _HEADER: Final = """\
 # Written by `dashscope models stubs`. Write it anew when a model has changed.

@@ -17,10 +17,11 @@ from attrs import evolve, frozen
 
 from dashscope._api import instrumentation, retry
 from dashscope._api.polling import Pace
-from dashscope._api.retry import Outcome, RetryQuota
+from dashscope._api.retry import Outcome, RetryQuota, is_refused, may_have_executed, outcome_of
+from dashscope._api.state import Listening
 from dashscope._common import random, urls
 from dashscope._common.deadline import Deadline
-from dashscope._common.json import encode
+from dashscope._common.json import encode, object_in
 from dashscope._common.logging import logger
 from dashscope._common.secrets import Token, scrubbed
 from dashscope._common.validation import check_flag
@@ -30,10 +31,10 @@ from dashscope._errors import (
     APIError,
     APIResponseError,
     APIStatusError,
+    shortened,
+    status_error_type,
     timed_out,
 )
-from dashscope._failures import is_refusal, maybe_carried_out, outcome_of, status_error
-from dashscope._predictions.stream_end import Listening
 from dashscope._runtime.runtime import Runtime
 from dashscope._transport.bodies import Body
 from dashscope._transport.mapping import SendState, named
@@ -41,8 +42,8 @@ from dashscope._transport.transport import Transport
 from dashscope.types.http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response, merged
 
 if TYPE_CHECKING:
+    from dashscope._api.state import Leavable
     from dashscope._functions.schema_cache import FailedFetch, KnownSchema
-    from dashscope._predictions.watch import Leavable
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 MOST_REDIRECTS: Final = 10
@@ -50,6 +51,13 @@ ANSWER_MARGIN: Final = 10.0
 """Seconds beyond a `Prefer: wait=n` for the answer to arrive."""
 
 _NO_BODY: Final[Any] = object()
+
+_ADVICE: Final[Mapping[int, str]] = {
+    401: "Check the token: api_token=... or DASHSCOPE_API_TOKEN.",
+    403: "The token's account may not do this.",
+    404: "Check the name or id, and that this account sees it.",
+    429: "Lower the concurrency, or wait and try again.",
+}
 
 
 @frozen(kw_only=True)
@@ -181,7 +189,7 @@ class API:
         raise error.after(
             attempts=attempts,
             elapsed=elapsed,
-            may_have_been_created=call.creates and maybe_carried_out(outcome),
+            may_have_been_created=call.creates and may_have_executed(outcome),
         )
 
     async def follow(
@@ -319,7 +327,7 @@ class API:
         """Seconds until the next attempt, paid from the quota, or `None` for none."""
         if attempts > self.config.max_retries:
             return None
-        if attempts > 1 and self.config.is_default_address and is_refusal(outcome):
+        if attempts > 1 and self.config.is_default_address and is_refused(outcome):
             return None  # nobody has started the local server; the error tells how
         if not retry.may_repeat(outcome, repeatable=repeatable):
             return None
@@ -389,3 +397,46 @@ def _param(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def status_error(what: str, response: Response, *, advice: str = "") -> APIStatusError:
+    """The error that an answer with an error status stands for; `advice` replaces the usual."""
+    text = scrubbed(response.text)
+    headers = Headers({scrubbed(name): scrubbed(value) for name, value in response.headers.items()})
+    body = object_in(text)
+    title, detail = _str(body.get("title")), _str(body.get("detail"))
+    status = response.status
+    error_type = status_error_type(status)
+    retry_after = retry.retry_after_of(response.headers.get("retry-after"), body)
+    explanation = shortened(detail or title or text.strip()[:200] or "without an explanation")
+    message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
+    if retry_after is not None:
+        message += f" The server asks to wait {retry_after:g} s."
+    if advice:
+        message += f" {advice}"
+    elif 300 <= status < 400:
+        message += " Redirects of the API are not followed: check the base URL."
+    elif status in _ADVICE:
+        message += f" {_ADVICE[status]}"
+    if (request_id := headers.get("x-request-id")) is not None:
+        message += f" (request {request_id})"
+    return error_type(
+        scrubbed(message),
+        status=status,
+        title=title,
+        detail=detail,
+        headers=headers,
+        body=text,
+        retry_after=retry_after,
+    )
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "unknown status"
+
+
+def _str(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -19,13 +19,12 @@ from dashscope._batch.poller import Watcher
 from dashscope._batch.rate_limiter import Gate
 from dashscope._batch.recovery import Finder
 from dashscope._batch.result_buffer import Outbox
-from dashscope._batch.row import BatchProgress, BatchResult
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
 from dashscope._batch.shutdown import leave
 from dashscope._files.file_output import claim
 from dashscope._runtime.workers import Bell, Channel, ClosedError
 from dashscope._transport.pool import CLOSED
-from dashscope.types import _notebook
+from dashscope.types.batch import BatchProgress, BatchResult
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -74,7 +73,7 @@ class AsyncBatch:
     def _repr_html_(self) -> str:
         if not self._entered:
             return "<p>A batch that was not opened yet.</p>"
-        return _notebook.batch_progress(self.progress)
+        return self.progress._repr_html_()  # pyright: ignore[reportPrivateUsage]
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -320,3 +319,6 @@ class AsyncBatch:
     def _check_entered(self) -> None:
         if not self._entered:
             raise self._api.runtime.unopened("a batch", "client.map(...) as results")
+
+
+AsyncBatch.__module__ = "dashscope"

@@ -19,8 +19,8 @@ from dashscope._errors import (
     RateLimitError,
 )
 from dashscope._predictions.create import creation
+from dashscope._predictions.operations import cancel_prediction, send_creation
 from dashscope._predictions.watch import CLEAN_UP, DEADLINE_MARGIN
-from dashscope.resources.predictions import cancel_prediction, send_creation
 
 if TYPE_CHECKING:
     from dashscope._api.requestor import Call

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes
 
-from dashscope._api.retry import RETRIED_STATUSES
+from dashscope._api.retry import RETRIED_STATUSES, outcome_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import shown
 from dashscope._errors import (
@@ -26,7 +26,6 @@ from dashscope._errors import (
     DashscopeError,
     FileError,
 )
-from dashscope._failures import outcome_of
 from dashscope._files import saving
 from dashscope._transport.bodies import Body
 from dashscope.types.http import Headers
@@ -289,6 +288,9 @@ class AsyncDownload:
             and headers.get("etag", etag) == etag
             and not _is_encoded(headers)
         )
+
+
+AsyncDownload.__module__ = "dashscope"
 
 
 class DataDownload(AsyncDownload):

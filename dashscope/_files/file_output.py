@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dashscope._api.requestor import API
 from dashscope._common.json import is_array, is_object
@@ -35,8 +35,9 @@ class AsyncFileOutput(str):
     """
 
     __slots__ = ("_api", "_headers")
-    _api: API
-    _headers: Headers | None
+    if TYPE_CHECKING:
+        _api: API
+        _headers: Headers | None
 
     def __new__(cls, url: str, api: API) -> Self:
         self = super().__new__(cls, url)
@@ -114,6 +115,9 @@ class AsyncFileOutput(str):
 
     def _source(self) -> AsyncDownload:
         return (DataDownload if is_data(self) else AsyncDownload)(self._api, str(self))
+
+
+AsyncFileOutput.__module__ = "dashscope"
 
 
 def claim(output: Any, api: API) -> Any:

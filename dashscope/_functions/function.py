@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
+from dashscope import types
 from dashscope._api.requestor import API
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
 from dashscope._common.deadline import Deadline
+from dashscope._common.urls import Reference
 from dashscope._common.validation import check_timeout
 from dashscope._config import STALL_TIMEOUT
 from dashscope._files import inputs as _inputs
@@ -21,12 +23,11 @@ from dashscope._functions.schema import ModelSchema
 from dashscope._functions.schema_cache import KnownSchema, known_schema
 from dashscope._predictions import run
 from dashscope._predictions.create import check_webhook, creation
-from dashscope._reference import Reference
-from dashscope.resources.predictions import Prediction, send_creation
+from dashscope._predictions.operations import send_creation
+from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:
     from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._batch.row import BatchProgress
     from dashscope._files.inputs import FileEncoding
     from dashscope._predictions.create import WebhookEvent
     from dashscope._predictions.stream import AsyncEventStream
@@ -177,7 +178,7 @@ class AsyncModelFunction:
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
         max_rate: float | None = None,
-        progress: Callable[[BatchProgress], object] | None = None,
+        progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
     ) -> AsyncBatch:
         """Run the model over many inputs, and give each result as it comes, as `client.map()` does.
@@ -285,6 +286,9 @@ class AsyncModelFunction:
         for face in (self, *self._faces):
             _dress(face, self._ref, known)
         return known
+
+
+AsyncModelFunction.__module__ = "dashscope"
 
 
 def _dress(face: Any, name: str, schema: ModelSchema) -> None:

@@ -11,11 +11,10 @@ from attrs import frozen
 from dashscope._api.decoding import structure
 from dashscope._api.requestor import API, Call
 from dashscope._common.deadline import Deadline
-from dashscope._common.urls import path
+from dashscope._common.urls import Reference, path
 from dashscope._errors import APIError, timed_out
 from dashscope._functions.schema import ModelSchema, schema_of
-from dashscope._reference import Reference
-from dashscope.resources.models import Model, Version
+from dashscope.types.model import Model, Version
 
 FRESH: Final = 60.0
 """Seconds for which the newest version of a model counts as the newest one, once it was seen."""

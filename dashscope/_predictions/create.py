@@ -23,7 +23,7 @@ from dashscope._common.validation import (
 )
 from dashscope._files import inputs
 from dashscope._files.inputs import FileEncoding
-from dashscope.resources.files import upload
+from dashscope._files.uploads import upload
 
 WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
 """What a webhook can be told of."""

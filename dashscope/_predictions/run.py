@@ -8,27 +8,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dashscope import types
 from dashscope._api import instrumentation
 from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
+from dashscope._common.urls import Reference
 from dashscope._common.validation import check_flag, check_timeout, shown
 from dashscope._files.file_output import claim
 from dashscope._predictions.create import WebhookEvent, creation
+from dashscope._predictions.operations import event_stream, send_creation, watch_prediction
 from dashscope._predictions.outcome import output_of, whole
 from dashscope._predictions.watch import DEADLINE_MARGIN, check_wait
-from dashscope._reference import Reference
-from dashscope.resources.predictions import (
-    Prediction,
-    event_stream,
-    send_creation,
-    watch_prediction,
-)
+from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:
     from dashscope._api.requestor import API
     from dashscope._files.inputs import FileEncoding
     from dashscope._predictions.stream import AsyncEventStream
-    from dashscope.resources.trainings import Training
 
 
 async def run(
@@ -128,18 +124,18 @@ def stream(
 
 async def wait(
     api: API,
-    job: Prediction | Training | str,
+    job: Prediction | types.Training | str,
     *,
     poll_interval: float | None,
     timeout: float | None,
     progress: Callable[[Any], object] | None,
     cancel_on_exit: bool,
-) -> Prediction | Training:
+) -> Prediction | types.Training:
     """Wait until a prediction or training is over; `AsyncClient.wait` describes it."""
     if not isinstance(job, str | Prediction):
-        from dashscope.resources.trainings import Training, wait_for_training
+        from dashscope._predictions.training import wait_for_training
 
-        if not isinstance(job, Training):
+        if not isinstance(job, types.Training):
             raise TypeError(f"wait() takes a prediction, a training or an id, not {shown(job)}")
         return await wait_for_training(
             api,

@@ -11,14 +11,14 @@ from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Self
 
+from dashscope import types
 from dashscope._api.instrumentation import begin
-from dashscope._api.retry import RETRIED_STATUSES, Outcome
+from dashscope._api.retry import RETRIED_STATUSES, Outcome, outcome_of
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
 from dashscope._common.json import object_in
 from dashscope._common.logging import logger
 from dashscope._errors import APIConnectionError, APIError, StreamError
-from dashscope._failures import outcome_of
 from dashscope._files.file_output import claim
 from dashscope._predictions.missing_output import parts_of, rest_of_logs, rest_of_output
 from dashscope._predictions.outcome import failure_of
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from dashscope._api.requestor import API
     from dashscope._predictions.watch import Watch
     from dashscope._transport.bodies import Body
-    from dashscope.resources.predictions import Prediction
 
 MOST_FAILURES: Final = 8
 """Connections in a row that may fail or bring nothing before the stream stops asking."""
@@ -68,7 +67,7 @@ class AsyncEventStream:
     def __init__(
         self,
         api: API,
-        watch: Watch[Prediction],
+        watch: Watch[types.Prediction],
         begin: Callable[[], Awaitable[None]],
         *,
         ref: str | None,
@@ -111,7 +110,7 @@ class AsyncEventStream:
         self._failure: Exception | None = None
 
     @property
-    def prediction(self) -> Prediction:
+    def prediction(self) -> types.Prediction:
         """The prediction, as last seen."""
         if self._watch.latest is None:
             raise self._unopened()
@@ -122,7 +121,7 @@ class AsyncEventStream:
         """How often the connection had to be made again."""
         return max(0, self._connections - 1)
 
-    async def result(self) -> Prediction:
+    async def result(self) -> types.Prediction:
         """The finished prediction; before the end of the stream, waits for it.
 
         Raises:
@@ -452,6 +451,9 @@ class AsyncEventStream:
     def _check_deadline(self) -> None:
         if self._deadline.expired:
             raise self._watch.timed_out()
+
+
+AsyncEventStream.__module__ = "dashscope"
 
 
 def _word(name: str, data: str) -> str:

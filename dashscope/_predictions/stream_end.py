@@ -32,31 +32,9 @@ Servers send a comment every 30 s at the latest.
 """
 MOST_BYTES: Final = 1024 * 1024
 """An output larger than this is not worth being sent twice."""
-MOST_AT_ONCE: Final = 100
-"""Each takes a connection for as long as its prediction runs."""
 
 _END: Final = re.compile(rb"[\r\n]event: ?(?:done|error)[\r\n]")
 _LONGEST_END: Final = len(b"\nevent: error\n")
-
-
-class Listening:
-    """The streams that a client listens to at the moment, of which there may be so many."""
-
-    def __init__(self, max_connections: int) -> None:
-        # Half of the connections at the most: those who create and cancel need some too.
-        self._free = min(MOST_AT_ONCE, max_connections // 2)
-
-    def start(self) -> bool:
-        """Take a place, if one is free."""
-        # Races between threads cost accuracy only.
-        if self._free <= 0:
-            return False
-        self._free -= 1
-        return True
-
-    def stop(self) -> None:
-        """Give the place back."""
-        self._free += 1
 
 
 async def hear_end(api: API, url: str, deadline: Deadline) -> bool:

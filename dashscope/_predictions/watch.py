@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
 
+from dashscope import types
 from dashscope._api import polling
 from dashscope._api.instrumentation import NOTHING, Operation
 from dashscope._common import random
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dashscope._api.requestor import API
-    from dashscope.resources.predictions import Prediction
+    from dashscope._api.state import Leavable
+
 
 MOST_STREAMS: Final = 3
 """How often a stream that breaks off is asked again before polling takes its place."""
@@ -53,12 +55,6 @@ class Job(Protocol):
 
 
 J = TypeVar("J", bound=Job)
-
-
-class Leavable(Protocol):
-    """What is under way, and cancels what it created when its client is closed."""
-
-    async def leave(self, error: BaseException | None, /) -> None: ...
 
 
 class Watch(Generic[J]):
@@ -98,7 +94,7 @@ class Watch(Generic[J]):
     @latest.setter
     def latest(self, job: J) -> None:
         self._latest = job
-        self.operation.saw(cast("Prediction", job))
+        self.operation.saw(cast("types.Prediction", job))
 
     async def create(
         self, create: Callable[[], Coroutine[Any, Any, J]], progress: Callable[[J], object] | None
@@ -235,7 +231,7 @@ class Watch(Generic[J]):
         job = cast("J", self.latest)
         return PredictionTimeoutError(
             f"{job.id} was still {job.status} when the time was up.",
-            prediction=cast("Prediction", job),
+            prediction=cast("types.Prediction", job),
         )
 
     async def _see(self, deadline: Deadline, progress: Callable[[J], object] | None) -> J:

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._errors import timed_out
+from dashscope._runtime.drive import drive
 from dashscope._runtime.forking import LOADED_LATER
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.signals import held_back
 from dashscope._runtime.thread_limits import Bounds, Within
-from dashscope._sync.drive import drive
 
 if TYPE_CHECKING:
     from dashscope._runtime.workers import Channel, Crew
