@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dashscope import _config, types
 from dashscope._api.requestor import API
-from dashscope._common.cached_property import cached_property
+from dashscope._common.cached_property import cached_property, copy_without_cached
 from dashscope._common.secrets import Token
 from dashscope._common.validation import check_count, check_timeout, shown
 from dashscope._config import (
@@ -29,6 +29,7 @@ from dashscope._config import (
     EventHooks,
 )
 from dashscope._predictions.watch import leave_all
+from dashscope._runtime.forking import load_before_fork
 from dashscope.types.http import Response, merged
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from dashscope._files.inputs import FileEncoding
     from dashscope._files.local_file import FileContent
     from dashscope._functions.function import AsyncModelFunction
+    from dashscope._functions.schema_cache import Schemas
     from dashscope._predictions.create import WebhookEvent
     from dashscope._predictions.stream import AsyncEventStream
     from dashscope.resources.account import AsyncAccountResource
@@ -56,6 +58,30 @@ if TYPE_CHECKING:
     from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
+
+load_before_fork(
+    *(
+        f"dashscope.resources.{name}"
+        for name in (
+            "account",
+            "collections",
+            "deployments",
+            "files",
+            "hardware",
+            "models",
+            "predictions",
+            "search",
+            "trainings",
+            "webhooks",
+            "_request",
+        )
+    ),
+    "dashscope._api.pagination",
+    "dashscope._batch.batch",
+    "dashscope._batch.options",
+    "dashscope._functions.function",
+    "dashscope._predictions.run",
+)
 
 
 class AsyncClient:
@@ -136,6 +162,7 @@ class AsyncClient:
         from dashscope._runtime.async_runtime import AsyncRuntime
 
         self._api = API(config, AsyncRuntime(config, http_client))
+        self._schemas: Schemas = {}
 
     @cached_property
     def account(self) -> AsyncAccountResource:
@@ -386,6 +413,7 @@ class AsyncClient:
 
         return AsyncModelFunction(
             self._api,
+            self._schemas,
             ref,
             timeout=timeout,
             webhook=webhook,
@@ -682,7 +710,7 @@ class AsyncClient:
         timeout: float | None = UNCHANGED,
         max_retries: int = UNCHANGED,
         headers: Mapping[str, str] = UNCHANGED,
-    ) -> AsyncClient:
+    ) -> Self:
         """The same client and connections, with other options.
 
         Args:
@@ -704,7 +732,9 @@ class AsyncClient:
             changes["max_retries"] = check_count("max_retries", max_retries, least=0)
         if headers is not UNCHANGED:
             changes["headers"] = merged(self._api.config.headers, _config.check_headers(headers))
-        return _View(self._api.with_config(**changes))
+        view = copy_without_cached(self)
+        view._api = self._api.with_config(**changes)
+        return view
 
     async def aclose(self) -> None:
         """Close the connections; later requests are refused.
@@ -738,13 +768,6 @@ class AsyncClient:
 AsyncClient.__module__ = "dashscope"
 
 
-class _View(AsyncClient):
-    """An `AsyncClient` on an `API` that is there already."""
-
-    def __init__(self, api: API) -> None:
-        self._api = api
-
-
 def blocking(
     twins: Callable[[Any], Any],
     api_token: Token | None,
@@ -756,4 +779,7 @@ def blocking(
     from dashscope._runtime.sync_runtime import BlockingRuntime
 
     config = _config.load(api_token=api_token, **options)
-    return _View(API(config, BlockingRuntime(config, twins, http_client)))
+    client = AsyncClient.__new__(AsyncClient)
+    client._api = API(config, BlockingRuntime(config, twins, http_client))
+    client._schemas = {}
+    return client

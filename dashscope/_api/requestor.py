@@ -40,7 +40,6 @@ from dashscope.types.http import SILENCE_TIMEOUT, FilePart, Headers, Request, Re
 
 if TYPE_CHECKING:
     from dashscope._api.state import Leavable
-    from dashscope._functions.schema_cache import FailedFetch, KnownSchema
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 MOST_REDIRECTS: Final = 10
@@ -100,7 +99,6 @@ class API:
         self.quota = RetryQuota()
         self.pace = Pace()
         self.listening = Listening(config.max_connections)
-        self.schemas: dict[str, KnownSchema | FailedFetch] = {}
         self.under_way: set[Leavable] = set()
 
     def with_config(self, **changes: Any) -> API:

@@ -22,6 +22,7 @@ from dashscope._batch.result_buffer import Outbox
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
 from dashscope._batch.shutdown import leave
 from dashscope._files.file_output import claim
+from dashscope._runtime.forking import load_before_fork
 from dashscope._runtime.runtime import CLOSED
 from dashscope._runtime.workers import Bell, Channel, ClosedError
 from dashscope.types.batch import BatchProgress, BatchResult
@@ -38,6 +39,9 @@ WATCHERS_SHARE: Final = 4
 """One hand watches for so many that create."""
 WIND_UP: Final = 15.0
 """Seconds that leaving a batch may take: creates that are under way, then cancels."""
+
+
+load_before_fork("dashscope._batch.checkpoint.store")
 
 
 class AsyncBatch:

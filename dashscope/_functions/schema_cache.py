@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from copy import copy
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import frozen
 
@@ -52,13 +52,18 @@ class FailedFetch:
     at: float
 
 
+Schemas: TypeAlias = dict[str, KnownSchema | FailedFetch]
+"""The schemas that a client and its views know, by reference."""
+
+
 async def known_schema(
-    api: API, reference: Reference, deadline: Deadline, *, fresh: bool
+    api: API, schemas: Schemas, reference: Reference, deadline: Deadline, *, fresh: bool
 ) -> ModelSchema:
     """The schema of a model, fetched once for all who ask at the same time.
 
     Args:
-        api: the API, which keeps it.
+        api: what fetches it.
+        schemas: the schemas that the client knows.
         reference: the model.
         deadline: when it must be there.
         fresh: whether one that may be out of date is fetched anew.
@@ -69,7 +74,7 @@ async def known_schema(
     key = str(reference)
 
     def kept() -> ModelSchema | None:
-        known = api.schemas.get(key)
+        known = schemas.get(key)
         if isinstance(known, KnownSchema) and (known.is_fresh or not fresh):
             return known.schema
         return None
@@ -81,15 +86,15 @@ async def known_schema(
         async with api.runtime.alone(key):
             if (schema := kept()) is not None:
                 return schema
-            last = api.schemas.get(key)
+            last = schemas.get(key)
             if isinstance(last, FailedFetch) and last.at >= asked_at:
                 raise copy(last.error)
             try:
                 known = await _fetched(api, reference, deadline)
             except APIError as error:
-                api.schemas[key] = FailedFetch(error, time.monotonic())
+                schemas[key] = FailedFetch(error, time.monotonic())
                 raise
-            api.schemas[key] = known
+            schemas[key] = known
             return known.schema
     raise timed_out(f"The schema of {key}")
 

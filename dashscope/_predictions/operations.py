@@ -14,10 +14,13 @@ from dashscope._common.urls import path
 from dashscope._common.validation import check_number
 from dashscope._predictions.create import Creation, creation
 from dashscope._predictions.watch import Watch
+from dashscope._runtime.forking import load_before_fork
 from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:
     from dashscope._predictions.stream import AsyncEventStream
+
+load_before_fork("dashscope._predictions.stream")
 
 
 def watch_prediction(
