@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         FileOutput,
         ModelFunction,
     )
+    from dashscope._transport.http_transports import AsyncHTTPTransport, HTTPTransport
     from dashscope.types.account import Account
     from dashscope.types.batch import BatchProgress, BatchResult
     from dashscope.types.collection import Collection
@@ -83,6 +84,7 @@ __all__ = [
     "AsyncDownload",
     "AsyncEventStream",
     "AsyncFileOutput",
+    "AsyncHTTPTransport",
     "AsyncModelFunction",
     "AuthenticationError",
     "BadRequestError",
@@ -104,6 +106,7 @@ __all__ = [
     "File",
     "FileError",
     "FileOutput",
+    "HTTPTransport",
     "Hardware",
     "Headers",
     "InternalServerError",
@@ -156,6 +159,7 @@ __getattr__ = exports(
         "AsyncDownload": "_files.download",
         "AsyncEventStream": "_predictions.stream",
         "AsyncFileOutput": "_files.file_output",
+        "AsyncHTTPTransport": "_transport.http_transports",
         "AsyncModelFunction": "_functions.function",
         "AuthenticationError": "_errors",
         "BadRequestError": "_errors",
@@ -177,6 +181,7 @@ __getattr__ = exports(
         "File": "types.file",
         "FileError": "_errors",
         "FileOutput": "_sync.generated",
+        "HTTPTransport": "_transport.http_transports",
         "Hardware": "types.hardware",
         "Headers": "types.http",
         "InternalServerError": "_errors",

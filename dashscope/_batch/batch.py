@@ -23,8 +23,8 @@ from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sw
 from dashscope._batch.shutdown import leave
 from dashscope._files.file_output import claim
 from dashscope._runtime.forking import load_before_fork
-from dashscope._runtime.runtime import CLOSED
 from dashscope._runtime.workers import Bell, Channel, ClosedError
+from dashscope._transport.pool import CLOSED
 from dashscope.types.batch import BatchProgress, BatchResult
 
 if TYPE_CHECKING:

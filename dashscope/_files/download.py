@@ -27,7 +27,7 @@ from dashscope._errors import (
     FileError,
 )
 from dashscope._files import saving
-from dashscope._runtime.runtime import Body
+from dashscope._transport.bodies import Body
 from dashscope.types.http import Headers
 
 if TYPE_CHECKING:

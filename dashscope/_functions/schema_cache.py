@@ -12,9 +12,8 @@ from dashscope._api.decoding import structure
 from dashscope._api.requestor import API, Call
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import Reference, path
-from dashscope._errors import APIError
+from dashscope._errors import APIError, timed_out
 from dashscope._functions.schema import ModelSchema, schema_of
-from dashscope._transport.mapping import timed_out
 from dashscope.types.model import Model, Version
 
 FRESH: Final = 60.0

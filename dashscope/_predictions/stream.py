@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
     from dashscope._api.requestor import API
     from dashscope._predictions.watch import Watch
-    from dashscope._runtime.runtime import Body
-
+    from dashscope._transport.bodies import Body
 
 MOST_FAILURES: Final = 8
 """Connections in a row that may fail or bring nothing before the stream stops asking."""

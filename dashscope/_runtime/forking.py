@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Final, Protocol
 
-LOADED_LATER: Final = ("dashscope._runtime.thread_workers", "certifi", "encodings.idna", "httpx")
+LOADED_LATER: Final = ("dashscope._runtime.thread_workers",)
 """The modules that calls load on first use, whatever the colour."""
 
 inherited: list[object] = []
