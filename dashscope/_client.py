@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dashscope import _config, types
-from dashscope._api.requestor import API
+from dashscope._api.requestor import Requestor
 from dashscope._common.cached_property import cached_property, copy_without_cached
 from dashscope._common.secrets import Token
 from dashscope._common.validation import check_count, check_timeout, shown
@@ -28,7 +28,6 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
-from dashscope._predictions.watch import leave_all
 from dashscope._runtime.forking import load_before_fork
 from dashscope._transport import protocols
 from dashscope.types.http import Response, merged
@@ -167,7 +166,7 @@ class AsyncClient:
         from dashscope._transport.async_transport import AsyncTransport
 
         runtime = AsyncRuntime()
-        self._api = API(config, runtime, AsyncTransport(config, runtime, http_client))
+        self._api = Requestor(config, runtime, AsyncTransport(config, runtime, http_client))
         self._schemas: Schemas = {}
 
     @cached_property
@@ -747,8 +746,9 @@ class AsyncClient:
 
         What runs, streams and batches have under way is cancelled on the server.
         """
-        if self._api.under_way:
-            await leave_all(self._api)
+        state = self._api.state
+        if state.open_operations:
+            await state.cancel_open_operations(self._api.runtime)
         try:
             await self._api.runtime.aclose()
         finally:
@@ -791,6 +791,6 @@ def blocking(
     config = _config.load(api_token=api_token, **options)
     runtime = SyncRuntime(twins)
     client = AsyncClient.__new__(AsyncClient)
-    client._api = API(config, runtime, SyncTransport(config, runtime, http_client))
+    client._api = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
     client._schemas = {}
     return client

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve
 
 from dashscope import types
-from dashscope._api.requestor import API
+from dashscope._api.requestor import Requestor
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
 from dashscope._common.deadline import Deadline
@@ -51,7 +51,7 @@ class AsyncModelFunction:
 
     def __init__(
         self,
-        api: API,
+        api: Requestor,
         schemas: Schemas,
         ref: str,
         *,

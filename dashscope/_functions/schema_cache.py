@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from dashscope._api.decoding import structure
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import Reference, path
 from dashscope._errors import APIError, timed_out
@@ -56,7 +56,7 @@ Schemas: TypeAlias = dict[str, KnownSchema | FailedFetch]
 
 
 async def known_schema(
-    api: API, schemas: Schemas, reference: Reference, deadline: Deadline, *, fresh: bool
+    api: Requestor, schemas: Schemas, reference: Reference, deadline: Deadline, *, fresh: bool
 ) -> ModelSchema:
     """The schema of a model, fetched once for all who ask at the same time.
 
@@ -98,7 +98,7 @@ async def known_schema(
     raise timed_out(f"The schema of {key}")
 
 
-async def _fetched(api: API, reference: Reference, deadline: Deadline) -> KnownSchema:
+async def _fetched(api: Requestor, reference: Reference, deadline: Deadline) -> KnownSchema:
     owner, name, id = reference.owner, reference.name, reference.version
     where = path("/models/{owner}/{name}", owner=owner, name=name)
     if id is not None:

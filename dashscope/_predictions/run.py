@@ -23,7 +23,7 @@ from dashscope.types.prediction import Prediction
 from dashscope.types.training import Training
 
 if TYPE_CHECKING:
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._files.inputs import FileEncoding
     from dashscope._predictions.stream import AsyncEventStream
 
@@ -32,7 +32,7 @@ load_before_fork("dashscope._predictions.training")
 
 
 async def run(
-    api: API,
+    api: Requestor,
     ref: str,
     input: Mapping[str, Any],
     *,
@@ -77,7 +77,7 @@ async def run(
 
 
 def stream(
-    api: API,
+    api: Requestor,
     ref: str,
     input: Mapping[str, Any],
     *,
@@ -127,7 +127,7 @@ def stream(
 
 
 async def wait(
-    api: API,
+    api: Requestor,
     job: Prediction | Training | str,
     *,
     poll_interval: float | None,

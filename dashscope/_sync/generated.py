@@ -313,14 +313,6 @@ class Batch(Facade):
     ) -> None:
         leave(self._async, kind, error, traceback)
 
-    def leave(self, error: BaseException | None) -> None:
-        """Cancel what it created and has not finished, since its client is being closed.
-
-        Whoever iterates is told so. A batch of another event loop ends by its requests, which
-        are refused.
-        """
-        drive(self._async.leave(error))
-
 
 Batch.__module__ = "dashscope"
 
