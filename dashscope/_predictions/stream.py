@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
 from dashscope import types
+from dashscope._api.fetch import fetch, fetch_error
 from dashscope._api.instrumentation import begin
 from dashscope._api.retry import RETRIED_STATUSES, Outcome, outcome_of
 from dashscope._common import random
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from httpx_sse import ServerSentEvent
 
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._predictions.watch import Watch
     from dashscope._transport.bodies import Body
 
@@ -56,7 +57,7 @@ class AsyncEventStream:
 
     def __init__(
         self,
-        api: API,
+        api: Requestor,
         watch: Watch[types.Prediction],
         begin: Callable[[], Awaitable[None]],
         *,
@@ -136,12 +137,13 @@ class AsyncEventStream:
                     return self  # noqa: TRY300 (this line belongs to what is tried)
                 except BaseException as error:
                     try:
-                        await watch.leave(error)
+                        await watch.cancel_if_running(error)
                     finally:
                         watch.operation.end(error)
                     raise
         except BaseException as error:
-            await watch.leave(error)  # an interrupt on the way out; nothing is done twice
+            # An interrupt on the way out; nothing is done twice.
+            await watch.cancel_if_running(error)
             raise
 
     async def __aexit__(
@@ -158,7 +160,7 @@ class AsyncEventStream:
             finally:
                 try:
                     if not self._over:
-                        await self._watch.leave(error)
+                        await self._watch.cancel_if_running(error)
                 finally:
                     self._watch.end()
                     operation.end(error)
@@ -351,7 +353,8 @@ class AsyncEventStream:
         self._current_id = None
         self._connections += 1
         try:
-            body = await self._api.follow(
+            body = await fetch(
+                self._api,
                 url,
                 headers=headers,
                 deadline=self._deadline,
@@ -366,12 +369,12 @@ class AsyncEventStream:
             return
         if body.status == HTTPStatus.OK:
             await self._check_type(body)
-            self._api.quota.give_back(retried=self._failures > 0)
+            self._api.state.quota.give_back(retried=self._failures > 0)
             self._body = body
             if self._queue is None:
                 self._reading = self._events_of(body)
             return
-        refused = await self._api.refused(body)
+        refused = await fetch_error(self._api, body)
         if body.status in _GONE:
             await self._fill()
         elif body.status in RETRIED_STATUSES:
@@ -397,7 +400,7 @@ class AsyncEventStream:
         if (
             lost
             or self._failures > MOST_FAILURES
-            or not self._api.quota.take(outcome, attempts=self._failures)
+            or not self._api.state.quota.take(outcome, attempts=self._failures)
         ):
             await self._fill()
             return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 if TYPE_CHECKING:
     from types import TracebackType
 
+from dashscope._common.cached_property import copy_without_cached
 from dashscope._runtime.drive import drive
 from dashscope._runtime.read_ahead import TWO_READERS
 
@@ -97,6 +98,16 @@ class Facade:
         if not hasattr(self, "_async"):  # its making failed, and a traceback shows its variables
             return object.__repr__(self)
         return repr(self._async).replace("Async", "", 1)
+
+
+F = TypeVar("F", bound=Facade)
+
+
+def view(facade: F, async_impl: Any) -> F:
+    """Return a copy of a facade over another async object."""
+    copied = copy_without_cached(facade)
+    copied._async = async_impl
+    return copied
 
 
 class ClosingIterator(Iterator[T], Generic[T]):
