@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Self
+from types import TracebackType
+from typing import Final, Self
+
+from httpx_sse import ServerSentEvent
 
 from dashscope import types
 from dashscope._api.fetch import fetch, fetch_error
 from dashscope._api.instrumentation import begin
+from dashscope._api.requestor import Requestor
 from dashscope._api.retry import RETRIED_STATUSES, Outcome, outcome_of
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
@@ -25,6 +29,8 @@ from dashscope._predictions.missing_output import parts_of, rest_of_logs, rest_o
 from dashscope._predictions.outcome import failure_of
 from dashscope._predictions.sse import SSEParser, data_of, id_of, ids_of, recalled, texts_of
 from dashscope._predictions.stream_end import STREAM_HEADERS
+from dashscope._predictions.watch import Watch
+from dashscope._transport.bodies import Body
 from dashscope.types.event import (
     DoneEvent,
     Event,
@@ -34,15 +40,6 @@ from dashscope.types.event import (
     output_event,
     output_events,
 )
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from httpx_sse import ServerSentEvent
-
-    from dashscope._api.requestor import Requestor
-    from dashscope._predictions.watch import Watch
-    from dashscope._transport.bodies import Body
 
 MOST_FAILURES: Final = 8
 """Connections in a row that may fail or bring nothing before the stream stops asking."""

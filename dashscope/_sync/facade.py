@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from dashscope._common.cached_property import copy_without_cached
 from dashscope._runtime.drive import drive
