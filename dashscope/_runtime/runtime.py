@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, TypeGuard, TypeVar
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._runtime import forking
+from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
@@ -95,6 +96,12 @@ class Runtime(ABC):
     @abstractmethod
     def channel(self) -> Channel[Any]:
         """A channel between them and the caller."""
+
+    @abstractmethod
+    def read_ahead(
+        self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
+    ) -> ReadAhead[T] | None:
+        """Return a queue that a task of its own fills, or `None` in a sync client."""
 
     @abstractmethod
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:

@@ -218,12 +218,12 @@ class EventStream(Facade):
         return each(self._async)
 
     def __next__(self) -> types.Event:
-        """The next event.
+        """Return the next event.
 
         Raises:
-            ModelError: when the model failed.
-            StreamError: when something is missing that nothing can fill.
-            PredictionTimeoutError: when the stream's `timeout` passed.
+            ModelError: If the model failed.
+            StreamError: If something is missing and cannot be filled in.
+            PredictionTimeoutError: If the stream's `timeout` passed.
         """
         return drive_next(self._async.__anext__())
 
