@@ -7,20 +7,17 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache, lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpcore
 import httpx
 
-from dashscope._common.secrets import scrubbed
+from dashscope._common.deadline import Deadline
+from dashscope._common.secrets import Token, scrubbed
 from dashscope._common.urls import NoURLError, shown
 from dashscope._errors import APIConnectionError, APIResponseError, APITimeoutError
+from dashscope._transport.multipart import MultipartBody
 from dashscope.types.http import SILENCE_TIMEOUT, Headers, Request
-
-if TYPE_CHECKING:
-    from dashscope._common.deadline import Deadline
-    from dashscope._common.secrets import Token
-    from dashscope._transport.multipart import MultipartBody
 
 CONNECT_TIMEOUT: Final = 10.0
 ACCEPTED_ENCODINGS: Final = "gzip, deflate"
