@@ -1,4 +1,4 @@
-"""An API with a model, as an ASGI application: what people write to test without a network."""
+"""A small API as an ASGI application, as people write it to test without a network."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ RUNS_FOR = 0.3
 
 
 class API:
-    """Greets in 0.3 s.
+    """An API with one model, which takes 0.3 s.
 
     Attributes:
         app: the application.
-        ends: whether a stream ends with its prediction; otherwise it never does.
-        asked: the endpoints that were asked.
-        open: how many streams are being sent.
+        ends: whether a stream ends when its prediction is finished.
+        asked: the operations that were requested.
+        open: the number of streams in flight.
     """
 
     def __init__(self) -> None:

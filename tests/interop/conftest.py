@@ -1,7 +1,7 @@
-"""Default clients beside the tools that people use with httpx.
+"""Clients work with the tools that people use with httpx.
 
-What is here runs in the default tests. The tools in `tools/` need an environment of their own:
-`nox -s interop`.
+The tests in this folder run by default. The tests in `tools/` need more packages and run in an
+environment of their own: `nox -s interop`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pytest
 from dashscope.local import LocalServer
 from tests.wire import Received, Reply, Wire, prediction, reply
 
-# One of them stands for all: with the group `interop` they are all installed, and a tool that
-# cannot be imported then fails the session.
+# The dependency group `interop` installs all tools together. If hishel is there, a tool that is
+# missing fails the collection instead of being skipped.
 collect_ignore_glob = [] if find_spec("hishel") is not None else ["tools/*"]
 
 TOKEN = "r8_a-token"
@@ -28,7 +28,7 @@ COUNTDOWN = "dashscope/countdown"
 
 @pytest.fixture(params=["asyncio", "trio", "blocking"])
 def colour(request: pytest.FixtureRequest) -> str:
-    """Each way to wait; uvloop differs from asyncio in the loop only."""
+    """Run each test on asyncio, on trio and with the sync client."""
     name: str = request.param
     return name
 
@@ -40,31 +40,31 @@ def is_async(colour: str) -> bool:
 
 @pytest.fixture
 def http_class(is_async: bool) -> Any:
-    """The class of httpx that sends the requests of a default client."""
+    """The httpx client class behind a default client."""
     return httpx.AsyncClient if is_async else httpx.Client
 
 
 @pytest.fixture
 def transport_class(is_async: bool) -> Any:
-    """The class of httpx through whose method they go."""
+    """The httpx transport class behind a default client."""
     return httpx.AsyncHTTPTransport if is_async else httpx.HTTPTransport
 
 
 @pytest.fixture
 def handle(is_async: bool) -> str:
-    """The name of that method."""
+    """The transport method that tools patch."""
     return "handle_async_request" if is_async else "handle_request"
 
 
 @pytest.fixture
 def client(make_client: Callable[..., Any], wire: Wire) -> Any:
-    """A default client of a server that has nothing to say: no request should reach it."""
+    """A default client. Its server answers 404 until a test scripts it."""
     return make_client(TOKEN, base_url=wire.base_url, max_retries=0)
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[LocalServer]:
-    """The local server, with the models that come with it."""
+    """The local server with its shipped models."""
     with LocalServer() as server:
         yield server
 
@@ -77,7 +77,7 @@ def local(make_client: Callable[..., Any], server: LocalServer) -> Any:
 
 @contextlib.asynccontextmanager
 async def opened(http: Any) -> AsyncIterator[Any]:
-    """A client of httpx or httpx2 in either colour, closed in the end."""
+    """Close an httpx or httpx2 client, sync or async, at the end of the block."""
     try:
         yield http
     finally:
@@ -88,7 +88,7 @@ async def opened(http: Any) -> AsyncIterator[Any]:
 
 
 def run_of(base_url: str) -> Callable[[Received], Reply]:
-    """A server's answers to `run()`: a prediction with a stream, done at a second look."""
+    """Return a script that answers `run()` with a prediction that has a stream."""
 
     def answer(request: Received) -> Reply:
         if request.method == "POST":
@@ -101,12 +101,12 @@ def run_of(base_url: str) -> Callable[[Received], Reply]:
 
 
 def created(base_url: str) -> dict[str, Any]:
-    """A prediction that has just been created."""
+    """The prediction when it is created."""
     return prediction("starting", urls=_urls(base_url))
 
 
 def done(base_url: str) -> dict[str, Any]:
-    """The same prediction when it has succeeded."""
+    """The prediction when it has succeeded."""
     return prediction("succeeded", output="hello Alice", urls=_urls(base_url))
 
 

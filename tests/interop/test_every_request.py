@@ -1,4 +1,4 @@
-"""Every request of a default client goes through httpx: what patches it there, sees it."""
+"""Every request of a default client goes through httpx, so patches of httpx see it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ACCOUNT = {"type": "user", "username": "mocked"}
 
 
 async def use(client: Any, folder: Path) -> list[Any]:
-    """Each way in which a request comes about: as JSON, a list, a stream, an upload, a download."""
+    """Make each kind of request: JSON, lists, streams, uploads and downloads."""
     assert await client.run(HELLO, {"text": "Alice"}) == "hello Alice"
     assert await client.run(COUNTDOWN, {"start": 1, "delay": 0.05}) == ["1\n", "0\n"]
     async with client.stream(COUNTDOWN, {"start": 1, "delay": 0.05}) as stream:
@@ -39,7 +39,7 @@ async def use(client: Any, folder: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("where", ["send", "transport"])
-async def test_all_of_them(
+async def test_patches_see_every_request(
     where: str,
     local: Any,
     server: LocalServer,
@@ -83,7 +83,9 @@ class TestMocksOfSend:
             yield send
         assert wire.requests == []
 
-    async def test_a_response_is_returned(self, client: Any, wire: Wire, send: Any) -> None:
+    async def test_the_mocked_response_is_returned(
+        self, client: Any, wire: Wire, send: Any
+    ) -> None:
         assert (await client.account.get()).username == "mocked"
         assert (await client.account.get()).username == "mocked"  # from the very same response
         (request,) = send.call_args.args
@@ -91,7 +93,7 @@ class TestMocksOfSend:
         assert (request.method, str(request.url)) == ("GET", f"{wire.base_url}/account")
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
 
-    async def test_its_body_can_be_read(self, client: Any, send: Any) -> None:
+    async def test_the_request_body_is_readable(self, client: Any, send: Any) -> None:
         send.return_value = httpx.Response(201, json=prediction("starting"))
         await client.predictions.create(version="v1", input={"text": "Alice"})
         (request,) = send.call_args.args
@@ -116,7 +118,7 @@ class TestMocksOfSend:
             assert "".join([str(event) async for event in stream]) == "hello Alice"
             assert (await stream.result()).output == "hello Alice"
 
-    async def test_errors_are_ours(self, client: Any, send: Any) -> None:
+    async def test_httpx_errors_become_ours(self, client: Any, send: Any) -> None:
         send.side_effect = httpx.ConnectError("nobody is there")
         with pytest.raises(APIConnectionError, match="nobody is there") as unmade:
             await client.predictions.create(version="v1", input={})
@@ -132,13 +134,13 @@ class TestMocksOfSend:
         with pytest.raises(APIResponseError):
             await client.account.get()
 
-    async def test_other_errors_stay_as_they_are(self, client: Any, send: Any) -> None:
+    async def test_other_errors_propagate(self, client: Any, send: Any) -> None:
         send.side_effect = ZeroDivisionError("a bug in a test")
         with pytest.raises(ZeroDivisionError, match="a bug in a test"):
             await client.account.get()
         assert send.call_count == 1
 
-    async def test_retries_are_sent_too(
+    async def test_retries_go_through_send(
         self,
         make_client: Callable[..., Any],
         wire: Wire,
@@ -164,7 +166,7 @@ class TestMocksOfTheTransport:
             yield transport
         assert wire.requests == []
 
-    async def test_a_response_is_returned(
+    async def test_the_mocked_response_is_returned(
         self, client: Any, wire: Wire, transport: Any, transport_class: Any
     ) -> None:
         assert (await client.account.get()).username == "mocked"
@@ -184,7 +186,7 @@ class TestMocksOfTheTransport:
         _, request = transport.call_args_list[0].args
         assert json.loads(request.content) == {"input": {"text": "Alice"}}
 
-    async def test_an_upload_can_be_read(
+    async def test_an_upload_is_readable(
         self, client: Any, transport: Any, is_async: bool, tmp_path: Path
     ) -> None:
         bodies: list[bytes] = []
@@ -207,7 +209,7 @@ class TestMocksOfTheTransport:
         assert b"\r\n\r\ncontent\r\n" in bodies[0]
 
 
-def test_patches_reach_our_own_transports() -> None:
+def test_our_transports_do_not_override_the_patched_methods() -> None:
     for ours, theirs, handle in (
         (dashscope.AsyncHTTPTransport, httpx.AsyncHTTPTransport, "handle_async_request"),
         (dashscope.HTTPTransport, httpx.HTTPTransport, "handle_request"),

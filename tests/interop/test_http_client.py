@@ -1,4 +1,4 @@
-"""A client of the caller's, with what httpx lets people configure."""
+"""`http_client=` takes a client with any configuration that httpx offers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACCOUNT = {"type": "user", "username": "mine"}
 
 
 def answer(request: httpx.Request) -> httpx.Response:
-    """A model's answers, as those of a `MockTransport`."""
+    """Answer a run as the handler of a `MockTransport`."""
     if request.method == "POST":
         assert json.loads(request.content)["input"] == {"text": "Alice"}
         return httpx.Response(201, json=created(BASE_URL))
@@ -46,7 +46,7 @@ async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any
             assert "".join([str(event) async for event in stream]) == "hello Alice"
 
 
-async def test_a_callable_that_makes_one(
+async def test_a_callable_is_called_once_and_its_client_closed(
     make_client: Callable[..., Any], http_class: Any, is_async: bool
 ) -> None:
     made: list[Any] = []
@@ -73,11 +73,11 @@ async def test_mounts(make_client: Callable[..., Any], http_class: Any, wire: Wi
         assert (await other.account.get()).username == "not mounted"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no sockets of this kind")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no Unix sockets")
 async def test_a_unix_socket(
     make_client: Callable[..., Any], http_class: Any, transport_class: Any, tmp_path: Path
 ) -> None:
-    path = os.path.relpath(tmp_path / "api", Path.cwd())  # 108 bytes are the most
+    path = os.path.relpath(tmp_path / "api", Path.cwd())  # a socket path has at most 108 bytes
     with listening(path):
         async with opened(http_class(transport=transport_class(uds=path))) as http:
             client = make_client(TOKEN, base_url=LOCALHOST, http_client=http)
@@ -92,7 +92,7 @@ async def test_a_unix_socket(
 
 @contextlib.contextmanager
 def listening(path: str) -> Iterator[None]:
-    """The same model behind a Unix socket."""
+    """Serve a model on a Unix socket."""
     answers = run_of(LOCALHOST)
 
     class Handler(BaseHTTPRequestHandler):
@@ -136,7 +136,7 @@ def listening(path: str) -> Iterator[None]:
 
 
 class Signature(httpx.Auth):
-    """What a gateway before the API may ask for; it needs the body, and a second request."""
+    """Sign requests for a gateway. This needs the body, and a second request on a 401."""
 
     requires_request_body = True
 
@@ -148,7 +148,7 @@ class Signature(httpx.Auth):
             yield request
 
 
-async def test_auth_signs_what_goes_to_the_api(
+async def test_auth_applies_to_the_api(
     make_client: Callable[..., Any], http_class: Any, wire: Wire
 ) -> None:
     answers = run_of(wire.base_url)
@@ -171,7 +171,7 @@ async def test_auth_signs_what_goes_to_the_api(
     assert {request.headers["Authorization"] for request in wire.requests} == {f"Bearer {TOKEN}"}
 
 
-async def test_auth_is_for_the_api_only(
+async def test_auth_does_not_apply_to_other_origins(
     make_client: Callable[..., Any], http_class: Any, wire: Wire
 ) -> None:
     other = Wire()
@@ -187,7 +187,7 @@ async def test_auth_is_for_the_api_only(
         other.close()
 
 
-async def test_its_hooks_are_called(
+async def test_event_hooks(
     make_client: Callable[..., Any], http_class: Any, is_async: bool, wire: Wire
 ) -> None:
     wire.says(run_of(wire.base_url))
@@ -215,7 +215,7 @@ async def test_its_hooks_are_called(
     assert {request.headers["X-Hook"] for request in wire.requests} == {"called"}
 
 
-async def test_our_pool_in_a_client_of_the_callers(
+async def test_our_transport_in_a_callers_client(
     make_client: Callable[..., Any], http_class: Any, is_async: bool, wire: Wire
 ) -> None:
     wire.says(run_of(wire.base_url))
@@ -229,7 +229,7 @@ async def test_our_pool_in_a_client_of_the_callers(
 
 
 class TestASGI:
-    """An application in the same process: httpx gives an answer when it has ended, not before."""
+    """`httpx.ASGITransport` delivers nothing before a response ends."""
 
     @pytest.fixture(params=["asyncio", "trio"])
     def colour(self, request: pytest.FixtureRequest) -> str:
@@ -255,6 +255,6 @@ class TestASGI:
             client = make_client(base_url=asgi.BASE_URL, http_client=http)
             with anyio.fail_after(15):
                 assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
-        assert api.asked.count("stream") >= 1  # it listened
-        assert api.asked.count("get") >= 1  # and asked beside it
-        assert api.open == 0  # the request did not stay behind
+        assert api.asked.count("stream") >= 1
+        assert api.asked.count("get") >= 1  # polls run beside the stream
+        assert api.open == 0

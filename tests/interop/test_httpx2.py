@@ -1,4 +1,4 @@
-"""httpx2: its clients send for ours too, and the `TestClient` of Starlette and FastAPI is one."""
+"""`http_client=` takes httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def http_class(is_async: bool) -> Any:
     return httpx2.AsyncClient if is_async else httpx2.Client
 
 
-async def test_it_sends_everything(
+async def test_every_kind_of_request(
     make_client: Callable[..., Any],
     http_class: Any,
     is_async: bool,
@@ -46,7 +46,7 @@ async def test_it_sends_everything(
     await client.aclose()
 
 
-async def test_it_reads_the_stream(
+async def test_run_listens_to_the_stream(
     make_client: Callable[..., Any], http_class: Any, wire: Wire
 ) -> None:
     wire.says(run_of(wire.base_url))
@@ -57,7 +57,7 @@ async def test_it_reads_the_stream(
     assert wire.asked[1].endswith("/stream")
 
 
-async def test_its_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
+async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.method == "POST":
             assert json.loads(request.content)["input"] == {"text": "Alice"}
@@ -75,7 +75,7 @@ async def test_its_mock_transport(make_client: Callable[..., Any], http_class: A
             assert "".join([str(event) async for event in stream]) == "hello Alice"
 
 
-async def test_its_errors_are_ours(
+async def test_httpx2_errors_become_ours(
     make_client: Callable[..., Any], http_class: Any, nobody: str
 ) -> None:
     async with opened(http_class()) as http:
@@ -86,14 +86,14 @@ async def test_its_errors_are_ours(
         assert not unmade.value.may_have_been_created
 
 
-def test_it_is_of_the_clients_colour() -> None:
+def test_the_flavor_must_match() -> None:
     with httpx2.Client() as http, pytest.raises(ConfigurationError, match="AsyncClient"):
         AsyncClient(http_client=http)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Client"):
         Client(http_client=httpx2.AsyncClient())  # type: ignore[arg-type]
 
 
-def test_it_is_not_imported_for_others() -> None:
+def test_httpx2_is_not_imported_without_need() -> None:
     code = """
 import sys, httpx, dashscope
 with httpx.Client() as http, dashscope.Client(http_client=http), dashscope.Client():
@@ -103,7 +103,7 @@ with httpx.Client() as http, dashscope.Client(http_client=http), dashscope.Clien
 
 
 class TestTestClient:
-    """It answers from an application, and knows no timeouts."""
+    """`TestClient` ignores timeouts."""
 
     @pytest.fixture
     def api(self) -> asgi.API:
@@ -127,13 +127,13 @@ class TestTestClient:
         assert api.asked.count("get") >= 1
         assert api.open == 0
 
-    def test_errors_of_the_application_are_the_tests(self, api: asgi.API) -> None:
+    def test_errors_of_the_application_propagate(self, api: asgi.API) -> None:
         with TestClient(api.app) as http:
             client = Client(base_url=asgi.BASE_URL, http_client=http)
             with pytest.raises(ZeroDivisionError, match="a bug in the application"):
                 client.request("GET", "/fails")
 
-    def test_that_of_fastapi(self) -> None:
+    def test_fastapi(self) -> None:
         app = fastapi.FastAPI()
 
         @app.get("/v1/account")
@@ -146,7 +146,7 @@ class TestTestClient:
 
 
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
-async def test_an_application_of_the_async_client(colour: str) -> None:
+async def test_an_asgi_transport(colour: str) -> None:
     api = asgi.API()
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api.app)) as http:
         client = AsyncClient(base_url=asgi.BASE_URL, http_client=http)
@@ -154,7 +154,7 @@ async def test_an_application_of_the_async_client(colour: str) -> None:
 
 
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
-async def test_both_in_one_program(colour: str, wire: Wire) -> None:
+async def test_httpx_and_httpx2_in_one_program(colour: str, wire: Wire) -> None:
     wire.says(run_of(wire.base_url))
     async with httpx2.AsyncClient() as newer, httpx.AsyncClient() as older:
         for http in (newer, older, None):

@@ -1,4 +1,4 @@
-"""pytest-httpx: a default client sends nothing that no response is registered for."""
+"""pytest-httpx answers the requests of default clients, and nothing else is sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _nothing_goes_out(httpx_mock: HTTPXMock, wire: Wire) -> Any:
 
 
 @UNEXPECTED
-async def test_without_a_response_nothing_is_sent(client: Any, httpx_mock: HTTPXMock) -> None:
+async def test_unregistered_requests_are_not_sent(client: Any, httpx_mock: HTTPXMock) -> None:
     with pytest.raises(APIConnectionError, match="No response can be found for POST request"):
         await client.run("owner/name", {"text": "Alice"})
     with pytest.raises(APIConnectionError, match="No response can be found for GET request"):
@@ -39,12 +39,12 @@ async def test_without_a_response_nothing_is_sent(client: Any, httpx_mock: HTTPX
 
 
 @UNEXPECTED
-async def test_a_client_made_long_before_sends_nothing_either(
+async def test_a_client_with_an_open_connection(
     local: Any, httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(httpx_mock._options, "should_mock", lambda _: False)
-        assert await local.account.get()  # a connection is open now
+        assert await local.account.get()
     with pytest.raises(APIConnectionError, match="No response can be found"):
         await local.with_options(max_retries=0).account.get()
 
@@ -130,7 +130,7 @@ async def test_errors_and_retries(
 
 
 @pytest.mark.httpx_mock(should_mock=lambda request: request.url.host != "127.0.0.1")
-def test_what_is_not_to_be_mocked_is_sent(httpx_mock: HTTPXMock) -> None:
+def test_should_mock(httpx_mock: HTTPXMock) -> None:
     server = Wire()
     try:
         server.says(reply({"type": "user", "username": "real"}))

@@ -1,4 +1,4 @@
-"""VCR.py: what a default client asks is recorded, and replayed without a server."""
+"""VCR.py records the requests of default clients and replays them without a server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.wire import Wire, reply
 ACCOUNT = {"type": "user", "username": "recorded"}
 
 
-async def test_with_none_nothing_is_sent(client: Any, wire: Wire, tmp_path: Path) -> None:
+async def test_mode_none_sends_nothing(client: Any, wire: Wire, tmp_path: Path) -> None:
     with vcr.use_cassette(tmp_path / "none.yaml", record_mode="none"):
         with pytest.raises(CannotOverwriteExistingCassetteException):
             await client.run(HELLO, {"text": "Alice"})
@@ -31,7 +31,17 @@ async def test_with_none_nothing_is_sent(client: Any, wire: Wire, tmp_path: Path
     assert not (tmp_path / "none.yaml").exists()
 
 
-async def test_a_request_is_recorded_and_replayed(client: Any, wire: Wire, tmp_path: Path) -> None:
+async def test_a_client_with_an_open_connection(local: Any, tmp_path: Path) -> None:
+    assert await local.account.get()
+    with (
+        vcr.use_cassette(tmp_path / "none.yaml", record_mode="none"),
+        pytest.raises(CannotOverwriteExistingCassetteException),
+    ):
+        await local.account.get()
+    assert await local.account.get()
+
+
+async def test_record_and_replay(client: Any, wire: Wire, tmp_path: Path) -> None:
     wire.says(reply(ACCOUNT))
     options: dict[str, Any] = {"filter_headers": ["authorization"]}
     with vcr.use_cassette(tmp_path / "account.yaml", **options) as cassette:
@@ -50,7 +60,9 @@ async def test_a_request_is_recorded_and_replayed(client: Any, wire: Wire, tmp_p
     assert len(wire.requests) == 1
 
 
-async def test_whole_flows(make_client: Callable[..., Any], tmp_path: Path) -> None:
+async def test_record_and_replay_every_kind_of_request(
+    make_client: Callable[..., Any], tmp_path: Path
+) -> None:
     with LocalServer() as server:
         base_url = server.base_url
         with vcr.use_cassette(tmp_path / "use.yaml") as cassette:

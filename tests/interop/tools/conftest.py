@@ -1,4 +1,4 @@
-"""What was traced, and what arrived: for the tools that write spans."""
+"""Helpers for the tools that record spans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.wire import Wire
 
 
 class Tracing:
-    """A provider, and the spans that ended."""
+    """A tracer provider and its finished spans."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -29,13 +29,13 @@ class Tracing:
 
 
 def spans_of_http(tracing: Tracing) -> list[ReadableSpan]:
-    """Those of requests, in the order in which these began."""
+    """The spans of HTTP requests, by start time."""
     found = [span for span in tracing.spans if "http.method" in (span.attributes or {})]
     return sorted(found, key=lambda span: span.start_time or 0)
 
 
 def traceparents(wire: Wire) -> list[str]:
-    """The one header that each request had."""
+    """The `traceparent` of each request, which must have exactly one."""
     found: list[str] = []
     for request in wire.requests:
         (value,) = [value for name, value in request.items if name.lower() == "traceparent"]
@@ -61,6 +61,6 @@ def tracing() -> Iterator[Tracing]:
 
 @pytest.fixture
 def answering(wire: Wire) -> Wire:
-    """A server with a model that streams."""
+    """A server that answers `run()` with a prediction that has a stream."""
     wire.says(run_of(wire.base_url))
     return wire

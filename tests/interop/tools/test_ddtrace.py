@@ -1,4 +1,7 @@
-"""ddtrace: requests are spans, and carry its trace; in a process of its own, which it changes."""
+"""ddtrace records requests as spans and adds its trace header.
+
+It runs in a subprocess because it changes the whole process.
+"""
 
 from __future__ import annotations
 

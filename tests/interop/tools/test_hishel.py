@@ -1,4 +1,4 @@
-"""hishel: its clients, which keep answers, send for ours."""
+"""hishel's caching clients work as `http_client`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.wire import Received, Reply, Wire, reply
 
 
 def caching(is_async: bool, tmp_path: Path) -> Any:
-    """A client with a storage of its own that follows the RFC."""
+    """Return a client with a cache in a folder of the test."""
     if is_async:
         storage: Any = hishel.AsyncSqliteStorage(database_path=tmp_path / "cache.db")
         return hishel.httpx.AsyncCacheClient(storage=storage, rfc=True)
@@ -24,7 +24,7 @@ def caching(is_async: bool, tmp_path: Path) -> Any:
     return hishel.httpx.CacheClient(storage=storage, rfc=True)
 
 
-async def test_what_may_be_kept_is_asked_once(
+async def test_a_fresh_response_is_cached(
     make_client: Callable[..., Any], wire: Wire, is_async: bool, tmp_path: Path
 ) -> None:
     wire.says(reply({"type": "user", "username": "kept"}, cache_control="max-age=60"))
@@ -35,7 +35,7 @@ async def test_what_may_be_kept_is_asked_once(
     assert wire.asked == ["GET /v1/account"]
 
 
-async def test_what_changed_is_asked_again(
+async def test_a_stale_response_is_revalidated(
     make_client: Callable[..., Any], wire: Wire, is_async: bool, tmp_path: Path
 ) -> None:
     def answer(request: Received) -> Reply:
@@ -51,7 +51,7 @@ async def test_what_changed_is_asked_again(
     assert len(wire.requests) == 2
 
 
-async def test_everything_else_works(
+async def test_every_kind_of_request(
     make_client: Callable[..., Any],
     server: LocalServer,
     is_async: bool,

@@ -1,4 +1,4 @@
-"""Logfire: a default client's requests are spans, with what is in them where that is wanted."""
+"""Logfire records the requests of default clients, and their bodies on request."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ async def test_with_ours(client: Any, answering: Wire, tracing: Tracing, fire: A
     assert traceparents(answering) == [traceparent_of(span) for span in spans]
 
 
-async def test_bodies_and_headers(
-    client: Any, answering: Wire, tracing: Tracing, fire: Any
-) -> None:
+async def test_capture_all(client: Any, answering: Wire, tracing: Tracing, fire: Any) -> None:
     fire.instrument_httpx(capture_all=True)
     assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
     span = spans_of_http(tracing)[0]
@@ -78,7 +76,7 @@ async def test_bodies_and_headers(
     assert answering.requests[0].json["input"] == {"text": "Alice"}
 
 
-async def test_nothing_is_captured_of_what_was_not_sent(
+async def test_a_refused_connection(
     make_client: Callable[..., Any], nobody: str, tracing: Tracing, fire: Any
 ) -> None:
     fire.instrument_httpx()

@@ -1,4 +1,4 @@
-"""pook: a default client's requests match its mocks; what matches none is not sent."""
+"""pook mocks the requests of default clients, and nothing else is sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashscope import NotFoundError
 from tests.interop.conftest import EVENTS, TOKEN, created, done
 from tests.wire import Wire
 
-SMALL: Any = {"separators": (",", ":")}
+COMPACT: Any = {"separators": (",", ":")}
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _nothing_goes_out(wire: Wire) -> Iterator[None]:
     assert wire.requests == []
 
 
-async def test_what_matches_no_mock_is_not_sent(client: Any) -> None:
+async def test_unmatched_requests_are_not_sent(client: Any) -> None:
     with pytest.raises(PookNoMatches):
         await client.run("owner/name", {"text": "Alice"})
     with pytest.raises(PookNoMatches):
@@ -42,10 +42,18 @@ async def test_a_mock(client: Any, wire: Wire) -> None:
         await client.account.get()
 
 
+async def test_a_client_with_an_open_connection(local: Any) -> None:
+    pook.off()
+    assert await local.account.get()
+    pook.on()
+    with pytest.raises(PookNoMatches):
+        await local.account.get()
+
+
 async def test_a_whole_run(client: Any, wire: Wire) -> None:
     creations = f"{wire.base_url}/models/owner/name/predictions"
     for input in ({"text": "Alice"}, {}):
-        creation = pook.post(creations).body(re.compile(f'"input":{json.dumps(input, **SMALL)}'))
+        creation = pook.post(creations).body(re.compile(f'"input":{json.dumps(input, **COMPACT)}'))
         creation.reply(201).json(created(wire.base_url))
     events = pook.get(f"{wire.base_url}/predictions/p1/stream").times(2)
     events.reply(200).header("content-type", "text/event-stream").body(EVENTS)

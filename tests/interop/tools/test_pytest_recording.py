@@ -1,4 +1,4 @@
-"""pytest-recording: by default a test replays; recording is asked for."""
+"""pytest-recording replays by default and records on request."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def test_blocked():
 """
 
 
-def test_recorded_then_replayed(pytester: pytest.Pytester) -> None:
+def test_record_and_replay(pytester: pytest.Pytester) -> None:
     with LocalServer() as server:
         pytester.makepyfile(test_it=TESTS.format(base_url=server.base_url))
-        run(pytester).assert_outcomes(failed=2)  # nothing is recorded
+        run(pytester).assert_outcomes(failed=2)  # no cassette exists
         assert server.requests == []
         run(pytester, "--record-mode=once").assert_outcomes(passed=2)
         answered = len(server.requests)
@@ -65,7 +65,7 @@ def test_recorded_then_replayed(pytester: pytest.Pytester) -> None:
     assert "r8_token" not in "".join(path.read_text() for path in map(Path, cassettes))
 
 
-def test_a_network_that_is_blocked(pytester: pytest.Pytester) -> None:
+def test_block_network(pytester: pytest.Pytester) -> None:
     with LocalServer() as server:
         pytester.makepyfile(test_it=BLOCKED.format(base_url=server.base_url))
         run(pytester).assert_outcomes(passed=1)

@@ -1,4 +1,4 @@
-"""Sentry: requests are spans and breadcrumbs, and carry its trace to the API."""
+"""Sentry records requests as spans and breadcrumbs, and adds its trace header."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.wire import Wire, reply
 
 
 class Kept(Transport):
-    """Keeps what would go to Sentry."""
+    """Keep the events that would be sent to Sentry."""
 
     items: list[dict[str, Any]]
 
@@ -31,7 +31,7 @@ class Kept(Transport):
 
 @pytest.fixture(scope="module")
 def _sentry() -> Iterator[Kept]:
-    # It patches at its first start only, and never takes that back.
+    # Sentry patches httpx once per process and never restores it.
     originals = httpx.Client.send, httpx.AsyncClient.send
     kept = Kept()
     sentry_sdk.init(
