@@ -14,10 +14,11 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from dashscope import _config
-from dashscope._api import API
-from dashscope._arguments import check_count, check_timeout, shown
-from dashscope._cached import cached_property
+from dashscope import _config, types
+from dashscope._api.requestor import API
+from dashscope._common.cached_property import cached_property
+from dashscope._common.secrets import Token
+from dashscope._common.validation import check_count, check_timeout, shown
 from dashscope._config import (
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -27,35 +28,30 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
-from dashscope._http import Response, merged
-from dashscope._token import Token
-from dashscope._waiting import leave_all
+from dashscope._predictions.watch import leave_all
+from dashscope._transport import protocols
+from dashscope.types.http import Response, merged
 
 if TYPE_CHECKING:
     import os
     import ssl
     from types import TracebackType
 
-    import httpx
-
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._batch.rows import BatchProgress
-    from dashscope._events import AsyncEventStream
-    from dashscope._files import FileContent
-    from dashscope._inputs import FileEncoding
-    from dashscope._models import AsyncModelFunction
-    from dashscope._pages import Page
-    from dashscope.resources._creation import WebhookEvent
+    from dashscope._files.inputs import FileEncoding
+    from dashscope._files.local_file import FileContent
+    from dashscope._functions.function import AsyncModelFunction
+    from dashscope._predictions.create import WebhookEvent
+    from dashscope._predictions.stream import AsyncEventStream
     from dashscope.resources.account import AsyncAccountResource
     from dashscope.resources.collections import AsyncCollections
     from dashscope.resources.deployments import AsyncDeployments
     from dashscope.resources.files import AsyncFiles
     from dashscope.resources.hardware import AsyncHardwareResource
     from dashscope.resources.models import AsyncModels
-    from dashscope.resources.predictions import AsyncPredictions, Prediction
-    from dashscope.resources.search import SearchResults
-    from dashscope.resources.trainings import AsyncTrainings, Training
+    from dashscope.resources.predictions import AsyncPredictions
+    from dashscope.resources.trainings import AsyncTrainings
     from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
@@ -92,8 +88,11 @@ class AsyncClient:
         http2: whether to speak HTTP/2 where the server does (extra `http2`).
         trusted_hosts: further hosts that get the token, over https: `host` or `*.host`.
         use_file_output: whether `run()` turns URLs in outputs into file outputs.
-        http_client: an `httpx.AsyncClient` to send requests with. It stays yours: you close it,
-            and its pooling, its event loop and forks are its own affair.
+        http_client: A function that creates an `httpx.AsyncClient` (or `httpx2.AsyncClient`) to
+            send requests with, such as `httpx.AsyncClient` itself. It is called once for each
+            event loop and process, and what it returns is closed with this client. A ready-made
+            client is accepted too. It belongs to the event loop and process of its first use,
+            and you close it.
 
     Raises:
         ConfigurationError: when a token is missing or unusable, or an address is.
@@ -116,7 +115,9 @@ class AsyncClient:
         http2: bool = False,
         trusted_hosts: Sequence[str] = (),
         use_file_output: bool = True,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: protocols.AsyncHTTPClient
+        | Callable[[], protocols.AsyncHTTPClient]
+        | None = None,
     ) -> None:
         token = Token.given(api_token)
         del api_token  # a traceback with variables would show it
@@ -136,9 +137,11 @@ class AsyncClient:
             trusted_hosts=trusted_hosts,
             use_file_output=use_file_output,
         )
-        from dashscope._runtime.asynchronous import AsyncRuntime
+        from dashscope._runtime.async_runtime import AsyncRuntime
+        from dashscope._transport.async_transport import AsyncTransport
 
-        self._api = API(config, AsyncRuntime(config, http_client))
+        runtime = AsyncRuntime()
+        self._api = API(config, runtime, AsyncTransport(config, runtime, http_client))
 
     @cached_property
     def account(self) -> AsyncAccountResource:
@@ -211,7 +214,7 @@ class AsyncClient:
         wait: int | None = None,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
         file_encoding: FileEncoding = "auto",
@@ -262,9 +265,9 @@ class AsyncClient:
         Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
         `POST /predictions`, then `GET /predictions/{prediction_id}`.
         """
-        from dashscope import _running
+        from dashscope._predictions import run
 
-        return await _running.run(
+        return await run.run(
             self._api,
             ref,
             input,
@@ -331,9 +334,9 @@ class AsyncClient:
         Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
         `POST /predictions`, then `GET` of the prediction's `urls.stream`.
         """
-        from dashscope import _running
+        from dashscope._predictions import run
 
-        return _running.stream(
+        return run.stream(
             self._api,
             ref,
             input,
@@ -385,7 +388,7 @@ class AsyncClient:
         `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()`,
         `stream()` and `map()`.
         """
-        from dashscope._models import AsyncModelFunction
+        from dashscope._functions.function import AsyncModelFunction
 
         return AsyncModelFunction(
             self._api,
@@ -409,7 +412,7 @@ class AsyncClient:
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
         max_rate: float | None = None,
-        progress: Callable[[BatchProgress], object] | None = None,
+        progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
         file_encoding: FileEncoding = "auto",
         use_file_output: bool | None = None,
@@ -495,32 +498,32 @@ class AsyncClient:
     @overload
     async def wait(
         self,
-        prediction: Prediction | str,
+        prediction: types.Prediction | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction: ...
+    ) -> types.Prediction: ...
     @overload
     async def wait(
         self,
-        prediction: Training,
+        prediction: types.Training,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Training], object] | None = None,
+        progress: Callable[[types.Training], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Training: ...
+    ) -> types.Training: ...
     async def wait(
         self,
-        prediction: Prediction | Training | str,
+        prediction: types.Prediction | types.Training | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
         progress: Callable[[Any], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction | Training:
+    ) -> types.Prediction | types.Training:
         """Wait until a prediction or training is over, in whatever way.
 
         Args:
@@ -547,9 +550,9 @@ class AsyncClient:
         Endpoint: `GET /predictions/{prediction_id}` or `GET /trainings/{training_id}`, as often
         as needed.
         """
-        from dashscope import _running
+        from dashscope._predictions import run
 
-        return await _running.wait(
+        return await run.wait(
             self._api,
             prediction,
             poll_interval=poll_interval,
@@ -559,8 +562,8 @@ class AsyncClient:
         )
 
     def paginate(
-        self, method: Callable[..., Awaitable[Page[T]]], *args: Any, **kwargs: Any
-    ) -> AsyncGenerator[Page[T], None]:
+        self, method: Callable[..., Awaitable[types.Page[T]]], *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[types.Page[T], None]:
         """Go through the pages of a list.
 
         Args:
@@ -580,13 +583,13 @@ class AsyncClient:
             raise TypeError(
                 f"paginate() takes a method such as client.predictions.list, not {shown(method)}"
             )
-        from dashscope._pages import Pages
+        from dashscope._api.pagination import Pages
 
         return Pages(partial(self._api.runtime.call, method, *args), kwargs)
 
     def iterate(
         self,
-        method: Callable[..., Awaitable[Page[T]]],
+        method: Callable[..., Awaitable[types.Page[T]]],
         *args: Any,
         max_items: int | None = None,
         **kwargs: Any,
@@ -609,7 +612,7 @@ class AsyncClient:
         """
         if max_items is not None:
             check_count("max_items", max_items, least=0)
-        from dashscope._pages import Items
+        from dashscope._api.pagination import Items
 
         return Items(self.paginate(method, *args, **kwargs), max_items)
 
@@ -647,7 +650,7 @@ class AsyncClient:
         print(response.json()["username"])
         ```
         """
-        from dashscope._request import request
+        from dashscope.resources._request import request
 
         return await request(
             self._api,
@@ -661,7 +664,7 @@ class AsyncClient:
             timeout=timeout,
         )
 
-    async def search(self, query: str, *, limit: int | None = None) -> SearchResults:
+    async def search(self, query: str, *, limit: int | None = None) -> types.SearchResults:
         """Search models, collections and pages of the documentation.
 
         Args:
@@ -716,7 +719,10 @@ class AsyncClient:
         """
         if self._api.under_way:
             await leave_all(self._api)
-        await self._api.runtime.aclose()
+        try:
+            await self._api.runtime.aclose()
+        finally:
+            await self._api.transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -738,6 +744,9 @@ class AsyncClient:
         raise TypeError("a client is not pickled: make one in the process that uses it")
 
 
+AsyncClient.__module__ = "dashscope"
+
+
 class _View(AsyncClient):
     """An `AsyncClient` on an `API` that is there already."""
 
@@ -749,11 +758,13 @@ def blocking(
     twins: Callable[[Any], Any],
     api_token: Token | None,
     *,
-    http_client: httpx.Client | None,
+    http_client: protocols.HTTPClient | Callable[[], protocols.HTTPClient] | None,
     **options: Any,
 ) -> AsyncClient:
     """An `AsyncClient` whose coroutines never suspend: what `Client` drives."""
-    from dashscope._runtime.blocking import BlockingRuntime
+    from dashscope._runtime.sync_runtime import SyncRuntime
+    from dashscope._transport.sync_transport import SyncTransport
 
     config = _config.load(api_token=api_token, **options)
-    return _View(API(config, BlockingRuntime(config, twins, http_client)))
+    runtime = SyncRuntime(twins)
+    return _View(API(config, runtime, SyncTransport(config, runtime, http_client)))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import frozen
 
-from dashscope import _inputs
-from dashscope._arguments import (
+from dashscope import types
+from dashscope._common.urls import Reference
+from dashscope._common.validation import (
     check_choice,
     check_count,
     check_flag,
@@ -18,11 +19,10 @@ from dashscope._arguments import (
     check_timeout,
     shown,
 )
-from dashscope._reference import Reference
+from dashscope._files import inputs
 
 if TYPE_CHECKING:
-    from dashscope._batch.rows import BatchProgress
-    from dashscope._inputs import FileEncoding
+    from dashscope._files.inputs import FileEncoding
 
 Resume: TypeAlias = Literal["yield", "skip"]
 OnError: TypeAlias = Literal["yield", "raise"]
@@ -42,7 +42,7 @@ class Options:
     on_error: OnError
     on_unknown: OnUnknown
     max_rate: float | None
-    progress: Callable[[BatchProgress], object] | None
+    progress: Callable[[types.BatchProgress], object] | None
     timeout: float | None
     file_encoding: FileEncoding
     use_file_output: bool
@@ -61,7 +61,7 @@ def check(
     on_error: OnError,
     on_unknown: OnUnknown,
     max_rate: float | None,
-    progress: Callable[[BatchProgress], object] | None,
+    progress: Callable[[types.BatchProgress], object] | None,
     timeout: float | None,
     file_encoding: FileEncoding,
     use_file_output: bool,
@@ -79,7 +79,7 @@ def check(
     path = None if checkpoint is None else _path(checkpoint)
     if path is None and (resume != "yield" or on_unknown != "error"):
         raise ValueError("resume and on_unknown go with a checkpoint: pass checkpoint='run.sqlite'")
-    _inputs.check_encoding(file_encoding)
+    inputs.check_encoding(file_encoding)
     return Options(
         ref=ref,
         reference=Reference.parse(ref),

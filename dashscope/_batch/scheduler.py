@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
 
-from dashscope import _jitter
+from dashscope import types
+from dashscope._common import random
 
 if TYPE_CHECKING:
-    from dashscope._batch.gate import Gate
-    from dashscope._batch.looks import Looks
-    from dashscope._batch.rows import Row, Running
-    from dashscope.resources.predictions import Prediction
+    from dashscope._batch.poll_schedule import Looks
+    from dashscope._batch.rate_limiter import Gate
+    from dashscope._batch.row import Row, Running
 
 
 @frozen
@@ -153,7 +153,7 @@ class Scheduler:
                 now=now,
                 in_flight=len(self._creating) + len(self._running),
                 retry_after=retry_after,
-                chance=_jitter.chance(),
+                chance=random.chance(),
             )
             if again:
                 self._queue.appendleft(row)
@@ -176,7 +176,7 @@ class Scheduler:
                 self._looks.ended(now - running.since)
             return True
 
-    def looked(self, running: Running, prediction: Prediction, now: float) -> None:
+    def looked(self, running: Running, prediction: types.Prediction, now: float) -> None:
         """A prediction was looked at by itself, and runs."""
         with self._lock:
             running.latest = prediction
@@ -191,7 +191,7 @@ class Scheduler:
 
     def swept(
         self,
-        seen: Iterable[tuple[Running, Prediction]],
+        seen: Iterable[tuple[Running, types.Prediction]],
         unseen: Iterable[Running],
         *,
         pages: int,
@@ -307,13 +307,13 @@ class Scheduler:
 
     def _until_sweep(self, now: float, *, pages: int) -> float:
         waited = now - (self._first_created if self._first_created is not None else now)
-        return self._looks.until_sweep(waited, pages=pages, chance=_jitter.chance())
+        return self._looks.until_sweep(waited, pages=pages, chance=random.chance())
 
     def _until_look(self, running: Running, now: float) -> float:
         return self._looks.until_look(
             now - running.since,
             crowd=len(self._running),
-            chance=_jitter.chance(),
+            chance=random.chance(),
         )
 
 

@@ -1,4 +1,4 @@
-"""Writes `client.py`, the blocking facade, from the async classes.
+"""Writes `generated.py`, the blocking facade, from the async classes.
 
 `AsyncX` becomes `X`, `async def` becomes `def`, a body becomes a drive of the async one;
 signatures, overloads and docstrings carry over, their examples without `await`. Run it as
@@ -11,18 +11,18 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from attrs import frozen
 
 PACKAGE: Final = Path(__file__).parents[1]
-TARGET: Final = PACKAGE / "_sync" / "client.py"
+TARGET: Final = PACKAGE / "_sync" / "generated.py"
 MODULES: Final = (
-    "_downloads",
-    "_outputs",
-    "_events",
+    "_files.download",
+    "_files.file_output",
+    "_predictions.stream",
     "_batch.batch",
     "resources.account",
     "resources.collections",
@@ -33,12 +33,16 @@ MODULES: Final = (
     "resources.predictions",
     "resources.trainings",
     "resources.webhooks",
-    "_models",
+    "_functions.function",
     "_client",
 )
 """Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
 
-ENGINE = ("ClosingIterator", "Facade", "drive", "drive_next", "each", "enter", "leave")
+ENGINE = ("ClosingIterator", "Facade", "drive_next", "each", "enter", "leave")
+PUBLIC: Final = frozenset(
+    {"Batch", "Client", "Download", "EventStream", "FileOutput", "ModelFunction"}
+)
+"""The classes that `dashscope` exports."""
 HEADER: Final = '''\
 """The blocking client. Generated from the async one by `python -m dashscope._sync.generate`.
 
@@ -61,7 +65,8 @@ _DOC_CHANGES: Final = (
     (r" \(or coroutine functions\)", ""),
     (r"for `async` code", "for code without `await`"),
     (r"between\n?\s+tasks, threads and event loops", "between threads"),
-    (r", its event loop and forks", " and forks"),
+    (r"once for each\s+event loop and process", "once for each process"),
+    (r"the event loop and process of its first use", "the process that creates this client"),
 )
 
 
@@ -141,6 +146,9 @@ class Module:
 class Blocking(ast.NodeTransformer):
     """Turns an annotation of async code into that of its blocking twin."""
 
+    def __init__(self, origins: Mapping[str, str]) -> None:
+        self._origins = origins
+
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """`AsyncGenerator[T, None]` is a `ClosingIterator[T]`, `Awaitable[T]` a `T`."""
         if isinstance(node.value, ast.Name):
@@ -158,8 +166,10 @@ class Blocking(ast.NodeTransformer):
         self.generic_visit(node)
         return node.left if ast.unparse(node.left) == ast.unparse(node.right) else node
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        """`AsyncX` is `X`."""
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """`AsyncX` is `X`; a value is named as in `types`, which loads it on first use."""
+        if self._origins.get(node.id, "").startswith("from dashscope.types."):
+            return ast.Attribute(ast.Name("types"), node.id)
         return ast.Name(_twin(node.id))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.Attribute:
@@ -179,7 +189,8 @@ class Writer:
         self._overloaded: set[str] = set()
 
     def write(self) -> str:
-        """The text of `client.py`, unformatted."""
+        """The text of `generated.py`, unformatted."""
+        self.runtime.add("from dashscope import types")
         self.typing.add("from typing import Any")
         self.typing.add("from collections.abc import Iterator")
         for module in self.modules:
@@ -194,7 +205,8 @@ class Writer:
             | {
                 "from typing import TYPE_CHECKING, cast",
                 "from dashscope._client import blocking",
-                f"from dashscope._sync.drive import {', '.join(ENGINE)}",
+                "from dashscope._runtime.drive import drive",
+                f"from dashscope._sync.facade import {', '.join(ENGINE)}",
             }
         )
         yield "if TYPE_CHECKING:"
@@ -212,7 +224,9 @@ class Writer:
         is_str = any(ast.unparse(base) == "str" for base in cls.bases)
         self._add(f"class {name}({'str' if is_str else 'Facade'}):", _doc(cls, 1))
         self.typing.add(f"from {module.name} import {cls.name}")
-        self._add(*(['    __slots__ = ("_async",)'] if is_str else []), f"    _async: {cls.name}")
+        self._add(*(['    __slots__ = ("_async",)'] if is_str else []))
+        # Not at run time: the name of the async class cannot be resolved without importing it.
+        self._add("    if TYPE_CHECKING:", f"        _async: {cls.name}")
         if is_str:
             self._str_class(cls)
         if any(getattr(node, "name", "") == "__call__" for node in cls.body):
@@ -229,6 +243,8 @@ class Writer:
             self._add("        client = cls.__new__(cls)", "        client._async = twin")
             self._add("        return client")
             self._add("    def __reduce__(self) -> Any:", "        return self._async.__reduce__()")
+        if name in PUBLIC:
+            self._add(f'{name}.__module__ = "dashscope"')
 
     def _str_class(self, cls: ast.ClassDef) -> None:
         self.typing.add("from typing import Self")
@@ -253,7 +269,7 @@ class Writer:
         self._add(f"    def __init__({arguments}) -> None:")
         # As in the async one: a traceback with variables would show the token.
         self._add("        token = Token.given(api_token)", "        del api_token")
-        self.runtime.add("from dashscope._token import Token")
+        self.runtime.add("from dashscope._common.secrets import Token")
         passed = _passed(node.args).replace("api_token", "token", 1)
         self._add(f"        super().__init__(blocking(_own, {passed}))")
 
@@ -312,11 +328,11 @@ class Writer:
                 self.runtime |= set(self._names(module, default))
         copy = ast.parse(f"def f({ast.unparse(arguments)}): ...").body[0]
         assert isinstance(copy, ast.FunctionDef)
-        return ast.unparse(Blocking().visit(copy.args))
+        return ast.unparse(Blocking(module.origins).visit(copy.args))
 
     def _annotation(self, module: Module, node: ast.expr | None) -> str:
         assert node is not None, "the async classes are annotated throughout"
-        blocking = Blocking().visit(ast.parse(ast.unparse(node), mode="eval").body)
+        blocking = Blocking(module.origins).visit(ast.parse(ast.unparse(node), mode="eval").body)
         self.typing |= set(self._names(module, blocking))
         return ast.unparse(blocking)
 
@@ -370,7 +386,7 @@ def _doc(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, depth: int
 
 
 def generate() -> str:
-    """The text of `client.py`."""
+    """The text of `generated.py`."""
     text = Writer([Module(name) for name in MODULES]).write()
     for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
         text = subprocess.run(  # noqa: S603

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dashscope import AsyncClient, Client, ConfigurationError, __version__
+from dashscope._common.secrets import Token
 from dashscope._config import DEFAULT_BASE_URL, Config, check_headers, load
-from dashscope._token import Token
 
 REMOTE = "https://api.example.com/v1"
 SECRET = "r8_secret"
@@ -148,8 +148,8 @@ def test_what_cannot_work_is_an_error_that_says_what_to_set(
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
         ({"base_url": "nonsense"}, "DASHSCOPE_BASE_URL"),
-        ({"proxy": "nonsense"}, "proxy is a URL"),
-        ({"proxy": "ftp://user:hunter2@example.com"}, "proxy is a URL"),
+        ({"proxy": "nonsense"}, "proxy is '.*not the URL of a proxy"),
+        ({"proxy": "ftp://user:hunter2@example.com"}, "proxy is '.*not the URL of a proxy"),
         ({"http_client": object()}, "http_client"),
     ],
 )

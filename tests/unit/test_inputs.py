@@ -16,14 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope import AsyncClient, FileError
-from dashscope._config import load as load_config
-from dashscope._files import LocalFile, load
-from dashscope._inputs import LARGEST_DATA_URI, encode
-from dashscope._outputs import AsyncFileOutput
-from dashscope._runtime import Runtime
-from dashscope._runtime.asynchronous import AsyncRuntime
-from dashscope._runtime.blocking import BlockingRuntime
-from dashscope._sync.drive import drive
+from dashscope._files.file_output import AsyncFileOutput
+from dashscope._files.inputs import LARGEST_DATA_URI, encode
+from dashscope._files.local_file import LocalFile, load
+from dashscope._runtime.async_runtime import AsyncRuntime
+from dashscope._runtime.drive import drive
+from dashscope._runtime.runtime import Runtime
+from dashscope._runtime.sync_runtime import SyncRuntime
 
 SMALL = b"\x89PNG\r\n"
 LARGE = bytes(LARGEST_DATA_URI + 1)
@@ -35,16 +34,7 @@ def runtime(colour: str) -> Runtime:
 
 
 def make_runtime(colour: str) -> Runtime:
-    config = load_config(
-        api_token=None, base_url=None, timeout=None, max_retries=0, max_connections=1,
-        max_response_bytes=1, user_agent=None, headers=None, event_hooks=None, proxy=None,
-        verify=True, http2=False, trusted_hosts=(), use_file_output=True, environ={},
-    )  # fmt: skip
-    return (
-        BlockingRuntime(config, lambda value: value)
-        if colour == "blocking"
-        else AsyncRuntime(config)
-    )
+    return SyncRuntime(lambda value: value) if colour == "blocking" else AsyncRuntime()
 
 
 class Uploads(list[LocalFile]):
@@ -417,7 +407,7 @@ async def test_one_bad_file_means_that_nothing_is_sent(runtime: Runtime, tmp_pat
 async def test_a_file_beyond_the_services_bound_is_refused(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._files.LARGEST_FILE", 100)
+    monkeypatch.setattr("dashscope._files.local_file.LARGEST_FILE", 100)
     uploads = Uploads()
     await encode({"good": bytes(100)}, runtime, uploads, "upload")
     with pytest.raises(FileError, match=r"101 bytes.*100 MB.*URL"):
@@ -428,7 +418,7 @@ async def test_a_file_beyond_the_services_bound_is_refused(
 async def test_data_uris_beyond_the_services_bound_are_refused(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._inputs.LARGEST_DATA_URIS", 200)
+    monkeypatch.setattr("dashscope._files.inputs.LARGEST_DATA_URIS", 200)
     assert await encode({"x": bytes(50), "y": b""}, runtime, Uploads(), "data-uri")
     with pytest.raises(FileError, match=r"characters of data URIs.*upload"):
         await encode({"x": bytes(50), "y": bytes(50)}, runtime, Uploads(), "data-uri")

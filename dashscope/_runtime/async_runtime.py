@@ -1,0 +1,161 @@
+"""`AsyncRuntime`: waits by suspending, under asyncio, uvloop and trio."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import weakref
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from dashscope._common.validation import shown
+from dashscope._runtime.forking import LOADED_LATER
+from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
+from dashscope._runtime.tasks import Task, start_task
+
+if TYPE_CHECKING:
+    from dashscope._common.deadline import Deadline
+    from dashscope._runtime.workers import Channel, Crew
+
+T = TypeVar("T")
+
+LAST: Final = 0.02
+"""Seconds after a deadline at which what still waits is cancelled."""
+
+
+class AsyncRuntime(Runtime):
+    """Waits by suspending: asyncio, uvloop and trio, several loops one after another or at once."""
+
+    is_shared = True
+    most_workers = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start()
+
+    def _start(self) -> None:
+        self._turns: RunVar[weakref.WeakValueDictionary[str, anyio.Lock]] = RunVar("turns")
+        self._under_way: RunVar[set[Task[Any]] | None] = RunVar("under way", None)
+
+    def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
+        left = deadline.left()
+        # The time-outs of the connection come first: they know whether the request was sent.
+        return nullcontext() if left is None else anyio.move_on_after(left + LAST)
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+    async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        return await anyio.to_thread.run_sync(function, *args)
+
+    async def gather(
+        self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
+    ) -> None:
+        slots = anyio.CapacityLimiter(limit)
+        failures: list[Exception] = []
+
+        async def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            async with slots:
+                try:
+                    await call()
+                except Exception as error:  # noqa: BLE001 (raised below, without a group around it)
+                    failures.append(error)
+                    group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(run, call)
+        if failures:
+            raise failures[0]
+
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncGenerator[None]:
+        turns = self._turns.get(None)
+        if turns is None:
+            turns = weakref.WeakValueDictionary[str, anyio.Lock]()
+            self._turns.set(turns)
+        turn = turns.setdefault(key, anyio.Lock())
+        async with turn:
+            yield
+
+    async def finish(
+        self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
+    ) -> T:
+        task = start_task(call)
+        under_way = self._under_way.get()
+        if under_way is None:
+            under_way = set[Task[Any]]()
+            self._under_way.set(under_way)
+        under_way.add(task)
+        try:
+            return await self._outcome(task, grace)
+        finally:
+            under_way.discard(task)
+
+    async def _outcome(self, task: Task[T], grace: float) -> T:
+        try:
+            await task.wait(None)
+        except GeneratorExit:
+            task.cancel()  # the coroutine is thrown away: it may not wait any more
+            raise
+        except BaseException:
+            # Shielded from scopes; a native cancellation is caught as often as it comes.
+            with anyio.CancelScope(shield=True):
+                await task.wait_out(grace)
+            raise
+        try:
+            return task.result()
+        finally:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+
+    def crew(self) -> Crew:
+        from dashscope._runtime.workers import TaskCrew
+
+        return TaskCrew()
+
+    def channel(self) -> Channel[Any]:
+        from dashscope._runtime.workers import TaskChannel
+
+        return TaskChannel()
+
+    def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
+        if is_async_iterable(items):
+            return aiter(items)
+        return one_by_one(name, items, "an iterable or async iterable")
+
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+    def check_callback(self, name: str, function: object) -> None:
+        if not callable(function):
+            raise TypeError(f"{name} is a function or a coroutine function, not {shown(function)}")
+
+    def own(self, value: T) -> T:
+        return value
+
+    async def aclose(self) -> None:
+        await self._let_finish()
+
+    async def _let_finish(self) -> None:
+        """Wait for what must run to its end: a prediction that is being cancelled, say."""
+        end = time.monotonic() + GRACE
+        for task in list(self._under_way.get() or ()):
+            await task.wait(max(0.0, end - time.monotonic()))
+
+    def loaded_later(self) -> Iterable[str]:
+        return LOADED_LATER
+
+    def forget(self) -> None:
+        self._start()

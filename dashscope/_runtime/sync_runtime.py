@@ -1,0 +1,182 @@
+"""`SyncRuntime`: waits by blocking the calling thread; its coroutines never suspend."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import time
+import weakref
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from dashscope._common.deadline import Deadline
+from dashscope._common.validation import shown
+from dashscope._errors import timed_out
+from dashscope._runtime.drive import drive
+from dashscope._runtime.forking import LOADED_LATER
+from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
+from dashscope._runtime.signals import held_back
+from dashscope._runtime.thread_limits import Bounds, Within
+
+if TYPE_CHECKING:
+    from dashscope._runtime.workers import Channel, Crew
+
+T = TypeVar("T")
+
+_UNBOUND: Final = nullcontext()
+LOOK_UP: Final = 0.1
+"""Seconds after which a thread that waits for others sees whether it is still wanted."""
+
+
+class SyncRuntime(Runtime):
+    """Waits by blocking the calling thread: no event loop, no thread of its own.
+
+    `twins` makes the blocking facade of a value that does I/O, by the name of its class.
+    """
+
+    is_shared = False
+    most_workers = 16
+
+    def __init__(self, twins: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._twins = twins
+        self._start()
+
+    def _start(self) -> None:
+        self._lock = threading.Lock()
+        self.bounds = Bounds()
+        self._turns: weakref.WeakValueDictionary[str, _Turn] = weakref.WeakValueDictionary()
+
+    def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
+        if deadline.at is None:
+            return _UNBOUND
+        return Within(self.bounds, deadline)
+
+    async def sleep(self, seconds: float) -> None:
+        abort = self.bounds.abort
+        if abort is None:
+            time.sleep(seconds)  # noqa: ASYNC251
+        elif abort.wait(seconds):
+            raise timed_out("a pause")
+
+    async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
+
+    async def gather(
+        self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
+    ) -> None:
+        if len(calls) < 2:
+            for call in calls:
+                await call()
+            return
+        deadline = self.bounds.deadline
+        outer, abort = self.bounds.abort, threading.Event()
+
+        def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            self.bounds.deadline, self.bounds.abort = deadline, abort
+            drive(call())
+
+        pool = ThreadPoolExecutor(min(limit, len(calls)))
+        try:
+            futures = [pool.submit(copy_context().run, run, call) for call in calls]
+            pending = set(futures)
+            while pending:
+                look_up = None if outer is None else LOOK_UP
+                done, pending = wait(pending, look_up, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                if outer is not None and outer.is_set():
+                    raise timed_out("what was under way")  # noqa: TRY301
+        except BaseException as error:
+            # The other threads stop at their next piece; Ctrl-C does not wait for that.
+            abort.set()
+            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        pool.shutdown()
+
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncGenerator[None]:
+        with self._lock:
+            turn = self._turns.setdefault(key, _Turn())
+        left = self.bounds.left()
+        if not turn.lock.acquire(timeout=-1 if left is None else left):
+            raise timed_out(f"waiting for {key}")
+        try:
+            yield
+        finally:
+            turn.lock.release()
+
+    async def finish(
+        self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
+    ) -> T:
+        # The time-outs of its requests bound it: nothing can be taken from a thread.
+        abort, self.bounds.abort = self.bounds.abort, None
+        try:
+            with held_back(grace):
+                return await call()
+        finally:
+            self.bounds.abort = abort
+
+    def crew(self) -> Crew:
+        from dashscope._runtime.thread_workers import ThreadCrew
+
+        def run(call: Callable[[], Coroutine[Any, Any, None]], abort: threading.Event) -> None:
+            self.bounds.abort = abort
+            drive(call())
+
+        return ThreadCrew(run)
+
+    def channel(self) -> Channel[Any]:
+        from dashscope._runtime.thread_workers import ThreadChannel
+
+        return ThreadChannel()
+
+    def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
+        if is_async_iterable(items):
+            raise TypeError(f"{name} is an async iterable: Client takes a plain one there")
+        return one_by_one(name, items, "an iterable")
+
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()
+            raise TypeError(f"{function!r} returned an awaitable: Client calls plain functions")
+        return result
+
+    def check_callback(self, name: str, function: object) -> None:
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"{name} is a coroutine function: Client takes a plain function there")
+        if not callable(function):
+            raise TypeError(f"{name} is a function, not {shown(function)}")
+
+    def own(self, value: T) -> T:
+        return cast("T", self._twins(value))
+
+    async def aclose(self) -> None:
+        pass  # such calls run in the thread that waits for them
+
+    def loaded_later(self) -> Iterable[str]:
+        return LOADED_LATER
+
+    def forget(self) -> None:
+        self._start()
+
+
+class _Turn:
+    """A lock that goes when nobody waits for it any more."""
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()

@@ -1,0 +1,331 @@
+"""Our requests to httpx's, its responses and errors to ours."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cache, lru_cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+import httpcore
+import httpx
+
+from dashscope._common.secrets import scrubbed
+from dashscope._common.urls import NoURLError, shown
+from dashscope._errors import APIConnectionError, APIResponseError, APITimeoutError
+from dashscope.types.http import SILENCE_TIMEOUT, Headers, Request
+
+if TYPE_CHECKING:
+    from dashscope._common.deadline import Deadline
+    from dashscope._common.secrets import Token
+    from dashscope._transport.multipart import MultipartBody
+
+CONNECT_TIMEOUT: Final = 10.0
+ACCEPTED_ENCODINGS: Final = "gzip, deflate"
+
+_NEVER_SENT: Final = frozenset(
+    {
+        "ConnectError",
+        "ConnectTimeout",
+        "ConnectionNotAvailable",
+        "PoolTimeout",
+        "ProxyError",
+        "UnsupportedProtocol",
+    }
+)
+"""The errors of httpcore, httpx and httpx2 have the same names."""
+_DEFAULT_HEADERS: Final = (
+    ("accept", (b"Accept", b"*/*")),
+    ("accept-encoding", (b"Accept-Encoding", ACCEPTED_ENCODINGS.encode())),
+)
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+class SendState:
+    """How far a request got. An unknown state counts as begun.
+
+    Attributes:
+        has_begun: Whether a part of it that the server could act on may have been sent.
+    """
+
+    __slots__ = ("has_begun",)
+
+    def __init__(self) -> None:
+        self.has_begun = True
+
+
+def build(
+    request: Request,
+    token: Token | None,
+    content: Any,
+    multipart: MultipartBody | None,
+    timeouts: Mapping[str, float | None],
+    state: SendState,
+) -> httpx.Request:
+    """Build the request for a client of our own.
+
+    Raises:
+        NoURLError: If the URL cannot be requested.
+    """
+    built = httpx.Request(
+        request.method,
+        _parsed(request.url),
+        headers=raw_headers(request, multipart, token),
+        content=content,
+        extensions={"timeout": timeouts},
+    )
+    built.stream = _body(httpx, content, state) or built.stream
+    return built
+
+
+def build_for(
+    client: Any,
+    library: ModuleType,
+    request: Request,
+    token: Token | None,
+    content: Any,
+    multipart: MultipartBody | None,
+    timeouts: Mapping[str, float | None],
+    state: SendState,
+) -> Any:
+    """Build the request for a caller's client, which adds its own headers, cookies and query.
+
+    Raises:
+        NoURLError: If the URL cannot be requested.
+    """
+    try:
+        built = client.build_request(
+            request.method,
+            request.url,
+            headers=raw_headers(request, multipart, token),
+            content=content,
+            timeout=(timeouts["connect"], timeouts["read"], timeouts["write"], timeouts["pool"]),
+        )
+        _ = built.url.host  # the client asks for it, and does not expect an error
+    except (library.InvalidURL, UnicodeError) as error:  # the latter for some host names
+        raise _no_url(request.url, error) from None
+    built.stream = _body(library, content, state) or built.stream
+    return built
+
+
+def _body(library: ModuleType, content: Any, state: SendState) -> Any:
+    """Return the stream to send `content` with, or `None` without content."""
+    if content is None:
+        return None
+    if isinstance(content, bytes):
+        return _recorded_body(library)(content, state)
+    return _streamed_body(library)(content)
+
+
+@cache
+def _recorded_body(library: ModuleType) -> type[Any]:
+    """Return the class of bodies that record that they are sent.
+
+    Tools look for a `ByteStream`, and a client accepts only one of its own library.
+    """
+    byte_stream: type[Any] = library.ByteStream
+
+    class RecordedBody(byte_stream):  # type: ignore[misc]
+        def __init__(self, content: bytes, state: SendState) -> None:
+            super().__init__(content)
+            self._content = content
+            self._state = state
+            state.has_begun = False  # without its body, the server has half a request
+
+        def __iter__(self) -> Iterator[bytes]:
+            self._state.has_begun = True
+            return iter((self._content,))
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            self._state.has_begun = True
+            # A generator would be left open (which trio reports) if sending fails.
+            return _OnePiece(self._content)
+
+    return RecordedBody
+
+
+@cache
+def _streamed_body(library: ModuleType) -> type[Any]:
+    """Return the class of bodies that are produced while they are sent.
+
+    httpx's own starts a second generator, which is left open (as above) if sending fails.
+    """
+    sync_stream: type[Any] = library.SyncByteStream
+    async_stream: type[Any] = library.AsyncByteStream
+
+    class StreamedBody(sync_stream, async_stream):  # type: ignore[misc]
+        def __init__(self, pieces: Any) -> None:
+            self._pieces = pieces
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self._pieces)
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return aiter(self._pieces)
+
+    return StreamedBody
+
+
+class _OnePiece(AsyncIterator[bytes]):
+    __slots__ = ("_content",)
+
+    def __init__(self, content: bytes) -> None:
+        self._content: bytes | None = content
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, None
+        if content is None:
+            raise StopAsyncIteration
+        return content
+
+
+def raw_headers(
+    request: Request, multipart: MultipartBody | None, token: Token | None
+) -> RawHeaders:
+    """Return the headers that we set, as they are sent.
+
+    A value beyond ASCII (an ETag or an event id of the server's) is sent as UTF-8.
+    """
+    headers = {
+        name.lower(): (name.encode("ascii"), value.encode("utf-8", "surrogateescape"))
+        for name, value in request.headers.items()
+    }
+    found = [pair for name, pair in _DEFAULT_HEADERS if name not in headers]
+    found += headers.values()
+    if multipart is not None:
+        found.append((b"Content-Type", multipart.content_type.encode("ascii")))
+        found.append((b"Content-Length", b"%d" % multipart.length))
+    # The token is in no variable: a traceback with variables would show it.
+    if token is not None and "authorization" not in headers:
+        found.append((b"Authorization", token.authorization().encode("ascii")))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _parsed(url: str) -> httpx.URL:
+    # The same few URLs are polled again and again, and parsing one takes 20 µs.
+    try:
+        parsed = httpx.URL(url)
+        port, _ = parsed.port, parsed.host
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise _no_url(url, error) from None
+    # A socket rejects such a port in its own way, or takes it modulo 65536.
+    if port is not None and not 0 < port < 65536:
+        raise _no_url(url, f"there is no port {port}")
+    return parsed
+
+
+def _no_url(url: str, reason: object) -> NoURLError:
+    return NoURLError(f"{shown(url)} cannot be asked: {reason}")
+
+
+def timeouts_of(
+    request: Request, deadline: Deadline, *, pool: float | None
+) -> dict[str, float | None]:
+    """Return the time that each step may take, within the deadline."""
+    return {
+        "connect": deadline.within(CONNECT_TIMEOUT),
+        "read": deadline.within(request.patience),
+        "write": deadline.within(SILENCE_TIMEOUT),
+        "pool": pool,
+    }
+
+
+def received(headers: RawHeaders) -> Headers:
+    """Return the headers of a response."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("ascii").lower(), _text(raw_value)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return Headers(found)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def library_of(client: object) -> ModuleType | None:
+    """Return `httpx` or `httpx2`, whichever a client belongs to, or `None`."""
+    for cls in type(client).__mro__:
+        root = cls.__module__.partition(".")[0]
+        if root in ("httpx", "httpx2") and cls.__name__ in ("Client", "AsyncClient"):
+            return sys.modules[root]
+    return None
+
+
+@cache
+def transport_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
+    """Return the errors of sending and receiving with a library's client."""
+    return (
+        library.TransportError,
+        # httpx does not map it: another task or thread closed the connection just before its use.
+        httpcore.ConnectionNotAvailable,
+        # These reach us from a response that httpx does not read itself.
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.ProxyError,
+        httpcore.UnsupportedProtocol,
+    )
+
+
+@cache
+def url_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
+    """Return the errors of a client for a URL that cannot be requested."""
+    return (library.InvalidURL, UnicodeError)
+
+
+def invalid_redirect(error: Exception, what: str) -> APIResponseError:
+    """Return the error for a redirect to something that is not a URL."""
+    return APIResponseError(scrubbed(f"{what} redirects to what is no URL ({error})."))
+
+
+def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIConnectionError:
+    """Return the error for a connection that failed.
+
+    Args:
+        error: The error of the HTTP library.
+        what: The request, as messages name it.
+        begun: Whether a part of the request may have been sent.
+    """
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    sent = begun and kinds.isdisjoint(_NEVER_SENT)
+    reason = scrubbed(str(error) or type(error).__name__)  # it may quote the server
+    if not sent and _is_about_certificate(error):
+        return APIConnectionError(
+            f"{what}: no connection, since the server's certificate does not verify ({reason}). "
+            "Is it the right address? verify=... takes an ssl.SSLContext that knows its authority.",
+            request_sent=False,
+            permanent=True,
+        )
+    if "TimeoutException" in kinds:
+        happened = "no answer in time" if sent else "no connection in time"
+        kind = type(error).__name__
+        # Transports raise subclasses, whose texts say no more than their names. A mock raises
+        # the base class to explain that it has no response.
+        is_mocked = kind == "TimeoutException"
+        detail = kind if not is_mocked and ", through the proxy " not in reason else reason
+        return APITimeoutError(
+            f"{what}: {happened} ({detail}).", request_sent=sent, permanent=is_mocked
+        )
+    happened = "the connection broke" if sent else "no connection"
+    return APIConnectionError(f"{what}: {happened} ({reason}).", request_sent=sent)
+
+
+def _is_about_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def named(request: Request) -> str:
+    """Return a request as messages name it."""
+    return f"{request.method} {shown(request.url)}"
