@@ -147,7 +147,7 @@ class TestMocksOfSend:
         send: Any,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
+        monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
         send.side_effect = [
             httpx.ConnectError("nobody is there"),
             httpx.Response(503, json={"detail": "later"}),

@@ -39,7 +39,7 @@ def vcr_config():
 """
 BLOCKED = """
 import pytest
-from dashscope import AsyncClient, Client
+from dashscope import Client
 
 
 @pytest.mark.block_network
@@ -73,4 +73,10 @@ def test_block_network(pytester: pytest.Pytester) -> None:
 
 
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+    plugin = ("-p", "pytest_recording.plugin", "-p", "no:cacheprovider")
+    return pytester.runpytest_subprocess(*plugin, *options)
+
+
+@pytest.fixture(autouse=True)
+def _no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
