@@ -15,8 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dashscope import _config, types
-from dashscope._api.requestor import API
-from dashscope._common.cached_property import cached_property
+from dashscope._api.requestor import Requestor
+from dashscope._common.cached_property import cached_property, copy_without_cached
 from dashscope._common.secrets import Token
 from dashscope._common.validation import check_count, check_timeout, shown
 from dashscope._config import (
@@ -28,7 +28,7 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
-from dashscope._predictions.watch import leave_all
+from dashscope._runtime.forking import load_before_fork
 from dashscope._transport import protocols
 from dashscope.types.http import Response, merged
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dashscope._files.inputs import FileEncoding
     from dashscope._files.local_file import FileContent
     from dashscope._functions.function import AsyncModelFunction
+    from dashscope._functions.schema_cache import Schemas
     from dashscope._predictions.create import WebhookEvent
     from dashscope._predictions.stream import AsyncEventStream
     from dashscope.resources.account import AsyncAccountResource
@@ -55,6 +56,30 @@ if TYPE_CHECKING:
     from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
+
+load_before_fork(
+    *(
+        f"dashscope.resources.{name}"
+        for name in (
+            "account",
+            "collections",
+            "deployments",
+            "files",
+            "hardware",
+            "models",
+            "predictions",
+            "search",
+            "trainings",
+            "webhooks",
+            "_request",
+        )
+    ),
+    "dashscope._api.pagination",
+    "dashscope._batch.batch",
+    "dashscope._batch.options",
+    "dashscope._functions.function",
+    "dashscope._predictions.run",
+)
 
 
 class AsyncClient:
@@ -141,7 +166,8 @@ class AsyncClient:
         from dashscope._transport.async_transport import AsyncTransport
 
         runtime = AsyncRuntime()
-        self._api = API(config, runtime, AsyncTransport(config, runtime, http_client))
+        self._api = Requestor(config, runtime, AsyncTransport(config, runtime, http_client))
+        self._schemas: Schemas = {}
 
     @cached_property
     def account(self) -> AsyncAccountResource:
@@ -392,6 +418,7 @@ class AsyncClient:
 
         return AsyncModelFunction(
             self._api,
+            self._schemas,
             ref,
             timeout=timeout,
             webhook=webhook,
@@ -688,7 +715,7 @@ class AsyncClient:
         timeout: float | None = UNCHANGED,
         max_retries: int = UNCHANGED,
         headers: Mapping[str, str] = UNCHANGED,
-    ) -> AsyncClient:
+    ) -> Self:
         """The same client and connections, with other options.
 
         Args:
@@ -710,15 +737,18 @@ class AsyncClient:
             changes["max_retries"] = check_count("max_retries", max_retries, least=0)
         if headers is not UNCHANGED:
             changes["headers"] = merged(self._api.config.headers, _config.check_headers(headers))
-        return _View(self._api.with_config(**changes))
+        view = copy_without_cached(self)
+        view._api = self._api.with_config(**changes)
+        return view
 
     async def aclose(self) -> None:
         """Close the connections; later requests are refused.
 
         What runs, streams and batches have under way is cancelled on the server.
         """
-        if self._api.under_way:
-            await leave_all(self._api)
+        state = self._api.state
+        if state.open_operations:
+            await state.cancel_open_operations(self._api.runtime)
         try:
             await self._api.runtime.aclose()
         finally:
@@ -747,13 +777,6 @@ class AsyncClient:
 AsyncClient.__module__ = "dashscope"
 
 
-class _View(AsyncClient):
-    """An `AsyncClient` on an `API` that is there already."""
-
-    def __init__(self, api: API) -> None:
-        self._api = api
-
-
 def blocking(
     twins: Callable[[Any], Any],
     api_token: Token | None,
@@ -767,4 +790,7 @@ def blocking(
 
     config = _config.load(api_token=api_token, **options)
     runtime = SyncRuntime(twins)
-    return _View(API(config, runtime, SyncTransport(config, runtime, http_client)))
+    client = AsyncClient.__new__(AsyncClient)
+    client._api = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
+    client._schemas = {}
+    return client

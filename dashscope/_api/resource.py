@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from dashscope import types
 from dashscope._api.decoding import structure, structure_page
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._common.urls import page_query, segment
 from dashscope._common.validation import check_text, shown
 
@@ -27,7 +27,7 @@ class AsyncResource:
 
     __slots__ = ("_api",)
 
-    def __init__(self, api: API) -> None:
+    def __init__(self, api: Requestor) -> None:
         self._api = api
 
     async def _get(self, cls: type[T], path: str) -> T:

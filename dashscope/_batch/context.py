@@ -16,7 +16,7 @@ from dashscope._predictions.outcome import output_of
 from dashscope.types.batch import BatchResult
 
 if TYPE_CHECKING:
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._batch.checkpoint.base import Ledger
     from dashscope._batch.options import Options
     from dashscope._batch.result_buffer import Outbox
@@ -42,7 +42,7 @@ class Desk:
         operations: what watches the rows that are under way.
     """
 
-    api: API
+    api: Requestor
     options: Options
     scheduler: Scheduler
     ledger: Ledger

@@ -118,7 +118,7 @@ class Creator:
                 logger.info("row %d: 429; at most %d in flight", row.index, desk.scheduler.limit)
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:
-            pause = desk.api.delay(
+            pause = desk.api.retry_delay(
                 Outcome(request_sent=False),
                 row.attempts,
                 now() - row.first_attempt,

@@ -21,7 +21,7 @@ from dashscope._predictions.watch import CLEAN_UP
 from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._batch.context import Desk
 
 
@@ -44,7 +44,7 @@ class Watcher:
                 desk.unwatched.append(running)
                 desk.give_error(running.row, error, running.latest)
             return
-        desk.api.pace.succeeded()
+        desk.api.state.pace.succeeded()
         if prediction.is_done:
             await self.settle([(running, prediction)])
         else:
@@ -84,7 +84,7 @@ class Watcher:
             if cursor is None or found < WORTH or is_complete or _is_older(page, since):
                 break
         if pages > 0:
-            desk.api.pace.succeeded()
+            desk.api.state.pace.succeeded()
             useful = useful and bool(seen)
         hidden = [one for one in crowd if one.row.index not in seen]
         desk.scheduler.swept(shown, hidden, pages=pages, useful=useful, now=now())
@@ -159,7 +159,7 @@ class Watcher:
 
 
 async def list_page(
-    api: API, since: datetime, cursor: str | None, *, until: datetime | None = None
+    api: Requestor, since: datetime, cursor: str | None, *, until: datetime | None = None
 ) -> types.Page[Prediction]:
     """A page of the predictions created since then, newest first."""
     before = None if until is None else until.isoformat()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dashscope._api.decoding import structure
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._common.deadline import Deadline
 from dashscope._common.json import encode
 from dashscope._errors import APIResponseError
@@ -16,7 +16,7 @@ from dashscope.types.http import FilePart
 
 
 async def create_file(
-    api: API,
+    api: Requestor,
     file: LocalFile,
     *,
     metadata: Mapping[str, Any] | None = None,
@@ -33,7 +33,7 @@ async def create_file(
     return structure(await api.send(call, deadline=deadline), File)
 
 
-async def upload(api: API, file: LocalFile, *, deadline: Deadline = Deadline.NEVER) -> str:
+async def upload(api: Requestor, file: LocalFile, *, deadline: Deadline = Deadline.NEVER) -> str:
     """Upload a file, and give the URL that stands for it in a model's input."""
     created = await create_file(api, file, deadline=deadline)
     if created.urls is None or created.urls.get is None:

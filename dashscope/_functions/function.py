@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve
 
 from dashscope import types
-from dashscope._api.requestor import API
+from dashscope._api.requestor import Requestor
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
 from dashscope._common.deadline import Deadline
@@ -20,7 +20,7 @@ from dashscope._config import STALL_TIMEOUT
 from dashscope._files import inputs as _inputs
 from dashscope._functions import check, signature
 from dashscope._functions.schema import ModelSchema
-from dashscope._functions.schema_cache import KnownSchema, known_schema
+from dashscope._functions.schema_cache import KnownSchema, Schemas, known_schema
 from dashscope._predictions import run
 from dashscope._predictions.create import check_webhook, creation
 from dashscope._predictions.operations import send_creation
@@ -51,7 +51,8 @@ class AsyncModelFunction:
 
     def __init__(
         self,
-        api: API,
+        api: Requestor,
+        schemas: Schemas,
         ref: str,
         *,
         timeout: float | None,
@@ -65,6 +66,7 @@ class AsyncModelFunction:
         _inputs.check_encoding(file_encoding)
         self._timeout = check_timeout(timeout)
         self._api = api
+        self._schemas = schemas
         self._ref = ref
         self._creation: dict[str, Any] = {
             "webhook": webhook,
@@ -256,7 +258,7 @@ class AsyncModelFunction:
         """Show the inputs as the signature and the help of `face`, now or once they are known."""
         if face is not self:
             self._faces.add(face)
-        known = self._api.schemas.get(str(self._reference))
+        known = self._schemas.get(str(self._reference))
         if isinstance(known, KnownSchema):
             _dress(face, self._ref, known.schema)
 
@@ -282,7 +284,7 @@ class AsyncModelFunction:
         await self._check((), row, Deadline.after(self._timeout))
 
     async def _load(self, deadline: Deadline, *, fresh: bool) -> ModelSchema:
-        known = await known_schema(self._api, self._reference, deadline, fresh=fresh)
+        known = await known_schema(self._api, self._schemas, self._reference, deadline, fresh=fresh)
         for face in (self, *self._faces):
             _dress(face, self._ref, known)
         return known

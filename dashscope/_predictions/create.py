@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any, Final, Literal, Required, TypeAlias, TypedDict, Unpack
 from urllib.parse import urlsplit
 
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._api.resource import body_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import (
@@ -50,7 +50,7 @@ class Creation(TypedDict, total=False):
 
 
 async def creation(
-    api: API,
+    api: Requestor,
     path: str,
     *,
     file_encoding: FileEncoding = "auto",

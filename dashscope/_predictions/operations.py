@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Unpack
 
 from dashscope._api.decoding import structure, structure_created
 from dashscope._api.instrumentation import NOTHING, Operation
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import path
 from dashscope._common.validation import check_number
 from dashscope._predictions.create import Creation, creation
 from dashscope._predictions.watch import Watch
+from dashscope._runtime.forking import load_before_fork
 from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:
     from dashscope._predictions.stream import AsyncEventStream
 
+load_before_fork("dashscope._predictions.stream")
+
 
 def watch_prediction(
-    api: API, *, cancel_on_exit: bool, deadline: Deadline, operation: Operation = NOTHING
+    api: Requestor, *, cancel_on_exit: bool, deadline: Deadline, operation: Operation = NOTHING
 ) -> Watch[Prediction]:
     """A watch over a prediction that is still to be created or attached to."""
     return Watch(
@@ -36,7 +39,7 @@ def watch_prediction(
 
 
 def event_stream(
-    api: API,
+    api: Requestor,
     watch: Watch[Prediction],
     begin: Callable[[], Awaitable[None]],
     *,
@@ -60,7 +63,7 @@ def event_stream(
 
 
 async def get_prediction(
-    api: API, prediction: Prediction | str, *, deadline: Deadline, look: bool
+    api: Requestor, prediction: Prediction | str, *, deadline: Deadline, look: bool
 ) -> Prediction:
     """Look at a prediction by a deadline, setting the client's pace where it is a look."""
     call = Call(method="GET", path=prediction_path(prediction))
@@ -68,19 +71,21 @@ async def get_prediction(
 
 
 async def cancel_prediction(
-    api: API, prediction: Prediction | str, *, deadline: Deadline = Deadline.NEVER
+    api: Requestor, prediction: Prediction | str, *, deadline: Deadline = Deadline.NEVER
 ) -> Prediction:
     """Cancel a prediction by a deadline."""
     call = Call(method="POST", path=prediction_path(prediction) + "/cancel", repeatable=True)
     return structure(await api.send(call, deadline=deadline), Prediction)
 
 
-async def create_prediction(api: API, path: str, **options: Unpack[Creation]) -> Prediction:
+async def create_prediction(api: Requestor, path: str, **options: Unpack[Creation]) -> Prediction:
     """Create a prediction by whichever of the three endpoints `path` is."""
     return await send_creation(api, await creation(api, path, **options))
 
 
-async def send_creation(api: API, call: Call, *, deadline: Deadline = Deadline.NEVER) -> Prediction:
+async def send_creation(
+    api: Requestor, call: Call, *, deadline: Deadline = Deadline.NEVER
+) -> Prediction:
     """Create a prediction by a request that is ready."""
     return structure_created(await api.send(call, deadline=deadline), Prediction)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dashscope import types
 from dashscope._api import instrumentation
 from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
@@ -19,16 +18,21 @@ from dashscope._predictions.create import WebhookEvent, creation
 from dashscope._predictions.operations import event_stream, send_creation, watch_prediction
 from dashscope._predictions.outcome import output_of, whole
 from dashscope._predictions.watch import DEADLINE_MARGIN, check_wait
+from dashscope._runtime.forking import load_before_fork
 from dashscope.types.prediction import Prediction
+from dashscope.types.training import Training
 
 if TYPE_CHECKING:
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._files.inputs import FileEncoding
     from dashscope._predictions.stream import AsyncEventStream
 
 
+load_before_fork("dashscope._predictions.training")
+
+
 async def run(
-    api: API,
+    api: Requestor,
     ref: str,
     input: Mapping[str, Any],
     *,
@@ -73,7 +77,7 @@ async def run(
 
 
 def stream(
-    api: API,
+    api: Requestor,
     ref: str,
     input: Mapping[str, Any],
     *,
@@ -123,19 +127,19 @@ def stream(
 
 
 async def wait(
-    api: API,
-    job: Prediction | types.Training | str,
+    api: Requestor,
+    job: Prediction | Training | str,
     *,
     poll_interval: float | None,
     timeout: float | None,
     progress: Callable[[Any], object] | None,
     cancel_on_exit: bool,
-) -> Prediction | types.Training:
+) -> Prediction | Training:
     """Wait until a prediction or training is over; `AsyncClient.wait` describes it."""
     if not isinstance(job, str | Prediction):
         from dashscope._predictions.training import wait_for_training
 
-        if not isinstance(job, types.Training):
+        if not isinstance(job, Training):
             raise TypeError(f"wait() takes a prediction, a training or an id, not {shown(job)}")
         return await wait_for_training(
             api,

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from dashscope._api.fetch import fetch
 from dashscope._common.logging import logger
 from dashscope._common.urls import shown
 from dashscope._errors import APIError
 
 if TYPE_CHECKING:
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._common.deadline import Deadline
     from dashscope._transport.bodies import Body
 
@@ -37,7 +38,7 @@ _END: Final = re.compile(rb"[\r\n]event: ?(?:done|error)[\r\n]")
 _LONGEST_END: Final = len(b"\nevent: error\n")
 
 
-async def hear_end(api: API, url: str, deadline: Deadline) -> bool:
+async def hear_end(api: Requestor, url: str, deadline: Deadline) -> bool:
     """Listen to a prediction's stream until it says that the prediction is over.
 
     Args:
@@ -49,11 +50,11 @@ async def hear_end(api: API, url: str, deadline: Deadline) -> bool:
         Whether it said so; `False` where it was refused, broke off or fell silent, or where
         there is no place to listen.
     """
-    if not api.listening.start():
+    if not api.state.stream_slots.acquire():
         return False
     try:
-        body = await api.follow(
-            url, headers=STREAM_HEADERS, deadline=deadline, patience=LONGEST_SILENCE
+        body = await fetch(
+            api, url, headers=STREAM_HEADERS, deadline=deadline, patience=LONGEST_SILENCE
         )
         try:
             return body.status == HTTPStatus.OK and await _ends(api, body, deadline)
@@ -63,10 +64,10 @@ async def hear_end(api: API, url: str, deadline: Deadline) -> bool:
         logger.info("%s says nothing more: %s", shown(url), error)
         return False
     finally:
-        api.listening.stop()
+        api.state.stream_slots.release()
 
 
-async def _ends(api: API, body: Body, deadline: Deadline) -> bool:
+async def _ends(api: Requestor, body: Body, deadline: Deadline) -> bool:
     tail, size = b"\n", 0
     while size <= MOST_BYTES:
         chunk: bytes | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dashscope._api.decoding import structure
 from dashscope._api.instrumentation import begin
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import path
@@ -15,7 +15,7 @@ from dashscope.types.training import Training
 
 
 async def wait_for_training(
-    api: API,
+    api: Requestor,
     training: Training | str,
     *,
     poll_interval: float | None,
@@ -43,13 +43,13 @@ async def wait_for_training(
     raise AssertionError("unreachable")
 
 
-async def _look(api: API, training: str, deadline: Deadline) -> Training:
+async def _look(api: Requestor, training: str, deadline: Deadline) -> Training:
     call = Call(method="GET", path=training_path(training))
     return structure(await api.send(call, deadline=deadline, look=True), Training)
 
 
 async def cancel_training(
-    api: API, training: Training | str, *, deadline: Deadline = Deadline.NEVER
+    api: Requestor, training: Training | str, *, deadline: Deadline = Deadline.NEVER
 ) -> Training:
     """Cancel a training by a deadline."""
     call = Call(method="POST", path=training_path(training) + "/cancel", repeatable=True)

@@ -29,6 +29,7 @@ from dashscope._runtime.signals import held_back
 from dashscope._runtime.thread_limits import Bounds, Within
 
 if TYPE_CHECKING:
+    from dashscope._runtime.read_ahead import ReadAhead
     from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
@@ -140,6 +141,11 @@ class SyncRuntime(Runtime):
         from dashscope._runtime.thread_workers import ThreadChannel
 
         return ThreadChannel()
+
+    def read_ahead(
+        self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
+    ) -> ReadAhead[T] | None:
+        return None
 
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
         if is_async_iterable(items):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
-from itertools import chain
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+from dashscope._common.cached_property import copy_without_cached
 from dashscope._runtime.drive import drive
+from dashscope._runtime.read_ahead import TWO_READERS
 
 T = TypeVar("T")
 
@@ -38,13 +39,17 @@ def each(twin: Any) -> Iterator[Any]:
         twin: the async iterator: its `_reading` iterates over the items that are there, and its
             `_read_on()` gets more, or says that there are none.
     """
-    return chain.from_iterable(_batches(twin))
-
-
-def _batches(twin: Any) -> Iterator[Iterable[Any]]:
-    yield twin._reading
-    while drive(twin._read_on()):
-        yield twin._reading
+    try:
+        yield from twin._reading
+        while drive(twin._read_on()):
+            yield from twin._reading
+    except ValueError as error:
+        if "already executing" not in str(error):
+            raise
+        reason = error
+    else:
+        return
+    raise RuntimeError(TWO_READERS) from reason
 
 
 def enter(facade: T, twin: Any) -> T:
@@ -93,6 +98,16 @@ class Facade:
         if not hasattr(self, "_async"):  # its making failed, and a traceback shows its variables
             return object.__repr__(self)
         return repr(self._async).replace("Async", "", 1)
+
+
+F = TypeVar("F", bound=Facade)
+
+
+def view(facade: F, async_impl: Any) -> F:
+    """Return a copy of a facade over another async object."""
+    copied = copy_without_cached(facade)
+    copied._async = async_impl
+    return copied
 
 
 class ClosingIterator(Iterator[T], Generic[T]):

@@ -38,7 +38,7 @@ MODULES: Final = (
 )
 """Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
 
-ENGINE = ("ClosingIterator", "Facade", "drive_next", "each", "enter", "leave")
+ENGINE = ("ClosingIterator", "Facade", "drive_next", "each", "enter", "leave", "view")
 PUBLIC: Final = frozenset(
     {"Batch", "Client", "Download", "EventStream", "FileOutput", "ModelFunction"}
 )
@@ -239,9 +239,6 @@ class Writer:
             elif not node.name.startswith("_") or node.name in _BLOCKING_NAMES:
                 self._method(module, Method(node))
         if cls.name == "AsyncClient":
-            self._add("    @classmethod", "    def _of(cls, twin: AsyncClient) -> Client:")
-            self._add("        client = cls.__new__(cls)", "        client._async = twin")
-            self._add("        return client")
             self._add("    def __reduce__(self) -> Any:", "        return self._async.__reduce__()")
         if name in PUBLIC:
             self._add(f'{name}.__module__ = "dashscope"')
@@ -306,8 +303,8 @@ class Writer:
             return f"return drive_next({call.removeprefix('drive(')}"
         if returns == "None":
             return call
-        if returns == "Client":
-            return f"return Client._of({call})"
+        if node.name == "with_options":
+            return f"return view(self, {call})"
         if node.name in self._overloaded:
             return f"return cast('{returns}', {call})"
         if returns in self.twins:

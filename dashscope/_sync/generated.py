@@ -22,7 +22,7 @@ from dashscope._config import (
     UNCHANGED,
 )
 from dashscope._runtime.drive import drive
-from dashscope._sync.facade import ClosingIterator, Facade, drive_next, each, enter, leave
+from dashscope._sync.facade import ClosingIterator, Facade, drive_next, each, enter, leave, view
 
 if TYPE_CHECKING:
     import builtins
@@ -254,12 +254,12 @@ class EventStream(Facade):
         return each(self._async)
 
     def __next__(self) -> types.Event:
-        """The next event.
+        """Return the next event.
 
         Raises:
-            ModelError: when the model failed.
-            StreamError: when something is missing that nothing can fill.
-            PredictionTimeoutError: when the stream's `timeout` passed.
+            ModelError: If the model failed.
+            StreamError: If something is missing and cannot be filled in.
+            PredictionTimeoutError: If the stream's `timeout` passed.
         """
         return drive_next(self._async.__anext__())
 
@@ -312,14 +312,6 @@ class Batch(Facade):
         traceback: TracebackType | None,
     ) -> None:
         leave(self._async, kind, error, traceback)
-
-    def leave(self, error: BaseException | None) -> None:
-        """Cancel what it created and has not finished, since its client is being closed.
-
-        Whoever iterates is told so. A batch of another event loop ends by its requests, which
-        are refused.
-        """
-        drive(self._async.leave(error))
 
 
 Batch.__module__ = "dashscope"
@@ -1970,7 +1962,7 @@ class Client(Facade):
         timeout: float | None = UNCHANGED,
         max_retries: int = UNCHANGED,
         headers: Mapping[str, str] = UNCHANGED,
-    ) -> Client:
+    ) -> Self:
         """The same client and connections, with other options.
 
         Args:
@@ -1985,8 +1977,9 @@ class Client(Facade):
         patient = client.with_options(timeout=600, max_retries=10)
         ```
         """
-        return Client._of(
-            self._async.with_options(timeout=timeout, max_retries=max_retries, headers=headers)
+        return view(
+            self,
+            self._async.with_options(timeout=timeout, max_retries=max_retries, headers=headers),
         )
 
     def close(self) -> None:
@@ -2006,12 +1999,6 @@ class Client(Facade):
         traceback: TracebackType | None,
     ) -> None:
         leave(self._async, kind, error, traceback)
-
-    @classmethod
-    def _of(cls, twin: AsyncClient) -> Client:
-        client = cls.__new__(cls)
-        client._async = twin
-        return client
 
     def __reduce__(self) -> Any:
         return self._async.__reduce__()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import (
     check_content,
@@ -30,7 +30,7 @@ _METHOD: Final = re.compile(r"[A-Z]+")
 
 
 async def request(
-    api: API,
+    api: Requestor,
     method: str,
     path: str,
     *,

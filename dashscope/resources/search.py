@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashscope._api.decoding import structure
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._common.validation import check_count, check_text
 from dashscope.types.search import (
     FoundCollection,
@@ -26,7 +26,7 @@ __all__ = [
 MOST_RESULTS: Final = 50
 
 
-async def search(api: API, query: str, *, limit: int | None) -> SearchResults:
+async def search(api: Requestor, query: str, *, limit: int | None) -> SearchResults:
     """Search; `AsyncClient.search` describes it."""
     check_text("query", query)
     if limit is not None:

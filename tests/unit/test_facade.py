@@ -196,6 +196,25 @@ def test_views_of_a_client_are_clients() -> None:
     client.close()
 
 
+def test_a_view_of_a_subclass_is_one_with_its_attributes() -> None:
+    class Own(dashscope.Client):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    class AsyncOwn(dashscope.AsyncClient):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    for client in (Own("a"), AsyncOwn("a")):
+        models = client.models  # what a client caches is the view's own
+        view = client.with_options(timeout=5)
+        assert type(view) is type(client)
+        assert view.name == "a"
+        assert view.models is not models
+
+
 def test_a_resource_is_made_once() -> None:
     for client in (dashscope.AsyncClient(), dashscope.Client()):
         assert client.models is client.models
