@@ -19,7 +19,7 @@ ACCOUNT = {"type": "user", "username": "recorded"}
 
 
 async def test_mode_none_sends_nothing(client: Any, wire: Wire, tmp_path: Path) -> None:
-    with vcr.use_cassette(tmp_path / "none.yaml", record_mode="none"):
+    with vcr.use_cassette(str(tmp_path / "none.yaml"), record_mode="none"):
         with pytest.raises(CannotOverwriteExistingCassetteException):
             await client.run(HELLO, {"text": "Alice"})
         with pytest.raises(CannotOverwriteExistingCassetteException):
@@ -34,7 +34,7 @@ async def test_mode_none_sends_nothing(client: Any, wire: Wire, tmp_path: Path) 
 async def test_a_client_with_an_open_connection(local: Any, tmp_path: Path) -> None:
     assert await local.account.get()
     with (
-        vcr.use_cassette(tmp_path / "none.yaml", record_mode="none"),
+        vcr.use_cassette(str(tmp_path / "none.yaml"), record_mode="none"),
         pytest.raises(CannotOverwriteExistingCassetteException),
     ):
         await local.account.get()
@@ -44,7 +44,7 @@ async def test_a_client_with_an_open_connection(local: Any, tmp_path: Path) -> N
 async def test_record_and_replay(client: Any, wire: Wire, tmp_path: Path) -> None:
     wire.says(reply(ACCOUNT))
     options: dict[str, Any] = {"filter_headers": ["authorization"]}
-    with vcr.use_cassette(tmp_path / "account.yaml", **options) as cassette:
+    with vcr.use_cassette(str(tmp_path / "account.yaml"), **options) as cassette:
         assert (await client.account.get()).username == "recorded"
         assert len(cassette) == 1
     assert len(wire.requests) == 1
@@ -52,7 +52,9 @@ async def test_record_and_replay(client: Any, wire: Wire, tmp_path: Path) -> Non
     written = (tmp_path / "account.yaml").read_text()
     assert "recorded" in written
     assert TOKEN not in written
-    with vcr.use_cassette(tmp_path / "account.yaml", record_mode="none", **options) as cassette:
+    with vcr.use_cassette(
+        str(tmp_path / "account.yaml"), record_mode="none", **options
+    ) as cassette:
         assert (await client.account.get()).username == "recorded"
         assert cassette.all_played
         with pytest.raises(CannotOverwriteExistingCassetteException):
@@ -65,12 +67,12 @@ async def test_record_and_replay_every_kind_of_request(
 ) -> None:
     with LocalServer() as server:
         base_url = server.base_url
-        with vcr.use_cassette(tmp_path / "use.yaml") as cassette:
+        with vcr.use_cassette(str(tmp_path / "use.yaml")) as cassette:
             recorded = await use(make_client(base_url=base_url), tmp_path)
             answered = [f"{request.method} {request.path}" for request in server.requests]
         assert len(answered) > 8
         seen = [f"{request.method} {request.path}" for request in cassette.requests]
         assert sorted(seen) == sorted(answered)
-    with vcr.use_cassette(tmp_path / "use.yaml", record_mode="none") as cassette:
+    with vcr.use_cassette(str(tmp_path / "use.yaml"), record_mode="none") as cassette:
         assert await use(make_client(base_url=base_url), tmp_path) == recorded
         assert cassette.all_played
