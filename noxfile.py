@@ -148,6 +148,13 @@ def foreign(session: nox.Session) -> None:
 
 
 @nox.session
+def interop(session: nox.Session) -> None:
+    """A client works with the tools that people use with httpx."""
+    install(session, *groups("interop"))
+    session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The client beside its peers: `-- --quick` in two minutes, `-- --only requests,streams`."""
     session.install(*groups("bench"))
