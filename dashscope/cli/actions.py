@@ -32,8 +32,8 @@ from dashscope.cli.operations import one
 from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, place
 from dashscope.cli.resources import HARDWARE, option
 from dashscope.cli.run import run_and_give
-from dashscope.cli.session import session
-from dashscope.cli.terminal import Terminal
+from dashscope.cli.session import open_client
+from dashscope.cli.terminal import Terminal, write
 from dashscope.resources._creation import WEBHOOK_EVENTS
 
 WEBHOOK: Final = (
@@ -59,7 +59,7 @@ def _create_prediction(
     events: Sequence[Any],
 ) -> None:
     check_pairs(pairs)
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         options: dict[str, Any] = {
             "input": inputs_of(pairs, base, lambda: version_of(client, ref)),
             "wait": wait,
@@ -78,14 +78,14 @@ def _wait(
     terminal: Terminal, *, of: str, timeout: float | None, ids: Sequence[str], logs: bool
 ) -> None:
     failed: list[str] = []
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         wait = client.wait if of == "predictions" else client.trainings.wait
         for id in ids:
             with terminal.status(id, "waiting") as status:
                 done = wait(id, timeout=timeout, progress=status.tell)
             one(terminal, done)
             if logs and done.logs:
-                click.echo(done.logs.rstrip(), err=True)
+                write(done.logs.rstrip("\n") + "\n", err=True)
             if done.status != "succeeded":
                 failed.append(f"{id} {done.status}")
     if failed:
@@ -104,7 +104,7 @@ def _create_training(
     events: Sequence[Any],
 ) -> None:
     check_pairs(pairs)
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         version = _latest(client, ref)
         created = client.trainings.create(
             ref.owner,
@@ -127,7 +127,7 @@ def _create_deployment(
     min_instances: int,
     max_instances: int,
 ) -> None:
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         created = client.deployments.create(
             name=name,
             model=f"{ref.owner}/{ref.name}",
@@ -171,7 +171,7 @@ def _create_file(
     check_file(path, path)
     source = Path(path)
     with (
-        session(terminal) as (client, _),
+        open_client(terminal) as client,
         terminal.status(source.name, "uploading") as status,
     ):
         created = client.files.create(
@@ -186,7 +186,7 @@ def _create_file(
 def _download_file(terminal: Terminal, *, file: str, output: str | None, overwrite: bool) -> None:
     output = "./" if output is None else output
     check_target(output, overwrite=overwrite)
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         found = client.files.get(file)
         urls = found.raw.get("urls")
         signed = _query_of(urls.get("download") if is_object(urls) else None)

@@ -38,7 +38,7 @@ from dashscope.cli.inputs import (
 from dashscope.cli.outputs import OVERWRITE, check_target
 from dashscope.cli.results import Failures, Results, held, record, results
 from dashscope.cli.rows import Rows, format_of, open_rows
-from dashscope.cli.session import session
+from dashscope.cli.session import open_session
 from dashscope.cli.terminal import Terminal, counted
 
 FAILURES: Final = ".failures.jsonl"
@@ -99,7 +99,8 @@ def _batch(
     rows = open_rows(source, files=file_keys)
     with ExitStack() as stack:
         # A server that ends with the command has nothing to go on with the next time.
-        client, _ = stack.enter_context(session(terminal, own_server=checkpoint is None))
+        session = stack.enter_context(open_session(terminal, own_server=checkpoint is None))
+        client = session.client
         _look_up(client, ref, rows, pairs)
         batch = client.map(
             str(ref),

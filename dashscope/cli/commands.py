@@ -11,7 +11,7 @@ import click
 
 from dashscope._reference import Reference
 from dashscope.cli.session import endings
-from dashscope.cli.terminal import Terminal
+from dashscope.cli.terminal import Terminal, prepare_streams
 
 CANNOT_LISTEN: Final = 4
 SOME_FAILED: Final = 5
@@ -22,10 +22,15 @@ listen); 5 some rows of a batch failed; 130 Ctrl-C; 143 SIGTERM."""
 
 
 class Program(click.Group):
-    """The command `dashscope`: whatever ends it, ends it with a sentence and an exit code."""
+    """The command `dashscope`."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line with streams that can print any text."""
+        prepare_streams()
+        return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for."""
+        """Run a command; an exception becomes a message and an exit code."""
         with endings():
             return super().invoke(ctx)
 

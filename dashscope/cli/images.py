@@ -30,6 +30,10 @@ def draw(console: Console, file: FileOutput) -> bool:
     """Draw a file that is a picture, where it is one and the console has colours."""
     if console.color_system is None or console.no_color or find_spec("PIL") is None:
         return False
+    try:
+        UPPER_HALF.encode(console.encoding)
+    except UnicodeEncodeError:
+        return False
     from PIL import Image, UnidentifiedImageError
 
     try:

@@ -19,7 +19,7 @@ from dashscope import Client
 from dashscope._reference import Reference
 from dashscope.cli import show
 from dashscope.cli.commands import Command, command
-from dashscope.cli.session import session
+from dashscope.cli.session import open_client
 from dashscope.cli.terminal import Terminal
 
 
@@ -106,7 +106,7 @@ def one(terminal: Terminal, item: Any) -> None:
 
 def _perform(operation: Operation, terminal: Terminal, **values: Any) -> None:
     positional, named = operation.arguments(values)
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         if operation.columns is not None:
             items = _items(client, operation, positional, named)
             _list(terminal, operation.columns, items, values.get("limit"))

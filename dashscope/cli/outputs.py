@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import click
 from dashscope import FileError, FileOutput
 from dashscope._json import is_array, is_object
 from dashscope.cli import images
-from dashscope.cli.terminal import Terminal, writable
+from dashscope.cli.terminal import Terminal, json_text, writable
 
 SAVE: Final = click.Option(
     ["-o", "--output"],
@@ -68,7 +67,7 @@ def _print(terminal: Terminal, result: Any) -> None:
         for file in files_of(result):
             images.draw(terminal.out, file)
     text = result if isinstance(result, str) else _text(result)
-    terminal.text(json.dumps(result, ensure_ascii=False, indent=2) if text is None else text)
+    terminal.text(json_text(result, indent=2) if text is None else text)
 
 
 def _text(result: Any) -> str | None:
@@ -102,7 +101,7 @@ def _save(result: Any, output: str, *, overwrite: bool) -> Iterator[Path]:
             yield place(file.save, output, folder=folder, overwrite=overwrite, taken=taken)
         return
     text = result if isinstance(result, str) else _text(result)
-    content = text if text is not None else json.dumps(result, ensure_ascii=False, indent=2)
+    content = text if text is not None else json_text(result, indent=2)
     name = "output.txt" if text is not None else "output.json"
 
     def write(path: str) -> Path:

@@ -7,7 +7,6 @@ has no half files, and appears when the batch ends, in whatever way Python can e
 from __future__ import annotations
 
 import csv
-import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -21,7 +20,7 @@ from dashscope.cli import parquet
 from dashscope.cli.inputs import STDIN
 from dashscope.cli.parquet import part_of
 from dashscope.cli.rows import format_of
-from dashscope.cli.terminal import json_line, writable
+from dashscope.cli.terminal import json_text, writable, write
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -131,9 +130,11 @@ class _Lines(Results):
             self._text = _Text(self.path, beside=self._kept > 0)
 
     def _line(self, line: str) -> None:
-        file = sys.stdout if self._text is None else self._text.file
-        file.write(line)
-        file.flush()
+        if self._text is None:
+            write(line)
+        else:
+            self._text.file.write(line)
+            self._text.file.flush()
 
     def _replace(self) -> None:
         super()._replace()
@@ -149,7 +150,7 @@ class JSONLines(_Lines):
     """An object a line."""
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        self._line(json_line(record) + "\n")
+        self._line(json_text(record) + "\n")
 
 
 class CSV(_Lines):
@@ -177,8 +178,8 @@ class Parquet(Results):
         self._file = parquet.Writer(Path(self.path), FIELDS)
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        output = None if record["error"] else json_line(record["output"])
-        self._file.write({**record, "input": json_line(record["input"]), "output": output})
+        output = None if record["error"] else json_text(record["output"])
+        self._file.write({**record, "input": json_text(record["input"]), "output": output})
 
     def _close(self) -> None:
         self._file.close(replace=self.has_replaced)
@@ -214,7 +215,7 @@ class Failures(AbstractContextManager["Failures"]):
             if not result.ok:
                 if self._text is None:
                     self._text = _Text(self._path, beside=not self._has_replaced)
-                self._text.file.write(json_line(result.input.row) + "\n")
+                self._text.file.write(json_text(result.input.row) + "\n")
                 self._text.file.flush()
 
     def __exit__(
@@ -318,4 +319,4 @@ def _row(cells: Iterable[Any]) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return writable(value)
-    return "" if value is None else json_line(value)
+    return "" if value is None else json_text(value)

@@ -12,8 +12,8 @@ from dashscope._reference import Reference
 from dashscope.cli.commands import REF, TIMEOUT, command
 from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_pairs, inputs_of, version_of
 from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, give
-from dashscope.cli.session import session
-from dashscope.cli.terminal import Terminal
+from dashscope.cli.session import Session, open_session
+from dashscope.cli.terminal import Terminal, json_text, write
 
 
 def run_and_give(
@@ -29,27 +29,44 @@ def run_and_give(
     overwrite: bool,
     timeout: float | None,
 ) -> None:
-    """Run what `ref` names, and print or save its output.
+    """Run a model or a deployment, and print or save its output.
 
     Args:
-        terminal: where to.
-        execute: runs it: called with the client, `ref`, the inputs, `timeout` and `progress`.
-        version: asks for the version whose schema the inputs are read by.
-        own_server: whether to start a local server where there is none.
-        ref: the model, or the deployment.
-        pairs: the inputs as they were typed.
-        base: the inputs of `--input`.
-        output: where to save the output.
-        overwrite: whether to replace a file there.
-        timeout: seconds that it may take.
+        terminal: Where to print the output.
+        execute: Runs it. Called with the client, `ref`, the inputs, `timeout` and `progress`.
+        version: Returns the version whose schema defines the inputs.
+        own_server: Whether to start a local server if there is none.
+        ref: The model or the deployment.
+        pairs: The inputs from the command line.
+        base: The inputs from `--input`.
+        output: The file or folder to save the output to.
+        overwrite: Whether to replace existing files.
+        timeout: Seconds until the prediction is cancelled.
     """
     check_pairs(pairs)
     check_target(output, overwrite=overwrite)
-    with session(terminal, own_server=own_server) as (client, is_temporary):
+    with open_session(terminal, own_server=own_server) as session:
+        client = session.client
         inputs = inputs_of(pairs, base, lambda: version(client, ref))
         with terminal.status(str(ref), "creating") as status:
             result = execute(client, ref, inputs, timeout=timeout, progress=status.tell)
-        give(terminal, result, output, overwrite=overwrite, is_temporary=is_temporary)
+        try:
+            give(terminal, result, output, overwrite=overwrite, is_temporary=session.is_temporary)
+        except BaseException as error:
+            _keep(session, result, error)
+            raise
+
+
+def _keep(session: Session, result: Any, error: BaseException) -> None:
+    """Say how to get an output that could not be printed or saved."""
+    if session.is_temporary:  # the local server and its predictions are about to go
+        note = f"The output of prediction {session.prediction_id}: {json_text(result)}"
+    else:
+        note = f"To get the output: dashscope predictions get {session.prediction_id}"
+    if isinstance(error, BrokenPipeError):
+        write(f"stdout was closed. {note}\n", err=True)
+    else:
+        error.add_note(note)
 
 
 def _model(client: Client, ref: Reference, inputs: Mapping[str, Any], **options: Any) -> Any:
@@ -70,7 +87,8 @@ def _stream(
     logs: bool,
 ) -> None:
     check_pairs(pairs)
-    with session(terminal, own_server=True) as (client, _):
+    with open_session(terminal, own_server=True) as session:
+        client = session.client
         inputs = inputs_of(pairs, base, lambda: version_of(client, ref))
         last = "\n"
         with client.stream(str(ref), inputs, timeout=timeout, file_encoding="upload") as stream:
@@ -81,7 +99,7 @@ def _stream(
                     last = event.text + "\n" * isinstance(event.text, FileOutput) or last
                     terminal.part(last)
                 elif isinstance(event, LogsEvent) and logs:
-                    click.echo(event.text, nl=False, err=True)
+                    write(event.text, err=True)
         if not last.endswith("\n"):
             terminal.part("\n")
 

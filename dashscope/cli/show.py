@@ -7,24 +7,26 @@ and `awk`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import attrs
-import click
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from dashscope import Version
 from dashscope._json import is_mapping, is_sequence
 from dashscope._schema import Input, schema_of
-from dashscope.cli.terminal import Terminal, json_line, printable, writable
+from dashscope.cli.terminal import Terminal, escaped, json_text
 
 GAP: Final = 2
 """Spaces between the columns of a table."""
 NARROWEST: Final = 16
 """Characters of a description that are shown at the least; the rest is cut first."""
+
+_BREAKS: Final = re.compile(r"[\t\n\v\f\r ]+")
 
 Columns: TypeAlias = Mapping[str, str]
 """Headings, and where the cells come from: `current_release.model`, or `owner/name` for two."""
@@ -35,10 +37,10 @@ def table(terminal: Terminal, columns: Columns, items: Iterable[Any]) -> None:
     rows = ([cell(_found(item, path)) for path in columns.values()] for item in items)
     if not terminal.is_for_people:
         for row in rows:
-            click.echo("\t".join(map(_one_line, row)))
+            terminal.text("\t".join(map(one_line, row)))
         return
     # Not rich's table: where it is too wide, it would break the ids that one copies.
-    cells = [list(columns), *([" ".join(printable(text).split()) for text in row] for row in rows)]
+    cells = [list(columns), *([escaped(one_line(text)) for text in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     left = terminal.out.width - sum(widths[:-1]) - GAP * (len(widths) - 1)
     if "description" in columns:
@@ -59,11 +61,11 @@ def fields(terminal: Terminal, item: Any) -> None:
     found = [(name, cell(value)) for name, value in _fields(item) if value not in (None, "")]
     if not terminal.is_for_people:
         for name, text in found:
-            click.echo(f"{name}\t{_one_line(text)}")
+            terminal.text(f"{name}\t{one_line(text)}")
         return
     width = max(len(name) for name, _ in found) + GAP
     for name, text in found:
-        for number, line in enumerate(printable(text.rstrip()).split("\n")):
+        for number, line in enumerate(escaped(text.rstrip("\n")).split("\n")):
             heading = (name if number == 0 else "").ljust(width)
             terminal.out.print(Text.assemble((heading, "bold"), line), soft_wrap=True)
 
@@ -78,7 +80,7 @@ def cell(value: Any) -> str:
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, float):
         return f"{value:g}"
-    return json_line(value)
+    return json_text(value)
 
 
 def _found(item: Any, path: str) -> Any:
@@ -121,8 +123,9 @@ def _holds_objects(value: Any) -> bool:
     return is_sequence(value) and not is_mapping(value) and any(map(_is_object, value))
 
 
-def _one_line(text: str) -> str:
-    return " ".join(writable(text).split())
+def one_line(text: str) -> str:
+    """Return `text` on one line. Spaces other than ASCII's, such as U+3000, are kept."""
+    return _BREAKS.sub(" ", text.strip("\t\n\v\f\r "))
 
 
 def _is_object(value: Any) -> bool:

@@ -8,13 +8,13 @@ from typing import Final
 import click
 
 from dashscope.cli.commands import command
-from dashscope.cli.session import session
+from dashscope.cli.session import open_client
 from dashscope.cli.terminal import Terminal
 from dashscope.stubs import fetch, stubs
 
 
 def _stubs(terminal: Terminal, *, refs: Sequence[str], blocking: bool) -> None:
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         text = stubs(fetch(client, refs), blocking=blocking)
     terminal.line({"stub": text}) if terminal.as_json else terminal.text(text)
 

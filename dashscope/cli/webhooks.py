@@ -19,9 +19,9 @@ import click
 from dashscope import Prediction, Training, WebhookVerificationError, webhooks
 from dashscope._runtime.signals import taken
 from dashscope.cli.commands import CANNOT_LISTEN, command
-from dashscope.cli.session import Terminated, session, terminable
-from dashscope.cli.show import cell
-from dashscope.cli.terminal import Terminal, printable
+from dashscope.cli.session import Terminated, open_client, terminable
+from dashscope.cli.show import cell, one_line
+from dashscope.cli.terminal import Terminal, write
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
 """Bytes of a webhook that are read."""
@@ -103,7 +103,7 @@ def _listen(
     terminal: Terminal, *, host: str, port: int, secret: str | None, count: int | None
 ) -> None:
     if secret is None:
-        with session(terminal) as (client, _):
+        with open_client(terminal) as client:
             secret = client.webhooks.default.secret.get().key
     webhooks.sign(b"", secret)  # an error that it is no secret comes now rather than later
     with _receiver(host, port, secret) as receiver:
@@ -124,7 +124,7 @@ def _receiver(host: str, port: int, secret: str) -> Generator[_Receiver]:
     try:
         receiver = _Receiver(host, port, secret)
     except OSError as error:
-        click.echo(f"Cannot listen on {host}:{port}: {error.strerror}.", err=True)
+        write(f"Cannot listen on {host}:{port}: {error.strerror}.\n", err=True)
         sys.exit(CANNOT_LISTEN)
     with receiver:
         thread = threading.Thread(target=receiver.serve_forever, args=(0.05,), daemon=True)
@@ -139,12 +139,11 @@ def _receiver(host: str, port: int, secret: str) -> Generator[_Receiver]:
 def _print(terminal: Terminal, came: Prediction | Training) -> None:
     if terminal.as_json:
         terminal.line(came.raw)
-        sys.stdout.flush()
         return
     now = datetime.now().astimezone().strftime("%H:%M:%S")
     told = came.error if came.error is not None else came.raw.get("output")
-    cells = (now, came.status, came.id, came.model or "", " ".join(cell(told).split()))
-    terminal.part(("  " if terminal.is_for_people else "\t").join(map(printable, cells)) + "\n")
+    cells = (now, came.status, came.id, came.model or "", cell(told))
+    terminal.text(("  " if terminal.is_for_people else "\t").join(map(one_line, cells)))
 
 
 listen = command(
