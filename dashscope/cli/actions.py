@@ -32,7 +32,7 @@ from dashscope.cli.operations import one
 from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, place
 from dashscope.cli.resources import HARDWARE, option
 from dashscope.cli.run import run_and_give
-from dashscope.cli.session import open_client
+from dashscope.cli.session import Terminated, open_client
 from dashscope.cli.terminal import Terminal, write
 from dashscope.resources._creation import WEBHOOK_EVENTS
 
@@ -81,8 +81,12 @@ def _wait(
     with open_client(terminal) as client:
         wait = client.wait if of == "predictions" else client.trainings.wait
         for id in ids:
-            with terminal.status(id, "waiting") as status:
-                done = wait(id, timeout=timeout, progress=status.tell)
+            try:
+                with terminal.status(id, "waiting") as status:
+                    done = wait(id, timeout=timeout, progress=status.tell)
+            except (KeyboardInterrupt, Terminated) as stop:
+                stop.add_note(f"Nothing was cancelled: {id} may still be running.")
+                raise
             one(terminal, done)
             if logs and done.logs:
                 write(done.logs.rstrip("\n") + "\n", err=True)

@@ -117,7 +117,7 @@ def _batch(
         summary = Summary(results=output)
         with _explained(summary, target, checkpoint), _warnings(terminal):
             for result in batch:
-                target.write(record(result))
+                _write(target, result)
                 failed.add(result)
                 summary.add(result)
         summary.seconds = batch.progress.elapsed
@@ -126,6 +126,16 @@ def _batch(
     _tell(terminal, summary, [str(ref), *typed, *(f"--file={key}" for key in file_keys)])
     if summary.failed:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _write(target: Results, result: BatchResult) -> None:
+    try:
+        target.write(record(result))
+    except FileError as error:
+        if result.prediction is not None:
+            id = result.prediction.id
+            error.add_note(f"The result of row {result.index}: dashscope predictions get {id}")
+        raise
 
 
 def _look_up(client: Client, ref: Reference, rows: Rows, pairs: Sequence[Pair]) -> None:

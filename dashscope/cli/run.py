@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from dashscope import Client, Event, FileOutput, LogsEvent, OtherEvent, OutputEvent, Version
+from dashscope import (
+    Client,
+    Event,
+    FileError,
+    FileOutput,
+    LogsEvent,
+    OtherEvent,
+    OutputEvent,
+    Version,
+)
 from dashscope._reference import Reference
 from dashscope.cli.commands import REF, TIMEOUT, command
 from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_pairs, inputs_of, version_of
@@ -52,21 +61,19 @@ def run_and_give(
             result = execute(client, ref, inputs, timeout=timeout, progress=status.tell)
         try:
             give(terminal, result, output, overwrite=overwrite, is_temporary=session.is_temporary)
+        except BrokenPipeError:
+            write(f"stdout was closed. {_where(session, result)}\n", err=True)
+            raise
         except BaseException as error:
-            _keep(session, result, error)
+            error.add_note(_where(session, result))
             raise
 
 
-def _keep(session: Session, result: Any, error: BaseException) -> None:
+def _where(session: Session, result: Any) -> str:
     """Say how to get an output that could not be printed or saved."""
-    if session.is_temporary:  # the local server and its predictions are about to go
-        note = f"The output of prediction {session.prediction_id}: {json_text(result)}"
-    else:
-        note = f"To get the output: dashscope predictions get {session.prediction_id}"
-    if isinstance(error, BrokenPipeError):
-        write(f"stdout was closed. {note}\n", err=True)
-    else:
-        error.add_note(note)
+    if session.is_temporary:  # its server is about to stop
+        return f"The output of prediction {session.prediction_id}: {json_text(result)}"
+    return f"To get the output: dashscope predictions get {session.prediction_id}"
 
 
 def _model(client: Client, ref: Reference, inputs: Mapping[str, Any], **options: Any) -> Any:
@@ -90,18 +97,27 @@ def _stream(
     with open_session(terminal, own_server=True) as session:
         client = session.client
         inputs = inputs_of(pairs, base, lambda: version_of(client, ref))
-        last = "\n"
-        with client.stream(str(ref), inputs, timeout=timeout, file_encoding="upload") as stream:
-            for event in stream:
-                if terminal.as_json:
-                    terminal.line(_as_json(event))
-                elif isinstance(event, OutputEvent):
-                    last = event.text + "\n" * isinstance(event.text, FileOutput) or last
-                    terminal.part(last)
-                elif isinstance(event, LogsEvent) and logs:
-                    write(event.text, err=True)
-        if not last.endswith("\n"):
-            terminal.part("\n")
+        try:
+            with client.stream(str(ref), inputs, timeout=timeout, file_encoding="upload") as stream:
+                _print_events(terminal, stream, logs=logs)
+        except FileError as error:
+            if session.prediction_id is not None:
+                error.add_note(f"To get it: dashscope predictions get {session.prediction_id}")
+            raise
+
+
+def _print_events(terminal: Terminal, events: Iterable[Event], *, logs: bool) -> None:
+    last = "\n"
+    for event in events:
+        if terminal.as_json:
+            terminal.line(_as_json(event))
+        elif isinstance(event, OutputEvent):
+            last = event.text + "\n" * isinstance(event.text, FileOutput) or last
+            terminal.part(last)
+        elif isinstance(event, LogsEvent) and logs:
+            write(event.text, err=True)
+    if not last.endswith("\n"):
+        terminal.part("\n")
 
 
 def _as_json(event: Event) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Final
 
 import click
-from attrs import define
+from attrs import define, field
 
 from dashscope import Client, DashscopeError, ModelError, Response
 from dashscope._config import DEFAULT_BASE_URL
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
+MOST_IDS: Final = 5
+"""The most ids of predictions in one message."""
 SERVER_NEEDS: Final = (
     "cloudpickle",
     "PIL",
@@ -50,11 +52,25 @@ class Session:
         client: The client.
         is_temporary: True if its server stops with the command.
         prediction_id: The id of the prediction that it created last.
+        cancelled: The ids of the predictions that it cancelled.
     """
 
     client: Client
     is_temporary: bool
     prediction_id: str | None = None
+    cancelled: list[str] = field(factory=list[str])
+
+    def saw(self, response: Response) -> None:
+        """Note what a response says about the predictions of the command."""
+        method, _, url = response.asked.partition(" ")
+        if method != "POST" or response.status >= HTTPStatus.MULTIPLE_CHOICES:
+            return
+        if url.endswith("/predictions"):
+            self.prediction_id = object_in(response.text).get("id")
+        elif url.endswith("/cancel"):
+            prediction = object_in(response.text)
+            if prediction.get("status") not in ("succeeded", "failed"):
+                self.cancelled.append(str(prediction.get("id")))
 
 
 @contextmanager
@@ -98,18 +114,30 @@ def open_session(terminal: Terminal, *, own_server: bool = False) -> Generator[S
         own_server: Whether to start a local server if no address is configured and no server
             listens at the default address.
     """
+    session: Session | None = None
 
-    def note_created(response: Response) -> None:
-        if response.status == HTTPStatus.CREATED and response.asked.endswith("/predictions"):
-            session.prediction_id = object_in(response.text).get("id")
+    def saw(response: Response) -> None:
+        if session is not None:
+            session.saw(response)
 
-    with terminable(), ExitStack() as stack:
-        base_url = _local_server(stack, terminal) if own_server and _nobody_serves() else None
-        client = stack.enter_context(
-            Client(base_url=base_url, event_hooks={"response": [note_created]})
-        )
-        session = Session(client, base_url is not None)
-        yield session
+    try:
+        with terminable(), ExitStack() as stack:
+            base_url = _local_server(stack, terminal) if own_server and _nobody_serves() else None
+            client = stack.enter_context(Client(base_url=base_url, event_hooks={"response": [saw]}))
+            session = Session(client, base_url is not None)
+            yield session
+    except BaseException as error:
+        if session is not None and session.cancelled:
+            error.add_note(_cancelled(session.cancelled))
+        raise
+
+
+def _cancelled(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:MOST_IDS])
+    if len(ids) == 1:
+        return f"Cancelled prediction {shown}."
+    more = f" and {len(ids) - MOST_IDS} more" if len(ids) > MOST_IDS else ""
+    return f"Cancelled {len(ids)} predictions: {shown}{more}."
 
 
 @contextmanager

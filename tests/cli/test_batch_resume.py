@@ -50,7 +50,7 @@ def test_the_same_command_goes_on_and_each_row_is_in_the_results_once(
 ) -> None:
     before = len(server.requests)
     program = started(dashscope, 5, seconds=2, tag=f"resumed-{number.name}")
-    running(client, f"resumed-{number.name}")
+    id = running(client, f"resumed-{number.name}")
     program.send(number)
     stopped = program.finish()
     if number == signal.SIGINT:
@@ -59,6 +59,7 @@ def test_the_same_command_goes_on_and_each_row_is_in_the_results_once(
             "Interrupted.\n"
             "5 rows were over, their results in out.jsonl.\n"
             "The same command goes on where this one stopped.\n"
+            f"Cancelled prediction {id}.\n"
         )
     done = dashscope(*COMMAND)
     assert (done.code, done.stdout) == (0, "")
@@ -87,28 +88,28 @@ def test_a_second_command_on_a_checkpoint_refuses_and_touches_nothing(
 def test_what_is_no_result_of_a_batch_is_not_written_over(typed: Typed) -> None:
     write("rows.jsonl", {"value": 1})
     command = "batch test/echo rows.jsonl --checkpoint run.sqlite"
-    assert typed(f"{command} -o out.jsonl").exit_code == 0
+    assert typed(f"{command} -o out.jsonl").code == 0
     for name in ("precious.jsonl", "precious.csv", "precious.parquet"):
         Path(name).write_text('{"precious": true}\n')
         refused = typed(f"{command} -o {name}")
-        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert (refused.code, refused.stdout) == (1, "")
         assert f"{name} holds no results of a batch: --overwrite replaces it" in refused.stderr
         assert Path(name).read_text() == '{"precious": true}\n'
     for name in ("out.csv", "out.parquet", "out.jsonl"):
         for _ in range(2):
-            assert typed(f"{command} -o {name}").exit_code == 0
+            assert typed(f"{command} -o {name}").code == 0
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
 def test_rows_that_have_changed_are_named_and_the_results_stay(typed: Typed, name: str) -> None:
     write("rows.jsonl", {"value": 1}, {"message": 2}, {"value": "3\n4"})
     command = f"batch test/echo rows.jsonl -o {name} --checkpoint run.sqlite"
-    assert typed(command).exit_code == 5
+    assert typed(command).code == 5
     files = (name, "out.failures.jsonl")
     before = [Path(file).read_bytes() for file in files]
     write("rows.jsonl", {"value": 1}, {"message": 2}, {"value": 5})
     done = typed(command)
-    assert done.exit_code == 1
+    assert done.code == 1
     assert "have changed" in done.stderr
     assert "index 2" in done.stderr
     assert done.stderr.endswith(f"\n{name} is as it was before.\n")
@@ -119,10 +120,10 @@ def test_rows_that_have_changed_are_named_and_the_results_stay(typed: Typed, nam
 def test_rows_that_are_missing_are_said(typed: Typed) -> None:
     write("rows.jsonl", {"value": 1}, {"value": 2}, {"value": 3})
     command = "batch test/echo rows.jsonl -o out.jsonl --checkpoint run.sqlite"
-    assert typed(command).exit_code == 0
+    assert typed(command).code == 0
     write("rows.jsonl", {"value": 1})
     done = typed(command)
-    assert done.exit_code == 0
+    assert done.code == 0
     assert "warning: run.sqlite has 3 rows, and the inputs have 1" in done.stderr
     assert [one["index"] for one in lines("out.jsonl")] == [0]
 
@@ -153,7 +154,7 @@ def test_what_is_no_checkpoint_is_said(typed: Typed) -> None:
     write("rows.jsonl", {"value": 1})
     Path("run.sqlite").write_text("precious" * 200)
     done = typed("batch test/echo rows.jsonl -o out.jsonl --checkpoint run.sqlite")
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.code, done.stdout) == (1, "")
     assert "run.sqlite" in done.stderr
     assert Path("run.sqlite").read_text() == "precious" * 200
     assert not Path("out.jsonl").exists()
@@ -166,6 +167,6 @@ def test_a_checkpoint_goes_with_a_server_that_stays(
     monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", "http://127.0.0.1:9/v1")
     write("rows.jsonl", {"value": 1})
     done = typed("batch test/echo rows.jsonl --checkpoint run.sqlite")
-    assert done.exit_code == 1
+    assert done.code == 1
     assert "dashscope serve" in done.stderr
     assert not Path("run.sqlite").exists()

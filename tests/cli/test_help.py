@@ -91,7 +91,7 @@ def test_each_example_runs(
             code, said = _in_a_shell(typed_line, server, folder)
         else:
             done = typed(typed_line.removeprefix("dashscope "))
-            code, said = done.exit_code, done.output
+            code, said = done.code, done.output
         assert code == 0, f"{line}: {said}"
 
 
@@ -135,7 +135,7 @@ def _in_a_shell(line: str, server: LocalServer, folder: Path) -> tuple[int, str]
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_is_told_how_to_complete(typed: Typed, shell: str) -> None:
     done = typed(f"completion {shell}")
-    assert done.exit_code == 0
+    assert done.code == 0
     assert f"_DASHSCOPE_COMPLETE={shell}_complete" in done.stdout
 
 

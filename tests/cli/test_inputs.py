@@ -43,7 +43,7 @@ def test_text_keeps_its_quotation_marks(typed: Typed) -> None:
 
 def test_text_that_may_be_left_out_stays_text(typed: Typed) -> None:
     done = typed("run test/kinds text=42 --json")
-    assert done.exit_code == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert json.loads(done.stdout) == {"text": "42"}
 
 
@@ -154,7 +154,7 @@ def test_what_cannot_work_is_refused_before_a_server_is_started(
     monkeypatch.setattr("dashscope.cli.session._nobody_serves", lambda: pytest.fail("too late"))
     Path("mine.txt").write_text("precious")
     done = typed(shlex.join(["run", *arguments]))
-    assert (done.exit_code, done.stdout) == (code, "")
+    assert (done.code, done.stdout) == (code, "")
     assert said in " ".join(done.stderr.split())
 
 

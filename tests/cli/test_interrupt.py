@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 
 import pytest
 
 from dashscope import Client
+from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.end_to_end.behind import running, status_of
 from tests.wire import Received, Reply, Wire, prediction, reply
@@ -23,11 +25,12 @@ def test_a_signal_cancels_the_prediction(
     dashscope: CommandLine, client: Client, number: signal.Signals, code: int, said: str
 ) -> None:
     program = dashscope.start("run", "test/slow", "seconds=60", f"tag={number.name}")
-    running(client, number.name)
+    id = running(client, number.name)
     sent = time.monotonic()
     program.send(number)
     done = program.finish()
     assert time.monotonic() - sent < 3
+    said += f"Cancelled prediction {id}.\n"
     assert (done.code, done.stdout, done.stderr) == (code, "", said)
     assert status_of(client, number.name) == "canceled"
 
@@ -62,7 +65,7 @@ def test_a_signal_during_the_create_cancels_what_it_created(
     program.send(number)
     done = program.finish()
     assert wire.asked == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
-    assert (done.code, done.stdout, done.stderr) == (code, "", said)
+    assert (done.code, done.stdout, done.stderr) == (code, "", f"{said}Cancelled prediction p1.\n")
 
 
 @pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
@@ -78,10 +81,26 @@ def test_a_signal_takes_the_commands_own_server_along(
     done = program.finish()
     assert time.monotonic() - sent < 5
     assert (done.code, done.stdout) == (code, "")
-    assert done.stderr.endswith(said)
+    assert re.search(f"{said}Cancelled prediction \\w+\\.\n$", done.stderr)
     assert "Traceback" not in done.stderr
     assert program.leaves_behind() == []
     assert list(without_address.temporary.iterdir()) == []
+
+
+def test_ctrl_c_of_a_wait_says_that_it_cancelled_nothing(
+    dashscope: CommandLine, client: Client, server: LocalServer
+) -> None:
+    created = client.models.predictions.create("test", "slow", input={"seconds": 60, "tag": "wait"})
+    program = dashscope.start("predictions", "wait", created.id)
+    until(lambda: any(request.path.endswith(created.id) for request in server.requests))
+    program.send(signal.SIGINT)
+    done = program.finish()
+    status = client.predictions.cancel(created).status
+    assert done.code == 130
+    assert (
+        done.stderr == f"Interrupted.\nNothing was cancelled: {created.id} may still be running.\n"
+    )
+    assert status == "canceled"
 
 
 def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_long(

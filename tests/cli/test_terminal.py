@@ -92,14 +92,14 @@ def test_ctrl_c_on_the_keyboard_cancels_the_prediction(
         stderr=terminal.end,
         env={"TERM": "xterm"},
     )
-    running(client, "keyboard")
+    id = running(client, "keyboard")
     pressed = time.monotonic()
     terminal.types(b"\x03")
     done = program.finish()
     terminal.close()
     assert time.monotonic() - pressed < 3
     assert (done.code, done.stdout) == (130, "")
-    assert terminal.shown.rstrip().endswith("Interrupted.")
+    assert terminal.shown.replace("\r", "").endswith(f"Interrupted.\nCancelled prediction {id}.\n")
     assert "Traceback" not in terminal.shown
     assert status_of(client, "keyboard") == "canceled"
 
