@@ -17,8 +17,8 @@ import click
 from attrs import define, field
 
 from dashscope import Client, DashscopeError, ModelError, Response
+from dashscope._common.json import object_in
 from dashscope._config import DEFAULT_BASE_URL
-from dashscope._json import object_in
 from dashscope.cli.terminal import Terminal, write
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.text import Text
 
 from dashscope import FileError, Prediction, Training
-from dashscope._json import is_mapping
-from dashscope._log import logger
+from dashscope._common.json import is_mapping
+from dashscope._common.logging import logger
 
 _UNSAFE: Final = re.compile(
     "["

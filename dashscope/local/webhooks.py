@@ -15,7 +15,7 @@ from typing import Final
 import httpx
 from attrs import frozen
 
-from dashscope import _jitter
+from dashscope._common import random
 from dashscope.local.render import Renderer
 from dashscope.local.runs import Run
 from dashscope.local.store import Store
@@ -55,7 +55,7 @@ class Attempt:
 def retry_delay(attempts: int) -> float:
     """Return the seconds to wait after so many attempts that failed."""
     longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempts - 1))
-    return longest * (0.5 + _jitter.chance() / 2)
+    return longest * (0.5 + random.chance() / 2)
 
 
 class Webhooks:
