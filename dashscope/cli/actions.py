@@ -282,6 +282,7 @@ TRAININGS: Final = (
             "destination",
             "The model that gets the new version.",
             type=MODEL.type,
+            metavar="OWNER/NAME",
             required=True,
         ),
         *WEBHOOK,

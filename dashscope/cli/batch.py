@@ -125,6 +125,8 @@ def _batch(
     typed = [f"{pair.key}={pair.value}" for pair in pairs]
     _tell(terminal, summary, [str(ref), *typed, *(f"--file={key}" for key in file_keys)])
     if summary.failed:
+        for key in sorted(rows.not_urls):
+            terminal.note(f"{key} takes a file or a URL: to send files, add --file={key}.")
         raise click.exceptions.Exit(SOME_FAILED)
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from dashscope import FileError
-from dashscope._common.json import decode, is_object
+from dashscope._common.json import decode, is_array, is_object
+from dashscope._functions.check import is_uri
 from dashscope._functions.schema import kind_of
 from dashscope.cli import parquet
-from dashscope.cli.inputs import ANYTHING, STDIN, check_file, fitted, read
+from dashscope.cli.inputs import STDIN, UNKNOWN, InputType, check_file, fitted, read
 from dashscope.cli.terminal import counted
 
 if TYPE_CHECKING:
@@ -47,11 +48,13 @@ class Rows:
     Attributes:
         known: the JSON types of the model's inputs, to read the cells of CSV by.
         base: inputs of each row that does not say otherwise.
+        not_urls: the inputs that take a file or a URL, and had other text in a row.
     """
 
     def __init__(self, source: str, files: Iterable[str]) -> None:
-        self.known: Mapping[str, frozenset[str]] = {}
+        self.known: Mapping[str, InputType] = {}
         self.base: Mapping[str, Any] = {}
+        self.not_urls: set[str] = set()
         self._source = source
         self._read = _READERS[format_of(source, "read")]
         self._files = frozenset(files)
@@ -61,15 +64,24 @@ class Rows:
             yield self._given(place, row)
 
     def _given(self, place: str, row: dict[str, Any]) -> Given:
-        kinds = {name: self.known.get(name, ANYTHING) for name in row}
-        input = {**self.base, **{name: fitted(row[name], kinds[name]) for name in row}}
+        types = {name: self.known.get(name, UNKNOWN) for name in row}
+        input = {**self.base, **{name: fitted(row[name], types[name].kinds) for name in row}}
         for key in self._files & row.keys():
-            path = row[key]
-            if not isinstance(path, str):
-                raise FileError(f"{place}: {key} is the path of a file, not {path!r}")
-            check_file(f"{place}: {key}={path}", path)
-            input[key] = Path(path)
+            input[key] = _files(f"{place}: {key}", row[key])
+        for key, type in types.items():
+            if type.is_url and isinstance(input[key], str) and not is_uri(input[key]):
+                self.not_urls.add(key)
         return Given(row, input)
+
+
+def _files(what: str, value: Any) -> Any:
+    """Return the file, or the list of files, that a path or a list of paths names."""
+    if is_array(value):
+        return [_files(f"{what}[{index}]", path) for index, path in enumerate(value)]
+    if not isinstance(value, str):
+        raise FileError(f"{what} is {value!r}, not the path of a file")
+    check_file(f"{what}={value}", value)
+    return Path(value)
 
 
 class CountedRows(Rows):
@@ -111,7 +123,7 @@ def format_of(path: str, verb: str) -> str:
     return extension
 
 
-def _json_lines(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Any]]:
+def _json_lines(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any]]:
     with _opened(source) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -127,7 +139,7 @@ def _json_lines(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tu
             yield place, row
 
 
-def _csv(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Any]]:
+def _csv(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any]]:
     """Each row as an object; an empty cell is an input that is not given."""
     csv.field_size_limit(LONGEST_CELL)
     with Path(source).open(encoding="utf-8-sig", newline="") as file:
@@ -149,11 +161,11 @@ def _csv(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str
             named = zip(header, cells, strict=True)
             yield (
                 place,
-                {name: read(cell, known.get(name, ANYTHING)) for name, cell in named if cell},
+                {name: read(cell, known.get(name, UNKNOWN).kinds) for name, cell in named if cell},
             )
 
 
-def _parquet(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Any]]:
+def _parquet(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any]]:
     """Each row as an object; null is an input that is not given."""
     for number, row in enumerate(parquet.read(source), start=1):
         yield (
@@ -162,13 +174,13 @@ def _parquet(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple
         )
 
 
-Reader = Callable[[str, Mapping[str, frozenset[str]]], Iterator[tuple[str, Any]]]
+Reader = Callable[[str, Mapping[str, InputType]], Iterator[tuple[str, Any]]]
 
 
 def _guarded(read: Reader) -> Reader:
     """The same reader; what goes wrong with the file is a `FileError`."""
 
-    def guarded(source: str, known: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, Any]]:
+    def guarded(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any]]:
         try:
             yield from read(source, known)
         except OSError as error:

@@ -269,10 +269,10 @@ def test_an_input_file_goes_below_what_is_typed(typed: Typed) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"[1]", "stdin holds a JSON array, not an object"),
-        (b"{", "stdin does not hold JSON"),
-        (b"\xff", "stdin does not hold JSON"),
-        (b"", "stdin does not hold JSON"),
+        (b"[1]", "stdin is a JSON array, not an object"),
+        (b"{", "stdin is not JSON"),
+        (b"\xff", "stdin is not JSON"),
+        (b"", "stdin is not JSON"),
     ],
 )
 def test_an_input_that_is_no_object_is_refused(typed: Typed, content: bytes, said: str) -> None:
@@ -284,7 +284,7 @@ def test_an_input_that_is_no_object_is_refused(typed: Typed, content: bytes, sai
 def test_stdin_is_read_once(typed: Typed) -> None:
     done = typed("run test/kinds --input - text=@-", stdin=b"{}")
     assert (done.code, done.stdout) == (1, "")
-    assert "text=@-: stdin holds nothing" in done.stderr
+    assert "text=@-: stdin is empty" in done.stderr
     assert "stdin can be read once" in typed("run test/kinds a=@- b=@-", stdin=b"x").stderr
     assert "stdin can be read once" in typed("batch test/kinds - a=@-", stdin=b"x").stderr
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.types import FuncParamType
 
 from dashscope import Client
 from dashscope.cli import dashscope as program
@@ -68,6 +69,8 @@ def test_each_option_says_what_it_is_for(path: str, command: click.Command) -> N
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
             assert parameter.help.endswith("."), parameter.name
+        if isinstance(parameter.type, FuncParamType):
+            assert parameter.metavar, "without it, the help shows the name of our function"
 
 
 def test_each_example_runs(

@@ -60,8 +60,8 @@ def test_what_comes_in_on_stdin_is_a_file(typed: Typed, photo: Path) -> None:
 @pytest.mark.parametrize(
     ("typed_line", "said"),
     [
-        ("run test/texts text0=@-", "stdin holds nothing"),
-        ("run test/texts --input -", "stdin does not hold JSON"),
+        ("run test/texts text0=@-", "stdin is empty"),
+        ("run test/texts --input -", "stdin is not JSON"),
         ("batch test/texts -", "There are no rows"),
     ],
 )
@@ -102,7 +102,8 @@ def test_a_file_is_uploaded_whole_whatever_its_size(
         "suffix": ".bin",
     }
     asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
-    assert asked[0] == ("POST", "/v1/files", 201)
+    posted = [one for one in asked if one[0] == "POST"]
+    assert posted[0] == ("POST", "/v1/files", 201)
     newest = client.files.list()[0]
     assert (newest.name, newest.size) == ("some data.bin", len(content))
 
@@ -156,6 +157,54 @@ def test_what_cannot_work_is_refused_before_a_server_is_started(
     done = typed(shlex.join(["run", *arguments]))
     assert (done.code, done.stdout) == (code, "")
     assert said in " ".join(done.stderr.split())
+
+
+def test_a_repeated_file_is_a_list_of_files(dashscope: CommandLine, server: LocalServer) -> None:
+    for name in "abc":
+        (dashscope.folder / name).write_text(name * (ord(name) - 96))
+    for pairs, sizes in (
+        (["documents=@a", "documents=@b"], [1, 2]),
+        (["documents=@c"], [3]),  # the schema says that it is a list
+        (["documents=@a", "documents=data:,hello", "title=t"], [1, 5]),
+    ):
+        done = dashscope("run", "test/files", *pairs, "--json")
+        assert json.loads(done.stdout)["sizes"] == sizes
+    done = dashscope("run", "test/files", "documents=@-", "documents=@b", "--json", stdin=b"four")
+    assert json.loads(done.stdout)["sizes"] == [4, 2]
+    before = len(server.requests)
+    refused = dashscope("run", "test/measure", "document=@a", "document=@b")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "document is given 2 times, but it is not a list" in refused.stderr
+    assert not [r for r in server.requests[before:] if r.method == "POST"]
+    rows = [{"documents": ["a", "b"]}, {"documents": ["c"]}]
+    (dashscope.folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    batch = dashscope("batch", "test/files", "rows.jsonl", "--file", "documents", "--ordered")
+    outputs = [json.loads(line)["output"]["sizes"] for line in batch.stdout.splitlines()]
+    assert outputs == [[1, 2], [3]]
+
+
+def test_a_file_without_its_at_sign_and_text_with_one_are_hinted_at(
+    dashscope: CommandLine, server: LocalServer
+) -> None:
+    (dashscope.folder / "README").write_text("a")
+    before = len(server.requests)
+    for typed, hint in (
+        ("document=x.png", "To send the file x.png, write document=@x.png"),
+        ("document=deep/x.tar.gz", "write document=@deep/x.tar.gz"),
+        ("document=README", "write document=@README"),
+        ("document=C:\\x.png", "write document=@C:\\x.png"),
+        ("document=@someone", "For text that starts with @, write document=@@someone"),
+    ):
+        done = dashscope("run", "test/measure", typed)
+        assert (done.code, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"error: {typed}")
+        assert hint in done.stderr
+    assert not [r for r in server.requests[before:] if r.method == "POST"]
+    # Text that names a file is text for an input that takes text.
+    assert dashscope("run", "test/texts", "text0=x.png").stdout == "x.png\n"
+    (dashscope.folder / "rows.csv").write_text("document\nREADME\n")
+    batch = dashscope("batch", "test/measure", "rows.csv")
+    assert "document takes a file or a URL: to send files, add --file=document." in batch.stderr
 
 
 @pytest.mark.parametrize("pair", ["text", "=Alice"])
