@@ -153,9 +153,14 @@ class APIStatusError(APIError):
         self.body = body
         self.retry_after = retry_after
 
+    def __str__(self) -> str:
+        text = super().__str__()
+        id = self.request_id
+        return text if id is None or id in text else f"{text} (request {id})"
+
     @property
     def request_id(self) -> str | None:
-        """The server's name for the request, for a report to its operators."""
+        """The server's id of the request, for a report to its operators."""
         return self.headers.get("x-request-id")
 
 

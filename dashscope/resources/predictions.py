@@ -24,6 +24,8 @@ from dashscope._common.validation import (
     check_timeout,
 )
 from dashscope._config import STALL_TIMEOUT
+from dashscope._errors import BadRequestError, UnprocessableEntityError
+from dashscope._files import inputs
 from dashscope._predictions.create import Creation, WebhookEvent, creation
 from dashscope._predictions.watch import Watch
 from dashscope.types import _notebook
@@ -375,7 +377,14 @@ async def create_prediction(api: API, path: str, **options: Unpack[Creation]) ->
 
 async def send_creation(api: API, call: Call, *, deadline: Deadline = Deadline.NEVER) -> Prediction:
     """Create a prediction by a request that is ready."""
-    return structure_created(await api.send(call, deadline=deadline), Prediction)
+    try:
+        response = await api.send(call, deadline=deadline)
+    except (BadRequestError, UnprocessableEntityError) as error:
+        hint = inputs.path_hint(call.json["input"], error.detail or error.body)
+        if hint is not None:
+            error.add(hint)
+        raise
+    return structure_created(response, Prediction)
 
 
 def _path(prediction: Prediction | str) -> str:

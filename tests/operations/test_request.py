@@ -134,7 +134,7 @@ class TestRequest:
         assert received.headers["User-Agent"].startswith("shop/1 ")
 
     async def test_an_error_status_raises(self, wired: Any) -> None:
-        with pytest.raises(NotFoundError, match=r"GET http.*/v1/nowhere.*nothing scripted"):
+        with pytest.raises(NotFoundError, match=r"^nothing scripted. GET http.*/v1/nowhere: 404"):
             await wired.request("GET", "/nowhere")
 
     @pytest.mark.parametrize(
