@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         FileOutput,
         ModelFunction,
     )
+    from dashscope._transport.http_transports import AsyncHTTPTransport, HTTPTransport
     from dashscope.resources.account import Account
     from dashscope.resources.collections import Collection
     from dashscope.resources.deployments import Deployment, DeploymentConfiguration, Release
@@ -87,6 +88,7 @@ __all__ = [
     "AsyncDownload",
     "AsyncEventStream",
     "AsyncFileOutput",
+    "AsyncHTTPTransport",
     "AsyncModelFunction",
     "AuthenticationError",
     "BadRequestError",
@@ -108,6 +110,7 @@ __all__ = [
     "File",
     "FileError",
     "FileOutput",
+    "HTTPTransport",
     "Hardware",
     "Headers",
     "InternalServerError",
@@ -158,6 +161,7 @@ _ON_FIRST_USE: Final = {
     "AsyncDownload": "_files.download",
     "AsyncEventStream": "_predictions.stream",
     "AsyncFileOutput": "_files.file_output",
+    "AsyncHTTPTransport": "_transport.http_transports",
     "AsyncModelFunction": "_functions.function",
     "AuthenticationError": "_errors",
     "BadRequestError": "_errors",
@@ -179,6 +183,7 @@ _ON_FIRST_USE: Final = {
     "File": "resources.files",
     "FileError": "_errors",
     "FileOutput": "_sync.generated",
+    "HTTPTransport": "_transport.http_transports",
     "Hardware": "resources.hardware",
     "Headers": "types.http",
     "InternalServerError": "_errors",

@@ -29,14 +29,13 @@ from dashscope._config import (
     EventHooks,
 )
 from dashscope._predictions.watch import leave_all
+from dashscope._transport import protocols
 from dashscope.types.http import Response, merged
 
 if TYPE_CHECKING:
     import os
     import ssl
     from types import TracebackType
-
-    import httpx
 
     from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
@@ -92,8 +91,11 @@ class AsyncClient:
         http2: whether to speak HTTP/2 where the server does (extra `http2`).
         trusted_hosts: further hosts that get the token, over https: `host` or `*.host`.
         use_file_output: whether `run()` turns URLs in outputs into file outputs.
-        http_client: an `httpx.AsyncClient` to send requests with. It stays yours: you close it,
-            and its pooling, its event loop and forks are its own affair.
+        http_client: A function that creates an `httpx.AsyncClient` (or `httpx2.AsyncClient`) to
+            send requests with, such as `httpx.AsyncClient` itself. It is called once for each
+            event loop and process, and what it returns is closed with this client. A ready-made
+            client is accepted too. It belongs to the event loop and process of its first use,
+            and you close it.
 
     Raises:
         ConfigurationError: when a token is missing or unusable, or an address is.
@@ -116,7 +118,9 @@ class AsyncClient:
         http2: bool = False,
         trusted_hosts: Sequence[str] = (),
         use_file_output: bool = True,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: protocols.AsyncHTTPClient
+        | Callable[[], protocols.AsyncHTTPClient]
+        | None = None,
     ) -> None:
         token = Token.given(api_token)
         del api_token  # a traceback with variables would show it
@@ -137,8 +141,10 @@ class AsyncClient:
             use_file_output=use_file_output,
         )
         from dashscope._runtime.async_runtime import AsyncRuntime
+        from dashscope._transport.async_transport import AsyncTransport
 
-        self._api = API(config, AsyncRuntime(config, http_client))
+        runtime = AsyncRuntime()
+        self._api = API(config, runtime, AsyncTransport(config, runtime, http_client))
 
     @cached_property
     def account(self) -> AsyncAccountResource:
@@ -716,7 +722,10 @@ class AsyncClient:
         """
         if self._api.under_way:
             await leave_all(self._api)
-        await self._api.runtime.aclose()
+        try:
+            await self._api.runtime.aclose()
+        finally:
+            await self._api.transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -749,11 +758,13 @@ def blocking(
     twins: Callable[[Any], Any],
     api_token: Token | None,
     *,
-    http_client: httpx.Client | None,
+    http_client: protocols.HTTPClient | Callable[[], protocols.HTTPClient] | None,
     **options: Any,
 ) -> AsyncClient:
     """An `AsyncClient` whose coroutines never suspend: what `Client` drives."""
-    from dashscope._runtime.sync_runtime import BlockingRuntime
+    from dashscope._runtime.sync_runtime import SyncRuntime
+    from dashscope._transport.sync_transport import SyncTransport
 
     config = _config.load(api_token=api_token, **options)
-    return _View(API(config, BlockingRuntime(config, twins, http_client)))
+    runtime = SyncRuntime(twins)
+    return _View(API(config, runtime, SyncTransport(config, runtime, http_client)))

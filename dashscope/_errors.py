@@ -121,6 +121,12 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """No answer came in time."""
 
 
+def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
+    """Return the error for a request whose time is up, however far it got."""
+    got = "no answer" if request_sent else "no connection"
+    return APITimeoutError(f"{what}: {got} in time.", request_sent=request_sent)
+
+
 class APIStatusError(APIError):
     """The server answered with an error.
 

@@ -30,11 +30,14 @@ from dashscope._errors import (
     APIError,
     APIResponseError,
     APIStatusError,
+    timed_out,
 )
 from dashscope._failures import is_refusal, maybe_carried_out, outcome_of, status_error
 from dashscope._predictions.stream_end import Listening
-from dashscope._runtime.runtime import Body, Runtime
-from dashscope._transport.mapping import Sending, named, timed_out
+from dashscope._runtime.runtime import Runtime
+from dashscope._transport.bodies import Body
+from dashscope._transport.mapping import SendState, named
+from dashscope._transport.transport import Transport
 from dashscope.types.http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response, merged
 
 if TYPE_CHECKING:
@@ -83,12 +86,13 @@ class Call:
 class API:
     """The Dashscope HTTP API, as one client sees it."""
 
-    def __init__(self, config: Config, runtime: Runtime) -> None:
+    def __init__(self, config: Config, runtime: Runtime, transport: Transport) -> None:
         for name, hooks in config.event_hooks.items():
             for hook in hooks:
                 runtime.check_callback(f"event_hooks[{name!r}]", hook)
         self.config = config
         self.runtime = runtime
+        self.transport = transport
         self.quota = RetryQuota()
         self.pace = Pace()
         self.listening = Listening(config.max_connections)
@@ -253,11 +257,12 @@ class API:
         )
         body: Body | None = None
         with self.runtime.bound(deadline):
-            body = await self.runtime.open(
+            body = await self.transport.open(
                 request,
                 token=self._token_for(request.url),
+                is_own_origin=self._is_ours(request.url),
                 deadline=deadline,
-                sending=Sending(),
+                state=SendState(),
             )
         if body is None:
             raise timed_out(f"GET {urls.shown(url)}")
@@ -274,9 +279,10 @@ class API:
         request = await self._hooked(request)
         started = time.monotonic()
         try:
-            response = await self.runtime.send(
+            response = await self.transport.send(
                 request,
                 token=self._token_for(request.url),
+                is_own_origin=self._is_ours(request.url),
                 deadline=deadline,
                 limit=self.config.max_response_bytes,
             )

@@ -23,8 +23,8 @@ from dashscope._batch.row import BatchProgress, BatchResult
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
 from dashscope._batch.shutdown import leave
 from dashscope._files.file_output import claim
-from dashscope._runtime.runtime import CLOSED
 from dashscope._runtime.workers import Bell, Channel, ClosedError
+from dashscope._transport.pool import CLOSED
 from dashscope.types import _notebook
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from dashscope._errors import (
 )
 from dashscope._failures import outcome_of
 from dashscope._files import saving
-from dashscope._runtime.runtime import Body
+from dashscope._transport.bodies import Body
 from dashscope.types.http import Headers
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from dashscope._api.decoding import structure
 from dashscope._api.requestor import API, Call
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import path
-from dashscope._errors import APIError
+from dashscope._errors import APIError, timed_out
 from dashscope._functions.schema import ModelSchema, schema_of
 from dashscope._reference import Reference
-from dashscope._transport.mapping import timed_out
 from dashscope.resources.models import Model, Version
 
 FRESH: Final = 60.0

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from dashscope._api.requestor import API
     from dashscope._predictions.watch import Watch
-    from dashscope._runtime.runtime import Body
+    from dashscope._transport.bodies import Body
     from dashscope.resources.predictions import Prediction
 
 MOST_FAILURES: Final = 8

@@ -18,7 +18,7 @@ from dashscope._errors import APIError
 if TYPE_CHECKING:
     from dashscope._api.requestor import API
     from dashscope._common.deadline import Deadline
-    from dashscope._runtime.runtime import Body
+    from dashscope._transport.bodies import Body
 
 STREAM_HEADERS: Final[Mapping[str, str]] = {
     "Accept": "text/event-stream",

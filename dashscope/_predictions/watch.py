@@ -177,7 +177,7 @@ class Watch(Generic[J]):
         """Look at it when its stream says that it is over, or says nothing more."""
         for _ in range(MOST_STREAMS):
             url = None if job.is_done else self._stream_of(job)
-            if url is None or not self._api.runtime.owns_connections:
+            if url is None or not self._api.transport.honors_timeouts:
                 break
             heard = await hear_end(self._api, url, deadline)
             if deadline.expired:

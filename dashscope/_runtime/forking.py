@@ -26,8 +26,12 @@ LOADED_LATER: Final = (
         "dashscope._predictions.stream",
         "dashscope._functions.function",
     ),
-    *("dashscope._files.file_output", "dashscope.resources._request", "dashscope._predictions.run"),
-    *("dashscope._runtime.thread_workers", "certifi", "encodings.idna", "httpx"),
+    *(
+        "dashscope._files.file_output",
+        "dashscope.resources._request",
+        "dashscope._predictions.run",
+    ),
+    "dashscope._runtime.thread_workers",
 )
 """The modules that calls load on first use, whatever the colour."""
 

@@ -61,7 +61,8 @@ _DOC_CHANGES: Final = (
     (r" \(or coroutine functions\)", ""),
     (r"for `async` code", "for code without `await`"),
     (r"between\n?\s+tasks, threads and event loops", "between threads"),
-    (r", its event loop and forks", " and forks"),
+    (r"once for each\s+event loop and process", "once for each process"),
+    (r"the event loop and process of its first use", "the process that creates this client"),
 )
 
 

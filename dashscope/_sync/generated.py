@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Literal, Self
 
-    import httpx
-
     from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.options import OnError, OnUnknown, Resume
@@ -47,6 +45,7 @@ if TYPE_CHECKING:
     from dashscope._functions.function import AsyncModelFunction
     from dashscope._predictions.create import WebhookEvent
     from dashscope._predictions.stream import AsyncEventStream
+    from dashscope._transport import protocols
     from dashscope.resources.account import Account, AsyncAccountResource
     from dashscope.resources.collections import AsyncCollections, Collection
     from dashscope.resources.deployments import (
@@ -1374,8 +1373,10 @@ class Client(Facade):
         http2: whether to speak HTTP/2 where the server does (extra `http2`).
         trusted_hosts: further hosts that get the token, over https: `host` or `*.host`.
         use_file_output: whether `run()` turns URLs in outputs into file outputs.
-        http_client: an `httpx.Client` to send requests with. It stays yours: you close it,
-            and its pooling and forks are its own affair.
+        http_client: A function that creates an `httpx.Client` (or `httpx2.Client`) to
+            send requests with, such as `httpx.Client` itself. It is called once for each process, and what it returns is closed with this client. A ready-made
+            client is accepted too. It belongs to the process that creates this client,
+            and you close it.
 
     Raises:
         ConfigurationError: when a token is missing or unusable, or an address is.
@@ -1400,7 +1401,7 @@ class Client(Facade):
         http2: bool = False,
         trusted_hosts: Sequence[str] = (),
         use_file_output: bool = True,
-        http_client: httpx.Client | None = None,
+        http_client: protocols.HTTPClient | Callable[[], protocols.HTTPClient] | None = None,
     ) -> None:
         token = Token.given(api_token)
         del api_token
