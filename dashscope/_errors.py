@@ -123,8 +123,8 @@ class APITimeoutError(APIConnectionError, TimeoutError):
 
 def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
     """Return the error for a request whose time is up, however far it got."""
-    got = "no answer" if request_sent else "no connection"
-    return APITimeoutError(f"{what}: {got} in time.", request_sent=request_sent)
+    happened = "No answer in time" if request_sent else "No connection in time"
+    return APITimeoutError(f"{happened}: {what}.", request_sent=request_sent)
 
 
 class APIStatusError(APIError):

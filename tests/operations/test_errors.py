@@ -174,7 +174,7 @@ class TestNobodyAnswers:
         self, make_client: Any, nobody: str, no_jitter: None
     ) -> None:
         client = make_client(base_url=nobody, max_retries=2)
-        with pytest.raises(APIConnectionError, match=f"GET {nobody}/account: no conn") as caught:
+        with pytest.raises(APIConnectionError, match=f"No conn.*: GET {nobody}/account") as caught:
             await client.account.get()
         assert not caught.value.request_sent
         assert caught.value.attempts == 3
@@ -216,7 +216,7 @@ class TestNobodyAnswers:
 
     async def test_a_name_that_does_not_resolve(self, make_client: Any) -> None:
         client = make_client("t", base_url="https://api.nowhere.invalid/v1", max_retries=0)
-        with pytest.raises(APIConnectionError, match="no connection") as caught:
+        with pytest.raises(APIConnectionError, match="No connection") as caught:
             await client.account.get()
         assert not caught.value.request_sent
 
@@ -238,7 +238,7 @@ class TestTheConnectionBreaks:
     ) -> None:
         wire.says(answer)
         client = make_client(base_url=wire.base_url, max_retries=0)
-        with pytest.raises(APIConnectionError, match=r"/account: the connection broke") as got:
+        with pytest.raises(APIConnectionError, match=r"The connection broke .*/account") as got:
             await client.account.get()
         assert got.value.request_sent
         assert not got.value.may_have_been_created
@@ -250,7 +250,7 @@ class TestTheConnectionBreaks:
     async def test_no_answer_in_time(self, make_client: Any, wire: Wire) -> None:
         wire.says(attrs.evolve(reply({"username": "a"}), after=0.4))
         client = make_client(base_url=wire.base_url, timeout=0.15)
-        with pytest.raises(APITimeoutError, match="no answer in time") as caught:
+        with pytest.raises(APITimeoutError, match="No answer in time") as caught:
             await client.account.get()
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.request_sent

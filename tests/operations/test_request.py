@@ -452,7 +452,7 @@ async def test_there_are_no_other_ports(wired: Any, wire: Wire, host: str, port:
 @pytest.mark.parametrize("host", ["a" * 64 + ".invalid", "a..invalid", ".invalid"])
 async def test_a_host_that_can_have_no_address(make_client: Any, host: str) -> None:
     client = make_client("token", base_url=f"https://{host}/v1", max_retries=0)
-    with pytest.raises(APIConnectionError, match="no connection") as caught:
+    with pytest.raises(APIConnectionError, match="No connection") as caught:
         await client.account.get()
     assert not caught.value.request_sent
     await client.aclose()
