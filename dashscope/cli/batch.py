@@ -36,7 +36,7 @@ from dashscope.cli.inputs import (
     version_of,
 )
 from dashscope.cli.outputs import OVERWRITE, check_target
-from dashscope.cli.results import Failures, Results, held, record, results
+from dashscope.cli.results import Failures, Results, held, results
 from dashscope.cli.rows import Rows, format_of, open_rows
 from dashscope.cli.session import open_session
 from dashscope.cli.terminal import Terminal, counted
@@ -95,8 +95,8 @@ def _batch(
         failures = str(Path(output).with_suffix(FAILURES))
     format_of(output or STDIN, "written")
     kept = _check_paths(source, output, failures, checkpoint, overwrite=overwrite)
-    target = results(output or STDIN, kept=kept)
     rows = open_rows(source, files=file_keys)
+    target = results(output or STDIN, rows.columns, kept=kept)
     with ExitStack() as stack:
         # A server that ends with the command has nothing to go on with the next time.
         session = stack.enter_context(open_session(terminal, own_server=checkpoint is None))
@@ -132,7 +132,7 @@ def _batch(
 
 def _write(target: Results, result: BatchResult) -> None:
     try:
-        target.write(record(result))
+        target.write(result)
     except FileError as error:
         if result.prediction is not None:
             id = result.prediction.id
@@ -311,7 +311,9 @@ batch = command(
     object of inputs; cells of CSV are read by the model's schema, and an empty one is left out.
     KEY=VALUE goes into each row that does not say otherwise.
 
-    Each row has a result: index, status, input, output, error, prediction and predict_time.
+    Each row has a result: index, status, input, output, error, prediction and predict_time. CSV
+    and Parquet have the row's own columns, then index, status, output, error, prediction_id and
+    predict_time.
     Ctrl-C cancels what runs. With --checkpoint the same command then goes on: what is done or
     still runs is not created again, and each row's result is written once. The exit code is 5
     where rows failed.""",

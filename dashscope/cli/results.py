@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import StringIO
 from pathlib import Path
@@ -26,42 +26,89 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from types import TracebackType
 
-FIELDS: Final[Mapping[str, type]] = {
+FIELDS: Final = ("index", "status", "input", "output", "error", "prediction", "predict_time")
+"""The keys of a result in JSON lines."""
+COLUMNS: Final[Mapping[str, type]] = {
     "index": int,
     "status": str,
-    "input": str,
-    "output": str,
+    "output": object,
     "error": str,
-    "prediction": str,
+    "prediction_id": str,
     "predict_time": float,
 }
-"""What is written of a result, and what it is in a table."""
+"""The columns that a table has after those of the rows; `object` is JSON."""
 
 
 def record(result: BatchResult) -> dict[str, Any]:
-    """A result as it is written."""
+    """Return a result as JSON lines have it."""
+    values = _values(result)
+    return {
+        "index": values["index"],
+        "status": values["status"],
+        "input": dict(result.input),
+        "output": values["output"],
+        "error": values["error"],
+        "prediction": values["prediction_id"],
+        "predict_time": values["predict_time"],
+    }
+
+
+def _values(result: BatchResult) -> dict[str, Any]:
     prediction = result.prediction
     metrics = None if prediction is None else prediction.metrics
     return {
         "index": result.index,
         "status": "succeeded" if result.ok else "failed",
-        "input": dict(result.input),
         "output": result.output,
         "error": None if result.error is None else str(result.error),
-        "prediction": None if prediction is None else prediction.id,
+        "prediction_id": None if prediction is None else prediction.id,
         "predict_time": None if metrics is None else metrics.predict_time,
     }
 
 
-class Results(AbstractContextManager["Results"]):
-    """A file that records are written to.
-
-    What it holds of an earlier call stays there until there is as much again: until then, records
-    are written beside it.
+class Table:
+    """The columns of a table of results: those of the rows, then those of the results.
 
     Args:
-        path: the file.
-        kept: how many records it holds.
+        own: The types of the rows' columns. Without them, rows are JSON in the column `input`.
+    """
+
+    def __init__(self, own: Mapping[str, Any] | None) -> None:
+        self._has_rows = own is not None
+        self._own = {"input": object} if own is None else own
+        self._names = {name: _unlike(name, self._own) for name in COLUMNS}
+        self.output = self._names["output"]
+        self.types = {**self._own, **{self._names[name]: kind for name, kind in COLUMNS.items()}}
+
+    def cells(self, result: BatchResult) -> dict[str, Any]:
+        """Return the cells of a result by column."""
+        own = result.input.row.cells if self._has_rows else {"input": dict(result.input)}
+        cells = {name: own.get(name) for name in self._own}
+        return {**cells, **{self._names[name]: value for name, value in _values(result).items()}}
+
+
+def _unlike(name: str, taken: Container[str]) -> str:
+    """Return the name of a result's column; a row can have a column of the same name."""
+    while name in taken:
+        name = f"result_{name}"
+    return name
+
+
+def _are_results(names: Sequence[str]) -> bool:
+    """True if a table with these columns is one of results."""
+    last = names[-len(COLUMNS) :]
+    return [name.replace("result_", "") for name in last] == list(COLUMNS)
+
+
+class Results(AbstractContextManager["Results"]):
+    """A file that results are written to.
+
+    The results of an earlier call stay in the file until there are as many new ones. Until then,
+    new results are written to a file next to it.
+
+    Args:
+        path: The file.
+        kept: The number of results in the file that are kept.
     """
 
     def __init__(self, path: str, *, kept: int = 0) -> None:
@@ -70,15 +117,15 @@ class Results(AbstractContextManager["Results"]):
         self.has_replaced = False
         self._kept = kept
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Write one.
+    def write(self, result: BatchResult) -> None:
+        """Write a result.
 
         Raises:
-            FileError: when it cannot be written.
-            BrokenPipeError: when nobody reads stdout any more.
+            FileError: The file cannot be written.
+            BrokenPipeError: The reader of stdout has closed it.
         """
         with writing(self.path):
-            self._write(record)
+            self._write(result)
             self.count += 1
             self._replace_in_time()
 
@@ -114,7 +161,7 @@ class Results(AbstractContextManager["Results"]):
     def _open(self) -> None: ...
 
     @abstractmethod
-    def _write(self, record: Mapping[str, Any]) -> None: ...
+    def _write(self, result: BatchResult) -> None: ...
 
     @abstractmethod
     def _close(self) -> None: ...
@@ -149,37 +196,49 @@ class _Lines(Results):
 class JSONLines(_Lines):
     """An object a line."""
 
-    def _write(self, record: Mapping[str, Any]) -> None:
-        self._line(json_text(record) + "\n")
+    def _write(self, result: BatchResult) -> None:
+        self._line(json_text(record(result)) + "\n")
 
 
 class CSV(_Lines):
-    """A heading and a line each; what is neither text nor number is JSON."""
+    """A header, and a line for each result. Values other than text and numbers are JSON."""
+
+    def __init__(self, path: str, table: Table, *, kept: int = 0) -> None:
+        super().__init__(path, kept=kept)
+        self._table = table
 
     def _open(self) -> None:
         super()._open()
         try:
-            self._line(_row(FIELDS))
+            self._line(_row(self._table.types))
         except OSError:
             with suppress(OSError):
                 self._close()
             raise
 
-    def _write(self, record: Mapping[str, Any]) -> None:
-        self._line(_row(_cell(value) for value in record.values()))
+    def _write(self, result: BatchResult) -> None:
+        self._line(_row(_cell(value) for value in self._table.cells(result).values()))
 
 
 class Parquet(Results):
-    """Columns as in CSV; `input` and `output` are JSON."""
+    """Columns with types. `output`, and columns of mixed types, are JSON."""
 
     _file: parquet.Writer
 
-    def _open(self) -> None:
-        self._file = parquet.Writer(Path(self.path), FIELDS)
+    def __init__(self, path: str, table: Table, *, kept: int = 0) -> None:
+        super().__init__(path, kept=kept)
+        self._table = table
 
-    def _write(self, record: Mapping[str, Any]) -> None:
-        output = None if record["error"] else json_text(record["output"])
-        self._file.write({**record, "input": json_text(record["input"]), "output": output})
+    def _open(self) -> None:
+        self._file = parquet.Writer(Path(self.path), self._table.types)
+
+    def _write(self, result: BatchResult) -> None:
+        types = self._table.types
+        cells = self._table.cells(result)
+        typed = {name: _typed(value, types[name]) for name, value in cells.items()}
+        if result.ok:  # an output can be null
+            typed[self._table.output] = json_text(result.output)
+        self._file.write(typed)
 
     def _close(self) -> None:
         self._file.close(replace=self.has_replaced)
@@ -215,7 +274,7 @@ class Failures(AbstractContextManager["Failures"]):
             if not result.ok:
                 if self._text is None:
                     self._text = _Text(self._path, beside=not self._has_replaced)
-                self._text.file.write(json_text(result.input.row) + "\n")
+                self._text.file.write(json_text(result.input.row.inputs) + "\n")
                 self._text.file.flush()
 
     def __exit__(
@@ -283,29 +342,31 @@ def writing(path: str) -> Generator[None]:
         raise FileError(f"{what} cannot be written: {error.strerror or error}") from error
 
 
-_WRITERS: Final[Mapping[str, type[Results]]] = {
-    ".jsonl": JSONLines,
-    ".csv": CSV,
-    ".parquet": Parquet,
-}
+def results(path: str, columns: Mapping[str, Any] | None = None, *, kept: int = 0) -> Results:
+    """Return the writer for a file, by its extension.
 
-
-def results(path: str, *, kept: int = 0) -> Results:
-    """What writes records there, by the extension; the file holds so many that are to be kept."""
-    return _WRITERS[format_of(path, "written")](path, kept=kept)
+    Args:
+        path: The file, or `-` for stdout.
+        columns: The types of the rows' columns, if they are known.
+        kept: The number of results in the file that are kept.
+    """
+    extension = format_of(path, "written")
+    if extension == ".jsonl":
+        return JSONLines(path, kept=kept)
+    return (CSV if extension == ".csv" else Parquet)(path, Table(columns), kept=kept)
 
 
 def held(path: Path) -> int | None:
-    """How many results of a batch a file holds; `None`: it holds something else."""
+    """Return how many results of a batch a file has, or `None` if it has something else."""
     kind = format_of(str(path), "written")
     if kind == ".parquet":
-        return parquet.count(path, tuple(FIELDS))
+        return parquet.count(path, _are_results)
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         if kind == ".csv":
             rows = csv.reader(file)
-            return sum(1 for _ in rows) if next(rows, list(FIELDS)) == list(FIELDS) else None
+            return sum(1 for _ in rows) if _are_results(next(rows, list(COLUMNS))) else None
         first = file.readline()
-        if first and tuple(object_in(first)) != tuple(FIELDS):
+        if first and tuple(object_in(first)) != FIELDS:
             return None
         return bool(first) + sum(1 for _ in file)
 
@@ -317,6 +378,19 @@ def _row(cells: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
+    value = parquet.plain(value)
     if isinstance(value, str):
         return writable(value)
+    if isinstance(value, bytes):
+        return json_text(value)[1:-1]  # a data URI
     return "" if value is None else json_text(value)
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    if value is None:
+        return None
+    if kind is object:
+        return json_text(value)
+    if kind is float:
+        return float(value)
+    return writable(value) if kind is str else value

@@ -7,11 +7,15 @@ while it costs nothing, and then as the batch needs it.
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import NoneType
 from typing import IO, TYPE_CHECKING, Any, Final
+
+from attrs import frozen
 
 from dashscope import FileError
 from dashscope._common.json import decode, is_array, is_object
@@ -28,16 +32,31 @@ LONGEST_CELL: Final = 2**31 - 1
 """Characters of a cell of a CSV file; a file may be in it as a data URI."""
 
 
-class Given(dict[str, Any]):
-    """The input that a row makes.
+@frozen
+class Row:
+    """A row of a file.
 
     Attributes:
-        row: the row as it was read, which can be fed in again.
+        place: Where it is, for messages.
+        inputs: Its inputs in JSON's types, which can be read again as a line of JSON.
+        cells: Its cells by column, as results in a table repeat them.
+    """
+
+    place: str
+    inputs: dict[str, Any]
+    cells: Mapping[str, Any]
+
+
+class RowInput(dict[str, Any]):
+    """The input of the model that a row makes.
+
+    Attributes:
+        row: The row.
     """
 
     __slots__ = ("row",)
 
-    def __init__(self, row: dict[str, Any], input: Mapping[str, Any]) -> None:
+    def __init__(self, row: Row, input: Mapping[str, Any]) -> None:
         super().__init__(input)
         self.row = row
 
@@ -49,29 +68,31 @@ class Rows:
         known: the JSON types of the model's inputs, to read the cells of CSV by.
         base: inputs of each row that does not say otherwise.
         not_urls: the inputs that take a file or a URL, and had other text in a row.
+        columns: The types of the columns, or `None` if they are not known in advance.
     """
 
     def __init__(self, source: str, files: Iterable[str]) -> None:
         self.known: Mapping[str, InputType] = {}
         self.base: Mapping[str, Any] = {}
         self.not_urls: set[str] = set()
+        self.columns: Mapping[str, Any] | None = None
         self._source = source
         self._read = _READERS[format_of(source, "read")]
         self._files = frozenset(files)
 
-    def __iter__(self) -> Iterator[Given]:
-        for place, row in self._read(self._source, self.known):
-            yield self._given(place, row)
+    def __iter__(self) -> Iterator[RowInput]:
+        return map(self._input, self._read(self._source, self.known))
 
-    def _given(self, place: str, row: dict[str, Any]) -> Given:
+    def _input(self, read: Row) -> RowInput:
+        row = read.inputs
         types = {name: self.known.get(name, UNKNOWN) for name in row}
         input = {**self.base, **{name: fitted(row[name], types[name].kinds) for name in row}}
         for key in self._files & row.keys():
-            input[key] = _files(f"{place}: {key}", row[key])
+            input[key] = _files(f"{read.place}: {key}", row[key])
         for key, type in types.items():
             if type.is_url and isinstance(input[key], str) and not is_uri(input[key]):
                 self.not_urls.add(key)
-        return Given(row, input)
+        return RowInput(read, input)
 
 
 def _files(what: str, value: Any) -> Any:
@@ -89,10 +110,33 @@ class CountedRows(Rows):
 
     def __init__(self, source: str, files: Iterable[str]) -> None:
         super().__init__(source, files)
-        self._count = sum(1 for _ in self)
+        self._count = 0
+        types: dict[str, set[type]] = {}
+        for given in self:
+            self._count += 1
+            for name, value in given.row.cells.items():
+                types.setdefault(name, set()).add(_type_of(value))
+        self.columns = {name: _column_type(found) for name, found in types.items()}
+        if format_of(source, "read") == ".parquet":
+            self.columns = parquet.columns_of(source)
 
     def __len__(self) -> int:
         return self._count
+
+
+def _type_of(value: Any) -> type:
+    """Return the type of a cell: one that a column can have, else `object`."""
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return object
+    return type(value) if type(value) in (bool, int, float, str, NoneType) else object
+
+
+def _column_type(found: set[type]) -> type:
+    """Return the type of a column with cells of these types; `object` is JSON."""
+    types = found - {NoneType}
+    if types == {int, float}:
+        return float
+    return types.pop() if len(types) == 1 else object if types else str
 
 
 def open_rows(source: str, *, files: Iterable[str]) -> Rows:
@@ -123,7 +167,7 @@ def format_of(path: str, verb: str) -> str:
     return extension
 
 
-def _json_lines(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any]]:
+def _json_lines(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
     with _opened(source) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -136,10 +180,10 @@ def _json_lines(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[s
                 raise FileError(f"{place} is not JSON: {error}.{cut}") from error
             if not is_object(row):
                 raise FileError(f"{place} is a JSON {kind_of(row)}, not an object of inputs")
-            yield place, row
+            yield Row(place, row, row)
 
 
-def _csv(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any]]:
+def _csv(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
     """Each row as an object; an empty cell is an input that is not given."""
     csv.field_size_limit(LONGEST_CELL)
     with Path(source).open(encoding="utf-8-sig", newline="") as file:
@@ -158,29 +202,41 @@ def _csv(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any
                 raise FileError(
                     f"{place} has {counted(len(cells), 'cell')}, and the heading {len(header)}"
                 )
-            named = zip(header, cells, strict=True)
-            yield (
+            named = dict(zip(header, cells, strict=True))
+            yield Row(
                 place,
-                {name: read(cell, known.get(name, UNKNOWN).kinds) for name, cell in named if cell},
+                {
+                    name: read(cell, known.get(name, UNKNOWN).kinds)
+                    for name, cell in named.items()
+                    if cell
+                },
+                {name: _number(cell) if cell else None for name, cell in named.items()},
             )
 
 
-def _parquet(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any]]:
+def _number(cell: str) -> str | float:
+    """Return the number that a cell is, if the number is written exactly like that."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            if str(number := kind(cell)) == cell and math.isfinite(number):
+                return number
+    return cell
+
+
+def _parquet(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
     """Each row as an object; null is an input that is not given."""
     for number, row in enumerate(parquet.read(source), start=1):
-        yield (
-            f"{source}, row {number}",
-            {name: value for name, value in row.items() if value is not None},
-        )
+        given = {name: parquet.plain(value) for name, value in row.items() if value is not None}
+        yield Row(f"{source}, row {number}", given, row)
 
 
-Reader = Callable[[str, Mapping[str, InputType]], Iterator[tuple[str, Any]]]
+Reader = Callable[[str, Mapping[str, InputType]], Iterator[Row]]
 
 
 def _guarded(read: Reader) -> Reader:
     """The same reader; what goes wrong with the file is a `FileError`."""
 
-    def guarded(source: str, known: Mapping[str, InputType]) -> Iterator[tuple[str, Any]]:
+    def guarded(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
         try:
             yield from read(source, known)
         except OSError as error:

@@ -144,8 +144,60 @@ def test_results_are_csv_by_the_extension(typed: Typed) -> None:
         rows = list(csv.DictReader(file))
     assert [row["output"] for row in rows] == ["Ζωή, α", '{"a": true}', "true", ""]
     assert [row["status"] for row in rows] == ["succeeded"] * 3 + ["failed"]
-    assert json.loads(rows[0]["input"]) == {"value": "Ζωή, α"}
+    assert rows[0]["value"] == "Ζωή, α"
     assert float(rows[0]["predict_time"]) > 0
+
+
+def test_a_table_of_results_has_the_columns_of_the_rows(typed: Typed, client: Client) -> None:
+    ours = ["index", "status", "output", "error", "prediction_id", "predict_time"]
+    Path("rows.csv").write_text('text,whole,items\n007,3,"[1, 2]"\nb,,\nc,x,\n')
+    for out in ("out.csv", "out.parquet"):
+        assert typed(f"batch test/kinds rows.csv -o {out} --ordered --overwrite").code == 5
+    with Path("out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["text", "whole", "items", *ours]
+    assert [(row["text"], row["whole"], row["items"]) for row in rows] == [
+        ("007", "3", "[1, 2]"),
+        ("b", "", ""),
+        ("c", "x", ""),
+    ]
+    assert client.predictions.get(rows[0]["prediction_id"]).status == "succeeded"
+    assert json.loads(rows[0]["output"]) == {"text": "007", "whole": 3, "items": [1, 2]}
+    assert "whole" in rows[2]["error"]
+    table = pq.read_table("out.parquet")
+    assert table.column_names == ["text", "whole", "items", *ours]
+    assert table.column("text").to_pylist() == ["007", "b", "c"]
+
+    # Types are those of the rows, as far as a column has one.
+    write(
+        "rows.jsonl", *({"anything": x, "real": x, "index": x} for x in (1, 2.5)), {"anything": [1]}
+    )
+    typed("batch test/kinds rows.jsonl -o types.parquet --ordered")
+    table = pq.read_table("types.parquet")
+    assert table.column_names == ["anything", "real", "index", "result_index", *ours[1:]]
+    assert [str(table.schema.field(name).type) for name in ("anything", "real", "index")] == [
+        "string",
+        "double",
+        "double",
+    ]
+    assert table.column("anything").to_pylist() == ["1", "2.5", "[1]"]
+    assert table.column("result_index").to_pylist() == [0, 1, 2]
+    table = pa.table({"value": [b"123"], "at": [datetime(2026, 1, 31, tzinfo=UTC)]})
+    pq.write_table(table, "rows.parquet")
+    typed("batch test/echo rows.parquet -o typed.parquet")
+    typed("batch test/echo rows.parquet -o plain.csv")
+    assert pq.read_table("typed.parquet").select(["value", "at"]).equals(table)
+    with Path("plain.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["value"] == "data:application/octet-stream;base64,MTIz"
+    assert row["at"] == "2026-01-31T00:00:00+00:00"
+
+    # The columns of rows on stdin are not known in advance.
+    typed("batch test/echo - -o stdin.csv", stdin=b'{"value": 1}\n')
+    with Path("stdin.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert list(row) == ["input", *ours]
+    assert json.loads(row["input"]) == {"value": 1}
 
 
 def test_rows_and_results_are_parquet_by_the_extension(typed: Typed) -> None:

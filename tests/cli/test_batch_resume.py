@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dashscope import Client
-from dashscope.cli.results import FIELDS, held, results
+from dashscope import BatchResult, Client
+from dashscope.cli.results import held, results
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.cli.conftest import Typed
@@ -135,7 +135,7 @@ def test_results_of_an_earlier_call_stay_until_there_are_as_many(tmp_path: Path,
     def write_some(count: int, *, kept: int, end: Exception | None = None) -> None:
         with suppress(EOFError), results(str(path), kept=kept) as target:
             for index in range(count):
-                target.write({**dict.fromkeys(FIELDS), "index": index})
+                target.write(BatchResult(index=index, input={}))
             if end is not None:
                 raise end
 
