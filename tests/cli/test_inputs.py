@@ -57,18 +57,18 @@ def test_what_comes_in_on_stdin_is_a_file(typed: Typed, photo: Path) -> None:
     assert json.loads(done.stdout)["size"] == photo.stat().st_size
 
 
-@pytest.mark.parametrize(
-    ("typed_line", "said"),
-    [
+def test_a_closed_stdin_is_empty(dashscope: CommandLine) -> None:
+    command = [sys.executable, "-m", "dashscope", "run", "test/texts", "text0=@-"]
+    program = dashscope.program(
+        "-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})"
+    )
+    for line, said in (
         ("run test/texts text0=@-", "stdin is empty"),
         ("run test/texts --input -", "stdin is not JSON"),
         ("batch test/texts -", "There are no rows"),
-    ],
-)
-def test_a_closed_stdin_holds_nothing(dashscope: CommandLine, typed_line: str, said: str) -> None:
-    command = [sys.executable, "-m", "dashscope", *typed_line.split()]
-    done = dashscope.program("-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})")
-    assert said in done.finish().stderr
+    ):
+        assert said in dashscope(line).stderr
+    assert "stdin is empty" in program.finish().stderr
 
 
 @pytest.mark.soak

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
+from functools import partial
 
 import pytest
 
@@ -14,13 +15,12 @@ from tests.cli.command import CommandLine
 from tests.end_to_end.behind import running, status_of
 from tests.wire import Received, Reply, Wire, prediction, reply
 
-SIGNALS = [
-    pytest.param(signal.SIGINT, 130, "Interrupted.\n", id="SIGINT"),
-    pytest.param(signal.SIGTERM, 143, "Terminated.\n", id="SIGTERM"),
-]
+INTERRUPTED = (signal.SIGINT, 130, "Interrupted.\n")
+TERMINATED = (signal.SIGTERM, 143, "Terminated.\n")
+soak = partial(pytest.param, marks=pytest.mark.soak)
 
 
-@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+@pytest.mark.parametrize(("number", "code", "said"), [INTERRUPTED, TERMINATED])
 def test_a_signal_cancels_the_prediction(
     dashscope: CommandLine, client: Client, number: signal.Signals, code: int, said: str
 ) -> None:
@@ -35,12 +35,13 @@ def test_a_signal_cancels_the_prediction(
     assert status_of(client, number.name) == "canceled"
 
 
-@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
 @pytest.mark.parametrize(
-    ("command", "creates"),
+    ("command", "creates", "number", "code", "said"),
     [
-        ("run", "models/test/slow/predictions"),
-        ("deployments run", "deployments/test/slow/predictions"),
+        ("run", "models/test/slow/predictions", *INTERRUPTED),
+        ("deployments run", "deployments/test/slow/predictions", *TERMINATED),
+        soak("run", "models/test/slow/predictions", *TERMINATED),
+        soak("deployments run", "deployments/test/slow/predictions", *INTERRUPTED),
     ],
 )
 def test_a_signal_during_the_create_cancels_what_it_created(
@@ -68,7 +69,7 @@ def test_a_signal_during_the_create_cancels_what_it_created(
     assert (done.code, done.stdout, done.stderr) == (code, "", f"{said}Cancelled prediction p1.\n")
 
 
-@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+@pytest.mark.parametrize(("number", "code", "said"), [TERMINATED, soak(*INTERRUPTED)])
 def test_a_signal_takes_the_commands_own_server_along(
     without_address: CommandLine, number: signal.Signals, code: int, said: str
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from dashscope.local import LocalServer
-from tests.cli.command import AT_ANOTHER_DEFAULT, CommandLine
+from tests.cli.command import CommandLine
 
 NOTE = "No DASHSCOPE_BASE_URL is set: started a local server at http://127.0.0.1:"
 
@@ -63,12 +63,9 @@ def test_an_address_that_is_set_is_used_and_nothing_is_started(
     assert len(server.requests) > before
 
 
-def test_a_server_at_the_default_address_is_used(
-    without_address: CommandLine, server: LocalServer
-) -> None:
+def test_a_server_at_the_default_address_is_used(tmp_path: Path, server: LocalServer) -> None:
     before = len(server.requests)
-    done = without_address.program(
-        "-c", AT_ANOTHER_DEFAULT, server.base_url, "run", "dashscope/hello-world", "text=Alice"
-    ).finish()
+    command = CommandLine(tmp_path, {}, default=server.base_url)
+    done = command("run", "dashscope/hello-world", "text=Alice")
     assert (done.code, done.stdout, done.stderr) == (0, "hello Alice\n", "")
     assert len(server.requests) > before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -108,9 +109,9 @@ def test_a_time_out_is_an_error_and_cancels_the_prediction(
 def test_a_prediction_cancelled_by_somebody_else_is_an_error(
     dashscope: CommandLine, client: Client
 ) -> None:
-    program = dashscope.start("run", "test/slow", "seconds=30", "tag=elsewhere")
-    client.predictions.cancel(running(client, "elsewhere"))
-    done = program.finish()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: client.predictions.cancel(running(client, "elsewhere")))
+        done = dashscope("run", "test/slow", "seconds=30", "tag=elsewhere")
     assert (done.code, done.stdout) == (1, "")
     assert "canceled" in done.stderr
 

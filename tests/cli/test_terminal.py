@@ -33,10 +33,9 @@ CURSOR_HIDDEN = "\x1b[?25l"
 def test_the_status_is_shown_on_a_terminal_and_the_output_on_stdout(
     dashscope: CommandLine, terminal: Terminal
 ) -> None:
-    program = dashscope.start(
+    done = dashscope(
         "run", "test/steps", "total=4", "pause=0.3", stderr=terminal.end, env={"TERM": "xterm"}
     )
-    done = program.finish()
     terminal.close()
     assert (done.code, done.stdout) == (0, "4\n")
     assert "test/steps: starting" in terminal.shown
