@@ -14,9 +14,9 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from dashscope import _config
-from dashscope._api.requestor import API
-from dashscope._common.cached_property import cached_property
+from dashscope import _config, types
+from dashscope._api.requestor import Requestor
+from dashscope._common.cached_property import cached_property, copy_without_cached
 from dashscope._common.secrets import Token
 from dashscope._common.validation import check_count, check_timeout, shown
 from dashscope._config import (
@@ -28,7 +28,7 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
-from dashscope._predictions.watch import leave_all
+from dashscope._runtime.forking import load_before_fork
 from dashscope._transport import protocols
 from dashscope.types.http import Response, merged
 
@@ -37,13 +37,12 @@ if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
-    from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._batch.row import BatchProgress
     from dashscope._files.inputs import FileEncoding
     from dashscope._files.local_file import FileContent
     from dashscope._functions.function import AsyncModelFunction
+    from dashscope._functions.schema_cache import Schemas
     from dashscope._predictions.create import WebhookEvent
     from dashscope._predictions.stream import AsyncEventStream
     from dashscope.resources.account import AsyncAccountResource
@@ -52,12 +51,35 @@ if TYPE_CHECKING:
     from dashscope.resources.files import AsyncFiles
     from dashscope.resources.hardware import AsyncHardwareResource
     from dashscope.resources.models import AsyncModels
-    from dashscope.resources.predictions import AsyncPredictions, Prediction
-    from dashscope.resources.search import SearchResults
-    from dashscope.resources.trainings import AsyncTrainings, Training
+    from dashscope.resources.predictions import AsyncPredictions
+    from dashscope.resources.trainings import AsyncTrainings
     from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
+
+load_before_fork(
+    *(
+        f"dashscope.resources.{name}"
+        for name in (
+            "account",
+            "collections",
+            "deployments",
+            "files",
+            "hardware",
+            "models",
+            "predictions",
+            "search",
+            "trainings",
+            "webhooks",
+            "_request",
+        )
+    ),
+    "dashscope._api.pagination",
+    "dashscope._batch.batch",
+    "dashscope._batch.options",
+    "dashscope._functions.function",
+    "dashscope._predictions.run",
+)
 
 
 class AsyncClient:
@@ -144,7 +166,8 @@ class AsyncClient:
         from dashscope._transport.async_transport import AsyncTransport
 
         runtime = AsyncRuntime()
-        self._api = API(config, runtime, AsyncTransport(config, runtime, http_client))
+        self._api = Requestor(config, runtime, AsyncTransport(config, runtime, http_client))
+        self._schemas: Schemas = {}
 
     @cached_property
     def account(self) -> AsyncAccountResource:
@@ -217,7 +240,7 @@ class AsyncClient:
         wait: int | None = None,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
         file_encoding: FileEncoding = "auto",
@@ -395,6 +418,7 @@ class AsyncClient:
 
         return AsyncModelFunction(
             self._api,
+            self._schemas,
             ref,
             timeout=timeout,
             webhook=webhook,
@@ -415,7 +439,7 @@ class AsyncClient:
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
         max_rate: float | None = None,
-        progress: Callable[[BatchProgress], object] | None = None,
+        progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
         file_encoding: FileEncoding = "auto",
         use_file_output: bool | None = None,
@@ -501,32 +525,32 @@ class AsyncClient:
     @overload
     async def wait(
         self,
-        prediction: Prediction | str,
+        prediction: types.Prediction | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction: ...
+    ) -> types.Prediction: ...
     @overload
     async def wait(
         self,
-        prediction: Training,
+        prediction: types.Training,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Training], object] | None = None,
+        progress: Callable[[types.Training], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Training: ...
+    ) -> types.Training: ...
     async def wait(
         self,
-        prediction: Prediction | Training | str,
+        prediction: types.Prediction | types.Training | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
         progress: Callable[[Any], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction | Training:
+    ) -> types.Prediction | types.Training:
         """Wait until a prediction or training is over, in whatever way.
 
         Args:
@@ -565,8 +589,8 @@ class AsyncClient:
         )
 
     def paginate(
-        self, method: Callable[..., Awaitable[Page[T]]], *args: Any, **kwargs: Any
-    ) -> AsyncGenerator[Page[T], None]:
+        self, method: Callable[..., Awaitable[types.Page[T]]], *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[types.Page[T], None]:
         """Go through the pages of a list.
 
         Args:
@@ -592,7 +616,7 @@ class AsyncClient:
 
     def iterate(
         self,
-        method: Callable[..., Awaitable[Page[T]]],
+        method: Callable[..., Awaitable[types.Page[T]]],
         *args: Any,
         max_items: int | None = None,
         **kwargs: Any,
@@ -667,7 +691,7 @@ class AsyncClient:
             timeout=timeout,
         )
 
-    async def search(self, query: str, *, limit: int | None = None) -> SearchResults:
+    async def search(self, query: str, *, limit: int | None = None) -> types.SearchResults:
         """Search models, collections and pages of the documentation.
 
         Args:
@@ -691,7 +715,7 @@ class AsyncClient:
         timeout: float | None = UNCHANGED,
         max_retries: int = UNCHANGED,
         headers: Mapping[str, str] = UNCHANGED,
-    ) -> AsyncClient:
+    ) -> Self:
         """The same client and connections, with other options.
 
         Args:
@@ -713,15 +737,18 @@ class AsyncClient:
             changes["max_retries"] = check_count("max_retries", max_retries, least=0)
         if headers is not UNCHANGED:
             changes["headers"] = merged(self._api.config.headers, _config.check_headers(headers))
-        return _View(self._api.with_config(**changes))
+        view = copy_without_cached(self)
+        view._api = self._api.with_config(**changes)
+        return view
 
     async def aclose(self) -> None:
         """Close the connections; later requests are refused.
 
         What runs, streams and batches have under way is cancelled on the server.
         """
-        if self._api.under_way:
-            await leave_all(self._api)
+        state = self._api.state
+        if state.open_operations:
+            await state.cancel_open_operations(self._api.runtime)
         try:
             await self._api.runtime.aclose()
         finally:
@@ -747,11 +774,7 @@ class AsyncClient:
         raise TypeError("a client is not pickled: make one in the process that uses it")
 
 
-class _View(AsyncClient):
-    """An `AsyncClient` on an `API` that is there already."""
-
-    def __init__(self, api: API) -> None:
-        self._api = api
+AsyncClient.__module__ = "dashscope"
 
 
 def blocking(
@@ -767,4 +790,7 @@ def blocking(
 
     config = _config.load(api_token=api_token, **options)
     runtime = SyncRuntime(twins)
-    return _View(API(config, runtime, SyncTransport(config, runtime, http_client)))
+    client = AsyncClient.__new__(AsyncClient)
+    client._api = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
+    client._schemas = {}
+    return client

@@ -21,6 +21,7 @@ from anyio.lowlevel import RunVar
 
 from dashscope._common.validation import shown
 from dashscope._runtime.forking import LOADED_LATER
+from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.tasks import Task, start_task
 
@@ -128,6 +129,11 @@ class AsyncRuntime(Runtime):
         from dashscope._runtime.workers import TaskChannel
 
         return TaskChannel()
+
+    def read_ahead(
+        self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
+    ) -> ReadAhead[T] | None:
+        return ReadAhead(produce)
 
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
         if is_async_iterable(items):

@@ -21,6 +21,7 @@ from dashscope._runtime import forking
 
 if TYPE_CHECKING:
     from dashscope._common.deadline import Deadline
+    from dashscope._runtime.read_ahead import ReadAhead
     from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
@@ -97,6 +98,12 @@ class Runtime(ABC):
     @abstractmethod
     def channel(self) -> Channel[Any]:
         """A channel between them and the caller."""
+
+    @abstractmethod
+    def read_ahead(
+        self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
+    ) -> ReadAhead[T] | None:
+        """Return a queue that a task of its own fills, or `None` in a sync client."""
 
     @abstractmethod
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:

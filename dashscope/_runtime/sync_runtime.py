@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._errors import timed_out
+from dashscope._runtime.drive import drive
 from dashscope._runtime.forking import LOADED_LATER
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.signals import held_back
 from dashscope._runtime.thread_limits import Bounds, Within
-from dashscope._sync.drive import drive
 
 if TYPE_CHECKING:
+    from dashscope._runtime.read_ahead import ReadAhead
     from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
@@ -140,6 +141,11 @@ class SyncRuntime(Runtime):
         from dashscope._runtime.thread_workers import ThreadChannel
 
         return ThreadChannel()
+
+    def read_ahead(
+        self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
+    ) -> ReadAhead[T] | None:
+        return None
 
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
         if is_async_iterable(items):

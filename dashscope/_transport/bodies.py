@@ -6,7 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dashscope._errors import APIResponseError
 from dashscope._transport.mapping import connection_error, received
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import httpx
 
     from dashscope._runtime.thread_limits import Bounds
+
+T = TypeVar("T")
 
 
 class Body(ABC):
@@ -79,7 +81,7 @@ class AsyncBody(Body):
         try:
             if self._chunks is None:
                 self._chunks = self._response.aiter_raw()
-                return await _HiddenFromLoop(self._chunks)
+                return await HiddenFromLoop(self._chunks)
             return await anext(self._chunks)
         except StopAsyncIteration:
             return None
@@ -152,7 +154,7 @@ class ReadBody(Body):
         self._content = None
 
 
-class _HiddenFromLoop:
+class HiddenFromLoop(Generic[T]):
     """Awaits the first item, and hides the generators that this starts from the event loop.
 
     The body of a response is a chain of async generators, of which only the outermost can be
@@ -160,10 +162,10 @@ class _HiddenFromLoop:
     in a task (asyncio), although the response was closed correctly.
     """
 
-    def __init__(self, items: AsyncIterator[bytes]) -> None:
+    def __init__(self, items: AsyncIterator[T]) -> None:
         self._items = items
 
-    def __await__(self) -> Generator[Any, Any, bytes]:
+    def __await__(self) -> Generator[Any, Any, T]:
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
         try:
@@ -180,5 +182,5 @@ class _HiddenFromLoop:
                     step = partial(steps.throw, error)
                 yielded = step()
         except StopIteration as stop:
-            result: bytes = stop.value
+            result: T = stop.value
             return result

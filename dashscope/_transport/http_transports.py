@@ -109,3 +109,6 @@ def transport_with(pool: SyncPool) -> HTTPTransport:
 
 def _no_deadline() -> None:
     return None
+
+
+AsyncHTTPTransport.__module__ = HTTPTransport.__module__ = "dashscope"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from dashscope._runtime.drive import drive
 from dashscope._runtime.forking import inherited
 from dashscope._runtime.warnings import warn
-from dashscope._sync.drive import drive
 from dashscope._transport.bodies import Body, ReadBody, SyncBody
 from dashscope._transport.clients import Given, library
 from dashscope._transport.http_transports import transport_with

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -24,9 +25,12 @@ from dashscope._transport.multipart import MultipartBody, body_of
 from dashscope._transport.pool import CLOSED, PoolOptions
 from dashscope._transport.pool.proxies import Proxy
 from dashscope._transport.pool.routes import parse_proxy
+from dashscope._transport.sse import async_events, sync_events
 from dashscope.types.http import Request, Response
 
 if TYPE_CHECKING:
+    from httpx_sse import ServerSentEvent
+
     from dashscope._common.deadline import Deadline
     from dashscope._common.secrets import Token
     from dashscope._config import Config
@@ -131,6 +135,16 @@ class Transport(ABC):
         except url_errors(self._library) as error:
             failure = invalid_redirect(error, named(request))
         raise failure
+
+    def async_events(self, body: Body) -> AsyncIterator[ServerSentEvent]:
+        """Iterate over the server-sent events of an async client's body."""
+        return async_events(body, self._config.max_response_bytes)
+
+    def sync_events(self, body: Body, deadline: Deadline) -> Iterator[ServerSentEvent]:
+        """Iterate over the server-sent events of a sync client's body, until a deadline."""
+        return sync_events(
+            body, self._config.max_response_bytes, lambda: self._runtime.bound(deadline)
+        )
 
     @property
     @abstractmethod

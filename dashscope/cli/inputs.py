@@ -23,9 +23,9 @@ from click.shell_completion import CompletionItem
 
 from dashscope import APIError, Client, FileError, Version
 from dashscope._common.json import decode, is_object
+from dashscope._common.urls import Reference
 from dashscope._functions.check import is_uri
 from dashscope._functions.schema import ModelSchema, Schema, kind_of, listed, schema_of
-from dashscope._reference import Reference
 
 STDIN: Final = "-"
 

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
-from dashscope._sync.drive import drive
+from dashscope._runtime.drive import drive
 from dashscope._transport.pool.pool import AsyncPool, SyncPool
 from tests.pool.conftest import Together
 from tests.pool.server import Answer, Counting, Loop, ok, pool_of, until

@@ -20,9 +20,9 @@ from dashscope._files.file_output import AsyncFileOutput
 from dashscope._files.inputs import LARGEST_DATA_URI, encode
 from dashscope._files.local_file import LocalFile, load
 from dashscope._runtime.async_runtime import AsyncRuntime
+from dashscope._runtime.drive import drive
 from dashscope._runtime.runtime import Runtime
 from dashscope._runtime.sync_runtime import SyncRuntime
-from dashscope._sync.drive import drive
 
 SMALL = b"\x89PNG\r\n"
 LARGE = bytes(LARGEST_DATA_URI + 1)

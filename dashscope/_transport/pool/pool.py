@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 import anyio
 import httpcore
 
-from dashscope._sync.drive import drive
+from dashscope._runtime.drive import drive
 from dashscope._transport.httpx_internals import has_unread_data
 from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY, IdleConnections, Key
 from dashscope._transport.pool.limiter import ConnectionLimiter, Permit

@@ -18,7 +18,7 @@ from dashscope.local.runs import Run
 from dashscope.local.services import Services, services
 from dashscope.local.store import CursorError
 from dashscope.local.values import Job, now, parse_timestamp
-from dashscope.resources.predictions import Progress
+from dashscope.types.prediction import Progress
 
 KINDS: Final = ("prediction", "training")
 OUTPUT_LIMIT: Final = 2_000_000
