@@ -179,7 +179,7 @@ def check_pairs(pairs: Sequence[Pair]) -> None:
         if len(same) > 1 and not all(pair.file or is_uri(pair.text) for pair in same):
             raise click.UsageError(f"{key} is given {len(same)} times")
     if sum(pair.file == STDIN for pair in pairs) > 1:
-        raise click.UsageError("stdin can be read once: one KEY=@-")
+        raise click.UsageError("stdin can be read only once: one KEY=@-")
     for pair in pairs:
         pair.check()
 

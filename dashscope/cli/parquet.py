@@ -1,4 +1,4 @@
-"""Parquet by pyarrow (extra `parquet`), which is loaded when it is used and has no types."""
+"""Parquet files, with pyarrow (extra `parquet`). pyarrow has no types and is imported on use."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from dashscope import DashscopeError, FileError
 from dashscope._common.json import is_array, is_object
 
 AT_ONCE: Final = 512
-"""Rows in memory."""
+"""The number of rows to keep in memory."""
 
 _TYPES: Final = {bool: "bool_", int: "int64", float: "float64", str: "string", object: "string"}
 
 
 def check_installed() -> None:
-    """See that the extra is there.
+    """Check that the extra is installed.
 
     Raises:
-        DashscopeError: when it is not.
+        DashscopeError: It is not.
     """
     if find_spec("pyarrow") is None:
-        raise DashscopeError("Parquet needs: pip install 'dashscope-client[parquet]'")
+        raise DashscopeError(
+            "Parquet support is not installed: pip install 'dashscope-client[parquet]'"
+        )
 
 
 def read(path: str) -> Iterator[dict[str, Any]]:
@@ -51,7 +53,7 @@ def columns_of(path: str) -> dict[str, Any]:
 
 
 def part_of(path: Path) -> Path:
-    """The file beside another one that is written first, to take its place when it is whole."""
+    """Return the path of the temporary file that replaces `path` when it is complete."""
     return path.with_name(f".{path.name}.part")
 
 
@@ -72,10 +74,10 @@ def count(path: Path, has: Callable[[Sequence[str]], bool]) -> int | None:
 
 
 class Writer:
-    """Rows into a file, which appears under its name when it is closed: there are no half ones.
+    """Writes rows to a file, which appears under its name when it is closed.
 
     Args:
-        path: the file.
+        path: The file.
         columns: The types of its columns: Python's, or pyarrow's as in `columns_of()`.
     """
 
@@ -99,7 +101,7 @@ class Writer:
             self._flush()
 
     def close(self, *, replace: bool) -> None:
-        """Write the rest, and give the file its name; without `replace`, it is gone."""
+        """Write the remaining rows, and replace the file; without `replace`, discard the rows."""
         try:
             self._flush()
             self._file.close()

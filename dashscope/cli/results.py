@@ -1,7 +1,7 @@
-"""The results of a batch: JSON lines, CSV or Parquet, a row each.
+"""Writers for the results of a batch: JSON lines, CSV or Parquet.
 
-JSON lines and CSV are written as results come, so that they are there whatever happens; Parquet
-has no half files, and appears when the batch ends, in whatever way Python can end it.
+JSON lines and CSV are written while the batch runs, so that a crash loses nothing. A Parquet file
+is complete or missing: it appears when the batch ends, also with an error.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Results(AbstractContextManager["Results"]):
                 self._close()
         except FileError:
             if error is None:
-                raise  # else it is what went wrong already
+                raise  # otherwise `error` is the first one
 
     def _replace_in_time(self) -> None:
         if self.count >= self._kept:
@@ -168,7 +168,7 @@ class Results(AbstractContextManager["Results"]):
 
 
 class _Lines(Results):
-    """A file of lines, each there as it is written; for `-`, stdout."""
+    """A text file that is flushed after each line, or stdout."""
 
     _text: _Text | None = None
 
@@ -194,7 +194,7 @@ class _Lines(Results):
 
 
 class JSONLines(_Lines):
-    """An object a line."""
+    """One JSON object per line."""
 
     def _write(self, result: BatchResult) -> None:
         self._line(json_text(record(result)) + "\n")
@@ -245,13 +245,13 @@ class Parquet(Results):
 
 
 class Failures(AbstractContextManager["Failures"]):
-    """The file of the rows that failed, which appears with the first of them.
+    """The file of the failed rows, which is created for the first of them.
 
-    One of an earlier call stays for as long as its results do.
+    The file of an earlier call stays until its results are replaced.
 
     Args:
-        path: the file; `None`: they are not written.
-        results: where the results go.
+        path: The file, or `None` to not write one.
+        results: The results of the batch.
     """
 
     def __init__(self, path: str | None, results: Results) -> None:
@@ -262,11 +262,11 @@ class Failures(AbstractContextManager["Failures"]):
 
     @property
     def written(self) -> str | None:
-        """The file, where there is one."""
+        """The file, or `None` if no row failed."""
         return None if self._text is None else self._path
 
     def add(self, result: BatchResult) -> None:
-        """Note a row that failed, as it was read; others pass."""
+        """Write the row of a result that failed, as it was read."""
         if self._path is None:
             return
         with writing(self._path):
@@ -291,7 +291,7 @@ class Failures(AbstractContextManager["Failures"]):
                 self._text.close()
 
     def _follow(self, path: str) -> None:
-        """Let go of the rows of an earlier call, once its results are gone."""
+        """Replace the file of an earlier call once its results are replaced."""
         if self._has_replaced or not self._results.has_replaced:
             return
         self._has_replaced = True
@@ -302,7 +302,7 @@ class Failures(AbstractContextManager["Failures"]):
 
 
 class _Text:
-    """A text file, or one beside it that takes its place."""
+    """A text file, or a temporary file that replaces it later."""
 
     def __init__(self, path: str, *, beside: bool) -> None:
         self._path = Path(path).resolve()
@@ -311,15 +311,15 @@ class _Text:
         self.file = (self._part or self._path).open("w", encoding="utf-8", newline="")
 
     def replace(self) -> None:
-        """Take the place of the file, and go on there."""
+        """Replace the file, and append to it from now on."""
         if self._part is not None:
-            self.file.close()  # not every system renames what is open
+            self.file.close()  # Windows cannot rename open files
             self._part.replace(self._path)
             self._part = None
             self.file = self._path.open("a", encoding="utf-8", newline="")
 
     def close(self) -> None:
-        """Write no more; one beside the file is gone."""
+        """Close the file. A temporary file is deleted."""
         self.file.close()
         if self._part is not None:
             self._part.unlink(missing_ok=True)
@@ -327,11 +327,11 @@ class _Text:
 
 @contextmanager
 def writing(path: str) -> Generator[None]:
-    """Say which file cannot be written.
+    """Name the file in errors while writing to it.
 
     Raises:
-        FileError: when it cannot.
-        BrokenPipeError: when nobody reads stdout any more.
+        FileError: The file cannot be written.
+        BrokenPipeError: The reader of stdout has closed it.
     """
     try:
         yield

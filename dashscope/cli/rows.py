@@ -1,7 +1,7 @@
-"""The rows of a batch: JSON lines, CSV or Parquet, by the file's extension; `-` is JSON lines.
+"""Readers for the rows of a batch: JSON lines, CSV or Parquet, by the file's extension.
 
-A file is read twice: once to its end before anything is sent, so that a broken line is named
-while it costs nothing, and then as the batch needs it.
+A file is read twice: first as a whole, to report invalid rows before anything is sent, and then
+as the batch needs rows. Stdin (`-`) is JSON lines, and is read once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 LONGEST_CELL: Final = 2**31 - 1
-"""Characters of a cell of a CSV file; a file may be in it as a data URI."""
+"""The maximum number of characters in a CSV cell, which can contain a data URI."""
 
 
 @frozen
@@ -65,9 +65,9 @@ class Rows:
     """The rows of a file.
 
     Attributes:
-        known: the JSON types of the model's inputs, to read the cells of CSV by.
-        base: inputs of each row that does not say otherwise.
-        not_urls: the inputs that take a file or a URL, and had other text in a row.
+        known: The types of the model's inputs, which define the types of CSV cells.
+        base: Default inputs for all rows.
+        not_urls: The inputs that take a file or a URL and had other text in a row.
         columns: The types of the columns, or `None` if they are not known in advance.
     """
 
@@ -106,7 +106,7 @@ def _files(what: str, value: Any) -> Any:
 
 
 class CountedRows(Rows):
-    """Rows that were all read once and are good: an iterable with a length."""
+    """The rows of a file that has been read and checked once. They have a length."""
 
     def __init__(self, source: str, files: Iterable[str]) -> None:
         super().__init__(source, files)
@@ -140,27 +140,28 @@ def _column_type(found: set[type]) -> type:
 
 
 def open_rows(source: str, *, files: Iterable[str]) -> Rows:
-    """The rows of a file, all of them checked, or of stdin, which can be read once only.
+    """Return the rows of a file, after checking all of them, or of stdin.
 
     Raises:
-        FileError: when the file cannot be read, or a row in it is none.
+        FileError: The file cannot be read, or contains an invalid row.
     """
     kind = Rows if source == STDIN else CountedRows
     return kind(source, files)
 
 
 def format_of(path: str, verb: str) -> str:
-    """What a file holds, by its extension.
+    """Return the format of a file, as the extension `.jsonl`, `.csv` or `.parquet`.
 
     Raises:
-        FileError: when the extension is none of ours, or asks for an extra.
+        FileError: The extension is unknown.
+        DashscopeError: The extra for the format is not installed.
     """
     if path == STDIN:
         return ".jsonl"
     extension = {".ndjson": ".jsonl"}.get(suffix := Path(path).suffix.lower(), suffix)
     if extension not in _READERS:
         raise FileError(
-            f"{path} cannot be {verb}: rows are in .jsonl, .csv or .parquet, by the extension"
+            f"{path} cannot be {verb}: the extension has to be .jsonl, .csv or .parquet"
         )
     if extension == ".parquet":
         parquet.check_installed()
@@ -176,7 +177,7 @@ def _json_lines(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
             try:
                 row = decode(line)
             except (ValueError, RecursionError) as error:
-                cut = "" if line.endswith(b"\n") else " It is the last one: is the file whole?"
+                cut = "" if line.endswith(b"\n") else " The file may be incomplete."
                 raise FileError(f"{place} is not JSON: {error}.{cut}") from error
             if not is_object(row):
                 raise FileError(f"{place} is a JSON {kind_of(row)}, not an object of inputs")
@@ -184,23 +185,23 @@ def _json_lines(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
 
 
 def _csv(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
-    """Each row as an object; an empty cell is an input that is not given."""
+    """Yield the rows of a CSV file. An empty cell is a missing input."""
     csv.field_size_limit(LONGEST_CELL)
     with Path(source).open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         header = next(reader, list[str]())
         if len(set(header)) < len(header) or "" in header:
-            raise FileError(f"{source}: each column needs a name of its own: {', '.join(header)}")
-        parting = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
-        if parting is not None:
-            raise FileError(f"{source}: its cells are parted by {parting!r}, not by commas")
+            raise FileError(f"{source}: each column needs a unique name: {', '.join(header)}")
+        separator = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+        if separator is not None:
+            raise FileError(f"{source}: cells are separated by {separator!r}, not by commas")
         for cells in reader:
             place = f"{source}, line {reader.line_num}"
             if not cells:
                 continue
             if len(cells) != len(header):
                 raise FileError(
-                    f"{place} has {counted(len(cells), 'cell')}, and the heading {len(header)}"
+                    f"{place} has {counted(len(cells), 'cell')}, but the header has {len(header)}"
                 )
             named = dict(zip(header, cells, strict=True))
             yield Row(
@@ -224,7 +225,7 @@ def _number(cell: str) -> str | float:
 
 
 def _parquet(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
-    """Each row as an object; null is an input that is not given."""
+    """Yield the rows of a Parquet file. Null is a missing input."""
     for number, row in enumerate(parquet.read(source), start=1):
         given = {name: parquet.plain(value) for name, value in row.items() if value is not None}
         yield Row(f"{source}, row {number}", given, row)
@@ -234,7 +235,7 @@ Reader = Callable[[str, Mapping[str, InputType]], Iterator[Row]]
 
 
 def _guarded(read: Reader) -> Reader:
-    """The same reader; what goes wrong with the file is a `FileError`."""
+    """Return the same reader, with problems of the file as `FileError`."""
 
     def guarded(source: str, known: Mapping[str, InputType]) -> Iterator[Row]:
         try:

@@ -1,4 +1,4 @@
-"""`dashscope run` and `dashscope stream`: run a model, print or save its output."""
+"""`dashscope run` and `dashscope stream`: run a model and print or save its output."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dashscope import (
 from dashscope._common.urls import Reference
 from dashscope.cli.commands import REF, TIMEOUT, command
 from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_pairs, inputs_of, version_of
-from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, give
+from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, deliver
 from dashscope.cli.session import Session, open_session
 from dashscope.cli.terminal import Terminal, json_text, write
 
 
-def run_and_give(
+def run_and_deliver(
     terminal: Terminal,
     execute: Callable[..., Any],
     version: Callable[[Client, Reference], Version | None],
@@ -60,7 +60,9 @@ def run_and_give(
         with terminal.status(str(ref), "creating") as status:
             result = execute(client, ref, inputs, timeout=timeout, progress=status.tell)
         try:
-            give(terminal, result, output, overwrite=overwrite, is_temporary=session.is_temporary)
+            deliver(
+                terminal, result, output, overwrite=overwrite, is_temporary=session.is_temporary
+            )
         except BrokenPipeError:
             write(f"stdout was closed. {_where(session, result)}\n", err=True)
             raise
@@ -81,7 +83,7 @@ def _model(client: Client, ref: Reference, inputs: Mapping[str, Any], **options:
 
 
 def _run(terminal: Terminal, **typed: Any) -> None:
-    run_and_give(terminal, _model, version_of, own_server=True, **typed)
+    run_and_deliver(terminal, _model, version_of, own_server=True, **typed)
 
 
 def _stream(
@@ -141,11 +143,12 @@ run = command(
     TIMEOUT,
     help="""Run a model and print its output.
 
-    Inputs are KEY=VALUE; KEY=@FILE sends a file, KEY=@- what comes in on stdin, and KEY=@@TEXT is
-    text that starts with @. Ctrl-C cancels the prediction, and so does the end of --timeout.
+    Inputs are KEY=VALUE. KEY=@FILE sends a file, KEY=@- sends stdin, and KEY=@@TEXT is text that
+    starts with @. Repeat KEY=@FILE to send a list of files. Ctrl-C and --timeout cancel the
+    prediction.
 
-    Without DASHSCOPE_BASE_URL, and with no server at the default address, a local one is started
-    for as long as the command runs.""",
+    If DASHSCOPE_BASE_URL is not set and no server listens at the default address, the command
+    starts a local server and stops it at the end.""",
     examples=(
         "dashscope run dashscope/hello-world text=Alice",
         "dashscope run dashscope/thumbnail image=@photo.png width=64 -o out/",
@@ -161,11 +164,11 @@ stream = command(
     PAIRS,
     INPUT,
     TIMEOUT,
-    click.Option(["--logs"], is_flag=True, help="Show on stderr what the model prints."),
-    help="""Run a model and print its output as it comes.
+    click.Option(["--logs"], is_flag=True, help="Show the logs of the model on stderr."),
+    help="""Run a model and print its output while it runs.
 
-    Inputs are those of `dashscope run`. With --json each event is an object: event (output, logs,
-    done), data and id. Leaving early cancels the prediction.""",
+    Inputs work as in `dashscope run`. With --json, each event is an object with event (output,
+    logs or done), data and id. Ctrl-C cancels the prediction.""",
     examples=(
         "dashscope stream dashscope/countdown start=3",
         'dashscope stream dashscope/markov prompt="the cat" length=20 --json',

@@ -179,11 +179,11 @@ def _nobody_serves() -> bool:
 def _local_server(stack: ExitStack, terminal: Terminal) -> str:
     if any(find_spec(name) is None for name in SERVER_NEEDS):
         raise DashscopeError(
-            "No server at the default address. Set DASHSCOPE_BASE_URL to the API's, or "
-            "pip install 'dashscope-client[cli,local]' to have a local server started."
+            "No server listens at the default address. Set DASHSCOPE_BASE_URL to the address of "
+            "the API, or install the local server: pip install 'dashscope-client[cli,local]'."
         )
     from dashscope.local import LocalServer
 
     server = stack.enter_context(LocalServer())
-    terminal.note(f"No DASHSCOPE_BASE_URL is set: started a local server at {server.base_url}")
+    terminal.note(f"DASHSCOPE_BASE_URL is not set. Started a local server at {server.base_url}")
     return server.base_url

@@ -245,7 +245,7 @@ def test_no_rows_is_said_and_no_error(typed: Typed, name: str) -> None:
         pq.write_table(pa.table({"text": pa.array([], "string")}), name)
     done = typed(f"batch dashscope/hello-world {name} -o out.jsonl")
     assert (done.code, done.stdout) == (0, "")
-    assert done.stderr == "There are no rows: nothing was run.\n"
+    assert done.stderr == "There are no rows. Nothing was run.\n"
     assert Path("out.jsonl").read_text() == ""
 
 
@@ -253,17 +253,17 @@ def test_no_rows_is_said_and_no_error(typed: Typed, name: str) -> None:
     ("name", "content", "said"),
     [
         ("rows.jsonl", b'{"value": 1}\n{"value":\n', "rows.jsonl, line 2 is not JSON"),
-        ("rows.jsonl", b'{"value": 1}\n{"val', "is the file whole?"),
+        ("rows.jsonl", b'{"value": 1}\n{"val', "The file may be incomplete."),
         ("rows.jsonl", b'{"value": 1}\n[1]\n', "line 2 is a JSON array, not an object"),
         ("rows.jsonl", b'{"value": NaN}\n', "line 1 is not JSON: NaN"),
         ("rows.jsonl", b"\xff\xfe\n", "line 1 is not JSON"),
-        ("rows.csv", b"a,b\n1\n", "rows.csv, line 2 has 1 cell, and the heading 2"),
-        ("rows.csv", b"a,a\n1,2\n", "each column needs a name of its own"),
+        ("rows.csv", b"a,b\n1\n", "rows.csv, line 2 has 1 cell, but the header has 2"),
+        ("rows.csv", b"a,a\n1,2\n", "each column needs a unique name"),
         ("rows.csv", b'a\n"1\n', "rows.csv is not CSV"),
-        ("rows.csv", b"a;b\n1;2\n", "rows.csv: its cells are parted by ';', not by commas"),
+        ("rows.csv", b"a;b\n1;2\n", "rows.csv: cells are separated by ';', not by commas"),
         ("rows.csv", b"a\n\xff\n", "rows.csv is not UTF-8"),
         ("rows.parquet", b"PAR1", "rows.parquet is not Parquet"),
-        ("rows.txt", b"", "rows are in .jsonl, .csv or .parquet"),
+        ("rows.txt", b"", "the extension has to be .jsonl, .csv or .parquet"),
         ("other.jsonl", b"", "rows.jsonl cannot be read: No such file"),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_broken_line_on_stdin_ends_the_batch_after_the_rows_before_it(typed: T
     assert done.code == 1
     assert len(done.stdout.splitlines()) == 2
     assert "error: stdin, line 3 is not JSON" in done.stderr
-    assert "2 rows were over." in done.stderr
+    assert "2 rows finished." in done.stderr
 
 
 def test_a_file_of_a_row_that_is_not_there_is_named_before_anything_is_run(
@@ -307,9 +307,13 @@ def test_a_file_of_a_row_that_is_not_there_is_named_before_anything_is_run(
             2,
             "./out.jsonl cannot be both the results and the failures",
         ),
-        ("-o precious.jsonl", 1, "precious.jsonl exists already: --overwrite replaces it"),
-        ("-o out.jsonl --failures precious.jsonl", 1, "precious.jsonl exists already"),
-        ("-o out.txt", 1, "out.txt cannot be written: rows are in .jsonl, .csv or .parquet"),
+        ("-o precious.jsonl", 1, "precious.jsonl already exists. To replace it, pass --overwrite"),
+        ("-o out.jsonl --failures precious.jsonl", 1, "precious.jsonl already exists"),
+        (
+            "-o out.txt",
+            1,
+            "out.txt cannot be written: the extension has to be .jsonl, .csv or .parquet",
+        ),
         ("-o nothing/", 1, "cannot be written"),
         ("-o precious.jsonl/out.jsonl", 1, "precious.jsonl is not a folder"),
         ("-o out.jsonl value=1 value=2", 2, "value is given 2 times"),
@@ -374,7 +378,7 @@ def test_ctrl_c_cancels_what_runs_and_keeps_what_is_done(
     done = program.finish()
     assert (done.code, done.stdout) == (130, "")
     assert done.stderr == (
-        f"Interrupted.\n1 row was over, their results in out.jsonl.\nCancelled prediction {id}.\n"
+        f"Interrupted.\n1 row finished. Results are in out.jsonl.\nCancelled prediction {id}.\n"
     )
     assert json.loads(out.read_text())["input"]["tag"] == "done"
     assert status_of(client, "batch-1") == "canceled"

@@ -57,13 +57,13 @@ def test_the_same_command_goes_on_and_each_row_is_in_the_results_once(
         assert stopped.code == 130
         assert stopped.stderr == (
             "Interrupted.\n"
-            "5 rows were over, their results in out.jsonl.\n"
-            "The same command goes on where this one stopped.\n"
+            "5 rows finished. Results are in out.jsonl.\n"
+            "To resume, run the same command again.\n"
             f"Cancelled prediction {id}.\n"
         )
     done = dashscope(*COMMAND)
     assert (done.code, done.stdout) == (0, "")
-    assert done.stderr.startswith("6 rows, 5 of them before: 6 done, 0 failed, ")
+    assert done.stderr.startswith("6 rows (5 from the checkpoint): 6 done, 0 failed, ")
     results = lines(str(dashscope.folder / "out.jsonl"))
     assert sorted(one["index"] for one in results) == list(range(6))
     # What ran when it was killed goes on; what Ctrl-C cancelled is created again.
@@ -93,7 +93,10 @@ def test_what_is_no_result_of_a_batch_is_not_written_over(typed: Typed) -> None:
         Path(name).write_text('{"precious": true}\n')
         refused = typed(f"{command} -o {name}")
         assert (refused.code, refused.stdout) == (1, "")
-        assert f"{name} holds no results of a batch: --overwrite replaces it" in refused.stderr
+        assert (
+            f"{name} does not contain results of a batch. To replace it, pass --overwrite"
+            in refused.stderr
+        )
         assert Path(name).read_text() == '{"precious": true}\n'
     for name in ("out.csv", "out.parquet", "out.jsonl"):
         for _ in range(2):
@@ -112,7 +115,7 @@ def test_rows_that_have_changed_are_named_and_the_results_stay(typed: Typed, nam
     assert done.code == 1
     assert "have changed" in done.stderr
     assert "index 2" in done.stderr
-    assert done.stderr.endswith(f"\n{name} is as it was before.\n")
+    assert done.stderr.endswith(f"\n{name} is unchanged.\n")
     assert [Path(file).read_bytes() for file in files] == before
     assert not list(Path().glob(".*.part"))
 

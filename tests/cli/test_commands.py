@@ -93,7 +93,7 @@ def test_a_list_is_a_line_for_each_item(typed: Typed, line: str, cells: list[str
             [
                 "name\tthumbnail",
                 "inputs.image\tstring, required: The image, in any format Pillow reads.",
-                "inputs.width\tinteger, 128 by default: The width of the result in pixels.",
+                "inputs.width\tinteger, default: 128: The width of the result in pixels.",
             ],
         ),
         ("collections get tests", ["name\tTests", "models\ttest/echo"]),
@@ -130,7 +130,7 @@ def test_json_is_the_answer_as_received_one_object_a_line(
 def test_a_list_that_goes_on_says_so(typed: Typed) -> None:
     done = typed("models list --limit 2")
     assert len(done.stdout.splitlines()) == 2
-    assert done.stderr == "These are the first 2; --limit all shows all.\n"
+    assert done.stderr == "Showing the first 2. To show all, pass --limit all.\n"
     assert typed("models list --limit 2 -q").stderr == ""
     assert "neither a number of items nor all" in typed("models list --limit 0").stderr
 
@@ -146,7 +146,7 @@ def test_a_prediction_is_created_waited_for_listed_and_cancelled(typed: Typed) -
     waited = typed(f"predictions wait {created['id']} --json")
     assert waited.code == 1
     assert json.loads(waited.stdout)["status"] == "canceled"
-    assert waited.stderr == f"Not succeeded: {created['id']} canceled.\n"
+    assert waited.stderr == f"Did not succeed: {created['id']} (canceled).\n"
 
 
 def test_one_version_is_run_too(typed: Typed, client: Client) -> None:
@@ -280,8 +280,8 @@ def test_stdin_is_read_once(typed: Typed) -> None:
     done = typed("run test/kinds --input - text=@-", stdin=b"{}")
     assert (done.code, done.stdout) == (1, "")
     assert "text=@-: stdin is empty" in done.stderr
-    assert "stdin can be read once" in typed("run test/kinds a=@- b=@-", stdin=b"x").stderr
-    assert "stdin can be read once" in typed("batch test/kinds - a=@-", stdin=b"x").stderr
+    assert "stdin can be read only once" in typed("run test/kinds a=@- b=@-", stdin=b"x").stderr
+    assert "stdin can be read only once" in typed("batch test/kinds - a=@-", stdin=b"x").stderr
 
 
 def test_a_stream_is_text_or_events(typed: Typed) -> None:

@@ -173,7 +173,7 @@ def test_an_output_that_cannot_be_saved_is_not_lost(dashscope: CommandLine) -> N
     (dashscope.folder / "picture.txt").write_text("precious")
     done = dashscope("run", "test/pictures", "count=1", "-o", "./")
     assert done.code == 1
-    assert re.search(r"exists already.*\n.*dashscope predictions get \w+\n$", done.stderr)
+    assert re.search(r"already exists.*\n.*dashscope predictions get \w+\n$", done.stderr)
 
 
 def test_a_full_disk_is_no_traceback_at_the_exit(dashscope: CommandLine, full: int) -> None:

@@ -93,7 +93,7 @@ def test_what_is_not_signed_is_refused_and_what_comes_again_is_printed_once(
     program.send(signal.SIGINT)
     done = program.finish()
     assert done.code == 0
-    assert done.stderr.count("Refused a webhook: ") == 3
+    assert done.stderr.count("Rejected a webhook: ") == 3
     assert "Traceback" not in done.stderr
     cells = done.stdout.removesuffix("\n").split("\t")
     assert cells[1:] == ["failed", "p1", "me/it", "out of \x1b[31mink"]
