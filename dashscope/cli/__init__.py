@@ -60,7 +60,7 @@ for _command in (
         "deployments",
         *_of(resources.DEPLOYMENTS),
         *actions.DEPLOYMENTS,
-        help="Models behind private endpoints.",
+        help="Private endpoints for models.",
     ),
     group("files", *_of(resources.FILES), *actions.FILES, help="Files to use in inputs."),
     group("hardware", resources.HARDWARE_LIST.command(), help="Hardware that models can run on."),

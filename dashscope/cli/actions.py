@@ -83,7 +83,7 @@ def _wait(
         for id in ids:
             try:
                 with terminal.status(id, "waiting") as status:
-                    done = wait(id, timeout=timeout, progress=status.tell)
+                    done = wait(id, timeout=timeout, progress=status.on_progress)
             except (KeyboardInterrupt, Terminated) as stop:
                 stop.add_note(f"Nothing was cancelled: {id} may still be running.")
                 raise
@@ -144,7 +144,7 @@ def _create_deployment(
 
 
 def _run_deployment(terminal: Terminal, **typed: Any) -> None:
-    run_and_deliver(terminal, _deployment, _version_behind, own_server=False, **typed)
+    run_and_deliver(terminal, _deployment, _deployed_version, own_server=False, **typed)
 
 
 def _deployment(
@@ -225,7 +225,7 @@ def _latest(client: Client, ref: Reference) -> Version:
     return model.latest_version
 
 
-def _version_behind(client: Client, ref: Reference) -> Version | None:
+def _deployed_version(client: Client, ref: Reference) -> Version | None:
     release = client.deployments.get(ref.owner, ref.name).current_release
     if release is None or release.model is None:
         return None

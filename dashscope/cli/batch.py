@@ -36,7 +36,7 @@ from dashscope.cli.inputs import (
     version_of,
 )
 from dashscope.cli.outputs import OVERWRITE, check_target
-from dashscope.cli.results import Failures, Results, held, results
+from dashscope.cli.results import Failures, Results, count_results, results
 from dashscope.cli.rows import Rows, format_of, open_rows
 from dashscope.cli.session import open_session
 from dashscope.cli.terminal import Terminal, counted
@@ -106,7 +106,7 @@ def _batch(
             str(ref),
             rows,
             checkpoint=checkpoint,
-            progress=_bar(terminal, beside=output is not None),
+            progress=_bar(terminal, to_file=output is not None),
             file_encoding="upload",
             **options,
         )
@@ -123,7 +123,7 @@ def _batch(
         summary.seconds = batch.progress.elapsed
         summary.failures = failed.written
     typed = [f"{pair.key}={pair.value}" for pair in pairs]
-    _tell(terminal, summary, [str(ref), *typed, *(f"--file={key}" for key in file_keys)])
+    _report(terminal, summary, [str(ref), *typed, *(f"--file={key}" for key in file_keys)])
     if summary.failed:
         for key in sorted(rows.not_urls):
             terminal.note(f"{key} takes a file or a URL: to send files, add --file={key}.")
@@ -179,7 +179,7 @@ def _check_paths(
         if Path(path).is_dir():
             raise FileError(f"{path} is a folder, not a file")
         if resumes and path == output and Path(path).exists() and not overwrite:
-            kept = held(Path(path))
+            kept = count_results(Path(path))
             if kept is None:
                 raise FileError(
                     f"{path} does not contain results of a batch. To replace it, pass --overwrite"
@@ -228,14 +228,14 @@ def _warnings(terminal: Terminal) -> Generator[None]:
         logger.removeHandler(handler)
 
 
-def _bar(terminal: Terminal, *, beside: bool) -> Callable[[BatchProgress], None] | None:
+def _bar(terminal: Terminal, *, to_file: bool) -> Callable[[BatchProgress], None] | None:
     """Return a progress bar, unless stderr is no terminal or the results are on it."""
-    if not terminal.shows_progress or (terminal.out.is_terminal and not beside):
+    if not terminal.shows_progress or (terminal.out.is_terminal and not to_file):
         return None
     return progress_bar("rows", console=terminal.err)
 
 
-def _tell(terminal: Terminal, summary: Summary, typed: Sequence[str]) -> None:
+def _report(terminal: Terminal, summary: Summary, typed: Sequence[str]) -> None:
     if terminal.as_json and summary.results is not None:
         terminal.line(asdict(summary))
     if summary.done + summary.failed == 0:

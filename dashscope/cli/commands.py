@@ -94,7 +94,7 @@ _QUIET: Final = click.Option(["-q", "--quiet"], is_flag=True, help="Print only r
 def command(
     name: str,
     function: Callable[..., object],
-    *takes: click.Parameter,
+    *parameters: click.Parameter,
     help: str,
     examples: Sequence[str],
 ) -> Command:
@@ -103,7 +103,7 @@ def command(
     Args:
         name: The name of the command.
         function: Runs the command.
-        takes: Its arguments and options, besides `--json` and `--quiet`.
+        parameters: Its arguments and options, besides `--json` and `--quiet`.
         help: What it does: a summary line, then details.
         examples: Command lines for the help. Tests run them.
     """
@@ -112,7 +112,7 @@ def command(
         examples=examples,
         help=help,
         callback=partial(_call, function),
-        params=[*takes, _JSON, _QUIET],
+        params=[*parameters, _JSON, _QUIET],
     )
 
 

@@ -55,7 +55,7 @@ class Operation:
         method: The operation as a path of attributes of `Client`.
         help: What the command does.
         examples: Command lines for the help.
-        takes: The arguments and options.
+        parameters: The arguments and options.
         columns: The columns of a list.
         is_paged: Whether the operation returns pages.
         show: Shows the result, if it is not a list. `None` for operations without a result.
@@ -65,7 +65,7 @@ class Operation:
     method: str
     help: str
     examples: tuple[str, ...]
-    takes: tuple[click.Parameter, ...] = ()
+    parameters: tuple[click.Parameter, ...] = ()
     columns: Columns | None = None
     is_paged: bool = True
     show: Callable[[Terminal, Any], None] | None = None
@@ -76,7 +76,7 @@ class Operation:
         return command(
             self.name,
             partial(_perform, self),
-            *self.takes,
+            *self.parameters,
             *limit,
             help=self.help,
             examples=self.examples,
@@ -86,7 +86,7 @@ class Operation:
         """Return the positional and keyword arguments of the operation."""
         positional: list[Any] = []
         named: dict[str, Any] = {}
-        for parameter in self.takes:
+        for parameter in self.parameters:
             assert parameter.name is not None
             value = values[parameter.name]
             if isinstance(value, Reference):

@@ -86,7 +86,7 @@ MODELS: Final = (
         method="models.list",
         help="List public models.",
         examples=("dashscope models list", "dashscope models list --limit all --json"),
-        takes=(
+        parameters=(
             option(
                 "sort-by",
                 "The field to sort by.",
@@ -105,7 +105,7 @@ MODELS: Final = (
         method="models.get",
         help="Show a model and its inputs.",
         examples=("dashscope models get dashscope/hello-world",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
         show=one,
     ),
     Operation(
@@ -113,7 +113,7 @@ MODELS: Final = (
         method="models.create",
         help="Create a model, to add versions to by training or pushing.",
         examples=("dashscope models create local/cat --visibility private --hardware cpu",),
-        takes=(
+        parameters=(
             MODEL,
             option(
                 "visibility",
@@ -135,7 +135,7 @@ MODELS: Final = (
             'dashscope models update local/cat --description "Writes like I do."',
             "dashscope models update local/cat --readme README.md",
         ),
-        takes=(
+        parameters=(
             MODEL,
             *_LINKS,
             option(
@@ -154,14 +154,14 @@ MODELS: Final = (
         method="models.delete",
         help="Delete one of your models. It has to be private and have no versions.",
         examples=("dashscope models delete local/cat",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
     ),
     Operation(
         name="search",
         method="models.search",
         help="Search public models.",
         examples=("dashscope models search hello",),
-        takes=(QUERY,),
+        parameters=(QUERY,),
         columns=MODEL_COLUMNS,
     ),
     Operation(
@@ -169,7 +169,7 @@ MODELS: Final = (
         method="models.readme.get",
         help="Print the readme of a model as Markdown.",
         examples=("dashscope models readme dashscope/countdown",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
         show=readme,
     ),
     Operation(
@@ -177,7 +177,7 @@ MODELS: Final = (
         method="models.examples.list",
         help="List example predictions of a model.",
         examples=("dashscope models examples dashscope/hello-world",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
         columns={"id": "id", "input": "input", "output": "output"},
     ),
 )
@@ -188,7 +188,7 @@ VERSIONS: Final = (
         method="models.versions.list",
         help="List the versions of a model, newest first.",
         examples=("dashscope versions list dashscope/hello-world",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
         columns={"id": "id", "created": "created_at", "cog": "cog_version"},
     ),
     Operation(
@@ -196,7 +196,7 @@ VERSIONS: Final = (
         method="models.versions.get",
         help="Show a version of a model and its inputs. --json includes the schema.",
         examples=("dashscope versions get dashscope/hello-world:VERSION_ID",),
-        takes=(VERSION,),
+        parameters=(VERSION,),
         show=one,
     ),
     Operation(
@@ -204,7 +204,7 @@ VERSIONS: Final = (
         method="models.versions.delete",
         help="Delete a version of one of your models, with its predictions.",
         examples=("dashscope versions delete local/cat:VERSION_ID",),
-        takes=(VERSION,),
+        parameters=(VERSION,),
     ),
 )
 
@@ -217,7 +217,7 @@ PREDICTIONS: Final = (
             "dashscope predictions list",
             "dashscope predictions list --created-after 2026-01-31T12:00:00Z --limit all",
         ),
-        takes=(
+        parameters=(
             option("created-after", "Only those created since this time: 2026-01-31T12:00:00Z."),
             option("created-before", "Only those created before this time."),
             option("source", "Only those from this source.", type=click.Choice(["web"])),
@@ -232,7 +232,7 @@ PREDICTIONS: Final = (
             "dashscope predictions get PREDICTION_ID",
             "dashscope predictions get PREDICTION_ID --json",
         ),
-        takes=(id_of("prediction"),),
+        parameters=(id_of("prediction"),),
         show=one,
     ),
     Operation(
@@ -240,7 +240,7 @@ PREDICTIONS: Final = (
         method="predictions.cancel",
         help="Cancel a prediction. A finished prediction does not change.",
         examples=("dashscope predictions cancel PREDICTION_ID",),
-        takes=(id_of("prediction"),),
+        parameters=(id_of("prediction"),),
         show=one,
     ),
 )
@@ -258,7 +258,7 @@ TRAININGS: Final = (
         method="trainings.get",
         help="Show a training.",
         examples=("dashscope trainings get TRAINING_ID",),
-        takes=(id_of("training"),),
+        parameters=(id_of("training"),),
         show=one,
     ),
     Operation(
@@ -266,7 +266,7 @@ TRAININGS: Final = (
         method="trainings.cancel",
         help="Cancel a training. A finished training does not change.",
         examples=("dashscope trainings cancel TRAINING_ID",),
-        takes=(id_of("training"),),
+        parameters=(id_of("training"),),
         show=one,
     ),
 )
@@ -289,7 +289,7 @@ DEPLOYMENTS: Final = (
         method="deployments.get",
         help="Show a deployment.",
         examples=("dashscope deployments get local/my-app",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
         show=one,
     ),
     Operation(
@@ -297,7 +297,7 @@ DEPLOYMENTS: Final = (
         method="deployments.update",
         help="Change a deployment. This creates a new release.",
         examples=("dashscope deployments update local/my-app --max-instances 3",),
-        takes=(
+        parameters=(
             MODEL,
             option("version", "The id of a version of the model."),
             CHANGED_HARDWARE,
@@ -311,7 +311,7 @@ DEPLOYMENTS: Final = (
         method="deployments.delete",
         help="Delete a deployment that has not been used for 15 minutes.",
         examples=("dashscope deployments delete local/my-app",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
     ),
 )
 
@@ -328,7 +328,7 @@ COLLECTIONS: Final = (
         method="collections.get",
         help="Show a collection and its models.",
         examples=("dashscope collections get text",),
-        takes=(click.Argument(["slug"]),),
+        parameters=(click.Argument(["slug"]),),
         show=one,
     ),
 )
@@ -352,7 +352,7 @@ FILES: Final = (
         method="files.get",
         help="Show a file. Pass its urls.get as the input of a model.",
         examples=("dashscope files get FILE_ID",),
-        takes=(id_of("file"),),
+        parameters=(id_of("file"),),
         show=one,
     ),
     Operation(
@@ -360,7 +360,7 @@ FILES: Final = (
         method="files.delete",
         help="Delete a file.",
         examples=("dashscope files delete FILE_ID",),
-        takes=(id_of("file"),),
+        parameters=(id_of("file"),),
     ),
 )
 
@@ -386,7 +386,7 @@ SEARCH: Final = Operation(
     method="search",
     help="Search models, collections and pages of the documentation.",
     examples=("dashscope search hello", "dashscope search hello --limit 5 --json"),
-    takes=(
+    parameters=(
         QUERY,
         option("limit", "The maximum number of models.", type=click.IntRange(1, 50)),
     ),

@@ -174,7 +174,7 @@ class _Lines(Results):
 
     def _open(self) -> None:
         if self.path != STDIN:
-            self._text = _Text(self.path, beside=self._kept > 0)
+            self._text = _Text(self.path, temporary=self._kept > 0)
 
     def _line(self, line: str) -> None:
         if self._text is None:
@@ -273,7 +273,7 @@ class Failures(AbstractContextManager["Failures"]):
             self._follow(self._path)
             if not result.ok:
                 if self._text is None:
-                    self._text = _Text(self._path, beside=not self._has_replaced)
+                    self._text = _Text(self._path, temporary=not self._has_replaced)
                 self._text.file.write(json_text(result.input.row.inputs) + "\n")
                 self._text.file.flush()
 
@@ -304,10 +304,10 @@ class Failures(AbstractContextManager["Failures"]):
 class _Text:
     """A text file, or a temporary file that replaces it later."""
 
-    def __init__(self, path: str, *, beside: bool) -> None:
+    def __init__(self, path: str, *, temporary: bool) -> None:
         self._path = Path(path).resolve()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._part = part_of(self._path) if beside else None
+        self._part = part_of(self._path) if temporary else None
         self.file = (self._part or self._path).open("w", encoding="utf-8", newline="")
 
     def replace(self) -> None:
@@ -356,7 +356,7 @@ def results(path: str, columns: Mapping[str, Any] | None = None, *, kept: int = 
     return (CSV if extension == ".csv" else Parquet)(path, Table(columns), kept=kept)
 
 
-def held(path: Path) -> int | None:
+def count_results(path: Path) -> int | None:
     """Return how many results of a batch a file has, or `None` if it has something else."""
     kind = format_of(str(path), "written")
     if kind == ".parquet":

@@ -58,7 +58,7 @@ def run_and_deliver(
         client = session.client
         inputs = inputs_of(pairs, base, lambda: version(client, ref))
         with terminal.status(str(ref), "creating") as status:
-            result = execute(client, ref, inputs, timeout=timeout, progress=status.tell)
+            result = execute(client, ref, inputs, timeout=timeout, progress=status.on_progress)
         try:
             deliver(
                 terminal, result, output, overwrite=overwrite, is_temporary=session.is_temporary

@@ -122,7 +122,9 @@ def open_session(terminal: Terminal, *, own_server: bool = False) -> Generator[S
 
     try:
         with terminable(), ExitStack() as stack:
-            base_url = _local_server(stack, terminal) if own_server and _nobody_serves() else None
+            base_url = (
+                _local_server(stack, terminal) if own_server and _needs_local_server() else None
+            )
             client = stack.enter_context(Client(base_url=base_url, event_hooks={"response": [saw]}))
             session = Session(client, base_url is not None)
             yield session
@@ -164,7 +166,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-def _nobody_serves() -> bool:
+def _needs_local_server() -> bool:
     """True if no address is configured and no server listens at the default address."""
     if os.environ.get("DASHSCOPE_BASE_URL"):
         return False

@@ -94,9 +94,9 @@ class Status:
         self._line = line
 
     @property
-    def tell(self) -> Any:
+    def on_progress(self) -> Any:
         """A callback that takes a prediction or training, or `None` without a terminal."""
-        return None if self._line is None else self._tell
+        return None if self._line is None else self._show
 
     def bytes_sent(self, size: int | None) -> Any:
         """A callback that takes the number of bytes sent of `size`, or `None`."""
@@ -109,7 +109,7 @@ class Status:
 
         return sent
 
-    def _tell(self, one: Prediction | Training) -> None:
+    def _show(self, one: Prediction | Training) -> None:
         bar = one.progress
         share = "" if bar is None else f" {bar.percentage:.0%}"
         self._update(f"{one.status}{share} ({one.id})")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dashscope import BatchResult, Client
-from dashscope.cli.results import held, results
+from dashscope.cli.results import count_results, results
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.cli.conftest import Typed
@@ -143,13 +143,13 @@ def test_results_of_an_earlier_call_stay_until_there_are_as_many(tmp_path: Path,
                 raise end
 
     write_some(3, kept=0)
-    assert held(path) == 3
+    assert count_results(path) == 3
     write_some(2, kept=3, end=EOFError())
-    assert held(path) == 3, "fewer, and not to the end"
+    assert count_results(path) == 3, "fewer, and not to the end"
     write_some(4, kept=3, end=EOFError())
-    assert held(path) == 4, "more"
+    assert count_results(path) == 4, "more"
     write_some(2, kept=4)
-    assert held(path) == 2, "fewer, and to the end"
+    assert count_results(path) == 2, "fewer, and to the end"
     assert [one.name for one in tmp_path.iterdir()] == [name]
 
 

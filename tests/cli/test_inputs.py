@@ -152,7 +152,9 @@ def test_a_folder_is_no_file(dashscope: CommandLine, server: LocalServer) -> Non
 def test_what_cannot_work_is_refused_before_a_server_is_started(
     typed: Typed, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
 ) -> None:
-    monkeypatch.setattr("dashscope.cli.session._nobody_serves", lambda: pytest.fail("too late"))
+    monkeypatch.setattr(
+        "dashscope.cli.session._needs_local_server", lambda: pytest.fail("too late")
+    )
     Path("mine.txt").write_text("precious")
     done = typed(shlex.join(["run", *arguments]))
     assert (done.code, done.stdout) == (code, "")
