@@ -322,8 +322,9 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
     status = response.status
     error_type = status_error_type(status)
     retry_after = retry.retry_after_of(response.headers.get("retry-after"), body)
-    explanation = shortened(detail or title or text.strip()[:200] or "without an explanation")
-    message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
+    explanation = detail or title or text.strip()[:200]
+    explanation = explanation or "The server answered without an explanation"
+    message = f"{shortened(explanation).rstrip('.')}. {what}: {status} {_reason(status)}."
     if retry_after is not None:
         message += f" The server asks to wait {retry_after:g} s."
     if advice:
@@ -332,8 +333,6 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
         message += " Redirects of the API are not followed: check the base URL."
     elif status in _ADVICE:
         message += f" {_ADVICE[status]}"
-    if (request_id := headers.get("x-request-id")) is not None:
-        message += f" (request {request_id})"
     return error_type(
         scrubbed(message),
         status=status,

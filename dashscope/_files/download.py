@@ -239,8 +239,8 @@ class AsyncDownload:
                     self._ended = True
                     return None
                 failure = APIConnectionError(
-                    f"GET {shown(self.url)}: the connection broke "
-                    f"(at {self._received} of {self._expected} bytes).",
+                    f"The connection broke (at {self._received} of {self._expected} bytes): "
+                    f"GET {shown(self.url)}.",
                     request_sent=True,
                 )
             if not await self._resume(failure):

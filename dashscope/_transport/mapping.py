@@ -299,7 +299,7 @@ def url_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
 
 def invalid_redirect(error: Exception, what: str) -> APIResponseError:
     """Return the error for a redirect to something that is not a URL."""
-    return APIResponseError(scrubbed(f"{what} redirects to what is no URL ({error})."))
+    return APIResponseError(scrubbed(f"The server redirects to an invalid URL ({error}): {what}."))
 
 
 def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIConnectionError:
@@ -315,23 +315,23 @@ def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIC
     reason = scrubbed(str(error) or type(error).__name__)  # it may quote the server
     if not sent and _is_about_certificate(error):
         return APIConnectionError(
-            f"{what}: no connection, since the server's certificate does not verify ({reason}). "
+            f"No connection, because the server's certificate does not verify ({reason}): {what}. "
             "Is it the right address? verify=... takes an ssl.SSLContext that knows its authority.",
             request_sent=False,
             permanent=True,
         )
     if "TimeoutException" in kinds:
-        happened = "no answer in time" if sent else "no connection in time"
+        happened = "No answer in time" if sent else "No connection in time"
         kind = type(error).__name__
         # Transports raise subclasses, whose texts say no more than their names. A mock raises
         # the base class to explain that it has no response.
         is_mocked = kind == "TimeoutException"
         detail = kind if not is_mocked and ", through the proxy " not in reason else reason
         return APITimeoutError(
-            f"{what}: {happened} ({detail}).", request_sent=sent, permanent=is_mocked
+            f"{happened} ({detail}): {what}.", request_sent=sent, permanent=is_mocked
         )
-    happened = "the connection broke" if sent else "no connection"
-    return APIConnectionError(f"{what}: {happened} ({reason}).", request_sent=sent)
+    happened = "The connection broke" if sent else "No connection"
+    return APIConnectionError(f"{happened} ({reason}): {what}.", request_sent=sent)
 
 
 def _is_about_certificate(error: BaseException | None) -> bool:
