@@ -11,14 +11,14 @@ from dashscope.local.decorator import Weights, model
 
 if TYPE_CHECKING:
     from dashscope.local.foreground import serve
-    from dashscope.local.gate import AnsweredRequest
+    from dashscope.local.http.middleware import AnsweredRequest
     from dashscope.local.server import LocalServer
 
 __all__ = ["AnsweredRequest", "LocalServer", "Weights", "model", "serve"]
 
 
 _HOMES: Final = {
-    "AnsweredRequest": "dashscope.local.gate",
+    "AnsweredRequest": "dashscope.local.http.middleware",
     "LocalServer": "dashscope.local.server",
     "serve": "dashscope.local.foreground",
 }

@@ -14,7 +14,7 @@ from typing import Any, Final
 import platformdirs
 
 from dashscope._runtime.signals import taken
-from dashscope.local.catalog import ModelsError
+from dashscope.local.models.catalog import ModelsError
 from dashscope.local.server import LocalServer
 from dashscope.local.store import DataFolderError
 

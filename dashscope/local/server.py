@@ -10,20 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from dashscope.local.app import create_app
-from dashscope.local.catalog import Catalog
-from dashscope.local.engine import Engine
-from dashscope.local.feed import Feed
-from dashscope.local.folder import DataFolder, Signer
-from dashscope.local.gate import AnsweredRequest, is_loopback
-from dashscope.local.ratelimit import RateLimit
-from dashscope.local.references import References
-from dashscope.local.render import Renderer
-from dashscope.local.services import Services
+from dashscope.local.http.app import create_app
+from dashscope.local.http.middleware import AnsweredRequest, is_loopback
+from dashscope.local.http.ratelimit import RateLimit
+from dashscope.local.http.render import Renderer
+from dashscope.local.http.services import Services
+from dashscope.local.jobs.change_feed import Feed
+from dashscope.local.jobs.engine import Engine
+from dashscope.local.jobs.webhooks import Webhooks
+from dashscope.local.models.catalog import Catalog
+from dashscope.local.models.references import References
 from dashscope.local.store import Database, DataFolderError, Store
+from dashscope.local.store.folder import DataFolder, Signer
 from dashscope.local.thread import Thread, listen, running
 from dashscope.local.values import ORIGIN, Version
-from dashscope.local.webhooks import Webhooks
 
 Models = Path | str | Iterable[Callable[..., Any]]
 

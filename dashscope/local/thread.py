@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import uvicorn
 
-from dashscope.local.services import Services
-from dashscope.local.upkeep import keep_up
+from dashscope.local.http.services import Services
+from dashscope.local.maintenance import keep_up
 
 T = TypeVar("T")
 

@@ -10,12 +10,13 @@ from unittest import mock
 import httpx
 import pytest
 
-from dashscope.local import LocalServer, lanes, model, runs
-from dashscope.local.catalog import ModelsError
-from dashscope.local.logs import LOG_LIMIT, Log
-from dashscope.local.processes import LogReader, describe_exit
-from dashscope.local.signature import read_docstring
-from dashscope.local.worker import wire
+from dashscope.local import LocalServer, model
+from dashscope.local.jobs import runs, worker_pool
+from dashscope.local.jobs.logs import LOG_LIMIT, Log
+from dashscope.local.jobs.processes import LogReader, describe_exit
+from dashscope.local.models.catalog import ModelsError
+from dashscope.local.models.signature import read_docstring
+from dashscope.local.worker import messages as wire
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach
 
@@ -133,7 +134,7 @@ class TestFailuresInside:
                 url = f"{server.base_url}/models/test/{name}/predictions"
                 return httpx.post(url, json={"input": {}}, headers={"Prefer": "wait"}).json()
 
-            with mock.patch.object(lanes.Worker, "start", side_effect=OSError("none left")):
+            with mock.patch.object(worker_pool.Worker, "start", side_effect=OSError("none left")):
                 # The first one still finds the process that was started ahead.
                 assert run("echo")["status"] == "succeeded"
                 for name in ("pid", "logs"):
@@ -160,7 +161,7 @@ class TestFailuresInside:
     def test_a_failing_route_is_a_problem_too(self) -> None:
         with (
             LocalServer() as server,
-            mock.patch("dashscope.local.routes.account.hardware", side_effect=KeyError("x")),
+            mock.patch("dashscope.local.http.routes.account.hardware", side_effect=KeyError("x")),
         ):
             answer = httpx.get(f"{server.base_url}/hardware")
             assert answer.status_code == 500

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from dashscope.local import LocalServer, model
-from dashscope.local.catalog import ModelsError
-from dashscope.local.ratelimit import RateLimit
+from dashscope.local.http.ratelimit import RateLimit
+from dashscope.local.models.catalog import ModelsError
 from dashscope.local.store import DataFolderError
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach, until
@@ -337,7 +337,8 @@ COUNTING = """
 import gc, sys, threading, time
 from unittest import mock
 import httpx, psutil
-from dashscope.local import LocalServer, engine, upkeep
+from dashscope.local import LocalServer, maintenance
+from dashscope.local.jobs import engine
 
 process = psutil.Process()
 
@@ -394,7 +395,7 @@ LEAVING = {
     "of workers that nobody needs any more": """
         with (
             mock.patch.object(engine, "IDLE_LIMIT", 0.2),
-            mock.patch.object(upkeep, "INTERVAL", 0.1),
+            mock.patch.object(maintenance, "INTERVAL", 0.1),
             LocalServer(models=sys.argv[1]) as server,
         ):
             assert create(server, "test/echo", hold=True)["status"] == "succeeded"

@@ -10,7 +10,7 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
 from dashscope.local import LocalServer
-from dashscope.local.routes import streams
+from dashscope.local.http.routes import streams
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach
 

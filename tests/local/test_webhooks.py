@@ -17,7 +17,8 @@ from unittest import mock
 import httpx
 import pytest
 
-from dashscope.local import LocalServer, webhooks
+from dashscope.local import LocalServer
+from dashscope.local.jobs import webhooks
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach, until
 

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashscope.local.folder import Signer
-from dashscope.local.gate import authorized
-from dashscope.local.pages.writing import PREFIX, problem_page
-from dashscope.local.problems import ProblemError
+from dashscope.local.http.middleware import authorized
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.pages.templating import PREFIX, problem_page
+from dashscope.local.store.folder import Signer
 
 SIGN_IN: Final = f"{PREFIX}/sign-in"
 ASSETS: Final = f"{PREFIX}/assets/"

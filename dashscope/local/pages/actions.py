@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.requests import JobBody
+from dashscope.local.http.routes.predictions import create_job
+from dashscope.local.http.services import services
 from dashscope.local.pages.access import SIGN_IN, Sessions, safe_return
+from dashscope.local.pages.display import as_items
 from dashscope.local.pages.jobs import KINDS, find, page_of
-from dashscope.local.pages.shown import as_items
-from dashscope.local.pages.writing import PREFIX, page
-from dashscope.local.problems import ProblemError
-from dashscope.local.requests import JobBody
-from dashscope.local.routes.predictions import create_job
-from dashscope.local.services import services
+from dashscope.local.pages.templating import PREFIX, page
 
 
 async def cancel(request: Request) -> Response:

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from dashscope.local.pages import actions, jobs, live, models
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.services import Services
+from dashscope.local.pages import actions, events, jobs, models
 from dashscope.local.pages.access import Access, Sessions
-from dashscope.local.pages.writing import problem_page
-from dashscope.local.problems import ProblemError
-from dashscope.local.services import Services
+from dashscope.local.pages.templating import problem_page
 
 
 async def say_problem(request: Request, error: Exception) -> Response:
@@ -44,7 +44,7 @@ def create_pages(parts: Services, token: str | None) -> Access:
     sessions = Sessions(parts.signer, token)
     routes = [
         *models.ROUTES,
-        *live.ROUTES,
+        *events.ROUTES,
         *jobs.ROUTES,
         *actions.ROUTES,
         *actions.session_routes(sessions),

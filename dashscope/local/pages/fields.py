@@ -4,7 +4,7 @@ from typing import Any, Final, Literal
 
 from attrs import frozen
 
-from dashscope.local.narrowing import is_dict, is_list
+from dashscope.local.type_guards import is_dict, is_list
 
 Schema = dict[str, Any]
 Kind = Literal[

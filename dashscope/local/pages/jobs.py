@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dashscope.local.narrowing import is_list
-from dashscope.local.pages.shown import ITEM_LIMIT, TEXT_LIMIT, Display, Shown, as_items, cut
-from dashscope.local.pages.writing import PREFIX, page
-from dashscope.local.problems import ProblemError, not_found
-from dashscope.local.runs import Run
-from dashscope.local.services import Services, services
+from dashscope.local.http.problems import ProblemError, not_found
+from dashscope.local.http.services import Services, services
+from dashscope.local.jobs.runs import Run
+from dashscope.local.pages.display import ITEM_LIMIT, TEXT_LIMIT, Display, Shown, as_items, cut
+from dashscope.local.pages.templating import PREFIX, page
 from dashscope.local.store import CursorError
+from dashscope.local.type_guards import is_list
 from dashscope.local.values import Job, now, parse_timestamp
 from dashscope.resources.predictions import Progress
 

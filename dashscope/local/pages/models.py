@@ -12,19 +12,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dashscope.local.decorator import NAME
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.requests import BODY_LIMIT, JobBody
+from dashscope.local.http.routes.files import keep_file
+from dashscope.local.http.routes.predictions import create_job
+from dashscope.local.http.services import Services, services
+from dashscope.local.http.uploads import read_name, read_type
+from dashscope.local.jobs.runs import Run
+from dashscope.local.pages.display import as_items
 from dashscope.local.pages.fields import Field, read_fields
-from dashscope.local.pages.filled import Filled, prefilled, read
+from dashscope.local.pages.form_values import Filled, prefilled, read
 from dashscope.local.pages.jobs import page_of, row
-from dashscope.local.pages.shown import as_items
-from dashscope.local.pages.writing import page
-from dashscope.local.problems import ProblemError
-from dashscope.local.requests import BODY_LIMIT, JobBody
-from dashscope.local.routes.files import keep_file
-from dashscope.local.routes.predictions import create_job
-from dashscope.local.runs import Run
-from dashscope.local.services import Services, services
+from dashscope.local.pages.templating import page
 from dashscope.local.store import CursorError
-from dashscope.local.uploads import read_name, read_type
 from dashscope.local.values import Model, Version, now, timestamp
 
 _LIMITS: Final[Any] = {"max_files": 100, "max_fields": 1000, "max_part_size": BODY_LIMIT}

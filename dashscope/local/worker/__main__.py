@@ -21,10 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dashscope.local.code import Code, CodeError, describe
 from dashscope.local.decorator import spec_of
-from dashscope.local.narrowing import is_iterator
-from dashscope.local.worker import lifeline, wire
+from dashscope.local.models.code import Code, CodeError, describe
+from dashscope.local.type_guards import is_iterator
+from dashscope.local.worker import lifeline
+from dashscope.local.worker import messages as wire
 from dashscope.local.worker.inputs import Arguments
 from dashscope.local.worker.outputs import Outbox
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from dashscope.local.decorator import WeightsMarker
-from dashscope.local.narrowing import is_dict, is_list
+from dashscope.local.type_guards import is_dict, is_list
 
 FETCH_TIMEOUT: Final = 30.0
 FETCH_LIMIT: Final = 100 * 1024 * 1024

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from dashscope._media_types import type_of
-from dashscope.local.narrowing import is_array, is_dataclass, is_mapping
+from dashscope.local.type_guards import is_array, is_dataclass, is_mapping
 from dashscope.local.values import ORIGIN, new_id
 
 

@@ -1,0 +1,99 @@
+"""The ASGI application: the API under ``/v1`` with errors in its words, and the pages."""
+
+from collections import deque
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+
+from dashscope.local.http.middleware import AnsweredRequest, Gate
+from dashscope.local.http.openapi import document
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.ratelimit import RateLimit
+from dashscope.local.http.routes import (
+    account,
+    collections,
+    deployments,
+    files,
+    models,
+    predictions,
+    streams,
+    trainings,
+)
+from dashscope.local.http.services import Services, services
+from dashscope.local.pages.app import create_pages
+
+_OPERATIONS: Final = [
+    *account.ROUTES,
+    *collections.ROUTES,
+    *deployments.ROUTES,
+    *files.ROUTES,
+    *models.ROUTES,
+    *predictions.ROUTES,
+    *streams.ROUTES,
+    *trainings.ROUTES,
+]
+
+
+async def health(request: Request) -> JSONResponse:
+    """Tell that the server answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def describe(request: Request) -> JSONResponse:
+    """Answer with the OpenAPI description of this server."""
+    return JSONResponse(document(services(request).renderer.base_url))
+
+
+async def go_to_pages(request: Request) -> RedirectResponse:
+    """Send a browser to the pages."""
+    return RedirectResponse("/web/")
+
+
+async def say_problem(request: Request, error: Exception) -> Response:
+    """Answer with what ended the request."""
+    match error:
+        case ProblemError():
+            return error.response()
+        case HTTPException():
+            detail = error.detail
+            if error.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+                detail = f"There is no {request.method} {request.url.path} in this API."
+            return ProblemError(error.status_code, detail, headers=error.headers).response()
+        case ClientDisconnect():
+            # Nobody is left to read this; the status is for the log.
+            return Response(status_code=499)
+        case _:
+            return ProblemError(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; its log says where."
+            ).response()
+
+
+def create_app(
+    parts: Services,
+    *,
+    token: str | None,
+    rate_limit: RateLimit | None,
+    answered: deque[AnsweredRequest],
+) -> Gate:
+    """Return the application for the parts of a server."""
+    errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
+    handlers: dict[Any, Any] = dict.fromkeys(errors, say_problem)
+    # Never a redirect: clients that follow one lose their method, or their token.
+    operations = Router(_OPERATIONS, redirect_slashes=False)
+    routes: list[BaseRoute] = [
+        Route("/health", health),
+        Route("/openapi.json", describe),
+        Mount("/v1", app=operations),
+        Route("/", go_to_pages),
+        Route("/web", go_to_pages),
+        Mount("/web", app=create_pages(parts, token)),
+    ]
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    app.state.services = parts
+    return Gate(app, token=token, rate_limit=rate_limit, answered=answered)

@@ -1,0 +1,190 @@
+"""What every request passes first: who may come in, how often, how much; what is noted of it."""
+
+import asyncio
+import contextlib
+import hmac
+import ipaddress
+import logging
+import re
+import time
+from collections import deque
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.ratelimit import RateLimit
+from dashscope.local.http.routes.files import FORM_LIMIT, too_large
+from dashscope.local.values import new_id
+
+logger = logging.getLogger("dashscope.local")
+
+DISCARD_SECONDS: Final = 5.0
+"""How long the rest of a refused body is read, so that its sender gets to see the answer."""
+
+# Whoever knows these URLs may use them: they are signed, or cannot be guessed. The pages ask for
+# the token themselves, in a way that a browser understands.
+_OPEN: Final = re.compile(
+    r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?"
+)
+_CLIENT_CLOSED: Final = 499
+
+
+class AnsweredRequest(NamedTuple):
+    """A request the server has answered, in the order of the answers."""
+
+    method: str
+    path: str
+    status: int
+
+
+class Gate:
+    """The outermost layer of the application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        rate_limit: RateLimit | None,
+        answered: deque[AnsweredRequest],
+    ) -> None:
+        self._app = app
+        self._token = token
+        self._rate_limit = rate_limit
+        self._answered = answered
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
+            return
+        began = time.perf_counter()
+        request_id = new_id()
+        status = _CLIENT_CLOSED
+        received = 0
+        complete = False
+        noted = False
+        method, path = scope["method"], scope["path"]
+
+        def note() -> None:
+            nonlocal noted
+            noted = True
+            self._answered.append(AnsweredRequest(method, path, status))
+
+        async def receive_bounded() -> Message:
+            nonlocal received, complete
+            message = await receive()
+            received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if received > FORM_LIMIT:
+                raise too_large()
+            return message
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                # Before it goes out: who has the answer finds it noted.
+                note()
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        try:
+            problem = self._refuse(Headers(scope=scope), path)
+            if problem is not None:
+                await problem.response()(scope, receive, send_noted)
+            else:
+                await self._app(scope, receive_bounded, send_noted)
+            if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and not complete:
+                await _discard(receive)
+        finally:
+            if not noted:
+                note()
+            milliseconds = (time.perf_counter() - began) * 1000
+            logger.info("%s %r %d %.1f ms %s", method, path, status, milliseconds, request_id)
+
+    def _refuse(self, headers: Headers, path: str) -> ProblemError | None:
+        if self._token is None:
+            problem = refuse_strangers(headers)
+        elif _OPEN.fullmatch(path) or authorized(headers, self._token):
+            problem = None
+        else:
+            problem = ProblemError(
+                HTTPStatus.UNAUTHORIZED,
+                "This server wants its token: Authorization: Bearer <token>.",
+                headers={"www-authenticate": "Bearer"},
+            )
+        if problem is not None:
+            return problem
+        if int_or_zero(headers.get("content-length", "")) > FORM_LIMIT:
+            return too_large()
+        if self._rate_limit is None or not path.startswith("/v1/"):
+            return None
+        wait = self._rate_limit.take(time.monotonic())
+        if wait is None:
+            return None
+        return ProblemError(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"Request was throttled. Your rate limit resets in ~{wait}s.",
+            headers={"retry-after": str(wait)},
+            members={"retry_after": wait},
+        )
+
+
+def authorized(headers: Headers, token: str) -> bool:
+    """Tell whether a request carries the token."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    right = hmac.compare_digest(given.strip().encode(), token.encode())
+    return right and scheme.lower() in {"bearer", "token"}
+
+
+def refuse_strangers(headers: Headers) -> ProblemError | None:
+    """Refuse what a web page from elsewhere sends through this user's browser.
+
+    Without a token, being on this machine is all that lets a request in, and a browser is.
+    """
+    if not is_loopback(host_of(f"//{headers.get('host', '')}")):
+        return ProblemError(
+            HTTPStatus.FORBIDDEN, "Without a token the server answers to loopback addresses only."
+        )
+    origin = headers.get("origin")
+    if origin is not None and not is_loopback(host_of(origin)):
+        return ProblemError(
+            HTTPStatus.FORBIDDEN, "Without a token the server answers no web page from elsewhere."
+        )
+    return None
+
+
+def host_of(url: str) -> str:
+    """Return the host in a URL; nothing where it is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def int_or_zero(text: str) -> int:
+    """Return the number a header has; a server before us has checked that it is one."""
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+async def _discard(receive: Any) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return

@@ -1,0 +1,195 @@
+"""Objects of the API as JSON, in the shapes that clients of the hosted service know."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from dashscope.local.jobs.runs import Run
+from dashscope.local.store import Page, Store
+from dashscope.local.store.folder import Signer, etag
+from dashscope.local.values import (
+    ORIGIN,
+    OWNER,
+    Deployment,
+    File,
+    Job,
+    Model,
+    Version,
+    parse_timestamp,
+)
+
+ACCOUNT: Final = {"type": "user", "username": OWNER, "name": "Local account"}
+COG_VERSION: Final = "0.16.0"
+"""What clients of the hosted service compare to learn what a version can do."""
+
+T = TypeVar("T")
+
+
+class Renderer:
+    """Writes objects for one address of the server."""
+
+    def __init__(self, store: Store, signer: Signer, address: str) -> None:
+        self._store = store
+        self._signer = signer
+        self._address = address
+        self._streaming: dict[str, bool] = {}
+        self.base_url = f"{address}/v1"
+
+    def at_this_address(self, text: str) -> str:
+        """Return stored text with this server's address in its URLs."""
+        return text.replace(ORIGIN, self._address)
+
+    def page(
+        self, page: Page[T], render: Callable[[T], dict[str, Any]], link: Callable[[str], str]
+    ) -> dict[str, Any]:
+        """Write a page; ``link`` makes a URL of a cursor."""
+        return {
+            "next": link(page.next) if page.next else None,
+            "previous": link(page.previous) if page.previous else None,
+            "results": [render(item) for item in page.results],
+        }
+
+    def model(self, model: Model) -> dict[str, Any]:
+        """Write a model with its latest version."""
+        version = self._store.models.version(model.latest) if model.latest else None
+        example = self._store.jobs.first_example(model.full_name)
+        return {
+            "url": f"{self.base_url}/models/{model.full_name}",
+            "owner": model.owner,
+            "name": model.name,
+            "description": model.description,
+            "visibility": model.visibility,
+            "is_official": model.owner == "dashscope",
+            "github_url": model.github_url,
+            "paper_url": model.paper_url,
+            "license_url": model.license_url,
+            "weights_url": model.weights_url,
+            "run_count": model.run_count,
+            "cover_image_url": model.cover_image_url,
+            "default_example": self.prediction(example) if example else None,
+            "latest_version": self.version(version) if version else None,
+        }
+
+    def version(self, version: Version) -> dict[str, Any]:
+        """Write a version."""
+        return {
+            "id": version.id,
+            "created_at": version.created_at,
+            "cog_version": COG_VERSION,
+            "openapi_schema": json.loads(version.schema),
+        }
+
+    def job(self, job: Job, run: Run | None = None, *, listed: bool = False) -> dict[str, Any]:
+        """Write a prediction or training; ``run`` knows more of one that has not finished."""
+        if job.kind == "training":
+            return self.training(job, run, listed=listed)
+        return self.prediction(job, run, listed=listed)
+
+    def prediction(
+        self, job: Job, run: Run | None = None, *, listed: bool = False
+    ) -> dict[str, Any]:
+        """Write a prediction. A listed one has no logs, which would make a page megabytes."""
+        output = run.output_json() if run else job.output
+        document: dict[str, Any] = {
+            **self._common(job, run, listed=listed),
+            "output": json.loads(self.at_this_address(output)) if output is not None else None,
+            "data_removed": bool(job.data_removed),
+        }
+        urls = document["urls"]
+        urls["web"] = f"{self._address}/web/predictions/{job.id}"
+        if self.streams(job):
+            token = self._signer.stream_token(job.id)
+            urls["stream"] = f"{self.base_url}/streams/{job.id}/{token}"
+        if job.deployment is not None:
+            document["deployment"] = job.deployment
+        if job.deadline is not None:
+            document["deadline"] = job.deadline
+        return document
+
+    def training(self, job: Job, run: Run | None = None, *, listed: bool = False) -> dict[str, Any]:
+        """Write a training."""
+        document = self._common(job, run, listed=listed)
+        if job.output is not None:
+            document["output"] = json.loads(job.output)
+        return document
+
+    def _common(self, job: Job, run: Run | None, *, listed: bool) -> dict[str, Any]:
+        url = f"{self.base_url}/{job.kind}s/{job.id}"
+        document: dict[str, Any] = {
+            "id": job.id,
+            "model": job.model,
+            "version": job.version,
+            "status": job.status,
+            "source": job.source,
+            "input": json.loads(job.input),
+            "error": job.error,
+            "created_at": job.created_at,
+            "urls": {"get": url, "cancel": f"{url}/cancel"},
+        }
+        if not listed:
+            document["logs"] = run.log.text if run else job.logs
+        if job.started_at is not None:
+            document["started_at"] = job.started_at
+        if job.completed_at is not None:
+            document["completed_at"] = job.completed_at
+            document["metrics"] = metrics(job)
+        return document
+
+    def streams(self, job: Job) -> bool:
+        """Tell whether a prediction's version gives its output in parts."""
+        if job.version not in self._streaming:
+            version = self._store.models.version(job.version)
+            if version is None:
+                return False
+            output = json.loads(version.schema)["components"]["schemas"]["Output"]
+            self._streaming[job.version] = output.get("x-cog-array-type") == "iterator"
+        return self._streaming[job.version]
+
+    def file(self, file: File) -> dict[str, Any]:
+        """Write a file."""
+        url = f"{self.base_url}/files/{file.id}"
+        query = self._signer.query(file.id, file.expires_at)
+        return {
+            "id": file.id,
+            "name": file.name,
+            "content_type": file.content_type,
+            "size": file.size,
+            "etag": etag(file),
+            "checksums": {"sha256": file.sha256},
+            "metadata": json.loads(file.metadata),
+            "created_at": file.created_at,
+            "expires_at": file.expires_at,
+            "urls": {"get": url, "download": f"{url}/download?{query}"},
+        }
+
+    def deployment(self, deployment: Deployment) -> dict[str, Any]:
+        """Write a deployment with its current release."""
+        return {
+            "owner": OWNER,
+            "name": deployment.name,
+            "current_release": {
+                "number": deployment.number,
+                "model": deployment.model,
+                "version": deployment.version,
+                "created_at": deployment.released_at,
+                "created_by": ACCOUNT,
+                "configuration": {
+                    "hardware": deployment.hardware,
+                    "min_instances": deployment.min_instances,
+                    "max_instances": deployment.max_instances,
+                },
+            },
+        }
+
+
+def metrics(job: Job) -> dict[str, float]:
+    """Return the seconds a finished job took, and those of them it ran."""
+    if job.completed_at is None:
+        return {}
+    end = parse_timestamp(job.completed_at)
+    second = timedelta(seconds=1)
+    measured = {"total_time": (end - parse_timestamp(job.created_at)) / second}
+    if job.started_at is not None:
+        measured["predict_time"] = (end - parse_timestamp(job.started_at)) / second
+    return measured

@@ -1,0 +1,157 @@
+"""``/files``: uploads, and downloads of uploads and of what models made."""
+
+import hmac
+import io
+import json
+import re
+from http import HTTPStatus
+from typing import Any, BinaryIO, Final
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from dashscope.local.http.problems import ProblemError, not_found
+from dashscope.local.http.services import Services, page_response, services
+from dashscope.local.http.uploads import read_content, read_metadata, read_name, read_type
+from dashscope.local.store.folder import (
+    FILE_LIMIT,
+    FileTooLargeError,
+    etag,
+    expiry_of_new_file,
+    keep_upload,
+)
+from dashscope.local.values import OWNER, File, new_id, now, timestamp
+
+FORM_LIMIT: Final = FILE_LIMIT + 1024 * 1024
+"""Bytes of a whole upload: the file and what is said about it."""
+
+
+def too_large() -> ProblemError:
+    """Return the problem of a file over the limit."""
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"Files may have {FILE_LIMIT // 1024 // 1024} MB.",
+    )
+
+
+async def create_file(request: Request) -> JSONResponse:
+    """files.create."""
+    parts = services(request)
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST, "A file is uploaded as multipart/form-data, part content."
+        )
+    async with request.form(max_files=10, max_fields=200) as form:
+        content = read_content(form)
+        values = {
+            "name": await read_name(form, content),
+            "content_type": await read_type(form, content),
+            "metadata": json.dumps(await read_metadata(form)),
+        }
+        source = io.BytesIO(content.encode()) if isinstance(content, str) else content.file
+        file = await keep_file(parts, source, values)
+    return JSONResponse(parts.renderer.file(file), HTTPStatus.CREATED)
+
+
+async def keep_file(parts: Services, source: BinaryIO, values: dict[str, Any]) -> File:
+    """Keep an upload.
+
+    Raises:
+        ProblemError: It is too large.
+    """
+    file_id = new_id()
+    try:
+        size, sha256 = await keep_upload(source, parts.folder.files / file_id)
+    except FileTooLargeError as error:
+        raise too_large() from error
+    return parts.store.files.create(
+        {
+            "id": file_id,
+            "size": size,
+            "sha256": sha256,
+            "created_at": timestamp(now()),
+            "expires_at": expiry_of_new_file(),
+            **values,
+        }
+    )
+
+
+def find_file(request: Request) -> File:
+    """Return the file that a path names.
+
+    Raises:
+        ProblemError: There is none, or it has expired.
+    """
+    file_id: str = request.path_params["file_id"]
+    file = services(request).store.files.get(file_id, timestamp(now()))
+    if file is None:
+        raise not_found(f"File {file_id}")
+    return file
+
+
+async def list_files(request: Request) -> JSONResponse:
+    """files.list."""
+    parts = services(request)
+    at = timestamp(now())
+    return page_response(
+        request, lambda cursor: parts.store.files.page(cursor, at), parts.renderer.file
+    )
+
+
+async def get_file(request: Request) -> JSONResponse:
+    """files.get."""
+    return JSONResponse(services(request).renderer.file(find_file(request)))
+
+
+async def delete_file(request: Request) -> Response:
+    """files.delete."""
+    parts = services(request)
+    file = find_file(request)
+    parts.store.files.delete(file)
+    (parts.folder.files / file.id).unlink(missing_ok=True)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def download_file(request: Request) -> Response:
+    """files.download: whoever has the signed URL may have the file."""
+    parts = services(request)
+    query = request.query_params
+    for name in ("owner", "expiry", "signature"):
+        if name not in query:
+            raise ProblemError(HTTPStatus.BAD_REQUEST, f'Query parameter "{name}" is required.')
+    if not re.fullmatch(r"[0-9]{1,15}", query["expiry"]):
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "expiry takes a Unix timestamp.")
+    file_id: str = request.path_params["file_id"]
+    expiry = int(query["expiry"])
+    expected = parts.signer.signature(file_id, expiry)
+    # A "+" of Base64 that was not escaped arrives as a space.
+    given = query["signature"].replace(" ", "+").replace("-", "+").replace("_", "/")
+    signed = hmac.compare_digest(given.encode(), expected.encode())
+    if not signed or query["owner"] != OWNER or expiry <= now().timestamp():
+        raise not_found(f"File {file_id}")
+    return send_file(request, find_file(request))
+
+
+def send_file(request: Request, file: File) -> Response:
+    """Answer with a file's content, or the part of it that was asked for."""
+    headers = {"etag": etag(file), "cache-control": "private"}
+    wanted = request.headers.get("if-none-match", "")
+    if wanted == "*" or etag(file) in [tag.strip().removeprefix("W/") for tag in wanted.split(",")]:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return FileResponse(
+        services(request).folder.files / file.id,
+        media_type=file.content_type,
+        filename=file.name,
+        # What a model or an upload says is HTML must not run in the server's name.
+        headers={**headers, "x-content-type-options": "nosniff"},
+    )
+
+
+ROUTES: Final = [
+    Route("/files", list_files),
+    Route("/files", create_file, methods=["POST"]),
+    Route("/files/{file_id}", get_file),
+    Route("/files/{file_id}", delete_file, methods=["DELETE"]),
+    Route("/files/{file_id}/download", download_file),
+]

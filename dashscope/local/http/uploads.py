@@ -1,0 +1,106 @@
+"""An upload's form: content, filename, type, and metadata in any of the ways it is sent."""
+
+import re
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic_core import from_json
+from starlette.datastructures import FormData, UploadFile
+
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.type_guards import is_dict, is_list
+
+DEFAULT_TYPE: Final = "application/octet-stream"
+NAME_LIMIT: Final = 255
+METADATA_LIMIT: Final = 256 * 1024
+
+_MEDIA_TYPE: Final = re.compile(
+    r"[\w!#$&^.+-]{1,100}/[\w!#$&^.+-]{1,100}(?:;[ -~]{0,200})?", re.ASCII
+)
+_MEMBER: Final = re.compile(r"metadata((?:\[[^\[\]]{0,200}\]){1,16})")
+
+
+def bad(detail: str) -> ProblemError:
+    """Return the problem of a form that is not as it has to be."""
+    return ProblemError(HTTPStatus.BAD_REQUEST, detail)
+
+
+def read_content(form: FormData) -> UploadFile | str:
+    """Return the file's part, or its text where it came as a plain field."""
+    content = form.get("content")
+    if content is None:
+        raise bad("The form has no part named content.")
+    return content
+
+
+async def read_field(form: FormData, name: str) -> str | None:
+    """Return a field's text, be it sent as a field or as a small file."""
+    value = form.get(name)
+    if isinstance(value, UploadFile):
+        try:
+            return (await value.read(METADATA_LIMIT + 1)).decode()
+        except UnicodeDecodeError as error:
+            raise bad(f"{name} is not UTF-8.") from error
+    return value
+
+
+async def read_name(form: FormData, content: UploadFile | str) -> str:
+    """Return the file's name; a field of its own wins over the part's."""
+    given = content.filename if isinstance(content, UploadFile) else None
+    name = await read_field(form, "filename") or given or "file"
+    if len(name.encode(errors="replace")) > NAME_LIMIT:
+        raise bad(f"The file's name has more than {NAME_LIMIT} bytes.")
+    if not name.isprintable():
+        raise bad("The file's name has characters in it that cannot be shown.")
+    return name
+
+
+async def read_type(form: FormData, content: UploadFile | str) -> str:
+    """Return the file's media type; a field of its own wins over the part's."""
+    given = content.content_type if isinstance(content, UploadFile) else None
+    media_type = await read_field(form, "type") or given or DEFAULT_TYPE
+    if not _MEDIA_TYPE.fullmatch(media_type):
+        raise bad(f"{media_type[:100]!r} is not a media type.")
+    return media_type
+
+
+async def read_metadata(form: FormData) -> dict[str, Any]:
+    """Return the metadata: one JSON part, or a field for each member like ``metadata[a][b]``."""
+    metadata: dict[str, Any] = {}
+    text = await read_field(form, "metadata")
+    if text is not None:
+        if len(text) > METADATA_LIMIT:
+            raise bad(f"The metadata has more than {METADATA_LIMIT} characters.")
+        try:
+            value: Any = from_json(text, allow_inf_nan=False)
+        except ValueError as error:
+            raise bad(f"The metadata is not JSON: {error}.") from error
+        if not is_dict(value):
+            raise bad("The metadata has to be a JSON object.")
+        metadata = value
+    for name, value in form.multi_items():
+        if name.startswith("metadata[") and isinstance(value, str):
+            if not (match := _MEMBER.fullmatch(name)):
+                raise bad(f"{name[:100]!r} is no field of the metadata.")
+            place(metadata, re.findall(r"\[([^\[\]]*)\]", match[1]), value)
+    return metadata
+
+
+def place(target: dict[str, Any], path: list[str], value: str) -> None:
+    """Put a value where its path in brackets says; an empty last part makes a list."""
+    for position, key in enumerate(path):
+        last = position == len(path) - 1
+        ends_in_list = path[position + 1 :] == [""]
+        if last:
+            target[key] = value
+        elif ends_in_list:
+            items: object = target.setdefault(key, [])
+            if not is_list(items):
+                raise bad("A field of the metadata is a list and something else.")
+            items.append(value)
+            return
+        else:
+            inner: object = target.setdefault(key, {})
+            if not is_dict(inner):
+                raise bad("A field of the metadata is an object and something else.")
+            target = inner

@@ -1,0 +1,387 @@
+"""Runs jobs: takes them in, hands them to workers, cancels them, and records how they ended.
+
+A job's row changes at most three times (created, started, ended), each in one transaction; what a
+job writes meanwhile is in memory, and is lost only with the run itself.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from dashscope.local.jobs.processes import Setup, Worker, WorkerError
+from dashscope.local.jobs.runs import Listener, Run
+from dashscope.local.jobs.worker_pool import IDLE_LIMIT, MOST_IDLE, Lane, Processes
+from dashscope.local.models.catalog import Catalog, ModelsError
+from dashscope.local.models.code import describe
+from dashscope.local.models.references import References
+from dashscope.local.models.signature import InputError
+from dashscope.local.store import Store
+from dashscope.local.store.folder import DataFolder, Signer, expiry_of_new_file
+from dashscope.local.values import (
+    ORIGIN,
+    Job,
+    Version,
+    new_id,
+    now,
+    parse_timestamp,
+    timestamp,
+)
+
+logger = logging.getLogger("dashscope.local")
+
+RETRY_AFTER: Final = 1
+"""Seconds to come back after, when a queue is full."""
+
+INTERRUPTED: Final = "The server stopped while this was running. Create it again to run it again."
+
+
+class QueueFullError(Exception):
+    """As many jobs wait for a version as the queue takes."""
+
+
+class StoppingError(Exception):
+    """The server is about to stop, and takes no more jobs."""
+
+
+class Engine:
+    """The jobs that are not finished, and the lanes they run in."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        folder: DataFolder,
+        signer: Signer,
+        references: References,
+        queue_limit: int,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._folder = folder
+        self._signer = signer
+        self._references = references
+        self._queue_limit = queue_limit
+        self._runs: dict[str, Run] = {}
+        self._lanes: dict[str, Lane[Run]] = {}
+        self._processes = Processes()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.listeners: list[Listener] = []
+
+    # What requests ask for.
+
+    def create(self, version: Version, values: dict[str, Any]) -> Run:
+        """Take in a job whose input has been checked, and run it when its turn comes.
+
+        Raises:
+            QueueFullError: Too many wait already.
+            StoppingError: The server is about to stop.
+            ModelsError: The version's code cannot be loaded any more.
+        """
+        if self._stopping:
+            raise StoppingError
+        lane = self._lane(version)
+        if len(lane.queue) >= self._queue_limit:
+            raise QueueFullError
+        with self._store.transaction():
+            job = self._store.jobs.create(
+                {
+                    "id": new_id(),
+                    "status": "starting",
+                    "version": version.id,
+                    "model": version.model,
+                    "created_at": timestamp(now()),
+                    **values,
+                }
+            )
+            self._store.models.count_run(version.model)
+        return self._enqueue(lane, job)
+
+    def run_of(self, job_id: str) -> Run | None:
+        """Return the run of a job that has not finished."""
+        return self._runs.get(job_id)
+
+    def cancel(self, job: Job, status: str = "canceled") -> Job:
+        """End a job before its time; one that has ended stays as it is."""
+        run = self._runs.get(job.id)
+        if run is None:
+            return job
+        worker = run.worker
+        with contextlib.suppress(ValueError):
+            self._lanes[job.version].queue.remove(run)
+        self._finish(run, status)
+        if worker is not None:
+            worker.kill()
+        return run.job
+
+    async def delete_version(self, version: Version) -> None:
+        """Delete a version with its jobs and their files."""
+        jobs = self._store.jobs.of_version(version.id)
+        for job in jobs:
+            self.cancel(job)
+        with self._store.transaction():
+            for job in jobs:
+                for file in self._store.files.of_job(job.id):
+                    (self._folder.files / file.id).unlink(missing_ok=True)
+                    self._store.files.delete(file)
+                self._store.jobs.delete(job)
+            self._store.models.delete_version(version)
+        self._catalog.forget(version)
+        lane = self._lanes.pop(version.id, None)
+        if lane is not None:
+            await lane.stop()
+
+    # Starting and stopping.
+
+    def recover(self) -> None:
+        """Take up what an earlier server left: queued jobs run, interrupted ones have failed."""
+        for job in self._store.jobs.unfinished():
+            if job.status != "starting":
+                self._end_without_run(job, "failed", INTERRUPTED)
+                continue
+            try:
+                self._enqueue(self._lane(self._version_of(job)), job)
+            except ModelsError as error:
+                self._end_without_run(job, "failed", str(error))
+        self._processes.prepare()
+
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more, and give what runs some time to end."""
+        self._stopping = True
+        if self._tasks and seconds > 0:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def stop(self) -> None:
+        """End everything: what still runs is interrupted, what waits stays for the next start."""
+        self._stopping = True
+        for run in list(self._runs.values()):
+            if run.deadline is not None:
+                run.deadline.cancel()
+            worker = run.worker
+            if run.job.status != "starting":
+                self._finish(run, "failed", INTERRUPTED)
+            if worker is not None:
+                worker.kill()
+            # Whoever waits for a job that stays queued has nothing more to wait for here.
+            run.finished.set()
+            run.tell()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._processes.stop()
+
+    async def stop_idle(self) -> None:
+        """Stop the workers nobody has needed for a while."""
+        since = time.monotonic() - IDLE_LIMIT
+        waiting = sorted(at for lane in self._lanes.values() for at in lane.idle_since)
+        if len(waiting) > MOST_IDLE:
+            since = max(since, waiting[-MOST_IDLE - 1])
+        await asyncio.gather(*(lane.stop(since) for lane in list(self._lanes.values())))
+
+    # A job's way.
+
+    def _version_of(self, job: Job) -> Version:
+        version = self._store.models.version(job.version)
+        if version is None:
+            raise ModelsError("The version was deleted.")
+        return version
+
+    def _lane(self, version: Version) -> Lane[Run]:
+        if version.id not in self._lanes:
+            spec = self._catalog.runnable(version).spec
+            setup = Setup(
+                code=self._folder.code / version.code,
+                weights=self._folder.weights / version.weights if version.weights else None,
+                memory=spec.memory,
+            )
+            self._lanes[version.id] = Lane(setup, spec.concurrency, self._processes)
+        return self._lanes[version.id]
+
+    def _enqueue(self, lane: Lane[Run], job: Job) -> Run:
+        run = Run(job)
+        self._runs[job.id] = run
+        if job.deadline is not None:
+            left = (parse_timestamp(job.deadline) - now()) / timedelta(seconds=1)
+            run.deadline = asyncio.get_running_loop().call_later(
+                max(0, left), self._deadline_passed, run
+            )
+        lane.queue.append(run)
+        self._announce(run, "created")
+        self._start_next(lane)
+        return run
+
+    def _deadline_passed(self, run: Run) -> None:
+        self.cancel(run.job, "aborted" if run.job.status == "starting" else "canceled")
+
+    def _start_next(self, lane: Lane[Run]) -> None:
+        while lane.queue and lane.has_room and not self._stopping:
+            run = lane.queue.popleft()
+            if not run.finished.is_set():
+                lane.active += 1
+                task = asyncio.create_task(self._execute(lane, run))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _execute(self, lane: Lane[Run], run: Run) -> None:
+        folder = self._folder.jobs / run.job.id
+        try:
+            try:
+                run.worker = worker = await lane.worker()
+            except WorkerError as error:
+                self._finish(run, "failed", str(error))
+                return
+            if run.finished.is_set():
+                # Cancelled while the worker started, which is as good as new.
+                lane.give_back(worker)
+                return
+            try:
+                folder.mkdir()
+                await self._work(run, worker, folder)
+            except Exception as error:
+                # A full disk, say. The job has to end, and its worker is in an unknown state.
+                logger.exception("%s %s", run.job.kind, run.job.id)
+                worker.kill()
+                self._finish(run, "failed", f"The server could not run this: {describe(error)}")
+            finally:
+                lane.give_back(worker)
+        finally:
+            run.worker = None
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(folder)
+            lane.active -= 1
+            self._start_next(lane)
+        await self.stop_idle()
+
+    async def _work(self, run: Run, worker: Worker, folder: Path) -> None:
+        try:
+            message = self._message(run.job, folder)
+        except (InputError, ModelsError) as error:
+            self._finish(run, "failed", str(error))
+            return
+        self._started(run)
+
+        def take_part(part: dict[str, Any]) -> None:
+            if run.finished.is_set():
+                return
+            if not run.add_part(self._keep_files(run.job, part)):
+                self._finish(run, "failed", "The output is larger than the server keeps.")
+                if run.worker is not None:
+                    run.worker.kill()
+                return
+            self._announce(run, "output")
+
+        def take_log(text: str) -> None:
+            if not run.finished.is_set():
+                run.add_log(text)
+                self._announce(run, "logs")
+
+        try:
+            result = await worker.run(message, take_log, take_part)
+        except WorkerError as error:
+            self._finish(run, "failed", str(error))
+            return
+        if not run.finished.is_set():
+            self._take_result(run, result)
+
+    def _take_result(self, run: Run, result: dict[str, Any]) -> None:
+        if "failed" in result:
+            self._finish(run, "failed", result["failed"])
+            return
+        with self._store.transaction():
+            if run.job.kind == "training":
+                try:
+                    run.output = self._keep_training(run.job, result)
+                except ModelsError as error:
+                    self._finish(run, "failed", str(error))
+                    return
+            elif "part" in result:
+                run.output = self._keep_files(run.job, result)
+                self._announce(run, "output")
+            else:
+                run.streams = True
+            self._finish(run, "succeeded")
+
+    def _keep_files(self, job: Job, part: dict[str, Any]) -> str:
+        """Keep the files of a part of the output, and return it with their URLs."""
+        text: str = part["part"]
+        for file in part["files"]:
+            Path(file.pop("path")).replace(self._folder.files / file["id"])
+            kept = self._store.files.create(
+                {
+                    **file,
+                    "job": job.id,
+                    "created_at": timestamp(now()),
+                    "expires_at": expiry_of_new_file(),
+                }
+            )
+            url = f"{ORIGIN}/v1/files/{kept.id}/download"
+            text = text.replace(url, f"{url}?{self._signer.query(kept.id, kept.expires_at)}")
+        return text
+
+    def _keep_training(self, job: Job, result: dict[str, Any]) -> str:
+        """Make a version of what a training returned, and return the training's output."""
+        base = self._store.models.version(job.version)
+        destination = job.destination or ""
+        if base is None or self._store.models.get(destination) is None:
+            raise ModelsError(f"{destination} or the version it was to be trained from is gone.")
+        weights: str | None = None
+        for file in result.get("files", ()):
+            weights = file["sha256"]
+            Path(file["path"]).replace(self._folder.weights / file["sha256"])
+        version = self._catalog.add_trained(base, destination, weights)
+        return json.dumps({"version": f"{destination}:{version.id}"})
+
+    def _message(self, job: Job, folder: Path) -> dict[str, Any]:
+        runnable = self._catalog.runnable(self._version_of(job))
+        training = job.kind == "training"
+        signature = runnable.training if training and runnable.training else runnable.signature
+        return {
+            "train": training,
+            "folder": str(folder),
+            "input": signature.check(job.input),
+            "files": self._references.resolve(job.input),
+        }
+
+    def _started(self, run: Run) -> None:
+        with self._store.transaction():
+            run.job = self._store.jobs.update(
+                run.job, {"status": "processing", "started_at": timestamp(now())}
+            )
+            self._announce(run, "start")
+        run.tell()
+
+    def _finish(self, run: Run, status: str, error: str | None = None) -> None:
+        if run.finished.is_set():
+            return
+        with self._store.transaction():
+            run.job = self._store.jobs.update(
+                run.job,
+                {
+                    "status": status,
+                    "error": error,
+                    "output": run.output_json(),
+                    "logs": run.log.text,
+                    "completed_at": timestamp(now()),
+                },
+            )
+            self._announce(run, "completed")
+        if run.deadline is not None:
+            run.deadline.cancel()
+        del self._runs[run.job.id]
+        run.finished.set()
+        run.tell()
+
+    def _end_without_run(self, job: Job, status: str, error: str) -> None:
+        run = Run(job)
+        self._runs[job.id] = run
+        self._finish(run, status, error)
+
+    def _announce(self, run: Run, event: str) -> None:
+        for listener in self.listeners:
+            listener(run, event)

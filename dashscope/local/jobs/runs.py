@@ -1,0 +1,80 @@
+"""A job that has not finished yet: what is known of it beyond its row, and who waits for it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from dashscope.local.jobs.logs import Log
+from dashscope.local.jobs.processes import Worker
+from dashscope.local.type_guards import is_list
+from dashscope.local.values import Job
+
+OUTPUT_LIMIT: Final = 64 * 1024 * 1024
+"""Characters of JSON that the parts of one output may have."""
+
+
+class Run:
+    """A job on its way, from its creation to its end."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.log = Log()
+        self.parts: list[str] = []
+        self.output: str | None = None
+        self.files: list[dict[str, Any]] = []
+        self.streams = False
+        self.worker: Worker | None = None
+        self.deadline: asyncio.TimerHandle | None = None
+        self.finished = asyncio.Event()
+        self._size = 0
+        self._changed = asyncio.Event()
+
+    def add_part(self, part: str) -> bool:
+        """Add a part of the output; False when that makes it too much."""
+        self._size += len(part)
+        self.streams = True
+        self.parts.append(part)
+        self.tell()
+        return self._size <= OUTPUT_LIMIT
+
+    def add_log(self, text: str) -> None:
+        """Add to the log."""
+        self.log.append(text)
+        self.tell()
+
+    def output_json(self) -> str | None:
+        """Return the output so far as JSON."""
+        return f"[{','.join(self.parts)}]" if self.streams else self.output
+
+    def parts_json(self) -> list[str]:
+        """Return the parts of the output so far, each as JSON."""
+        if self.streams or self.output is None:
+            return self.parts
+        return [self.output]
+
+    def tell(self) -> None:
+        """Wake everyone who waits for news of this run."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    @property
+    def news(self) -> asyncio.Event:
+        """What is set at the next change; ask for it before looking at the run."""
+        return self._changed
+
+
+def finished_run(job: Job) -> Run:
+    """Return a job that is only a row any more as the run it was, for those who read runs."""
+    run = Run(job)
+    run.log.append(job.logs)
+    if job.output is not None:
+        output: object = json.loads(job.output)
+        run.parts = [json.dumps(part) for part in (output if is_list(output) else [output])]
+        run.streams = True
+    run.finished.set()
+    return run
+
+
+Listener = Callable[[Run, str], None]
+"""Called with a run and what happened to it: created, start, output, logs or completed."""

@@ -1,0 +1,198 @@
+"""Webhooks: what happened to a job, told to the URL it was created with.
+
+What has to be told is a row of the outbox, written with the change it tells of, and goes when the
+receiver has accepted it; so neither a slow receiver nor a restart of the server loses any.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+from attrs import frozen
+
+from dashscope import _jitter
+from dashscope.local.http.render import Renderer
+from dashscope.local.jobs.runs import Run
+from dashscope.local.store import Store
+from dashscope.local.store.deliveries import Delivery
+from dashscope.local.values import Job, now, timestamp
+from dashscope.webhooks import sign
+
+logger = logging.getLogger("dashscope.local")
+
+DEFAULT_EVENTS: Final = ("output", "completed")
+INTERVAL: Final = 0.5
+"""Seconds between two deliveries that tell of output or logs."""
+
+ATTEMPTS: Final = 10
+FIRST_DELAY: Final = 0.5
+LONGEST_DELAY: Final = 60.0
+PATIENCE: Final = 10.0
+"""Seconds a receiver has to answer."""
+
+AT_ONCE: Final = 16
+ATTEMPTS_KEPT: Final = 1000
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """An attempt at a delivery, and what went wrong with it."""
+
+    id: str
+    job: str
+    event: str
+    url: str
+    at: str
+    number: int
+    problem: str | None
+
+
+def retry_delay(attempts: int) -> float:
+    """Return the seconds to wait after so many attempts that failed."""
+    longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempts - 1))
+    return longest * (0.5 + _jitter.chance() / 2)
+
+
+class Webhooks:
+    """Writes the outbox as jobs go on, and empties it in the background."""
+
+    def __init__(self, store: Store, stored: Renderer, sent: Renderer, secret: str) -> None:
+        self._store = store
+        self._stored = stored
+        self._sent = sent
+        self._secret = secret
+        self._told_at: dict[str, float] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._in_flight: dict[str, int] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self.attempts: deque[Attempt] = deque(maxlen=ATTEMPTS_KEPT)
+        self.listeners: list[Callable[[], None]] = []
+        self._client: httpx.AsyncClient | None = None
+
+    def start(self) -> None:
+        """Go on with what an earlier run of the server left."""
+        for job_id in self._store.deliveries.jobs():
+            self._deliver(job_id)
+
+    async def stop(self) -> None:
+        """Stop delivering; what is left stays in the outbox."""
+        for timer in self._timers.values():
+            timer.cancel()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
+
+    def heard(self, run: Run, event: str) -> None:
+        """Take note of what happened to a run; in the transaction that records it."""
+        if event == "completed":
+            self._told_at.pop(run.job.id, None)
+            if timer := self._timers.pop(run.job.id, None):
+                timer.cancel()
+        if run.job.webhook is None or event not in wanted(run.job):
+            return
+        if event in {"start", "completed"}:
+            self._add(run, event)
+            return
+        wait = self._told_at.get(run.job.id, 0.0) + INTERVAL - time.monotonic()
+        if wait <= 0:
+            self._tell_progress(run, event)
+        elif run.job.id not in self._timers:
+            loop = asyncio.get_running_loop()
+            self._timers[run.job.id] = loop.call_later(wait, self._tell_progress, run, event)
+
+    def _tell_progress(self, run: Run, event: str) -> None:
+        self._timers.pop(run.job.id, None)
+        self._told_at[run.job.id] = time.monotonic()
+        # What waits behind a slow receiver is out of date by now: this tells all of it and more.
+        self._store.deliveries.drop_progress(run.job.id, self._in_flight.get(run.job.id, 0))
+        self._add(run, event)
+
+    def _add(self, run: Run, event: str) -> None:
+        body = json.dumps(self._stored.job(run.job, run))
+        self._store.deliveries.add(run.job.id, event, run.job.webhook or "", body)
+        self._deliver(run.job.id)
+
+    def _deliver(self, job_id: str) -> None:
+        if job_id not in self._tasks:
+            self._tasks[job_id] = asyncio.create_task(self._deliver_all(job_id))
+
+    async def _deliver_all(self, job_id: str) -> None:
+        """Make a job's deliveries in their order, each until it is accepted or given up."""
+        try:
+            while (delivery := self._store.deliveries.next_of(job_id)) is not None:
+                self._in_flight[job_id] = delivery.seq
+                async with self._slots:
+                    problem = await self._send(delivery)
+                self._note(delivery, problem)
+                if problem is None or delivery.attempts + 1 >= ATTEMPTS:
+                    self._store.deliveries.delete(delivery)
+                    if problem is not None:
+                        logger.warning("webhook %s given up: %s", delivery.id, problem)
+                    continue
+                self._store.deliveries.count_attempt(delivery)
+                logger.info("webhook %s will be retried: %s", delivery.id, problem)
+                await asyncio.sleep(retry_delay(delivery.attempts + 1))
+        finally:
+            self._tasks.pop(job_id, None)
+            self._in_flight.pop(job_id, None)
+
+    def attempts_of(self, job_id: str) -> list[Attempt]:
+        """Return the attempts made for a job, as far as they are remembered."""
+        return [attempt for attempt in self.attempts if attempt.job == job_id]
+
+    def _note(self, delivery: Delivery, problem: str | None) -> None:
+        self.attempts.append(
+            Attempt(
+                id=delivery.id,
+                job=delivery.job,
+                event=delivery.event,
+                url=delivery.url,
+                at=timestamp(now()),
+                number=delivery.attempts + 1,
+                problem=problem,
+            )
+        )
+        for listener in self.listeners:
+            listener()
+
+    async def _send(self, delivery: Delivery) -> str | None:
+        """Make one attempt; return what went wrong."""
+        body = self._sent.at_this_address(delivery.body).encode()
+        signed = sign(body, self._secret, id=delivery.id)
+        headers = {"content-type": "application/json", **signed}
+        if self._client is None:
+            # A receiver on this machine is never behind the proxy of the environment.
+            here = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+            direct: dict[str, None] = dict.fromkeys(here)
+            self._client = httpx.AsyncClient(
+                follow_redirects=False, timeout=PATIENCE, mounts=direct
+            )
+        try:
+            async with (
+                asyncio.timeout(PATIENCE),
+                self._client.stream(
+                    "POST", delivery.url, content=body, headers=headers
+                ) as response,
+            ):
+                if response.is_success:
+                    return None
+                return f"the receiver answered {response.status_code}"
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            return f"{type(error).__name__} {error}".strip()
+
+
+def wanted(job: Job) -> list[str] | tuple[str, ...]:
+    """Return the events that a job's webhook is told of."""
+    if job.webhook_events is None:
+        return DEFAULT_EVENTS
+    events: list[str] = json.loads(job.webhook_events)
+    return events

@@ -1,0 +1,115 @@
+"""Which worker runs which job: a lane per version, with its queue and its workers.
+
+Workers stay for the next job of their version. One spare process is always started ahead of need,
+so that even a version's first job does not wait for Python to start.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Final, Generic, TypeVar
+
+from dashscope.local.jobs.processes import Setup, Worker, WorkerError
+
+IDLE_LIMIT: Final = 60.0
+"""Seconds a worker without work is kept."""
+
+MOST_IDLE: Final = 16
+"""Workers without work that are kept, of all versions together."""
+
+Item = TypeVar("Item")
+
+
+class Processes:
+    """Every worker process there is, and one started ahead: taking it starts the next."""
+
+    def __init__(self) -> None:
+        self._all: set[Worker] = set()
+        self._starting: set[asyncio.Task[Worker]] = set()
+        self._next: asyncio.Task[Worker] | None = None
+
+    def prepare(self) -> None:
+        """Start the next one, unless it is."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._start())
+            self._starting.add(self._next)
+            self._next.add_done_callback(self._starting.discard)
+
+    async def take(self) -> Worker:
+        """Return a worker that has not loaded anything yet."""
+        while True:
+            self.prepare()
+            spare, self._next = self._next, None
+            if spare is None:
+                continue
+            self.prepare()
+            # Whoever stops waiting leaves it to `stop`, which ends them all.
+            worker = await asyncio.shield(spare)
+            if worker.alive:
+                return worker
+
+    async def stop(self) -> None:
+        """Stop all of them."""
+        self._next = None
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self._all))
+
+    async def _start(self) -> Worker:
+        worker = await Worker.start()
+        self._all.add(worker)
+        worker.ended.add_done_callback(lambda _: self._all.discard(worker))
+        return worker
+
+
+class Lane(Generic[Item]):
+    """The queue and the workers of one version."""
+
+    def __init__(self, setup: Setup, concurrency: int, processes: Processes) -> None:
+        self.queue: deque[Item] = deque()
+        self.active = 0
+        self._setup = setup
+        self._concurrency = concurrency
+        self._processes = processes
+        self._idle: list[tuple[float, Worker]] = []
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more job may run now."""
+        return self.active < self._concurrency
+
+    async def worker(self) -> Worker:
+        """Return a worker that is ready to run this version's jobs.
+
+        Raises:
+            WorkerError: The code cannot be loaded, or no process could be started.
+        """
+        while self._idle:
+            _, worker = self._idle.pop()
+            if worker.alive:
+                return worker
+        try:
+            worker = await self._processes.take()
+        except OSError as error:
+            raise WorkerError(f"No process could be started for the model: {error}") from error
+        try:
+            await worker.load(self._setup)
+        except BaseException:
+            worker.kill()
+            raise
+        return worker
+
+    def give_back(self, worker: Worker) -> None:
+        """Keep a worker for the next job."""
+        if worker.alive:
+            self._idle.append((time.monotonic(), worker))
+
+    @property
+    def idle_since(self) -> list[float]:
+        """When each of the workers without work began to wait."""
+        return [since for since, _ in self._idle]
+
+    async def stop(self, idle_since: float = float("inf")) -> None:
+        """Stop the workers that have been idle since then."""
+        leaving = [worker for since, worker in self._idle if since <= idle_since]
+        self._idle = [(since, worker) for since, worker in self._idle if since > idle_since]
+        await asyncio.gather(*(worker.stop() for worker in leaving))

@@ -1,0 +1,163 @@
+"""Values of inputs and outputs as a page shows them: text, pictures, sound, files, or JSON.
+
+Nothing in a value is trusted: only files of this server and data URLs of known media are embedded,
+only http(s) URLs become links, and all the rest is text.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from attrs import evolve, frozen
+
+from dashscope.local.models.references import FILE_URL, strings
+from dashscope.local.store import Store
+from dashscope.local.store.folder import DataFolder, Signer
+from dashscope.local.type_guards import is_dict, is_list
+from dashscope.local.values import File, now, timestamp
+
+Kind = Literal[
+    "text", "number", "image", "audio", "video", "file", "gone", "link", "json", "nothing"
+]
+
+TEXT_LIMIT: Final = 100_000
+"""Characters of a text that a page shows; beyond, it says how many more there are."""
+
+ITEM_LIMIT: Final = 100
+"""Items of a list that a page shows one by one."""
+
+PREVIEW_LIMIT: Final = 20_000
+"""Bytes of a text file that are shown beside its link."""
+
+_DATA: Final = re.compile(
+    r"data:(image|audio|video)/[a-z0-9.+-]{1,40}(;[a-z0-9=.+-]{1,40})?;base64,[A-Za-z0-9+/=\s]*",
+    re.IGNORECASE,
+)
+_DATA_LIMIT: Final = 4_000_000
+_TEXTUAL: Final = re.compile(r"text/(?!html)|application/(json|xml|x-ndjson|yaml)\b")
+
+
+@frozen(kw_only=True)
+class Shown:
+    """One thing on a page."""
+
+    kind: Kind
+    text: str = ""
+    more: int = 0
+    url: str = ""
+    file: File | None = None
+
+
+class Display:
+    """Turns values into what is shown of them."""
+
+    def __init__(self, store: Store, folder: DataFolder, signer: Signer) -> None:
+        self._store = store
+        self._folder = folder
+        self._signer = signer
+
+    def output(self, value: Any) -> list[Shown]:
+        """Return an output, the parts of a list one by one where each is worth it."""
+        if is_list(value) and any(isinstance(item, str) for item in value):
+            return [self.value(item) for item in value[:ITEM_LIMIT]]
+        return self.with_files(value)
+
+    def with_files(self, value: Any) -> list[Shown]:
+        """Return a value, and after it the files that are somewhere in it."""
+        shown = [self.value(value)]
+        if shown[0].kind == "json":
+            inside = (self.value(text) for text in strings(value))
+            files = [item for item in inside if item.url and item.kind != "link"]
+            shown += files[:ITEM_LIMIT]
+        return shown
+
+    def value(self, value: Any) -> Shown:
+        """Return one value."""
+        match value:
+            case None:
+                return Shown(kind="nothing")
+            case str():
+                return self._text(value)
+            case bool() | int() | float():
+                return Shown(kind="number", text=json.dumps(value))
+            case _:
+                return cut("json", json.dumps(value, indent=2, ensure_ascii=False))
+
+    def in_short(self, output: str | None) -> Shown | None:
+        """Return what a listing shows of an output: a picture, or the start of a text."""
+        if output is None:
+            return None
+        value: Any = json.loads(output)
+        if is_list(value) and value and all(isinstance(item, str) for item in value):
+            first = self.value(value[0])
+            value = value[0] if first.file is not None else "".join(value)
+        shown = self.value(value)
+        if shown.kind == "image" and shown.file is not None and shown.file.size > 1_000_000:
+            shown = evolve(shown, kind="file", text="")
+        if shown.kind in {"text", "json", "number", "link"}:
+            text = " ".join(shown.text.split())
+            return Shown(kind="text", text=f"{text[:140]}…" if len(text) > 140 else text)
+        return shown
+
+    def _text(self, text: str) -> Shown:
+        if match := FILE_URL.fullmatch(text):
+            return self._file(match[2])
+        if (
+            text[:5].lower() == "data:"
+            and len(text) < _DATA_LIMIT
+            and (match := _DATA.fullmatch(text))
+        ):
+            kinds: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
+            return Shown(kind=kinds[match[1].lower()], url=text)
+        if text[:5].lower() == "data:":
+            return Shown(kind="text", text=text[:100], more=max(0, len(text) - 100))
+        if is_link(text):
+            return Shown(kind="link", text=text, url=text)
+        return cut("text", text)
+
+    def _file(self, file_id: str) -> Shown:
+        file = self._store.files.get(file_id, timestamp(now()))
+        if file is None:
+            return Shown(kind="gone", text=file_id)
+        # Without the host: it is the page's own, by whatever name the browser came to it.
+        query = self._signer.query(file.id, file.expires_at)
+        url = f"/v1/files/{file.id}/download?{query}"
+        kinds: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
+        kind = kinds.get(file.content_type.partition("/")[0], "file")
+        preview = ""
+        if kind == "file" and _TEXTUAL.match(file.content_type):
+            preview = read_start(self._folder.files / file.id)
+        more = max(0, file.size - PREVIEW_LIMIT) if preview else 0
+        return Shown(kind=kind, url=url, file=file, text=preview, more=more)
+
+
+def cut(kind: Kind, text: str) -> Shown:
+    """Return a text, as much of it as a page shows."""
+    return Shown(kind=kind, text=text[:TEXT_LIMIT], more=max(0, len(text) - TEXT_LIMIT))
+
+
+def read_start(path: Path) -> str:
+    """Return the start of a text file; nothing of one that is no text after all."""
+    try:
+        with path.open("rb") as file:
+            return file.read(PREVIEW_LIMIT).decode(errors="ignore").replace("\0", "")
+    except OSError:
+        return ""
+
+
+def is_link(text: str) -> bool:
+    """Tell whether a text may be a link: an http(s) URL and nothing else."""
+    if len(text) > 2000 or not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def as_items(inputs: Any) -> dict[str, Any]:
+    """Return an input by name; one of the wrong form by none."""
+    return inputs if is_dict(inputs) else {}

@@ -1,0 +1,156 @@
+"""A form as it was sent: read into a model's input, or kept to be shown with what is wrong."""
+
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from attrs import Factory, frozen
+from pydantic_core import from_json
+from starlette.datastructures import FormData, UploadFile
+
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.pages.fields import Field
+from dashscope.local.type_guards import is_list
+
+INPUT: Final = "input:"
+UPLOAD: Final = "upload:"
+
+Keep = Callable[[UploadFile], Awaitable[str]]
+"""Keeps an uploaded file, and returns its URL."""
+
+
+class _Absent:
+    """Stands for an input that is not sent, so that the model's default holds."""
+
+
+_ABSENT: Final = _Absent()
+
+
+@frozen(kw_only=True)
+class Filled:
+    """What is in the fields of a form, and what is wrong with it."""
+
+    texts: Mapping[str, str] = Factory(dict[str, str])
+    problems: Mapping[str, str] = Factory(dict[str, str])
+    inputs: Mapping[str, Any] = Factory(dict[str, Any])
+
+
+def prefilled(fields: list[Field], inputs: Mapping[str, Any]) -> Filled:
+    """Return a form filled with an input; where that says nothing, with the defaults."""
+    return Filled(
+        texts={field.name: write(field, inputs.get(field.name, field.default)) for field in fields}
+    )
+
+
+def write(field: Field, value: Any) -> str:
+    """Return a value as the text that a field shows."""
+    if value is None:
+        return ""
+    match field.kind:
+        case "choice" | "flag":
+            return json.dumps(value)
+        case "json":
+            return json.dumps(value, indent=2, ensure_ascii=False)
+        case "files" if is_list(value):
+            return "\n".join(map(str, value))
+        case _:
+            return str(value)
+
+
+async def read(form: FormData, fields: list[Field], keep: Keep) -> Filled:
+    """Read a form. A file it brings is kept, and stands in the field as its URL from then on."""
+    texts: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    inputs: dict[str, Any] = {}
+    for field in fields:
+        sent = form.get(f"{INPUT}{field.name}", "")
+        text = sent.replace("\r\n", "\n") if isinstance(sent, str) else ""
+        if field.kind == "flag":
+            text = json.dumps(bool(text))
+        try:
+            text = await _with_uploads(form, field, text, keep)
+            value = _parse(field, text)
+        except (ValueError, ProblemError) as error:
+            problems[field.name] = str(error)
+            value = _ABSENT
+        texts[field.name] = text
+        if value is not _ABSENT:
+            inputs[field.name] = value
+    return Filled(texts=texts, problems=problems, inputs=inputs)
+
+
+async def _with_uploads(form: FormData, field: Field, text: str, keep: Keep) -> str:
+    if field.kind not in {"file", "files"}:
+        return text
+    uploads = [
+        upload
+        for upload in form.getlist(f"{UPLOAD}{field.name}")
+        # A browser sends a field of files that was left alone as one without a name.
+        if isinstance(upload, UploadFile) and upload.filename
+    ]
+    urls = [await keep(upload) for upload in uploads]
+    if field.kind == "file":
+        return urls[-1] if urls else text.strip()
+    return "\n".join([*text.split(), *urls])
+
+
+def _parse(field: Field, text: str) -> Any:
+    """Return what a text stands for.
+
+    Raises:
+        ValueError: It does not stand for what the field takes.
+    """
+    if field.kind == "text":
+        return text if text or _wants_empty_text(field) else _left_empty(field)
+    text = text.strip()
+    if not text:
+        return _left_empty(field)
+    match field.kind:
+        case "integer":
+            return _integer(text)
+        case "number":
+            return _number(text)
+        case "files":
+            return text.split()
+        case "choice" | "flag" | "json":
+            return _json(text)
+        case _:
+            return text
+
+
+def _wants_empty_text(field: Field) -> bool:
+    """Tell whether an empty field means the empty text: someone emptied it."""
+    return not field.required and not field.nullable and bool(field.default)
+
+
+def _left_empty(field: Field) -> Any:
+    if field.nullable and field.default is not None:
+        return None
+    return _ABSENT
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ValueError("This has to be a whole number.") from error
+
+
+def _number(text: str) -> int | float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise ValueError("This has to be a number.") from error
+    if not math.isfinite(number):
+        raise ValueError("This has to be a number that is not infinite.")
+    return int(text) if text.lstrip("+-").isdigit() else number
+
+
+def _json(text: str) -> Any:
+    try:
+        value: Any = from_json(text, allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"This is not JSON ({error}). Texts go in double quotes.") from error
+    return value

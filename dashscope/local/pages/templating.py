@@ -1,0 +1,75 @@
+"""Pages out of templates: everything put into one is escaped, and what is missing is an error."""
+
+import json
+import pprint
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from dashscope._config import __version__
+from dashscope.local.http.problems import ProblemError
+
+PREFIX: Final = "/web"
+"""The path below which the pages are; the API has all others."""
+
+
+def in_words(seconds: float) -> str:
+    """Write a duration."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def size_in_words(size: int) -> str:
+    """Write a number of bytes."""
+    for unit, bytes_of in (("MB", 1_000_000), ("kB", 1000)):
+        if size >= bytes_of:
+            return f"{size / bytes_of:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def as_python(value: Any) -> str:
+    """Write a JSON value as Python has it."""
+    return pprint.pformat(value, width=80, sort_dicts=False)
+
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("dashscope.local.pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_EVERYWHERE: Final[dict[str, Any]] = {"prefix": PREFIX, "release": __version__}
+cast("dict[str, Any]", _TEMPLATES.globals).update(_EVERYWHERE)
+_TEMPLATES.filters.update(
+    duration=in_words, size=size_in_words, python=as_python, as_json=json.dumps
+)
+
+
+def page(
+    request: Request, template: str, status: int = HTTPStatus.OK, /, **context: Any
+) -> HTMLResponse:
+    """Answer with a page."""
+    text = _TEMPLATES.get_template(template).render(
+        nonce=request.state.nonce,
+        signs_out=request.state.signs_out,
+        path=request.scope["path"].removeprefix(PREFIX),
+        **context,
+    )
+    return HTMLResponse(text, status)
+
+
+def problem_page(request: Request, problem: ProblemError) -> HTMLResponse:
+    """Answer with a page that says what is wrong."""
+    title = HTTPStatus(problem.status).phrase
+    answer = page(request, "problem.html", problem.status, title=title, detail=problem.detail)
+    answer.headers.update(problem.headers)
+    return answer
