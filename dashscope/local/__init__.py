@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["AnsweredRequest", "LocalServer", "Weights", "model", "serve"]
 
 
-_HOMES: Final = {
+_MODULES: Final = {
     "AnsweredRequest": "dashscope.local.http.middleware",
     "LocalServer": "dashscope.local.server",
     "serve": "dashscope.local.foreground",
@@ -26,6 +26,6 @@ _HOMES: Final = {
 
 def __getattr__(name: str) -> Any:
     # Workers import this package for `model` alone, and start faster without the web server.
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ Light on purpose: worker processes import it before they can answer.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from attrs import frozen
 
@@ -123,3 +123,13 @@ def spec_of(function: object) -> ModelSpec | None:
     """Return what ``@model`` recorded on a function; None where it was not used."""
     spec = getattr(function, ATTRIBUTE, None)
     return spec if isinstance(spec, ModelSpec) else None
+
+
+def unannotated(hint: Any) -> Any:
+    """Return a type without the metadata of ``Annotated``."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def is_weights(hint: Any) -> bool:
+    """Return whether a parameter of this type receives a training's weights."""
+    return get_origin(hint) is Annotated and WeightsMarker in get_args(hint)[1:]

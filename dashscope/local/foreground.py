@@ -69,15 +69,15 @@ def serve(
             taken(stop)
             logger.info("stopping: running jobs have %g s to end", drain)
     except (ValueError, ModelsError) as error:
-        return complain(error, EXIT_CONFIGURATION)
+        return report_error(error, EXIT_CONFIGURATION)
     except DataFolderError as error:
-        return complain(error, EXIT_DATA_IN_USE)
+        return report_error(error, EXIT_DATA_IN_USE)
     except OSError as error:
-        return complain(f"Cannot listen on {host}:{port}: {error.strerror}.", EXIT_ADDRESS)
+        return report_error(f"Cannot listen on {host}:{port}: {error.strerror}.", EXIT_ADDRESS)
     return 0
 
 
-def complain(error: object, code: int) -> int:
+def report_error(error: object, code: int) -> int:
     """Say why the server does not run, and return the exit code for it."""
     sys.stderr.write(f"dashscope serve: {error}\n")
     return code

@@ -9,15 +9,15 @@ from dashscope.local.values import now, timestamp
 INTERVAL: Final = 30.0
 
 
-async def keep_up(parts: Services) -> None:
+async def run_maintenance(parts: Services) -> None:
     """Look after the server until cancelled."""
     while True:
-        sweep_files(parts)
+        delete_expired_files(parts)
         await parts.engine.stop_idle()
         await asyncio.sleep(INTERVAL)
 
 
-def sweep_files(parts: Services) -> None:
+def delete_expired_files(parts: Services) -> None:
     """Remove the files that have expired; what was made of them is then removed data."""
     for file in parts.store.files.expired(timestamp(now())):
         with parts.store.transaction():

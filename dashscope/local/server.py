@@ -15,11 +15,12 @@ from dashscope.local.http.middleware import AnsweredRequest, is_loopback
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.http.render import Renderer
 from dashscope.local.http.services import Services
-from dashscope.local.jobs.change_feed import Feed
+from dashscope.local.jobs.change_feed import ChangeFeed
 from dashscope.local.jobs.engine import Engine
 from dashscope.local.jobs.webhooks import Webhooks
 from dashscope.local.models.catalog import Catalog
 from dashscope.local.models.references import References
+from dashscope.local.pages.app import create_pages
 from dashscope.local.store import Database, DataFolderError, Store
 from dashscope.local.store.folder import DataFolder, Signer
 from dashscope.local.thread import Thread, listen, running
@@ -27,7 +28,7 @@ from dashscope.local.values import ORIGIN, Version
 
 Models = Path | str | Iterable[Callable[..., Any]]
 
-REQUESTS_KEPT: Final = 10_000
+MAX_KEPT_REQUESTS: Final = 10_000
 
 
 class LocalServer:
@@ -92,7 +93,7 @@ class LocalServer:
         self._rate_limit = RateLimit(rate_limit) if rate_limit is not None else None
         self._queue_limit = queue_limit
         self._drain = drain
-        self._answered: deque[AnsweredRequest] = deque(maxlen=REQUESTS_KEPT)
+        self._answered: deque[AnsweredRequest] = deque(maxlen=MAX_KEPT_REQUESTS)
         self._address = ""
         self._folder: DataFolder | None = None
         self._running: tuple[Services, Thread] | None = None
@@ -192,8 +193,9 @@ class LocalServer:
         folder = DataFolder(Path(root).absolute())
         folder.create()
         parts = self._open(folder, address, stack)
+        pages = create_pages(parts, self._token)
         app = create_app(
-            parts, token=self._token, rate_limit=self._rate_limit, answered=self._answered
+            parts, pages, token=self._token, rate_limit=self._rate_limit, answered=self._answered
         )
         thread = stack.enter_context(running(app, parts, listener, self._drain))
         self._running = parts, thread
@@ -206,11 +208,11 @@ class LocalServer:
         except DataFolderError as error:
             message = f"The data folder {folder.root} cannot be used: {error}"
             if error.in_use:
-                message += f" ({folder.read_owner_note()})"
+                message += f" ({folder.read_server_info()})"
             raise DataFolderError(f"{message}.", in_use=error.in_use) from error
         stack.callback(database.close)
-        folder.write_owner_note(address)
-        stack.callback(folder.owner_note.unlink, missing_ok=True)
+        folder.write_server_info(address)
+        stack.callback(folder.server_info.unlink, missing_ok=True)
         store = Store(database)
         folder.sweep(store.files.known())
         signer = Signer(store.setting("signing_key", lambda: secrets.token_hex(32)).encode())
@@ -221,9 +223,9 @@ class LocalServer:
         renderer = Renderer(store, signer, address)
         secret = store.setting("webhook_secret", new_webhook_secret)
         webhooks = Webhooks(store, Renderer(store, signer, ORIGIN), renderer, secret)
-        feed = Feed()
-        engine.listeners += [webhooks.heard, feed.heard]
-        webhooks.listeners.append(feed.tell)
+        feed = ChangeFeed()
+        engine.listeners += [webhooks.on_event, feed.on_event]
+        webhooks.listeners.append(feed.notify)
         return Services(
             store=store,
             catalog=catalog,

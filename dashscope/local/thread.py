@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import uvicorn
 
 from dashscope.local.http.services import Services
-from dashscope.local.maintenance import keep_up
+from dashscope.local.maintenance import run_maintenance
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Thread:
         engine = self._parts.engine
         self._parts.webhooks.start()
         engine.recover()
-        upkeep = asyncio.create_task(keep_up(self._parts))
+        upkeep = asyncio.create_task(run_maintenance(self._parts))
         serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
         while not (self._uvicorn.started or serving.done()):  # noqa: ASYNC110
             # Two turns of the loop; uvicorn has no event for it.

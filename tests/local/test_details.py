@@ -16,7 +16,7 @@ from dashscope.local.jobs.logs import LOG_LIMIT, Log
 from dashscope.local.jobs.processes import LogReader, describe_exit
 from dashscope.local.models.catalog import ModelsError
 from dashscope.local.models.signature import read_docstring
-from dashscope.local.worker import messages as wire
+from dashscope.local.worker import messages
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach
 
@@ -82,7 +82,7 @@ class TestLog:
 
     @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100, 1000])
     def test_the_end_of_a_job_is_found_however_the_pipe_is_cut(self, size: int) -> None:
-        marker = wire.marker("0123456789abcdef")
+        marker = messages.marker("0123456789abcdef")
         reader = LogReader(marker)
         heard: list[str] = []
         reader.sink = heard.append

@@ -154,7 +154,7 @@ def test_a_failing_receiver_is_asked_again_with_the_same_id(
     receiver: Receiver, start: Start
 ) -> None:
     receiver.answers = [(500, {}), (404, {})]
-    with mock.patch.object(webhooks, "FIRST_DELAY", 0.05):
+    with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
         until(lambda: len(receiver.received) == 3)
     assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
@@ -164,8 +164,8 @@ def test_a_failing_receiver_is_asked_again_with_the_same_id(
 def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> None:
     receiver.delay = 0.3
     with (
-        mock.patch.object(webhooks, "FIRST_DELAY", 0.05),
-        mock.patch.object(webhooks, "PATIENCE", 0.1),
+        mock.patch.object(webhooks, "MIN_DELAY", 0.05),
+        mock.patch.object(webhooks, "TIMEOUT", 0.1),
     ):
         start("dashscope/hello-world", ["completed"], text="x")
         until(lambda: len(receiver.received) >= 2)
@@ -177,7 +177,7 @@ def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> Non
 def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
     receiver.answers = [(500, {})] * 3
     with (
-        mock.patch.object(webhooks, "FIRST_DELAY", 0.01),
+        mock.patch.object(webhooks, "MIN_DELAY", 0.01),
         mock.patch.object(webhooks, "ATTEMPTS", 3),
     ):
         start("dashscope/hello-world", ["completed"], text="x")
@@ -188,7 +188,7 @@ def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
 
 def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> None:
     receiver.answers = [(503, {}), (503, {})]
-    with mock.patch.object(webhooks, "FIRST_DELAY", 0.1):
+    with mock.patch.object(webhooks, "MIN_DELAY", 0.1):
         start("dashscope/hello-world", ["start", "completed"], text="x")
         until(lambda: receiver.statuses()[-1:] == ["succeeded"])
     assert receiver.statuses() == ["processing", "processing", "processing", "succeeded"]
@@ -196,7 +196,7 @@ def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> Non
 
 def test_redirects_are_not_followed(receiver: Receiver, start: Start) -> None:
     receiver.answers = [(302, {"location": receiver.url})]
-    with mock.patch.object(webhooks, "FIRST_DELAY", 0.05):
+    with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
         until(lambda: len(receiver.received) == 2)
     assert receiver.statuses() == ["succeeded", "succeeded"]
@@ -206,7 +206,7 @@ def test_a_delivery_survives_a_restart(receiver: Receiver, tmp_path: Path) -> No
     receiver.answers = [(500, {})]
     body = {"input": {}, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
     with (
-        mock.patch.object(webhooks, "FIRST_DELAY", 30.0),
+        mock.patch.object(webhooks, "MIN_DELAY", 30.0),
         LocalServer(models=MODELS, data=tmp_path) as server,
     ):
         httpx.post(f"{server.base_url}/models/test/image/predictions", json=body)

@@ -9,8 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.types import ASGIApp
 
-from dashscope.local.http.middleware import AnsweredRequest, Gate
+from dashscope.local.http.middleware import AnsweredRequest, RequestMiddleware
 from dashscope.local.http.openapi import document
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.ratelimit import RateLimit
@@ -25,7 +26,6 @@ from dashscope.local.http.routes import (
     trainings,
 )
 from dashscope.local.http.services import Services, services
-from dashscope.local.pages.app import create_pages
 
 _OPERATIONS: Final = [
     *account.ROUTES,
@@ -49,12 +49,12 @@ async def describe(request: Request) -> JSONResponse:
     return JSONResponse(document(services(request).renderer.base_url))
 
 
-async def go_to_pages(request: Request) -> RedirectResponse:
+async def redirect_to_pages(request: Request) -> RedirectResponse:
     """Send a browser to the pages."""
     return RedirectResponse("/web/")
 
 
-async def say_problem(request: Request, error: Exception) -> Response:
+async def problem_response(request: Request, error: Exception) -> Response:
     """Answer with what ended the request."""
     match error:
         case ProblemError():
@@ -75,25 +75,26 @@ async def say_problem(request: Request, error: Exception) -> Response:
 
 def create_app(
     parts: Services,
+    pages: ASGIApp,
     *,
     token: str | None,
     rate_limit: RateLimit | None,
     answered: deque[AnsweredRequest],
-) -> Gate:
+) -> RequestMiddleware:
     """Return the application for the parts of a server."""
     errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
-    handlers: dict[Any, Any] = dict.fromkeys(errors, say_problem)
+    handlers: dict[Any, Any] = dict.fromkeys(errors, problem_response)
     # Never a redirect: clients that follow one lose their method, or their token.
     operations = Router(_OPERATIONS, redirect_slashes=False)
     routes: list[BaseRoute] = [
         Route("/health", health),
         Route("/openapi.json", describe),
         Mount("/v1", app=operations),
-        Route("/", go_to_pages),
-        Route("/web", go_to_pages),
-        Mount("/web", app=create_pages(parts, token)),
+        Route("/", redirect_to_pages),
+        Route("/web", redirect_to_pages),
+        Mount("/web", app=pages),
     ]
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.services = parts
-    return Gate(app, token=token, rate_limit=rate_limit, answered=answered)
+    return RequestMiddleware(app, token=token, rate_limit=rate_limit, answered=answered)

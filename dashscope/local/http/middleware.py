@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.ratelimit import RateLimit
-from dashscope.local.http.routes.files import FORM_LIMIT, too_large
+from dashscope.local.http.uploads import FORM_LIMIT, too_large
 from dashscope.local.values import new_id
 
 logger = logging.getLogger("dashscope.local")
@@ -27,7 +27,7 @@ DISCARD_SECONDS: Final = 5.0
 
 # Whoever knows these URLs may use them: they are signed, or cannot be guessed. The pages ask for
 # the token themselves, in a way that a browser understands.
-_OPEN: Final = re.compile(
+_PUBLIC: Final = re.compile(
     r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?"
 )
 _CLIENT_CLOSED: Final = 499
@@ -41,7 +41,7 @@ class AnsweredRequest(NamedTuple):
     status: int
 
 
-class Gate:
+class RequestMiddleware:
     """The outermost layer of the application."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Gate:
                 raise too_large()
             return message
 
-        async def send_noted(message: Message) -> None:
+        async def send_recorded(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -93,23 +93,23 @@ class Gate:
             await send(message)
 
         try:
-            problem = self._refuse(Headers(scope=scope), path)
+            problem = self._problem(Headers(scope=scope), path)
             if problem is not None:
-                await problem.response()(scope, receive, send_noted)
+                await problem.response()(scope, receive, send_recorded)
             else:
-                await self._app(scope, receive_bounded, send_noted)
+                await self._app(scope, receive_bounded, send_recorded)
             if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and not complete:
-                await _discard(receive)
+                await _discard_body(receive)
         finally:
             if not noted:
                 note()
             milliseconds = (time.perf_counter() - began) * 1000
             logger.info("%s %r %d %.1f ms %s", method, path, status, milliseconds, request_id)
 
-    def _refuse(self, headers: Headers, path: str) -> ProblemError | None:
+    def _problem(self, headers: Headers, path: str) -> ProblemError | None:
         if self._token is None:
-            problem = refuse_strangers(headers)
-        elif _OPEN.fullmatch(path) or authorized(headers, self._token):
+            problem = local_request_problem(headers)
+        elif _PUBLIC.fullmatch(path) or authorized(headers, self._token):
             problem = None
         else:
             problem = ProblemError(
@@ -119,7 +119,7 @@ class Gate:
             )
         if problem is not None:
             return problem
-        if int_or_zero(headers.get("content-length", "")) > FORM_LIMIT:
+        if parse_content_length(headers.get("content-length", "")) > FORM_LIMIT:
             return too_large()
         if self._rate_limit is None or not path.startswith("/v1/"):
             return None
@@ -141,7 +141,7 @@ def authorized(headers: Headers, token: str) -> bool:
     return right and scheme.lower() in {"bearer", "token"}
 
 
-def refuse_strangers(headers: Headers) -> ProblemError | None:
+def local_request_problem(headers: Headers) -> ProblemError | None:
     """Refuse what a web page from elsewhere sends through this user's browser.
 
     Without a token, being on this machine is all that lets a request in, and a browser is.
@@ -176,12 +176,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def int_or_zero(text: str) -> int:
+def parse_content_length(text: str) -> int:
     """Return the number a header has; a server before us has checked that it is one."""
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-async def _discard(receive: Any) -> None:
+async def _discard_body(receive: Any) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_SECONDS):
             while True:

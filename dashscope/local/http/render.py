@@ -36,7 +36,7 @@ class Renderer:
         self._streaming: dict[str, bool] = {}
         self.base_url = f"{address}/v1"
 
-    def at_this_address(self, text: str) -> str:
+    def localize(self, text: str) -> str:
         """Return stored text with this server's address in its URLs."""
         return text.replace(ORIGIN, self._address)
 
@@ -93,7 +93,7 @@ class Renderer:
         output = run.output_json() if run else job.output
         document: dict[str, Any] = {
             **self._common(job, run, listed=listed),
-            "output": json.loads(self.at_this_address(output)) if output is not None else None,
+            "output": json.loads(self.localize(output)) if output is not None else None,
             "data_removed": bool(job.data_removed),
         }
         urls = document["urls"]

@@ -19,8 +19,8 @@ BODY_LIMIT: Final = 32 * 1024 * 1024
 """Bytes of a JSON body; larger inputs are uploaded as files."""
 
 EVENTS: Final = ("start", "output", "logs", "completed")
-SHORTEST_DEADLINE: Final = timedelta(seconds=5)
-LONGEST_DEADLINE: Final = timedelta(days=365)
+MIN_DEADLINE: Final = timedelta(seconds=5)
+MAX_DEADLINE: Final = timedelta(days=365)
 
 _DURATION: Final = re.compile(r"(?=\d)(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?")
 _WAIT: Final = re.compile(r"wait(?:=(.*))?", re.IGNORECASE)
@@ -217,7 +217,7 @@ def read_cancel_after(request: Request) -> timedelta | None:
         )
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     duration = timedelta(hours=hours, minutes=minutes, seconds=seconds)
-    if not SHORTEST_DEADLINE <= duration <= LONGEST_DEADLINE:
+    if not MIN_DEADLINE <= duration <= MAX_DEADLINE:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, f"Cancel-After takes 5 seconds to 365 days, not {text[:50]!r}."
         )

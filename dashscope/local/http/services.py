@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.render import Renderer
-from dashscope.local.jobs.change_feed import Feed
+from dashscope.local.jobs.change_feed import ChangeFeed
 from dashscope.local.jobs.engine import Engine
 from dashscope.local.jobs.webhooks import Webhooks
 from dashscope.local.models.catalog import Catalog
@@ -35,7 +35,7 @@ class Services:
     references: References
     renderer: Renderer
     webhooks: Webhooks
-    feed: Feed
+    feed: ChangeFeed
     webhook_secret: str
 
     def model(self, request: Request) -> Model:

@@ -8,11 +8,14 @@ from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 
 from dashscope.local.http.problems import ProblemError
+from dashscope.local.store.folder import FILE_LIMIT
 from dashscope.local.type_guards import is_dict, is_list
 
 DEFAULT_TYPE: Final = "application/octet-stream"
 NAME_LIMIT: Final = 255
 METADATA_LIMIT: Final = 256 * 1024
+FORM_LIMIT: Final = FILE_LIMIT + 1024 * 1024
+"""Maximum bytes of an upload request: the file, plus 1 MB for its other fields."""
 
 _MEDIA_TYPE: Final = re.compile(
     r"[\w!#$&^.+-]{1,100}/[\w!#$&^.+-]{1,100}(?:;[ -~]{0,200})?", re.ASCII
@@ -20,7 +23,15 @@ _MEDIA_TYPE: Final = re.compile(
 _MEMBER: Final = re.compile(r"metadata((?:\[[^\[\]]{0,200}\]){1,16})")
 
 
-def bad(detail: str) -> ProblemError:
+def too_large() -> ProblemError:
+    """Return the problem for a file over the size limit."""
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"A file can have at most {FILE_LIMIT // 1024 // 1024} MB.",
+    )
+
+
+def bad_request(detail: str) -> ProblemError:
     """Return the problem of a form that is not as it has to be."""
     return ProblemError(HTTPStatus.BAD_REQUEST, detail)
 
@@ -29,7 +40,7 @@ def read_content(form: FormData) -> UploadFile | str:
     """Return the file's part, or its text where it came as a plain field."""
     content = form.get("content")
     if content is None:
-        raise bad("The form has no part named content.")
+        raise bad_request("The form has no part named content.")
     return content
 
 
@@ -40,7 +51,7 @@ async def read_field(form: FormData, name: str) -> str | None:
         try:
             return (await value.read(METADATA_LIMIT + 1)).decode()
         except UnicodeDecodeError as error:
-            raise bad(f"{name} is not UTF-8.") from error
+            raise bad_request(f"{name} is not UTF-8.") from error
     return value
 
 
@@ -49,9 +60,9 @@ async def read_name(form: FormData, content: UploadFile | str) -> str:
     given = content.filename if isinstance(content, UploadFile) else None
     name = await read_field(form, "filename") or given or "file"
     if len(name.encode(errors="replace")) > NAME_LIMIT:
-        raise bad(f"The file's name has more than {NAME_LIMIT} bytes.")
+        raise bad_request(f"The file's name has more than {NAME_LIMIT} bytes.")
     if not name.isprintable():
-        raise bad("The file's name has characters in it that cannot be shown.")
+        raise bad_request("The file's name has characters in it that cannot be shown.")
     return name
 
 
@@ -60,7 +71,7 @@ async def read_type(form: FormData, content: UploadFile | str) -> str:
     given = content.content_type if isinstance(content, UploadFile) else None
     media_type = await read_field(form, "type") or given or DEFAULT_TYPE
     if not _MEDIA_TYPE.fullmatch(media_type):
-        raise bad(f"{media_type[:100]!r} is not a media type.")
+        raise bad_request(f"{media_type[:100]!r} is not a media type.")
     return media_type
 
 
@@ -70,18 +81,18 @@ async def read_metadata(form: FormData) -> dict[str, Any]:
     text = await read_field(form, "metadata")
     if text is not None:
         if len(text) > METADATA_LIMIT:
-            raise bad(f"The metadata has more than {METADATA_LIMIT} characters.")
+            raise bad_request(f"The metadata has more than {METADATA_LIMIT} characters.")
         try:
             value: Any = from_json(text, allow_inf_nan=False)
         except ValueError as error:
-            raise bad(f"The metadata is not JSON: {error}.") from error
+            raise bad_request(f"The metadata is not JSON: {error}.") from error
         if not is_dict(value):
-            raise bad("The metadata has to be a JSON object.")
+            raise bad_request("The metadata has to be a JSON object.")
         metadata = value
     for name, value in form.multi_items():
         if name.startswith("metadata[") and isinstance(value, str):
             if not (match := _MEMBER.fullmatch(name)):
-                raise bad(f"{name[:100]!r} is no field of the metadata.")
+                raise bad_request(f"{name[:100]!r} is no field of the metadata.")
             place(metadata, re.findall(r"\[([^\[\]]*)\]", match[1]), value)
     return metadata
 
@@ -96,11 +107,11 @@ def place(target: dict[str, Any], path: list[str], value: str) -> None:
         elif ends_in_list:
             items: object = target.setdefault(key, [])
             if not is_list(items):
-                raise bad("A field of the metadata is a list and something else.")
+                raise bad_request("A field of the metadata is a list and something else.")
             items.append(value)
             return
         else:
             inner: object = target.setdefault(key, {})
             if not is_dict(inner):
-                raise bad("A field of the metadata is an object and something else.")
+                raise bad_request("A field of the metadata is an object and something else.")
             target = inner

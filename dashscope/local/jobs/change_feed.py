@@ -19,7 +19,7 @@ PACE: Final = 0.5
 """Seconds between two pieces of news; what happens meanwhile is one."""
 
 
-class Feed:
+class ChangeFeed:
     """A count of changes, and those who wait for the next one."""
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class Feed:
         self._closed = False
         self._changed = asyncio.Event()
 
-    def heard(self, run: Run, event: str) -> None:
+    def on_event(self, run: Run, event: str) -> None:
         """Take note of what happened to a run."""
         if event in {"created", "start", "completed"}:
-            self.tell()
+            self.notify()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Wake everyone who waits for a change."""
         self.count += 1
         changed, self._changed = self._changed, asyncio.Event()
@@ -42,7 +42,7 @@ class Feed:
     def close(self) -> None:
         """Let everyone go who waits."""
         self._closed = True
-        self.tell()
+        self.notify()
 
     async def changes(self, seen: int | None) -> AsyncIterator[int | None]:
         """Yield the count each time it has changed, and None after a long silence."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from dashscope.local.jobs.processes import Setup, Worker, WorkerError
 from dashscope.local.jobs.runs import Listener, Run
-from dashscope.local.jobs.worker_pool import IDLE_LIMIT, MOST_IDLE, Lane, Processes
+from dashscope.local.jobs.worker_pool import IDLE_LIMIT, MAX_IDLE, WorkerPool, WorkerProcesses
 from dashscope.local.models.catalog import Catalog, ModelsError
 from dashscope.local.models.code import describe
 from dashscope.local.models.references import References
@@ -50,7 +50,7 @@ class StoppingError(Exception):
 
 
 class Engine:
-    """The jobs that are not finished, and the lanes they run in."""
+    """The jobs that are not finished, and the pools they run in."""
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class Engine:
         self._references = references
         self._queue_limit = queue_limit
         self._runs: dict[str, Run] = {}
-        self._lanes: dict[str, Lane[Run]] = {}
-        self._processes = Processes()
+        self._pools: dict[str, WorkerPool[Run]] = {}
+        self._processes = WorkerProcesses()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.listeners: list[Listener] = []
@@ -86,8 +86,8 @@ class Engine:
         """
         if self._stopping:
             raise StoppingError
-        lane = self._lane(version)
-        if len(lane.queue) >= self._queue_limit:
+        pool = self._pool(version)
+        if len(pool.queue) >= self._queue_limit:
             raise QueueFullError
         with self._store.transaction():
             job = self._store.jobs.create(
@@ -101,7 +101,7 @@ class Engine:
                 }
             )
             self._store.models.count_run(version.model)
-        return self._enqueue(lane, job)
+        return self._enqueue(pool, job)
 
     def run_of(self, job_id: str) -> Run | None:
         """Return the run of a job that has not finished."""
@@ -114,7 +114,7 @@ class Engine:
             return job
         worker = run.worker
         with contextlib.suppress(ValueError):
-            self._lanes[job.version].queue.remove(run)
+            self._pools[job.version].queue.remove(run)
         self._finish(run, status)
         if worker is not None:
             worker.kill()
@@ -133,9 +133,9 @@ class Engine:
                 self._store.jobs.delete(job)
             self._store.models.delete_version(version)
         self._catalog.forget(version)
-        lane = self._lanes.pop(version.id, None)
-        if lane is not None:
-            await lane.stop()
+        pool = self._pools.pop(version.id, None)
+        if pool is not None:
+            await pool.stop()
 
     # Starting and stopping.
 
@@ -146,7 +146,7 @@ class Engine:
                 self._end_without_run(job, "failed", INTERRUPTED)
                 continue
             try:
-                self._enqueue(self._lane(self._version_of(job)), job)
+                self._enqueue(self._pool(self._version_of(job)), job)
             except ModelsError as error:
                 self._end_without_run(job, "failed", str(error))
         self._processes.prepare()
@@ -170,7 +170,7 @@ class Engine:
                 worker.kill()
             # Whoever waits for a job that stays queued has nothing more to wait for here.
             run.finished.set()
-            run.tell()
+            run.notify()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -179,10 +179,10 @@ class Engine:
     async def stop_idle(self) -> None:
         """Stop the workers nobody has needed for a while."""
         since = time.monotonic() - IDLE_LIMIT
-        waiting = sorted(at for lane in self._lanes.values() for at in lane.idle_since)
-        if len(waiting) > MOST_IDLE:
-            since = max(since, waiting[-MOST_IDLE - 1])
-        await asyncio.gather(*(lane.stop(since) for lane in list(self._lanes.values())))
+        waiting = sorted(at for pool in self._pools.values() for at in pool.idle_since)
+        if len(waiting) > MAX_IDLE:
+            since = max(since, waiting[-MAX_IDLE - 1])
+        await asyncio.gather(*(pool.stop(since) for pool in list(self._pools.values())))
 
     # A job's way.
 
@@ -192,18 +192,18 @@ class Engine:
             raise ModelsError("The version was deleted.")
         return version
 
-    def _lane(self, version: Version) -> Lane[Run]:
-        if version.id not in self._lanes:
+    def _pool(self, version: Version) -> WorkerPool[Run]:
+        if version.id not in self._pools:
             spec = self._catalog.runnable(version).spec
             setup = Setup(
                 code=self._folder.code / version.code,
                 weights=self._folder.weights / version.weights if version.weights else None,
                 memory=spec.memory,
             )
-            self._lanes[version.id] = Lane(setup, spec.concurrency, self._processes)
-        return self._lanes[version.id]
+            self._pools[version.id] = WorkerPool(setup, spec.concurrency, self._processes)
+        return self._pools[version.id]
 
-    def _enqueue(self, lane: Lane[Run], job: Job) -> Run:
+    def _enqueue(self, pool: WorkerPool[Run], job: Job) -> Run:
         run = Run(job)
         self._runs[job.id] = run
         if job.deadline is not None:
@@ -211,34 +211,34 @@ class Engine:
             run.deadline = asyncio.get_running_loop().call_later(
                 max(0, left), self._deadline_passed, run
             )
-        lane.queue.append(run)
+        pool.queue.append(run)
         self._announce(run, "created")
-        self._start_next(lane)
+        self._start_next(pool)
         return run
 
     def _deadline_passed(self, run: Run) -> None:
         self.cancel(run.job, "aborted" if run.job.status == "starting" else "canceled")
 
-    def _start_next(self, lane: Lane[Run]) -> None:
-        while lane.queue and lane.has_room and not self._stopping:
-            run = lane.queue.popleft()
+    def _start_next(self, pool: WorkerPool[Run]) -> None:
+        while pool.queue and pool.has_capacity and not self._stopping:
+            run = pool.queue.popleft()
             if not run.finished.is_set():
-                lane.active += 1
-                task = asyncio.create_task(self._execute(lane, run))
+                pool.active += 1
+                task = asyncio.create_task(self._execute(pool, run))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _execute(self, lane: Lane[Run], run: Run) -> None:
+    async def _execute(self, pool: WorkerPool[Run], run: Run) -> None:
         folder = self._folder.jobs / run.job.id
         try:
             try:
-                run.worker = worker = await lane.worker()
+                run.worker = worker = await pool.worker()
             except WorkerError as error:
                 self._finish(run, "failed", str(error))
                 return
             if run.finished.is_set():
                 # Cancelled while the worker started, which is as good as new.
-                lane.give_back(worker)
+                pool.release(worker)
                 return
             try:
                 folder.mkdir()
@@ -249,13 +249,13 @@ class Engine:
                 worker.kill()
                 self._finish(run, "failed", f"The server could not run this: {describe(error)}")
             finally:
-                lane.give_back(worker)
+                pool.release(worker)
         finally:
             run.worker = None
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(folder)
-            lane.active -= 1
-            self._start_next(lane)
+            pool.active -= 1
+            self._start_next(pool)
         await self.stop_idle()
 
     async def _work(self, run: Run, worker: Worker, folder: Path) -> None:
@@ -266,23 +266,23 @@ class Engine:
             return
         self._started(run)
 
-        def take_part(part: dict[str, Any]) -> None:
+        def on_part(part: dict[str, Any]) -> None:
             if run.finished.is_set():
                 return
-            if not run.add_part(self._keep_files(run.job, part)):
+            if not run.add_part(self._store_files(run.job, part)):
                 self._finish(run, "failed", "The output is larger than the server keeps.")
                 if run.worker is not None:
                     run.worker.kill()
                 return
             self._announce(run, "output")
 
-        def take_log(text: str) -> None:
+        def on_log(text: str) -> None:
             if not run.finished.is_set():
                 run.add_log(text)
                 self._announce(run, "logs")
 
         try:
-            result = await worker.run(message, take_log, take_part)
+            result = await worker.run(message, on_log, on_part)
         except WorkerError as error:
             self._finish(run, "failed", str(error))
             return
@@ -296,19 +296,19 @@ class Engine:
         with self._store.transaction():
             if run.job.kind == "training":
                 try:
-                    run.output = self._keep_training(run.job, result)
+                    run.output = self._store_training(run.job, result)
                 except ModelsError as error:
                     self._finish(run, "failed", str(error))
                     return
             elif "part" in result:
-                run.output = self._keep_files(run.job, result)
+                run.output = self._store_files(run.job, result)
                 self._announce(run, "output")
             else:
                 run.streams = True
             self._finish(run, "succeeded")
 
-    def _keep_files(self, job: Job, part: dict[str, Any]) -> str:
-        """Keep the files of a part of the output, and return it with their URLs."""
+    def _store_files(self, job: Job, part: dict[str, Any]) -> str:
+        """Store the files of a part of the output, and return it with their URLs."""
         text: str = part["part"]
         for file in part["files"]:
             Path(file.pop("path")).replace(self._folder.files / file["id"])
@@ -324,7 +324,7 @@ class Engine:
             text = text.replace(url, f"{url}?{self._signer.query(kept.id, kept.expires_at)}")
         return text
 
-    def _keep_training(self, job: Job, result: dict[str, Any]) -> str:
+    def _store_training(self, job: Job, result: dict[str, Any]) -> str:
         """Make a version of what a training returned, and return the training's output."""
         base = self._store.models.version(job.version)
         destination = job.destination or ""
@@ -354,7 +354,7 @@ class Engine:
                 run.job, {"status": "processing", "started_at": timestamp(now())}
             )
             self._announce(run, "start")
-        run.tell()
+        run.notify()
 
     def _finish(self, run: Run, status: str, error: str | None = None) -> None:
         if run.finished.is_set():
@@ -375,7 +375,7 @@ class Engine:
             run.deadline.cancel()
         del self._runs[run.job.id]
         run.finished.set()
-        run.tell()
+        run.notify()
 
     def _end_without_run(self, job: Job, status: str, error: str) -> None:
         run = Run(job)

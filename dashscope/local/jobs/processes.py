@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final
 
 from attrs import frozen
 
-from dashscope.local.worker import messages as wire
+from dashscope.local.worker import messages
 
 STOP_GRACE: Final = 2.0
 """Seconds an idle worker has to exit by itself before it is killed."""
@@ -52,9 +52,9 @@ class Messages(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Queue each message that is complete."""
         self._data += data
-        head = wire.LENGTH.size
+        head = messages.LENGTH.size
         while len(self._data) >= head:
-            end = head + wire.LENGTH.unpack(self._data[:head])[0]
+            end = head + messages.LENGTH.unpack(self._data[:head])[0]
             if len(self._data) < end:
                 break
             self._queue.put_nowait(json.loads(self._data[head:end]))
@@ -104,7 +104,7 @@ class LogReader(asyncio.Protocol):
         self._ended.set()
         self.closed.set()
 
-    async def end_of_job(self) -> None:
+    async def wait_for_marker(self) -> None:
         """Wait until everything the job wrote has been passed on."""
         # Without an answer the model broke the pipe: its log ends where it is.
         with contextlib.suppress(TimeoutError):
@@ -142,7 +142,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         worker._transport, worker._messages = await loop.create_connection(Messages, sock=ours)
         worker._log_transport, worker._log = await loop.connect_read_pipe(
-            lambda: LogReader(wire.marker(worker._nonce)), log
+            lambda: LogReader(messages.marker(worker._nonce)), log
         )
         worker.alive = True
         worker.ended = asyncio.create_task(worker._watch())
@@ -210,7 +210,7 @@ class Worker:
             while not ({"done", "failed"} & (message := await self._receive()).keys()):
                 on_part(message)
         finally:
-            await self._log.end_of_job()
+            await self._log.wait_for_marker()
         return message
 
     def kill(self) -> None:
@@ -231,7 +231,7 @@ class Worker:
 
     def _send(self, **message: Any) -> None:
         # A worker that is gone is noticed where its answer is awaited.
-        self._transport.write(wire.encode(message))
+        self._transport.write(messages.encode(message))
 
     async def _receive(self) -> dict[str, Any]:
         message = await self._messages.receive()

@@ -35,13 +35,13 @@ class Run:
         self._size += len(part)
         self.streams = True
         self.parts.append(part)
-        self.tell()
+        self.notify()
         return self._size <= OUTPUT_LIMIT
 
     def add_log(self, text: str) -> None:
         """Add to the log."""
         self.log.append(text)
-        self.tell()
+        self.notify()
 
     def output_json(self) -> str | None:
         """Return the output so far as JSON."""
@@ -53,7 +53,7 @@ class Run:
             return self.parts
         return [self.output]
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Wake everyone who waits for news of this run."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

@@ -10,13 +10,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, Protocol
 
 import httpx
 from attrs import frozen
 
 from dashscope import _jitter
-from dashscope.local.http.render import Renderer
 from dashscope.local.jobs.runs import Run
 from dashscope.local.store import Store
 from dashscope.local.store.deliveries import Delivery
@@ -30,13 +29,13 @@ INTERVAL: Final = 0.5
 """Seconds between two deliveries that tell of output or logs."""
 
 ATTEMPTS: Final = 10
-FIRST_DELAY: Final = 0.5
-LONGEST_DELAY: Final = 60.0
-PATIENCE: Final = 10.0
+MIN_DELAY: Final = 0.5
+MAX_DELAY: Final = 60.0
+TIMEOUT: Final = 10.0
 """Seconds a receiver has to answer."""
 
-AT_ONCE: Final = 16
-ATTEMPTS_KEPT: Final = 1000
+MAX_IN_FLIGHT: Final = 16
+MAX_KEPT_ATTEMPTS: Final = 1000
 
 
 @frozen(kw_only=True)
@@ -52,26 +51,38 @@ class Attempt:
     problem: str | None
 
 
+class JobRenderer(Protocol):
+    """Writes jobs as JSON for one address of the server."""
+
+    def job(self, job: Job, run: Run | None = None) -> dict[str, Any]:
+        """Return a prediction or training as the API represents it."""
+        ...
+
+    def localize(self, text: str) -> str:
+        """Return stored text with the server's address in its URLs."""
+        ...
+
+
 def retry_delay(attempts: int) -> float:
     """Return the seconds to wait after so many attempts that failed."""
-    longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempts - 1))
+    longest = min(MAX_DELAY, MIN_DELAY * 2.0 ** (attempts - 1))
     return longest * (0.5 + _jitter.chance() / 2)
 
 
 class Webhooks:
     """Writes the outbox as jobs go on, and empties it in the background."""
 
-    def __init__(self, store: Store, stored: Renderer, sent: Renderer, secret: str) -> None:
+    def __init__(self, store: Store, stored: JobRenderer, sent: JobRenderer, secret: str) -> None:
         self._store = store
         self._stored = stored
         self._sent = sent
         self._secret = secret
-        self._told_at: dict[str, float] = {}
+        self._progress_sent_at: dict[str, float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: dict[str, int] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self.attempts: deque[Attempt] = deque(maxlen=ATTEMPTS_KEPT)
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self.attempts: deque[Attempt] = deque(maxlen=MAX_KEPT_ATTEMPTS)
         self.listeners: list[Callable[[], None]] = []
         self._client: httpx.AsyncClient | None = None
 
@@ -91,10 +102,10 @@ class Webhooks:
         if self._client is not None:
             await self._client.aclose()
 
-    def heard(self, run: Run, event: str) -> None:
+    def on_event(self, run: Run, event: str) -> None:
         """Take note of what happened to a run; in the transaction that records it."""
         if event == "completed":
-            self._told_at.pop(run.job.id, None)
+            self._progress_sent_at.pop(run.job.id, None)
             if timer := self._timers.pop(run.job.id, None):
                 timer.cancel()
         if run.job.webhook is None or event not in wanted(run.job):
@@ -102,16 +113,16 @@ class Webhooks:
         if event in {"start", "completed"}:
             self._add(run, event)
             return
-        wait = self._told_at.get(run.job.id, 0.0) + INTERVAL - time.monotonic()
+        wait = self._progress_sent_at.get(run.job.id, 0.0) + INTERVAL - time.monotonic()
         if wait <= 0:
-            self._tell_progress(run, event)
+            self._add_progress(run, event)
         elif run.job.id not in self._timers:
             loop = asyncio.get_running_loop()
-            self._timers[run.job.id] = loop.call_later(wait, self._tell_progress, run, event)
+            self._timers[run.job.id] = loop.call_later(wait, self._add_progress, run, event)
 
-    def _tell_progress(self, run: Run, event: str) -> None:
+    def _add_progress(self, run: Run, event: str) -> None:
         self._timers.pop(run.job.id, None)
-        self._told_at[run.job.id] = time.monotonic()
+        self._progress_sent_at[run.job.id] = time.monotonic()
         # What waits behind a slow receiver is out of date by now: this tells all of it and more.
         self._store.deliveries.drop_progress(run.job.id, self._in_flight.get(run.job.id, 0))
         self._add(run, event)
@@ -166,19 +177,17 @@ class Webhooks:
 
     async def _send(self, delivery: Delivery) -> str | None:
         """Make one attempt; return what went wrong."""
-        body = self._sent.at_this_address(delivery.body).encode()
+        body = self._sent.localize(delivery.body).encode()
         signed = sign(body, self._secret, id=delivery.id)
         headers = {"content-type": "application/json", **signed}
         if self._client is None:
             # A receiver on this machine is never behind the proxy of the environment.
             here = ("all://127.0.0.1", "all://localhost", "all://[::1]")
             direct: dict[str, None] = dict.fromkeys(here)
-            self._client = httpx.AsyncClient(
-                follow_redirects=False, timeout=PATIENCE, mounts=direct
-            )
+            self._client = httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT, mounts=direct)
         try:
             async with (
-                asyncio.timeout(PATIENCE),
+                asyncio.timeout(TIMEOUT),
                 self._client.stream(
                     "POST", delivery.url, content=body, headers=headers
                 ) as response,

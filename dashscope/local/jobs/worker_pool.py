@@ -1,4 +1,4 @@
-"""Which worker runs which job: a lane per version, with its queue and its workers.
+"""Which worker runs which job: a pool per version, with its queue and its workers.
 
 Workers stay for the next job of their version. One spare process is always started ahead of need,
 so that even a version's first job does not wait for Python to start.
@@ -14,13 +14,13 @@ from dashscope.local.jobs.processes import Setup, Worker, WorkerError
 IDLE_LIMIT: Final = 60.0
 """Seconds a worker without work is kept."""
 
-MOST_IDLE: Final = 16
+MAX_IDLE: Final = 16
 """Workers without work that are kept, of all versions together."""
 
 Item = TypeVar("Item")
 
 
-class Processes:
+class WorkerProcesses:
     """Every worker process there is, and one started ahead: taking it starts the next."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Processes:
             self._starting.add(self._next)
             self._next.add_done_callback(self._starting.discard)
 
-    async def take(self) -> Worker:
+    async def acquire(self) -> Worker:
         """Return a worker that has not loaded anything yet."""
         while True:
             self.prepare()
@@ -61,10 +61,10 @@ class Processes:
         return worker
 
 
-class Lane(Generic[Item]):
+class WorkerPool(Generic[Item]):
     """The queue and the workers of one version."""
 
-    def __init__(self, setup: Setup, concurrency: int, processes: Processes) -> None:
+    def __init__(self, setup: Setup, concurrency: int, processes: WorkerProcesses) -> None:
         self.queue: deque[Item] = deque()
         self.active = 0
         self._setup = setup
@@ -73,7 +73,7 @@ class Lane(Generic[Item]):
         self._idle: list[tuple[float, Worker]] = []
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether one more job may run now."""
         return self.active < self._concurrency
 
@@ -88,7 +88,7 @@ class Lane(Generic[Item]):
             if worker.alive:
                 return worker
         try:
-            worker = await self._processes.take()
+            worker = await self._processes.acquire()
         except OSError as error:
             raise WorkerError(f"No process could be started for the model: {error}") from error
         try:
@@ -98,7 +98,7 @@ class Lane(Generic[Item]):
             raise
         return worker
 
-    def give_back(self, worker: Worker) -> None:
+    def release(self, worker: Worker) -> None:
         """Keep a worker for the next job."""
         if worker.alive:
             self._idle.append((time.monotonic(), worker))

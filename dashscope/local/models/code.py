@@ -40,7 +40,7 @@ class Code:
         return hashlib.sha256(head.encode() + self.payload).hexdigest()
 
     def write(self, folder: Path) -> None:
-        """Keep it in a folder under its digest, where ``read`` and the workers find it."""
+        """Store it in a folder under its digest, where ``read`` and the workers find it."""
         path = folder / self.digest
         if not path.exists():
             partial = path.with_suffix(".partial")

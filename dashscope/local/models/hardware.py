@@ -7,8 +7,8 @@ import shutil
 from subprocess import DEVNULL, PIPE
 from typing import Final
 
-_ASK: Final = ("--query-gpu=name,memory.total", "--format=csv,noheader")
-_PATIENCE: Final = 10.0
+_QUERY: Final = ("--query-gpu=name,memory.total", "--format=csv,noheader")
+_TIMEOUT: Final = 10.0
 
 
 async def hardware() -> list[dict[str, str]]:
@@ -31,9 +31,9 @@ async def _graphics_cards() -> list[str]:
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    process = await asyncio.create_subprocess_exec(program, *_ASK, stdout=PIPE, stderr=DEVNULL)
+    process = await asyncio.create_subprocess_exec(program, *_QUERY, stdout=PIPE, stderr=DEVNULL)
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
+        output, _ = await asyncio.wait_for(process.communicate(), _TIMEOUT)
     except TimeoutError:
         process.kill()
         await process.wait()

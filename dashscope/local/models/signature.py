@@ -28,8 +28,7 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema
 
-from dashscope.local.decorator import spec_of
-from dashscope.local.worker.inputs import bare, is_weights
+from dashscope.local.decorator import is_weights, spec_of, unannotated
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _ITERATORS: Final = frozenset({Iterator, Iterable, Generator, AsyncIterator, AsyncGenerator})
@@ -86,7 +85,7 @@ class Signature:
             # Under a name of our own: a model may call its input `schema`, which pydantic may not.
             fields[f"input_{order}"] = (
                 Annotated[
-                    with_urls(hint),
+                    with_file_urls(hint),
                     Field(alias=parameter.name, json_schema_extra={"x-order": order}, **said),
                 ],
                 ... if required else parameter.default,
@@ -137,7 +136,7 @@ class Signature:
                 "title": "Output",
                 "x-cog-array-type": "iterator",
             }
-            if bare(item) is str if self._concatenate is None else self._concatenate:
+            if unannotated(item) is str if self._concatenate is None else self._concatenate:
                 schema["x-cog-array-display"] = "concatenate"
             return schema
         return {**self._output_of(returns), "title": "Output"}
@@ -146,7 +145,7 @@ class Signature:
         if getattr(returns, "__module__", "").startswith("PIL."):
             returns = Path
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(with_urls(returns))
+            adapter: TypeAdapter[Any] = TypeAdapter(with_file_urls(returns))
             schema = adapter.json_schema(
                 ref_template=_REFERENCE, schema_generator=InputSchema, mode="serialization"
             )
@@ -165,18 +164,18 @@ class InputSchema(GenerateJsonSchema):
         return str(dft) if isinstance(dft, Path) else super().encode_default(dft)
 
 
-def with_urls(hint: Any) -> Any:
+def with_file_urls(hint: Any) -> Any:
     """Return a type as the API has it: where the function takes a path, a URL."""
     if hint is Path:
         return FileURL
     origin, of = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return Annotated[with_urls(of[0]), *of[1:]]
+        return Annotated[with_file_urls(of[0]), *of[1:]]
     if origin in {Union, types.UnionType}:
-        members: tuple[Any, ...] = tuple(with_urls(item) for item in of)
+        members: tuple[Any, ...] = tuple(with_file_urls(item) for item in of)
         return Union[members]  # noqa: UP007
     if origin in {list, dict} and of:
-        return types.GenericAlias(origin, tuple(with_urls(item) for item in of))
+        return types.GenericAlias(origin, tuple(with_file_urls(item) for item in of))
     return hint
 
 

@@ -101,9 +101,9 @@ class Access:
         """Let a request through with headers that bind the page it gets, or refuse it."""
         request = Request(scope)
         request.state.nonce = nonce = secrets.token_urlsafe(16)
-        request.state.signs_out = self._sessions.needed
+        request.state.can_sign_out = self._sessions.needed
 
-        async def send_bound(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["content-security-policy"] = _POLICY.format(nonce=nonce)
@@ -118,17 +118,17 @@ class Access:
             await send(message)
 
         answer = self._answer(request)
-        await (self._app if answer is None else answer)(scope, receive, send_bound)
+        await (self._app if answer is None else answer)(scope, receive, send_with_headers)
 
     def _answer(self, request: Request) -> Response | None:
         """Return the answer to who may not see the page; None to all others."""
         path: str = request.scope["path"]
-        problem = refuse_elsewhere(request)
+        problem = cross_site_problem(request)
         if problem is not None:
             return problem_page(request, problem)
         if path.startswith(ASSETS) or path == SIGN_IN or self._sessions.is_open(request):
             return None
-        request.state.signs_out = False
+        request.state.can_sign_out = False
         if request.method == "GET" and not path.endswith("/events"):
             return RedirectResponse(f"{SIGN_IN}?next={quote(path)}", HTTPStatus.SEE_OTHER)
         return problem_page(
@@ -136,7 +136,7 @@ class Access:
         )
 
 
-def refuse_elsewhere(request: Request) -> ProblemError | None:
+def cross_site_problem(request: Request) -> ProblemError | None:
     """Refuse what another web site has this browser send; being linked to is all it may."""
     headers = request.headers
     site = headers.get("sec-fetch-site", "none")

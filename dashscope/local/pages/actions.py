@@ -34,7 +34,7 @@ async def run_again(request: Request) -> Response:
         raise ProblemError(
             HTTPStatus.CONFLICT, "The version or the input of this is gone: it cannot run again."
         )
-    inputs = as_items(json.loads(parts.renderer.at_this_address(job.input)))
+    inputs = as_items(json.loads(parts.renderer.localize(job.input)))
     values = {"kind": job.kind, "destination": job.destination, "source": "web"}
     run = create_job(parts, version, JobBody(input=inputs), values)
     return RedirectResponse(page_of(run.job), HTTPStatus.SEE_OTHER)

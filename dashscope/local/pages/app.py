@@ -18,7 +18,7 @@ from dashscope.local.pages.access import Access, Sessions
 from dashscope.local.pages.templating import problem_page
 
 
-async def say_problem(request: Request, error: Exception) -> Response:
+async def problem_response(request: Request, error: Exception) -> Response:
     """Answer with a page that says what ended the request."""
     match error:
         case ProblemError():
@@ -40,7 +40,7 @@ _DETAILS = {404: "There is no such page.", 405: "This page takes no such request
 def create_pages(parts: Services, token: str | None) -> Access:
     """Return the application of the pages."""
     errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
-    handlers: dict[Any, Any] = dict.fromkeys(errors, say_problem)
+    handlers: dict[Any, Any] = dict.fromkeys(errors, problem_response)
     sessions = Sessions(parts.signer, token)
     routes = [
         *models.ROUTES,

@@ -40,7 +40,7 @@ _TEXTUAL: Final = re.compile(r"text/(?!html)|application/(json|xml|x-ndjson|yaml
 
 
 @frozen(kw_only=True)
-class Shown:
+class DisplayItem:
     """One thing on a page."""
 
     kind: Kind
@@ -58,13 +58,13 @@ class Display:
         self._folder = folder
         self._signer = signer
 
-    def output(self, value: Any) -> list[Shown]:
+    def output(self, value: Any) -> list[DisplayItem]:
         """Return an output, the parts of a list one by one where each is worth it."""
         if is_list(value) and any(isinstance(item, str) for item in value):
             return [self.value(item) for item in value[:ITEM_LIMIT]]
         return self.with_files(value)
 
-    def with_files(self, value: Any) -> list[Shown]:
+    def with_files(self, value: Any) -> list[DisplayItem]:
         """Return a value, and after it the files that are somewhere in it."""
         shown = [self.value(value)]
         if shown[0].kind == "json":
@@ -73,19 +73,19 @@ class Display:
             shown += files[:ITEM_LIMIT]
         return shown
 
-    def value(self, value: Any) -> Shown:
+    def value(self, value: Any) -> DisplayItem:
         """Return one value."""
         match value:
             case None:
-                return Shown(kind="nothing")
+                return DisplayItem(kind="nothing")
             case str():
                 return self._text(value)
             case bool() | int() | float():
-                return Shown(kind="number", text=json.dumps(value))
+                return DisplayItem(kind="number", text=json.dumps(value))
             case _:
                 return cut("json", json.dumps(value, indent=2, ensure_ascii=False))
 
-    def in_short(self, output: str | None) -> Shown | None:
+    def preview(self, output: str | None) -> DisplayItem | None:
         """Return what a listing shows of an output: a picture, or the start of a text."""
         if output is None:
             return None
@@ -98,10 +98,10 @@ class Display:
             shown = evolve(shown, kind="file", text="")
         if shown.kind in {"text", "json", "number", "link"}:
             text = " ".join(shown.text.split())
-            return Shown(kind="text", text=f"{text[:140]}…" if len(text) > 140 else text)
+            return DisplayItem(kind="text", text=f"{text[:140]}…" if len(text) > 140 else text)
         return shown
 
-    def _text(self, text: str) -> Shown:
+    def _text(self, text: str) -> DisplayItem:
         if match := FILE_URL.fullmatch(text):
             return self._file(match[2])
         if (
@@ -110,17 +110,17 @@ class Display:
             and (match := _DATA.fullmatch(text))
         ):
             kinds: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
-            return Shown(kind=kinds[match[1].lower()], url=text)
+            return DisplayItem(kind=kinds[match[1].lower()], url=text)
         if text[:5].lower() == "data:":
-            return Shown(kind="text", text=text[:100], more=max(0, len(text) - 100))
+            return DisplayItem(kind="text", text=text[:100], more=max(0, len(text) - 100))
         if is_link(text):
-            return Shown(kind="link", text=text, url=text)
+            return DisplayItem(kind="link", text=text, url=text)
         return cut("text", text)
 
-    def _file(self, file_id: str) -> Shown:
+    def _file(self, file_id: str) -> DisplayItem:
         file = self._store.files.get(file_id, timestamp(now()))
         if file is None:
-            return Shown(kind="gone", text=file_id)
+            return DisplayItem(kind="gone", text=file_id)
         # Without the host: it is the page's own, by whatever name the browser came to it.
         query = self._signer.query(file.id, file.expires_at)
         url = f"/v1/files/{file.id}/download?{query}"
@@ -130,12 +130,12 @@ class Display:
         if kind == "file" and _TEXTUAL.match(file.content_type):
             preview = read_start(self._folder.files / file.id)
         more = max(0, file.size - PREVIEW_LIMIT) if preview else 0
-        return Shown(kind=kind, url=url, file=file, text=preview, more=more)
+        return DisplayItem(kind=kind, url=url, file=file, text=preview, more=more)
 
 
-def cut(kind: Kind, text: str) -> Shown:
+def cut(kind: Kind, text: str) -> DisplayItem:
     """Return a text, as much of it as a page shows."""
-    return Shown(kind=kind, text=text[:TEXT_LIMIT], more=max(0, len(text) - TEXT_LIMIT))
+    return DisplayItem(kind=kind, text=text[:TEXT_LIMIT], more=max(0, len(text) - TEXT_LIMIT))
 
 
 def read_start(path: Path) -> str:

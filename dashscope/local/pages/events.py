@@ -25,7 +25,7 @@ from dashscope.local.pages.jobs import KINDS, concatenates, find, progress_of
 PACE: Final = 0.05
 """Seconds between two looks at a job: what came meanwhile is one event."""
 
-SILENCE: Final = ": still here\n\n"
+KEEP_ALIVE_COMMENT: Final = ": still here\n\n"
 
 _PLACE: Final = re.compile(r"([0-9]{1,12})-([0-9]{1,12})(?:-(starting|processing))?(-end)?")
 
@@ -90,7 +90,7 @@ async def follow(
             async with asyncio.timeout(KEEP_ALIVE):
                 await news.wait()
         except TimeoutError:
-            yield SILENCE
+            yield KEEP_ALIVE_COMMENT
         await asyncio.sleep(PACE)
 
 
@@ -111,7 +111,7 @@ async def all_events(request: Request) -> Response:
 
     async def events() -> AsyncIterator[str]:
         async for count in feed.changes(int(seen) if re.fullmatch("[0-9]{1,18}", seen) else None):
-            yield SILENCE if count is None else event("changed", str(count), "")
+            yield KEEP_ALIVE_COMMENT if count is None else event("changed", str(count), "")
 
     return _stream(events())
 

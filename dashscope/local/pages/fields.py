@@ -71,14 +71,14 @@ class Field:
             case "number":
                 said.insert(0, "a number")
             case "json":
-                said.insert(0, f"JSON{_KINDS_OF_JSON.get(str(schema.get('type')), '')}")
+                said.insert(0, f"JSON{_JSON_EXAMPLES.get(str(schema.get('type')), '')}")
             case _:
                 pass
         text = ", ".join(said)
         return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-_KINDS_OF_JSON: Final = {"array": ": a list like [1, 2]", "object": ': an object like {"a": 1}'}
+_JSON_EXAMPLES: Final = {"array": ": a list like [1, 2]", "object": ': an object like {"a": 1}'}
 
 
 def read_fields(openapi_schema: Schema, name: str) -> list[Field]:

@@ -16,19 +16,19 @@ from dashscope.local.type_guards import is_list
 INPUT: Final = "input:"
 UPLOAD: Final = "upload:"
 
-Keep = Callable[[UploadFile], Awaitable[str]]
+StoreUpload = Callable[[UploadFile], Awaitable[str]]
 """Keeps an uploaded file, and returns its URL."""
 
 
-class _Absent:
+class _OmittedValue:
     """Stands for an input that is not sent, so that the model's default holds."""
 
 
-_ABSENT: Final = _Absent()
+_OMITTED_VALUE: Final = _OmittedValue()
 
 
 @frozen(kw_only=True)
-class Filled:
+class FormValues:
     """What is in the fields of a form, and what is wrong with it."""
 
     texts: Mapping[str, str] = Factory(dict[str, str])
@@ -36,9 +36,9 @@ class Filled:
     inputs: Mapping[str, Any] = Factory(dict[str, Any])
 
 
-def prefilled(fields: list[Field], inputs: Mapping[str, Any]) -> Filled:
+def prefill(fields: list[Field], inputs: Mapping[str, Any]) -> FormValues:
     """Return a form filled with an input; where that says nothing, with the defaults."""
-    return Filled(
+    return FormValues(
         texts={field.name: write(field, inputs.get(field.name, field.default)) for field in fields}
     )
 
@@ -58,7 +58,7 @@ def write(field: Field, value: Any) -> str:
             return str(value)
 
 
-async def read(form: FormData, fields: list[Field], keep: Keep) -> Filled:
+async def read(form: FormData, fields: list[Field], keep: StoreUpload) -> FormValues:
     """Read a form. A file it brings is kept, and stands in the field as its URL from then on."""
     texts: dict[str, str] = {}
     problems: dict[str, str] = {}
@@ -73,14 +73,14 @@ async def read(form: FormData, fields: list[Field], keep: Keep) -> Filled:
             value = _parse(field, text)
         except (ValueError, ProblemError) as error:
             problems[field.name] = str(error)
-            value = _ABSENT
+            value = _OMITTED_VALUE
         texts[field.name] = text
-        if value is not _ABSENT:
+        if value is not _OMITTED_VALUE:
             inputs[field.name] = value
-    return Filled(texts=texts, problems=problems, inputs=inputs)
+    return FormValues(texts=texts, problems=problems, inputs=inputs)
 
 
-async def _with_uploads(form: FormData, field: Field, text: str, keep: Keep) -> str:
+async def _with_uploads(form: FormData, field: Field, text: str, keep: StoreUpload) -> str:
     if field.kind not in {"file", "files"}:
         return text
     uploads = [
@@ -102,10 +102,10 @@ def _parse(field: Field, text: str) -> Any:
         ValueError: It does not stand for what the field takes.
     """
     if field.kind == "text":
-        return text if text or _wants_empty_text(field) else _left_empty(field)
+        return text if text or _accepts_empty_text(field) else _empty_value(field)
     text = text.strip()
     if not text:
-        return _left_empty(field)
+        return _empty_value(field)
     match field.kind:
         case "integer":
             return _integer(text)
@@ -119,15 +119,15 @@ def _parse(field: Field, text: str) -> Any:
             return text
 
 
-def _wants_empty_text(field: Field) -> bool:
+def _accepts_empty_text(field: Field) -> bool:
     """Tell whether an empty field means the empty text: someone emptied it."""
     return not field.required and not field.nullable and bool(field.default)
 
 
-def _left_empty(field: Field) -> Any:
+def _empty_value(field: Field) -> Any:
     if field.nullable and field.default is not None:
         return None
-    return _ABSENT
+    return _OMITTED_VALUE
 
 
 def _integer(text: str) -> int:

@@ -13,7 +13,14 @@ from starlette.routing import Route
 from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.services import Services, services
 from dashscope.local.jobs.runs import Run
-from dashscope.local.pages.display import ITEM_LIMIT, TEXT_LIMIT, Display, Shown, as_items, cut
+from dashscope.local.pages.display import (
+    ITEM_LIMIT,
+    TEXT_LIMIT,
+    Display,
+    DisplayItem,
+    as_items,
+    cut,
+)
 from dashscope.local.pages.templating import PREFIX, page
 from dashscope.local.store import CursorError
 from dashscope.local.type_guards import is_list
@@ -29,8 +36,8 @@ OUTPUT_LIMIT: Final = 2_000_000
 class Output:
     """What a page shows of an output: a text that grows, or things one by one."""
 
-    text: Shown | None = None
-    items: tuple[Shown, ...] = ()
+    text: DisplayItem | None = None
+    items: tuple[DisplayItem, ...] = ()
     more: int = 0
     too_long: int = 0
 
@@ -41,7 +48,7 @@ class Row:
 
     job: Job
     seconds: float | None
-    output: Shown | None
+    output: DisplayItem | None
     progress: int | None
 
 
@@ -130,7 +137,7 @@ def row(parts: Services, job: Job) -> Row:
     return Row(
         job=job,
         seconds=seconds_of(job),
-        output=display(parts).in_short(job.output) if job.kind == "prediction" else None,
+        output=display(parts).preview(job.output) if job.kind == "prediction" else None,
         progress=progress_of(run.log.since(run.log.end - 1000)) if run is not None else None,
     )
 
@@ -162,7 +169,7 @@ async def show_job(request: Request) -> Response:
     job = find(request)
     run = parts.engine.run_of(job.id)
     log = run.log.text if run is not None else job.logs
-    inputs = as_items(json.loads(parts.renderer.at_this_address(job.input)))
+    inputs = as_items(json.loads(parts.renderer.localize(job.input)))
     trained = json.loads(job.output)["version"] if job.kind == "training" and job.output else None
     return page(
         request,
@@ -174,7 +181,7 @@ async def show_job(request: Request) -> Response:
         values=inputs,
         log=log[-TEXT_LIMIT:],
         log_end=run.log.end if run is not None else len(log),
-        log_left_out=max(0, len(log) - TEXT_LIMIT),
+        log_omitted=max(0, len(log) - TEXT_LIMIT),
         text_limit=TEXT_LIMIT,
         progress=progress_of(log),
         place=place_of(run),

@@ -16,7 +16,7 @@ PREFIX: Final = "/web"
 """The path below which the pages are; the API has all others."""
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a duration."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
@@ -27,7 +27,7 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
-def size_in_words(size: int) -> str:
+def format_size(size: int) -> str:
     """Write a number of bytes."""
     for unit, bytes_of in (("MB", 1_000_000), ("kB", 1000)):
         if size >= bytes_of:
@@ -35,7 +35,7 @@ def size_in_words(size: int) -> str:
     return f"{size} bytes"
 
 
-def as_python(value: Any) -> str:
+def format_python(value: Any) -> str:
     """Write a JSON value as Python has it."""
     return pprint.pformat(value, width=80, sort_dicts=False)
 
@@ -47,10 +47,10 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_EVERYWHERE: Final[dict[str, Any]] = {"prefix": PREFIX, "release": __version__}
-cast("dict[str, Any]", _TEMPLATES.globals).update(_EVERYWHERE)
+_GLOBALS: Final[dict[str, Any]] = {"prefix": PREFIX, "release": __version__}
+cast("dict[str, Any]", _TEMPLATES.globals).update(_GLOBALS)
 _TEMPLATES.filters.update(
-    duration=in_words, size=size_in_words, python=as_python, as_json=json.dumps
+    duration=format_duration, size=format_size, python=format_python, as_json=json.dumps
 )
 
 
@@ -60,7 +60,7 @@ def page(
     """Answer with a page."""
     text = _TEMPLATES.get_template(template).render(
         nonce=request.state.nonce,
-        signs_out=request.state.signs_out,
+        can_sign_out=request.state.can_sign_out,
         path=request.scope["path"].removeprefix(PREFIX),
         **context,
     )

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from dashscope.local.store.schema import MIGRATIONS
 
-IN_USE_AFTER: Final = 0.2
+LOCK_TIMEOUT: Final = 0.2
 """Seconds to wait for another server that is just letting go of the data folder."""
 
 
@@ -29,7 +29,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(
-            path, isolation_level=None, timeout=IN_USE_AFTER, check_same_thread=False
+            path, isolation_level=None, timeout=LOCK_TIMEOUT, check_same_thread=False
         )
         self._connection.row_factory = sqlite3.Row
         self._depth = 0

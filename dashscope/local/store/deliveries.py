@@ -1,4 +1,4 @@
-"""The outbox of webhooks: a row for each delivery still to be made."""
+"""The encoder of webhooks: a row for each delivery still to be made."""
 
 from attrs import frozen
 

@@ -43,7 +43,7 @@ class DataFolder:
         return self.root / "dashscope.db"
 
     @property
-    def owner_note(self) -> Path:
+    def server_info(self) -> Path:
         """What the running server says about itself to a second one."""
         return self.root / "server.json"
 
@@ -67,14 +67,14 @@ class DataFolder:
         """A folder for each running job, gone after it."""
         return self.root / "jobs"
 
-    def write_owner_note(self, address: str) -> None:
+    def write_server_info(self, address: str) -> None:
         """Say which server has this folder."""
-        self.owner_note.write_text(json.dumps({"pid": os.getpid(), "address": address}))
+        self.server_info.write_text(json.dumps({"pid": os.getpid(), "address": address}))
 
-    def read_owner_note(self) -> str:
+    def read_server_info(self) -> str:
         """Return who has this folder, in words."""
         try:
-            note: dict[str, Any] = json.loads(self.owner_note.read_text())
+            note: dict[str, Any] = json.loads(self.server_info.read_text())
             return f"process {note['pid']} at {note['address']}"
         except (OSError, ValueError, KeyError, TypeError):
             return "an unknown process"
@@ -89,7 +89,7 @@ class DataFolder:
                 path.unlink()
 
 
-async def keep_upload(content: BinaryIO, path: Path) -> tuple[int, str]:
+async def store_upload(content: BinaryIO, path: Path) -> tuple[int, str]:
     """Copy an upload to where it stays; return its size and SHA-256.
 
     Raises:

@@ -12,17 +12,17 @@ from dashscope.local.values import Job
 
 _JOBS: Final = Listing(columns="*", source="job", make=Job)
 
-GLANCE: Final = 10_000
+OVERVIEW_CHARACTERS: Final = 10_000
 """Characters of an output that an overview reads; a longer one it leaves out."""
 
-_LEFT_OUT: Final = {
+_OMITTED: Final = {
     "logs": "''",
     "input": "'{}'",
-    "output": f"CASE WHEN length(output) <= {GLANCE} THEN output END",
+    "output": f"CASE WHEN length(output) <= {OVERVIEW_CHARACTERS} THEN output END",
 }
 _OVERVIEW: Final = Listing(
     columns=", ".join(
-        f"{_LEFT_OUT[field.name]} AS {field.name}" if field.name in _LEFT_OUT else field.name
+        f"{_OMITTED[field.name]} AS {field.name}" if field.name in _OMITTED else field.name
         for field in attrs.fields(Job)
     ),
     source="job",

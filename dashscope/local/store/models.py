@@ -43,7 +43,7 @@ class Models:
         )
         return read_page(self._database, listing, "visibility = 'public'", (), cursor)
 
-    def all_by_age(self, cursor: str | None) -> Page[Model]:
+    def page_by_age(self, cursor: str | None) -> Page[Model]:
         """Return a page of all models, the newest first."""
         listing = Listing(columns="*", source="model", make=Model)
         return read_page(self._database, listing, "1", (), cursor)

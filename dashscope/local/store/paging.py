@@ -94,15 +94,15 @@ def _decode(cursor: str) -> tuple[str, int | str, int]:
     except (ValueError, RecursionError, binascii.Error) as error:
         raise CursorError(cursor) from error
     match place:
-        case ["next" | "previous" as direction, int() | str() as key, int() as seq] if _fits(
+        case ["next" | "previous" as direction, int() | str() as key, int() as seq] if _is_valid(
             key
-        ) and _fits(seq):
+        ) and _is_valid(seq):
             return cast("tuple[str, int | str, int]", (direction, key, seq))
         case _:
             raise CursorError(cursor)
 
 
-def _fits(value: int | str) -> bool:
+def _is_valid(value: int | str) -> bool:
     if isinstance(value, str):
         # A lone surrogate is JSON but no text, and SQLite refuses it.
         return value.isprintable()

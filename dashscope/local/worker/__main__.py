@@ -24,10 +24,9 @@ from typing import Any
 from dashscope.local.decorator import spec_of
 from dashscope.local.models.code import Code, CodeError, describe
 from dashscope.local.type_guards import is_iterator
-from dashscope.local.worker import lifeline
-from dashscope.local.worker import messages as wire
+from dashscope.local.worker import lifeline, messages
 from dashscope.local.worker.inputs import Arguments
-from dashscope.local.worker.outputs import Outbox
+from dashscope.local.worker.outputs import OutputEncoder
 
 
 class Server:
@@ -53,11 +52,12 @@ class Server:
         if os.getpid() != self._pid:
             # A model forked, and its child came back out of the model: the parent speaks for both.
             os._exit(0)
-        self._connection.sendall(wire.encode(message))
+        self._connection.sendall(messages.encode(message))
 
     def _listen(self) -> None:
-        while (head := self._reader.read(wire.LENGTH.size)) and len(head) == wire.LENGTH.size:
-            body = self._reader.read(wire.LENGTH.unpack(head)[0])
+        size = messages.LENGTH.size
+        while len(head := self._reader.read(size)) == size:
+            body = self._reader.read(messages.LENGTH.unpack(head)[0])
             self._messages.put(json.loads(body))
         if self._busy.is_set():
             # The server died: nobody is left to stop the model or what it forked.
@@ -66,12 +66,12 @@ class Server:
 
 
 def run_model(
-    function: Callable[..., Any], arguments: dict[str, Any], outbox: Outbox, server: Server
+    function: Callable[..., Any], arguments: dict[str, Any], encoder: OutputEncoder, server: Server
 ) -> None:
     """Call a model and send what comes out, part by part where it is a generator."""
 
     def send_part(value: Any) -> None:
-        server.send(part=outbox.encode(value), files=outbox.take())
+        server.send(part=encoder.encode(value), files=encoder.take())
 
     async def drain(parts: AsyncIterator[Any]) -> None:
         async for part in parts:
@@ -89,7 +89,7 @@ def run_model(
             send_part(part)
         server.send(done=True)
         return
-    server.send(done=True, part=outbox.encode(result), files=outbox.take())
+    server.send(done=True, part=encoder.encode(result), files=encoder.take())
 
 
 def run_job(
@@ -102,14 +102,14 @@ def run_job(
         function = spec.train
     try:
         arguments = Arguments(function, folder, job["files"]).prepare(job["input"], weights)
-        run_model(function, arguments, Outbox(folder), server)
+        run_model(function, arguments, OutputEncoder(folder), server)
     except BaseException as error:  # noqa: BLE001
         # Also SystemExit and KeyboardInterrupt: they end the prediction, not the worker.
-        traceback.print_exception(type(error), error, beyond_this_file(error.__traceback__))
+        traceback.print_exception(type(error), error, model_traceback(error.__traceback__))
         server.send(failed=str(error) or type(error).__name__)
 
 
-def beyond_this_file(trace: TracebackType | None) -> TracebackType | None:
+def model_traceback(trace: TracebackType | None) -> TracebackType | None:
     """Return the part of a traceback that is the model's, where there is one."""
     own = trace
     while own is not None and own.tb_frame.f_code.co_filename == __file__:
@@ -154,7 +154,7 @@ def main() -> None:
         server.send(refused=describe(error))
         return
     weights = Path(setup["weights"]) if setup["weights"] else None
-    end = wire.marker(setup["nonce"])
+    end = messages.marker(setup["nonce"])
     server.send(ready=True)
     while (job := server.receive()) is not None:
         run_job(function, weights, job, server)

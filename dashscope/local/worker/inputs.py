@@ -7,9 +7,9 @@ import types
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from dashscope.local.decorator import WeightsMarker
+from dashscope.local.decorator import is_weights, unannotated
 from dashscope.local.type_guards import is_dict, is_list
 
 FETCH_TIMEOUT: Final = 30.0
@@ -50,7 +50,7 @@ class Arguments:
     def _with_files(self, hint: Any, value: object) -> Any:
         if value is None:
             return None
-        hint = bare(hint)
+        hint = unannotated(hint)
         if hint is Path and isinstance(value, str):
             return self._fetch(value)
         origin, of = get_origin(hint), get_args(hint)
@@ -87,19 +87,9 @@ class Arguments:
         return target
 
 
-def bare(hint: Any) -> Any:
-    """Return a type without its annotations."""
-    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
-
-
-def is_weights(hint: Any) -> bool:
-    """Tell whether a parameter of this type receives what a training made."""
-    return get_origin(hint) is Annotated and WeightsMarker in get_args(hint)[1:]
-
-
 def is_plain(hint: Any) -> bool:
     """Tell whether JSON's own types serve for a parameter of this type."""
-    hint = bare(hint)
+    hint = unannotated(hint)
     origin, of = get_origin(hint), get_args(hint)
     if origin is Literal:
         return True

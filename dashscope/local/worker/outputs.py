@@ -17,7 +17,7 @@ from dashscope.local.type_guards import is_array, is_dataclass, is_mapping
 from dashscope.local.values import ORIGIN, new_id
 
 
-class Outbox:
+class OutputEncoder:
     """The files of one job: ``encode`` collects them, ``take`` hands over the new ones."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,9 +61,9 @@ class Outbox:
             case UUID():
                 return str(value)
             case _:
-                return self._foreign(value)
+                return self._library_object(value)
 
-    def _foreign(self, value: Any) -> Any:
+    def _library_object(self, value: Any) -> Any:
         """Encode the objects of libraries, known by what they can do: none is imported here."""
         if type(value).__module__.startswith("PIL."):
             path = self._folder / f"image-{new_id()}.png"

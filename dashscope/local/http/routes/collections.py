@@ -16,7 +16,7 @@ from dashscope.local.store import Store
 from dashscope.local.values import Model
 
 
-def collected(store: Store) -> dict[str, list[Model]]:
+def models_by_collection(store: Store) -> dict[str, list[Model]]:
     """Return the public models of each collection, by its slug."""
     found: dict[str, list[Model]] = {}
     for model in store.models.all():
@@ -49,7 +49,7 @@ def find_models(store: Store, query: str) -> list[tuple[float, Model]]:
 
 async def list_collections(request: Request) -> JSONResponse:
     """collections.list."""
-    results = [describe(slug) for slug in sorted(collected(services(request).store))]
+    results = [describe(slug) for slug in sorted(models_by_collection(services(request).store))]
     return JSONResponse({"next": None, "previous": None, "results": results})
 
 
@@ -57,7 +57,7 @@ async def get_collection(request: Request) -> JSONResponse:
     """collections.get."""
     parts = services(request)
     slug: str = request.path_params["collection_slug"]
-    models = collected(parts.store).get(slug)
+    models = models_by_collection(parts.store).get(slug)
     if models is None:
         raise not_found(f"Collection {slug}")
     rendered = [parts.renderer.model(model) for model in models]
@@ -82,7 +82,7 @@ async def search(request: Request) -> JSONResponse:
     words = re.findall(r"\w+", query.lower())
     collections = [
         {**describe(slug), "models": [model.full_name for model in models]}
-        for slug, models in sorted(collected(parts.store).items())
+        for slug, models in sorted(models_by_collection(parts.store).items())
         if any(word in f"{slug} {describe(slug)['description']}".lower() for word in words)
     ]
     return JSONResponse(

@@ -13,26 +13,20 @@ from starlette.routing import Route
 
 from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.services import Services, page_response, services
-from dashscope.local.http.uploads import read_content, read_metadata, read_name, read_type
+from dashscope.local.http.uploads import (
+    read_content,
+    read_metadata,
+    read_name,
+    read_type,
+    too_large,
+)
 from dashscope.local.store.folder import (
-    FILE_LIMIT,
     FileTooLargeError,
     etag,
     expiry_of_new_file,
-    keep_upload,
+    store_upload,
 )
 from dashscope.local.values import OWNER, File, new_id, now, timestamp
-
-FORM_LIMIT: Final = FILE_LIMIT + 1024 * 1024
-"""Bytes of a whole upload: the file and what is said about it."""
-
-
-def too_large() -> ProblemError:
-    """Return the problem of a file over the limit."""
-    return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"Files may have {FILE_LIMIT // 1024 // 1024} MB.",
-    )
 
 
 async def create_file(request: Request) -> JSONResponse:
@@ -50,19 +44,19 @@ async def create_file(request: Request) -> JSONResponse:
             "metadata": json.dumps(await read_metadata(form)),
         }
         source = io.BytesIO(content.encode()) if isinstance(content, str) else content.file
-        file = await keep_file(parts, source, values)
+        file = await store_file(parts, source, values)
     return JSONResponse(parts.renderer.file(file), HTTPStatus.CREATED)
 
 
-async def keep_file(parts: Services, source: BinaryIO, values: dict[str, Any]) -> File:
-    """Keep an upload.
+async def store_file(parts: Services, source: BinaryIO, values: dict[str, Any]) -> File:
+    """Store an upload.
 
     Raises:
         ProblemError: It is too large.
     """
     file_id = new_id()
     try:
-        size, sha256 = await keep_upload(source, parts.folder.files / file_id)
+        size, sha256 = await store_upload(source, parts.folder.files / file_id)
     except FileTooLargeError as error:
         raise too_large() from error
     return parts.store.files.create(

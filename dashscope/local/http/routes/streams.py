@@ -59,7 +59,7 @@ async def events(run: Run, renderer: Renderer, output: int, log: int) -> AsyncIt
             yield event("logs", f"{output}-{log}", text)
         for part in run.parts_json()[output:]:
             output += 1
-            value: object = json.loads(renderer.at_this_address(part))
+            value: object = json.loads(renderer.localize(part))
             text = value if isinstance(value, str) else json.dumps(value)
             yield event("output", f"{output}-{log}", text)
         if ended:
