@@ -1,4 +1,4 @@
-"""What the server does by itself from time to time: expired files go, idle workers are stopped."""
+"""Periodic maintenance: deletes expired files and stops idle workers."""
 
 import asyncio
 from typing import Final
@@ -10,7 +10,7 @@ INTERVAL: Final = 30.0
 
 
 async def run_maintenance(parts: Services) -> None:
-    """Look after the server until cancelled."""
+    """Run the maintenance tasks until cancelled."""
     while True:
         delete_expired_files(parts)
         await parts.engine.stop_idle()
@@ -18,7 +18,7 @@ async def run_maintenance(parts: Services) -> None:
 
 
 def delete_expired_files(parts: Services) -> None:
-    """Remove the files that have expired; what was made of them is then removed data."""
+    """Delete expired files. Jobs with expired output files lose their inputs and outputs."""
     for file in parts.store.files.expired(timestamp(now())):
         with parts.store.transaction():
             parts.store.files.delete(file)

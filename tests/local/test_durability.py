@@ -108,7 +108,7 @@ def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_f
         for prediction in running:
             failed = server.get(prediction)
             assert failed["status"] == "failed"
-            assert "The server stopped while this was running" in failed["error"]
+            assert "The server stopped while this job was running" in failed["error"]
         until(lambda: server.get(blocked)["status"] == "processing")
         assert server.get(queued)["output"] == "still wanted"
 

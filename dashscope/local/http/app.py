@@ -1,4 +1,4 @@
-"""The ASGI application: the API under ``/v1`` with errors in its words, and the pages."""
+"""The ASGI application: the API under ``/v1``, and the web pages."""
 
 from collections import deque
 from http import HTTPStatus
@@ -40,36 +40,37 @@ _OPERATIONS: Final = [
 
 
 async def health(request: Request) -> JSONResponse:
-    """Tell that the server answers."""
+    """Return 200 while the server is running."""
     return JSONResponse({"status": "ok"})
 
 
 async def describe(request: Request) -> JSONResponse:
-    """Answer with the OpenAPI description of this server."""
+    """Return the OpenAPI description of this server."""
     return JSONResponse(document(services(request).renderer.base_url))
 
 
 async def redirect_to_pages(request: Request) -> RedirectResponse:
-    """Send a browser to the pages."""
+    """Redirect to the web pages."""
     return RedirectResponse("/web/")
 
 
 async def problem_response(request: Request, error: Exception) -> Response:
-    """Answer with what ended the request."""
+    """Return the response for an error that ended a request."""
     match error:
         case ProblemError():
             return error.response()
         case HTTPException():
             detail = error.detail
             if error.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
-                detail = f"There is no {request.method} {request.url.path} in this API."
+                detail = f"The API has no operation {request.method} {request.url.path}."
             return ProblemError(error.status_code, detail, headers=error.headers).response()
         case ClientDisconnect():
-            # Nobody is left to read this; the status is for the log.
+            # The client has disconnected. The status is only for the log.
             return Response(status_code=499)
         case _:
             return ProblemError(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; its log says where."
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                "The server failed to process the request. See the server's log.",
             ).response()
 
 
@@ -81,10 +82,10 @@ def create_app(
     rate_limit: RateLimit | None,
     answered: deque[AnsweredRequest],
 ) -> RequestMiddleware:
-    """Return the application for the parts of a server."""
+    """Return the ASGI application for the parts of a server."""
     errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
     handlers: dict[Any, Any] = dict.fromkeys(errors, problem_response)
-    # Never a redirect: clients that follow one lose their method, or their token.
+    # Do not redirect: a client that follows a redirect may change the method or drop the token.
     operations = Router(_OPERATIONS, redirect_slashes=False)
     routes: list[BaseRoute] = [
         Route("/health", health),

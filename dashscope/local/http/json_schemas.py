@@ -1,4 +1,4 @@
-"""The shapes of what the API takes and gives, as JSON schemas of the project's own writing."""
+"""JSON schemas of the API's request and response bodies."""
 
 from typing import Any, Final
 

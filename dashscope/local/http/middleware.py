@@ -1,4 +1,4 @@
-"""What every request passes first: who may come in, how often, how much; what is noted of it."""
+"""The outermost middleware: access, rate limit, body size, request log."""
 
 import asyncio
 import contextlib
@@ -23,10 +23,10 @@ from dashscope.local.values import new_id
 logger = logging.getLogger("dashscope.local")
 
 DISCARD_SECONDS: Final = 5.0
-"""How long the rest of a refused body is read, so that its sender gets to see the answer."""
+"""Seconds to keep reading a rejected body, so that the client receives the response."""
 
-# Whoever knows these URLs may use them: they are signed, or cannot be guessed. The pages ask for
-# the token themselves, in a way that a browser understands.
+# These paths need no token. Their URLs are signed or cannot be guessed, and the pages have a
+# sign-in form of their own.
 _PUBLIC: Final = re.compile(
     r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?"
 )
@@ -34,7 +34,7 @@ _CLIENT_CLOSED: Final = 499
 
 
 class AnsweredRequest(NamedTuple):
-    """A request the server has answered, in the order of the answers."""
+    """A request that the server has answered."""
 
     method: str
     path: str
@@ -42,7 +42,7 @@ class AnsweredRequest(NamedTuple):
 
 
 class RequestMiddleware:
-    """The outermost layer of the application."""
+    """The outermost middleware of the application."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class RequestMiddleware:
         self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it here."""
+        """Pass a request to the application, or reject it."""
         if scope["type"] != "http":
             return
         began = time.perf_counter()
@@ -66,12 +66,12 @@ class RequestMiddleware:
         status = _CLIENT_CLOSED
         received = 0
         complete = False
-        noted = False
+        recorded = False
         method, path = scope["method"], scope["path"]
 
-        def note() -> None:
-            nonlocal noted
-            noted = True
+        def record() -> None:
+            nonlocal recorded
+            recorded = True
             self._answered.append(AnsweredRequest(method, path, status))
 
         async def receive_bounded() -> Message:
@@ -87,8 +87,9 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                # Before it goes out: who has the answer finds it noted.
-                note()
+                # Record the request before sending the response, so that a client that has the
+                # response also finds the record.
+                record()
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
@@ -101,8 +102,8 @@ class RequestMiddleware:
             if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and not complete:
                 await _discard_body(receive)
         finally:
-            if not noted:
-                note()
+            if not recorded:
+                record()
             milliseconds = (time.perf_counter() - began) * 1000
             logger.info("%s %r %d %.1f ms %s", method, path, status, milliseconds, request_id)
 
@@ -114,7 +115,7 @@ class RequestMiddleware:
         else:
             problem = ProblemError(
                 HTTPStatus.UNAUTHORIZED,
-                "This server wants its token: Authorization: Bearer <token>.",
+                "This server requires its token in the header Authorization: Bearer <token>.",
                 headers={"www-authenticate": "Bearer"},
             )
         if problem is not None:
@@ -135,31 +136,33 @@ class RequestMiddleware:
 
 
 def authorized(headers: Headers, token: str) -> bool:
-    """Tell whether a request carries the token."""
+    """Return whether a request carries the token."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    right = hmac.compare_digest(given.strip().encode(), token.encode())
-    return right and scheme.lower() in {"bearer", "token"}
+    matches = hmac.compare_digest(given.strip().encode(), token.encode())
+    return matches and scheme.lower() in {"bearer", "token"}
 
 
 def local_request_problem(headers: Headers) -> ProblemError | None:
-    """Refuse what a web page from elsewhere sends through this user's browser.
+    """Return a problem for requests that another web site may have sent from a local browser.
 
-    Without a token, being on this machine is all that lets a request in, and a browser is.
+    Without a token, every request from this machine is accepted, including those of a browser.
     """
     if not is_loopback(host_of(f"//{headers.get('host', '')}")):
         return ProblemError(
-            HTTPStatus.FORBIDDEN, "Without a token the server answers to loopback addresses only."
+            HTTPStatus.FORBIDDEN,
+            "Without a token, the server only accepts requests to a loopback address.",
         )
     origin = headers.get("origin")
     if origin is not None and not is_loopback(host_of(origin)):
         return ProblemError(
-            HTTPStatus.FORBIDDEN, "Without a token the server answers no web page from elsewhere."
+            HTTPStatus.FORBIDDEN,
+            "Without a token, the server does not accept requests from other web sites.",
         )
     return None
 
 
 def host_of(url: str) -> str:
-    """Return the host in a URL; nothing where it is none."""
+    """Return the host of a URL, or an empty string if the URL is invalid."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -167,7 +170,7 @@ def host_of(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine's own."""
+    """Return whether a host name or address is loopback."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -177,7 +180,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_content_length(text: str) -> int:
-    """Return the number a header has; a server before us has checked that it is one."""
+    """Return the value of ``Content-Length``. uvicorn has already rejected invalid values."""
     return int(text) if text.isascii() and text.isdigit() else 0
 
 

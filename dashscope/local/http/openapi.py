@@ -6,7 +6,7 @@ from dashscope.local.http.json_schemas import INTEGER, SCHEMAS, STRING, Schema, 
 
 
 def query(name: str, schema: Schema | None = None, *, required: bool = False) -> Schema:
-    """Return a parameter of the query."""
+    """Return a query parameter."""
     return {"name": name, "in": "query", "required": required, "schema": schema or STRING}
 
 
@@ -31,7 +31,7 @@ def operation(
     body: str | None = None,
     media_type: str = "application/json",
 ) -> Schema:
-    """Return an operation: what it answers with, and with which statuses."""
+    """Return an operation with its responses, parameters and request body."""
     responses: Schema = {
         "default": {
             "description": "A problem",
@@ -187,13 +187,13 @@ PATHS: Final[dict[str, Schema]] = {
 
 
 def path_parameters(path: str) -> list[Schema]:
-    """Return the parameters in a path's braces."""
+    """Return the parameters in braces of a path."""
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     return [{"name": name, "in": "path", "required": True, "schema": STRING} for name in names]
 
 
 def document(base_url: str) -> Schema:
-    """Return the description of the server at this address."""
+    """Return the OpenAPI description of the server at a base URL."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "Dashscope local server", "version": "1.0.0"},

@@ -1,4 +1,4 @@
-"""Errors as the API words them: ``application/problem+json`` with title, detail and status."""
+"""Errors as ``application/problem+json`` with title, detail and status."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 
 
 class ProblemError(Exception):
-    """Ends a request with a status and a sentence for the person who sent it."""
+    """Ends a request with an error status and a message for the caller."""
 
     def __init__(
         self,
@@ -24,11 +24,11 @@ class ProblemError(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.members = dict(members or {})
-        # What is wrong with each input, for a form to say beside it.
+        # One message per invalid input, shown next to the form field.
         self.fields = dict(fields or {})
 
     def response(self) -> JSONResponse:
-        """Return the response that says it."""
+        """Return the problem as a response."""
         return JSONResponse(
             {
                 "title": HTTPStatus(self.status).phrase,
@@ -43,5 +43,5 @@ class ProblemError(Exception):
 
 
 def not_found(what: str) -> ProblemError:
-    """Return the problem of asking for something that is not there."""
+    """Return a 404 problem."""
     return ProblemError(HTTPStatus.NOT_FOUND, f"{what} not found.")

@@ -1,4 +1,4 @@
-"""A rate limit to rehearse with: so many requests a second, minute or hour, then 429."""
+"""A rate limit for testing clients: requests per second, minute or hour."""
 
 import math
 import re
@@ -9,19 +9,19 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
 
 class RateLimit:
-    """A bucket of requests that refills steadily, and holds as many as one period allows."""
+    """A token bucket that holds one period's worth of requests."""
 
     def __init__(self, rate: str) -> None:
         match = _RATE.fullmatch(rate.strip())
         if not match or int(match[1]) == 0:
-            raise ValueError(f"A rate limit is a number like 600/m, 10/s or 5000/h, not {rate!r}.")
+            raise ValueError(f"A rate limit has the form 10/s, 600/m or 5000/h, not {rate!r}.")
         self._size = float(match[1])
         self._per_second = self._size / _SECONDS[match[2] or "s"]
         self._left = self._size
         self._at = 0.0
 
     def take(self, at: float) -> int | None:
-        """Take a request at a moment of a steady clock; the seconds to wait where none is left."""
+        """Count a request at a monotonic time. Return None, or the seconds to wait if exceeded."""
         self._left = min(self._size, self._left + (at - self._at) * self._per_second)
         self._at = at
         if self._left >= 1:

@@ -1,4 +1,4 @@
-"""Objects of the API as JSON, in the shapes that clients of the hosted service know."""
+"""Renders models, predictions, files and other objects as JSON, like the hosted API."""
 
 import json
 from collections.abc import Callable
@@ -21,13 +21,13 @@ from dashscope.local.values import (
 
 ACCOUNT: Final = {"type": "user", "username": OWNER, "name": "Local account"}
 COG_VERSION: Final = "0.16.0"
-"""What clients of the hosted service compare to learn what a version can do."""
+"""Clients of the hosted service use this version number to detect features."""
 
 T = TypeVar("T")
 
 
 class Renderer:
-    """Writes objects for one address of the server."""
+    """Renders objects with URLs for one address of the server."""
 
     def __init__(self, store: Store, signer: Signer, address: str) -> None:
         self._store = store
@@ -37,13 +37,13 @@ class Renderer:
         self.base_url = f"{address}/v1"
 
     def localize(self, text: str) -> str:
-        """Return stored text with this server's address in its URLs."""
+        """Replace the address placeholder in stored text with this server's address."""
         return text.replace(ORIGIN, self._address)
 
     def page(
         self, page: Page[T], render: Callable[[T], dict[str, Any]], link: Callable[[str], str]
     ) -> dict[str, Any]:
-        """Write a page; ``link`` makes a URL of a cursor."""
+        """Render a page. ``link`` returns the URL for a cursor."""
         return {
             "next": link(page.next) if page.next else None,
             "previous": link(page.previous) if page.previous else None,
@@ -51,7 +51,7 @@ class Renderer:
         }
 
     def model(self, model: Model) -> dict[str, Any]:
-        """Write a model with its latest version."""
+        """Render a model with its latest version."""
         version = self._store.models.version(model.latest) if model.latest else None
         example = self._store.jobs.first_example(model.full_name)
         return {
@@ -72,7 +72,7 @@ class Renderer:
         }
 
     def version(self, version: Version) -> dict[str, Any]:
-        """Write a version."""
+        """Render a version."""
         return {
             "id": version.id,
             "created_at": version.created_at,
@@ -81,7 +81,7 @@ class Renderer:
         }
 
     def job(self, job: Job, run: Run | None = None, *, listed: bool = False) -> dict[str, Any]:
-        """Write a prediction or training; ``run`` knows more of one that has not finished."""
+        """Render a prediction or training. ``run`` is its run if it has not finished."""
         if job.kind == "training":
             return self.training(job, run, listed=listed)
         return self.prediction(job, run, listed=listed)
@@ -89,7 +89,7 @@ class Renderer:
     def prediction(
         self, job: Job, run: Run | None = None, *, listed: bool = False
     ) -> dict[str, Any]:
-        """Write a prediction. A listed one has no logs, which would make a page megabytes."""
+        """Render a prediction. In lists, it has no logs, which could make a page megabytes."""
         output = run.output_json() if run else job.output
         document: dict[str, Any] = {
             **self._common(job, run, listed=listed),
@@ -108,7 +108,7 @@ class Renderer:
         return document
 
     def training(self, job: Job, run: Run | None = None, *, listed: bool = False) -> dict[str, Any]:
-        """Write a training."""
+        """Render a training."""
         document = self._common(job, run, listed=listed)
         if job.output is not None:
             document["output"] = json.loads(job.output)
@@ -137,7 +137,7 @@ class Renderer:
         return document
 
     def streams(self, job: Job) -> bool:
-        """Tell whether a prediction's version gives its output in parts."""
+        """Return whether the version of a prediction streams its output."""
         if job.version not in self._streaming:
             version = self._store.models.version(job.version)
             if version is None:
@@ -147,7 +147,7 @@ class Renderer:
         return self._streaming[job.version]
 
     def file(self, file: File) -> dict[str, Any]:
-        """Write a file."""
+        """Render a file."""
         url = f"{self.base_url}/files/{file.id}"
         query = self._signer.query(file.id, file.expires_at)
         return {
@@ -164,7 +164,7 @@ class Renderer:
         }
 
     def deployment(self, deployment: Deployment) -> dict[str, Any]:
-        """Write a deployment with its current release."""
+        """Render a deployment with its current release."""
         return {
             "owner": OWNER,
             "name": deployment.name,
@@ -184,7 +184,7 @@ class Renderer:
 
 
 def metrics(job: Job) -> dict[str, float]:
-    """Return the seconds a finished job took, and those of them it ran."""
+    """Return the total time and the run time of a finished job, in seconds."""
     if job.completed_at is None:
         return {}
     end = parse_timestamp(job.completed_at)

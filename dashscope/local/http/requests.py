@@ -1,4 +1,4 @@
-"""What a request says, read and checked: bodies, and the headers of a prediction's create."""
+"""Parses and validates requests: JSON bodies, and the headers of a create."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from dashscope.local.http.problems import ProblemError
 from dashscope.local.models.signature import explain
 
 BODY_LIMIT: Final = 32 * 1024 * 1024
-"""Bytes of a JSON body; larger inputs are uploaded as files."""
+"""Maximum bytes of a JSON body. Larger inputs are uploaded as files."""
 
 EVENTS: Final = ("start", "output", "logs", "completed")
 MIN_DEADLINE: Final = timedelta(seconds=5)
@@ -27,13 +27,13 @@ _WAIT: Final = re.compile(r"wait(?:=(.*))?", re.IGNORECASE)
 
 
 class Body(BaseModel):
-    """A body of ours: types as they are in JSON, members we do not know left alone."""
+    """Base class of request bodies. Types are strict, and unknown members are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
 class JobBody(Body):
-    """What creates a prediction of a model or deployment."""
+    """The body that creates a prediction of a model or deployment."""
 
     input: dict[str, Any]
     stream: bool | None = None
@@ -42,13 +42,13 @@ class JobBody(Body):
 
 
 class VersionJobBody(JobBody):
-    """What creates a prediction of a version."""
+    """The body that creates a prediction of a version."""
 
     version: str
 
 
 class TrainingBody(JobBody):
-    """What creates a training."""
+    """The body that creates a training."""
 
     destination: str
 
@@ -58,7 +58,7 @@ Text = Annotated[str, Field(max_length=100_000)]
 
 
 class CreateModelBody(Body):
-    """What creates a model."""
+    """The body that creates a model."""
 
     owner: Name
     name: Name
@@ -72,7 +72,7 @@ class CreateModelBody(Body):
 
 
 class UpdateModelBody(Body):
-    """What changes a model."""
+    """The body that updates a model."""
 
     description: Text | None = None
     readme: Text | None = None
@@ -83,7 +83,7 @@ class UpdateModelBody(Body):
 
 
 class CreateDeploymentBody(Body):
-    """What creates a deployment."""
+    """The body that creates a deployment."""
 
     name: Name
     model: str
@@ -94,7 +94,7 @@ class CreateDeploymentBody(Body):
 
 
 class UpdateDeploymentBody(Body):
-    """What makes a deployment's next release."""
+    """The body that updates a deployment."""
 
     version: str | None = None
     hardware: Annotated[str, Field(min_length=1, max_length=100)] | None = None
@@ -109,7 +109,7 @@ async def read_body(request: Request) -> bytes:
     """Return a request's body.
 
     Raises:
-        ProblemError: It is too large.
+        ProblemError: The request is too large.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -117,7 +117,7 @@ async def read_body(request: Request) -> bytes:
         if len(body) > BODY_LIMIT:
             raise ProblemError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"A body may have {BODY_LIMIT} bytes. Upload large inputs as files.",
+                f"The body is larger than {BODY_LIMIT} bytes. Upload large inputs as files.",
             )
     return bytes(body)
 
@@ -126,18 +126,18 @@ async def read_json(request: Request, shape: type[AnyBody]) -> AnyBody:
     """Return a request's JSON body.
 
     Raises:
-        ProblemError: 400 where it is not a JSON object, 413 where it is too large, 422 where a
-            member is missing or has the wrong type.
+        ProblemError: 400 if the body is not a JSON object, 413 if it is too large, 422 if a member
+            is missing or has the wrong type.
     """
     try:
-        # The strict parser: no NaN, no lone surrogates, no depth that ends the process.
+        # This parser rejects NaN and lone surrogates, and limits the depth of nesting.
         value: Any = from_json(await read_body(request), allow_inf_nan=False)
-        # A number may still be too large to be one.
+        # A number such as 1e999 parses to infinity.
         json.dumps(value, allow_nan=False)
     except ValueError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}.") from error
     if not isinstance(value, dict):
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "The body has to be a JSON object.")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "The body must be a JSON object.")
     try:
         return shape.model_validate(value)
     except ValidationError as error:
@@ -146,16 +146,16 @@ async def read_json(request: Request, shape: type[AnyBody]) -> AnyBody:
 
 
 def check_webhook(body: JobBody) -> tuple[str | None, str | None]:
-    """Return a body's webhook, and as JSON the events it wants.
+    """Return the webhook URL of a body, and its events as JSON.
 
     Raises:
-        ProblemError: The webhook is no http(s) URL, or an event is not known.
+        ProblemError: The webhook is not an http(s) URL, or an event is unknown.
     """
     for event in body.webhook_events_filter or ():
         if event not in EVENTS:
             raise ProblemError(
                 HTTPStatus.BAD_REQUEST,
-                f"webhook_events_filter: {event!r} is not an event; those are {', '.join(EVENTS)}.",
+                f"webhook_events_filter: {event!r} is not an event. Use {', '.join(EVENTS)}.",
             )
     if body.webhook is not None and not _is_http_url(body.webhook):
         raise ProblemError(
@@ -171,16 +171,16 @@ def _is_http_url(text: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    # A URL with a space or a control character in it is none, though urlsplit takes it.
+    # urlsplit accepts spaces and control characters, but they are not valid in a URL.
     clean = text.isascii() and text.isprintable() and " " not in text
     return clean and parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def read_prefer(request: Request) -> int | None:
-    """Return the seconds of ``Prefer: wait=n``; preferences we do not know are left alone.
+    """Return the seconds of ``Prefer: wait=n``. Other preferences are ignored.
 
     Raises:
-        ProblemError: The seconds are not 1 to 60.
+        ProblemError: The seconds are not between 1 and 60.
     """
     for preference in _members(request.headers.getlist("prefer")):
         if match := _WAIT.fullmatch(preference):
@@ -190,7 +190,7 @@ def read_prefer(request: Request) -> int | None:
             if not re.fullmatch(r"[0-9]{1,2}", seconds) or not 1 <= int(seconds) <= 60:
                 raise ProblemError(
                     HTTPStatus.BAD_REQUEST,
-                    f"Prefer: wait takes 1 to 60 seconds, not {seconds[:50]!r}.",
+                    f"Prefer: wait must be 1 to 60 seconds, not {seconds[:50]!r}.",
                 )
             return int(seconds)
     return None
@@ -204,7 +204,7 @@ def read_cancel_after(request: Request) -> timedelta | None:
     """Return the duration of ``Cancel-After``.
 
     Raises:
-        ProblemError: It is no duration, or too short or too long a one.
+        ProblemError: The value is not a duration, or is too short or too long.
     """
     text = request.headers.get("cancel-after")
     if text is None:
@@ -213,12 +213,13 @@ def read_cancel_after(request: Request) -> timedelta | None:
     if not match:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
-            f"Cancel-After takes a duration like 90, 90s, 5m or 1h30m45s, not {text[:50]!r}.",
+            f"Cancel-After must be a duration like 90, 90s, 5m or 1h30m45s, not {text[:50]!r}.",
         )
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     duration = timedelta(hours=hours, minutes=minutes, seconds=seconds)
     if not MIN_DEADLINE <= duration <= MAX_DEADLINE:
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST, f"Cancel-After takes 5 seconds to 365 days, not {text[:50]!r}."
+            HTTPStatus.BAD_REQUEST,
+            f"Cancel-After must be between 5 seconds and 365 days, not {text[:50]!r}.",
         )
     return duration

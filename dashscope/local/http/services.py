@@ -1,4 +1,4 @@
-"""What the routes work with: the server's parts, together, and the ways every route uses them."""
+"""The parts of a running server, and the helpers that all routes use."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -39,10 +39,10 @@ class Services:
     webhook_secret: str
 
     def model(self, request: Request) -> Model:
-        """Return the model that a path names.
+        """Return the model named in the request's path.
 
         Raises:
-            ProblemError: There is none.
+            ProblemError: The model does not exist.
         """
         full_name = "{model_owner}/{model_name}".format(**request.path_params)
         model = self.store.models.get(full_name)
@@ -62,18 +62,20 @@ class Services:
         return version
 
     def latest(self, model: Model) -> Version:
-        """Return the version of a model that runs where none is named.
+        """Return the latest version of a model, which runs by default.
 
         Raises:
-            ProblemError: The model has none.
+            ProblemError: The model has no version.
         """
         if model.latest is None:
-            raise not_found(f"{model.full_name} has no version yet: a version to run was")
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND, f"{model.full_name} has no version to run yet."
+            )
         return self.version(model, model.latest)
 
 
 def services(request: Request) -> Services:
-    """Return the parts of the server that a request came to."""
+    """Return the parts of the server that received a request."""
     return cast("Services", request.app.state.services)
 
 
@@ -82,17 +84,17 @@ def page_response(
     read: Callable[[str | None], Page[T]],
     render: Callable[[T], dict[str, Any]],
 ) -> JSONResponse:
-    """Answer with the page that the request's cursor names.
+    """Return the page for the request's cursor.
 
     Raises:
-        ProblemError: The cursor is none of ours.
+        ProblemError: The cursor is invalid.
     """
     try:
         page = read(request.query_params.get("cursor"))
     except CursorError as error:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
-            "The cursor is not one of this listing: take it from `next` or `previous`.",
+            "The cursor is invalid. Use the URLs in `next` and `previous`.",
         ) from error
     renderer = services(request).renderer
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]

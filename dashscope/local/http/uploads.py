@@ -1,4 +1,4 @@
-"""An upload's form: content, filename, type, and metadata in any of the ways it is sent."""
+"""Parses the form of an upload: content, filename, type and metadata."""
 
 import re
 from http import HTTPStatus
@@ -32,12 +32,12 @@ def too_large() -> ProblemError:
 
 
 def bad_request(detail: str) -> ProblemError:
-    """Return the problem of a form that is not as it has to be."""
+    """Return the problem for an invalid form."""
     return ProblemError(HTTPStatus.BAD_REQUEST, detail)
 
 
 def read_content(form: FormData) -> UploadFile | str:
-    """Return the file's part, or its text where it came as a plain field."""
+    """Return the file's part, or its text if it was sent as a plain field."""
     content = form.get("content")
     if content is None:
         raise bad_request("The form has no part named content.")
@@ -45,7 +45,7 @@ def read_content(form: FormData) -> UploadFile | str:
 
 
 async def read_field(form: FormData, name: str) -> str | None:
-    """Return a field's text, be it sent as a field or as a small file."""
+    """Return the text of a field, which may be sent as a field or as a small file."""
     value = form.get(name)
     if isinstance(value, UploadFile):
         try:
@@ -56,18 +56,18 @@ async def read_field(form: FormData, name: str) -> str | None:
 
 
 async def read_name(form: FormData, content: UploadFile | str) -> str:
-    """Return the file's name; a field of its own wins over the part's."""
+    """Return the file name. The field ``filename`` takes precedence over the part's name."""
     given = content.filename if isinstance(content, UploadFile) else None
     name = await read_field(form, "filename") or given or "file"
     if len(name.encode(errors="replace")) > NAME_LIMIT:
-        raise bad_request(f"The file's name has more than {NAME_LIMIT} bytes.")
+        raise bad_request(f"The file name is longer than {NAME_LIMIT} bytes.")
     if not name.isprintable():
-        raise bad_request("The file's name has characters in it that cannot be shown.")
+        raise bad_request("The file name contains characters that are not printable.")
     return name
 
 
 async def read_type(form: FormData, content: UploadFile | str) -> str:
-    """Return the file's media type; a field of its own wins over the part's."""
+    """Return the media type. The field ``type`` takes precedence over the part's type."""
     given = content.content_type if isinstance(content, UploadFile) else None
     media_type = await read_field(form, "type") or given or DEFAULT_TYPE
     if not _MEDIA_TYPE.fullmatch(media_type):
@@ -76,29 +76,29 @@ async def read_type(form: FormData, content: UploadFile | str) -> str:
 
 
 async def read_metadata(form: FormData) -> dict[str, Any]:
-    """Return the metadata: one JSON part, or a field for each member like ``metadata[a][b]``."""
+    """Return the metadata: one JSON part, or one field per member such as ``metadata[a][b]``."""
     metadata: dict[str, Any] = {}
     text = await read_field(form, "metadata")
     if text is not None:
         if len(text) > METADATA_LIMIT:
-            raise bad_request(f"The metadata has more than {METADATA_LIMIT} characters.")
+            raise bad_request(f"The metadata is longer than {METADATA_LIMIT} characters.")
         try:
             value: Any = from_json(text, allow_inf_nan=False)
         except ValueError as error:
             raise bad_request(f"The metadata is not JSON: {error}.") from error
         if not is_dict(value):
-            raise bad_request("The metadata has to be a JSON object.")
+            raise bad_request("The metadata must be a JSON object.")
         metadata = value
     for name, value in form.multi_items():
         if name.startswith("metadata[") and isinstance(value, str):
             if not (match := _MEMBER.fullmatch(name)):
-                raise bad_request(f"{name[:100]!r} is no field of the metadata.")
+                raise bad_request(f"{name[:100]!r} is not a valid metadata field.")
             place(metadata, re.findall(r"\[([^\[\]]*)\]", match[1]), value)
     return metadata
 
 
 def place(target: dict[str, Any], path: list[str], value: str) -> None:
-    """Put a value where its path in brackets says; an empty last part makes a list."""
+    """Set a value at a path of keys. An empty last key appends to a list."""
     for position, key in enumerate(path):
         last = position == len(path) - 1
         ends_in_list = path[position + 1 :] == [""]
@@ -107,11 +107,11 @@ def place(target: dict[str, Any], path: list[str], value: str) -> None:
         elif ends_in_list:
             items: object = target.setdefault(key, [])
             if not is_list(items):
-                raise bad_request("A field of the metadata is a list and something else.")
+                raise bad_request("A metadata field is both a list and another type.")
             items.append(value)
             return
         else:
             inner: object = target.setdefault(key, {})
             if not is_dict(inner):
-                raise bad_request("A field of the metadata is an object and something else.")
+                raise bad_request("A metadata field is both an object and another type.")
             target = inner

@@ -1,7 +1,7 @@
-"""News for whoever looks on: that some job was created, started or ended, or a webhook tried.
+"""Notifies open pages that a job was created, started or finished, or a webhook was attempted.
 
-It says only that something changed. Who hears it looks again, which is right however much was
-missed meanwhile.
+A notification only says that something changed. The receiver then reads the current state, so a
+missed notification does no harm.
 """
 
 import asyncio
@@ -13,39 +13,39 @@ from typing import Final
 from dashscope.local.jobs.runs import Run
 
 KEEP_ALIVE: Final = 15.0
-"""Seconds of silence after which nothing is told, to show that the connection lives."""
+"""Seconds without a change after which None is yielded, to keep the connection open."""
 
 PACE: Final = 0.5
-"""Seconds between two pieces of news; what happens meanwhile is one."""
+"""Minimum seconds between two notifications. Changes in between are combined."""
 
 
 class ChangeFeed:
-    """A count of changes, and those who wait for the next one."""
+    """Counts changes and wakes the tasks that wait for the next one."""
 
     def __init__(self) -> None:
-        # From a random start, so that a count of an earlier server is never taken for one of ours.
+        # Start at a random number, so that a count from an earlier server never matches.
         self.count = secrets.randbelow(2**40)
         self._closed = False
         self._changed = asyncio.Event()
 
     def on_event(self, run: Run, event: str) -> None:
-        """Take note of what happened to a run."""
+        """Count an event of a run if lists show it."""
         if event in {"created", "start", "completed"}:
             self.notify()
 
     def notify(self) -> None:
-        """Wake everyone who waits for a change."""
+        """Count a change and wake all waiting tasks."""
         self.count += 1
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     def close(self) -> None:
-        """Let everyone go who waits."""
+        """End all iterations of ``changes``."""
         self._closed = True
         self.notify()
 
     async def changes(self, seen: int | None) -> AsyncIterator[int | None]:
-        """Yield the count each time it has changed, and None after a long silence."""
+        """Yield the count after each change, and None after ``KEEP_ALIVE`` without a change."""
         while not self._closed:
             changed = self._changed
             if self.count == seen:

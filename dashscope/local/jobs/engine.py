@@ -1,7 +1,7 @@
-"""Runs jobs: takes them in, hands them to workers, cancels them, and records how they ended.
+"""Runs jobs: queues them, assigns them to workers, cancels them, and records their results.
 
-A job's row changes at most three times (created, started, ended), each in one transaction; what a
-job writes meanwhile is in memory, and is lost only with the run itself.
+A job's row changes at most three times: when it is created, started and finished. Each change is
+one transaction. Output and logs stay in memory until the job finishes.
 """
 
 import asyncio
@@ -36,21 +36,21 @@ from dashscope.local.values import (
 logger = logging.getLogger("dashscope.local")
 
 RETRY_AFTER: Final = 1
-"""Seconds to come back after, when a queue is full."""
+"""Seconds that a client should wait before it retries a create."""
 
-INTERRUPTED: Final = "The server stopped while this was running. Create it again to run it again."
+INTERRUPTED: Final = "The server stopped while this job was running. Create the job again."
 
 
 class QueueFullError(Exception):
-    """As many jobs wait for a version as the queue takes."""
+    """The queue of a version is full."""
 
 
 class StoppingError(Exception):
-    """The server is about to stop, and takes no more jobs."""
+    """The server is shutting down and accepts no new jobs."""
 
 
 class Engine:
-    """The jobs that are not finished, and the pools they run in."""
+    """The unfinished jobs, and the worker pools that run them."""
 
     def __init__(
         self,
@@ -74,15 +74,15 @@ class Engine:
         self._stopping = False
         self.listeners: list[Listener] = []
 
-    # What requests ask for.
+    # Operations of the API.
 
     def create(self, version: Version, values: dict[str, Any]) -> Run:
-        """Take in a job whose input has been checked, and run it when its turn comes.
+        """Create a job with a validated input and add it to the queue of its version.
 
         Raises:
-            QueueFullError: Too many wait already.
-            StoppingError: The server is about to stop.
-            ModelsError: The version's code cannot be loaded any more.
+            QueueFullError: The queue of the version is full.
+            StoppingError: The server is shutting down.
+            ModelsError: The version's code cannot be loaded.
         """
         if self._stopping:
             raise StoppingError
@@ -104,11 +104,11 @@ class Engine:
         return self._enqueue(pool, job)
 
     def run_of(self, job_id: str) -> Run | None:
-        """Return the run of a job that has not finished."""
+        """Return the run of an unfinished job, or None."""
         return self._runs.get(job_id)
 
     def cancel(self, job: Job, status: str = "canceled") -> Job:
-        """End a job before its time; one that has ended stays as it is."""
+        """Cancel a job. A finished job does not change."""
         run = self._runs.get(job.id)
         if run is None:
             return job
@@ -121,7 +121,7 @@ class Engine:
         return run.job
 
     async def delete_version(self, version: Version) -> None:
-        """Delete a version with its jobs and their files."""
+        """Delete a version, its jobs and their files."""
         jobs = self._store.jobs.of_version(version.id)
         for job in jobs:
             self.cancel(job)
@@ -137,10 +137,10 @@ class Engine:
         if pool is not None:
             await pool.stop()
 
-    # Starting and stopping.
+    # Start and stop.
 
     def recover(self) -> None:
-        """Take up what an earlier server left: queued jobs run, interrupted ones have failed."""
+        """Queue the jobs that an earlier server left queued, and fail those it left running."""
         for job in self._store.jobs.unfinished():
             if job.status != "starting":
                 self._end_without_run(job, "failed", INTERRUPTED)
@@ -152,13 +152,13 @@ class Engine:
         self._processes.prepare()
 
     async def drain(self, seconds: float) -> None:
-        """Start nothing more, and give what runs some time to end."""
+        """Start no more jobs, and wait up to ``seconds`` for the running ones."""
         self._stopping = True
         if self._tasks and seconds > 0:
             await asyncio.wait(self._tasks, timeout=seconds)
 
     async def stop(self) -> None:
-        """End everything: what still runs is interrupted, what waits stays for the next start."""
+        """Stop all jobs. Running jobs fail; queued jobs stay queued for the next start."""
         self._stopping = True
         for run in list(self._runs.values()):
             if run.deadline is not None:
@@ -168,7 +168,7 @@ class Engine:
                 self._finish(run, "failed", INTERRUPTED)
             if worker is not None:
                 worker.kill()
-            # Whoever waits for a job that stays queued has nothing more to wait for here.
+            # A job that stays queued will not finish here, so wake everyone who waits for it.
             run.finished.set()
             run.notify()
         for task in self._tasks:
@@ -177,14 +177,14 @@ class Engine:
         await self._processes.stop()
 
     async def stop_idle(self) -> None:
-        """Stop the workers nobody has needed for a while."""
+        """Stop the workers that have been idle for too long."""
         since = time.monotonic() - IDLE_LIMIT
         waiting = sorted(at for pool in self._pools.values() for at in pool.idle_since)
         if len(waiting) > MAX_IDLE:
             since = max(since, waiting[-MAX_IDLE - 1])
         await asyncio.gather(*(pool.stop(since) for pool in list(self._pools.values())))
 
-    # A job's way.
+    # The life of a job.
 
     def _version_of(self, job: Job) -> Version:
         version = self._store.models.version(job.version)
@@ -237,17 +237,17 @@ class Engine:
                 self._finish(run, "failed", str(error))
                 return
             if run.finished.is_set():
-                # Cancelled while the worker started, which is as good as new.
+                # The job was cancelled while the worker started. The worker is unused.
                 pool.release(worker)
                 return
             try:
                 folder.mkdir()
                 await self._work(run, worker, folder)
             except Exception as error:
-                # A full disk, say. The job has to end, and its worker is in an unknown state.
+                # For example, the disk is full. The state of the worker is unknown, so kill it.
                 logger.exception("%s %s", run.job.kind, run.job.id)
                 worker.kill()
-                self._finish(run, "failed", f"The server could not run this: {describe(error)}")
+                self._finish(run, "failed", f"The server could not run this job: {describe(error)}")
             finally:
                 pool.release(worker)
         finally:
@@ -270,7 +270,7 @@ class Engine:
             if run.finished.is_set():
                 return
             if not run.add_part(self._store_files(run.job, part)):
-                self._finish(run, "failed", "The output is larger than the server keeps.")
+                self._finish(run, "failed", "The output is larger than the server accepts.")
                 if run.worker is not None:
                     run.worker.kill()
                 return
@@ -308,7 +308,7 @@ class Engine:
             self._finish(run, "succeeded")
 
     def _store_files(self, job: Job, part: dict[str, Any]) -> str:
-        """Store the files of a part of the output, and return it with their URLs."""
+        """Store the files of an output part, and return the part with their signed URLs."""
         text: str = part["part"]
         for file in part["files"]:
             Path(file.pop("path")).replace(self._folder.files / file["id"])
@@ -325,11 +325,11 @@ class Engine:
         return text
 
     def _store_training(self, job: Job, result: dict[str, Any]) -> str:
-        """Make a version of what a training returned, and return the training's output."""
+        """Create a version from the weights of a training, and return the training's output."""
         base = self._store.models.version(job.version)
         destination = job.destination or ""
         if base is None or self._store.models.get(destination) is None:
-            raise ModelsError(f"{destination} or the version it was to be trained from is gone.")
+            raise ModelsError(f"{destination} or the trained version was deleted.")
         weights: str | None = None
         for file in result.get("files", ()):
             weights = file["sha256"]

@@ -1,14 +1,14 @@
-"""A job's log as it grows, bounded: the newest part is kept, and offsets into it last."""
+"""The log of a running job. Its size is bounded, and offsets stay valid when it is trimmed."""
 
 from collections import deque
 from typing import Final
 
 LOG_LIMIT: Final = 1024 * 1024
-"""Characters kept of a log; beyond, the oldest go."""
+"""Maximum characters of a log. Older text is dropped."""
 
 
 class Log:
-    """Text that is only appended to."""
+    """Append-only text that keeps its newest ``LOG_LIMIT`` characters."""
 
     def __init__(self) -> None:
         self._parts: deque[str] = deque()
@@ -17,21 +17,21 @@ class Log:
 
     @property
     def end(self) -> int:
-        """How many characters were ever written."""
+        """The number of characters written so far, including dropped ones."""
         return self._end
 
     def append(self, text: str) -> None:
-        """Add to the end, and drop from the start what is over the limit."""
+        """Append text, and drop the oldest text above the limit."""
         self._parts.append(text)
         self._end += len(text)
         while self._end - self._start - len(self._parts[0]) >= LOG_LIMIT:
             self._start += len(self._parts.popleft())
 
     def since(self, offset: int) -> str:
-        """Return what was written from an offset on, as far as it is kept."""
+        """Return the text written since an offset, without the text that was dropped."""
         wanted: list[str] = []
         start = self._end
-        # From the end: who follows a log has read all but its last parts.
+        # Search from the end: a follower has usually read all but the last parts.
         for part in reversed(self._parts):
             if start <= offset:
                 break
@@ -41,7 +41,7 @@ class Log:
 
     @property
     def text(self) -> str:
-        """What is kept, after a line that says how much is not."""
+        """The kept text. If text was dropped, the first line says how much."""
         text = self.since(0)
         if self._start:
             return f"[{self._start} earlier characters of this log were dropped]\n{text}"

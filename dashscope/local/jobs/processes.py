@@ -1,4 +1,4 @@
-"""The server's side of a worker: starting the process, giving it jobs, reading its log."""
+"""The server side of a worker: starts the process, sends it jobs, and reads its log."""
 
 import asyncio
 import codecs
@@ -20,21 +20,24 @@ from attrs import frozen
 from dashscope.local.worker import messages
 
 STOP_GRACE: Final = 2.0
-"""Seconds an idle worker has to exit by itself before it is killed."""
+"""Seconds an idle worker has to exit before it is killed."""
 
 EXIT_POLL: Final = 0.02
 
 DRAIN_GRACE: Final = 1.0
-"""Seconds for what a dead worker had written to arrive; a child that left its group may hold on."""
+"""Seconds to wait for the remaining output of a dead worker.
+
+A child process that left the worker's process group may keep the pipe open longer.
+"""
 
 
 class WorkerError(Exception):
-    """A worker could not be started, or died; the message says how."""
+    """A worker could not be started or has died. The message says how."""
 
 
 @frozen(kw_only=True)
 class Setup:
-    """What a worker is told once, before its first job."""
+    """What a worker loads before its first job."""
 
     code: Path
     weights: Path | None
@@ -42,7 +45,7 @@ class Setup:
 
 
 class Messages(asyncio.Protocol):
-    """Reads a worker's messages off its socket."""
+    """Reads the messages of a worker from its socket."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -50,7 +53,7 @@ class Messages(asyncio.Protocol):
         self.closed = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        """Queue each message that is complete."""
+        """Queue each complete message."""
         self._data += data
         head = messages.LENGTH.size
         while len(self._data) >= head:
@@ -61,23 +64,23 @@ class Messages(asyncio.Protocol):
             del self._data[:end]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Queue the end."""
+        """Queue None, which ends the messages."""
         self._queue.put_nowait(None)
         self.closed.set()
 
     async def receive(self) -> dict[str, Any] | None:
-        """Wait for the next message; None when the worker is gone."""
+        """Wait for the next message. Return None if the worker has closed the connection."""
         return await self._queue.get()
 
 
 class LogReader(asyncio.Protocol):
-    """Reads a worker's log pipe, and finds in it where one job's output ends."""
+    """Reads the log pipe of a worker and finds the marker that ends the output of a job."""
 
     def __init__(self, marker: bytes) -> None:
         self._marker = marker
         self._held = b""
-        # A progress bar returns to the start of its line; in a log each state is a line, as the
-        # clients that read progress from logs expect.
+        # A progress bar writes "\r" to return to the start of its line. In the log, each state
+        # becomes a line, because clients parse the progress from lines.
         self._decoder = io.IncrementalNewlineDecoder(
             codecs.getincrementaldecoder("utf-8")("replace"), translate=True
         )
@@ -86,7 +89,7 @@ class LogReader(asyncio.Protocol):
         self.sink: Callable[[str], None] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Pass text on; hold back what could be the start of the marker."""
+        """Write text to the sink. Hold back bytes that may be the start of the marker."""
         data = self._held + data
         self._held = b""
         *ended, data = data.split(self._marker)
@@ -99,14 +102,14 @@ class LogReader(asyncio.Protocol):
         self._write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of the pipe for the end of the job's output."""
+        """Treat the end of the pipe as the end of the job's output."""
         self._write(self._held, final=True)
         self._ended.set()
         self.closed.set()
 
     async def wait_for_marker(self) -> None:
-        """Wait until everything the job wrote has been passed on."""
-        # Without an answer the model broke the pipe: its log ends where it is.
+        """Wait until all output of the job has been written to the sink."""
+        # Without a marker, the model closed the pipe. Its log is complete as far as possible.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), DRAIN_GRACE)
         self._ended.clear()
@@ -121,7 +124,7 @@ class LogReader(asyncio.Protocol):
 
 
 class Worker:
-    """A worker process. It runs one job at a time; ``alive`` turns false when it is gone."""
+    """A worker process, which runs one job at a time. ``alive`` is false once it has exited."""
 
     def __init__(self) -> None:
         self.alive = False
@@ -136,7 +139,7 @@ class Worker:
 
     @classmethod
     async def start(cls) -> "Worker":
-        """Start a process that does not know yet what it will run."""
+        """Start a process that has not loaded a model yet."""
         worker = cls()
         ours, log = worker._spawn()
         loop = asyncio.get_running_loop()
@@ -149,7 +152,7 @@ class Worker:
         return worker
 
     def _spawn(self) -> tuple[socket.socket, BinaryIO]:
-        """Start the process; return our end of its socket, and of its log."""
+        """Start the process. Return the server's ends of its socket and its log pipe."""
         ours, theirs = socket.socketpair()
         log_read, log_write = os.pipe()
         held, self._lifeline = os.pipe()
@@ -175,13 +178,13 @@ class Worker:
         return ours, os.fdopen(log_read, "rb", buffering=0)
 
     async def load(self, setup: Setup) -> None:
-        """Have it load the code it will run.
+        """Load the code of a model in the worker.
 
         Raises:
             WorkerError: The code cannot be loaded.
         """
-        heard: list[str] = []
-        self._log.sink = heard.append
+        # The output of loading belongs to no job.
+        self._log.sink = None
         self._send(
             code=os.fspath(setup.code),
             weights=os.fspath(setup.weights) if setup.weights else None,
@@ -189,7 +192,6 @@ class Worker:
             nonce=self._nonce,
         )
         answer = await self._receive()
-        self._log.sink = None
         if "refused" in answer:
             raise WorkerError(f"The model could not be loaded: {answer['refused']}")
 
@@ -199,10 +201,10 @@ class Worker:
         on_log: Callable[[str], None],
         on_part: Callable[[dict[str, Any]], None],
     ) -> dict[str, Any]:
-        """Have it run a job; return its last message, which says how the job ended.
+        """Run a job in the worker. Return the last message, which says how the job ended.
 
         Raises:
-            WorkerError: The process died.
+            WorkerError: The process has died.
         """
         self._log.sink = on_log
         self._send(**job)
@@ -214,15 +216,15 @@ class Worker:
         return message
 
     def kill(self) -> None:
-        """Kill it at once, with everything it forked."""
+        """Kill the worker and its child processes immediately."""
         self.alive = False
         if self._process.returncode is None:
-            # Not reaped yet, so the number still means this group of processes.
+            # The process is not reaped yet, so the process group id is still valid.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
-        """Let it exit, and kill it when it does not."""
+        """Ask the worker to exit, and kill it after ``STOP_GRACE``."""
         self._transport.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.ended), STOP_GRACE)
@@ -230,7 +232,7 @@ class Worker:
         await self.ended
 
     def _send(self, **message: Any) -> None:
-        # A worker that is gone is noticed where its answer is awaited.
+        # If the worker has died, waiting for its answer raises.
         self._transport.write(messages.encode(message))
 
     async def _receive(self) -> dict[str, Any]:
@@ -241,7 +243,7 @@ class Worker:
         return message
 
     async def _watch(self) -> int:
-        """Wait for the process to end, and end what it left behind."""
+        """Wait for the process to exit, and kill the processes it left behind."""
         await exited(self._process)
         self.alive = False
         self.kill()
@@ -259,9 +261,9 @@ class Worker:
 
 
 async def exited(process: subprocess.Popen[bytes]) -> None:
-    """Wait until a process has ended, without reaping it."""
+    """Wait until a process has exited, without reaping it."""
     if not hasattr(os, "pidfd_open"):
-        # Elsewhere than on Linux nothing but asking tells.
+        # Outside Linux, poll for the exit.
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         while os.waitid(os.P_PID, process.pid, flags) is None:  # noqa: ASYNC110, ASYNC222
             await asyncio.sleep(EXIT_POLL)
@@ -278,9 +280,9 @@ async def exited(process: subprocess.Popen[bytes]) -> None:
 
 
 def describe_exit(code: int) -> str:
-    """Say how a worker process ended."""
+    """Describe how a worker process ended."""
     if code >= 0:
-        return f"The model's process exited with code {code} while it ran this."
+        return f"The model's process exited with code {code} while running this job."
     name = signal.Signals(-code).name
     hint = " The machine may have run out of memory." if name == "SIGKILL" else ""
-    return f"The model's process was ended by {name} while it ran this.{hint}"
+    return f"The model's process was killed by {name} while running this job.{hint}"

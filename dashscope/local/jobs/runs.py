@@ -1,4 +1,4 @@
-"""A job that has not finished yet: what is known of it beyond its row, and who waits for it."""
+"""The in-memory state of an unfinished job, and the event that wakes those who follow it."""
 
 import asyncio
 import json
@@ -11,11 +11,11 @@ from dashscope.local.type_guards import is_list
 from dashscope.local.values import Job
 
 OUTPUT_LIMIT: Final = 64 * 1024 * 1024
-"""Characters of JSON that the parts of one output may have."""
+"""Maximum characters of JSON in the parts of one output."""
 
 
 class Run:
-    """A job on its way, from its creation to its end."""
+    """A job from its creation until it finishes."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -31,7 +31,7 @@ class Run:
         self._changed = asyncio.Event()
 
     def add_part(self, part: str) -> bool:
-        """Add a part of the output; False when that makes it too much."""
+        """Add a part to the output. Return False if the output is now too large."""
         self._size += len(part)
         self.streams = True
         self.parts.append(part)
@@ -39,7 +39,7 @@ class Run:
         return self._size <= OUTPUT_LIMIT
 
     def add_log(self, text: str) -> None:
-        """Add to the log."""
+        """Append text to the log."""
         self.log.append(text)
         self.notify()
 
@@ -54,18 +54,18 @@ class Run:
         return [self.output]
 
     def notify(self) -> None:
-        """Wake everyone who waits for news of this run."""
+        """Wake all tasks that follow this run."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     @property
-    def news(self) -> asyncio.Event:
-        """What is set at the next change; ask for it before looking at the run."""
+    def next_change(self) -> asyncio.Event:
+        """An event that is set at the next change. Get it before reading the run."""
         return self._changed
 
 
 def finished_run(job: Job) -> Run:
-    """Return a job that is only a row any more as the run it was, for those who read runs."""
+    """Return a finished job as a run, for code that reads runs."""
     run = Run(job)
     run.log.append(job.logs)
     if job.output is not None:
@@ -77,4 +77,4 @@ def finished_run(job: Job) -> Run:
 
 
 Listener = Callable[[Run, str], None]
-"""Called with a run and what happened to it: created, start, output, logs or completed."""
+"""Called with a run and an event: created, start, output, logs or completed."""

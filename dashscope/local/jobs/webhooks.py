@@ -1,7 +1,7 @@
-"""Webhooks: what happened to a job, told to the URL it was created with.
+"""Webhooks: sends the events of a job to the URL given at its creation.
 
-What has to be told is a row of the outbox, written with the change it tells of, and goes when the
-receiver has accepted it; so neither a slow receiver nor a restart of the server loses any.
+Each delivery is a row of the outbox, written in the transaction of the event and deleted once the
+receiver has accepted it. Neither a slow receiver nor a restart of the server loses a delivery.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ logger = logging.getLogger("dashscope.local")
 
 DEFAULT_EVENTS: Final = ("output", "completed")
 INTERVAL: Final = 0.5
-"""Seconds between two deliveries that tell of output or logs."""
+"""Minimum seconds between two ``output`` or ``logs`` deliveries of a job."""
 
 ATTEMPTS: Final = 10
 MIN_DELAY: Final = 0.5
 MAX_DELAY: Final = 60.0
 TIMEOUT: Final = 10.0
-"""Seconds a receiver has to answer."""
+"""Seconds to wait for the response of a receiver."""
 
 MAX_IN_FLIGHT: Final = 16
 MAX_KEPT_ATTEMPTS: Final = 1000
@@ -40,7 +40,7 @@ MAX_KEPT_ATTEMPTS: Final = 1000
 
 @frozen(kw_only=True)
 class Attempt:
-    """An attempt at a delivery, and what went wrong with it."""
+    """An attempt to make a delivery. ``problem`` says why it failed, or is None."""
 
     id: str
     job: str
@@ -64,13 +64,13 @@ class JobRenderer(Protocol):
 
 
 def retry_delay(attempts: int) -> float:
-    """Return the seconds to wait after so many attempts that failed."""
+    """Return the jittered seconds to wait after a number of failed attempts."""
     longest = min(MAX_DELAY, MIN_DELAY * 2.0 ** (attempts - 1))
     return longest * (0.5 + _jitter.chance() / 2)
 
 
 class Webhooks:
-    """Writes the outbox as jobs go on, and empties it in the background."""
+    """Adds deliveries to the outbox and sends them in the background."""
 
     def __init__(self, store: Store, stored: JobRenderer, sent: JobRenderer, secret: str) -> None:
         self._store = store
@@ -87,12 +87,12 @@ class Webhooks:
         self._client: httpx.AsyncClient | None = None
 
     def start(self) -> None:
-        """Go on with what an earlier run of the server left."""
+        """Resume the deliveries that an earlier server left in the outbox."""
         for job_id in self._store.deliveries.jobs():
             self._deliver(job_id)
 
     async def stop(self) -> None:
-        """Stop delivering; what is left stays in the outbox."""
+        """Stop sending. Remaining deliveries stay in the outbox."""
         for timer in self._timers.values():
             timer.cancel()
         tasks = list(self._tasks.values())
@@ -103,7 +103,7 @@ class Webhooks:
             await self._client.aclose()
 
     def on_event(self, run: Run, event: str) -> None:
-        """Take note of what happened to a run; in the transaction that records it."""
+        """Add the delivery for an event of a run, in the transaction that records the event."""
         if event == "completed":
             self._progress_sent_at.pop(run.job.id, None)
             if timer := self._timers.pop(run.job.id, None):
@@ -123,7 +123,7 @@ class Webhooks:
     def _add_progress(self, run: Run, event: str) -> None:
         self._timers.pop(run.job.id, None)
         self._progress_sent_at[run.job.id] = time.monotonic()
-        # What waits behind a slow receiver is out of date by now: this tells all of it and more.
+        # Deliveries queued behind a slow receiver are outdated: the new one contains everything.
         self._store.deliveries.drop_progress(run.job.id, self._in_flight.get(run.job.id, 0))
         self._add(run, event)
 
@@ -137,7 +137,7 @@ class Webhooks:
             self._tasks[job_id] = asyncio.create_task(self._deliver_all(job_id))
 
     async def _deliver_all(self, job_id: str) -> None:
-        """Make a job's deliveries in their order, each until it is accepted or given up."""
+        """Make the deliveries of a job in order. Retry each until it is accepted or given up."""
         try:
             while (delivery := self._store.deliveries.next_of(job_id)) is not None:
                 self._in_flight[job_id] = delivery.seq
@@ -157,7 +157,7 @@ class Webhooks:
             self._in_flight.pop(job_id, None)
 
     def attempts_of(self, job_id: str) -> list[Attempt]:
-        """Return the attempts made for a job, as far as they are remembered."""
+        """Return the attempts for a job, among the last 1,000 attempts of the server."""
         return [attempt for attempt in self.attempts if attempt.job == job_id]
 
     def _note(self, delivery: Delivery, problem: str | None) -> None:
@@ -176,12 +176,12 @@ class Webhooks:
             listener()
 
     async def _send(self, delivery: Delivery) -> str | None:
-        """Make one attempt; return what went wrong."""
+        """Make one attempt. Return what went wrong, or None."""
         body = self._sent.localize(delivery.body).encode()
         signed = sign(body, self._secret, id=delivery.id)
         headers = {"content-type": "application/json", **signed}
         if self._client is None:
-            # A receiver on this machine is never behind the proxy of the environment.
+            # Requests to loopback addresses never use a proxy from the environment.
             here = ("all://127.0.0.1", "all://localhost", "all://[::1]")
             direct: dict[str, None] = dict.fromkeys(here)
             self._client = httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT, mounts=direct)
@@ -194,13 +194,13 @@ class Webhooks:
             ):
                 if response.is_success:
                     return None
-                return f"the receiver answered {response.status_code}"
+                return f"the receiver returned {response.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             return f"{type(error).__name__} {error}".strip()
 
 
 def wanted(job: Job) -> list[str] | tuple[str, ...]:
-    """Return the events that a job's webhook is told of."""
+    """Return the events for which a job's webhook is called."""
     if job.webhook_events is None:
         return DEFAULT_EVENTS
     events: list[str] = json.loads(job.webhook_events)

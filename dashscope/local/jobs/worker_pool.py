@@ -1,7 +1,7 @@
-"""Which worker runs which job: a pool per version, with its queue and its workers.
+"""Assigns jobs to workers: each version has a pool with a queue and its workers.
 
-Workers stay for the next job of their version. One spare process is always started ahead of need,
-so that even a version's first job does not wait for Python to start.
+A worker is reused for the next job of its version. One spare process is always started in advance,
+so that the first job of a version does not wait for Python to start.
 """
 
 import asyncio
@@ -12,16 +12,16 @@ from typing import Final, Generic, TypeVar
 from dashscope.local.jobs.processes import Setup, Worker, WorkerError
 
 IDLE_LIMIT: Final = 60.0
-"""Seconds a worker without work is kept."""
+"""Seconds after which an idle worker is stopped."""
 
 MAX_IDLE: Final = 16
-"""Workers without work that are kept, of all versions together."""
+"""Maximum number of idle workers of all versions."""
 
 Item = TypeVar("Item")
 
 
 class WorkerProcesses:
-    """Every worker process there is, and one started ahead: taking it starts the next."""
+    """All worker processes, including a spare one that is started in advance."""
 
     def __init__(self) -> None:
         self._all: set[Worker] = set()
@@ -29,27 +29,27 @@ class WorkerProcesses:
         self._next: asyncio.Task[Worker] | None = None
 
     def prepare(self) -> None:
-        """Start the next one, unless it is."""
+        """Start the spare process if there is none."""
         if self._next is None:
             self._next = asyncio.create_task(self._start())
             self._starting.add(self._next)
             self._next.add_done_callback(self._starting.discard)
 
     async def acquire(self) -> Worker:
-        """Return a worker that has not loaded anything yet."""
+        """Return a worker that has not loaded a model, and start the next spare process."""
         while True:
             self.prepare()
             spare, self._next = self._next, None
             if spare is None:
                 continue
             self.prepare()
-            # Whoever stops waiting leaves it to `stop`, which ends them all.
+            # If this wait is cancelled, `stop` ends the process.
             worker = await asyncio.shield(spare)
             if worker.alive:
                 return worker
 
     async def stop(self) -> None:
-        """Stop all of them."""
+        """Stop all worker processes."""
         self._next = None
         await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._all))
@@ -74,14 +74,14 @@ class WorkerPool(Generic[Item]):
 
     @property
     def has_capacity(self) -> bool:
-        """Whether one more job may run now."""
+        """Whether another job can start now."""
         return self.active < self._concurrency
 
     async def worker(self) -> Worker:
-        """Return a worker that is ready to run this version's jobs.
+        """Return a worker that has loaded this version.
 
         Raises:
-            WorkerError: The code cannot be loaded, or no process could be started.
+            WorkerError: The code cannot be loaded, or no process can be started.
         """
         while self._idle:
             _, worker = self._idle.pop()
@@ -90,7 +90,7 @@ class WorkerPool(Generic[Item]):
         try:
             worker = await self._processes.acquire()
         except OSError as error:
-            raise WorkerError(f"No process could be started for the model: {error}") from error
+            raise WorkerError(f"The model's process could not be started: {error}") from error
         try:
             await worker.load(self._setup)
         except BaseException:
@@ -105,11 +105,11 @@ class WorkerPool(Generic[Item]):
 
     @property
     def idle_since(self) -> list[float]:
-        """When each of the workers without work began to wait."""
+        """The times at which the idle workers became idle."""
         return [since for since, _ in self._idle]
 
     async def stop(self, idle_since: float = float("inf")) -> None:
-        """Stop the workers that have been idle since then."""
-        leaving = [worker for since, worker in self._idle if since <= idle_since]
+        """Stop the workers that have been idle since a time. Defaults to all idle workers."""
+        expired = [worker for since, worker in self._idle if since <= idle_since]
         self._idle = [(since, worker) for since, worker in self._idle if since > idle_since]
-        await asyncio.gather(*(worker.stop() for worker in leaving))
+        await asyncio.gather(*(worker.stop() for worker in expired))

@@ -1,4 +1,4 @@
-"""The models this server has code for: registering them, loading a version's code when asked."""
+"""The catalog of models: registers models and loads the code of their versions."""
 
 import hashlib
 import json
@@ -19,22 +19,22 @@ from dashscope.local.values import Version, new_id, now, timestamp
 Function = Callable[..., Any]
 
 COLLECTIONS: Final = {
-    "shipped": ("Shipped models", "The models that every local server has."),
+    "shipped": ("Shipped models", "Models included with every local server."),
     "text": ("Text models", "Models that write text."),
-    "images": ("Image models", "Models that make or change images."),
-    "streaming": ("Streaming models", "Models whose output comes in parts."),
-    "trainable": ("Trainable models", "Models that trainings make new versions of."),
+    "images": ("Image models", "Models that create or change images."),
+    "streaming": ("Streaming models", "Models that stream their output."),
+    "trainable": ("Trainable models", "Models that can be trained."),
 }
 _SHIPPED: Final = ("hello_world", "thumbnail", "countdown", "markov")
 
 
 class ModelsError(Exception):
-    """The models given to the server cannot be used; the message says why."""
+    """A model cannot be registered or loaded. The message says why."""
 
 
 @frozen(kw_only=True)
 class Runnable:
-    """A version with its code loaded."""
+    """A version with its loaded code."""
 
     version: Version
     spec: ModelSpec
@@ -43,7 +43,7 @@ class Runnable:
 
 
 class Catalog:
-    """The versions of the models, by id."""
+    """The models of the server and the loaded code of their versions."""
 
     def __init__(self, store: Store, folder: DataFolder) -> None:
         self._store = store
@@ -51,10 +51,10 @@ class Catalog:
         self._loaded: dict[str, Runnable] = {}
 
     def register(self, models: Path | str | Iterable[Function] | None) -> None:
-        """Register the shipped models and the given ones.
+        """Register the shipped models and the given models.
 
         Raises:
-            ModelsError: One of them cannot be a model.
+            ModelsError: One of the models cannot be registered.
         """
         with self._store.transaction():
             self.register_shipped()
@@ -67,7 +67,7 @@ class Catalog:
                 except OSError as error:
                     raise ModelsError(f"{path} cannot be read: {error.strerror}.") from error
                 if not self._register_source(source, path):
-                    raise ModelsError(f"{path} defines no model: decorate a function with @model.")
+                    raise ModelsError(f"{path} defines no model. Decorate a function with @model.")
                 return
             for function in models:
                 self.add(function)
@@ -79,24 +79,24 @@ class Catalog:
             self._register_source(resource.read_bytes(), Path(str(resource)))
 
     def add(self, function: Function) -> Version:
-        """Register one model more.
+        """Register one model.
 
         Raises:
-            ModelsError: It cannot be a model.
+            ModelsError: The function cannot be used as a model.
         """
         spec = spec_of(function)
         if spec is None:
-            raise ModelsError(f"{function!r} is no model: decorate it with @model.")
+            raise ModelsError(f"{function!r} is not a model. Decorate it with @model.")
         try:
             return self._register(function, spec, pickled(function, spec.name))
         except CodeError as error:
             raise ModelsError(str(error)) from error
 
     def runnable(self, version: Version) -> Runnable:
-        """Return a version with its code, which is loaded where it is not yet.
+        """Return a version with its code. Load the code if it is not loaded yet.
 
         Raises:
-            ModelsError: The code cannot be loaded any more.
+            ModelsError: The code cannot be loaded.
         """
         if version.id not in self._loaded:
             try:
@@ -104,16 +104,16 @@ class Catalog:
                 self._loaded[version.id] = self._make(version, function)
             except (CodeError, SignatureError, OSError, ValueError) as error:
                 raise ModelsError(
-                    f"The code of version {version.id} cannot be loaded any more: {error}"
+                    f"The code of version {version.id} cannot be loaded: {error}"
                 ) from error
         return self._loaded[version.id]
 
     def add_trained(self, base: Version, destination: str, weights: str | None) -> Version:
-        """Make what a training made the latest version of its destination."""
+        """Add the version that a training created. It becomes the destination's latest version."""
         return self._add_version(destination, base.schema, base.code, weights, base.id)
 
     def forget(self, version: Version) -> None:
-        """Forget a version that was deleted."""
+        """Unload the code of a deleted version."""
         self._loaded.pop(version.id, None)
 
     def _register_source(self, source: bytes, origin: Path) -> bool:
@@ -145,7 +145,7 @@ class Catalog:
     def _make(self, version: Version, function: Function) -> Runnable:
         spec = spec_of(function)
         if spec is None:
-            raise CodeError(f"{version.model} is no model")
+            raise CodeError(f"{version.model} is not a model")
         training = Signature(spec.train) if spec.train is not None else None
         return Runnable(
             version=version, spec=spec, signature=Signature(function), training=training
@@ -184,7 +184,7 @@ class Catalog:
         )
         version = self._store.models.version(version_id)
         if version is None:
-            raise LookupError(f"version {version_id} is gone")
+            raise LookupError(f"version {version_id} was deleted")
         return version
 
     def _example(self, version: Version, example: Any) -> dict[str, Any]:

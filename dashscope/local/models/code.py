@@ -1,6 +1,6 @@
-"""A model's code on its way from the server to a worker: a file's text, or a pickled function.
+"""The code of a model: the source of a file, or a pickled function.
 
-Both sides load it here: the server to read the signature, the worker to call the function.
+The server loads the code to read the signature, and the worker to call the function.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ Function = Callable[..., Any]
 
 
 class CodeError(Exception):
-    """A model's code cannot be loaded, or is no model."""
+    """The code of a model cannot be loaded, or does not define the model."""
 
 
 @frozen(kw_only=True)
 class Code:
-    """The code of a model: ``origin`` is the file it came from, None for a pickled function."""
+    """The code of a model. ``origin`` is its file, or None for a pickled function."""
 
     name: str
     origin: str | None
@@ -35,12 +35,12 @@ class Code:
 
     @property
     def digest(self) -> str:
-        """What names this code, and changes with it."""
+        """A digest of the code, which is also its file name."""
         head = f"{self.name}\n{'source' if self.origin else 'pickle'}\n"
         return hashlib.sha256(head.encode() + self.payload).hexdigest()
 
     def write(self, folder: Path) -> None:
-        """Store it in a folder under its digest, where ``read`` and the workers find it."""
+        """Write the code to a folder, with its digest as the file name."""
         path = folder / self.digest
         if not path.exists():
             partial = path.with_suffix(".partial")
@@ -50,12 +50,12 @@ class Code:
 
     @classmethod
     def read(cls, path: Path) -> "Code":
-        """Read what ``write`` wrote."""
+        """Read the code that ``write`` wrote."""
         name, origin, payload = path.read_bytes().split(b"\n", 2)
         return cls(name=name.decode(), origin=origin.decode() or None, payload=payload)
 
     def load(self) -> Function:
-        """Return the function.
+        """Load the code and return the function.
 
         Raises:
             CodeError: The code raises, or does not define the model.
@@ -74,18 +74,18 @@ class Code:
 
 
 def load_source(source: bytes, origin: Path) -> list[Function]:
-    """Run the text of a models file, and return the models it defines, in its order.
+    """Execute the source of a models file, and return its models in the order of definition.
 
     Raises:
-        CodeError: It does not run to its end.
+        CodeError: The source raises an exception.
     """
     module = ModuleType(f"dashscope_models_{hashlib.sha256(source).hexdigest()[:16]}")
     module.__file__ = str(origin)
-    # Classes of the file are pickled and resolved by their module's name.
+    # Pickle and typing look up the classes of the file by the name of their module.
     sys.modules[module.__name__] = module
     folder = str(origin.parent)
     if folder not in sys.path:
-        # The file may import its neighbours, as a script may.
+        # Like a script, the file can import modules in its own folder.
         sys.path.append(folder)
     try:
         exec(compile(source, str(origin), "exec"), module.__dict__)  # noqa: S102
@@ -99,13 +99,13 @@ def load_source(source: bytes, origin: Path) -> list[Function]:
 
 
 def pickled(function: Function, name: str) -> Code:
-    """Return the code of a function that lives in this process, be it local to another one.
+    """Return the code of a function in this process. Nested functions work too.
 
     Raises:
-        CodeError: It refers to something that cannot be pickled.
+        CodeError: The function refers to an object that cannot be pickled.
     """
     module = importlib.import_module(function.__module__)
-    # By value, for the worker may not be able to import the module, a test's for example.
+    # Pickle the module by value: the worker may not be able to import it, for example a test.
     by_value = function.__module__ not in cloudpickle.list_registry_pickle_by_value()
     if by_value:
         cloudpickle.register_pickle_by_value(module)
@@ -120,6 +120,6 @@ def pickled(function: Function, name: str) -> Code:
 
 
 def describe(error: BaseException) -> str:
-    """Write an error as its name and what it says."""
+    """Return the class name and message of an error."""
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""What this machine has to run models on, in the words of ``hardware.list``."""
+"""The processors and graphics cards of this machine, as listed by ``hardware.list``."""
 
 import asyncio
 import os

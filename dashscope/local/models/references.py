@@ -1,4 +1,4 @@
-"""Files of this server that an input refers to by their URL: read from disk, not over HTTP."""
+"""Finds this server's files in inputs. They are read from disk instead of over HTTP."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def strings(value: object) -> Iterator[str]:
 
 
 class References:
-    """Finds the files behind URLs. A file's id tells it is ours: nobody else can know one."""
+    """Finds the files for URLs in an input. A random id identifies a file of this server."""
 
     def __init__(self, store: Store, folder: DataFolder, address: str) -> None:
         self._store = store
@@ -34,7 +34,7 @@ class References:
         self._address = address
 
     def resolve(self, input_json: str) -> dict[str, list[str]]:
-        """Return where the content of each file of ours is, and its name, by its URL."""
+        """Return the path and name of each of this server's files, keyed by URL."""
         found: dict[str, list[str]] = {}
         for url, _, file_id in self._urls(json.loads(input_json)):
             file = self._store.files.get(file_id, timestamp(now()))
@@ -43,7 +43,7 @@ class References:
         return found
 
     def missing(self, inputs: dict[str, Any]) -> str | None:
-        """Return a URL of this server's that no file answers to."""
+        """Return the first URL of this server that refers to no file, or None."""
         for url, address, file_id in self._urls(inputs):
             if address == self._address and not self._store.files.get(file_id, timestamp(now())):
                 return url

@@ -1,4 +1,4 @@
-"""A function's signature as a model's schema, and as the check of an input before anything runs."""
+"""Derives a model's schema from a function's signature, and validates inputs against it."""
 
 import inspect
 import re
@@ -35,13 +35,13 @@ _ITERATORS: Final = frozenset({Iterator, Iterable, Generator, AsyncIterator, Asy
 
 
 class SignatureError(Exception):
-    """A function that cannot be a model; the message says why."""
+    """A function cannot be used as a model. The message says why."""
 
 
 class InputError(Exception):
-    """An input that the model does not take; the message names what is wrong in it.
+    """An input is invalid. The message says what is wrong.
 
-    ``fields`` has what is wrong with each input by itself.
+    ``fields`` has one message for each invalid input.
     """
 
     def __init__(self, message: str, fields: Mapping[str, str] | None = None) -> None:
@@ -51,7 +51,7 @@ class InputError(Exception):
 
 def _check_url(value: str) -> str:
     if not re.match(r"(?i)(https?://[^/]|data:)", value):
-        raise ValueError("a file is given as an http, https or data URL")
+        raise ValueError("a file must be an http, https or data URL")
     return value
 
 
@@ -77,12 +77,13 @@ class Signature:
                 continue
             if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
                 raise SignatureError(
-                    f"{self.name} takes {parameter}: a model's inputs are parameters with names."
+                    f"{self.name} has the parameter {parameter}, which is not supported. Inputs "
+                    f"must be named parameters."
                 )
             required = parameter.default is parameter.empty
             text = descriptions.get(parameter.name)
             said: dict[str, Any] = {"description": text} if text else {}
-            # Under a name of our own: a model may call its input `schema`, which pydantic may not.
+            # Use own field names with an alias, because pydantic reserves names such as `schema`.
             fields[f"input_{order}"] = (
                 Annotated[
                     with_file_urls(hint),
@@ -104,10 +105,10 @@ class Signature:
             raise SignatureError(f"The types of {self.name} have no schema: {error}") from error
 
     def check(self, inputs_json: bytes | str) -> dict[str, Any]:
-        """Return an input with the defaults filled in.
+        """Validate an input, and return it with the defaults filled in.
 
         Raises:
-            InputError: It is not what the model takes.
+            InputError: The input is invalid.
         """
         try:
             inputs = self._inputs.model_validate_json(inputs_json)
@@ -150,22 +151,22 @@ class Signature:
                 ref_template=_REFERENCE, schema_generator=InputSchema, mode="serialization"
             )
         except PydanticUserError:
-            # A type that only the worker knows how to write; the schema then promises nothing.
+            # Only the worker can encode this type, so the schema allows any value.
             return {}
         self.definitions.update(schema.pop("$defs", {}))
         return schema
 
 
 class InputSchema(GenerateJsonSchema):
-    """Writes schemas the way clients of the hosted service read them: defaults as they are."""
+    """Generates schemas like those of the hosted service."""
 
     def encode_default(self, dft: Any) -> Any:
-        """Write a default; a path as the text it is."""
+        """Encode a default. A path is encoded as a string."""
         return str(dft) if isinstance(dft, Path) else super().encode_default(dft)
 
 
 def with_file_urls(hint: Any) -> Any:
-    """Return a type as the API has it: where the function takes a path, a URL."""
+    """Return the API's type for a type of the function: every path becomes a URL."""
     if hint is Path:
         return FileURL
     origin, of = get_origin(hint), get_args(hint)
@@ -180,7 +181,7 @@ def with_file_urls(hint: Any) -> Any:
 
 
 def read_docstring(text: str) -> tuple[str | None, dict[str, str]]:
-    """Return a docstring's first paragraph, and what its ``Args`` section says of each name."""
+    """Return the first paragraph of a docstring, and the descriptions in its ``Args`` section."""
     head, _, _ = text.partition("\n\n")
     described: dict[str, str] = {}
     section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", text, re.MULTILINE)
@@ -193,7 +194,7 @@ def read_docstring(text: str) -> tuple[str | None, dict[str, str]]:
 
 
 def explain(error: ValidationError, what: str, known: Iterable[str] = ()) -> str:
-    """Write what pydantic found wrong as one sentence for each place."""
+    """Describe a validation error in one sentence per invalid member."""
     sentences: list[str] = []
     for found in error.errors(include_url=False, include_input=False):
         place = ".".join([what, *(str(part) for part in found["loc"])])
@@ -202,7 +203,7 @@ def explain(error: ValidationError, what: str, known: Iterable[str] = ()) -> str
                 sentences.append(f"{place} is required.")
             case "extra_forbidden":
                 names = ", ".join(known) or "none"
-                sentences.append(f"{place} is not an input of this model (it takes: {names}).")
+                sentences.append(f"{place} is not an input of this model. Its inputs: {names}.")
             case _:
                 message = found["msg"].removeprefix("Value error, ")
                 sentences.append(f"{place}: {message[:1].lower()}{message[1:]}.")
@@ -210,7 +211,7 @@ def explain(error: ValidationError, what: str, known: Iterable[str] = ()) -> str
 
 
 def by_field(error: ValidationError) -> dict[str, str]:
-    """Write what pydantic found wrong with each input of a model."""
+    """Describe a validation error with one message per invalid input."""
     sentences: dict[str, str] = {}
     for found in error.errors(include_url=False, include_input=False):
         first, *inside = [str(part) for part in found["loc"]]
@@ -223,10 +224,10 @@ def by_field(error: ValidationError) -> dict[str, str]:
 
 
 def openapi_schema(function: Callable[..., Any]) -> tuple[dict[str, Any], Signature]:
-    """Return the ``openapi_schema`` of a version, and the signature it was read from.
+    """Return the ``openapi_schema`` of a function, and its signature.
 
     Raises:
-        SignatureError: The function cannot be a model.
+        SignatureError: The function cannot be used as a model.
     """
     signature = Signature(function)
     spec = spec_of(function)

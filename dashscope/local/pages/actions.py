@@ -1,4 +1,4 @@
-"""What the buttons do: cancel, run again, sign in and out; and the page of webhook deliveries."""
+"""The actions of buttons (cancel, run again, sign in and out), and the webhooks page."""
 
 import json
 from http import HTTPStatus
@@ -26,13 +26,13 @@ async def cancel(request: Request) -> Response:
 
 
 async def run_again(request: Request) -> Response:
-    """Create a job like another: the same version with the same input."""
+    """Create a job with the version and input of another job."""
     parts = services(request)
     job = find(request)
     version = parts.store.models.version(job.version)
     if version is None or job.data_removed:
         raise ProblemError(
-            HTTPStatus.CONFLICT, "The version or the input of this is gone: it cannot run again."
+            HTTPStatus.CONFLICT, "This cannot run again: its version or input was deleted."
         )
     inputs = as_items(json.loads(parts.renderer.localize(job.input)))
     values = {"kind": job.kind, "destination": job.destination, "source": "web"}
@@ -41,7 +41,7 @@ async def run_again(request: Request) -> Response:
 
 
 async def show_webhooks(request: Request) -> Response:
-    """List the webhook deliveries: those still to be made, and the attempts so far."""
+    """Show the pending webhook deliveries and the last attempts."""
     parts = services(request)
     waiting = parts.store.deliveries.waiting()
     attempts = list(reversed(parts.webhooks.attempts))[:100]
@@ -56,7 +56,7 @@ async def show_webhooks(request: Request) -> Response:
 
 
 def session_routes(sessions: Sessions) -> list[Route]:
-    """Return the routes that begin and end a session."""
+    """Return the routes for signing in and out."""
 
     async def show(request: Request) -> Response:
         if not sessions.needed:
@@ -69,7 +69,7 @@ def session_routes(sessions: Sessions) -> list[Route]:
         answer = RedirectResponse(safe_return(path), HTTPStatus.SEE_OTHER)
         if sessions.begin(request, answer, token):
             return answer
-        problem = "This is not the server's token."
+        problem = "The token is incorrect."
         return page(request, "sign_in.html", HTTPStatus.UNAUTHORIZED, next=path, problem=problem)
 
     async def sign_out(request: Request) -> Response:

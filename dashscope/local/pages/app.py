@@ -1,4 +1,4 @@
-"""The application of the pages, mounted below ``/web``."""
+"""The application for the pages, mounted at ``/web``."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -19,7 +19,7 @@ from dashscope.local.pages.templating import problem_page
 
 
 async def problem_response(request: Request, error: Exception) -> Response:
-    """Answer with a page that says what ended the request."""
+    """Return the page for an error that ended a request."""
     match error:
         case ProblemError():
             problem = error
@@ -29,16 +29,17 @@ async def problem_response(request: Request, error: Exception) -> Response:
             return Response(status_code=499)
         case _:
             problem = ProblemError(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; its log says where."
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                "The server failed to process the request. See the server's log.",
             )
     return problem_page(request, problem)
 
 
-_DETAILS = {404: "There is no such page.", 405: "This page takes no such request."}
+_DETAILS = {404: "This page does not exist.", 405: "This page does not support this method."}
 
 
 def create_pages(parts: Services, token: str | None) -> Access:
-    """Return the application of the pages."""
+    """Return the application for the pages."""
     errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
     handlers: dict[Any, Any] = dict.fromkeys(errors, problem_response)
     sessions = Sessions(parts.signer, token)

@@ -1,7 +1,7 @@
-"""Values of inputs and outputs as a page shows them: text, pictures, sound, files, or JSON.
+"""Converts inputs and outputs to display items: text, images, audio, video, files or JSON.
 
-Nothing in a value is trusted: only files of this server and data URLs of known media are embedded,
-only http(s) URLs become links, and all the rest is text.
+Values are untrusted. Only this server's files and data URLs of known media types are embedded, and
+only http(s) URLs become links. Everything else is shown as text.
 """
 
 import json
@@ -19,17 +19,17 @@ from dashscope.local.type_guards import is_dict, is_list
 from dashscope.local.values import File, now, timestamp
 
 Kind = Literal[
-    "text", "number", "image", "audio", "video", "file", "gone", "link", "json", "nothing"
+    "text", "number", "image", "audio", "video", "file", "deleted", "link", "json", "none"
 ]
 
 TEXT_LIMIT: Final = 100_000
-"""Characters of a text that a page shows; beyond, it says how many more there are."""
+"""Maximum characters of a text on a page. The page says how many characters are omitted."""
 
 ITEM_LIMIT: Final = 100
-"""Items of a list that a page shows one by one."""
+"""Maximum items of a list on a page."""
 
 PREVIEW_LIMIT: Final = 20_000
-"""Bytes of a text file that are shown beside its link."""
+"""Bytes of a text file that are shown next to its link."""
 
 _DATA: Final = re.compile(
     r"data:(image|audio|video)/[a-z0-9.+-]{1,40}(;[a-z0-9=.+-]{1,40})?;base64,[A-Za-z0-9+/=\s]*",
@@ -41,7 +41,7 @@ _TEXTUAL: Final = re.compile(r"text/(?!html)|application/(json|xml|x-ndjson|yaml
 
 @frozen(kw_only=True)
 class DisplayItem:
-    """One thing on a page."""
+    """One value as a page shows it."""
 
     kind: Kind
     text: str = ""
@@ -51,7 +51,7 @@ class DisplayItem:
 
 
 class Display:
-    """Turns values into what is shown of them."""
+    """Converts values to display items."""
 
     def __init__(self, store: Store, folder: DataFolder, signer: Signer) -> None:
         self._store = store
@@ -59,13 +59,13 @@ class Display:
         self._signer = signer
 
     def output(self, value: Any) -> list[DisplayItem]:
-        """Return an output, the parts of a list one by one where each is worth it."""
+        """Return the items of an output. A list that contains strings has one item per element."""
         if is_list(value) and any(isinstance(item, str) for item in value):
             return [self.value(item) for item in value[:ITEM_LIMIT]]
         return self.with_files(value)
 
     def with_files(self, value: Any) -> list[DisplayItem]:
-        """Return a value, and after it the files that are somewhere in it."""
+        """Return the item of a value, followed by the files in it."""
         shown = [self.value(value)]
         if shown[0].kind == "json":
             inside = (self.value(text) for text in strings(value))
@@ -74,10 +74,10 @@ class Display:
         return shown
 
     def value(self, value: Any) -> DisplayItem:
-        """Return one value."""
+        """Return the item of one value."""
         match value:
             case None:
-                return DisplayItem(kind="nothing")
+                return DisplayItem(kind="none")
             case str():
                 return self._text(value)
             case bool() | int() | float():
@@ -86,7 +86,7 @@ class Display:
                 return cut("json", json.dumps(value, indent=2, ensure_ascii=False))
 
     def preview(self, output: str | None) -> DisplayItem | None:
-        """Return what a listing shows of an output: a picture, or the start of a text."""
+        """Return the preview of an output in a list: an image, or the start of a text."""
         if output is None:
             return None
         value: Any = json.loads(output)
@@ -120,8 +120,8 @@ class Display:
     def _file(self, file_id: str) -> DisplayItem:
         file = self._store.files.get(file_id, timestamp(now()))
         if file is None:
-            return DisplayItem(kind="gone", text=file_id)
-        # Without the host: it is the page's own, by whatever name the browser came to it.
+            return DisplayItem(kind="deleted", text=file_id)
+        # Omit the host, so that the URL works at every address of the server.
         query = self._signer.query(file.id, file.expires_at)
         url = f"/v1/files/{file.id}/download?{query}"
         kinds: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
@@ -134,12 +134,12 @@ class Display:
 
 
 def cut(kind: Kind, text: str) -> DisplayItem:
-    """Return a text, as much of it as a page shows."""
+    """Return an item with a text, cut at ``TEXT_LIMIT``."""
     return DisplayItem(kind=kind, text=text[:TEXT_LIMIT], more=max(0, len(text) - TEXT_LIMIT))
 
 
 def read_start(path: Path) -> str:
-    """Return the start of a text file; nothing of one that is no text after all."""
+    """Return the start of a text file, or an empty string if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(PREVIEW_LIMIT).decode(errors="ignore").replace("\0", "")
@@ -148,7 +148,7 @@ def read_start(path: Path) -> str:
 
 
 def is_link(text: str) -> bool:
-    """Tell whether a text may be a link: an http(s) URL and nothing else."""
+    """Return whether a text is exactly one http(s) URL, and may become a link."""
     if len(text) > 2000 or not text.isascii() or not text.isprintable() or " " in text:
         return False
     try:
@@ -159,5 +159,5 @@ def is_link(text: str) -> bool:
 
 
 def as_items(inputs: Any) -> dict[str, Any]:
-    """Return an input by name; one of the wrong form by none."""
+    """Return an input as a mapping. Return an empty mapping for other values."""
     return inputs if is_dict(inputs) else {}

@@ -1,7 +1,7 @@
-"""News of one job or of all, as server-sent events for the script of the pages.
+"""Server-sent events for the script of the pages.
 
-Text that only grows (a log, an output that streams) is sent as it comes. Of all else the events
-say that it changed, and the script asks for the page again.
+New text of logs and streamed outputs is sent in the events. For every other change, an event only
+says that something changed, and the script fetches the page again.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from dashscope.local.pages.display import TEXT_LIMIT
 from dashscope.local.pages.jobs import KINDS, concatenates, find, progress_of
 
 PACE: Final = 0.05
-"""Seconds between two looks at a job: what came meanwhile is one event."""
+"""Minimum seconds between two events of a job. Changes in between are combined."""
 
 KEEP_ALIVE_COMMENT: Final = ": still here\n\n"
 
@@ -31,17 +31,17 @@ _PLACE: Final = re.compile(r"([0-9]{1,12})-([0-9]{1,12})(?:-(starting|processing
 
 
 def _seen(request: Request) -> str:
-    """Return where a browser has got to: when it comes back, it says so itself."""
+    """Return the id of the last event that the browser has received."""
     return request.headers.get("last-event-id") or request.query_params.get("after", "")
 
 
 async def job_events(request: Request) -> Response:
-    """Answer with the events of a job, after what the page shows of it."""
+    """Return the events of a job, starting after the state that the page shows."""
     parts = services(request)
     job = find(request)
     place = _PLACE.fullmatch(_seen(request))
     if place and place[4]:
-        # This ends a browser's EventSource, which would come back for ever otherwise.
+        # A 204 ends a browser's EventSource, which would otherwise reconnect forever.
         return Response(status_code=HTTPStatus.NO_CONTENT)
     run = parts.engine.run_of(job.id)
     if run is None:
@@ -51,21 +51,21 @@ async def job_events(request: Request) -> Response:
 
 
 async def ended() -> AsyncIterator[str]:
-    """Yield the event of a job that is over."""
+    """Yield the event for a finished job."""
     yield event("end", "0-0-end", "")
 
 
 async def follow(
     run: Run, output: int, log: int, status: str | None, *, as_text: bool
 ) -> AsyncIterator[str]:
-    """Yield what happens to a run after so many parts of the output and characters of the log."""
+    """Yield the events of a run, starting after ``output`` parts and ``log`` characters."""
     progress: int | None = None
     length = sum(map(len, texts(run.parts_json()[:output]))) if as_text else 0
     while True:
-        news = run.news
+        changed = run.next_change
         over = run.finished.is_set()
-        # Each event's id counts what was sent up to it, and no more: a browser may be interrupted
-        # between any two.
+        # The id of each event counts exactly what was sent so far, because the connection may
+        # break between any two events.
         if run.log.end > log:
             piece, log = run.log.since(log)[-TEXT_LIMIT:], run.log.end
             yield event("log", f"{output}-{log}", growth(piece, log))
@@ -82,30 +82,30 @@ async def follow(
             status = run.job.status
             yield event("changed", f"{output}-{log}", "")
         if over:
-            # A job that is still queued goes on when the server is started again, and so does this.
+            # A queued job continues after a restart of the server, so its events do not end here.
             if run.job.finished:
                 yield event("end", f"{output}-{log}-end", "")
             return
         try:
             async with asyncio.timeout(KEEP_ALIVE):
-                await news.wait()
+                await changed.wait()
         except TimeoutError:
             yield KEEP_ALIVE_COMMENT
         await asyncio.sleep(PACE)
 
 
 def texts(parts: list[str]) -> list[str]:
-    """Return the parts of an output as the text that a page shows."""
+    """Return the parts of an output as text."""
     return [str(json.loads(part)) for part in parts]
 
 
 def growth(text: str, end: int) -> str:
-    """Write a piece of a text, and where it is in the whole."""
+    """Encode a piece of text and its position in the whole text."""
     return json.dumps({"from": end - len(text), "to": end, "text": text})
 
 
 async def all_events(request: Request) -> Response:
-    """Answer with an event whenever a listing has changed."""
+    """Return an event whenever a list has changed."""
     seen = _seen(request)
     feed = services(request).feed
 

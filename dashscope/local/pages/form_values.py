@@ -1,4 +1,4 @@
-"""A form as it was sent: read into a model's input, or kept to be shown with what is wrong."""
+"""Parses submitted forms into inputs, and keeps the texts and problems to show them again."""
 
 import json
 import math
@@ -17,11 +17,11 @@ INPUT: Final = "input:"
 UPLOAD: Final = "upload:"
 
 StoreUpload = Callable[[UploadFile], Awaitable[str]]
-"""Keeps an uploaded file, and returns its URL."""
+"""Stores an uploaded file, and returns its URL."""
 
 
 class _OmittedValue:
-    """Stands for an input that is not sent, so that the model's default holds."""
+    """Marks an input that is omitted, so that the model's default applies."""
 
 
 _OMITTED_VALUE: Final = _OmittedValue()
@@ -29,7 +29,7 @@ _OMITTED_VALUE: Final = _OmittedValue()
 
 @frozen(kw_only=True)
 class FormValues:
-    """What is in the fields of a form, and what is wrong with it."""
+    """The texts of a form's fields, the problems found in them, and the parsed inputs."""
 
     texts: Mapping[str, str] = Factory(dict[str, str])
     problems: Mapping[str, str] = Factory(dict[str, str])
@@ -37,14 +37,14 @@ class FormValues:
 
 
 def prefill(fields: list[Field], inputs: Mapping[str, Any]) -> FormValues:
-    """Return a form filled with an input; where that says nothing, with the defaults."""
+    """Return form values for an input. Missing members are filled with the defaults."""
     return FormValues(
         texts={field.name: write(field, inputs.get(field.name, field.default)) for field in fields}
     )
 
 
 def write(field: Field, value: Any) -> str:
-    """Return a value as the text that a field shows."""
+    """Return the text that a field shows for a value."""
     if value is None:
         return ""
     match field.kind:
@@ -59,7 +59,7 @@ def write(field: Field, value: Any) -> str:
 
 
 async def read(form: FormData, fields: list[Field], keep: StoreUpload) -> FormValues:
-    """Read a form. A file it brings is kept, and stands in the field as its URL from then on."""
+    """Parse a form. Uploaded files are stored, and their URLs become the texts of their fields."""
     texts: dict[str, str] = {}
     problems: dict[str, str] = {}
     inputs: dict[str, Any] = {}
@@ -86,7 +86,7 @@ async def _with_uploads(form: FormData, field: Field, text: str, keep: StoreUplo
     uploads = [
         upload
         for upload in form.getlist(f"{UPLOAD}{field.name}")
-        # A browser sends a field of files that was left alone as one without a name.
+        # A browser sends an empty file field as a file without a name.
         if isinstance(upload, UploadFile) and upload.filename
     ]
     urls = [await keep(upload) for upload in uploads]
@@ -96,10 +96,10 @@ async def _with_uploads(form: FormData, field: Field, text: str, keep: StoreUplo
 
 
 def _parse(field: Field, text: str) -> Any:
-    """Return what a text stands for.
+    """Parse the text of a field.
 
     Raises:
-        ValueError: It does not stand for what the field takes.
+        ValueError: The text is not valid for the field.
     """
     if field.kind == "text":
         return text if text or _accepts_empty_text(field) else _empty_value(field)
@@ -120,7 +120,7 @@ def _parse(field: Field, text: str) -> Any:
 
 
 def _accepts_empty_text(field: Field) -> bool:
-    """Tell whether an empty field means the empty text: someone emptied it."""
+    """Return whether an empty field means an empty string, because its default is not empty."""
     return not field.required and not field.nullable and bool(field.default)
 
 
@@ -134,16 +134,16 @@ def _integer(text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise ValueError("This has to be a whole number.") from error
+        raise ValueError("Enter a whole number.") from error
 
 
 def _number(text: str) -> int | float:
     try:
         number = float(text)
     except ValueError as error:
-        raise ValueError("This has to be a number.") from error
+        raise ValueError("Enter a number.") from error
     if not math.isfinite(number):
-        raise ValueError("This has to be a number that is not infinite.")
+        raise ValueError("Enter a finite number.")
     return int(text) if text.lstrip("+-").isdigit() else number
 
 
@@ -152,5 +152,5 @@ def _json(text: str) -> Any:
         value: Any = from_json(text, allow_inf_nan=False)
         json.dumps(value, allow_nan=False)
     except ValueError as error:
-        raise ValueError(f"This is not JSON ({error}). Texts go in double quotes.") from error
+        raise ValueError(f"Enter valid JSON ({error}). Put text in double quotes.") from error
     return value

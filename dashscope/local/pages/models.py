@@ -1,4 +1,4 @@
-"""Models: their list, the page of each with the form that runs it, and the form that trains it."""
+"""The pages of models: the list, the run form and the training form."""
 
 import functools
 import json
@@ -30,12 +30,12 @@ from dashscope.local.values import Model, Version, now, timestamp
 _LIMITS: Final[Any] = {"max_files": 100, "max_fields": 1000, "max_part_size": BODY_LIMIT}
 
 RECENT: Final = 8
-"""Jobs that the page of a model, or the first page, shows."""
+"""The number of recent jobs on the pages of models."""
 
 
 @frozen(kw_only=True)
 class Form:
-    """The form of a model's run or training, and what is in it."""
+    """A run or training form with its values."""
 
     fields: list[Field]
     values: FormValues
@@ -53,12 +53,12 @@ def _properties(version: Version) -> dict[str, Any]:
 
 
 async def show_models(request: Request) -> Response:
-    """List the models, and what ran last."""
+    """Show the models and the latest predictions."""
     parts = services(request)
     try:
         listed = parts.store.models.page_by_age(request.query_params.get("cursor"))
     except CursorError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "There is no such page.") from error
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
     latest = {
         model.full_name: _properties(version)
         for model in listed.results
@@ -76,7 +76,7 @@ async def show_models(request: Request) -> Response:
 
 
 def _version(request: Request) -> tuple[Model, Version | None]:
-    """Return the model that a path names, and the version of it to run."""
+    """Return the model in the path, and the selected or latest version."""
     parts = services(request)
     model = parts.model(request)
     wanted = request.query_params.get("version")
@@ -86,7 +86,7 @@ def _version(request: Request) -> tuple[Model, Version | None]:
 
 
 async def show_model(request: Request) -> Response:
-    """Show a model with the form that runs it, filled from an earlier run if one is named."""
+    """Show a model and its run form. The form is filled from the run in ``from`` if given."""
     parts = services(request)
     model, version = _version(request)
     if version is None:
@@ -120,7 +120,7 @@ def _run_page(
 
 
 async def run_model(request: Request) -> Response:
-    """Run a model with what its form was sent with, and go to the prediction's page."""
+    """Create a prediction from a submitted form, and redirect to its page."""
     parts = services(request)
     model, version = _version(request)
     version = version or parts.latest(model)
@@ -139,7 +139,7 @@ async def _submit(
     sent: FormData,
     job: dict[str, Any],
 ) -> tuple[Form, Run | None]:
-    """Create a job; where that cannot be, return the form with what is wrong said in it."""
+    """Create a job. If the form is invalid, return the form with its problems instead."""
     values = await read(sent, fields, functools.partial(_store_upload, parts))
     form = Form(
         fields=fields,
@@ -154,7 +154,7 @@ async def _submit(
         run = create_job(parts, version, body, {"source": "web", **job})
     except ProblemError as error:
         beside = {name: error.fields[name] for name in error.fields if name in values.texts}
-        # What no field is about is said above all of them.
+        # Problems that belong to no field are shown above the form.
         above = "" if beside and len(beside) == len(error.fields) else error.detail
         refused = FormValues(texts=values.texts, problems=beside)
         return evolve(form, values=refused, problem=above), None
@@ -163,7 +163,7 @@ async def _submit(
 
 
 def _create_destination(parts: Services, full_name: str | None) -> None:
-    """Make the model that a training's version will be of, where there is none yet."""
+    """Create the destination model of a training if it does not exist."""
     if full_name is not None and parts.store.models.get(full_name) is None:
         values = {"visibility": "private", "hardware": "cpu", "created_at": timestamp(now())}
         parts.store.models.create(full_name, values)
@@ -183,7 +183,7 @@ async def _store_upload(parts: Services, upload: UploadFile) -> str:
 
 
 async def show_training_form(request: Request) -> Response:
-    """Show the form that trains a model."""
+    """Show the training form of a model."""
     model, version = _trainable(request)
     fields = read_fields(json.loads(version.schema), "TrainingInput")
     form = Form(fields=fields, values=prefill(fields, {}), destination=model.full_name)
@@ -204,7 +204,7 @@ def _training_page(
 
 
 async def train_model(request: Request) -> Response:
-    """Train a model with what its form was sent with, and go to the training's page."""
+    """Create a training from a submitted form, and redirect to its page."""
     parts = services(request)
     model, version = _trainable(request)
     fields = read_fields(json.loads(version.schema), "TrainingInput")
@@ -213,7 +213,7 @@ async def train_model(request: Request) -> Response:
         job = {"kind": "training", "destination": destination}
         if not NAME.fullmatch(destination):
             values = await read(sent, fields, functools.partial(_store_upload, parts))
-            problem = "The destination has to be owner/name, in lower case."
+            problem = "The destination must be owner/name in lower case."
             form = Form(fields=fields, values=values, destination=destination, problem=problem)
             run = None
         else:

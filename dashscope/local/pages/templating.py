@@ -1,4 +1,4 @@
-"""Pages out of templates: everything put into one is escaped, and what is missing is an error."""
+"""Renders pages from templates. Values are escaped, and undefined variables raise."""
 
 import json
 import pprint
@@ -13,11 +13,11 @@ from dashscope._config import __version__
 from dashscope.local.http.problems import ProblemError
 
 PREFIX: Final = "/web"
-"""The path below which the pages are; the API has all others."""
+"""The path of the pages. All other paths belong to the API."""
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration."""
+    """Format a duration."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -28,7 +28,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(size: int) -> str:
-    """Write a number of bytes."""
+    """Format a number of bytes."""
     for unit, bytes_of in (("MB", 1_000_000), ("kB", 1000)):
         if size >= bytes_of:
             return f"{size / bytes_of:.1f} {unit}"
@@ -36,7 +36,7 @@ def format_size(size: int) -> str:
 
 
 def format_python(value: Any) -> str:
-    """Write a JSON value as Python has it."""
+    """Format a JSON value as a Python literal."""
     return pprint.pformat(value, width=80, sort_dicts=False)
 
 
@@ -57,7 +57,7 @@ _TEMPLATES.filters.update(
 def page(
     request: Request, template: str, status: int = HTTPStatus.OK, /, **context: Any
 ) -> HTMLResponse:
-    """Answer with a page."""
+    """Render a template and return the page."""
     text = _TEMPLATES.get_template(template).render(
         nonce=request.state.nonce,
         can_sign_out=request.state.can_sign_out,
@@ -68,7 +68,7 @@ def page(
 
 
 def problem_page(request: Request, problem: ProblemError) -> HTMLResponse:
-    """Answer with a page that says what is wrong."""
+    """Return the page for a problem."""
     title = HTTPStatus(problem.status).phrase
     answer = page(request, "problem.html", problem.status, title=title, detail=problem.detail)
     answer.headers.update(problem.headers)

@@ -1,4 +1,4 @@
-"""The data folder: where its parts are, and the files in it, whose names are always ids of ours."""
+"""The data folder: its layout, and the files in it. File names are always generated ids."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ FILE_LIMIT: Final = 100 * 1024 * 1024
 
 
 class FileTooLargeError(Exception):
-    """A file has more bytes than the API takes."""
+    """A file is larger than ``FILE_LIMIT``."""
 
 
 @frozen
@@ -32,7 +32,7 @@ class DataFolder:
     root: Path
 
     def create(self) -> None:
-        """Create what is missing; only this user can read it."""
+        """Create missing folders. Only the current user can read them."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in (self.files, self.code, self.weights, self.jobs):
             part.mkdir(exist_ok=True)
@@ -44,35 +44,35 @@ class DataFolder:
 
     @property
     def server_info(self) -> Path:
-        """What the running server says about itself to a second one."""
+        """The file in which a running server describes itself to other servers."""
         return self.root / "server.json"
 
     @property
     def files(self) -> Path:
-        """Uploads and outputs."""
+        """The folder of uploads and output files."""
         return self.root / "files"
 
     @property
     def code(self) -> Path:
-        """The code of every version."""
+        """The folder with the code of all versions."""
         return self.root / "code"
 
     @property
     def weights(self) -> Path:
-        """What trainings made."""
+        """The folder with the weights from trainings."""
         return self.root / "weights"
 
     @property
     def jobs(self) -> Path:
-        """A folder for each running job, gone after it."""
+        """The folder with one folder per running job, deleted when the job finishes."""
         return self.root / "jobs"
 
     def write_server_info(self, address: str) -> None:
-        """Say which server has this folder."""
+        """Write which server uses this folder."""
         self.server_info.write_text(json.dumps({"pid": os.getpid(), "address": address}))
 
     def read_server_info(self) -> str:
-        """Return who has this folder, in words."""
+        """Describe the server that uses this folder."""
         try:
             note: dict[str, Any] = json.loads(self.server_info.read_text())
             return f"process {note['pid']} at {note['address']}"
@@ -80,7 +80,7 @@ class DataFolder:
             return "an unknown process"
 
     def sweep(self, known: Iterable[str]) -> None:
-        """Remove what a killed server left: the folders of its jobs, files without a row."""
+        """Remove the leftovers of a killed server: job folders, and files without a row."""
         for leftover in self.jobs.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
         names = set(known)
@@ -90,10 +90,10 @@ class DataFolder:
 
 
 async def store_upload(content: BinaryIO, path: Path) -> tuple[int, str]:
-    """Copy an upload to where it stays; return its size and SHA-256.
+    """Copy an upload to its final path. Return its size and SHA-256 digest.
 
     Raises:
-        FileTooLargeError: It has more than 100 MB.
+        FileTooLargeError: The upload is larger than ``FILE_LIMIT``.
     """
 
     def copy() -> tuple[int, str]:
@@ -118,37 +118,37 @@ async def store_upload(content: BinaryIO, path: Path) -> tuple[int, str]:
 
 @frozen
 class Signer:
-    """Signs the URLs under which a file can be had without a token."""
+    """Signs URLs and session cookies that work without a token."""
 
     key: bytes
 
     def signature(self, file_id: str, expiry: int) -> str:
-        """Return the signature the contract describes: over owner, id and expiry."""
+        """Return the signature of a download URL, over owner, id and expiry."""
         message = f"{OWNER} {file_id} {expiry}".encode()
         return base64.b64encode(hmac.digest(self.key, message, "sha256")).decode()
 
     def query(self, file_id: str, expires_at: str) -> str:
-        """Return the query of a file's download URL, good until the file expires."""
+        """Return the query of a file's download URL, valid until the file expires."""
         expiry = int(parse_timestamp(expires_at).timestamp())
         return urlencode(
             {"owner": OWNER, "expiry": expiry, "signature": self.signature(file_id, expiry)}
         )
 
     def stream_token(self, job_id: str) -> str:
-        """Return what makes the URL of a job's stream impossible to guess."""
-        return self._mark(f"stream {job_id}")
+        """Return the secret part of the URL of a job's stream."""
+        return self._sign(f"stream {job_id}")
 
     def session(self, ends: int, token: str) -> str:
-        """Return what shows that someone had entered the token, until a time."""
-        return self._mark(f"session {ends} {token}")
+        """Return the signature of a session cookie that is valid until a time."""
+        return self._sign(f"session {ends} {token}")
 
-    def _mark(self, message: str) -> str:
+    def _sign(self, message: str) -> str:
         digest = hmac.digest(self.key, message.encode(), "sha256")
         return base64.b32encode(digest[:20]).decode().lower()
 
 
 def expiry_of_new_file() -> str:
-    """Return when a file made now expires."""
+    """Return the expiry of a file created now."""
     return timestamp(now() + LIFETIME)
 
 

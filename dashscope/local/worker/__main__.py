@@ -1,8 +1,8 @@
-"""``python -m dashscope.local.worker``: load a model's code, then run one job after another.
+"""``python -m dashscope.local.worker``: loads the code of a model and runs jobs one by one.
 
-Standard input is a socket to the server, the argument a pipe from it (see ``lifeline``). Standard
-output and error, also those of C code and of child processes, are the log. When the server goes,
-the worker and what it forked go too.
+Standard input is a socket to the server. The argument is the descriptor of a pipe from the server
+(see ``lifeline``). Standard output and error are the log, including the output of C code and child
+processes. When the server exits, the worker and its child processes exit too.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Server:
         threading.Thread(target=self._listen, name="server", daemon=True).start()
 
     def receive(self) -> dict[str, Any] | None:
-        """Wait for the next message; None when the server is done with this worker."""
+        """Wait for the next message. Return None if the server has closed the connection."""
         self._busy.clear()
         message = self._messages.get()
         self._busy.set()
@@ -50,7 +50,7 @@ class Server:
     def send(self, **message: Any) -> None:
         """Send a message."""
         if os.getpid() != self._pid:
-            # A model forked, and its child came back out of the model: the parent speaks for both.
+            # The model forked, and the child returned from the model. Only the parent may send.
             os._exit(0)
         self._connection.sendall(messages.encode(message))
 
@@ -60,7 +60,7 @@ class Server:
             body = self._reader.read(messages.LENGTH.unpack(head)[0])
             self._messages.put(json.loads(body))
         if self._busy.is_set():
-            # The server died: nobody is left to stop the model or what it forked.
+            # The server has died during a job. Kill the model and its child processes.
             os.killpg(0, signal.SIGKILL)
         self._messages.put(None)
 
@@ -68,7 +68,7 @@ class Server:
 def run_model(
     function: Callable[..., Any], arguments: dict[str, Any], encoder: OutputEncoder, server: Server
 ) -> None:
-    """Call a model and send what comes out, part by part where it is a generator."""
+    """Call a model and send its result. Send each part of a generator separately."""
 
     def send_part(value: Any) -> None:
         server.send(part=encoder.encode(value), files=encoder.take())
@@ -95,7 +95,7 @@ def run_model(
 def run_job(
     function: Callable[..., Any], weights: Path | None, job: dict[str, Any], server: Server
 ) -> None:
-    """Run one job, and send how it ended."""
+    """Run one job, and send its result or error."""
     folder = Path(job["folder"])
     spec = spec_of(function)
     if job["train"] and spec is not None and spec.train is not None:
@@ -104,13 +104,13 @@ def run_job(
         arguments = Arguments(function, folder, job["files"]).prepare(job["input"], weights)
         run_model(function, arguments, OutputEncoder(folder), server)
     except BaseException as error:  # noqa: BLE001
-        # Also SystemExit and KeyboardInterrupt: they end the prediction, not the worker.
+        # SystemExit and KeyboardInterrupt, too, end the prediction and not the worker.
         traceback.print_exception(type(error), error, model_traceback(error.__traceback__))
         server.send(failed=str(error) or type(error).__name__)
 
 
 def model_traceback(trace: TracebackType | None) -> TracebackType | None:
-    """Return the part of a traceback that is the model's, where there is one."""
+    """Return the part of a traceback inside the model, or all of it if there is none."""
     own = trace
     while own is not None and own.tb_frame.f_code.co_filename == __file__:
         own = own.tb_next
@@ -118,7 +118,7 @@ def model_traceback(trace: TracebackType | None) -> TracebackType | None:
 
 
 def limit_memory(limit: int | None) -> None:
-    """Bound what the process may allocate, and offer it first when the machine runs out."""
+    """Limit the memory of the process. If memory runs out, the kernel kills this process first."""
     score = Path("/proc/self/oom_score_adj")
     if score.exists():
         score.write_text("1000")
@@ -129,12 +129,12 @@ def limit_memory(limit: int | None) -> None:
 
 
 def main() -> None:
-    """Serve the server until it closes the socket."""
+    """Run jobs until the server closes the socket."""
     lifeline.hold(int(sys.argv[1]))
-    # The model has arguments of its own, or none.
+    # The model must not see the arguments of the worker.
     del sys.argv[1:]
     server = Server(socket.socket(fileno=os.dup(0)))
-    # What a model reads from or forks must not be the server's socket.
+    # Neither the model nor its child processes may read from the server's socket.
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -158,12 +158,12 @@ def main() -> None:
     server.send(ready=True)
     while (job := server.receive()) is not None:
         run_job(function, weights, job, server)
-        # Whatever the model did to them, the next job's output goes where it belongs.
+        # The model may have replaced the streams. Restore them for the next job.
         sys.stdout, sys.stderr = streams
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.write(log, end)
-    # Idle when the server left: what the model forked has nobody else to end it.
+    # The server has closed the connection. End the child processes of the model.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.killpg(0, signal.SIGTERM)
 

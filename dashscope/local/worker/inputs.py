@@ -1,4 +1,4 @@
-"""A job's input as the arguments of a function: files fetched, rich types made."""
+"""Converts the input of a job to the arguments of a function, and fetches input files."""
 
 import inspect
 import re
@@ -19,7 +19,7 @@ _PLAIN: Final = (str, int, float, bool, type(None), Any, list, dict, Path, inspe
 
 
 class Arguments:
-    """Prepares the arguments of one call of a function."""
+    """Prepares the arguments for one call of a function."""
 
     def __init__(
         self, function: Callable[..., Any], folder: Path, files: dict[str, list[str]]
@@ -31,10 +31,10 @@ class Arguments:
         self._count = 0
 
     def prepare(self, inputs: dict[str, Any], weights: Path | None) -> dict[str, Any]:
-        """Return the keyword arguments for an input that was validated before.
+        """Return the keyword arguments for a validated input.
 
         Raises:
-            OSError: A file could not be fetched.
+            OSError: A file cannot be fetched.
             ValueError: A file is too large.
         """
         arguments: dict[str, Any] = {}
@@ -67,7 +67,7 @@ class Arguments:
         self._count += 1
         target = self._folder / f"input-{self._count}"
         if url in self._files:
-            # A file of this server: copied, so that a model that writes to it spoils nothing.
+            # Copy the file, so that the model can change its copy.
             stored, name = self._files[url]
             target = target.with_suffix(suffix_of(name))
             shutil.copyfile(stored, target)
@@ -82,13 +82,13 @@ class Arguments:
             while chunk := response.read(256 * 1024):
                 size += len(chunk)
                 if size > FETCH_LIMIT:
-                    raise ValueError(f"The file at {url[:200]} has more than {FETCH_LIMIT} bytes.")
+                    raise ValueError(f"The file at {url[:200]} is larger than {FETCH_LIMIT} bytes.")
                 file.write(chunk)
         return target
 
 
 def is_plain(hint: Any) -> bool:
-    """Tell whether JSON's own types serve for a parameter of this type."""
+    """Return whether a parameter of this type takes plain JSON values."""
     hint = unannotated(hint)
     origin, of = get_origin(hint), get_args(hint)
     if origin is Literal:
@@ -99,14 +99,14 @@ def is_plain(hint: Any) -> bool:
 
 
 def make(hint: Any, value: Any) -> Any:
-    """Return a value as a rich type (a date, an enum, a pydantic model) takes it."""
-    # Slow to import, and few models have such a parameter.
+    """Convert a JSON value to a rich type such as a date, an enum or a pydantic model."""
+    # pydantic is slow to import, and few models need it here.
     from pydantic import TypeAdapter
 
     return TypeAdapter(hint).validate_python(value)
 
 
 def suffix_of(name: str) -> str:
-    """Return the harmless part of a name that tells what is in the file: its suffix."""
+    """Return the suffix of a file name, or an empty string if it is not a plain suffix."""
     suffix = Path(name).suffix if "\0" not in name else ""
     return suffix if _SUFFIX.fullmatch(suffix) else ""

@@ -1,1 +1,1 @@
-"""The operations of the API: one module per resource, each a list of routes."""
+"""The API operations: one module per resource."""

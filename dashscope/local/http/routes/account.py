@@ -1,4 +1,4 @@
-"""``/account``, ``/hardware`` and ``/webhooks/default/secret``: what the server says of itself."""
+"""Routes for ``/account``, ``/hardware`` and ``/webhooks/default/secret``."""
 
 from typing import Final
 
@@ -12,17 +12,17 @@ from dashscope.local.models.hardware import hardware
 
 
 async def get_account(request: Request) -> JSONResponse:
-    """account.get."""
+    """Handle ``account.get``."""
     return JSONResponse(ACCOUNT)
 
 
 async def list_hardware(request: Request) -> JSONResponse:
-    """hardware.list."""
+    """Handle ``hardware.list``."""
     return JSONResponse(await hardware())
 
 
 async def get_webhook_secret(request: Request) -> JSONResponse:
-    """webhooks.default.secret.get."""
+    """Handle ``webhooks.default.secret.get``."""
     return JSONResponse({"key": services(request).webhook_secret})
 
 

@@ -1,4 +1,4 @@
-"""``/collections`` and ``/search``: ways to find models."""
+"""Routes for ``/collections`` and ``/search``."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from dashscope.local.values import Model
 
 
 def models_by_collection(store: Store) -> dict[str, list[Model]]:
-    """Return the public models of each collection, by its slug."""
+    """Return the public models of each collection, keyed by slug."""
     found: dict[str, list[Model]] = {}
     for model in store.models.all():
         if model.visibility == "public":
@@ -27,20 +27,20 @@ def models_by_collection(store: Store) -> dict[str, list[Model]]:
 
 
 def describe(slug: str) -> dict[str, Any]:
-    """Write a collection without its models."""
+    """Render a collection without its models."""
     name, description = COLLECTIONS.get(slug, (slug.replace("-", " ").capitalize(), ""))
     return {"name": name, "slug": slug, "description": description}
 
 
 def score(model: Model, words: list[str]) -> float:
-    """Return how well a model fits a query: the name counts more than what is said of it."""
+    """Return how well a model matches a query. The name counts more than the description."""
     name = model.full_name.lower()
     text = f"{model.description or ''} {model.readme or ''}".lower()
     return sum(3.0 * (word in name) + 1.0 * (word in text) for word in words)
 
 
 def find_models(store: Store, query: str) -> list[tuple[float, Model]]:
-    """Return the public models that fit a query, the best first."""
+    """Return the public models that match a query, best match first."""
     words = re.findall(r"\w+", query.lower())
     scored = [(score(model, words), model) for model in store.models.all()]
     fitting = [pair for pair in scored if pair[0] > 0 and pair[1].visibility == "public"]
@@ -48,13 +48,13 @@ def find_models(store: Store, query: str) -> list[tuple[float, Model]]:
 
 
 async def list_collections(request: Request) -> JSONResponse:
-    """collections.list."""
+    """Handle ``collections.list``."""
     results = [describe(slug) for slug in sorted(models_by_collection(services(request).store))]
     return JSONResponse({"next": None, "previous": None, "results": results})
 
 
 async def get_collection(request: Request) -> JSONResponse:
-    """collections.get."""
+    """Handle ``collections.get``."""
     parts = services(request)
     slug: str = request.path_params["collection_slug"]
     models = models_by_collection(parts.store).get(slug)
@@ -65,15 +65,15 @@ async def get_collection(request: Request) -> JSONResponse:
 
 
 def read_limit(request: Request) -> int:
-    """Return how many models a search may give."""
+    """Return the maximum number of models in a search result."""
     text = request.query_params.get("limit", "20")
     if not re.fullmatch(r"[0-9]{1,2}", text) or not 1 <= int(text) <= 50:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"limit takes 1 to 50, not {text[:50]!r}.")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"limit must be 1 to 50, not {text[:50]!r}.")
     return int(text)
 
 
 async def search(request: Request) -> JSONResponse:
-    """Search."""
+    """Handle ``search``."""
     parts = services(request)
     query = request.query_params.get("query", "").strip()
     if not query:

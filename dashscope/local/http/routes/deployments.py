@@ -1,4 +1,4 @@
-"""``/deployments``: a version under a name that stays, with numbered releases."""
+"""Routes for ``/deployments``: named deployments of a version, with numbered releases."""
 
 from http import HTTPStatus
 from typing import Final
@@ -14,10 +14,10 @@ from dashscope.local.values import OWNER, Deployment, now, timestamp
 
 
 def deployment_of(request: Request) -> Deployment:
-    """Return the deployment that a path names.
+    """Return the deployment named in the request's path.
 
     Raises:
-        ProblemError: There is none.
+        ProblemError: The deployment does not exist.
     """
     owner, name = request.path_params["deployment_owner"], request.path_params["deployment_name"]
     deployment = services(request).store.deployments.get(name)
@@ -27,16 +27,16 @@ def deployment_of(request: Request) -> Deployment:
 
 
 def check_instances(minimum: int, maximum: int) -> None:
-    """Refuse a range that is none."""
+    """Raise if the minimum is greater than the maximum."""
     if minimum > maximum:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"min_instances ({minimum}) is more than max_instances ({maximum}).",
+            f"min_instances ({minimum}) is greater than max_instances ({maximum}).",
         )
 
 
 async def create_deployment(request: Request) -> JSONResponse:
-    """deployments.create."""
+    """Handle ``deployments.create``."""
     parts = services(request)
     body = await read_json(request, CreateDeploymentBody)
     model = parts.store.models.get(body.model)
@@ -45,7 +45,7 @@ async def create_deployment(request: Request) -> JSONResponse:
     version = parts.version(model, body.version)
     check_instances(body.min_instances, body.max_instances)
     if parts.store.deployments.get(body.name) is not None:
-        raise ProblemError(HTTPStatus.CONFLICT, f"A deployment named {body.name} exists already.")
+        raise ProblemError(HTTPStatus.CONFLICT, f"A deployment named {body.name} already exists.")
     release = {
         "model": model.full_name,
         "version": version.id,
@@ -56,18 +56,18 @@ async def create_deployment(request: Request) -> JSONResponse:
 
 
 async def list_deployments(request: Request) -> JSONResponse:
-    """deployments.list."""
+    """Handle ``deployments.list``."""
     parts = services(request)
     return page_response(request, parts.store.deployments.page, parts.renderer.deployment)
 
 
 async def get_deployment(request: Request) -> JSONResponse:
-    """deployments.get."""
+    """Handle ``deployments.get``."""
     return JSONResponse(services(request).renderer.deployment(deployment_of(request)))
 
 
 async def update_deployment(request: Request) -> JSONResponse:
-    """deployments.update: any change is a new release."""
+    """Handle ``deployments.update``: every change creates a new release."""
     parts = services(request)
     deployment = deployment_of(request)
     body = await read_json(request, UpdateDeploymentBody)
@@ -87,7 +87,7 @@ async def update_deployment(request: Request) -> JSONResponse:
 
 
 async def delete_deployment(request: Request) -> Response:
-    """deployments.delete."""
+    """Handle ``deployments.delete``."""
     services(request).store.deployments.delete(deployment_of(request))
     return Response(status_code=HTTPStatus.NO_CONTENT)
 

@@ -1,4 +1,4 @@
-"""``/files``: uploads, and downloads of uploads and of what models made."""
+"""Routes for ``/files``: uploads, and downloads of uploads and output files."""
 
 import hmac
 import io
@@ -30,11 +30,12 @@ from dashscope.local.values import OWNER, File, new_id, now, timestamp
 
 
 async def create_file(request: Request) -> JSONResponse:
-    """files.create."""
+    """Handle ``files.create``."""
     parts = services(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST, "A file is uploaded as multipart/form-data, part content."
+            HTTPStatus.BAD_REQUEST,
+            "Send the file as multipart/form-data, in a part named content.",
         )
     async with request.form(max_files=10, max_fields=200) as form:
         content = read_content(form)
@@ -49,10 +50,10 @@ async def create_file(request: Request) -> JSONResponse:
 
 
 async def store_file(parts: Services, source: BinaryIO, values: dict[str, Any]) -> File:
-    """Store an upload.
+    """Store an uploaded file.
 
     Raises:
-        ProblemError: It is too large.
+        ProblemError: The file is too large.
     """
     file_id = new_id()
     try:
@@ -72,10 +73,10 @@ async def store_file(parts: Services, source: BinaryIO, values: dict[str, Any]) 
 
 
 def find_file(request: Request) -> File:
-    """Return the file that a path names.
+    """Return the file named in the request's path.
 
     Raises:
-        ProblemError: There is none, or it has expired.
+        ProblemError: The file does not exist or has expired.
     """
     file_id: str = request.path_params["file_id"]
     file = services(request).store.files.get(file_id, timestamp(now()))
@@ -85,7 +86,7 @@ def find_file(request: Request) -> File:
 
 
 async def list_files(request: Request) -> JSONResponse:
-    """files.list."""
+    """Handle ``files.list``."""
     parts = services(request)
     at = timestamp(now())
     return page_response(
@@ -94,12 +95,12 @@ async def list_files(request: Request) -> JSONResponse:
 
 
 async def get_file(request: Request) -> JSONResponse:
-    """files.get."""
+    """Handle ``files.get``."""
     return JSONResponse(services(request).renderer.file(find_file(request)))
 
 
 async def delete_file(request: Request) -> Response:
-    """files.delete."""
+    """Handle ``files.delete``."""
     parts = services(request)
     file = find_file(request)
     parts.store.files.delete(file)
@@ -108,18 +109,18 @@ async def delete_file(request: Request) -> Response:
 
 
 async def download_file(request: Request) -> Response:
-    """files.download: whoever has the signed URL may have the file."""
+    """Handle ``files.download``: the signed URL gives access without a token."""
     parts = services(request)
     query = request.query_params
     for name in ("owner", "expiry", "signature"):
         if name not in query:
             raise ProblemError(HTTPStatus.BAD_REQUEST, f'Query parameter "{name}" is required.')
     if not re.fullmatch(r"[0-9]{1,15}", query["expiry"]):
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "expiry takes a Unix timestamp.")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "expiry must be a Unix timestamp.")
     file_id: str = request.path_params["file_id"]
     expiry = int(query["expiry"])
     expected = parts.signer.signature(file_id, expiry)
-    # A "+" of Base64 that was not escaped arrives as a space.
+    # An unescaped "+" in the Base64 text is decoded as a space.
     given = query["signature"].replace(" ", "+").replace("-", "+").replace("_", "/")
     signed = hmac.compare_digest(given.encode(), expected.encode())
     if not signed or query["owner"] != OWNER or expiry <= now().timestamp():
@@ -128,7 +129,7 @@ async def download_file(request: Request) -> Response:
 
 
 def send_file(request: Request, file: File) -> Response:
-    """Answer with a file's content, or the part of it that was asked for."""
+    """Return a file's content, or the requested range of it."""
     headers = {"etag": etag(file), "cache-control": "private"}
     wanted = request.headers.get("if-none-match", "")
     if wanted == "*" or etag(file) in [tag.strip().removeprefix("W/") for tag in wanted.split(",")]:
@@ -137,7 +138,7 @@ def send_file(request: Request, file: File) -> Response:
         services(request).folder.files / file.id,
         media_type=file.content_type,
         filename=file.name,
-        # What a model or an upload says is HTML must not run in the server's name.
+        # HTML from a model or an upload must not run in the server's origin.
         headers={**headers, "x-content-type-options": "nosniff"},
     )
 

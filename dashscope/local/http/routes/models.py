@@ -1,4 +1,4 @@
-"""``/models`` and all below it but predictions and trainings."""
+"""Routes for ``/models`` and its versions, readme and examples."""
 
 from http import HTTPStatus
 from typing import Final, cast
@@ -20,17 +20,17 @@ _DIRECTIONS: Final = ("desc", "asc")
 
 
 def read_choice(request: Request, name: str, choices: tuple[str, ...]) -> str:
-    """Return a query parameter that takes one of a few values; the first by default."""
+    """Return a query parameter with a fixed set of values. Defaults to the first value."""
     value = request.query_params.get(name, choices[0])
     if value not in choices:
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST, f"{name} takes {' or '.join(choices)}, not {value[:50]!r}."
+            HTTPStatus.BAD_REQUEST, f"{name} must be {' or '.join(choices)}, not {value[:50]!r}."
         )
     return value
 
 
 async def list_models(request: Request) -> JSONResponse:
-    """models.list."""
+    """Handle ``models.list``."""
     parts = services(request)
     sort_by = cast("SortKey", read_choice(request, "sort_by", _SORT_KEYS))
     descending = read_choice(request, "sort_direction", _DIRECTIONS) == "desc"
@@ -42,22 +42,22 @@ async def list_models(request: Request) -> JSONResponse:
 
 
 async def create_model(request: Request) -> JSONResponse:
-    """models.create."""
+    """Handle ``models.create``."""
     parts = services(request)
     body = await read_json(request, CreateModelBody)
     full_name = f"{body.owner}/{body.name}"
     if parts.store.models.get(full_name) is not None:
-        raise ProblemError(HTTPStatus.CONFLICT, f"A model named {full_name} exists already.")
+        raise ProblemError(HTTPStatus.CONFLICT, f"A model named {full_name} already exists.")
     values = body.model_dump(exclude={"owner", "name"})
     parts.store.models.create(full_name, {**values, "created_at": timestamp(now())})
     model = parts.store.models.get(full_name)
     if model is None:
-        raise LookupError(f"model {full_name} is gone")
+        raise LookupError(f"model {full_name} was deleted")
     return JSONResponse(parts.renderer.model(model), HTTPStatus.CREATED)
 
 
 async def search_models(request: Request) -> JSONResponse:
-    """models.search: the query is the body, as text or as a JSON string."""
+    """Handle ``models.search``: the body is the query, as plain text or as a JSON string."""
     parts = services(request)
     try:
         query = (await read_body(request)).decode()
@@ -70,7 +70,7 @@ async def search_models(request: Request) -> JSONResponse:
             if _is_json(request):
                 raise ProblemError(HTTPStatus.BAD_REQUEST, "The query is not JSON.") from error
     if not isinstance(query, str):
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "The query has to be a text.")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "The query must be a string.")
     if not query.strip():
         raise ProblemError(HTTPStatus.BAD_REQUEST, "The query is empty.")
     found = find_models(parts.store, query)[:50]
@@ -83,13 +83,13 @@ def _is_json(request: Request) -> bool:
 
 
 async def get_model(request: Request) -> JSONResponse:
-    """models.get."""
+    """Handle ``models.get``."""
     parts = services(request)
     return JSONResponse(parts.renderer.model(parts.model(request)))
 
 
 async def update_model(request: Request) -> JSONResponse:
-    """models.update."""
+    """Handle ``models.update``."""
     parts = services(request)
     model = parts.model(request)
     body = await read_json(request, UpdateModelBody)
@@ -98,23 +98,24 @@ async def update_model(request: Request) -> JSONResponse:
 
 
 async def delete_model(request: Request) -> Response:
-    """models.delete."""
+    """Handle ``models.delete``."""
     parts = services(request)
     model = parts.model(request)
     if model.visibility != "private":
         raise ProblemError(
-            HTTPStatus.FORBIDDEN, f"{model.full_name} is public; only private models can go."
+            HTTPStatus.FORBIDDEN,
+            f"{model.full_name} is public. Only private models can be deleted.",
         )
     if parts.store.models.has_versions(model.full_name):
         raise ProblemError(
-            HTTPStatus.CONFLICT, f"{model.full_name} has versions: delete those first."
+            HTTPStatus.CONFLICT, f"{model.full_name} has versions. Delete its versions first."
         )
     parts.store.models.delete(model)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 async def get_readme(request: Request) -> PlainTextResponse:
-    """models.readme.get."""
+    """Handle ``models.readme.get``."""
     model = services(request).model(request)
     if model.readme is None:
         raise not_found(f"README of {model.full_name}")
@@ -122,7 +123,7 @@ async def get_readme(request: Request) -> PlainTextResponse:
 
 
 async def list_examples(request: Request) -> JSONResponse:
-    """models.examples.list."""
+    """Handle ``models.examples.list``."""
     parts = services(request)
     model = parts.model(request)
     return page_response(
@@ -133,7 +134,7 @@ async def list_examples(request: Request) -> JSONResponse:
 
 
 async def list_versions(request: Request) -> JSONResponse:
-    """models.versions.list."""
+    """Handle ``models.versions.list``."""
     parts = services(request)
     model = parts.model(request)
     return page_response(
@@ -144,23 +145,24 @@ async def list_versions(request: Request) -> JSONResponse:
 
 
 async def get_version(request: Request) -> JSONResponse:
-    """models.versions.get."""
+    """Handle ``models.versions.get``."""
     parts = services(request)
     version = parts.version(parts.model(request), request.path_params["version_id"])
     return JSONResponse(parts.renderer.version(version))
 
 
 async def delete_version(request: Request) -> Response:
-    """models.versions.delete: with its predictions and their files."""
+    """Handle ``models.versions.delete``: also deletes its predictions and their files."""
     parts = services(request)
     model = parts.model(request)
     version = parts.version(model, request.path_params["version_id"])
     if model.visibility != "private":
         raise ProblemError(
-            HTTPStatus.FORBIDDEN, f"{model.full_name} is public; only private versions can go."
+            HTTPStatus.FORBIDDEN,
+            f"{model.full_name} is public. Only versions of private models can be deleted.",
         )
     if parts.store.deployments.uses(version.id):
-        raise ProblemError(HTTPStatus.CONFLICT, "A deployment runs this version.")
+        raise ProblemError(HTTPStatus.CONFLICT, "A deployment uses this version.")
     if parts.store.models.trained_from(version.id):
         raise ProblemError(HTTPStatus.CONFLICT, "Another version was trained from this one.")
     await parts.engine.delete_version(version)

@@ -1,4 +1,4 @@
-"""Predictions: their three ways of being created, and what can be done with one."""
+"""Routes for predictions, and the functions that predictions and trainings share."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from dashscope.local.values import Job, Version, now, parse_timestamp, timestamp
 
 
 async def create_prediction(request: Request) -> JSONResponse:
-    """predictions.create: by version, by model and version, or by model."""
+    """Handle ``predictions.create``: takes a version, a model, or a model and version."""
     parts = services(request)
     body = await read_json(request, VersionJobBody)
     version = find_version(parts, body.version)
@@ -37,14 +37,14 @@ async def create_prediction(request: Request) -> JSONResponse:
 
 
 async def create_prediction_of_model(request: Request) -> JSONResponse:
-    """models.predictions.create."""
+    """Handle ``models.predictions.create``."""
     parts = services(request)
     version = parts.latest(parts.model(request))
     return await create(request, version, await read_json(request, JobBody))
 
 
 async def create_prediction_of_deployment(request: Request) -> JSONResponse:
-    """deployments.predictions.create."""
+    """Handle ``deployments.predictions.create``."""
     parts = services(request)
     deployment = deployment_of(request)
     version = parts.store.models.version(deployment.version)
@@ -55,10 +55,10 @@ async def create_prediction_of_deployment(request: Request) -> JSONResponse:
 
 
 def find_version(parts: Services, text: str) -> Version:
-    """Return the version that ``id``, ``owner/name:id`` or ``owner/name`` names.
+    """Return the version for ``id``, ``owner/name:id`` or ``owner/name``.
 
     Raises:
-        ProblemError: There is no such version.
+        ProblemError: The version does not exist.
     """
     if "/" not in text:
         version = parts.store.models.version(text)
@@ -75,7 +75,7 @@ def find_version(parts: Services, text: str) -> Version:
 async def create(
     request: Request, version: Version, body: JobBody, *, deployment: str | None = None
 ) -> JSONResponse:
-    """Create a prediction; hold the answer until it has ended where the request prefers that."""
+    """Create a prediction. With ``Prefer: wait``, respond once it finishes or the wait ends."""
     wait = read_prefer(request)
     deadline = read_cancel_after(request)
     run = create_job(
@@ -92,22 +92,22 @@ async def create(
     if wait is None:
         return JSONResponse(render(run.job, run), HTTPStatus.CREATED)
     with contextlib.suppress(TimeoutError):
-        # A little less than asked for: the client may stop listening just then.
+        # Respond slightly early: the client may stop waiting at exactly this time.
         await asyncio.wait_for(run.finished.wait(), wait - min(0.5, wait * 0.1))
     headers = {"preference-applied": f"wait={wait}"}
     if run.job.finished:
         return JSONResponse(render(run.job), HTTPStatus.CREATED, headers)
-    # Clients take any other status than this one for the end.
+    # Clients treat every status other than "starting" as the end of the wait.
     document = {**render(run.job, run), "status": "starting"}
     document.pop("started_at", None)
     return JSONResponse(document, HTTPStatus.ACCEPTED, headers)
 
 
 def create_job(parts: Services, version: Version, body: JobBody, values: dict[str, Any]) -> Run:
-    """Check a job's input and create it.
+    """Validate the input of a job and create the job.
 
     Raises:
-        ProblemError: The input or the webhook is wrong, or too many jobs wait.
+        ProblemError: The input or the webhook is invalid, or the queue is full.
     """
     webhook, events = check_webhook(body)
     input_json = json.dumps(body.input)
@@ -120,7 +120,7 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
         signature = runnable.training
     if signature is None:
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST, f"{version.model} is not a model that can be trained."
+            HTTPStatus.BAD_REQUEST, f"{version.model} cannot be trained: it has no training."
         )
     try:
         signature.check(input_json)
@@ -131,7 +131,7 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
     missing = parts.references.missing(body.input)
     if missing is not None:
         raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"input: this server has no file at {missing}."
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"input: the file {missing} does not exist."
         )
     try:
         return parts.engine.create(
@@ -141,23 +141,23 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
     except QueueFullError as error:
         raise ProblemError(
             HTTPStatus.TOO_MANY_REQUESTS,
-            f"Too many jobs wait for {version.model}. Try again in {RETRY_AFTER}s.",
+            f"Too many jobs are queued for {version.model}. Try again in {RETRY_AFTER}s.",
             headers={"retry-after": str(RETRY_AFTER)},
             members={"retry_after": RETRY_AFTER},
         ) from error
     except StoppingError as error:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "The server is about to stop, and takes nothing new.",
+            "The server is shutting down and accepts no new jobs.",
             headers={"retry-after": str(RETRY_AFTER)},
         ) from error
 
 
 def find_job(request: Request, kind: str) -> Job:
-    """Return the prediction or training that a path names.
+    """Return the prediction or training named in the request's path.
 
     Raises:
-        ProblemError: There is none.
+        ProblemError: The job does not exist.
     """
     job_id: str = request.path_params[f"{kind}_id"]
     job = services(request).store.jobs.get(job_id, kind)
@@ -167,7 +167,7 @@ def find_job(request: Request, kind: str) -> Job:
 
 
 async def get_job(request: Request, kind: str) -> JSONResponse:
-    """Answer with a prediction or training as it is now."""
+    """Return the current state of a prediction or training."""
     parts = services(request)
     job = find_job(request, kind)
     return JSONResponse(parts.renderer.job(job, parts.engine.run_of(job.id)))
@@ -180,7 +180,7 @@ async def cancel_job(request: Request, kind: str) -> JSONResponse:
 
 
 async def list_jobs(request: Request, kind: str, **filters: str | None) -> JSONResponse:
-    """Answer with a page of predictions or trainings."""
+    """Return a page of predictions or trainings."""
     parts = services(request)
     return page_response(
         request,
@@ -190,20 +190,20 @@ async def list_jobs(request: Request, kind: str, **filters: str | None) -> JSONR
 
 
 async def get_prediction(request: Request) -> JSONResponse:
-    """predictions.get."""
+    """Handle ``predictions.get``."""
     return await get_job(request, "prediction")
 
 
 async def cancel_prediction(request: Request) -> JSONResponse:
-    """predictions.cancel."""
+    """Handle ``predictions.cancel``."""
     return await cancel_job(request, "prediction")
 
 
 async def list_predictions(request: Request) -> JSONResponse:
-    """predictions.list."""
+    """Handle ``predictions.list``."""
     source = request.query_params.get("source")
     if source is not None and source != "web":
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"source takes web, not {source[:50]!r}.")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"source must be web, not {source[:50]!r}.")
     return await list_jobs(
         request,
         "prediction",
@@ -214,10 +214,10 @@ async def list_predictions(request: Request) -> JSONResponse:
 
 
 def read_time(request: Request, name: str) -> str | None:
-    """Return a time in the query, as the store has it.
+    """Return a time from the query as a timestamp of the store.
 
     Raises:
-        ProblemError: It is not in ISO 8601.
+        ProblemError: The value is not an ISO 8601 time.
     """
     text = request.query_params.get(name)
     if text is None:
@@ -227,7 +227,7 @@ def read_time(request: Request, name: str) -> str | None:
     except ValueError as error:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
-            f"{name} takes a time like 2025-01-01T00:00:00Z, not {text[:50]!r}.",
+            f"{name} must be a time like 2025-01-01T00:00:00Z, not {text[:50]!r}.",
         ) from error
 
 

@@ -1,7 +1,7 @@
 """``urls.stream``: a prediction's output and logs as server-sent events.
 
-An event's id says how much of the output and of the log was sent up to it, so a client that comes
-back gets the rest of both, also after the prediction has ended or the server was started again.
+The id of an event counts the output parts and log characters sent so far. A client that reconnects
+receives the rest of both, even after the prediction has finished or the server has restarted.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from dashscope.local.http.services import services
 from dashscope.local.jobs.runs import Run, finished_run
 
 KEEP_ALIVE: Final = 15.0
-"""Seconds of silence after which a comment shows that the connection lives."""
+"""Seconds without an event after which a comment is sent to keep the connection open."""
 
 _ID: Final = re.compile(r"([0-9]{1,12})-([0-9]{1,12})(-end)?")
 
 
 async def stream_prediction(request: Request) -> Response:
-    """Answer with the events of a prediction; its URL is all that is needed."""
+    """Return the events of a prediction. The URL contains a secret instead of a token."""
     parts = services(request)
     job_id: str = request.path_params["prediction_id"]
     token: str = request.path_params["token"]
@@ -38,7 +38,7 @@ async def stream_prediction(request: Request) -> Response:
         raise not_found("Stream")
     seen = _ID.fullmatch(request.headers.get("last-event-id", ""))
     if seen and seen[3]:
-        # This ends a browser's EventSource, which would come back for ever otherwise.
+        # A 204 ends a browser's EventSource, which would otherwise reconnect forever.
         return Response(status_code=HTTPStatus.NO_CONTENT)
     output, log = (int(seen[1]), int(seen[2])) if seen else (0, 0)
     run = parts.engine.run_of(job_id) or finished_run(job)
@@ -50,9 +50,9 @@ async def stream_prediction(request: Request) -> Response:
 
 
 async def events(run: Run, renderer: Renderer, output: int, log: int) -> AsyncIterator[str]:
-    """Yield a run's events after so many parts of the output and characters of the log."""
+    """Yield a run's events, starting after ``output`` parts and ``log`` characters."""
     while True:
-        news = run.news
+        changed = run.next_change
         ended = run.finished.is_set()
         if text := run.log.since(log):
             log = run.log.end
@@ -66,7 +66,7 @@ async def events(run: Run, renderer: Renderer, output: int, log: int) -> AsyncIt
             break
         try:
             async with asyncio.timeout(KEEP_ALIVE):
-                await news.wait()
+                await changed.wait()
         except TimeoutError:
             yield ": still here\n\n"
     if run.job.finished:
@@ -75,7 +75,7 @@ async def events(run: Run, renderer: Renderer, output: int, log: int) -> AsyncIt
 
 
 def ending(run: Run) -> list[tuple[str, str]]:
-    """Return the events that end a stream."""
+    """Return the last events of a stream."""
     match run.job.status:
         case "succeeded":
             return [("done", "{}")]
@@ -87,7 +87,7 @@ def ending(run: Run) -> list[tuple[str, str]]:
 
 
 def event(name: str, identity: str, data: str) -> str:
-    """Write one event; a text of several lines has a data line for each."""
+    """Format one event. Each line of the data becomes one ``data:`` line."""
     lines = "".join(f"data: {line}\n" for line in re.split(r"\r\n|\r|\n", data))
     return f"event: {name}\nid: {identity}\n{lines}\n"
 

@@ -1,4 +1,4 @@
-"""Trainings: jobs whose output is a new version of their destination."""
+"""Routes for trainings, whose output is a new version of the destination model."""
 
 from http import HTTPStatus
 from typing import Final
@@ -15,14 +15,14 @@ from dashscope.local.http.services import services
 
 
 async def create_training(request: Request) -> JSONResponse:
-    """trainings.create."""
+    """Handle ``trainings.create``."""
     parts = services(request)
     version = parts.version(parts.model(request), request.path_params["version_id"])
     body = await read_json(request, TrainingBody)
     if not NAME.fullmatch(body.destination):
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"destination has to be owner/name, not {body.destination[:200]!r}.",
+            f"destination must be owner/name, not {body.destination[:200]!r}.",
         )
     if parts.store.models.get(body.destination) is None:
         raise not_found(f"Destination {body.destination}")
@@ -31,17 +31,17 @@ async def create_training(request: Request) -> JSONResponse:
 
 
 async def get_training(request: Request) -> JSONResponse:
-    """trainings.get."""
+    """Handle ``trainings.get``."""
     return await get_job(request, "training")
 
 
 async def cancel_training(request: Request) -> JSONResponse:
-    """trainings.cancel."""
+    """Handle ``trainings.cancel``."""
     return await cancel_job(request, "training")
 
 
 async def list_trainings(request: Request) -> JSONResponse:
-    """trainings.list."""
+    """Handle ``trainings.list``."""
     return await list_jobs(request, "training")
 
 

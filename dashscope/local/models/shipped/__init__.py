@@ -1,1 +1,1 @@
-"""The models every server has; each file is also the code of its version."""
+"""The models shipped with every server. Each file is the code of one model."""

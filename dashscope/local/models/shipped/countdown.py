@@ -1,4 +1,4 @@
-"""``dashscope/countdown``: parts, logs and a progress bar."""
+"""``dashscope/countdown``: streams numbers, and writes logs with a progress bar."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from dashscope.local import model
 
 @model(
     "dashscope/countdown",
-    readme="# countdown\n\nCounts down from `start`, a part at a time, and logs as it goes.\n",
+    readme="# countdown\n\nCounts down from `start`, streams each number, and writes a log.\n",
     collections=("shipped", "text", "streaming"),
 )
 def countdown(
@@ -23,7 +23,7 @@ def countdown(
 
     Args:
         start: The number to start from.
-        delay: Seconds between two numbers.
+        delay: Seconds between numbers.
     """
     sys.stdout.write(f"Counting down from {start}\n")
     total = start + 1

@@ -1,11 +1,11 @@
-"""``dashscope/hello-world``: the smallest model."""
+"""``dashscope/hello-world``: a minimal model."""
 
 from dashscope.local import model
 
 
 @model(
     "dashscope/hello-world",
-    readme="# hello-world\n\nGreets whoever `text` names. The model to try a client with.\n",
+    readme="# hello-world\n\nGreets the name in `text`. Use it to try out a client.\n",
     collections=("shipped", "text"),
     examples=({"input": {"text": "Alice"}, "output": "hello Alice"},),
 )
@@ -13,6 +13,6 @@ def hello_world(text: str) -> str:
     """Says hello to someone.
 
     Args:
-        text: Whom to greet.
+        text: The name to greet.
     """
     return f"hello {text}"

@@ -1,4 +1,4 @@
-"""``dashscope/markov``: writes text in the style of the text it was trained with."""
+"""``dashscope/markov``: generates text in the style of the text it was trained on."""
 
 import json
 import random
@@ -24,7 +24,7 @@ Chain = dict[str, list[str]]
 
 
 def learn(text: str) -> Chain:
-    """Return which words follow each pair of words."""
+    """Return the words that follow each pair of words."""
     words = text.split()
     chain: Chain = {}
     for place in range(len(words) - ORDER):
@@ -34,7 +34,7 @@ def learn(text: str) -> Chain:
 
 
 def train(text: Path) -> Path:
-    """Learns which words follow which.
+    """Learns which words follow each pair of words.
 
     Args:
         text: A text file in UTF-8.
@@ -42,7 +42,7 @@ def train(text: Path) -> Path:
     content = text.read_text("utf-8")
     chain = learn(content)
     if not chain:
-        raise ValueError(f"The text has to have more than {ORDER} words.")
+        raise ValueError(f"The text must have more than {ORDER} words.")
     sys.stdout.write(f"Learned {len(chain)} word pairs from {len(content)} characters.\n")
     weights = text.with_name("chain.json")
     weights.write_text(json.dumps(chain))
@@ -52,8 +52,8 @@ def train(text: Path) -> Path:
 @model(
     "dashscope/markov",
     readme=(
-        "# markov\n\nContinues `prompt` word by word. Train it with a `text` file of your own, "
-        "and the new version writes in that style.\n"
+        "# markov\n\nContinues `prompt` word by word. Train it on your own `text` file, and the "
+        "new version writes in that style.\n"
     ),
     collections=("shipped", "text", "streaming", "trainable"),
     train=train,
@@ -65,14 +65,14 @@ def markov(
     seed: int | None = None,
     weights: Weights = None,
 ) -> Iterator[str]:
-    """Writes text in the style it was trained with, one word at a time.
+    """Generates text in the style of its training text, one word at a time.
 
     Args:
         prompt: The words to continue.
-        length: How many words to write.
-        delay: Seconds between two words.
-        seed: Makes the same text again.
-        weights: The chain a training learned.
+        length: The number of words.
+        delay: Seconds between words.
+        seed: The seed of the random generator. The same seed generates the same text.
+        weights: The chain from a training.
     """
     chain: Chain = learn(SAMPLE) if weights is None else json.loads(weights.read_text())
     choose = random.Random(seed)  # noqa: S311
@@ -81,7 +81,7 @@ def markov(
     for _ in range(length):
         following = chain.get(" ".join(words[-ORDER:]))
         if not following:
-            # Nothing follows these words in the text: go on at another place of it.
+            # No word follows these words. Continue at a random place.
             words += choose.choice(starts).split()
             following = chain[" ".join(words[-ORDER:])]
         words.append(choose.choice(following))

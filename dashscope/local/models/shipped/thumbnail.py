@@ -1,4 +1,4 @@
-"""``dashscope/thumbnail``: an image in, a smaller image out."""
+"""``dashscope/thumbnail``: scales an image down."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,13 +14,13 @@ from dashscope.local import model
     collections=("shipped", "images"),
 )
 def thumbnail(image: Path, width: Annotated[int, Field(ge=1, le=4096)] = 128) -> Path:
-    """Makes a smaller PNG of an image.
+    """Creates a smaller PNG version of an image.
 
     Args:
-        image: The image, in any format Pillow reads.
+        image: The image, in any format that Pillow reads.
         width: The width of the result in pixels.
     """
-    # Pillow takes longer to import than the server to start.
+    # Importing Pillow takes longer than starting the server.
     from PIL import Image, ImageOps
 
     with Image.open(image) as opened:
