@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from dashscope import webhooks
-    from dashscope._batch.bar import progress_bar
+    from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
-    from dashscope._batch.rows import BatchProgress, BatchResult
+    from dashscope._batch.progress_bar import progress_bar
+    from dashscope._batch.row import BatchProgress, BatchResult
     from dashscope._client import AsyncClient
     from dashscope._config import __version__
-    from dashscope._downloads import AsyncDownload
     from dashscope._errors import (
         APIConnectionError,
         APIError,
@@ -44,19 +44,11 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
         WebhookVerificationError,
     )
-    from dashscope._event_values import (
-        DoneEvent,
-        Event,
-        LogsEvent,
-        OtherEvent,
-        OutputEvent,
-    )
-    from dashscope._events import AsyncEventStream
-    from dashscope._http import Headers, Request, Response
-    from dashscope._models import AsyncModelFunction
-    from dashscope._outputs import AsyncFileOutput
-    from dashscope._pages import Page
-    from dashscope._sync.client import (
+    from dashscope._files.download import AsyncDownload
+    from dashscope._files.file_output import AsyncFileOutput
+    from dashscope._functions.function import AsyncModelFunction
+    from dashscope._predictions.stream import AsyncEventStream
+    from dashscope._sync.generated import (
         Batch,
         Client,
         Download,
@@ -74,6 +66,14 @@ if TYPE_CHECKING:
     from dashscope.resources.search import SearchResults
     from dashscope.resources.trainings import Training, TrainingOutput
     from dashscope.resources.webhooks import WebhookSecret
+    from dashscope.types.event import (
+        DoneEvent,
+        Event,
+        LogsEvent,
+        OtherEvent,
+        OutputEvent,
+    )
+    from dashscope.types.http import Headers, Request, Response
 
 __all__ = [
     "APIConnectionError",
@@ -155,42 +155,42 @@ _ON_FIRST_USE: Final = {
     "Account": "resources.account",
     "AsyncBatch": "_batch.batch",
     "AsyncClient": "_client",
-    "AsyncDownload": "_downloads",
-    "AsyncEventStream": "_events",
-    "AsyncFileOutput": "_outputs",
-    "AsyncModelFunction": "_models",
+    "AsyncDownload": "_files.download",
+    "AsyncEventStream": "_predictions.stream",
+    "AsyncFileOutput": "_files.file_output",
+    "AsyncModelFunction": "_functions.function",
     "AuthenticationError": "_errors",
     "BadRequestError": "_errors",
-    "Batch": "_sync.client",
-    "BatchProgress": "_batch.rows",
-    "BatchResult": "_batch.rows",
+    "Batch": "_sync.generated",
+    "BatchProgress": "_batch.row",
+    "BatchResult": "_batch.row",
     "CheckpointError": "_errors",
-    "Client": "_sync.client",
+    "Client": "_sync.generated",
     "Collection": "resources.collections",
     "ConfigurationError": "_errors",
     "ConflictError": "_errors",
     "DashscopeError": "_errors",
     "Deployment": "resources.deployments",
     "DeploymentConfiguration": "resources.deployments",
-    "DoneEvent": "_event_values",
-    "Download": "_sync.client",
-    "Event": "_event_values",
-    "EventStream": "_sync.client",
+    "DoneEvent": "types.event",
+    "Download": "_sync.generated",
+    "Event": "types.event",
+    "EventStream": "_sync.generated",
     "File": "resources.files",
     "FileError": "_errors",
-    "FileOutput": "_sync.client",
+    "FileOutput": "_sync.generated",
     "Hardware": "resources.hardware",
-    "Headers": "_http",
+    "Headers": "types.http",
     "InternalServerError": "_errors",
-    "LogsEvent": "_event_values",
+    "LogsEvent": "types.event",
     "Metrics": "resources.predictions",
     "Model": "resources.models",
     "ModelError": "_errors",
-    "ModelFunction": "_sync.client",
+    "ModelFunction": "_sync.generated",
     "NotFoundError": "_errors",
-    "OtherEvent": "_event_values",
-    "OutputEvent": "_event_values",
-    "Page": "_pages",
+    "OtherEvent": "types.event",
+    "OutputEvent": "types.event",
+    "Page": "_api.pagination",
     "PaymentRequiredError": "_errors",
     "PermissionDeniedError": "_errors",
     "Prediction": "resources.predictions",
@@ -200,8 +200,8 @@ _ON_FIRST_USE: Final = {
     "Progress": "resources.predictions",
     "RateLimitError": "_errors",
     "Release": "resources.deployments",
-    "Request": "_http",
-    "Response": "_http",
+    "Request": "types.http",
+    "Response": "types.http",
     "SearchResults": "resources.search",
     "StreamError": "_errors",
     "Training": "resources.trainings",
@@ -211,7 +211,7 @@ _ON_FIRST_USE: Final = {
     "WebhookSecret": "resources.webhooks",
     "WebhookVerificationError": "_errors",
     "__version__": "_config",
-    "progress_bar": "_batch.bar",
+    "progress_bar": "_batch.progress_bar",
 }
 
 

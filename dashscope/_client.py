@@ -15,9 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dashscope import _config
-from dashscope._api import API
-from dashscope._arguments import check_count, check_timeout, shown
-from dashscope._cached import cached_property
+from dashscope._api.requestor import API
+from dashscope._common.cached_property import cached_property
+from dashscope._common.secrets import Token
+from dashscope._common.validation import check_count, check_timeout, shown
 from dashscope._config import (
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -27,9 +28,8 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
-from dashscope._http import Response, merged
-from dashscope._token import Token
-from dashscope._waiting import leave_all
+from dashscope._predictions.watch import leave_all
+from dashscope.types.http import Response, merged
 
 if TYPE_CHECKING:
     import os
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._batch.rows import BatchProgress
-    from dashscope._events import AsyncEventStream
-    from dashscope._files import FileContent
-    from dashscope._inputs import FileEncoding
-    from dashscope._models import AsyncModelFunction
-    from dashscope._pages import Page
-    from dashscope.resources._creation import WebhookEvent
+    from dashscope._batch.row import BatchProgress
+    from dashscope._files.inputs import FileEncoding
+    from dashscope._files.local_file import FileContent
+    from dashscope._functions.function import AsyncModelFunction
+    from dashscope._predictions.create import WebhookEvent
+    from dashscope._predictions.stream import AsyncEventStream
     from dashscope.resources.account import AsyncAccountResource
     from dashscope.resources.collections import AsyncCollections
     from dashscope.resources.deployments import AsyncDeployments
@@ -136,7 +136,7 @@ class AsyncClient:
             trusted_hosts=trusted_hosts,
             use_file_output=use_file_output,
         )
-        from dashscope._runtime.asynchronous import AsyncRuntime
+        from dashscope._runtime.async_runtime import AsyncRuntime
 
         self._api = API(config, AsyncRuntime(config, http_client))
 
@@ -262,9 +262,9 @@ class AsyncClient:
         Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
         `POST /predictions`, then `GET /predictions/{prediction_id}`.
         """
-        from dashscope import _running
+        from dashscope._predictions import run
 
-        return await _running.run(
+        return await run.run(
             self._api,
             ref,
             input,
@@ -331,9 +331,9 @@ class AsyncClient:
         Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
         `POST /predictions`, then `GET` of the prediction's `urls.stream`.
         """
-        from dashscope import _running
+        from dashscope._predictions import run
 
-        return _running.stream(
+        return run.stream(
             self._api,
             ref,
             input,
@@ -385,7 +385,7 @@ class AsyncClient:
         `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()`,
         `stream()` and `map()`.
         """
-        from dashscope._models import AsyncModelFunction
+        from dashscope._functions.function import AsyncModelFunction
 
         return AsyncModelFunction(
             self._api,
@@ -547,9 +547,9 @@ class AsyncClient:
         Endpoint: `GET /predictions/{prediction_id}` or `GET /trainings/{training_id}`, as often
         as needed.
         """
-        from dashscope import _running
+        from dashscope._predictions import run
 
-        return await _running.wait(
+        return await run.wait(
             self._api,
             prediction,
             poll_interval=poll_interval,
@@ -580,7 +580,7 @@ class AsyncClient:
             raise TypeError(
                 f"paginate() takes a method such as client.predictions.list, not {shown(method)}"
             )
-        from dashscope._pages import Pages
+        from dashscope._api.pagination import Pages
 
         return Pages(partial(self._api.runtime.call, method, *args), kwargs)
 
@@ -609,7 +609,7 @@ class AsyncClient:
         """
         if max_items is not None:
             check_count("max_items", max_items, least=0)
-        from dashscope._pages import Items
+        from dashscope._api.pagination import Items
 
         return Items(self.paginate(method, *args, **kwargs), max_items)
 
@@ -647,7 +647,7 @@ class AsyncClient:
         print(response.json()["username"])
         ```
         """
-        from dashscope._request import request
+        from dashscope.resources._request import request
 
         return await request(
             self._api,
@@ -753,7 +753,7 @@ def blocking(
     **options: Any,
 ) -> AsyncClient:
     """An `AsyncClient` whose coroutines never suspend: what `Client` drives."""
-    from dashscope._runtime.blocking import BlockingRuntime
+    from dashscope._runtime.sync_runtime import BlockingRuntime
 
     config = _config.load(api_token=api_token, **options)
     return _View(API(config, BlockingRuntime(config, twins, http_client)))

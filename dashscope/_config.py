@@ -14,8 +14,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from dashscope import _urls
-from dashscope._arguments import (
+from dashscope._common import urls
+from dashscope._common.secrets import HOW_TO_SET, Token
+from dashscope._common.validation import (
     check_count,
     check_flag,
     check_mapping,
@@ -25,8 +26,7 @@ from dashscope._arguments import (
     shown,
 )
 from dashscope._errors import ConfigurationError
-from dashscope._http import masked, merged
-from dashscope._token import HOW_TO_SET, Token
+from dashscope.types.http import masked, merged
 
 __version__ = "0.1.0"
 
@@ -138,7 +138,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _base_url(text: str) -> str:
-    reason = _urls.base_url_problem(text)
+    reason = urls.base_url_problem(text)
     if reason is not None:
         raise ConfigurationError(
             f"The base URL {reason}. "
@@ -160,7 +160,7 @@ def _token_of(environ: Mapping[str, str] | None) -> Token | None:
 
 
 def _token(token: Token | None, base_url: str, *, is_default: bool) -> Token | None:
-    loopback = _urls.is_loopback(base_url)
+    loopback = urls.is_loopback(base_url)
     if token is None:
         if loopback:
             return None
@@ -208,7 +208,7 @@ def _event_hooks(hooks: EventHooks) -> EventHooks:
 
 def _trusted_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
     for host in check_several("trusted_hosts", hosts, "hosts"):
-        if not _urls.is_host_pattern(host):
+        if not urls.is_host_pattern(host):
             raise ConfigurationError(
                 f"trusted_hosts holds names like api.example.com or *.example.com, not {host!r}."
             )

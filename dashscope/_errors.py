@@ -34,9 +34,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from dashscope._http import Headers
     from dashscope.resources.predictions import Prediction
     from dashscope.resources.trainings import Training
+    from dashscope.types.http import Headers
 
 
 LONGEST_SAID: Final = 1000

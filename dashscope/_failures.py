@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from dashscope import _retry
+from dashscope._api import retry
+from dashscope._api.retry import Outcome
+from dashscope._common.json import object_in
+from dashscope._common.secrets import scrubbed
 from dashscope._errors import (
     APIConnectionError,
     APIError,
@@ -15,10 +18,7 @@ from dashscope._errors import (
     shortened,
     status_error_type,
 )
-from dashscope._http import Headers, Response
-from dashscope._json import object_in
-from dashscope._retry import Outcome
-from dashscope._token import scrubbed
+from dashscope.types.http import Headers, Response
 
 _ADVICE: Final[Mapping[int, str]] = {
     401: "Check the token: api_token=... or DASHSCOPE_API_TOKEN.",
@@ -36,7 +36,7 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
     title, detail = _str(body.get("title")), _str(body.get("detail"))
     status = response.status
     error_type = status_error_type(status)
-    retry_after = _retry.retry_after_of(response.headers.get("retry-after"), body)
+    retry_after = retry.retry_after_of(response.headers.get("retry-after"), body)
     explanation = shortened(detail or title or text.strip()[:200] or "without an explanation")
     message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
     if retry_after is not None:

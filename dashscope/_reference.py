@@ -7,8 +7,8 @@ from typing import Final
 
 from attrs import frozen
 
-from dashscope._arguments import check_str, shown
-from dashscope._urls import path
+from dashscope._common.urls import path
+from dashscope._common.validation import check_str, shown
 
 _REFERENCE: Final = re.compile(r"([^\s/:]+)/([^\s/:]+)(?::([^\s/:]+))?")
 

@@ -21,9 +21,17 @@ from typing import Any, Final
 from attrs import frozen
 
 from dashscope import AsyncFileOutput, Client, DashscopeError, FileOutput
+from dashscope._functions.schema import Input, ModelSchema, schema_of
+from dashscope._functions.signature import (
+    abridged,
+    described,
+    free_name,
+    hint,
+    is_name,
+    shown,
+    type_of,
+)
 from dashscope._reference import Reference
-from dashscope._schema import Input, ModelSchema, schema_of
-from dashscope._signature import abridged, described, free_name, hint, is_name, shown, type_of
 
 _HEADER: Final = """\
 # Written by `dashscope models stubs`. Write it anew when a model has changed.

@@ -14,11 +14,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from dashscope._arguments import check_count, shown
-from dashscope._convert import fitted
+from dashscope._api.decoding import fitted
+from dashscope._common.json import decode, is_object
+from dashscope._common.secrets import scrubbed
+from dashscope._common.validation import check_count, shown
 from dashscope._errors import WebhookVerificationError
-from dashscope._json import decode, is_object
-from dashscope._token import scrubbed
 from dashscope.resources.predictions import Prediction
 from dashscope.resources.trainings import Training
 from dashscope.resources.webhooks import WebhookSecret

@@ -29,7 +29,7 @@ from dashscope.testing import record, replay
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGE = Path(dashscope.__file__).parent
-SYNC = PACKAGE / "_sync" / "client.py"
+SYNC = PACKAGE / "_sync" / "generated.py"
 SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
 
 

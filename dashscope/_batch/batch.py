@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import evolve
 
-from dashscope import _html
-from dashscope._batch.creating import Creator
-from dashscope._batch.desk import Desk
-from dashscope._batch.finding import Finder
-from dashscope._batch.gate import Gate
-from dashscope._batch.inlet import Inlet, total_of
-from dashscope._batch.leaving import leave
-from dashscope._batch.ledger import Ledger
-from dashscope._batch.looks import Looks
-from dashscope._batch.outbox import Outbox
-from dashscope._batch.rows import BatchProgress, BatchResult
+from dashscope._api.instrumentation import NOTHING, Operation, begin
+from dashscope._batch.checkpoint.base import Ledger
+from dashscope._batch.context import Desk
+from dashscope._batch.creator import Creator
+from dashscope._batch.input_reader import Inlet, total_of
+from dashscope._batch.poll_schedule import Looks
+from dashscope._batch.poller import Watcher
+from dashscope._batch.rate_limiter import Gate
+from dashscope._batch.recovery import Finder
+from dashscope._batch.result_buffer import Outbox
+from dashscope._batch.row import BatchProgress, BatchResult
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
-from dashscope._batch.watching import Watcher
-from dashscope._instrumentation import NOTHING, Operation, begin
-from dashscope._outputs import claim
-from dashscope._runtime.base import CLOSED
-from dashscope._runtime.crew import Bell, Channel, ClosedError
+from dashscope._batch.shutdown import leave
+from dashscope._files.file_output import claim
+from dashscope._runtime.runtime import CLOSED
+from dashscope._runtime.workers import Bell, Channel, ClosedError
+from dashscope.types import _notebook
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dashscope._api import API
+    from dashscope._api.requestor import API
     from dashscope._batch.options import Options
 
 TELL: Final = 0.25
@@ -74,7 +74,7 @@ class AsyncBatch:
     def _repr_html_(self) -> str:
         if not self._entered:
             return "<p>A batch that was not opened yet.</p>"
-        return _html.batch_progress(self.progress)
+        return _notebook.batch_progress(self.progress)
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -214,7 +214,7 @@ class AsyncBatch:
         options = self._options
         if options.checkpoint is None:
             return Ledger()
-        from dashscope._batch.kept import KeptLedger
+        from dashscope._batch.checkpoint.store import KeptLedger
 
         return KeptLedger(
             self._api.runtime, options.checkpoint, options.ref, skips=options.resume == "skip"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import frozen
 
-from dashscope import _inputs
-from dashscope._arguments import (
+from dashscope._common.validation import (
     check_choice,
     check_count,
     check_flag,
@@ -18,11 +17,12 @@ from dashscope._arguments import (
     check_timeout,
     shown,
 )
+from dashscope._files import inputs
 from dashscope._reference import Reference
 
 if TYPE_CHECKING:
-    from dashscope._batch.rows import BatchProgress
-    from dashscope._inputs import FileEncoding
+    from dashscope._batch.row import BatchProgress
+    from dashscope._files.inputs import FileEncoding
 
 Resume: TypeAlias = Literal["yield", "skip"]
 OnError: TypeAlias = Literal["yield", "raise"]
@@ -79,7 +79,7 @@ def check(
     path = None if checkpoint is None else _path(checkpoint)
     if path is None and (resume != "yield" or on_unknown != "error"):
         raise ValueError("resume and on_unknown go with a checkpoint: pass checkpoint='run.sqlite'")
-    _inputs.check_encoding(file_encoding)
+    inputs.check_encoding(file_encoding)
     return Options(
         ref=ref,
         reference=Reference.parse(ref),

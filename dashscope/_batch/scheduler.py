@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
 
-from dashscope import _jitter
+from dashscope._common import random
 
 if TYPE_CHECKING:
-    from dashscope._batch.gate import Gate
-    from dashscope._batch.looks import Looks
-    from dashscope._batch.rows import Row, Running
+    from dashscope._batch.poll_schedule import Looks
+    from dashscope._batch.rate_limiter import Gate
+    from dashscope._batch.row import Row, Running
     from dashscope.resources.predictions import Prediction
 
 
@@ -153,7 +153,7 @@ class Scheduler:
                 now=now,
                 in_flight=len(self._creating) + len(self._running),
                 retry_after=retry_after,
-                chance=_jitter.chance(),
+                chance=random.chance(),
             )
             if again:
                 self._queue.appendleft(row)
@@ -307,13 +307,13 @@ class Scheduler:
 
     def _until_sweep(self, now: float, *, pages: int) -> float:
         waited = now - (self._first_created if self._first_created is not None else now)
-        return self._looks.until_sweep(waited, pages=pages, chance=_jitter.chance())
+        return self._looks.until_sweep(waited, pages=pages, chance=random.chance())
 
     def _until_look(self, running: Running, now: float) -> float:
         return self._looks.until_look(
             now - running.since,
             crowd=len(self._running),
-            chance=_jitter.chance(),
+            chance=random.chance(),
         )
 
 

@@ -20,9 +20,14 @@ _RESOURCES: Final = (
 )
 LOADED_LATER: Final = (
     *(f"dashscope.resources.{name}" for name in _RESOURCES),
-    *("dashscope._batch.batch", "dashscope._batch.kept", "dashscope._events", "dashscope._models"),
-    *("dashscope._outputs", "dashscope._request", "dashscope._running"),
-    *("dashscope._runtime.threads", "certifi", "encodings.idna", "httpx"),
+    *(
+        "dashscope._batch.batch",
+        "dashscope._batch.checkpoint.store",
+        "dashscope._predictions.stream",
+        "dashscope._functions.function",
+    ),
+    *("dashscope._files.file_output", "dashscope.resources._request", "dashscope._predictions.run"),
+    *("dashscope._runtime.thread_workers", "certifi", "encodings.idna", "httpx"),
 )
 """The modules that calls load on first use, whatever the colour."""
 

@@ -1,6 +1,6 @@
 """`drive()`: run a coroutine that never suspends, without an event loop.
 
-What the generated classes of `client.py` are made of.
+What the generated classes of `generated.py` are made of.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes `client.py`, the blocking facade, from the async classes.
+"""Writes `generated.py`, the blocking facade, from the async classes.
 
 `AsyncX` becomes `X`, `async def` becomes `def`, a body becomes a drive of the async one;
 signatures, overloads and docstrings carry over, their examples without `await`. Run it as
@@ -18,11 +18,11 @@ from typing import Final
 from attrs import frozen
 
 PACKAGE: Final = Path(__file__).parents[1]
-TARGET: Final = PACKAGE / "_sync" / "client.py"
+TARGET: Final = PACKAGE / "_sync" / "generated.py"
 MODULES: Final = (
-    "_downloads",
-    "_outputs",
-    "_events",
+    "_files.download",
+    "_files.file_output",
+    "_predictions.stream",
     "_batch.batch",
     "resources.account",
     "resources.collections",
@@ -33,7 +33,7 @@ MODULES: Final = (
     "resources.predictions",
     "resources.trainings",
     "resources.webhooks",
-    "_models",
+    "_functions.function",
     "_client",
 )
 """Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
@@ -179,7 +179,7 @@ class Writer:
         self._overloaded: set[str] = set()
 
     def write(self) -> str:
-        """The text of `client.py`, unformatted."""
+        """The text of `generated.py`, unformatted."""
         self.typing.add("from typing import Any")
         self.typing.add("from collections.abc import Iterator")
         for module in self.modules:
@@ -253,7 +253,7 @@ class Writer:
         self._add(f"    def __init__({arguments}) -> None:")
         # As in the async one: a traceback with variables would show the token.
         self._add("        token = Token.given(api_token)", "        del api_token")
-        self.runtime.add("from dashscope._token import Token")
+        self.runtime.add("from dashscope._common.secrets import Token")
         passed = _passed(node.args).replace("api_token", "token", 1)
         self._add(f"        super().__init__(blocking(_own, {passed}))")
 
@@ -370,7 +370,7 @@ def _doc(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, depth: int
 
 
 def generate() -> str:
-    """The text of `client.py`."""
+    """The text of `generated.py`."""
     text = Writer([Module(name) for name in MODULES]).write()
     for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
         text = subprocess.run(  # noqa: S603

@@ -11,11 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 import click
 
 from dashscope import Client, FileError, Model, Prediction, Version
-from dashscope._json import is_object
-from dashscope._outcome import output_of
-from dashscope._outputs import claim
+from dashscope._common.json import is_object
+from dashscope._files.file_output import claim
+from dashscope._predictions.create import WEBHOOK_EVENTS
+from dashscope._predictions.outcome import output_of
 from dashscope._reference import Reference
-from dashscope._runtime.base import GRACE
+from dashscope._runtime.runtime import GRACE
 from dashscope._runtime.signals import held_back
 from dashscope.cli.commands import MODEL, REF, TIMEOUT, Command, command, id_of
 from dashscope.cli.inputs import (
@@ -34,7 +35,6 @@ from dashscope.cli.resources import HARDWARE, option
 from dashscope.cli.run import run_and_give
 from dashscope.cli.session import session
 from dashscope.cli.terminal import Terminal
-from dashscope.resources._creation import WEBHOOK_EVENTS
 
 WEBHOOK: Final = (
     option("webhook", "An http(s) URL that the server tells of events."),

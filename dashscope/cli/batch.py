@@ -22,7 +22,7 @@ from dashscope import (
     Version,
     progress_bar,
 )
-from dashscope._log import logger
+from dashscope._common.logging import logger
 from dashscope._reference import Reference
 from dashscope.cli.commands import REF, SOME_FAILED, command
 from dashscope.cli.inputs import (

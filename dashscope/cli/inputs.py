@@ -21,9 +21,9 @@ from attrs import frozen
 from click.shell_completion import CompletionItem
 
 from dashscope import APIError, Client, FileError, Version
-from dashscope._json import decode, is_object
+from dashscope._common.json import decode, is_object
+from dashscope._functions.schema import kind_of, schema_of
 from dashscope._reference import Reference
-from dashscope._schema import kind_of, schema_of
 
 STDIN: Final = "-"
 ANYTHING: Final = frozenset[str]()

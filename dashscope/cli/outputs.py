@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from dashscope import FileError, FileOutput
-from dashscope._json import is_array, is_object
+from dashscope._common.json import is_array, is_object
 from dashscope.cli import images
 from dashscope.cli.terminal import Terminal, writable
 

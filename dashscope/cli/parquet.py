@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dashscope import DashscopeError, FileError
-from dashscope._json import is_array, is_object
+from dashscope._common.json import is_array, is_object
 
 AT_ONCE: Final = 512
 """Rows in memory."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dashscope import BatchResult, FileError
-from dashscope._json import object_in
+from dashscope._common.json import object_in
 from dashscope.cli import parquet
 from dashscope.cli.inputs import STDIN
 from dashscope.cli.parquet import part_of

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from dashscope import FileError
-from dashscope._json import decode, is_object
-from dashscope._schema import kind_of
+from dashscope._common.json import decode, is_object
+from dashscope._functions.schema import kind_of
 from dashscope.cli import parquet
 from dashscope.cli.inputs import ANYTHING, STDIN, check_file, fitted, read
 from dashscope.cli.terminal import counted

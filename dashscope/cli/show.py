@@ -17,8 +17,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from dashscope import Version
-from dashscope._json import is_mapping, is_sequence
-from dashscope._schema import Input, schema_of
+from dashscope._common.json import is_mapping, is_sequence
+from dashscope._functions.schema import Input, schema_of
 from dashscope.cli.terminal import Terminal, json_line, printable, writable
 
 GAP: Final = 2

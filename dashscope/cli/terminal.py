@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dashscope import Prediction, Training
-from dashscope._json import is_mapping
+from dashscope._common.json import is_mapping
 
 # What others wrote into a description, say, must not move our cursor.
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -17,12 +17,12 @@ from urllib.parse import quote
 import anyio
 from starlette.responses import Response
 
+from dashscope._common.logging import logger
 from dashscope._errors import DashscopeError, ModelError, PredictionTimeoutError
-from dashscope._event_values import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
-from dashscope._events import AsyncEventStream
-from dashscope._log import logger
-from dashscope._outputs import AsyncFileOutput
+from dashscope._files.file_output import AsyncFileOutput
+from dashscope._predictions.stream import AsyncEventStream
 from dashscope.integrations._disconnect import ClientDisconnectedError, beside, until_gone
+from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
 
 if TYPE_CHECKING:
     from starlette.background import BackgroundTask

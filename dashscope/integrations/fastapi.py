@@ -22,8 +22,8 @@ except ImportError as error:
     raise ImportError("This needs: pip install 'dashscope-client[fastapi]'") from error
 
 from dashscope import webhooks
-from dashscope._arguments import check_count
 from dashscope._client import AsyncClient
+from dashscope._common.validation import check_count
 from dashscope._errors import WebhookVerificationError
 from dashscope.integrations._disconnect import ClientDisconnectedError, cancel_on_disconnect
 from dashscope.integrations._responses import EventStreamResponse, FileOutputResponse

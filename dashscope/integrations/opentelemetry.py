@@ -18,7 +18,13 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dashscope import APIStatusError, Prediction, __version__
-from dashscope._instrumentation import Instrumentation, Name, Operation, WatchedOperation, install
+from dashscope._api.instrumentation import (
+    Instrumentation,
+    Name,
+    Operation,
+    WatchedOperation,
+    install,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer, TracerProvider

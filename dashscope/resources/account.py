@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from dashscope.resources._base import AsyncResource
+from dashscope._api.resource import AsyncResource
 
 
 @frozen(kw_only=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-from dashscope._pages import Page
-from dashscope._urls import path
-from dashscope.resources._base import AsyncResource
+from dashscope._api.pagination import Page
+from dashscope._api.resource import AsyncResource
+from dashscope._common.urls import path
 from dashscope.resources.models import Model
 
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from dashscope._api import Call
-from dashscope._arguments import check_count, texts
-from dashscope._convert import structure, structure_created
-from dashscope._pages import Page
-from dashscope._urls import path
-from dashscope.resources._base import AsyncResource, body_of
-from dashscope.resources._creation import WebhookEvent
+from dashscope._api.decoding import structure, structure_created
+from dashscope._api.pagination import Page
+from dashscope._api.requestor import Call
+from dashscope._api.resource import AsyncResource, body_of
+from dashscope._common.urls import path
+from dashscope._common.validation import check_count, texts
+from dashscope._predictions.create import WebhookEvent
 from dashscope.resources.account import Account
 from dashscope.resources.predictions import Prediction, create_prediction
 

@@ -10,18 +10,18 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from dashscope._api import API, Call
-from dashscope._arguments import check_count, check_mapping, check_timeout, shown, texts
-from dashscope._convert import structure
-from dashscope._deadline import Deadline
-from dashscope._downloads import AsyncDownload
+from dashscope._api.decoding import structure
+from dashscope._api.pagination import Page
+from dashscope._api.requestor import API, Call
+from dashscope._api.resource import AsyncResource, id_of
+from dashscope._common.deadline import Deadline
+from dashscope._common.json import encode
+from dashscope._common.urls import absolute, path
+from dashscope._common.validation import check_count, check_mapping, check_timeout, shown, texts
 from dashscope._errors import APIResponseError
-from dashscope._files import FileContent, LocalFile, check_name, load
-from dashscope._http import FilePart
-from dashscope._json import encode
-from dashscope._pages import Page
-from dashscope._urls import absolute, path
-from dashscope.resources._base import AsyncResource, id_of
+from dashscope._files.download import AsyncDownload
+from dashscope._files.local_file import FileContent, LocalFile, check_name, load
+from dashscope.types.http import FilePart
 
 LATEST: Final = 2**63 - 1
 """Seconds since the epoch, in the bits that the API has for them."""

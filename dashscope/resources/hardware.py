@@ -8,9 +8,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-from dashscope._api import Call
-from dashscope._convert import structure_list
-from dashscope.resources._base import AsyncResource
+from dashscope._api.decoding import structure_list
+from dashscope._api.requestor import Call
+from dashscope._api.resource import AsyncResource
 
 
 @frozen(kw_only=True)

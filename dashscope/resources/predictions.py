@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from attrs import field, frozen
 
-from dashscope import _html
-from dashscope._api import API, Call
-from dashscope._arguments import (
+from dashscope._api.decoding import structure, structure_created
+from dashscope._api.instrumentation import NOTHING, Operation
+from dashscope._api.pagination import Page
+from dashscope._api.polling import is_terminal
+from dashscope._api.requestor import API, Call
+from dashscope._api.resource import AsyncResource, id_of, time_param
+from dashscope._common.deadline import Deadline
+from dashscope._common.urls import path
+from dashscope._common.validation import (
     check_choice,
     check_number,
     check_text,
     check_timeout,
 )
 from dashscope._config import STALL_TIMEOUT
-from dashscope._convert import structure, structure_created
-from dashscope._deadline import Deadline
-from dashscope._instrumentation import NOTHING, Operation
-from dashscope._pages import Page
-from dashscope._polling import is_terminal
-from dashscope._urls import path
-from dashscope._waiting import Watch
-from dashscope.resources._base import AsyncResource, id_of, time_param
-from dashscope.resources._creation import Creation, WebhookEvent, creation
+from dashscope._predictions.create import Creation, WebhookEvent, creation
+from dashscope._predictions.watch import Watch
+from dashscope.types import _notebook
 
 if TYPE_CHECKING:
-    from dashscope._events import AsyncEventStream
+    from dashscope._predictions.stream import AsyncEventStream
 
 # The total follows as a whole number: a line that is still being written has none yet.
 # No bar has a stroke in it, which keeps the time linear in what the model prints.
@@ -153,7 +153,7 @@ class Prediction:
         return Progress.parse(self.logs) if self.logs else None
 
     def _repr_html_(self) -> str:
-        return _html.prediction(self)
+        return _notebook.prediction(self)
 
 
 class AsyncPredictions(AsyncResource):
@@ -339,7 +339,7 @@ def event_stream(
     use_file_output: bool | None,
 ) -> AsyncEventStream:
     """The stream of a prediction that `begin` creates or attaches to, in the client's colour."""
-    from dashscope._events import AsyncEventStream
+    from dashscope._predictions.stream import AsyncEventStream
 
     return AsyncEventStream(
         api,

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from dashscope._api import API, Call
-from dashscope._arguments import check_count, check_text
-from dashscope._convert import structure
+from dashscope._api.decoding import structure
+from dashscope._api.requestor import API, Call
+from dashscope._common.validation import check_count, check_text
 from dashscope.resources.models import Model
 
 MOST_RESULTS: Final = 50

@@ -8,18 +8,18 @@ from typing import Any
 
 from attrs import field, frozen
 
-from dashscope import _inputs
-from dashscope._api import API, Call
-from dashscope._convert import structure, structure_created
-from dashscope._deadline import Deadline
-from dashscope._instrumentation import begin
-from dashscope._pages import Page
-from dashscope._polling import is_terminal
+from dashscope._api.decoding import structure, structure_created
+from dashscope._api.instrumentation import begin
+from dashscope._api.pagination import Page
+from dashscope._api.polling import is_terminal
+from dashscope._api.requestor import API, Call
+from dashscope._api.resource import AsyncResource, body_of, id_of
+from dashscope._common.deadline import Deadline
+from dashscope._common.urls import path
+from dashscope._files import inputs
+from dashscope._predictions.create import WebhookEvent, check_webhook
+from dashscope._predictions.watch import Watch, check_wait
 from dashscope._reference import Reference
-from dashscope._urls import path
-from dashscope._waiting import Watch, check_wait
-from dashscope.resources._base import AsyncResource, body_of, id_of
-from dashscope.resources._creation import WebhookEvent, check_webhook
 from dashscope.resources.files import upload
 from dashscope.resources.predictions import Metrics, PredictionURLs, Progress
 
@@ -142,7 +142,7 @@ class AsyncTrainings(AsyncResource):
         )
         body = body_of(
             destination=destination,
-            input=await _inputs.encode(
+            input=await inputs.encode(
                 input, self._api.runtime, lambda file: upload(self._api, file)
             ),
             webhook=webhook,

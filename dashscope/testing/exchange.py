@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 from attrs import frozen
 
-from dashscope._json import is_array, is_object
+from dashscope._common.json import is_array, is_object
 
 SCRUBBED: Final = "[scrubbed]"
 SAFE: Final = ("GET", "HEAD")

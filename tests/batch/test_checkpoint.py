@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from dashscope import AsyncClient, CheckpointError, Client, ModelError, PredictionError
-from dashscope._batch.kept import KeptLedger
-from dashscope._batch.rows import Row
+from dashscope._batch.checkpoint.store import KeptLedger
+from dashscope._batch.row import Row
 from dashscope._sync.drive import drive
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.batch.service import Service
@@ -121,7 +121,7 @@ async def test_a_row_that_may_have_been_created_is_looked_for(
 async def test_a_row_that_was_not_created_is_created(
     client: Any, service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._batch.finding.AGAIN", 0.05)
+    monkeypatch.setattr("dashscope._batch.recovery.AGAIN", 0.05)
     await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, concurrency=1))
     change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
     service.made[1].canceled = None
@@ -440,7 +440,7 @@ except CheckpointError as error:
 def test_a_full_disk_is_said_and_gone_on_from(
     service: Service, path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._batch.finding.SETTLED", timedelta(seconds=0.5))
+    monkeypatch.setattr("dashscope._batch.recovery.SETTLED", timedelta(seconds=0.5))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FULL_DISK, service.wire.base_url, str(path), kind],
         capture_output=True,

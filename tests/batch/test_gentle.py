@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dashscope import InternalServerError, RateLimitError
-from dashscope._batch.gate import Gate
+from dashscope._batch.rate_limiter import Gate
 from tests.batch.reading import REF, outputs, read, rows
 from tests.batch.service import Service
 from tests.stopwatch import Stopwatch
@@ -266,7 +266,7 @@ async def test_a_progress_that_raises_ends_the_batch(client: Any, service: Servi
 async def test_connections_that_break_while_watching_are_made_again(
     client: Any, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
     broken = 0
 
     def break_some(received: Received) -> Reply | None:
@@ -287,7 +287,7 @@ async def test_connections_that_break_while_watching_are_made_again(
 async def test_what_cannot_be_watched_is_an_error_and_not_left_running(
     client: Any, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: bool
 ) -> None:
-    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
     service.seconds = lambda input: 60.0 if input["value"] == 0 else 0.0
     service.lists = reply({"detail": "no"}, 403)
     service.interferes = lambda received: (

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from dashscope._batch.gate import Gate
-from dashscope._batch.looks import Looks
-from dashscope._batch.outbox import Outbox
-from dashscope._batch.rows import BatchResult, Row, Running
+from dashscope._api.polling import Pace
+from dashscope._batch.poll_schedule import Looks
+from dashscope._batch.rate_limiter import Gate
+from dashscope._batch.result_buffer import Outbox
+from dashscope._batch.row import BatchResult, Row, Running
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep
-from dashscope._polling import Pace
 
 
 def scheduler(concurrency: int = 4, interval: float | None = None, **gate: Any) -> Scheduler:

@@ -142,7 +142,7 @@ def test_two_kinds_of_signals_are_both_handled_afterwards(ledger: Ledger) -> Non
 def test_a_signal_is_not_held_back_for_ever(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._waiting.CLEAN_UP", 0.4)
+    monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.4)
     with (
         Client(base_url=ledger.base_url) as client,
         handled(signal.SIGINT, signal.default_int_handler),
@@ -159,7 +159,7 @@ def test_a_handler_that_does_not_raise_leaves_the_run_alone(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handled_ones: list[int] = []
-    monkeypatch.setattr("dashscope._waiting.CLEAN_UP", 0.1)
+    monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.1)
     with (
         Client(base_url=ledger.base_url) as client,
         handled(signal.SIGTERM, lambda number, frame: handled_ones.append(number)),

@@ -72,7 +72,7 @@ async def test_a_stream_that_is_left_says_what_could_not_be_cancelled(ledger: Le
 async def test_a_cancel_that_is_not_answered_is_waited_for_for_seconds_only(
     ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._waiting.CLEAN_UP", 0.4)
+    monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.4)
     async with AsyncClient(base_url=ledger.base_url) as client:
         began = Stopwatch()
         async with left_once(lambda: ledger.asked["GET /v1/predictions/p1"]):
@@ -85,7 +85,7 @@ async def test_a_cancel_that_is_not_answered_is_waited_for_for_seconds_only(
 async def test_a_create_that_is_not_answered_in_time_is_told_of(
     ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._waiting.CLEAN_UP", 0.3)
+    monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.3)
     caught: list[BaseException] = []
     async with (
         AsyncClient(base_url=ledger.base_url) as client,
@@ -134,8 +134,8 @@ class TestTheBlockingModeOfTheServer:
     async def test_the_server_ends_what_was_left(
         self, ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("dashscope._running.DEADLINE_MARGIN", 0.2)
-        monkeypatch.setattr("dashscope.resources._creation.SHORTEST_CANCEL_AFTER", 0)
+        monkeypatch.setattr("dashscope._predictions.run.DEADLINE_MARGIN", 0.2)
+        monkeypatch.setattr("dashscope._predictions.create.SHORTEST_CANCEL_AFTER", 0)
         async with AsyncClient(base_url=ledger.base_url) as client:
             with pytest.raises(TimeoutError):
                 await client.run("owner/never", {}, wait=30, timeout=0.3)

@@ -76,7 +76,7 @@ async def test_the_callers_time_bounds_all_addresses(
 async def test_the_time_to_connect_bounds_all_addresses(
     client: Any, dead: list[str], resolves: Resolves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._runtime.wire.CONNECT_TIMEOUT", TIMEOUT)
+    monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", TIMEOUT)
     resolves(dead)
     with in_time(), pytest.raises(APITimeoutError) as caught:
         await client.account.get()
@@ -86,7 +86,7 @@ async def test_the_time_to_connect_bounds_all_addresses(
 async def test_a_dead_address_leaves_the_others_their_share(
     client: Any, dead: list[str], resolves: Resolves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._runtime.wire.CONNECT_TIMEOUT", 1.5)
+    monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", 1.5)
     resolves([*dead[:2], "127.0.0.1", *dead[2:]])
     with in_time(1.5):
         assert (await client.account.get()).username == "a"
@@ -126,7 +126,7 @@ async def test_a_look_up_that_takes_all_the_time_is_a_time_out(
 async def test_the_time_to_connect_covers_the_handshake(
     make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._runtime.wire.CONNECT_TIMEOUT", TIMEOUT)
+    monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", TIMEOUT)
     with talking(silent, "https") as server:
         client = make_client("token", base_url=server.base_url, verify=INSECURE, max_retries=0)
         with in_time(), pytest.raises(APITimeoutError) as caught:

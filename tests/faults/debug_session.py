@@ -22,9 +22,10 @@ from typing import Any
 from rich.pretty import pretty_repr
 
 import dashscope
-from dashscope import AsyncClient, Client, _jitter
+from dashscope import AsyncClient, Client
+from dashscope._common import random
 
-_jitter.chance = lambda: 0.0  # retries come at once
+random.chance = lambda: 0.0  # retries come at once
 PACKAGE = str(Path(dashscope.__file__).parent)
 ADDRESS = os.environ["ADDRESS"]
 

@@ -143,7 +143,7 @@ def test_a_server_that_is_back_is_asked_as_ever(colour: str, line: Line, server:
 async def test_the_error_and_the_log_say_how_often_and_how_long(
     make_client: Any, wire: Wire, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.2)
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.2)
     caplog.set_level(logging.INFO, logger="dashscope")
     client = make_client(base_url=wire.base_url, max_retries=2)
     wire.says([reply({}, 503), reply({}, 429, retry_after="0.05"), reply({}, 500)])

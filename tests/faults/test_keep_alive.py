@@ -84,7 +84,7 @@ async def pause(colour: str, seconds: float) -> None:
 async def test_a_create_does_not_meet_a_server_that_closes_what_is_idle(
     make_client: Any, colour: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._pool.pool.FRESH", 0.1)
+    monkeypatch.setattr("dashscope._transport.pool.pool.FRESH", 0.1)
     client = make_client(base_url=line.base_url)
     line.says([closing(0.15)] * 20)
     for _ in range(3):

@@ -18,8 +18,9 @@ import trustme
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashscope import APIError, APIResponseError, StreamError, _urls
-from dashscope._outputs import claim
+from dashscope import APIError, APIResponseError, StreamError
+from dashscope._common import urls as _urls
+from dashscope._files.file_output import claim
 from tests.colours import _plain
 from tests.faults.proxy import Proxy
 from tests.wire import Received, Reply, Wire, prediction, reply

@@ -27,7 +27,7 @@ from dashscope import (
     Version,
     WebhookSecret,
 )
-from dashscope._convert import structure, structure_list, structure_page
+from dashscope._api.decoding import structure, structure_list, structure_page
 
 TYPES: tuple[type[Any], ...] = (
     Prediction, Training, Model, Version, File, Deployment, Collection, Hardware, Account,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dashscope import FileError
-from dashscope._downloads import decode_data_uri
-from dashscope._files import LocalFile
-from dashscope._inputs import _data_uri, _uri_length
+from dashscope._files.download import decode_data_uri
+from dashscope._files.inputs import _data_uri, _uri_length
+from dashscope._files.local_file import LocalFile
 
 SEEDS = (
     b"data:text/plain;base64,YWJj",

@@ -7,8 +7,8 @@ import re
 import struct
 from datetime import timedelta
 
-from dashscope._arguments import LARGEST_COUNT
-from dashscope.resources._creation import creation_headers, duration
+from dashscope._common.validation import LARGEST_COUNT
+from dashscope._predictions.create import creation_headers, duration
 
 SEEDS = (
     b"\x001h30m45s", b"\x0090", b"\x005m", b"\x00", b"\x00s", b"\x00hms", b"\x001h1h", b"\x00 5s",

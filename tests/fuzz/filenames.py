@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from dashscope import Headers
-from dashscope._saving import name_of, target
+from dashscope._files.saving import name_of, target
 
 FOLDER = Path("/nowhere/of/all")
 SEEDS = (

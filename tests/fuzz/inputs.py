@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from dashscope import Client
-from dashscope._inputs import encode
-from dashscope._json import decode
-from dashscope._json import encode as written
+from dashscope._common.json import decode
+from dashscope._common.json import encode as written
+from dashscope._files.inputs import encode
 from dashscope._sync.drive import drive
 
 CLIENT = Client()

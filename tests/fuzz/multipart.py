@@ -9,9 +9,9 @@ import re
 
 from python_multipart.multipart import Field, File, FormParser
 
-from dashscope._files import LocalFile, check_name
-from dashscope._http import FilePart, Request
-from dashscope._runtime.multipart import body_of
+from dashscope._files.local_file import LocalFile, check_name
+from dashscope._transport.multipart import body_of
+from dashscope.types.http import FilePart, Request
 
 SEEDS = (
     b"metadata\0{}\0photo.png\0content",

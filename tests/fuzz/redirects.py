@@ -11,7 +11,7 @@ import ipaddress
 import httpx
 
 from dashscope import DashscopeError
-from dashscope._outputs import claim
+from dashscope._files.file_output import claim
 from tests.fuzz.scripted import TOKEN, client_of
 
 BASES = ("https://api.example.com/v1", "http://127.0.0.1:3274/v1")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from dashscope._json import object_in
-from dashscope._retry import parse_retry_after, retry_after_of
+from dashscope._api.retry import parse_retry_after, retry_after_of
+from dashscope._common.json import object_in
 
 NOW = 1_800_000_000.0
 SEEDS = (

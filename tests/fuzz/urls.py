@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from dashscope import _urls
-from dashscope._http import Request
-from dashscope._runtime.wire import Sending, build
+from dashscope._common import urls
+from dashscope._transport.mapping import Sending, build
+from dashscope.types.http import Request
 from tests.fuzz.redirects import SEEDS as REDIRECTS
 from tests.fuzz.redirects import is_internal
 
@@ -30,14 +30,14 @@ SEEDS = (
 
 def one_input(data: bytes) -> None:
     url = data.decode("utf-8", "replace")
-    if _urls.refusal(url, BASE) is not None:
+    if urls.refusal(url, BASE) is not None:
         return
-    gets_token = _urls.gets_token(url, BASE, TRUSTED)
+    gets_token = urls.gets_token(url, BASE, TRUSTED)
     request = Request(method="GET", url=url)
     try:
         sent = build(request, {}, None, None, {}, Sending()).url
         expected = httpx.URL(url)
-    except (_urls.NoURLError, httpx.InvalidURL, UnicodeError):
+    except (urls.NoURLError, httpx.InvalidURL, UnicodeError):
         return
     assert sent.target == expected.raw_path
     host = sent.host.decode("ascii")

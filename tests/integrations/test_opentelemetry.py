@@ -249,15 +249,15 @@ async def test_after_uninstrument_nothing_is_traced(
 
 
 def test_without_it_an_operation_costs_next_to_nothing() -> None:
-    from dashscope import _instrumentation
+    from dashscope._api import instrumentation
 
     times = 20_000
     started = time.perf_counter()
     for _ in range(times):
-        operation = _instrumentation.begin("run", "http://127.0.0.1/v1", "owner/name")
+        operation = instrumentation.begin("run", "http://127.0.0.1/v1", "owner/name")
         with operation.whole():
             operation.saw(None)  # type: ignore[arg-type]
-            _instrumentation.headers()
+            instrumentation.headers()
     assert (time.perf_counter() - started) / times < 50e-6
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dashscope import BatchProgress, BatchResult, Model, Page, Prediction
-from dashscope import _html as html
-from dashscope._convert import fitted
+from dashscope._api.decoding import fitted
 from dashscope.testing import ModelServer
+from dashscope.types import _notebook as html
 
 EVIL = "<script>alert(1)</script>"
 ALLOWED = {

@@ -38,7 +38,7 @@ def wire(shared_wire: Wire) -> Wire:
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come at once: the back-off has full jitter, and chance is on our side."""
-    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
 
 
 @pytest.fixture

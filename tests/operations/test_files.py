@@ -642,7 +642,7 @@ class TestResuming:
 
     @pytest.fixture(autouse=True)
     def _at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
+        monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
 
     async def test_the_rest_is_asked_for(self, with_token: Any, wire: Wire, tmp_path: Path) -> None:
         output = await file_output(with_token, wire)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashscope import _jitter
+from dashscope._common import random as _jitter
 from dashscope.local.jobs.webhooks import retry_delay
 from tests.wire import Wire, prediction, reply
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dashscope import PredictionTimeoutError
-from dashscope._deadline import Deadline
-from dashscope._listening import _ends
+from dashscope._common.deadline import Deadline
+from dashscope._predictions.stream_end import _ends
 from tests.stopwatch import Stopwatch
 from tests.wire import DROP, Received, Reply, Wire, prediction, reply
 
@@ -139,7 +139,7 @@ async def test_where_it_keeps_breaking_polling_takes_its_place(wired: Any, wire:
 async def test_a_stream_that_falls_silent_is_given_up(
     wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._listening.LONGEST_SILENCE", 0.2)
+    monkeypatch.setattr("dashscope._predictions.stream_end.LONGEST_SILENCE", 0.2)
     server = Server(wire, *[stream(OVER, after=0.6) for _ in range(3)], looks=2)
     assert await wired.run("owner/name", {}) == "hello"
     assert server.asked[1:3] == ["stream", "predictions"]
@@ -148,7 +148,7 @@ async def test_a_stream_that_falls_silent_is_given_up(
 async def test_a_large_output_is_not_sent_twice(
     wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._listening.MOST_BYTES", 1000)
+    monkeypatch.setattr("dashscope._predictions.stream_end.MOST_BYTES", 1000)
     large = "event: output\ndata: " + "x" * 100_000 + "\n\n"
     server = Server(wire, *[stream(large) for _ in range(3)], looks=4)
     assert await wired.run("owner/name", {}) == "hello"

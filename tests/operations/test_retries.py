@@ -239,7 +239,7 @@ async def test_the_timeout_bounds_all_attempts_together(make_client: Any, wire: 
 async def test_the_back_off_is_the_jitters_share_of_half_a_second(
     wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.8)
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.8)
     wire.says([reply({}, 503), reply({"username": "a"})])
     started = Stopwatch()
     await wired.account.get()

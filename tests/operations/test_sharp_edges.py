@@ -23,12 +23,12 @@ from dashscope import (
     Headers,
     Progress,
     Response,
-    _urls,
 )
-from dashscope._convert import parse_time
-from dashscope._downloads import decode_data_uri
-from dashscope._outputs import claim
-from dashscope.resources._base import page_params
+from dashscope._api.decoding import parse_time
+from dashscope._api.resource import page_params
+from dashscope._common import urls
+from dashscope._files.download import decode_data_uri
+from dashscope._files.file_output import claim
 from tests.colours import _plain
 from tests.operations.test_files import CONTENT, CUT_OFF, SIGNED, file_output, sends
 from tests.unit.test_config import configure
@@ -42,7 +42,7 @@ BASE = "https://api.example.com/v1"
     "host", ["127。0。0。1", "169．254｡169。254", "foo。localhost", "localhost。"]
 )
 def test_idna_dots(host):
-    assert _urls.refusal(f"https://{host}/x", BASE) is not None
+    assert urls.refusal(f"https://{host}/x", BASE) is not None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_idna_dots(host):
     ["[64:ff9b::7f00:1]", "[64:ff9b::10.0.0.1]", "[2002:7f00:1::]", "[::127.0.0.1]", "[fec0::1]"],
 )
 def test_embedded_v4(host):
-    assert _urls.refusal(f"https://{host}/x", BASE) is not None
+    assert urls.refusal(f"https://{host}/x", BASE) is not None
 
 
 def test_upper_case_http_base_url_with_token():
@@ -59,12 +59,12 @@ def test_upper_case_http_base_url_with_token():
 
 
 def test_upper_case_https_downgrade_base():
-    assert _urls.refusal("http://files.example.com/x", "HTTPS://api.example.com/v1") is not None
+    assert urls.refusal("http://files.example.com/x", "HTTPS://api.example.com/v1") is not None
 
 
 def test_upper_case_https_downgrade_redirect():
     assert (
-        _urls.refusal(
+        urls.refusal(
             "http://files.example.com/x", "http://127.0.0.1/v1", came_from="HTTPS://a.example.com/"
         )
         is not None
@@ -72,12 +72,12 @@ def test_upper_case_https_downgrade_redirect():
 
 
 def test_password_in_malformed_base_url():
-    assert "hunter2" not in str(_urls.base_url_problem("https://user:hunter2@host:99999/v1"))
+    assert "hunter2" not in str(urls.base_url_problem("https://user:hunter2@host:99999/v1"))
 
 
 @pytest.mark.parametrize("url", ["https://api.example.com/v1?", "https://api.example.com/v1#"])
 def test_empty_query_base_url(url):
-    assert _urls.base_url_problem(url) is not None
+    assert urls.base_url_problem(url) is not None
 
 
 async def test_file_name_is_a_path(make_client, wire, tmp_path):
@@ -353,7 +353,7 @@ def test_time_overflow():
 
 
 def test_unparsable_urls_have_no_common_origin():
-    assert not _urls.same_origin("https://[", "http://x:99999")
+    assert not urls.same_origin("https://[", "http://x:99999")
 
 
 async def test_a_body_that_does_not_decompress(wired: Any, wire: Wire) -> None:

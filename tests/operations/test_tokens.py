@@ -13,7 +13,7 @@ from dashscope import (
     AuthenticationError,
     PermissionDeniedError,
 )
-from dashscope._outputs import claim
+from dashscope._files.file_output import claim
 from tests.colours import _plain
 from tests.colours import make_client as make_client_of
 from tests.wire import Received, Reply, Wire, prediction, reply

@@ -106,7 +106,7 @@ async def test_a_socks_proxy_that_says_nothing(
     make_client: Any, monkeypatch: pytest.MonkeyPatch, http2: bool
 ) -> None:
     """Whatever the caller's time, it has that to connect."""
-    monkeypatch.setattr("dashscope._runtime.wire.CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", 0.3)
     with proxy(is_silent) as (port, over):
         client = make_client(
             "token", base_url="https://api.example.com/v1", max_retries=0, http2=http2,

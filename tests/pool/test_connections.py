@@ -13,8 +13,8 @@ import anyio
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
-from dashscope._pool.pool import AsyncPool, BlockingPool
 from dashscope._sync.drive import drive
+from dashscope._transport.pool.pool import AsyncPool, BlockingPool
 from tests.pool.conftest import Together
 from tests.pool.server import Answer, Counting, Loop, ok, until
 from tests.stopwatch import Stopwatch
@@ -153,8 +153,8 @@ async def test_a_connection_that_the_server_closed_is_not_used(
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections expire in no time."""
     for module in ("idle", "pool", "routes"):
-        monkeypatch.setattr(f"dashscope._pool.{module}.KEEPALIVE_EXPIRY", 0.3)
-    monkeypatch.setattr("dashscope._pool.pool.LOOK", 0.1)
+        monkeypatch.setattr(f"dashscope._transport.pool.{module}.KEEPALIVE_EXPIRY", 0.3)
+    monkeypatch.setattr("dashscope._transport.pool.pool.LOOK", 0.1)
 
 
 @pytest.mark.usefixtures("soon")

@@ -137,7 +137,7 @@ async def test_a_proxy_that_is_not_there(make_client: Any, server: Counting, nob
 async def test_a_socks_proxy_needs_its_extra(
     make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._pool.routes.find_spec", lambda name: None)
+    monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"dashscope-client\[socks\]"):
         make_client(proxy="socks5://127.0.0.1:1080")
 
@@ -165,7 +165,7 @@ async def test_a_proxy_that_is_none(
 async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
     make_client: Any, server: Counting, no_proxies: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._pool.routes.find_spec", lambda name: None)
+    monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     client = make_client(base_url=server.base_url, max_retries=0)
     with pytest.raises(ConfigurationError, match=r"dashscope-client\[socks\]"):
@@ -323,8 +323,8 @@ async def test_with_http2_a_client_at_rest_keeps_no_connection(
     make_client: Any, over_http2: dict[str, Any], secure: Counting, trusting: ssl.SSLContext,
     together: Together, monkeypatch: pytest.MonkeyPatch, speaks: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("dashscope._pool.routes.KEEPALIVE_EXPIRY", 0.3)
-    monkeypatch.setattr("dashscope._pool.pool.LOOK", 0.1)
+    monkeypatch.setattr("dashscope._transport.pool.routes.KEEPALIVE_EXPIRY", 0.3)
+    monkeypatch.setattr("dashscope._transport.pool.pool.LOOK", 0.1)
     port = over_http2["port"] if speaks == "2" else secure.port
     client = make_client(
         "token", base_url=f"https://localhost:{port}/v1", verify=trusting, http2=True

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from dashscope import Client
-from dashscope._pool.turns import Turns
+from dashscope._transport.pool.limiter import Turns
 from tests.pool.server import Counting, until
 
 
@@ -108,7 +108,7 @@ def test_an_interrupt_while_waiting_leaves_the_queue_whole(monkeypatch: pytest.M
     mine = turns.take(None)
     assert mine is not None
     with monkeypatch.context() as patch:
-        patch.setattr("dashscope._pool.turns.SimpleQueue", Interrupted)
+        patch.setattr("dashscope._transport.pool.limiter.SimpleQueue", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             turns.take(None)
     turns.give(mine)
@@ -116,7 +116,7 @@ def test_an_interrupt_while_waiting_leaves_the_queue_whole(monkeypatch: pytest.M
 
 
 def test_who_was_thrown_out_of_the_queue_comes_back_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashscope._pool.turns.LOOK_UP", 0.05)
+    monkeypatch.setattr("dashscope._transport.pool.limiter.LOOK_UP", 0.05)
     turns = Turns(1)
     mine = turns.take(None)
     assert mine is not None

@@ -41,4 +41,4 @@ def client(connect: Callable[..., Any]) -> Any:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections are made again without a pause."""
-    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashscope import APIResponseError
-from dashscope._runtime.sse import SSEParser
+from dashscope._predictions.sse import SSEParser
 from tests.streams.writing import (
     Read,
     Sent,

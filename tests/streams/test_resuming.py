@@ -19,7 +19,7 @@ from dashscope import (
     RateLimitError,
     StreamError,
 )
-from dashscope._runtime.sse import SSEParser
+from dashscope._predictions.sse import SSEParser
 from tests.stopwatch import Stopwatch
 from tests.streams.reading import each, events_of, printed, read, read_into, texts, told
 from tests.streams.server import (
@@ -115,7 +115,7 @@ class TestResuming:
                 raise error
             return LogsEvent(data, id)
 
-        monkeypatch.setattr("dashscope._events.LogsEvent", interrupted)
+        monkeypatch.setattr("dashscope._predictions.stream.LogsEvent", interrupted)
         sent = [*LETTERS[:2], logs("now\n", "2a"), *LETTERS[2:], done(id="7")]
         server.plays(whole(*sent), resumed(sent), resumed(sent))
         server.ends(output=list("abcdef"), logs="now\n")
@@ -266,7 +266,7 @@ class TestManyEventsInOnePiece:
                 raise KeyboardInterrupt
             return [OutputEvent(*both) for both in zip(texts, ids, strict=True)]
 
-        monkeypatch.setattr("dashscope._events.output_events", interrupted)
+        monkeypatch.setattr("dashscope._predictions.stream.output_events", interrupted)
         sent = [*MANY, done(id="end")]
         server.plays(whole(encoded(sent)), resumed(sent))
         server.ends(output=[event.data for event in MANY])
@@ -604,7 +604,7 @@ class TestServersThatNeverComeBack:
     async def test_the_pauses_grow(
         self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.5)
+        monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.5)
         server.plays(*[Link.cut] * 3, whole(*WHOLE))
         server.ends(output=list("abcdef"))
         await read(client.stream("owner/name", {}))
@@ -618,7 +618,7 @@ class TestRetry:
     @pytest.fixture(autouse=True)
     def _long_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without `retry`, the first pause would be 0.2 s, and the second 0.4 s."""
-        monkeypatch.setattr("dashscope._jitter.chance", lambda: 1.0)
+        monkeypatch.setattr("dashscope._common.random.chance", lambda: 1.0)
 
     async def test_it_sets_the_pause(self, client: Any, server: StreamServer) -> None:
         server.plays(

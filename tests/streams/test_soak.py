@@ -75,7 +75,7 @@ class FastServer(LoopServer):
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[FastServer]:
-    monkeypatch.setattr("dashscope._jitter.chance", lambda: 0.0)
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
     server = FastServer()
     yield server
     server.close()

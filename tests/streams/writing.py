@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import field, frozen
 
-from dashscope._runtime.sse import SSEParser, data_of, id_of
+from dashscope._predictions.sse import SSEParser, data_of, id_of
 
 
 @frozen

@@ -20,7 +20,7 @@ import attrs
 
 import dashscope
 import dashscope.resources
-from dashscope._cached import cached_property
+from dashscope._common.cached_property import cached_property
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("public_api.txt")

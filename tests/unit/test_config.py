@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dashscope import AsyncClient, Client, ConfigurationError, __version__
+from dashscope._common.secrets import Token
 from dashscope._config import DEFAULT_BASE_URL, Config, check_headers, load
-from dashscope._token import Token
 
 REMOTE = "https://api.example.com/v1"
 SECRET = "r8_secret"

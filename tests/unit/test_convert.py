@@ -27,9 +27,9 @@ from dashscope import (
     Training,
     Version,
     WebhookSecret,
-    _convert,
 )
-from dashscope._convert import parse_time, structure, structure_list, structure_page
+from dashscope._api import decoding
+from dashscope._api.decoding import parse_time, structure, structure_list, structure_page
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -367,6 +367,6 @@ def test_what_a_handler_of_a_signal_raises_is_not_taken_for_the_answers_fault(
     def interrupted(*_: object) -> None:
         raise TimeIsUp
 
-    monkeypatch.setattr(_convert, "_fast", SimpleNamespace(structure=interrupted))
+    monkeypatch.setattr(decoding, "_fast", SimpleNamespace(structure=interrupted))
     with pytest.raises(TimeIsUp):
-        _convert.fitted({"username": "a"}, Account)
+        decoding.fitted({"username": "a"}, Account)

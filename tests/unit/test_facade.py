@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import dashscope
-from dashscope._cached import cached_property
-from dashscope._sync import client as blocking
+from dashscope._common.cached_property import cached_property
 from dashscope._sync import generate
+from dashscope._sync import generated as blocking
 from dashscope._sync.drive import Facade
 
 # What an async class is called that has no blocking twin of its own: a base, the runtime, its pool.

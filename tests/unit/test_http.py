@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashscope import Headers, Request, Response, _deadline, _log
-from dashscope._deadline import Deadline
-from dashscope._files import LocalFile
-from dashscope._http import FilePart
-from dashscope._json import encode, is_array, is_mapping, is_object, is_sequence, object_in
+from dashscope import Headers, Request, Response
+from dashscope._common import deadline as _deadline
+from dashscope._common import logging as _log
+from dashscope._common.deadline import Deadline
+from dashscope._common.json import encode, is_array, is_mapping, is_object, is_sequence, object_in
+from dashscope._files.local_file import LocalFile
+from dashscope.types.http import FilePart
 
 
 class TestHeaders:

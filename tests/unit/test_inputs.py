@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from dashscope import AsyncClient, FileError
 from dashscope._config import load as load_config
-from dashscope._files import LocalFile, load
-from dashscope._inputs import LARGEST_DATA_URI, encode
-from dashscope._outputs import AsyncFileOutput
-from dashscope._runtime import Runtime
-from dashscope._runtime.asynchronous import AsyncRuntime
-from dashscope._runtime.blocking import BlockingRuntime
+from dashscope._files.file_output import AsyncFileOutput
+from dashscope._files.inputs import LARGEST_DATA_URI, encode
+from dashscope._files.local_file import LocalFile, load
+from dashscope._runtime.async_runtime import AsyncRuntime
+from dashscope._runtime.runtime import Runtime
+from dashscope._runtime.sync_runtime import BlockingRuntime
 from dashscope._sync.drive import drive
 
 SMALL = b"\x89PNG\r\n"
@@ -417,7 +417,7 @@ async def test_one_bad_file_means_that_nothing_is_sent(runtime: Runtime, tmp_pat
 async def test_a_file_beyond_the_services_bound_is_refused(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._files.LARGEST_FILE", 100)
+    monkeypatch.setattr("dashscope._files.local_file.LARGEST_FILE", 100)
     uploads = Uploads()
     await encode({"good": bytes(100)}, runtime, uploads, "upload")
     with pytest.raises(FileError, match=r"101 bytes.*100 MB.*URL"):
@@ -428,7 +428,7 @@ async def test_a_file_beyond_the_services_bound_is_refused(
 async def test_data_uris_beyond_the_services_bound_are_refused(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._inputs.LARGEST_DATA_URIS", 200)
+    monkeypatch.setattr("dashscope._files.inputs.LARGEST_DATA_URIS", 200)
     assert await encode({"x": bytes(50), "y": b""}, runtime, Uploads(), "data-uri")
     with pytest.raises(FileError, match=r"characters of data URIs.*upload"):
         await encode({"x": bytes(50), "y": bytes(50)}, runtime, Uploads(), "data-uri")

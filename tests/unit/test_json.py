@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dashscope import _json
+from dashscope._common import json as _json
 
 LARGE = json.dumps([{"number": [number]} for number in range(50_000)]).encode()
 assert len(LARGE) > _json.LARGE

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope import AsyncClient, AsyncFileOutput, Client, FileError, FileOutput
-from dashscope._downloads import decode_data_uri
-from dashscope._outputs import claim
+from dashscope._files.download import decode_data_uri
+from dashscope._files.file_output import claim
 
 ASYNC = AsyncClient()._api
 BLOCKING = Client()._async._api

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashscope import _polling
-from dashscope._arguments import check_interval
-from dashscope._polling import Pace, delay, is_terminal
+from dashscope._api import polling
+from dashscope._api.polling import Pace, delay, is_terminal
+from dashscope._common.validation import check_interval
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ class TestPace:
 
     def test_nobody_looks_before_the_server_wants_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 1000.0
-        monkeypatch.setattr(_polling.time, "monotonic", lambda: now)
+        monkeypatch.setattr(polling.time, "monotonic", lambda: now)
         pace = Pace()
         assert pace.held(0.0) == 0
         pace.throttled(5.0)
@@ -112,7 +112,7 @@ class TestPace:
     def test_those_that_were_held_back_do_not_come_all_at_once(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_polling.time, "monotonic", lambda: 1000.0)
+        monkeypatch.setattr(polling.time, "monotonic", lambda: 1000.0)
         pace = Pace()
         pace.throttled(5.0)
         assert [pace.held(chance) for chance in (0.0, 0.5, 1.0)] == [5.0, 5.5, 6.0]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope import Prediction, Progress, Training
+from dashscope._api.resource import id_of, page_params, time_param
+from dashscope._predictions.create import check_webhook, creation_headers, duration
 from dashscope._reference import Reference
-from dashscope.resources._base import id_of, page_params, time_param
-from dashscope.resources._creation import check_webhook, creation_headers, duration
 
 
 def progress(percentage: float, current: int, total: int) -> Progress:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashscope._retry import (
+from dashscope._api.retry import (
     Outcome,
     RetryQuota,
     delay,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashscope import _urls
+from dashscope._common import urls
 
 BASE = "https://api.example.com/v1"
 LOCAL = "http://127.0.0.1:3274/v1"
@@ -29,7 +29,7 @@ LOCAL = "http://127.0.0.1:3274/v1"
     ],
 )
 def test_a_base_url_is_http_or_https_with_a_host(text: str) -> None:
-    assert _urls.base_url_problem(text) is None
+    assert urls.base_url_problem(text) is None
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_a_base_url_is_http_or_https_with_a_host(text: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_base_url_is_said(text: Any, problem: str) -> None:
-    said = _urls.base_url_problem(text)
+    said = urls.base_url_problem(text)
     assert said is not None
     assert problem in said
 
 
 def test_a_password_in_a_base_url_is_not_repeated() -> None:
-    said = _urls.base_url_problem("https://user:hunter2@api.example.com/v1")
+    said = urls.base_url_problem("https://user:hunter2@api.example.com/v1")
     assert said is not None
     assert "hunter2" not in said
 
@@ -78,7 +78,7 @@ def test_a_password_in_a_base_url_is_not_repeated() -> None:
 @given(st.text())
 def test_a_segment_arrives_as_it_is_or_is_refused(value: str) -> None:
     try:
-        made = _urls.segment("name", value)
+        made = urls.segment("name", value)
     except ValueError:
         assert value in ("", ".", "..") or any("\ud800" <= c <= "\udfff" for c in value)
         return
@@ -93,23 +93,23 @@ def test_a_segment_arrives_as_it_is_or_is_refused(value: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.text(min_size=1))
 def test_a_path_puts_each_value_in_its_own_place(owner: str, name: str) -> None:
     try:
-        made = _urls.path("/models/{owner}/{name}/versions", owner=owner, name=name)
+        made = urls.path("/models/{owner}/{name}/versions", owner=owner, name=name)
     except ValueError:
         return
     assert [unquote(part) for part in made.split("/")] == ["", "models", owner, name, "versions"]
-    assert _urls.absolute(BASE, made) == BASE + made
+    assert urls.absolute(BASE, made) == BASE + made
 
 
 @pytest.mark.parametrize("value", [None, 5, b"name", ["name"], object()])
 def test_a_segment_that_is_not_text_is_refused_by_its_name(value: Any) -> None:
     with pytest.raises(TypeError, match="owner is a str"):
-        _urls.path("/models/{owner}", owner=value)
+        urls.path("/models/{owner}", owner=value)
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "\ud800"])
 def test_a_segment_that_is_none_is_refused_by_its_name(value: str) -> None:
     with pytest.raises(ValueError, match="owner"):
-        _urls.path("/models/{owner}", owner=value)
+        urls.path("/models/{owner}", owner=value)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_segment_that_is_none_is_refused_by_its_name(value: str) -> None:
     ],
 )
 def test_a_path_is_below_the_base_url(path: str, url: str) -> None:
-    assert _urls.absolute(BASE, path) == url
+    assert urls.absolute(BASE, path) == url
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_path_is_below_the_base_url(path: str, url: str) -> None:
 )
 def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="the path"):
-        _urls.absolute(BASE, path)
+        urls.absolute(BASE, path)
 
 
 @given(
@@ -157,20 +157,20 @@ def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
 )
 def test_the_whole_query_of_a_page_url_is_kept(pairs: list[tuple[str, str]]) -> None:
     url = "http://elsewhere.example.com/v1/predictions?" + urlencode(pairs)
-    assert _urls.page_query(url) == pairs
+    assert urls.page_query(url) == pairs
 
 
 def test_blank_and_repeated_values_in_a_query_are_kept() -> None:
-    assert _urls.page_query("?cursor=&a=1&a=2&b") == [
+    assert urls.page_query("?cursor=&a=1&a=2&b") == [
         ("cursor", ""),
         ("a", "1"),
         ("a", "2"),
         ("b", ""),
     ]
     for none in ("https://api.example.com/v1/predictions", "?", "/a?", "", "a\n", "http://[?a=1"):
-        with pytest.raises(_urls.NoURLError, match="page's"):
-            _urls.page_query(none)
-    assert _urls.page_query("bare") == [("cursor", "bare")]
+        with pytest.raises(urls.NoURLError, match="page's"):
+            urls.page_query(none)
+    assert urls.page_query("bare") == [("cursor", "bare")]
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_blank_and_repeated_values_in_a_query_are_kept() -> None:
     ],
 )
 def test_an_origin_is_scheme_host_and_port(a: str, b: str, same: bool) -> None:
-    assert _urls.same_origin(a, b) is same
-    assert _urls.same_origin(b, a) is same
+    assert urls.same_origin(a, b) is same
+    assert urls.same_origin(b, a) is same
     # The API's own origin gets the token, nothing else does by itself.
-    assert _urls.gets_token(b, a, ()) is same
+    assert urls.gets_token(b, a, ()) is same
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_an_origin_is_scheme_host_and_port(a: str, b: str, same: bool) -> None:
 def test_a_trusted_host_gets_the_token_over_https(
     url: str, trusted: list[str], verdict: bool
 ) -> None:
-    assert _urls.gets_token(url, BASE, trusted) is verdict
+    assert urls.gets_token(url, BASE, trusted) is verdict
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_trusted_host_gets_the_token_over_https(
     ],
 )
 def test_a_trusted_host_is_a_host_or_a_wildcard_and_a_host(pattern: Any, valid: bool) -> None:
-    assert _urls.is_host_pattern(pattern) is valid
+    assert urls.is_host_pattern(pattern) is valid
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_trusted_host_is_a_host_or_a_wildcard_and_a_host(pattern: Any, valid: 
     ],
 )
 def test_a_loopback_url_names_this_machine(url: str, loopback: bool) -> None:
-    assert _urls.is_loopback(url) is loopback
+    assert urls.is_loopback(url) is loopback
 
 
 INTERNAL_HOSTS = [
@@ -339,14 +339,14 @@ INTERNAL_HOSTS = [
 @pytest.mark.parametrize("host", INTERNAL_HOSTS)
 def test_a_hosted_api_does_not_lead_into_a_private_network(host: str) -> None:
     for url in (f"https://{host}/x", f"https://{host}:8443/x"):
-        said = _urls.refusal(url, BASE)
+        said = urls.refusal(url, BASE)
         assert said is not None
         assert "private network" in said
 
 
 @pytest.mark.parametrize("host", INTERNAL_HOSTS)
 def test_a_local_server_may_name_local_addresses(host: str) -> None:
-    assert _urls.refusal(f"http://{host}/x", LOCAL) is None
+    assert urls.refusal(f"http://{host}/x", LOCAL) is None
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -364,7 +364,7 @@ def test_no_spelling_of_an_address_hides_it(number: int) -> None:
         f"{a:#x}.{b:#x}.{c:#x}.{d:#x}",
         f"[::ffff:{address}]",
     ]
-    refused = {_urls.refusal(f"https://{host}/", BASE) is not None for host in spellings}
+    refused = {urls.refusal(f"https://{host}/", BASE) is not None for host in spellings}
     assert refused == {not address.is_global}
 
 
@@ -399,7 +399,7 @@ def test_no_spelling_of_an_address_hides_it(number: int) -> None:
     ],
 )
 def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason: str) -> None:
-    said = _urls.refusal(url, BASE)
+    said = urls.refusal(url, BASE)
     assert said is not None
     assert reason in said
 
@@ -427,21 +427,21 @@ def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason:
 def test_a_url_may_go_up_to_https_and_not_down(
     url: str, base: str, came_from: str | None, allowed: bool
 ) -> None:
-    assert (_urls.refusal(url, base, came_from=came_from) is None) is allowed
+    assert (urls.refusal(url, base, came_from=came_from) is None) is allowed
 
 
 @given(st.text(), st.sampled_from([BASE, LOCAL]))
 def test_any_text_gets_a_verdict(url: str, base: str) -> None:
-    _urls.refusal(url, base)
-    _urls.refusal("https://" + url, base)
-    assert isinstance(_urls.gets_token("https://" + url, base, ("*.example.com",)), bool)
-    _urls.base_url_problem("https://" + url)
+    urls.refusal(url, base)
+    urls.refusal("https://" + url, base)
+    assert isinstance(urls.gets_token("https://" + url, base, ("*.example.com",)), bool)
+    urls.base_url_problem("https://" + url)
 
 
 @given(st.text(min_size=1, alphabet=st.characters(exclude_categories=["Cs"])))
 def test_a_query_value_of_the_servers_comes_back_as_it_was(cursor: str) -> None:
     url = f"http://api.example.com/v1/models?cursor={quote(cursor, safe='')}&limit=2"
-    assert parse_qsl(urlencode(_urls.page_query(url)), keep_blank_values=True) == [
+    assert parse_qsl(urlencode(urls.page_query(url)), keep_blank_values=True) == [
         ("cursor", cursor),
         ("limit", "2"),
     ]

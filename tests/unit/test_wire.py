@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashscope._http import Request
-from dashscope._runtime import wire
+from dashscope._transport import mapping
+from dashscope.types.http import Request
 
 CHARACTERS = st.sampled_from([*"azAZ09-._~!$&'()*+,;=:@/?#%[]|\"<>`{}^\\", "%2F", "%zz", "é", " "])
 
@@ -29,9 +29,9 @@ def test_a_url_goes_out_as_httpx_would_send_it(
         theirs = httpx.URL(text)
     except httpx.InvalidURL:
         with pytest.raises(ValueError, match="cannot be asked"):
-            wire._url_of(Request(method="GET", url=text))
+            mapping._url_of(Request(method="GET", url=text))
         return
-    url, named = wire._url_of(Request(method="GET", url=text))
+    url, named = mapping._url_of(Request(method="GET", url=text))
     assert (url.scheme, url.host, url.port) == (theirs.raw_scheme, theirs.raw_host, theirs.port)
     assert url.target == theirs.raw_path
     assert named == theirs.netloc.decode()
@@ -50,4 +50,4 @@ def test_an_ordinary_url_needs_no_httpx(url: str, monkeypatch: pytest.MonkeyPatc
         raise AssertionError
 
     monkeypatch.setattr(httpx, "URL", refuse)
-    wire._url_of(Request(method="GET", url=url))
+    mapping._url_of(Request(method="GET", url=url))

@@ -322,7 +322,7 @@ async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
     with pytest.raises(TypeError, match="no input 'b'"):
         await function(a=1, b=2)
     assert models.fetches == 1  # it was fetched a moment ago
-    monkeypatch.setattr("dashscope._known.FRESH", 0.0)
+    monkeypatch.setattr("dashscope._functions.schema_cache.FRESH", 0.0)
     assert await function(a=1, b=2) == {"a": 1, "b": 2}
     assert models.fetches == 2
     versioned = wired.use("owner/name:v1")

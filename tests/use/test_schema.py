@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from dashscope._fitting import check
-from dashscope._schema import ModelSchema
+from dashscope._functions.check import check
+from dashscope._functions.schema import ModelSchema
 
 
 def schema(properties: Any, *required: str, **more: Any) -> ModelSchema:

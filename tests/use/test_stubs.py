@@ -13,7 +13,7 @@ import pytest
 
 import dashscope
 from dashscope import stubs
-from dashscope._schema import ModelSchema
+from dashscope._functions.schema import ModelSchema
 from dashscope.local import LocalServer
 
 ROOT = Path(dashscope.__file__).parents[1]

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import httpx
 from attrs import frozen
 
-from dashscope import _jitter
+from dashscope._common import random
 from dashscope.local.jobs.runs import Run
 from dashscope.local.store import Store
 from dashscope.local.store.deliveries import Delivery
@@ -66,7 +66,7 @@ class JobRenderer(Protocol):
 def retry_delay(attempts: int) -> float:
     """Return the jittered seconds to wait after a number of failed attempts."""
     longest = min(MAX_DELAY, MIN_DELAY * 2.0 ** (attempts - 1))
-    return longest * (0.5 + _jitter.chance() / 2)
+    return longest * (0.5 + random.chance() / 2)
 
 
 class Webhooks:

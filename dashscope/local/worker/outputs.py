@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from dashscope._media_types import type_of
+from dashscope._common.media_types import type_of
 from dashscope.local.type_guards import is_array, is_dataclass, is_mapping
 from dashscope.local.values import ORIGIN, new_id
 

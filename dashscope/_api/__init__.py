@@ -1,0 +1,1 @@
+"""One call of the API with its policy: retries, polling, pages, decoding."""

@@ -1,0 +1,299 @@
+"""JSON to attrs classes, checked and never coerced; what was received stays in `.raw`.
+
+`structure()` is the door. The slow thinking is done once a class, by cattrs; where an answer
+does not fit, it is looked through again to say which field is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin
+
+import attrs
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, override
+
+from dashscope._api.pagination import Page
+from dashscope._common.json import is_array, is_object
+from dashscope._common.secrets import scrubbed
+from dashscope._common.urls import NoURLError, page_query, segment
+from dashscope._errors import APIResponseError
+
+if TYPE_CHECKING:
+    from dashscope.types.http import Response
+
+T = TypeVar("T")
+
+SHOWN_BODY: Final = 200
+_DAY = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
+LONGEST_REASON: Final = 1000
+"""Characters; a reason quotes the values that do not fit."""
+_SECONDS = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)([6-9]\d)(.*)", re.DOTALL)
+
+
+def structure(response: Response, cls: type[T]) -> T:
+    """The answer's body as a `cls`.
+
+    Raises:
+        APIResponseError: when it is not JSON, or not of that shape.
+    """
+    return convert(decode(response), cls, response)
+
+
+def structure_created(response: Response, cls: type[T]) -> T:
+    """The answer to a create as a `cls`; one that does not fit may have been one all the same."""
+    try:
+        return structure(response, cls)
+    except APIResponseError as error:
+        error.may_have_been_created = True
+        raise
+
+
+def structure_list(response: Response, cls: type[T]) -> list[T]:
+    """The answer's body, a JSON array, as a list of `cls`."""
+    return [convert(item, cls, response) for item in _array(decode(response), response)]
+
+
+def structure_page(response: Response, cls: type[T]) -> Page[T]:
+    """The answer's body as a page of `cls`."""
+    body = _object(decode(response), response)
+    results = _array(body.get("results"), response)
+    return Page(
+        results=tuple(convert(item, cls, response) for item in results),
+        next=_url(body.get("next"), response),
+        previous=_url(body.get("previous"), response),
+        raw=body,
+    )
+
+
+def decode(response: Response) -> Any:
+    """The answer's body as JSON."""
+    if not response.content:
+        raise _after(
+            response,
+            APIResponseError(
+                f"{_asked(response)} {response.status} without a body where one is due."
+            ),
+        )
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        kind = response.headers.get("content-type", "unnamed content")
+    # Not within the block: the error of the JSON has the whole answer, and would come along.
+    hint = ": check the base URL" if "html" in kind else ""
+    raise broken(f"is not JSON but {kind}{hint}", response)
+
+
+def convert(value: Any, cls: type[T], response: Response) -> T:
+    """A piece of the answer's JSON as a `cls`."""
+    try:
+        return fitted(value, cls)
+    except ValueError as error:
+        reason = str(error)
+    del value  # it may quote the token, and a traceback with variables would show it
+    raise broken(reason, response)
+
+
+def fitted(value: Any, cls: type[T]) -> T:
+    """JSON as a `cls`.
+
+    Raises:
+        ValueError: when it is not of that shape; its text says `is not a ...`, and why.
+    """
+    try:
+        return _fast.structure(value, cls)
+    except Exception:  # cattrs' functions raise whatever the JSON makes them
+        reason = _reason(value, cls)
+        if reason is None:  # it is of that shape: this was raised by a handler of a signal
+            raise
+    raise ValueError(reason[:LONGEST_REASON])
+
+
+def broken(reason: str, response: Response) -> APIResponseError:
+    """The error for an answer that the API does not promise."""
+    start = scrubbed(response.text)[:SHOWN_BODY]
+    return _after(
+        response,
+        APIResponseError(
+            f"{_asked(response)} what {scrubbed(reason)}. It starts: {start!r}", body=start
+        ),
+    )
+
+
+def _asked(response: Response) -> str:
+    return f"{response.asked}: the server answered" if response.asked else "The server answered"
+
+
+def _after(response: Response, error: APIResponseError) -> APIResponseError:
+    return error.after(
+        attempts=response.attempts, elapsed=response.elapsed, may_have_been_created=False
+    )
+
+
+def _reason(value: Any, cls: type[Any]) -> str | None:
+    """Why it is not of that shape, or `None` where it is."""
+    try:
+        _thorough.structure(value, cls)
+    except Exception as error:  # noqa: BLE001 (see above)
+        return f"is not a {cls.__name__}: " + "; ".join(transform_error(error))
+    return None
+
+
+def _object(value: Any, response: Response) -> dict[str, Any]:
+    if not is_object(value):
+        raise broken(f"holds {type(value).__name__} where an object is due", response)
+    return value
+
+
+def _array(value: Any, response: Response) -> list[Any]:
+    if not is_array(value):
+        raise broken(f"holds {type(value).__name__} where an array is due", response)
+    return value
+
+
+def _url(value: Any, response: Response) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise broken(f"holds {type(value).__name__} where the URL of a page is due", response)
+    try:
+        page_query(value)
+    except NoURLError:
+        reason = "holds what is no URL where that of a page is due"
+    else:
+        return value
+    raise broken(reason, response)
+
+
+def _make_converter(*, detailed_validation: bool) -> Converter:
+    converter = Converter(detailed_validation=detailed_validation)
+    for kind in (str, int, bool, float):
+        converter.register_structure_hook(kind, _SCALARS[kind])
+    converter.register_structure_hook(datetime, _datetime)
+    converter.register_structure_hook_func(_is_mapping, _mapping)
+    converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
+    converter.register_structure_hook_factory(_is_optional, _optional_hook)
+    converter.register_structure_hook_factory(attrs.has, _attrs_hook)
+    return converter
+
+
+def _attrs_hook(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
+    build = make_dict_structure_fn(cls, converter, raw=override(omit=True))
+    names = {attribute.name for attribute in attrs.fields(cls)}
+    has_raw, has_id = "raw" in names, "id" in names
+
+    def hook(value: Any, _: Any) -> Any:
+        if not is_object(value):
+            raise TypeError(f"expected an object, got {value!r}")
+        instance = build(value, cls)
+        if has_id:
+            _check_id(instance.id)
+        if has_raw:
+            object.__setattr__(instance, "raw", value)
+        return instance
+
+    return hook
+
+
+def _check_id(id: str) -> None:
+    try:
+        segment("its id", id)
+    except ValueError as error:
+        raise TypeError(str(error)) from None
+
+
+def _optional_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    (inner,) = (argument for argument in get_args(cls) if argument is not types.NoneType)
+    inner_hook = converter.get_structure_hook(inner)
+
+    def hook(value: Any, _: Any) -> Any:
+        return None if value is None else inner_hook(value, inner)
+
+    return hook
+
+
+def _tuple_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    inner = get_args(cls)[0]
+    inner_hook = converter.get_structure_hook(inner)
+
+    def hook(value: Any, _: Any) -> Any:
+        if not is_array(value):
+            raise TypeError(f"expected an array, got {value!r}")
+        return tuple(inner_hook(item, inner) for item in value)
+
+    return hook
+
+
+def _is_tuple(cls: Any) -> bool:
+    return get_origin(cls) is tuple
+
+
+def _is_mapping(cls: Any) -> bool:
+    return get_origin(cls) is Mapping
+
+
+def _is_optional(cls: Any) -> bool:
+    return get_origin(cls) in (Union, types.UnionType) and types.NoneType in get_args(cls)
+
+
+def _mapping(value: Any, _: Any) -> Any:
+    if not is_object(value):
+        raise TypeError(f"expected an object, got {value!r}")
+    return value
+
+
+def _scalar(kind: type[T]) -> Callable[[Any, Any], T]:
+    def hook(value: Any, _: Any) -> T:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}, got {value!r}")
+        return value
+
+    return hook
+
+
+def _float(value: Any, _: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"expected a number, got {value!r}")
+    return float(value)
+
+
+_SCALARS: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
+    str: _scalar(str),
+    int: _scalar(int),
+    bool: _scalar(bool),
+    float: _float,
+}
+
+
+def _datetime(value: Any, _: Any) -> datetime:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a time, got {value!r}")
+    return parse_time(value)
+
+
+def parse_time(text: str) -> datetime:
+    """A time as the API writes it, aware; digits beyond microseconds are cut off.
+
+    Seconds past 59 (a leap second, or a server that counts on) run into the next minute.
+
+    Raises:
+        ValueError: when it is not a time.
+    """
+    if _DAY.match(text) is None:
+        raise ValueError(f"{text!r} is not a date and a time")
+    extra = timedelta(0)
+    if (match := _SECONDS.fullmatch(text)) is not None:
+        extra = timedelta(seconds=int(match[2]))
+        text = f"{match[1]}00{match[3]}"
+    try:
+        time = datetime.fromisoformat(text) + extra
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is beyond the times that Python knows") from error
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+_fast = _make_converter(detailed_validation=False)
+_thorough = _make_converter(detailed_validation=True)

@@ -1,0 +1,84 @@
+"""What every resource's operations are made of: a request, and its answer as a type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from dashscope._api.decoding import structure, structure_page
+from dashscope._api.requestor import API, Call
+from dashscope._common.urls import page_query, segment
+from dashscope._common.validation import check_text, shown
+
+if TYPE_CHECKING:
+    from dashscope._api.pagination import Page
+
+T = TypeVar("T")
+
+
+class Identified(Protocol):
+    """What has an id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class AsyncResource:
+    """Operations of one kind, through one client's connections."""
+
+    __slots__ = ("_api",)
+
+    def __init__(self, api: API) -> None:
+        self._api = api
+
+    async def _get(self, cls: type[T], path: str) -> T:
+        return structure(await self._api.send(Call(method="GET", path=path)), cls)
+
+    async def _page(self, cls: type[T], path: str, *, cursor: str | None, **params: Any) -> Page[T]:
+        call = Call(method="GET", path=path, params=page_params(cursor, params))
+        return structure_page(await self._api.send(call), cls)
+
+    async def _delete(self, path: str) -> None:
+        await self._api.send(Call(method="DELETE", path=path))
+
+
+def page_params(cursor: str | None, params: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The query for a page: `cursor` is one, or the `next` or `previous` URL of another page.
+
+    Of such a URL the whole query counts, over the parameters given, and nothing else.
+    """
+    if cursor is None:
+        return list(params.items())
+    found = page_query(check_text("cursor", cursor))
+    names = {name for name, _ in found}
+    return [*((name, value) for name, value in params.items() if name not in names), *found]
+
+
+def body_of(**fields: Any) -> dict[str, Any]:
+    """A JSON body of the fields that were given."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def id_of(value: object, cls: type[Identified]) -> str:
+    """The id of a `cls`, or the id itself."""
+    if isinstance(value, cls):
+        return value.id
+    name = cls.__name__
+    if not isinstance(value, str):
+        raise TypeError(f"{name.lower()} is a {name} or the id of one, not {shown(value)}")
+    segment(name.lower(), value)  # before anybody waits for it, and would have to cancel it
+    return value
+
+
+def time_param(name: str, value: datetime | str | None) -> str | None:
+    """A time as a query takes it: ISO 8601, with an offset."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        return check_text(name, value)
+    if value.tzinfo is None:
+        raise ValueError(
+            f"{name} is a time without a zone: use an aware datetime, such as datetime.now(UTC)"
+        )
+    return value.isoformat()

@@ -1,0 +1,156 @@
+"""Which outcome is retried, and after how long. Pure but for the quota's counter.
+
+Requests that may be repeated (reads, deletes, cancels, uploads) are retried on a lost
+connection and on the statuses that pass. Others only where they cannot have been carried
+out: the connection was never made, or the server itself refused with 429.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from attrs import frozen
+
+from dashscope._common.json import is_object
+
+RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+FIRST_DELAY: Final = 0.5
+LONGEST_DELAY: Final = 8.0
+LONGEST_REQUESTED_DELAY: Final = 60.0
+"""The longest wait, in seconds, that a server may ask of us."""
+LONGEST_SHOWN: Final = 1e9
+"""Seconds; what a server asks beyond counts as this."""
+LONGEST_TOTAL: Final = 120.0
+"""Seconds from the first attempt after which no further one is started."""
+
+_DELAY_SECONDS = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*", re.ASCII)
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """How an attempt ended without success.
+
+    Attributes:
+        status: the HTTP status, or `None` when no answer came.
+        request_sent: whether the server may have received the request.
+        timed_out: whether it ended for lack of time.
+        permanent: whether the next attempt would end in the same way.
+        retry_after: seconds the server asked us to wait.
+    """
+
+    status: int | None = None
+    request_sent: bool = True
+    timed_out: bool = False
+    permanent: bool = False
+    retry_after: float | None = None
+
+
+def may_repeat(outcome: Outcome, *, repeatable: bool) -> bool:
+    """Does another attempt make sense, and do no harm?"""
+    if outcome.permanent:
+        return False
+    if outcome.status is None:
+        return repeatable or not outcome.request_sent
+    if repeatable:
+        return outcome.status in RETRIED_STATUSES
+    return outcome.status == 429
+
+
+def delay(
+    outcome: Outcome, *, attempts: int, elapsed: float, left: float | None, chance: float
+) -> float | None:
+    """Seconds until the next attempt, or `None` where that would be too late.
+
+    Args:
+        outcome: how the last attempt ended.
+        attempts: how many there have been, 1 or more.
+        elapsed: seconds since the first began.
+        left: seconds until the deadline, `None` for ever.
+        chance: a random number from 0 to 1: the jitter.
+    """
+    if outcome.retry_after is not None:
+        if outcome.retry_after > LONGEST_REQUESTED_DELAY:
+            return None
+        seconds = outcome.retry_after
+    else:
+        # The exponent is bounded as well: 2.0 ** 1100 does not fit a float.
+        seconds = chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempts - 1, 10))
+    if elapsed + seconds > LONGEST_TOTAL or (left is not None and seconds >= left):
+        return None
+    return seconds
+
+
+def parse_retry_after(header: str | None, *, now: float | None = None) -> float | None:
+    """Seconds to wait by a `Retry-After` header: a number, or an HTTP date; else `None`.
+
+    Args:
+        header: the header's value.
+        now: seconds since the epoch, by default this machine's clock.
+    """
+    if header is None:
+        return None
+    number = _DELAY_SECONDS.fullmatch(header)
+    if number is not None:
+        return min(float(number[1]), LONGEST_SHOWN)
+    try:
+        date = parsedate_to_datetime(header)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, date.timestamp() - (time.time() if now is None else now))
+
+
+def retry_after_of(header: str | None, body: object) -> float | None:
+    """Seconds to wait by the header, else by the `retry_after` of the JSON body."""
+    seconds = parse_retry_after(header)
+    if seconds is None and is_object(body):
+        value: object = body.get("retry_after")
+        if isinstance(value, str):
+            return parse_retry_after(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            return float(min(value, LONGEST_SHOWN))
+    return seconds
+
+
+class RetryQuota:
+    """A budget of retries that all requests of a client share.
+
+    Each retry takes from it and each success gives back, so that a dead server is not hit by
+    every request's retries at once. A request's first retry costs little: a moment's trouble
+    hits all that are in flight, and is to cost none of them. A retry the server itself asked
+    for costs nothing. Races between threads cost accuracy only.
+    """
+
+    CAPACITY: Final = 500
+    FIRST_COST: Final = 1
+    COST: Final = 5
+    TIMEOUT_COST: Final = 10
+
+    def __init__(self) -> None:
+        self._left = self.CAPACITY
+
+    def take(self, outcome: Outcome, *, attempts: int) -> bool:
+        """Pay for a retry after `outcome`; `False` when the budget is used up.
+
+        Args:
+            outcome: how the last attempt ended.
+            attempts: how many the request has had, 1 or more.
+        """
+        if outcome.status == 429 and outcome.retry_after is not None:
+            return True
+        cost = self.TIMEOUT_COST if outcome.timed_out else self.COST
+        if attempts == 1:
+            cost = self.FIRST_COST
+        if self._left < cost:
+            return False
+        self._left -= cost
+        return True
+
+    def give_back(self, *, retried: bool) -> None:
+        """Pay in after a success, more when retries were needed for it."""
+        self._left = min(self.CAPACITY, self._left + (self.COST if retried else 1))

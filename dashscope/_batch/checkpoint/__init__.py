@@ -1,0 +1,1 @@
+"""The checkpoint of a batch: what is done, kept in a file."""

@@ -1,0 +1,106 @@
+"""`progress_bar()`: a bar for the `progress` of `map()`, in terminals and notebooks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from dashscope._common.validation import check_count
+from dashscope._errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from dashscope._batch.row import BatchProgress
+
+
+def progress_bar(
+    description: str = "Predictions", *, total: int | None = None, console: Console | None = None
+) -> Callable[[BatchProgress], None]:
+    """A bar that shows how far a batch is, for the `progress` of `map()`.
+
+    It draws on stderr in a terminal, below the cell in a notebook, and says where it came to in
+    a line where neither is there. Needs the extra `cli`.
+
+    Args:
+        description: what stands before it.
+        total: how many inputs there are, where they have no `len()`.
+        console: the `rich.console.Console` to draw on.
+
+    Raises:
+        ConfigurationError: when `rich` is not installed.
+
+    ```python
+    from dashscope import progress_bar
+
+    inputs = [{"text": name} for name in ("Alice", "Bob")]
+    async with client.map("dashscope/hello-world", inputs, progress=progress_bar()) as results:
+        print([result.output async for result in results])
+    ```
+    """
+    try:
+        import rich.progress  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            "progress_bar() needs: pip install 'dashscope-client[cli]'"
+        ) from None
+    if total is not None:
+        check_count("total", total, least=0)
+    return _Bar(description, total, console)
+
+
+class _Bar:
+    def __init__(self, description: str, total: int | None, console: Console | None) -> None:
+        self._description = description
+        self._total = total
+        self._console = console
+        self._shown: tuple[Progress, TaskID] | None = None
+
+    def __call__(self, progress: BatchProgress) -> None:
+        if self._shown is None:
+            self._shown = self._start()
+        drawing, task = self._shown
+        finished = progress.done + progress.failed + progress.skipped
+        total = progress.total if self._total is None else self._total
+        drawing.update(
+            task,
+            total=total,
+            completed=finished,
+            counts=_counts(progress, finished, total),
+            refresh=True,
+        )
+        if progress.is_over:
+            self._shown = None
+            drawing.stop()
+
+    def _start(self) -> tuple[Progress, TaskID]:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        drawing = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[counts]}", markup=False),
+            console=self._console or Console(stderr=True),
+            # What is printed to a file or a pipe belongs there, not above the bar.
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        task = drawing.add_task(self._description, total=self._total, counts="")
+        drawing.start()
+        return drawing, task
+
+
+def _counts(progress: BatchProgress, finished: int, total: int | None) -> str:
+    parts = [str(finished) if total is None else f"{finished}/{total}"]
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    if progress.running:
+        parts.append(f"{progress.running} running")
+    if progress.rate > 0:
+        parts.append(f"{progress.rate:.1f}/s")
+        if not progress.is_over and total is not None:
+            parts.append(f"{timedelta(seconds=round((total - finished) / progress.rate))} left")
+    return ", ".join(parts)

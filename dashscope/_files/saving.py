@@ -1,0 +1,116 @@
+"""Where a download is saved: names that are safe in any folder, and files that appear whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from email.message import Message
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from dashscope._common.media_types import ending_of
+from dashscope._common.urls import is_data, path_of
+from dashscope._common.validation import check_flag, shown
+from dashscope._errors import FileError
+
+if TYPE_CHECKING:
+    from dashscope.types.http import Headers
+
+LONGEST_NAME: Final = 200
+"""Bytes of a file's name; file systems take 255."""
+LONGEST_ENDING: Final = 20
+
+_UNSAFE_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")
+
+
+def name_of(url: str, headers: Headers) -> str:
+    """A file's name: as the server disposes, else the end of its URL; never a path."""
+    name = _named(headers)
+    if not name and not is_data(url):
+        name = unquote(path_of(url)).rpartition("/")[2]
+    if safe := safe_name(name):
+        return safe
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return "output" + ending_of(kind)
+
+
+def _named(headers: Headers) -> str:
+    message = Message()
+    message["content-disposition"] = headers.get("content-disposition", "")
+    message["content-type"] = headers.get("content-type", "")
+    try:
+        return message.get_filename() or ""
+    except (LookupError, TypeError, ValueError):  # continuations that do not follow one another
+        return ""
+
+
+def safe_name(name: str) -> str:
+    """A name that is one in any folder, or nothing."""
+    name = _UNSAFE_IN_NAMES.sub("_", name.encode(errors="replace").decode())
+    if len(name.encode()) > LONGEST_NAME:
+        stem, dot, end = name.rpartition(".")
+        end = dot + end
+        if not stem or len(end.encode()) > LONGEST_ENDING:
+            stem, end = name, ""
+        name = stem.encode()[: LONGEST_NAME - len(end.encode())].decode(errors="ignore") + end
+    return name if name.strip(". ") else ""
+
+
+def check(path: str | os.PathLike[str], *, overwrite: bool) -> str:
+    """The arguments of a save, checked; gives the path, with `~` for the home folder."""
+    check_flag("overwrite", overwrite)
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str):
+        raise TypeError(f"path is a str or a pathlib.Path, not {shown(path)}")
+    return os.path.expanduser(text)  # noqa: PTH111 (a slash at the end counts)
+
+
+def target(path: str, name: str) -> Path:
+    """The file to save to: a folder, or a path that ends in a slash, takes the name."""
+    file = Path(path)
+    return file / name if path.endswith(("/", os.sep)) or file.is_dir() else file
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, where it is not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def open_partial(target: Path) -> tuple[int, str]:
+    """Open a file beside the target that nobody takes for it, to be written first."""
+    partial = target.parent / f".{target.name[:50]}.{secrets.token_hex(8)}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.open(partial, flags, 0o666), os.fspath(partial)
+
+
+def write(handle: int, chunks: list[bytes]) -> None:
+    """Write all of it."""
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(handle, view) :]
+
+
+def publish(partial: str, target: Path, overwrite: bool) -> None:
+    """Let the file appear under its name, whole.
+
+    Raises:
+        FileError: when another one has the name, and is not to be replaced.
+    """
+    if overwrite:
+        os.replace(partial, target)  # noqa: PTH105
+        return
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        exists = True
+    except OSError:  # a file system without links
+        exists = target.exists()
+        if not exists:
+            os.replace(partial, target)  # noqa: PTH105
+    else:
+        exists = False
+    if exists:
+        raise FileError(f"{target} exists already: pass overwrite=True to replace it")

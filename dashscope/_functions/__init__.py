@@ -1,0 +1,1 @@
+"""`client.use()`: a model as a function, with its schema and signature."""

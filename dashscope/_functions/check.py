@@ -1,0 +1,194 @@
+"""Whether an input fits a model's schema.
+
+Only what a schema says in the words read here is held against an input; the rest is left to the
+server, so that nothing is refused which it would take. (A validator of JSON Schema could not do
+it: a path or an open file stands where the schema wants a URL, and messages are to name the
+inputs as the caller did.)
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dashscope._common.json import is_mapping, is_object, is_sequence
+from dashscope._common.validation import either, shown
+from dashscope._files.local_file import is_file
+from dashscope._functions.schema import (
+    DEEPEST,
+    Input,
+    ModelSchema,
+    Schema,
+    bounds,
+    choices_of,
+    kind_of,
+    lengths,
+    listed,
+    named_kinds,
+)
+
+_ARTICLES: Final = {
+    "boolean": "a boolean",
+    "integer": "an integer",
+    "number": "a number",
+    "string": "a text",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "None",
+}
+# One letter is a drive, not a scheme.
+_URI: Final = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+
+
+class MisfitError(Exception):
+    """A value that does not fit its schema; the argument is the error to raise for it."""
+
+    def __init__(self, error: TypeError | ValueError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def check(model: ModelSchema, name: str, inputs: Mapping[str, Any]) -> None:
+    """Refuse what a model does not take.
+
+    Args:
+        model: its schema.
+        name: what the messages call it.
+        inputs: the inputs as the caller wrote them, files included.
+
+    Raises:
+        TypeError: for an input that it does not have, one that is missing, or a value of
+            another type.
+        ValueError: for a value out of bounds.
+    """
+    if not model.is_known:
+        return
+    known = [entry.name for entry in model.inputs]
+    if not model.component("Input").get("additionalProperties"):
+        for given in inputs:
+            if given not in known:
+                raise TypeError(_unknown(name, given, known))
+    try:
+        for entry in model.inputs:
+            value = inputs.get(entry.name)
+            if entry.name in inputs and not (value is None and entry.may_be_none):
+                _check(model, value, entry.schema, entry.name, 0)
+    except MisfitError as misfit:
+        raise type(misfit.error)(f"{name}: {misfit.error}") from None
+    missing = [entry for entry in model.inputs if entry.required and entry.name not in inputs]
+    if missing:
+        raise TypeError(f"{name} needs {', '.join(map(_with_description, missing))}")
+
+
+def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) -> None:
+    schema = model.resolved(schema)
+    if depth > DEEPEST or (value is None and schema.get("nullable") is True):
+        return
+    for part in listed(schema, "allOf"):
+        _check(model, value, part, where, depth + 1)
+    for key in ("anyOf", "oneOf"):
+        if choices := listed(schema, key):
+            _check_any(model, value, choices, where, depth + 1)
+    kinds = named_kinds(schema)
+    if is_file(value):
+        if kinds and "string" not in kinds:
+            raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not a file"))
+        return
+    kind = kind_of(value)
+    if kinds and not _fits(kind, kinds):
+        if schema.get("format") == "uri":
+            kinds = ["a URL or a file" if named == "string" else named for named in kinds]
+        raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not {shown(value)}"))
+    choices = choices_of(schema)
+    if choices and not any(_same(value, choice) for choice in choices):
+        raise MisfitError(ValueError(f"{where} is {either(choices)}, not {shown(value)}"))
+    _check_bounds(value, kind, schema, where)
+    if is_sequence(value):
+        for index, item in enumerate(value):
+            _check(model, item, schema.get("items"), f"{where}[{index}]", depth + 1)
+    elif is_mapping(value):
+        _check_properties(model, value, schema, where, depth)
+
+
+def _check_any(model: ModelSchema, value: Any, choices: list[Any], where: str, depth: int) -> None:
+    misfits: list[MisfitError] = []
+    for choice in choices:
+        try:
+            _check(model, value, choice, where, depth)
+        except MisfitError as misfit:
+            misfits.append(misfit)
+        else:
+            return
+    # Of the right type and out of bounds says more than of the wrong type.
+    for failed in misfits:
+        if isinstance(failed.error, ValueError):
+            raise failed
+    kinds = [kind for choice in choices for kind in model.kinds(choice)]
+    given = "a file" if is_file(value) else shown(value)
+    raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not {given}"))
+
+
+def _check_bounds(value: Any, kind: str, schema: Schema, where: str) -> None:
+    if kind in ("integer", "number"):
+        limits = bounds(schema)
+        if limits is not None and not limits.holds(value):
+            raise MisfitError(ValueError(f"{where} is {limits}, not {shown(value)}"))
+    elif kind == "string":
+        _check_length(value, schema, "Length", "characters", where)
+        if schema.get("format") == "uri" and not _URI.match(value):
+            raise MisfitError(
+                ValueError(
+                    f"{where} is a URL or a file, not {shown(value)}: "
+                    "for a file on this machine, pass a pathlib.Path"
+                )
+            )
+    elif kind == "array":
+        _check_length(value, schema, "Items", "items", where)
+
+
+def _check_length(value: Any, schema: Schema, what: str, unit: str, where: str) -> None:
+    limits = lengths(schema, what)
+    if limits is not None and not limits.holds(len(value)):
+        raise MisfitError(ValueError(f"{where} has {limits} {unit}, not {len(value)}"))
+
+
+def _check_properties(
+    model: ModelSchema, value: Mapping[Any, Any], schema: Schema, where: str, depth: int
+) -> None:
+    for name in listed(schema, "required"):
+        if isinstance(name, str) and name not in value:
+            raise MisfitError(TypeError(f"{where} needs {name!r}"))
+    properties = schema.get("properties")
+    if is_object(properties):
+        for name, part in properties.items():
+            if name in value:
+                _check(model, value[name], part, f"{where}[{name!r}]", depth + 1)
+
+
+def _fits(kind: str, kinds: list[str]) -> bool:
+    if kind == "integer" and "number" in kinds:
+        return True
+    # What is no JSON is refused with all else that is not; a type not known here, by the server.
+    return kind in kinds or kind == "unknown" or any(named not in _ARTICLES for named in kinds)
+
+
+def _same(value: Any, choice: Any) -> bool:
+    ours, theirs = kind_of(value), kind_of(choice)
+    numbers = {"integer", "number"}
+    return (ours == theirs or {ours, theirs} <= numbers) and value == choice
+
+
+def _unknown(model: str, given: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(given, known, n=1)
+    hint = f": did you mean {close[0]!r}?" if close else "."
+    return f"{model} has no input {given!r}{hint} It takes {', '.join(known) or 'none'}."
+
+
+def _with_description(entry: Input) -> str:
+    return f"{entry.name!r} ({entry.description})" if entry.description else repr(entry.name)
+
+
+def _either(kinds: list[str]) -> str:
+    return " or ".join(_ARTICLES.get(kind, kind) for kind in dict.fromkeys(kinds))

@@ -1,0 +1,1 @@
+"""A prediction from its creation to its terminal status."""

@@ -1,0 +1,162 @@
+"""`run()`, `stream()` and `wait()`: a prediction to its end, from its creation or from then on.
+
+`AsyncClient` and model functions share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dashscope._api import instrumentation
+from dashscope._api.resource import id_of
+from dashscope._common.deadline import Deadline
+from dashscope._common.validation import check_flag, check_timeout, shown
+from dashscope._files.file_output import claim
+from dashscope._predictions.create import WebhookEvent, creation
+from dashscope._predictions.outcome import output_of, whole
+from dashscope._predictions.watch import DEADLINE_MARGIN, check_wait
+from dashscope._reference import Reference
+from dashscope.resources.predictions import (
+    Prediction,
+    event_stream,
+    send_creation,
+    watch_prediction,
+)
+
+if TYPE_CHECKING:
+    from dashscope._api.requestor import API
+    from dashscope._files.inputs import FileEncoding
+    from dashscope._predictions.stream import AsyncEventStream
+    from dashscope.resources.trainings import Training
+
+
+async def run(
+    api: API,
+    ref: str,
+    input: Mapping[str, Any],
+    *,
+    wait: int | None = None,
+    poll_interval: float | None = None,
+    timeout: float | None = None,
+    progress: Callable[[Prediction], object] | None = None,
+    webhook: str | None = None,
+    webhook_events_filter: Sequence[WebhookEvent] | None = None,
+    file_encoding: FileEncoding = "auto",
+    use_file_output: bool | None = None,
+    cancel_on_exit: bool = True,
+) -> Any:
+    """Create a prediction and wait for its output; `AsyncClient.run` describes it."""
+    reference = Reference.parse(ref)
+    interval, deadline = check_wait(api, poll_interval, timeout, progress)
+    claims = api.claims(use_file_output)
+    check_flag("cancel_on_exit", cancel_on_exit)  # before files are sent
+    operation = instrumentation.begin("run", api.config.base_url, ref)
+    with operation.whole():
+        call = await creation(
+            api,
+            reference.path,
+            version=reference.version,
+            input=input,
+            wait=wait,
+            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+            file_encoding=file_encoding,
+            deadline=deadline,
+        )
+        async with watch_prediction(
+            api, cancel_on_exit=cancel_on_exit, deadline=deadline, operation=operation
+        ) as watch:
+            await watch.create(lambda: send_creation(api, call, deadline=deadline), progress)
+            prediction = await watch.until_done(
+                interval=interval, deadline=deadline, progress=progress
+            )
+        output = output_of(ref, prediction)
+    return claim(output, api) if claims else output
+
+
+def stream(
+    api: API,
+    ref: str,
+    input: Mapping[str, Any],
+    *,
+    check: Callable[[Deadline], Awaitable[None]] | None = None,
+    timeout: float | None = None,
+    stall_timeout: float,
+    webhook: str | None = None,
+    webhook_events_filter: Sequence[WebhookEvent] | None = None,
+    file_encoding: FileEncoding = "auto",
+    use_file_output: bool | None = None,
+    cancel_on_exit: bool = True,
+) -> AsyncEventStream:
+    """A stream that creates its prediction when it is entered, after a `check` of the input.
+
+    `AsyncClient.stream` describes it.
+    """
+    reference = Reference.parse(ref)
+    deadline = Deadline.after(check_timeout(timeout))
+    watch = watch_prediction(api, cancel_on_exit=cancel_on_exit, deadline=deadline)
+
+    async def begin() -> None:
+        if check is not None:
+            await check(deadline)
+        call = await creation(
+            api,
+            reference.path,
+            version=reference.version,
+            input=input,
+            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            stream=True,
+            webhook=webhook,
+            webhook_events_filter=webhook_events_filter,
+            file_encoding=file_encoding,
+            deadline=deadline,
+        )
+        await watch.create(lambda: send_creation(api, call, deadline=deadline), progress=None)
+
+    return event_stream(
+        api,
+        watch,
+        begin,
+        ref=ref,
+        deadline=deadline,
+        stall_timeout=stall_timeout,
+        use_file_output=use_file_output,
+    )
+
+
+async def wait(
+    api: API,
+    job: Prediction | Training | str,
+    *,
+    poll_interval: float | None,
+    timeout: float | None,
+    progress: Callable[[Any], object] | None,
+    cancel_on_exit: bool,
+) -> Prediction | Training:
+    """Wait until a prediction or training is over; `AsyncClient.wait` describes it."""
+    if not isinstance(job, str | Prediction):
+        from dashscope.resources.trainings import Training, wait_for_training
+
+        if not isinstance(job, Training):
+            raise TypeError(f"wait() takes a prediction, a training or an id, not {shown(job)}")
+        return await wait_for_training(
+            api,
+            job,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            progress=progress,
+            cancel_on_exit=cancel_on_exit,
+        )
+    id_of(job, Prediction)
+    interval, deadline = check_wait(api, poll_interval, timeout, progress)
+    model = None if isinstance(job, str) else job.model
+    operation = instrumentation.begin("wait", api.config.base_url, model)
+    with operation.whole():
+        async with watch_prediction(
+            api, cancel_on_exit=cancel_on_exit, deadline=deadline, operation=operation
+        ) as watch:
+            await watch.attach(job, deadline=deadline, progress=progress)
+            done = await watch.until_done(interval=interval, deadline=deadline, progress=progress)
+        return whole(done)

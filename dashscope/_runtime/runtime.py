@@ -1,0 +1,246 @@
+"""What both ways to wait have in common: the interface the rest of the client is written to."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard, TypeVar
+
+from dashscope._common.deadline import Deadline
+from dashscope._common.validation import shown
+from dashscope._errors import APIResponseError, ConfigurationError
+from dashscope._runtime import forking
+from dashscope._transport.mapping import Sending, named, timed_out
+from dashscope._transport.pool.routes import proxy_at
+from dashscope.types.http import Headers, Request, Response
+
+if TYPE_CHECKING:
+    from dashscope._common.secrets import Token
+    from dashscope._config import Config
+    from dashscope._runtime.workers import Channel, Crew
+
+T = TypeVar("T")
+
+GRACE: Final = 5.0
+"""Seconds that a call still gets to finish once its caller was cancelled."""
+CLOSED: Final = "this client is closed: make a new one, or close it later"
+
+
+class Body(ABC):
+    """An answer whose body is still to be read, in whatever colour.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the headers.
+        asked: the method and the URL without its query, as messages name the request.
+    """
+
+    def __init__(self, status: int, headers: Headers, asked: str) -> None:
+        self.status = status
+        self.headers = headers
+        self.asked = asked
+
+    @abstractmethod
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body, decoded, or `None` at its end."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end."""
+
+    async def read(self, limit: int) -> bytes:
+        """All of it, if it has no more than `limit` bytes."""
+        pieces: list[bytes] = []
+        size = 0
+        while (piece := await self.chunk()) is not None:
+            size += len(piece)
+            if size > limit:
+                raise APIResponseError(
+                    f"{self.asked} answered with more than {limit} bytes (max_response_bytes)."
+                )
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class Runtime(ABC):
+    """What both ways to wait have in common: the interface the rest of the client is written to.
+
+    Attributes:
+        is_shared: whether workers run in the caller's own thread, taking turns with it.
+        most_workers: how many workers make sense.
+    """
+
+    is_shared: ClassVar[bool]
+    most_workers: ClassVar[int]
+
+    def unopened(self, what: str, opening: str) -> RuntimeError:
+        """The error for what is used without the `with` that opens it."""
+        how = "async with" if self.is_shared else "with"
+        return RuntimeError(f"{what} is opened by `{how}`: {how} {opening}")
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._closed = False
+        if config.proxy is not None:
+            proxy_at(config.proxy, "proxy")
+        if config.http2 and find_spec("h2") is None:
+            raise ConfigurationError("http2=True needs: pip install 'dashscope-client[http2]'")
+        forking.know(self)
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "what belongs to a client (a resource, a stream, a batch) is not pickled: "
+            "make a client in the process that uses it"
+        )
+
+    @property
+    @abstractmethod
+    def owns_connections(self) -> bool:
+        """Are the connections our own, rather than those of a caller's client?"""
+
+    async def send(
+        self, request: Request, *, token: Token | None, deadline: Deadline, limit: int
+    ) -> Response:
+        """Make the request and read the answer, by the deadline.
+
+        Raises:
+            APITimeoutError: when the deadline or a time-out of the connection passed.
+            APIConnectionError: when the connection was never made, or broke.
+            APIResponseError: when the body has more than `limit` bytes.
+        """
+        sending = Sending()
+        with self.bound(deadline):
+            body = await self.open(request, token=token, deadline=deadline, sending=sending)
+            try:
+                content = await body.read(limit)
+            finally:
+                await body.aclose()
+            return Response(
+                status=body.status, headers=body.headers, content=content, asked=body.asked
+            )
+        raise timed_out(named(request), request_sent=sending.has_begun)
+
+    @abstractmethod
+    async def open(
+        self, request: Request, *, token: Token | None, deadline: Deadline, sending: Sending
+    ) -> Body:
+        """Make the request and read the answer's headers."""
+
+    @abstractmethod
+    def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
+        """A block that is left, without an exception, when the deadline passes."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    @abstractmethod
+    async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        """Run blocking work where it holds up nobody else."""
+
+    @abstractmethod
+    async def gather(
+        self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
+    ) -> None:
+        """Run calls at the same time, `limit` at most; the first error ends the others."""
+
+    @abstractmethod
+    def alone(self, key: str) -> AbstractAsyncContextManager[None]:
+        """A block that, of all with the same key, one is in at a time.
+
+        Each event loop has its own turn; of the blocking client, all threads share one.
+        """
+
+    @abstractmethod
+    async def finish(
+        self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
+    ) -> T:
+        """Run a call to its end even when the caller is cancelled, any number of times.
+
+        Once the caller was cancelled, the call has `grace` seconds left; then the caller's
+        cancellation goes on. What the call found out, it has to leave where the caller
+        looks, since no result is returned in that case.
+        """
+
+    @abstractmethod
+    def crew(self) -> Crew:
+        """Workers that run beside the caller."""
+
+    @abstractmethod
+    def channel(self) -> Channel[Any]:
+        """A channel between them and the caller."""
+
+    @abstractmethod
+    def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
+        """The items of the user's, one at a time; refuses, by its name, what this colour cannot."""
+
+    @abstractmethod
+    async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the user's, and await what it returns where that is an awaitable."""
+
+    @abstractmethod
+    def check_callback(self, name: str, function: object) -> None:
+        """Refuse, by its parameter's name, a function that this colour cannot call."""
+
+    @abstractmethod
+    def own(self, value: T) -> T:
+        """A value that does I/O, in the colour of the client it is handed to."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close all connections; later requests are refused."""
+
+    @abstractmethod
+    def loaded_later(self) -> Iterable[str]:
+        """The modules that calls load on first use: before a fork, they are."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """In a forked child: leave the parent's connections and locks alone, start anew."""
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError(CLOSED)
+
+
+def one_by_one(name: str, items: Any, what: str) -> AsyncIterator[Any]:
+    """The items of a plain iterable behind `async for`.
+
+    Raises:
+        TypeError: when it is no iterable of items.
+    """
+    if not _is_iterable(items):
+        raise TypeError(f"{name} is {what} of mappings, one a prediction, not {shown(items)}")
+    return _OneByOne(iter(items))
+
+
+def is_async_iterable(items: Any) -> TypeGuard[AsyncIterable[Any]]:
+    """Is this gone through by `async for`?"""
+    return isinstance(items, AsyncIterable)
+
+
+def _is_iterable(items: Any) -> TypeGuard[Iterable[Any]]:
+    return isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping)
+
+
+class _OneByOne(AsyncIterator[Any]):
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+
+    async def __anext__(self) -> Any:
+        try:
+            return next(self._items)
+        except StopIteration:
+            pass
+        raise StopAsyncIteration

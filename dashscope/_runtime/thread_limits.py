@@ -1,0 +1,49 @@
+"""How long a thread of the blocking client waits at the most: nothing can be taken from one."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+
+from dashscope._common.deadline import Deadline
+from dashscope._transport.mapping import timed_out
+
+
+class Bounds(threading.local):
+    """The bounds of what the calling thread does.
+
+    Attributes:
+        deadline: that of the block it is in.
+        abort: tells it that nobody waits for it any more.
+    """
+
+    deadline = Deadline.NEVER
+    abort: threading.Event | None = None
+
+    def left(self) -> float | None:
+        """The seconds that are left, `None` without a bound."""
+        return self.deadline.left()
+
+    def check(self, what: str) -> None:
+        """Raise where the time is up, or nobody waits any more."""
+        if self.abort is None and self.deadline.at is None:
+            return  # as for each piece of most streams
+        if self.deadline.expired or (self.abort is not None and self.abort.is_set()):
+            raise timed_out(what)
+
+
+class Within(AbstractContextManager[None]):
+    """A block of a thread with a deadline of its own."""
+
+    # What waits in the block asks for the time left. A class, since each piece of a stream is
+    # read within one, and a generator costs twice as much.
+    def __init__(self, bounds: Bounds, deadline: Deadline) -> None:
+        self._bounds = bounds
+        self._outer = bounds.deadline
+        self._deadline = bounds.deadline.sooner(deadline)
+
+    def __enter__(self) -> None:
+        self._bounds.deadline = self._deadline
+
+    def __exit__(self, *_: object) -> None:
+        self._bounds.deadline = self._outer

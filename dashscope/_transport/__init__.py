@@ -1,0 +1,1 @@
+"""One HTTP exchange: clients, the connection pool, bodies, error mapping."""

@@ -1,0 +1,205 @@
+"""The sockets beneath the connections: httpcore's, with three promises more.
+
+None is left open when a TLS handshake is given up, for whatever reason. The time to connect is
+that for all of it: every address of a name, a SOCKS proxy's greeting, the handshakes. And in the
+blocking client every wait but that for the resolver is bounded by the time that the calling
+thread's call has left, where httpcore bounds each by the same time, however many there are.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import anyio
+import httpcore
+
+from dashscope._common.deadline import Deadline
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class ClosingBackend(httpcore.AsyncNetworkBackend):
+    """Sockets of asyncio, uvloop and trio."""
+
+    def __init__(self) -> None:
+        self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        connected_by = Deadline.after(timeout)
+        try:
+            stream = await self._backend.connect_tcp(
+                host, port, timeout, local_address, socket_options
+            )
+        except ValueError as error:
+            # anyio tries each address in a task of its own. Where the end of the loop cancels
+            # those, and not the call (which cancels a prediction, say), its group is empty.
+            raise httpcore.ConnectError(f"the attempt was cancelled ({error})") from error
+        return _ClosingStream(stream, connected_by)
+
+
+class _ClosingStream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream, connected_by: Deadline) -> None:
+        self._stream = stream
+        self._connected_by = connected_by
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max_bytes, self._within(timeout))
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, self._within(timeout))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            left = self._connected_by.left()
+            stream = await self._stream.start_tls(ssl_context, server_hostname, left)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            raise
+        return _ClosingStream(stream, self._connected_by)
+
+    def _within(self, timeout: float | None) -> float | None:
+        # Only while it greets a SOCKS proxy does httpcore not say how long it may take.
+        return self._connected_by.left() if timeout is None else timeout
+
+    def get_extra_info(self, info: str) -> Any:
+        try:
+            return self._stream.get_extra_info(info)
+        except AttributeError:  # uvloop has let go of the socket: the connection was reset
+            if info == "is_readable":
+                return True
+        # Only asked for when the connection is made: nothing has been sent yet.
+        raise httpcore.ConnectError("the connection was reset")
+
+
+class BoundedBackend(httpcore.NetworkBackend):
+    """Sockets whose every wait is bounded by the time that the calling thread has left."""
+
+    def __init__(self, left: Callable[[], float | None]) -> None:
+        self._backend = httpcore.SyncBackend()
+        self._left = left
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        looking_up = Deadline.after(_bound(timeout, self._left(), httpcore.ConnectTimeout))
+        try:
+            addresses = _addresses(host, port)
+        except OSError as error:
+            if looking_up.expired:
+                raise httpcore.ConnectTimeout(f"no name resolution in time: {error}") from error
+            raise httpcore.ConnectError(str(error)) from error
+        connected_by = Deadline.after(timeout)
+        failure: Exception | None = None
+        for number, address in enumerate(addresses):
+            try:
+                bound = _bound(connected_by.left(), self._left(), httpcore.ConnectTimeout)
+                # One that is dead leaves the others their share.
+                share = None if bound is None else bound / (len(addresses) - number)
+                stream = self._backend.connect_tcp(
+                    address, port, share, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _BoundedStream(stream, self._left, connected_by)
+        raise failure or httpcore.ConnectError("the name has no address")
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """All that a name has, in the resolver's order."""
+    # As bytes, the name (which is ASCII) is left as it is: encoding it has errors of its own.
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    # Where an address belongs to one of several networks, this also names that.
+    return list(dict.fromkeys(socket.getnameinfo(info[4], numeric)[0] for info in found))
+
+
+class _BoundedStream(httpcore.NetworkStream):
+    WRITTEN_AT_ONCE: Final = 64 * 1024
+
+    def __init__(
+        self,
+        stream: httpcore.NetworkStream,
+        left: Callable[[], float | None],
+        connected_by: Deadline,
+    ) -> None:
+        self._stream = stream
+        self._left = left
+        self._connected_by = connected_by
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        bound = _bound(self._within(timeout), self._left(), httpcore.ReadTimeout)
+        return self._stream.read(max_bytes, bound)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # A view: of what the socket does not take at once, httpcore copies the rest.
+        view: Any = memoryview(buffer)
+        for start in range(0, len(view), self.WRITTEN_AT_ONCE):
+            bound = _bound(self._within(timeout), self._left(), httpcore.WriteTimeout)
+            self._stream.write(view[start : start + self.WRITTEN_AT_ONCE], bound)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            left = self._connected_by.left()
+            bound = _bound(left, self._left(), httpcore.ConnectTimeout)
+            self._check_connected()
+            stream = self._stream.start_tls(ssl_context, server_hostname, bound)
+        except BaseException:
+            self._stream.close()
+            raise
+        return _BoundedStream(stream, self._left, self._connected_by)
+
+    def _within(self, timeout: float | None) -> float | None:
+        return self._connected_by.left() if timeout is None else timeout  # as above
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _check_connected(self) -> None:
+        # The ssl module takes a connection that was reset for one that is still to be made, and
+        # leaves it open, or leaves out the handshake.
+        try:
+            self._stream.get_extra_info("socket").getpeername()
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+
+
+def _bound(
+    timeout: float | None, left: float | None, late: type[httpcore.TimeoutException]
+) -> float | None:
+    shorter = min((bound for bound in (timeout, left) if bound is not None), default=None)
+    if shorter is not None and shorter <= 0:
+        raise late("the time is up")
+    return shorter

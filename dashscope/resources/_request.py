@@ -1,0 +1,74 @@
+"""`client.request()`: a request to the API that no method makes, with the same care."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve
+
+from dashscope._api.requestor import API, Call
+from dashscope._common.deadline import Deadline
+from dashscope._common.validation import (
+    check_content,
+    check_mapping,
+    check_params,
+    check_str,
+    check_text,
+    check_timeout,
+    shown,
+)
+from dashscope._config import check_headers
+from dashscope._files.local_file import load
+from dashscope.types.http import FilePart, Response
+
+if TYPE_CHECKING:
+    from dashscope._files.local_file import FileContent
+
+_METHOD: Final = re.compile(r"[A-Z]+")
+
+
+async def request(
+    api: API,
+    method: str,
+    path: str,
+    *,
+    params: Mapping[str, Any] | Sequence[tuple[str, Any]] | None,
+    json: Any,
+    content: bytes | str | None,
+    files: Mapping[str, FileContent] | None,
+    headers: Mapping[str, str] | None,
+    timeout: float | None,
+) -> Response:
+    """Make a request; `AsyncClient.request` describes it."""
+    if not _METHOD.fullmatch(check_text("method", method).upper()):
+        raise ValueError(f"method is an HTTP method such as GET, not {shown(method)}")
+    if sum(body is not None for body in (json, content, files)) > 1:
+        raise ValueError("a request has one body: json, content or files")
+    deadline = Deadline.after(check_timeout(timeout))
+    body = {} if json is None else {"json": json}
+    call = Call(
+        method=method.upper(),
+        path=check_str("path", path),
+        params=check_params(params),
+        content=check_content(content),
+        headers=check_headers(headers),
+        creates=method.upper() == "POST",
+        **body,
+    )
+    if timeout is not None:
+        api = api.with_config(timeout=None)
+    parts = await _parts(api, {} if files is None else files)
+    try:
+        return await api.send(evolve(call, files=parts), deadline=deadline)
+    finally:
+        for part in parts:
+            part.file.close()
+
+
+async def _parts(api: API, files: Mapping[str, FileContent]) -> tuple[FilePart, ...]:
+    named = check_mapping("files", files, "of the names of parts to files")
+    return tuple(
+        [FilePart(name=name, file=await load(file, api.runtime)) for name, file in named.items()]
+    )

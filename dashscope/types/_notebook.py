@@ -1,0 +1,185 @@
+"""What a notebook shows: values as HTML, in which everything that came from elsewhere is escaped.
+
+A picture, a sound or a film is shown from where it is, by its address; only http, https and data
+addresses become one, and of data only media.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from dashscope._common.json import is_array, is_object
+from dashscope._common.media_types import type_of
+
+if TYPE_CHECKING:
+    from dashscope._api.pagination import Page
+    from dashscope._batch.row import BatchProgress, BatchResult
+    from dashscope.resources.predictions import Prediction
+
+LONGEST_TEXT: Final = 2000
+"""Characters of one value."""
+MOST_ITEMS: Final = 100
+"""Rows of a table, and items of an output."""
+MOST_COLUMNS: Final = 6
+
+_HTTP: Final = re.compile(r"https?://[^\s]+", re.IGNORECASE)
+_MEDIA: Final = re.compile(r"data:((?:image|audio|video)/[\w.+-]+)[;,]", re.IGNORECASE)
+_COLUMNS: Final[Mapping[str, Sequence[str]]] = {
+    "Prediction": ("id", "model", "status", "created_at", "output"),
+    "Training": ("id", "model", "status", "created_at"),
+    "Model": ("owner", "name", "description", "run_count", "visibility"),
+}
+"""Of these classes, what a table is to show."""
+_STYLE: Final = 'style="max-width:100%;max-height:24em"'
+
+
+def prediction(found: Prediction) -> str:
+    """A prediction: what went in, what came out."""
+    rows: list[tuple[str, str]] = [
+        ("id", text(found.id)),
+        ("model", text(found.model or "")),
+        ("status", text(found.status)),
+    ]
+    if found.metrics is not None and found.metrics.predict_time is not None:
+        rows.append(("seconds", text(f"{found.metrics.predict_time:.2f}")))
+    rows += [(f"input: {name}", value(item)) for name, item in (found.input or {}).items()]
+    if found.output is not None:
+        rows.append(("output", value(found.output)))
+    if found.error:
+        rows.append(("error", text(found.error)))
+    if found.logs:
+        logs = f"<details><summary>show</summary><pre>{text(found.logs)}</pre></details>"
+        rows.append(("logs", logs))
+    return _facts(rows)
+
+
+def page(found: Page[Any]) -> str:
+    """A page: a table of its results."""
+    note = f"{len(found)} on this page" + (", and there are more" if found.next else "")
+    if not found.results:
+        return f"<p>{note}</p>"
+    columns = _columns(found.results[0])
+    rows = [[value(_cell(item, name)) for name in columns] for item in found.results]
+    return _table(columns, rows) + f"<p>{note}</p>"
+
+
+def batch_progress(found: BatchProgress) -> str:
+    """How far a batch is."""
+    total = found.total if found.total is not None else "unknown"
+    return _facts(
+        [
+            ("rows", text(total)),
+            ("waiting", text(found.queued)),
+            ("running", text(found.running)),
+            ("done", text(found.done)),
+            ("failed", text(found.failed)),
+            ("seconds", text(f"{found.elapsed:.1f}")),
+        ]
+    )
+
+
+def batch_result(found: BatchResult) -> str:
+    """What became of one row of a batch."""
+    shown = ("output", value(found.output)) if found.ok else ("error", text(found.error))
+    return _facts([("index", text(found.index)), ("input", value(found.input)), shown])
+
+
+def file(url: str, content_type: str | None) -> str:
+    """A file: the picture, the sound or the film itself, else where it is."""
+    media = _MEDIA.match(url)
+    if media is None and not _HTTP.fullmatch(url):
+        return text(url)
+    kind = media[1].lower() if media is not None else (content_type or "").lower()
+    source = escape(url, quote=True)
+    name = "output" if media is not None else text(urlsplit(url).path.rpartition("/")[2])
+    if kind.startswith("image/"):
+        return f'<img src="{source}" alt="{name}" {_STYLE}>'
+    if kind.startswith("audio/"):
+        return f'<audio controls src="{source}"></audio>'
+    if kind.startswith("video/"):
+        return f'<video controls src="{source}" {_STYLE}></video>'
+    # Of a name without an ending nobody knows: what is no picture shows its address instead.
+    inside = (
+        text(url) if kind or "." in name else f'<img src="{source}" alt="{text(url)}" {_STYLE}>'
+    )
+    return f'<a href="{source}" rel="noopener noreferrer" target="_blank">{inside}</a>'
+
+
+def value(found: Any) -> str:
+    """Any JSON, with the files in it shown."""
+    if isinstance(found, str):
+        if _HTTP.fullmatch(found) or _MEDIA.match(found):
+            return file(found, kind_of(found))
+        return f'<span style="white-space:pre-wrap">{text(found)}</span>'
+    if is_array(found) and any(isinstance(item, str) for item in found):
+        more = f"<p>… {len(found) - MOST_ITEMS} more</p>" if len(found) > MOST_ITEMS else ""
+        if any(_HTTP.fullmatch(item) or _MEDIA.match(item) for item in found if type(item) is str):
+            return "".join(f"<div>{value(item)}</div>" for item in found[:MOST_ITEMS]) + more
+    if is_object(found) and found:
+        return _facts([(name, value(item)) for name, item in list(found.items())[:MOST_ITEMS]])
+    if isinstance(found, datetime):
+        return text(found.isoformat(sep=" ", timespec="seconds"))
+    if found is None:
+        return ""
+    if is_array(found) or isinstance(found, bool):
+        return text(json.dumps(found, ensure_ascii=False, default=str))
+    return text(found)
+
+
+def kind_of(url: str) -> str | None:
+    """The media type that a URL's name tells."""
+    return type_of(urlsplit(url).path)
+
+
+def text(found: object) -> str:
+    """Text as text, whatever is in it."""
+    shown = str(found)
+    if len(shown) > LONGEST_TEXT:
+        shown = f"{shown[:LONGEST_TEXT]}… ({len(shown)} characters)"
+    return escape(shown, quote=True)
+
+
+def _columns(item: Any) -> Sequence[str]:
+    names = _fields(item)
+    if (known := _COLUMNS.get(type(item).__name__)) is not None and set(known) <= set(names):
+        return known
+    short = [name for name in names if _is_short(getattr(item, name))]
+    return (short or names or ["value"])[:MOST_COLUMNS]
+
+
+def _fields(item: Any) -> list[str]:
+    names: list[str] = [entry.name for entry in getattr(item, "__attrs_attrs__", ())]
+    return [name for name in names if name != "raw"]
+
+
+def _is_short(found: Any) -> bool:
+    return found is None or isinstance(found, str | int | float | datetime)
+
+
+def _cell(item: Any, name: str) -> Any:
+    return getattr(item, name) if _fields(item) else item
+
+
+def _facts(rows: Iterable[tuple[str, str]]) -> str:
+    """A table of names and values; the values are HTML already."""
+    lines = (
+        f'<tr><th scope="row" style="text-align:left;vertical-align:top">{text(name)}</th>'
+        f'<td style="text-align:left">{shown}</td></tr>'
+        for name, shown in rows
+    )
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col" style="text-align:left">{text(name)}</th>' for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in row) + "</tr>"
+        for row in rows[:MOST_ITEMS]
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
