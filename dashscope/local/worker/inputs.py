@@ -6,9 +6,13 @@ import shutil
 import types
 import urllib.request
 from collections.abc import Callable
+from email.message import Message
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
+from dashscope._common.media_types import ending_of
 from dashscope.local.decorator import is_weights, unannotated
 from dashscope.local.type_guards import is_dict, is_list
 
@@ -72,19 +76,36 @@ class Arguments:
             target = target.with_suffix(suffix_of(name))
             shutil.copyfile(stored, target)
             return target
-        if not url.startswith("data:"):
-            target = target.with_suffix(suffix_of(url.partition("?")[0]))
-        with (
-            urllib.request.urlopen(url, timeout=FETCH_TIMEOUT) as response,  # noqa: S310
-            target.open("wb") as file,
-        ):
-            size = 0
-            while chunk := response.read(256 * 1024):
-                size += len(chunk)
-                if size > FETCH_LIMIT:
-                    raise ValueError(f"The file at {url[:200]} is larger than {FETCH_LIMIT} bytes.")
-                file.write(chunk)
+        with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT) as response:  # noqa: S310
+            suffix = "" if url.startswith("data:") else suffix_of(urlsplit(url).path)
+            target = target.with_suffix(suffix or suffix_of_type(response.headers))
+            try:
+                size = copy_body(response, target)
+            except IncompleteRead as error:
+                raise OSError(f"The file at {url[:200]} is incomplete.") from error
+        if size > FETCH_LIMIT:
+            raise ValueError(f"The file at {url[:200]} is larger than {FETCH_LIMIT} bytes.")
         return target
+
+
+def copy_body(response: Any, target: Path) -> int:
+    """Write the body of a response to a file, and return its size. Stop above ``FETCH_LIMIT``.
+
+    Raises:
+        IncompleteRead: The connection was closed before the end of the body.
+    """
+    size = 0
+    with target.open("wb") as file:
+        while chunk := response.read(256 * 1024):
+            size += len(chunk)
+            if size > FETCH_LIMIT:
+                return size
+            file.write(chunk)
+    # With a Content-Length, http.client does not report a body that is too short.
+    missing: int | None = getattr(response, "length", None)
+    if missing:
+        raise IncompleteRead(b"", missing)
+    return size
 
 
 def is_plain(hint: Any) -> bool:
@@ -104,6 +125,12 @@ def make(hint: Any, value: Any) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(hint).validate_python(value)
+
+
+def suffix_of_type(headers: Message) -> str:
+    """Return the suffix for the media type of a response, or an empty string."""
+    declared = "content-type" in headers and headers.get_content_type()
+    return ending_of(declared) if declared and declared != "application/octet-stream" else ""
 
 
 def suffix_of(name: str) -> str:
