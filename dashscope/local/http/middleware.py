@@ -31,6 +31,7 @@ _PUBLIC: Final = re.compile(
     r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?"
 )
 _CLIENT_CLOSED: Final = 499
+_STREAM_SECRET: Final = re.compile(r"^(/v1/streams/[^/]*/).+", re.DOTALL)
 
 
 class AnsweredRequest(NamedTuple):
@@ -94,7 +95,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            problem = self._problem(Headers(scope=scope), path)
+            problem = self._problem(scope, path)
             if problem is not None:
                 await problem.response()(scope, receive, send_recorded)
             else:
@@ -105,11 +106,13 @@ class RequestMiddleware:
             if not recorded:
                 record()
             milliseconds = (time.perf_counter() - began) * 1000
-            logger.info("%s %r %d %.1f ms %s", method, path, status, milliseconds, request_id)
+            shown = _STREAM_SECRET.sub(r"\1...", path)
+            logger.info("%s %r %d %.1f ms %s", method, shown, status, milliseconds, request_id)
 
-    def _problem(self, headers: Headers, path: str) -> ProblemError | None:
+    def _problem(self, scope: Scope, path: str) -> ProblemError | None:
+        headers = Headers(scope=scope)
         if self._token is None:
-            problem = local_request_problem(headers)
+            problem = local_request_problem(scope["method"], headers)
         elif _PUBLIC.fullmatch(path) or authorized(headers, self._token):
             problem = None
         else:
@@ -142,7 +145,7 @@ def authorized(headers: Headers, token: str) -> bool:
     return matches and scheme.lower() in {"bearer", "token"}
 
 
-def local_request_problem(headers: Headers) -> ProblemError | None:
+def local_request_problem(method: str, headers: Headers) -> ProblemError | None:
     """Return a problem for requests that another web site may have sent from a local browser.
 
     Without a token, every request from this machine is accepted, including those of a browser.
@@ -152,13 +155,34 @@ def local_request_problem(headers: Headers) -> ProblemError | None:
             HTTPStatus.FORBIDDEN,
             "Without a token, the server only accepts requests to a loopback address.",
         )
-    origin = headers.get("origin")
-    if origin is not None and not is_loopback(host_of(origin)):
+    if is_cross_site(method, headers):
         return ProblemError(
             HTTPStatus.FORBIDDEN,
             "Without a token, the server does not accept requests from other web sites.",
         )
     return None
+
+
+def is_cross_site(method: str, headers: Headers) -> bool:
+    """Return whether a browser sent a request for a web site that must not send it.
+
+    Pages on other ports of this machine may read. Only the server's own pages may change
+    something: a browser sends a simple POST for any page without asking the server first.
+    """
+    origin = headers.get("origin")
+    if method in {"GET", "HEAD"}:
+        return origin is not None and not is_loopback(host_of(origin))
+    if origin is None:
+        return headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+    return netloc_of(origin) != headers.get("host", "").lower()
+
+
+def netloc_of(url: str) -> str:
+    """Return the host and port of a URL, or an empty string if the URL is invalid."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def host_of(url: str) -> str:

@@ -10,14 +10,14 @@ import secrets
 import time
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashscope.local.http.middleware import authorized
+from dashscope.local.http.middleware import authorized, netloc_of
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.pages.templating import PREFIX, problem_page
 from dashscope.local.store.folder import Signer
@@ -145,11 +145,8 @@ def cross_site_problem(request: Request) -> ProblemError | None:
         return ProblemError(HTTPStatus.FORBIDDEN, "Other web sites cannot use this page.")
     if request.method in {"GET", "HEAD"}:
         return None
-    try:
-        origin = urlsplit(headers.get("origin", "")).netloc
-    except ValueError:
-        origin = ""
-    if not origin or origin.lower() != headers.get("host", "").lower():
+    origin = netloc_of(headers.get("origin", ""))
+    if not origin or origin != headers.get("host", "").lower():
         return ProblemError(
             HTTPStatus.FORBIDDEN, "Forms must be submitted from this server's own pages."
         )
