@@ -31,6 +31,11 @@ import click
     metavar="N/s",
     help="Answer 429 beyond this many requests: 10/s, 600/m or 5000/h.",
 )
+@click.option(
+    "--strict-inputs",
+    is_flag=True,
+    help="Reject inputs with unknown names instead of ignoring them.",
+)
 def serve(
     models: Path | None,
     host: str,
@@ -38,6 +43,7 @@ def serve(
     data: Path | None,
     token: str | None,
     rate_limit: str | None,
+    strict_inputs: bool,
 ) -> None:
     """Serve the API on this machine, with the models that come along and those in MODELS.
 
@@ -53,5 +59,13 @@ def serve(
     except ImportError as error:
         sys.exit(f"The local server needs: pip install 'dashscope-client[local]' ({error.name})")
     sys.exit(
-        serve_locally(models, host=host, port=port, data=data, token=token, rate_limit=rate_limit)
+        serve_locally(
+            models,
+            host=host,
+            port=port,
+            data=data,
+            token=token,
+            rate_limit=rate_limit,
+            strict_inputs=strict_inputs,
+        )
     )

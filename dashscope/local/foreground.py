@@ -35,6 +35,7 @@ def serve(
     token: str | None = None,
     rate_limit: str | None = None,
     drain: float = 10.0,
+    strict_inputs: bool = False,
 ) -> int:
     """Serve in the foreground until SIGTERM or SIGINT. A second signal stops without draining.
 
@@ -46,6 +47,7 @@ def serve(
         token: The token that requests must carry. Defaults to ``DASHSCOPE_LOCAL_TOKEN``.
         rate_limit: Return 429 above this rate of requests, such as ``"10/s"`` or ``"600/m"``.
         drain: Seconds to wait for running jobs before stopping.
+        strict_inputs: Reject inputs with unknown names instead of ignoring them.
 
     Returns:
         The exit code: 0 after a signal, 2 if an argument or a model is invalid, 3 if the data
@@ -61,6 +63,7 @@ def serve(
             token=token or os.environ.get("DASHSCOPE_LOCAL_TOKEN") or None,
             rate_limit=rate_limit,
             drain=drain,
+            strict_inputs=strict_inputs,
         )
         with log_to_stderr(), stop_signal() as stop, server:
             sys.stdout.write(f"Ready at {server.base_url}, data in {server.data}\n")

@@ -49,6 +49,8 @@ class LocalServer:
         rate_limit: Return 429 above this rate of requests, such as ``"10/s"`` or ``"600/m"``.
         queue_limit: The maximum number of queued jobs per version. Above it, a create returns 429.
         drain: Seconds to wait for running jobs before the block exits.
+        strict_inputs: Reject inputs with unknown names. Defaults to false: unknown names are
+            ignored with a warning in the log of the prediction, like the hosted service does.
 
     Raises:
         ModelsError: One of ``models`` cannot be used as a model.
@@ -77,6 +79,7 @@ class LocalServer:
         rate_limit: str | None = None,
         queue_limit: int = 10_000,
         drain: float = 0.0,
+        strict_inputs: bool = False,
     ) -> None:
         if token is None and not is_loopback(host):
             raise ValueError(
@@ -95,6 +98,7 @@ class LocalServer:
         self._rate_limit = RateLimit(rate_limit) if rate_limit is not None else None
         self._queue_limit = queue_limit
         self._drain = drain
+        self._strict_inputs = strict_inputs
         self._answered: deque[AnsweredRequest] = deque(maxlen=MAX_KEPT_REQUESTS)
         self._address = ""
         self._folder: DataFolder | None = None
@@ -242,6 +246,7 @@ class LocalServer:
             webhooks=webhooks,
             feed=feed,
             webhook_secret=secret,
+            strict_inputs=self._strict_inputs,
         )
 
 

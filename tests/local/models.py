@@ -152,6 +152,11 @@ def read(file: Path, others: list[Path] | None = None) -> dict[str, Any]:
     }
 
 
+@model("test/whole")
+def whole(count: int, sizes: list[int] | None = None, point: Point | None = None) -> list[Any]:
+    return [count, sizes, point and point.x]
+
+
 @model("test/files")
 def files(text: str) -> dict[str, Any]:
     folder = Path(os.environ.get("TMPDIR", "/tmp"))

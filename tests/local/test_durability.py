@@ -218,6 +218,7 @@ def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
         assert answer is not None
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
+        assert answer.headers["x-should-retry"] == "true"
         assert server.get(prediction)["status"] == "processing"
         assert server.end(signal.SIGTERM) in {0, -signal.SIGTERM}
 

@@ -37,6 +37,7 @@ class Services:
     webhooks: Webhooks
     feed: ChangeFeed
     webhook_secret: str
+    strict_inputs: bool
 
     def model(self, request: Request) -> Model:
         """Return the model named in the request's path.

@@ -260,7 +260,7 @@ class Engine:
 
     async def _work(self, run: Run, worker: Worker, folder: Path) -> None:
         try:
-            message = self._message(run.job, folder)
+            message = self._message(run, folder)
         except (InputError, ModelsError) as error:
             self._finish(run, "failed", str(error))
             return
@@ -337,10 +337,13 @@ class Engine:
         version = self._catalog.add_trained(base, destination, weights)
         return json.dumps({"version": f"{destination}:{version.id}"})
 
-    def _message(self, job: Job, folder: Path) -> dict[str, Any]:
+    def _message(self, run: Run, folder: Path) -> dict[str, Any]:
+        job = run.job
         runnable = self._catalog.runnable(self._version_of(job))
         training = job.kind == "training"
         signature = runnable.training if training and runnable.training else runnable.signature
+        for name in signature.unknown(json.loads(job.input)):
+            run.add_log(f"WARNING: {signature.explain_unknown(name)} It is ignored.\n")
         return {
             "train": training,
             "folder": str(folder),

@@ -1,6 +1,7 @@
 """Derives a model's schema from a function's signature, and validates inputs against it."""
 
 import inspect
+import json
 import re
 import types
 from collections.abc import (
@@ -97,25 +98,51 @@ class Signature:
         self._concatenate = spec.concatenate if spec else None
         try:
             self._inputs: type[BaseModel] = create_model(
-                "Input", __config__=ConfigDict(extra="forbid", strict=True), **fields
+                "Input", __config__=ConfigDict(extra="ignore", strict=True), **fields
             )
             self.input_schema, self.definitions = self._schema_of_inputs()
             self.output_schema = self._schema_of_output()
         except (PydanticUserError, TypeError) as error:
             raise SignatureError(f"The types of {self.name} have no schema: {error}") from error
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the inputs."""
+        return [field.alias or "" for field in self._inputs.model_fields.values()]
+
     def check(self, inputs_json: bytes | str) -> dict[str, Any]:
         """Validate an input, and return it with the defaults filled in.
+
+        Unknown names are ignored, like the hosted service does. See ``unknown``.
 
         Raises:
             InputError: The input is invalid.
         """
         try:
-            inputs = self._inputs.model_validate_json(inputs_json)
+            inputs = self._validate(inputs_json)
         except ValidationError as error:
-            known = [field.alias or "" for field in self._inputs.model_fields.values()]
-            raise InputError(explain(error, "input", known), by_field(error)) from error
+            raise InputError(explain(error, "input"), by_field(error)) from error
         return inputs.model_dump(mode="json", by_alias=True, warnings=False)
+
+    def unknown(self, inputs: Iterable[str]) -> list[str]:
+        """Return the names in an input that are not inputs of this model."""
+        names = set(self.names)
+        return [name for name in inputs if name not in names]
+
+    def explain_unknown(self, name: str) -> str:
+        """Return the message about an unknown name in an input."""
+        known = ", ".join(self.names) or "none"
+        return f"input.{name[:200]} is not an input of this model. Its inputs: {known}."
+
+    def _validate(self, inputs_json: bytes | str) -> BaseModel:
+        try:
+            return self._inputs.model_validate_json(inputs_json)
+        except ValidationError as error:
+            # JSON does not distinguish 7.0 from 7, but strict validation does.
+            inputs: Any = json.loads(inputs_json)
+            if not _convert_whole_floats(inputs, error):
+                raise
+            return self._inputs.model_validate_json(json.dumps(inputs))
 
     def _schema_of_inputs(self) -> tuple[dict[str, Any], dict[str, Any]]:
         schema = self._inputs.model_json_schema(
@@ -193,7 +220,26 @@ def read_docstring(text: str) -> tuple[str | None, dict[str, str]]:
     return " ".join(head.split()) or None, described
 
 
-def explain(error: ValidationError, what: str, known: Iterable[str] = ()) -> str:
+def _convert_whole_floats(inputs: Any, error: ValidationError) -> bool:
+    """Convert rejected values that are whole floats to integers. Return whether there were any."""
+    converted = False
+    for found in error.errors(include_url=False, include_context=False, include_input=False):
+        container = inputs
+        for step in found["loc"]:
+            try:
+                value: object = container[step]
+            except (KeyError, IndexError, TypeError):
+                # The rest of the location names members of a union.
+                break
+            if isinstance(value, float) and value.is_integer():
+                container[step] = int(value)
+                converted = True
+                break
+            container = value
+    return converted
+
+
+def explain(error: ValidationError, what: str) -> str:
     """Describe a validation error in one sentence per invalid member."""
     sentences: list[str] = []
     for found in error.errors(include_url=False, include_input=False):
@@ -201,9 +247,6 @@ def explain(error: ValidationError, what: str, known: Iterable[str] = ()) -> str
         match found["type"]:
             case "missing":
                 sentences.append(f"{place} is required.")
-            case "extra_forbidden":
-                names = ", ".join(known) or "none"
-                sentences.append(f"{place} is not an input of this model. Its inputs: {names}.")
             case _:
                 message = found["msg"].removeprefix("Value error, ")
                 sentences.append(f"{place}: {message[:1].lower()}{message[1:]}.")

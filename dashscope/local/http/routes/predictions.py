@@ -128,6 +128,12 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, str(error), fields=error.fields
         ) from error
+    unknown = signature.unknown(body.input) if parts.strict_inputs else []
+    if unknown:
+        messages = {name: signature.explain_unknown(name) for name in unknown}
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, " ".join(messages.values()), fields=messages
+        )
     missing = parts.references.missing(body.input)
     if missing is not None:
         raise ProblemError(
@@ -149,7 +155,8 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The server is shutting down and accepts no new jobs.",
-            headers={"retry-after": str(RETRY_AFTER)},
+            # The job was not created, so clients can safely retry the request.
+            headers={"retry-after": str(RETRY_AFTER), "x-should-retry": "true"},
         ) from error
 
 
