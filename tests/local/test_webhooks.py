@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -260,3 +261,17 @@ def test_an_unknown_event_is_refused(http: httpx.Client) -> None:
     answer = http.post("/models/dashscope/hello-world/predictions", json=body)
     assert answer.status_code == 400
     assert "'finished' is not an event" in answer.json()["detail"]
+
+
+def test_a_dead_receiver_does_not_delay_the_others(
+    http: httpx.Client, receiver: Receiver, start: Start
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as dead:
+        url = f"http://127.0.0.1:{dead.getsockname()[1]}/"
+        for _ in range(3 * webhooks.MAX_IN_FLIGHT):
+            body = {"input": {"text": "x"}, "webhook": url, "webhook_events_filter": ["completed"]}
+            http.post("/models/dashscope/hello-world/predictions", json=body)
+        began = time.monotonic()
+        start("dashscope/hello-world", ["completed"], text="x")
+        until(lambda: receiver.received)
+        assert time.monotonic() - began < webhooks.TIMEOUT / 2

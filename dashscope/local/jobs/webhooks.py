@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 import httpx
 from attrs import frozen
@@ -34,7 +35,9 @@ MAX_DELAY: Final = 60.0
 TIMEOUT: Final = 10.0
 """Seconds to wait for the response of a receiver."""
 
-MAX_IN_FLIGHT: Final = 16
+MAX_IN_FLIGHT: Final = 8
+"""Maximum number of requests in flight to one receiver."""
+
 MAX_KEPT_ATTEMPTS: Final = 1000
 
 
@@ -81,7 +84,8 @@ class Webhooks:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: dict[str, int] = {}
-        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        # One queue per receiver, so that a slow receiver does not delay the others.
+        self._queues: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self.attempts: deque[Attempt] = deque(maxlen=MAX_KEPT_ATTEMPTS)
         self.listeners: list[Callable[[], None]] = []
         self._client: httpx.AsyncClient | None = None
@@ -141,7 +145,7 @@ class Webhooks:
         try:
             while (delivery := self._store.deliveries.next_of(job_id)) is not None:
                 self._in_flight[job_id] = delivery.seq
-                async with self._slots:
+                async with self._queue(delivery.url):
                     problem = await self._send(delivery)
                 self._note(delivery, problem)
                 if problem is None or delivery.attempts + 1 >= ATTEMPTS:
@@ -155,6 +159,13 @@ class Webhooks:
         finally:
             self._tasks.pop(job_id, None)
             self._in_flight.pop(job_id, None)
+
+    def _queue(self, url: str) -> asyncio.Semaphore:
+        receiver = url.split("/", 3)[2].lower()
+        queue = self._queues.get(receiver)
+        if queue is None:
+            self._queues[receiver] = queue = asyncio.Semaphore(MAX_IN_FLIGHT)
+        return queue
 
     def attempts_of(self, job_id: str) -> list[Attempt]:
         """Return the attempts for a job, among the last 1,000 attempts of the server."""
@@ -184,7 +195,13 @@ class Webhooks:
             # Requests to loopback addresses never use a proxy from the environment.
             here = ("all://127.0.0.1", "all://localhost", "all://[::1]")
             direct: dict[str, None] = dict.fromkeys(here)
-            self._client = httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT, mounts=direct)
+            self._client = httpx.AsyncClient(
+                follow_redirects=False,
+                timeout=TIMEOUT,
+                mounts=direct,
+                # The queues limit the requests. A limit here would couple the receivers again.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            )
         try:
             async with (
                 asyncio.timeout(TIMEOUT),
