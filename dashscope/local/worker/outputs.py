@@ -84,10 +84,8 @@ class OutputEncoder:
     def _file(self, path: Path, name: str | None = None) -> str:
         file_id = new_id()
         kept = self._folder / file_id
-        if self._folder in path.resolve().parents:
-            path.replace(kept)
-        else:
-            shutil.copyfile(path, kept)
+        # Copy, and follow links: the model may name a file twice, or write to it again.
+        shutil.copyfile(path, kept)
         with kept.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         name = name or path.name
