@@ -54,7 +54,6 @@ _JOB: Final[dict[str, Schema]] = {
     "version": VERSION_ID,
     "status": STATUS,
     "source": {"enum": ["api", "web"]},
-    "input": ANY_OBJECT,
     "error": TEXT,
     "created_at": TIME,
 }
@@ -63,6 +62,17 @@ _LATER: Final[dict[str, Schema]] = {
     "started_at": TIME,
     "completed_at": TIME,
     "metrics": obj({"total_time": NUMBER}, {"predict_time": NUMBER}),
+}
+_PREDICTION: Final[dict[str, Schema]] = {
+    **_JOB,
+    "data_removed": {"type": "boolean"},
+    "urls": obj({"web": URI, "get": URI, "cancel": URI}, {"stream": URI}),
+}
+_PREDICTION_LATER: Final[dict[str, Schema]] = {**_LATER, "deadline": TIME, "deployment": STRING}
+_TRAINING: Final[dict[str, Schema]] = {**_JOB, "urls": obj({"get": URI, "cancel": URI})}
+_TRAINING_LATER: Final[dict[str, Schema]] = {
+    **_LATER,
+    "output": obj({"version": {"type": "string", "pattern": "^[^/]+/[^/:]+:[0-9a-f]{64}$"}}),
 }
 _WEBHOOK: Final[dict[str, Schema]] = {"webhook": URI, "webhook_events_filter": EVENTS}
 _LINKS: Final[dict[str, Schema]] = {
@@ -117,30 +127,16 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "is_official": {"type": "boolean"},
             "run_count": {"type": "integer", "minimum": 0},
             "cover_image_url": TEXT,
-            "default_example": {"anyOf": [ref("Prediction"), {"type": "null"}]},
+            "default_example": {"anyOf": [ref("ListedPrediction"), {"type": "null"}]},
             "latest_version": {"anyOf": [ref("Version"), {"type": "null"}]},
             **_LINKS,
         },
         {"weights_url": TEXT},
     ),
-    "Prediction": obj(
-        {
-            **_JOB,
-            "output": {},
-            "data_removed": {"type": "boolean"},
-            "urls": obj({"web": URI, "get": URI, "cancel": URI}, {"stream": URI}),
-        },
-        {**_LATER, "deadline": TIME, "deployment": STRING},
-    ),
-    "Training": obj(
-        {**_JOB, "urls": obj({"get": URI, "cancel": URI})},
-        {
-            **_LATER,
-            "output": obj(
-                {"version": {"type": "string", "pattern": "^[^/]+/[^/:]+:[0-9a-f]{64}$"}}
-            ),
-        },
-    ),
+    "Prediction": obj({**_PREDICTION, "input": ANY_OBJECT, "output": {}}, _PREDICTION_LATER),
+    "ListedPrediction": obj(_PREDICTION, {**_PREDICTION_LATER, "input": ANY_OBJECT, "output": {}}),
+    "Training": obj({**_TRAINING, "input": ANY_OBJECT}, _TRAINING_LATER),
+    "ListedTraining": obj(_TRAINING, {**_TRAINING_LATER, "input": ANY_OBJECT}),
     "File": obj(
         {
             "id": ID,
@@ -212,8 +208,8 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "CollectionPage": listed(ref("CollectionItem")),
     "ModelPage": listed(ref("Model")),
     "VersionPage": listed(ref("Version")),
-    "PredictionPage": listed(ref("Prediction")),
-    "TrainingPage": listed(ref("Training")),
+    "PredictionPage": listed(ref("ListedPrediction")),
+    "TrainingPage": listed(ref("ListedTraining")),
     "FilePage": listed(ref("File")),
     "DeploymentPage": listed(ref("Deployment")),
     "CreatePrediction": obj({"input": ANY_OBJECT}, {"stream": {"type": "boolean"}, **_WEBHOOK}),

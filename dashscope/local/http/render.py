@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from dashscope.local.jobs.runs import Run
 from dashscope.local.store import Page, Store
 from dashscope.local.store.folder import Signer, etag
+from dashscope.local.store.jobs import LISTED_LIMIT, OMITTED
 from dashscope.local.values import (
     ORIGIN,
     OWNER,
@@ -50,7 +51,7 @@ class Renderer:
             "results": [render(item) for item in page.results],
         }
 
-    def model(self, model: Model) -> dict[str, Any]:
+    def model(self, model: Model, *, listed: bool = True) -> dict[str, Any]:
         """Render a model with its latest version."""
         version = self._store.models.version(model.latest) if model.latest else None
         example = self._store.jobs.first_example(model.full_name)
@@ -67,7 +68,7 @@ class Renderer:
             "weights_url": model.weights_url,
             "run_count": model.run_count,
             "cover_image_url": model.cover_image_url,
-            "default_example": self.prediction(example) if example else None,
+            "default_example": self.prediction(example, listed=listed) if example else None,
             "latest_version": self.version(version) if version else None,
         }
 
@@ -89,13 +90,19 @@ class Renderer:
     def prediction(
         self, job: Job, run: Run | None = None, *, listed: bool = False
     ) -> dict[str, Any]:
-        """Render a prediction. In lists, it has no logs, which could make a page megabytes."""
-        output = run.output_json() if run else job.output
+        """Render a prediction.
+
+        In lists, it has no logs, and no input or output longer than ``LISTED_LIMIT``.
+        """
         document: dict[str, Any] = {
             **self._common(job, run, listed=listed),
-            "output": json.loads(self.localize(output)) if output is not None else None,
             "data_removed": bool(job.data_removed),
         }
+        output = run.output_json() if run else job.output
+        if output is None:
+            document["output"] = None
+        elif not (listed and is_omitted(output)):
+            document["output"] = json.loads(self.localize(output))
         urls = document["urls"]
         urls["web"] = f"{self._address}/web/predictions/{job.id}"
         if self.streams(job):
@@ -122,11 +129,12 @@ class Renderer:
             "version": job.version,
             "status": job.status,
             "source": job.source,
-            "input": json.loads(job.input),
             "error": job.error,
             "created_at": job.created_at,
             "urls": {"get": url, "cancel": f"{url}/cancel"},
         }
+        if not (listed and is_omitted(job.input)):
+            document["input"] = json.loads(job.input)
         if not listed:
             document["logs"] = run.log.text if run else job.logs
         if job.started_at is not None:
@@ -181,6 +189,11 @@ class Renderer:
                 },
             },
         }
+
+
+def is_omitted(text: str) -> bool:
+    """Return whether a list omits an input or output."""
+    return text == OMITTED or len(text) > LISTED_LIMIT
 
 
 def metrics(job: Job) -> dict[str, float]:

@@ -10,7 +10,25 @@ from dashscope.local.store.database import Database
 from dashscope.local.store.paging import PAGE_SIZE, Listing, Page, read_page
 from dashscope.local.values import Job
 
-_JOBS: Final = Listing(columns="*", source="job", make=Job)
+LISTED_LIMIT: Final = 16 * 1024
+"""Maximum characters of JSON of an input or output in a list. Longer ones are omitted."""
+
+OMITTED: Final = ""
+"""The input or output of a job in a list if it is longer than ``LISTED_LIMIT``."""
+
+_LISTED: Final = {
+    "logs": "''",
+    "input": f"CASE WHEN length(input) <= {LISTED_LIMIT} THEN input ELSE '{OMITTED}' END",
+    "output": f"CASE WHEN length(output) > {LISTED_LIMIT} THEN '{OMITTED}' ELSE output END",
+}
+_JOBS: Final = Listing(
+    columns=", ".join(
+        f"{_LISTED[field.name]} AS {field.name}" if field.name in _LISTED else field.name
+        for field in attrs.fields(Job)
+    ),
+    source="job",
+    make=Job,
+)
 
 OVERVIEW_CHARACTERS: Final = 10_000
 """Maximum characters of an output in an overview. Longer outputs are omitted."""

@@ -85,7 +85,7 @@ def _is_json(request: Request) -> bool:
 async def get_model(request: Request) -> JSONResponse:
     """Handle ``models.get``."""
     parts = services(request)
-    return JSONResponse(parts.renderer.model(parts.model(request)))
+    return JSONResponse(parts.renderer.model(parts.model(request), listed=False))
 
 
 async def update_model(request: Request) -> JSONResponse:
@@ -129,7 +129,7 @@ async def list_examples(request: Request) -> JSONResponse:
     return page_response(
         request,
         lambda cursor: parts.store.jobs.examples(model.full_name, cursor),
-        parts.renderer.prediction,
+        lambda job: parts.renderer.prediction(job, listed=True),
     )
 
 
