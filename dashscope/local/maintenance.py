@@ -1,10 +1,14 @@
 """Periodic maintenance: deletes expired files and stops idle workers."""
 
 import asyncio
+import logging
+import sqlite3
 from typing import Final
 
 from dashscope.local.http.services import Services
 from dashscope.local.values import now, timestamp
+
+logger = logging.getLogger("dashscope.local")
 
 INTERVAL: Final = 30.0
 
@@ -12,7 +16,10 @@ INTERVAL: Final = 30.0
 async def run_maintenance(parts: Services) -> None:
     """Run the maintenance tasks until cancelled."""
     while True:
-        delete_expired_files(parts)
+        try:
+            delete_expired_files(parts)
+        except (OSError, sqlite3.Error):
+            logger.exception("expired files cannot be deleted")
         await parts.engine.stop_idle()
         await asyncio.sleep(INTERVAL)
 

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import secrets
+import sqlite3
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -200,8 +201,13 @@ class LocalServer:
         if root is None:
             root = stack.enter_context(tempfile.TemporaryDirectory(prefix="dashscope-"))
         folder = DataFolder(Path(root).absolute())
-        folder.create()
-        parts = self._open(folder, address, stack)
+        try:
+            folder.create()
+            parts = self._open(folder, address, stack)
+        except (OSError, sqlite3.Error) as error:
+            raise DataFolderError(
+                f"The data folder {folder.root} cannot be used: {error}."
+            ) from error
         pages = create_pages(parts, self._token)
         app = create_app(
             parts, pages, token=self._token, rate_limit=self._rate_limit, answered=self._answered

@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import json
 import logging
-import shutil
+import sqlite3
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ from dashscope.local.models.code import describe
 from dashscope.local.models.references import References
 from dashscope.local.models.signature import InputError
 from dashscope.local.store import Store
-from dashscope.local.store.folder import DataFolder, Signer, expiry_of_new_file
+from dashscope.local.store.folder import DataFolder, Signer, expiry_of_new_file, remove_folder
 from dashscope.local.values import (
     ORIGIN,
     Job,
@@ -37,6 +38,9 @@ logger = logging.getLogger("dashscope.local")
 
 RETRY_AFTER: Final = 1
 """Seconds that a client should wait before it retries a create."""
+
+RECORD_RETRY: Final = 0.5
+"""Seconds between attempts to record the end of a job while the disk is full."""
 
 INTERRUPTED: Final = "The server stopped while this job was running. Create the job again."
 
@@ -111,13 +115,16 @@ class Engine:
         """Cancel a job. A finished job does not change."""
         run = self._runs.get(job.id)
         if run is None:
-            return job
-        worker = run.worker
+            return job if job.finished else self._finish_without_run(job, status)
+        worker, acquiring = run.worker, run.acquiring
         with contextlib.suppress(ValueError):
             self._pools[job.version].queue.remove(run)
         self._finish(run, status)
         if worker is not None:
             worker.kill()
+        if acquiring is not None:
+            # The worker may hang while it loads the model.
+            acquiring.cancel()
         return run.job
 
     async def delete_version(self, version: Version) -> None:
@@ -143,12 +150,12 @@ class Engine:
         """Queue the jobs that an earlier server left queued, and fail those it left running."""
         for job in self._store.jobs.unfinished():
             if job.status != "starting":
-                self._end_without_run(job, "failed", INTERRUPTED)
+                self._finish_without_run(job, "failed", INTERRUPTED)
                 continue
             try:
                 self._enqueue(self._pool(self._version_of(job)), job)
             except ModelsError as error:
-                self._end_without_run(job, "failed", str(error))
+                self._finish_without_run(job, "failed", str(error))
         self._processes.prepare()
 
     async def drain(self, seconds: float) -> None:
@@ -231,14 +238,8 @@ class Engine:
     async def _execute(self, pool: WorkerPool[Run], run: Run) -> None:
         folder = self._folder.jobs / run.job.id
         try:
-            try:
-                run.worker = worker = await pool.worker()
-            except WorkerError as error:
-                self._finish(run, "failed", str(error))
-                return
-            if run.finished.is_set():
-                # The job was cancelled while the worker started. The worker is unused.
-                pool.release(worker)
+            worker = await self._acquire(pool, run)
+            if worker is None:
                 return
             try:
                 folder.mkdir()
@@ -252,11 +253,32 @@ class Engine:
                 pool.release(worker)
         finally:
             run.worker = None
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(folder)
             pool.active -= 1
+            if not remove_folder(folder):
+                logger.warning("%s cannot be deleted before the next start", folder)
             self._start_next(pool)
         await self.stop_idle()
+
+    async def _acquire(self, pool: WorkerPool[Run], run: Run) -> Worker | None:
+        """Get a worker for a run. Return None if the run has finished in the meantime."""
+        run.acquiring = acquiring = asyncio.ensure_future(pool.worker())
+        try:
+            worker = await acquiring
+        except WorkerError as error:
+            self._finish(run, "failed", str(error))
+            return None
+        except asyncio.CancelledError:
+            if run.finished.is_set() and acquiring.cancelled():
+                return None
+            raise
+        finally:
+            run.acquiring = None
+        if run.finished.is_set():
+            # The job was cancelled just after the worker had started. The worker is unused.
+            pool.release(worker)
+            return None
+        run.worker = worker
+        return worker
 
     async def _work(self, run: Run, worker: Worker, folder: Path) -> None:
         try:
@@ -293,19 +315,10 @@ class Engine:
         if "failed" in result:
             self._finish(run, "failed", result["failed"])
             return
-        with self._store.transaction():
-            if run.job.kind == "training":
-                try:
-                    run.output = self._store_training(run.job, result)
-                except ModelsError as error:
-                    self._finish(run, "failed", str(error))
-                    return
-            elif "part" in result:
-                run.output = self._store_files(run.job, result)
-                self._announce(run, "output")
-            else:
-                run.streams = True
-            self._finish(run, "succeeded")
+        try:
+            self._record_end(run, "succeeded", result=result)
+        except ModelsError as error:
+            self._finish(run, "failed", str(error))
 
     def _store_files(self, job: Job, part: dict[str, Any]) -> str:
         """Store the files of an output part, and return the part with their signed URLs."""
@@ -352,7 +365,7 @@ class Engine:
         }
 
     def _started(self, run: Run) -> None:
-        with self._store.transaction():
+        with self._transaction(run):
             run.job = self._store.jobs.update(
                 run.job, {"status": "processing", "started_at": timestamp(now())}
             )
@@ -360,9 +373,39 @@ class Engine:
         run.notify()
 
     def _finish(self, run: Run, status: str, error: str | None = None) -> None:
+        """Record the end of a job. If the disk is full, retry until it is recorded."""
         if run.finished.is_set():
             return
-        with self._store.transaction():
+        try:
+            self._record_end(run, status, error)
+        except sqlite3.Error as problem:
+            logger.warning("the end of %s cannot be recorded yet: %s", run.job.id, problem)
+            if not self._stopping:
+                loop = asyncio.get_running_loop()
+                loop.call_later(RECORD_RETRY, self._finish, run, status, error)
+
+    @contextlib.contextmanager
+    def _transaction(self, run: Run) -> Iterator[None]:
+        """Run the block in a transaction. If it fails, the changes to ``run`` are undone."""
+        before = run.job, run.output, run.streams
+        try:
+            with self._store.transaction():
+                yield
+        except BaseException:
+            run.job, run.output, run.streams = before
+            raise
+
+    def _record_end(
+        self,
+        run: Run,
+        status: str,
+        error: str | None = None,
+        *,
+        result: dict[str, Any] | None = None,
+    ) -> None:
+        with self._transaction(run):
+            if result is not None:
+                self._store_result(run, result)
             run.job = self._store.jobs.update(
                 run.job,
                 {
@@ -380,10 +423,20 @@ class Engine:
         run.finished.set()
         run.notify()
 
-    def _end_without_run(self, job: Job, status: str, error: str) -> None:
+    def _store_result(self, run: Run, result: dict[str, Any]) -> None:
+        if run.job.kind == "training":
+            run.output = self._store_training(run.job, result)
+        elif "part" in result:
+            run.output = self._store_files(run.job, result)
+            self._announce(run, "output")
+        else:
+            run.streams = True
+
+    def _finish_without_run(self, job: Job, status: str, error: str | None = None) -> Job:
         run = Run(job)
         self._runs[job.id] = run
         self._finish(run, status, error)
+        return run.job
 
     def _announce(self, run: Run, event: str) -> None:
         for listener in self.listeners:

@@ -218,10 +218,14 @@ class Worker:
     def kill(self) -> None:
         """Kill the worker and its child processes immediately."""
         self.alive = False
-        if self._process.returncode is None:
-            # The process is not reaped yet, so the process group id is still valid.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.returncode is not None:
+            return
+        if not hasattr(os, "killpg"):
+            self._process.kill()
+            return
+        # The process is not reaped yet, so the process group id is still valid.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """Ask the worker to exit, and kill it after ``STOP_GRACE``."""
@@ -262,6 +266,11 @@ class Worker:
 
 async def exited(process: subprocess.Popen[bytes]) -> None:
     """Wait until a process has exited, without reaping it."""
+    if not hasattr(os, "waitid"):
+        # Without process groups, nothing needs the process id after the exit.
+        while process.poll() is None:  # noqa: ASYNC110
+            await asyncio.sleep(EXIT_POLL)
+        return
     if not hasattr(os, "pidfd_open"):
         # Outside Linux, poll for the exit.
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT

@@ -25,6 +25,7 @@ class Run:
         self.files: list[dict[str, Any]] = []
         self.streams = False
         self.worker: Worker | None = None
+        self.acquiring: asyncio.Future[Worker] | None = None
         self.deadline: asyncio.TimerHandle | None = None
         self.finished = asyncio.Event()
         self._size = 0

@@ -43,8 +43,11 @@ class WorkerProcesses:
             if spare is None:
                 continue
             self.prepare()
-            # If this wait is cancelled, `stop` ends the process.
-            worker = await asyncio.shield(spare)
+            try:
+                worker = await asyncio.shield(spare)
+            except asyncio.CancelledError:
+                spare.add_done_callback(_kill_started)
+                raise
             if worker.alive:
                 return worker
 
@@ -59,6 +62,11 @@ class WorkerProcesses:
         self._all.add(worker)
         worker.ended.add_done_callback(lambda _: self._all.discard(worker))
         return worker
+
+
+def _kill_started(starting: asyncio.Task[Worker]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        starting.result().kill()
 
 
 class WorkerPool(Generic[Item]):

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -34,8 +35,16 @@ class DataFolder:
     def create(self) -> None:
         """Create missing folders. Only the current user can read them."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.database.exists() or not any(self.root.iterdir()):
+            # The folder belongs to the server alone.
+            self.root.chmod(0o700)
         for part in (self.files, self.code, self.weights, self.jobs):
-            part.mkdir(exist_ok=True)
+            part.mkdir(mode=0o700, exist_ok=True)
+            part.chmod(0o700)
+        # SQLite gives its other files the permissions of the database. It contains keys.
+        self.database.touch(mode=0o600)
+        for path in self.root.glob(f"{self.database.name}*"):
+            path.chmod(0o600)
 
     @property
     def database(self) -> Path:
@@ -82,11 +91,25 @@ class DataFolder:
     def sweep(self, known: Iterable[str]) -> None:
         """Remove the leftovers of a killed server: job folders, and files without a row."""
         for leftover in self.jobs.iterdir():
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_folder(leftover)
         names = set(known)
         for path in self.files.iterdir():
             if path.name not in names:
                 path.unlink()
+
+
+def remove_folder(path: Path) -> bool:
+    """Delete a folder, including its read-only subfolders. Return whether it is gone."""
+
+    def make_writable(_: object, failed: str, __: object) -> None:
+        with contextlib.suppress(OSError):
+            for folder in (Path(failed).parent, Path(failed)):
+                if folder.is_dir() and not folder.is_symlink():
+                    folder.chmod(0o700)
+
+    shutil.rmtree(path, onerror=make_writable)
+    shutil.rmtree(path, ignore_errors=True)
+    return not path.exists()
 
 
 async def store_upload(content: BinaryIO, path: Path) -> tuple[int, str]:

@@ -61,7 +61,7 @@ class Server:
             self._messages.put(json.loads(body))
         if self._busy.is_set():
             # The server has died during a job. Kill the model and its child processes.
-            os.killpg(0, signal.SIGKILL)
+            lifeline.end_group()
         self._messages.put(None)
 
 
@@ -164,8 +164,9 @@ def main() -> None:
         os.dup2(log, 2)
         os.write(log, end)
     # The server has closed the connection. End the child processes of the model.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.killpg(0, signal.SIGTERM)
+    if hasattr(os, "killpg"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
 
 
 if __name__ == "__main__":

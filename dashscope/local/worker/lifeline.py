@@ -18,7 +18,7 @@ def hold(descriptor: int) -> None:
     socket detects the end of the server.
     """
     os.set_inheritable(descriptor, False)
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "getpgrp"):
         import fcntl
 
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, -os.getpgrp())
@@ -27,4 +27,11 @@ def hold(descriptor: int) -> None:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
     # Nothing is ever written to the pipe. If it is readable, the server has already exited.
     if select.select([descriptor], [], [], 0)[0]:
+        end_group()
+
+
+def end_group() -> None:
+    """Kill this process group, or only this process if the platform has no process groups."""
+    if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
+    os._exit(1)
