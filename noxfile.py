@@ -43,10 +43,11 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """The code is formatted and free of lint."""
-    session.install(*groups("lint"))
+    """The code is formatted and free of lint, and its imports follow the layers."""
+    session.install("-e", ".", *groups("lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
+    session.run("lint-imports")
 
 
 @nox.session

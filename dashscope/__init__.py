@@ -7,15 +7,15 @@ from dashscope import AsyncClient, Client
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
+
+from dashscope._common.lazy import exports
+from dashscope.types._pickles import register_moved_modules
 
 if TYPE_CHECKING:
     from dashscope import webhooks
-    from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.progress_bar import progress_bar
-    from dashscope._batch.row import BatchProgress, BatchResult
     from dashscope._client import AsyncClient
     from dashscope._config import __version__
     from dashscope._errors import (
@@ -56,24 +56,21 @@ if TYPE_CHECKING:
         FileOutput,
         ModelFunction,
     )
-    from dashscope.resources.account import Account
-    from dashscope.resources.collections import Collection
-    from dashscope.resources.deployments import Deployment, DeploymentConfiguration, Release
-    from dashscope.resources.files import File
-    from dashscope.resources.hardware import Hardware
-    from dashscope.resources.models import Model, Version
-    from dashscope.resources.predictions import Metrics, Prediction, Progress
-    from dashscope.resources.search import SearchResults
-    from dashscope.resources.trainings import Training, TrainingOutput
-    from dashscope.resources.webhooks import WebhookSecret
-    from dashscope.types.event import (
-        DoneEvent,
-        Event,
-        LogsEvent,
-        OtherEvent,
-        OutputEvent,
-    )
+    from dashscope._transport.http_transports import AsyncHTTPTransport, HTTPTransport
+    from dashscope.types.account import Account
+    from dashscope.types.batch import BatchProgress, BatchResult
+    from dashscope.types.collection import Collection
+    from dashscope.types.deployment import Deployment, DeploymentConfiguration, Release
+    from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
+    from dashscope.types.file import File
+    from dashscope.types.hardware import Hardware
     from dashscope.types.http import Headers, Request, Response
+    from dashscope.types.model import Model, Version
+    from dashscope.types.page import Page
+    from dashscope.types.prediction import Metrics, Prediction, Progress
+    from dashscope.types.search import SearchResults
+    from dashscope.types.training import Training, TrainingOutput
+    from dashscope.types.webhook_secret import WebhookSecret
 
 __all__ = [
     "APIConnectionError",
@@ -87,6 +84,7 @@ __all__ = [
     "AsyncDownload",
     "AsyncEventStream",
     "AsyncFileOutput",
+    "AsyncHTTPTransport",
     "AsyncModelFunction",
     "AuthenticationError",
     "BadRequestError",
@@ -108,6 +106,7 @@ __all__ = [
     "File",
     "FileError",
     "FileOutput",
+    "HTTPTransport",
     "Hardware",
     "Headers",
     "InternalServerError",
@@ -144,85 +143,83 @@ __all__ = [
     "webhooks",
 ]
 
-# All of it is loaded on first use: a program that needs a part of it waits for that part only, and
-# a test run that has the pytest plugin installed, for nothing.
-_ON_FIRST_USE: Final = {
-    "APIConnectionError": "_errors",
-    "APIError": "_errors",
-    "APIResponseError": "_errors",
-    "APIStatusError": "_errors",
-    "APITimeoutError": "_errors",
-    "Account": "resources.account",
-    "AsyncBatch": "_batch.batch",
-    "AsyncClient": "_client",
-    "AsyncDownload": "_files.download",
-    "AsyncEventStream": "_predictions.stream",
-    "AsyncFileOutput": "_files.file_output",
-    "AsyncModelFunction": "_functions.function",
-    "AuthenticationError": "_errors",
-    "BadRequestError": "_errors",
-    "Batch": "_sync.generated",
-    "BatchProgress": "_batch.row",
-    "BatchResult": "_batch.row",
-    "CheckpointError": "_errors",
-    "Client": "_sync.generated",
-    "Collection": "resources.collections",
-    "ConfigurationError": "_errors",
-    "ConflictError": "_errors",
-    "DashscopeError": "_errors",
-    "Deployment": "resources.deployments",
-    "DeploymentConfiguration": "resources.deployments",
-    "DoneEvent": "types.event",
-    "Download": "_sync.generated",
-    "Event": "types.event",
-    "EventStream": "_sync.generated",
-    "File": "resources.files",
-    "FileError": "_errors",
-    "FileOutput": "_sync.generated",
-    "Hardware": "resources.hardware",
-    "Headers": "types.http",
-    "InternalServerError": "_errors",
-    "LogsEvent": "types.event",
-    "Metrics": "resources.predictions",
-    "Model": "resources.models",
-    "ModelError": "_errors",
-    "ModelFunction": "_sync.generated",
-    "NotFoundError": "_errors",
-    "OtherEvent": "types.event",
-    "OutputEvent": "types.event",
-    "Page": "_api.pagination",
-    "PaymentRequiredError": "_errors",
-    "PermissionDeniedError": "_errors",
-    "Prediction": "resources.predictions",
-    "PredictionCanceledError": "_errors",
-    "PredictionError": "_errors",
-    "PredictionTimeoutError": "_errors",
-    "Progress": "resources.predictions",
-    "RateLimitError": "_errors",
-    "Release": "resources.deployments",
-    "Request": "types.http",
-    "Response": "types.http",
-    "SearchResults": "resources.search",
-    "StreamError": "_errors",
-    "Training": "resources.trainings",
-    "TrainingOutput": "resources.trainings",
-    "UnprocessableEntityError": "_errors",
-    "Version": "resources.models",
-    "WebhookSecret": "resources.webhooks",
-    "WebhookVerificationError": "_errors",
-    "__version__": "_config",
-    "progress_bar": "_batch.progress_bar",
-}
+# A program waits only for the parts it uses. The pytest plugin, which every test run imports,
+# costs nothing.
+__getattr__ = exports(
+    __name__,
+    {
+        "APIConnectionError": "_errors",
+        "APIError": "_errors",
+        "APIResponseError": "_errors",
+        "APIStatusError": "_errors",
+        "APITimeoutError": "_errors",
+        "Account": "types.account",
+        "AsyncBatch": "_batch.batch",
+        "AsyncClient": "_client",
+        "AsyncDownload": "_files.download",
+        "AsyncEventStream": "_predictions.stream",
+        "AsyncFileOutput": "_files.file_output",
+        "AsyncHTTPTransport": "_transport.http_transports",
+        "AsyncModelFunction": "_functions.function",
+        "AuthenticationError": "_errors",
+        "BadRequestError": "_errors",
+        "Batch": "_sync.generated",
+        "BatchProgress": "types.batch",
+        "BatchResult": "types.batch",
+        "CheckpointError": "_errors",
+        "Client": "_sync.generated",
+        "Collection": "types.collection",
+        "ConfigurationError": "_errors",
+        "ConflictError": "_errors",
+        "DashscopeError": "_errors",
+        "Deployment": "types.deployment",
+        "DeploymentConfiguration": "types.deployment",
+        "DoneEvent": "types.event",
+        "Download": "_sync.generated",
+        "Event": "types.event",
+        "EventStream": "_sync.generated",
+        "File": "types.file",
+        "FileError": "_errors",
+        "FileOutput": "_sync.generated",
+        "HTTPTransport": "_transport.http_transports",
+        "Hardware": "types.hardware",
+        "Headers": "types.http",
+        "InternalServerError": "_errors",
+        "LogsEvent": "types.event",
+        "Metrics": "types.prediction",
+        "Model": "types.model",
+        "ModelError": "_errors",
+        "ModelFunction": "_sync.generated",
+        "NotFoundError": "_errors",
+        "OtherEvent": "types.event",
+        "OutputEvent": "types.event",
+        "Page": "types.page",
+        "PaymentRequiredError": "_errors",
+        "PermissionDeniedError": "_errors",
+        "Prediction": "types.prediction",
+        "PredictionCanceledError": "_errors",
+        "PredictionError": "_errors",
+        "PredictionTimeoutError": "_errors",
+        "Progress": "types.prediction",
+        "RateLimitError": "_errors",
+        "Release": "types.deployment",
+        "Request": "types.http",
+        "Response": "types.http",
+        "SearchResults": "types.search",
+        "StreamError": "_errors",
+        "Training": "types.training",
+        "TrainingOutput": "types.training",
+        "UnprocessableEntityError": "_errors",
+        "Version": "types.model",
+        "WebhookSecret": "types.webhook_secret",
+        "WebhookVerificationError": "_errors",
+        "__version__": "_config",
+        "progress_bar": "_batch.progress_bar",
+        "webhooks": "webhooks",
+    },
+)
 
-
-def __getattr__(name: str) -> Any:
-    if name == "webhooks":
-        return import_module("dashscope.webhooks")
-    if name not in _ON_FIRST_USE:
-        raise AttributeError(f"module 'dashscope' has no attribute {name!r}")
-    value = getattr(import_module(f"dashscope.{_ON_FIRST_USE[name]}"), name)
-    globals()[name] = value
-    return value
+register_moved_modules()
 
 
 def __dir__() -> list[str]:

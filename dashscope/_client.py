@@ -14,9 +14,9 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from dashscope import _config
-from dashscope._api.requestor import API
-from dashscope._common.cached_property import cached_property
+from dashscope import _config, types
+from dashscope._api.requestor import Requestor
+from dashscope._common.cached_property import cached_property, copy_without_cached
 from dashscope._common.secrets import Token
 from dashscope._common.validation import check_count, check_timeout, shown
 from dashscope._config import (
@@ -28,7 +28,8 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
-from dashscope._predictions.watch import leave_all
+from dashscope._runtime.forking import load_before_fork
+from dashscope._transport import protocols
 from dashscope.types.http import Response, merged
 
 if TYPE_CHECKING:
@@ -36,15 +37,12 @@ if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
-    import httpx
-
-    from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._batch.row import BatchProgress
     from dashscope._files.inputs import FileEncoding
     from dashscope._files.local_file import FileContent
     from dashscope._functions.function import AsyncModelFunction
+    from dashscope._functions.schema_cache import Schemas
     from dashscope._predictions.create import WebhookEvent
     from dashscope._predictions.stream import AsyncEventStream
     from dashscope.resources.account import AsyncAccountResource
@@ -53,12 +51,35 @@ if TYPE_CHECKING:
     from dashscope.resources.files import AsyncFiles
     from dashscope.resources.hardware import AsyncHardwareResource
     from dashscope.resources.models import AsyncModels
-    from dashscope.resources.predictions import AsyncPredictions, Prediction
-    from dashscope.resources.search import SearchResults
-    from dashscope.resources.trainings import AsyncTrainings, Training
+    from dashscope.resources.predictions import AsyncPredictions
+    from dashscope.resources.trainings import AsyncTrainings
     from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
+
+load_before_fork(
+    *(
+        f"dashscope.resources.{name}"
+        for name in (
+            "account",
+            "collections",
+            "deployments",
+            "files",
+            "hardware",
+            "models",
+            "predictions",
+            "search",
+            "trainings",
+            "webhooks",
+            "_request",
+        )
+    ),
+    "dashscope._api.pagination",
+    "dashscope._batch.batch",
+    "dashscope._batch.options",
+    "dashscope._functions.function",
+    "dashscope._predictions.run",
+)
 
 
 class AsyncClient:
@@ -92,8 +113,11 @@ class AsyncClient:
         http2: whether to speak HTTP/2 where the server does (extra `http2`).
         trusted_hosts: further hosts that get the token, over https: `host` or `*.host`.
         use_file_output: whether `run()` turns URLs in outputs into file outputs.
-        http_client: an `httpx.AsyncClient` to send requests with. It stays yours: you close it,
-            and its pooling, its event loop and forks are its own affair.
+        http_client: A function that creates an `httpx.AsyncClient` (or `httpx2.AsyncClient`) to
+            send requests with, such as `httpx.AsyncClient` itself. It is called once for each
+            event loop and process, and what it returns is closed with this client. A ready-made
+            client is accepted too. It belongs to the event loop and process of its first use,
+            and you close it.
 
     Raises:
         ConfigurationError: when a token is missing or unusable, or an address is.
@@ -116,7 +140,9 @@ class AsyncClient:
         http2: bool = False,
         trusted_hosts: Sequence[str] = (),
         use_file_output: bool = True,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: protocols.AsyncHTTPClient
+        | Callable[[], protocols.AsyncHTTPClient]
+        | None = None,
     ) -> None:
         token = Token.given(api_token)
         del api_token  # a traceback with variables would show it
@@ -137,8 +163,11 @@ class AsyncClient:
             use_file_output=use_file_output,
         )
         from dashscope._runtime.async_runtime import AsyncRuntime
+        from dashscope._transport.async_transport import AsyncTransport
 
-        self._api = API(config, AsyncRuntime(config, http_client))
+        runtime = AsyncRuntime()
+        self._api = Requestor(config, runtime, AsyncTransport(config, runtime, http_client))
+        self._schemas: Schemas = {}
 
     @cached_property
     def account(self) -> AsyncAccountResource:
@@ -211,7 +240,7 @@ class AsyncClient:
         wait: int | None = None,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
         file_encoding: FileEncoding = "auto",
@@ -389,6 +418,7 @@ class AsyncClient:
 
         return AsyncModelFunction(
             self._api,
+            self._schemas,
             ref,
             timeout=timeout,
             webhook=webhook,
@@ -409,7 +439,7 @@ class AsyncClient:
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
         max_rate: float | None = None,
-        progress: Callable[[BatchProgress], object] | None = None,
+        progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
         file_encoding: FileEncoding = "auto",
         use_file_output: bool | None = None,
@@ -495,32 +525,32 @@ class AsyncClient:
     @overload
     async def wait(
         self,
-        prediction: Prediction | str,
+        prediction: types.Prediction | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction: ...
+    ) -> types.Prediction: ...
     @overload
     async def wait(
         self,
-        prediction: Training,
+        prediction: types.Training,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Training], object] | None = None,
+        progress: Callable[[types.Training], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Training: ...
+    ) -> types.Training: ...
     async def wait(
         self,
-        prediction: Prediction | Training | str,
+        prediction: types.Prediction | types.Training | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
         progress: Callable[[Any], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction | Training:
+    ) -> types.Prediction | types.Training:
         """Wait until a prediction or training is over, in whatever way.
 
         Args:
@@ -559,8 +589,8 @@ class AsyncClient:
         )
 
     def paginate(
-        self, method: Callable[..., Awaitable[Page[T]]], *args: Any, **kwargs: Any
-    ) -> AsyncGenerator[Page[T], None]:
+        self, method: Callable[..., Awaitable[types.Page[T]]], *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[types.Page[T], None]:
         """Go through the pages of a list.
 
         Args:
@@ -586,7 +616,7 @@ class AsyncClient:
 
     def iterate(
         self,
-        method: Callable[..., Awaitable[Page[T]]],
+        method: Callable[..., Awaitable[types.Page[T]]],
         *args: Any,
         max_items: int | None = None,
         **kwargs: Any,
@@ -661,7 +691,7 @@ class AsyncClient:
             timeout=timeout,
         )
 
-    async def search(self, query: str, *, limit: int | None = None) -> SearchResults:
+    async def search(self, query: str, *, limit: int | None = None) -> types.SearchResults:
         """Search models, collections and pages of the documentation.
 
         Args:
@@ -685,7 +715,7 @@ class AsyncClient:
         timeout: float | None = UNCHANGED,
         max_retries: int = UNCHANGED,
         headers: Mapping[str, str] = UNCHANGED,
-    ) -> AsyncClient:
+    ) -> Self:
         """The same client and connections, with other options.
 
         Args:
@@ -707,16 +737,22 @@ class AsyncClient:
             changes["max_retries"] = check_count("max_retries", max_retries, least=0)
         if headers is not UNCHANGED:
             changes["headers"] = merged(self._api.config.headers, _config.check_headers(headers))
-        return _View(self._api.with_config(**changes))
+        view = copy_without_cached(self)
+        view._api = self._api.with_config(**changes)
+        return view
 
     async def aclose(self) -> None:
         """Close the connections; later requests are refused.
 
         What runs, streams and batches have under way is cancelled on the server.
         """
-        if self._api.under_way:
-            await leave_all(self._api)
-        await self._api.runtime.aclose()
+        state = self._api.state
+        if state.open_operations:
+            await state.cancel_open_operations(self._api.runtime)
+        try:
+            await self._api.runtime.aclose()
+        finally:
+            await self._api.transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -738,22 +774,23 @@ class AsyncClient:
         raise TypeError("a client is not pickled: make one in the process that uses it")
 
 
-class _View(AsyncClient):
-    """An `AsyncClient` on an `API` that is there already."""
-
-    def __init__(self, api: API) -> None:
-        self._api = api
+AsyncClient.__module__ = "dashscope"
 
 
 def blocking(
     twins: Callable[[Any], Any],
     api_token: Token | None,
     *,
-    http_client: httpx.Client | None,
+    http_client: protocols.HTTPClient | Callable[[], protocols.HTTPClient] | None,
     **options: Any,
 ) -> AsyncClient:
     """An `AsyncClient` whose coroutines never suspend: what `Client` drives."""
-    from dashscope._runtime.sync_runtime import BlockingRuntime
+    from dashscope._runtime.sync_runtime import SyncRuntime
+    from dashscope._transport.sync_transport import SyncTransport
 
     config = _config.load(api_token=api_token, **options)
-    return _View(API(config, BlockingRuntime(config, twins, http_client)))
+    runtime = SyncRuntime(twins)
+    client = AsyncClient.__new__(AsyncClient)
+    client._api = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
+    client._schemas = {}
+    return client

@@ -31,13 +31,9 @@ All of them pickle, and none holds the token or an object of the HTTP library.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
-if TYPE_CHECKING:
-    from dashscope.resources.predictions import Prediction
-    from dashscope.resources.trainings import Training
-    from dashscope.types.http import Headers
-
+from dashscope import types
 
 LONGEST_SAID: Final = 1000
 """Characters of what a server or a model says that a message repeats."""
@@ -121,6 +117,12 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """No answer came in time."""
 
 
+def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
+    """Return the error for a request whose time is up, however far it got."""
+    got = "no answer" if request_sent else "no connection"
+    return APITimeoutError(f"{what}: {got} in time.", request_sent=request_sent)
+
+
 class APIStatusError(APIError):
     """The server answered with an error.
 
@@ -141,7 +143,7 @@ class APIStatusError(APIError):
         status: int,
         title: str | None,
         detail: str | None,
-        headers: Headers,
+        headers: types.Headers,
         body: str,
         retry_after: float | None,
     ) -> None:
@@ -233,7 +235,7 @@ class PredictionError(DashscopeError):
         prediction: the prediction or training, as last seen.
     """
 
-    def __init__(self, message: str, *, prediction: Prediction | Training) -> None:
+    def __init__(self, message: str, *, prediction: types.Prediction | types.Training) -> None:
         super().__init__(message)
         self.prediction = prediction
 
@@ -264,3 +266,8 @@ class FileError(DashscopeError):
 
 class WebhookVerificationError(DashscopeError):
     """A webhook was not signed with the secret, or not lately."""
+
+
+for _value in list(globals().values()):
+    if isinstance(_value, type) and issubclass(_value, DashscopeError):
+        _value.__module__ = "dashscope"

@@ -20,7 +20,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from dashscope import AsyncFileOutput, Client, DashscopeError, FileOutput
+from dashscope._common.urls import Reference
+from dashscope._errors import DashscopeError
+from dashscope._files.file_output import AsyncFileOutput
 from dashscope._functions.schema import Input, ModelSchema, schema_of
 from dashscope._functions.signature import (
     abridged,
@@ -31,7 +33,7 @@ from dashscope._functions.signature import (
     shown,
     type_of,
 )
-from dashscope._reference import Reference
+from dashscope._sync.generated import Client, FileOutput
 
 _HEADER: Final = """\
 # Written by `dashscope models stubs`. Write it anew when a model has changed.

@@ -19,9 +19,9 @@ from dashscope._common.json import decode, is_object
 from dashscope._common.secrets import scrubbed
 from dashscope._common.validation import check_count, shown
 from dashscope._errors import WebhookVerificationError
-from dashscope.resources.predictions import Prediction
-from dashscope.resources.trainings import Training
-from dashscope.resources.webhooks import WebhookSecret
+from dashscope.types.prediction import Prediction
+from dashscope.types.training import Training
+from dashscope.types.webhook_secret import WebhookSecret
 
 __all__ = ["sign", "verify"]
 

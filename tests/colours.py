@@ -14,7 +14,8 @@ from typing import Any, Self
 import anyio
 
 from dashscope import AsyncClient, Client, FileOutput
-from dashscope._sync.drive import ClosingIterator, Facade, drive
+from dashscope._runtime.drive import drive
+from dashscope._sync.facade import ClosingIterator, Facade
 
 COLOURS = ("asyncio", "uvloop", "trio", "blocking")
 _BACKENDS: dict[str, dict[str, Any]] = {

@@ -7,23 +7,21 @@ does not fit, it is looked through again to say which field is wrong.
 from __future__ import annotations
 
 import re
-import types
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 import attrs
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, override
 
-from dashscope._api.pagination import Page
+from dashscope import types
 from dashscope._common.json import is_array, is_object
 from dashscope._common.secrets import scrubbed
 from dashscope._common.urls import NoURLError, page_query, segment
 from dashscope._errors import APIResponseError
-
-if TYPE_CHECKING:
-    from dashscope.types.http import Response
+from dashscope.types.page import Page
 
 T = TypeVar("T")
 
@@ -34,7 +32,7 @@ LONGEST_REASON: Final = 1000
 _SECONDS = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)([6-9]\d)(.*)", re.DOTALL)
 
 
-def structure(response: Response, cls: type[T]) -> T:
+def structure(response: types.Response, cls: type[T]) -> T:
     """The answer's body as a `cls`.
 
     Raises:
@@ -43,7 +41,7 @@ def structure(response: Response, cls: type[T]) -> T:
     return convert(decode(response), cls, response)
 
 
-def structure_created(response: Response, cls: type[T]) -> T:
+def structure_created(response: types.Response, cls: type[T]) -> T:
     """The answer to a create as a `cls`; one that does not fit may have been one all the same."""
     try:
         return structure(response, cls)
@@ -52,12 +50,12 @@ def structure_created(response: Response, cls: type[T]) -> T:
         raise
 
 
-def structure_list(response: Response, cls: type[T]) -> list[T]:
+def structure_list(response: types.Response, cls: type[T]) -> list[T]:
     """The answer's body, a JSON array, as a list of `cls`."""
     return [convert(item, cls, response) for item in _array(decode(response), response)]
 
 
-def structure_page(response: Response, cls: type[T]) -> Page[T]:
+def structure_page(response: types.Response, cls: type[T]) -> Page[T]:
     """The answer's body as a page of `cls`."""
     body = _object(decode(response), response)
     results = _array(body.get("results"), response)
@@ -69,7 +67,7 @@ def structure_page(response: Response, cls: type[T]) -> Page[T]:
     )
 
 
-def decode(response: Response) -> Any:
+def decode(response: types.Response) -> Any:
     """The answer's body as JSON."""
     if not response.content:
         raise _after(
@@ -87,7 +85,7 @@ def decode(response: Response) -> Any:
     raise broken(f"is not JSON but {kind}{hint}", response)
 
 
-def convert(value: Any, cls: type[T], response: Response) -> T:
+def convert(value: Any, cls: type[T], response: types.Response) -> T:
     """A piece of the answer's JSON as a `cls`."""
     try:
         return fitted(value, cls)
@@ -112,7 +110,7 @@ def fitted(value: Any, cls: type[T]) -> T:
     raise ValueError(reason[:LONGEST_REASON])
 
 
-def broken(reason: str, response: Response) -> APIResponseError:
+def broken(reason: str, response: types.Response) -> APIResponseError:
     """The error for an answer that the API does not promise."""
     start = scrubbed(response.text)[:SHOWN_BODY]
     return _after(
@@ -123,11 +121,11 @@ def broken(reason: str, response: Response) -> APIResponseError:
     )
 
 
-def _asked(response: Response) -> str:
+def _asked(response: types.Response) -> str:
     return f"{response.asked}: the server answered" if response.asked else "The server answered"
 
 
-def _after(response: Response, error: APIResponseError) -> APIResponseError:
+def _after(response: types.Response, error: APIResponseError) -> APIResponseError:
     return error.after(
         attempts=response.attempts, elapsed=response.elapsed, may_have_been_created=False
     )
@@ -142,19 +140,19 @@ def _reason(value: Any, cls: type[Any]) -> str | None:
     return None
 
 
-def _object(value: Any, response: Response) -> dict[str, Any]:
+def _object(value: Any, response: types.Response) -> dict[str, Any]:
     if not is_object(value):
         raise broken(f"holds {type(value).__name__} where an object is due", response)
     return value
 
 
-def _array(value: Any, response: Response) -> list[Any]:
+def _array(value: Any, response: types.Response) -> list[Any]:
     if not is_array(value):
         raise broken(f"holds {type(value).__name__} where an array is due", response)
     return value
 
 
-def _url(value: Any, response: Response) -> str | None:
+def _url(value: Any, response: types.Response) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
@@ -206,7 +204,7 @@ def _check_id(id: str) -> None:
 
 
 def _optional_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    (inner,) = (argument for argument in get_args(cls) if argument is not types.NoneType)
+    (inner,) = (argument for argument in get_args(cls) if argument is not NoneType)
     inner_hook = converter.get_structure_hook(inner)
 
     def hook(value: Any, _: Any) -> Any:
@@ -236,7 +234,7 @@ def _is_mapping(cls: Any) -> bool:
 
 
 def _is_optional(cls: Any) -> bool:
-    return get_origin(cls) in (Union, types.UnionType) and types.NoneType in get_args(cls)
+    return get_origin(cls) in (Union, UnionType) and NoneType in get_args(cls)
 
 
 def _mapping(value: Any, _: Any) -> Any:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from dashscope.resources.predictions import Prediction
-    from dashscope.resources.trainings import Training
+from dashscope import types
 
 Name: TypeAlias = Literal["run", "wait", "stream", "map", "row"]
 """What a client does; a `row` is a prediction of a `map`."""
@@ -28,7 +26,7 @@ class Operation:
         """A block in which what is done belongs to the operation, in this task or thread."""
         return _EMPTY
 
-    def saw(self, job: Prediction | Training) -> None:
+    def saw(self, job: types.Prediction | types.Training) -> None:
         """Note the state that its prediction or training was seen in."""
 
     def counted(self, *, done: int, failed: int) -> None:

@@ -7,45 +7,13 @@ one written with `yield` would have to be closed where it is left in the middle 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, overload
-
-from attrs import field, frozen
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from dashscope._errors import APIResponseError
-from dashscope.types import _notebook
+from dashscope.types.page import Page
 
 T = TypeVar("T")
-
-
-@frozen(kw_only=True)
-class Page(Sequence[T], Generic[T]):
-    """A page of a list: a sequence of its results.
-
-    Attributes:
-        results: the items.
-        next: the URL of the next page, `None` on the last one; any `list` takes it as `cursor`.
-        previous: the URL of the page before, `None` on the first one.
-        raw: the JSON as received.
-    """
-
-    results: tuple[T, ...]
-    next: str | None = None
-    previous: str | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.results)
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
-    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
-        return self.results[index]
-
-    def _repr_html_(self) -> str:
-        return _notebook.page(self)
 
 
 class _Steps(AsyncGenerator[T, None]):

@@ -12,13 +12,6 @@ SHARE: Final = 0.1
 SPREAD: Final = 0.1
 """The delay varies by this much, up and down, so that many runs do not poll in step."""
 
-TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
-
-
-def is_terminal(status: str) -> bool:
-    """Is a prediction or training with this status over? One we do not know is running."""
-    return status in TERMINAL
-
 
 def delay(waited: float, *, interval: float | None, slowdown: float, chance: float) -> float:
     """Seconds until the next look.

@@ -1,8 +1,4 @@
-"""`API`: one request with its retries, as every operation makes it.
-
-`AsyncClient` and the resources share one: the configuration, the runtime, the retry quota and
-the polling pace of a client meet here.
-"""
+"""`Requestor`: one API request with its retries, as every operation makes it."""
 
 from __future__ import annotations
 
@@ -10,17 +6,17 @@ import time
 from collections.abc import Iterable, Mapping
 from copy import copy
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
 from dashscope._api import instrumentation, retry
-from dashscope._api.polling import Pace
-from dashscope._api.retry import Outcome, RetryQuota
+from dashscope._api.retry import Outcome, is_refused, may_have_executed, outcome_of
+from dashscope._api.state import ClientState
 from dashscope._common import random, urls
 from dashscope._common.deadline import Deadline
-from dashscope._common.json import encode
+from dashscope._common.json import encode, object_in
 from dashscope._common.logging import logger
 from dashscope._common.secrets import Token, scrubbed
 from dashscope._common.validation import check_flag
@@ -30,23 +26,26 @@ from dashscope._errors import (
     APIError,
     APIResponseError,
     APIStatusError,
+    shortened,
+    status_error_type,
 )
-from dashscope._failures import is_refusal, maybe_carried_out, outcome_of, status_error
-from dashscope._predictions.stream_end import Listening
-from dashscope._runtime.runtime import Body, Runtime
-from dashscope._transport.mapping import Sending, named, timed_out
+from dashscope._runtime.runtime import Runtime
+from dashscope._transport.mapping import named
+from dashscope._transport.transport import Transport
 from dashscope.types.http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response, merged
 
-if TYPE_CHECKING:
-    from dashscope._functions.schema_cache import FailedFetch, KnownSchema
-    from dashscope._predictions.watch import Leavable
-
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
-MOST_REDIRECTS: Final = 10
 ANSWER_MARGIN: Final = 10.0
 """Seconds beyond a `Prefer: wait=n` for the answer to arrive."""
 
 _NO_BODY: Final[Any] = object()
+
+_ADVICE: Final[Mapping[int, str]] = {
+    401: "Check the token: api_token=... or DASHSCOPE_API_TOKEN.",
+    403: "The token's account may not do this.",
+    404: "Check the name or id, and that this account sees it.",
+    429: "Lower the concurrency, or wait and try again.",
+}
 
 
 @frozen(kw_only=True)
@@ -80,23 +79,27 @@ class Call:
     hold: float = 0.0
 
 
-class API:
-    """The Dashscope HTTP API, as one client sees it."""
+class Requestor:
+    """Sends requests with a client's configuration, on its transport.
 
-    def __init__(self, config: Config, runtime: Runtime) -> None:
+    Attributes:
+        config: the configuration.
+        runtime: what waits.
+        transport: what sends.
+        state: what the client shares with its views.
+    """
+
+    def __init__(self, config: Config, runtime: Runtime, transport: Transport) -> None:
         for name, hooks in config.event_hooks.items():
             for hook in hooks:
                 runtime.check_callback(f"event_hooks[{name!r}]", hook)
         self.config = config
         self.runtime = runtime
-        self.quota = RetryQuota()
-        self.pace = Pace()
-        self.listening = Listening(config.max_connections)
-        self.schemas: dict[str, KnownSchema | FailedFetch] = {}
-        self.under_way: set[Leavable] = set()
+        self.transport = transport
+        self.state = ClientState(config.max_connections)
 
-    def with_config(self, **changes: Any) -> API:
-        """The same connections, quota and pace under another configuration."""
+    def with_config(self, **changes: Any) -> Requestor:
+        """Return a requestor with the same connections and state, but another configuration."""
         other = copy(self)
         other.config = evolve(self.config, **changes)
         return other
@@ -141,9 +144,9 @@ class API:
                 raise
             elapsed = time.monotonic() - started
             if look and outcome.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self.pace.throttled(outcome.retry_after)
+                self.state.pace.throttled(outcome.retry_after)
             if error is None and response is not None:
-                self.quota.give_back(retried=attempts > 1)
+                self.state.quota.give_back(retried=attempts > 1)
                 return evolve(response, attempts=attempts, elapsed=elapsed)
             if call.method == "DELETE" and attempts > 1 and outcome.status == HTTPStatus.NOT_FOUND:
                 # The first attempt deleted it, and its answer was lost.
@@ -154,7 +157,7 @@ class API:
                     attempts=attempts,
                     elapsed=elapsed,
                 )
-            delay = self.delay(outcome, attempts, elapsed, deadline, repeatable=repeatable)
+            delay = self.retry_delay(outcome, attempts, elapsed, deadline, repeatable=repeatable)
             if delay is None:
                 break
             logger.info(
@@ -177,106 +180,19 @@ class API:
         raise error.after(
             attempts=attempts,
             elapsed=elapsed,
-            may_have_been_created=call.creates and maybe_carried_out(outcome),
+            may_have_been_created=call.creates and may_have_executed(outcome),
         )
-
-    async def follow(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        deadline: Deadline = Deadline.NEVER,
-        patience: float = SILENCE_TIMEOUT,
-    ) -> Body:
-        """GET a URL of the server's, by the rules for such URLs, through its redirects.
-
-        Args:
-            url: the URL.
-            headers: headers beside the client's.
-            deadline: when the answer's head must be there.
-            patience: seconds without a byte after which the connection counts as lost.
-
-        Returns:
-            The answer, its body unread and its status unchecked.
-
-        Raises:
-            APIResponseError: when the URL may not be asked, or its redirects do not end.
-            APIConnectionError: when no answer came.
-        """
-        first, came_from = url, None
-        for _ in range(MOST_REDIRECTS):
-            refusal = urls.refusal(url, self.config.base_url, came_from=came_from)
-            if refusal is not None:
-                raise APIResponseError(f"{scrubbed(urls.shown(url))!r} is not asked: {refusal}.")
-            try:
-                body = await self._open(url, headers, deadline, patience)
-            except urls.NoURLError as error:
-                reason = scrubbed(f"{urls.shown(url)!r} is not asked: {error}.")
-                raise APIResponseError(reason) from None
-            location = body.headers.get("location")
-            if body.status not in (301, 302, 303, 307, 308) or location is None:
-                return body
-            await body.aclose()
-            try:
-                came_from, url = url, urls.joined(url, location)
-            except urls.NoURLError as error:
-                reason = scrubbed(f"{urls.shown(url)} redirects to what is no URL ({error}).")
-                raise APIResponseError(reason) from None
-        raise APIResponseError(f"{urls.shown(first)}: more than {MOST_REDIRECTS} redirects.")
-
-    async def refused(self, body: Body) -> APIStatusError:
-        """The error that an answer to `follow()` stands for; reads and closes it."""
-        try:
-            content = await body.read(self.config.max_response_bytes)
-        finally:
-            await body.aclose()
-        response = Response(status=body.status, headers=body.headers, content=content)
-        url = body.asked.partition(" ")[2]  # after the redirects
-        advice = ""
-        if body.status in (401, 403) and not self._is_ours(url):
-            advice = (
-                "It was asked without the token, which goes to the API's own address only: "
-                f"if {urlsplit(url).hostname} is to have it, name it in trusted_hosts."
-            )
-        return status_error(body.asked, response, advice=advice)
-
-    async def _open(
-        self, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float
-    ) -> Body:
-        request = await self._hooked(
-            Request(
-                method="GET",
-                url=url,
-                headers=merged(self._own_headers(url), headers),
-                patience=patience,
-            )
-        )
-        body: Body | None = None
-        with self.runtime.bound(deadline):
-            body = await self.runtime.open(
-                request,
-                token=self._token_for(request.url),
-                deadline=deadline,
-                sending=Sending(),
-            )
-        if body is None:
-            raise timed_out(f"GET {urls.shown(url)}")
-        try:
-            await self._answered(Response(status=body.status, headers=body.headers, content=b""))
-        except BaseException:
-            await body.aclose()
-            raise
-        return body
 
     async def _attempt(
         self, request: Request, deadline: Deadline
     ) -> tuple[APIError | None, Outcome, Response | None]:
-        request = await self._hooked(request)
+        request = await self.run_request_hooks(request)
         started = time.monotonic()
         try:
-            response = await self.runtime.send(
+            response = await self.transport.send(
                 request,
-                token=self._token_for(request.url),
+                token=self.token_for(request.url),
+                is_own_origin=self.is_trusted(request.url),
                 deadline=deadline,
                 limit=self.config.max_response_bytes,
             )
@@ -289,7 +205,7 @@ class API:
                 response.status,
                 (time.monotonic() - started) * 1000,
             )
-            await self._answered(response)
+            await self.run_response_hooks(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, Outcome(status=response.status), response
             refused = status_error(named(request), response)
@@ -301,7 +217,7 @@ class API:
             )
         return error, outcome_of(error), None
 
-    def delay(
+    def retry_delay(
         self,
         outcome: Outcome,
         attempts: int,
@@ -313,7 +229,7 @@ class API:
         """Seconds until the next attempt, paid from the quota, or `None` for none."""
         if attempts > self.config.max_retries:
             return None
-        if attempts > 1 and self.config.is_default_address and is_refusal(outcome):
+        if attempts > 1 and self.config.is_default_address and is_refused(outcome):
             return None  # nobody has started the local server; the error tells how
         if not retry.may_repeat(outcome, repeatable=repeatable):
             return None
@@ -326,7 +242,7 @@ class API:
         )
         if delay is None:
             return None
-        if not self.quota.take(outcome, attempts=attempts):
+        if not self.state.quota.take(outcome, attempts=attempts):
             logger.info("no retry: those of this client are used up until requests succeed")
             return None
         return delay
@@ -339,7 +255,7 @@ class API:
         content, kind = call.content, {}
         if call.json is not _NO_BODY:
             content, kind = encode(call.json), {"Content-Type": "application/json"}
-        headers = merged(kind, self._own_headers(url), call.headers or {})
+        headers = merged(kind, self.headers_for(url), call.headers or {})
         return Request(
             method=call.method,
             url=url,
@@ -350,18 +266,20 @@ class API:
             patience=call.hold + ANSWER_MARGIN if call.hold else SILENCE_TIMEOUT,
         )
 
-    def _is_ours(self, url: str) -> bool:
+    def is_trusted(self, url: str) -> bool:
+        """Return whether a URL gets the token and the client's headers."""
         return urls.gets_token(url, self.config.base_url, self.config.trusted_hosts)
 
-    def _own_headers(self, url: str) -> Mapping[str, str]:
+    def headers_for(self, url: str) -> Mapping[str, str]:
         """The client's headers, and whose trace a request to the API belongs to."""
-        if not self._is_ours(url):
+        if not self.is_trusted(url):
             # Headers that were meant for the API may be secrets as well.
             return {"User-Agent": Headers(self.config.headers)["User-Agent"]}
         context = instrumentation.headers()
         return merged(context, self.config.headers) if context else self.config.headers
 
-    async def _hooked(self, request: Request) -> Request:
+    async def run_request_hooks(self, request: Request) -> Request:
+        """Run the user's request hooks, which may change the request."""
         for hook in self.config.event_hooks.get("request", ()):
             changed = await self.runtime.call(hook, request)
             if isinstance(changed, Request):
@@ -371,15 +289,60 @@ class API:
                 raise TypeError(f"a request hook returned {changed!r}, not a Request or None")
         return request
 
-    async def _answered(self, response: Response) -> None:
+    async def run_response_hooks(self, response: Response) -> None:
+        """Run the user's response hooks."""
         for hook in self.config.event_hooks.get("response", ()):
             await self.runtime.call(hook, response)
 
-    def _token_for(self, url: str) -> Token | None:
-        return self.config.token if self._is_ours(url) else None
+    def token_for(self, url: str) -> Token | None:
+        """Return the token if the URL may get it."""
+        return self.config.token if self.is_trusted(url) else None
 
 
 def _param(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def status_error(what: str, response: Response, *, advice: str = "") -> APIStatusError:
+    """The error that an answer with an error status stands for; `advice` replaces the usual."""
+    text = scrubbed(response.text)
+    headers = Headers({scrubbed(name): scrubbed(value) for name, value in response.headers.items()})
+    body = object_in(text)
+    title, detail = _str(body.get("title")), _str(body.get("detail"))
+    status = response.status
+    error_type = status_error_type(status)
+    retry_after = retry.retry_after_of(response.headers.get("retry-after"), body)
+    explanation = shortened(detail or title or text.strip()[:200] or "without an explanation")
+    message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
+    if retry_after is not None:
+        message += f" The server asks to wait {retry_after:g} s."
+    if advice:
+        message += f" {advice}"
+    elif 300 <= status < 400:
+        message += " Redirects of the API are not followed: check the base URL."
+    elif status in _ADVICE:
+        message += f" {_ADVICE[status]}"
+    if (request_id := headers.get("x-request-id")) is not None:
+        message += f" (request {request_id})"
+    return error_type(
+        scrubbed(message),
+        status=status,
+        title=title,
+        detail=detail,
+        headers=headers,
+        body=text,
+        retry_after=retry_after,
+    )
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "unknown status"
+
+
+def _str(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

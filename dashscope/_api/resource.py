@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from dashscope import types
 from dashscope._api.decoding import structure, structure_page
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._common.urls import page_query, segment
 from dashscope._common.validation import check_text, shown
-
-if TYPE_CHECKING:
-    from dashscope._api.pagination import Page
 
 T = TypeVar("T")
 
@@ -29,13 +27,15 @@ class AsyncResource:
 
     __slots__ = ("_api",)
 
-    def __init__(self, api: API) -> None:
+    def __init__(self, api: Requestor) -> None:
         self._api = api
 
     async def _get(self, cls: type[T], path: str) -> T:
         return structure(await self._api.send(Call(method="GET", path=path)), cls)
 
-    async def _page(self, cls: type[T], path: str, *, cursor: str | None, **params: Any) -> Page[T]:
+    async def _page(
+        self, cls: type[T], path: str, *, cursor: str | None, **params: Any
+    ) -> types.Page[T]:
         call = Call(method="GET", path=path, params=page_params(cursor, params))
         return structure_page(await self._api.send(call), cls)
 

@@ -16,6 +16,7 @@ from typing import Final
 from attrs import frozen
 
 from dashscope._common.json import is_object
+from dashscope._errors import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
 RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 FIRST_DELAY: Final = 0.5
@@ -154,3 +155,28 @@ class RetryQuota:
     def give_back(self, *, retried: bool) -> None:
         """Pay in after a success, more when retries were needed for it."""
         self._left = min(self.CAPACITY, self._left + (self.COST if retried else 1))
+
+
+def outcome_of(error: APIError) -> Outcome:
+    """How an attempt ended, by its error."""
+    if isinstance(error, APIStatusError):
+        return Outcome(status=error.status, retry_after=error.retry_after)
+    if not isinstance(error, APIConnectionError):
+        return Outcome(permanent=True)
+    return Outcome(
+        request_sent=error.request_sent,
+        timed_out=isinstance(error, APITimeoutError),
+        permanent=error.permanent,
+    )
+
+
+def is_refused(outcome: Outcome) -> bool:
+    """Was the connection refused?"""
+    return outcome.status is None and not outcome.request_sent and not outcome.timed_out
+
+
+def may_have_executed(outcome: Outcome) -> bool:
+    """May the server have carried the request out all the same?"""
+    if outcome.status is None:
+        return outcome.request_sent
+    return outcome.status in (408, 499) or outcome.status >= 500

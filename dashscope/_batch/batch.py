@@ -19,18 +19,18 @@ from dashscope._batch.poller import Watcher
 from dashscope._batch.rate_limiter import Gate
 from dashscope._batch.recovery import Finder
 from dashscope._batch.result_buffer import Outbox
-from dashscope._batch.row import BatchProgress, BatchResult
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
 from dashscope._batch.shutdown import leave
 from dashscope._files.file_output import claim
-from dashscope._runtime.runtime import CLOSED
+from dashscope._runtime.forking import load_before_fork
 from dashscope._runtime.workers import Bell, Channel, ClosedError
-from dashscope.types import _notebook
+from dashscope._transport.pool import CLOSED
+from dashscope.types.batch import BatchProgress, BatchResult
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._batch.options import Options
 
 TELL: Final = 0.25
@@ -39,6 +39,9 @@ WATCHERS_SHARE: Final = 4
 """One hand watches for so many that create."""
 WIND_UP: Final = 15.0
 """Seconds that leaving a batch may take: creates that are under way, then cancels."""
+
+
+load_before_fork("dashscope._batch.checkpoint.store")
 
 
 class AsyncBatch:
@@ -52,7 +55,7 @@ class AsyncBatch:
     ```
     """
 
-    def __init__(self, api: API, inputs: Any, options: Options) -> None:
+    def __init__(self, api: Requestor, inputs: Any, options: Options) -> None:
         self._api = api
         self._options = options
         self._items = api.runtime.iterate("inputs", inputs)
@@ -74,7 +77,7 @@ class AsyncBatch:
     def _repr_html_(self) -> str:
         if not self._entered:
             return "<p>A batch that was not opened yet.</p>"
-        return _notebook.batch_progress(self.progress)
+        return self.progress._repr_html_()  # pyright: ignore[reportPrivateUsage]
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -87,7 +90,7 @@ class AsyncBatch:
                 await self._api.runtime.finish(self._desk.ledger.open)
                 self._has_begun = True
                 self._start()
-                self._api.under_way.add(self)
+                self._api.state.open_operations.add(self._cancel_if_running)
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise
@@ -146,7 +149,7 @@ class AsyncBatch:
         finally:
             self._end(error)
 
-    async def leave(self, error: BaseException | None) -> None:
+    async def _cancel_if_running(self, error: BaseException | None) -> None:
         """Cancel what it created and has not finished, since its client is being closed.
 
         Whoever iterates is told so. A batch of another event loop ends by its requests, which
@@ -161,7 +164,7 @@ class AsyncBatch:
 
     def _end(self, error: BaseException | None) -> None:
         """Nobody watches any more."""
-        self._api.under_way.discard(self)
+        self._api.state.open_operations.discard(self._cancel_if_running)
         for row in list(self._desk.operations):
             self._desk.end(row, error, None)
         progress = self._progress(is_over=True)
@@ -198,7 +201,7 @@ class AsyncBatch:
         self._desk = Desk(
             api=self._api,
             options=options,
-            scheduler=Scheduler(gate, Looks(options.poll_interval, self._api.pace)),
+            scheduler=Scheduler(gate, Looks(options.poll_interval, self._api.state.pace)),
             ledger=self._ledger(),
             outbox=Outbox(
                 options.concurrency, ordered=options.ordered, total=self._total, now=now()
@@ -320,3 +323,6 @@ class AsyncBatch:
     def _check_entered(self) -> None:
         if not self._entered:
             raise self._api.runtime.unopened("a batch", "client.map(...) as results")
+
+
+AsyncBatch.__module__ = "dashscope"

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from dashscope import types
 from dashscope._api.instrumentation import Operation, begin
-from dashscope._batch.row import BatchResult, Running
+from dashscope._batch.row import Running
 from dashscope._batch.scheduler import now
 from dashscope._predictions.outcome import output_of
+from dashscope.types.batch import BatchResult
 
 if TYPE_CHECKING:
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._batch.checkpoint.base import Ledger
     from dashscope._batch.options import Options
     from dashscope._batch.result_buffer import Outbox
     from dashscope._batch.row import Row
     from dashscope._batch.scheduler import Scheduler
-    from dashscope.resources.predictions import Prediction
 
 
 @define(eq=False, kw_only=True)
@@ -41,7 +42,7 @@ class Desk:
         operations: what watches the rows that are under way.
     """
 
-    api: API
+    api: Requestor
     options: Options
     scheduler: Scheduler
     ledger: Ledger
@@ -59,7 +60,9 @@ class Desk:
             self.operations[row] = begin("row", self.api.config.base_url, self.options.ref)
         return self.operations[row]
 
-    def end(self, row: Row, error: BaseException | None, prediction: Prediction | None) -> None:
+    def end(
+        self, row: Row, error: BaseException | None, prediction: types.Prediction | None
+    ) -> None:
         """A row is over, or left."""
         operation = self.operations.pop(row, None)
         if operation is not None:
@@ -75,7 +78,9 @@ class Desk:
             row=row, id=id, created_at=created_at, since=since, deadline=deadline, **options
         )
 
-    def give(self, row: Row, prediction: Prediction, *, from_checkpoint: bool = False) -> None:
+    def give(
+        self, row: Row, prediction: types.Prediction, *, from_checkpoint: bool = False
+    ) -> None:
         """Hand out what a prediction that is over came to."""
         output, error = None, None
         try:
@@ -94,7 +99,9 @@ class Desk:
         self.outbox.put(row.index, result)
         self.changed()
 
-    def give_error(self, row: Row, error: Exception, prediction: Prediction | None = None) -> None:
+    def give_error(
+        self, row: Row, error: Exception, prediction: types.Prediction | None = None
+    ) -> None:
         """Hand out why a row has no output."""
         result = BatchResult(index=row.index, input=row.input, error=error, prediction=prediction)
         self.end(row, error, prediction)

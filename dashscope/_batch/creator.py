@@ -19,8 +19,8 @@ from dashscope._errors import (
     RateLimitError,
 )
 from dashscope._predictions.create import creation
+from dashscope._predictions.operations import cancel_prediction, send_creation
 from dashscope._predictions.watch import CLEAN_UP, DEADLINE_MARGIN
-from dashscope.resources.predictions import cancel_prediction, send_creation
 
 if TYPE_CHECKING:
     from dashscope._api.requestor import Call
@@ -118,7 +118,7 @@ class Creator:
                 logger.info("row %d: 429; at most %d in flight", row.index, desk.scheduler.limit)
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:
-            pause = desk.api.delay(
+            pause = desk.api.retry_delay(
                 Outcome(request_sent=False),
                 row.attempts,
                 now() - row.first_attempt,

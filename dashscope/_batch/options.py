@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import frozen
 
+from dashscope import types
+from dashscope._common.urls import Reference
 from dashscope._common.validation import (
     check_choice,
     check_count,
@@ -18,10 +20,8 @@ from dashscope._common.validation import (
     shown,
 )
 from dashscope._files import inputs
-from dashscope._reference import Reference
 
 if TYPE_CHECKING:
-    from dashscope._batch.row import BatchProgress
     from dashscope._files.inputs import FileEncoding
 
 Resume: TypeAlias = Literal["yield", "skip"]
@@ -42,7 +42,7 @@ class Options:
     on_error: OnError
     on_unknown: OnUnknown
     max_rate: float | None
-    progress: Callable[[BatchProgress], object] | None
+    progress: Callable[[types.BatchProgress], object] | None
     timeout: float | None
     file_encoding: FileEncoding
     use_file_output: bool
@@ -61,7 +61,7 @@ def check(
     on_error: OnError,
     on_unknown: OnUnknown,
     max_rate: float | None,
-    progress: Callable[[BatchProgress], object] | None,
+    progress: Callable[[types.BatchProgress], object] | None,
     timeout: float | None,
     file_encoding: FileEncoding,
     use_file_output: bool,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from dashscope import types
 from dashscope._api.decoding import structure_page
 from dashscope._api.requestor import Call
 from dashscope._api.resource import page_params
@@ -15,12 +16,12 @@ from dashscope._batch.scheduler import now
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._errors import APIError, PredictionTimeoutError, RateLimitError
+from dashscope._predictions.operations import cancel_prediction, get_prediction
 from dashscope._predictions.watch import CLEAN_UP
-from dashscope.resources.predictions import Prediction, cancel_prediction, get_prediction
+from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:
-    from dashscope._api.pagination import Page
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._batch.context import Desk
 
 
@@ -43,7 +44,7 @@ class Watcher:
                 desk.unwatched.append(running)
                 desk.give_error(running.row, error, running.latest)
             return
-        desk.api.pace.succeeded()
+        desk.api.state.pace.succeeded()
         if prediction.is_done:
             await self.settle([(running, prediction)])
         else:
@@ -83,7 +84,7 @@ class Watcher:
             if cursor is None or found < WORTH or is_complete or _is_older(page, since):
                 break
         if pages > 0:
-            desk.api.pace.succeeded()
+            desk.api.state.pace.succeeded()
             useful = useful and bool(seen)
         hidden = [one for one in crowd if one.row.index not in seen]
         desk.scheduler.swept(shown, hidden, pages=pages, useful=useful, now=now())
@@ -158,8 +159,8 @@ class Watcher:
 
 
 async def list_page(
-    api: API, since: datetime, cursor: str | None, *, until: datetime | None = None
-) -> Page[Prediction]:
+    api: Requestor, since: datetime, cursor: str | None, *, until: datetime | None = None
+) -> types.Page[Prediction]:
     """A page of the predictions created since then, newest first."""
     before = None if until is None else until.isoformat()
     params = page_params(cursor, {"created_after": since.isoformat(), "created_before": before})
@@ -189,7 +190,7 @@ def _ran_out(prediction: Prediction) -> bool:
     return deadline is not None and end is not None and end >= deadline - timedelta(seconds=1)
 
 
-def _is_older(page: Page[Prediction], since: datetime) -> bool:
+def _is_older(page: types.Page[Prediction], since: datetime) -> bool:
     """Does a page reach beyond what was asked for, on a server that knows no such filter?"""
     last = page[-1].created_at if len(page) > 0 else None
     return len(page) == 0 or (last is not None and last < since)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from dashscope import types
 from dashscope._common.validation import check_count
 from dashscope._errors import ConfigurationError
 
@@ -14,12 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from dashscope._batch.row import BatchProgress
-
 
 def progress_bar(
     description: str = "Predictions", *, total: int | None = None, console: Console | None = None
-) -> Callable[[BatchProgress], None]:
+) -> Callable[[types.BatchProgress], None]:
     """A bar that shows how far a batch is, for the `progress` of `map()`.
 
     It draws on stderr in a terminal, below the cell in a notebook, and says where it came to in
@@ -59,7 +58,7 @@ class _Bar:
         self._console = console
         self._shown: tuple[Progress, TaskID] | None = None
 
-    def __call__(self, progress: BatchProgress) -> None:
+    def __call__(self, progress: types.BatchProgress) -> None:
         if self._shown is None:
             self._shown = self._start()
         drawing, task = self._shown
@@ -93,7 +92,7 @@ class _Bar:
         return drawing, task
 
 
-def _counts(progress: BatchProgress, finished: int, total: int | None) -> str:
+def _counts(progress: types.BatchProgress, finished: int, total: int | None) -> str:
     parts = [str(finished) if total is None else f"{finished}/{total}"]
     if progress.failed:
         parts.append(f"{progress.failed} failed")

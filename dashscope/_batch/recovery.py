@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define
 
+from dashscope import types
 from dashscope._batch.checkpoint.fingerprint import digest
 from dashscope._batch.poller import is_stopped, list_page
 from dashscope._batch.scheduler import now
@@ -25,12 +26,12 @@ from dashscope._errors import (
     InternalServerError,
     NotFoundError,
 )
-from dashscope.resources.predictions import get_prediction
+from dashscope._predictions.operations import get_prediction
 
 if TYPE_CHECKING:
     from dashscope._batch.context import Desk
     from dashscope._batch.row import Row
-    from dashscope.resources.predictions import Prediction
+
 
 MARGIN: Final = timedelta(seconds=60)
 """What the server's clock may be behind ours."""
@@ -51,8 +52,8 @@ class _Found:
         opaque: predictions of which nobody says what their input was.
     """
 
-    known: list[Prediction]
-    opaque: list[Prediction]
+    known: list[types.Prediction]
+    opaque: list[types.Prediction]
 
 
 class Finder:
@@ -97,7 +98,7 @@ class Finder:
         desk = self._desk
         intents = [row.intended_at for row in rows if row.intended_at is not None]
         since, until = min(intents) - MARGIN, max(intents) + LATEST
-        listed: dict[str, Prediction] = {}
+        listed: dict[str, types.Prediction] = {}
         cursor: str | None = None
         while True:
             page = await list_page(desk.api, since, cursor, until=until)
@@ -125,7 +126,7 @@ class Finder:
             (found.opaque if _digest(whole) is None else found.known).append(whole)
         return found
 
-    def _is_same(self, prediction: Prediction) -> bool:
+    def _is_same(self, prediction: types.Prediction) -> bool:
         """Is it of this batch's version; or does nobody say?"""
         reference = self._desk.options.reference
         if reference.version is not None:
@@ -136,7 +137,7 @@ class Finder:
         at = max(row.intended_at or self._desk.ledger.last_write, self._desk.ledger.last_write)
         return datetime.now(UTC) - at < SETTLED
 
-    async def _attach(self, row: Row, prediction: Prediction) -> None:
+    async def _attach(self, row: Row, prediction: types.Prediction) -> None:
         desk = self._desk
         logger.info("row %d: found again as %s", row.index, prediction.id)
         await desk.ledger.created(row, prediction)
@@ -169,7 +170,7 @@ class Finder:
         )
 
 
-def _fits(row: Row, prediction: Prediction) -> bool:
+def _fits(row: Row, prediction: types.Prediction) -> bool:
     """May it have been created for a row, by the time?"""
     at = prediction.created_at
     if at is None or row.intended_at is None:
@@ -177,7 +178,7 @@ def _fits(row: Row, prediction: Prediction) -> bool:
     return row.intended_at - MARGIN <= at <= row.intended_at + LATEST
 
 
-def _digest(prediction: Prediction) -> bytes | None:
+def _digest(prediction: types.Prediction) -> bytes | None:
     """What its input is recognized by, where the service says what it was."""
     if prediction.input is None or prediction.data_removed:
         return None

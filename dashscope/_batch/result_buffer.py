@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import Final
 
-from dashscope._batch.row import BatchProgress, BatchResult
+from dashscope.types.batch import BatchProgress, BatchResult
 
 UNORDERED_WINDOW: Final = 2
 """Rows that are read and not handed out yet, in multiples of the concurrency."""

@@ -6,75 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field, frozen
+from attrs import define
 
-from dashscope.types import _notebook
+from dashscope import types
 
 if TYPE_CHECKING:
     from dashscope._api.requestor import Call
-    from dashscope.resources.predictions import Prediction
-
-
-@frozen(kw_only=True)
-class BatchResult:
-    """What became of one input of a batch.
-
-    Attributes:
-        index: the input's place, from 0.
-        input: the input, as it was given.
-        output: the model's output; `None` where there is an `error`.
-        error: why there is no output, else `None`.
-        prediction: the prediction, as last seen; `None` where none was created. One that was seen
-            in a list may be without its logs, one from a checkpoint is without its input.
-        from_checkpoint: whether it was over before this call, and comes from the checkpoint.
-    """
-
-    index: int
-    input: Any = field(hash=False)
-    output: Any = field(default=None, hash=False)
-    error: Exception | None = field(default=None, hash=False)
-    prediction: Prediction | None = None
-    from_checkpoint: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Is there an output?"""
-        return self.error is None
-
-    def _repr_html_(self) -> str:
-        return _notebook.batch_result(self)
-
-
-@frozen(kw_only=True)
-class BatchProgress:
-    """How far a batch is.
-
-    Attributes:
-        total: how many inputs there are; `None` where they do not say (`len()`).
-        queued: how many were not begun yet; of an unknown total, of those read so far.
-        running: how many run.
-        done: how many succeeded.
-        failed: how many brought an error.
-        skipped: how many were over before, and left out (`resume="skip"`).
-        rate: how many were finished per second, lately.
-        elapsed: seconds since the start.
-        remaining: seconds until the end at this rate; `None` where that is unknown.
-        is_over: whether this is the last call: the block was left.
-    """
-
-    total: int | None
-    queued: int
-    running: int
-    done: int
-    failed: int
-    skipped: int
-    rate: float
-    elapsed: float
-    remaining: float | None
-    is_over: bool = False
-
-    def _repr_html_(self) -> str:
-        return _notebook.batch_progress(self)
 
 
 @define(eq=False, kw_only=True)
@@ -129,7 +66,7 @@ class Running:
     created_at: datetime | None
     since: float
     deadline: float | None = None
-    latest: Prediction | None = None
+    latest: types.Prediction | None = None
     due: float | None = None
     is_fetched: bool = False
     is_expired: bool = False

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
 
+from dashscope import types
 from dashscope._common import random
 
 if TYPE_CHECKING:
     from dashscope._batch.poll_schedule import Looks
     from dashscope._batch.rate_limiter import Gate
     from dashscope._batch.row import Row, Running
-    from dashscope.resources.predictions import Prediction
 
 
 @frozen
@@ -176,7 +176,7 @@ class Scheduler:
                 self._looks.ended(now - running.since)
             return True
 
-    def looked(self, running: Running, prediction: Prediction, now: float) -> None:
+    def looked(self, running: Running, prediction: types.Prediction, now: float) -> None:
         """A prediction was looked at by itself, and runs."""
         with self._lock:
             running.latest = prediction
@@ -191,7 +191,7 @@ class Scheduler:
 
     def swept(
         self,
-        seen: Iterable[tuple[Running, Prediction]],
+        seen: Iterable[tuple[Running, types.Prediction]],
         unseen: Iterable[Running],
         *,
         pages: int,

@@ -8,9 +8,9 @@ from dashscope._batch.poller import is_stopped
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._errors import CheckpointError
+from dashscope._predictions.operations import cancel_prediction
 from dashscope._predictions.watch import CLEAN_UP
 from dashscope._runtime.runtime import GRACE
-from dashscope.resources.predictions import cancel_prediction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,3 +29,13 @@ class cached_property(Generic[T]):  # noqa: N801 (named as its model)
         # Where two threads are here at once, both get what the first one puts there.
         made: T = vars(instance).setdefault(self._name, self.func(instance))
         return made
+
+
+def copy_without_cached(instance: T) -> T:
+    """Return a shallow copy in which cached properties are computed anew."""
+    cls = type(instance)
+    copied = cls.__new__(cls)
+    for name, value in vars(instance).items():
+        if not isinstance(getattr(cls, name, None), cached_property):
+            vars(copied)[name] = value
+    return copied

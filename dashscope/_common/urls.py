@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, urljoin, urlsplit
 
+from attrs import frozen
+
 from dashscope._common.validation import check_str
 from dashscope._common.validation import shown as quoted
 
@@ -20,6 +22,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EMBEDDING: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _PAGE_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/[^?]*\?|\?")
+_REFERENCE: Final = re.compile(r"([^\s/:]+)/([^\s/:]+)(?::([^\s/:]+))?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -257,3 +260,39 @@ def _is_internal(host: str) -> bool:
     if address is None:
         return False
     return not address.is_global or getattr(address, "is_site_local", False)
+
+
+@frozen
+class Reference:
+    """What names a model: `owner/name`, or `owner/name:version`."""
+
+    owner: str
+    name: str
+    version: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a reference.
+
+        Raises:
+            ValueError: when it is neither of the two forms.
+        """
+        match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            kind = ValueError if isinstance(text, str) else TypeError
+            raise kind(
+                f"{quoted(text)} does not name a model: write owner/name or owner/name:version"
+            )
+        check_str("the name of a model", text)
+        return cls(*match.groups())
+
+    def __str__(self) -> str:
+        version = "" if self.version is None else f":{self.version}"
+        return f"{self.owner}/{self.name}{version}"
+
+    @property
+    def path(self) -> str:
+        """The endpoint that runs it."""
+        if self.version is not None:
+            return "/predictions"
+        return path("/models/{owner}/{name}/predictions", owner=self.owner, name=self.name)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes
 
-from dashscope._api.retry import RETRIED_STATUSES
+from dashscope._api.fetch import fetch, fetch_error
+from dashscope._api.retry import RETRIED_STATUSES, outcome_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import shown
 from dashscope._errors import (
@@ -26,15 +27,14 @@ from dashscope._errors import (
     DashscopeError,
     FileError,
 )
-from dashscope._failures import outcome_of
 from dashscope._files import saving
-from dashscope._runtime.runtime import Body
+from dashscope._transport.bodies import Body
 from dashscope.types.http import Headers
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
 
 WRITTEN_AT_ONCE: Final = 1024 * 1024
 """Bytes that are handed to a thread to be written: each hand-over costs as much as many of them."""
@@ -45,7 +45,7 @@ DATA_URI: Final = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.IGNORECASE 
 class AsyncDownload:
     """The bytes behind a URL, as they come: `async with`, then read, save or iterate."""
 
-    def __init__(self, api: API, url: str, *, filename: str | None = None) -> None:
+    def __init__(self, api: Requestor, url: str, *, filename: str | None = None) -> None:
         self._url = url
         self._api = api
         self._filename = filename
@@ -180,9 +180,9 @@ class AsyncDownload:
             else:
                 if body.status == HTTPStatus.OK:
                     return body
-                error = await self._api.refused(body)
+                error = await fetch_error(self._api, body)
             elapsed = time.monotonic() - self._started
-            pause = self._api.delay(
+            pause = self._api.retry_delay(
                 outcome_of(error), self._attempts, elapsed, Deadline.NEVER, repeatable=True
             )
             if pause is None:
@@ -196,7 +196,8 @@ class AsyncDownload:
 
     async def _open(self, headers: Mapping[str, str]) -> Body:
         self._attempts += 1
-        return await self._api.follow(
+        return await fetch(
+            self._api,
             self.url,
             headers={"Accept-Encoding": "identity", **headers},
             deadline=Deadline.after(self._api.config.timeout),
@@ -258,7 +259,7 @@ class AsyncDownload:
         while True:
             self._failures += 1
             elapsed = time.monotonic() - started
-            pause = self._api.delay(
+            pause = self._api.retry_delay(
                 outcome, self._failures, elapsed, Deadline.NEVER, repeatable=True
             )
             if pause is None:
@@ -275,7 +276,7 @@ class AsyncDownload:
                 return self._goes_on(body.headers)
             if body.status not in RETRIED_STATUSES:
                 return False
-            outcome = outcome_of(await self._api.refused(body))
+            outcome = outcome_of(await fetch_error(self._api, body))
 
     def _goes_on(self, headers: Headers) -> bool:
         """Is this what is missing, of the file that came so far?"""
@@ -289,6 +290,9 @@ class AsyncDownload:
             and headers.get("etag", etag) == etag
             and not _is_encoded(headers)
         )
+
+
+AsyncDownload.__module__ = "dashscope"
 
 
 class DataDownload(AsyncDownload):

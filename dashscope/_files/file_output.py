@@ -11,9 +11,9 @@ import os
 import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from dashscope._api.requestor import API
+from dashscope._api.requestor import Requestor
 from dashscope._common.json import is_array, is_object
 from dashscope._common.media_types import type_of
 from dashscope._common.urls import is_data, path_of
@@ -35,10 +35,11 @@ class AsyncFileOutput(str):
     """
 
     __slots__ = ("_api", "_headers")
-    _api: API
-    _headers: Headers | None
+    if TYPE_CHECKING:
+        _api: Requestor
+        _headers: Headers | None
 
-    def __new__(cls, url: str, api: API) -> Self:
+    def __new__(cls, url: str, api: Requestor) -> Self:
         self = super().__new__(cls, url)
         self._api = api
         self._headers = None
@@ -116,7 +117,10 @@ class AsyncFileOutput(str):
         return (DataDownload if is_data(self) else AsyncDownload)(self._api, str(self))
 
 
-def claim(output: Any, api: API) -> Any:
+AsyncFileOutput.__module__ = "dashscope"
+
+
+def claim(output: Any, api: Requestor) -> Any:
     """The output with a file output in place of every URL, in the client's colour."""
     # Without recursion: JSON may be nested deeper than functions may.
     claimed: list[Any] = [output]

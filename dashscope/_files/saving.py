@@ -7,16 +7,14 @@ import re
 import secrets
 from email.message import Message
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote
 
+from dashscope import types
 from dashscope._common.media_types import ending_of
 from dashscope._common.urls import is_data, path_of
 from dashscope._common.validation import check_flag, shown
 from dashscope._errors import FileError
-
-if TYPE_CHECKING:
-    from dashscope.types.http import Headers
 
 LONGEST_NAME: Final = 200
 """Bytes of a file's name; file systems take 255."""
@@ -25,7 +23,7 @@ LONGEST_ENDING: Final = 20
 _UNSAFE_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")
 
 
-def name_of(url: str, headers: Headers) -> str:
+def name_of(url: str, headers: types.Headers) -> str:
     """A file's name: as the server disposes, else the end of its URL; never a path."""
     name = _named(headers)
     if not name and not is_data(url):
@@ -36,7 +34,7 @@ def name_of(url: str, headers: Headers) -> str:
     return "output" + ending_of(kind)
 
 
-def _named(headers: Headers) -> str:
+def _named(headers: types.Headers) -> str:
     message = Message()
     message["content-disposition"] = headers.get("content-disposition", "")
     message["content-type"] = headers.get("content-type", "")

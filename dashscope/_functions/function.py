@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from dashscope._api.requestor import API
+from dashscope import types
+from dashscope._api.requestor import Requestor
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
 from dashscope._common.deadline import Deadline
+from dashscope._common.urls import Reference
 from dashscope._common.validation import check_timeout
 from dashscope._config import STALL_TIMEOUT
 from dashscope._files import inputs as _inputs
 from dashscope._functions import check, signature
 from dashscope._functions.schema import ModelSchema
-from dashscope._functions.schema_cache import KnownSchema, known_schema
+from dashscope._functions.schema_cache import KnownSchema, Schemas, known_schema
 from dashscope._predictions import run
 from dashscope._predictions.create import check_webhook, creation
-from dashscope._reference import Reference
-from dashscope.resources.predictions import Prediction, send_creation
+from dashscope._predictions.operations import send_creation
+from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:
     from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._batch.row import BatchProgress
     from dashscope._files.inputs import FileEncoding
     from dashscope._predictions.create import WebhookEvent
     from dashscope._predictions.stream import AsyncEventStream
@@ -50,7 +51,8 @@ class AsyncModelFunction:
 
     def __init__(
         self,
-        api: API,
+        api: Requestor,
+        schemas: Schemas,
         ref: str,
         *,
         timeout: float | None,
@@ -64,6 +66,7 @@ class AsyncModelFunction:
         _inputs.check_encoding(file_encoding)
         self._timeout = check_timeout(timeout)
         self._api = api
+        self._schemas = schemas
         self._ref = ref
         self._creation: dict[str, Any] = {
             "webhook": webhook,
@@ -177,7 +180,7 @@ class AsyncModelFunction:
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
         max_rate: float | None = None,
-        progress: Callable[[BatchProgress], object] | None = None,
+        progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
     ) -> AsyncBatch:
         """Run the model over many inputs, and give each result as it comes, as `client.map()` does.
@@ -255,7 +258,7 @@ class AsyncModelFunction:
         """Show the inputs as the signature and the help of `face`, now or once they are known."""
         if face is not self:
             self._faces.add(face)
-        known = self._api.schemas.get(str(self._reference))
+        known = self._schemas.get(str(self._reference))
         if isinstance(known, KnownSchema):
             _dress(face, self._ref, known.schema)
 
@@ -281,10 +284,13 @@ class AsyncModelFunction:
         await self._check((), row, Deadline.after(self._timeout))
 
     async def _load(self, deadline: Deadline, *, fresh: bool) -> ModelSchema:
-        known = await known_schema(self._api, self._reference, deadline, fresh=fresh)
+        known = await known_schema(self._api, self._schemas, self._reference, deadline, fresh=fresh)
         for face in (self, *self._faces):
             _dress(face, self._ref, known)
         return known
+
+
+AsyncModelFunction.__module__ = "dashscope"
 
 
 def _dress(face: Any, name: str, schema: ModelSchema) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import field, frozen
 
+from dashscope import types
 from dashscope._common.json import is_array, is_mapping, is_object, is_sequence
-
-if TYPE_CHECKING:
-    from dashscope.resources.models import Version
 
 Schema: TypeAlias = Mapping[str, Any]
 
@@ -147,7 +145,7 @@ class ModelSchema:
         return next(filter(None, parts), list[str]())
 
 
-def schema_of(version: Version | None) -> ModelSchema:
+def schema_of(version: types.Version | None) -> ModelSchema:
     """The schema of a version; one that says nothing, where there is none."""
     return ModelSchema(document=(version and version.openapi_schema) or {})
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from copy import copy
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import frozen
 
 from dashscope._api.decoding import structure
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._common.deadline import Deadline
-from dashscope._common.urls import path
-from dashscope._errors import APIError
+from dashscope._common.urls import Reference, path
+from dashscope._errors import APIError, timed_out
 from dashscope._functions.schema import ModelSchema, schema_of
-from dashscope._reference import Reference
-from dashscope._transport.mapping import timed_out
-from dashscope.resources.models import Model, Version
+from dashscope.types.model import Model, Version
 
 FRESH: Final = 60.0
 """Seconds for which the newest version of a model counts as the newest one, once it was seen."""
@@ -53,13 +51,18 @@ class FailedFetch:
     at: float
 
 
+Schemas: TypeAlias = dict[str, KnownSchema | FailedFetch]
+"""The schemas that a client and its views know, by reference."""
+
+
 async def known_schema(
-    api: API, reference: Reference, deadline: Deadline, *, fresh: bool
+    api: Requestor, schemas: Schemas, reference: Reference, deadline: Deadline, *, fresh: bool
 ) -> ModelSchema:
     """The schema of a model, fetched once for all who ask at the same time.
 
     Args:
-        api: the API, which keeps it.
+        api: what fetches it.
+        schemas: the schemas that the client knows.
         reference: the model.
         deadline: when it must be there.
         fresh: whether one that may be out of date is fetched anew.
@@ -70,7 +73,7 @@ async def known_schema(
     key = str(reference)
 
     def kept() -> ModelSchema | None:
-        known = api.schemas.get(key)
+        known = schemas.get(key)
         if isinstance(known, KnownSchema) and (known.is_fresh or not fresh):
             return known.schema
         return None
@@ -82,20 +85,20 @@ async def known_schema(
         async with api.runtime.alone(key):
             if (schema := kept()) is not None:
                 return schema
-            last = api.schemas.get(key)
+            last = schemas.get(key)
             if isinstance(last, FailedFetch) and last.at >= asked_at:
                 raise copy(last.error)
             try:
                 known = await _fetched(api, reference, deadline)
             except APIError as error:
-                api.schemas[key] = FailedFetch(error, time.monotonic())
+                schemas[key] = FailedFetch(error, time.monotonic())
                 raise
-            api.schemas[key] = known
+            schemas[key] = known
             return known.schema
     raise timed_out(f"The schema of {key}")
 
 
-async def _fetched(api: API, reference: Reference, deadline: Deadline) -> KnownSchema:
+async def _fetched(api: Requestor, reference: Reference, deadline: Deadline) -> KnownSchema:
     owner, name, id = reference.owner, reference.name, reference.version
     where = path("/models/{owner}/{name}", owner=owner, name=name)
     if id is not None:

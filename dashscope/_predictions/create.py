@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any, Final, Literal, Required, TypeAlias, TypedDict, Unpack
 from urllib.parse import urlsplit
 
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._api.resource import body_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import (
@@ -23,7 +23,7 @@ from dashscope._common.validation import (
 )
 from dashscope._files import inputs
 from dashscope._files.inputs import FileEncoding
-from dashscope.resources.files import upload
+from dashscope._files.uploads import upload
 
 WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
 """What a webhook can be told of."""
@@ -50,7 +50,7 @@ class Creation(TypedDict, total=False):
 
 
 async def creation(
-    api: API,
+    api: Requestor,
     path: str,
     *,
     file_encoding: FileEncoding = "auto",

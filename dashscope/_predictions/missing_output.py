@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dashscope import types
 from dashscope._common.json import is_array
 
-if TYPE_CHECKING:
-    from dashscope.resources.predictions import Prediction
 
-
-def rest_of_output(prediction: Prediction, texts: Sequence[str]) -> list[str] | None:
+def rest_of_output(prediction: types.Prediction, texts: Sequence[str]) -> list[str] | None:
     """The parts of the output after those that came, `None` where these are not its beginning."""
     outputs, given = parts_of(prediction.output), len(texts)
     # Of what was stopped, the server may have kept less than it streamed.
@@ -20,7 +18,7 @@ def rest_of_output(prediction: Prediction, texts: Sequence[str]) -> list[str] | 
     return outputs[given:] if _same_parts(texts[:kept], outputs[:given]) else None
 
 
-def rest_of_logs(prediction: Prediction, text: str) -> str | None:
+def rest_of_logs(prediction: types.Prediction, text: str) -> str | None:
     """The logs after the text that came, `None` where it is not their beginning."""
     logs = _lines_of(prediction.logs or "")
     return logs[len(text) :] if logs.startswith(text) else None

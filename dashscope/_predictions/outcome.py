@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dashscope import types
 from dashscope._errors import ModelError, PredictionCanceledError, PredictionError, shortened
 
-if TYPE_CHECKING:
-    from dashscope.resources.predictions import Prediction
 
-
-def output_of(ref: str, prediction: Prediction) -> Any:
+def output_of(ref: str, prediction: types.Prediction) -> Any:
     """The output of a prediction that is over.
 
     Raises:
@@ -27,7 +25,7 @@ def output_of(ref: str, prediction: Prediction) -> Any:
     return whole(prediction).output
 
 
-def failure_of(ref: str, prediction: Prediction, detail: str | None = None) -> ModelError:
+def failure_of(ref: str, prediction: types.Prediction, detail: str | None = None) -> ModelError:
     """The error of a model that failed; `detail` is the reason where the prediction has none."""
     reason = prediction.error or detail or "it gave no reason; see its logs"
     return ModelError(
@@ -35,7 +33,7 @@ def failure_of(ref: str, prediction: Prediction, detail: str | None = None) -> M
     )
 
 
-def whole(prediction: Prediction) -> Prediction:
+def whole(prediction: types.Prediction) -> types.Prediction:
     """A prediction whose output is still there.
 
     Raises:

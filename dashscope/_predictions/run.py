@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 from dashscope._api import instrumentation
 from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
+from dashscope._common.urls import Reference
 from dashscope._common.validation import check_flag, check_timeout, shown
 from dashscope._files.file_output import claim
 from dashscope._predictions.create import WebhookEvent, creation
+from dashscope._predictions.operations import event_stream, send_creation, watch_prediction
 from dashscope._predictions.outcome import output_of, whole
 from dashscope._predictions.watch import DEADLINE_MARGIN, check_wait
-from dashscope._reference import Reference
-from dashscope.resources.predictions import (
-    Prediction,
-    event_stream,
-    send_creation,
-    watch_prediction,
-)
+from dashscope._runtime.forking import load_before_fork
+from dashscope.types.prediction import Prediction
+from dashscope.types.training import Training
 
 if TYPE_CHECKING:
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._files.inputs import FileEncoding
     from dashscope._predictions.stream import AsyncEventStream
-    from dashscope.resources.trainings import Training
+
+
+load_before_fork("dashscope._predictions.training")
 
 
 async def run(
-    api: API,
+    api: Requestor,
     ref: str,
     input: Mapping[str, Any],
     *,
@@ -77,7 +77,7 @@ async def run(
 
 
 def stream(
-    api: API,
+    api: Requestor,
     ref: str,
     input: Mapping[str, Any],
     *,
@@ -127,7 +127,7 @@ def stream(
 
 
 async def wait(
-    api: API,
+    api: Requestor,
     job: Prediction | Training | str,
     *,
     poll_interval: float | None,
@@ -137,7 +137,7 @@ async def wait(
 ) -> Prediction | Training:
     """Wait until a prediction or training is over; `AsyncClient.wait` describes it."""
     if not isinstance(job, str | Prediction):
-        from dashscope.resources.trainings import Training, wait_for_training
+        from dashscope._predictions.training import wait_for_training
 
         if not isinstance(job, Training):
             raise TypeError(f"wait() takes a prediction, a training or an id, not {shown(job)}")

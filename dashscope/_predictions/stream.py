@@ -1,58 +1,48 @@
-"""`AsyncEventStream`: a prediction's events as they come, without a hole.
+"""`AsyncEventStream`: the events of a prediction, without gaps.
 
-Where the connection breaks, stalls or ends too soon, the stream asks again from the last event
-that the user was given. Where that cannot be, the finished prediction fills what is missing.
+If the connection breaks, stalls or ends too early, the stream reconnects after the last event it
+received. If that is not possible, the finished prediction fills in what is missing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http import HTTPStatus
-from itertools import chain
 from typing import TYPE_CHECKING, Final, Self
 
+from dashscope import types
+from dashscope._api.fetch import fetch, fetch_error
 from dashscope._api.instrumentation import begin
-from dashscope._api.retry import RETRIED_STATUSES, Outcome
+from dashscope._api.retry import RETRIED_STATUSES, Outcome, outcome_of
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
 from dashscope._common.json import object_in
 from dashscope._common.logging import logger
 from dashscope._errors import APIConnectionError, APIError, StreamError
-from dashscope._failures import outcome_of
 from dashscope._files.file_output import claim
 from dashscope._predictions.missing_output import parts_of, rest_of_logs, rest_of_output
 from dashscope._predictions.outcome import failure_of
-from dashscope._predictions.sse import SSEParser, data_of, id_of, ids_of, recalled, texts_of
 from dashscope._predictions.stream_end import STREAM_HEADERS
-from dashscope.types.event import (
-    DoneEvent,
-    Event,
-    LogsEvent,
-    OtherEvent,
-    OutputEvent,
-    output_event,
-    output_events,
-)
+from dashscope._runtime.read_ahead import CLOSED_EARLY, TWO_READERS, ReadAhead
+from dashscope._transport.bodies import HiddenFromLoop
+from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from httpx_sse import ServerSentEvent
 
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._predictions.watch import Watch
-    from dashscope._runtime.runtime import Body
-    from dashscope.resources.predictions import Prediction
+    from dashscope._transport.bodies import Body
 
 MOST_FAILURES: Final = 8
-"""Connections in a row that may fail or bring nothing before the stream stops asking."""
+"""Consecutive connections that may fail or bring nothing before the stream stops reconnecting."""
 LONGEST_PAUSE: Final = 10.0
 
 _GONE: Final = frozenset({204, 404, 410})
-
-_FIRST_PIECE: Final = 16 * 1024
-_EVENTS_AT_ONCE: Final = 320
-"""About so many are understood before the first of them is handed over: within 1 ms."""
+_SENDABLE_ID: Final = re.compile(r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 
 
 class AsyncEventStream:
@@ -67,8 +57,8 @@ class AsyncEventStream:
 
     def __init__(
         self,
-        api: API,
-        watch: Watch[Prediction],
+        api: Requestor,
+        watch: Watch[types.Prediction],
         begin: Callable[[], Awaitable[None]],
         *,
         ref: str | None,
@@ -84,21 +74,18 @@ class AsyncEventStream:
         self._stall_timeout = stall_timeout
         self._claims = claims
         self._body: Body | None = None
-        self._unread = b""  # of the last chunk
-        self._piece = _FIRST_PIECE  # bytes that are understood at once
-        # Whatever breaks in there (Ctrl-C, say) takes the rest of the piece along, which then
-        # has to be asked for again.
-        self._is_mid_piece = False
         self._entered = False
-        self._left = False
+        self._exited = False
         self._is_being_read = False
         self._over = False
+        # The events of an async client are produced by a task of its own, which cancelling
+        # `anext()` does not disturb. A sync client reads from `_reading`.
+        self._queue: ReadAhead[Event] | None = api.runtime.read_ahead(self._produce)
         self._reading: Iterator[Event] = iter(())
-        self._parser = SSEParser(api.config.max_response_bytes)
-        # What the user was given: strings rather than events, of which the garbage collector
-        # would go through ever more. Where a block has nothing but outputs, the block itself.
-        self._ids: list[str | bytes] = []
-        self._texts: list[str | bytes] = []
+        # What was received: strings rather than events, which the garbage collector would
+        # traverse again and again.
+        self._ids: list[str] = []
+        self._texts: list[str] = []
         self._logs: list[str] = []
         self._are_some_unnamed = False
         self._seen: frozenset[str] = frozenset()
@@ -111,7 +98,7 @@ class AsyncEventStream:
         self._failure: Exception | None = None
 
     @property
-    def prediction(self) -> Prediction:
+    def prediction(self) -> types.Prediction:
         """The prediction, as last seen."""
         if self._watch.latest is None:
             raise self._unopened()
@@ -122,7 +109,7 @@ class AsyncEventStream:
         """How often the connection had to be made again."""
         return max(0, self._connections - 1)
 
-    async def result(self) -> Prediction:
+    async def result(self) -> types.Prediction:
         """The finished prediction; before the end of the stream, waits for it.
 
         Raises:
@@ -150,12 +137,13 @@ class AsyncEventStream:
                     return self  # noqa: TRY300 (this line belongs to what is tried)
                 except BaseException as error:
                     try:
-                        await watch.leave(error)
+                        await watch.cancel_if_running(error)
                     finally:
                         watch.operation.end(error)
                     raise
         except BaseException as error:
-            await watch.leave(error)  # an interrupt on the way out; nothing is done twice
+            # An interrupt on the way out; nothing is done twice.
+            await watch.cancel_if_running(error)
             raise
 
     async def __aexit__(
@@ -165,14 +153,14 @@ class AsyncEventStream:
         traceback: TracebackType | None,
     ) -> None:
         operation = self._watch.operation
-        self._left = True
+        self._exited = True
         with operation.active():
             try:
                 await self._close()
             finally:
                 try:
                     if not self._over:
-                        await self._watch.leave(error)
+                        await self._watch.cancel_if_running(error)
                 finally:
                     self._watch.end()
                     operation.end(error)
@@ -181,13 +169,18 @@ class AsyncEventStream:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event.
+        """Return the next event.
 
         Raises:
-            ModelError: when the model failed.
-            StreamError: when something is missing that nothing can fill.
-            PredictionTimeoutError: when the stream's `timeout` passed.
+            ModelError: If the model failed.
+            StreamError: If something is missing and cannot be filled in.
+            PredictionTimeoutError: If the stream's `timeout` passed.
         """
+        queue = self._queue
+        if queue is not None:
+            if self._exited or not queue.has_items:
+                self._check_readable(is_read=queue.is_exhausted)
+            return await queue.get()
         while True:
             event = next(self._reading, None)
             if event is not None:
@@ -196,50 +189,88 @@ class AsyncEventStream:
                 raise StopAsyncIteration
 
     async def _read_on(self) -> bool:
-        """Have more to hand over, where that is to be had at once; `False` at the end."""
-        if not self._entered:
-            raise self._unopened()
-        if self._left and not self._over:
-            raise RuntimeError("this stream was left before its end, and has no more events")
+        """Have more events in `_reading`. Return false at the end. Only for a sync client."""
+        self._check_readable(is_read=self._over)
         if self._is_being_read:
-            raise RuntimeError("another task or thread waits for this stream's next event")
+            raise RuntimeError(TWO_READERS)
         try:
             self._is_being_read = True
             return await self._more()
         finally:
             self._is_being_read = False
 
+    def _check_readable(self, *, is_read: bool) -> None:
+        if not self._entered:
+            raise self._unopened()
+        if self._exited and not is_read:
+            raise RuntimeError(CLOSED_EARLY)
+
+    async def _produce(self, queue: ReadAhead[Event]) -> None:
+        """Put all events into the queue. Started again, it continues where it was."""
+        try:
+            while await self._more():
+                for event in self._reading:
+                    if not queue.put(event):
+                        await queue.wait_for_room()
+                if self._body is not None:
+                    with self._api.runtime.bound(self._deadline):
+                        await self._receive(self._body, queue)
+        finally:
+            await self._close_body()
+
+    async def _receive(self, body: Body, queue: ReadAhead[Event]) -> None:
+        """Put the events of a connection into the queue."""
+        events = self._api.transport.async_events(body)
+        next_event = events.__anext__
+        try:
+            sse = await HiddenFromLoop(events)
+            while True:
+                event = self._event_of(sse)
+                if event is not None:
+                    has_room = queue.put(event)
+                    self._remember(sse, event)
+                    if not has_room:
+                        await queue.wait_for_room()
+                elif self._ending is not None:
+                    return
+                if self._over:
+                    return
+                sse = await next_event()
+        except StopAsyncIteration:
+            return
+        except APIConnectionError as error:
+            logger.info("stream of %s: %s", self.prediction.id, error)
+
+    def _events_of(self, body: Body) -> Iterator[Event]:
+        """Iterate over the events of a connection of a sync client."""
+        try:
+            for sse in self._api.transport.sync_events(body, self._deadline):
+                event = self._event_of(sse)
+                if event is not None:
+                    yield event
+                    # Only now does the caller have it.
+                    self._remember(sse, event)
+                elif self._ending is not None:
+                    return
+                if self._over:
+                    return
+        except APIConnectionError as error:
+            logger.info("stream of %s: %s", self.prediction.id, error)
+
     async def _more(self) -> bool:
+        """Connect, reconnect or fill in, whichever is next. Return false at the end."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
         if self._over:
             return False
-        body, chunk = self._body, None
-        if body is not None and self._ending is None and not self._is_mid_piece:
-            self._is_mid_piece = True
-            try:
-                if self._deadline.at is None:  # entering nothing for each chunk would cost, too
-                    chunk = self._unread or await body.chunk()
-                else:
-                    with self._api.runtime.bound(self._deadline):
-                        chunk = self._unread or await body.chunk()
-            except APIConnectionError as error:
-                logger.info("stream of %s: %s", self.prediction.id, error)
-        if chunk is not None:
-            if self._unread or len(chunk) > self._piece:
-                chunk, self._unread = chunk[: self._piece], chunk[self._piece :]
-            events = self._parser.feed(chunk)
-            outputs = self._outputs(events) if len(events) > 1 else None
-            self._reading = self._each(events) if outputs is None else outputs
-            return True
         with self._watch.operation.active():
             if self._ending is not None:
                 await self._fill(*self._ending)
-            elif body is None:
+            elif self._body is None:
                 await self._connect()
             else:
-                await self._close()
+                await self._close_body()
                 self._check_deadline()
                 await self._again()
         return True
@@ -255,91 +286,56 @@ class AsyncEventStream:
         urls = self.prediction.urls
         return None if urls is None else urls.stream
 
-    def _outputs(self, events: list[ServerSentEvent]) -> Iterator[Event] | None:
-        """Events that are new outputs and nothing else, `None` where others are among them.
+    def _event_of(self, sse: ServerSentEvent) -> Event | None:
+        """Return the event for the caller, or `None` if there is none.
 
-        Most are: nothing is done here for each of them that can be done for all.
+        Sets `_ending` if the finished prediction must fill in the end, and `_over` at the end.
         """
-        parser, seen = self._parser, self._seen
-        if parser.is_marked or [event.event for event in events].count("output") < len(events):
+        data, id = sse.data, sse.id or None
+        if sse.retry is not None and sse.retry >= 0:
+            self._retry = sse.retry / 1000
+        if self._seen and id in self._seen:
+            self._current_id = id
+            return None  # the server repeats what was received before
+        kind = sse.event
+        if kind == "output":
+            if self._claims and ":" in data and data[0] in "hHdD":
+                return OutputEvent(claim(data, self._api), id)
+            return OutputEvent(data, id)
+        if kind == "logs":
+            return LogsEvent(data, id)
+        if kind == "error":
+            self._ending = _word("detail", data) or data, None
             return None
-        texts, ids = parser.data, ids_of(events)
-        if not all(ids) or (seen and not seen.isdisjoint(ids)):
-            return None
-        self._piece = len(parser.block) * _EVENTS_AT_ONCE // len(events)
-        events.clear()  # the garbage collector comes when so many more are alive
-        if self._claims and ":" in "".join(texts):
-            texts = [
-                claim(text, self._api) if text[0] in "hHdD" and ":" in text else text
-                for text in texts
-            ]
-        return chain(output_events(texts, ids), self._noted(parser.block, ids[-1]))
-
-    def _noted(self, block: bytes, last_id: str) -> Iterator[Event]:
-        """Nothing, but remembers a block of outputs, now that the user has them."""
-        self._texts.append(block)
-        self._ids.append(block)
-        self._last_id = self._current_id = last_id
-        self._failures = 0
-        self._is_mid_piece = False
-        yield from ()
-
-    def _each(self, events: list[ServerSentEvent]) -> Iterator[Event]:
-        """What events say, as the user takes them.
-
-        What they say to the client is heeded in its place among them: not before the user has
-        those before it.
-        """
-        seen, claims, ids, texts = self._seen, self._claims, self._ids, self._texts
-        marked = self._parser.is_marked
-        for event in events:
-            data, id = event.data, event.id or None
-            if marked:
-                own, id = data_of(event), id_of(event) or None
-                if event.retry is not None:
-                    self._retry = event.retry / 1000
-                if own is None:  # this is not for the user
-                    self._heed_id(id)
-                    continue
-                data = own
-            if seen and id in seen:
-                self._current_id = id
-                continue  # the server says again what the user has
-            kind = event.event
-            if kind == "output":
-                text = data
-                if claims and ":" in data and data[0] in "hHdD":
-                    text = claim(data, self._api)
-                yield output_event(text, id)
-                texts.append(data)
-            elif kind == "logs":
-                yield LogsEvent(data, id)
-                self._logs.append(data)
-            elif kind == "error":
-                self._ending = _word("detail", data) or data, None
-                return
-            elif kind != "done":
-                yield OtherEvent(kind, data, id)
-            elif self.reconnections > 0:
-                # After a break, the finished prediction tells whether anything is missing.
-                self._ending = "", _word("reason", data)
-                return
-            else:
+        if kind == "done":
+            if self.reconnections == 0:
                 self._over = True
-                yield DoneEvent(_word("reason", data), id)
-                return
-            # Only now does the user have it.
-            if id is None:  # it may be an event that the user has
-                self._heed_id(None)
-                self._are_some_unnamed = True
-            else:
-                ids.append(id)
-                self._last_id = self._current_id = id
-                self._failures = 0
-        self._is_mid_piece = False
+                return DoneEvent(_word("reason", data), id)
+            # After a break, the finished prediction tells whether anything is missing.
+            self._ending = "", _word("reason", data)
+            return None
+        if kind == "message" and not data:
+            self._set_last_id(id)  # a comment after an id, or an event without data
+            return None
+        return OtherEvent(kind, data, id)
 
-    def _heed_id(self, id: str | None) -> None:
-        """Remember an id for the next connection, or that it was reset."""
+    def _remember(self, sse: ServerSentEvent, event: Event) -> None:
+        """Remember what a caller has received, for reconnecting and filling in."""
+        id = event.id
+        if id is None:  # it may be an event that was received before
+            self._set_last_id(None)
+            self._are_some_unnamed = True
+        else:
+            self._ids.append(id)
+            self._last_id = self._current_id = id
+            self._failures = 0
+        if sse.event == "output":
+            self._texts.append(sse.data)
+        elif sse.event == "logs":
+            self._logs.append(sse.data)
+
+    def _set_last_id(self, id: str | None) -> None:
+        """Set the id for the next connection, or reset it."""
         if id is not None or self._current_id is not None:
             self._last_id = self._current_id = id
 
@@ -350,16 +346,15 @@ class AsyncEventStream:
             return
         headers = dict(STREAM_HEADERS)
         last_id = self._last_id
-        if last_id is not None:
+        # HTTP cannot carry every id. Without one the server starts over, and `_seen` has the rest.
+        if last_id is not None and _SENDABLE_ID.fullmatch(last_id):
             headers["Last-Event-ID"] = last_id
-        self._parser = SSEParser(self._api.config.max_response_bytes)
-        self._seen = frozenset(recalled(self._ids, ids_of))
+        self._seen = frozenset(self._ids)
         self._current_id = None
-        self._unread = b""
-        self._is_mid_piece = False
         self._connections += 1
         try:
-            body = await self._api.follow(
+            body = await fetch(
+                self._api,
                 url,
                 headers=headers,
                 deadline=self._deadline,
@@ -374,10 +369,12 @@ class AsyncEventStream:
             return
         if body.status == HTTPStatus.OK:
             await self._check_type(body)
-            self._api.quota.give_back(retried=self._failures > 0)
+            self._api.state.quota.give_back(retried=self._failures > 0)
             self._body = body
+            if self._queue is None:
+                self._reading = self._events_of(body)
             return
-        refused = await self._api.refused(body)
+        refused = await fetch_error(self._api, body)
         if body.status in _GONE:
             await self._fill()
         elif body.status in RETRIED_STATUSES:
@@ -403,7 +400,7 @@ class AsyncEventStream:
         if (
             lost
             or self._failures > MOST_FAILURES
-            or not self._api.quota.take(outcome, attempts=self._failures)
+            or not self._api.state.quota.take(outcome, attempts=self._failures)
         ):
             await self._fill()
             return
@@ -414,12 +411,12 @@ class AsyncEventStream:
         self._check_deadline()
 
     async def _fill(self, detail: str = "", reason: str | None = "") -> None:
-        """Hand over what the finished prediction has and the stream did not bring."""
-        await self._close()
+        """Produce what the finished prediction has and the stream did not bring."""
+        await self._close_body()
         prediction = await self.result()
         self._over = True
         events: list[Event] = []
-        texts = list(recalled(self._texts, texts_of))
+        texts = self._texts
         rest = rest_of_output(prediction, texts)
         if rest is not None:
             events.extend(
@@ -445,6 +442,13 @@ class AsyncEventStream:
         events.append(DoneEvent(reason=reason or ended))
 
     async def _close(self) -> None:
+        try:
+            if self._queue is not None:
+                await self._queue.aclose()
+        finally:
+            await self._close_body()
+
+    async def _close_body(self) -> None:
         body, self._body = self._body, None
         if body is not None:
             await body.aclose()
@@ -452,6 +456,9 @@ class AsyncEventStream:
     def _check_deadline(self) -> None:
         if self._deadline.expired:
             raise self._watch.timed_out()
+
+
+AsyncEventStream.__module__ = "dashscope"
 
 
 def _word(name: str, data: str) -> str:

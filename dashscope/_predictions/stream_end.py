@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from dashscope._api.fetch import fetch
 from dashscope._common.logging import logger
 from dashscope._common.urls import shown
 from dashscope._errors import APIError
 
 if TYPE_CHECKING:
-    from dashscope._api.requestor import API
+    from dashscope._api.requestor import Requestor
     from dashscope._common.deadline import Deadline
-    from dashscope._runtime.runtime import Body
+    from dashscope._transport.bodies import Body
 
 STREAM_HEADERS: Final[Mapping[str, str]] = {
     "Accept": "text/event-stream",
@@ -32,34 +33,12 @@ Servers send a comment every 30 s at the latest.
 """
 MOST_BYTES: Final = 1024 * 1024
 """An output larger than this is not worth being sent twice."""
-MOST_AT_ONCE: Final = 100
-"""Each takes a connection for as long as its prediction runs."""
 
 _END: Final = re.compile(rb"[\r\n]event: ?(?:done|error)[\r\n]")
 _LONGEST_END: Final = len(b"\nevent: error\n")
 
 
-class Listening:
-    """The streams that a client listens to at the moment, of which there may be so many."""
-
-    def __init__(self, max_connections: int) -> None:
-        # Half of the connections at the most: those who create and cancel need some too.
-        self._free = min(MOST_AT_ONCE, max_connections // 2)
-
-    def start(self) -> bool:
-        """Take a place, if one is free."""
-        # Races between threads cost accuracy only.
-        if self._free <= 0:
-            return False
-        self._free -= 1
-        return True
-
-    def stop(self) -> None:
-        """Give the place back."""
-        self._free += 1
-
-
-async def hear_end(api: API, url: str, deadline: Deadline) -> bool:
+async def hear_end(api: Requestor, url: str, deadline: Deadline) -> bool:
     """Listen to a prediction's stream until it says that the prediction is over.
 
     Args:
@@ -71,11 +50,11 @@ async def hear_end(api: API, url: str, deadline: Deadline) -> bool:
         Whether it said so; `False` where it was refused, broke off or fell silent, or where
         there is no place to listen.
     """
-    if not api.listening.start():
+    if not api.state.stream_slots.acquire():
         return False
     try:
-        body = await api.follow(
-            url, headers=STREAM_HEADERS, deadline=deadline, patience=LONGEST_SILENCE
+        body = await fetch(
+            api, url, headers=STREAM_HEADERS, deadline=deadline, patience=LONGEST_SILENCE
         )
         try:
             return body.status == HTTPStatus.OK and await _ends(api, body, deadline)
@@ -85,10 +64,10 @@ async def hear_end(api: API, url: str, deadline: Deadline) -> bool:
         logger.info("%s says nothing more: %s", shown(url), error)
         return False
     finally:
-        api.listening.stop()
+        api.state.stream_slots.release()
 
 
-async def _ends(api: API, body: Body, deadline: Deadline) -> bool:
+async def _ends(api: Requestor, body: Body, deadline: Deadline) -> bool:
     tail, size = b"\n", 0
     while size <= MOST_BYTES:
         chunk: bytes | None = None

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
 
+from dashscope import types
 from dashscope._api import polling
 from dashscope._api.instrumentation import NOTHING, Operation
 from dashscope._common import random
@@ -25,12 +24,11 @@ from dashscope._predictions.stream_end import hear_end
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dashscope._api.requestor import API
-    from dashscope.resources.predictions import Prediction
+    from dashscope._api.requestor import Requestor
+
 
 MOST_STREAMS: Final = 3
 """How often a stream that breaks off is asked again before polling takes its place."""
-MOST_LEFT_AT_ONCE: Final = 16
 NEARLY: Final = 0.05
 """Seconds before a deadline that count as it: some event loops' timers go off a little early."""
 CLEAN_UP: Final = 5.0
@@ -55,12 +53,6 @@ class Job(Protocol):
 J = TypeVar("J", bound=Job)
 
 
-class Leavable(Protocol):
-    """What is under way, and cancels what it created when its client is closed."""
-
-    async def leave(self, error: BaseException | None, /) -> None: ...
-
-
 class Watch(Generic[J]):
     """A prediction or training under way.
 
@@ -70,7 +62,7 @@ class Watch(Generic[J]):
 
     def __init__(
         self,
-        api: API,
+        api: Requestor,
         *,
         look: Callable[[str, Deadline], Awaitable[J]],
         cancel: Callable[[str, Deadline], Coroutine[Any, Any, J]],
@@ -98,7 +90,7 @@ class Watch(Generic[J]):
     @latest.setter
     def latest(self, job: J) -> None:
         self._latest = job
-        self.operation.saw(cast("Prediction", job))
+        self.operation.saw(cast("types.Prediction", job))
 
     async def create(
         self, create: Callable[[], Coroutine[Any, Any, J]], progress: Callable[[J], object] | None
@@ -158,7 +150,7 @@ class Watch(Generic[J]):
         if listens and interval is None and progress is None:
             job = await self._hear(job, deadline)
         started = time.monotonic()
-        pace = self._api.pace
+        pace = self._api.state.pace
         while not job.is_done:
             chance = random.chance()
             pause = polling.delay(
@@ -177,7 +169,7 @@ class Watch(Generic[J]):
         """Look at it when its stream says that it is over, or says nothing more."""
         for _ in range(MOST_STREAMS):
             url = None if job.is_done else self._stream_of(job)
-            if url is None or not self._api.runtime.owns_connections:
+            if url is None or not self._api.transport.honors_timeouts:
                 break
             heard = await hear_end(self._api, url, deadline)
             if deadline.expired:
@@ -198,33 +190,33 @@ class Watch(Generic[J]):
     ) -> None:
         # A coroutine that is thrown away, rather than cancelled, may not wait for anything.
         if error is not None and not isinstance(error, GeneratorExit):
-            await self.leave(error)
+            await self.cancel_if_running(error)
         self.end()
 
     def _begin(self) -> None:
         if self._cancel_on_exit:
-            self._api.under_way.add(self)
+            self._api.state.open_operations.add(self.cancel_if_running)
 
     def end(self) -> None:
         """Nobody waits for it any more, for whatever reason: closing the client leaves it alone."""
-        self._api.under_way.discard(self)
+        self._api.state.open_operations.discard(self.cancel_if_running)
 
-    async def leave(self, error: BaseException | None) -> None:
+    async def cancel_if_running(self, error: BaseException | None) -> None:
         """Cancel it where it was not seen to be over, and is to be cancelled then.
 
         Args:
             error: what ended the wait, and goes on; a failure to cancel becomes a note of it.
         """
         try:
-            await self._leave(error)
+            await self._cancel_if_running(error)
         except GeneratorExit:
             raise
         except BaseException:
             # An interrupt may have come before it began; it does nothing twice.
-            await self._leave(error)
+            await self._cancel_if_running(error)
             raise
 
-    async def _leave(self, error: BaseException | None) -> None:
+    async def _cancel_if_running(self, error: BaseException | None) -> None:
         if not self._cancel_on_exit or self._id is None or self._left:
             return
         if self.latest is None or not self.latest.is_done:
@@ -235,7 +227,7 @@ class Watch(Generic[J]):
         job = cast("J", self.latest)
         return PredictionTimeoutError(
             f"{job.id} was still {job.status} when the time was up.",
-            prediction=cast("Prediction", job),
+            prediction=cast("types.Prediction", job),
         )
 
     async def _see(self, deadline: Deadline, progress: Callable[[J], object] | None) -> J:
@@ -247,7 +239,7 @@ class Watch(Generic[J]):
             if self.latest is None or left is None or left > NEARLY:
                 raise
         else:
-            self._api.pace.succeeded()
+            self._api.state.pace.succeeded()
             await self._tell(progress)
             return seen
         raise self.timed_out()
@@ -296,20 +288,8 @@ class Watch(Generic[J]):
             raise raised
 
 
-async def leave_all(api: API) -> None:
-    """Cancel what is under way, since its client is being closed."""
-
-    async def leave(one: Leavable) -> None:
-        with suppress(APIError):  # it is in the log, and there is nobody to tell
-            await one.leave(None)
-
-    # A copy, since other threads may come and go.
-    calls = [partial(leave, one) for one in api.under_way.copy()]
-    await api.runtime.gather(calls, limit=MOST_LEFT_AT_ONCE)
-
-
 def check_wait(
-    api: API,
+    api: Requestor,
     poll_interval: float | None,
     timeout: float | None,
     progress: Callable[[Any], object] | None,

@@ -14,21 +14,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Final, Protocol
 
-_RESOURCES: Final = (
-    *("account", "collections", "deployments", "files", "hardware"),
-    *("models", "predictions", "search", "trainings", "webhooks"),
-)
-LOADED_LATER: Final = (
-    *(f"dashscope.resources.{name}" for name in _RESOURCES),
-    *(
-        "dashscope._batch.batch",
-        "dashscope._batch.checkpoint.store",
-        "dashscope._predictions.stream",
-        "dashscope._functions.function",
-    ),
-    *("dashscope._files.file_output", "dashscope.resources._request", "dashscope._predictions.run"),
-    *("dashscope._runtime.thread_workers", "certifi", "encodings.idna", "httpx"),
-)
+LOADED_LATER: Final = ("dashscope._runtime.thread_workers",)
 """The modules that calls load on first use, whatever the colour."""
 
 inherited: list[object] = []
@@ -47,18 +33,30 @@ class Forked(Protocol):
         ...
 
 
+def load_before_fork(*modules: str) -> None:
+    """Register modules that calls load on first use."""
+    _registered.update(modules)
+
+
 def know(runtime: Forked) -> None:
     """Prepare it for forks for as long as it lives."""
     _known.add(runtime)
 
 
 _known: weakref.WeakSet[Forked] = weakref.WeakSet()
+_registered: set[str] = set()
 
 
 def _before_fork() -> None:
-    for name in {name for runtime in list(_known) for name in runtime.loaded_later()}:
-        # Where another thread is just loading it, this waits for its end.
-        import_module(name)
+    runtimes = list(_known)
+    missing = {name for runtime in runtimes for name in runtime.loaded_later()}
+    loaded: set[str] = set()
+    # A module may register others while it is loaded.
+    while runtimes and (missing := (missing | _registered) - loaded):
+        for name in missing:
+            # If another thread is loading it, this waits until that is done.
+            import_module(name)
+        loaded |= missing
 
 
 def _after_fork() -> None:

@@ -14,63 +14,20 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard, TypeVar
 
-from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
-from dashscope._errors import APIResponseError, ConfigurationError
 from dashscope._runtime import forking
-from dashscope._transport.mapping import Sending, named, timed_out
-from dashscope._transport.pool.routes import proxy_at
-from dashscope.types.http import Headers, Request, Response
 
 if TYPE_CHECKING:
-    from dashscope._common.secrets import Token
-    from dashscope._config import Config
+    from dashscope._common.deadline import Deadline
+    from dashscope._runtime.read_ahead import ReadAhead
     from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
 
 GRACE: Final = 5.0
 """Seconds that a call still gets to finish once its caller was cancelled."""
-CLOSED: Final = "this client is closed: make a new one, or close it later"
-
-
-class Body(ABC):
-    """An answer whose body is still to be read, in whatever colour.
-
-    Attributes:
-        status: the HTTP status.
-        headers: the headers.
-        asked: the method and the URL without its query, as messages name the request.
-    """
-
-    def __init__(self, status: int, headers: Headers, asked: str) -> None:
-        self.status = status
-        self.headers = headers
-        self.asked = asked
-
-    @abstractmethod
-    async def chunk(self) -> bytes | None:
-        """The next piece of the body, decoded, or `None` at its end."""
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Give the connection back, or close it where the body was not read to its end."""
-
-    async def read(self, limit: int) -> bytes:
-        """All of it, if it has no more than `limit` bytes."""
-        pieces: list[bytes] = []
-        size = 0
-        while (piece := await self.chunk()) is not None:
-            size += len(piece)
-            if size > limit:
-                raise APIResponseError(
-                    f"{self.asked} answered with more than {limit} bytes (max_response_bytes)."
-                )
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class Runtime(ABC):
@@ -89,13 +46,7 @@ class Runtime(ABC):
         how = "async with" if self.is_shared else "with"
         return RuntimeError(f"{what} is opened by `{how}`: {how} {opening}")
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._closed = False
-        if config.proxy is not None:
-            proxy_at(config.proxy, "proxy")
-        if config.http2 and find_spec("h2") is None:
-            raise ConfigurationError("http2=True needs: pip install 'dashscope-client[http2]'")
+    def __init__(self) -> None:
         forking.know(self)
 
     def __reduce__(self) -> str:
@@ -103,39 +54,6 @@ class Runtime(ABC):
             "what belongs to a client (a resource, a stream, a batch) is not pickled: "
             "make a client in the process that uses it"
         )
-
-    @property
-    @abstractmethod
-    def owns_connections(self) -> bool:
-        """Are the connections our own, rather than those of a caller's client?"""
-
-    async def send(
-        self, request: Request, *, token: Token | None, deadline: Deadline, limit: int
-    ) -> Response:
-        """Make the request and read the answer, by the deadline.
-
-        Raises:
-            APITimeoutError: when the deadline or a time-out of the connection passed.
-            APIConnectionError: when the connection was never made, or broke.
-            APIResponseError: when the body has more than `limit` bytes.
-        """
-        sending = Sending()
-        with self.bound(deadline):
-            body = await self.open(request, token=token, deadline=deadline, sending=sending)
-            try:
-                content = await body.read(limit)
-            finally:
-                await body.aclose()
-            return Response(
-                status=body.status, headers=body.headers, content=content, asked=body.asked
-            )
-        raise timed_out(named(request), request_sent=sending.has_begun)
-
-    @abstractmethod
-    async def open(
-        self, request: Request, *, token: Token | None, deadline: Deadline, sending: Sending
-    ) -> Body:
-        """Make the request and read the answer's headers."""
 
     @abstractmethod
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
@@ -182,6 +100,12 @@ class Runtime(ABC):
         """A channel between them and the caller."""
 
     @abstractmethod
+    def read_ahead(
+        self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
+    ) -> ReadAhead[T] | None:
+        """Return a queue that a task of its own fills, or `None` in a sync client."""
+
+    @abstractmethod
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
         """The items of the user's, one at a time; refuses, by its name, what this colour cannot."""
 
@@ -199,7 +123,7 @@ class Runtime(ABC):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close all connections; later requests are refused."""
+        """Wait for the calls that must run to their end."""
 
     @abstractmethod
     def loaded_later(self) -> Iterable[str]:
@@ -207,11 +131,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def forget(self) -> None:
-        """In a forked child: leave the parent's connections and locks alone, start anew."""
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeError(CLOSED)
+        """In a forked child: leave the parent's locks alone and start anew."""
 
 
 def one_by_one(name: str, items: Any, what: str) -> AsyncIterator[Any]:

@@ -32,6 +32,10 @@ class Task(ABC, Generic[T]):
         """Is it over?"""
 
     @abstractmethod
+    def cancelled(self) -> bool:
+        """True if it ended because it was cancelled."""
+
+    @abstractmethod
     def result(self) -> T:
         """What it returned; what it raised, is raised."""
 
@@ -56,10 +60,13 @@ class AsyncioTask(Task[T]):
     one, and for no longer than its grace.
     """
 
-    def __init__(self, call: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    def __init__(
+        self, call: Callable[[], Coroutine[Any, Any, T]], *, is_hidden: bool = True
+    ) -> None:
         self._task = asyncio.get_running_loop().create_task(call())
         self._task.add_done_callback(_retrieve)
-        asyncio._unregister_task(self._task)
+        if is_hidden:
+            asyncio._unregister_task(self._task)
 
     async def wait(self, seconds: float | None) -> None:
         await asyncio.wait({self._task}, timeout=seconds)
@@ -73,6 +80,9 @@ class AsyncioTask(Task[T]):
 
     def done(self) -> bool:
         return self._task.done()
+
+    def cancelled(self) -> bool:
+        return self._task.cancelled()
 
     def result(self) -> T:
         return self._task.result()
@@ -115,6 +125,9 @@ class TrioTask(Task[T]):
 
     def done(self) -> bool:
         return self._over.is_set()
+
+    def cancelled(self) -> bool:
+        return self._scope.cancelled_caught
 
     def result(self) -> T:
         if self._error is not None:
@@ -189,10 +202,16 @@ async def _after(seconds: float, call: Callable[[], Coroutine[Any, Any, None]]) 
     await call()
 
 
-def start_task(call: Callable[[], Coroutine[Any, Any, T]]) -> Task[T]:
-    """Start a call in a task of the running event loop."""
+def start_task(call: Callable[[], Coroutine[Any, Any, T]], *, is_hidden: bool = True) -> Task[T]:
+    """Start a call in a task of the running event loop.
+
+    Args:
+        call: The call.
+        is_hidden: Whether the end of `asyncio.run()` leaves the task to finish by itself,
+            rather than cancelling it with all others.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return TrioTask(call)
-    return AsyncioTask(call)
+    return AsyncioTask(call, is_hidden=is_hidden)

@@ -6,7 +6,7 @@ import threading
 from contextlib import AbstractContextManager
 
 from dashscope._common.deadline import Deadline
-from dashscope._transport.mapping import timed_out
+from dashscope._errors import timed_out
 
 
 class Bounds(threading.local):

@@ -11,7 +11,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +38,11 @@ MODULES: Final = (
 )
 """Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
 
-ENGINE = ("ClosingIterator", "Facade", "drive", "drive_next", "each", "enter", "leave")
+ENGINE = ("ClosingIterator", "Facade", "drive_next", "each", "enter", "leave", "view")
+PUBLIC: Final = frozenset(
+    {"Batch", "Client", "Download", "EventStream", "FileOutput", "ModelFunction"}
+)
+"""The classes that `dashscope` exports."""
 HEADER: Final = '''\
 """The blocking client. Generated from the async one by `python -m dashscope._sync.generate`.
 
@@ -61,7 +65,8 @@ _DOC_CHANGES: Final = (
     (r" \(or coroutine functions\)", ""),
     (r"for `async` code", "for code without `await`"),
     (r"between\n?\s+tasks, threads and event loops", "between threads"),
-    (r", its event loop and forks", " and forks"),
+    (r"once for each\s+event loop and process", "once for each process"),
+    (r"the event loop and process of its first use", "the process that creates this client"),
 )
 
 
@@ -141,6 +146,9 @@ class Module:
 class Blocking(ast.NodeTransformer):
     """Turns an annotation of async code into that of its blocking twin."""
 
+    def __init__(self, origins: Mapping[str, str]) -> None:
+        self._origins = origins
+
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """`AsyncGenerator[T, None]` is a `ClosingIterator[T]`, `Awaitable[T]` a `T`."""
         if isinstance(node.value, ast.Name):
@@ -158,8 +166,10 @@ class Blocking(ast.NodeTransformer):
         self.generic_visit(node)
         return node.left if ast.unparse(node.left) == ast.unparse(node.right) else node
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        """`AsyncX` is `X`."""
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """`AsyncX` is `X`; a value is named as in `types`, which loads it on first use."""
+        if self._origins.get(node.id, "").startswith("from dashscope.types."):
+            return ast.Attribute(ast.Name("types"), node.id)
         return ast.Name(_twin(node.id))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.Attribute:
@@ -180,6 +190,7 @@ class Writer:
 
     def write(self) -> str:
         """The text of `generated.py`, unformatted."""
+        self.runtime.add("from dashscope import types")
         self.typing.add("from typing import Any")
         self.typing.add("from collections.abc import Iterator")
         for module in self.modules:
@@ -194,7 +205,8 @@ class Writer:
             | {
                 "from typing import TYPE_CHECKING, cast",
                 "from dashscope._client import blocking",
-                f"from dashscope._sync.drive import {', '.join(ENGINE)}",
+                "from dashscope._runtime.drive import drive",
+                f"from dashscope._sync.facade import {', '.join(ENGINE)}",
             }
         )
         yield "if TYPE_CHECKING:"
@@ -212,7 +224,9 @@ class Writer:
         is_str = any(ast.unparse(base) == "str" for base in cls.bases)
         self._add(f"class {name}({'str' if is_str else 'Facade'}):", _doc(cls, 1))
         self.typing.add(f"from {module.name} import {cls.name}")
-        self._add(*(['    __slots__ = ("_async",)'] if is_str else []), f"    _async: {cls.name}")
+        self._add(*(['    __slots__ = ("_async",)'] if is_str else []))
+        # Not at run time: the name of the async class cannot be resolved without importing it.
+        self._add("    if TYPE_CHECKING:", f"        _async: {cls.name}")
         if is_str:
             self._str_class(cls)
         if any(getattr(node, "name", "") == "__call__" for node in cls.body):
@@ -225,10 +239,9 @@ class Writer:
             elif not node.name.startswith("_") or node.name in _BLOCKING_NAMES:
                 self._method(module, Method(node))
         if cls.name == "AsyncClient":
-            self._add("    @classmethod", "    def _of(cls, twin: AsyncClient) -> Client:")
-            self._add("        client = cls.__new__(cls)", "        client._async = twin")
-            self._add("        return client")
             self._add("    def __reduce__(self) -> Any:", "        return self._async.__reduce__()")
+        if name in PUBLIC:
+            self._add(f'{name}.__module__ = "dashscope"')
 
     def _str_class(self, cls: ast.ClassDef) -> None:
         self.typing.add("from typing import Self")
@@ -290,8 +303,8 @@ class Writer:
             return f"return drive_next({call.removeprefix('drive(')}"
         if returns == "None":
             return call
-        if returns == "Client":
-            return f"return Client._of({call})"
+        if node.name == "with_options":
+            return f"return view(self, {call})"
         if node.name in self._overloaded:
             return f"return cast('{returns}', {call})"
         if returns in self.twins:
@@ -312,11 +325,11 @@ class Writer:
                 self.runtime |= set(self._names(module, default))
         copy = ast.parse(f"def f({ast.unparse(arguments)}): ...").body[0]
         assert isinstance(copy, ast.FunctionDef)
-        return ast.unparse(Blocking().visit(copy.args))
+        return ast.unparse(Blocking(module.origins).visit(copy.args))
 
     def _annotation(self, module: Module, node: ast.expr | None) -> str:
         assert node is not None, "the async classes are annotated throughout"
-        blocking = Blocking().visit(ast.parse(ast.unparse(node), mode="eval").body)
+        blocking = Blocking(module.origins).visit(ast.parse(ast.unparse(node), mode="eval").body)
         self.typing |= set(self._names(module, blocking))
         return ast.unparse(blocking)
 

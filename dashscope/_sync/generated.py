@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast, overload
 
+from dashscope import types
 from dashscope._client import blocking
 from dashscope._common.cached_property import cached_property
 from dashscope._common.secrets import Token
@@ -20,7 +21,8 @@ from dashscope._config import (
     STALL_TIMEOUT,
     UNCHANGED,
 )
-from dashscope._sync.drive import ClosingIterator, Facade, drive, drive_next, each, enter, leave
+from dashscope._runtime.drive import drive
+from dashscope._sync.facade import ClosingIterator, Facade, drive_next, each, enter, leave, view
 
 if TYPE_CHECKING:
     import builtins
@@ -32,12 +34,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Literal, Self
 
-    import httpx
-
-    from dashscope._api.pagination import Page
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._batch.row import BatchProgress, BatchResult
     from dashscope._client import AsyncClient, T
     from dashscope._config import EventHooks
     from dashscope._files.download import AsyncDownload
@@ -47,41 +45,33 @@ if TYPE_CHECKING:
     from dashscope._functions.function import AsyncModelFunction
     from dashscope._predictions.create import WebhookEvent
     from dashscope._predictions.stream import AsyncEventStream
-    from dashscope.resources.account import Account, AsyncAccountResource
-    from dashscope.resources.collections import AsyncCollections, Collection
-    from dashscope.resources.deployments import (
-        AsyncDeploymentPredictions,
-        AsyncDeployments,
-        Deployment,
-    )
-    from dashscope.resources.files import AsyncFiles, File
-    from dashscope.resources.hardware import AsyncHardwareResource, Hardware
+    from dashscope._transport import protocols
+    from dashscope.resources.account import AsyncAccountResource
+    from dashscope.resources.collections import AsyncCollections
+    from dashscope.resources.deployments import AsyncDeploymentPredictions, AsyncDeployments
+    from dashscope.resources.files import AsyncFiles
+    from dashscope.resources.hardware import AsyncHardwareResource
     from dashscope.resources.models import (
         AsyncModelExamples,
         AsyncModelPredictions,
         AsyncModelReadme,
         AsyncModels,
         AsyncModelVersions,
-        Model,
-        Version,
     )
-    from dashscope.resources.predictions import AsyncPredictions, Prediction
-    from dashscope.resources.search import SearchResults
-    from dashscope.resources.trainings import AsyncTrainings, Training
+    from dashscope.resources.predictions import AsyncPredictions
+    from dashscope.resources.trainings import AsyncTrainings
     from dashscope.resources.webhooks import (
         AsyncDefaultWebhook,
         AsyncWebhooks,
         AsyncWebhookSecretResource,
-        WebhookSecret,
     )
-    from dashscope.types.event import Event
-    from dashscope.types.http import Headers, Response
 
 
 class Download(Facade):
     """The bytes behind a URL, as they come: `with`, then read, save or iterate."""
 
-    _async: AsyncDownload
+    if TYPE_CHECKING:
+        _async: AsyncDownload
 
     @property
     def url(self) -> str:
@@ -89,7 +79,7 @@ class Download(Facade):
         return self._async.url
 
     @property
-    def headers(self) -> Headers:
+    def headers(self) -> types.Headers:
         """The answer's headers, once inside the `with` block; the keys ignore case."""
         return self._async.headers
 
@@ -141,6 +131,9 @@ class Download(Facade):
         leave(self._async, kind, error, traceback)
 
 
+Download.__module__ = "dashscope"
+
+
 class FileOutput(str):
     """A file that a model made: the `str` is its URL.
 
@@ -151,7 +144,8 @@ class FileOutput(str):
     """
 
     __slots__ = ("_async",)
-    _async: AsyncFileOutput
+    if TYPE_CHECKING:
+        _async: AsyncFileOutput
 
     def __new__(cls, twin: AsyncFileOutput) -> Self:
         self = super().__new__(cls, twin)
@@ -211,6 +205,9 @@ class FileOutput(str):
         return self._async._repr_html_()
 
 
+FileOutput.__module__ = "dashscope"
+
+
 class EventStream(Facade):
     """The events of a prediction, as they come: `with`, then `for`.
 
@@ -221,10 +218,11 @@ class EventStream(Facade):
     ```
     """
 
-    _async: AsyncEventStream
+    if TYPE_CHECKING:
+        _async: AsyncEventStream
 
     @property
-    def prediction(self) -> Prediction:
+    def prediction(self) -> types.Prediction:
         """The prediction, as last seen."""
         return self._async.prediction
 
@@ -233,7 +231,7 @@ class EventStream(Facade):
         """How often the connection had to be made again."""
         return self._async.reconnections
 
-    def result(self) -> Prediction:
+    def result(self) -> types.Prediction:
         """The finished prediction; before the end of the stream, waits for it.
 
         Raises:
@@ -252,18 +250,21 @@ class EventStream(Facade):
     ) -> None:
         leave(self._async, kind, error, traceback)
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[types.Event]:
         return each(self._async)
 
-    def __next__(self) -> Event:
-        """The next event.
+    def __next__(self) -> types.Event:
+        """Return the next event.
 
         Raises:
-            ModelError: when the model failed.
-            StreamError: when something is missing that nothing can fill.
-            PredictionTimeoutError: when the stream's `timeout` passed.
+            ModelError: If the model failed.
+            StreamError: If something is missing and cannot be filled in.
+            PredictionTimeoutError: If the stream's `timeout` passed.
         """
         return drive_next(self._async.__anext__())
+
+
+EventStream.__module__ = "dashscope"
 
 
 class Batch(Facade):
@@ -277,10 +278,11 @@ class Batch(Facade):
     ```
     """
 
-    _async: AsyncBatch
+    if TYPE_CHECKING:
+        _async: AsyncBatch
 
     @property
-    def progress(self) -> BatchProgress:
+    def progress(self) -> types.BatchProgress:
         """How far it is."""
         return self._async.progress
 
@@ -293,7 +295,7 @@ class Batch(Facade):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> BatchResult:
+    def __next__(self) -> types.BatchResult:
         """The next result.
 
         Raises:
@@ -311,21 +313,17 @@ class Batch(Facade):
     ) -> None:
         leave(self._async, kind, error, traceback)
 
-    def leave(self, error: BaseException | None) -> None:
-        """Cancel what it created and has not finished, since its client is being closed.
 
-        Whoever iterates is told so. A batch of another event loop ends by its requests, which
-        are refused.
-        """
-        drive(self._async.leave(error))
+Batch.__module__ = "dashscope"
 
 
 class AccountResource(Facade):
     """`client.account`."""
 
-    _async: AsyncAccountResource
+    if TYPE_CHECKING:
+        _async: AsyncAccountResource
 
-    def get(self) -> Account:
+    def get(self) -> types.Account:
         """Get the account that the token belongs to.
 
         ```python
@@ -341,16 +339,17 @@ class AccountResource(Facade):
 class Collections(Facade):
     """`client.collections`."""
 
-    _async: AsyncCollections
+    if TYPE_CHECKING:
+        _async: AsyncCollections
 
-    def list(self, *, cursor: str | None = None) -> Page[Collection]:
+    def list(self, *, cursor: str | None = None) -> types.Page[types.Collection]:
         """List the collections, without their models.
 
         Endpoint: `GET /collections`.
         """
         return drive(self._async.list(cursor=cursor))
 
-    def get(self, slug: str) -> Collection:
+    def get(self, slug: str) -> types.Collection:
         """Get a collection with its models.
 
         Endpoint: `GET /collections/{collection_slug}`.
@@ -361,14 +360,15 @@ class Collections(Facade):
 class Deployments(Facade):
     """`client.deployments`."""
 
-    _async: AsyncDeployments
+    if TYPE_CHECKING:
+        _async: AsyncDeployments
 
     @property
     def predictions(self) -> DeploymentPredictions:
         """Predictions by a deployment's name."""
         return DeploymentPredictions(self._async.predictions)
 
-    def list(self, *, cursor: str | None = None) -> Page[Deployment]:
+    def list(self, *, cursor: str | None = None) -> types.Page[types.Deployment]:
         """List the account's deployments.
 
         Endpoint: `GET /deployments`.
@@ -384,7 +384,7 @@ class Deployments(Facade):
         hardware: str,
         min_instances: int,
         max_instances: int,
-    ) -> Deployment:
+    ) -> types.Deployment:
         """Create a deployment.
 
         Args:
@@ -408,7 +408,7 @@ class Deployments(Facade):
             )
         )
 
-    def get(self, owner: str, name: str) -> Deployment:
+    def get(self, owner: str, name: str) -> types.Deployment:
         """Get a deployment.
 
         Endpoint: `GET /deployments/{deployment_owner}/{deployment_name}`.
@@ -424,7 +424,7 @@ class Deployments(Facade):
         hardware: str | None = None,
         min_instances: int | None = None,
         max_instances: int | None = None,
-    ) -> Deployment:
+    ) -> types.Deployment:
         """Change a deployment, which makes a new release; what is not given stays.
 
         Args:
@@ -459,7 +459,8 @@ class Deployments(Facade):
 class DeploymentPredictions(Facade):
     """`client.deployments.predictions`."""
 
-    _async: AsyncDeploymentPredictions
+    if TYPE_CHECKING:
+        _async: AsyncDeploymentPredictions
 
     def create(
         self,
@@ -472,7 +473,7 @@ class DeploymentPredictions(Facade):
         stream: bool | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
-    ) -> Prediction:
+    ) -> types.Prediction:
         """Run the model of a deployment.
 
         Args:
@@ -506,7 +507,8 @@ class DeploymentPredictions(Facade):
 class Files(Facade):
     """`client.files`."""
 
-    _async: AsyncFiles
+    if TYPE_CHECKING:
+        _async: AsyncFiles
 
     def create(
         self,
@@ -517,7 +519,7 @@ class Files(Facade):
         metadata: Mapping[str, Any] | None = None,
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
-    ) -> File:
+    ) -> types.File:
         """Upload a file of up to 100 MB, to use it in a model's input.
 
         Args:
@@ -551,28 +553,30 @@ class Files(Facade):
             )
         )
 
-    def list(self, *, cursor: str | None = None) -> Page[File]:
+    def list(self, *, cursor: str | None = None) -> types.Page[types.File]:
         """List the account's files, newest first.
 
         Endpoint: `GET /files`.
         """
         return drive(self._async.list(cursor=cursor))
 
-    def get(self, file: File | str) -> File:
+    def get(self, file: types.File | str) -> types.File:
         """Get the metadata of a file, by its id or an older state of it.
 
         Endpoint: `GET /files/{file_id}`.
         """
         return drive(self._async.get(file))
 
-    def delete(self, file: File | str) -> None:
+    def delete(self, file: types.File | str) -> None:
         """Delete a file.
 
         Endpoint: `DELETE /files/{file_id}`.
         """
         drive(self._async.delete(file))
 
-    def download(self, file: File | str, *, owner: str, expiry: int, signature: str) -> Download:
+    def download(
+        self, file: types.File | str, *, owner: str, expiry: int, signature: str
+    ) -> Download:
         """Download a file's content by a signed URL's parts, as a stream.
 
         Args:
@@ -601,9 +605,10 @@ class Files(Facade):
 class HardwareResource(Facade):
     """`client.hardware`."""
 
-    _async: AsyncHardwareResource
+    if TYPE_CHECKING:
+        _async: AsyncHardwareResource
 
-    def list(self) -> builtins.list[Hardware]:
+    def list(self) -> builtins.list[types.Hardware]:
         """List the hardware that models can run on.
 
         ```python
@@ -619,7 +624,8 @@ class HardwareResource(Facade):
 class Models(Facade):
     """`client.models`."""
 
-    _async: AsyncModels
+    if TYPE_CHECKING:
+        _async: AsyncModels
 
     @property
     def predictions(self) -> ModelPredictions:
@@ -647,7 +653,7 @@ class Models(Facade):
         sort_by: Literal["model_created_at", "latest_version_created_at"] | None = None,
         sort_direction: Literal["asc", "desc"] | None = None,
         cursor: str | None = None,
-    ) -> Page[Model]:
+    ) -> types.Page[types.Model]:
         """List public models, a page at a time.
 
         Args:
@@ -678,7 +684,7 @@ class Models(Facade):
         paper_url: str | None = None,
         license_url: str | None = None,
         cover_image_url: str | None = None,
-    ) -> Model:
+    ) -> types.Model:
         """Create a model, to train or push versions of.
 
         Args:
@@ -711,7 +717,7 @@ class Models(Facade):
             )
         )
 
-    def get(self, owner: str, name: str) -> Model:
+    def get(self, owner: str, name: str) -> types.Model:
         """Get a model.
 
         Endpoint: `GET /models/{model_owner}/{model_name}`.
@@ -729,7 +735,7 @@ class Models(Facade):
         paper_url: str | None = None,
         license_url: str | None = None,
         weights_url: str | None = None,
-    ) -> Model:
+    ) -> types.Model:
         """Change what is said of a model; what is not given stays, and an empty text empties it.
 
         Args:
@@ -764,7 +770,7 @@ class Models(Facade):
         """
         drive(self._async.delete(owner, name))
 
-    def search(self, query: str, *, cursor: str | None = None) -> Page[Model]:
+    def search(self, query: str, *, cursor: str | None = None) -> types.Page[types.Model]:
         """Search public models.
 
         Args:
@@ -784,7 +790,8 @@ class Models(Facade):
 class ModelPredictions(Facade):
     """`client.models.predictions`."""
 
-    _async: AsyncModelPredictions
+    if TYPE_CHECKING:
+        _async: AsyncModelPredictions
 
     def create(
         self,
@@ -797,7 +804,7 @@ class ModelPredictions(Facade):
         stream: bool | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
-    ) -> Prediction:
+    ) -> types.Prediction:
         """Run the latest version of a model.
 
         Args:
@@ -835,16 +842,19 @@ class ModelPredictions(Facade):
 class ModelVersions(Facade):
     """`client.models.versions`."""
 
-    _async: AsyncModelVersions
+    if TYPE_CHECKING:
+        _async: AsyncModelVersions
 
-    def list(self, owner: str, name: str, *, cursor: str | None = None) -> Page[Version]:
+    def list(
+        self, owner: str, name: str, *, cursor: str | None = None
+    ) -> types.Page[types.Version]:
         """List the versions of a model, newest first.
 
         Endpoint: `GET /models/{model_owner}/{model_name}/versions`.
         """
         return drive(self._async.list(owner, name, cursor=cursor))
 
-    def get(self, owner: str, name: str, version_id: str) -> Version:
+    def get(self, owner: str, name: str, version_id: str) -> types.Version:
         """Get a version of a model, with the schema of its inputs and outputs.
 
         Endpoint: `GET /models/{model_owner}/{model_name}/versions/{version_id}`.
@@ -862,9 +872,12 @@ class ModelVersions(Facade):
 class ModelExamples(Facade):
     """`client.models.examples`."""
 
-    _async: AsyncModelExamples
+    if TYPE_CHECKING:
+        _async: AsyncModelExamples
 
-    def list(self, owner: str, name: str, *, cursor: str | None = None) -> Page[Prediction]:
+    def list(
+        self, owner: str, name: str, *, cursor: str | None = None
+    ) -> types.Page[types.Prediction]:
         """List the predictions that show what a model does.
 
         Endpoint: `GET /models/{model_owner}/{model_name}/examples`.
@@ -875,7 +888,8 @@ class ModelExamples(Facade):
 class ModelReadme(Facade):
     """`client.models.readme`."""
 
-    _async: AsyncModelReadme
+    if TYPE_CHECKING:
+        _async: AsyncModelReadme
 
     def get(self, owner: str, name: str) -> str:
         """Get the readme of a model, in Markdown.
@@ -891,7 +905,8 @@ class ModelReadme(Facade):
 class Predictions(Facade):
     """`client.predictions`."""
 
-    _async: AsyncPredictions
+    if TYPE_CHECKING:
+        _async: AsyncPredictions
 
     def create(
         self,
@@ -903,7 +918,7 @@ class Predictions(Facade):
         stream: bool | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
-    ) -> Prediction:
+    ) -> types.Prediction:
         """Start a run of a model, and go on without it.
 
         Args:
@@ -944,7 +959,7 @@ class Predictions(Facade):
             )
         )
 
-    def get(self, prediction: Prediction | str) -> Prediction:
+    def get(self, prediction: types.Prediction | str) -> types.Prediction:
         """Get the state of a prediction, by its id or an older state of it.
 
         Endpoint: `GET /predictions/{prediction_id}`.
@@ -958,7 +973,7 @@ class Predictions(Facade):
         created_before: datetime | str | None = None,
         source: Literal["web"] | None = None,
         cursor: str | None = None,
-    ) -> Page[Prediction]:
+    ) -> types.Page[types.Prediction]:
         """List the account's predictions, newest first, a page of 100 at a time.
 
         Args:
@@ -983,7 +998,7 @@ class Predictions(Facade):
             )
         )
 
-    def cancel(self, prediction: Prediction | str) -> Prediction:
+    def cancel(self, prediction: types.Prediction | str) -> types.Prediction:
         """Cancel a prediction; one that is over stays as it is.
 
         Endpoint: `POST /predictions/{prediction_id}/cancel`.
@@ -992,7 +1007,7 @@ class Predictions(Facade):
 
     def stream(
         self,
-        prediction: Prediction | str,
+        prediction: types.Prediction | str,
         *,
         timeout: float | None = None,
         stall_timeout: float = STALL_TIMEOUT,
@@ -1038,7 +1053,8 @@ class Predictions(Facade):
 class Trainings(Facade):
     """`client.trainings`."""
 
-    _async: AsyncTrainings
+    if TYPE_CHECKING:
+        _async: AsyncTrainings
 
     def create(
         self,
@@ -1050,7 +1066,7 @@ class Trainings(Facade):
         input: Mapping[str, Any],
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
-    ) -> Training:
+    ) -> types.Training:
         """Train a model.
 
         Args:
@@ -1090,14 +1106,14 @@ class Trainings(Facade):
             )
         )
 
-    def get(self, training: Training | str) -> Training:
+    def get(self, training: types.Training | str) -> types.Training:
         """Get the state of a training, by its id or an older state of it.
 
         Endpoint: `GET /trainings/{training_id}`.
         """
         return drive(self._async.get(training))
 
-    def list(self, *, cursor: str | None = None) -> Page[Training]:
+    def list(self, *, cursor: str | None = None) -> types.Page[types.Training]:
         """List the account's trainings, newest first, a page of 100 at a time.
 
         Args:
@@ -1107,7 +1123,7 @@ class Trainings(Facade):
         """
         return drive(self._async.list(cursor=cursor))
 
-    def cancel(self, training: Training | str) -> Training:
+    def cancel(self, training: types.Training | str) -> types.Training:
         """Cancel a training; one that is over stays as it is.
 
         Endpoint: `POST /trainings/{training_id}/cancel`.
@@ -1116,13 +1132,13 @@ class Trainings(Facade):
 
     def wait(
         self,
-        training: Training | str,
+        training: types.Training | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Training], object] | None = None,
+        progress: Callable[[types.Training], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Training:
+    ) -> types.Training:
         """Wait until a training is over, in whatever way.
 
         Args:
@@ -1151,9 +1167,10 @@ class Trainings(Facade):
 class WebhookSecretResource(Facade):
     """`client.webhooks.default.secret`."""
 
-    _async: AsyncWebhookSecretResource
+    if TYPE_CHECKING:
+        _async: AsyncWebhookSecretResource
 
-    def get(self) -> WebhookSecret:
+    def get(self) -> types.WebhookSecret:
         """Get the secret that webhooks to the default receiver are signed with.
 
         ```python
@@ -1168,7 +1185,8 @@ class WebhookSecretResource(Facade):
 class DefaultWebhook(Facade):
     """`client.webhooks.default`."""
 
-    _async: AsyncDefaultWebhook
+    if TYPE_CHECKING:
+        _async: AsyncDefaultWebhook
 
     @property
     def secret(self) -> WebhookSecretResource:
@@ -1179,7 +1197,8 @@ class DefaultWebhook(Facade):
 class Webhooks(Facade):
     """`client.webhooks`."""
 
-    _async: AsyncWebhooks
+    if TYPE_CHECKING:
+        _async: AsyncWebhooks
 
     @property
     def default(self) -> DefaultWebhook:
@@ -1200,7 +1219,8 @@ class ModelFunction(Facade):
     ```
     """
 
-    _async: AsyncModelFunction
+    if TYPE_CHECKING:
+        _async: AsyncModelFunction
 
     def __init__(self, twin: AsyncModelFunction) -> None:
         super().__init__(twin)
@@ -1253,7 +1273,7 @@ class ModelFunction(Facade):
         """
         return EventStream(self._async.stream(*args, **inputs))
 
-    def create(self, /, *args: Any, **inputs: Any) -> Prediction:
+    def create(self, /, *args: Any, **inputs: Any) -> types.Prediction:
         """Start a run of the model, and go on without it.
 
         Args:
@@ -1281,7 +1301,7 @@ class ModelFunction(Facade):
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
         max_rate: float | None = None,
-        progress: Callable[[BatchProgress], object] | None = None,
+        progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
     ) -> Batch:
         """Run the model over many inputs, and give each result as it comes, as `client.map()` does.
@@ -1344,6 +1364,9 @@ class ModelFunction(Facade):
         drive(self._async.load())
 
 
+ModelFunction.__module__ = "dashscope"
+
+
 class Client(Facade):
     """The Dashscope HTTP API for code without `await`.
 
@@ -1374,14 +1397,17 @@ class Client(Facade):
         http2: whether to speak HTTP/2 where the server does (extra `http2`).
         trusted_hosts: further hosts that get the token, over https: `host` or `*.host`.
         use_file_output: whether `run()` turns URLs in outputs into file outputs.
-        http_client: an `httpx.Client` to send requests with. It stays yours: you close it,
-            and its pooling and forks are its own affair.
+        http_client: A function that creates an `httpx.Client` (or `httpx2.Client`) to
+            send requests with, such as `httpx.Client` itself. It is called once for each process, and what it returns is closed with this client. A ready-made
+            client is accepted too. It belongs to the process that creates this client,
+            and you close it.
 
     Raises:
         ConfigurationError: when a token is missing or unusable, or an address is.
     """
 
-    _async: AsyncClient
+    if TYPE_CHECKING:
+        _async: AsyncClient
 
     def __init__(
         self,
@@ -1400,7 +1426,7 @@ class Client(Facade):
         http2: bool = False,
         trusted_hosts: Sequence[str] = (),
         use_file_output: bool = True,
-        http_client: httpx.Client | None = None,
+        http_client: protocols.HTTPClient | Callable[[], protocols.HTTPClient] | None = None,
     ) -> None:
         token = Token.given(api_token)
         del api_token
@@ -1478,7 +1504,7 @@ class Client(Facade):
         wait: int | None = None,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
         file_encoding: FileEncoding = "auto",
@@ -1673,7 +1699,7 @@ class Client(Facade):
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
         max_rate: float | None = None,
-        progress: Callable[[BatchProgress], object] | None = None,
+        progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
         file_encoding: FileEncoding = "auto",
         use_file_output: bool | None = None,
@@ -1755,32 +1781,32 @@ class Client(Facade):
     @overload
     def wait(
         self,
-        prediction: Prediction | str,
+        prediction: types.Prediction | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Prediction], object] | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction: ...
+    ) -> types.Prediction: ...
     @overload
     def wait(
         self,
-        prediction: Training,
+        prediction: types.Training,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
-        progress: Callable[[Training], object] | None = None,
+        progress: Callable[[types.Training], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Training: ...
+    ) -> types.Training: ...
     def wait(
         self,
-        prediction: Prediction | Training | str,
+        prediction: types.Prediction | types.Training | str,
         *,
         poll_interval: float | None = None,
         timeout: float | None = None,
         progress: Callable[[Any], object] | None = None,
         cancel_on_exit: bool = False,
-    ) -> Prediction | Training:
+    ) -> types.Prediction | types.Training:
         """Wait until a prediction or training is over, in whatever way.
 
         Args:
@@ -1808,7 +1834,7 @@ class Client(Facade):
         as needed.
         """
         return cast(
-            "Prediction | Training",
+            "types.Prediction | types.Training",
             drive(
                 cast("Any", self._async).wait(
                     prediction,
@@ -1821,8 +1847,8 @@ class Client(Facade):
         )
 
     def paginate(
-        self, method: Callable[..., Page[T]], *args: Any, **kwargs: Any
-    ) -> ClosingIterator[Page[T]]:
+        self, method: Callable[..., types.Page[T]], *args: Any, **kwargs: Any
+    ) -> ClosingIterator[types.Page[T]]:
         """Go through the pages of a list.
 
         Args:
@@ -1842,7 +1868,7 @@ class Client(Facade):
 
     def iterate(
         self,
-        method: Callable[..., Page[T]],
+        method: Callable[..., types.Page[T]],
         *args: Any,
         max_items: int | None = None,
         **kwargs: Any,
@@ -1878,7 +1904,7 @@ class Client(Facade):
         files: Mapping[str, FileContent] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
-    ) -> Response:
+    ) -> types.Response:
         """Make a request to the API that no method here makes, with the same care.
 
         Args:
@@ -1914,7 +1940,7 @@ class Client(Facade):
             )
         )
 
-    def search(self, query: str, *, limit: int | None = None) -> SearchResults:
+    def search(self, query: str, *, limit: int | None = None) -> types.SearchResults:
         """Search models, collections and pages of the documentation.
 
         Args:
@@ -1936,7 +1962,7 @@ class Client(Facade):
         timeout: float | None = UNCHANGED,
         max_retries: int = UNCHANGED,
         headers: Mapping[str, str] = UNCHANGED,
-    ) -> Client:
+    ) -> Self:
         """The same client and connections, with other options.
 
         Args:
@@ -1951,8 +1977,9 @@ class Client(Facade):
         patient = client.with_options(timeout=600, max_retries=10)
         ```
         """
-        return Client._of(
-            self._async.with_options(timeout=timeout, max_retries=max_retries, headers=headers)
+        return view(
+            self,
+            self._async.with_options(timeout=timeout, max_retries=max_retries, headers=headers),
         )
 
     def close(self) -> None:
@@ -1973,16 +2000,11 @@ class Client(Facade):
     ) -> None:
         leave(self._async, kind, error, traceback)
 
-    @classmethod
-    def _of(cls, twin: AsyncClient) -> Client:
-        client = cls.__new__(cls)
-        client._async = twin
-        return client
-
     def __reduce__(self) -> Any:
         return self._async.__reduce__()
 
 
+Client.__module__ = "dashscope"
 _OWNED = {"AsyncFileOutput": FileOutput}
 
 

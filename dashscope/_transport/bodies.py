@@ -1,103 +1,171 @@
-"""Answers whose bodies are still to be read, where waiting is suspending."""
+"""`Body`: the body of a response that is still to be read, async and sync."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dashscope._runtime.runtime import Body
-from dashscope._transport.decompression import decoded
-from dashscope._transport.mapping import connection_error, received, transport_errors
+from dashscope._errors import APIResponseError
+from dashscope._transport.mapping import connection_error, received
 from dashscope.types.http import Headers
 
 if TYPE_CHECKING:
     import httpx
 
-    from dashscope._transport.pool import Answer
+    from dashscope._runtime.thread_limits import Bounds
+
+T = TypeVar("T")
 
 
-class _AsyncBody(Body):
+class Body(ABC):
+    """The body of a response that is still to be read.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The response's headers.
+        asked: The method and the URL without its query, as messages name the request.
+    """
+
+    def __init__(self, status: int, headers: Headers, asked: str) -> None:
+        self.status = status
+        self.headers = headers
+        self.asked = asked
+
+    @abstractmethod
+    async def chunk(self) -> bytes | None:
+        """Return the next piece of the body, or `None` at its end."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Return the connection to the pool, or close it if the body was not read to its end."""
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            APIResponseError: If it has more than `limit` bytes.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        while (piece := await self.chunk()) is not None:
+            size += len(piece)
+            if size > limit:
+                raise APIResponseError(
+                    f"{self.asked} answered with more than {limit} bytes (max_response_bytes)."
+                )
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class AsyncBody(Body):
+    """The body of a response of an async client.
+
+    Args:
+        response: The response.
+        asked: The method and the URL without its query, as messages name the request.
+        errors: The errors of the client's library.
+    """
+
     def __init__(
-        self,
-        status: int,
-        headers: Headers,
-        asked: str,
-        chunks: Callable[[], AsyncIterator[bytes]],
-        close: Callable[[], Coroutine[Any, Any, None]],
+        self, response: httpx.Response, asked: str, errors: tuple[type[Exception], ...]
     ) -> None:
-        super().__init__(status, headers, asked)
-        self._start = chunks
-        self._close = close
+        super().__init__(response.status_code, received(response.headers.raw), asked)
+        self._response = response
+        self._errors = errors
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def chunk(self) -> bytes | None:
         try:
             if self._chunks is None:
-                self._chunks = self._start()
-                return await _Unseen(self._chunks)
+                self._chunks = self._response.aiter_raw()
+                return await HiddenFromLoop(self._chunks)
             return await anext(self._chunks)
         except StopAsyncIteration:
             return None
-        except transport_errors() as error:
+        except self._errors as error:
             failure = connection_error(error, self.asked)
         raise failure
 
     async def aclose(self) -> None:
-        # In this order: once the answer is closed, its generators end without waiting. They end
-        # here, also where the closing is cancelled: later, they would not know their loop.
+        # Close the response first: its generators then end without waiting. Drop them now, even
+        # if closing is cancelled: otherwise they could be finalized on another loop.
         try:
-            await self._close()
+            await self._response.aclose()
         finally:
             self._chunks = None
 
 
-class _AnswerStream:
-    """Holds httpcore's iterator, which must not go before the answer was closed."""
+class SyncBody(Body):
+    """The body of a response of a sync client.
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self._chunks: AsyncIterator[bytes] | None = None
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = aiter(cast("AsyncIterable[bytes]", self._answer.stream))
-        return self._chunks
-
-    async def aclose(self) -> None:
-        try:
-            await self._answer.aclose()
-        finally:
-            self._chunks = None
-
-
-def of_pool(answer: Answer, url: str) -> Body:
-    """The body of an answer on a connection of our own."""
-    headers = received(answer.headers)
-    stream = _AnswerStream(answer)
-    return decoded(_AsyncBody(answer.status, headers, url, stream.__aiter__, stream.aclose))
-
-
-def of_client(response: httpx.Response, url: str) -> Body:
-    """The body of an answer to a caller's client."""
-    headers, status, close = Headers(response.headers), response.status_code, response.aclose
-    if response.is_stream_consumed:  # a transport that gives answers in one piece
-        return _AsyncBody(status, headers, url, response.aiter_bytes, close)
-    return decoded(_AsyncBody(status, headers, url, response.aiter_raw, close))
-
-
-class _Unseen:
-    """Awaits the first item such that the event loop does not know of the generators it starts.
-
-    The body of an answer is a chain of async generators of which only the outermost can be
-    closed; a loop that knows of the others complains of them (trio), or closes each in a task
-    (asyncio), although the response has been closed in good order.
+    Args:
+        response: The response.
+        asked: The method and the URL without its query, as messages name the request.
+        errors: The errors of the client's library.
+        bounds: The time that the calling thread has left.
     """
 
-    def __init__(self, items: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self,
+        response: httpx.Response,
+        asked: str,
+        errors: tuple[type[Exception], ...],
+        bounds: Bounds,
+    ) -> None:
+        super().__init__(response.status_code, received(response.headers.raw), asked)
+        self._response = response
+        self._errors = errors
+        self._bounds = bounds
+        self._chunks: Iterator[bytes] | None = None
+
+    async def chunk(self) -> bytes | None:
+        self._bounds.check(self.asked)
+        try:
+            if self._chunks is None:
+                self._chunks = self._response.iter_raw()
+            return next(self._chunks, None)
+        except self._errors as error:
+            failure = connection_error(error, self.asked)
+        raise failure
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+class ReadBody(Body):
+    """The body of a response that was read before it was returned.
+
+    Transports of tests return such responses. httpx has decoded their content.
+    """
+
+    def __init__(self, response: httpx.Response, asked: str) -> None:
+        headers = received(response.headers.raw)
+        super().__init__(response.status_code, headers, asked)
+        self._content: bytes | None = response.content
+
+    async def chunk(self) -> bytes | None:
+        content, self._content = self._content, None
+        return content or None
+
+    async def aclose(self) -> None:
+        self._content = None
+
+
+class HiddenFromLoop(Generic[T]):
+    """Awaits the first item, and hides the generators that this starts from the event loop.
+
+    The body of a response is a chain of async generators, of which only the outermost can be
+    closed. An event loop that knows the others warns about them (trio) or closes each of them
+    in a task (asyncio), although the response was closed correctly.
+    """
+
+    def __init__(self, items: AsyncIterator[T]) -> None:
         self._items = items
 
-    def __await__(self) -> Generator[Any, Any, bytes]:
+    def __await__(self) -> Generator[Any, Any, T]:
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
         try:
@@ -110,9 +178,9 @@ class _Unseen:
                 step: Callable[[], Any]
                 try:
                     step = partial(steps.send, (yield yielded))
-                except BaseException as error:  # noqa: BLE001 (handed on to what is awaited)
+                except BaseException as error:  # noqa: BLE001 (passed to what is awaited)
                     step = partial(steps.throw, error)
                 yielded = step()
         except StopIteration as stop:
-            result: bytes = stop.value
+            result: T = stop.value
             return result

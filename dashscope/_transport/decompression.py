@@ -11,7 +11,7 @@ import zlib
 from typing import Final
 
 from dashscope._errors import APIResponseError
-from dashscope._runtime.runtime import Body
+from dashscope._transport.bodies import Body
 from dashscope._transport.mapping import ACCEPTED_ENCODINGS
 
 PIECE: Final = 1024 * 1024

@@ -1,45 +1,30 @@
-"""Our requests and errors to httpcore's and httpx's and back; nothing of theirs goes further.
-
-httpx is a third of the time that a program takes to its first request, and most programs need
-only httpcore: it is imported where something of a caller's, or an odd URL, needs it.
-"""
+"""Our requests to httpx's, its responses and errors to ours."""
 
 from __future__ import annotations
 
-import re
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cache, lru_cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
 import httpcore
+import httpx
 
 from dashscope._common.secrets import scrubbed
 from dashscope._common.urls import NoURLError, shown
-from dashscope._errors import (
-    APIConnectionError,
-    APIResponseError,
-    APITimeoutError,
-)
-from dashscope.types.http import SILENCE_TIMEOUT, Headers, Request, merged
+from dashscope._errors import APIConnectionError, APIResponseError, APITimeoutError
+from dashscope.types.http import SILENCE_TIMEOUT, Headers, Request
 
 if TYPE_CHECKING:
-    import httpx
-
     from dashscope._common.deadline import Deadline
     from dashscope._common.secrets import Token
     from dashscope._transport.multipart import MultipartBody
 
 CONNECT_TIMEOUT: Final = 10.0
+ACCEPTED_ENCODINGS: Final = "gzip, deflate"
 
-_CORE_ERRORS: Final = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    httpcore.ConnectionNotAvailable,  # closed, by another task or thread, just before its use
-)
 _NEVER_SENT: Final = frozenset(
     {
         "ConnectError",
@@ -50,113 +35,20 @@ _NEVER_SENT: Final = frozenset(
         "UnsupportedProtocol",
     }
 )
-"""The errors of both libraries have the same names."""
-_PLAIN_URL: Final = re.compile(
-    r"(https?)://([a-z0-9.-]+)(?::([0-9]{1,5}))?"
-    r"(/(?!\.|.*/\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)"
+"""The errors of httpcore, httpx and httpx2 have the same names."""
+_DEFAULT_HEADERS: Final = (
+    ("accept", (b"Accept", b"*/*")),
+    ("accept-encoding", (b"Accept-Encoding", ACCEPTED_ENCODINGS.encode())),
 )
-"""A URL that is sent as it is."""
-ACCEPTED_ENCODINGS: Final = "gzip, deflate"
-_DEFAULT_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": ACCEPTED_ENCODINGS}
+
+RawHeaders = list[tuple[bytes, bytes]]
 
 
-def build_for(
-    client: httpx.Client | httpx.AsyncClient,
-    request: Request,
-    headers: Mapping[str, str],
-    token: Token | None,
-    content: Any,
-    timeouts: Mapping[str, float | None],
-) -> httpx.Request:
-    """The request for a caller's client, which adds headers of its own."""
-    import httpx
-
-    try:
-        built = client.build_request(
-            request.method,
-            request.url,
-            headers=[*merged(_DEFAULT_HEADERS, headers).items(), *_secret(token, headers)],
-            content=content,
-            timeout=httpx.Timeout(**timeouts),
-        )
-        _ = built.url.host  # the client asks for it, and does not expect that it is no name
-    except (httpx.InvalidURL, UnicodeError) as error:  # the latter for some names of hosts
-        raise _no_url(request, error) from None
-    return built
-
-
-def build(
-    request: Request,
-    headers: Mapping[str, str],
-    token: Token | None,
-    content: Any,
-    timeouts: Mapping[str, float | None],
-    sending: Sending,
-) -> httpcore.Request:
-    """The request for our own connections."""
-    url, host = _url_of(request)
-    length: dict[str, str] = {}
-    if isinstance(content, bytes):
-        length = {"Content-Length": str(len(content))}
-    elif content is None and request.method in ("POST", "PUT", "PATCH"):
-        length = {"Content-Length": "0"}
-    set_by_us = merged({"Host": host}, _DEFAULT_HEADERS, length, headers)
-    return httpcore.Request(
-        request.method,
-        url,
-        headers=[*set_by_us.items(), *_secret(token, headers)],
-        content=_Piece(content, sending) if isinstance(content, bytes) else content,
-        extensions={"timeout": timeouts},
-    )
-
-
-def _url_of(request: Request) -> tuple[httpcore.URL, str]:
-    """The URL, and the host as the header has it."""
-    plain = _PLAIN_URL.fullmatch(request.url)
-    if plain is not None:
-        scheme, host, port, target = plain.groups()
-        number = None if port is None else _checked(int(port), request)
-        if number == (443 if scheme == "https" else 80):
-            number = None
-        url = httpcore.URL(
-            scheme=scheme.encode(), host=host.encode(), port=number, target=target.encode()
-        )
-        return url, host if number is None else f"{host}:{number}"
-    import httpx
-
-    try:
-        odd = httpx.URL(request.url)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise _no_url(request, error) from None
-    port = None if odd.port is None else _checked(odd.port, request)
-    url = httpcore.URL(scheme=odd.raw_scheme, host=odd.raw_host, port=port, target=odd.raw_path)
-    return url, odd.netloc.decode("ascii")
-
-
-def _checked(port: int, request: Request) -> int:
-    # What is no port, sockets refuse each in its own way, or take modulo 65536.
-    if not 0 < port < 65536:
-        raise _no_url(request, f"there is no port {port}")
-    return port
-
-
-def transport_errors() -> tuple[type[Exception], ...]:
-    """The errors of our own connections, and of a caller's client where there may be one."""
-    httpx = sys.modules.get("httpx")
-    return _CORE_ERRORS if httpx is None else (*_CORE_ERRORS, httpx.TransportError)
-
-
-def url_errors() -> tuple[type[Exception], ...]:
-    """The errors of a caller's client for what is no URL, or one without the name of a host."""
-    httpx = sys.modules.get("httpx")
-    return () if httpx is None else (httpx.InvalidURL, UnicodeError)
-
-
-class Sending:
-    """How far a request has got; what is not known of, counts as begun.
+class SendState:
+    """How far a request got. An unknown state counts as begun.
 
     Attributes:
-        has_begun: whether a part of it that the server could act on may have been sent.
+        has_begun: Whether a part of it that the server could act on may have been sent.
     """
 
     __slots__ = ("has_begun",)
@@ -165,52 +57,175 @@ class Sending:
         self.has_begun = True
 
 
-class _Piece:
-    """A body in one piece.
+def build(
+    request: Request,
+    token: Token | None,
+    content: Any,
+    multipart: MultipartBody | None,
+    timeouts: Mapping[str, float | None],
+    state: SendState,
+) -> httpx.Request:
+    """Build the request for a client of our own.
 
-    httpcore's own is an async generator, left open (trio complains) where sending fails.
+    Raises:
+        NoURLError: If the URL cannot be requested.
     """
+    built = httpx.Request(
+        request.method,
+        _parsed(request.url),
+        headers=raw_headers(request, multipart, token),
+        content=content,
+        extensions={"timeout": timeouts},
+    )
+    built.stream = _body(httpx, content, state) or built.stream
+    return built
 
-    def __init__(self, content: bytes, sending: Sending) -> None:
-        self._pieces = [content]
-        self._sending = sending
-        sending.has_begun = False  # without its body, the server has but half a request
 
-    def __iter__(self) -> Iterator[bytes]:
-        self._sending.has_begun = True
-        return iter(self._pieces)
+def build_for(
+    client: Any,
+    library: ModuleType,
+    request: Request,
+    token: Token | None,
+    content: Any,
+    multipart: MultipartBody | None,
+    timeouts: Mapping[str, float | None],
+    state: SendState,
+) -> Any:
+    """Build the request for a caller's client, which adds its own headers, cookies and query.
 
-    def __aiter__(self) -> Self:
-        self._sending.has_begun = True
-        self._left = iter(self._pieces)
-        return self
+    Raises:
+        NoURLError: If the URL cannot be requested.
+    """
+    try:
+        built = client.build_request(
+            request.method,
+            request.url,
+            headers=raw_headers(request, multipart, token),
+            content=content,
+            timeout=(timeouts["connect"], timeouts["read"], timeouts["write"], timeouts["pool"]),
+        )
+        _ = built.url.host  # the client asks for it, and does not expect an error
+    except (library.InvalidURL, UnicodeError) as error:  # the latter for some host names
+        raise _no_url(request.url, error) from None
+    built.stream = _body(library, content, state) or built.stream
+    return built
+
+
+def _body(library: ModuleType, content: Any, state: SendState) -> Any:
+    """Return the stream to send `content` with, or `None` without content."""
+    if content is None:
+        return None
+    if isinstance(content, bytes):
+        return _recorded_body(library)(content, state)
+    return _streamed_body(library)(content)
+
+
+@cache
+def _recorded_body(library: ModuleType) -> type[Any]:
+    """Return the class of bodies that record that they are sent.
+
+    Tools look for a `ByteStream`, and a client accepts only one of its own library.
+    """
+    byte_stream: type[Any] = library.ByteStream
+
+    class RecordedBody(byte_stream):  # type: ignore[misc]
+        def __init__(self, content: bytes, state: SendState) -> None:
+            super().__init__(content)
+            self._content = content
+            self._state = state
+            state.has_begun = False  # without its body, the server has half a request
+
+        def __iter__(self) -> Iterator[bytes]:
+            self._state.has_begun = True
+            return iter((self._content,))
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            self._state.has_begun = True
+            # A generator would be left open (which trio reports) if sending fails.
+            return _OnePiece(self._content)
+
+    return RecordedBody
+
+
+@cache
+def _streamed_body(library: ModuleType) -> type[Any]:
+    """Return the class of bodies that are produced while they are sent.
+
+    httpx's own starts a second generator, which is left open (as above) if sending fails.
+    """
+    sync_stream: type[Any] = library.SyncByteStream
+    async_stream: type[Any] = library.AsyncByteStream
+
+    class StreamedBody(sync_stream, async_stream):  # type: ignore[misc]
+        def __init__(self, pieces: Any) -> None:
+            self._pieces = pieces
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self._pieces)
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return aiter(self._pieces)
+
+    return StreamedBody
+
+
+class _OnePiece(AsyncIterator[bytes]):
+    __slots__ = ("_content",)
+
+    def __init__(self, content: bytes) -> None:
+        self._content: bytes | None = content
 
     async def __anext__(self) -> bytes:
-        for piece in self._left:
-            return piece
-        raise StopAsyncIteration
+        content, self._content = self._content, None
+        if content is None:
+            raise StopAsyncIteration
+        return content
 
 
-def headers_of(request: Request, multipart: MultipartBody | None) -> dict[str, str]:
-    """All the headers that are ours to set but for the token's."""
-    headers = dict(request.headers)
+def raw_headers(
+    request: Request, multipart: MultipartBody | None, token: Token | None
+) -> RawHeaders:
+    """Return the headers that we set, as they are sent.
+
+    A value beyond ASCII (an ETag or an event id of the server's) is sent as UTF-8.
+    """
+    headers = {
+        name.lower(): (name.encode("ascii"), value.encode("utf-8", "surrogateescape"))
+        for name, value in request.headers.items()
+    }
+    found = [pair for name, pair in _DEFAULT_HEADERS if name not in headers]
+    found += headers.values()
     if multipart is not None:
-        headers["Content-Type"] = multipart.content_type
-        headers["Content-Length"] = str(multipart.length)
-    return headers
+        found.append((b"Content-Type", multipart.content_type.encode("ascii")))
+        found.append((b"Content-Length", b"%d" % multipart.length))
+    # The token is in no variable: a traceback with variables would show it.
+    if token is not None and "authorization" not in headers:
+        found.append((b"Authorization", token.authorization().encode("ascii")))
+    return found
 
 
-def _secret(token: Token | None, headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    # In no variable of ours, which a traceback with variables would show.
-    if token is None or any(name.lower() == "authorization" for name in headers):
-        return []  # a request may have an `Authorization` of its own
-    return [("Authorization", token.authorization())]
+@lru_cache(maxsize=512)
+def _parsed(url: str) -> httpx.URL:
+    # The same few URLs are polled again and again, and parsing one takes 20 µs.
+    try:
+        parsed = httpx.URL(url)
+        port, _ = parsed.port, parsed.host
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise _no_url(url, error) from None
+    # A socket rejects such a port in its own way, or takes it modulo 65536.
+    if port is not None and not 0 < port < 65536:
+        raise _no_url(url, f"there is no port {port}")
+    return parsed
+
+
+def _no_url(url: str, reason: object) -> NoURLError:
+    return NoURLError(f"{shown(url)} cannot be asked: {reason}")
 
 
 def timeouts_of(
     request: Request, deadline: Deadline, *, pool: float | None
 ) -> dict[str, float | None]:
-    """How long each step may take, within the deadline."""
+    """Return the time that each step may take, within the deadline."""
     return {
         "connect": deadline.within(CONNECT_TIMEOUT),
         "read": deadline.within(request.patience),
@@ -219,8 +234,8 @@ def timeouts_of(
     }
 
 
-def received(headers: list[tuple[bytes, bytes]]) -> Headers:
-    """Headers as they came, as values."""
+def received(headers: RawHeaders) -> Headers:
+    """Return the headers of a response."""
     found: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("ascii").lower(), _text(raw_value)
@@ -235,23 +250,50 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _no_url(request: Request, reason: object) -> NoURLError:
-    return NoURLError(f"{shown(request.url)} cannot be asked: {reason}")
+def library_of(client: object) -> ModuleType | None:
+    """Return `httpx` or `httpx2`, whichever a client belongs to, or `None`."""
+    for cls in type(client).__mro__:
+        root = cls.__module__.partition(".")[0]
+        if root in ("httpx", "httpx2") and cls.__name__ in ("Client", "AsyncClient"):
+            return sys.modules[root]
+    return None
 
 
-def odd_redirect(error: Exception, what: str) -> APIResponseError:
-    """The error for a redirect to what is no URL."""
+@cache
+def transport_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
+    """Return the errors of sending and receiving with a library's client."""
+    return (
+        library.TransportError,
+        # httpx does not map it: another task or thread closed the connection just before its use.
+        httpcore.ConnectionNotAvailable,
+        # These reach us from a response that httpx does not read itself.
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.ProxyError,
+        httpcore.UnsupportedProtocol,
+    )
+
+
+@cache
+def url_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
+    """Return the errors of a client for a URL that cannot be requested."""
+    return (library.InvalidURL, UnicodeError)
+
+
+def invalid_redirect(error: Exception, what: str) -> APIResponseError:
+    """Return the error for a redirect to something that is not a URL."""
     return APIResponseError(scrubbed(f"{what} redirects to what is no URL ({error})."))
 
 
-def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
-    """The error for a request whose time is over, however far it got."""
-    got = "no answer" if request_sent else "no connection"
-    return APITimeoutError(f"{what}: {got} in time.", request_sent=request_sent)
-
-
 def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIConnectionError:
-    """The error for a connection that was never made, or broke; had the request `begun`?"""
+    """Return the error for a connection that failed.
+
+    Args:
+        error: The error of the HTTP library.
+        what: The request, as messages name it.
+        begun: Whether a part of the request may have been sent.
+    """
     kinds = {kind.__name__ for kind in type(error).__mro__}
     sent = begun and kinds.isdisjoint(_NEVER_SENT)
     reason = scrubbed(str(error) or type(error).__name__)  # it may quote the server
@@ -263,11 +305,14 @@ def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIC
             permanent=True,
         )
     if "TimeoutException" in kinds:
+        happened = "no answer in time" if sent else "no connection in time"
+        kind = type(error).__name__
+        # Transports raise subclasses, whose texts say no more than their names. A mock raises
+        # the base class to explain that it has no response.
+        is_mocked = kind == "TimeoutException"
+        detail = kind if not is_mocked and ", through the proxy " not in reason else reason
         return APITimeoutError(
-            f"{what}: "
-            + ("no answer in time" if sent else "no connection in time")
-            + f" ({type(error).__name__}).",
-            request_sent=sent,
+            f"{what}: {happened} ({detail}).", request_sent=sent, permanent=is_mocked
         )
     happened = "the connection broke" if sent else "no connection"
     return APIConnectionError(f"{what}: {happened} ({reason}).", request_sent=sent)
@@ -282,5 +327,5 @@ def _is_about_certificate(error: BaseException | None) -> bool:
 
 
 def named(request: Request) -> str:
-    """A request as messages name it."""
+    """Return a request as messages name it."""
     return f"{request.method} {shown(request.url)}"

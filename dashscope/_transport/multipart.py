@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-if TYPE_CHECKING:
-    from dashscope.types.http import FilePart, Request
+from dashscope import types
 
 
 @frozen
@@ -23,10 +21,10 @@ class MultipartBody:
 
     content_type: str
     length: int
-    pieces: tuple[bytes | FilePart, ...]
+    pieces: tuple[bytes | types.FilePart, ...]
 
 
-def body_of(request: Request) -> MultipartBody:
+def body_of(request: types.Request) -> MultipartBody:
     """The body of a request with files.
 
     httpx writes it with a mark where each file's content goes; its own way to send files would
@@ -44,7 +42,7 @@ def body_of(request: Request) -> MultipartBody:
             for part, mark in zip(request.files, marks, strict=True)
         ],
     )
-    pieces: list[bytes | FilePart] = []
+    pieces: list[bytes | types.FilePart] = []
     rest = written.read()
     for part, mark in zip(request.files, marks, strict=True):
         before, _, rest = rest.partition(mark)

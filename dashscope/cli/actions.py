@@ -12,10 +12,10 @@ import click
 
 from dashscope import Client, FileError, Model, Prediction, Version
 from dashscope._common.json import is_object
+from dashscope._common.urls import Reference
 from dashscope._files.file_output import claim
 from dashscope._predictions.create import WEBHOOK_EVENTS
 from dashscope._predictions.outcome import output_of
-from dashscope._reference import Reference
 from dashscope._runtime.runtime import GRACE
 from dashscope._runtime.signals import held_back
 from dashscope.cli.commands import MODEL, REF, TIMEOUT, Command, command, id_of

@@ -23,7 +23,7 @@ from dashscope import (
     progress_bar,
 )
 from dashscope._common.logging import logger
-from dashscope._reference import Reference
+from dashscope._common.urls import Reference
 from dashscope.cli.commands import REF, SOME_FAILED, command
 from dashscope.cli.inputs import (
     PAIRS,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from dashscope._reference import Reference
+from dashscope._common.urls import Reference
 from dashscope.cli.session import endings
 from dashscope.cli.terminal import Terminal
 

@@ -22,8 +22,8 @@ from click.shell_completion import CompletionItem
 
 from dashscope import APIError, Client, FileError, Version
 from dashscope._common.json import decode, is_object
+from dashscope._common.urls import Reference
 from dashscope._functions.schema import kind_of, schema_of
-from dashscope._reference import Reference
 
 STDIN: Final = "-"
 ANYTHING: Final = frozenset[str]()

@@ -16,7 +16,7 @@ import click
 from attrs import frozen
 
 from dashscope import Client
-from dashscope._reference import Reference
+from dashscope._common.urls import Reference
 from dashscope.cli import show
 from dashscope.cli.commands import Command, command
 from dashscope.cli.session import session

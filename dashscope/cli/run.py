@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dashscope import Client, Event, FileOutput, LogsEvent, OtherEvent, OutputEvent, Version
-from dashscope._reference import Reference
+from dashscope._common.urls import Reference
 from dashscope.cli.commands import REF, TIMEOUT, command
 from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_pairs, inputs_of, version_of
 from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, give

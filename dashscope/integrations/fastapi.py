@@ -27,8 +27,8 @@ from dashscope._common.validation import check_count
 from dashscope._errors import WebhookVerificationError
 from dashscope.integrations._disconnect import ClientDisconnectedError, cancel_on_disconnect
 from dashscope.integrations._responses import EventStreamResponse, FileOutputResponse
-from dashscope.resources.predictions import Prediction
-from dashscope.resources.trainings import Training
+from dashscope.types.prediction import Prediction
+from dashscope.types.training import Training
 
 __all__ = [
     "ClientDep",

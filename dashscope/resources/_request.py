@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from dashscope._api.requestor import API, Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import (
     check_content,
@@ -20,7 +20,7 @@ from dashscope._common.validation import (
     shown,
 )
 from dashscope._config import check_headers
-from dashscope._files.local_file import load
+from dashscope._files.local_file import LocalFile, load
 from dashscope.types.http import FilePart, Response
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _METHOD: Final = re.compile(r"[A-Z]+")
 
 
 async def request(
-    api: API,
+    api: Requestor,
     method: str,
     path: str,
     *,
@@ -59,16 +59,15 @@ async def request(
     )
     if timeout is not None:
         api = api.with_config(timeout=None)
-    parts = await _parts(api, {} if files is None else files)
+    named = check_mapping("files", {} if files is None else files, "of the names of parts to files")
+    loaded: list[LocalFile] = []
     try:
+        for file in named.values():
+            loaded.append(await load(file, api.runtime))  # noqa: PERF401 (an error closes some)
+        parts = tuple(
+            FilePart(name=name, file=file) for name, file in zip(named, loaded, strict=True)
+        )
         return await api.send(evolve(call, files=parts), deadline=deadline)
     finally:
-        for part in parts:
-            part.file.close()
-
-
-async def _parts(api: API, files: Mapping[str, FileContent]) -> tuple[FilePart, ...]:
-    named = check_mapping("files", files, "of the names of parts to files")
-    return tuple(
-        [FilePart(name=name, file=await load(file, api.runtime)) for name, file in named.items()]
-    )
+        for file in loaded:
+            file.close()

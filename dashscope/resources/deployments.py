@@ -3,80 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
-from attrs import field, frozen
-
 from dashscope._api.decoding import structure, structure_created
-from dashscope._api.pagination import Page
 from dashscope._api.requestor import Call
 from dashscope._api.resource import AsyncResource, body_of
 from dashscope._common.urls import path
 from dashscope._common.validation import check_count, texts
 from dashscope._predictions.create import WebhookEvent
-from dashscope.resources.account import Account
-from dashscope.resources.predictions import Prediction, create_prediction
+from dashscope._predictions.operations import create_prediction
+from dashscope.types.deployment import Deployment, DeploymentConfiguration, Release
+from dashscope.types.page import Page
+from dashscope.types.prediction import Prediction
+
+__all__ = [
+    "AsyncDeploymentPredictions",
+    "AsyncDeployments",
+    "Deployment",
+    "DeploymentConfiguration",
+    "Release",
+]
 
 MOST_MIN_INSTANCES: Final = 5
 MOST_MAX_INSTANCES: Final = 20
-
-
-@frozen(kw_only=True)
-class DeploymentConfiguration:
-    """What a release runs on.
-
-    Attributes:
-        hardware: the `sku` of the hardware.
-        min_instances: how many instances run at least.
-        max_instances: how many instances run at most.
-        raw: the JSON as received.
-    """
-
-    hardware: str | None = None
-    min_instances: int | None = None
-    max_instances: int | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-
-@frozen(kw_only=True)
-class Release:
-    """A release of a deployment: each change makes a new one.
-
-    Attributes:
-        number: counts from 1.
-        model: `owner/name` of the model.
-        version: the id of the model's version.
-        created_at: when it was made.
-        created_by: who made it.
-        configuration: what it runs on.
-        raw: the JSON as received.
-    """
-
-    number: int | None = None
-    model: str | None = None
-    version: str | None = None
-    created_at: datetime | None = None
-    created_by: Account | None = None
-    configuration: DeploymentConfiguration | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-
-@frozen(kw_only=True)
-class Deployment:
-    """A deployment.
-
-    Attributes:
-        owner: the user or organization it belongs to.
-        name: its name.
-        current_release: what it runs now.
-        raw: the JSON as received.
-    """
-
-    owner: str
-    name: str
-    current_release: Release | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
 class AsyncDeployments(AsyncResource):

@@ -4,84 +4,28 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from attrs import field, frozen
-
-from dashscope._api.decoding import structure
-from dashscope._api.pagination import Page
-from dashscope._api.requestor import API, Call
 from dashscope._api.resource import AsyncResource, id_of
 from dashscope._common.deadline import Deadline
-from dashscope._common.json import encode
 from dashscope._common.urls import absolute, path
 from dashscope._common.validation import check_count, check_mapping, check_timeout, shown, texts
-from dashscope._errors import APIResponseError
 from dashscope._files.download import AsyncDownload
-from dashscope._files.local_file import FileContent, LocalFile, check_name, load
-from dashscope.types.http import FilePart
+from dashscope._files.local_file import FileContent, load
+from dashscope._files.uploads import create_file
+from dashscope.types.file import Checksums, File, FileURLs
+from dashscope.types.page import Page
+
+__all__ = [
+    "AsyncFiles",
+    "Checksums",
+    "File",
+    "FileURLs",
+]
 
 LATEST: Final = 2**63 - 1
 """Seconds since the epoch, in the bits that the API has for them."""
-
-
-@frozen(kw_only=True)
-class FileURLs:
-    """Where a file can be found.
-
-    Attributes:
-        get: its metadata; as a value in a model's input, the file itself.
-        raw: the JSON as received.
-    """
-
-    get: str | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-
-@frozen(kw_only=True)
-class Checksums:
-    """The checksums of a file.
-
-    Attributes:
-        sha256: in hexadecimal digits.
-        raw: the JSON as received.
-    """
-
-    sha256: str | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-
-@frozen(kw_only=True)
-class File:
-    """An uploaded file.
-
-    Attributes:
-        id: its id.
-        name: its name.
-        content_type: its media type.
-        size: its length in bytes.
-        etag: the tag of its content.
-        checksums: its checksums.
-        metadata: what its owner noted with it.
-        created_at: when it was uploaded.
-        expires_at: when the service removes it.
-        urls: where it can be found; `urls.get` is what goes into a model's input.
-        raw: the JSON as received.
-    """
-
-    id: str
-    name: str | None = None
-    content_type: str | None = None
-    size: int | None = None
-    etag: str | None = None
-    checksums: Checksums | None = None
-    metadata: Mapping[str, Any] | None = field(default=None, hash=False)
-    created_at: datetime | None = None
-    expires_at: datetime | None = None
-    urls: FileURLs | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
 class AsyncFiles(AsyncResource):
@@ -189,32 +133,6 @@ class AsyncFiles(AsyncResource):
         )
         url = absolute(self._api.config.base_url, f"{_path(file)}/download?{parameters}")
         return AsyncDownload(self._api, url, filename=file.name if isinstance(file, File) else None)
-
-
-async def create_file(
-    api: API,
-    file: LocalFile,
-    *,
-    metadata: Mapping[str, Any] | None = None,
-    progress: Callable[[int], object] | None = None,
-    deadline: Deadline = Deadline.NEVER,
-) -> File:
-    """Upload a file that has been read; a second copy harms nobody, so it may be repeated."""
-    check_name(file.filename)
-    fields = {"filename": file.filename, "type": file.content_type}
-    if metadata is not None:
-        fields["metadata"] = encode(dict(metadata)).decode()
-    part = FilePart(name="content", file=file, progress=progress)
-    call = Call(method="POST", path="/files", files=(part,), fields=fields, repeatable=True)
-    return structure(await api.send(call, deadline=deadline), File)
-
-
-async def upload(api: API, file: LocalFile, *, deadline: Deadline = Deadline.NEVER) -> str:
-    """Upload a file, and give the URL that stands for it in a model's input."""
-    created = await create_file(api, file, deadline=deadline)
-    if created.urls is None or created.urls.get is None:
-        raise APIResponseError(f"The file {created.id} was uploaded but has no urls.get.")
-    return created.urls.get
 
 
 def _path(file: File | str) -> str:

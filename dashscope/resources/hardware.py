@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
-from typing import Any
-
-from attrs import field, frozen
 
 from dashscope._api.decoding import structure_list
 from dashscope._api.requestor import Call
 from dashscope._api.resource import AsyncResource
+from dashscope.types.hardware import Hardware
 
-
-@frozen(kw_only=True)
-class Hardware:
-    """A kind of hardware.
-
-    Attributes:
-        sku: its name in requests, such as `cpu`.
-        name: its name for people.
-        raw: the JSON as received.
-    """
-
-    sku: str
-    name: str | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+__all__ = [
+    "AsyncHardwareResource",
+    "Hardware",
+]
 
 
 class AsyncHardwareResource(AsyncResource):

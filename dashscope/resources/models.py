@@ -3,75 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
-from attrs import field, frozen
-
 from dashscope._api.decoding import structure, structure_created, structure_page
-from dashscope._api.pagination import Page
 from dashscope._api.requestor import Call
 from dashscope._api.resource import AsyncResource, page_params
 from dashscope._common.urls import path
 from dashscope._common.validation import check_choice, check_text, texts, texts_given
 from dashscope._predictions.create import WebhookEvent
-from dashscope.resources.predictions import Prediction, create_prediction
+from dashscope._predictions.operations import create_prediction
+from dashscope.types.model import Model, Version
+from dashscope.types.page import Page
+from dashscope.types.prediction import Prediction
 
-
-@frozen(kw_only=True)
-class Version:
-    """A version of a model.
-
-    Attributes:
-        id: its id, a digest of 64 hexadecimal digits.
-        created_at: when it was made.
-        cog_version: the version of the tool that packed it.
-        openapi_schema: the OpenAPI description of its inputs and outputs.
-        raw: the JSON as received.
-    """
-
-    id: str
-    created_at: datetime | None = None
-    cog_version: str | None = None
-    openapi_schema: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-
-@frozen(kw_only=True)
-class Model:
-    """A model.
-
-    Attributes:
-        owner: the user or organization it belongs to.
-        name: its name.
-        url: its page.
-        description: what it does.
-        visibility: `public` or `private`.
-        github_url: its source code.
-        paper_url: its paper.
-        license_url: its license.
-        cover_image_url: its picture.
-        run_count: how often it has been run.
-        is_official: whether the service maintains it, and it needs no version.
-        default_example: a prediction that shows it.
-        latest_version: its newest version.
-        raw: the JSON as received.
-    """
-
-    owner: str
-    name: str
-    url: str | None = None
-    description: str | None = None
-    visibility: str | None = None
-    github_url: str | None = None
-    paper_url: str | None = None
-    license_url: str | None = None
-    cover_image_url: str | None = None
-    run_count: int | None = None
-    is_official: bool | None = None
-    default_example: Prediction | None = field(default=None, repr=False)
-    latest_version: Version | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+__all__ = [
+    "AsyncModelExamples",
+    "AsyncModelPredictions",
+    "AsyncModelReadme",
+    "AsyncModelVersions",
+    "AsyncModels",
+    "Model",
+    "Version",
+]
 
 
 class AsyncModels(AsyncResource):

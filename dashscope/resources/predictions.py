@@ -2,158 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import field, frozen
-
-from dashscope._api.decoding import structure, structure_created
-from dashscope._api.instrumentation import NOTHING, Operation
-from dashscope._api.pagination import Page
-from dashscope._api.polling import is_terminal
-from dashscope._api.requestor import API, Call
 from dashscope._api.resource import AsyncResource, id_of, time_param
 from dashscope._common.deadline import Deadline
-from dashscope._common.urls import path
 from dashscope._common.validation import (
     check_choice,
-    check_number,
     check_text,
     check_timeout,
 )
 from dashscope._config import STALL_TIMEOUT
-from dashscope._predictions.create import Creation, WebhookEvent, creation
-from dashscope._predictions.watch import Watch
-from dashscope.types import _notebook
+from dashscope._predictions.create import WebhookEvent
+from dashscope._predictions.operations import (
+    cancel_prediction,
+    create_prediction,
+    event_stream,
+    prediction_path,
+    watch_prediction,
+)
+from dashscope.types.page import Page
+from dashscope.types.prediction import Metrics, Prediction, PredictionURLs, Progress
 
 if TYPE_CHECKING:
     from dashscope._predictions.stream import AsyncEventStream
 
-# The total follows as a whole number: a line that is still being written has none yet.
-# No bar has a stroke in it, which keeps the time linear in what the model prints.
-_BAR = re.compile(r"(\d{1,3})%\|[^|]*\|\s{0,9}(\d{1,18})/(\d{1,18})(?=[^\d.a-zA-Z])", re.ASCII)
-_WHOLE_BAR = re.compile(_BAR.pattern.replace("(?=[", "(?=$|["), re.ASCII)
-
-
-@frozen(kw_only=True)
-class Progress:
-    """How far a prediction is, by the progress bar in its logs.
-
-    Attributes:
-        percentage: the part that is done, from 0.0 to 1.0.
-        current: how many steps are done.
-        total: how many there are.
-    """
-
-    percentage: float
-    current: int
-    total: int
-
-    @classmethod
-    def parse(cls, logs: str) -> Progress | None:
-        """Read the last complete bar in logs, drawn as `tqdm` does, or `None`."""
-        # What nothing follows yet may be half a number.
-        *complete, last = re.split(r"[\r\n]", logs)
-        for line, bar in [(last, _BAR), *((line, _WHOLE_BAR) for line in reversed(complete))]:
-            bars = bar.findall(line)
-            if bars:
-                percentage, current, total = map(int, bars[-1])
-                return cls(percentage=min(percentage, 100) / 100, current=current, total=total)
-        return None
-
-
-@frozen(kw_only=True)
-class Metrics:
-    """What a prediction or training took.
-
-    Attributes:
-        predict_time: seconds the model ran.
-        total_time: seconds from its creation to its end.
-        raw: the JSON as received, with what else the model measured.
-    """
-
-    predict_time: float | None = None
-    total_time: float | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-
-@frozen(kw_only=True)
-class PredictionURLs:
-    """Where a prediction or training can be found.
-
-    Attributes:
-        get: its state.
-        cancel: cancels it.
-        stream: its output as it comes, for models that stream.
-        web: its page for people.
-        raw: the JSON as received.
-    """
-
-    get: str | None = None
-    cancel: str | None = None
-    stream: str | None = None
-    web: str | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-
-@frozen(kw_only=True)
-class Prediction:
-    """A run of a model, as it was when the server answered.
-
-    Attributes:
-        id: its id.
-        status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`.
-        model: `owner/name` of the model.
-        version: the id of the model's version, or `hidden`.
-        input: the model's inputs.
-        output: the model's output: any JSON, `None` until there is one.
-        error: why it failed.
-        logs: what the model printed.
-        metrics: what it took.
-        created_at: when it was created.
-        started_at: when the model began.
-        completed_at: when it was over.
-        deadline: when the server cancels it.
-        deployment: the deployment it was created by.
-        source: `api` or `web`.
-        data_removed: whether the service has removed its input and output.
-        urls: where it can be found.
-        raw: the JSON as received.
-    """
-
-    id: str
-    status: str
-    model: str | None = None
-    version: str | None = None
-    input: Mapping[str, Any] | None = field(default=None, hash=False)
-    output: Any = field(default=None, hash=False)
-    error: str | None = None
-    logs: str | None = None
-    metrics: Metrics | None = None
-    created_at: datetime | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-    deadline: datetime | None = None
-    deployment: str | None = None
-    source: str | None = None
-    data_removed: bool | None = None
-    urls: PredictionURLs | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-    @property
-    def is_done(self) -> bool:
-        """Is it over, in whatever way? A status we do not know counts as running."""
-        return is_terminal(self.status)
-
-    @property
-    def progress(self) -> Progress | None:
-        """How far it is, by the last complete progress bar in its logs."""
-        return Progress.parse(self.logs) if self.logs else None
-
-    def _repr_html_(self) -> str:
-        return _notebook.prediction(self)
+__all__ = [
+    "AsyncPredictions",
+    "Metrics",
+    "Prediction",
+    "PredictionURLs",
+    "Progress",
+]
 
 
 class AsyncPredictions(AsyncResource):
@@ -218,7 +99,7 @@ class AsyncPredictions(AsyncResource):
 
         Endpoint: `GET /predictions/{prediction_id}`.
         """
-        return await self._get(Prediction, _path(prediction))
+        return await self._get(Prediction, prediction_path(prediction))
 
     async def list(
         self,
@@ -311,72 +192,3 @@ class AsyncPredictions(AsyncResource):
             stall_timeout=stall_timeout,
             use_file_output=use_file_output,
         )
-
-
-def watch_prediction(
-    api: API, *, cancel_on_exit: bool, deadline: Deadline, operation: Operation = NOTHING
-) -> Watch[Prediction]:
-    """A watch over a prediction that is still to be created or attached to."""
-    return Watch(
-        api,
-        look=lambda id, deadline: get_prediction(api, id, deadline=deadline, look=True),
-        cancel=lambda id, deadline: cancel_prediction(api, id, deadline=deadline),
-        cancel_on_exit=cancel_on_exit,
-        deadline=deadline,
-        stream_of=lambda prediction: prediction.urls.stream if prediction.urls else None,
-        operation=operation,
-    )
-
-
-def event_stream(
-    api: API,
-    watch: Watch[Prediction],
-    begin: Callable[[], Awaitable[None]],
-    *,
-    ref: str | None,
-    deadline: Deadline,
-    stall_timeout: float,
-    use_file_output: bool | None,
-) -> AsyncEventStream:
-    """The stream of a prediction that `begin` creates or attaches to, in the client's colour."""
-    from dashscope._predictions.stream import AsyncEventStream
-
-    return AsyncEventStream(
-        api,
-        watch,
-        begin,
-        ref=ref,
-        deadline=deadline,
-        stall_timeout=check_number("stall_timeout", stall_timeout),
-        claims=api.claims(use_file_output),
-    )
-
-
-async def get_prediction(
-    api: API, prediction: Prediction | str, *, deadline: Deadline, look: bool
-) -> Prediction:
-    """Look at a prediction by a deadline, setting the client's pace where it is a look."""
-    call = Call(method="GET", path=_path(prediction))
-    return structure(await api.send(call, deadline=deadline, look=look), Prediction)
-
-
-async def cancel_prediction(
-    api: API, prediction: Prediction | str, *, deadline: Deadline = Deadline.NEVER
-) -> Prediction:
-    """Cancel a prediction by a deadline."""
-    call = Call(method="POST", path=_path(prediction) + "/cancel", repeatable=True)
-    return structure(await api.send(call, deadline=deadline), Prediction)
-
-
-async def create_prediction(api: API, path: str, **options: Unpack[Creation]) -> Prediction:
-    """Create a prediction by whichever of the three endpoints `path` is."""
-    return await send_creation(api, await creation(api, path, **options))
-
-
-async def send_creation(api: API, call: Call, *, deadline: Deadline = Deadline.NEVER) -> Prediction:
-    """Create a prediction by a request that is ready."""
-    return structure_created(await api.send(call, deadline=deadline), Prediction)
-
-
-def _path(prediction: Prediction | str) -> str:
-    return path("/predictions/{prediction_id}", prediction_id=id_of(prediction, Prediction))

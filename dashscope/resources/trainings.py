@@ -3,89 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from attrs import field, frozen
-
-from dashscope._api.decoding import structure, structure_created
-from dashscope._api.instrumentation import begin
-from dashscope._api.pagination import Page
-from dashscope._api.polling import is_terminal
-from dashscope._api.requestor import API, Call
-from dashscope._api.resource import AsyncResource, body_of, id_of
-from dashscope._common.deadline import Deadline
-from dashscope._common.urls import path
+from dashscope._api.decoding import structure_created
+from dashscope._api.requestor import Call
+from dashscope._api.resource import AsyncResource, body_of
+from dashscope._common.urls import Reference, path
 from dashscope._files import inputs
+from dashscope._files.uploads import upload
 from dashscope._predictions.create import WebhookEvent, check_webhook
-from dashscope._predictions.watch import Watch, check_wait
-from dashscope._reference import Reference
-from dashscope.resources.files import upload
-from dashscope.resources.predictions import Metrics, PredictionURLs, Progress
+from dashscope._predictions.training import cancel_training, training_path, wait_for_training
+from dashscope.types.page import Page
+from dashscope.types.training import Training, TrainingOutput
 
-
-@frozen(kw_only=True)
-class TrainingOutput:
-    """What a training made.
-
-    Attributes:
-        version: `owner/name:version` of the new version.
-        weights: the URL of the trained weights.
-        raw: the JSON as received.
-    """
-
-    version: str | None = None
-    weights: str | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-
-@frozen(kw_only=True)
-class Training:
-    """A training, as it was when the server answered.
-
-    Attributes:
-        id: its id.
-        status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`.
-        model: `owner/name` of the model that is trained.
-        version: the id of the model's version.
-        input: the training's inputs.
-        output: what it made, `None` until then.
-        error: why it failed.
-        logs: what it printed.
-        metrics: what it took.
-        created_at: when it was created.
-        started_at: when it began.
-        completed_at: when it was over.
-        source: `api` or `web`.
-        urls: where it can be found.
-        raw: the JSON as received.
-    """
-
-    id: str
-    status: str
-    model: str | None = None
-    version: str | None = None
-    input: Mapping[str, Any] | None = field(default=None, hash=False)
-    output: TrainingOutput | None = None
-    error: str | None = None
-    logs: str | None = None
-    metrics: Metrics | None = None
-    created_at: datetime | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-    source: str | None = None
-    urls: PredictionURLs | None = None
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
-
-    @property
-    def is_done(self) -> bool:
-        """Is it over, in whatever way? A status we do not know counts as running."""
-        return is_terminal(self.status)
-
-    @property
-    def progress(self) -> Progress | None:
-        """How far it is, by the last complete progress bar in its logs."""
-        return Progress.parse(self.logs) if self.logs else None
+__all__ = [
+    "AsyncTrainings",
+    "Training",
+    "TrainingOutput",
+]
 
 
 class AsyncTrainings(AsyncResource):
@@ -156,7 +91,7 @@ class AsyncTrainings(AsyncResource):
 
         Endpoint: `GET /trainings/{training_id}`.
         """
-        return await self._get(Training, _path(training))
+        return await self._get(Training, training_path(training))
 
     async def list(self, *, cursor: str | None = None) -> Page[Training]:
         """List the account's trainings, newest first, a page of 100 at a time.
@@ -173,7 +108,7 @@ class AsyncTrainings(AsyncResource):
 
         Endpoint: `POST /trainings/{training_id}/cancel`.
         """
-        return await _cancel(self._api, training)
+        return await cancel_training(self._api, training)
 
     async def wait(
         self,
@@ -206,48 +141,3 @@ class AsyncTrainings(AsyncResource):
             progress=progress,
             cancel_on_exit=cancel_on_exit,
         )
-
-
-async def wait_for_training(
-    api: API,
-    training: Training | str,
-    *,
-    poll_interval: float | None,
-    timeout: float | None,
-    progress: Callable[[Training], object] | None,
-    cancel_on_exit: bool,
-) -> Training:
-    """Wait until a training is over; `AsyncTrainings.wait` describes it."""
-    interval, deadline = check_wait(api, poll_interval, timeout, progress)
-    id_of(training, Training)
-    model = None if isinstance(training, str) else training.model
-    operation = begin("wait", api.config.base_url, model)
-    watch = Watch(
-        api,
-        look=lambda id, deadline: _look(api, id, deadline),
-        cancel=lambda id, deadline: _cancel(api, id, deadline=deadline),
-        cancel_on_exit=cancel_on_exit,
-        deadline=deadline,
-        operation=operation,
-    )
-    with operation.whole():
-        async with watch:
-            await watch.attach(training, deadline=deadline, progress=progress)
-            return await watch.until_done(interval=interval, deadline=deadline, progress=progress)
-    raise AssertionError("unreachable")
-
-
-async def _look(api: API, training: str, deadline: Deadline) -> Training:
-    call = Call(method="GET", path=_path(training))
-    return structure(await api.send(call, deadline=deadline, look=True), Training)
-
-
-async def _cancel(
-    api: API, training: Training | str, *, deadline: Deadline = Deadline.NEVER
-) -> Training:
-    call = Call(method="POST", path=_path(training) + "/cancel", repeatable=True)
-    return structure(await api.send(call, deadline=deadline), Training)
-
-
-def _path(training: Training | str) -> str:
-    return path("/trainings/{training_id}", training_id=id_of(training, Training))

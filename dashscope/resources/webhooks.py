@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from attrs import field, frozen
-
 from dashscope._api.resource import AsyncResource
+from dashscope.types.webhook_secret import WebhookSecret
 
-
-@frozen(kw_only=True)
-class WebhookSecret:
-    """The secret that webhooks are signed with.
-
-    Attributes:
-        key: the secret, `whsec_` and base64.
-        raw: the JSON as received.
-    """
-
-    key: str = field(repr=False)
-    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+__all__ = [
+    "AsyncDefaultWebhook",
+    "AsyncWebhookSecretResource",
+    "AsyncWebhooks",
+    "WebhookSecret",
+]
 
 
 class AsyncWebhookSecretResource(AsyncResource):

@@ -11,16 +11,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from dashscope._common.json import is_array, is_object
 from dashscope._common.media_types import type_of
-
-if TYPE_CHECKING:
-    from dashscope._api.pagination import Page
-    from dashscope._batch.row import BatchProgress, BatchResult
-    from dashscope.resources.predictions import Prediction
 
 LONGEST_TEXT: Final = 2000
 """Characters of one value."""
@@ -39,55 +34,13 @@ _COLUMNS: Final[Mapping[str, Sequence[str]]] = {
 _STYLE: Final = 'style="max-width:100%;max-height:24em"'
 
 
-def prediction(found: Prediction) -> str:
-    """A prediction: what went in, what came out."""
-    rows: list[tuple[str, str]] = [
-        ("id", text(found.id)),
-        ("model", text(found.model or "")),
-        ("status", text(found.status)),
-    ]
-    if found.metrics is not None and found.metrics.predict_time is not None:
-        rows.append(("seconds", text(f"{found.metrics.predict_time:.2f}")))
-    rows += [(f"input: {name}", value(item)) for name, item in (found.input or {}).items()]
-    if found.output is not None:
-        rows.append(("output", value(found.output)))
-    if found.error:
-        rows.append(("error", text(found.error)))
-    if found.logs:
-        logs = f"<details><summary>show</summary><pre>{text(found.logs)}</pre></details>"
-        rows.append(("logs", logs))
-    return _facts(rows)
-
-
-def page(found: Page[Any]) -> str:
-    """A page: a table of its results."""
-    note = f"{len(found)} on this page" + (", and there are more" if found.next else "")
-    if not found.results:
+def listing(items: Sequence[Any], note: str) -> str:
+    """Return a table of items, with a note below it."""
+    if not items:
         return f"<p>{note}</p>"
-    columns = _columns(found.results[0])
-    rows = [[value(_cell(item, name)) for name in columns] for item in found.results]
+    columns = _columns(items[0])
+    rows = [[value(_cell(item, name)) for name in columns] for item in items]
     return _table(columns, rows) + f"<p>{note}</p>"
-
-
-def batch_progress(found: BatchProgress) -> str:
-    """How far a batch is."""
-    total = found.total if found.total is not None else "unknown"
-    return _facts(
-        [
-            ("rows", text(total)),
-            ("waiting", text(found.queued)),
-            ("running", text(found.running)),
-            ("done", text(found.done)),
-            ("failed", text(found.failed)),
-            ("seconds", text(f"{found.elapsed:.1f}")),
-        ]
-    )
-
-
-def batch_result(found: BatchResult) -> str:
-    """What became of one row of a batch."""
-    shown = ("output", value(found.output)) if found.ok else ("error", text(found.error))
-    return _facts([("index", text(found.index)), ("input", value(found.input)), shown])
 
 
 def file(url: str, content_type: str | None) -> str:
@@ -122,7 +75,7 @@ def value(found: Any) -> str:
         if any(_HTTP.fullmatch(item) or _MEDIA.match(item) for item in found if type(item) is str):
             return "".join(f"<div>{value(item)}</div>" for item in found[:MOST_ITEMS]) + more
     if is_object(found) and found:
-        return _facts([(name, value(item)) for name, item in list(found.items())[:MOST_ITEMS]])
+        return facts([(name, value(item)) for name, item in list(found.items())[:MOST_ITEMS]])
     if isinstance(found, datetime):
         return text(found.isoformat(sep=" ", timespec="seconds"))
     if found is None:
@@ -166,7 +119,7 @@ def _cell(item: Any, name: str) -> Any:
     return getattr(item, name) if _fields(item) else item
 
 
-def _facts(rows: Iterable[tuple[str, str]]) -> str:
+def facts(rows: Iterable[tuple[str, str]]) -> str:
     """A table of names and values; the values are HTML already."""
     lines = (
         f'<tr><th scope="row" style="text-align:left;vertical-align:top">{text(name)}</th>'

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from attrs import field, frozen
 
 from dashscope._common.json import decode
 from dashscope._common.secrets import scrubbed
-
-if TYPE_CHECKING:
-    from dashscope._files.local_file import LocalFile
 
 SILENCE_TIMEOUT: Final = 60.0
 """Seconds without a byte after which a connection counts as lost."""
@@ -58,6 +55,29 @@ def masked(headers: Mapping[str, str]) -> str:
     return repr({n: "***" if n.lower() in _SECRET else value for n, value in headers.items()})
 
 
+class FileSource(Protocol):
+    """A file that can be read from its start as often as it is sent."""
+
+    @property
+    def filename(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def content_type(self) -> str:
+        """Its media type."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        ...
+
+    def pieces(self) -> Iterator[bytes]:
+        """Read its content from the start, piece by piece; blocks while it reads."""
+        ...
+
+
 @frozen(kw_only=True)
 class FilePart:
     """A file in a multipart body.
@@ -69,7 +89,7 @@ class FilePart:
     """
 
     name: str
-    file: LocalFile
+    file: FileSource
     progress: Callable[[int], object] | None = None
 
     def tell(self, sent: int) -> None:

@@ -19,7 +19,7 @@ import pytest
 from dashscope import AsyncClient, CheckpointError, Client, ModelError, PredictionError
 from dashscope._batch.checkpoint.store import KeptLedger
 from dashscope._batch.row import Row
-from dashscope._sync.drive import drive
+from dashscope._runtime.drive import drive
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.batch.service import Service
 from tests.wire import DROP, Received, Reply, reply

@@ -11,8 +11,9 @@ from dashscope._api.polling import Pace
 from dashscope._batch.poll_schedule import Looks
 from dashscope._batch.rate_limiter import Gate
 from dashscope._batch.result_buffer import Outbox
-from dashscope._batch.row import BatchResult, Row, Running
+from dashscope._batch.row import Row, Running
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep
+from dashscope.types.batch import BatchResult
 
 
 def scheduler(concurrency: int = 4, interval: float | None = None, **gate: Any) -> Scheduler:

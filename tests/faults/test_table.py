@@ -28,7 +28,7 @@ from dashscope import (
     Request,
 )
 from dashscope._errors import status_error_type
-from dashscope._sync.drive import drive
+from dashscope._runtime.drive import drive
 from tests import colours
 from tests.faults.faults import (
     ANSWERED,

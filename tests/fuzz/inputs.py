@@ -9,7 +9,7 @@ from dashscope import Client
 from dashscope._common.json import decode
 from dashscope._common.json import encode as written
 from dashscope._files.inputs import encode
-from dashscope._sync.drive import drive
+from dashscope._runtime.drive import drive
 
 CLIENT = Client()
 SEEDS = (

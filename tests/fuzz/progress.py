@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashscope.resources.predictions import Progress
+from dashscope.types.prediction import Progress
 
 SEEDS = (
     b" 50%|#####     | 5/10 [00:01<00:01]",

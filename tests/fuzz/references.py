@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashscope._reference import Reference
+from dashscope._common.urls import Reference
 
 SEEDS = (
     b"owner/name",

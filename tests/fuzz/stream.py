@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 
 from dashscope import DashscopeError, DoneEvent, OutputEvent, Prediction
-from dashscope.resources.predictions import PredictionURLs
+from dashscope.types.prediction import PredictionURLs
 from tests.fuzz.scripted import client_of
 
 SEPARATOR = b"====="

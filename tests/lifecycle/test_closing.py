@@ -57,12 +57,12 @@ async def test_closing_cancels_the_runs_of_other_tasks(
         group.start_soon(stream)
         with anyio.fail_after(10):
             await created.wait()
-            while len(client._api.under_way) < 2:
+            while len(client._api.state.open_operations) < 2:
                 await anyio.sleep(0.01)
             await client.aclose()
     assert errors  # the run's; the stream may have been told that it was cancelled
     assert running(server) == []
-    assert not client._api.under_way
+    assert not client._api.state.open_operations
 
 
 def test_closing_cancels_the_runs_of_other_threads(server: LocalServer) -> None:

@@ -65,7 +65,7 @@ reap(fork(child))
     assert done.code == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["cattrs.gen", "dashscope.resources.predictions"])
+@pytest.mark.parametrize("module", ["cattrs.gen", "dashscope._predictions.operations"])
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
     script: Script, module: str, kind: str

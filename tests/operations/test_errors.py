@@ -32,7 +32,7 @@ from dashscope import (
     UnprocessableEntityError,
 )
 from dashscope._config import DEFAULT_BASE_URL
-from dashscope._sync.drive import drive
+from dashscope._runtime.drive import drive
 from tests.wire import DROP, Reply, Wire, prediction, reply
 
 STATUSES = [

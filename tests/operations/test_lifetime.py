@@ -123,7 +123,7 @@ class TestTheCallersClient:
         with pytest.raises(RuntimeError, match="closed"):
             await client.account.get()
 
-    async def test_its_own_redirects_and_credentials_do_not_count(
+    async def test_it_follows_no_redirect_and_authenticates_to_the_api_only(
         self, wire: Wire, other_wire: Wire, colour: str
     ) -> None:
         wire.says(Reply(302, {"location": other_wire.base_url}))
@@ -132,8 +132,11 @@ class TestTheCallersClient:
         client = make(colour, base_url=wire.base_url, http_client=http_client)
         with pytest.raises(Exception, match="302"):
             await client.account.get()
-        assert "Authorization" not in wire.requests[0].headers
+        assert wire.requests[0].headers["Authorization"].startswith("Basic ")
         assert other_wire.requests == []
+        other_wire.says(ACCOUNT)
+        await client.request("GET", f"{other_wire.base_url}/account")
+        assert "Authorization" not in other_wire.requests[0].headers
         if colour == "blocking":
             http_client.close()
         else:
@@ -147,7 +150,7 @@ class TestTheCallersClient:
 
 
 def test_http2_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashscope._runtime.runtime.find_spec", lambda _: None)
+    monkeypatch.setattr("dashscope._transport.transport.find_spec", lambda _: None)
     for cls in (AsyncClient, Client):
         with pytest.raises(ConfigurationError, match=r"dashscope-client\[http2\]"):
             cls(http2=True)

@@ -11,7 +11,7 @@ import anyio
 import pytest
 import trustme
 
-from dashscope._sync.drive import drive
+from dashscope._runtime.drive import drive
 from tests.pool.server import Counting, Loop, ok, until
 
 Together: TypeAlias = Callable[[list[Callable[[], Coroutine[Any, Any, Any]]]], Awaitable[list[Any]]]

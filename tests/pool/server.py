@@ -10,6 +10,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
 
+def pool_of(http_client: Any) -> Any:
+    """Return our connection pool inside an httpx client."""
+    return http_client._transport._pool
+
+
 class Loop:
     """An event loop in a thread, for servers that tests share it with.
 

@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
-from dashscope._sync.drive import drive
-from dashscope._transport.pool.pool import AsyncPool, BlockingPool
+from dashscope._runtime.drive import drive
+from dashscope._transport.pool.pool import AsyncPool, SyncPool
 from tests.pool.conftest import Together
-from tests.pool.server import Answer, Counting, Loop, ok, until
+from tests.pool.server import Answer, Counting, Loop, ok, pool_of, until
 from tests.stopwatch import Stopwatch
 from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
 
@@ -154,7 +154,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections expire in no time."""
     for module in ("idle", "pool", "routes"):
         monkeypatch.setattr(f"dashscope._transport.pool.{module}.KEEPALIVE_EXPIRY", 0.3)
-    monkeypatch.setattr("dashscope._transport.pool.pool.LOOK", 0.1)
+    monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
 
 
 @pytest.mark.usefixtures("soon")
@@ -186,7 +186,7 @@ async def test_a_client_at_rest_keeps_no_connection(
         server.answer = crowd(10)
         await together([client.account.get for _ in range(10)])
         assert server.opened == 10 * turn
-        pool = await client._api.runtime._pool()
+        pool = pool_of(await client._api.transport._client())
         if how == "closed by the server":
             loop.run(server.drop())
         with anyio.fail_after(30):
@@ -329,13 +329,13 @@ async def test_many_threads_and_tasks_share_a_client(
 def test_a_turn_that_nobody_has_any_more_comes_back(server: Counting) -> None:
     with Client(base_url=server.base_url, max_connections=1) as client:
         client.account.get()
-        pool = client._async._api.runtime._pool()
+        pool = pool_of(client._async._api.transport._get_client())
         for _ in range(3):
-            turn = drive(pool._take_turn())
+            turn = drive(pool._acquire())
             del turn  # as an interrupt between two lines does
             client.account.get()
-        assert len(pool._turns) == 1
-        turns = weakref.ref(pool._turns)
+        assert len(pool._limiter) == 1
+        turns = weakref.ref(pool._limiter)
     del pool, client
     gc.collect()
     assert turns() is None
@@ -346,7 +346,7 @@ async def test_a_connection_that_is_closed_just_before_its_use_costs_nothing(
 ) -> None:
     client = make_client(base_url=server.base_url)
     await client.account.get()
-    for pool in (AsyncPool, BlockingPool):
+    for pool in (AsyncPool, SyncPool):
         send, closed = pool._send, []
 
         async def first_closed(

@@ -16,14 +16,19 @@ import pproxy
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
+from dashscope._transport.pool.proxies import EnvironmentProxies
 from tests.pool.conftest import Together
-from tests.pool.server import Counting, Loop, until
+from tests.pool.server import Counting, Loop, pool_of, until
 from tests.stopwatch import Stopwatch
 from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
 
 
 class Proxy:
-    """A real proxy, for HTTP and SOCKS; `seen` is where it was asked to go."""
+    """A real proxy, for HTTP and SOCKS. It finds every `.test` host on this machine.
+
+    Attributes:
+        seen: The addresses that it was asked to connect to.
+    """
 
     def __init__(self, loop: Loop, user: str = "") -> None:
         with socket.socket() as free:
@@ -36,7 +41,7 @@ class Proxy:
 
         def noted(host: str, port: int, *args: Any) -> Any:
             self.seen.append(f"{host}:{port}")
-            return connect(host, port, *args)
+            return connect("127.0.0.1" if host.endswith(".test") else host, port, *args)
 
         direct.open_connection = noted
         self._handle = loop.run(server.start_server({"rserver": [direct], "verbose": nothing}))
@@ -96,22 +101,49 @@ async def test_the_environment_names_the_proxy(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
     client = make_client(base_url=server.base_url)
-    await client.account.get()
-    assert proxy.seen
+    await client.request("GET", f"http://api.test:{server.port}/v1/account")
+    assert proxy.seen == [f"api.test:{server.port}"]
     await client.aclose()
 
 
-@pytest.mark.parametrize("exempt", ["127.0.0.1", "localhost,127.0.0.1:{port}", "*"])
-async def test_the_environment_names_exceptions(
-    make_client: Any, server: Counting, proxy: Proxy, no_proxies: None, exempt: str,
+async def test_loopback_uses_no_proxy_of_the_environment(
+    make_client: Any, server: Counting, proxy: Proxy, no_proxies: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setenv("NO_PROXY", exempt.format(port=server.port))
+    monkeypatch.setenv("NO_PROXY", "example.com")
     client = make_client(base_url=server.base_url)
     await client.account.get()
+    await client.request("GET", f"http://localhost:{server.port}/v1/account")
     assert not proxy.seen
     await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "is_direct"),
+    [
+        ("api.test", "api.test", True),
+        (".test,example.com", "api.test", True),
+        ("other.test", "api.test", False),
+        ("*", "api.test", True),
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        (" 192.168.0.0/16 , 10.1.2.3", "10.1.2.3", True),
+        ("fd00::/8", "fd00::1", True),
+        ("fd00::/8", "fe00::1", False),
+        ("10.0.0.0/33", "10.0.0.1", False),
+        ("10.1.2.3:81", "10.1.2.3", False),
+    ],
+)
+def test_no_proxy_names_hosts_and_networks(
+    no_proxies: None, no_proxy: str, host: str, is_direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    found = EnvironmentProxies().proxy_for("http", host, 80)
+    assert (found is None) == is_direct
+    if found is not None:
+        assert found.source == "the environment variable ALL_PROXY"
 
 
 async def test_a_proxy_asks_for_a_password(make_client: Any, server: Counting, loop: Loop) -> None:
@@ -130,6 +162,7 @@ async def test_a_proxy_that_is_not_there(make_client: Any, server: Counting, nob
     with pytest.raises(APIConnectionError) as caught:
         await client.account.get()
     assert not caught.value.request_sent
+    assert f"through the proxy {proxy} (proxy)" in str(caught.value)
     assert server.asked == []
     await client.aclose()
 
@@ -151,13 +184,14 @@ async def test_a_proxy_that_is_none(
     make_client: Any, server: Counting, no_proxies: None, address: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    with pytest.raises(ConfigurationError, match="^proxy is a URL") as caught:
+    with pytest.raises(ConfigurationError, match="^proxy is '.*not the URL of a proxy") as caught:
         make_client(proxy=address)
     assert "secret" not in str(caught.value)
     monkeypatch.setenv("ALL_PROXY", address)
     client = make_client(base_url=server.base_url, max_retries=0)
-    with pytest.raises(ConfigurationError, match="^The proxy of the environment is") as caught:
-        await client.account.get()
+    message = "^The environment variable ALL_PROXY is '.*unset it"
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        await client.request("GET", "http://api.test/v1/account")
     assert "secret" not in str(caught.value)
     await client.aclose()
 
@@ -168,8 +202,8 @@ async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
     monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     client = make_client(base_url=server.base_url, max_retries=0)
-    with pytest.raises(ConfigurationError, match=r"dashscope-client\[socks\]"):
-        await client.account.get()
+    with pytest.raises(ConfigurationError, match=r"ALL_PROXY.*dashscope-client\[socks\]"):
+        await client.request("GET", "http://api.test/v1/account")
     await client.aclose()
 
 
@@ -182,7 +216,7 @@ async def test_who_is_cancelled_in_a_handshake_leaves_the_pool_whole(
     )
 
     async def attempt(suspension: int) -> Interrupted:
-        pool = await client._api.runtime._pool()
+        pool = pool_of(await client._api.transport._client())
         await pool.close_idle()
         met = await interrupted_at(suspension, client.account.get())
         with anyio.fail_after(5):
@@ -324,14 +358,14 @@ async def test_with_http2_a_client_at_rest_keeps_no_connection(
     together: Together, monkeypatch: pytest.MonkeyPatch, speaks: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("dashscope._transport.pool.routes.KEEPALIVE_EXPIRY", 0.3)
-    monkeypatch.setattr("dashscope._transport.pool.pool.LOOK", 0.1)
+    monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
     port = over_http2["port"] if speaks == "2" else secure.port
     client = make_client(
         "token", base_url=f"https://localhost:{port}/v1", verify=trusting, http2=True
     )
     for _ in range(2):  # it begins anew
         await together([client.account.get for _ in range(5)])
-        pool = await client._api.runtime._pool()
+        pool = pool_of(await client._api.transport._client())
         assert pool._shared_connections()
         with anyio.fail_after(30):
             while pool._shared_connections() or secure.open:

@@ -28,7 +28,7 @@ from dashscope import (
     PredictionTimeoutError,
     StreamError,
 )
-from dashscope._sync.drive import drive
+from dashscope._runtime.drive import drive
 from tests.streams.reading import (
     each,
     events_of,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -16,7 +17,7 @@ from dashscope import APIConnectionError, BadRequestError, DoneEvent, Prediction
 from tests.stopwatch import Stopwatch
 from tests.streams.reading import each, events_of, read, read_into, texts
 from tests.streams.server import CANCEL, CREATE, LOOK, Link, StreamServer, cut, held, whole
-from tests.streams.writing import done, output
+from tests.streams.writing import after, done, output
 from tests.suspending import left_once
 
 
@@ -442,3 +443,73 @@ async def test_a_server_that_dies_is_a_connection_error(
     assert texts(events) == ["a"]
     assert "p1 may still be running" in caught.value.__notes__[0]
     assert started.ours < 5
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+class TestHeartbeats:
+    """A caller that waits for the next event again and again, each time with a timeout."""
+
+    @pytest.mark.parametrize("heartbeat", [0.01, 0.1, 0.4])
+    async def test_a_timeout_of_anext_loses_nothing(
+        self, client: Any, server: StreamServer, heartbeat: float
+    ) -> None:
+        sent = [output(str(number), str(number)) for number in range(5)]
+
+        def script(link: Link) -> None:
+            link.open()
+            for event in sent:
+                time.sleep(0.15)
+                link.send(event)
+            link.send(done(id="end"))
+            link.end()
+
+        server.plays(script)
+        received, beats = list[Any](), 0
+        async with client.stream("owner/name", {}) as stream:
+            while not received or not isinstance(received[-1], DoneEvent):
+                with anyio.move_on_after(heartbeat) as scope:
+                    received.append(await anext(stream))
+                beats += scope.cancelled_caught
+        assert texts(received) == ["0", "1", "2", "3", "4"]
+        assert len(server.links) == 1
+        assert beats > 0 or heartbeat > 0.15
+
+    async def test_a_timeout_while_it_connects_and_reconnects_loses_nothing(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        sent = [output("a", "1"), output("b", "2"), done(id="end")]
+
+        def slow(link: Link) -> None:
+            time.sleep(0.2)
+            link.open()
+            link.send(*after(sent, link.last_id)[:1])
+            link.cut()
+
+        server.plays(slow, slow, slow)
+        server.ends(output=["a", "b"])
+        received = list[Any]()
+        async with client.stream("owner/name", {}) as stream:
+            while not received or not isinstance(received[-1], DoneEvent):
+                with anyio.move_on_after(0.05):
+                    received.append(await anext(stream))
+        assert texts(received) == ["a", "b"]
+
+
+@pytest.mark.parametrize("colour", ["asyncio"])
+async def test_a_native_timeout_of_anext_loses_nothing(client: Any, server: StreamServer) -> None:
+    def script(link: Link) -> None:
+        link.open()
+        for number in range(5):
+            time.sleep(0.15)
+            link.send(output(str(number), str(number)))
+        link.send(done(id="end"))
+        link.end()
+
+    server.plays(script)
+    received = list[Any]()
+    async with client.stream("owner/name", {}) as stream:
+        while not received or not isinstance(received[-1], DoneEvent):
+            with contextlib.suppress(TimeoutError):
+                received.append(await asyncio.wait_for(anext(stream), 0.05))
+    assert texts(received) == ["0", "1", "2", "3", "4"]
+    assert len(server.links) == 1

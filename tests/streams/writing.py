@@ -6,10 +6,15 @@ import codecs
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext, suppress
 
 from attrs import field, frozen
+from httpx_sse import ServerSentEvent
 
-from dashscope._predictions.sse import SSEParser, data_of, id_of
+from dashscope._runtime.drive import drive
+from dashscope._transport.bodies import Body
+from dashscope._transport.sse import async_events, sync_events
+from dashscope.types.http import Headers
 
 
 @frozen
@@ -65,7 +70,11 @@ class Read:
 
 
 def by_the_letter(stream: bytes) -> Read:
-    """Read a stream by the rules as WHATWG writes them, without regard to speed."""
+    """Read a stream by the rules as WHATWG writes them, without regard to speed.
+
+    As httpx-sse does, an event with a name needs no data, a `retry` is what `int()` takes, and an
+    id counts only with the blank line after it. An unnamed event without data is dropped.
+    """
     text = stream.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
     *lines, _ = re.split("\r\n|\r|\n", text)
     events: list[tuple[str, str, str]] = []
@@ -74,8 +83,9 @@ def by_the_letter(stream: bytes) -> Read:
     for line in lines:
         if not line:
             last_id, retry = id, pause
-            if data:
-                events.append((name or "message", data.removesuffix("\n"), last_id))
+            text = data.removesuffix("\n")
+            if text or name not in ("", "message"):
+                events.append((name or "message", text, last_id))
             name, data = "", ""
             continue
         if line.startswith(":"):
@@ -88,23 +98,48 @@ def by_the_letter(stream: bytes) -> Read:
             data += value + "\n"
         elif key == "id" and "\0" not in value:
             id = value
-        elif key == "retry" and value and set(value) <= set("0123456789"):
-            pause = int(value)
+        elif key == "retry":
+            with suppress(ValueError):
+                pause = int(value)
     return Read(events, last_id, retry)
 
 
+class Pieces(Body):
+    """A body that arrives in the given pieces."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        super().__init__(200, Headers({}), "GET /stream")
+        self._chunks = iter(chunks)
+
+    async def chunk(self) -> bytes | None:
+        return next(self._chunks, None)
+
+    async def aclose(self) -> None:
+        pass
+
+
 def by_parser(chunks: Iterable[bytes], limit: int = 1 << 20) -> Read:
-    """Read a stream by the client's parser, its events understood as the client does."""
-    parser = SSEParser(limit)
-    events: list[tuple[str, str, str]] = []
+    """Read a stream as the sync client does, and check that the async client reads the same."""
+    chunks = list(chunks)
+    read = _as_read(list(sync_events(Pieces(chunks), limit, nullcontext)))
+
+    async def read_async() -> list[ServerSentEvent]:
+        return [event async for event in async_events(Pieces(chunks), limit)]
+
+    assert _as_read(drive(read_async())) == read
+    return read
+
+
+def _as_read(received: list[ServerSentEvent]) -> Read:
+    events = [
+        (event.event, event.data, event.id)
+        for event in received
+        if event.data or event.event != "message"
+    ]
     last_id, retry = "", None
-    for chunk in chunks:
-        for event in parser.feed(chunk):
-            data, id = data_of(event), id_of(event)
-            last_id = last_id if id is None else id
-            retry = retry if event.retry is None else event.retry
-            if data is not None:
-                events.append((event.event, data, last_id))
+    for event in received:
+        last_id = event.id
+        retry = retry if event.retry is None else event.retry
     return Read(events, last_id, retry)
 
 
@@ -140,8 +175,8 @@ class Recording:
         last_id, end = None, 0
         for event in self.events:
             end += len(event.encoded(lambda: self.ending))
-            # An event ends with its last line, of which `\r\n` needs the first half only.
-            if length < end - len(self.ending) + 1:
+            # httpx-sse waits for the character after a carriage return.
+            if length < end + (self.ending == "\r"):
                 break
             last_id = event.id
         return last_id

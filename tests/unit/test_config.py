@@ -148,8 +148,8 @@ def test_what_cannot_work_is_an_error_that_says_what_to_set(
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
         ({"base_url": "nonsense"}, "DASHSCOPE_BASE_URL"),
-        ({"proxy": "nonsense"}, "proxy is a URL"),
-        ({"proxy": "ftp://user:hunter2@example.com"}, "proxy is a URL"),
+        ({"proxy": "nonsense"}, "proxy is '.*not the URL of a proxy"),
+        ({"proxy": "ftp://user:hunter2@example.com"}, "proxy is '.*not the URL of a proxy"),
         ({"http_client": object()}, "http_client"),
     ],
 )

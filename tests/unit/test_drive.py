@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from dashscope._sync.drive import ClosingIterator, drive
+from dashscope._runtime.drive import drive
+from dashscope._sync.facade import ClosingIterator
 
 
 async def answer(value: Any) -> Any:

@@ -16,14 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope import AsyncClient, FileError
-from dashscope._config import load as load_config
 from dashscope._files.file_output import AsyncFileOutput
 from dashscope._files.inputs import LARGEST_DATA_URI, encode
 from dashscope._files.local_file import LocalFile, load
 from dashscope._runtime.async_runtime import AsyncRuntime
+from dashscope._runtime.drive import drive
 from dashscope._runtime.runtime import Runtime
-from dashscope._runtime.sync_runtime import BlockingRuntime
-from dashscope._sync.drive import drive
+from dashscope._runtime.sync_runtime import SyncRuntime
 
 SMALL = b"\x89PNG\r\n"
 LARGE = bytes(LARGEST_DATA_URI + 1)
@@ -35,16 +34,7 @@ def runtime(colour: str) -> Runtime:
 
 
 def make_runtime(colour: str) -> Runtime:
-    config = load_config(
-        api_token=None, base_url=None, timeout=None, max_retries=0, max_connections=1,
-        max_response_bytes=1, user_agent=None, headers=None, event_hooks=None, proxy=None,
-        verify=True, http2=False, trusted_hosts=(), use_file_output=True, environ={},
-    )  # fmt: skip
-    return (
-        BlockingRuntime(config, lambda value: value)
-        if colour == "blocking"
-        else AsyncRuntime(config)
-    )
+    return SyncRuntime(lambda value: value) if colour == "blocking" else AsyncRuntime()
 
 
 class Uploads(list[LocalFile]):

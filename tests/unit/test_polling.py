@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope._api import polling
-from dashscope._api.polling import Pace, delay, is_terminal
+from dashscope._api.polling import Pace, delay
 from dashscope._common.validation import check_interval
+from dashscope.types.prediction import is_terminal
 
 
 @pytest.mark.parametrize(

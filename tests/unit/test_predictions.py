@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dashscope import Prediction, Progress, Training
 from dashscope._api.resource import id_of, page_params, time_param
+from dashscope._common.urls import Reference
 from dashscope._predictions.create import check_webhook, creation_headers, duration
-from dashscope._reference import Reference
 
 
 def progress(percentage: float, current: int, total: int) -> Progress:

@@ -30,9 +30,9 @@ from dashscope import (
     Version,
     WebhookSecret,
 )
-from dashscope.resources.files import Checksums, FileURLs
-from dashscope.resources.predictions import PredictionURLs
-from dashscope.resources.search import FoundCollection, FoundModel, FoundPage, SearchMetadata
+from dashscope.types.file import Checksums, FileURLs
+from dashscope.types.prediction import PredictionURLs
+from dashscope.types.search import FoundCollection, FoundModel, FoundPage, SearchMetadata
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 RAW = {"id": "x", "secret-of-tomorrow": {"a": [1]}}

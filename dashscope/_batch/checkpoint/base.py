@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from dashscope import types
+
 if TYPE_CHECKING:
     from dashscope._batch.row import Row, Running
-    from dashscope.resources.predictions import Prediction
 
 
 @frozen(kw_only=True)
@@ -33,7 +34,7 @@ class Entry:
     created_at: datetime | None = None
     was_left: bool = False
     is_over: bool = False
-    outcome: Prediction | None = None
+    outcome: types.Prediction | None = None
 
 
 class Ledger:
@@ -71,10 +72,10 @@ class Ledger:
     async def intend(self, row: Row) -> None:
         """Its prediction is about to be created."""
 
-    async def created(self, row: Row, prediction: Prediction) -> None:
+    async def created(self, row: Row, prediction: types.Prediction) -> None:
         """Its prediction was created."""
 
-    async def ended(self, over: Sequence[tuple[Row, Prediction]]) -> None:
+    async def ended(self, over: Sequence[tuple[Row, types.Prediction]]) -> None:
         """Their predictions are over."""
 
     async def forget(self, rows: Collection[Row]) -> None:

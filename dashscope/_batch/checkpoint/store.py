@@ -17,8 +17,8 @@ from dashscope._batch.checkpoint.fingerprint import digest_of, preview
 from dashscope._batch.checkpoint.sqlite import CheckpointFile, Statement, Stored
 from dashscope._common.logging import logger
 from dashscope._errors import CheckpointError
-from dashscope.resources.predictions import Prediction
 from dashscope.types.http import Headers, Response
+from dashscope.types.prediction import Prediction
 
 if TYPE_CHECKING:
     from dashscope._batch.row import Row, Running

@@ -1,10 +1,11 @@
-"""Connections that cost the same at one and at five hundred, on httpcore.
+"""A connection pool on httpcore whose cost per request does not grow with concurrency.
 
-`pool` keeps them, `routes` says through which proxy and with which certificates they are
-opened, `network` is the sockets beneath them.
+`pool` keeps connections, `routes` chooses the proxy and the certificates, and `network` has the
+sockets beneath them.
 """
 
-from dashscope._transport.pool.pool import Answer, AsyncPool, BlockingPool
+from dashscope._transport.pool.options import PoolOptions
+from dashscope._transport.pool.pool import CLOSED, AsyncPool, SyncPool
 from dashscope._transport.pool.routes import TLS
 
-__all__ = ["TLS", "Answer", "AsyncPool", "BlockingPool"]
+__all__ = ["CLOSED", "TLS", "AsyncPool", "PoolOptions", "SyncPool"]

@@ -1,7 +1,7 @@
-"""`Turns`: the `max_connections` of a blocking client, for whoever has waited the longest.
+"""`ConnectionLimiter`: the `max_connections` of a sync client, in FIFO order.
 
-Threads share it, and a signal's handler may break in between any two lines: there is no lock that
-it could find held, and each step is one that threads cannot come between.
+Threads share it, and a signal handler may interrupt any line of it. There is no lock that the
+handler could find held: every change is a single atomic operation of a `deque` or a queue.
 """
 
 from __future__ import annotations
@@ -13,73 +13,77 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
-LOOK_UP: Final = 1.0
-"""Seconds after which a thread that waits makes sure that it still stands in the queue."""
+RECHECK_INTERVAL: Final = 1.0
+"""Seconds after which a waiting thread checks that it is still in the queue."""
 
 
-class Turn:
-    """One of them.
+class Permit:
+    """The right to use one connection.
 
-    An interrupt may take an answer along: a turn that nobody has any more leaves a new one in
-    its place. Those that are given back never come to that.
+    An interrupt may lose a response together with its permit. A permit that is garbage
+    collected without having been released leaves a new one in its place.
     """
 
-    __slots__ = ("_turns",)
+    __slots__ = ("_limiter",)
 
-    def __init__(self, turns: weakref.ref[Turns]) -> None:
-        self._turns = turns
+    def __init__(self, limiter: weakref.ref[ConnectionLimiter]) -> None:
+        self._limiter = limiter
 
     def __del__(self) -> None:
-        turns = self._turns()
-        if turns is not None:
-            turns.give(Turn(self._turns))
+        limiter = self._limiter()
+        if limiter is not None:
+            limiter.release(Permit(self._limiter))
 
 
-class Turns:
-    """All of them."""
+class ConnectionLimiter:
+    """Hands out a fixed number of permits.
+
+    Args:
+        number: The number of permits.
+    """
 
     def __init__(self, number: int) -> None:
-        self._free = deque(Turn(weakref.ref(self)) for _ in range(number))
-        self._waiting: deque[SimpleQueue[Turn]] = deque()
+        self._free = deque(Permit(weakref.ref(self)) for _ in range(number))
+        self._waiting: deque[SimpleQueue[Permit]] = deque()
 
     def __len__(self) -> int:
         return len(self._free)
 
-    def take(self, left: float | None) -> Turn | None:
-        """Wait until it is the caller's turn; `None` where the seconds `left` are over before."""
+    def acquire(self, timeout: float | None) -> Permit | None:
+        """Wait for a permit, and return `None` if there is none within `timeout` seconds."""
         if self._free and not self._waiting:
-            with suppress(IndexError):  # another thread was quicker
+            with suppress(IndexError):  # another thread took it
                 return self._free.popleft()
-        until = float("inf") if left is None else time.monotonic() + left
-        mine: SimpleQueue[Turn] = SimpleQueue()
+        until = float("inf") if timeout is None else time.monotonic() + timeout
+        mine: SimpleQueue[Permit] = SimpleQueue()
         try:
             self._waiting.append(mine)
             self._hand_out()
-            while (left_now := until - time.monotonic()) > 0:
+            while (left := until - time.monotonic()) > 0:
                 with suppress(Empty):
-                    return mine.get(timeout=min(left_now, LOOK_UP))
-                if mine not in self._waiting:  # an interrupt has thrown it out
+                    return mine.get(timeout=min(left, RECHECK_INTERVAL))
+                if mine not in self._waiting:  # an interrupt has removed it
                     self._waiting.appendleft(mine)
                     self._hand_out()
             return None
         finally:
             with suppress(ValueError):
                 self._waiting.remove(mine)
-            # A turn that came too late goes with it, and so comes back.
+            # A permit that arrived too late is garbage collected with it, and so released.
             del mine
 
-    def give(self, turn: Turn) -> None:
-        """Give a turn back."""
-        self._free.append(turn)
+    def release(self, permit: Permit) -> None:
+        """Give a permit back."""
+        self._free.append(permit)
         self._hand_out()
 
     def _hand_out(self) -> None:
         while self._free and self._waiting:
             try:
-                turn = self._free.popleft()
-            except IndexError:  # another thread was quicker
+                permit = self._free.popleft()
+            except IndexError:  # another thread took it
                 continue
             try:
-                self._waiting.popleft().put(turn)
+                self._waiting.popleft().put(permit)
             except IndexError:
-                self._free.append(turn)
+                self._free.append(permit)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
 
 
-class ClosingBackend(httpcore.AsyncNetworkBackend):
+class AsyncBackend(httpcore.AsyncNetworkBackend):
     """Sockets of asyncio, uvloop and trio."""
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
             # anyio tries each address in a task of its own. Where the end of the loop cancels
             # those, and not the call (which cancels a prediction, say), its group is empty.
             raise httpcore.ConnectError(f"the attempt was cancelled ({error})") from error
-        return _ClosingStream(stream, connected_by)
+        return _AsyncStream(stream, connected_by)
 
 
-class _ClosingStream(httpcore.AsyncNetworkStream):
+class _AsyncStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream, connected_by: Deadline) -> None:
         self._stream = stream
         self._connected_by = connected_by
@@ -74,7 +74,7 @@ class _ClosingStream(httpcore.AsyncNetworkStream):
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
             raise
-        return _ClosingStream(stream, self._connected_by)
+        return _AsyncStream(stream, self._connected_by)
 
     def _within(self, timeout: float | None) -> float | None:
         # Only while it greets a SOCKS proxy does httpcore not say how long it may take.
@@ -90,12 +90,12 @@ class _ClosingStream(httpcore.AsyncNetworkStream):
         raise httpcore.ConnectError("the connection was reset")
 
 
-class BoundedBackend(httpcore.NetworkBackend):
+class SyncBackend(httpcore.NetworkBackend):
     """Sockets whose every wait is bounded by the time that the calling thread has left."""
 
-    def __init__(self, left: Callable[[], float | None]) -> None:
+    def __init__(self, time_left: Callable[[], float | None]) -> None:
         self._backend = httpcore.SyncBackend()
-        self._left = left
+        self._time_left = time_left
 
     def connect_tcp(
         self,
@@ -105,7 +105,7 @@ class BoundedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        looking_up = Deadline.after(_bound(timeout, self._left(), httpcore.ConnectTimeout))
+        looking_up = Deadline.after(_bound(timeout, self._time_left(), httpcore.ConnectTimeout))
         try:
             addresses = _addresses(host, port)
         except OSError as error:
@@ -116,7 +116,7 @@ class BoundedBackend(httpcore.NetworkBackend):
         failure: Exception | None = None
         for number, address in enumerate(addresses):
             try:
-                bound = _bound(connected_by.left(), self._left(), httpcore.ConnectTimeout)
+                bound = _bound(connected_by.left(), self._time_left(), httpcore.ConnectTimeout)
                 # One that is dead leaves the others their share.
                 share = None if bound is None else bound / (len(addresses) - number)
                 stream = self._backend.connect_tcp(
@@ -125,7 +125,7 @@ class BoundedBackend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
-                return _BoundedStream(stream, self._left, connected_by)
+                return _SyncStream(stream, self._time_left, connected_by)
         raise failure or httpcore.ConnectError("the name has no address")
 
 
@@ -138,28 +138,28 @@ def _addresses(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(socket.getnameinfo(info[4], numeric)[0] for info in found))
 
 
-class _BoundedStream(httpcore.NetworkStream):
+class _SyncStream(httpcore.NetworkStream):
     WRITTEN_AT_ONCE: Final = 64 * 1024
 
     def __init__(
         self,
         stream: httpcore.NetworkStream,
-        left: Callable[[], float | None],
+        time_left: Callable[[], float | None],
         connected_by: Deadline,
     ) -> None:
         self._stream = stream
-        self._left = left
+        self._time_left = time_left
         self._connected_by = connected_by
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        bound = _bound(self._within(timeout), self._left(), httpcore.ReadTimeout)
+        bound = _bound(self._within(timeout), self._time_left(), httpcore.ReadTimeout)
         return self._stream.read(max_bytes, bound)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # A view: of what the socket does not take at once, httpcore copies the rest.
         view: Any = memoryview(buffer)
         for start in range(0, len(view), self.WRITTEN_AT_ONCE):
-            bound = _bound(self._within(timeout), self._left(), httpcore.WriteTimeout)
+            bound = _bound(self._within(timeout), self._time_left(), httpcore.WriteTimeout)
             self._stream.write(view[start : start + self.WRITTEN_AT_ONCE], bound)
 
     def close(self) -> None:
@@ -173,13 +173,13 @@ class _BoundedStream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         try:
             left = self._connected_by.left()
-            bound = _bound(left, self._left(), httpcore.ConnectTimeout)
+            bound = _bound(left, self._time_left(), httpcore.ConnectTimeout)
             self._check_connected()
             stream = self._stream.start_tls(ssl_context, server_hostname, bound)
         except BaseException:
             self._stream.close()
             raise
-        return _BoundedStream(stream, self._left, self._connected_by)
+        return _SyncStream(stream, self._time_left, self._connected_by)
 
     def _within(self, timeout: float | None) -> float | None:
         return self._connected_by.left() if timeout is None else timeout  # as above

@@ -1,186 +1,195 @@
-"""`AsyncPool` and `BlockingPool`: connections kept in a free list for each origin.
+"""`AsyncPool` and `SyncPool`: idle connections are kept in one free list per origin.
 
-httpcore's own pool looks through all of its connections at each request and each answer. Here
-a request takes the last one off a list and puts it back, so that it costs the same beside one
-other and beside five hundred. The runtime calls `ask()`, and `aclose()` on the answer.
+httpcore's own pool searches all of its connections at each request and each response. Here a
+request takes a connection from the end of a list and puts it back, so that a request costs the
+same with one and with five hundred in flight. httpx's transport calls `handle_request()` or
+`handle_async_request()`, and closes the stream of the response.
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 import anyio
 import httpcore
 
-from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY, Idle, Key
-from dashscope._transport.pool.limiter import Turn, Turns
-from dashscope._transport.pool.network import BoundedBackend, ClosingBackend
+from dashscope._runtime.drive import drive
+from dashscope._transport.httpx_internals import has_unread_data
+from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY, IdleConnections, Key
+from dashscope._transport.pool.limiter import ConnectionLimiter, Permit
+from dashscope._transport.pool.network import AsyncBackend, SyncBackend
+from dashscope._transport.pool.options import PoolOptions
 from dashscope._transport.pool.routes import SOCKS, TLS, Routes
-from dashscope._transport.pool.socks import blocking_greeting, greeting
-
-if TYPE_CHECKING:
-    from dashscope._config import Config
+from dashscope._transport.pool.socks import async_handshake_trace, handshake_trace
 
 C = TypeVar("C", bound=httpcore.AsyncConnectionInterface | httpcore.ConnectionInterface)
 P = TypeVar("P", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
 FRESH: Final = 1.5
-"""Seconds for which a connection may have been idle to be used by what cannot be repeated.
+"""Seconds for which a connection may have been idle to be used by an unrepeatable request.
 
-Servers that keep connections close them after two seconds or more; what is on its way then may
-be lost, and nobody knows whether it was carried out.
+Servers close idle connections after two seconds or more. A request sent at that moment is lost,
+and nobody knows whether it was executed.
 """
-LOOK: Final = 1.0
-"""Seconds after which it is looked again which connections have been kept for too long."""
+MAINTENANCE_INTERVAL: Final = 1.0
+"""Seconds between two searches for idle connections that have expired."""
+CLOSED: Final = "this client is closed: make a new one, or close it later"
 _NOT_REPEATED: Final = (b"POST", b"PATCH", b"PUT")
 
-Later: TypeAlias = "Callable[[float, Callable[[], Coroutine[Any, Any, None]]], None]"
+StartLater: TypeAlias = "Callable[[float, Callable[[], Coroutine[Any, Any, None]]], None]"
+"""Starts a call in the running event loop after a number of seconds."""
 
 
-class Answer:
-    """An answer whose body is still to be read.
+class PooledStream:
+    """The body of a response, which returns its connection to the pool when it is closed."""
 
-    Attributes:
-        status: the HTTP status.
-        headers: the headers as they came.
-        stream: the body as it came, to be iterated over in the pool's colour.
-    """
+    __slots__ = ("_close", "_stream")
 
-    __slots__ = ("_close", "headers", "status", "stream")
-
-    def __init__(
-        self, response: httpcore.Response, close: Callable[[Any], Awaitable[None]]
-    ) -> None:
-        self.status = response.status
-        self.headers: list[tuple[bytes, bytes]] = response.headers
-        self.stream: AsyncIterable[bytes] | Iterable[bytes] = response.stream
+    def __init__(self, stream: Any, close: Callable[[Any], Awaitable[None]]) -> None:
+        self._stream = stream
         self._close: Callable[[Any], Awaitable[None]] | None = close
 
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
     async def aclose(self) -> None:
-        """Give the connection back, or close it where the body was not read to its end."""
+        """Return the connection to the pool, or close it if the body was not read to its end."""
         close, self._close = self._close, None
         if close is not None:
-            await close(self.stream)
+            await close(self._stream)
 
-
-def _idle_for(request: httpcore.Request) -> float:
-    return FRESH if request.method in _NOT_REPEATED else KEEPALIVE_EXPIRY
-
-
-def _has_more(connection: Any) -> bool:
-    """Did more come in than the answer? It would be taken for the next request's."""
-    # httpcore has no way to ask: the connection's parser is inside its wrappers.
-    while (inner := getattr(connection, "_connection", None)) is not None:
-        connection = inner
-    parser: Any = getattr(connection, "_h11_state", None)
-    return parser is not None and bool(parser.trailing_data[0])
+    def close(self) -> None:
+        """As `aclose()`, for the sync pool."""
+        drive(self.aclose())
 
 
 class Pool(ABC, Generic[C, P]):
-    """What both colours have in common; the methods of the blocking one never suspend."""
+    """What both pools have in common. The coroutines of the sync pool never suspend.
 
-    def __init__(self, config: Config, routes: Routes[P], *, shares: bool) -> None:
+    Args:
+        options: The limits.
+        routes: Opens connections, directly or through a proxy.
+        shares_http2: Whether httpcore's own pool may share HTTP/2 connections among requests.
+    """
+
+    def __init__(self, options: PoolOptions, routes: Routes[P], *, shares_http2: bool) -> None:
         self._routes = routes
-        self._shares = shares
-        self._most = config.max_connections
-        self._idle: Idle[C] = Idle()
+        self._shares_http2 = shares_http2
+        self._max_connections = options.max_connections
+        self._idle: IdleConnections[C] = IdleConnections()
         self._busy: set[C] = set()
         self._closed = False
 
     @abstractmethod
-    async def _take_turn(self) -> Turn | None:
+    async def _acquire(self) -> Permit | None:
         """Wait until fewer than `max_connections` are in use."""
 
     @abstractmethod
-    def _end_turn(self, turn: Turn | None) -> None: ...
+    def _release(self, permit: Permit | None) -> None: ...
 
     @abstractmethod
     async def _send(self, connection: C | P, request: httpcore.Request) -> httpcore.Response: ...
 
     @abstractmethod
     async def _close(self, closing: Any) -> None:
-        """Close a connection, a pool or a stream, whoever is cancelled meanwhile."""
+        """Close a connection, a pool or a stream, even if the caller is cancelled meanwhile."""
 
     @abstractmethod
-    def _greeting(self) -> Callable[..., object]:
-        """What looks after the greeting of a SOCKS proxy."""
+    def _handshake_trace(self) -> Callable[..., object]:
+        """Return the trace function that closes the socket of a failed SOCKS handshake."""
 
     @abstractmethod
-    async def _look_after(self) -> None:
-        """See to it that connections which nobody uses are closed before long."""
+    async def _schedule_maintenance(self) -> None:
+        """Make sure that expired idle connections are closed soon."""
 
     @abstractmethod
     def _open(self, route: P, request: httpcore.Request) -> C: ...
 
-    async def ask(self, request: httpcore.Request) -> Answer:
-        """Send a request and read the answer's head.
-
-        Raises:
-            httpcore's errors.
-        """
+    async def _handle(self, request: httpcore.Request) -> httpcore.Response:
         url = request.url
         route = self._routes.to(url)
         if isinstance(route, SOCKS):
             untyped: Any = request
-            untyped.extensions["trace"] = self._greeting()
-        turn = await self._take_turn()
+            untyped.extensions = {**untyped.extensions, "trace": self._handshake_trace()}
+        permit = await self._acquire()
         connection: C | None = None
         try:
-            if self._shares and url.scheme == b"https":
-                return self._shared(await self._send(route, request), turn)
+            self._check_open()  # it may have been closed while this request waited
+            if self._shares_http2 and url.scheme == b"https":
+                return self._shared(await self._send_by(route, route, request), permit)
             key = (route, url.host, url.port)
-            connection, useless = self._idle.take(key, _idle_for(request))
+            connection, expired = self._idle.take(key, _idle_limit(request))
             if connection is None:
-                if len(self._busy) + len(self._idle) >= self._most:
+                if len(self._busy) + len(self._idle) >= self._max_connections:
                     oldest = self._idle.oldest()
-                    useless += [oldest] if oldest is not None else []
+                    expired += [oldest] if oldest is not None else []
                 connection = self._open(route, request)
             self._busy.add(connection)
-            for useless_one in useless:
-                await self._close(useless_one)
-            response = await self._send(connection, request)
+            for one in expired:
+                await self._close(one)
+            response = await self._send_by(route, connection, request)
         except BaseException:
             try:
                 if connection is not None:
                     await self._drop(connection)
             finally:
-                self._end_turn(turn)
+                self._release(permit)
             raise
         used = connection
 
-        async def back(stream: Any) -> None:
+        async def put_back(stream: Any) -> None:
             try:
                 try:
                     await self._close(stream)
                 except BaseException:
-                    # Interrupted in the middle, it may look idle and yet be of no use.
+                    # After an interrupt the connection may look idle, but cannot be used.
                     await self._drop(used)
                     raise
-                await self._back(key, used)
+                await self._put_back(key, used)
             finally:
-                self._end_turn(turn)
+                self._release(permit)
 
-        return Answer(response, back)
+        return _pooled(response, put_back)
 
-    async def _back(self, key: Key, connection: C) -> None:
-        if not connection.is_idle() or self._closed or _has_more(connection):
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError(CLOSED)
+
+    async def _send_by(
+        self, route: P, connection: C | P, request: httpcore.Request
+    ) -> httpcore.Response:
+        """Send a request. An error that happens behind a proxy names the proxy."""
+        try:
+            return await self._send(connection, request)
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProxyError) as error:
+            proxy = self._routes.proxy_of(route)
+            if proxy is None:
+                raise
+            reason = str(error) or type(error).__name__
+            raise type(error)(f"{reason}, through the proxy {proxy}") from error
+
+    async def _put_back(self, key: Key, connection: C) -> None:
+        if not connection.is_idle() or self._closed or has_unread_data(connection):
             await self._drop(connection)
             return
         self._busy.discard(connection)
         self._idle.put(key, connection)
-        await self._look_after()
+        await self._schedule_maintenance()
 
-    def _shared(self, response: httpcore.Response, turn: Turn | None) -> Answer:
-        async def back(stream: Any) -> None:
+    def _shared(self, response: httpcore.Response, permit: Permit | None) -> httpcore.Response:
+        async def put_back(stream: Any) -> None:
             try:
                 await self._close(stream)
-                await self._look_after()
+                await self._schedule_maintenance()
             finally:
-                self._end_turn(turn)
+                self._release(permit)
 
-        return Answer(response, back)
+        return _pooled(response, put_back)
 
     async def _drop(self, connection: C) -> None:
         self._busy.discard(connection)
@@ -188,22 +197,22 @@ class Pool(ABC, Generic[C, P]):
 
     @property
     def is_empty(self) -> bool:
-        """Has it no connection, in use or not?"""
+        """True if there is no connection, in use or idle."""
         return not self._busy and len(self._idle) == 0
 
     async def _close_expired(self) -> None:
-        """Close the connections that have been kept for too long."""
-        # One at a time: where this is cancelled, the list still has the others.
+        """Close the idle connections that have expired."""
+        # One at a time: if this is cancelled, the others are still in the list.
         while (expired := self._idle.expired()) is not None:
             await self._close(expired)
 
     async def close_idle(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the connections that are not in use."""
         for connection in self._idle.all():
             await self._close(connection)
 
     async def aclose(self) -> None:
-        """Close all connections, also those in use."""
+        """Close all connections, including those in use."""
         self._closed = True
         for connection in [*self._idle.all(), *self._busy]:
             await self._drop(connection)
@@ -212,24 +221,45 @@ class Pool(ABC, Generic[C, P]):
 
 
 class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnectionPool]):
-    """The connections of an async client in one event loop.
+    """The connections of one event loop.
 
-    `later` starts a call in that loop, after a number of seconds.
+    Args:
+        options: How to connect.
+        tls: The SSL context.
+        start_later: Starts a call in this event loop after a number of seconds.
     """
 
-    def __init__(self, config: Config, tls: TLS, later: Later) -> None:
+    def __init__(self, options: PoolOptions, tls: TLS, start_later: StartLater) -> None:
         kinds = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
-        routes = Routes(config, tls, kinds, ClosingBackend())
-        super().__init__(config, routes, shares=config.http2)
-        self._turns = anyio.Semaphore(config.max_connections, fast_acquire=True)
-        self._later = later
-        self._is_watched = False
+        routes = Routes(options, tls, kinds, AsyncBackend())
+        super().__init__(options, routes, shares_http2=options.http2)
+        self._permits = anyio.Semaphore(options.max_connections, fast_acquire=True)
+        self._start_later = start_later
+        self._is_scheduled = False
 
-    async def _take_turn(self) -> None:
-        await self._turns.acquire()
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send a request and read the head of its response.
 
-    def _end_turn(self, turn: Turn | None) -> None:
-        self._turns.release()
+        Closing the response's stream returns the connection to the pool.
+
+        Raises:
+            Exception: httpcore's errors.
+            RuntimeError: If the pool was closed.
+        """
+        return await self._handle(request)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _acquire(self) -> Permit | None:
+        await self._permits.acquire()
+        return None
+
+    def _release(self, permit: Permit | None) -> None:
+        self._permits.release()
 
     async def _send(
         self,
@@ -242,27 +272,27 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
         with anyio.CancelScope(shield=True):
             await closing.aclose()
 
-    def _greeting(self) -> Callable[..., object]:
-        return greeting()
+    def _handshake_trace(self) -> Callable[..., object]:
+        return async_handshake_trace()
 
-    async def _look_after(self) -> None:
-        if not self._is_watched:
-            self._is_watched = True
-            self._later(LOOK, self._look)
+    async def _schedule_maintenance(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._start_later(MAINTENANCE_INTERVAL, self._maintain)
 
-    async def _look(self) -> None:
+    async def _maintain(self) -> None:
         try:
             await self._close_expired()
             for connection in self._shared_connections():
                 if connection.is_idle() and connection.has_expired():
                     await self._close(connection)
         finally:
-            self._is_watched = False
+            self._is_scheduled = False
         if len(self._idle) or self._shared_connections():
-            await self._look_after()
+            await self._schedule_maintenance()
 
     def _shared_connections(self) -> list[httpcore.AsyncConnectionInterface]:
-        """Those that httpcore keeps itself, and closes at its next request only."""
+        """Return those that httpcore keeps itself, and would close only at its next request."""
         return [
             connection
             for route in self._routes.all()
@@ -276,27 +306,56 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
         return route.create_connection(request.url.origin)
 
 
-class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
-    """The connections of a blocking client; `left` tells a thread the seconds its call has left."""
+class SyncPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
+    """The connections of a process, shared by its threads.
 
-    def __init__(self, config: Config, tls: TLS, left: Callable[[], float | None]) -> None:
+    Args:
+        options: How to connect.
+        tls: The SSL context.
+        time_left: Returns the seconds that the calling thread's call has left.
+    """
+
+    def __init__(
+        self, options: PoolOptions, tls: TLS, time_left: Callable[[], float | None]
+    ) -> None:
         kinds = (httpcore.ConnectionPool, httpcore.HTTPProxy, httpcore.SOCKSProxy)
-        routes = Routes(config, tls, kinds, BoundedBackend(left))
-        # Threads that share an HTTP/2 connection of httpcore's may take the same stream of it.
-        super().__init__(config, routes, shares=False)
-        self._turns = Turns(config.max_connections)
-        self._left = left
-        self._look_at = 0.0
+        routes = Routes(options, tls, kinds, SyncBackend(time_left))
+        # Threads that share an HTTP/2 connection of httpcore may take the same stream of it.
+        super().__init__(options, routes, shares_http2=False)
+        self._limiter = ConnectionLimiter(options.max_connections)
+        self._time_left = time_left
+        self._next_maintenance = 0.0
 
-    async def _take_turn(self) -> Turn:
-        turn = self._turns.take(self._left())
-        if turn is None:
-            raise httpcore.PoolTimeout("no connection came free in time")
-        return turn
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send a request and read the head of its response.
 
-    def _end_turn(self, turn: Turn | None) -> None:
-        if turn is not None:
-            self._turns.give(turn)
+        Closing the response's stream returns the connection to the pool.
+
+        Raises:
+            Exception: httpcore's errors.
+            RuntimeError: If the pool was closed.
+        """
+        return drive(self._handle(request))
+
+    def close(self) -> None:
+        """Close all connections, including those in use."""
+        drive(self.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def _acquire(self) -> Permit:
+        permit = self._limiter.acquire(self._time_left())
+        if permit is None:
+            raise httpcore.PoolTimeout("no connection became free in time")
+        return permit
+
+    def _release(self, permit: Permit | None) -> None:
+        if permit is not None:
+            self._limiter.release(permit)
 
     async def _send(
         self,
@@ -308,18 +367,29 @@ class BlockingPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
     async def _close(self, closing: Any) -> None:
         closing.close()
 
-    def _greeting(self) -> Callable[..., object]:
-        return blocking_greeting()
+    def _handshake_trace(self) -> Callable[..., object]:
+        return handshake_trace()
 
-    async def _look_after(self) -> None:
-        # A thread could do so while nothing is asked, but a fork beside it is one that Python warns
-        # of, and servers that may not have threads use this client.
+    async def _schedule_maintenance(self) -> None:
+        # A thread could do this while the client is idle, but Python warns of forks beside
+        # threads, and servers that may not have threads use this client.
         now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + LOOK
+        if now >= self._next_maintenance:
+            self._next_maintenance = now + MAINTENANCE_INTERVAL
             await self._close_expired()
 
     def _open(
         self, route: httpcore.ConnectionPool, request: httpcore.Request
     ) -> httpcore.ConnectionInterface:
         return route.create_connection(request.url.origin)
+
+
+def _idle_limit(request: httpcore.Request) -> float:
+    return FRESH if request.method in _NOT_REPEATED else KEEPALIVE_EXPIRY
+
+
+def _pooled(
+    response: httpcore.Response, put_back: Callable[[Any], Awaitable[None]]
+) -> httpcore.Response:
+    response.stream = PooledStream(response.stream, put_back)
+    return response

@@ -1,39 +1,43 @@
-"""The ways out of a client: direct, or through a proxy, with or without TLS.
+"""How a client reaches a server: directly or through a proxy, with or without TLS.
 
-A route opens connections; the pool keeps them. Each is httpcore's own pool of that kind, which
-knows how to open its connections; in the async client it is also left to share those of HTTP/2,
-which serve many requests at once.
+A route opens connections, and the pool keeps them. Each route is one of httpcore's own pools,
+which know how to open connections of their kind. In async clients it also shares HTTP/2
+connections, which serve many requests at once.
 """
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.request import getproxies, proxy_bypass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import httpcore
+import httpx
 
 from dashscope._errors import ConfigurationError
 from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY
+from dashscope._transport.pool.proxies import EnvironmentProxies, Proxy, without_password
 
 if TYPE_CHECKING:
-    import httpx
-
-    from dashscope._config import Config
+    from dashscope._transport.pool.options import PoolOptions
 
 R = TypeVar("R", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
 
-SOCKS = (httpcore.AsyncSOCKSProxy, httpcore.SOCKSProxy)
+SOCKS: Final = (httpcore.AsyncSOCKSProxy, httpcore.SOCKSProxy)
+_PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
 
 
 class TLS:
     """The SSL context of a client.
 
-    One for all its connections, made at the first https request: each costs tens of
-    milliseconds.
+    All of its connections share one. It is created at the first https request, because creating
+    one takes tens of milliseconds.
+
+    Args:
+        verify: Whether to verify certificates, or an `ssl.SSLContext`.
     """
 
     def __init__(self, verify: bool | ssl.SSLContext) -> None:
@@ -42,67 +46,125 @@ class TLS:
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
-        """The context, made at the first call."""
-        import httpx  # only https and proxies need it
+        """Return the context, creating it at the first call.
 
+        Raises:
+            ConfigurationError: If a file named by an environment variable cannot be used.
+        """
         with self._lock:
             if self._context is None:
-                self._context = httpx.create_ssl_context(verify=self._verify)
+                self._context = _create_context(self._verify)
             return self._context
 
 
-def proxy_at(address: str, named: str) -> httpx.Proxy:
-    """The proxy at an address.
+def _create_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context(verify=verify)
+    except OSError as error:  # ssl.SSLError is one
+        reason = error
+    raise ConfigurationError(
+        f"The TLS settings cannot be loaded: {reason}. {_tls_variable()}"
+    ) from reason
+
+
+def _tls_variable() -> str:
+    """Name the environment variable that is the likely cause, with its value."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        value = os.environ.get(name)
+        if value and not _is_loadable(name, value):
+            return (
+                f"The environment variable {name} is {value!r}: set it to "
+                f"{'a PEM file' if name == 'SSL_CERT_FILE' else 'a directory'} of certificate "
+                "authorities that this process can read, or unset it."
+            )
+    if value := os.environ.get("SSLKEYLOGFILE"):
+        return (
+            f"The environment variable SSLKEYLOGFILE is {value!r}: set it to a file that this "
+            "process can write, or unset it."
+        )
+    return "Check the certificates of this Python installation, or pass verify=ssl_context."
+
+
+def _is_loadable(name: str, value: str) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if name == "SSL_CERT_FILE":
+            context.load_verify_locations(cafile=value)
+        else:
+            context.load_verify_locations(capath=value)
+    except OSError:
+        return False
+    return True
+
+
+def parse_proxy(proxy: Proxy) -> httpx.Proxy:
+    """Parse the address of a proxy.
 
     Raises:
-        ConfigurationError: when it is none that can be used; the address may hold a password,
-            so it goes by what it is `named`.
+        ConfigurationError: If it cannot be used. The error names where the address comes from,
+            and shows it without a password.
     """
-    import httpx
-
     try:
-        proxy = httpx.Proxy(address)
-        _ = proxy.url.raw_host, proxy.raw_auth
+        parsed = httpx.Proxy(proxy.url)
+        _ = parsed.url.raw_host, parsed.raw_auth
     except (ValueError, TypeError, httpx.InvalidURL) as error:
-        problem = type(error).__name__
-    else:
-        port = proxy.url.port
-        if not proxy.url.host or (port is not None and not 0 < port < 65536):
-            problem = "it has no host, or no port that there is"
-        elif proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
-            raise ConfigurationError("A SOCKS proxy needs: pip install 'dashscope-client[socks]'")
+        scheme, found, _ = proxy.url.partition("://")
+        if found and scheme.lower() not in _PROXY_SCHEMES:
+            problem = f"the scheme {scheme!r} is not supported; use {', '.join(_PROXY_SCHEMES)}"
         else:
-            return proxy
-    raise ConfigurationError(f"{named} is a URL such as http://127.0.0.1:8080 ({problem}).")
+            problem = f"{type(error).__name__}"
+    else:
+        port = parsed.url.port
+        if not parsed.url.host or (port is not None and not 0 < port < 65536):
+            problem = "it has no host, or a port that does not exist"
+        elif parsed.url.scheme.startswith("socks") and find_spec("socksio") is None:
+            raise ConfigurationError(
+                f"The proxy {without_password(proxy.url)} ({proxy.source}) needs: "
+                "pip install 'dashscope-client[socks]'"
+            )
+        else:
+            return parsed
+    source = proxy.source[0].upper() + proxy.source[1:] if not proxy.is_argument else proxy.source
+    raise ConfigurationError(
+        f"{source} is {without_password(proxy.url)!r}, which is not the URL of a proxy "
+        f"({problem}). Set it to a URL such as http://127.0.0.1:8080"
+        + ("." if proxy.is_argument else ", or unset it.")
+    )
 
 
 class Routes(Generic[R]):
-    """The routes of a client (in one event loop), made when they are first needed.
+    """The routes of a pool, created when they are first needed.
 
     Args:
-        config: the proxy, and how connections are kept.
-        tls: the SSL context.
-        kinds: httpcore's pools: for direct connections, HTTP proxies and SOCKS proxies.
-        backend: the sockets.
+        options: The proxy, and the limits of the connections.
+        tls: The SSL context.
+        kinds: httpcore's pools for direct connections, HTTP proxies and SOCKS proxies.
+        backend: The sockets.
     """
 
     def __init__(
         self,
-        config: Config,
+        options: PoolOptions,
         tls: TLS,
         kinds: tuple[Callable[..., R], Callable[..., R], Callable[..., R]],
         backend: httpcore.AsyncNetworkBackend | httpcore.NetworkBackend,
     ) -> None:
-        self._config = config
+        self._options = options
         self._tls = tls
         self._kinds = kinds
         self._backend = backend
         self._lock = threading.Lock()
-        self._proxies = getproxies()
-        self._routes: dict[tuple[str | None, bytes], R] = {}
+        self._environment = EnvironmentProxies()
+        self._proxy = None if options.proxy is None else Proxy.from_argument(options.proxy)
+        self._routes: dict[tuple[Proxy | None, bytes], R] = {}
+        self._proxies: dict[R, str] = {}
 
     def to(self, url: httpcore.URL) -> R:
-        """The route to a URL."""
+        """Return the route to a URL.
+
+        Raises:
+            ConfigurationError: If a proxy or the TLS settings of the environment are unusable.
+        """
         key = self._proxy_for(url), url.scheme
         route = self._routes.get(key)
         if route is None:
@@ -112,45 +174,50 @@ class Routes(Generic[R]):
                     route = self._routes[key] = self._new(*key)
         return route
 
+    def proxy_of(self, route: R) -> str | None:
+        """Return the proxy of a route as error messages name it, or `None` without a proxy."""
+        return self._proxies.get(route)
+
     def all(self) -> list[R]:
-        """The routes made so far."""
+        """Return the routes created so far."""
         return list(self._routes.values())
 
-    def _new(self, proxy: str | None, scheme: bytes) -> R:
-        config = self._config
+    def _new(self, proxy: Proxy | None, scheme: bytes) -> R:
+        limit = self._options.max_connections
         options: dict[str, Any] = {
             "ssl_context": self._tls.context() if scheme == b"https" else None,
-            "max_connections": config.max_connections,
-            "max_keepalive_connections": config.max_connections,
+            "max_connections": limit,
+            "max_keepalive_connections": limit,
             "keepalive_expiry": KEEPALIVE_EXPIRY,
             "http1": True,
-            "http2": config.http2,
+            "http2": self._options.http2,
             "network_backend": self._backend,
         }
         direct, http, socks = self._kinds
         if proxy is None:
             return direct(**options)
-        through = proxy_at(proxy, "The proxy of the environment")
+        parsed = parse_proxy(proxy)
         options["proxy_url"] = httpcore.URL(
-            scheme=through.url.raw_scheme,
-            host=through.url.raw_host,
-            port=through.url.port,
-            target=through.url.raw_path,
+            scheme=parsed.url.raw_scheme,
+            host=parsed.url.raw_host,
+            port=parsed.url.port,
+            target=parsed.url.raw_path,
         )
-        options["proxy_auth"] = through.raw_auth
-        if through.url.scheme in ("socks5", "socks5h"):
-            return socks(**options)
-        options["proxy_headers"] = through.headers.raw
-        options["proxy_ssl_context"] = through.ssl_context
-        return http(**options)
+        options["proxy_auth"] = parsed.raw_auth
+        if parsed.url.scheme in ("socks5", "socks5h"):
+            route = socks(**options)
+        else:
+            options["proxy_headers"] = parsed.headers.raw
+            options["proxy_ssl_context"] = parsed.ssl_context
+            route = http(**options)
+        self._proxies[route] = f"{without_password(proxy.url)} ({proxy.source})"
+        return route
 
-    def _proxy_for(self, url: httpcore.URL) -> str | None:
-        if self._config.proxy is not None:
-            return self._config.proxy
-        if not self._proxies:
+    def _proxy_for(self, url: httpcore.URL) -> Proxy | None:
+        if self._proxy is not None:
+            return self._proxy
+        if self._environment.is_empty:
             return None
-        scheme, host = url.scheme.decode("ascii"), url.host.decode("ascii")
-        proxy = self._proxies.get(scheme) or self._proxies.get("all")
-        if proxy is None or proxy_bypass(host if url.port is None else f"{host}:{url.port}"):
-            return None
-        return proxy if "://" in proxy else f"http://{proxy}"
+        return self._environment.proxy_for(
+            url.scheme.decode("ascii"), url.host.decode("ascii"), url.port
+        )

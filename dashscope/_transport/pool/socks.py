@@ -1,7 +1,7 @@
-"""Greeting a SOCKS proxy, such that a greeting that fails leaves nothing open.
+"""Trace functions for SOCKS handshakes, so that a failed handshake leaves no socket open.
 
-httpcore forgets the socket, and lets errors of the library beneath it through. Both are mended
-where it tells of its steps: what is made here, a request takes along as its extension `trace`.
+httpcore forgets the socket of a failed handshake, and lets errors of socksio through. A request
+carries one of these functions as its extension `trace`, which corrects both.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Info: TypeAlias = Mapping[str, Any]
 
 _STARTED: Final = "socks.setup_socks5_connection.started"
 _FAILED: Final = "socks.setup_socks5_connection.failed"
-_KNOWN: Final = (httpcore.ProxyError, httpcore.NetworkError, httpcore.TimeoutException)
+_EXPECTED: Final = (httpcore.ProxyError, httpcore.NetworkError, httpcore.TimeoutException)
 
 
-def greeting() -> Callable[[str, Info], Awaitable[None]]:
-    """For a request of an async client."""
+def async_handshake_trace() -> Callable[[str, Info], Awaitable[None]]:
+    """Return the function for a request of an async client."""
     streams: list[httpcore.AsyncNetworkStream] = []
 
     async def trace(event: str, info: Info) -> None:
@@ -29,13 +29,13 @@ def greeting() -> Callable[[str, Info], Awaitable[None]]:
         elif event == _FAILED:
             with anyio.CancelScope(shield=True):
                 await streams.pop().aclose()
-            _check_known(info["exception"])
+            _raise_unexpected(info["exception"])
 
     return trace
 
 
-def blocking_greeting() -> Callable[[str, Info], None]:
-    """For a request of a blocking client."""
+def handshake_trace() -> Callable[[str, Info], None]:
+    """Return the function for a request of a sync client."""
     streams: list[httpcore.NetworkStream] = []
 
     def trace(event: str, info: Info) -> None:
@@ -43,11 +43,11 @@ def blocking_greeting() -> Callable[[str, Info], None]:
             streams.append(info["stream"])
         elif event == _FAILED:
             streams.pop().close()
-            _check_known(info["exception"])
+            _raise_unexpected(info["exception"])
 
     return trace
 
 
-def _check_known(error: BaseException) -> None:
-    if isinstance(error, Exception) and not isinstance(error, _KNOWN):
+def _raise_unexpected(error: BaseException) -> None:
+    if isinstance(error, Exception) and not isinstance(error, _EXPECTED):
         raise httpcore.ProxyError("the proxy does not answer as a SOCKS5 proxy does") from error

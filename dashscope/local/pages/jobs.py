@@ -25,7 +25,7 @@ from dashscope.local.pages.templating import PREFIX, page
 from dashscope.local.store import CursorError
 from dashscope.local.type_guards import is_list
 from dashscope.local.values import Job, now, parse_timestamp
-from dashscope.resources.predictions import Progress
+from dashscope.types.prediction import Progress
 
 KINDS: Final = ("prediction", "training")
 OUTPUT_LIMIT: Final = 2_000_000

@@ -1,54 +1,18 @@
-"""`drive()`: run a coroutine that never suspends, without an event loop.
-
-What the generated classes of `generated.py` are made of.
-"""
+"""What the generated classes of `generated.py` are made of."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+from dashscope._common.cached_property import copy_without_cached
+from dashscope._runtime.drive import drive
+from dashscope._runtime.read_ahead import TWO_READERS
+
 T = TypeVar("T")
-
-_NO_HOOKS: Final = (None, None)
-
-
-def drive(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | None = None) -> T:
-    """Run a coroutine to its end in the calling thread.
-
-    Args:
-        coroutine: the coroutine.
-        of: the generator that it is a step of.
-
-    Raises:
-        RuntimeError: when it suspends: there is nothing here that could wake it up.
-    """
-    # Under a running loop (a notebook), our async generators are none of its business.
-    hooks = sys.get_asyncgen_hooks()
-    is_under_loop = hooks != _NO_HOOKS
-    if is_under_loop:
-        sys.set_asyncgen_hooks(None, None)
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    finally:
-        if is_under_loop:
-            sys.set_asyncgen_hooks(*hooks)
-    name, where = _ends(coroutine, of)
-    error = RuntimeError(f"{name} suspended in {where}: in the blocking client nothing may")
-    with contextlib.suppress(BaseException):
-        coroutine.throw(error)  # an async generator in the middle of a step cannot be closed
-    with contextlib.suppress(BaseException):
-        coroutine.close()
-    raise error
 
 
 def drive_next(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | None = None) -> T:
@@ -75,24 +39,17 @@ def each(twin: Any) -> Iterator[Any]:
         twin: the async iterator: its `_reading` iterates over the items that are there, and its
             `_read_on()` gets more, or says that there are none.
     """
-    return chain.from_iterable(_batches(twin))
-
-
-def _batches(twin: Any) -> Iterator[Iterable[Any]]:
-    yield twin._reading
-    while drive(twin._read_on()):
-        yield twin._reading
-
-
-def _ends(coroutine: Any, generator: Any) -> tuple[str, str]:
-    """The names of what was driven and of what it awaits at the bottom, which suspended."""
-    driven = coroutine if generator is None else generator
-    name = bottom = getattr(driven, "__qualname__", type(driven).__qualname__)
-    awaited = getattr(driven, "cr_await", None) or getattr(driven, "ag_await", None)
-    while awaited is not None:
-        bottom = getattr(awaited, "__qualname__", type(awaited).__qualname__)
-        awaited = getattr(awaited, "cr_await", None)
-    return name, bottom
+    try:
+        yield from twin._reading
+        while drive(twin._read_on()):
+            yield from twin._reading
+    except ValueError as error:
+        if "already executing" not in str(error):
+            raise
+        reason = error
+    else:
+        return
+    raise RuntimeError(TWO_READERS) from reason
 
 
 def enter(facade: T, twin: Any) -> T:
@@ -141,6 +98,16 @@ class Facade:
         if not hasattr(self, "_async"):  # its making failed, and a traceback shows its variables
             return object.__repr__(self)
         return repr(self._async).replace("Async", "", 1)
+
+
+F = TypeVar("F", bound=Facade)
+
+
+def view(facade: F, async_impl: Any) -> F:
+    """Return a copy of a facade over another async object."""
+    copied = copy_without_cached(facade)
+    copied._async = async_impl
+    return copied
 
 
 class ClosingIterator(Iterator[T], Generic[T]):

@@ -1,0 +1,68 @@
+"""The state that a client shares with its `with_options()` views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from dashscope._api.polling import Pace
+from dashscope._api.retry import RetryQuota
+from dashscope._errors import APIError
+from dashscope._runtime.runtime import Runtime
+
+MOST_STREAMS: Final = 100
+"""Each stream takes a connection for as long as its prediction runs."""
+MOST_CANCELLED_AT_ONCE: Final = 16
+
+Cancellable: TypeAlias = Callable[[BaseException | None], Coroutine[Any, Any, None]]
+"""Cancels what an open operation created and has not finished, because of an error or `None`."""
+
+
+class StreamSlots:
+    """Limits how many streams a client listens to at the same time."""
+
+    def __init__(self, max_connections: int) -> None:
+        # At most half of the connections: creating and cancelling need some too.
+        self._free = min(MOST_STREAMS, max_connections // 2)
+
+    def acquire(self) -> bool:
+        """Take a slot. Return whether one was free."""
+        # Races between threads cost accuracy only.
+        if self._free <= 0:
+            return False
+        self._free -= 1
+        return True
+
+    def release(self) -> None:
+        """Return the slot."""
+        self._free += 1
+
+
+class ClientState:
+    """What a client shares with its views.
+
+    Attributes:
+        quota: the retries it has left.
+        pace: how fast it polls.
+        stream_slots: how many streams it may listen to.
+        open_operations: the operations to cancel when it is closed.
+    """
+
+    def __init__(self, max_connections: int) -> None:
+        self.quota = RetryQuota()
+        self.pace = Pace()
+        self.stream_slots = StreamSlots(max_connections)
+        self.open_operations: set[Cancellable] = set()
+
+    async def cancel_open_operations(self, runtime: Runtime) -> None:
+        """Cancel every open operation, because the client is being closed."""
+
+        async def cancel(operation: Cancellable) -> None:
+            with suppress(APIError):  # it was logged, and there is no caller to raise to
+                await operation(None)
+
+        # A copy, because other threads may start and finish operations.
+        calls = [partial(cancel, operation) for operation in self.open_operations.copy()]
+        await runtime.gather(calls, limit=MOST_CANCELLED_AT_ONCE)

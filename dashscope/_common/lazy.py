@@ -1,0 +1,30 @@
+"""Names of a package that are imported on first use."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a `__getattr__` for a package that imports its public names on first use.
+
+    Args:
+        package: the package's name.
+        modules: the module of each name, relative to the package. A name that equals its module
+            is the module itself.
+    """
+
+    def __getattr__(name: str) -> Any:  # noqa: N807 (the function of that name)
+        module = modules.get(name)
+        if module is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value: Any = import_module(f"{package}.{module}")
+        if name != module:
+            value = getattr(value, name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return __getattr__

@@ -1,0 +1,95 @@
+"""The operations on one prediction: create, get, cancel, watch and stream."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Unpack
+
+from dashscope._api.decoding import structure, structure_created
+from dashscope._api.instrumentation import NOTHING, Operation
+from dashscope._api.requestor import Call, Requestor
+from dashscope._api.resource import id_of
+from dashscope._common.deadline import Deadline
+from dashscope._common.urls import path
+from dashscope._common.validation import check_number
+from dashscope._predictions.create import Creation, creation
+from dashscope._predictions.watch import Watch
+from dashscope._runtime.forking import load_before_fork
+from dashscope.types.prediction import Prediction
+
+if TYPE_CHECKING:
+    from dashscope._predictions.stream import AsyncEventStream
+
+load_before_fork("dashscope._predictions.stream")
+
+
+def watch_prediction(
+    api: Requestor, *, cancel_on_exit: bool, deadline: Deadline, operation: Operation = NOTHING
+) -> Watch[Prediction]:
+    """A watch over a prediction that is still to be created or attached to."""
+    return Watch(
+        api,
+        look=lambda id, deadline: get_prediction(api, id, deadline=deadline, look=True),
+        cancel=lambda id, deadline: cancel_prediction(api, id, deadline=deadline),
+        cancel_on_exit=cancel_on_exit,
+        deadline=deadline,
+        stream_of=lambda prediction: prediction.urls.stream if prediction.urls else None,
+        operation=operation,
+    )
+
+
+def event_stream(
+    api: Requestor,
+    watch: Watch[Prediction],
+    begin: Callable[[], Awaitable[None]],
+    *,
+    ref: str | None,
+    deadline: Deadline,
+    stall_timeout: float,
+    use_file_output: bool | None,
+) -> AsyncEventStream:
+    """The stream of a prediction that `begin` creates or attaches to, in the client's colour."""
+    from dashscope._predictions.stream import AsyncEventStream
+
+    return AsyncEventStream(
+        api,
+        watch,
+        begin,
+        ref=ref,
+        deadline=deadline,
+        stall_timeout=check_number("stall_timeout", stall_timeout),
+        claims=api.claims(use_file_output),
+    )
+
+
+async def get_prediction(
+    api: Requestor, prediction: Prediction | str, *, deadline: Deadline, look: bool
+) -> Prediction:
+    """Look at a prediction by a deadline, setting the client's pace where it is a look."""
+    call = Call(method="GET", path=prediction_path(prediction))
+    return structure(await api.send(call, deadline=deadline, look=look), Prediction)
+
+
+async def cancel_prediction(
+    api: Requestor, prediction: Prediction | str, *, deadline: Deadline = Deadline.NEVER
+) -> Prediction:
+    """Cancel a prediction by a deadline."""
+    call = Call(method="POST", path=prediction_path(prediction) + "/cancel", repeatable=True)
+    return structure(await api.send(call, deadline=deadline), Prediction)
+
+
+async def create_prediction(api: Requestor, path: str, **options: Unpack[Creation]) -> Prediction:
+    """Create a prediction by whichever of the three endpoints `path` is."""
+    return await send_creation(api, await creation(api, path, **options))
+
+
+async def send_creation(
+    api: Requestor, call: Call, *, deadline: Deadline = Deadline.NEVER
+) -> Prediction:
+    """Create a prediction by a request that is ready."""
+    return structure_created(await api.send(call, deadline=deadline), Prediction)
+
+
+def prediction_path(prediction: Prediction | str) -> str:
+    """Return the path of a prediction."""
+    return path("/predictions/{prediction_id}", prediction_id=id_of(prediction, Prediction))

@@ -1,0 +1,61 @@
+"""The operations on one training: get, cancel and wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dashscope._api.decoding import structure
+from dashscope._api.instrumentation import begin
+from dashscope._api.requestor import Call, Requestor
+from dashscope._api.resource import id_of
+from dashscope._common.deadline import Deadline
+from dashscope._common.urls import path
+from dashscope._predictions.watch import Watch, check_wait
+from dashscope.types.training import Training
+
+
+async def wait_for_training(
+    api: Requestor,
+    training: Training | str,
+    *,
+    poll_interval: float | None,
+    timeout: float | None,
+    progress: Callable[[Training], object] | None,
+    cancel_on_exit: bool,
+) -> Training:
+    """Wait until a training is over; `AsyncTrainings.wait` describes it."""
+    interval, deadline = check_wait(api, poll_interval, timeout, progress)
+    id_of(training, Training)
+    model = None if isinstance(training, str) else training.model
+    operation = begin("wait", api.config.base_url, model)
+    watch = Watch(
+        api,
+        look=lambda id, deadline: _look(api, id, deadline),
+        cancel=lambda id, deadline: cancel_training(api, id, deadline=deadline),
+        cancel_on_exit=cancel_on_exit,
+        deadline=deadline,
+        operation=operation,
+    )
+    with operation.whole():
+        async with watch:
+            await watch.attach(training, deadline=deadline, progress=progress)
+            return await watch.until_done(interval=interval, deadline=deadline, progress=progress)
+    raise AssertionError("unreachable")
+
+
+async def _look(api: Requestor, training: str, deadline: Deadline) -> Training:
+    call = Call(method="GET", path=training_path(training))
+    return structure(await api.send(call, deadline=deadline, look=True), Training)
+
+
+async def cancel_training(
+    api: Requestor, training: Training | str, *, deadline: Deadline = Deadline.NEVER
+) -> Training:
+    """Cancel a training by a deadline."""
+    call = Call(method="POST", path=training_path(training) + "/cancel", repeatable=True)
+    return structure(await api.send(call, deadline=deadline), Training)
+
+
+def training_path(training: Training | str) -> str:
+    """Return the path of a training."""
+    return path("/trainings/{training_id}", training_id=id_of(training, Training))

@@ -1,0 +1,55 @@
+"""`drive()`: run a coroutine that never suspends, without an event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+_NO_HOOKS: Final = (None, None)
+
+
+def drive(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | None = None) -> T:
+    """Run a coroutine to its end in the calling thread.
+
+    Args:
+        coroutine: the coroutine.
+        of: the generator that it is a step of.
+
+    Raises:
+        RuntimeError: when it suspends: there is nothing here that could wake it up.
+    """
+    # Under a running loop (a notebook), our async generators are none of its business.
+    hooks = sys.get_asyncgen_hooks()
+    is_under_loop = hooks != _NO_HOOKS
+    if is_under_loop:
+        sys.set_asyncgen_hooks(None, None)
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        if is_under_loop:
+            sys.set_asyncgen_hooks(*hooks)
+    name, where = _ends(coroutine, of)
+    error = RuntimeError(f"{name} suspended in {where}: in the blocking client nothing may")
+    with contextlib.suppress(BaseException):
+        coroutine.throw(error)  # an async generator in the middle of a step cannot be closed
+    with contextlib.suppress(BaseException):
+        coroutine.close()
+    raise error
+
+
+def _ends(coroutine: Any, generator: Any) -> tuple[str, str]:
+    """The names of what was driven and of what it awaits at the bottom, which suspended."""
+    driven = coroutine if generator is None else generator
+    name = bottom = getattr(driven, "__qualname__", type(driven).__qualname__)
+    awaited = getattr(driven, "cr_await", None) or getattr(driven, "ag_await", None)
+    while awaited is not None:
+        bottom = getattr(awaited, "__qualname__", type(awaited).__qualname__)
+        awaited = getattr(awaited, "cr_await", None)
+    return name, bottom

@@ -1,0 +1,29 @@
+"""An account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Account:
+    """A user or an organization.
+
+    Attributes:
+        username: its name in URLs and references.
+        type: `user` or `organization`.
+        name: its name for people.
+        avatar_url: its picture.
+        github_url: its page on GitHub.
+        raw: the JSON as received.
+    """
+
+    username: str
+    type: str | None = None
+    name: str | None = None
+    avatar_url: str | None = None
+    github_url: str | None = None
+    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)

@@ -1,0 +1,23 @@
+"""Hardware that models run on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Hardware:
+    """A kind of hardware.
+
+    Attributes:
+        sku: its name in requests, such as `cpu`.
+        name: its name for people.
+        raw: the JSON as received.
+    """
+
+    sku: str
+    name: str | None = None
+    raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
