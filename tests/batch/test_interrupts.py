@@ -1,4 +1,4 @@
-"""A real Ctrl-C in a program that runs a batch: what runs is cancelled, the next call goes on."""
+"""A real Ctrl-C cancels the running predictions, and the next call resumes."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a program."""
+    """Return a function that starts a program."""
     with programs(tmp_path) as start:
         yield start
 
 
 @pytest.mark.parametrize(("source", "kind"), PROGRAMS)
-def test_ctrl_c_cancels_what_runs_and_the_next_call_goes_on(
+def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
     start: Start, service: Service, source: str, kind: str
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] < 5 else 60.0
@@ -93,7 +93,7 @@ def test_ctrl_c_cancels_what_runs_and_the_next_call_goes_on(
     assert succeeded == list(range(40))
 
 
-def test_an_impatient_ctrl_c_does_not_wait_for_the_cancels(start: Start, service: Service) -> None:
+def test_repeated_ctrl_c_does_not_wait_for_the_cancels(start: Start, service: Service) -> None:
     service.seconds = lambda _: 60.0
     service.interferes = lambda received: (
         Reply(after=30.0) if received.path.endswith("/cancel") else None
@@ -105,7 +105,7 @@ def test_an_impatient_ctrl_c_does_not_wait_for_the_cancels(start: Start, service
     while service.asked["cancel"] == 0:
         time.sleep(0.01)
     pressed = time.monotonic()
-    for _ in range(2):  # the first of these waits with the cancels, the second does not
+    for _ in range(2):  # the second of these interrupts the cancels
         program.send(signal.SIGINT)
         time.sleep(0.3)
     done = program.finish()
