@@ -726,10 +726,8 @@ class AsyncClient:
 
         What runs, streams and batches have under way is cancelled on the server.
         """
-        state = self._api.state
-        if state.open_operations:
-            await state.cancel_open_operations(self._api.runtime)
         try:
+            await self._api.state.close(self._api.runtime)
             await self._api.runtime.aclose()
         finally:
             await self._api.transport.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from http import HTTPStatus
 from logging import DEBUG
@@ -64,6 +64,7 @@ class Call:
         fields: text fields beside `files`.
         repeatable: whether repeating it does no harm; by default, whether the method says so.
         creates: whether a lost answer may have created something.
+        on_response: Called with the response before any hook, which may raise.
         hold: seconds for which the server may hold the answer back.
     """
 
@@ -77,6 +78,7 @@ class Call:
     fields: Mapping[str, str] | None = None
     repeatable: bool | None = None
     creates: bool = False
+    on_response: Callable[[Response], None] | None = None
     hold: float = 0.0
 
 
@@ -112,14 +114,20 @@ class Requestor:
         return check_flag("use_file_output", use_file_output)
 
     async def send(
-        self, call: Call, *, deadline: Deadline = Deadline.NEVER, look: bool = False
+        self,
+        call: Call,
+        *,
+        deadline: Deadline = Deadline.NEVER,
+        look: bool = False,
+        retries: bool = True,
     ) -> Response:
         """Make the request, with its retries.
 
         Args:
             call: the operation.
             deadline: when it must be over; the client's `timeout` bounds it as well.
-            look: whether this is a look at a running prediction, which sets the client's pace.
+            look: Whether this is a poll of a running prediction, which sets the client's pace.
+            retries: Whether to retry. Someone who waits for a prediction repeats the polls.
 
         Raises:
             APIStatusError: for an error of the server's.
@@ -136,7 +144,7 @@ class Requestor:
         while True:
             attempts += 1
             try:
-                error, outcome, response = await self._attempt(request, deadline)
+                error, outcome, response = await self._attempt(request, call, deadline)
             except APIResponseError as failure:
                 elapsed = time.monotonic() - started
                 failure.after(
@@ -158,6 +166,8 @@ class Requestor:
                     attempts=attempts,
                     elapsed=elapsed,
                 )
+            if not retries:
+                break
             delay = self.retry_delay(outcome, attempts, elapsed, deadline, repeatable=repeatable)
             if delay is None:
                 break
@@ -185,7 +195,7 @@ class Requestor:
         )
 
     async def _attempt(
-        self, request: Request, deadline: Deadline
+        self, request: Request, call: Call, deadline: Deadline
     ) -> tuple[APIError | None, Outcome, Response | None]:
         if self.config.event_hooks:
             request = await self.run_request_hooks(request)
@@ -205,6 +215,8 @@ class Requestor:
             if logger.isEnabledFor(DEBUG):
                 milliseconds = (time.monotonic() - started) * 1000
                 logger.debug("%s: %d in %.1f ms", named(request), response.status, milliseconds)
+            if call.on_response is not None and response.status < HTTPStatus.MULTIPLE_CHOICES:
+                call.on_response(response)
             if self.config.event_hooks:
                 await self.run_response_hooks(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -321,7 +333,7 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
     title, detail = _str(body.get("title")), _str(body.get("detail"))
     status = response.status
     error_type = status_error_type(status)
-    retry_after = retry.retry_after_of(response.headers.get("retry-after"), body)
+    retry_after = retry.retry_after_of(response.headers, body)
     explanation = detail or title or text.strip()[:200]
     explanation = explanation or "The server answered without an explanation"
     message = f"{shortened(explanation).rstrip('.')}. {what}: {status} {_reason(status)}."

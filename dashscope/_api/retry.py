@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -73,42 +74,64 @@ def delay(
         left: seconds until the deadline, `None` for ever.
         chance: a random number from 0 to 1: the jitter.
     """
-    if outcome.retry_after is not None:
-        if outcome.retry_after > LONGEST_REQUESTED_DELAY:
-            return None
-        seconds = outcome.retry_after
-    else:
-        # The exponent is bounded as well: 2.0 ** 1100 does not fit a float.
-        seconds = chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempts - 1, 10))
+    if outcome.retry_after is not None and outcome.retry_after > LONGEST_REQUESTED_DELAY:
+        return None
+    seconds = backoff(outcome, attempts=attempts, chance=chance)
     if elapsed + seconds > LONGEST_TOTAL or (left is not None and seconds >= left):
         return None
     return seconds
 
 
-def parse_retry_after(header: str | None, *, now: float | None = None) -> float | None:
-    """Seconds to wait by a `Retry-After` header: a number, or an HTTP date; else `None`.
+def backoff(outcome: Outcome, *, attempts: int, chance: float) -> float:
+    """Return the jittered back-off, or what the server asked for if that is longer.
 
     Args:
-        header: the header's value.
-        now: seconds since the epoch, by default this machine's clock.
+        outcome: How the last attempt ended.
+        attempts: The number of attempts so far, 1 or more.
+        chance: A random number from 0 to 1: the jitter.
+    """
+    # The exponent is bounded as well: 2.0 ** 1100 does not fit a float.
+    seconds = chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempts - 1, 10))
+    requested = outcome.retry_after or 0.0
+    return max(seconds, min(requested, LONGEST_REQUESTED_DELAY))
+
+
+def parse_retry_after(header: str | None, *, date: str | None = None) -> float | None:
+    """Return the seconds to wait by a `Retry-After` header: a number, or an HTTP date.
+
+    Args:
+        header: The header's value.
+        date: The response's `Date`, by which the server's clock is known. Defaults to this
+            machine's clock.
     """
     if header is None:
         return None
     number = _DELAY_SECONDS.fullmatch(header)
     if number is not None:
         return min(float(number[1]), LONGEST_SHOWN)
+    until = parse_date(header)
+    if until is None:
+        return None
+    now = parse_date(date)
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def parse_date(header: str | None) -> float | None:
+    """Return an HTTP date as seconds since the epoch, or `None` if it is none."""
+    if header is None:
+        return None
     try:
         date = parsedate_to_datetime(header)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
+    return date.timestamp()
 
 
-def retry_after_of(header: str | None, body: object) -> float | None:
-    """Seconds to wait by the header, else by the `retry_after` of the JSON body."""
-    seconds = parse_retry_after(header)
+def retry_after_of(headers: Mapping[str, str], body: object) -> float | None:
+    """Return the seconds to wait by `Retry-After`, or by the `retry_after` of the JSON body."""
+    seconds = parse_retry_after(headers.get("retry-after"), date=headers.get("date"))
     if seconds is None and is_object(body):
         value: object = body.get("retry_after")
         if isinstance(value, str):

@@ -65,7 +65,10 @@ async def run(
         async with watch_prediction(
             api, cancel_on_exit=cancel_on_exit, deadline=deadline, operation=operation
         ) as watch:
-            await watch.create(lambda: send_creation(api, call, deadline=deadline), progress)
+            await watch.create(
+                lambda created: send_creation(api, call, deadline=deadline, created=created),
+                progress,
+            )
             prediction = await watch.until_done(
                 interval=interval, deadline=deadline, progress=progress
             )
@@ -110,7 +113,10 @@ def stream(
             file_encoding=file_encoding,
             deadline=deadline,
         )
-        await watch.create(lambda: send_creation(api, call, deadline=deadline), progress=None)
+        await watch.create(
+            lambda created: send_creation(api, call, deadline=deadline, created=created),
+            progress=None,
+        )
 
     return event_stream(
         api,

@@ -273,8 +273,8 @@ class AsyncEventStream:
                 await self._connect()
             else:
                 await self._close_body()
-                self._check_deadline()
-                await self._again()
+                if not await self._is_finished_at_deadline():
+                    await self._again()
         return True
 
     def _check_streams(self) -> None:
@@ -364,7 +364,8 @@ class AsyncEventStream:
             )
         except APIConnectionError as error:
             logger.info("stream of %s: %s", self.prediction.id, error)
-            self._check_deadline()
+            if await self._is_finished_at_deadline():
+                return
             if error.permanent:
                 raise
             await self._again(error)
@@ -410,7 +411,7 @@ class AsyncEventStream:
         if pause is None:
             pause = random.chance() * 0.1 * 2.0**self._failures
         await self._api.runtime.sleep(self._deadline.within(min(pause, LONGEST_PAUSE)))
-        self._check_deadline()
+        await self._is_finished_at_deadline()
 
     async def _fill(self, detail: str = "", reason: str | None = "") -> None:
         """Produce what the finished prediction has and the stream did not bring."""
@@ -455,12 +456,17 @@ class AsyncEventStream:
         if body is not None:
             await body.aclose()
 
-    def _check_deadline(self) -> None:
-        if self._deadline.expired:
-            raise self._watch.timed_out()
+    async def _is_finished_at_deadline(self) -> bool:
+        """Return false before the deadline. After it, whether the prediction has finished.
 
-
-AsyncEventStream.__module__ = "dashscope"
+        Raises:
+            PredictionTimeoutError: If the deadline passed and it is still running.
+        """
+        if not self._deadline.expired:
+            return False
+        await self._watch.poll_last(None)
+        self._ending = "", ""
+        return True
 
 
 def _word(name: str, data: str) -> str:

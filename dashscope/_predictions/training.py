@@ -45,7 +45,7 @@ async def wait_for_training(
 
 async def _look(api: Requestor, training: str, deadline: Deadline) -> Training:
     call = Call(method="GET", path=training_path(training))
-    return structure(await api.send(call, deadline=deadline, look=True), Training)
+    return structure(await api.send(call, deadline=deadline, look=True, retries=False), Training)
 
 
 async def cancel_training(

@@ -128,6 +128,26 @@ class AsyncRuntime(Runtime):
 
         return TaskChannel()
 
+    async def poll_beside(
+        self,
+        listen: Callable[[], Coroutine[Any, Any, bool]],
+        poll: Callable[[], Coroutine[Any, Any, bool]],
+        pause: Callable[[], float],
+    ) -> bool:
+        task = start_task(listen, is_hidden=False)
+        try:
+            while True:
+                await task.wait(pause())
+                if task.done():
+                    return task.result()
+                if await poll():
+                    return True
+        finally:
+            if not task.done():
+                task.cancel()
+                with anyio.CancelScope(shield=True):
+                    await task.wait(None)
+
     def read_ahead(
         self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
     ) -> ReadAhead[T] | None:

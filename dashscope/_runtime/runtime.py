@@ -98,6 +98,24 @@ class Runtime(ABC):
         """A channel between them and the caller."""
 
     @abstractmethod
+    async def poll_beside(
+        self,
+        listen: Callable[[], Coroutine[Any, Any, bool]],
+        poll: Callable[[], Coroutine[Any, Any, bool]],
+        pause: Callable[[], float],
+    ) -> bool:
+        """Listen, and poll beside it, until either returns true or listening ends.
+
+        Args:
+            listen: Listens, and returns whether what was waited for has happened.
+            poll: Polls, and returns the same.
+            pause: Returns the seconds until the next poll.
+
+        Returns:
+            Whether either of them returned true.
+        """
+
+    @abstractmethod
     def read_ahead(
         self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
     ) -> ReadAhead[T] | None:

@@ -27,7 +27,7 @@ from dashscope._runtime.forking import LOADED_LATER
 from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.signals import held_back
-from dashscope._runtime.thread_limits import Bounds, Within
+from dashscope._runtime.thread_limits import Bounds, PollsBeside, PollsFinishedError, Within
 from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
@@ -139,6 +139,20 @@ class SyncRuntime(Runtime):
         from dashscope._runtime.thread_workers import ThreadChannel
 
         return ThreadChannel()
+
+    async def poll_beside(
+        self,
+        listen: Callable[[], Coroutine[Any, Any, bool]],
+        poll: Callable[[], Coroutine[Any, Any, bool]],
+        pause: Callable[[], float],
+    ) -> bool:
+        self.bounds.polls = PollsBeside(self.bounds, pause, lambda: drive(poll()))
+        try:
+            return await listen()
+        except PollsFinishedError:
+            return True
+        finally:
+            self.bounds.polls = None
 
     def read_ahead(
         self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]

@@ -53,9 +53,11 @@ class Transport(ABC):
     Attributes:
         honors_timeouts: Whether a read that takes too long ends, so that a sync client can
             listen to a stream and still poll. True for our own client.
+        polls_beside_reads: Whether `Runtime.poll_beside()` polls while a read waits.
     """
 
     honors_timeouts = True
+    polls_beside_reads = True
 
     def __init__(self, config: Config, runtime: Runtime) -> None:
         self._config = config
