@@ -29,7 +29,7 @@ def watch_prediction(
     """A watch over a prediction that is still to be created or attached to."""
     return Watch(
         api,
-        look=lambda id, deadline: get_prediction(api, id, deadline=deadline, look=True),
+        poll=lambda id, deadline: get_prediction(api, id, deadline=deadline, is_poll=True),
         cancel=lambda id, deadline: cancel_prediction(api, id, deadline=deadline),
         cancel_on_exit=cancel_on_exit,
         deadline=deadline,
@@ -48,7 +48,7 @@ def event_stream(
     stall_timeout: float,
     use_file_output: bool | None,
 ) -> AsyncEventStream:
-    """The stream of a prediction that `begin` creates or attaches to, in the client's colour."""
+    """The stream of a prediction that `begin` creates or attaches to, in the client's flavor."""
     from dashscope._predictions.stream import AsyncEventStream
 
     return AsyncEventStream(
@@ -58,16 +58,16 @@ def event_stream(
         ref=ref,
         deadline=deadline,
         stall_timeout=check_number("stall_timeout", stall_timeout),
-        claims=api.claims(use_file_output),
+        use_file_output=api.resolve_use_file_output(use_file_output),
     )
 
 
 async def get_prediction(
-    api: Requestor, prediction: Prediction | str, *, deadline: Deadline, look: bool
+    api: Requestor, prediction: Prediction | str, *, deadline: Deadline, is_poll: bool
 ) -> Prediction:
     """Look at a prediction by a deadline, setting the client's pace where it is a look."""
     call = Call(method="GET", path=prediction_path(prediction))
-    return structure(await api.send(call, deadline=deadline, look=look), Prediction)
+    return structure(await api.send(call, deadline=deadline, is_poll=is_poll), Prediction)
 
 
 async def cancel_prediction(

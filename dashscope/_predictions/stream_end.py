@@ -52,7 +52,7 @@ async def hear_end(api: Requestor, url: str, deadline: Deadline) -> bool:
         return False
     try:
         body = await fetch(
-            api, url, headers=STREAM_HEADERS, deadline=deadline, patience=LONGEST_SILENCE
+            api, url, headers=STREAM_HEADERS, deadline=deadline, read_timeout=LONGEST_SILENCE
         )
         try:
             return body.status == HTTPStatus.OK and await _ends(api, body, deadline)

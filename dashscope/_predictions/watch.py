@@ -60,7 +60,7 @@ class Watch(Generic[J]):
         self,
         api: Requestor,
         *,
-        look: Callable[[str, Deadline], Awaitable[J]],
+        poll: Callable[[str, Deadline], Awaitable[J]],
         cancel: Callable[[str, Deadline], Coroutine[Any, Any, J]],
         cancel_on_exit: bool,
         deadline: Deadline = Deadline.NEVER,
@@ -68,7 +68,7 @@ class Watch(Generic[J]):
         operation: Operation = NOTHING,
     ) -> None:
         self._api = api
-        self._look = look
+        self._poll = poll
         self._cancel = cancel
         self._cancel_on_exit = check_flag("cancel_on_exit", cancel_on_exit)
         self._deadline = deadline
@@ -99,7 +99,7 @@ class Watch(Generic[J]):
             self._begin()
 
         try:
-            await self._api.runtime.finish(note, grace=CLEAN_UP)
+            await self._api.runtime.shield(note, grace=CLEAN_UP)
         except BaseException as error:
             if self._id is None and not isinstance(error, Exception):
                 error.add_note(
@@ -229,7 +229,7 @@ class Watch(Generic[J]):
     async def _see(self, deadline: Deadline, progress: Callable[[J], object] | None) -> J:
         assert self._id is not None
         try:
-            self.latest = seen = await self._look(self._id, deadline)
+            self.latest = seen = await self._poll(self._id, deadline)
         except APITimeoutError:
             left = deadline.left()
             if self.latest is None or left is None or left > NEARLY:
@@ -263,7 +263,7 @@ class Watch(Generic[J]):
 
         raised, other = error, None
         try:
-            await self._api.runtime.finish(cancel, grace=limit)
+            await self._api.runtime.shield(cancel, grace=limit)
         except BaseException as interruption:  # noqa: BLE001 (raised below, with its note)
             # Cancelled once more. An error of the ordinary kind gives way to a cancellation;
             # a cancellation goes on as it is.
