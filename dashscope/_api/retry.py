@@ -1,4 +1,4 @@
-"""Which outcome is retried, and after how long. Pure but for the quota's counter.
+"""Which result is retried, and after how long. Pure but for the quota's counter.
 
 Requests that may be repeated (reads, deletes, cancels, uploads) are retried on a lost
 connection and on the statuses that pass. Others only where they cannot have been carried
@@ -33,7 +33,7 @@ _DELAY_SECONDS = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*", re.ASCII)
 
 
 @frozen(kw_only=True)
-class Outcome:
+class AttemptResult:
     """How an attempt ended without success.
 
     Attributes:
@@ -51,48 +51,48 @@ class Outcome:
     retry_after: float | None = None
 
 
-def may_repeat(outcome: Outcome, *, repeatable: bool) -> bool:
+def may_repeat(result: AttemptResult, *, repeatable: bool) -> bool:
     """Does another attempt make sense, and do no harm?"""
-    if outcome.permanent:
+    if result.permanent:
         return False
-    if outcome.status is None:
-        return repeatable or not outcome.request_sent
+    if result.status is None:
+        return repeatable or not result.request_sent
     if repeatable:
-        return outcome.status in RETRIED_STATUSES
-    return outcome.status == 429
+        return result.status in RETRIED_STATUSES
+    return result.status == 429
 
 
 def delay(
-    outcome: Outcome, *, attempts: int, elapsed: float, left: float | None, chance: float
+    result: AttemptResult, *, attempts: int, elapsed: float, left: float | None, chance: float
 ) -> float | None:
     """Seconds until the next attempt, or `None` where that would be too late.
 
     Args:
-        outcome: how the last attempt ended.
+        result: how the last attempt ended.
         attempts: how many there have been, 1 or more.
         elapsed: seconds since the first began.
         left: seconds until the deadline, `None` for ever.
         chance: a random number from 0 to 1: the jitter.
     """
-    if outcome.retry_after is not None and outcome.retry_after > LONGEST_REQUESTED_DELAY:
+    if result.retry_after is not None and result.retry_after > LONGEST_REQUESTED_DELAY:
         return None
-    seconds = backoff(outcome, attempts=attempts, chance=chance)
+    seconds = backoff(result, attempts=attempts, chance=chance)
     if elapsed + seconds > LONGEST_TOTAL or (left is not None and seconds >= left):
         return None
     return seconds
 
 
-def backoff(outcome: Outcome, *, attempts: int, chance: float) -> float:
+def backoff(result: AttemptResult, *, attempts: int, chance: float) -> float:
     """Return the jittered back-off, or what the server asked for if that is longer.
 
     Args:
-        outcome: How the last attempt ended.
+        result: How the last attempt ended.
         attempts: The number of attempts so far, 1 or more.
         chance: A random number from 0 to 1: the jitter.
     """
     # The exponent is bounded as well: 2.0 ** 1100 does not fit a float.
     seconds = chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempts - 1, 10))
-    requested = outcome.retry_after or 0.0
+    requested = result.retry_after or 0.0
     return max(seconds, min(requested, LONGEST_REQUESTED_DELAY))
 
 
@@ -158,16 +158,16 @@ class RetryQuota:
     def __init__(self) -> None:
         self._left = self.CAPACITY
 
-    def take(self, outcome: Outcome, *, attempts: int) -> bool:
-        """Pay for a retry after `outcome`; `False` when the budget is used up.
+    def take(self, result: AttemptResult, *, attempts: int) -> bool:
+        """Pay for a retry after `result`; `False` when the budget is used up.
 
         Args:
-            outcome: how the last attempt ended.
+            result: how the last attempt ended.
             attempts: how many the request has had, 1 or more.
         """
-        if outcome.status == 429 and outcome.retry_after is not None:
+        if result.status == 429 and result.retry_after is not None:
             return True
-        cost = self.TIMEOUT_COST if outcome.timed_out else self.COST
+        cost = self.TIMEOUT_COST if result.timed_out else self.COST
         if attempts == 1:
             cost = self.FIRST_COST
         if self._left < cost:
@@ -180,26 +180,26 @@ class RetryQuota:
         self._left = min(self.CAPACITY, self._left + (self.COST if retried else 1))
 
 
-def outcome_of(error: APIError) -> Outcome:
+def attempt_result(error: APIError) -> AttemptResult:
     """How an attempt ended, by its error."""
     if isinstance(error, APIStatusError):
-        return Outcome(status=error.status, retry_after=error.retry_after)
+        return AttemptResult(status=error.status, retry_after=error.retry_after)
     if not isinstance(error, APIConnectionError):
-        return Outcome(permanent=True)
-    return Outcome(
+        return AttemptResult(permanent=True)
+    return AttemptResult(
         request_sent=error.request_sent,
         timed_out=isinstance(error, APITimeoutError),
         permanent=error.permanent,
     )
 
 
-def is_refused(outcome: Outcome) -> bool:
+def is_refused(result: AttemptResult) -> bool:
     """Was the connection refused?"""
-    return outcome.status is None and not outcome.request_sent and not outcome.timed_out
+    return result.status is None and not result.request_sent and not result.timed_out
 
 
-def may_have_executed(outcome: Outcome) -> bool:
+def may_have_executed(result: AttemptResult) -> bool:
     """May the server have carried the request out all the same?"""
-    if outcome.status is None:
-        return outcome.request_sent
-    return outcome.status in (408, 499) or outcome.status >= 500
+    if result.status is None:
+        return result.request_sent
+    return result.status in (408, 499) or result.status >= 500

@@ -31,8 +31,8 @@ def watch_prediction(
     """A watch over a prediction that is still to be created or attached to."""
     return Watch(
         api,
-        look=lambda id, deadline: get_prediction(
-            api, id, deadline=deadline, look=True, retries=False
+        poll=lambda id, deadline: get_prediction(
+            api, id, deadline=deadline, is_poll=True, retries=False
         ),
         cancel=lambda id, deadline: cancel_prediction(api, id, deadline=deadline),
         cancel_on_exit=cancel_on_exit,
@@ -52,7 +52,7 @@ def event_stream(
     stall_timeout: float,
     use_file_output: bool | None,
 ) -> AsyncEventStream:
-    """The stream of a prediction that `begin` creates or attaches to, in the client's colour."""
+    """The stream of a prediction that `begin` creates or attaches to, in the client's flavor."""
     from dashscope._predictions.stream import AsyncEventStream
 
     return AsyncEventStream(
@@ -62,7 +62,7 @@ def event_stream(
         ref=ref,
         deadline=deadline,
         stall_timeout=check_number("stall_timeout", stall_timeout),
-        claims=api.claims(use_file_output),
+        use_file_output=api.resolve_use_file_output(use_file_output),
     )
 
 
@@ -71,13 +71,13 @@ async def get_prediction(
     prediction: Prediction | str,
     *,
     deadline: Deadline,
-    look: bool,
+    is_poll: bool,
     retries: bool = True,
 ) -> Prediction:
     """Look at a prediction by a deadline, setting the client's pace where it is a look."""
     call = Call(method="GET", path=prediction_path(prediction))
     return structure(
-        await api.send(call, deadline=deadline, look=look, retries=retries), Prediction
+        await api.send(call, deadline=deadline, is_poll=is_poll, retries=retries), Prediction
     )
 
 

@@ -18,13 +18,13 @@ from dashscope import types
 from dashscope._api.fetch import fetch, fetch_error
 from dashscope._api.instrumentation import begin
 from dashscope._api.requestor import Requestor
-from dashscope._api.retry import RETRIED_STATUSES, Outcome, outcome_of
+from dashscope._api.retry import RETRIED_STATUSES, AttemptResult, attempt_result
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
 from dashscope._common.json import object_in
 from dashscope._common.logging import logger
 from dashscope._errors import APIConnectionError, APIError, StreamError
-from dashscope._files.file_output import claim
+from dashscope._files.file_output import wrap_file_outputs
 from dashscope._predictions.missing_output import parts_of, rest_of_logs, rest_of_output
 from dashscope._predictions.outcome import failure_of
 from dashscope._predictions.stream_end import STREAM_HEADERS
@@ -66,7 +66,7 @@ class AsyncEventStream:
         ref: str | None,
         deadline: Deadline,
         stall_timeout: float,
-        claims: bool,
+        use_file_output: bool,
     ) -> None:
         self._api = api
         self._watch = watch
@@ -74,7 +74,7 @@ class AsyncEventStream:
         self._ref = ref
         self._deadline = deadline
         self._stall_timeout = stall_timeout
-        self._claims = claims
+        self._use_file_output = use_file_output
         self._body: Body | None = None
         self._entered = False
         self._exited = False
@@ -301,8 +301,8 @@ class AsyncEventStream:
             return None  # the server repeats what was received before
         kind = sse.event
         if kind == "output":
-            if self._claims and ":" in data and data[0] in "hHdD":
-                return OutputEvent(claim(data, self._api), id)
+            if self._use_file_output and ":" in data and data[0] in "hHdD":
+                return OutputEvent(wrap_file_outputs(data, self._api), id)
             return OutputEvent(data, id)
         if kind == "logs":
             return LogsEvent(data, id)
@@ -360,7 +360,7 @@ class AsyncEventStream:
                 url,
                 headers=headers,
                 deadline=self._deadline,
-                patience=self._deadline.within(self._stall_timeout),
+                read_timeout=self._deadline.within(self._stall_timeout),
             )
         except APIConnectionError as error:
             logger.info("stream of %s: %s", self.prediction.id, error)
@@ -399,15 +399,15 @@ class AsyncEventStream:
         self._failures += 1
         # Without an id, a second connection could start anywhere.
         lost = bool(self._ids or self._are_some_unnamed) and self._last_id is None
-        outcome = Outcome() if error is None else outcome_of(error)
+        result = AttemptResult() if error is None else attempt_result(error)
         if (
             lost
             or self._failures > MOST_FAILURES
-            or not self._api.state.quota.take(outcome, attempts=self._failures)
+            or not self._api.state.quota.take(result, attempts=self._failures)
         ):
             await self._fill()
             return
-        pause = self._retry if outcome.retry_after is None else outcome.retry_after
+        pause = self._retry if result.retry_after is None else result.retry_after
         if pause is None:
             pause = random.chance() * 0.1 * 2.0**self._failures
         await self._api.runtime.sleep(self._deadline.within(min(pause, LONGEST_PAUSE)))
@@ -423,7 +423,8 @@ class AsyncEventStream:
         rest = rest_of_output(prediction, texts)
         if rest is not None:
             events.extend(
-                OutputEvent(claim(part, self._api) if self._claims else part) for part in rest
+                OutputEvent(wrap_file_outputs(part, self._api) if self._use_file_output else part)
+                for part in rest
             )
         elif prediction.status != "failed" and reason is not None:
             has = len(parts_of(prediction.output))

@@ -70,7 +70,7 @@ class StreamEndListener:
                 self._url,
                 headers=STREAM_HEADERS,
                 deadline=self._deadline,
-                patience=LONGEST_SILENCE,
+                read_timeout=LONGEST_SILENCE,
             )
             try:
                 return body.status == HTTPStatus.OK and await self._read(body)

@@ -19,7 +19,7 @@ from dashscope import types
 from dashscope._api import polling, retry
 from dashscope._api.instrumentation import NOTHING, Operation
 from dashscope._api.requestor import Requestor
-from dashscope._api.retry import outcome_of as attempt_of
+from dashscope._api.retry import attempt_result
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
@@ -74,7 +74,7 @@ class Watch(Generic[J]):
         self,
         api: Requestor,
         *,
-        look: Callable[[str, Deadline], Awaitable[J]],
+        poll: Callable[[str, Deadline], Awaitable[J]],
         cancel: Callable[[str, Deadline], Coroutine[Any, Any, J]],
         cancel_on_exit: bool,
         deadline: Deadline = Deadline.NEVER,
@@ -82,7 +82,7 @@ class Watch(Generic[J]):
         operation: Operation = NOTHING,
     ) -> None:
         self._api = api
-        self._look = look
+        self._get = poll
         self._cancel = cancel
         self._cancel_on_exit = check_flag("cancel_on_exit", cancel_on_exit)
         self._deadline = deadline
@@ -126,7 +126,7 @@ class Watch(Generic[J]):
                 await create(created)
 
         try:
-            await self._api.runtime.finish(run, grace=CLEAN_UP)
+            await self._api.runtime.shield(run, grace=CLEAN_UP)
         except BaseException as error:
             if self._id is None and not isinstance(error, Exception):
                 error.add_note(
@@ -285,7 +285,7 @@ class Watch(Generic[J]):
         failures = _Failures(self._id)
         while True:
             try:
-                self.latest = job = await self._look(self._id, deadline)
+                self.latest = job = await self._get(self._id, deadline)
             except APIError as error:
                 if deadline.expired or _is_nearly_over(error, deadline):
                     break
@@ -310,7 +310,7 @@ class Watch(Generic[J]):
         assert self._id is not None
         job = self.latest
         with suppress(APIError):
-            job = await self._look(self._id, Deadline.after(self._deadline.overtime / 2))
+            job = await self._get(self._id, Deadline.after(self._deadline.overtime / 2))
         if job is None or not job.is_done:
             raise self.timed_out()
         self.latest = job
@@ -344,7 +344,7 @@ class Watch(Generic[J]):
 
         raised, other = error, None
         try:
-            await self._api.runtime.finish(cancel, grace=limit)
+            await self._api.runtime.shield(cancel, grace=limit)
         except BaseException as interruption:  # noqa: BLE001 (raised below, with its note)
             # Cancelled once more. An error of the ordinary kind gives way to a cancellation;
             # a cancellation goes on as it is.
@@ -391,7 +391,7 @@ class _Failures:
             APIError: If polling again is of no use.
         """
         self.last = error
-        attempt = attempt_of(error)
+        attempt = attempt_result(error)
         is_unknown_yet = is_new and attempt.status == HTTPStatus.NOT_FOUND
         if not (is_unknown_yet or retry.may_repeat(attempt, repeatable=True)):
             raise error

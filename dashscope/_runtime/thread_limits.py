@@ -1,4 +1,4 @@
-"""How long a thread of the blocking client waits at the most: nothing can be taken from one."""
+"""How long a thread of the sync client waits at the most: nothing can be taken from one."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 None is left open when a TLS handshake is given up, for whatever reason. The time to connect is
 that for all of it: every address of a name, a SOCKS proxy's greeting, the handshakes. And in the
-blocking client every wait but that for the resolver is bounded by the time that the calling
+sync client every wait but that for the resolver is bounded by the time that the calling
 thread's call has left, where httpcore bounds each by the same time, however many there are.
 """
 
