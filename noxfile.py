@@ -203,7 +203,7 @@ dashscope.AsyncClient()
 extras = set("aiohttp click cloudpickle fastapi h2 jinja2 opentelemetry PIL pydantic pytest rich "
              "starlette".split())
 on_first_use = {"cattrs", "httpx", *(f"dashscope.{name}" for name in
-    "_batch _sync local resources".split())}
+    "_batch.batch _sync local resources.models".split())}
 loaded = (extras | on_first_use) & set(sys.modules)
 assert not loaded, loaded
 from dashscope import Client
