@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,12 @@ class TestMocksOfSend:
         async with client.stream("owner/name", {}) as stream:
             assert "".join([str(event) async for event in stream]) == "hello Alice"
             assert (await stream.result()).output == "hello Alice"
+
+    async def test_a_compressed_response(self, client: Any, send: Any) -> None:
+        headers = {"content-encoding": "gzip"}
+        content = gzip.compress(json.dumps(ACCOUNT).encode())
+        send.return_value = httpx.Response(200, headers=headers, content=content)
+        assert (await client.account.get()).username == "mocked"
 
     async def test_httpx_errors_become_ours(self, client: Any, send: Any) -> None:
         send.side_effect = httpx.ConnectError("nobody is there")

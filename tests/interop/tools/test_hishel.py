@@ -8,7 +8,6 @@ from typing import Any
 
 import hishel
 import hishel.httpx
-import pytest
 
 from dashscope.local import LocalServer
 from tests.fake_server import FakeServer, Received, Reply, reply
@@ -54,8 +53,6 @@ async def test_a_stale_response_is_revalidated(
     assert len(fake_server.requests) == 2
 
 
-# hishel leaves generators open when a stream is closed early, and trio warns about them.
-@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
 async def test_every_kind_of_request(
     make_client: Callable[..., Any],
     server: LocalServer,

@@ -81,7 +81,7 @@ async def test_a_refused_connection(
 ) -> None:
     fire.instrument_httpx()
     client = make_client(base_url=nobody, max_retries=0)
-    with pytest.raises(Exception, match="no connection") as refused:
+    with pytest.raises(Exception, match="No connection") as refused:
         await client.run("owner/name", {})
     assert not refused.value.may_have_been_created  # type: ignore[attr-defined]
     (span,) = spans_of_http(tracing)
