@@ -118,9 +118,10 @@ class AsyncEventStream:
             PredictionTimeoutError: when it was not over within the stream's `timeout`.
         """
         _ = self.prediction
-        return await self._watch.until_done(
-            interval=None, deadline=self._deadline, progress=None, at_once=True, listens=False
-        )
+        with self._watch.operation.active():
+            return await self._watch.until_done(
+                interval=None, deadline=self._deadline, progress=None, at_once=True, listens=False
+            )
 
     def _unopened(self) -> RuntimeError:
         return self._api.runtime.unopened("a stream", "client.stream(...) as stream")
@@ -225,7 +226,7 @@ class AsyncEventStream:
         events = self._api.transport.async_events(body)
         next_event = events.__anext__
         try:
-            sse = await HiddenFromLoop(events)
+            sse = await HiddenFromLoop(events, body.left_open)
             while True:
                 event = self._event_of(sse)
                 if event is not None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import httpcore
 import httpx
+import idna
 
 from dashscope._common.deadline import Deadline
 from dashscope._common.secrets import Token, scrubbed
@@ -42,10 +43,10 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 
 class _NoBody(httpx.ByteStream):
-    """No body. httpx's own has one piece, which h11 would encode and send."""
+    """No body. httpx's own has one piece, which h11 would encode and send.
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
+    Logfire reads the first piece of `__iter__`, so only the async iterator has none.
+    """
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _OnePiece(None)
@@ -294,7 +295,7 @@ def transport_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]
 @cache
 def url_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
     """Return the errors of a client for a URL that cannot be requested."""
-    return (library.InvalidURL, UnicodeError)
+    return (library.InvalidURL, idna.IDNAError)
 
 
 def invalid_redirect(error: Exception, what: str) -> APIResponseError:
