@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from attrs import frozen
 
@@ -20,9 +20,7 @@ from dashscope._common.json import is_mapping, is_sequence
 from dashscope._common.validation import check_choice, shown
 from dashscope._errors import FileError
 from dashscope._files.local_file import FileContent, LocalFile, check_name, is_file, load
-
-if TYPE_CHECKING:
-    from dashscope._runtime.runtime import Runtime
+from dashscope._runtime.runtime import Runtime
 
 LARGEST_DATA_URI: Final = 256 * 1024
 """Bytes up to which a file goes into the request itself."""

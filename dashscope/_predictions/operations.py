@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from dashscope._api.decoding import structure, structure_created
 from dashscope._api.instrumentation import NOTHING, Operation
@@ -15,12 +15,10 @@ from dashscope._common.validation import check_number
 from dashscope._errors import BadRequestError, UnprocessableEntityError
 from dashscope._files.inputs import path_hint
 from dashscope._predictions.create import Creation, creation
+from dashscope._predictions.stream import AsyncEventStream
 from dashscope._predictions.watch import Watch
 from dashscope._runtime.forking import load_before_fork
 from dashscope.types.prediction import Prediction
-
-if TYPE_CHECKING:
-    from dashscope._predictions.stream import AsyncEventStream
 
 load_before_fork("dashscope._predictions.stream")
 

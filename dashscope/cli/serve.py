@@ -31,6 +31,11 @@ import click
     metavar="N/s",
     help="The request rate beyond which it answers 429: 10/s, 600/m, 5000/h.",
 )
+@click.option(
+    "--strict-inputs",
+    is_flag=True,
+    help="Reject inputs with unknown names instead of ignoring them.",
+)
 def serve(
     models: Path | None,
     host: str,
@@ -38,6 +43,7 @@ def serve(
     data: Path | None,
     token: str | None,
     rate_limit: str | None,
+    strict_inputs: bool,
 ) -> None:
     """Serve the API on this machine, with the built-in models and those in MODELS.
 
@@ -56,5 +62,13 @@ def serve(
             f"(no module {error.name})"
         )
     sys.exit(
-        serve_locally(models, host=host, port=port, data=data, token=token, rate_limit=rate_limit)
+        serve_locally(
+            models,
+            host=host,
+            port=port,
+            data=data,
+            token=token,
+            rate_limit=rate_limit,
+            strict_inputs=strict_inputs,
+        )
     )

@@ -1,12 +1,12 @@
-"""``@model``: what turns a Python function into a model, and the record it leaves on the function.
+"""The ``@model`` decorator and the specification it stores on a function.
 
-Light on purpose: worker processes import it before they can answer.
+Worker processes import this module before they can respond, so it imports little.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from attrs import frozen
 
@@ -17,16 +17,19 @@ ATTRIBUTE = "__dashscope_model__"
 
 
 class WeightsMarker:
-    """Marks the parameter that receives what a training made."""
+    """Marks the parameter that receives a training's weights."""
 
 
 Weights = Annotated[Path | None, WeightsMarker]
-"""The type of a parameter that is no input: the file a training returned, or None before any."""
+"""The type of the weights parameter: the file a training returned, or None without a training.
+
+A parameter of this type is not an input of the model.
+"""
 
 
 @frozen(kw_only=True)
 class ModelSpec:
-    """What ``@model`` was told about a function."""
+    """The arguments of ``@model`` for one function."""
 
     name: str
     description: str | None
@@ -53,35 +56,36 @@ def model(
     concurrency: int = 4,
     memory: int | None = None,
 ) -> Callable[[Function], Function]:
-    """Make a function a model of the local server; the function itself stays as it was.
+    """Turn a function into a model of the local server. The function itself does not change.
 
-    Its parameters are the model's inputs: their types, defaults, ``pydantic.Field`` bounds,
-    ``Literal`` choices and the docstring's ``Args`` become the version's schema. A parameter of
-    type ``pathlib.Path`` receives a file; one of type ``Weights`` receives what a training made.
-    What it returns is the output: JSON, or a ``Path`` or PIL image that becomes a file's URL. A
-    generator function streams its parts.
+    The function's parameters are the model's inputs. Their types, defaults, ``pydantic.Field``
+    bounds, ``Literal`` choices and the docstring's ``Args`` become the version's schema. A
+    parameter of type ``pathlib.Path`` receives a file, and a parameter of type ``Weights``
+    receives the weights of a training. The return value is the output: JSON, or a ``Path`` or PIL
+    image that becomes the URL of a file. A generator function streams its output.
 
     Args:
-        name: ``owner/name``, lower case.
-        description: One sentence; the docstring's first paragraph by default.
-        readme: Markdown, answered by ``models.readme.get``.
-        visibility: ``public`` or ``private``; only private models can be deleted.
+        name: The name of the model, as ``owner/name`` in lower case.
+        description: One sentence. Defaults to the docstring's first paragraph.
+        readme: Markdown text, returned by ``models.readme.get``.
+        visibility: ``public`` or ``private``. Only private models can be deleted.
         collections: Slugs of the collections that list the model.
-        examples: ``{"input": {...}, "output": ...}`` mappings, answered by
+        examples: ``{"input": {...}, "output": ...}`` mappings, returned by
             ``models.examples.list``.
-        train: The training function: its parameters are a training's inputs, and the ``Path`` it
-            returns is the new version's weights.
-        concatenate: Whether the parts of a generator join to one text. By default, whether they
-            are strings.
-        concurrency: How many predictions of one version run at once, each in its own process.
-        memory: Bytes of memory a worker may take before Python raises ``MemoryError`` in it; no
-            bound by default.
+        train: The training function. Its parameters are the inputs of a training, and the ``Path``
+            it returns becomes the weights of the new version.
+        concatenate: Whether clients join the parts of a generator into one text. Defaults to true
+            if the parts are strings.
+        concurrency: The maximum number of predictions of one version that run at the same time,
+            each in its own process.
+        memory: The maximum memory of a worker in bytes. Above it, Python raises ``MemoryError``
+            in the worker. Defaults to no limit.
 
     Returns:
         The decorator.
 
     Raises:
-        ValueError: The name, the concurrency or the memory is not what it has to be.
+        ValueError: ``name``, ``concurrency`` or ``memory`` is invalid.
 
     Example:
         >>> @model("me/shout", description="Says it louder.")
@@ -92,13 +96,13 @@ def model(
     """
     if not NAME.fullmatch(name):
         raise ValueError(
-            f"A model is named owner/name in lower case letters, digits, '.', '_' and '-', "
-            f"not {name!r}."
+            f"{name!r} is not a valid model name. Use owner/name with lower case letters, digits, "
+            f"'.', '_' and '-'."
         )
     if concurrency < 1:
-        raise ValueError(f"The concurrency of {name} has to be 1 or more, not {concurrency}.")
+        raise ValueError(f"The concurrency of {name} must be at least 1, not {concurrency}.")
     if memory is not None and memory < 1:
-        raise ValueError(f"The memory of {name} has to be a number of bytes, not {memory}.")
+        raise ValueError(f"The memory of {name} must be at least 1 byte, not {memory}.")
 
     def decorate(function: Function) -> Function:
         spec = ModelSpec(
@@ -120,6 +124,16 @@ def model(
 
 
 def spec_of(function: object) -> ModelSpec | None:
-    """Return what ``@model`` recorded on a function; None where it was not used."""
+    """Return the specification that ``@model`` stored on a function, or None."""
     spec = getattr(function, ATTRIBUTE, None)
     return spec if isinstance(spec, ModelSpec) else None
+
+
+def unannotated(hint: Any) -> Any:
+    """Return a type without the metadata of ``Annotated``."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def is_weights(hint: Any) -> bool:
+    """Return whether a parameter of this type receives a training's weights."""
+    return get_origin(hint) is Annotated and WeightsMarker in get_args(hint)[1:]

@@ -1,4 +1,4 @@
-"""``serve``: a server in the foreground, until a signal ends it."""
+"""``serve``: run a server in the foreground until it receives a signal."""
 
 import contextlib
 import logging
@@ -14,7 +14,7 @@ from typing import Any, Final
 import platformdirs
 
 from dashscope._runtime.signals import taken
-from dashscope.local.catalog import ModelsError
+from dashscope.local.models.catalog import ModelsError
 from dashscope.local.server import LocalServer
 from dashscope.local.store import DataFolderError
 
@@ -35,21 +35,23 @@ def serve(
     token: str | None = None,
     rate_limit: str | None = None,
     drain: float = 10.0,
+    strict_inputs: bool = False,
 ) -> int:
-    """Serve in the foreground until SIGTERM or SIGINT; a second one ends it without draining.
+    """Serve in the foreground until SIGTERM or SIGINT. A second signal stops without draining.
 
     Args:
         models: The path of a file that defines models with ``@model``.
-        host: The address to listen on; other than loopback only with a token.
-        port: The port; 0 takes a free one.
-        data: The data folder; by default the platform's place for it.
-        token: What requests have to carry; ``DASHSCOPE_LOCAL_TOKEN`` by default.
-        rate_limit: Answer 429 beyond so many requests: ``"10/s"``, ``"600/m"``.
-        drain: Seconds that running jobs get to end.
+        host: The address to listen on. Addresses other than loopback require a token.
+        port: The port. 0 selects a free port.
+        data: The data folder. Defaults to the platform's folder for user data.
+        token: The token that requests must carry. Defaults to ``DASHSCOPE_LOCAL_TOKEN``.
+        rate_limit: Return 429 above this rate of requests, such as ``"10/s"`` or ``"600/m"``.
+        drain: Seconds to wait for running jobs before stopping.
+        strict_inputs: Reject inputs with unknown names instead of ignoring them.
 
     Returns:
-        The exit code: 0 after a signal, 2 where an argument or the models are wrong, 3 where
-        another server has the data folder, 4 where the address cannot be listened on.
+        The exit code: 0 after a signal, 2 if an argument or a model is invalid, 3 if the data
+        folder cannot be used, 4 if the server cannot listen on the address.
     """
     folder = Path(data) if data is not None else platformdirs.user_data_path("dashscope", False)
     try:
@@ -61,31 +63,32 @@ def serve(
             token=token or os.environ.get("DASHSCOPE_LOCAL_TOKEN") or None,
             rate_limit=rate_limit,
             drain=drain,
+            strict_inputs=strict_inputs,
         )
         with log_to_stderr(), stop_signal() as stop, server:
             sys.stdout.write(f"Ready at {server.base_url}, data in {server.data}\n")
             sys.stdout.flush()
-            logger.info("to look at in a browser: %s", server.base_url.removesuffix("v1"))
+            logger.info("web pages at %s", server.base_url.removesuffix("v1"))
             taken(stop)
-            logger.info("stopping: running jobs have %g s to end", drain)
+            logger.info("stopping: waiting up to %g s for running jobs", drain)
     except (ValueError, ModelsError) as error:
-        return complain(error, EXIT_CONFIGURATION)
+        return report_error(error, EXIT_CONFIGURATION)
     except DataFolderError as error:
-        return complain(error, EXIT_DATA_IN_USE)
+        return report_error(error, EXIT_DATA_IN_USE)
     except OSError as error:
-        return complain(f"Cannot listen on {host}:{port}: {error.strerror}.", EXIT_ADDRESS)
+        return report_error(f"Cannot listen on {host}:{port}: {error.strerror}.", EXIT_ADDRESS)
     return 0
 
 
-def complain(error: object, code: int) -> int:
-    """Say why the server does not run, and return the exit code for it."""
+def report_error(error: object, code: int) -> int:
+    """Write an error to standard error and return the exit code."""
     sys.stderr.write(f"dashscope serve: {error}\n")
     return code
 
 
 @contextlib.contextmanager
 def log_to_stderr() -> Generator[None]:
-    """Write one line per request and event to standard error."""
+    """Log each request and event to standard error, one line each."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level
@@ -100,8 +103,8 @@ def log_to_stderr() -> Generator[None]:
 
 @contextlib.contextmanager
 def stop_signal() -> Generator[SimpleQueue[int]]:
-    """Yield what the first SIGTERM or SIGINT is put into; the second one ends the process."""
-    # Unlike an event, it may be used by a handler that interrupts a thread waiting for it.
+    """Yield a queue that receives the first SIGTERM or SIGINT. A second one ends the process."""
+    # A handler may interrupt the thread that waits on this queue. With an event, that deadlocks.
     stop: SimpleQueue[int] = SimpleQueue()
     before: dict[signal.Signals, Any] = {}
 

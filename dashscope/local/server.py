@@ -1,8 +1,9 @@
-"""The server as a whole: its parts put together, for the length of a ``with`` block."""
+"""``LocalServer``: starts the parts of the server and stops them when its block exits."""
 
 import base64
 import contextlib
 import secrets
+import sqlite3
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -10,49 +11,53 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from dashscope.local.app import create_app
-from dashscope.local.catalog import Catalog
-from dashscope.local.engine import Engine
-from dashscope.local.feed import Feed
-from dashscope.local.folder import DataFolder, Signer
-from dashscope.local.gate import AnsweredRequest, is_loopback
-from dashscope.local.ratelimit import RateLimit
-from dashscope.local.references import References
-from dashscope.local.render import Renderer
-from dashscope.local.services import Services
+from dashscope.local.http.app import create_app
+from dashscope.local.http.middleware import AnsweredRequest, is_loopback
+from dashscope.local.http.ratelimit import RateLimit
+from dashscope.local.http.render import Renderer
+from dashscope.local.http.services import Services
+from dashscope.local.jobs.change_feed import ChangeFeed
+from dashscope.local.jobs.engine import Engine
+from dashscope.local.jobs.webhooks import Webhooks
+from dashscope.local.models.catalog import Catalog
+from dashscope.local.models.references import References
+from dashscope.local.pages.app import create_pages
 from dashscope.local.store import Database, DataFolderError, Store
+from dashscope.local.store.folder import DataFolder, Signer
 from dashscope.local.thread import Thread, listen, running
 from dashscope.local.values import ORIGIN, Version
-from dashscope.local.webhooks import Webhooks
 
 Models = Path | str | Iterable[Callable[..., Any]]
 
-REQUESTS_KEPT: Final = 10_000
+MAX_KEPT_REQUESTS: Final = 10_000
 
 
 class LocalServer:
-    """A server of the Dashscope API on this machine, for the length of a ``with`` block.
+    """A local server for the Dashscope API. It runs inside a ``with`` block.
 
-    It answers on a thread of its own and runs each model in processes of their own. Leaving the
-    block ends all of them; what was still running is then recorded as failed.
+    The server answers requests on its own thread and runs each model in separate processes.
+    Exiting the block stops all of them. Jobs that are still running are recorded as failed.
 
     Args:
-        models: Functions decorated with ``@model``, or the path of a file that defines some; the
-            shipped models are there in any case.
-        data: The folder that holds what has to last. By default a temporary one, removed at the
-            end.
-        host: The address to listen on; other than loopback only with a token.
-        port: The port; 0 takes a free one.
-        token: What requests have to carry; None lets in everyone on this machine.
-        rate_limit: Answer 429 beyond so many requests: ``"10/s"``, ``"600/m"``.
-        queue_limit: How many jobs may wait for one version before a create answers 429.
-        drain: Seconds that running jobs get to end before the block is left.
+        models: Functions decorated with ``@model``, or the path of a file that defines models. The
+            shipped models are always available.
+        data: The folder for the database and files. Defaults to a temporary folder that is
+            deleted when the block exits.
+        host: The address to listen on. Addresses other than loopback require a token.
+        port: The port. 0 selects a free port.
+        token: The token that requests must carry. Defaults to None, which accepts all requests
+            from this machine.
+        rate_limit: Return 429 above this rate of requests, such as ``"10/s"`` or ``"600/m"``.
+        queue_limit: The maximum number of queued jobs per version. Above it, a create returns 429.
+        drain: Seconds to wait for running jobs before the block exits.
+        strict_inputs: Reject inputs with unknown names. Defaults to false: unknown names are
+            ignored with a warning in the log of the prediction, like the hosted service does.
 
     Raises:
-        ModelsError: One of ``models`` cannot be a model.
-        DataFolderError: Another server has the data folder.
-        OSError: The address cannot be listened on.
-        ValueError: An argument is not what it has to be.
+        ModelsError: One of ``models`` cannot be used as a model.
+        DataFolderError: The data folder cannot be used, for example because another server uses it.
+        OSError: The server cannot listen on the address.
+        ValueError: An argument is invalid.
 
     Example:
         >>> from dashscope.local import LocalServer, model
@@ -75,15 +80,17 @@ class LocalServer:
         rate_limit: str | None = None,
         queue_limit: int = 10_000,
         drain: float = 0.0,
+        strict_inputs: bool = False,
     ) -> None:
         if token is None and not is_loopback(host):
             raise ValueError(
-                f"Without a token the server listens on loopback addresses only, not on {host!r}."
+                f"The server cannot listen on {host!r} without a token. Set a token, or use a "
+                f"loopback address such as 127.0.0.1."
             )
         if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
-            raise ValueError("The token has to be visible ASCII characters.")
+            raise ValueError("The token must consist of printable ASCII characters.")
         if queue_limit < 1:
-            raise ValueError(f"The queue limit has to be 1 or more, not {queue_limit}.")
+            raise ValueError(f"queue_limit must be at least 1, not {queue_limit}.")
         self._models = models
         self._data = data
         self._host = host
@@ -92,7 +99,8 @@ class LocalServer:
         self._rate_limit = RateLimit(rate_limit) if rate_limit is not None else None
         self._queue_limit = queue_limit
         self._drain = drain
-        self._answered: deque[AnsweredRequest] = deque(maxlen=REQUESTS_KEPT)
+        self._strict_inputs = strict_inputs
+        self._answered: deque[AnsweredRequest] = deque(maxlen=MAX_KEPT_REQUESTS)
         self._address = ""
         self._folder: DataFolder | None = None
         self._running: tuple[Services, Thread] | None = None
@@ -100,7 +108,7 @@ class LocalServer:
 
     @property
     def base_url(self) -> str:
-        """The base URL for clients: it ends in ``/v1``."""
+        """The base URL for clients, which ends in ``/v1``."""
         return f"{self._running_address()}/v1"
 
     @property
@@ -113,20 +121,20 @@ class LocalServer:
 
     @property
     def requests(self) -> list[AnsweredRequest]:
-        """The requests answered so far, the last 10,000 of them."""
+        """The last 10,000 answered requests, oldest first."""
         return list(self._answered)
 
     def add(self, function: Callable[..., Any]) -> Version:
-        """Register one model more while the server runs.
+        """Register another model while the server is running.
 
         Args:
             function: A function decorated with ``@model``.
 
         Returns:
-            Its version, now the model's latest.
+            The new version, which is now the latest version of the model.
 
         Raises:
-            ModelsError: It cannot be a model.
+            ModelsError: The function cannot be used as a model.
         """
 
         async def add() -> Version:
@@ -137,9 +145,12 @@ class LocalServer:
         return thread.call(add)
 
     def remove(self, version: Version) -> None:
-        """Remove a version that was added, with its predictions, and a model left without any.
+        """Remove a version and its predictions. Remove the model too if no versions remain.
 
-        A shipped model that it stood before is there again.
+        If the version replaced a shipped model, the shipped model is restored.
+
+        Args:
+            version: The version, as returned by ``add``.
         """
 
         async def remove() -> None:
@@ -155,7 +166,7 @@ class LocalServer:
 
     def __enter__(self) -> Self:
         if self._address:
-            raise RuntimeError("The server is running already.")
+            raise RuntimeError("The server is already running.")
         with contextlib.ExitStack() as stack:
             self._start(stack)
             self._leave = stack.pop_all()
@@ -190,10 +201,16 @@ class LocalServer:
         if root is None:
             root = stack.enter_context(tempfile.TemporaryDirectory(prefix="dashscope-"))
         folder = DataFolder(Path(root).absolute())
-        folder.create()
-        parts = self._open(folder, address, stack)
+        try:
+            folder.create()
+            parts = self._open(folder, address, stack)
+        except (OSError, sqlite3.Error) as error:
+            raise DataFolderError(
+                f"The data folder {folder.root} cannot be used: {error}."
+            ) from error
+        pages = create_pages(parts, self._token)
         app = create_app(
-            parts, token=self._token, rate_limit=self._rate_limit, answered=self._answered
+            parts, pages, token=self._token, rate_limit=self._rate_limit, answered=self._answered
         )
         thread = stack.enter_context(running(app, parts, listener, self._drain))
         self._running = parts, thread
@@ -206,11 +223,11 @@ class LocalServer:
         except DataFolderError as error:
             message = f"The data folder {folder.root} cannot be used: {error}"
             if error.in_use:
-                message += f" ({folder.read_owner_note()})"
+                message += f" ({folder.read_server_info()})"
             raise DataFolderError(f"{message}.", in_use=error.in_use) from error
         stack.callback(database.close)
-        folder.write_owner_note(address)
-        stack.callback(folder.owner_note.unlink, missing_ok=True)
+        folder.write_server_info(address)
+        stack.callback(folder.server_info.unlink, missing_ok=True)
         store = Store(database)
         folder.sweep(store.files.known())
         signer = Signer(store.setting("signing_key", lambda: secrets.token_hex(32)).encode())
@@ -221,9 +238,9 @@ class LocalServer:
         renderer = Renderer(store, signer, address)
         secret = store.setting("webhook_secret", new_webhook_secret)
         webhooks = Webhooks(store, Renderer(store, signer, ORIGIN), renderer, secret)
-        feed = Feed()
-        engine.listeners += [webhooks.heard, feed.heard]
-        webhooks.listeners.append(feed.tell)
+        feed = ChangeFeed()
+        engine.listeners += [webhooks.on_event, feed.on_event]
+        webhooks.listeners.append(feed.notify)
         return Services(
             store=store,
             catalog=catalog,
@@ -235,9 +252,10 @@ class LocalServer:
             webhooks=webhooks,
             feed=feed,
             webhook_secret=secret,
+            strict_inputs=self._strict_inputs,
         )
 
 
 def new_webhook_secret() -> str:
-    """Return a signing secret in the form of Standard Webhooks."""
+    """Return a signing secret in the Standard Webhooks format."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"

@@ -1,4 +1,4 @@
-"""The server's thread: an event loop, and in it uvicorn and the engine."""
+"""The thread that runs the server's event loop, with uvicorn and the engine."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import uvicorn
 
-from dashscope.local.services import Services
-from dashscope.local.upkeep import keep_up
+from dashscope.local.http.services import Services
+from dashscope.local.maintenance import run_maintenance
 
 T = TypeVar("T")
 
@@ -18,8 +18,8 @@ T = TypeVar("T")
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends small answers at once (TCP_NODELAY); without, each
-    # waits 40 ms for the client's acknowledgement.
+    # Naming the protocol makes asyncio set TCP_NODELAY. Without it, small responses wait 40 ms
+    # for the client's acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -32,7 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Thread:
-    """The server's thread: its event loop, and in it uvicorn and the engine."""
+    """The thread of a server. Its event loop runs uvicorn and the engine."""
 
     def __init__(self, app: Any, parts: Services, listener: socket.socket, drain: float) -> None:
         config = uvicorn.Config(
@@ -56,7 +56,7 @@ class Thread:
         self._stop: asyncio.Event
 
     def start(self) -> None:
-        """Start it, and return when requests are answered."""
+        """Start the thread. Return once the server answers requests."""
         self._thread.start()
         self._ready.wait()
         if self._error is not None:
@@ -64,7 +64,7 @@ class Thread:
             raise self._error
 
     def stop(self) -> None:
-        """End it, and return when nothing of it is left."""
+        """Stop the server. Return once everything it started has stopped."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
@@ -72,7 +72,7 @@ class Thread:
             raise self._error
 
     def call(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine function on the server's event loop, and wait for what it returns."""
+        """Run a coroutine function on the server's event loop and return its result."""
         return asyncio.run_coroutine_threadsafe(function(), self._loop).result()
 
     def _run(self) -> None:
@@ -89,10 +89,10 @@ class Thread:
         engine = self._parts.engine
         self._parts.webhooks.start()
         engine.recover()
-        upkeep = asyncio.create_task(keep_up(self._parts))
+        upkeep = asyncio.create_task(run_maintenance(self._parts))
         serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
         while not (self._uvicorn.started or serving.done()):  # noqa: ASYNC110
-            # Two turns of the loop; uvicorn has no event for it.
+            # This takes two iterations of the loop. uvicorn has no event to wait for.
             await asyncio.sleep(0)
         self._ready.set()
         stopping = asyncio.create_task(self._stop.wait())
@@ -100,7 +100,7 @@ class Thread:
         await engine.drain(self._drain)
         self._uvicorn.should_exit = True
         self._parts.feed.close()
-        # Together: requests that wait for a job are answered when the engine lets go of it.
+        # Stop both together: requests that wait for a job finish once the engine stops the job.
         await asyncio.gather(serving, engine.stop())
         await self._parts.webhooks.stop()
         for task in (stopping, upkeep):
@@ -110,7 +110,7 @@ class Thread:
 
 @contextlib.contextmanager
 def running(app: Any, parts: Services, listener: socket.socket, drain: float) -> Generator[Thread]:
-    """Serve an application on a thread for the length of the block."""
+    """Serve an application on a thread until the block exits."""
     thread = Thread(app, parts, listener, drain)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""What the server's rooms pass to each other: rows as frozen classes, ids and times."""
+"""Values shared by all parts of the server: database rows as frozen classes, ids and times."""
 
 import base64
 import secrets
@@ -9,12 +9,12 @@ from attrs import frozen
 
 TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
 OWNER: Final = "local"
-"""The username of the one account a local server has."""
+"""The username of the server's only account."""
 
 ORIGIN: Final = "http://dashscope.invalid"
-"""Stands in stored documents for the server's address, which another start may change.
+"""Placeholder for the server's address in stored documents, because the address may change.
 
-``.invalid`` is reserved, so no document means it literally.
+The ``.invalid`` domain is reserved, so the placeholder never appears in real data.
 """
 
 
@@ -47,7 +47,7 @@ class Model:
 
 @frozen(kw_only=True)
 class Version:
-    """A version of a model: its schema, and where its code and weights are."""
+    """A version of a model: its schema, and the names of its code and weights files."""
 
     seq: int
     id: str
@@ -61,7 +61,7 @@ class Version:
 
 @frozen(kw_only=True)
 class Job:
-    """A prediction or a training. JSON stays text until somebody has to read it."""
+    """A prediction or a training. JSON columns are parsed only when needed."""
 
     seq: int
     id: str
@@ -87,13 +87,13 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the status is terminal."""
         return self.status in TERMINAL
 
 
 @frozen(kw_only=True)
 class File:
-    """An uploaded file, or one that a job made (then ``job`` is its id)."""
+    """An uploaded file, or an output file of the job with the id ``job``."""
 
     seq: int
     id: str
@@ -109,7 +109,7 @@ class File:
 
 @frozen(kw_only=True)
 class Deployment:
-    """A deployment with its current release."""
+    """A deployment and its current release."""
 
     seq: int
     name: str
@@ -124,25 +124,25 @@ class Deployment:
 
 
 def new_id() -> str:
-    """Return a fresh id: 26 letters and digits, too many to guess."""
+    """Return a new random id of 26 letters and digits (128 bits)."""
     return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
 
 
 def now() -> datetime:
-    """Return the time, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a time as the API does; as text these sort as the times do."""
+    """Format a time as the API does. The texts sort in the order of the times."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Read a time in ISO 8601; one without an offset is in UTC.
+    """Parse an ISO 8601 time. A time without an offset is in UTC.
 
     Raises:
-        ValueError: It is not one, or is out of range.
+        ValueError: The text is not a time, or is out of range.
     """
     try:
         moment = datetime.fromisoformat(text)

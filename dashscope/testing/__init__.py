@@ -57,7 +57,7 @@ def _dashscope_local_server() -> Iterator[Any]:
     except ModuleNotFoundError as error:
         needs = f"This fixture needs {error.name}: pip install 'dashscope-client[testing]'"
         pytest.fail(needs, pytrace=False)
-    with LocalServer() as server:
+    with LocalServer(strict_inputs=True) as server:
         yield server
 
 

@@ -1,11 +1,13 @@
 """Models that misbehave, or show one thing each; every test of the server can run them."""
 
 import collections
+import contextlib
 import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import date
@@ -150,6 +152,43 @@ def read(file: Path, others: list[Path] | None = None) -> dict[str, Any]:
         "suffix": file.suffix,
         "others": [other.read_text() for other in others or []],
     }
+
+
+@model("test/whole")
+def whole(count: int, sizes: list[int] | None = None, point: Point | None = None) -> list[Any]:
+    return [count, sizes, point and point.x]
+
+
+@model("test/named")
+def named(file: Path, how: str) -> list[Path]:
+    link = file.with_name("link.txt")
+    link.symlink_to(file)
+    return {"twice": [file, file], "linked": [link, file], "link": [link]}[how]
+
+
+@model("test/rewritten")
+def rewritten(file: Path) -> Iterator[Path]:
+    for number in range(3):
+        file.write_text(f"frame {number}")
+        yield file
+
+
+@model("test/stays", concurrency=2)
+def stays(file: Path) -> str:
+    """Leaves a read-only folder, and a thread that keeps writing into the job's folder."""
+    folder = file.parent / "read-only"
+    folder.mkdir()
+    (folder / "file").write_text("")
+    folder.chmod(0o500)
+
+    def write() -> None:
+        for number in itertools.count():
+            with contextlib.suppress(OSError):
+                file.parent.mkdir(exist_ok=True)
+                file.with_name(f"more-{number}").write_text("")
+
+    threading.Thread(target=write, daemon=True).start()
+    return "done"
 
 
 @model("test/files")

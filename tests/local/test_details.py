@@ -10,12 +10,13 @@ from unittest import mock
 import httpx
 import pytest
 
-from dashscope.local import LocalServer, lanes, model, runs
-from dashscope.local.catalog import ModelsError
-from dashscope.local.logs import LOG_LIMIT, Log
-from dashscope.local.processes import LogReader, describe_exit
-from dashscope.local.signature import read_docstring
-from dashscope.local.worker import wire
+from dashscope.local import LocalServer, model
+from dashscope.local.jobs import runs, worker_pool
+from dashscope.local.jobs.logs import LOG_LIMIT, Log
+from dashscope.local.jobs.processes import LogReader, describe_exit
+from dashscope.local.models.catalog import ModelsError
+from dashscope.local.models.signature import read_docstring
+from dashscope.local.worker import messages
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach
 
@@ -81,7 +82,7 @@ class TestLog:
 
     @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100, 1000])
     def test_the_end_of_a_job_is_found_however_the_pipe_is_cut(self, size: int) -> None:
-        marker = wire.marker("0123456789abcdef")
+        marker = messages.marker("0123456789abcdef")
         reader = LogReader(marker)
         heard: list[str] = []
         reader.sink = heard.append
@@ -103,7 +104,7 @@ class TestFailuresInside:
         with mock.patch.object(runs, "OUTPUT_LIMIT", 20):
             failed = run("test/parts", count=50)
         assert failed["status"] == "failed"
-        assert "larger than the server keeps" in failed["error"]
+        assert "larger than the server accepts" in failed["error"]
         assert run("test/parts")["status"] == "succeeded"
 
     def test_a_message_beyond_the_limit_fails(self, run: Run) -> None:
@@ -133,11 +134,11 @@ class TestFailuresInside:
                 url = f"{server.base_url}/models/test/{name}/predictions"
                 return httpx.post(url, json={"input": {}}, headers={"Prefer": "wait"}).json()
 
-            with mock.patch.object(lanes.Worker, "start", side_effect=OSError("none left")):
+            with mock.patch.object(worker_pool.Worker, "start", side_effect=OSError("none left")):
                 # The first one still finds the process that was started ahead.
                 assert run("echo")["status"] == "succeeded"
                 for name in ("pid", "logs"):
-                    assert "No process could be started" in run(name)["error"]
+                    assert "could not be started" in run(name)["error"]
             run("parts")
             assert run("numbers")["status"] == "succeeded"
 
@@ -152,15 +153,15 @@ class TestFailuresInside:
         with LocalServer(data=tmp_path) as server, httpx.Client(base_url=server.base_url) as http:
             answer = http.post("/models/test/echo/predictions", json=body)
             assert answer.status_code == 409
-            assert "cannot be loaded any more" in answer.json()["detail"]
+            assert "cannot be loaded" in answer.json()["detail"]
             failed = http.get(f"/predictions/{made[-1]['id']}").json()
             assert failed["status"] == "failed"
-            assert "cannot be loaded any more" in failed["error"]
+            assert "cannot be loaded" in failed["error"]
 
     def test_a_failing_route_is_a_problem_too(self) -> None:
         with (
             LocalServer() as server,
-            mock.patch("dashscope.local.routes.account.hardware", side_effect=KeyError("x")),
+            mock.patch("dashscope.local.http.routes.account.hardware", side_effect=KeyError("x")),
         ):
             answer = httpx.get(f"{server.base_url}/hardware")
             assert answer.status_code == 500

@@ -108,7 +108,7 @@ def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_f
         for prediction in running:
             failed = server.get(prediction)
             assert failed["status"] == "failed"
-            assert "The server stopped while this was running" in failed["error"]
+            assert "The server stopped while this job was running" in failed["error"]
         until(lambda: server.get(blocked)["status"] == "processing")
         assert server.get(queued)["output"] == "still wanted"
 
@@ -218,6 +218,7 @@ def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
         assert answer is not None
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
+        assert answer.headers["x-should-retry"] == "true"
         assert server.get(prediction)["status"] == "processing"
         assert server.end(signal.SIGTERM) in {0, -signal.SIGTERM}
 

@@ -15,7 +15,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from dashscope.local import LocalServer, folder, upkeep
+from dashscope.local import LocalServer, maintenance
+from dashscope.local.store import folder
 from tests.local.conftest import MODELS
 from tests.local.waiting import until
 
@@ -243,7 +244,7 @@ class TestExpiring:
     def test_an_expired_file_is_gone_and_then_swept(self, tmp_path: Path) -> None:
         with (
             mock.patch.object(folder, "LIFETIME", timedelta(seconds=0.5)),
-            mock.patch.object(upkeep, "INTERVAL", 0.1),
+            mock.patch.object(maintenance, "INTERVAL", 0.1),
             LocalServer(models=MODELS, data=tmp_path) as server,
             httpx.Client(base_url=server.base_url) as http,
         ):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from dashscope.local import LocalServer
-from dashscope.local.openapi import document
+from dashscope.local.http.openapi import document
 
 schemathesis = pytest.importorskip("schemathesis", reason="only `nox -s soak` has it")
 

@@ -80,7 +80,7 @@ class TestOutputs:
         assert run("test/async-parts")["output"] == ["0", "1"]
 
     def test_what_is_no_json_fails_and_says_what_it_was(self, run: Run) -> None:
-        assert "a object" in run("test/unwritable", what="object")["error"]
+        assert "an object of type object" in run("test/unwritable", what="object")["error"]
         assert "nan" in run("test/unwritable", what="nan")["error"]
         assert "/nonexistent/file" in run("test/unwritable", what="missing")["error"]
         assert run("test/unwritable", what="surrogate")["output"] == "a?b"
@@ -131,7 +131,7 @@ class TestModels:
         assert created.json()["latest_version"] is None
         again = http.post("/models", json=body)
         assert again.status_code == 409
-        assert "exists already" in again.json()["detail"]
+        assert "already exists" in again.json()["detail"]
         changed = http.patch("/models/local/mine", json={"readme": "# Mine", "description": None})
         assert changed.json()["description"] is None
         readme = http.get("/models/local/mine/readme")

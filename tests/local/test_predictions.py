@@ -86,7 +86,6 @@ class TestCreating:
             ({"text": "", "count": 11}, "input.count: input should be less than or equal to 10."),
             ({"text": "", "count": "3"}, "input.count: input should be a valid integer."),
             ({"text": "", "size": "huge"}, "input.size: input should be 'small' or 'large'."),
-            ({"text": "", "colour": 1}, "input.colour is not an input of this model"),
         ],
     )
     def test_the_wrong_input_is_named(

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from dashscope.local import LocalServer
-from dashscope.local.openapi import PATHS, document
+from dashscope.local.http.openapi import PATHS, document
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach
 

@@ -10,9 +10,9 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
 from dashscope.local import LocalServer
-from dashscope.local.routes import streams
+from dashscope.local.http.routes import streams
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach
+from tests.local.waiting import reach, until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -163,3 +163,14 @@ def test_a_stream_ends_with_the_server() -> None:
         assert next(events).event in {"logs", "output"}
     assert list(events)[-1].event == "done"
     stream.__exit__(None, None, None)
+
+
+def test_the_secret_of_a_stream_is_not_logged(
+    http: httpx.Client, create: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = create("dashscope/countdown", start=0)["urls"]["stream"]
+    with caplog.at_level("INFO", logger="dashscope.local"):
+        assert httpx.get(url).status_code == 200
+        assert httpx.get(f"{url}%0a/more").status_code == 404
+        until(lambda: caplog.text.count("/v1/streams/") >= 2)
+    assert url.rsplit("/", 1)[1] not in caplog.text

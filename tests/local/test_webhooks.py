@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,8 @@ from unittest import mock
 import httpx
 import pytest
 
-from dashscope.local import LocalServer, webhooks
+from dashscope.local import LocalServer
+from dashscope.local.jobs import webhooks
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach, until
 
@@ -153,7 +155,7 @@ def test_a_failing_receiver_is_asked_again_with_the_same_id(
     receiver: Receiver, start: Start
 ) -> None:
     receiver.answers = [(500, {}), (404, {})]
-    with mock.patch.object(webhooks, "FIRST_DELAY", 0.05):
+    with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
         until(lambda: len(receiver.received) == 3)
     assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
@@ -163,8 +165,8 @@ def test_a_failing_receiver_is_asked_again_with_the_same_id(
 def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> None:
     receiver.delay = 0.3
     with (
-        mock.patch.object(webhooks, "FIRST_DELAY", 0.05),
-        mock.patch.object(webhooks, "PATIENCE", 0.1),
+        mock.patch.object(webhooks, "MIN_DELAY", 0.05),
+        mock.patch.object(webhooks, "TIMEOUT", 0.1),
     ):
         start("dashscope/hello-world", ["completed"], text="x")
         until(lambda: len(receiver.received) >= 2)
@@ -176,7 +178,7 @@ def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> Non
 def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
     receiver.answers = [(500, {})] * 3
     with (
-        mock.patch.object(webhooks, "FIRST_DELAY", 0.01),
+        mock.patch.object(webhooks, "MIN_DELAY", 0.01),
         mock.patch.object(webhooks, "ATTEMPTS", 3),
     ):
         start("dashscope/hello-world", ["completed"], text="x")
@@ -187,7 +189,7 @@ def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
 
 def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> None:
     receiver.answers = [(503, {}), (503, {})]
-    with mock.patch.object(webhooks, "FIRST_DELAY", 0.1):
+    with mock.patch.object(webhooks, "MIN_DELAY", 0.1):
         start("dashscope/hello-world", ["start", "completed"], text="x")
         until(lambda: receiver.statuses()[-1:] == ["succeeded"])
     assert receiver.statuses() == ["processing", "processing", "processing", "succeeded"]
@@ -195,7 +197,7 @@ def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> Non
 
 def test_redirects_are_not_followed(receiver: Receiver, start: Start) -> None:
     receiver.answers = [(302, {"location": receiver.url})]
-    with mock.patch.object(webhooks, "FIRST_DELAY", 0.05):
+    with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
         until(lambda: len(receiver.received) == 2)
     assert receiver.statuses() == ["succeeded", "succeeded"]
@@ -205,7 +207,7 @@ def test_a_delivery_survives_a_restart(receiver: Receiver, tmp_path: Path) -> No
     receiver.answers = [(500, {})]
     body = {"input": {}, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
     with (
-        mock.patch.object(webhooks, "FIRST_DELAY", 30.0),
+        mock.patch.object(webhooks, "MIN_DELAY", 30.0),
         LocalServer(models=MODELS, data=tmp_path) as server,
     ):
         httpx.post(f"{server.base_url}/models/test/image/predictions", json=body)
@@ -259,3 +261,17 @@ def test_an_unknown_event_is_refused(http: httpx.Client) -> None:
     answer = http.post("/models/dashscope/hello-world/predictions", json=body)
     assert answer.status_code == 400
     assert "'finished' is not an event" in answer.json()["detail"]
+
+
+def test_a_dead_receiver_does_not_delay_the_others(
+    http: httpx.Client, receiver: Receiver, start: Start
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as dead:
+        url = f"http://127.0.0.1:{dead.getsockname()[1]}/"
+        for _ in range(3 * webhooks.MAX_IN_FLIGHT):
+            body = {"input": {"text": "x"}, "webhook": url, "webhook_events_filter": ["completed"]}
+            http.post("/models/dashscope/hello-world/predictions", json=body)
+        began = time.monotonic()
+        start("dashscope/hello-world", ["completed"], text="x")
+        until(lambda: receiver.received)
+        assert time.monotonic() - began < webhooks.TIMEOUT / 2

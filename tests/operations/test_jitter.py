@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dashscope._common import random as _jitter
-from dashscope.local.webhooks import retry_delay
+from dashscope.local.jobs.webhooks import retry_delay
 from tests.wire import Wire, prediction, reply
 
 

@@ -1,5 +1,5 @@
-"""The pages under ``/web``: what runs and ran, to look at in a browser, and forms to run more.
+"""The web pages under ``/web``: models with forms to run them, predictions and trainings.
 
-The server writes them whole (``templates/``), so that they can be read and used without a script;
-the script (``assets/page.js``) only brings news of what changed.
+The server renders complete pages (``templates/``) that work without JavaScript. The script
+(``assets/page.js``) only applies live updates.
 """

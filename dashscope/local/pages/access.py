@@ -1,7 +1,7 @@
-"""Who may see the pages, and from where: sessions, requests from elsewhere, and strict headers.
+"""Access to the pages: sessions, protection against cross-site requests, security headers.
 
-A browser sends what any web site tells it to, so being on this machine, or having a cookie, is not
-enough to run models: what changes something has to come from a page of this very server.
+Any web site can make a browser send requests with cookies. Requests that change something must
+therefore come from a page of this server.
 """
 
 import hmac
@@ -10,22 +10,22 @@ import secrets
 import time
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashscope.local.folder import Signer
-from dashscope.local.gate import authorized
-from dashscope.local.pages.writing import PREFIX, problem_page
-from dashscope.local.problems import ProblemError
+from dashscope.local.http.middleware import authorized, netloc_of
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.pages.templating import PREFIX, problem_page
+from dashscope.local.store.folder import Signer
 
 SIGN_IN: Final = f"{PREFIX}/sign-in"
 ASSETS: Final = f"{PREFIX}/assets/"
 LIFETIME: Final = 12 * 60 * 60
-"""Seconds a session lasts."""
+"""The lifetime of a session in seconds."""
 
 _COOKIE: Final = re.compile(r"([0-9]{1,12})\.[a-z2-7]{32}")
 _POLICY: Final = (
@@ -36,10 +36,10 @@ _POLICY: Final = (
 
 
 class Sessions:
-    """Cookies that say their bearer has entered the token; none where there is no token.
+    """Session cookies for browsers that have entered the token.
 
-    A cookie is a signature over the token and the time it ends, not the token: who gets hold of
-    one has the pages for some hours, and nothing of it is kept here.
+    A cookie is a signature of the token and the session's end. It does not contain the token, and
+    the server stores nothing. Servers without a token have no sessions.
     """
 
     def __init__(self, signer: Signer, token: str | None) -> None:
@@ -48,11 +48,11 @@ class Sessions:
 
     @property
     def needed(self) -> bool:
-        """Whether the pages ask for the token."""
+        """Whether the pages require the token."""
         return self._token is not None
 
     def is_open(self, request: Request) -> bool:
-        """Tell whether a request comes from someone who has the token."""
+        """Return whether a request carries the token or a valid session cookie."""
         if self._token is None or authorized(request.headers, self._token):
             return True
         cookie = request.cookies.get(_name(request), "")
@@ -62,7 +62,7 @@ class Sessions:
         return hmac.compare_digest(cookie, self._cookie(ends)) and ends > time.time()
 
     def begin(self, request: Request, response: Response, token: str) -> bool:
-        """Begin a session where the token is the right one."""
+        """Set the session cookie if the token is correct. Return whether it is."""
         if self._token is None or not hmac.compare_digest(token.encode(), self._token.encode()):
             return False
         response.set_cookie(
@@ -77,7 +77,7 @@ class Sessions:
         return True
 
     def end(self, request: Request, response: Response) -> None:
-        """End a session."""
+        """Delete the session cookie."""
         response.delete_cookie(_name(request), path=PREFIX, httponly=True, samesite="strict")
 
     def _cookie(self, ends: int) -> str:
@@ -85,31 +85,31 @@ class Sessions:
 
 
 def _name(request: Request) -> str:
-    # Browsers send a cookie to every port of a host: two servers must not share a name.
+    # Browsers send cookies to all ports of a host, so two servers must use different names.
     _, port = request.scope.get("server") or ("", 0)
     return f"dashscope-{port}"
 
 
 class Access:
-    """The outer layer of the pages."""
+    """Middleware that controls the access to the pages."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
         self._app = app
         self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through with headers that bind the page it gets, or refuse it."""
+        """Pass a request to the pages and add security headers, or reject the request."""
         request = Request(scope)
         request.state.nonce = nonce = secrets.token_urlsafe(16)
-        request.state.signs_out = self._sessions.needed
+        request.state.can_sign_out = self._sessions.needed
 
-        async def send_bound(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["content-security-policy"] = _POLICY.format(nonce=nonce)
                 headers["x-content-type-options"] = "nosniff"
                 headers["x-frame-options"] = "DENY"
-                # `no-referrer` would make the Origin of a form's POST null.
+                # With `no-referrer`, the Origin of a form's POST would be null.
                 headers["referrer-policy"] = "same-origin"
                 headers["cross-origin-opener-policy"] = "same-origin"
                 headers["cross-origin-resource-policy"] = "same-origin"
@@ -118,45 +118,42 @@ class Access:
             await send(message)
 
         answer = self._answer(request)
-        await (self._app if answer is None else answer)(scope, receive, send_bound)
+        await (self._app if answer is None else answer)(scope, receive, send_with_headers)
 
     def _answer(self, request: Request) -> Response | None:
-        """Return the answer to who may not see the page; None to all others."""
+        """Return the response that rejects a request, or None to accept it."""
         path: str = request.scope["path"]
-        problem = refuse_elsewhere(request)
+        problem = cross_site_problem(request)
         if problem is not None:
             return problem_page(request, problem)
         if path.startswith(ASSETS) or path == SIGN_IN or self._sessions.is_open(request):
             return None
-        request.state.signs_out = False
+        request.state.can_sign_out = False
         if request.method == "GET" and not path.endswith("/events"):
             return RedirectResponse(f"{SIGN_IN}?next={quote(path)}", HTTPStatus.SEE_OTHER)
         return problem_page(
-            request, ProblemError(HTTPStatus.UNAUTHORIZED, "Sign in first: the session has ended.")
+            request, ProblemError(HTTPStatus.UNAUTHORIZED, "The session has ended. Sign in again.")
         )
 
 
-def refuse_elsewhere(request: Request) -> ProblemError | None:
-    """Refuse what another web site has this browser send; being linked to is all it may."""
+def cross_site_problem(request: Request) -> ProblemError | None:
+    """Return a problem for requests from other web sites. They may only link to pages."""
     headers = request.headers
     site = headers.get("sec-fetch-site", "none")
     navigates = request.method in {"GET", "HEAD"} and headers.get("sec-fetch-mode") == "navigate"
     if site not in {"none", "same-origin"} and not navigates:
-        return ProblemError(HTTPStatus.FORBIDDEN, "This page is not for other web sites to use.")
+        return ProblemError(HTTPStatus.FORBIDDEN, "Other web sites cannot use this page.")
     if request.method in {"GET", "HEAD"}:
         return None
-    try:
-        origin = urlsplit(headers.get("origin", "")).netloc
-    except ValueError:
-        origin = ""
-    if not origin or origin.lower() != headers.get("host", "").lower():
+    origin = netloc_of(headers.get("origin", ""))
+    if not origin or origin != headers.get("host", "").lower():
         return ProblemError(
-            HTTPStatus.FORBIDDEN, "Forms are taken from this server's own pages only."
+            HTTPStatus.FORBIDDEN, "Forms must be submitted from this server's own pages."
         )
     return None
 
 
 def safe_return(path: str) -> str:
-    """Return where to go after signing in: a page of ours, whatever was asked for."""
+    """Return the path to open after signing in. Only paths of this server's pages are allowed."""
     ours = path.startswith(f"{PREFIX}/") and path.isascii() and path.isprintable()
     return path if ours and "\\" not in path else f"{PREFIX}/"

@@ -1,4 +1,4 @@
-"""What the buttons do: cancel, run again, sign in and out; and the page of webhook deliveries."""
+"""The actions of buttons (cancel, run again, sign in and out), and the webhooks page."""
 
 import json
 from http import HTTPStatus
@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.requests import JobBody
+from dashscope.local.http.routes.predictions import create_job
+from dashscope.local.http.services import services
 from dashscope.local.pages.access import SIGN_IN, Sessions, safe_return
+from dashscope.local.pages.display import as_items
 from dashscope.local.pages.jobs import KINDS, find, page_of
-from dashscope.local.pages.shown import as_items
-from dashscope.local.pages.writing import PREFIX, page
-from dashscope.local.problems import ProblemError
-from dashscope.local.requests import JobBody
-from dashscope.local.routes.predictions import create_job
-from dashscope.local.services import services
+from dashscope.local.pages.templating import PREFIX, page
 
 
 async def cancel(request: Request) -> Response:
@@ -26,22 +26,22 @@ async def cancel(request: Request) -> Response:
 
 
 async def run_again(request: Request) -> Response:
-    """Create a job like another: the same version with the same input."""
+    """Create a job with the version and input of another job."""
     parts = services(request)
     job = find(request)
     version = parts.store.models.version(job.version)
     if version is None or job.data_removed:
         raise ProblemError(
-            HTTPStatus.CONFLICT, "The version or the input of this is gone: it cannot run again."
+            HTTPStatus.CONFLICT, "This cannot run again: its version or input was deleted."
         )
-    inputs = as_items(json.loads(parts.renderer.at_this_address(job.input)))
+    inputs = as_items(json.loads(parts.renderer.localize(job.input)))
     values = {"kind": job.kind, "destination": job.destination, "source": "web"}
     run = create_job(parts, version, JobBody(input=inputs), values)
     return RedirectResponse(page_of(run.job), HTTPStatus.SEE_OTHER)
 
 
 async def show_webhooks(request: Request) -> Response:
-    """List the webhook deliveries: those still to be made, and the attempts so far."""
+    """Show the pending webhook deliveries and the last attempts."""
     parts = services(request)
     waiting = parts.store.deliveries.waiting()
     attempts = list(reversed(parts.webhooks.attempts))[:100]
@@ -56,7 +56,7 @@ async def show_webhooks(request: Request) -> Response:
 
 
 def session_routes(sessions: Sessions) -> list[Route]:
-    """Return the routes that begin and end a session."""
+    """Return the routes for signing in and out."""
 
     async def show(request: Request) -> Response:
         if not sessions.needed:
@@ -69,7 +69,7 @@ def session_routes(sessions: Sessions) -> list[Route]:
         answer = RedirectResponse(safe_return(path), HTTPStatus.SEE_OTHER)
         if sessions.begin(request, answer, token):
             return answer
-        problem = "This is not the server's token."
+        problem = "The token is incorrect."
         return page(request, "sign_in.html", HTTPStatus.UNAUTHORIZED, next=path, problem=problem)
 
     async def sign_out(request: Request) -> Response:

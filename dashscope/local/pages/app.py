@@ -1,4 +1,4 @@
-"""The application of the pages, mounted below ``/web``."""
+"""The application for the pages, mounted at ``/web``."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -11,15 +11,15 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from dashscope.local.pages import actions, jobs, live, models
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.services import Services
+from dashscope.local.pages import actions, events, jobs, models
 from dashscope.local.pages.access import Access, Sessions
-from dashscope.local.pages.writing import problem_page
-from dashscope.local.problems import ProblemError
-from dashscope.local.services import Services
+from dashscope.local.pages.templating import problem_page
 
 
-async def say_problem(request: Request, error: Exception) -> Response:
-    """Answer with a page that says what ended the request."""
+async def problem_response(request: Request, error: Exception) -> Response:
+    """Return the page for an error that ended a request."""
     match error:
         case ProblemError():
             problem = error
@@ -29,22 +29,23 @@ async def say_problem(request: Request, error: Exception) -> Response:
             return Response(status_code=499)
         case _:
             problem = ProblemError(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; its log says where."
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                "The server failed to process the request. See the server's log.",
             )
     return problem_page(request, problem)
 
 
-_DETAILS = {404: "There is no such page.", 405: "This page takes no such request."}
+_DETAILS = {404: "This page does not exist.", 405: "This page does not support this method."}
 
 
 def create_pages(parts: Services, token: str | None) -> Access:
-    """Return the application of the pages."""
+    """Return the application for the pages."""
     errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
-    handlers: dict[Any, Any] = dict.fromkeys(errors, say_problem)
+    handlers: dict[Any, Any] = dict.fromkeys(errors, problem_response)
     sessions = Sessions(parts.signer, token)
     routes = [
         *models.ROUTES,
-        *live.ROUTES,
+        *events.ROUTES,
         *jobs.ROUTES,
         *actions.ROUTES,
         *actions.session_routes(sessions),

@@ -1,10 +1,10 @@
-"""A model's schema as the fields of a form: one for each input, in the order of the function."""
+"""Converts a model's schema to form fields, in the order of the function's parameters."""
 
 from typing import Any, Final, Literal
 
 from attrs import frozen
 
-from dashscope.local.narrowing import is_dict, is_list
+from dashscope.local.type_guards import is_dict, is_list
 
 Schema = dict[str, Any]
 Kind = Literal[
@@ -18,7 +18,7 @@ _FORMATS: Final[dict[str, Kind]] = {"uri": "file", "date": "date", "password": "
 
 @frozen(kw_only=True)
 class Field:
-    """One input of a model, as a form asks for it."""
+    """One input of a model as a form field."""
 
     name: str
     label: str
@@ -32,12 +32,12 @@ class Field:
 
     @property
     def minimum(self) -> float | None:
-        """The smallest number it takes, where the browser can be told so."""
+        """The minimum that the browser can check, or None."""
         return self._bound("minimum", "exclusiveMinimum", 1)
 
     @property
     def maximum(self) -> float | None:
-        """The largest number it takes, where the browser can be told so."""
+        """The maximum that the browser can check, or None."""
         return self._bound("maximum", "exclusiveMaximum", -1)
 
     def _bound(self, name: str, exclusive: str, step: int) -> float | None:
@@ -47,7 +47,7 @@ class Field:
 
     @property
     def hint(self) -> str:
-        """What it takes, in words."""
+        """A description of the valid values."""
         schema = self.schema
         said = [
             f"{words} {schema[key]}"
@@ -61,7 +61,7 @@ class Field:
                 ("maxLength", "at most this many characters:"),
                 ("minItems", "at least this many:"),
                 ("maxItems", "at most this many:"),
-                ("pattern", "has to match"),
+                ("pattern", "must match"),
             )
             if key in schema
         ]
@@ -71,14 +71,14 @@ class Field:
             case "number":
                 said.insert(0, "a number")
             case "json":
-                said.insert(0, f"JSON{_KINDS_OF_JSON.get(str(schema.get('type')), '')}")
+                said.insert(0, f"JSON{_JSON_EXAMPLES.get(str(schema.get('type')), '')}")
             case _:
                 pass
         text = ", ".join(said)
         return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-_KINDS_OF_JSON: Final = {"array": ": a list like [1, 2]", "object": ': an object like {"a": 1}'}
+_JSON_EXAMPLES: Final = {"array": ": a list like [1, 2]", "object": ': an object like {"a": 1}'}
 
 
 def read_fields(openapi_schema: Schema, name: str) -> list[Field]:
@@ -123,9 +123,9 @@ def _field(name: str, said: Schema, required: bool, definitions: Schema) -> Fiel
 
 
 def resolve(schema: Schema, definitions: Schema) -> tuple[Schema, bool]:
-    """Return a schema without references, and whether it takes null too.
+    """Return a schema without references, and whether it also allows null.
 
-    One that has several forms stays as it is: JSON is the way to enter it.
+    A schema with several alternatives is returned unchanged. Its value is entered as JSON.
     """
     if isinstance(reference := schema.get("$ref"), str):
         meant, nullable = resolve(definitions[reference.removeprefix(_REFERENCE)], definitions)

@@ -1,4 +1,4 @@
-"""Predictions and trainings: their lists, and the page of each."""
+"""The pages of predictions and trainings: lists and details."""
 
 import json
 from datetime import timedelta
@@ -10,46 +10,53 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dashscope.local.narrowing import is_list
-from dashscope.local.pages.shown import ITEM_LIMIT, TEXT_LIMIT, Display, Shown, as_items, cut
-from dashscope.local.pages.writing import PREFIX, page
-from dashscope.local.problems import ProblemError, not_found
-from dashscope.local.runs import Run
-from dashscope.local.services import Services, services
+from dashscope.local.http.problems import ProblemError, not_found
+from dashscope.local.http.services import Services, services
+from dashscope.local.jobs.runs import Run
+from dashscope.local.pages.display import (
+    ITEM_LIMIT,
+    TEXT_LIMIT,
+    Display,
+    DisplayItem,
+    as_items,
+    cut,
+)
+from dashscope.local.pages.templating import PREFIX, page
 from dashscope.local.store import CursorError
+from dashscope.local.type_guards import is_list
 from dashscope.local.values import Job, now, parse_timestamp
 from dashscope.types.prediction import Progress
 
 KINDS: Final = ("prediction", "training")
 OUTPUT_LIMIT: Final = 2_000_000
-"""Characters of JSON beyond which an output is not made a page of."""
+"""Maximum characters of JSON of an output that a page shows."""
 
 
 @frozen(kw_only=True)
 class Output:
-    """What a page shows of an output: a text that grows, or things one by one."""
+    """An output on a page: a growing text, or a list of items."""
 
-    text: Shown | None = None
-    items: tuple[Shown, ...] = ()
+    text: DisplayItem | None = None
+    items: tuple[DisplayItem, ...] = ()
     more: int = 0
     too_long: int = 0
 
 
 @frozen(kw_only=True)
 class Row:
-    """A job in a listing."""
+    """A job in a list."""
 
     job: Job
     seconds: float | None
-    output: Shown | None
+    output: DisplayItem | None
     progress: int | None
 
 
 def find(request: Request) -> Job:
-    """Return the prediction or training that a page is about.
+    """Return the prediction or training of a page.
 
     Raises:
-        ProblemError: There is none.
+        ProblemError: The job does not exist.
     """
     kind = kind_of(request)
     job_id: str = request.path_params["job_id"]
@@ -60,7 +67,7 @@ def find(request: Request) -> Job:
 
 
 def kind_of(request: Request) -> str:
-    """Return whether a page is about predictions or trainings."""
+    """Return the kind of job of a page, prediction or training."""
     first = request.scope["path"].removeprefix(f"{PREFIX}/").partition("/")[0]
     return "training" if first == "trainings" else "prediction"
 
@@ -71,7 +78,7 @@ def page_of(job: Job) -> str:
 
 
 def output_schema(parts: Services, job: Job) -> dict[str, Any]:
-    """Return what the version of a prediction says of its output."""
+    """Return the output schema of a prediction's version, or an empty schema."""
     version = parts.store.models.version(job.version)
     if version is None or job.kind == "training":
         return {}
@@ -80,18 +87,18 @@ def output_schema(parts: Services, job: Job) -> dict[str, Any]:
 
 
 def concatenates(parts: Services, job: Job) -> bool:
-    """Tell whether the parts of a job's output join to one text."""
+    """Return whether the parts of a job's output form one text."""
     return output_schema(parts, job).get("x-cog-array-display") == "concatenate"
 
 
 def progress_of(log: str) -> int | None:
-    """Return how far a job is by its log, in percent."""
+    """Return the progress in percent that a log reports, or None."""
     progress = Progress.parse(log[-5000:])
     return round(progress.percentage * 100) if progress is not None else None
 
 
 def seconds_of(job: Job) -> float | None:
-    """Return how long a job has run."""
+    """Return how many seconds a job has been running, or ran."""
     if job.started_at is None:
         return None
     end = parse_timestamp(job.completed_at) if job.completed_at is not None else now()
@@ -99,12 +106,12 @@ def seconds_of(job: Job) -> float | None:
 
 
 def display(parts: Services) -> Display:
-    """Return what turns values into what is shown of them."""
+    """Return the object that converts values to display items."""
     return Display(parts.store, parts.folder, parts.signer)
 
 
 def output_of(parts: Services, job: Job, run: Run | None) -> Output:
-    """Return what a page shows of a job's output."""
+    """Return a job's output for its page."""
     written = run.parts_json() if run is not None else [job.output or "null"]
     length = sum(map(len, written))
     if length > OUTPUT_LIMIT:
@@ -125,25 +132,25 @@ def output_of(parts: Services, job: Job, run: Run | None) -> Output:
 
 
 def row(parts: Services, job: Job) -> Row:
-    """Return what a listing shows of a job."""
+    """Return the list row of a job."""
     run = parts.engine.run_of(job.id)
     return Row(
         job=job,
         seconds=seconds_of(job),
-        output=display(parts).in_short(job.output) if job.kind == "prediction" else None,
+        output=display(parts).preview(job.output) if job.kind == "prediction" else None,
         progress=progress_of(run.log.since(run.log.end - 1000)) if run is not None else None,
     )
 
 
 async def show_jobs(request: Request) -> Response:
-    """List predictions or trainings."""
+    """Show a list of predictions or trainings."""
     parts = services(request)
     kind = kind_of(request)
     version = request.query_params.get("version")
     try:
         listed = parts.store.jobs.overview(kind, request.query_params.get("cursor"), version)
     except CursorError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "There is no such page.") from error
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
     return page(
         request,
         "jobs.html",
@@ -162,7 +169,7 @@ async def show_job(request: Request) -> Response:
     job = find(request)
     run = parts.engine.run_of(job.id)
     log = run.log.text if run is not None else job.logs
-    inputs = as_items(json.loads(parts.renderer.at_this_address(job.input)))
+    inputs = as_items(json.loads(parts.renderer.localize(job.input)))
     trained = json.loads(job.output)["version"] if job.kind == "training" and job.output else None
     return page(
         request,
@@ -174,7 +181,7 @@ async def show_job(request: Request) -> Response:
         values=inputs,
         log=log[-TEXT_LIMIT:],
         log_end=run.log.end if run is not None else len(log),
-        log_left_out=max(0, len(log) - TEXT_LIMIT),
+        log_omitted=max(0, len(log) - TEXT_LIMIT),
         text_limit=TEXT_LIMIT,
         progress=progress_of(log),
         place=place_of(run),
@@ -187,14 +194,14 @@ async def show_job(request: Request) -> Response:
 
 
 def place_of(run: Run | None) -> str:
-    """Return how much of a run a page shows, in the words of its events."""
+    """Return the event id that corresponds to the state of a run on a page."""
     if run is None:
         return ""
     return f"{len(run.parts_json())}-{run.log.end}-{run.job.status}"
 
 
 async def show_json(request: Request) -> Response:
-    """Answer with a prediction or training as the API has it."""
+    """Return a prediction or training as JSON, like the API."""
     parts = services(request)
     job = find(request)
     return JSONResponse(parts.renderer.job(job, parts.engine.run_of(job.id)))

@@ -1,4 +1,4 @@
-"""Models: their list, the page of each with the form that runs it, and the form that trains it."""
+"""The pages of models: the list, the run form and the training form."""
 
 import functools
 import json
@@ -12,33 +12,33 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dashscope.local.decorator import NAME
+from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.requests import BODY_LIMIT, JobBody
+from dashscope.local.http.routes.files import store_file
+from dashscope.local.http.routes.predictions import create_job
+from dashscope.local.http.services import Services, services
+from dashscope.local.http.uploads import read_name, read_type
+from dashscope.local.jobs.runs import Run
+from dashscope.local.pages.display import as_items
 from dashscope.local.pages.fields import Field, read_fields
-from dashscope.local.pages.filled import Filled, prefilled, read
+from dashscope.local.pages.form_values import FormValues, prefill, read
 from dashscope.local.pages.jobs import page_of, row
-from dashscope.local.pages.shown import as_items
-from dashscope.local.pages.writing import page
-from dashscope.local.problems import ProblemError
-from dashscope.local.requests import BODY_LIMIT, JobBody
-from dashscope.local.routes.files import keep_file
-from dashscope.local.routes.predictions import create_job
-from dashscope.local.runs import Run
-from dashscope.local.services import Services, services
+from dashscope.local.pages.templating import page
 from dashscope.local.store import CursorError
-from dashscope.local.uploads import read_name, read_type
 from dashscope.local.values import Model, Version, now, timestamp
 
 _LIMITS: Final[Any] = {"max_files": 100, "max_fields": 1000, "max_part_size": BODY_LIMIT}
 
 RECENT: Final = 8
-"""Jobs that the page of a model, or the first page, shows."""
+"""The number of recent jobs on the pages of models."""
 
 
 @frozen(kw_only=True)
 class Form:
-    """The form of a model's run or training, and what is in it."""
+    """A run or training form with its values."""
 
     fields: list[Field]
-    filled: Filled
+    values: FormValues
     webhook: str = ""
     destination: str = ""
     problem: str = ""
@@ -53,12 +53,12 @@ def _properties(version: Version) -> dict[str, Any]:
 
 
 async def show_models(request: Request) -> Response:
-    """List the models, and what ran last."""
+    """Show the models and the latest predictions."""
     parts = services(request)
     try:
-        listed = parts.store.models.all_by_age(request.query_params.get("cursor"))
+        listed = parts.store.models.page_by_age(request.query_params.get("cursor"))
     except CursorError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "There is no such page.") from error
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
     latest = {
         model.full_name: _properties(version)
         for model in listed.results
@@ -76,7 +76,7 @@ async def show_models(request: Request) -> Response:
 
 
 def _version(request: Request) -> tuple[Model, Version | None]:
-    """Return the model that a path names, and the version of it to run."""
+    """Return the model in the path, and the selected or latest version."""
     parts = services(request)
     model = parts.model(request)
     wanted = request.query_params.get("version")
@@ -86,7 +86,7 @@ def _version(request: Request) -> tuple[Model, Version | None]:
 
 
 async def show_model(request: Request) -> Response:
-    """Show a model with the form that runs it, filled from an earlier run where one is named."""
+    """Show a model and its run form. The form is filled from the run in ``from`` if given."""
     parts = services(request)
     model, version = _version(request)
     if version is None:
@@ -96,8 +96,8 @@ async def show_model(request: Request) -> Response:
     earlier = parts.store.jobs.get(source, "prediction") if source is not None else None
     if earlier is None and not source:
         earlier = parts.store.jobs.first_example(model.full_name)
-    inputs = as_items(json.loads(parts.renderer.at_this_address(earlier.input))) if earlier else {}
-    return _run_page(request, model, version, Form(fields=fields, filled=prefilled(fields, inputs)))
+    inputs = as_items(json.loads(parts.renderer.localize(earlier.input))) if earlier else {}
+    return _run_page(request, model, version, Form(fields=fields, values=prefill(fields, inputs)))
 
 
 def _run_page(
@@ -120,7 +120,7 @@ def _run_page(
 
 
 async def run_model(request: Request) -> Response:
-    """Run a model with what its form was sent with, and go to the prediction's page."""
+    """Create a prediction from a submitted form, and redirect to its page."""
     parts = services(request)
     model, version = _version(request)
     version = version or parts.latest(model)
@@ -137,56 +137,56 @@ async def _submit(
     version: Version,
     fields: list[Field],
     sent: FormData,
-    values: dict[str, Any],
+    job: dict[str, Any],
 ) -> tuple[Form, Run | None]:
-    """Create a job; where that cannot be, return the form with what is wrong said in it."""
-    filled = await read(sent, fields, functools.partial(_keep, parts))
+    """Create a job. If the form is invalid, return the form with its problems instead."""
+    values = await read(sent, fields, functools.partial(_store_upload, parts))
     form = Form(
         fields=fields,
-        filled=filled,
+        values=values,
         webhook=str(sent.get("webhook", "")).strip(),
-        destination=values.get("destination", ""),
+        destination=job.get("destination", ""),
     )
-    if filled.problems:
+    if values.problems:
         return form, None
-    body = JobBody(input=dict(filled.inputs), webhook=form.webhook or None)
+    body = JobBody(input=dict(values.inputs), webhook=form.webhook or None)
     try:
-        run = create_job(parts, version, body, {"source": "web", **values})
+        run = create_job(parts, version, body, {"source": "web", **job})
     except ProblemError as error:
-        beside = {name: error.fields[name] for name in error.fields if name in filled.texts}
-        # What no field is about is said above all of them.
+        beside = {name: error.fields[name] for name in error.fields if name in values.texts}
+        # Problems that belong to no field are shown above the form.
         above = "" if beside and len(beside) == len(error.fields) else error.detail
-        refused = Filled(texts=filled.texts, problems=beside)
-        return evolve(form, filled=refused, problem=above), None
-    _make_destination(parts, run.job.destination)
+        refused = FormValues(texts=values.texts, problems=beside)
+        return evolve(form, values=refused, problem=above), None
+    _create_destination(parts, run.job.destination)
     return form, run
 
 
-def _make_destination(parts: Services, full_name: str | None) -> None:
-    """Make the model that a training's version will be of, where there is none yet."""
+def _create_destination(parts: Services, full_name: str | None) -> None:
+    """Create the destination model of a training if it does not exist."""
     if full_name is not None and parts.store.models.get(full_name) is None:
         values = {"visibility": "private", "hardware": "cpu", "created_at": timestamp(now())}
         parts.store.models.create(full_name, values)
 
 
-async def _keep(parts: Services, upload: UploadFile) -> str:
-    """Keep an uploaded file, and return its URL."""
+async def _store_upload(parts: Services, upload: UploadFile) -> str:
+    """Store an uploaded file, and return its URL."""
     nothing = FormData()
     values = {
         "name": await read_name(nothing, upload),
         "content_type": await read_type(nothing, upload),
         "metadata": "{}",
     }
-    file = await keep_file(parts, upload.file, values)
+    file = await store_file(parts, upload.file, values)
     url: str = parts.renderer.file(file)["urls"]["get"]
     return url
 
 
 async def show_training_form(request: Request) -> Response:
-    """Show the form that trains a model."""
+    """Show the training form of a model."""
     model, version = _trainable(request)
     fields = read_fields(json.loads(version.schema), "TrainingInput")
-    form = Form(fields=fields, filled=prefilled(fields, {}), destination=model.full_name)
+    form = Form(fields=fields, values=prefill(fields, {}), destination=model.full_name)
     return _training_page(request, model, version, form)
 
 
@@ -204,20 +204,20 @@ def _training_page(
 
 
 async def train_model(request: Request) -> Response:
-    """Train a model with what its form was sent with, and go to the training's page."""
+    """Create a training from a submitted form, and redirect to its page."""
     parts = services(request)
     model, version = _trainable(request)
     fields = read_fields(json.loads(version.schema), "TrainingInput")
     async with request.form(**_LIMITS) as sent:
         destination = str(sent.get("destination", "")).strip()
-        values = {"kind": "training", "destination": destination}
+        job = {"kind": "training", "destination": destination}
         if not NAME.fullmatch(destination):
-            filled = await read(sent, fields, functools.partial(_keep, parts))
-            problem = "The destination has to be owner/name, in lower case."
-            form = Form(fields=fields, filled=filled, destination=destination, problem=problem)
+            values = await read(sent, fields, functools.partial(_store_upload, parts))
+            problem = "The destination must be owner/name in lower case."
+            form = Form(fields=fields, values=values, destination=destination, problem=problem)
             run = None
         else:
-            form, run = await _submit(parts, version, fields, sent, values)
+            form, run = await _submit(parts, version, fields, sent, job)
     if run is None:
         return _training_page(request, model, version, form, HTTPStatus.UNPROCESSABLE_ENTITY)
     return RedirectResponse(page_of(run.job), HTTPStatus.SEE_OTHER)

@@ -1,4 +1,4 @@
-"""What must survive: one SQLite database in the data folder, and who may write to it."""
+"""The persistent data of the server: a SQLite database and the files of the data folder."""
 
 from dashscope.local.store.database import Database, DataFolderError
 from dashscope.local.store.deliveries import Deliveries
@@ -12,7 +12,7 @@ __all__ = ["CursorError", "DataFolderError", "Database", "Page", "Store"]
 
 
 class Store:
-    """The database's tables, each behind an object of its own."""
+    """The tables of the database, one object per table."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

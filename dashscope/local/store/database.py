@@ -1,7 +1,7 @@
-"""The SQLite database: opening, locking and migrating it, transactions, and the settings table.
+"""The SQLite database: opening, locking, migrations, transactions, and the settings table.
 
-One connection, used on the server's event loop only. A statement takes some ten microseconds, far
-less than handing it to another thread, and being alone keeps acknowledged writes in order.
+The only connection is used on the server's event loop. A statement takes about 10 microseconds,
+which is less than a switch to another thread, and a single connection keeps writes in order.
 """
 
 import sqlite3
@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from dashscope.local.store.schema import MIGRATIONS
 
-IN_USE_AFTER: Final = 0.2
-"""Seconds to wait for another server that is just letting go of the data folder."""
+LOCK_TIMEOUT: Final = 0.2
+"""Seconds to wait for the lock, in case another server is just stopping."""
 
 
 class DataFolderError(Exception):
-    """The data folder cannot be used: another server has it, or a newer version wrote it."""
+    """The data folder cannot be used. ``in_use`` is true if another server uses it."""
 
     def __init__(self, message: str, *, in_use: bool = False) -> None:
         super().__init__(message)
@@ -25,11 +25,11 @@ class DataFolderError(Exception):
 
 
 class Database:
-    """The connection, held exclusively until ``close``."""
+    """The database connection, which holds an exclusive lock until ``close``."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(
-            path, isolation_level=None, timeout=IN_USE_AFTER, check_same_thread=False
+            path, isolation_level=None, timeout=LOCK_TIMEOUT, check_same_thread=False
         )
         self._connection.row_factory = sqlite3.Row
         self._depth = 0
@@ -41,11 +41,11 @@ class Database:
 
     def _open(self, path: Path) -> None:
         try:
-            # The exclusive lock is what refuses a second server, and falls with the process.
+            # The exclusive lock keeps other servers out, and ends with the process.
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.execute("PRAGMA journal_mode = WAL")
-            # A commit reaches the operating system, so it outlives the process; only a power cut
-            # could take the last ones, and never leaves the file broken.
+            # A commit reaches the operating system, so it survives the process. A power failure
+            # may lose the last commits, but never corrupts the file.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("BEGIN EXCLUSIVE")
@@ -55,15 +55,15 @@ class Database:
                 raise
             raise DataFolderError("another server is using it", in_use=True) from error
         except sqlite3.DatabaseError as error:
-            raise DataFolderError(f"{path.name} in it is not a database ({error})") from error
+            raise DataFolderError(f"its {path.name} is not a database ({error})") from error
         self._migrate()
 
     def _migrate(self) -> None:
         version: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise DataFolderError(
-                f"a newer version of the server wrote it (its schema is {version}, "
-                f"this server knows {len(MIGRATIONS)})"
+                f"it was written by a newer version of the server (schema {version}, this server "
+                f"supports {len(MIGRATIONS)})"
             )
         for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
             with self.transaction():
@@ -73,7 +73,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """Make the writes within one; inside another, part of that one."""
+        """Run the block in a transaction. A nested transaction joins the outer one."""
         self._depth += 1
         try:
             if self._depth > 1:
@@ -82,21 +82,23 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # SQLite has already rolled back after some errors, such as a full disk.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
         finally:
             self._depth -= 1
 
     def execute(
         self, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any] = ()
     ) -> sqlite3.Cursor:
-        """Run one statement; outside a transaction it is committed at once."""
+        """Run one statement. Outside a transaction, it is committed immediately."""
         return self._connection.execute(sql, parameters)
 
     def insert(self, table: str, values: Mapping[str, Any]) -> int:
-        """Insert a row and return its sequence number. The names are ours, never a request's."""
+        """Insert a row and return its sequence number. The names never come from a request."""
         names = ", ".join(values)
         marks = ", ".join(f":{name}" for name in values)
         sql = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
@@ -119,7 +121,7 @@ class Database:
         return None if row is None else dict(row)
 
     def setting(self, key: str, make: Callable[[], str]) -> str:
-        """Return a lasting setting of this data folder, made on first use."""
+        """Return a setting of this data folder. ``make`` creates it on first use."""
         row = self.row("SELECT value FROM setting WHERE key = ?", key)
         if row is None:
             row = {"key": key, "value": make()}
@@ -127,5 +129,5 @@ class Database:
         return str(row["value"])
 
     def close(self) -> None:
-        """Close it, and let others have the data folder."""
+        """Close the connection and release the lock."""
         self._connection.close()

@@ -23,7 +23,7 @@ _DEPLOYMENTS: Final = Listing(columns=_COLUMNS, source=_SOURCE, make=Deployment)
 
 
 class Deployments:
-    """Deployments by name; the one account owns them all."""
+    """Deployments by name. The server's only account owns all of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,7 +56,7 @@ class Deployments:
         return changed
 
     def uses(self, version_id: str) -> bool:
-        """Tell whether the current release of any deployment runs this version."""
+        """Return whether the current release of a deployment uses this version."""
         sql = f"SELECT 1 FROM {_SOURCE} WHERE version = ?"  # noqa: S608
         return self._database.row(sql, version_id) is not None
 

@@ -1,4 +1,4 @@
-"""The files table; the bytes are in the data folder, under the file's id."""
+"""The files table. The content of a file is in the data folder, named by the file's id."""
 
 from typing import Any, Final
 
@@ -10,22 +10,22 @@ _FILES: Final = Listing(columns="*", source="file", make=File)
 
 
 class Files:
-    """Uploaded files, and the files that jobs made."""
+    """Uploaded files and the output files of jobs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def get(self, file_id: str, at: str) -> File | None:
-        """Return the file with this id, unless it has expired by then."""
+        """Return the file with this id, unless it has expired at a time."""
         row = self._database.row("SELECT * FROM file WHERE id = ? AND expires_at > ?", file_id, at)
         return File(**row) if row else None
 
     def create(self, values: dict[str, Any]) -> File:
-        """Insert a file, and return it whole."""
+        """Insert a file, and return it."""
         seq = self._database.insert("file", values)
         row = self._database.row("SELECT * FROM file WHERE seq = ?", seq)
         if row is None:
-            raise LookupError(f"file {seq} is gone")
+            raise LookupError(f"file {seq} was deleted")
         return File(**row)
 
     def page(self, cursor: str | None, at: str) -> Page[File]:
@@ -34,18 +34,18 @@ class Files:
         return read_page(self._database, _FILES, where, (at,), cursor)
 
     def of_job(self, job_id: str) -> list[File]:
-        """Return the files that a job made."""
+        """Return the output files of a job."""
         return [
             File(**row) for row in self._database.rows("SELECT * FROM file WHERE job = ?", job_id)
         ]
 
     def expired(self, at: str) -> list[File]:
-        """Return the files that have expired by then."""
+        """Return the files that have expired at a time."""
         rows = self._database.rows("SELECT * FROM file WHERE expires_at <= ?", at)
         return [File(**row) for row in rows]
 
     def known(self) -> set[str]:
-        """Return the id of every file."""
+        """Return the ids of all files."""
         return {row["id"] for row in self._database.rows("SELECT id FROM file")}
 
     def delete(self, file: File) -> None:

@@ -1,4 +1,4 @@
-"""The jobs table: predictions and trainings, and the examples that look like predictions."""
+"""The jobs table: predictions, trainings and examples."""
 
 import json
 from collections.abc import Iterable
@@ -10,19 +10,37 @@ from dashscope.local.store.database import Database
 from dashscope.local.store.paging import PAGE_SIZE, Listing, Page, read_page
 from dashscope.local.values import Job
 
-_JOBS: Final = Listing(columns="*", source="job", make=Job)
+LISTED_LIMIT: Final = 16 * 1024
+"""Maximum characters of JSON of an input or output in a list. Longer ones are omitted."""
 
-GLANCE: Final = 10_000
-"""Characters of an output that an overview reads; a longer one it leaves out."""
+OMITTED: Final = ""
+"""The input or output of a job in a list if it is longer than ``LISTED_LIMIT``."""
 
-_LEFT_OUT: Final = {
+_LISTED: Final = {
+    "logs": "''",
+    "input": f"CASE WHEN length(input) <= {LISTED_LIMIT} THEN input ELSE '{OMITTED}' END",
+    "output": f"CASE WHEN length(output) > {LISTED_LIMIT} THEN '{OMITTED}' ELSE output END",
+}
+_JOBS: Final = Listing(
+    columns=", ".join(
+        f"{_LISTED[field.name]} AS {field.name}" if field.name in _LISTED else field.name
+        for field in attrs.fields(Job)
+    ),
+    source="job",
+    make=Job,
+)
+
+OVERVIEW_CHARACTERS: Final = 10_000
+"""Maximum characters of an output in an overview. Longer outputs are omitted."""
+
+_OMITTED: Final = {
     "logs": "''",
     "input": "'{}'",
-    "output": f"CASE WHEN length(output) <= {GLANCE} THEN output END",
+    "output": f"CASE WHEN length(output) <= {OVERVIEW_CHARACTERS} THEN output END",
 }
 _OVERVIEW: Final = Listing(
     columns=", ".join(
-        f"{_LEFT_OUT[field.name]} AS {field.name}" if field.name in _LEFT_OUT else field.name
+        f"{_OMITTED[field.name]} AS {field.name}" if field.name in _OMITTED else field.name
         for field in attrs.fields(Job)
     ),
     source="job",
@@ -31,7 +49,7 @@ _OVERVIEW: Final = Listing(
 
 
 class Jobs:
-    """Predictions and trainings, newest first where they are listed."""
+    """Predictions and trainings. Lists are ordered newest first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,15 +60,15 @@ class Jobs:
         return Job(**row) if row else None
 
     def create(self, values: dict[str, Any]) -> Job:
-        """Insert a job, and return it whole."""
+        """Insert a job, and return it."""
         seq = self._database.insert("job", values)
         row = self._database.row("SELECT * FROM job WHERE seq = ?", seq)
         if row is None:
-            raise LookupError(f"job {seq} is gone")
+            raise LookupError(f"job {seq} was deleted")
         return Job(**row)
 
     def update(self, job: Job, values: dict[str, Any]) -> Job:
-        """Change a job, and return it changed."""
+        """Update a job, and return the updated job."""
         self._database.update("job", job.seq, values)
         return attrs.evolve(job, **values)
 
@@ -91,7 +109,7 @@ class Jobs:
         return read_page(self._database, _OVERVIEW, where, parameters, cursor, size)
 
     def kinds(self, job_ids: Iterable[str]) -> dict[str, str]:
-        """Return which of these ids are of predictions and which of trainings."""
+        """Return the kind of each job id, prediction or training."""
         rows = self._database.rows(
             "SELECT id, kind FROM job WHERE id IN (SELECT value FROM json_each(?))",
             json.dumps(list(job_ids)),
@@ -99,7 +117,7 @@ class Jobs:
         return {row["id"]: row["kind"] for row in rows}
 
     def unfinished_counts(self, kind: str) -> dict[str, int]:
-        """Return how many jobs have each of the statuses that are not final."""
+        """Return the number of unfinished jobs per status."""
         rows = self._database.rows(
             "SELECT status, count(*) AS count FROM job "
             "WHERE completed_at IS NULL AND kind = ? GROUP BY status",
@@ -113,7 +131,7 @@ class Jobs:
         return read_page(self._database, _JOBS, where, (full_name,), cursor)
 
     def first_example(self, full_name: str) -> Job | None:
-        """Return the example that a model shows by default."""
+        """Return the default example of a model."""
         row = self._database.row(
             "SELECT * FROM job WHERE kind = 'prediction' AND example = 1 AND model = ? "
             "ORDER BY seq LIMIT 1",
@@ -122,17 +140,17 @@ class Jobs:
         return Job(**row) if row else None
 
     def unfinished(self) -> list[Job]:
-        """Return what another run of the server left, oldest first."""
+        """Return the unfinished jobs, oldest first."""
         rows = self._database.rows("SELECT * FROM job WHERE completed_at IS NULL ORDER BY seq")
         return [Job(**row) for row in rows]
 
     def of_version(self, version_id: str) -> list[Job]:
-        """Return every job of a version."""
+        """Return all jobs of a version."""
         rows = self._database.rows("SELECT * FROM job WHERE version = ?", version_id)
         return [Job(**row) for row in rows]
 
     def replace_examples(self, full_name: str, examples: list[dict[str, Any]]) -> None:
-        """Make these the examples of a model."""
+        """Replace the examples of a model."""
         with self._database.transaction():
             self._database.execute(
                 "DELETE FROM job WHERE example = 1 AND kind = 'prediction' AND model = ?",
@@ -146,7 +164,7 @@ class Jobs:
         self._database.execute("DELETE FROM job WHERE seq = ?", (job.seq,))
 
     def remove_data(self, job_id: str) -> None:
-        """Remove what went into a finished job and what came out of it."""
+        """Remove the input, output and logs of a finished job."""
         self._database.execute(
             "UPDATE job SET data_removed = 1, input = '{}', output = NULL, logs = '' WHERE id = ?",
             (job_id,),

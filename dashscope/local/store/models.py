@@ -21,7 +21,7 @@ _VERSIONS: Final = Listing(columns="*", source="version", make=Version)
 
 
 class Models:
-    """Models by owner and name, versions by id."""
+    """Models by owner and name, and versions by id."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class Models:
         return Model(**row) if row else None
 
     def all(self) -> list[Model]:
-        """Return every model, oldest first."""
+        """Return all models, oldest first."""
         return [Model(**row) for row in self._database.rows("SELECT * FROM model ORDER BY seq")]
 
     def page(self, cursor: str | None, sort_by: SortKey, *, descending: bool) -> Page[Model]:
@@ -43,8 +43,8 @@ class Models:
         )
         return read_page(self._database, listing, "visibility = 'public'", (), cursor)
 
-    def all_by_age(self, cursor: str | None) -> Page[Model]:
-        """Return a page of all models, the newest first."""
+    def page_by_age(self, cursor: str | None) -> Page[Model]:
+        """Return a page of all models, newest first."""
         listing = Listing(columns="*", source="model", make=Model)
         return read_page(self._database, listing, "1", (), cursor)
 
@@ -54,13 +54,13 @@ class Models:
         self._database.insert("model", {"owner": owner, "name": name, **values})
 
     def update(self, model: Model, values: dict[str, Any]) -> Model:
-        """Change a model, and return it changed."""
+        """Update a model, and return the updated model."""
         if values:
             self._database.update("model", model.seq, values)
         return attrs.evolve(model, **values)
 
     def count_run(self, full_name: str) -> None:
-        """Count one more run of the model."""
+        """Increment the run count of a model."""
         owner, _, name = full_name.partition("/")
         self._database.execute(
             "UPDATE model SET run_count = run_count + 1 WHERE owner = ? AND name = ?", (owner, name)
@@ -80,18 +80,18 @@ class Models:
         return read_page(self._database, _VERSIONS, "model = ?", (full_name,), cursor)
 
     def has_versions(self, full_name: str) -> bool:
-        """Tell whether a model has any version."""
+        """Return whether a model has any version."""
         return self._database.row("SELECT 1 FROM version WHERE model = ?", full_name) is not None
 
     def add_version(self, values: dict[str, Any]) -> None:
-        """Insert a version where it is new, and make it the model's latest."""
+        """Insert a version if it is new, and make it the model's latest version."""
         with self._database.transaction():
             if self.version(values["id"]) is None:
                 self._database.insert("version", values)
             self._set_latest(values["model"], values["id"])
 
     def delete_version(self, version: Version) -> None:
-        """Delete a version; the newest of the others becomes the latest."""
+        """Delete a version. The newest remaining version becomes the latest."""
         with self._database.transaction():
             self._database.execute("DELETE FROM version WHERE seq = ?", (version.seq,))
             model = self.get(version.model)
@@ -103,7 +103,7 @@ class Models:
                 self._set_latest(version.model, newest["id"] if newest else None)
 
     def trained_from(self, version_id: str) -> bool:
-        """Tell whether another version was trained from this one."""
+        """Return whether another version was trained from this version."""
         return self._database.row("SELECT 1 FROM version WHERE base = ?", version_id) is not None
 
     def _set_latest(self, full_name: str, version_id: str | None) -> None:

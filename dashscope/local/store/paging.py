@@ -1,6 +1,7 @@
-"""Listings in pages, by cursors that hold a place in the order and not a page number.
+"""Cursor-based pagination.
 
-A cursor names the last row seen, so rows that arrive meanwhile neither repeat nor hide any.
+A cursor identifies the last row of a page, so rows added in the meantime neither repeat nor hide
+other rows.
 """
 
 import base64
@@ -19,12 +20,12 @@ PAGE_SIZE: Final = 100
 
 
 class CursorError(ValueError):
-    """A cursor that no page of ours ever named."""
+    """A cursor is invalid."""
 
 
 @frozen
 class Page(Generic[T]):
-    """One page, and the cursors of its neighbours."""
+    """One page, and the cursors of the next and the previous page."""
 
     results: list[T]
     next: str | None
@@ -33,7 +34,7 @@ class Page(Generic[T]):
 
 @frozen(kw_only=True)
 class Listing(Generic[T]):
-    """A query whose rows have an order: by ``key``, then by ``seq``, which every table has."""
+    """A query whose rows are ordered by ``key``, then by ``seq``, which every table has."""
 
     columns: str
     source: str
@@ -50,10 +51,10 @@ def read_page(
     cursor: str | None,
     size: int = PAGE_SIZE,
 ) -> Page[T]:
-    """Return the page a cursor names, or the first one.
+    """Return the page for a cursor, or the first page.
 
     Raises:
-        CursorError: The cursor is not one of this listing.
+        CursorError: The cursor is invalid.
     """
     place = _decode(cursor) if cursor is not None else None
     backwards = place is not None and place[0] == "previous"
@@ -62,7 +63,7 @@ def read_page(
         where += f" AND ({listing.key}, seq) {'<' if descending else '>'} (?, ?)"
         parameters += place[1:]
     order = "DESC" if descending else "ASC"
-    # Every part of it is a constant of this package; what a request says is in the parameters.
+    # All parts of the statement are constants. Values from a request are parameters.
     sql = (
         f"SELECT {listing.columns}, {listing.key} AS page_key FROM {listing.source} "  # noqa: S608
         f"WHERE {where} ORDER BY {listing.key} {order}, seq {order} LIMIT {size + 1}"
@@ -94,16 +95,16 @@ def _decode(cursor: str) -> tuple[str, int | str, int]:
     except (ValueError, RecursionError, binascii.Error) as error:
         raise CursorError(cursor) from error
     match place:
-        case ["next" | "previous" as direction, int() | str() as key, int() as seq] if _fits(
+        case ["next" | "previous" as direction, int() | str() as key, int() as seq] if _is_valid(
             key
-        ) and _fits(seq):
+        ) and _is_valid(seq):
             return cast("tuple[str, int | str, int]", (direction, key, seq))
         case _:
             raise CursorError(cursor)
 
 
-def _fits(value: int | str) -> bool:
+def _is_valid(value: int | str) -> bool:
     if isinstance(value, str):
-        # A lone surrogate is JSON but no text, and SQLite refuses it.
+        # JSON allows lone surrogates, but SQLite rejects them.
         return value.isprintable()
     return -(2**63) <= value < 2**63

@@ -1,4 +1,4 @@
-"""The database's schema, as the steps that lead to it. A step once released never changes."""
+"""The schema of the database, as a list of migrations. A released migration never changes."""
 
 from typing import Final
 

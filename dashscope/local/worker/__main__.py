@@ -1,8 +1,8 @@
-"""``python -m dashscope.local.worker``: load a model's code, then run one job after another.
+"""``python -m dashscope.local.worker``: loads the code of a model and runs jobs one by one.
 
-Standard input is a socket to the server, the argument a pipe from it (see ``lifeline``). Standard
-output and error, also those of C code and of child processes, are the log. When the server goes,
-the worker and what it forked go too.
+Standard input is a socket to the server. The argument is the descriptor of a pipe from the server
+(see ``lifeline``). Standard output and error are the log, including the output of C code and child
+processes. When the server exits, the worker and its child processes exit too.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dashscope.local.code import Code, CodeError, describe
 from dashscope.local.decorator import spec_of
-from dashscope.local.narrowing import is_iterator
-from dashscope.local.worker import lifeline, wire
+from dashscope.local.models.code import Code, CodeError, describe
+from dashscope.local.type_guards import is_iterator
+from dashscope.local.worker import lifeline, messages
 from dashscope.local.worker.inputs import Arguments
-from dashscope.local.worker.outputs import Outbox
+from dashscope.local.worker.outputs import OutputEncoder
 
 
 class Server:
@@ -41,7 +41,7 @@ class Server:
         threading.Thread(target=self._listen, name="server", daemon=True).start()
 
     def receive(self) -> dict[str, Any] | None:
-        """Wait for the next message; None when the server is done with this worker."""
+        """Wait for the next message. Return None if the server has closed the connection."""
         self._busy.clear()
         message = self._messages.get()
         self._busy.set()
@@ -50,27 +50,28 @@ class Server:
     def send(self, **message: Any) -> None:
         """Send a message."""
         if os.getpid() != self._pid:
-            # A model forked, and its child came back out of the model: the parent speaks for both.
+            # The model forked, and the child returned from the model. Only the parent may send.
             os._exit(0)
-        self._connection.sendall(wire.encode(message))
+        self._connection.sendall(messages.encode(message))
 
     def _listen(self) -> None:
-        while (head := self._reader.read(wire.LENGTH.size)) and len(head) == wire.LENGTH.size:
-            body = self._reader.read(wire.LENGTH.unpack(head)[0])
+        size = messages.LENGTH.size
+        while len(head := self._reader.read(size)) == size:
+            body = self._reader.read(messages.LENGTH.unpack(head)[0])
             self._messages.put(json.loads(body))
         if self._busy.is_set():
-            # The server died: nobody is left to stop the model or what it forked.
-            os.killpg(0, signal.SIGKILL)
+            # The server has died during a job. Kill the model and its child processes.
+            lifeline.end_group()
         self._messages.put(None)
 
 
 def run_model(
-    function: Callable[..., Any], arguments: dict[str, Any], outbox: Outbox, server: Server
+    function: Callable[..., Any], arguments: dict[str, Any], encoder: OutputEncoder, server: Server
 ) -> None:
-    """Call a model and send what comes out, part by part where it is a generator."""
+    """Call a model and send its result. Send each part of a generator separately."""
 
     def send_part(value: Any) -> None:
-        server.send(part=outbox.encode(value), files=outbox.take())
+        server.send(part=encoder.encode(value), files=encoder.take())
 
     async def drain(parts: AsyncIterator[Any]) -> None:
         async for part in parts:
@@ -88,28 +89,28 @@ def run_model(
             send_part(part)
         server.send(done=True)
         return
-    server.send(done=True, part=outbox.encode(result), files=outbox.take())
+    server.send(done=True, part=encoder.encode(result), files=encoder.take())
 
 
 def run_job(
     function: Callable[..., Any], weights: Path | None, job: dict[str, Any], server: Server
 ) -> None:
-    """Run one job, and send how it ended."""
+    """Run one job, and send its result or error."""
     folder = Path(job["folder"])
     spec = spec_of(function)
     if job["train"] and spec is not None and spec.train is not None:
         function = spec.train
     try:
         arguments = Arguments(function, folder, job["files"]).prepare(job["input"], weights)
-        run_model(function, arguments, Outbox(folder), server)
+        run_model(function, arguments, OutputEncoder(folder), server)
     except BaseException as error:  # noqa: BLE001
-        # Also SystemExit and KeyboardInterrupt: they end the prediction, not the worker.
-        traceback.print_exception(type(error), error, beyond_this_file(error.__traceback__))
+        # SystemExit and KeyboardInterrupt, too, end the prediction and not the worker.
+        traceback.print_exception(type(error), error, model_traceback(error.__traceback__))
         server.send(failed=str(error) or type(error).__name__)
 
 
-def beyond_this_file(trace: TracebackType | None) -> TracebackType | None:
-    """Return the part of a traceback that is the model's, where there is one."""
+def model_traceback(trace: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback inside the model, or all of it if there is none."""
     own = trace
     while own is not None and own.tb_frame.f_code.co_filename == __file__:
         own = own.tb_next
@@ -117,7 +118,7 @@ def beyond_this_file(trace: TracebackType | None) -> TracebackType | None:
 
 
 def limit_memory(limit: int | None) -> None:
-    """Bound what the process may allocate, and offer it first when the machine runs out."""
+    """Limit the memory of the process. If memory runs out, the kernel kills this process first."""
     score = Path("/proc/self/oom_score_adj")
     if score.exists():
         score.write_text("1000")
@@ -128,12 +129,12 @@ def limit_memory(limit: int | None) -> None:
 
 
 def main() -> None:
-    """Serve the server until it closes the socket."""
+    """Run jobs until the server closes the socket."""
     lifeline.hold(int(sys.argv[1]))
-    # The model has arguments of its own, or none.
+    # The model must not see the arguments of the worker.
     del sys.argv[1:]
     server = Server(socket.socket(fileno=os.dup(0)))
-    # What a model reads from or forks must not be the server's socket.
+    # Neither the model nor its child processes may read from the server's socket.
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -153,18 +154,19 @@ def main() -> None:
         server.send(refused=describe(error))
         return
     weights = Path(setup["weights"]) if setup["weights"] else None
-    end = wire.marker(setup["nonce"])
+    end = messages.marker(setup["nonce"])
     server.send(ready=True)
     while (job := server.receive()) is not None:
         run_job(function, weights, job, server)
-        # Whatever the model did to them, the next job's output goes where it belongs.
+        # The model may have replaced the streams. Restore them for the next job.
         sys.stdout, sys.stderr = streams
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.write(log, end)
-    # Idle when the server left: what the model forked has nobody else to end it.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.killpg(0, signal.SIGTERM)
+    # The server has closed the connection. End the child processes of the model.
+    if hasattr(os, "killpg"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
 
 
 if __name__ == "__main__":

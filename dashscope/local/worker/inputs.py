@@ -1,4 +1,4 @@
-"""A job's input as the arguments of a function: files fetched, rich types made."""
+"""Converts the input of a job to the arguments of a function, and fetches input files."""
 
 import inspect
 import re
@@ -6,11 +6,15 @@ import shutil
 import types
 import urllib.request
 from collections.abc import Callable
+from email.message import Message
+from http.client import IncompleteRead
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
-from dashscope.local.decorator import WeightsMarker
-from dashscope.local.narrowing import is_dict, is_list
+from dashscope._common.media_types import ending_of
+from dashscope.local.decorator import is_weights, unannotated
+from dashscope.local.type_guards import is_dict, is_list
 
 FETCH_TIMEOUT: Final = 30.0
 FETCH_LIMIT: Final = 100 * 1024 * 1024
@@ -19,7 +23,7 @@ _PLAIN: Final = (str, int, float, bool, type(None), Any, list, dict, Path, inspe
 
 
 class Arguments:
-    """Prepares the arguments of one call of a function."""
+    """Prepares the arguments for one call of a function."""
 
     def __init__(
         self, function: Callable[..., Any], folder: Path, files: dict[str, list[str]]
@@ -31,10 +35,10 @@ class Arguments:
         self._count = 0
 
     def prepare(self, inputs: dict[str, Any], weights: Path | None) -> dict[str, Any]:
-        """Return the keyword arguments for an input that was validated before.
+        """Return the keyword arguments for a validated input.
 
         Raises:
-            OSError: A file could not be fetched.
+            OSError: A file cannot be fetched.
             ValueError: A file is too large.
         """
         arguments: dict[str, Any] = {}
@@ -50,7 +54,7 @@ class Arguments:
     def _with_files(self, hint: Any, value: object) -> Any:
         if value is None:
             return None
-        hint = bare(hint)
+        hint = unannotated(hint)
         if hint is Path and isinstance(value, str):
             return self._fetch(value)
         origin, of = get_origin(hint), get_args(hint)
@@ -67,39 +71,46 @@ class Arguments:
         self._count += 1
         target = self._folder / f"input-{self._count}"
         if url in self._files:
-            # A file of this server: copied, so that a model that writes to it spoils nothing.
+            # Copy the file, so that the model can change its copy.
             stored, name = self._files[url]
             target = target.with_suffix(suffix_of(name))
             shutil.copyfile(stored, target)
             return target
-        if not url.startswith("data:"):
-            target = target.with_suffix(suffix_of(url.partition("?")[0]))
-        with (
-            urllib.request.urlopen(url, timeout=FETCH_TIMEOUT) as response,  # noqa: S310
-            target.open("wb") as file,
-        ):
-            size = 0
-            while chunk := response.read(256 * 1024):
-                size += len(chunk)
-                if size > FETCH_LIMIT:
-                    raise ValueError(f"The file at {url[:200]} has more than {FETCH_LIMIT} bytes.")
-                file.write(chunk)
+        with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT) as response:  # noqa: S310
+            suffix = "" if url.startswith("data:") else suffix_of(urlsplit(url).path)
+            target = target.with_suffix(suffix or suffix_of_type(response.headers))
+            try:
+                size = copy_body(response, target)
+            except IncompleteRead as error:
+                raise OSError(f"The file at {url[:200]} is incomplete.") from error
+        if size > FETCH_LIMIT:
+            raise ValueError(f"The file at {url[:200]} is larger than {FETCH_LIMIT} bytes.")
         return target
 
 
-def bare(hint: Any) -> Any:
-    """Return a type without its annotations."""
-    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+def copy_body(response: Any, target: Path) -> int:
+    """Write the body of a response to a file, and return its size. Stop above ``FETCH_LIMIT``.
 
-
-def is_weights(hint: Any) -> bool:
-    """Tell whether a parameter of this type receives what a training made."""
-    return get_origin(hint) is Annotated and WeightsMarker in get_args(hint)[1:]
+    Raises:
+        IncompleteRead: The connection was closed before the end of the body.
+    """
+    size = 0
+    with target.open("wb") as file:
+        while chunk := response.read(256 * 1024):
+            size += len(chunk)
+            if size > FETCH_LIMIT:
+                return size
+            file.write(chunk)
+    # With a Content-Length, http.client does not report a body that is too short.
+    missing: int | None = getattr(response, "length", None)
+    if missing:
+        raise IncompleteRead(b"", missing)
+    return size
 
 
 def is_plain(hint: Any) -> bool:
-    """Tell whether JSON's own types serve for a parameter of this type."""
-    hint = bare(hint)
+    """Return whether a parameter of this type takes plain JSON values."""
+    hint = unannotated(hint)
     origin, of = get_origin(hint), get_args(hint)
     if origin is Literal:
         return True
@@ -109,14 +120,20 @@ def is_plain(hint: Any) -> bool:
 
 
 def make(hint: Any, value: Any) -> Any:
-    """Return a value as a rich type (a date, an enum, a pydantic model) takes it."""
-    # Slow to import, and few models have such a parameter.
+    """Convert a JSON value to a rich type such as a date, an enum or a pydantic model."""
+    # pydantic is slow to import, and few models need it here.
     from pydantic import TypeAdapter
 
     return TypeAdapter(hint).validate_python(value)
 
 
+def suffix_of_type(headers: Message) -> str:
+    """Return the suffix for the media type of a response, or an empty string."""
+    declared = "content-type" in headers and headers.get_content_type()
+    return ending_of(declared) if declared and declared != "application/octet-stream" else ""
+
+
 def suffix_of(name: str) -> str:
-    """Return the harmless part of a name that tells what is in the file: its suffix."""
+    """Return the suffix of a file name, or an empty string if it is not a plain suffix."""
     suffix = Path(name).suffix if "\0" not in name else ""
     return suffix if _SUFFIX.fullmatch(suffix) else ""

@@ -1,8 +1,8 @@
-"""What ends a worker with its server, whatever the model is doing then.
+"""Ends a worker when its server exits, no matter what the model is doing.
 
-The server holds the one writing end of a pipe. When it goes, even by SIGKILL, the kernel closes
-that end, and signals the worker and all it forked. No code of the worker's is needed for it: a
-model may be in C code that never lets another thread run.
+The server holds the only write end of a pipe. When the server exits, even by SIGKILL, the kernel
+closes that end and signals the worker's process group. This needs no code in the worker, which
+matters if the model runs C code that never releases the GIL.
 """
 
 import os
@@ -12,19 +12,26 @@ import sys
 
 
 def hold(descriptor: int) -> None:
-    """Have the kernel kill this process group when nothing holds the other end any more.
+    """Make the kernel kill this process group when the server's end of the pipe closes.
 
-    Elsewhere than on Linux the kernel has no such signal, and the thread that reads from the
-    server's socket has to notice.
+    Outside Linux, the kernel has no such signal. There, the thread that reads from the server's
+    socket detects the end of the server.
     """
     os.set_inheritable(descriptor, False)
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "getpgrp"):
         import fcntl
 
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
-    # Nothing is ever written to it: what can be read is its end, which came before the signal.
+    # Nothing is ever written to the pipe. If it is readable, the server has already exited.
     if select.select([descriptor], [], [], 0)[0]:
+        end_group()
+
+
+def end_group() -> None:
+    """Kill this process group, or only this process if the platform has no process groups."""
+    if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
+    os._exit(1)

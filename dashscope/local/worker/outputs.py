@@ -1,4 +1,4 @@
-"""What a model returned, as JSON: its files are put aside and stand in it as their URLs."""
+"""Encodes the output of a model as JSON. Files are replaced by their URLs."""
 
 import dataclasses
 import hashlib
@@ -13,28 +13,28 @@ from typing import Any
 from uuid import UUID
 
 from dashscope._common.media_types import type_of
-from dashscope.local.narrowing import is_array, is_dataclass, is_mapping
+from dashscope.local.type_guards import is_array, is_dataclass, is_mapping
 from dashscope.local.values import ORIGIN, new_id
 
 
-class Outbox:
-    """The files of one job: ``encode`` collects them, ``take`` hands over the new ones."""
+class OutputEncoder:
+    """Encodes the outputs of one job. ``encode`` collects files, and ``take`` returns them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: list[dict[str, Any]] = []
 
     def encode(self, value: Any) -> str:
-        """Return a value as JSON text.
+        """Encode a value as JSON.
 
         Raises:
-            TypeError: There is something in it that JSON has no form for.
-            OSError: A file in it cannot be read.
+            TypeError: The value contains an object that cannot be encoded.
+            OSError: A file in the value cannot be read.
         """
         return json.dumps(self._jsonable(value), allow_nan=False)
 
     def take(self) -> list[dict[str, Any]]:
-        """Return what is known of the files since the last time."""
+        """Return the files collected since the last call."""
         files, self._files = self._files, []
         return files
 
@@ -48,7 +48,7 @@ class Outbox:
                 return text(value)
             case float():
                 if not math.isfinite(value):
-                    raise TypeError(f"The model returned {value}, which JSON has no number for.")
+                    raise TypeError(f"The model returned {value}, which JSON cannot represent.")
                 return value
             case Path():
                 return self._file(value)
@@ -61,10 +61,10 @@ class Outbox:
             case UUID():
                 return str(value)
             case _:
-                return self._foreign(value)
+                return self._library_object(value)
 
-    def _foreign(self, value: Any) -> Any:
-        """Encode the objects of libraries, known by what they can do: none is imported here."""
+    def _library_object(self, value: Any) -> Any:
+        """Encode an object of a library. Objects are recognized by their attributes."""
         if type(value).__module__.startswith("PIL."):
             path = self._folder / f"image-{new_id()}.png"
             value.save(path, format="PNG")
@@ -76,15 +76,16 @@ class Outbox:
             return self._jsonable(value.model_dump())
         if hasattr(value, "tolist"):
             return self._jsonable(value.tolist())
-        raise TypeError(f"The model returned a {type(value).__name__}: no JSON, and no file.")
+        raise TypeError(
+            f"The model returned an object of type {type(value).__name__}, which is neither JSON "
+            f"nor a file."
+        )
 
     def _file(self, path: Path, name: str | None = None) -> str:
         file_id = new_id()
         kept = self._folder / file_id
-        if self._folder in path.resolve().parents:
-            path.replace(kept)
-        else:
-            shutil.copyfile(path, kept)
+        # Copy, and follow links: the model may name a file twice, or write to it again.
+        shutil.copyfile(path, kept)
         with kept.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         name = name or path.name
@@ -102,5 +103,5 @@ class Outbox:
 
 
 def text(value: str) -> str:
-    """Return a string without the lone surrogates that no encoding can write."""
+    """Replace lone surrogates, which cannot be encoded."""
     return value.encode(errors="replace").decode()

@@ -74,7 +74,7 @@ class TestTheToken:
         answer = sign_in(browser, token)
         assert answer.status_code == 401
         assert "set-cookie" not in answer.headers
-        assert "not the server's token" in Parsed(answer).text
+        assert "The token is incorrect" in Parsed(answer).text
         assert browser.get("/web/").status_code == 303
 
     def test_is_gone_from_the_browser_after_signing_out(self, browser: httpx.Client) -> None:

@@ -72,7 +72,7 @@ class TestText:
     @pytest.mark.parametrize("text", NASTY)
     def test_of_an_error_or_log_stays_text(self, web: httpx.Client, run: Run, text: str) -> None:
         parsed = harmless(web.get(run("test/fails", message=text)["urls"]["web"]))
-        assert f"It failed. {text}" in parsed.text
+        assert f"Failed: {text}" in parsed.text
 
     def test_of_a_models_description_stays_text(self) -> None:
         @model("me/nasty", description=NASTY[0], readme="\n".join(NASTY))
@@ -163,7 +163,7 @@ class TestPages:
         parsed = Parsed(web.get("/web/"))
         links = {link["href"] for link in parsed.all("a")}
         assert {"/web/models/dashscope/markov", "/web/models/test/private"} <= links
-        assert "Writes text in the style it was trained with" in parsed.text
+        assert "Generates text in the style of its training text" in parsed.text
 
     def test_a_prediction_s_page_is_its_url_for_the_web(
         self, web: httpx.Client, root: str, run: Run
@@ -182,10 +182,10 @@ class TestPages:
         assert "200,000 more characters" in long.text
         assert len(long.text) < 250_000
         items = web.get(run("test/echo", value=["y"] * 1000)["urls"]["web"])
-        assert "900 more parts" in items.text
+        assert "900 more items" in items.text
         huge = run("test/echo", value="z" * 3_000_000)
         page = web.get(huge["urls"]["web"])
-        assert "too much for a page" in page.text
+        assert "too large for this page" in page.text
         assert len(page.text) < 200_000
         assert web.get(f"{huge['urls']['web']}/json").json()["output"] == huge["output"]
         listed = web.get("/web/predictions")

@@ -1,17 +1,17 @@
-// Brings news to a page that is complete without it: text that grows is appended as it comes, and
-// of all else that changes the page is fetched again and only what differs is exchanged.
+// Applies live updates to pages that also work without this script. New text of logs and streamed
+// outputs is appended. For every other change, the page is fetched again and the differences applied.
 
 const main = document.getElementById("main");
 const PACE = 700;
 
-// Exchanging what differs, so that focus, playing media, open details and scrolling last.
+// Replace only what differs, so that focus, playing media, open details and scrolling are kept.
 
 function morph(before, after) {
   if (before.isEqualNode(after)) return;
   const same = before.nodeType === Node.ELEMENT_NODE && before.nodeName === after.nodeName && before.id === after.id;
   if (!same) return before.replaceWith(after);
   if (before.hasAttribute("data-still")) return;
-  // What was appended since the page was written is news that it does not have.
+  // The fetched page is older than the text appended here.
   if (source && before.dataset.at && Number(after.dataset.at) <= Number(before.dataset.at)) return;
   for (const { name } of [...before.attributes])
     if (!after.hasAttribute(name) && !(before.nodeName === "DETAILS" && name === "open")) before.removeAttribute(name);
@@ -50,13 +50,13 @@ async function refresh() {
     morph(main, document.adoptNode(fresh));
     tail();
   } catch {
-    // The server is gone for now: the event source keeps trying, and tells when it is back.
+    // The server cannot be reached. The event source keeps reconnecting.
   } finally {
     setTimeout(() => { fetching = false; if (again) { again = false; refresh(); } }, PACE);
   }
 }
 
-// Times as the reader's clock has them, and the seconds of what runs.
+// Show times in the local time zone, and count the seconds of running jobs.
 
 const sameDay = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const otherDay = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
@@ -81,7 +81,7 @@ function tick() {
   }
 }
 
-// Text that grows.
+// Append text to logs and outputs.
 
 const left = new WeakSet();
 
@@ -91,7 +91,7 @@ function tail() {
 }
 
 document.addEventListener("scroll", ({ target }) => {
-  // Who scrolled up to read stays there.
+  // Do not scroll to the end if the reader has scrolled up.
   if (target.scrollTop + target.clientHeight < target.scrollHeight - 8) left.add(target);
   else left.delete(target);
 }, true);
@@ -129,7 +129,7 @@ function progress(percent) {
   else refresh();
 }
 
-// The events.
+// Receive the events.
 
 const path = main.dataset.events?.split("?")[0];
 let place = main.dataset.events?.split("?after=")[1] ?? "";
@@ -162,13 +162,13 @@ function listen() {
 
 let ended = false;
 
-// A browser has six connections for a server: a page nobody looks at leaves its own to others.
+// Browsers open at most six connections per server, so hidden pages close theirs.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) stop();
   else if (!ended) listen();
 });
 
-// A form is sent with Ctrl + Enter too; where it came back with problems, they are read first.
+// Ctrl + Enter submits a form. If the form has problems, focus them.
 
 for (const form of document.querySelectorAll("form[data-keys]")) {
   for (const note of form.querySelectorAll(".keys")) note.hidden = false;

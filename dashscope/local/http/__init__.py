@@ -1,0 +1,1 @@
+"""The HTTP side of the server: the application, its middleware, and the routes."""

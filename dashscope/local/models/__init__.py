@@ -1,0 +1,1 @@
+"""The models of the server: their registration, code, signatures and files."""

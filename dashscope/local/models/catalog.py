@@ -1,0 +1,203 @@
+"""The catalog of models: registers models and loads the code of their versions."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from dashscope.local.decorator import ModelSpec, spec_of
+from dashscope.local.models.code import Code, CodeError, load_source, pickled
+from dashscope.local.models.signature import Signature, SignatureError, openapi_schema
+from dashscope.local.store import Store
+from dashscope.local.store.folder import DataFolder
+from dashscope.local.values import Version, new_id, now, timestamp
+
+Function = Callable[..., Any]
+
+COLLECTIONS: Final = {
+    "shipped": ("Shipped models", "Models included with every local server."),
+    "text": ("Text models", "Models that write text."),
+    "images": ("Image models", "Models that create or change images."),
+    "streaming": ("Streaming models", "Models that stream their output."),
+    "trainable": ("Trainable models", "Models that can be trained."),
+}
+_SHIPPED: Final = ("hello_world", "thumbnail", "countdown", "markov")
+
+
+class ModelsError(Exception):
+    """A model cannot be registered or loaded. The message says why."""
+
+
+@frozen(kw_only=True)
+class Runnable:
+    """A version with its loaded code."""
+
+    version: Version
+    spec: ModelSpec
+    signature: Signature
+    training: Signature | None
+
+
+class Catalog:
+    """The models of the server and the loaded code of their versions."""
+
+    def __init__(self, store: Store, folder: DataFolder) -> None:
+        self._store = store
+        self._folder = folder
+        self._loaded: dict[str, Runnable] = {}
+
+    def register(self, models: Path | str | Iterable[Function] | None) -> None:
+        """Register the shipped models and the given models.
+
+        Raises:
+            ModelsError: One of the models cannot be registered.
+        """
+        with self._store.transaction():
+            self.register_shipped()
+            if models is None:
+                return
+            if isinstance(models, (str, Path)):
+                path = Path(models).absolute()
+                try:
+                    source = path.read_bytes()
+                except OSError as error:
+                    raise ModelsError(f"{path} cannot be read: {error.strerror}.") from error
+                if not self._register_source(source, path):
+                    raise ModelsError(f"{path} defines no model. Decorate a function with @model.")
+                return
+            for function in models:
+                self.add(function)
+
+    def register_shipped(self) -> None:
+        """Register the shipped models."""
+        for name in _SHIPPED:
+            resource = files("dashscope.local.models.shipped") / f"{name}.py"
+            self._register_source(resource.read_bytes(), Path(str(resource)))
+
+    def add(self, function: Function) -> Version:
+        """Register one model.
+
+        Raises:
+            ModelsError: The function cannot be used as a model.
+        """
+        spec = spec_of(function)
+        if spec is None:
+            raise ModelsError(f"{function!r} is not a model. Decorate it with @model.")
+        try:
+            return self._register(function, spec, pickled(function, spec.name))
+        except CodeError as error:
+            raise ModelsError(str(error)) from error
+
+    def runnable(self, version: Version) -> Runnable:
+        """Return a version with its code. Load the code if it is not loaded yet.
+
+        Raises:
+            ModelsError: The code cannot be loaded.
+        """
+        if version.id not in self._loaded:
+            try:
+                function = Code.read(self._folder.code / version.code).load()
+                self._loaded[version.id] = self._make(version, function)
+            except (CodeError, SignatureError, OSError, ValueError) as error:
+                raise ModelsError(
+                    f"The code of version {version.id} cannot be loaded: {error}"
+                ) from error
+        return self._loaded[version.id]
+
+    def add_trained(self, base: Version, destination: str, weights: str | None) -> Version:
+        """Add the version that a training created. It becomes the destination's latest version."""
+        return self._add_version(destination, base.schema, base.code, weights, base.id)
+
+    def forget(self, version: Version) -> None:
+        """Unload the code of a deleted version."""
+        self._loaded.pop(version.id, None)
+
+    def _register_source(self, source: bytes, origin: Path) -> bool:
+        try:
+            functions = load_source(source, origin)
+        except CodeError as error:
+            raise ModelsError(str(error)) from error
+        for function in functions:
+            spec = spec_of(function)
+            if spec is not None:
+                code = Code(name=spec.name, origin=str(origin), payload=source)
+                self._register(function, spec, code)
+        return bool(functions)
+
+    def _register(self, function: Function, spec: ModelSpec, code: Code) -> Version:
+        try:
+            document, signature = openapi_schema(function)
+        except SignatureError as error:
+            raise ModelsError(f"{spec.name}: {error}") from error
+        self._upsert_model(spec, signature)
+        code.write(self._folder.code)
+        version = self._add_version(spec.name, json.dumps(document), code.digest, None, None)
+        self._loaded[version.id] = self._make(version, function)
+        self._store.jobs.replace_examples(
+            spec.name, [self._example(version, example) for example in spec.examples]
+        )
+        return version
+
+    def _make(self, version: Version, function: Function) -> Runnable:
+        spec = spec_of(function)
+        if spec is None:
+            raise CodeError(f"{version.model} is not a model")
+        training = Signature(spec.train) if spec.train is not None else None
+        return Runnable(
+            version=version, spec=spec, signature=Signature(function), training=training
+        )
+
+    def _upsert_model(self, spec: ModelSpec, signature: Signature) -> None:
+        values = {
+            "description": spec.description or signature.description,
+            "visibility": spec.visibility,
+            "readme": spec.readme,
+            "collections": json.dumps(spec.collections),
+        }
+        model = self._store.models.get(spec.name)
+        if model is not None:
+            self._store.models.update(model, values)
+            return
+        self._store.models.create(
+            spec.name, {**values, "hardware": "cpu", "created_at": timestamp(now())}
+        )
+
+    def _add_version(
+        self, full_name: str, schema: str, code: str, weights: str | None, base: str | None
+    ) -> Version:
+        identity = "\n".join([full_name, schema, code, weights or ""])
+        version_id = hashlib.sha256(identity.encode()).hexdigest()
+        self._store.models.add_version(
+            {
+                "id": version_id,
+                "model": full_name,
+                "created_at": timestamp(now()),
+                "schema": schema,
+                "code": code,
+                "weights": weights,
+                "base": base,
+            }
+        )
+        version = self._store.models.version(version_id)
+        if version is None:
+            raise LookupError(f"version {version_id} was deleted")
+        return version
+
+    def _example(self, version: Version, example: Any) -> dict[str, Any]:
+        return {
+            "id": new_id(),
+            "kind": "prediction",
+            "example": 1,
+            "model": version.model,
+            "version": version.id,
+            "status": "succeeded",
+            "input": json.dumps(example["input"]),
+            "output": json.dumps(example["output"]),
+            "created_at": version.created_at,
+            "started_at": version.created_at,
+            "completed_at": version.created_at,
+        }

@@ -1,0 +1,55 @@
+"""Finds this server's files in inputs. They are read from disk instead of over HTTP."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from dashscope.local.store import Store
+from dashscope.local.store.folder import DataFolder
+from dashscope.local.type_guards import is_dict, is_list
+from dashscope.local.values import now, timestamp
+
+FILE_URL: Final = re.compile(r"(https?://[^/?#]+)/v1/files/([a-z2-7]{26})(?:/download)?(?:\?.*)?")
+
+
+def strings(value: object) -> Iterator[str]:
+    """Yield every string in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif is_list(value):
+        for item in value:
+            yield from strings(item)
+    elif is_dict(value):
+        for member in value.values():
+            yield from strings(member)
+
+
+class References:
+    """Finds the files for URLs in an input. A random id identifies a file of this server."""
+
+    def __init__(self, store: Store, folder: DataFolder, address: str) -> None:
+        self._store = store
+        self._folder = folder
+        self._address = address
+
+    def resolve(self, input_json: str) -> dict[str, list[str]]:
+        """Return the path and name of each of this server's files, keyed by URL."""
+        found: dict[str, list[str]] = {}
+        for url, _, file_id in self._urls(json.loads(input_json)):
+            file = self._store.files.get(file_id, timestamp(now()))
+            if file is not None:
+                found[url] = [str(self._folder.files / file.id), file.name]
+        return found
+
+    def missing(self, inputs: dict[str, Any]) -> str | None:
+        """Return the first URL of this server that refers to no file, or None."""
+        for url, address, file_id in self._urls(inputs):
+            if address == self._address and not self._store.files.get(file_id, timestamp(now())):
+                return url
+        return None
+
+    def _urls(self, value: Any) -> Iterator[tuple[str, str, str]]:
+        for text in strings(value):
+            if match := FILE_URL.fullmatch(text):
+                yield text, match[1], match[2]

@@ -1,0 +1,1 @@
+"""The models shipped with every server. Each file is the code of one model."""

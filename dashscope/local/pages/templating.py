@@ -1,0 +1,75 @@
+"""Renders pages from templates. Values are escaped, and undefined variables raise."""
+
+import json
+import pprint
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from dashscope._config import __version__
+from dashscope.local.http.problems import ProblemError
+
+PREFIX: Final = "/web"
+"""The path of the pages. All other paths belong to the API."""
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def format_size(size: int) -> str:
+    """Format a number of bytes."""
+    for unit, bytes_of in (("MB", 1_000_000), ("kB", 1000)):
+        if size >= bytes_of:
+            return f"{size / bytes_of:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def format_python(value: Any) -> str:
+    """Format a JSON value as a Python literal."""
+    return pprint.pformat(value, width=80, sort_dicts=False)
+
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("dashscope.local.pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_GLOBALS: Final[dict[str, Any]] = {"prefix": PREFIX, "release": __version__}
+cast("dict[str, Any]", _TEMPLATES.globals).update(_GLOBALS)
+_TEMPLATES.filters.update(
+    duration=format_duration, size=format_size, python=format_python, as_json=json.dumps
+)
+
+
+def page(
+    request: Request, template: str, status: int = HTTPStatus.OK, /, **context: Any
+) -> HTMLResponse:
+    """Render a template and return the page."""
+    text = _TEMPLATES.get_template(template).render(
+        nonce=request.state.nonce,
+        can_sign_out=request.state.can_sign_out,
+        path=request.scope["path"].removeprefix(PREFIX),
+        **context,
+    )
+    return HTMLResponse(text, status)
+
+
+def problem_page(request: Request, problem: ProblemError) -> HTMLResponse:
+    """Return the page for a problem."""
+    title = HTTPStatus(problem.status).phrase
+    answer = page(request, "problem.html", problem.status, title=title, detail=problem.detail)
+    answer.headers.update(problem.headers)
+    return answer

@@ -1,0 +1,236 @@
+"""What the server survives: full disks, folders that stay, workers that hang, no process groups."""
+
+import contextlib
+import json
+import os
+import stat
+import textwrap
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import httpx
+import pytest
+
+from dashscope.local import LocalServer, foreground
+from dashscope.local.http import requests
+from dashscope.local.jobs import engine
+from dashscope.local.store import DataFolderError, folder
+from tests.local.conftest import MODELS
+from tests.local.waiting import reach, until
+
+FILE = "data:text/plain,content"
+LONG = "x" * 100_000
+
+
+@contextlib.contextmanager
+def serving(tmp_path: Path, **options: Any) -> Iterator[tuple[LocalServer, httpx.Client]]:
+    with (
+        LocalServer(models=MODELS, data=tmp_path / "data", **options) as server,
+        httpx.Client(base_url=server.base_url, timeout=30) as http,
+    ):
+        yield server, http
+
+
+def create(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
+    answer = http.post(f"/models/{name}/predictions", json={"input": inputs})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def finish(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
+    prediction = create(http, name, **inputs)
+    return reach(http, prediction, "succeeded", "failed", "canceled")
+
+
+@contextlib.contextmanager
+def full_disk(server: LocalServer) -> Iterator[None]:
+    """Let SQLite report a full disk for every write that needs another page."""
+
+    def limit(pages: int) -> None:
+        async def execute() -> None:
+            parts.store.database.execute(f"PRAGMA max_page_count = {pages}")
+
+        thread.call(execute)
+
+    assert server._running is not None
+    parts, thread = server._running
+    limit(1)
+    yield
+    limit(1_000_000)
+
+
+def test_a_job_folder_that_cannot_be_deleted_does_not_block_the_model(tmp_path: Path) -> None:
+    with serving(tmp_path) as (server, http):
+        with mock.patch.object(folder.shutil, "rmtree", side_effect=OSError("in use")):
+            for _ in range(3):
+                assert finish(http, "test/stays", file=FILE)["output"] == "done"
+        for _ in range(3):
+            assert finish(http, "test/stays", file=FILE)["output"] == "done"
+        jobs = server.data / "jobs"
+        assert list(jobs.iterdir())
+    with serving(tmp_path):
+        assert not list(jobs.iterdir())
+
+
+class TestAFullDisk:
+    def test_ends_predictions_once_there_is_space_again(self, tmp_path: Path) -> None:
+        with mock.patch.object(engine, "RECORD_RETRY", 0.05), serving(tmp_path) as (server, http):
+            running = create(http, "test/parts", count=20_000, delay=0.0)
+            hanging = create(http, "test/sleep")
+            reach(http, hanging, "processing")
+            with full_disk(server):
+                until(lambda: http.get(running["urls"]["get"]).json()["status"] != "starting")
+                refused = http.post(
+                    "/models/test/echo/predictions", json={"input": {"value": LONG}}
+                )
+                assert refused.status_code == 500
+                hanging["output"] = http.post(hanging["urls"]["cancel"]).json()
+                assert http.get("/account").status_code == 200
+            assert reach(http, hanging, "canceled")
+            ended = reach(http, running, "failed", "succeeded")
+            assert ended["completed_at"]
+            assert finish(http, "test/echo", value=LONG)["output"] == LONG
+
+    def test_does_not_raise_at_the_end_of_the_block(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as (server, http):
+            reach(http, create(http, "test/sleep", seconds=60), "processing")
+            assert server._running is not None
+            parts, thread = server._running
+
+            async def fill() -> None:
+                parts.store.database.execute("PRAGMA query_only = ON")
+
+            thread.call(fill)
+        with serving(tmp_path) as (_, http):
+            [interrupted] = http.get("/predictions").json()["results"]
+            assert interrupted["status"] == "failed"
+            assert "The server stopped" in interrupted["error"]
+
+
+def test_a_row_without_a_run_can_be_canceled(tmp_path: Path) -> None:
+    with serving(tmp_path) as (server, http):
+        prediction = create(http, "test/sleep")
+        reach(http, prediction, "processing")
+        assert server._running is not None
+        parts, thread = server._running
+
+        async def lose() -> None:
+            del parts.engine._runs[prediction["id"]]
+
+        thread.call(lose)
+        assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
+
+
+def test_a_worker_that_hangs_while_loading_gives_its_slot_back(tmp_path: Path) -> None:
+    file, hang = tmp_path / "models.py", tmp_path / "hang"
+    file.write_text(
+        textwrap.dedent(f"""
+        import pathlib, sys, time
+        from dashscope.local import model
+        hang = pathlib.Path({str(hang)!r})
+        if "worker" in sys.argv[0] and hang.exists():
+            hang.unlink()
+            time.sleep(1000)
+        @model("me/hangs", concurrency=1)
+        def hangs() -> str:
+            return "done"
+        """)
+    )
+
+    def create_hanging(**headers: str) -> dict[str, Any]:
+        hang.touch()
+        path = "/models/me/hangs/predictions"
+        prediction = http.post(path, json={"input": {}}, headers=headers).json()
+        until(lambda: not hang.exists())
+        return prediction
+
+    with LocalServer(file) as server, httpx.Client(base_url=server.base_url, timeout=30) as http:
+        canceled = create_hanging()
+        assert http.post(canceled["urls"]["cancel"]).json()["status"] == "canceled"
+        with mock.patch.object(requests, "MIN_DEADLINE", timedelta(0)):
+            assert reach(http, create_hanging(**{"Cancel-After": "1s"}), "aborted")
+        assert finish(http, "me/hangs")["output"] == "done"
+
+
+def test_nobody_else_can_read_an_existing_data_folder(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    data.chmod(0o755)
+    with serving(tmp_path):
+        pass
+    for path in (data, *data.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    with serving(tmp_path) as (_, http):
+        create(http, "test/echo")
+        for path in (data, data / "files", data / "code", *data.glob("dashscope.db*")):
+            assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    shared.chmod(0o755)
+    (shared / "notes.txt").write_text("")
+    with LocalServer(data=shared):
+        # The folder of somebody else's files stays as it is.
+        assert stat.S_IMODE(shared.stat().st_mode) == 0o755
+        assert not stat.S_IMODE((shared / "dashscope.db").stat().st_mode) & 0o077
+
+
+def test_outputs_that_are_links_or_named_twice_can_be_downloaded(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, http):
+        for how in ("twice", "linked", "link"):
+            done = finish(http, "test/named", file=FILE, how=how)
+            assert done["status"] == "succeeded", done["error"]
+            assert {httpx.get(url).text for url in done["output"]} == {"content"}
+        done = finish(http, "test/rewritten", file=FILE)
+        assert [httpx.get(url).text for url in done["output"]] == [
+            "frame 0", "frame 1", "frame 2",
+        ]  # fmt: skip
+
+
+def test_a_data_folder_that_cannot_be_used_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for data in (file, file / "below"):
+        with pytest.raises(DataFolderError, match="cannot be used"):
+            LocalServer(data=data).__enter__()
+        assert foreground.serve(port=0, data=data) == foreground.EXIT_DATA_IN_USE
+        told = capsys.readouterr().err
+        assert f"The data folder {data} cannot be used" in told
+        assert "listen" not in told
+
+
+def test_lists_omit_long_inputs_and_outputs(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, http):
+        long = finish(http, "test/echo", value=LONG)
+        running = create(http, "test/parts", count=10_000, delay=0.0001)
+        until(lambda: len(json.dumps(http.get(running["urls"]["get"]).json()["output"])) > 20_000)
+        short = finish(http, "test/echo", value="x" * 1000)
+        first, second, third = http.get("/predictions").json()["results"]
+        assert first["output"] == short["output"]
+        assert first["input"] == {"value": short["output"]}
+        assert "output" not in second
+        assert second["input"] == {"count": 10_000, "delay": 0.0001}
+        assert {"input", "output"}.isdisjoint(third)
+        assert http.get(third["urls"]["get"]).json()["output"] == LONG
+        assert long["input"] == {"value": LONG}
+
+
+def test_without_process_groups_workers_are_ended_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("killpg", "getpgrp", "setsid", "waitid", "pidfd_open"):
+        monkeypatch.delattr(os, name, raising=False)
+    with serving(tmp_path) as (_, http):
+        prediction = create(http, "test/pid", seconds=60)
+        reach(http, prediction, "processing")
+        assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
+        ended = create(http, "test/ends", how="exit")
+        assert "exited with code 3" in reach(http, ended, "failed")["error"]
+        pid = finish(http, "test/pid")["output"]
+        os.kill(pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
