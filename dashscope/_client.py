@@ -771,6 +771,6 @@ def blocking(
     config = _config.load(api_token=api_token, **options)
     runtime = SyncRuntime(twins)
     client = AsyncClient.__new__(AsyncClient)
-    client._api = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
-    client._schemas = {}
+    requestor = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
+    vars(client).update(_api=requestor, _schemas={})
     return client

@@ -106,7 +106,7 @@ F = TypeVar("F", bound=Facade)
 def view(facade: F, async_impl: Any) -> F:
     """Return a copy of a facade over another async object."""
     copied = copy_without_cached(facade)
-    copied._async = async_impl
+    vars(copied)["_async"] = async_impl
     return copied
 
 
