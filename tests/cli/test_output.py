@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import unicodedata
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from dashscope import Client
+from dashscope._common.logging import logger
+from dashscope.cli.terminal import prepare_streams
 from tests.cli.command import CommandLine
 from tests.cli.terminal import Terminal
 from tests.fake_server import FakeServer, Received, Reply, prediction, reply
@@ -109,6 +112,20 @@ def test_nothing_that_a_server_says_controls_the_terminal(
     assert [
         one for one in left if unicodedata.category(one) in ("Cc", "Cs") or one == "\u202e"
     ] == []
+
+
+def test_log_lines_on_a_terminal_are_escaped_too(terminal: Terminal) -> None:
+    with os.fdopen(os.dup(terminal.end), "w", encoding="utf-8") as stream:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("log: %(message)s"))
+        logger.addHandler(handler)
+        try:
+            prepare_streams()
+            logger.warning("%s", EVIL.replace("\ud800", ""))  # xdist cannot report a surrogate
+        finally:
+            logger.removeHandler(handler)
+    terminal.close()
+    assert terminal.drawn == r"log: \x1b]0;title\x07\x1b[2J\x9b31m\u202e\x0d" + "\r\n"
 
 
 @pytest.mark.parametrize("line", ["run test/texts", "batch test/texts -", "run test/texts --json"])

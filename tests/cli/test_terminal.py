@@ -161,7 +161,7 @@ def test_what_one_copies_stays_in_one_piece_on_a_narrow_terminal(
     dashscope("models", "get", "dashscope/markov", stdout=terminal.end, env=env)
     terminal.close()
     assert terminal.shown.count(version.id) == 2
-    assert re.search(r"^description +Writes text in the style", terminal.shown, re.MULTILINE)
+    assert re.search(r"^description +Generates text", terminal.shown, re.MULTILINE)
 
 
 def test_json_on_a_terminal_is_json_only(dashscope: CommandLine, terminal: Terminal) -> None:
