@@ -33,9 +33,9 @@ from dashscope._batch.scheduler import (
     now,
 )
 from dashscope._batch.shutdown import cancel_unfinished
-from dashscope._files.file_output import claim
+from dashscope._files.file_output import wrap_file_outputs
 from dashscope._runtime.forking import load_before_fork
-from dashscope._runtime.workers import Bell, Channel, ClosedError
+from dashscope._runtime.workers import Channel, ClosedError, Signal
 from dashscope._transport.pool import CLOSED
 from dashscope.types.batch import BatchProgress, BatchResult
 
@@ -98,7 +98,7 @@ class AsyncBatch:
         self._operation = begin("map", self._api.config.base_url, self._options.ref)
         try:
             with self._operation.active():
-                await self._api.runtime.finish(self._context.checkpoint.open)
+                await self._api.runtime.shield(self._context.checkpoint.open)
                 self._has_started = True
                 self._start_workers()
                 self._api.state.open_operations.add(self._cancel_if_running)
@@ -158,7 +158,7 @@ class AsyncBatch:
             return
         try:
             with self._operation.active():
-                await self._api.runtime.finish(partial(self._exit, error), grace=EXIT_TIMEOUT)
+                await self._api.runtime.shield(partial(self._exit, error), grace=EXIT_TIMEOUT)
         finally:
             self._end_operations(error)
 
@@ -172,7 +172,7 @@ class AsyncBatch:
         self._closed_error = RuntimeError(CLOSED)
         self._context.is_closed = True
         failure = error or self._closed_error
-        await self._api.runtime.finish(partial(self._exit, failure), grace=EXIT_TIMEOUT)
+        await self._api.runtime.shield(partial(self._exit, failure), grace=EXIT_TIMEOUT)
 
     def _end_operations(self, error: BaseException | None) -> None:
         self._api.state.open_operations.discard(self._cancel_if_running)
@@ -206,12 +206,12 @@ class AsyncBatch:
         options, runtime = self._options, self._api.runtime
         limiter = RateLimiter(options.concurrency, options.max_rate, self._api.config.max_retries)
         schedule = PollSchedule(options.poll_interval, self._api.state.pace)
-        self._user_signal = Bell(runtime.channel())
-        self._planner_signal = Bell(runtime.channel())
-        self._reader_signal = Bell(runtime.channel())
+        self._user_signal = Signal(runtime.channel())
+        self._planner_signal = Signal(runtime.channel())
+        self._reader_signal = Signal(runtime.channel())
         self._create_tasks: Channel[Task] = runtime.channel()
         self._poll_tasks: Channel[Task] = runtime.channel()
-        self._workers = runtime.crew()
+        self._workers = runtime.worker_group()
         self._context = BatchContext(
             api=self._api,
             options=options,
@@ -306,15 +306,15 @@ class AsyncBatch:
         try:
             while self._context.results.has_room and self._failure is None:
                 await self._reader.read()
-                self._planner_signal.ring()
-                self._user_signal.ring()
+                self._planner_signal.notify()
+                self._user_signal.notify()
         except Exception as error:  # noqa: BLE001 (the iteration raises it)
             self._failure = self._failure or error
             self._notify()
 
     def _notify(self) -> None:
         for signal in (self._user_signal, self._planner_signal, self._reader_signal):
-            signal.ring()
+            signal.notify()
 
     def _returned(self, result: BatchResult) -> BatchResult:
         """Return the result as the user sees it, or raise its error."""
@@ -325,7 +325,7 @@ class AsyncBatch:
             return result
         if not self._options.use_file_output:
             return result
-        return evolve(result, output=claim(result.output, self._api))
+        return evolve(result, output=wrap_file_outputs(result.output, self._api))
 
     async def _report_progress(self) -> None:
         progress = self._options.progress

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, cast
 
 from dashscope._api.requestor import Call
-from dashscope._api.retry import Outcome
+from dashscope._api.retry import AttemptResult
 from dashscope._batch.checkpoint.fingerprint import fingerprint
 from dashscope._batch.context import BatchContext
 from dashscope._batch.poller import Poller
@@ -68,7 +68,7 @@ class Creator:
             return
         sent = now()
         try:
-            await self._context.api.runtime.finish(partial(self._post, row))
+            await self._context.api.runtime.shield(partial(self._post, row))
         except CheckpointError:
             raise
         except APIError as error:
@@ -134,7 +134,7 @@ class Creator:
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:
             pause = context.api.retry_delay(
-                Outcome(request_sent=False),
+                AttemptResult(request_sent=False),
                 row.attempts,
                 now() - row.first_attempt,
                 Deadline.NEVER,

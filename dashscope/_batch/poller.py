@@ -37,7 +37,7 @@ class Poller:
         context = self._context
         try:
             prediction = await get_prediction(
-                context.api, running.id, deadline=Deadline.NEVER, look=True
+                context.api, running.id, deadline=Deadline.NEVER, is_poll=True
             )
         except APIError as error:
             if not context.is_closed and context.scheduler.finish(running, now()):
@@ -198,7 +198,7 @@ async def list_page(
     before = None if until is None else until.isoformat()
     params = page_params(cursor, {"created_after": since.isoformat(), "created_before": before})
     call = Call(method="GET", path="/predictions", params=params)
-    return structure_page(await api.send(call, look=True), Prediction)
+    return structure_page(await api.send(call, is_poll=True), Prediction)
 
 
 def is_partial(prediction: Prediction, running: RunningPrediction) -> bool:

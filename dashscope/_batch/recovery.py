@@ -129,7 +129,7 @@ class Recovery:
             if _fingerprint(prediction) is None:
                 try:
                     whole = await get_prediction(
-                        context.api, prediction.id, deadline=Deadline.NEVER, look=False
+                        context.api, prediction.id, deadline=Deadline.NEVER, is_poll=False
                     )
                 except NotFoundError:
                     continue

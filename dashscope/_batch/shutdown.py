@@ -14,7 +14,7 @@ from dashscope._errors import CheckpointError
 from dashscope._predictions.operations import cancel_prediction
 from dashscope._predictions.watch import CLEAN_UP
 from dashscope._runtime.runtime import GRACE
-from dashscope._runtime.workers import Crew
+from dashscope._runtime.workers import WorkerGroup
 
 CANCEL_CONCURRENCY: Final = 32
 """Number of concurrent cancel requests."""
@@ -23,7 +23,7 @@ STOP_MARGIN: Final = 1.0
 
 
 async def cancel_unfinished(
-    context: BatchContext, workers: Crew, error: BaseException | None
+    context: BatchContext, workers: WorkerGroup, error: BaseException | None
 ) -> None:
     """Stop the workers, cancel the running predictions, and close the checkpoint.
 
@@ -93,7 +93,7 @@ async def _cancel(
                     canceled.append(one.row)
 
     # Not `gather()`: a second Ctrl-C would have to wait for its threads.
-    workers = context.api.runtime.crew()
+    workers = context.api.runtime.worker_group()
     for _ in range(min(CANCEL_CONCURRENCY, len(remaining))):
         workers.start(work)
     await workers.join(CLEAN_UP + STOP_MARGIN)

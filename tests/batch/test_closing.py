@@ -14,9 +14,9 @@ import pytest
 from dashscope import AsyncClient, Client
 from tests.batch.reading import REF, read, rows
 from tests.batch.service import Service
+from tests.fake_server import Received, Reply, prediction, reply
 from tests.local.waiting import until
 from tests.stopwatch import Stopwatch
-from tests.wire import Received, Reply, prediction, reply
 
 
 class Marker(Exception):
@@ -79,7 +79,7 @@ async def test_closing_takes_seconds_even_if_the_server_hangs(
     assert began.ours < 12
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_a_cancelled_scope_cancels_running_predictions(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     async with anyio.create_task_group() as group:
@@ -90,7 +90,7 @@ async def test_a_cancelled_scope_cancels_running_predictions(client: Any, servic
     assert len(service.canceled) == len(service.made) == 20
 
 
-@pytest.mark.parametrize("colour", ["asyncio"])
+@pytest.mark.parametrize("flavor", ["asyncio"])
 async def test_a_task_cancelled_many_times_cancels_running_predictions(
     client: Any, service: Service
 ) -> None:
@@ -105,7 +105,7 @@ async def test_a_task_cancelled_many_times_cancels_running_predictions(
     assert len(service.canceled) == 20
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio", "blocking"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"])
 async def test_creates_in_flight_complete_and_are_canceled(client: Any, service: Service) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
     create = service.create
@@ -151,14 +151,16 @@ async def test_a_prediction_times_out(client: Any, service: Service) -> None:
     assert isinstance(results[1].error, TimeoutError)
     assert "within 0.5 s" in str(results[1].error)
     assert service.canceled == [results[1].prediction.id]
-    headers = {name.lower(): value for name, value in service.wire.requests[0].headers.items()}
+    headers = {
+        name.lower(): value for name, value in service.fake_server.requests[0].headers.items()
+    }
     assert headers["cancel-after"] == "6s"
 
 
 async def test_a_batch_must_be_entered(client: Any, service: Service) -> None:
     with pytest.raises(RuntimeError, match=r"opened by `(async )?with`"):
         await client.map(REF, rows(1)).__anext__()
-    assert service.wire.requests == []
+    assert service.fake_server.requests == []
 
 
 async def test_a_batch_can_be_used_once(client: Any, service: Service) -> None:
@@ -174,7 +176,7 @@ async def test_a_closed_batch_returns_nothing(client: Any, service: Service) -> 
     assert [result async for result in results] == []
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_a_batch_can_be_closed_in_another_task(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     batch = client.map(REF, rows(3))
@@ -186,7 +188,7 @@ async def test_a_batch_can_be_closed_in_another_task(client: Any, service: Servi
     assert len(service.canceled) == 3
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_two_batches_of_one_client_at_once(client: Any, service: Service) -> None:
     got: list[int] = []
 
@@ -200,7 +202,7 @@ async def test_two_batches_of_one_client_at_once(client: Any, service: Service) 
 
 
 def test_one_async_client_in_loop_after_loop(service: Service) -> None:
-    client = AsyncClient(base_url=service.wire.base_url)
+    client = AsyncClient(base_url=service.fake_server.base_url)
 
     async def run() -> None:
         assert len(await read(client.map(REF, rows(5)))) == 5
@@ -212,14 +214,17 @@ def test_one_async_client_in_loop_after_loop(service: Service) -> None:
 
 def test_the_sync_client_inside_a_running_loop(service: Service) -> None:
     async def cell() -> int:
-        with Client(base_url=service.wire.base_url) as client, client.map(REF, rows(5)) as results:
+        with (
+            Client(base_url=service.fake_server.base_url) as client,
+            client.map(REF, rows(5)) as results,
+        ):
             return len(list(results))
 
     assert asyncio.run(cell()) == 5
 
 
 def test_threads_end_with_the_block(service: Service) -> None:
-    with Client(base_url=service.wire.base_url) as client:
+    with Client(base_url=service.fake_server.base_url) as client:
         with client.map(REF, rows(50)) as results:
             assert any(t.name == "dashscope-map" for t in threading.enumerate())
             assert len(list(results)) == 50
@@ -274,7 +279,7 @@ def test_the_sync_client_rejects_async_arguments() -> None:
 
 
 async def test_a_closed_client_raises(make_client: Callable[..., Any], service: Service) -> None:
-    client = make_client(base_url=service.wire.base_url)
+    client = make_client(base_url=service.fake_server.base_url)
     await client.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         await read(client.map(REF, rows(3)))
@@ -292,7 +297,7 @@ async def test_closing_the_client_inside_the_block_cancels_running_predictions(
     assert len(service.canceled) == len(service.made) - 1
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_closing_the_client_ends_the_batches_of_other_tasks(
     client: Any, service: Service, tmp_path: Path
 ) -> None:
@@ -318,7 +323,7 @@ async def test_closing_the_client_ends_the_batches_of_other_tasks(
 
 def test_closing_the_client_ends_the_batches_of_other_threads(service: Service) -> None:
     service.seconds = lambda _: 60.0
-    client = Client(base_url=service.wire.base_url)
+    client = Client(base_url=service.fake_server.base_url)
     errors: list[Exception] = []
 
     def run() -> None:
