@@ -235,6 +235,7 @@ class AsyncBatch:
 
         return SqliteCheckpoint(
             self._api.runtime,
+            self._api.state.clock,
             options.checkpoint,
             options.ref,
             skip_finished=options.resume == "skip",

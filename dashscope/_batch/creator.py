@@ -7,8 +7,10 @@ send the create request.
 from __future__ import annotations
 
 from functools import partial
+from http import HTTPStatus
 from typing import Final, cast
 
+from dashscope import types
 from dashscope._api.requestor import Call
 from dashscope._api.retry import AttemptResult
 from dashscope._batch.checkpoint.fingerprint import fingerprint
@@ -21,13 +23,16 @@ from dashscope._common.logging import logger
 from dashscope._errors import (
     APIConnectionError,
     APIError,
+    APIStatusError,
     CheckpointError,
     DashscopeError,
-    RateLimitError,
 )
 from dashscope._predictions.create import creation
 from dashscope._predictions.operations import cancel_prediction, send_creation
 from dashscope._predictions.watch import CLEAN_UP, DEADLINE_MARGIN
+
+BACK_PRESSURE: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Statuses that slow down the whole batch."""
 
 _INPUT_ERRORS: Final = (DashscopeError, TypeError, ValueError)
 
@@ -95,13 +100,20 @@ class Creator:
     async def _post(self, row: Row) -> None:
         context = self._context
         row.is_sent = True
+        created: list[RunningPrediction] = []
+
+        def track(prediction: types.Prediction) -> None:
+            # Before any response hook, which may raise.
+            running = context.track(row, prediction.id, prediction.created_at, latest=prediction)
+            created.append(running)
+            context.unrecorded.add(running)
+
         try:
-            prediction = await send_creation(self._api, cast("Call", row.call))
+            prediction = await send_creation(self._api, cast("Call", row.call), created=track)
         except APIError as error:
             row.is_sent = error.may_have_been_created
             raise
-        running = context.track(row, prediction.id, prediction.created_at, latest=prediction)
-        context.unrecorded.add(running)
+        running = created[-1]
         context.operation_of(row).saw(prediction)
         if context.is_canceling:
             await self._cancel(running)
@@ -125,12 +137,21 @@ class Creator:
 
     async def _not_created(self, row: Row, error: APIError, sent: float) -> None:
         context = self._context
-        if isinstance(error, RateLimitError):
-            retry_after = error.retry_after
-            if context.scheduler.rejected(row, sent=sent, now=now(), retry_after=retry_after):
-                logger.info(
-                    "row %d: 429, concurrency is now %d", row.index, context.scheduler.limit
-                )
+        if isinstance(error, APIStatusError) and error.status in BACK_PRESSURE:
+            was_queued = context.scheduler.rejected(
+                row,
+                sent=sent,
+                now=now(),
+                retry_after=error.retry_after,
+                can_retry=not error.may_have_been_created,
+            )
+            logger.info(
+                "row %d: %d, concurrency is now %d",
+                row.index,
+                error.status,
+                context.scheduler.limit,
+            )
+            if was_queued:
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:
             pause = context.api.retry_delay(

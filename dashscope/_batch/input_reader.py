@@ -85,7 +85,7 @@ class InputReader:
             )
             context.scheduler.created(running, now())
         elif entry.intended_at is not None:
-            row.intended_at = entry.intended_at
+            row.intended_at, row.clock_skew = entry.intended_at, entry.clock_skew
             context.scheduler.add_unconfirmed(row)
         else:
             context.scheduler.add(row)

@@ -17,7 +17,7 @@ from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._errors import APIError, PredictionTimeoutError, RateLimitError
 from dashscope._predictions.operations import cancel_prediction, get_prediction
-from dashscope._predictions.watch import CLEAN_UP
+from dashscope._predictions.watch import CLEAN_UP, CREATE_SETTLE_TIME, PollFailures
 from dashscope.types.prediction import Prediction
 
 
@@ -33,22 +33,36 @@ class Poller:
         self._api = context.api.with_config(max_retries=0)
 
     async def poll(self, running: RunningPrediction) -> None:
-        """Poll one prediction."""
+        """Poll one prediction. A failed poll is repeated for as long as an outage may last."""
         context = self._context
         try:
             prediction = await get_prediction(
-                context.api, running.id, deadline=Deadline.NEVER, is_poll=True
+                context.api, running.id, deadline=Deadline.NEVER, is_poll=True, retries=False
             )
         except APIError as error:
-            if not context.is_closed and context.scheduler.finish(running, now()):
-                context.unpollable.append(running)
-                context.put_error(running.row, error, running.latest)
+            self._poll_failed(running, error)
             return
         context.api.state.pace.succeeded()
         if prediction.is_done:
             await self.finish([(running, prediction)])
         else:
             context.scheduler.polled(running, prediction, now())
+
+    def _poll_failed(self, running: RunningPrediction, error: APIError) -> None:
+        context = self._context
+        running.failures = running.failures or PollFailures(running.id)
+        try:
+            pause = running.failures.pause_after(error, is_new=self._is_new(running))
+        except APIError:
+            if not context.is_closed and context.scheduler.finish(running, now()):
+                context.unpollable.append(running)
+                context.put_error(running.row, error, running.latest)
+        else:
+            context.scheduler.poll_failed(running, pause, now())
+
+    def _is_new(self, running: RunningPrediction) -> bool:
+        """Return whether a 404 may mean that the server does not know the prediction yet."""
+        return not running.is_attached and now() - running.started < CREATE_SETTLE_TIME
 
     async def poll_list(self, expected: Sequence[RunningPrediction]) -> None:
         """Poll many predictions through pages of the list, newest first.

@@ -31,7 +31,7 @@ from dashscope._errors import (
 from dashscope._predictions.operations import get_prediction
 
 CLOCK_MARGIN: Final = timedelta(seconds=60)
-"""How far the server's clock may be behind ours."""
+"""How far the creation time may be before the intent, after correcting the clock skew."""
 CREATE_WINDOW: Final = timedelta(minutes=10)
 """How long after the intent the server may create the prediction."""
 IN_TRANSIT: Final = timedelta(seconds=5)
@@ -62,6 +62,7 @@ class Recovery:
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
+        self._started = now()
 
     async def recover(self, rows: Sequence[Row]) -> None:
         """Attach each row to its prediction, create it again, or finish it with an error.
@@ -89,14 +90,14 @@ class Recovery:
         matches = [
             prediction
             for prediction in candidates.known
-            if _fits(row, prediction) and _fingerprint(prediction) == row.sent_fingerprint
+            if self._fits(row, prediction) and _fingerprint(prediction) == row.sent_fingerprint
         ]
         if matches:
             # Choose a canceled prediction last, because it would be created again.
             prediction = min(matches, key=lambda match: (is_canceled(match), match.created_at))
             candidates.known.remove(prediction)
             await self._attach(row, prediction)
-        elif any(_fits(row, prediction) for prediction in candidates.opaque):
+        elif any(self._fits(row, prediction) for prediction in candidates.opaque):
             await self._unknown(row, "the service does not return the inputs of its predictions")
         elif self._may_be_in_transit(row):
             in_transit.append(row)
@@ -106,7 +107,10 @@ class Recovery:
     async def _search(self, rows: Sequence[Row]) -> _Candidates:
         """Return all predictions that may belong to these rows."""
         context = self._context
-        intents = [row.intended_at for row in rows if row.intended_at is not None]
+        if context.api.state.clock.skew is None and any(row.clock_skew is None for row in rows):
+            # Any response will do: its `Date` shows the clock skew.
+            await list_page(context.api, datetime.now(UTC), None)
+        intents = [self._intended_at(row) for row in rows]
         since, until = min(intents) - CLOCK_MARGIN, max(intents) + CREATE_WINDOW
         listed: dict[str, types.Prediction] = {}
         cursor: str | None = None
@@ -123,7 +127,7 @@ class Recovery:
         recorded = await context.checkpoint.recorded_ids([each.id for each in same_model])
         candidates = _Candidates([], [])
         for prediction in same_model:
-            if prediction.id in recorded or not any(_fits(row, prediction) for row in rows):
+            if prediction.id in recorded or not any(self._fits(row, prediction) for row in rows):
                 continue
             whole = prediction
             if _fingerprint(prediction) is None:
@@ -139,6 +143,19 @@ class Recovery:
                 candidates.known.append(whole)
         return candidates
 
+    def _intended_at(self, row: Row) -> datetime:
+        """Return the time of a row's intent by the server's clock."""
+        assert row.intended_at is not None
+        skew = row.clock_skew
+        if skew is None:
+            skew = self._context.api.state.clock.skew
+        return row.intended_at + (skew or timedelta(0))
+
+    def _fits(self, row: Row, prediction: types.Prediction) -> bool:
+        """Return whether a prediction was created around the time of a row's intent."""
+        at, intended_at = prediction.created_at, self._intended_at(row)
+        return at is None or intended_at - CLOCK_MARGIN <= at <= intended_at + CREATE_WINDOW
+
     def _is_same(self, prediction: types.Prediction) -> bool:
         """Return whether a prediction may be of this batch's model or version."""
         reference = self._context.options.reference
@@ -149,7 +166,10 @@ class Recovery:
     def _may_be_in_transit(self, row: Row) -> bool:
         last_write = self._context.checkpoint.last_write
         at = max(row.intended_at or last_write, last_write)
-        return datetime.now(UTC) - at < IN_TRANSIT
+        # The second condition bounds the wait if the checkpoint comes from a machine whose clock is
+        # ahead of ours: the earlier call ended before this batch started.
+        is_recent = datetime.now(UTC) - at < IN_TRANSIT
+        return is_recent and now() - self._started < IN_TRANSIT.total_seconds()
 
     async def _attach(self, row: Row, prediction: types.Prediction) -> None:
         context = self._context
@@ -173,8 +193,7 @@ class Recovery:
         if self._context.options.on_unknown == "recreate":
             await self._create(row)
             return
-        assert row.intended_at is not None
-        at = row.intended_at.isoformat(timespec="seconds")
+        at = self._intended_at(row).isoformat(timespec="seconds")
         self._context.put_error(
             row,
             CheckpointError(
@@ -183,14 +202,6 @@ class Recovery:
                 "on_unknown='recreate' to create it again."
             ),
         )
-
-
-def _fits(row: Row, prediction: types.Prediction) -> bool:
-    """Return whether a prediction was created around the time of a row's intent."""
-    at = prediction.created_at
-    if at is None or row.intended_at is None:
-        return True
-    return row.intended_at - CLOCK_MARGIN <= at <= row.intended_at + CREATE_WINDOW
 
 
 def _fingerprint(prediction: types.Prediction) -> bytes | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define
 
 from dashscope import types
 from dashscope._api.requestor import Call
+from dashscope._predictions.watch import PollFailures
 
 
 @define(eq=False, kw_only=True)
@@ -26,7 +27,10 @@ class Row:
         attempts: Number of create attempts so far.
         first_attempt: Monotonic time of the first create attempt.
         is_sent: Whether the server may have received the create request.
-        intended_at: When an earlier call recorded that it was about to create the prediction.
+        intended_at: When an earlier call recorded that it was about to create the prediction, by
+            the clock of that call.
+        clock_skew: How far the server's clock was ahead of that clock. `None` if the earlier call
+            ended before it knew.
         is_recorded: Whether the checkpoint contains the intent to create the prediction.
     """
 
@@ -39,6 +43,7 @@ class Row:
     first_attempt: float = 0.0
     is_sent: bool = False
     intended_at: datetime | None = None
+    clock_skew: timedelta | None = None
     is_recorded: bool = False
 
 
@@ -55,6 +60,7 @@ class RunningPrediction:
         latest: The prediction as last seen.
         poll_at: When to poll the prediction individually. `None` while list polls include it.
         is_polling: Whether an individual poll is in progress.
+        failures: The failed individual polls since the last successful one.
         is_expired: Whether the deadline has passed and the cancel is in progress.
         is_attached: Whether an earlier call created the prediction.
         cancel_requested: Whether an earlier call was about to cancel the prediction.
@@ -68,6 +74,7 @@ class RunningPrediction:
     latest: types.Prediction | None = None
     poll_at: float | None = None
     is_polling: bool = False
+    failures: PollFailures | None = None
     is_expired: bool = False
     is_attached: bool = False
     cancel_requested: bool = False

@@ -150,7 +150,15 @@ class Scheduler:
             self._creating.pop(row.index, None)
             self._queue.appendleft(row)
 
-    def rejected(self, row: Row, *, sent: float, now: float, retry_after: float | None) -> bool:
+    def rejected(
+        self,
+        row: Row,
+        *,
+        sent: float,
+        now: float,
+        retry_after: float | None,
+        can_retry: bool,
+    ) -> bool:
         """Slow down because the server rejected a create.
 
         Args:
@@ -158,6 +166,7 @@ class Scheduler:
             sent: When the request was sent.
             now: When the response arrived.
             retry_after: The seconds that the server asks to wait, or `None`.
+            can_retry: Whether a retry cannot create the prediction twice.
 
         Returns:
             Whether the row was queued again.
@@ -171,9 +180,9 @@ class Scheduler:
                 retry_after=retry_after,
                 chance=random.chance(),
             )
-            if should_retry:
+            if should_retry and can_retry:
                 self._queue.appendleft(row)
-            return should_retry
+            return should_retry and can_retry
 
     def running_by_id(self) -> dict[str, list[RunningPrediction]]:
         """Return the running predictions by id. Two rows of a checkpoint may share one."""
@@ -200,8 +209,15 @@ class Scheduler:
         """Record that an individual poll found the prediction still running."""
         with self._lock:
             running.latest = prediction
+            running.failures = None
             running.is_polling = False
             self._poll_at(running, now + self._until_poll(running, now))
+
+    def poll_failed(self, running: RunningPrediction, pause: float, now: float) -> None:
+        """Record that an individual poll failed, and repeat it after `pause` seconds."""
+        with self._lock:
+            running.is_polling = False
+            self._poll_at(running, now + pause)
 
     def poll_now(self, running: RunningPrediction, now: float) -> None:
         """Poll a prediction individually as soon as possible."""
@@ -233,6 +249,7 @@ class Scheduler:
             self._next_list_poll = now + self._until_list_poll(now, pages=pages)
             for running, prediction in seen:
                 running.latest = prediction
+                running.failures = None
                 running.poll_at = None
             for running in unseen:
                 has_poll = running.poll_at is not None or running.is_polling

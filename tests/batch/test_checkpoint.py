@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from dashscope import AsyncClient, CheckpointError, Client, ModelError, PredictionError
+from dashscope._api.clock import ServerClock
 from dashscope._batch.checkpoint.sqlite import SqliteCheckpoint
 from dashscope._batch.row import Row
 from dashscope._runtime.drive import drive
+from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.batch.service import Service
 from tests.fake_server import DROP, Received, Reply, reply
@@ -29,24 +31,6 @@ from tests.fake_server import DROP, Received, Reply, reply
 def path(tmp_path: Path) -> Path:
     """The path of the checkpoint."""
     return tmp_path / "run.sqlite"
-
-
-def stored(path: Path, sql: str = "SELECT * FROM row") -> list[dict[str, Any]]:
-    """Return the rows of a closed checkpoint."""
-    connection = sqlite3.connect(path)
-    connection.row_factory = sqlite3.Row
-    try:
-        return [dict(row) for row in connection.execute(sql)]
-    finally:
-        connection.close()
-
-
-def change(path: Path, sql: str) -> None:
-    """Change a closed checkpoint."""
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute(sql)
-    connection.close()
 
 
 async def stop_after(count: int, batch: Any) -> list[Any]:
@@ -492,7 +476,7 @@ def test_concurrent_writes_are_all_recorded(path: Path) -> None:
             return function(*args)
 
     here: Any = Here()
-    checkpoint = SqliteCheckpoint(here, str(path), REF, skip_finished=False)
+    checkpoint = SqliteCheckpoint(here, ServerClock(), str(path), REF, skip_finished=False)
     drive(checkpoint.open())
 
     def record(first: int) -> None:

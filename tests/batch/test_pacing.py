@@ -239,6 +239,7 @@ async def test_a_prediction_that_cannot_be_polled_is_an_error_and_is_canceled(
     client: Any, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: bool
 ) -> None:
     monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
+    monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.2)
     service.seconds = lambda input: 60.0 if input["value"] == 0 else 0.0
     service.lists = reply({"detail": "no"}, 403)
     service.interferes = lambda received: (

@@ -139,7 +139,7 @@ def test_a_rejected_row_is_retried_before_the_others() -> None:
     for index in range(2):
         scheduler.add(make_row(index))
     first, second = (task.row for task in scheduler.next(0.0)[0] if isinstance(task, Create))
-    assert scheduler.rejected(first, sent=0.0, now=0.1, retry_after=2.0)
+    assert scheduler.rejected(first, sent=0.0, now=0.1, retry_after=2.0, can_retry=True)
     assert scheduler.next(0.1) == ([], None)  # the limit is now 1
     scheduler.not_created(second)
     assert scheduler.next(0.1)[0] == []

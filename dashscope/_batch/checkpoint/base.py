@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import frozen
@@ -18,7 +18,8 @@ class CheckpointEntry:
 
     Attributes:
         sent_fingerprint: Fingerprint of the input as it was sent.
-        intended_at: When the prediction was about to be created.
+        intended_at: When the prediction was about to be created, by our clock.
+        clock_skew: How far the server's clock was ahead of ours. `None` if it was unknown.
         id: The id of the prediction.
         created_at: When the server created the prediction, by the server's clock.
         cancel_requested: Whether the prediction was about to be canceled.
@@ -28,6 +29,7 @@ class CheckpointEntry:
 
     sent_fingerprint: bytes | None = None
     intended_at: datetime | None = None
+    clock_skew: timedelta | None = None
     id: str | None = None
     created_at: datetime | None = None
     cancel_requested: bool = False

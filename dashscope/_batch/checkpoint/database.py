@@ -19,7 +19,7 @@ from dashscope._errors import CheckpointError
 
 APPLICATION_ID: Final = 0x44534350
 """Identifies a database as a checkpoint: "DSCP"."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 LOCK_TIMEOUT: Final = 1.0
 """Seconds to wait for the lock of a process that is just exiting."""
 MAX_PARAMETERS: Final = 500
@@ -36,11 +36,19 @@ CREATE TABLE row (
     intended_at TEXT,
     prediction TEXT,
     created_at TEXT,
-    leaving INTEGER NOT NULL DEFAULT 0,
-    outcome TEXT
+    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    outcome TEXT,
+    clock_skew REAL
 );
 CREATE INDEX row_by_prediction ON row (prediction) WHERE prediction IS NOT NULL;
 """
+# Version 1 stored `intended_at` by the server's clock, as far as it was known.
+_MIGRATION_FROM_1: Final = (
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+    "ALTER TABLE row RENAME COLUMN leaving TO cancel_requested",
+    "ALTER TABLE row ADD COLUMN clock_skew REAL",
+    "UPDATE row SET clock_skew = 0 WHERE prediction IS NULL AND intended_at IS NOT NULL",
+)
 _REASONS: Final = {
     "SQLITE_NOTADB": "it is not an SQLite database",
     "SQLITE_CORRUPT": "it is damaged",
@@ -55,19 +63,21 @@ Statement: TypeAlias = tuple[str, Sequence[Any]]
 """SQL and its parameters."""
 
 RECORD_INTENT: Final = (
-    "INSERT INTO row (position, digest, preview, sent, intended_at) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (position) DO UPDATE SET sent = excluded.sent, intended_at = excluded.intended_at"
+    "INSERT INTO row (position, digest, preview, sent, intended_at, clock_skew) "
+    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (position) DO UPDATE SET sent = excluded.sent, "
+    "intended_at = excluded.intended_at, clock_skew = excluded.clock_skew"
 )
+RECORD_CLOCK_SKEW: Final = "UPDATE row SET clock_skew = ? WHERE position = ?"
 RECORD_CREATED: Final = (
-    "UPDATE row SET prediction = ?, created_at = ?, leaving = 0 WHERE position = ?"
+    "UPDATE row SET prediction = ?, created_at = ?, cancel_requested = 0 WHERE position = ?"
 )
 RECORD_FINISHED: Final = (
-    "UPDATE row SET prediction = ?, outcome = ?, leaving = 0 WHERE position = ?"
+    "UPDATE row SET prediction = ?, outcome = ?, cancel_requested = 0 WHERE position = ?"
 )
-RECORD_CANCEL_REQUESTED: Final = "UPDATE row SET leaving = 1 WHERE position = ?"
+RECORD_CANCEL_REQUESTED: Final = "UPDATE row SET cancel_requested = 1 WHERE position = ?"
 RESET: Final = (
-    "UPDATE row SET sent = NULL, intended_at = NULL, prediction = NULL, created_at = NULL, "
-    "leaving = 0, outcome = NULL WHERE position = ?"
+    "UPDATE row SET sent = NULL, intended_at = NULL, clock_skew = NULL, prediction = NULL, "
+    "created_at = NULL, cancel_requested = 0, outcome = NULL WHERE position = ?"
 )
 
 
@@ -80,9 +90,10 @@ class StoredRow:
     preview: str
     sent: bytes | None
     intended_at: str | None
+    clock_skew: float | None
     prediction: str | None
     created_at: str | None
-    leaving: int
+    cancel_requested: int
     is_finished: int
 
 
@@ -133,8 +144,9 @@ class CheckpointDatabase:
     def read(self, first: int, count: int) -> dict[int, StoredRow]:
         """Return up to `count` rows by position, starting at position `first`."""
         rows = self._query(
-            "SELECT position, digest, preview, sent, intended_at, prediction, created_at, leaving, "
-            "outcome IS NOT NULL AS is_finished FROM row WHERE position >= ? AND position < ?",
+            "SELECT position, digest, preview, sent, intended_at, clock_skew, prediction, "
+            "created_at, cancel_requested, outcome IS NOT NULL AS is_finished "
+            "FROM row WHERE position >= ? AND position < ?",
             (first, first + count),
         )
         return {row["position"]: StoredRow(**dict(row)) for row in rows}
@@ -198,7 +210,7 @@ class CheckpointDatabase:
                 "file."
             )
         version = _pragma(connection, "user_version")
-        if version != SCHEMA_VERSION:
+        if not 1 <= version <= SCHEMA_VERSION:
             raise CheckpointError(
                 f"{self._path} was written by a newer version of Dashscope (schema {version}; this "
                 f"version supports {SCHEMA_VERSION}). Update Dashscope, or use another file."
@@ -209,6 +221,9 @@ class CheckpointDatabase:
                 f"{self._path} is the checkpoint of a batch of {ref}, not of {self._ref}. Use "
                 "another file."
             )
+        if version == 1:
+            for sql in _MIGRATION_FROM_1:
+                connection.execute(sql)
 
     def _query(self, sql: str, parameters: Sequence[Any]) -> list[sqlite3.Row]:
         with self._translate_errors("cannot be read"):

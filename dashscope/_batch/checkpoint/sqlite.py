@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from attrs import define
 
+from dashscope._api.clock import ServerClock
 from dashscope._api.decoding import structure
 from dashscope._batch.checkpoint import database
 from dashscope._batch.checkpoint.base import Checkpoint, CheckpointEntry
@@ -43,6 +44,7 @@ class SqliteCheckpoint(Checkpoint):
 
     Args:
         runtime: Runs file access in worker threads.
+        clock: Provides the clock skew, which is stored with each intent.
         path: The path of the file.
         ref: The model of the batch.
         skip_finished: Whether finished rows are skipped, so that their predictions are not read.
@@ -50,8 +52,11 @@ class SqliteCheckpoint(Checkpoint):
 
     is_persistent = True
 
-    def __init__(self, runtime: Runtime, path: str, ref: str, *, skip_finished: bool) -> None:
+    def __init__(
+        self, runtime: Runtime, clock: ServerClock, path: str, ref: str, *, skip_finished: bool
+    ) -> None:
         self._runtime = runtime
+        self._clock = clock
         self._path = path
         self._database = CheckpointDatabase(path, ref)
         self._skip_finished = skip_finished
@@ -62,7 +67,8 @@ class SqliteCheckpoint(Checkpoint):
         self._failure: str | None = None
         self._read_rows: dict[int, StoredRow] = {}
         self._read_until = 0
-        self._skew = timedelta(0)
+        self._fallback_skew: timedelta | None = None
+        self._without_skew: set[int] = set()
 
     @property
     def is_broken(self) -> bool:
@@ -108,22 +114,28 @@ class SqliteCheckpoint(Checkpoint):
         if row.is_recorded:
             return
         row.is_recorded = True
-        intended_at = (datetime.now(UTC) + self._skew).isoformat()
+        skew = self._skew
+        if skew is None:
+            with self._pending_lock:
+                self._without_skew.add(row.index)
         values = (
             row.index,
             row.fingerprint,
             preview(row.input),
             row.sent_fingerprint,
-            intended_at,
+            datetime.now(UTC).isoformat(),
+            None if skew is None else skew.total_seconds(),
         )
         await self._write([(database.RECORD_INTENT, values)])
 
     async def record_created(self, row: Row, prediction: Prediction) -> None:
         at = prediction.created_at
-        if at is not None:
-            self._skew = at - datetime.now(UTC)
+        with self._pending_lock:
+            self._without_skew.discard(row.index)
+        if at is not None and row.is_sent:
+            self._fallback_skew = at - datetime.now(UTC)
         values = (prediction.id, None if at is None else at.isoformat(), row.index)
-        await self._write([(database.RECORD_CREATED, values)])
+        await self._write([(database.RECORD_CREATED, values), *self._missing_skews()])
 
     async def record_finished(self, finished: Sequence[tuple[Row, Prediction]]) -> None:
         await self._write(
@@ -157,6 +169,21 @@ class SqliteCheckpoint(Checkpoint):
                 rows,
             )
 
+    @property
+    def _skew(self) -> timedelta | None:
+        """The clock skew, from the `Date` of responses or else from the latest create."""
+        skew = self._clock.skew
+        return self._fallback_skew if skew is None else skew
+
+    def _missing_skews(self) -> list[Statement]:
+        """Return statements that add the clock skew to intents recorded before it was known."""
+        skew = self._skew
+        if skew is None or not self._without_skew:
+            return []
+        with self._pending_lock:
+            indexes, self._without_skew = self._without_skew, set()
+        return [(database.RECORD_CLOCK_SKEW, (skew.total_seconds(), index)) for index in indexes]
+
     async def _entry(self, stored: StoredRow) -> CheckpointEntry:
         prediction = None
         if stored.is_finished and not self._skip_finished:
@@ -165,9 +192,10 @@ class SqliteCheckpoint(Checkpoint):
         return CheckpointEntry(
             sent_fingerprint=stored.sent,
             intended_at=_datetime(stored.intended_at),
+            clock_skew=None if stored.clock_skew is None else timedelta(seconds=stored.clock_skew),
             id=stored.prediction,
             created_at=_datetime(stored.created_at),
-            cancel_requested=bool(stored.leaving),
+            cancel_requested=bool(stored.cancel_requested),
             is_finished=bool(stored.is_finished),
             prediction=prediction,
         )
