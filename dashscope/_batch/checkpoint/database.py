@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -108,8 +108,11 @@ class CheckpointDatabase:
 
     def __init__(self, path: str, ref: str) -> None:
         self._path = path
+        # Absolute, because the program may change its working directory.
+        self._absolute = str(Path(path).absolute())
         self._ref = ref
         self._connection: sqlite3.Connection | None = None
+        self._files: dict[str, tuple[int, int] | None] = {}
         self.last_write = 0.0
         self.rows = 0
 
@@ -119,10 +122,10 @@ class CheckpointDatabase:
         Raises:
             CheckpointError: If the file is in use or is not a checkpoint of this model.
         """
-        self.last_write = _last_write(self._path)
+        self.last_write = _last_write(self._absolute)
         with self._translate_errors("cannot be used as a checkpoint"):
             connection = sqlite3.connect(
-                Path(self._path).absolute(),
+                self._absolute,
                 timeout=LOCK_TIMEOUT,
                 isolation_level=None,
                 check_same_thread=False,
@@ -133,13 +136,24 @@ class CheckpointDatabase:
                 connection.close()
                 raise
         self._connection = connection
+        self._files = {name: _identity(name) for name in (self._absolute, f"{self._absolute}-wal")}
+
+    def is_in_place(self) -> bool:
+        """Return whether the paths of the database and its log still name the opened files.
+
+        SQLite does not notice if they are deleted or replaced: it writes to the opened files, which
+        no later process can find.
+        """
+        return all(_identity(name) == identity for name, identity in self._files.items())
 
     def close(self) -> None:
         """Close the file and release its lock."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with self._translate_errors("cannot be closed"):
-                connection.close()
+            with self._translate_errors("cannot be closed"), closing(connection):
+                if not self.is_in_place():
+                    # SQLite would leave the log of a moved database behind.
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def read(self, first: int, count: int) -> dict[int, StoredRow]:
         """Return up to `count` rows by position, starting at position `first`."""
@@ -252,6 +266,15 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     (value,) = connection.execute(f"PRAGMA {name}").fetchone()
     number: int = value
     return number
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what identifies the file at a path, or `None` if there is none."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _last_write(path: str) -> float:

@@ -6,22 +6,21 @@ import json
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import define
 
 from dashscope._api.clock import ServerClock
-from dashscope._api.decoding import structure
+from dashscope._api.decoding import fitted
 from dashscope._batch.checkpoint import database
 from dashscope._batch.checkpoint.base import Checkpoint, CheckpointEntry
 from dashscope._batch.checkpoint.database import CheckpointDatabase, Statement, StoredRow
 from dashscope._batch.checkpoint.fingerprint import input_fingerprint, preview
 from dashscope._batch.row import Row, RunningPrediction
 from dashscope._common.logging import logger
+from dashscope._common.urls import segment
 from dashscope._errors import CheckpointError
 from dashscope._runtime.runtime import Runtime
-from dashscope.types.http import Headers, Response
 from dashscope.types.prediction import Prediction
 
 READ_AHEAD: Final = 500
@@ -65,6 +64,7 @@ class SqliteCheckpoint(Checkpoint):
         # A second lock, because the first one is held during disk access.
         self._pending_lock = threading.Lock()
         self._failure: str | None = None
+        self._is_broken = False
         self._read_rows: dict[int, StoredRow] = {}
         self._read_until = 0
         self._fallback_skew: timedelta | None = None
@@ -73,7 +73,7 @@ class SqliteCheckpoint(Checkpoint):
     @property
     def is_broken(self) -> bool:
         """Whether nothing can be recorded any more."""
-        return self._failure is not None
+        return self._is_broken
 
     @property
     def last_write(self) -> datetime:
@@ -185,19 +185,16 @@ class SqliteCheckpoint(Checkpoint):
         return [(database.RECORD_CLOCK_SKEW, (skew.total_seconds(), index)) for index in indexes]
 
     async def _entry(self, stored: StoredRow) -> CheckpointEntry:
-        prediction = None
+        text = None
         if stored.is_finished and not self._skip_finished:
             text = await self._runtime.in_thread(self._read_prediction, stored.position)
-            prediction = _from_json(text)
-        return CheckpointEntry(
-            sent_fingerprint=stored.sent,
-            intended_at=_datetime(stored.intended_at),
-            clock_skew=None if stored.clock_skew is None else timedelta(seconds=stored.clock_skew),
-            id=stored.prediction,
-            created_at=_datetime(stored.created_at),
-            cancel_requested=bool(stored.cancel_requested),
-            is_finished=bool(stored.is_finished),
-            prediction=prediction,
+        try:
+            return _decode(stored, text)
+        except (TypeError, ValueError, OverflowError) as error:
+            reason = str(error)
+        raise CheckpointError(
+            f"{self._path} is damaged: what it recorded for the input at index {stored.position} "
+            f"cannot be read ({reason}). Restore the file from a backup, or use another checkpoint."
         )
 
     async def _write(self, statements: Sequence[Statement]) -> None:
@@ -212,7 +209,7 @@ class SqliteCheckpoint(Checkpoint):
 
     def _flush(self, write: _Write) -> None:
         with self._database_lock:
-            if write.is_written or self._failure is not None:
+            if write.is_written or self._is_broken:
                 return
             with self._pending_lock:
                 pending, self._pending = self._pending, []
@@ -221,7 +218,16 @@ class SqliteCheckpoint(Checkpoint):
                     [statement for each in pending for statement in each.statements]
                 )
             except CheckpointError as error:
-                self._failure = str(error)
+                self._failure, self._is_broken = str(error), True
+            else:
+                if not self._database.is_in_place():
+                    # The database can still be written. If it was moved rather than deleted, its
+                    # new place should know what is canceled when the batch is closed.
+                    self._failure = (
+                        f"{self._path} or its -wal file was deleted, moved or replaced while in use. If it "
+                        "was moved, pass its new path to resume. Otherwise, start again with "
+                        "another checkpoint."
+                    )
             for each in pending:
                 each.is_written = True
 
@@ -243,10 +249,43 @@ def _to_json(prediction: Prediction) -> str:
     return json.dumps({name: value for name, value in prediction.raw.items() if name != "input"})
 
 
-def _from_json(text: str) -> Prediction:
-    response = Response(status=HTTPStatus.OK, headers=Headers({}), content=text.encode())
-    return structure(response, Prediction)
+def _decode(stored: StoredRow, text: str | None) -> CheckpointEntry:
+    """Decode a row and the JSON of its finished prediction.
+
+    Raises:
+        ValueError: If a value is not what the batch writes.
+        TypeError: If a value has another type.
+        OverflowError: If the clock skew is out of range.
+    """
+    if stored.prediction is not None:
+        segment("the prediction id", stored.prediction)
+    return CheckpointEntry(
+        sent_fingerprint=stored.sent,
+        intended_at=_decode_time(stored.intended_at),
+        clock_skew=None if stored.clock_skew is None else timedelta(seconds=stored.clock_skew),
+        id=stored.prediction,
+        created_at=_decode_time(stored.created_at),
+        cancel_requested=bool(stored.cancel_requested),
+        is_finished=bool(stored.is_finished),
+        prediction=None if text is None else _decode_prediction(text, stored.prediction),
+    )
 
 
-def _datetime(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _decode_prediction(text: str, id: str | None) -> Prediction:
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("the prediction is nested too deeply") from None
+    prediction = fitted(value, Prediction)
+    if prediction.id != id or not prediction.is_done:
+        raise ValueError(f"it is not the finished prediction {id}")
+    return prediction
+
+
+def _decode_time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return at
