@@ -312,8 +312,9 @@ async def test_a_file_that_can_be_read_only_once_is_rejected(
 
 @pytest.mark.parametrize("flavor", ["asyncio"])
 async def test_two_calls_cannot_share_a_checkpoint(
-    client: Any, service: Service, path: Path
+    client: Any, service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dashscope._batch.checkpoint.database.LOCK_TIMEOUT", 0.1)
     async with client.map(REF, rows(1), checkpoint=path):
         with pytest.raises(CheckpointError, match="in use by another process"):
             await read(client.map(REF, rows(1), checkpoint=path))
@@ -392,8 +393,8 @@ import resource, sys
 import anyio
 from dashscope import AsyncClient, CheckpointError, Client
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-inputs = [{"value": "x" * 500 + str(n)} for n in range(300)]
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+inputs = [{"value": "x" * 500 + str(n)} for n in range(120)]
 seen = 0
 def sync():
     global seen
@@ -445,15 +446,15 @@ def test_a_full_disk_is_an_error_and_the_next_call_resumes(
     seen, _, sentence = done.stdout.partition(" ")
     assert f"{path} cannot be written: the disk is full or broken" in sentence
     assert service.canceled == []
-    inputs = [{"value": "x" * 500 + str(n)} for n in range(300)]
+    inputs = [{"value": "x" * 500 + str(n)} for n in range(120)]
     with (
         Client(base_url=service.fake_server.base_url) as client,
         client.map(REF, inputs, checkpoint=path) as results,
     ):
         every = list(results)
-    assert sorted(result.index for result in every) == list(range(300))
+    assert sorted(result.index for result in every) == list(range(120))
     assert all(result.ok for result in every)
-    assert len(service.made) == 300
+    assert len(service.made) == 120
     assert sum(result.from_checkpoint for result in every) >= int(seen)
 
 

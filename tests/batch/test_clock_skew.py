@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,13 @@ FLAVORS = pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirec
 
 @FLAVORS
 async def test_creates_without_a_response_are_recovered_by_the_next_call(
-    client: Any, make_client: Any, service: Service, tmp_path: Path
+    make_client: Callable[..., Any],
+    service: Service,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As after a kill before the first create was answered: the server created the predictions."""
+    monkeypatch.setattr("dashscope._batch.recovery.SEARCH_INTERVAL", 0.05)
 
     def lose(received: Received) -> Reply | None:
         if received.method == "POST":

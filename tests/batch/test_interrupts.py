@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dashscope import Client
 from tests.batch.service import Service
 from tests.cli.process import Program, programs
 from tests.fake_server import Reply
@@ -69,7 +70,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.mark.parametrize(("source", "kind"), PROGRAMS)
 def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
-    start: Start, service: Service, source: str, kind: str
+    start: Start, service: Service, tmp_path: Path, source: str, kind: str
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] < 5 else 60.0
     program = start(source, service.fake_server.base_url, "run.sqlite", kind)
@@ -86,9 +87,12 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
     assert all(one.is_over for one in service.made)
 
     service.seconds = lambda _: 0.0
-    done = start(source, service.fake_server.base_url, "run.sqlite", kind).finish()
-    assert (done.code, "Traceback" in done.stderr) == (0, False)
-    assert sorted(map(int, done.stdout.split())) == list(range(40))
+    inputs = [{"value": number} for number in range(40)]
+    with (
+        Client(base_url=service.fake_server.base_url) as client,
+        client.map("owner/name", inputs, checkpoint=tmp_path / "run.sqlite") as results,
+    ):
+        assert sorted(result.output for result in results) == list(range(40))
     succeeded = sorted(one.input["value"] for one in service.made if one.status == "succeeded")
     assert succeeded == list(range(40))
 

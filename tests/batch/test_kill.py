@@ -114,8 +114,8 @@ def check(
 
 
 @pytest.mark.parametrize("kind", ["asyncio", pytest.param("sync", marks=pytest.mark.soak)])
-def test_sixty_rows_and_four_kills(server: LocalServer, tmp_path: Path, kind: str) -> None:
-    check(server, tmp_path / "run.sqlite", 60, kind, kills=4, in_transit=1.0)
+def test_one_batch_and_two_kills(server: LocalServer, tmp_path: Path, kind: str) -> None:
+    check(server, tmp_path / "run.sqlite", 40, kind, kills=2, in_transit=0.5)
 
 
 @pytest.mark.soak

@@ -50,16 +50,16 @@ class Outage:
 async def test_a_503_that_executed_nothing_is_retried(client: Any, service: Service) -> None:
     answer = reply(UNAVAILABLE, 503, x_should_retry="true")
     service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
-    results = await read(client.map(REF, rows(300), concurrency=16))
-    assert sorted(outputs(results)) == list(range(300))
-    assert len(service.made) == 300
+    results = await read(client.map(REF, rows(120), concurrency=16))
+    assert sorted(outputs(results)) == list(range(120))
+    assert len(service.made) == 120
     assert 1 <= outage.failures <= 16 + 8
 
 
 async def test_a_503_that_may_have_executed_fails_few_rows(client: Any, service: Service) -> None:
     answer = reply(UNAVAILABLE, 503)
     service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
-    results = await read(client.map(REF, rows(300), concurrency=16))
+    results = await read(client.map(REF, rows(120), concurrency=16))
     failed = [result for result in results if not result.ok]
     assert len(failed) == outage.failures <= 16 + 8
     assert all(isinstance(result.error, InternalServerError) for result in failed)
@@ -69,7 +69,7 @@ async def test_a_503_that_may_have_executed_fails_few_rows(client: Any, service:
 async def test_retry_after_of_a_503_blocks_all_creates(client: Any, service: Service) -> None:
     answer = reply(UNAVAILABLE, 503, x_should_retry="true", retry_after="1")
     service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
-    assert all(result.ok for result in await read(client.map(REF, rows(100), concurrency=16)))
+    assert all(result.ok for result in await read(client.map(REF, rows(60), concurrency=16)))
     assert 1 <= outage.failures <= 16
 
 

@@ -119,7 +119,10 @@ async def test_a_create_whose_response_is_lost_is_not_retried(
     assert service.asked["create"] == 3
 
 
-async def test_a_deleted_prediction_fails_its_own_row(client: Any, service: Service) -> None:
+async def test_a_deleted_prediction_fails_its_own_row(
+    client: Any, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._batch.poller.CREATE_SETTLE_TIME", 0.0)
     service.seconds = lambda _: 0.2
     service.interferes = lambda received: (
         reply({"detail": "gone"}, 404) if received.path.endswith("/predictions/p0") else None

@@ -224,9 +224,9 @@ class SqliteCheckpoint(Checkpoint):
                     # The database can still be written. If it was moved rather than deleted, its
                     # new place should know what is canceled when the batch is closed.
                     self._failure = (
-                        f"{self._path} or its -wal file was deleted, moved or replaced while in use. If it "
-                        "was moved, pass its new path to resume. Otherwise, start again with "
-                        "another checkpoint."
+                        f"{self._path} or its -wal file was deleted, moved or replaced while it "
+                        "was in use. If it was moved, pass its new path to resume. Otherwise, "
+                        "start again with another checkpoint."
                     )
             for each in pending:
                 each.is_written = True
