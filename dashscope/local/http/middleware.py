@@ -102,12 +102,20 @@ class RequestMiddleware:
                 await self._app(scope, receive_bounded, send_recorded)
             if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and not complete:
                 await _discard_body(receive)
+        except Exception:
+            # Starlette raises an error again after it has sent the 500. If uvicorn saw the error,
+            # it would close the connection, and the next request of the client would fail.
+            logger.exception("%s %r failed %s", method, loggable_path(path), request_id)
+            if not recorded:
+                raise
         finally:
             if not recorded:
                 record()
             milliseconds = (time.perf_counter() - began) * 1000
-            shown = _STREAM_SECRET.sub(r"\1...", path)
-            logger.info("%s %r %d %.1f ms %s", method, shown, status, milliseconds, request_id)
+            logger.info(
+                "%s %r %d %.1f ms %s",
+                *(method, loggable_path(path), status, milliseconds, request_id),
+            )
 
     def _problem(self, scope: Scope, path: str) -> ProblemError | None:
         headers = Headers(scope=scope)
@@ -136,6 +144,11 @@ class RequestMiddleware:
             headers={"retry-after": str(wait)},
             members={"retry_after": wait},
         )
+
+
+def loggable_path(path: str) -> str:
+    """Return a path without the secret of a stream's URL."""
+    return _STREAM_SECRET.sub(r"\1...", path)
 
 
 def authorized(headers: Headers, token: str) -> bool:
