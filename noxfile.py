@@ -148,6 +148,13 @@ def foreign(session: nox.Session) -> None:
 
 
 @nox.session
+def interop(session: nox.Session) -> None:
+    """A client works with the tools that people use with httpx."""
+    install(session, *groups("interop"))
+    session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The client beside its peers: `-- --quick` in two minutes, `-- --only requests,streams`."""
     session.install(*groups("bench"))
@@ -196,7 +203,7 @@ dashscope.AsyncClient()
 extras = set("aiohttp click cloudpickle fastapi h2 jinja2 opentelemetry PIL pydantic pytest rich "
              "starlette".split())
 on_first_use = {"cattrs", "httpx", *(f"dashscope.{name}" for name in
-    "_batch _sync local resources".split())}
+    "_batch.batch _sync local resources.models".split())}
 loaded = (extras | on_first_use) & set(sys.modules)
 assert not loaded, loaded
 from dashscope import Client

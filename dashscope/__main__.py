@@ -1,4 +1,4 @@
-"""`python -m dashscope`, and the command `dashscope`."""
+"""The entry point of `dashscope` and `python -m dashscope`."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the command line, or say what it takes to have it."""
+    """Run the command line, or say how to install it."""
     if find_spec("click") is None or find_spec("rich") is None:
-        sys.exit("The command line needs: pip install 'dashscope-client[cli,local]'")
+        sys.exit("The command line is not installed: pip install 'dashscope-client[cli,local]'")
     _open_streams()
     try:
         from dashscope.cli import dashscope
 
         dashscope(prog_name="dashscope")
-    except KeyboardInterrupt:  # while the imports were under way
+    except KeyboardInterrupt:  # during the imports
         sys.stderr.write("Interrupted.\n")
         sys.exit(130)
 
 
 def _open_streams() -> None:
-    """Have stdin, stdout and stderr where they are closed: no socket may come to be one of them."""
+    """Open stdin, stdout and stderr if they are closed, so that no socket takes their place."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # It stays open for as long as the command runs.
+            # It stays open until the command ends.
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -12,9 +14,10 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
 
-from dashscope import _config, types
+from dashscope import _batch, _config, _files, _functions, _predictions, resources, types
 from dashscope._api.requestor import Requestor
 from dashscope._common.cached_property import cached_property, copy_without_cached
 from dashscope._common.secrets import Token
@@ -31,29 +34,6 @@ from dashscope._config import (
 from dashscope._runtime.forking import load_before_fork
 from dashscope._transport import protocols
 from dashscope.types.http import Response, merged
-
-if TYPE_CHECKING:
-    import os
-    import ssl
-    from types import TracebackType
-
-    from dashscope._batch.batch import AsyncBatch
-    from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._files.inputs import FileEncoding
-    from dashscope._files.local_file import FileContent
-    from dashscope._functions.function import AsyncModelFunction
-    from dashscope._functions.schema_cache import Schemas
-    from dashscope._predictions.create import WebhookEvent
-    from dashscope._predictions.stream import AsyncEventStream
-    from dashscope.resources.account import AsyncAccountResource
-    from dashscope.resources.collections import AsyncCollections
-    from dashscope.resources.deployments import AsyncDeployments
-    from dashscope.resources.files import AsyncFiles
-    from dashscope.resources.hardware import AsyncHardwareResource
-    from dashscope.resources.models import AsyncModels
-    from dashscope.resources.predictions import AsyncPredictions
-    from dashscope.resources.trainings import AsyncTrainings
-    from dashscope.resources.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
 
@@ -167,66 +147,66 @@ class AsyncClient:
 
         runtime = AsyncRuntime()
         self._api = Requestor(config, runtime, AsyncTransport(config, runtime, http_client))
-        self._schemas: Schemas = {}
+        self._schemas: _functions.Schemas = {}
 
     @cached_property
-    def account(self) -> AsyncAccountResource:
+    def account(self) -> resources.AsyncAccountResource:
         """The account that the token belongs to."""
         from dashscope.resources.account import AsyncAccountResource
 
         return AsyncAccountResource(self._api)
 
     @cached_property
-    def collections(self) -> AsyncCollections:
+    def collections(self) -> resources.AsyncCollections:
         """Collections of models."""
         from dashscope.resources.collections import AsyncCollections
 
         return AsyncCollections(self._api)
 
     @cached_property
-    def deployments(self) -> AsyncDeployments:
+    def deployments(self) -> resources.AsyncDeployments:
         """Deployments, and predictions by them."""
         from dashscope.resources.deployments import AsyncDeployments
 
         return AsyncDeployments(self._api)
 
     @cached_property
-    def files(self) -> AsyncFiles:
+    def files(self) -> resources.AsyncFiles:
         """Uploaded files."""
         from dashscope.resources.files import AsyncFiles
 
         return AsyncFiles(self._api)
 
     @cached_property
-    def hardware(self) -> AsyncHardwareResource:
+    def hardware(self) -> resources.AsyncHardwareResource:
         """The hardware that models can run on."""
         from dashscope.resources.hardware import AsyncHardwareResource
 
         return AsyncHardwareResource(self._api)
 
     @cached_property
-    def models(self) -> AsyncModels:
+    def models(self) -> resources.AsyncModels:
         """Models, their versions, examples and readmes, and predictions by them."""
         from dashscope.resources.models import AsyncModels
 
         return AsyncModels(self._api)
 
     @cached_property
-    def predictions(self) -> AsyncPredictions:
+    def predictions(self) -> resources.AsyncPredictions:
         """Predictions."""
         from dashscope.resources.predictions import AsyncPredictions
 
         return AsyncPredictions(self._api)
 
     @cached_property
-    def trainings(self) -> AsyncTrainings:
+    def trainings(self) -> resources.AsyncTrainings:
         """Trainings."""
         from dashscope.resources.trainings import AsyncTrainings
 
         return AsyncTrainings(self._api)
 
     @cached_property
-    def webhooks(self) -> AsyncWebhooks:
+    def webhooks(self) -> resources.AsyncWebhooks:
         """The secret that webhooks are signed with."""
         from dashscope.resources.webhooks import AsyncWebhooks
 
@@ -242,8 +222,8 @@ class AsyncClient:
         timeout: float | None = None,
         progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
-        file_encoding: FileEncoding = "auto",
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
+        file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
         cancel_on_exit: bool = True,
     ) -> Any:
@@ -316,11 +296,11 @@ class AsyncClient:
         timeout: float | None = None,
         stall_timeout: float = STALL_TIMEOUT,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
-        file_encoding: FileEncoding = "auto",
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
+        file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
         cancel_on_exit: bool = True,
-    ) -> AsyncEventStream:
+    ) -> _predictions.AsyncEventStream:
         """Run a model and stream its output as it comes.
 
         The prediction is created when the stream is entered. When it is left before its end, in
@@ -381,10 +361,10 @@ class AsyncClient:
         *,
         timeout: float | None = None,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
-        file_encoding: FileEncoding = "auto",
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
+        file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
-    ) -> AsyncModelFunction:
+    ) -> _functions.AsyncModelFunction:
         """A model as a function, which knows its inputs and checks them.
 
         Nothing is asked before the first call, and the model's schema once: the client keeps it
@@ -435,16 +415,16 @@ class AsyncClient:
         concurrency: int = 32,
         ordered: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
-        resume: Resume = "yield",
-        on_error: OnError = "yield",
-        on_unknown: OnUnknown = "error",
+        resume: _batch.Resume = "yield",
+        on_error: _batch.OnError = "yield",
+        on_unknown: _batch.OnUnknown = "error",
         max_rate: float | None = None,
         progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
-        file_encoding: FileEncoding = "auto",
+        file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
         poll_interval: float | None = None,
-    ) -> AsyncBatch:
+    ) -> _batch.AsyncBatch:
         """Run a model over many inputs, and give each result as it comes.
 
         Inputs are read when they are needed, so they may be without end. When the server says
@@ -651,7 +631,7 @@ class AsyncClient:
         params: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
         json: Any = None,
         content: bytes | str | None = None,
-        files: Mapping[str, FileContent] | None = None,
+        files: Mapping[str, _files.FileContent] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Response:
@@ -791,6 +771,6 @@ def blocking(
     config = _config.load(api_token=api_token, **options)
     runtime = SyncRuntime(twins)
     client = AsyncClient.__new__(AsyncClient)
-    client._api = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
-    client._schemas = {}
+    requestor = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
+    vars(client).update(_api=requestor, _schemas={})
     return client

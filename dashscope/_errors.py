@@ -119,8 +119,8 @@ class APITimeoutError(APIConnectionError, TimeoutError):
 
 def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
     """Return the error for a request whose time is up, however far it got."""
-    got = "no answer" if request_sent else "no connection"
-    return APITimeoutError(f"{what}: {got} in time.", request_sent=request_sent)
+    happened = "No answer in time" if request_sent else "No connection in time"
+    return APITimeoutError(f"{happened}: {what}.", request_sent=request_sent)
 
 
 class APIStatusError(APIError):
@@ -155,9 +155,14 @@ class APIStatusError(APIError):
         self.body = body
         self.retry_after = retry_after
 
+    def __str__(self) -> str:
+        text = super().__str__()
+        id = self.request_id
+        return text if id is None or id in text else f"{text} (request {id})"
+
     @property
     def request_id(self) -> str | None:
-        """The server's name for the request, for a report to its operators."""
+        """The server's id of the request, for a report to its operators."""
         return self.headers.get("x-request-id")
 
 

@@ -20,6 +20,8 @@ class Received:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    items: tuple[tuple[str, str], ...] = ()
+    """The headers one by one, also those that came twice."""
 
     @property
     def json(self) -> Any:
@@ -89,7 +91,8 @@ class Wire:
                         return
                     length = int(self.headers.get("content-length", 0))
                     body = self.rfile.read(length)
-                    received = Received(self.command, self.path, dict(self.headers), body)
+                    items = tuple(self.headers.items())
+                    received = Received(self.command, self.path, dict(self.headers), body, items)
                     wire.requests.append(received)
                     self._answer(wire._script(received))
                 except OSError:

@@ -73,7 +73,8 @@ def decode(response: types.Response) -> Any:
         raise _after(
             response,
             APIResponseError(
-                f"{_asked(response)} {response.status} without a body where one is due."
+                f"The server answered {response.status} without a body where one is due."
+                f"{_asked(response)}"
             ),
         )
     try:
@@ -116,13 +117,14 @@ def broken(reason: str, response: types.Response) -> APIResponseError:
     return _after(
         response,
         APIResponseError(
-            f"{_asked(response)} what {scrubbed(reason)}. It starts: {start!r}", body=start
+            f"The server answered what {scrubbed(reason)}. It starts: {start!r}.{_asked(response)}",
+            body=start,
         ),
     )
 
 
 def _asked(response: types.Response) -> str:
-    return f"{response.asked}: the server answered" if response.asked else "The server answered"
+    return f" The request was {response.asked}." if response.asked else ""
 
 
 def _after(response: types.Response, error: APIResponseError) -> APIResponseError:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from copy import copy
 from http import HTTPStatus
+from logging import DEBUG
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -186,26 +187,26 @@ class Requestor:
     async def _attempt(
         self, request: Request, deadline: Deadline
     ) -> tuple[APIError | None, Outcome, Response | None]:
-        request = await self.run_request_hooks(request)
+        if self.config.event_hooks:
+            request = await self.run_request_hooks(request)
         started = time.monotonic()
+        is_trusted = self.is_trusted(request.url)
         try:
             response = await self.transport.send(
                 request,
-                token=self.token_for(request.url),
-                is_own_origin=self.is_trusted(request.url),
+                token=self.config.token if is_trusted else None,
+                is_own_origin=is_trusted,
                 deadline=deadline,
                 limit=self.config.max_response_bytes,
             )
         except APIConnectionError as failure:
             error = failure
         else:
-            logger.debug(
-                "%s: %d in %.1f ms",
-                named(request),
-                response.status,
-                (time.monotonic() - started) * 1000,
-            )
-            await self.run_response_hooks(response)
+            if logger.isEnabledFor(DEBUG):
+                milliseconds = (time.monotonic() - started) * 1000
+                logger.debug("%s: %d in %.1f ms", named(request), response.status, milliseconds)
+            if self.config.event_hooks:
+                await self.run_response_hooks(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, Outcome(status=response.status), response
             refused = status_error(named(request), response)
@@ -255,7 +256,11 @@ class Requestor:
         content, kind = call.content, {}
         if call.json is not _NO_BODY:
             content, kind = encode(call.json), {"Content-Type": "application/json"}
-        headers = merged(kind, self.headers_for(url), call.headers or {})
+        own_headers = self.headers_for(url)
+        if kind or call.headers:
+            headers = merged(kind, own_headers, call.headers or {})
+        else:
+            headers = dict(own_headers)
         return Request(
             method=call.method,
             url=url,
@@ -268,7 +273,10 @@ class Requestor:
 
     def is_trusted(self, url: str) -> bool:
         """Return whether a URL gets the token and the client's headers."""
-        return urls.gets_token(url, self.config.base_url, self.config.trusted_hosts)
+        base_url = self.config.base_url
+        if url.startswith(base_url) and url[len(base_url) : len(base_url) + 1] == "/":
+            return True  # as most do; parsing a URL takes as long as building its request
+        return urls.gets_token(url, base_url, self.config.trusted_hosts)
 
     def headers_for(self, url: str) -> Mapping[str, str]:
         """The client's headers, and whose trace a request to the API belongs to."""
@@ -314,8 +322,9 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
     status = response.status
     error_type = status_error_type(status)
     retry_after = retry.retry_after_of(response.headers.get("retry-after"), body)
-    explanation = shortened(detail or title or text.strip()[:200] or "without an explanation")
-    message = f"{what}: {status} {_reason(status)}: {explanation.rstrip('.')}."
+    explanation = detail or title or text.strip()[:200]
+    explanation = explanation or "The server answered without an explanation"
+    message = f"{shortened(explanation).rstrip('.')}. {what}: {status} {_reason(status)}."
     if retry_after is not None:
         message += f" The server asks to wait {retry_after:g} s."
     if advice:
@@ -324,8 +333,6 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
         message += " Redirects of the API are not followed: check the base URL."
     elif status in _ADVICE:
         message += f" {_ADVICE[status]}"
-    if (request_id := headers.get("x-request-id")) is not None:
-        message += f" (request {request_id})"
     return error_type(
         scrubbed(message),
         status=status,

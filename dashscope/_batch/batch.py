@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from types import TracebackType
+from typing import Any, Final, Self
 
 from attrs import evolve
 
 from dashscope._api.instrumentation import NOTHING, Operation, begin
+from dashscope._api.requestor import Requestor
 from dashscope._batch.checkpoint.base import Ledger
 from dashscope._batch.context import Desk
 from dashscope._batch.creator import Creator
 from dashscope._batch.input_reader import Inlet, total_of
+from dashscope._batch.options import Options
 from dashscope._batch.poll_schedule import Looks
 from dashscope._batch.poller import Watcher
 from dashscope._batch.rate_limiter import Gate
@@ -26,12 +29,6 @@ from dashscope._runtime.forking import load_before_fork
 from dashscope._runtime.workers import Bell, Channel, ClosedError
 from dashscope._transport.pool import CLOSED
 from dashscope.types.batch import BatchProgress, BatchResult
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from dashscope._api.requestor import Requestor
-    from dashscope._batch.options import Options
 
 TELL: Final = 0.25
 """Seconds between two calls of `progress`."""

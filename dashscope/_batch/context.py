@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import define, field
 
 from dashscope import types
 from dashscope._api.instrumentation import Operation, begin
-from dashscope._batch.row import Running
-from dashscope._batch.scheduler import now
+from dashscope._api.requestor import Requestor
+from dashscope._batch.checkpoint.base import Ledger
+from dashscope._batch.options import Options
+from dashscope._batch.result_buffer import Outbox
+from dashscope._batch.row import Row, Running
+from dashscope._batch.scheduler import Scheduler, now
 from dashscope._predictions.outcome import output_of
 from dashscope.types.batch import BatchResult
-
-if TYPE_CHECKING:
-    from dashscope._api.requestor import Requestor
-    from dashscope._batch.checkpoint.base import Ledger
-    from dashscope._batch.options import Options
-    from dashscope._batch.result_buffer import Outbox
-    from dashscope._batch.row import Row
-    from dashscope._batch.scheduler import Scheduler
 
 
 @define(eq=False, kw_only=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
+from dashscope._api.requestor import Call
 from dashscope._api.retry import Outcome
 from dashscope._batch.checkpoint.fingerprint import digest
+from dashscope._batch.context import Desk
+from dashscope._batch.poller import Watcher
 from dashscope._batch.row import Row, Running
 from dashscope._batch.scheduler import now
 from dashscope._common.deadline import Deadline
@@ -21,11 +24,6 @@ from dashscope._errors import (
 from dashscope._predictions.create import creation
 from dashscope._predictions.operations import cancel_prediction, send_creation
 from dashscope._predictions.watch import CLEAN_UP, DEADLINE_MARGIN
-
-if TYPE_CHECKING:
-    from dashscope._api.requestor import Call
-    from dashscope._batch.context import Desk
-    from dashscope._batch.poller import Watcher
 
 _BAD_INPUT: Final = (DashscopeError, TypeError, ValueError)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dashscope._batch.checkpoint.base import Entry
+from dashscope._batch.context import Desk
 from dashscope._batch.row import Row
 from dashscope._batch.scheduler import now
 from dashscope._errors import CheckpointError, FileError
 from dashscope._files import inputs as _inputs
-
-if TYPE_CHECKING:
-    from dashscope._batch.checkpoint.base import Entry
-    from dashscope._batch.context import Desk
 
 
 class Inlet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
@@ -20,9 +20,7 @@ from dashscope._common.validation import (
     shown,
 )
 from dashscope._files import inputs
-
-if TYPE_CHECKING:
-    from dashscope._files.inputs import FileEncoding
+from dashscope._files.inputs import FileEncoding
 
 Resume: TypeAlias = Literal["yield", "skip"]
 OnError: TypeAlias = Literal["yield", "raise"]

@@ -7,12 +7,10 @@ longer it runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dashscope._api import polling
-
-if TYPE_CHECKING:
-    from dashscope._api.polling import Pace
+from dashscope._api.polling import Pace
 
 WORTH: Final = 3
 """Predictions that a page has to show for the next one to be asked for."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from dashscope import types
 from dashscope._api.decoding import structure_page
-from dashscope._api.requestor import Call
+from dashscope._api.requestor import Call, Requestor
 from dashscope._api.resource import page_params
+from dashscope._batch.context import Desk
 from dashscope._batch.poll_schedule import WORTH
 from dashscope._batch.row import Running
 from dashscope._batch.scheduler import now
@@ -19,10 +19,6 @@ from dashscope._errors import APIError, PredictionTimeoutError, RateLimitError
 from dashscope._predictions.operations import cancel_prediction, get_prediction
 from dashscope._predictions.watch import CLEAN_UP
 from dashscope.types.prediction import Prediction
-
-if TYPE_CHECKING:
-    from dashscope._api.requestor import Requestor
-    from dashscope._batch.context import Desk
 
 
 class Watcher:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dashscope import types
 from dashscope._common.validation import check_count
 from dashscope._errors import ConfigurationError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING or find_spec("rich") is not None:  # an extra
     from rich.console import Console
     from rich.progress import Progress, TaskID
 

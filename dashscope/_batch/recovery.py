@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import define
 
 from dashscope import types
 from dashscope._batch.checkpoint.fingerprint import digest
+from dashscope._batch.context import Desk
 from dashscope._batch.poller import is_stopped, list_page
+from dashscope._batch.row import Row
 from dashscope._batch.scheduler import now
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
@@ -27,11 +29,6 @@ from dashscope._errors import (
     NotFoundError,
 )
 from dashscope._predictions.operations import get_prediction
-
-if TYPE_CHECKING:
-    from dashscope._batch.context import Desk
-    from dashscope._batch.row import Row
-
 
 MARGIN: Final = timedelta(seconds=60)
 """What the server's clock may be behind ours."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import define
 
 from dashscope import types
-
-if TYPE_CHECKING:
-    from dashscope._api.requestor import Call
+from dashscope._api.requestor import Call
 
 
 @define(eq=False, kw_only=True)

@@ -12,17 +12,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from attrs import frozen
 
 from dashscope import types
+from dashscope._batch.poll_schedule import Looks
+from dashscope._batch.rate_limiter import Gate
+from dashscope._batch.row import Row, Running
 from dashscope._common import random
-
-if TYPE_CHECKING:
-    from dashscope._batch.poll_schedule import Looks
-    from dashscope._batch.rate_limiter import Gate
-    from dashscope._batch.row import Row, Running
 
 
 @frozen

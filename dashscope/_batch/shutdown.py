@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
+from dashscope._batch.context import Desk
 from dashscope._batch.poller import is_stopped
+from dashscope._batch.row import Row, Running
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._errors import CheckpointError
 from dashscope._predictions.operations import cancel_prediction
 from dashscope._predictions.watch import CLEAN_UP
 from dashscope._runtime.runtime import GRACE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from dashscope._batch.context import Desk
-    from dashscope._batch.row import Row, Running
-    from dashscope._runtime.workers import Crew
+from dashscope._runtime.workers import Crew
 
 AT_ONCE: Final = 32
 """Predictions that are cancelled at the same time."""

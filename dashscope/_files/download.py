@@ -13,10 +13,12 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, cast
+from types import TracebackType
+from typing import Final, Self, cast
 from urllib.parse import unquote, unquote_to_bytes
 
 from dashscope._api.fetch import fetch, fetch_error
+from dashscope._api.requestor import Requestor
 from dashscope._api.retry import RETRIED_STATUSES, outcome_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import shown
@@ -30,11 +32,6 @@ from dashscope._errors import (
 from dashscope._files import saving
 from dashscope._transport.bodies import Body
 from dashscope.types.http import Headers
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from dashscope._api.requestor import Requestor
 
 WRITTEN_AT_ONCE: Final = 1024 * 1024
 """Bytes that are handed to a thread to be written: each hand-over costs as much as many of them."""
@@ -242,8 +239,8 @@ class AsyncDownload:
                     self._ended = True
                     return None
                 failure = APIConnectionError(
-                    f"GET {shown(self.url)}: the connection broke "
-                    f"(at {self._received} of {self._expected} bytes).",
+                    f"The connection broke (at {self._received} of {self._expected} bytes): "
+                    f"GET {shown(self.url)}.",
                     request_sent=True,
                 )
             if not await self._resume(failure):

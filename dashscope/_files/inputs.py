@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from attrs import frozen
 
@@ -19,15 +20,16 @@ from dashscope._common.json import is_mapping, is_sequence
 from dashscope._common.validation import check_choice, shown
 from dashscope._errors import FileError
 from dashscope._files.local_file import FileContent, LocalFile, check_name, is_file, load
-
-if TYPE_CHECKING:
-    from dashscope._runtime.runtime import Runtime
+from dashscope._runtime.runtime import Runtime
 
 LARGEST_DATA_URI: Final = 256 * 1024
 """Bytes up to which a file goes into the request itself."""
 LARGEST_DATA_URIS: Final = 10 * 1000 * 1000
 """Characters of data URIs that the service takes in one input."""
 UPLOADS_AT_ONCE: Final = 4
+
+_FILE_NAME: Final = re.compile(r"(?![a-z][a-z0-9+.-]+:)\S+\.[a-z][a-z0-9]{0,4}", re.IGNORECASE)
+"""Text that looks like a path and not like a URL."""
 
 FileEncoding: TypeAlias = Literal["auto", "upload", "data-uri"]
 
@@ -79,6 +81,23 @@ async def encode(
         for file in loaded:
             file.close()
     return tree
+
+
+def path_hint(input: Mapping[str, Any], refusal: str) -> str | None:
+    """Return a sentence about text in `input` that names a local file, or `None`.
+
+    Args:
+        input: The input that was sent.
+        refusal: Why the server refused it. Only inputs that it mentions count.
+    """
+    for name, value in input.items():
+        if (
+            isinstance(value, str)
+            and _FILE_NAME.fullmatch(value)
+            and re.search(rf"\b{re.escape(name)}\b", refusal)
+        ):
+            return f"{name} is the text {shown(value)}. To send a local file, pass a pathlib.Path."
+    return None
 
 
 async def _send(

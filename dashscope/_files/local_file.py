@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import (
     IO,
-    TYPE_CHECKING,
     Any,
     ClassVar,
     Final,
@@ -29,9 +28,7 @@ from attrs import field, frozen
 from dashscope._common.media_types import type_of
 from dashscope._common.validation import check_str, shown
 from dashscope._errors import FileError
-
-if TYPE_CHECKING:
-    from dashscope._runtime.runtime import Runtime
+from dashscope._runtime.runtime import Runtime
 
 LARGEST_FILE: Final = 100 * 1024 * 1024
 """Bytes that the service takes in one file."""

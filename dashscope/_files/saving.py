@@ -20,7 +20,13 @@ LONGEST_NAME: Final = 200
 """Bytes of a file's name; file systems take 255."""
 LONGEST_ENDING: Final = 20
 
-_UNSAFE_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")
+_UNSAFE_IN_NAMES = re.compile(
+    r"[\x00-\x1f\x7f-\x9f/\\:*?\"<>|"
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # bidi controls, separators
+    "]"
+)
+_UNSAFE_AT_THE_START = re.compile(r"^\s*[.-]+")
+"""The start of a hidden file, or of an option of a command."""
 
 
 def name_of(url: str, headers: types.Headers) -> str:
@@ -45,15 +51,22 @@ def _named(headers: types.Headers) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A name that is one in any folder, or nothing."""
+    """Return a file name that is safe in any folder, or an empty text.
+
+    It contains no separator, control character or bidirectional control, and starts with neither a
+    dot nor a dash.
+    """
+    if not name.strip(". "):
+        return ""
     name = _UNSAFE_IN_NAMES.sub("_", name.encode(errors="replace").decode())
+    name = _UNSAFE_AT_THE_START.sub("_", name)
     if len(name.encode()) > LONGEST_NAME:
         stem, dot, end = name.rpartition(".")
         end = dot + end
         if not stem or len(end.encode()) > LONGEST_ENDING:
             stem, end = name, ""
         name = stem.encode()[: LONGEST_NAME - len(end.encode())].decode(errors="ignore") + end
-    return name if name.strip(". ") else ""
+    return name
 
 
 def check(path: str | os.PathLike[str], *, overwrite: bool) -> str:

@@ -38,7 +38,6 @@ _ARTICLES: Final = {
     "object": "a mapping",
     "null": "None",
 }
-# One letter is a drive, not a scheme.
 _URI: Final = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
@@ -48,6 +47,11 @@ class MisfitError(Exception):
     def __init__(self, error: TypeError | ValueError) -> None:
         super().__init__(error)
         self.error = error
+
+
+def is_uri(text: str) -> bool:
+    """True if `text` starts with a URI scheme. One letter is a Windows drive, not a scheme."""
+    return _URI.match(text) is not None
 
 
 def check(model: ModelSchema, name: str, inputs: Mapping[str, Any]) -> None:
@@ -137,7 +141,7 @@ def _check_bounds(value: Any, kind: str, schema: Schema, where: str) -> None:
             raise MisfitError(ValueError(f"{where} is {limits}, not {shown(value)}"))
     elif kind == "string":
         _check_length(value, schema, "Length", "characters", where)
-        if schema.get("format") == "uri" and not _URI.match(value):
+        if schema.get("format") == "uri" and not is_uri(value):
             raise MisfitError(
                 ValueError(
                     f"{where} is a URL or a file, not {shown(value)}: "

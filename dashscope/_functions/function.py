@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -13,24 +13,21 @@ from dashscope import types
 from dashscope._api.requestor import Requestor
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
+from dashscope._batch.options import OnError, OnUnknown, Resume
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import Reference
 from dashscope._common.validation import check_timeout
 from dashscope._config import STALL_TIMEOUT
 from dashscope._files import inputs as _inputs
+from dashscope._files.inputs import FileEncoding
 from dashscope._functions import check, signature
 from dashscope._functions.schema import ModelSchema
 from dashscope._functions.schema_cache import KnownSchema, Schemas, known_schema
 from dashscope._predictions import run
-from dashscope._predictions.create import check_webhook, creation
+from dashscope._predictions.create import WebhookEvent, check_webhook, creation
 from dashscope._predictions.operations import send_creation
+from dashscope._predictions.stream import AsyncEventStream
 from dashscope.types.prediction import Prediction
-
-if TYPE_CHECKING:
-    from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._files.inputs import FileEncoding
-    from dashscope._predictions.create import WebhookEvent
-    from dashscope._predictions.stream import AsyncEventStream
 
 MOMENT: Final = 0.001
 """Seconds that a run gets at least, where the schema has taken all the time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from dashscope._api.decoding import structure, structure_created
 from dashscope._api.instrumentation import NOTHING, Operation
@@ -12,13 +12,13 @@ from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import path
 from dashscope._common.validation import check_number
+from dashscope._errors import BadRequestError, UnprocessableEntityError
+from dashscope._files.inputs import path_hint
 from dashscope._predictions.create import Creation, creation
+from dashscope._predictions.stream import AsyncEventStream
 from dashscope._predictions.watch import Watch
 from dashscope._runtime.forking import load_before_fork
 from dashscope.types.prediction import Prediction
-
-if TYPE_CHECKING:
-    from dashscope._predictions.stream import AsyncEventStream
 
 load_before_fork("dashscope._predictions.stream")
 
@@ -87,7 +87,14 @@ async def send_creation(
     api: Requestor, call: Call, *, deadline: Deadline = Deadline.NEVER
 ) -> Prediction:
     """Create a prediction by a request that is ready."""
-    return structure_created(await api.send(call, deadline=deadline), Prediction)
+    try:
+        response = await api.send(call, deadline=deadline)
+    except (BadRequestError, UnprocessableEntityError) as error:
+        hint = path_hint(call.json["input"], error.detail or error.body)
+        if hint is not None:
+            error.add(hint)
+        raise
+    return structure_created(response, Prediction)
 
 
 def prediction_path(prediction: Prediction | str) -> str:

@@ -6,27 +6,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dashscope._api import instrumentation
+from dashscope._api.requestor import Requestor
 from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import Reference
 from dashscope._common.validation import check_flag, check_timeout, shown
 from dashscope._files.file_output import claim
+from dashscope._files.inputs import FileEncoding
 from dashscope._predictions.create import WebhookEvent, creation
 from dashscope._predictions.operations import event_stream, send_creation, watch_prediction
 from dashscope._predictions.outcome import output_of, whole
+from dashscope._predictions.stream import AsyncEventStream
 from dashscope._predictions.watch import DEADLINE_MARGIN, check_wait
 from dashscope._runtime.forking import load_before_fork
 from dashscope.types.prediction import Prediction
 from dashscope.types.training import Training
-
-if TYPE_CHECKING:
-    from dashscope._api.requestor import Requestor
-    from dashscope._files.inputs import FileEncoding
-    from dashscope._predictions.stream import AsyncEventStream
-
 
 load_before_fork("dashscope._predictions.training")
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Self
+from types import TracebackType
+from typing import Final, Self
+
+from httpx_sse import ServerSentEvent
 
 from dashscope import types
 from dashscope._api.fetch import fetch, fetch_error
 from dashscope._api.instrumentation import begin
+from dashscope._api.requestor import Requestor
 from dashscope._api.retry import RETRIED_STATUSES, Outcome, outcome_of
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
@@ -24,18 +28,16 @@ from dashscope._files.file_output import claim
 from dashscope._predictions.missing_output import parts_of, rest_of_logs, rest_of_output
 from dashscope._predictions.outcome import failure_of
 from dashscope._predictions.stream_end import STREAM_HEADERS
+from dashscope._predictions.watch import Watch
 from dashscope._runtime.read_ahead import CLOSED_EARLY, TWO_READERS, ReadAhead
-from dashscope._transport.bodies import HiddenFromLoop
-from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from httpx_sse import ServerSentEvent
-
-    from dashscope._api.requestor import Requestor
-    from dashscope._predictions.watch import Watch
-    from dashscope._transport.bodies import Body
+from dashscope._transport.bodies import Body, HiddenFromLoop
+from dashscope.types.event import (
+    DoneEvent,
+    Event,
+    LogsEvent,
+    OtherEvent,
+    OutputEvent,
+)
 
 MOST_FAILURES: Final = 8
 """Consecutive connections that may fail or bring nothing before the stream stops reconnecting."""

@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dashscope._api.fetch import fetch
+from dashscope._api.requestor import Requestor
+from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._common.urls import shown
 from dashscope._errors import APIError
-
-if TYPE_CHECKING:
-    from dashscope._api.requestor import Requestor
-    from dashscope._common.deadline import Deadline
-    from dashscope._transport.bodies import Body
+from dashscope._transport.bodies import Body
 
 STREAM_HEADERS: Final[Mapping[str, str]] = {
     "Accept": "text/event-stream",

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
+from types import TracebackType
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 from dashscope import types
 from dashscope._api import polling
 from dashscope._api.instrumentation import NOTHING, Operation
+from dashscope._api.requestor import Requestor
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._common.validation import check_flag, check_interval, check_timeout
 from dashscope._errors import APIError, APITimeoutError, PredictionTimeoutError
 from dashscope._predictions.stream_end import hear_end
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from dashscope._api.requestor import Requestor
-
 
 MOST_STREAMS: Final = 3
 """How often a stream that breaks off is asked again before polling takes its place."""

@@ -14,20 +14,18 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 from anyio.lowlevel import RunVar
 
+from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._runtime.forking import LOADED_LATER
 from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.tasks import Task, start_task
-
-if TYPE_CHECKING:
-    from dashscope._common.deadline import Deadline
-    from dashscope._runtime.workers import Channel, Crew
+from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
 
@@ -121,12 +119,12 @@ class AsyncRuntime(Runtime):
             await anyio.lowlevel.checkpoint_if_cancelled()
 
     def crew(self) -> Crew:
-        from dashscope._runtime.workers import TaskCrew
+        from dashscope._runtime.task_workers import TaskCrew
 
         return TaskCrew()
 
     def channel(self) -> Channel[Any]:
-        from dashscope._runtime.workers import TaskChannel
+        from dashscope._runtime.task_workers import TaskChannel
 
         return TaskChannel()
 

@@ -66,7 +66,12 @@ def _after_fork() -> None:
 
 def async_modules(*, http2: bool) -> Iterable[str]:
     """What anyio and httpcore load on first use where waiting is suspending."""
-    yield from ("anyio.to_thread", "anyio.streams.tls", "anyio._core._sockets")
+    yield from (
+        "dashscope._runtime.task_workers",
+        "anyio.to_thread",
+        "anyio.streams.tls",
+        "anyio._core._sockets",
+    )
     for library in ("asyncio", "trio"):
         if library in sys.modules:
             yield f"anyio._backends._{library}"

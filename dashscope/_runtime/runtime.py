@@ -14,15 +14,13 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard, TypeVar
+from typing import Any, ClassVar, Final, TypeGuard, TypeVar
 
+from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._runtime import forking
-
-if TYPE_CHECKING:
-    from dashscope._common.deadline import Deadline
-    from dashscope._runtime.read_ahead import ReadAhead
-    from dashscope._runtime.workers import Channel, Crew
+from dashscope._runtime.read_ahead import ReadAhead
+from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
 

@@ -13,10 +13,8 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
-
-if TYPE_CHECKING:
-    from types import FrameType
+from types import FrameType
+from typing import Any, Final, TypeAlias, TypeVar
 
 Handler: TypeAlias = Callable[[int, "FrameType | None"], Any]
 

@@ -17,20 +17,18 @@ from collections.abc import (
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._errors import timed_out
 from dashscope._runtime.drive import drive
 from dashscope._runtime.forking import LOADED_LATER
+from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.signals import held_back
 from dashscope._runtime.thread_limits import Bounds, Within
-
-if TYPE_CHECKING:
-    from dashscope._runtime.read_ahead import ReadAhead
-    from dashscope._runtime.workers import Channel, Crew
+from dashscope._runtime.workers import Channel, Crew
 
 T = TypeVar("T")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from itertools import chain
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from dashscope._common.cached_property import copy_without_cached
 from dashscope._runtime.drive import drive
@@ -40,9 +39,10 @@ def each(twin: Any) -> Iterator[Any]:
             `_read_on()` gets more, or says that there are none.
     """
     try:
-        yield from twin._reading
+        # Within `chain`, what is read is not closed with this iterator: others go on with it.
+        yield from chain(twin._reading)
         while drive(twin._read_on()):
-            yield from twin._reading
+            yield from chain(twin._reading)
     except ValueError as error:
         if "already executing" not in str(error):
             raise
@@ -106,7 +106,7 @@ F = TypeVar("F", bound=Facade)
 def view(facade: F, async_impl: Any) -> F:
     """Return a copy of a facade over another async object."""
     copied = copy_without_cached(facade)
-    copied._async = async_impl
+    vars(copied)["_async"] = async_impl
     return copied
 
 

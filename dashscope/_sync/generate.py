@@ -167,14 +167,19 @@ class Blocking(ast.NodeTransformer):
         return node.left if ast.unparse(node.left) == ast.unparse(node.right) else node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        """`AsyncX` is `X`; a value is named as in `types`, which loads it on first use."""
-        if self._origins.get(node.id, "").startswith("from dashscope.types."):
-            return ast.Attribute(ast.Name("types"), node.id)
-        return ast.Name(_twin(node.id))
+        """`AsyncX` is `X`; what a package exports is named as its attribute."""
+        origin = re.match(r"from dashscope\.(\w+)\.", self._origins.get(node.id, ""))
+        twin = _twin(node.id)
+        if twin == node.id and origin is not None and _exports(origin[1], node.id):
+            return ast.Attribute(ast.Name(origin[1]), node.id)
+        return ast.Name(twin)
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.Attribute:
-        """`httpx.AsyncClient` is `httpx.Client`."""
-        return ast.Attribute(node.value, _twin(node.attr))
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        """`resources.AsyncX` is `X`, `protocols.AsyncX` is `protocols.X`."""
+        twin = _twin(node.attr)
+        if twin != node.attr and _exports(ast.unparse(node.value), node.attr):
+            return ast.Name(twin)
+        return ast.Attribute(node.value, twin)
 
 
 class Writer:
@@ -185,14 +190,16 @@ class Writer:
         self.twins = {_twin(cls.name): cls.name for mod in modules for cls in mod.classes()}
         self.lines: list[str] = []
         self.runtime: set[str] = set()
-        self.typing: set[str] = set()
         self._overloaded: set[str] = set()
 
     def write(self) -> str:
         """The text of `generated.py`, unformatted."""
-        self.runtime.add("from dashscope import types")
-        self.typing.add("from typing import Any")
-        self.typing.add("from collections.abc import Iterator")
+        self.runtime.add(
+            "from dashscope import "
+            "_batch, _client, _files, _functions, _predictions, resources, types"
+        )
+        self.runtime.add("from typing import Any")
+        self.runtime.add("from collections.abc import Iterator")
         for module in self.modules:
             for cls in module.classes():
                 self._class(module, cls)
@@ -203,14 +210,12 @@ class Writer:
         yield from sorted(
             self.runtime
             | {
-                "from typing import TYPE_CHECKING, cast",
+                "from typing import cast",
                 "from dashscope._client import blocking",
                 "from dashscope._runtime.drive import drive",
                 f"from dashscope._sync.facade import {', '.join(ENGINE)}",
             }
         )
-        yield "if TYPE_CHECKING:"
-        yield from (f"    {line}" for line in sorted(self.typing - self.runtime))
 
     def _end(self) -> Iterator[str]:
         owned = [twin for twin, source in self.twins.items() if source == "AsyncFileOutput"]
@@ -223,14 +228,12 @@ class Writer:
         name = _twin(cls.name)
         is_str = any(ast.unparse(base) == "str" for base in cls.bases)
         self._add(f"class {name}({'str' if is_str else 'Facade'}):", _doc(cls, 1))
-        self.typing.add(f"from {module.name} import {cls.name}")
         self._add(*(['    __slots__ = ("_async",)'] if is_str else []))
-        # Not at run time: the name of the async class cannot be resolved without importing it.
-        self._add("    if TYPE_CHECKING:", f"        _async: {cls.name}")
+        self._add(f"    _async: {_qualified(module, cls)}")
         if is_str:
-            self._str_class(cls)
+            self._str_class(module, cls)
         if any(getattr(node, "name", "") == "__call__" for node in cls.body):
-            self._function_class(cls)
+            self._function_class(module, cls)
         for node in cls.body:
             if not isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
                 continue
@@ -243,10 +246,10 @@ class Writer:
         if name in PUBLIC:
             self._add(f'{name}.__module__ = "dashscope"')
 
-    def _str_class(self, cls: ast.ClassDef) -> None:
-        self.typing.add("from typing import Self")
+    def _str_class(self, module: Module, cls: ast.ClassDef) -> None:
+        self.runtime.add("from typing import Self")
         self._add(
-            f"    def __new__(cls, twin: {cls.name}) -> Self:",
+            f"    def __new__(cls, twin: {_qualified(module, cls)}) -> Self:",
             "        self = super().__new__(cls, twin)",
             "        self._async = twin",
             "        return self",
@@ -254,9 +257,9 @@ class Writer:
             "        return self._async.__reduce__()",
         )
 
-    def _function_class(self, cls: ast.ClassDef) -> None:
+    def _function_class(self, module: Module, cls: ast.ClassDef) -> None:
         self._add(
-            f"    def __init__(self, twin: {cls.name}) -> None:",
+            f"    def __init__(self, twin: {_qualified(module, cls)}) -> None:",
             "        super().__init__(twin)",
             "        twin._appear_as(self)",
         )
@@ -330,7 +333,7 @@ class Writer:
     def _annotation(self, module: Module, node: ast.expr | None) -> str:
         assert node is not None, "the async classes are annotated throughout"
         blocking = Blocking(module.origins).visit(ast.parse(ast.unparse(node), mode="eval").body)
-        self.typing |= set(self._names(module, blocking))
+        self.runtime |= set(self._names(module, blocking))
         return ast.unparse(blocking)
 
     def _names(self, module: Module, node: ast.AST) -> Iterator[str]:
@@ -342,6 +345,17 @@ class Writer:
 
     def _add(self, *lines: str) -> None:
         self.lines.extend(line for line in lines if line)
+
+
+def _qualified(module: Module, cls: ast.ClassDef) -> str:
+    """The name of an async class as an attribute of the package that exports it."""
+    return f"{module.name.split('.')[1]}.{cls.name}"
+
+
+def _exports(package: str, name: str) -> bool:
+    """Return whether a package of ours exports a name."""
+    init = PACKAGE / package / "__init__.py"
+    return init.exists() and f'"{name}"' in init.read_text(encoding="utf-8")
 
 
 def _twin(name: str) -> str:

@@ -7,10 +7,17 @@ Never edit it: change the async class, and generate it anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast, overload
+import builtins
+import os
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, cast, overload
 
-from dashscope import types
-from dashscope._client import blocking
+from dashscope import _batch, _client, _files, _functions, _predictions, resources, types
+from dashscope._client import T, blocking
 from dashscope._common.cached_property import cached_property
 from dashscope._common.secrets import Token
 from dashscope._config import (
@@ -20,58 +27,17 @@ from dashscope._config import (
     DEFAULT_TIMEOUT,
     STALL_TIMEOUT,
     UNCHANGED,
+    EventHooks,
 )
 from dashscope._runtime.drive import drive
 from dashscope._sync.facade import ClosingIterator, Facade, drive_next, each, enter, leave, view
-
-if TYPE_CHECKING:
-    import builtins
-    import os
-    import ssl
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
-    from pathlib import Path
-    from types import TracebackType
-    from typing import Any, Literal, Self
-
-    from dashscope._batch.batch import AsyncBatch
-    from dashscope._batch.options import OnError, OnUnknown, Resume
-    from dashscope._client import AsyncClient, T
-    from dashscope._config import EventHooks
-    from dashscope._files.download import AsyncDownload
-    from dashscope._files.file_output import AsyncFileOutput
-    from dashscope._files.inputs import FileEncoding
-    from dashscope._files.local_file import FileContent
-    from dashscope._functions.function import AsyncModelFunction
-    from dashscope._predictions.create import WebhookEvent
-    from dashscope._predictions.stream import AsyncEventStream
-    from dashscope._transport import protocols
-    from dashscope.resources.account import AsyncAccountResource
-    from dashscope.resources.collections import AsyncCollections
-    from dashscope.resources.deployments import AsyncDeploymentPredictions, AsyncDeployments
-    from dashscope.resources.files import AsyncFiles
-    from dashscope.resources.hardware import AsyncHardwareResource
-    from dashscope.resources.models import (
-        AsyncModelExamples,
-        AsyncModelPredictions,
-        AsyncModelReadme,
-        AsyncModels,
-        AsyncModelVersions,
-    )
-    from dashscope.resources.predictions import AsyncPredictions
-    from dashscope.resources.trainings import AsyncTrainings
-    from dashscope.resources.webhooks import (
-        AsyncDefaultWebhook,
-        AsyncWebhooks,
-        AsyncWebhookSecretResource,
-    )
+from dashscope._transport import protocols
 
 
 class Download(Facade):
     """The bytes behind a URL, as they come: `with`, then read, save or iterate."""
 
-    if TYPE_CHECKING:
-        _async: AsyncDownload
+    _async: _files.AsyncDownload
 
     @property
     def url(self) -> str:
@@ -144,10 +110,9 @@ class FileOutput(str):
     """
 
     __slots__ = ("_async",)
-    if TYPE_CHECKING:
-        _async: AsyncFileOutput
+    _async: _files.AsyncFileOutput
 
-    def __new__(cls, twin: AsyncFileOutput) -> Self:
+    def __new__(cls, twin: _files.AsyncFileOutput) -> Self:
         self = super().__new__(cls, twin)
         self._async = twin
         return self
@@ -218,8 +183,7 @@ class EventStream(Facade):
     ```
     """
 
-    if TYPE_CHECKING:
-        _async: AsyncEventStream
+    _async: _predictions.AsyncEventStream
 
     @property
     def prediction(self) -> types.Prediction:
@@ -278,8 +242,7 @@ class Batch(Facade):
     ```
     """
 
-    if TYPE_CHECKING:
-        _async: AsyncBatch
+    _async: _batch.AsyncBatch
 
     @property
     def progress(self) -> types.BatchProgress:
@@ -320,8 +283,7 @@ Batch.__module__ = "dashscope"
 class AccountResource(Facade):
     """`client.account`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncAccountResource
+    _async: resources.AsyncAccountResource
 
     def get(self) -> types.Account:
         """Get the account that the token belongs to.
@@ -339,8 +301,7 @@ class AccountResource(Facade):
 class Collections(Facade):
     """`client.collections`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncCollections
+    _async: resources.AsyncCollections
 
     def list(self, *, cursor: str | None = None) -> types.Page[types.Collection]:
         """List the collections, without their models.
@@ -360,8 +321,7 @@ class Collections(Facade):
 class Deployments(Facade):
     """`client.deployments`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncDeployments
+    _async: resources.AsyncDeployments
 
     @property
     def predictions(self) -> DeploymentPredictions:
@@ -459,8 +419,7 @@ class Deployments(Facade):
 class DeploymentPredictions(Facade):
     """`client.deployments.predictions`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncDeploymentPredictions
+    _async: resources.AsyncDeploymentPredictions
 
     def create(
         self,
@@ -472,7 +431,7 @@ class DeploymentPredictions(Facade):
         cancel_after: float | timedelta | str | None = None,
         stream: bool | None = None,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
     ) -> types.Prediction:
         """Run the model of a deployment.
 
@@ -507,12 +466,11 @@ class DeploymentPredictions(Facade):
 class Files(Facade):
     """`client.files`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncFiles
+    _async: resources.AsyncFiles
 
     def create(
         self,
-        content: FileContent,
+        content: _files.FileContent,
         *,
         filename: str | None = None,
         content_type: str | None = None,
@@ -605,8 +563,7 @@ class Files(Facade):
 class HardwareResource(Facade):
     """`client.hardware`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncHardwareResource
+    _async: resources.AsyncHardwareResource
 
     def list(self) -> builtins.list[types.Hardware]:
         """List the hardware that models can run on.
@@ -624,8 +581,7 @@ class HardwareResource(Facade):
 class Models(Facade):
     """`client.models`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncModels
+    _async: resources.AsyncModels
 
     @property
     def predictions(self) -> ModelPredictions:
@@ -790,8 +746,7 @@ class Models(Facade):
 class ModelPredictions(Facade):
     """`client.models.predictions`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncModelPredictions
+    _async: resources.AsyncModelPredictions
 
     def create(
         self,
@@ -803,7 +758,7 @@ class ModelPredictions(Facade):
         cancel_after: float | timedelta | str | None = None,
         stream: bool | None = None,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
     ) -> types.Prediction:
         """Run the latest version of a model.
 
@@ -842,8 +797,7 @@ class ModelPredictions(Facade):
 class ModelVersions(Facade):
     """`client.models.versions`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncModelVersions
+    _async: resources.AsyncModelVersions
 
     def list(
         self, owner: str, name: str, *, cursor: str | None = None
@@ -872,8 +826,7 @@ class ModelVersions(Facade):
 class ModelExamples(Facade):
     """`client.models.examples`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncModelExamples
+    _async: resources.AsyncModelExamples
 
     def list(
         self, owner: str, name: str, *, cursor: str | None = None
@@ -888,8 +841,7 @@ class ModelExamples(Facade):
 class ModelReadme(Facade):
     """`client.models.readme`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncModelReadme
+    _async: resources.AsyncModelReadme
 
     def get(self, owner: str, name: str) -> str:
         """Get the readme of a model, in Markdown.
@@ -905,8 +857,7 @@ class ModelReadme(Facade):
 class Predictions(Facade):
     """`client.predictions`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncPredictions
+    _async: resources.AsyncPredictions
 
     def create(
         self,
@@ -917,7 +868,7 @@ class Predictions(Facade):
         cancel_after: float | timedelta | str | None = None,
         stream: bool | None = None,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
     ) -> types.Prediction:
         """Start a run of a model, and go on without it.
 
@@ -1053,8 +1004,7 @@ class Predictions(Facade):
 class Trainings(Facade):
     """`client.trainings`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncTrainings
+    _async: resources.AsyncTrainings
 
     def create(
         self,
@@ -1065,7 +1015,7 @@ class Trainings(Facade):
         destination: str,
         input: Mapping[str, Any],
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
     ) -> types.Training:
         """Train a model.
 
@@ -1167,8 +1117,7 @@ class Trainings(Facade):
 class WebhookSecretResource(Facade):
     """`client.webhooks.default.secret`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncWebhookSecretResource
+    _async: resources.AsyncWebhookSecretResource
 
     def get(self) -> types.WebhookSecret:
         """Get the secret that webhooks to the default receiver are signed with.
@@ -1185,8 +1134,7 @@ class WebhookSecretResource(Facade):
 class DefaultWebhook(Facade):
     """`client.webhooks.default`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncDefaultWebhook
+    _async: resources.AsyncDefaultWebhook
 
     @property
     def secret(self) -> WebhookSecretResource:
@@ -1197,8 +1145,7 @@ class DefaultWebhook(Facade):
 class Webhooks(Facade):
     """`client.webhooks`."""
 
-    if TYPE_CHECKING:
-        _async: AsyncWebhooks
+    _async: resources.AsyncWebhooks
 
     @property
     def default(self) -> DefaultWebhook:
@@ -1219,10 +1166,9 @@ class ModelFunction(Facade):
     ```
     """
 
-    if TYPE_CHECKING:
-        _async: AsyncModelFunction
+    _async: _functions.AsyncModelFunction
 
-    def __init__(self, twin: AsyncModelFunction) -> None:
+    def __init__(self, twin: _functions.AsyncModelFunction) -> None:
         super().__init__(twin)
         twin._appear_as(self)
 
@@ -1297,9 +1243,9 @@ class ModelFunction(Facade):
         concurrency: int = 32,
         ordered: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
-        resume: Resume = "yield",
-        on_error: OnError = "yield",
-        on_unknown: OnUnknown = "error",
+        resume: _batch.Resume = "yield",
+        on_error: _batch.OnError = "yield",
+        on_unknown: _batch.OnUnknown = "error",
         max_rate: float | None = None,
         progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
@@ -1406,8 +1352,7 @@ class Client(Facade):
         ConfigurationError: when a token is missing or unusable, or an address is.
     """
 
-    if TYPE_CHECKING:
-        _async: AsyncClient
+    _async: _client.AsyncClient
 
     def __init__(
         self,
@@ -1506,8 +1451,8 @@ class Client(Facade):
         timeout: float | None = None,
         progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
-        file_encoding: FileEncoding = "auto",
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
+        file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
         cancel_on_exit: bool = True,
     ) -> Any:
@@ -1579,8 +1524,8 @@ class Client(Facade):
         timeout: float | None = None,
         stall_timeout: float = STALL_TIMEOUT,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
-        file_encoding: FileEncoding = "auto",
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
+        file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
         cancel_on_exit: bool = True,
     ) -> EventStream:
@@ -1643,8 +1588,8 @@ class Client(Facade):
         *,
         timeout: float | None = None,
         webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
-        file_encoding: FileEncoding = "auto",
+        webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
+        file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
     ) -> ModelFunction:
         """A model as a function, which knows its inputs and checks them.
@@ -1695,13 +1640,13 @@ class Client(Facade):
         concurrency: int = 32,
         ordered: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
-        resume: Resume = "yield",
-        on_error: OnError = "yield",
-        on_unknown: OnUnknown = "error",
+        resume: _batch.Resume = "yield",
+        on_error: _batch.OnError = "yield",
+        on_unknown: _batch.OnUnknown = "error",
         max_rate: float | None = None,
         progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
-        file_encoding: FileEncoding = "auto",
+        file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
         poll_interval: float | None = None,
     ) -> Batch:
@@ -1901,7 +1846,7 @@ class Client(Facade):
         params: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
         json: Any = None,
         content: bytes | str | None = None,
-        files: Mapping[str, FileContent] | None = None,
+        files: Mapping[str, _files.FileContent] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> types.Response:

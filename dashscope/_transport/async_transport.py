@@ -6,13 +6,17 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import httpx
 from anyio.lowlevel import RunVar
 
+from dashscope._common.deadline import Deadline
+from dashscope._common.secrets import Token
+from dashscope._config import Config
 from dashscope._runtime.forking import async_modules, inherited
+from dashscope._runtime.runtime import Runtime
 from dashscope._runtime.tasks import start_later
 from dashscope._transport.bodies import AsyncBody, Body, ReadBody
 from dashscope._transport.clients import Given, LoopClient, close_when_dropped, library
@@ -26,16 +30,10 @@ from dashscope._transport.mapping import (
     timeouts_of,
     transport_errors,
 )
+from dashscope._transport.multipart import MultipartBody
 from dashscope._transport.pool import TLS, AsyncPool
 from dashscope._transport.transport import NO_AUTH, NO_TIMEOUT, Transport, auth_for
-
-if TYPE_CHECKING:
-    from dashscope._common.deadline import Deadline
-    from dashscope._common.secrets import Token
-    from dashscope._config import Config
-    from dashscope._runtime.runtime import Runtime
-    from dashscope._transport.multipart import MultipartBody
-    from dashscope.types.http import Request
+from dashscope.types.http import Request
 
 
 class AsyncTransport(Transport):

@@ -6,16 +6,14 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import httpx
 
 from dashscope._errors import APIResponseError
+from dashscope._runtime.thread_limits import Bounds
 from dashscope._transport.mapping import connection_error, received
 from dashscope.types.http import Headers
-
-if TYPE_CHECKING:
-    import httpx
-
-    from dashscope._runtime.thread_limits import Bounds
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from types import ModuleType
+from typing import Any, Final, Literal
 
 import anyio
 
@@ -17,9 +18,6 @@ from dashscope._errors import ConfigurationError
 from dashscope._runtime.tasks import starter
 from dashscope._runtime.warnings import warn
 from dashscope._transport.mapping import library_of
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 Kind = Literal["AsyncClient", "Client"]
 

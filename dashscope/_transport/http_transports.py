@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import ssl
+from typing import Final
 
 import httpx
 
@@ -10,9 +11,6 @@ from dashscope._runtime.tasks import start_later
 from dashscope._transport.httpx_internals import set_pool
 from dashscope._transport.pool import TLS, AsyncPool, PoolOptions, SyncPool
 from dashscope._transport.transport import check_options
-
-if TYPE_CHECKING:
-    import ssl
 
 DEFAULT_MAX_CONNECTIONS: Final = 1000
 

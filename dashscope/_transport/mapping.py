@@ -7,20 +7,17 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache, lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpcore
 import httpx
 
-from dashscope._common.secrets import scrubbed
+from dashscope._common.deadline import Deadline
+from dashscope._common.secrets import Token, scrubbed
 from dashscope._common.urls import NoURLError, shown
 from dashscope._errors import APIConnectionError, APIResponseError, APITimeoutError
+from dashscope._transport.multipart import MultipartBody
 from dashscope.types.http import SILENCE_TIMEOUT, Headers, Request
-
-if TYPE_CHECKING:
-    from dashscope._common.deadline import Deadline
-    from dashscope._common.secrets import Token
-    from dashscope._transport.multipart import MultipartBody
 
 CONNECT_TIMEOUT: Final = 10.0
 ACCEPTED_ENCODINGS: Final = "gzip, deflate"
@@ -42,6 +39,19 @@ _DEFAULT_HEADERS: Final = (
 )
 
 RawHeaders = list[tuple[bytes, bytes]]
+
+
+class _NoBody(httpx.ByteStream):
+    """No body. httpx's own has one piece, which h11 would encode and send."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _OnePiece(None)
+
+
+_NO_BODY: Final = _NoBody(b"")
 
 
 class SendState:
@@ -70,14 +80,20 @@ def build(
     Raises:
         NoURLError: If the URL cannot be requested.
     """
+    url = _parsed(request.url)
+    headers = [(b"Host", url.netloc), *raw_headers(request, multipart, token)]
+    if isinstance(content, bytes):
+        headers.append((b"Content-Length", b"%d" % len(content)))
+    elif content is None and request.method in ("POST", "PUT", "PATCH"):
+        headers.append((b"Content-Length", b"0"))
+    stream = httpx.ByteStream(content) if isinstance(content, bytes) else _NO_BODY
+    # With `stream=`, httpx does not look for what it could add to the headers.
     built = httpx.Request(
-        request.method,
-        _parsed(request.url),
-        headers=raw_headers(request, multipart, token),
-        content=content,
-        extensions={"timeout": timeouts},
+        request.method, url, headers=headers, stream=stream, extensions={"timeout": timeouts}
     )
-    built.stream = _body(httpx, content, state) or built.stream
+    if multipart is None:
+        built.read()  # so that tools can read `request.content`
+    built.stream = _body(httpx, content, state) or stream
     return built
 
 
@@ -172,8 +188,8 @@ def _streamed_body(library: ModuleType) -> type[Any]:
 class _OnePiece(AsyncIterator[bytes]):
     __slots__ = ("_content",)
 
-    def __init__(self, content: bytes) -> None:
-        self._content: bytes | None = content
+    def __init__(self, content: bytes | None) -> None:
+        self._content = content
 
     async def __anext__(self) -> bytes:
         content, self._content = self._content, None
@@ -283,7 +299,7 @@ def url_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
 
 def invalid_redirect(error: Exception, what: str) -> APIResponseError:
     """Return the error for a redirect to something that is not a URL."""
-    return APIResponseError(scrubbed(f"{what} redirects to what is no URL ({error})."))
+    return APIResponseError(scrubbed(f"The server redirects to an invalid URL ({error}): {what}."))
 
 
 def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIConnectionError:
@@ -299,23 +315,23 @@ def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIC
     reason = scrubbed(str(error) or type(error).__name__)  # it may quote the server
     if not sent and _is_about_certificate(error):
         return APIConnectionError(
-            f"{what}: no connection, since the server's certificate does not verify ({reason}). "
+            f"No connection, because the server's certificate does not verify ({reason}): {what}. "
             "Is it the right address? verify=... takes an ssl.SSLContext that knows its authority.",
             request_sent=False,
             permanent=True,
         )
     if "TimeoutException" in kinds:
-        happened = "no answer in time" if sent else "no connection in time"
+        happened = "No answer in time" if sent else "No connection in time"
         kind = type(error).__name__
         # Transports raise subclasses, whose texts say no more than their names. A mock raises
         # the base class to explain that it has no response.
         is_mocked = kind == "TimeoutException"
         detail = kind if not is_mocked and ", through the proxy " not in reason else reason
         return APITimeoutError(
-            f"{what}: {happened} ({detail}).", request_sent=sent, permanent=is_mocked
+            f"{happened} ({detail}): {what}.", request_sent=sent, permanent=is_mocked
         )
-    happened = "the connection broke" if sent else "no connection"
-    return APIConnectionError(f"{what}: {happened} ({reason}).", request_sent=sent)
+    happened = "The connection broke" if sent else "No connection"
+    return APIConnectionError(f"{happened} ({reason}): {what}.", request_sent=sent)
 
 
 def _is_about_certificate(error: BaseException | None) -> bool:

@@ -9,16 +9,14 @@ from __future__ import annotations
 import codecs
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
 from dashscope._errors import APIResponseError
 from dashscope._runtime.drive import drive
-
-if TYPE_CHECKING:
-    from dashscope._transport.bodies import Body
+from dashscope._transport.bodies import Body
 
 _HEADERS: Final = {"content-type": "text/event-stream"}
 _new_decoder: Final = codecs.getincrementaldecoder("utf-8-sig")

@@ -7,12 +7,16 @@ import threading
 import weakref
 from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
+from dashscope._common.deadline import Deadline
+from dashscope._common.secrets import Token
+from dashscope._config import Config
 from dashscope._runtime.drive import drive
 from dashscope._runtime.forking import inherited
+from dashscope._runtime.sync_runtime import SyncRuntime
 from dashscope._runtime.warnings import warn
 from dashscope._transport.bodies import Body, ReadBody, SyncBody
 from dashscope._transport.clients import Given, library
@@ -26,16 +30,10 @@ from dashscope._transport.mapping import (
     timeouts_of,
     transport_errors,
 )
+from dashscope._transport.multipart import MultipartBody
 from dashscope._transport.pool import TLS, SyncPool
 from dashscope._transport.transport import NO_AUTH, NO_TIMEOUT, Transport, auth_for
-
-if TYPE_CHECKING:
-    from dashscope._common.deadline import Deadline
-    from dashscope._common.secrets import Token
-    from dashscope._config import Config
-    from dashscope._runtime.sync_runtime import SyncRuntime
-    from dashscope._transport.multipart import MultipartBody
-    from dashscope.types.http import Request
+from dashscope.types.http import Request
 
 
 class SyncTransport(Transport):

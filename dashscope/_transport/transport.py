@@ -6,12 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
+from httpx_sse import ServerSentEvent
 
+from dashscope._common.deadline import Deadline
+from dashscope._common.secrets import Token
+from dashscope._config import Config
 from dashscope._errors import ConfigurationError, timed_out
 from dashscope._runtime import forking
+from dashscope._runtime.runtime import Runtime
+from dashscope._transport.bodies import Body
 from dashscope._transport.decompression import decoded
 from dashscope._transport.mapping import (
     SendState,
@@ -27,15 +33,6 @@ from dashscope._transport.pool.proxies import Proxy
 from dashscope._transport.pool.routes import parse_proxy
 from dashscope._transport.sse import async_events, sync_events
 from dashscope.types.http import Request, Response
-
-if TYPE_CHECKING:
-    from httpx_sse import ServerSentEvent
-
-    from dashscope._common.deadline import Deadline
-    from dashscope._common.secrets import Token
-    from dashscope._config import Config
-    from dashscope._runtime.runtime import Runtime
-    from dashscope._transport.bodies import Body
 
 NO_AUTH: Final = httpx.Auth()
 """Sends a request as it is: a user name in a server's URL is not for us to send."""

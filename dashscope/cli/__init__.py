@@ -1,7 +1,7 @@
-"""The command line: `dashscope run`, `dashscope serve` and the rest.
+"""The command line: `dashscope run`, `dashscope serve` and others.
 
-Results go to stdout; progress, messages and errors to stderr. `commands` says how a command is
-made and what the exit codes are, `resources` and `actions` which ones the API's resources have.
+Results go to stdout. Progress, messages and errors go to stderr. `commands` defines how a command
+is built and the exit codes. `resources` and `actions` contain the commands on the API's resources.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from dashscope.cli.webhooks import listen
 def dashscope() -> None:
     """Run models over the Dashscope HTTP API.
 
-    The address is DASHSCOPE_BASE_URL, the token DASHSCOPE_API_TOKEN. Without an address, run,
-    stream and batch start a local server for as long as they run.
+    Set DASHSCOPE_BASE_URL to the API's address and DASHSCOPE_API_TOKEN to your token. Without an
+    address, run, stream and batch start a local server, and stop it when they end.
 
     \b
     dashscope run dashscope/hello-world text=Alice
@@ -55,31 +55,29 @@ for _command in (
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),
     completion,
-    group("collections", *_of(resources.COLLECTIONS), help="Models that belong together."),
+    group("collections", *_of(resources.COLLECTIONS), help="Curated groups of models."),
     group(
         "deployments",
         *_of(resources.DEPLOYMENTS),
         *actions.DEPLOYMENTS,
-        help="Models behind an endpoint of your own.",
+        help="Private endpoints for models.",
     ),
     group("files", *_of(resources.FILES), *actions.FILES, help="Files to use in inputs."),
-    group("hardware", resources.HARDWARE_LIST.command(), help="What models can run on."),
-    group("models", *_of(resources.MODELS), STUBS, help="Models: what there is, and your own."),
-    group(
-        "predictions", *_of(resources.PREDICTIONS), *actions.PREDICTIONS, help="Runs of a model."
-    ),
+    group("hardware", resources.HARDWARE_LIST.command(), help="Hardware that models can run on."),
+    group("models", *_of(resources.MODELS), STUBS, help="Public models, and your own."),
+    group("predictions", *_of(resources.PREDICTIONS), *actions.PREDICTIONS, help="Runs of models."),
     group(
         "trainings",
         *_of(resources.TRAININGS),
         *actions.TRAININGS,
-        help="Runs of a model's training.",
+        help="Training runs of models.",
     ),
     group(
         "webhooks",
         listen,
         resources.SECRET.command(),
-        help="What the server tells as it happens.",
+        help="Events that the server sends to a URL.",
     ),
-    group("versions", *_of(resources.VERSIONS), help="The versions of a model."),
+    group("versions", *_of(resources.VERSIONS), help="Versions of a model."),
 ):
     dashscope.add_command(_command)

@@ -1,4 +1,4 @@
-"""Commands on the API's resources that do more than one operation: create, wait, run, download."""
+"""Commands that combine several operations: create, wait, run and download."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from dashscope.cli.inputs import (
 from dashscope.cli.operations import one
 from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, place
 from dashscope.cli.resources import HARDWARE, option
-from dashscope.cli.run import run_and_give
-from dashscope.cli.session import session
-from dashscope.cli.terminal import Terminal
+from dashscope.cli.run import run_and_deliver
+from dashscope.cli.session import Terminated, open_client
+from dashscope.cli.terminal import Terminal, write
 
 WEBHOOK: Final = (
-    option("webhook", "An http(s) URL that the server tells of events."),
+    option("webhook", "An http or https URL that receives events."),
     click.Option(
         ["--webhook-event", "events"],
         type=click.Choice(WEBHOOK_EVENTS),
         multiple=True,
-        help="Of which events, by default of all; may be repeated.",
+        help="An event to send. Can be repeated. Default: all events.",
     ),
 )
 
@@ -59,7 +59,7 @@ def _create_prediction(
     events: Sequence[Any],
 ) -> None:
     check_pairs(pairs)
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         options: dict[str, Any] = {
             "input": inputs_of(pairs, base, lambda: version_of(client, ref)),
             "wait": wait,
@@ -78,18 +78,22 @@ def _wait(
     terminal: Terminal, *, of: str, timeout: float | None, ids: Sequence[str], logs: bool
 ) -> None:
     failed: list[str] = []
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         wait = client.wait if of == "predictions" else client.trainings.wait
         for id in ids:
-            with terminal.status(id, "waiting") as status:
-                done = wait(id, timeout=timeout, progress=status.tell)
+            try:
+                with terminal.status(id, "waiting") as status:
+                    done = wait(id, timeout=timeout, progress=status.on_progress)
+            except (KeyboardInterrupt, Terminated) as stop:
+                stop.add_note(f"Nothing was cancelled: {id} may still be running.")
+                raise
             one(terminal, done)
             if logs and done.logs:
-                click.echo(done.logs.rstrip(), err=True)
+                write(done.logs.rstrip("\n") + "\n", err=True)
             if done.status != "succeeded":
-                failed.append(f"{id} {done.status}")
+                failed.append(f"{id} ({done.status})")
     if failed:
-        terminal.note(f"Not succeeded: {', '.join(failed)}.")
+        terminal.note(f"Did not succeed: {', '.join(failed)}.")
         raise click.exceptions.Exit(1)
 
 
@@ -104,7 +108,7 @@ def _create_training(
     events: Sequence[Any],
 ) -> None:
     check_pairs(pairs)
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         version = _latest(client, ref)
         created = client.trainings.create(
             ref.owner,
@@ -127,7 +131,7 @@ def _create_deployment(
     min_instances: int,
     max_instances: int,
 ) -> None:
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         created = client.deployments.create(
             name=name,
             model=f"{ref.owner}/{ref.name}",
@@ -140,7 +144,7 @@ def _create_deployment(
 
 
 def _run_deployment(terminal: Terminal, **typed: Any) -> None:
-    run_and_give(terminal, _deployment, _version_behind, own_server=False, **typed)
+    run_and_deliver(terminal, _deployment, _deployed_version, own_server=False, **typed)
 
 
 def _deployment(
@@ -151,17 +155,17 @@ def _deployment(
     timeout: float | None,
     progress: Callable[[Prediction], object] | None,
 ) -> Any:
-    """Run a deployment as `run()` runs a model: whoever creates a prediction cancels it."""
+    """Run a deployment like `client.run()` runs a model, and cancel its prediction on failure."""
     created: Prediction | None = None
     try:
-        with held_back(GRACE):  # a signal that comes now would lose its id
+        with held_back(GRACE):  # a signal here would lose the id
             created = client.deployments.predictions.create(ref.owner, ref.name, input=inputs)
     except BaseException:
         if created is not None:
             client.predictions.cancel(created)
         raise
     done = client.wait(created, timeout=timeout, progress=progress, cancel_on_exit=True)
-    # wait() gives an output as the API has it; its URLs become files as those of run() do.
+    # wait() returns plain URLs. Make them files, as run() does.
     return claim(output_of(str(ref), done), client._async._api)  # pyright: ignore[reportPrivateUsage]
 
 
@@ -171,7 +175,7 @@ def _create_file(
     check_file(path, path)
     source = Path(path)
     with (
-        session(terminal) as (client, _),
+        open_client(terminal) as client,
         terminal.status(source.name, "uploading") as status,
     ):
         created = client.files.create(
@@ -186,14 +190,14 @@ def _create_file(
 def _download_file(terminal: Terminal, *, file: str, output: str | None, overwrite: bool) -> None:
     output = "./" if output is None else output
     check_target(output, overwrite=overwrite)
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         found = client.files.get(file)
         urls = found.raw.get("urls")
         signed = _query_of(urls.get("download") if is_object(urls) else None)
         if not {"owner", "expiry", "signature"} <= signed.keys():
             raise FileError(
-                f"The server gives no signed URL of the file {file} (its urls.download): "
-                "client.files.download() takes a signature of your own."
+                f"The server does not return a signed URL for the file {file} (urls.download). "
+                "With your own signature, use client.files.download() in Python."
             )
         with client.files.download(
             found,
@@ -212,7 +216,7 @@ def _query_of(url: Any) -> dict[str, str]:
 
 
 def _latest(client: Client, ref: Reference) -> Version:
-    """The version that was named, else the latest one."""
+    """Return the version that `ref` names, or the latest version."""
     if ref.version is not None:
         return client.models.versions.get(ref.owner, ref.name, ref.version)
     model: Model = client.models.get(ref.owner, ref.name)
@@ -221,7 +225,7 @@ def _latest(client: Client, ref: Reference) -> Version:
     return model.latest_version
 
 
-def _version_behind(client: Client, ref: Reference) -> Version | None:
+def _deployed_version(client: Client, ref: Reference) -> Version | None:
     release = client.deployments.get(ref.owner, ref.name).current_release
     if release is None or release.model is None:
         return None
@@ -234,10 +238,10 @@ def _wait_command(what: str, id: str, example: str) -> Command:
         partial(_wait, of=what),
         click.Argument(["ids"], nargs=-1, required=True, metavar=f"{id}..."),
         TIMEOUT,
-        click.Option(["--logs"], is_flag=True, help="Show on stderr what was printed."),
-        help=f"""Wait until {what} are over, and show them.
+        click.Option(["--logs"], is_flag=True, help="Show the logs on stderr."),
+        help=f"""Wait until {what} finish, and show them.
 
-        The exit code is 1 where one of them did not succeed. Ctrl-C leaves them running.""",
+        The exit code is 1 if one of them did not succeed. Ctrl-C does not cancel them.""",
         examples=(f"dashscope {what} wait {example}",),
     )
 
@@ -251,14 +255,14 @@ PREDICTIONS: Final = (
         INPUT,
         option(
             "wait",
-            "Seconds for which the server holds the answer back until there is an output.",
+            "Wait up to this many seconds for the output.",
             type=click.IntRange(1, 60),
         ),
-        option("cancel-after", "When the server cancels it: seconds, or such as 1h30m."),
+        option("cancel-after", "Cancel it after this time: seconds, or 1h30m, for example."),
         *WEBHOOK,
-        help="""Start a run of a model, and go on without it.
+        help="""Start a prediction without waiting for its output.
 
-        It prints the prediction; `dashscope predictions wait` waits for its end.""",
+        Prints the prediction. To wait for it, use `dashscope predictions wait`.""",
         examples=(
             "dashscope predictions create dashscope/hello-world text=Alice",
             "dashscope predictions create dashscope/hello-world text=Alice --wait 10 --json",
@@ -276,14 +280,15 @@ TRAININGS: Final = (
         INPUT,
         option(
             "destination",
-            "The model that gets the new version.",
+            "The model that receives the new version.",
             type=MODEL.type,
+            metavar="OWNER/NAME",
             required=True,
         ),
         *WEBHOOK,
-        help="""Train a model: its latest version, or the one that is named.
+        help="""Train the latest version of a model, or the version in its reference.
 
-        `dashscope models create` makes a destination.""",
+        To create the destination, use `dashscope models create`.""",
         examples=(
             "dashscope trainings create dashscope/markov text=@a.md --destination local/cat",
         ),
@@ -299,15 +304,18 @@ DEPLOYMENTS: Final = (
         REF,
         HARDWARE,
         option(
-            "min-instances", "How many run at least, 0 to 5.", type=click.IntRange(0), default=0
+            "min-instances",
+            "The minimum number of instances, 0 to 5.",
+            type=click.IntRange(0),
+            default=0,
         ),
         option(
             "max-instances",
-            "How many run at the most, 0 to 20.",
+            "The maximum number of instances, 0 to 20.",
             type=click.IntRange(0),
             default=1,
         ),
-        help="Create a deployment of a model: its latest version, or the one that is named.",
+        help="Deploy the latest version of a model, or the version in its reference.",
         examples=("dashscope deployments create my-app dashscope/hello-world --hardware cpu",),
     ),
     command(
@@ -321,7 +329,7 @@ DEPLOYMENTS: Final = (
         TIMEOUT,
         help="""Run the model of a deployment and print its output.
 
-        Inputs are those of `dashscope run`. Ctrl-C cancels the prediction.""",
+        Inputs work as in `dashscope run`. Ctrl-C cancels the prediction.""",
         examples=("dashscope deployments run local/my-app text=Alice",),
     ),
 )
@@ -331,11 +339,11 @@ FILES: Final = (
         "create",
         _create_file,
         click.Argument(["path"], metavar="FILE", shell_complete=complete_file),
-        option("filename", "Its name, by default the file's."),
-        option("content-type", "Its media type, by default guessed from the name."),
-        help="""Upload a file of up to 100 MB, to use it in several inputs.
+        option("filename", "The name to store. Default: the name of the file."),
+        option("content-type", "The media type. Default: guessed from the name."),
+        help="""Upload a file of up to 100 MB to use in several inputs.
 
-        Its urls.get is what goes into a model's input.""",
+        Pass its urls.get as the input of a model.""",
         examples=("dashscope files create photo.png",),
     ),
     command(
@@ -344,7 +352,7 @@ FILES: Final = (
         id_of("file"),
         SAVE,
         OVERWRITE,
-        help="Download a file, by default into the current folder under its own name.",
+        help="Download a file. Default: into the current folder, under its own name.",
         examples=("dashscope files download FILE_ID -o copies/",),
     ),
 )

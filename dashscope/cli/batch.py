@@ -1,4 +1,4 @@
-"""`dashscope batch`: a model over the rows of a file, and a result for each."""
+"""`dashscope batch`: run a model over the rows of a file."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from dashscope.cli.inputs import (
     version_of,
 )
 from dashscope.cli.outputs import OVERWRITE, check_target
-from dashscope.cli.results import Failures, Results, held, record, results
+from dashscope.cli.results import Failures, Results, count_results, results
 from dashscope.cli.rows import Rows, format_of, open_rows
-from dashscope.cli.session import session
+from dashscope.cli.session import open_session
 from dashscope.cli.terminal import Terminal, counted
 
 FAILURES: Final = ".failures.jsonl"
-"""What the file of the rows that failed is called, after the results'."""
+"""The suffix of the file with the failed rows; the rest is the name of the results."""
 
 
 @define
 class Summary:
-    """What a batch came to."""
+    """The counts of a batch, and where its files are."""
 
     done: int = 0
     failed: int = 0
@@ -67,7 +67,7 @@ class Summary:
 
     def __str__(self) -> str:
         count = self.done + self.failed
-        before = f", {self.from_checkpoint} of them before" if self.from_checkpoint else ""
+        before = f" ({self.from_checkpoint} from the checkpoint)" if self.from_checkpoint else ""
         return (
             f"{counted(count, 'row')}{before}: {self.done} done, {self.failed} failed, "
             f"in {self.seconds:.1f} s; {self.predict_seconds:.1f} predict seconds."
@@ -89,46 +89,59 @@ def _batch(
 ) -> None:
     check_pairs(pairs)
     if source == STDIN and any(pair.file == STDIN for pair in pairs):
-        raise click.UsageError("stdin can be read once: it holds the rows already")
+        raise click.UsageError("stdin can be read only once, and it contains the rows")
     output = None if output == STDIN else output
     if failures is None and output is not None:
         failures = str(Path(output).with_suffix(FAILURES))
     format_of(output or STDIN, "written")
     kept = _check_paths(source, output, failures, checkpoint, overwrite=overwrite)
-    target = results(output or STDIN, kept=kept)
     rows = open_rows(source, files=file_keys)
+    target = results(output or STDIN, rows.columns, kept=kept)
     with ExitStack() as stack:
-        # A server that ends with the command has nothing to go on with the next time.
-        client, _ = stack.enter_context(session(terminal, own_server=checkpoint is None))
+        # A server that stops with the command could not resume from a checkpoint.
+        session = stack.enter_context(open_session(terminal, own_server=checkpoint is None))
+        client = session.client
         _look_up(client, ref, rows, pairs)
         batch = client.map(
             str(ref),
             rows,
             checkpoint=checkpoint,
-            progress=_bar(terminal, beside=output is not None),
+            progress=_bar(terminal, to_file=output is not None),
             file_encoding="upload",
             **options,
         )
-        # Who else has the checkpoint is known before a file of theirs is written to.
+        # Lock the checkpoint before writing files: another command may be using them.
         stack.enter_context(batch)
         failed = stack.enter_context(Failures(failures, target))
         stack.enter_context(target)
         summary = Summary(results=output)
         with _explained(summary, target, checkpoint), _warnings(terminal):
             for result in batch:
-                target.write(record(result))
+                _write(target, result)
                 failed.add(result)
                 summary.add(result)
         summary.seconds = batch.progress.elapsed
         summary.failures = failed.written
     typed = [f"{pair.key}={pair.value}" for pair in pairs]
-    _tell(terminal, summary, [str(ref), *typed, *(f"--file={key}" for key in file_keys)])
+    _report(terminal, summary, [str(ref), *typed, *(f"--file={key}" for key in file_keys)])
     if summary.failed:
+        for key in sorted(rows.not_urls):
+            terminal.note(f"{key} takes a file or a URL: to send files, add --file={key}.")
         raise click.exceptions.Exit(SOME_FAILED)
 
 
+def _write(target: Results, result: BatchResult) -> None:
+    try:
+        target.write(result)
+    except FileError as error:
+        if result.prediction is not None:
+            id = result.prediction.id
+            error.add_note(f"The result of row {result.index}: dashscope predictions get {id}")
+        raise
+
+
 def _look_up(client: Client, ref: Reference, rows: Rows, pairs: Sequence[Pair]) -> None:
-    """See that there is such a model, and read what is typed by its schema."""
+    """Check that the model exists, and read the inputs with its schema."""
     model = client.models.get(ref.owner, ref.name)
 
     def version() -> Version | None:
@@ -146,10 +159,10 @@ def _check_paths(
     *,
     overwrite: bool,
 ) -> int:
-    """See that the files can be written, and that none of them is another one of them.
+    """Check that the files can be written and are different files.
 
     Returns:
-        How many results of an earlier call are in the file of the results, for one to go on.
+        The number of results of an earlier call in the results file, if this call resumes it.
     """
     paths = {"rows": source, "results": output, "failures": failures, "checkpoint": checkpoint}
     seen: dict[str, str] = {}
@@ -160,48 +173,48 @@ def _check_paths(
         if real in seen:
             raise click.UsageError(f"{path} cannot be both the {seen[real]} and the {role}")
         seen[real] = role
-    goes_on = checkpoint is not None and Path(checkpoint).exists()
+    resumes = checkpoint is not None and Path(checkpoint).exists()
     kept: int | None = 0
     for path in filter(None, (output, failures)):
         if Path(path).is_dir():
             raise FileError(f"{path} is a folder, not a file")
-        if goes_on and path == output and Path(path).exists() and not overwrite:
-            kept = held(Path(path))
+        if resumes and path == output and Path(path).exists() and not overwrite:
+            kept = count_results(Path(path))
             if kept is None:
-                raise FileError(f"{path} holds no results of a batch: --overwrite replaces it")
+                raise FileError(
+                    f"{path} does not contain results of a batch. To replace it, pass --overwrite"
+                )
         else:
-            check_target(path, overwrite=overwrite or goes_on)
+            check_target(path, overwrite=overwrite or resumes)
     return kept or 0
 
 
 @contextmanager
 def _explained(summary: Summary, target: Results, checkpoint: str | None) -> Generator[None]:
-    """Have what ends the batch too soon say how to go on."""
+    """Add to an error what is finished and how to resume."""
     try:
         yield
     except BaseException as error:
         count = summary.done + summary.failed
-        where = "" if summary.results is None else f", their results in {summary.results}"
+        where = "" if summary.results is None else f" Results are in {summary.results}."
         if target.has_replaced:
-            error.add_note(
-                f"{counted(count, 'row')} {'was' if count == 1 else 'were'} over{where}."
-            )
+            error.add_note(f"{counted(count, 'row')} finished.{where}")
         else:
-            error.add_note(f"{target.path} is as it was before.")
+            error.add_note(f"{target.path} is unchanged.")
         if checkpoint is not None and not isinstance(error, CheckpointError):
-            error.add_note("The same command goes on where this one stopped.")
+            error.add_note("To resume, run the same command again.")
         raise
 
 
 class _Warnings(logging.Handler):
-    """Says what the log warns of: rows that an earlier call had, and this one has not."""
+    """Prints warnings of the library, for example about rows that are missing."""
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(logging.WARNING)
         self._terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
+        """Print a warning."""
         self._terminal.note(f"warning: {record.getMessage()}")
 
 
@@ -215,24 +228,24 @@ def _warnings(terminal: Terminal) -> Generator[None]:
         logger.removeHandler(handler)
 
 
-def _bar(terminal: Terminal, *, beside: bool) -> Callable[[BatchProgress], None] | None:
-    """A live bar, where somebody looks and it does not stand between results."""
-    if not terminal.shows_progress or (terminal.out.is_terminal and not beside):
+def _bar(terminal: Terminal, *, to_file: bool) -> Callable[[BatchProgress], None] | None:
+    """Return a progress bar, unless stderr is no terminal or the results are on it."""
+    if not terminal.shows_progress or (terminal.out.is_terminal and not to_file):
         return None
     return progress_bar("rows", console=terminal.err)
 
 
-def _tell(terminal: Terminal, summary: Summary, typed: Sequence[str]) -> None:
+def _report(terminal: Terminal, summary: Summary, typed: Sequence[str]) -> None:
     if terminal.as_json and summary.results is not None:
         terminal.line(asdict(summary))
     if summary.done + summary.failed == 0:
-        terminal.note("There are no rows: nothing was run.")
+        terminal.note("There are no rows. Nothing was run.")
         return
     terminal.note(str(summary))
     if summary.failures is not None:
         ref, *more = typed
         again = shlex.join(["dashscope", "batch", ref, summary.failures, *more])
-        terminal.note(f"The rows that failed are in {summary.failures}; to try them again:")
+        terminal.note(f"The failed rows are in {summary.failures}. To run them again:")
         terminal.note(f"  {again}")
 
 
@@ -246,62 +259,65 @@ batch = command(
         ["-o", "--output"],
         metavar="FILE",
         shell_complete=complete_file,
-        help="Where the results go: .jsonl, .csv or .parquet; by default stdout.",
+        help="The results: .jsonl, .csv or .parquet. Default: stdout.",
     ),
     click.Option(
         ["--failures"],
         metavar="FILE.jsonl",
         shell_complete=complete_file,
-        help="Where the rows that failed go; by default beside the results.",
+        help="The failed rows. Default: next to the results.",
     ),
     OVERWRITE,
     click.Option(
         ["--checkpoint"],
         metavar="FILE.sqlite",
         shell_complete=complete_file,
-        help="What was done is kept here; the same command then goes on.",
+        help="Save progress here, so that the same command resumes.",
     ),
     click.Option(
         ["--concurrency"],
         type=click.IntRange(1),
         default=32,
         show_default=True,
-        help="How many predictions run at once.",
+        help="The maximum number of predictions that run at once.",
     ),
     click.Option(
         ["--max-rate"],
         type=click.FloatRange(min=0, min_open=True),
-        help="How many are created per second at the most.",
+        help="The maximum number of predictions to create per second.",
     ),
     click.Option(["--ordered"], is_flag=True, help="Write the results in the order of the rows."),
     click.Option(
         ["--timeout"],
         type=click.FloatRange(min=0, min_open=True),
-        help="Seconds that each prediction may take.",
+        help="Seconds until a prediction is cancelled.",
     ),
     click.Option(
         ["--file", "file_keys"],
         metavar="KEY",
         multiple=True,
-        help="An input that is the path of a file to send; may be repeated.",
+        help="An input that is the path of a file to send. Can be repeated.",
     ),
     click.Option(
         ["--on-unknown"],
         type=click.Choice(["error", "recreate"]),
         default="error",
         show_default=True,
-        help="What becomes of a row that may have been created, which nobody can tell.",
+        help="What to do if it is unknown whether a prediction was created.",
     ),
     help="""Run a model over the rows of a file.
 
-    ROWS is JSON lines, CSV or Parquet by its extension, - for JSON lines on stdin. A row is an
-    object of inputs; cells of CSV are read by the model's schema, and an empty one is left out.
-    KEY=VALUE goes into each row that does not say otherwise.
+    ROWS is a JSON lines, CSV or Parquet file, or - for JSON lines on stdin. A row is an object of
+    inputs. The model's schema defines the types of CSV cells; empty cells are omitted. KEY=VALUE
+    is a default for all rows.
 
-    Each row has a result: index, status, input, output, error, prediction and predict_time.
-    Ctrl-C cancels what runs. With --checkpoint the same command then goes on: what is done or
-    still runs is not created again, and each row's result is written once. The exit code is 5
-    where rows failed.""",
+    Each row has a result with index, status, input, output, error, prediction and predict_time.
+    CSV and Parquet have the row's own columns, then index, status, output, error, prediction_id
+    and predict_time.
+
+    Ctrl-C cancels running predictions. With --checkpoint, the same command then resumes: it does
+    not create finished or running predictions again, and writes each result once. The exit code
+    is 5 if rows failed.""",
     examples=(
         "dashscope batch dashscope/hello-world rows.jsonl -o out.jsonl --concurrency 64",
         "dashscope batch dashscope/hello-world in.csv -o out.csv --checkpoint in.sqlite",

@@ -1,4 +1,4 @@
-"""How a command is made: its parameters, its help that teaches by example, `--json` and `-q`."""
+"""Building blocks of commands: parameters, help with examples, `--json` and `-q`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ import click
 
 from dashscope._common.urls import Reference
 from dashscope.cli.session import endings
-from dashscope.cli.terminal import Terminal
+from dashscope.cli.terminal import Terminal, prepare_streams
 
 CANNOT_LISTEN: Final = 4
 SOME_FAILED: Final = 5
 EXIT_CODES: Final = """Exit codes:
-0 it went well; 1 the API, the model or a file said no; 2 the command line is wrong;
-3 another server has the data folder; 4 the address cannot be listened on (serve, webhooks
+0 success; 1 an error of the API, the model or a file; 2 an invalid command line;
+3 another server uses the data folder; 4 cannot listen on the address (serve, webhooks
 listen); 5 some rows of a batch failed; 130 Ctrl-C; 143 SIGTERM."""
 
 
 class Program(click.Group):
-    """The command `dashscope`: whatever ends it, ends it with a sentence and an exit code."""
+    """The command `dashscope`."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line with streams that can print any text."""
+        prepare_streams()
+        return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for."""
+        """Run a command; an exception becomes a message and an exit code."""
         with endings():
             return super().invoke(ctx)
 
@@ -44,7 +49,11 @@ class Command(click.Command):
 
 
 def reference(*, version: bool | None = None) -> click.Argument:
-    """The argument that names a model, one version of it, or either of the two."""
+    """Return the argument that names a model.
+
+    Args:
+        version: Whether the reference has a version. `None` means that it can have one.
+    """
     metavar = {
         None: "OWNER/NAME[:VERSION]",
         True: "OWNER/NAME:VERSION",
@@ -64,7 +73,7 @@ def reference(*, version: bool | None = None) -> click.Argument:
 
 
 def id_of(what: str) -> click.Argument:
-    """The argument that is an object's id."""
+    """Return the argument for the id of an object."""
     return click.Argument([what], metavar=f"{what.upper()}_ID")
 
 
@@ -72,43 +81,43 @@ REF: Final = reference()
 MODEL: Final = reference(version=False)
 VERSION: Final = reference(version=True)
 TIMEOUT: Final = click.Option(
-    ["--timeout"], type=click.FloatRange(min=0, min_open=True), help="Seconds it may take."
+    ["--timeout"],
+    type=click.FloatRange(min=0, min_open=True),
+    help="The maximum time in seconds.",
 )
 _JSON: Final = click.Option(
-    ["--json", "as_json"], is_flag=True, help="Print JSON for programs, one value a line."
+    ["--json", "as_json"], is_flag=True, help="Print JSON, one value per line."
 )
-_QUIET: Final = click.Option(
-    ["-q", "--quiet"], is_flag=True, help="Say nothing but the result and errors."
-)
+_QUIET: Final = click.Option(["-q", "--quiet"], is_flag=True, help="Print only results and errors.")
 
 
 def command(
     name: str,
     function: Callable[..., object],
-    *takes: click.Parameter,
+    *parameters: click.Parameter,
     help: str,
     examples: Sequence[str],
 ) -> Command:
-    """A command that calls `function(terminal, **values)`.
+    """Return a command that calls `function(terminal, **values)`.
 
     Args:
-        name: as it is typed.
-        function: does it.
-        takes: its arguments and options, beside `--json` and `--quiet`.
-        help: what it does: a sentence, then what else there is to say.
-        examples: the command as it is typed; tests run them.
+        name: The name of the command.
+        function: Runs the command.
+        parameters: Its arguments and options, besides `--json` and `--quiet`.
+        help: What it does: a summary line, then details.
+        examples: Command lines for the help. Tests run them.
     """
     return Command(
         name,
         examples=examples,
         help=help,
         callback=partial(_call, function),
-        params=[*takes, _JSON, _QUIET],
+        params=[*parameters, _JSON, _QUIET],
     )
 
 
 def group(name: str, *commands: Command, help: str) -> click.Group:
-    """A command of commands; its help has the first example of each."""
+    """Return a group of commands. Its help shows the first example of each."""
     shown = [command.examples[0] for command in commands]
     return click.Group(
         name, commands=list(commands), help=_with_examples(help, shown), short_help=help
@@ -116,7 +125,7 @@ def group(name: str, *commands: Command, help: str) -> click.Group:
 
 
 def _with_examples(help: str, examples: Sequence[str]) -> str:
-    # \b keeps click from filling the lines of a paragraph.
+    # \b prevents click from rewrapping the paragraph.
     return "\n".join((cleandoc(help), "", "\b", *examples))
 
 

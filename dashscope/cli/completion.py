@@ -1,4 +1,4 @@
-"""`dashscope completion`: what a shell has to know to complete commands and options."""
+"""`dashscope completion`: shell completion for commands and options."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def _complete(shell: str) -> None:
 completion = click.Command(
     "completion",
     callback=_complete,
-    short_help="Print what a shell completes commands by.",
+    short_help="Print a completion script for a shell.",
     params=[click.Argument(["shell"], type=click.Choice(SHELLS))],
-    help="""Print what makes a shell complete commands, options and choices.
+    help="""Print a script that makes a shell complete commands, options and choices.
 
     \b
     eval "$(dashscope completion bash)"

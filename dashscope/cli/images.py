@@ -1,4 +1,4 @@
-"""Pictures on a terminal: two pixels in a character, the upper half block and what is below it."""
+"""Draws pictures on a terminal: one character, the upper half block, for two pixels."""
 
 from __future__ import annotations
 
@@ -20,15 +20,23 @@ if TYPE_CHECKING:
     from dashscope import FileOutput
 
 WIDEST: Final = 80
-"""Characters."""
+"""The maximum width in characters."""
 LARGEST: Final = 32 * 1024 * 1024
-"""Bytes of a file that are fetched to draw it."""
+"""The maximum number of bytes to download for a picture."""
 UPPER_HALF: Final = "▀"
 
 
 def draw(console: Console, file: FileOutput) -> bool:
-    """Draw a file that is a picture, where it is one and the console has colours."""
+    """Draw a file if it is a picture and the console has colors.
+
+    Returns:
+        Whether it was drawn.
+    """
     if console.color_system is None or console.no_color or find_spec("PIL") is None:
+        return False
+    try:
+        UPPER_HALF.encode(console.encoding)
+    except UnicodeEncodeError:
         return False
     from PIL import Image, UnidentifiedImageError
 
@@ -39,13 +47,13 @@ def draw(console: Console, file: FileOutput) -> bool:
         with Image.open(io.BytesIO(content)) as image:
             pixels = _fitted(image, console)
     except (APIError, FileError, UnidentifiedImageError, Image.DecompressionBombError, OSError):
-        return False  # its URL is printed in any case
+        return False  # its URL is printed anyway
     console.print(_cells(pixels), end="")
     return True
 
 
 def _content(file: FileOutput) -> bytes | None:
-    """What is in the file, unless it is no picture or a very large one."""
+    """Return the content of a picture, or `None` for other and very large files."""
     content = b""
     with closing(file.iter_bytes()) as pieces:
         for piece in pieces:
@@ -56,7 +64,7 @@ def _content(file: FileOutput) -> bytes | None:
 
 
 def _fitted(image: Image, console: Console) -> Image:
-    """The picture, as large as fits: a character is one pixel wide and two high."""
+    """Return the picture scaled to the console. A character is one pixel wide and two high."""
     size = (min(console.width, WIDEST), 2 * max(console.height - 2, 1))
     image.draft("RGB", size)
     fitted = image.convert("RGBA")

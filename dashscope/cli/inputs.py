@@ -1,15 +1,16 @@
-"""`KEY=VALUE` and `--input FILE` on the command line to a model's input.
+"""The inputs of a model, from `KEY=VALUE` and `--input FILE`.
 
-`KEY=@FILE` is a file, `KEY=@-` what comes in on stdin, and `KEY=@@TEXT` text that starts with `@`.
-A value that could be a number, a boolean or other JSON is read as what the model's schema says
-the input is; without a schema, as what it looks like. What can be wrong with all this is said
-before anything else is done.
+`KEY=@FILE` is a file, `KEY=@-` the content of stdin, and `KEY=@@TEXT` text that starts with `@`.
+Repeating `KEY=@FILE` makes a list of files. The model's schema decides whether a value is text, a
+number, a boolean or other JSON. Without a schema, the value itself decides. Mistakes are reported
+before anything is sent.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,16 +24,40 @@ from click.shell_completion import CompletionItem
 from dashscope import APIError, Client, FileError, Version
 from dashscope._common.json import decode, is_object
 from dashscope._common.urls import Reference
-from dashscope._functions.schema import kind_of, schema_of
+from dashscope._functions.check import is_uri
+from dashscope._functions.schema import ModelSchema, Schema, kind_of, listed, schema_of
 
 STDIN: Final = "-"
-ANYTHING: Final = frozenset[str]()
-"""The JSON types of an input of which nothing is known."""
+
+
+@frozen
+class InputType:
+    """The type of an input, as far as it is known.
+
+    Attributes:
+        kinds: The JSON types that it can have; empty if they are unknown.
+        is_url: True if text has to be a URL. A file is sent as its URL.
+    """
+
+    kinds: frozenset[str] = frozenset()
+    is_url: bool = False
+
+    @classmethod
+    def of(cls, model: ModelSchema, schema: Schema) -> InputType:
+        """Return the type that a schema describes."""
+        parts = [part for key in ("anyOf", "oneOf") for part in listed(schema, key)] or [schema]
+        texts = [part for part in map(model.resolved, parts) if "string" in model.kinds(part)]
+        is_url = bool(texts) and all(part.get("format") == "uri" for part in texts)
+        return cls(frozenset(model.kinds(schema)), is_url)
+
+
+UNKNOWN: Final = InputType()
+_FILE_NAME: Final = re.compile(r"\S+\.[A-Za-z][A-Za-z0-9]{0,4}")
 
 
 @frozen
 class Pair:
-    """An input as it was written."""
+    """An input from the command line."""
 
     key: str
     value: str
@@ -48,22 +73,32 @@ class Pair:
         """The text of the value."""
         return self.value.removeprefix("@") if self.value.startswith("@@") else self.value
 
+    @property
+    def is_typed(self) -> bool:
+        """True if the value depends on the type of the input."""
+        return self.file is not None or not _is_plain(self.text) or _is_file_name(self.text)
+
     def check(self) -> None:
-        """See that the file is there.
+        """Check that the file exists.
 
         Raises:
-            FileError: when it is not, or cannot be read.
+            FileError: The file does not exist or cannot be read.
         """
         if self.file is None or self.file == STDIN:
             return
-        check_file(f"{self.key}=@{self.file}", self.file)
+        try:
+            check_file(f"{self.key}=@{self.file}", self.file)
+        except FileError as error:
+            raise FileError(
+                f"{error}. For text that starts with @, write {self.key}=@@{self.file}"
+            ) from error
 
 
 def read_pair(text: str) -> Pair:
     """Read `KEY=VALUE`.
 
     Raises:
-        click.BadParameter: when there is no key or no `=`.
+        click.BadParameter: There is no key or no `=`.
     """
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -72,10 +107,10 @@ def read_pair(text: str) -> Pair:
 
 
 def read_object(path: str) -> dict[str, Any]:
-    """The JSON object in a file, or in stdin for `-`.
+    """Return the JSON object in a file, or in stdin for `-`.
 
     Raises:
-        click.BadParameter: when there is none.
+        click.BadParameter: The file cannot be read or does not contain a JSON object.
     """
     what = "stdin" if path == STDIN else path
     try:
@@ -84,21 +119,21 @@ def read_object(path: str) -> dict[str, Any]:
     except OSError as error:
         raise click.BadParameter(f"{what}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"{what} does not hold JSON: {error}") from error
+        raise click.BadParameter(f"{what} is not JSON: {error}") from error
     if not is_object(found):
-        raise click.BadParameter(f"{what} holds a JSON {kind_of(found)}, not an object")
+        raise click.BadParameter(f"{what} is a JSON {kind_of(found)}, not an object")
     return found
 
 
 def complete_file(context: object, parameter: object, begun: str) -> list[CompletionItem]:
-    """Have the shell complete the name of a file."""
+    """Make the shell complete a file name."""
     return [CompletionItem(begun, type="file")]
 
 
 def complete_pair(context: object, parameter: object, begun: str) -> list[CompletionItem]:
-    """Have the file of `KEY=@FILE` completed."""
+    """Complete the file of `KEY=@FILE`."""
     key, at, path = begun.partition("=@")
-    # Bash parts the word, and completes what is behind the `=`.
+    # Bash splits the word at `=` and completes the second half.
     if not at and os.environ.get("COMP_WORDS", "").endswith(f"=@\n{begun}"):
         key, at, path = "", "@", begun
     elif at and not key:
@@ -129,41 +164,40 @@ INPUT: Final = click.Option(
     type=read_object,
     metavar="FILE",
     shell_complete=complete_file,
-    help="A JSON object of inputs, - for stdin; KEY=VALUE goes before.",
+    help="A JSON object with inputs, - for stdin. KEY=VALUE takes precedence.",
 )
 
 
 def check_pairs(pairs: Sequence[Pair]) -> None:
-    """See that the pairs can make an input.
+    """Check that the pairs can make an input.
 
     Raises:
-        click.UsageError: when a key comes twice.
-        FileError: when a file is not there.
+        click.UsageError: A key is repeated, and not for a list of files.
+        FileError: A file does not exist.
     """
-    keys = [pair.key for pair in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise click.UsageError(f"{key} is given {keys.count(key)} times")
+    for key, same in _by_key(pairs).items():
+        if len(same) > 1 and not all(pair.file or is_uri(pair.text) for pair in same):
+            raise click.UsageError(f"{key} is given {len(same)} times")
     if sum(pair.file == STDIN for pair in pairs) > 1:
-        raise click.UsageError("stdin can be read once: one KEY=@-")
+        raise click.UsageError("stdin can be read only once: one KEY=@-")
     for pair in pairs:
         pair.check()
 
 
 def check_file(what: str, path: str) -> None:
-    """See that a file is there, without opening it: it may be a pipe.
+    """Check that a file exists, without opening it. It can be a pipe.
 
     Raises:
-        FileError: when it is not, or cannot be read.
+        FileError: The file does not exist or cannot be read.
     """
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 (a path as it was typed)
+        mode = os.stat(path).st_mode  # noqa: PTH116 (the path as it was typed)
     except (OSError, ValueError) as error:
         raise FileError(f"{what}: {getattr(error, 'strerror', error)}") from error
     if stat.S_ISDIR(mode):
         raise FileError(f"{what}: this is a directory, not a file")
     if not os.access(path, os.R_OK):
-        raise FileError(f"{what}: it may not be read")
+        raise FileError(f"{what}: no permission to read the file")
 
 
 def inputs_of(
@@ -173,32 +207,61 @@ def inputs_of(
     *,
     part: str = "Input",
 ) -> dict[str, Any]:
-    """The input that the pairs make, over what is in `base`.
+    """Return the input that the pairs make, on top of `base`.
 
     Args:
-        pairs: as they were written.
-        base: the inputs of `--input`.
-        version: asks for the version whose schema counts; called where the schema matters.
-        part: the name of the schema.
+        pairs: The pairs from the command line.
+        base: The inputs from `--input`.
+        version: Returns the version whose schema applies. Called only if the schema matters.
+        part: The name of the schema in the version.
+
+    Raises:
+        click.UsageError: A key is repeated for an input that is not a list.
+        FileError: Text is given for an input that takes a file or a URL.
     """
-    # Text that can be nothing else needs no schema, and so no request.
-    ambiguous = any(pair.file is None and not _is_plain(pair.text) for pair in pairs)
-    known = known_inputs(version, part=part) if ambiguous else {}
-    values = {pair.key: _value(pair, known.get(pair.key, ANYTHING)) for pair in pairs}
+    known = known_inputs(version, part=part) if any(pair.is_typed for pair in pairs) else {}
+    values = {
+        key: _value(key, same, known.get(key, UNKNOWN)) for key, same in _by_key(pairs).items()
+    }
     return {**(base or {}), **values}
 
 
-def _value(pair: Pair, kinds: frozenset[str]) -> Any:
+def _by_key(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    found: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair.key, []).append(pair)
+    return found
+
+
+def _value(key: str, same: Sequence[Pair], type: InputType) -> Any:
+    takes_list = "array" in type.kinds
+    if len(same) > 1 and type.kinds and not takes_list:
+        raise click.UsageError(f"{key} is given {len(same)} times, but it is not a list")
+    is_file = same[0].file is not None
+    if len(same) > 1 or (is_file and takes_list and "string" not in type.kinds):
+        return [_one(pair, UNKNOWN) for pair in same]
+    return _one(same[0], type)
+
+
+def _one(pair: Pair, type: InputType) -> Any:
     if pair.file == STDIN:
         content = sys.stdin.buffer.read()
         if not content:
-            raise FileError(f"{pair.key}=@-: stdin holds nothing (more)")
+            raise FileError(f"{pair.key}=@-: stdin is empty")
         return content
-    return read(pair.text, kinds) if pair.file is None else Path(pair.file)
+    if pair.file is not None:
+        return Path(pair.file)
+    value = read(pair.text, type.kinds)
+    if type.is_url and isinstance(value, str) and not is_uri(value):
+        raise FileError(
+            f"{pair.key}={pair.value} is not a URL, which this input takes. To send the file "
+            f"{value}, write {pair.key}=@{value}"
+        )
+    return value
 
 
 def read(text: str, kinds: frozenset[str]) -> Any:
-    """A value from the command line, as one of the JSON types that its input takes."""
+    """Return the value that `text` stands for, as one of the JSON types in `kinds`."""
     if kinds and kinds <= {"string", "null"}:
         return text
     if "boolean" in kinds and text.lower() in ("true", "false"):
@@ -210,19 +273,22 @@ def read(text: str, kinds: frozenset[str]) -> Any:
 
 
 def fitted(value: Any, kinds: frozenset[str]) -> Any:
-    """A whole number as an integer, where its input takes no other: tables have 3.0 for 3."""
+    """Return 3.0 as the integer 3 for an input that takes integers only.
+
+    Data frames store the integers of a column with gaps as floats.
+    """
     is_whole = isinstance(value, float) and value.is_integer()
     return int(value) if is_whole and "integer" in kinds and "number" not in kinds else value
 
 
 def _takes(kinds: frozenset[str], value: Any) -> bool:
-    # To JSON, 1e3 is an integer; where text is taken as well, whoever types it means a text.
+    # In JSON, 1e3 is an integer. For an input that also takes text, 1e3 is more likely text.
     kind = "number" if isinstance(value, float) else kind_of(value)
     return kind in kinds or (kind == "integer" and "number" in kinds)
 
 
 def _literal(text: str) -> Any:
-    """The value that `text` looks like: JSON, else text."""
+    """Return `text` decoded as JSON, or `text` itself if it is not JSON."""
     try:
         return json.loads(text, parse_constant=lambda _: text)
     except (ValueError, RecursionError):
@@ -230,24 +296,29 @@ def _literal(text: str) -> Any:
 
 
 def _is_plain(text: str) -> bool:
-    """Is this text whatever a schema says?"""
+    """True if `text` is text for every schema."""
     return _literal(text) == text and text.lower() not in ("true", "false")
+
+
+def _is_file_name(text: str) -> bool:
+    looks_like_one = _FILE_NAME.fullmatch(text) is not None and not is_uri(text)
+    return looks_like_one or os.path.isfile(text)  # noqa: PTH113 (no error for odd text)
 
 
 def known_inputs(
     version: Callable[[], Version | None], *, part: str = "Input"
-) -> dict[str, frozenset[str]]:
-    """The JSON types that a version's inputs take; nothing where it cannot be had."""
+) -> dict[str, InputType]:
+    """Return the types of a version's inputs, or nothing if the version is not available."""
     try:
         found = version()
     except (APIError, ValueError):
-        return {}  # running the model says what is wrong with it
+        return {}  # running the model reports the error
     model = schema_of(found)
-    return {entry.name: frozenset(model.kinds(entry.schema)) for entry in model.inputs_of(part)}
+    return {entry.name: InputType.of(model, entry.schema) for entry in model.inputs_of(part)}
 
 
 def version_of(client: Client, reference: Reference) -> Version | None:
-    """The version that a reference stands for: one look, for the run itself is patient."""
+    """Return the version that a reference names. Not retried, because the run itself is."""
     models = client.with_options(max_retries=0).models
     if reference.version is not None:
         return models.versions.get(reference.owner, reference.name, reference.version)

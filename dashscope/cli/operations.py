@@ -1,7 +1,7 @@
-"""Commands that are one operation of the API: called by its name, its answer shown.
+"""Commands that call one operation of the API and show its result.
 
-`resources` has the table of them. A command's arguments are the operation's, in their order; its
-options are the operation's keywords; a reference stands for an owner and a name.
+`resources` contains their table. The arguments of a command are the positional arguments of the
+operation, and its options are the keyword arguments. A reference becomes an owner and a name.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from attrs import frozen
 
 from dashscope import Client
 from dashscope._common.urls import Reference
-from dashscope.cli import show
 from dashscope.cli.commands import Command, command
-from dashscope.cli.session import session
+from dashscope.cli.session import open_client
+from dashscope.cli.show import Columns, fields, table
 from dashscope.cli.terminal import Terminal
 
 
@@ -27,7 +27,7 @@ def read_limit(text: str) -> int | None:
     """Read a number of items, or `all`.
 
     Raises:
-        click.BadParameter: when it is neither.
+        click.BadParameter: The text is neither.
     """
     if text == "all":
         return None
@@ -42,51 +42,51 @@ LIMIT: Final = click.Option(
     metavar="N|all",
     default="20",
     show_default=True,
-    help="How many to show at the most.",
+    help="The maximum number of items to show.",
 )
 
 
 @frozen(kw_only=True)
 class Operation:
-    """A command that is one operation.
+    """A command that calls one operation.
 
     Attributes:
-        name: the command, in its group.
-        method: the operation, as a path of attributes of `Client`.
-        help: what it does.
-        examples: the command as it is typed.
-        takes: its arguments and options.
-        columns: for a list, how it is shown.
-        is_paged: whether the list comes in pages.
-        gives: how else the answer is shown; nothing for an operation that answers nothing.
+        name: The name of the command in its group.
+        method: The operation as a path of attributes of `Client`.
+        help: What the command does.
+        examples: Command lines for the help.
+        parameters: The arguments and options.
+        columns: The columns of a list.
+        is_paged: Whether the operation returns pages.
+        show: Shows the result, if it is not a list. `None` for operations without a result.
     """
 
     name: str
     method: str
     help: str
     examples: tuple[str, ...]
-    takes: tuple[click.Parameter, ...] = ()
-    columns: show.Columns | None = None
+    parameters: tuple[click.Parameter, ...] = ()
+    columns: Columns | None = None
     is_paged: bool = True
-    gives: Callable[[Terminal, Any], None] | None = None
+    show: Callable[[Terminal, Any], None] | None = None
 
     def command(self) -> Command:
-        """The command."""
+        """Return the command."""
         limit = (LIMIT,) if self.columns is not None and self.is_paged else ()
         return command(
             self.name,
             partial(_perform, self),
-            *self.takes,
+            *self.parameters,
             *limit,
             help=self.help,
             examples=self.examples,
         )
 
     def arguments(self, values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """What the operation is called with."""
+        """Return the positional and keyword arguments of the operation."""
         positional: list[Any] = []
         named: dict[str, Any] = {}
-        for parameter in self.takes:
+        for parameter in self.parameters:
             assert parameter.name is not None
             value = values[parameter.name]
             if isinstance(value, Reference):
@@ -100,20 +100,20 @@ class Operation:
 
 
 def one(terminal: Terminal, item: Any) -> None:
-    """An object: field by field, or its JSON as received."""
-    terminal.line(item.raw) if terminal.as_json else show.fields(terminal, item)
+    """Show an object: its fields, or its JSON as received."""
+    terminal.line(item.raw) if terminal.as_json else fields(terminal, item)
 
 
 def _perform(operation: Operation, terminal: Terminal, **values: Any) -> None:
     positional, named = operation.arguments(values)
-    with session(terminal) as (client, _):
+    with open_client(terminal) as client:
         if operation.columns is not None:
             items = _items(client, operation, positional, named)
             _list(terminal, operation.columns, items, values.get("limit"))
             return
-        answer = attrgetter(operation.method)(client)(*positional, **named)
-        if operation.gives is not None:
-            operation.gives(terminal, answer)
+        result = attrgetter(operation.method)(client)(*positional, **named)
+        if operation.show is not None:
+            operation.show(terminal, result)
         elif terminal.as_json:
             terminal.line({"deleted": "/".join(positional)})
         else:
@@ -129,14 +129,12 @@ def _items(
     return iter(method(*positional, **named))
 
 
-def _list(
-    terminal: Terminal, columns: show.Columns, items: Iterator[Any], limit: int | None
-) -> None:
+def _list(terminal: Terminal, columns: Columns, items: Iterator[Any], limit: int | None) -> None:
     shown = islice(items, limit)
     if terminal.as_json:
         for item in shown:
             terminal.line(item.raw)
     else:
-        show.table(terminal, columns, shown)
+        table(terminal, columns, shown)
     if next(items, None) is not None:
-        terminal.note(f"These are the first {limit}; --limit all shows all.")
+        terminal.note(f"Showing the first {limit}. To show all, pass --limit all.")

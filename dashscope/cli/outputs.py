@@ -1,8 +1,7 @@
-"""A model's output on stdout, or with `-o` in files."""
+"""Print a model's output, or save it to files."""
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,21 +13,21 @@ import click
 from dashscope import FileError, FileOutput
 from dashscope._common.json import is_array, is_object
 from dashscope.cli import images
-from dashscope.cli.terminal import Terminal, writable
+from dashscope.cli.terminal import Terminal, json_text, writable
 
 SAVE: Final = click.Option(
     ["-o", "--output"],
     type=click.Path(path_type=str),
-    help="Save it to this file, or into this folder (ends in /).",
+    help="Save to this file, or into this folder if it ends in /.",
 )
 OVERWRITE: Final = click.Option(["--overwrite"], is_flag=True, help="Replace files that exist.")
 
 
 def check_target(output: str | None, *, overwrite: bool) -> None:
-    """See that something can be saved there, before it costs anything.
+    """Check that the output can be saved there, before the model runs.
 
     Raises:
-        FileError: when it cannot.
+        FileError: It cannot.
     """
     if output is None:
         return
@@ -38,26 +37,28 @@ def check_target(output: str | None, *, overwrite: bool) -> None:
     elif output.endswith("/"):
         folder = _nearest(target)
     elif target.exists() and not overwrite:
-        raise FileError(f"{target} exists already: --overwrite replaces it")
+        raise FileError(f"{target} already exists. To replace it, pass --overwrite")
     else:
         folder = _nearest(target.parent)
     if not folder.is_dir():
         raise FileError(f"{target} cannot be written: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise FileError(f"{target} cannot be written: {folder} may not be written to")
+        raise FileError(f"{target} cannot be written: no permission to write to {folder}")
 
 
-def give(
+def deliver(
     terminal: Terminal, result: Any, output: str | None, *, overwrite: bool, is_temporary: bool
 ) -> None:
-    """Print an output, or save it and print where."""
+    """Print an output, or save it and print the paths."""
     if output is not None:
         for path in _save(result, output, overwrite=overwrite):
             terminal.line(str(path)) if terminal.as_json else terminal.text(str(path))
         return
     _print(terminal, result)
     if is_temporary and any(files_of(result)):
-        terminal.note("The file goes with the local server: -o FOLDER/ saves it.")
+        terminal.note(
+            "The local server deletes the file when it stops. To save it, pass -o FOLDER/."
+        )
 
 
 def _print(terminal: Terminal, result: Any) -> None:
@@ -68,11 +69,11 @@ def _print(terminal: Terminal, result: Any) -> None:
         for file in files_of(result):
             images.draw(terminal.out, file)
     text = result if isinstance(result, str) else _text(result)
-    terminal.text(json.dumps(result, ensure_ascii=False, indent=2) if text is None else text)
+    terminal.text(json_text(result, indent=2) if text is None else text)
 
 
 def _text(result: Any) -> str | None:
-    """The text that a text model gave in parts; the URLs of files, a line each."""
+    """Return a list of strings as text: parts are joined, URLs of files are one per line."""
     if not is_array(result) or not result:
         return None
     if not all(isinstance(part, str) for part in result):
@@ -81,7 +82,7 @@ def _text(result: Any) -> str | None:
 
 
 def files_of(result: Any) -> Iterator[FileOutput]:
-    """The files anywhere in an output."""
+    """Yield the files anywhere in an output."""
     if isinstance(result, FileOutput):
         yield result
     elif is_object(result):
@@ -93,7 +94,7 @@ def files_of(result: Any) -> Iterator[FileOutput]:
 
 
 def _save(result: Any, output: str, *, overwrite: bool) -> Iterator[Path]:
-    """Save the files of an output, or the output itself where there are none."""
+    """Save the files of an output, or the output itself if it has none."""
     files = list(files_of(result))
     folder = output.endswith("/") or Path(output).is_dir() or len(files) > 1
     if files:
@@ -102,7 +103,7 @@ def _save(result: Any, output: str, *, overwrite: bool) -> Iterator[Path]:
             yield place(file.save, output, folder=folder, overwrite=overwrite, taken=taken)
         return
     text = result if isinstance(result, str) else _text(result)
-    content = text if text is not None else json.dumps(result, ensure_ascii=False, indent=2)
+    content = text if text is not None else json_text(result, indent=2)
     name = "output.txt" if text is not None else "output.json"
 
     def write(path: str) -> Path:
@@ -121,17 +122,20 @@ def place(
     overwrite: bool,
     taken: set[str] | None = None,
 ) -> Path:
-    """Have a file saved, and give it its name when it is whole.
+    """Save a file, which appears under its name when it is complete.
 
     Args:
-        save: saves it, in a folder (a path that ends in /) under a name of its own choice.
-        output: the file, or the folder.
-        folder: which of the two.
-        overwrite: whether to replace a file of that name.
-        taken: names that are taken in this folder already: a second file is numbered.
+        save: Saves it to a path. If the path ends in /, `save` chooses a name in this folder.
+        output: The file or the folder.
+        folder: Whether `output` is a folder.
+        overwrite: Whether to replace an existing file.
+        taken: The names in this folder that are in use. A second file gets a number.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        FileError: when there is one of that name.
+        FileError: A file of that name exists.
     """
     target = Path(output)
     where = target if folder else target.parent
@@ -145,12 +149,12 @@ def place(
         if taken is not None:
             taken.add(name)
         if (where / name).exists() and not overwrite:
-            raise FileError(f"{where / name} exists already: --overwrite replaces it")
+            raise FileError(f"{where / name} already exists. To replace it, pass --overwrite")
         return whole.replace(where / name)
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself, or the one above it that is there."""
+    """Return the folder, or its nearest parent that exists."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder

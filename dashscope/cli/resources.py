@@ -1,6 +1,6 @@
-"""The operations of the API that are commands as they are, as a table; `actions` has the others.
+"""The commands that call one operation, as tables; `actions` contains the others.
 
-Where the next one goes: into the group of its resource, with an example that runs.
+To add a command, add an `Operation` to the table of its resource, with an example that runs.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any, Final
 import click
 
 from dashscope import SearchResults, WebhookSecret
-from dashscope.cli import show
 from dashscope.cli.commands import MODEL, VERSION, id_of
 from dashscope.cli.inputs import complete_file
 from dashscope.cli.operations import Operation, one
+from dashscope.cli.show import table
 from dashscope.cli.terminal import Terminal
 
 MODEL_COLUMNS: Final = {
@@ -32,32 +32,36 @@ RUN_COLUMNS: Final = {
 
 
 def readme(terminal: Terminal, text: str) -> None:
-    """A readme: Markdown as it is."""
+    """Show a readme as Markdown."""
     terminal.line({"readme": text}) if terminal.as_json else terminal.text(text)
 
 
 def secret(terminal: Terminal, found: WebhookSecret) -> None:
-    """The secret itself, which other places hide."""
+    """Show the secret in plain text."""
     terminal.line({"key": found.key}) if terminal.as_json else terminal.text(found.key)
 
 
 def results(terminal: Terminal, found: SearchResults) -> None:
-    """What a search found, models first."""
+    """Show what a search found, models first."""
     if terminal.as_json:
         terminal.line(found.raw)
         return
-    show.table(terminal, MODEL_COLUMNS, (one.model for one in found.models or ()))
-    show.table(terminal, {"collection": "slug", "name": "name"}, found.collections or ())
-    show.table(terminal, {"page": "href", "name": "name"}, found.pages or ())
+    table(terminal, MODEL_COLUMNS, (one.model for one in found.models or ()))
+    table(terminal, {"collection": "slug", "name": "name"}, found.collections or ())
+    table(terminal, {"page": "href", "name": "name"}, found.pages or ())
 
 
 def option(name: str, help: str, **more: Any) -> click.Option:
-    """An option that is a keyword of the operation."""
+    """Return an option that is a keyword argument of the operation."""
     return click.Option([f"--{name}"], help=help, **more)
 
 
 def read_text(path: str) -> str:
-    """The text of a file, or of stdin for `-`."""
+    """Return the text of a file, or of stdin for `-`.
+
+    Raises:
+        click.BadParameter: The file cannot be read as UTF-8.
+    """
     try:
         with click.open_file(path, encoding="utf-8") as file:
             return str(file.read())
@@ -65,14 +69,14 @@ def read_text(path: str) -> str:
         raise click.BadParameter(f"{path}: {error}") from error
 
 
-_HARDWARE_HELP: Final = "What it runs on; `dashscope hardware list` tells."
+_HARDWARE_HELP: Final = "The hardware, from `dashscope hardware list`."
 HARDWARE: Final = option("hardware", _HARDWARE_HELP, metavar="SKU", required=True)
 CHANGED_HARDWARE: Final = option("hardware", _HARDWARE_HELP, metavar="SKU")
 _LINKS: Final = (
-    option("description", "What it does."),
-    option("github-url", "Its source code."),
-    option("paper-url", "Its paper."),
-    option("license-url", "Its license."),
+    option("description", "A description."),
+    option("github-url", "The URL of its source code."),
+    option("paper-url", "The URL of its paper."),
+    option("license-url", "The URL of its license."),
 )
 QUERY: Final = click.Argument(["query"])
 
@@ -82,13 +86,17 @@ MODELS: Final = (
         method="models.list",
         help="List public models.",
         examples=("dashscope models list", "dashscope models list --limit all --json"),
-        takes=(
+        parameters=(
             option(
                 "sort-by",
-                "What to sort by.",
+                "The field to sort by.",
                 type=click.Choice(["model_created_at", "latest_version_created_at"]),
             ),
-            option("sort-direction", "Newest first is desc.", type=click.Choice(["asc", "desc"])),
+            option(
+                "sort-direction",
+                "The order; desc is newest first.",
+                type=click.Choice(["asc", "desc"]),
+            ),
         ),
         columns=MODEL_COLUMNS,
     ),
@@ -97,79 +105,79 @@ MODELS: Final = (
         method="models.get",
         help="Show a model and its inputs.",
         examples=("dashscope models get dashscope/hello-world",),
-        takes=(MODEL,),
-        gives=one,
+        parameters=(MODEL,),
+        show=one,
     ),
     Operation(
         name="create",
         method="models.create",
-        help="Create a model, to train or push versions of.",
+        help="Create a model, to add versions to by training or pushing.",
         examples=("dashscope models create local/cat --visibility private --hardware cpu",),
-        takes=(
+        parameters=(
             MODEL,
             option(
                 "visibility",
-                "Who may see and run it.",
+                "Who can see and run it.",
                 type=click.Choice(["public", "private"]),
                 required=True,
             ),
             HARDWARE,
             *_LINKS,
-            option("cover-image-url", "Its picture."),
+            option("cover-image-url", "The URL of a picture."),
         ),
-        gives=one,
+        show=one,
     ),
     Operation(
         name="update",
         method="models.update",
-        help="Change what is said of a model; what is not given stays.",
+        help="Change the description, links or readme of a model.",
         examples=(
             'dashscope models update local/cat --description "Writes like I do."',
             "dashscope models update local/cat --readme README.md",
         ),
-        takes=(
+        parameters=(
             MODEL,
             *_LINKS,
             option(
                 "readme",
-                "A Markdown file to be its readme, - for stdin.",
+                "A Markdown file with its readme, - for stdin.",
                 type=read_text,
                 metavar="FILE",
                 shell_complete=complete_file,
             ),
-            option("weights-url", "Its weights."),
+            option("weights-url", "The URL of its weights."),
         ),
-        gives=one,
+        show=one,
     ),
     Operation(
         name="delete",
         method="models.delete",
-        help="Delete a model of your own that is private and has no versions.",
+        help="Delete one of your models. It has to be private and have no versions.",
         examples=("dashscope models delete local/cat",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
     ),
     Operation(
         name="search",
         method="models.search",
         help="Search public models.",
         examples=("dashscope models search hello",),
-        takes=(QUERY,),
+        parameters=(QUERY,),
         columns=MODEL_COLUMNS,
     ),
     Operation(
         name="readme",
         method="models.readme.get",
-        help="Print the readme of a model, which is Markdown.",
+        help="Print the readme of a model as Markdown.",
         examples=("dashscope models readme dashscope/countdown",),
-        takes=(MODEL,),
-        gives=readme,
+        parameters=(MODEL,),
+        show=readme,
     ),
     Operation(
         name="examples",
         method="models.examples.list",
-        help="List the predictions that show what a model does.",
+        help="List example predictions of a model.",
         examples=("dashscope models examples dashscope/hello-world",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
         columns={"id": "id", "input": "input", "output": "output"},
     ),
 )
@@ -180,23 +188,23 @@ VERSIONS: Final = (
         method="models.versions.list",
         help="List the versions of a model, newest first.",
         examples=("dashscope versions list dashscope/hello-world",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
         columns={"id": "id", "created": "created_at", "cog": "cog_version"},
     ),
     Operation(
         name="get",
         method="models.versions.get",
-        help="Show a version of a model and its inputs; --json has its whole schema.",
+        help="Show a version of a model and its inputs. --json includes the schema.",
         examples=("dashscope versions get dashscope/hello-world:VERSION_ID",),
-        takes=(VERSION,),
-        gives=one,
+        parameters=(VERSION,),
+        show=one,
     ),
     Operation(
         name="delete",
         method="models.versions.delete",
-        help="Delete a version of a model of your own, with its predictions.",
+        help="Delete a version of one of your models, with its predictions.",
         examples=("dashscope versions delete local/cat:VERSION_ID",),
-        takes=(VERSION,),
+        parameters=(VERSION,),
     ),
 )
 
@@ -209,10 +217,10 @@ PREDICTIONS: Final = (
             "dashscope predictions list",
             "dashscope predictions list --created-after 2026-01-31T12:00:00Z --limit all",
         ),
-        takes=(
-            option("created-after", "Those since this time, such as 2026-01-31T12:00:00Z."),
-            option("created-before", "Those before this time."),
-            option("source", "Those made in this way.", type=click.Choice(["web"])),
+        parameters=(
+            option("created-after", "Only those created since this time: 2026-01-31T12:00:00Z."),
+            option("created-before", "Only those created before this time."),
+            option("source", "Only those from this source.", type=click.Choice(["web"])),
         ),
         columns=RUN_COLUMNS,
     ),
@@ -224,16 +232,16 @@ PREDICTIONS: Final = (
             "dashscope predictions get PREDICTION_ID",
             "dashscope predictions get PREDICTION_ID --json",
         ),
-        takes=(id_of("prediction"),),
-        gives=one,
+        parameters=(id_of("prediction"),),
+        show=one,
     ),
     Operation(
         name="cancel",
         method="predictions.cancel",
-        help="Cancel a prediction; one that is over stays as it is.",
+        help="Cancel a prediction. A finished prediction does not change.",
         examples=("dashscope predictions cancel PREDICTION_ID",),
-        takes=(id_of("prediction"),),
-        gives=one,
+        parameters=(id_of("prediction"),),
+        show=one,
     ),
 )
 
@@ -250,16 +258,16 @@ TRAININGS: Final = (
         method="trainings.get",
         help="Show a training.",
         examples=("dashscope trainings get TRAINING_ID",),
-        takes=(id_of("training"),),
-        gives=one,
+        parameters=(id_of("training"),),
+        show=one,
     ),
     Operation(
         name="cancel",
         method="trainings.cancel",
-        help="Cancel a training; one that is over stays as it is.",
+        help="Cancel a training. A finished training does not change.",
         examples=("dashscope trainings cancel TRAINING_ID",),
-        takes=(id_of("training"),),
-        gives=one,
+        parameters=(id_of("training"),),
+        show=one,
     ),
 )
 
@@ -281,29 +289,29 @@ DEPLOYMENTS: Final = (
         method="deployments.get",
         help="Show a deployment.",
         examples=("dashscope deployments get local/my-app",),
-        takes=(MODEL,),
-        gives=one,
+        parameters=(MODEL,),
+        show=one,
     ),
     Operation(
         name="update",
         method="deployments.update",
-        help="Change a deployment, which makes a new release; what is not given stays.",
+        help="Change a deployment. This creates a new release.",
         examples=("dashscope deployments update local/my-app --max-instances 3",),
-        takes=(
+        parameters=(
             MODEL,
-            option("version", "The id of the model's version."),
+            option("version", "The id of a version of the model."),
             CHANGED_HARDWARE,
-            option("min-instances", "How many run at least, 0 to 5.", type=int),
-            option("max-instances", "How many run at the most, 0 to 20.", type=int),
+            option("min-instances", "The minimum number of instances, 0 to 5.", type=int),
+            option("max-instances", "The maximum number of instances, 0 to 20.", type=int),
         ),
-        gives=one,
+        show=one,
     ),
     Operation(
         name="delete",
         method="deployments.delete",
         help="Delete a deployment that has not been used for 15 minutes.",
         examples=("dashscope deployments delete local/my-app",),
-        takes=(MODEL,),
+        parameters=(MODEL,),
     ),
 )
 
@@ -311,7 +319,7 @@ COLLECTIONS: Final = (
     Operation(
         name="list",
         method="collections.list",
-        help="List the collections of models.",
+        help="List collections of models.",
         examples=("dashscope collections list",),
         columns={"collection": "slug", "name": "name", "description": "description"},
     ),
@@ -320,8 +328,8 @@ COLLECTIONS: Final = (
         method="collections.get",
         help="Show a collection and its models.",
         examples=("dashscope collections get text",),
-        takes=(click.Argument(["slug"]),),
-        gives=one,
+        parameters=(click.Argument(["slug"]),),
+        show=one,
     ),
 )
 
@@ -342,17 +350,17 @@ FILES: Final = (
     Operation(
         name="get",
         method="files.get",
-        help="Show what is known of a file; its urls.get goes into a model's input.",
+        help="Show a file. Pass its urls.get as the input of a model.",
         examples=("dashscope files get FILE_ID",),
-        takes=(id_of("file"),),
-        gives=one,
+        parameters=(id_of("file"),),
+        show=one,
     ),
     Operation(
         name="delete",
         method="files.delete",
         help="Delete a file.",
         examples=("dashscope files delete FILE_ID",),
-        takes=(id_of("file"),),
+        parameters=(id_of("file"),),
     ),
 )
 
@@ -370,7 +378,7 @@ ACCOUNT: Final = Operation(
     method="account.get",
     help="Show the account that the token belongs to.",
     examples=("dashscope account",),
-    gives=one,
+    show=one,
 )
 
 SEARCH: Final = Operation(
@@ -378,11 +386,11 @@ SEARCH: Final = Operation(
     method="search",
     help="Search models, collections and pages of the documentation.",
     examples=("dashscope search hello", "dashscope search hello --limit 5 --json"),
-    takes=(
+    parameters=(
         QUERY,
-        option("limit", "How many models at the most.", type=click.IntRange(1, 50)),
+        option("limit", "The maximum number of models.", type=click.IntRange(1, 50)),
     ),
-    gives=results,
+    show=results,
 )
 
 SECRET: Final = Operation(
@@ -390,5 +398,5 @@ SECRET: Final = Operation(
     method="webhooks.default.secret.get",
     help="Print the secret that webhooks are signed with.",
     examples=("dashscope webhooks secret",),
-    gives=secret,
+    show=secret,
 )

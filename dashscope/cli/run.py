@@ -1,22 +1,31 @@
-"""`dashscope run` and `dashscope stream`: run a model, print or save its output."""
+"""`dashscope run` and `dashscope stream`: run a model and print or save its output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from dashscope import Client, Event, FileOutput, LogsEvent, OtherEvent, OutputEvent, Version
+from dashscope import (
+    Client,
+    Event,
+    FileError,
+    FileOutput,
+    LogsEvent,
+    OtherEvent,
+    OutputEvent,
+    Version,
+)
 from dashscope._common.urls import Reference
 from dashscope.cli.commands import REF, TIMEOUT, command
 from dashscope.cli.inputs import INPUT, PAIRS, Pair, check_pairs, inputs_of, version_of
-from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, give
-from dashscope.cli.session import session
-from dashscope.cli.terminal import Terminal
+from dashscope.cli.outputs import OVERWRITE, SAVE, check_target, deliver
+from dashscope.cli.session import Session, open_session
+from dashscope.cli.terminal import Terminal, json_text, write
 
 
-def run_and_give(
+def run_and_deliver(
     terminal: Terminal,
     execute: Callable[..., Any],
     version: Callable[[Client, Reference], Version | None],
@@ -29,27 +38,44 @@ def run_and_give(
     overwrite: bool,
     timeout: float | None,
 ) -> None:
-    """Run what `ref` names, and print or save its output.
+    """Run a model or a deployment, and print or save its output.
 
     Args:
-        terminal: where to.
-        execute: runs it: called with the client, `ref`, the inputs, `timeout` and `progress`.
-        version: asks for the version whose schema the inputs are read by.
-        own_server: whether to start a local server where there is none.
-        ref: the model, or the deployment.
-        pairs: the inputs as they were typed.
-        base: the inputs of `--input`.
-        output: where to save the output.
-        overwrite: whether to replace a file there.
-        timeout: seconds that it may take.
+        terminal: Where to print the output.
+        execute: Runs it. Called with the client, `ref`, the inputs, `timeout` and `progress`.
+        version: Returns the version whose schema defines the inputs.
+        own_server: Whether to start a local server if there is none.
+        ref: The model or the deployment.
+        pairs: The inputs from the command line.
+        base: The inputs from `--input`.
+        output: The file or folder to save the output to.
+        overwrite: Whether to replace existing files.
+        timeout: Seconds until the prediction is cancelled.
     """
     check_pairs(pairs)
     check_target(output, overwrite=overwrite)
-    with session(terminal, own_server=own_server) as (client, is_temporary):
+    with open_session(terminal, own_server=own_server) as session:
+        client = session.client
         inputs = inputs_of(pairs, base, lambda: version(client, ref))
         with terminal.status(str(ref), "creating") as status:
-            result = execute(client, ref, inputs, timeout=timeout, progress=status.tell)
-        give(terminal, result, output, overwrite=overwrite, is_temporary=is_temporary)
+            result = execute(client, ref, inputs, timeout=timeout, progress=status.on_progress)
+        try:
+            deliver(
+                terminal, result, output, overwrite=overwrite, is_temporary=session.is_temporary
+            )
+        except BrokenPipeError:
+            write(f"stdout was closed. {_where(session, result)}\n", err=True)
+            raise
+        except BaseException as error:
+            error.add_note(_where(session, result))
+            raise
+
+
+def _where(session: Session, result: Any) -> str:
+    """Say how to get an output that could not be printed or saved."""
+    if session.is_temporary:  # its server is about to stop
+        return f"The output of prediction {session.prediction_id}: {json_text(result)}"
+    return f"To get the output: dashscope predictions get {session.prediction_id}"
 
 
 def _model(client: Client, ref: Reference, inputs: Mapping[str, Any], **options: Any) -> Any:
@@ -57,7 +83,7 @@ def _model(client: Client, ref: Reference, inputs: Mapping[str, Any], **options:
 
 
 def _run(terminal: Terminal, **typed: Any) -> None:
-    run_and_give(terminal, _model, version_of, own_server=True, **typed)
+    run_and_deliver(terminal, _model, version_of, own_server=True, **typed)
 
 
 def _stream(
@@ -70,20 +96,30 @@ def _stream(
     logs: bool,
 ) -> None:
     check_pairs(pairs)
-    with session(terminal, own_server=True) as (client, _):
+    with open_session(terminal, own_server=True) as session:
+        client = session.client
         inputs = inputs_of(pairs, base, lambda: version_of(client, ref))
-        last = "\n"
-        with client.stream(str(ref), inputs, timeout=timeout, file_encoding="upload") as stream:
-            for event in stream:
-                if terminal.as_json:
-                    terminal.line(_as_json(event))
-                elif isinstance(event, OutputEvent):
-                    last = event.text + "\n" * isinstance(event.text, FileOutput) or last
-                    terminal.part(last)
-                elif isinstance(event, LogsEvent) and logs:
-                    click.echo(event.text, nl=False, err=True)
-        if not last.endswith("\n"):
-            terminal.part("\n")
+        try:
+            with client.stream(str(ref), inputs, timeout=timeout, file_encoding="upload") as stream:
+                _print_events(terminal, stream, logs=logs)
+        except FileError as error:
+            if session.prediction_id is not None:
+                error.add_note(f"To get it: dashscope predictions get {session.prediction_id}")
+            raise
+
+
+def _print_events(terminal: Terminal, events: Iterable[Event], *, logs: bool) -> None:
+    last = "\n"
+    for event in events:
+        if terminal.as_json:
+            terminal.line(_as_json(event))
+        elif isinstance(event, OutputEvent):
+            last = event.text + "\n" * isinstance(event.text, FileOutput) or last
+            terminal.part(last)
+        elif isinstance(event, LogsEvent) and logs:
+            write(event.text, err=True)
+    if not last.endswith("\n"):
+        terminal.part("\n")
 
 
 def _as_json(event: Event) -> dict[str, str | None]:
@@ -107,11 +143,12 @@ run = command(
     TIMEOUT,
     help="""Run a model and print its output.
 
-    Inputs are KEY=VALUE; KEY=@FILE sends a file, KEY=@- what comes in on stdin, and KEY=@@TEXT is
-    text that starts with @. Ctrl-C cancels the prediction, and so does the end of --timeout.
+    Inputs are KEY=VALUE. KEY=@FILE sends a file, KEY=@- sends stdin, and KEY=@@TEXT is text that
+    starts with @. Repeat KEY=@FILE to send a list of files. Ctrl-C and --timeout cancel the
+    prediction.
 
-    Without DASHSCOPE_BASE_URL, and with no server at the default address, a local one is started
-    for as long as the command runs.""",
+    If DASHSCOPE_BASE_URL is not set and no server listens at the default address, the command
+    starts a local server and stops it at the end.""",
     examples=(
         "dashscope run dashscope/hello-world text=Alice",
         "dashscope run dashscope/thumbnail image=@photo.png width=64 -o out/",
@@ -127,11 +164,11 @@ stream = command(
     PAIRS,
     INPUT,
     TIMEOUT,
-    click.Option(["--logs"], is_flag=True, help="Show on stderr what the model prints."),
-    help="""Run a model and print its output as it comes.
+    click.Option(["--logs"], is_flag=True, help="Show the logs of the model on stderr."),
+    help="""Run a model and print its output while it runs.
 
-    Inputs are those of `dashscope run`. With --json each event is an object: event (output, logs,
-    done), data and id. Leaving early cancels the prediction.""",
+    Inputs work as in `dashscope run`. With --json, each event is an object with event (output,
+    logs or done), data and id. Ctrl-C cancels the prediction.""",
     examples=(
         "dashscope stream dashscope/countdown start=3",
         'dashscope stream dashscope/markov prompt="the cat" length=20 --json',

@@ -1,4 +1,4 @@
-"""`dashscope serve`: the local server, in the foreground."""
+"""`dashscope serve`: run the local server in the foreground."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import click
 @click.argument(
     "models", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
     default=3274,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="The port to listen at; 0 is any free one.",
+    help="The port to listen on. 0 selects a free port.",
 )
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder to keep everything in; by default the platform's for user data.",
+    help="The data folder. Default: in the user data folder of the platform.",
 )
-@click.option("--token", help="The token that requests need; by default DASHSCOPE_LOCAL_TOKEN.")
+@click.option("--token", help="The token that requests need. Default: DASHSCOPE_LOCAL_TOKEN.")
 @click.option(
     "--rate-limit",
     metavar="N/s",
-    help="Answer 429 beyond this many requests: 10/s, 600/m or 5000/h.",
+    help="The request rate beyond which it answers 429: 10/s, 600/m, 5000/h.",
 )
 @click.option(
     "--strict-inputs",
@@ -45,19 +45,22 @@ def serve(
     rate_limit: str | None,
     strict_inputs: bool,
 ) -> None:
-    """Serve the API on this machine, with the models that come along and those in MODELS.
+    """Serve the API on this machine, with the built-in models and those in MODELS.
 
     \b
     dashscope serve
     dashscope serve models.py --port 8000
 
-    Exit codes: 0 after Ctrl-C or SIGTERM, 2 where an option or the models are wrong, 3 where
-    another server has the data folder, 4 where the address cannot be listened on.
+    Exit codes: 0 after Ctrl-C or SIGTERM, 2 if an option or MODELS is invalid, 3 if another
+    server uses the data folder, 4 if it cannot listen on the address.
     """
     try:
         from dashscope.local import serve as serve_locally
     except ImportError as error:
-        sys.exit(f"The local server needs: pip install 'dashscope-client[local]' ({error.name})")
+        sys.exit(
+            "The local server is not installed: pip install 'dashscope-client[local]' "
+            f"(no module {error.name})"
+        )
     sys.exit(
         serve_locally(
             models,

@@ -1,4 +1,4 @@
-"""What every command runs in: a client, errors as sentences, and exit codes."""
+"""The environment of a command: a client, errors as sentences, and exit codes."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from importlib.util import find_spec
+from io import StringIO
 from typing import TYPE_CHECKING, Final
 
 import click
+from attrs import define, field
 
-from dashscope import Client, DashscopeError, ModelError
+from dashscope import Client, DashscopeError, ModelError, Response
+from dashscope._common.json import object_in
 from dashscope._config import DEFAULT_BASE_URL
-from dashscope.cli.terminal import Terminal
+from dashscope.cli.terminal import Terminal, write
 
 if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
+MOST_IDS: Final = 5
+"""The most ids of predictions in one message."""
 SERVER_NEEDS: Final = (
     "cloudpickle",
     "PIL",
@@ -31,33 +37,67 @@ SERVER_NEEDS: Final = (
     "starlette",
     "uvicorn",
 )
-"""What the extra `local` installs, as it is imported."""
+"""The modules of the extra `local`."""
 
 
 class Terminated(BaseException):
-    """SIGTERM, as an exception: what was created is cancelled on its way up."""
+    """SIGTERM as an exception, so that the predictions of the command are cancelled."""
+
+
+@define
+class Session:
+    """A client, and what a command needs to know about it.
+
+    Attributes:
+        client: The client.
+        is_temporary: True if its server stops with the command.
+        prediction_id: The id of the prediction that it created last.
+        cancelled: The ids of the predictions that it cancelled.
+    """
+
+    client: Client
+    is_temporary: bool
+    prediction_id: str | None = None
+    cancelled: list[str] = field(factory=list[str])
+
+    def saw(self, response: Response) -> None:
+        """Note what a response says about the predictions of the command."""
+        method, _, url = response.asked.partition(" ")
+        if method != "POST" or response.status >= HTTPStatus.MULTIPLE_CHOICES:
+            return
+        if url.endswith("/predictions"):
+            self.prediction_id = object_in(response.text).get("id")
+        elif url.endswith("/cancel"):
+            prediction = object_in(response.text)
+            if prediction.get("status") not in ("succeeded", "failed"):
+                self.cancelled.append(str(prediction.get("id")))
 
 
 @contextmanager
 def endings() -> Generator[None]:
-    """End the program with a sentence on stderr and an exit code, whatever went wrong."""
+    """Turn an exception into a message on stderr and an exit code."""
     try:
         yield
     except (KeyboardInterrupt, Terminated) as stop:
         interrupted = isinstance(stop, KeyboardInterrupt)
-        click.echo("Interrupted." if interrupted else "Terminated.", err=True)
-        _say_notes(stop)
+        write("Interrupted.\n" if interrupted else "Terminated.\n", err=True)
+        _print_notes(stop)
         sys.exit(INTERRUPTED if interrupted else TERMINATED)
     except BrokenPipeError:
-        raise  # whoever read the output has gone: nobody to tell
+        raise  # click ends the command quietly
+    except click.ClickException as error:
+        message = StringIO()
+        error.show(message)
+        write(message.getvalue(), err=True)
+        sys.exit(error.exit_code)
     except (DashscopeError, ValueError, TypeError, OSError) as error:
-        _say(error)
+        _print_error(error)
         sys.exit(1)
 
 
 @contextmanager
 def terminable() -> Generator[None]:
-    """Have SIGTERM raise `Terminated`, so that what was created is cancelled."""
+    """Make SIGTERM raise `Terminated` while the block runs."""
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
@@ -66,38 +106,68 @@ def terminable() -> Generator[None]:
 
 
 @contextmanager
-def session(terminal: Terminal, *, own_server: bool = False) -> Generator[tuple[Client, bool]]:
-    """A client by the environment, and whether a local server was started just for it.
+def open_session(terminal: Terminal, *, own_server: bool = False) -> Generator[Session]:
+    """Open a client that is configured by the environment.
 
     Args:
-        terminal: where to say that one was.
-        own_server: whether to start one when no address is set and nobody is at the default one.
+        terminal: Where to report that a local server was started.
+        own_server: Whether to start a local server if no address is configured and no server
+            listens at the default address.
     """
-    with terminable(), ExitStack() as stack:
-        base_url = _local_server(stack, terminal) if own_server and _nobody_serves() else None
-        client = stack.enter_context(Client(base_url=base_url))
-        yield client, base_url is not None
+    session: Session | None = None
+
+    def saw(response: Response) -> None:
+        if session is not None:
+            session.saw(response)
+
+    try:
+        with terminable(), ExitStack() as stack:
+            base_url = (
+                _local_server(stack, terminal) if own_server and _needs_local_server() else None
+            )
+            client = stack.enter_context(Client(base_url=base_url, event_hooks={"response": [saw]}))
+            session = Session(client, base_url is not None)
+            yield session
+    except BaseException as error:
+        if session is not None and session.cancelled:
+            error.add_note(_cancelled(session.cancelled))
+        raise
 
 
-def _say(error: Exception) -> None:
+def _cancelled(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:MOST_IDS])
+    if len(ids) == 1:
+        return f"Cancelled prediction {shown}."
+    more = f" and {len(ids) - MOST_IDS} more" if len(ids) > MOST_IDS else ""
+    return f"Cancelled {len(ids)} predictions: {shown}{more}."
+
+
+@contextmanager
+def open_client(terminal: Terminal) -> Generator[Client]:
+    """Open a client that is configured by the environment."""
+    with open_session(terminal) as session:
+        yield session.client
+
+
+def _print_error(error: Exception) -> None:
     if isinstance(error, ModelError) and error.prediction.logs:
-        click.echo(error.prediction.logs.rstrip(), err=True)
+        write(error.prediction.logs.rstrip("\n") + "\n", err=True)
     Terminal().err.print("[bold red]error:[/]", end=" ")
-    click.echo(str(error), err=True)
-    _say_notes(error)
+    write(f"{error}\n", err=True)
+    _print_notes(error)
 
 
-def _say_notes(error: BaseException) -> None:
+def _print_notes(error: BaseException) -> None:
     for note in getattr(error, "__notes__", ()):
-        click.echo(note, err=True)
+        write(f"{note}\n", err=True)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-def _nobody_serves() -> bool:
-    """Is no address configured, and nobody at the default one?"""
+def _needs_local_server() -> bool:
+    """True if no address is configured and no server listens at the default address."""
     if os.environ.get("DASHSCOPE_BASE_URL"):
         return False
     host, _, port = DEFAULT_BASE_URL.split("/")[2].partition(":")
@@ -111,11 +181,11 @@ def _nobody_serves() -> bool:
 def _local_server(stack: ExitStack, terminal: Terminal) -> str:
     if any(find_spec(name) is None for name in SERVER_NEEDS):
         raise DashscopeError(
-            "No server at the default address. Set DASHSCOPE_BASE_URL to the API's, or "
-            "pip install 'dashscope-client[cli,local]' to have a local server started."
+            "No server listens at the default address. Set DASHSCOPE_BASE_URL to the address of "
+            "the API, or install the local server: pip install 'dashscope-client[cli,local]'."
         )
     from dashscope.local import LocalServer
 
     server = stack.enter_context(LocalServer())
-    terminal.note(f"No DASHSCOPE_BASE_URL is set: started a local server at {server.base_url}")
+    terminal.note(f"DASHSCOPE_BASE_URL is not set. Started a local server at {server.base_url}")
     return server.base_url

@@ -1,44 +1,46 @@
-"""Objects of the API for people: lists as tables, single ones field by field.
+"""Show objects of the API: lists as tables, single objects as fields.
 
-Where stdout is no terminal, a table has no heading and its cells are parted by tabs, for `cut`
+If stdout is not a terminal, a table has no header and its cells are separated by tabs, for `cut`
 and `awk`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import attrs
-import click
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from dashscope import Version
 from dashscope._common.json import is_mapping, is_sequence
 from dashscope._functions.schema import Input, schema_of
-from dashscope.cli.terminal import Terminal, json_line, printable, writable
+from dashscope.cli.terminal import Terminal, escaped, json_text
 
 GAP: Final = 2
-"""Spaces between the columns of a table."""
+"""The number of spaces between columns."""
 NARROWEST: Final = 16
-"""Characters of a description that are shown at the least; the rest is cut first."""
+"""The minimum width of a description. Wide tables cut descriptions first."""
+
+_BREAKS: Final = re.compile(r"[\t\n\v\f\r ]+")
 
 Columns: TypeAlias = Mapping[str, str]
-"""Headings, and where the cells come from: `current_release.model`, or `owner/name` for two."""
+"""Headers and attribute paths: `current_release.model`, or `owner/name` for two attributes."""
 
 
 def table(terminal: Terminal, columns: Columns, items: Iterable[Any]) -> None:
-    """Objects as a table, a line each."""
+    """Show objects as a table, one line each."""
     rows = ([cell(_found(item, path)) for path in columns.values()] for item in items)
     if not terminal.is_for_people:
         for row in rows:
-            click.echo("\t".join(map(_one_line, row)))
+            terminal.text("\t".join(map(one_line, row)))
         return
-    # Not rich's table: where it is too wide, it would break the ids that one copies.
-    cells = [list(columns), *([" ".join(printable(text).split()) for text in row] for row in rows)]
+    # rich's Table would break long ids, which people copy.
+    cells = [list(columns), *([escaped(one_line(text)) for text in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     left = terminal.out.width - sum(widths[:-1]) - GAP * (len(widths) - 1)
     if "description" in columns:
@@ -55,21 +57,21 @@ def _fitted(text: str, width: int) -> str:
 
 
 def fields(terminal: Terminal, item: Any) -> None:
-    """An object, a field a line; what it does not have is left out."""
+    """Show an object, one field per line, without empty fields."""
     found = [(name, cell(value)) for name, value in _fields(item) if value not in (None, "")]
     if not terminal.is_for_people:
         for name, text in found:
-            click.echo(f"{name}\t{_one_line(text)}")
+            terminal.text(f"{name}\t{one_line(text)}")
         return
     width = max(len(name) for name, _ in found) + GAP
     for name, text in found:
-        for number, line in enumerate(printable(text.rstrip()).split("\n")):
+        for number, line in enumerate(escaped(text.rstrip("\n")).split("\n")):
             heading = (name if number == 0 else "").ljust(width)
             terminal.out.print(Text.assemble((heading, "bold"), line), soft_wrap=True)
 
 
 def cell(value: Any) -> str:
-    """A value in words."""
+    """Return a value as text."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -78,11 +80,11 @@ def cell(value: Any) -> str:
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, float):
         return f"{value:g}"
-    return json_line(value)
+    return json_text(value)
 
 
 def _found(item: Any, path: str) -> Any:
-    """What is at a path of attributes; `a/b` is two of them, written that way."""
+    """Return the value at an attribute path; for `a/b`, both values joined by a slash."""
     if "/" in path:
         return "/".join(cell(_found(item, part)) for part in path.split("/"))
     for name in path.split("."):
@@ -112,17 +114,18 @@ def _described(entry: Input, kinds: Sequence[str]) -> str:
     if entry.required:
         text += ", required"
     elif entry.default is not None:
-        text += f", {json.dumps(entry.default, ensure_ascii=False)} by default"
+        text += f", default: {json.dumps(entry.default, ensure_ascii=False)}"
     return text if entry.description is None else f"{text}: {entry.description}"
 
 
 def _holds_objects(value: Any) -> bool:
-    """Is this a list of models?"""
+    """True for a list of objects."""
     return is_sequence(value) and not is_mapping(value) and any(map(_is_object, value))
 
 
-def _one_line(text: str) -> str:
-    return " ".join(writable(text).split())
+def one_line(text: str) -> str:
+    """Return `text` on one line. Spaces other than ASCII's, such as U+3000, are kept."""
+    return _BREAKS.sub(" ", text.strip("\t\n\v\f\r "))
 
 
 def _is_object(value: Any) -> bool:

@@ -1,133 +1,209 @@
-"""What a command says: results on stdout, everything else on stderr.
+"""Writing to stdout and stderr.
 
-With `--json` stdout has one JSON value a line and nothing else. Colour, progress and pictures are
-for terminals only.
+Results go to stdout, everything else to stderr. With `--json`, stdout contains one JSON value per
+line and nothing else. Colors, progress and pictures are for terminals only.
+
+Pipes and files receive text unchanged, encoded as UTF-8. On a terminal, characters that could
+control it are shown as escapes, because text from a server or a model is not ours.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import logging
+import os
 import re
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any, Final
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, Final, TextIO
 
-import click
 from rich.console import Console
 from rich.text import Text
 
-from dashscope import Prediction, Training
+from dashscope import FileError, Prediction, Training
 from dashscope._common.json import is_mapping
+from dashscope._common.logging import logger
 
-# What others wrote into a description, say, must not move our cursor.
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNSAFE: Final = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and newline, DEL, C1
+    "\u2028\u2029"  # line and paragraph separator
+    "\u202a-\u202e\u2066-\u2069"  # bidirectional controls
+    "\ud800-\udfff"  # lone surrogates
+    "]"
+)
 
 
 class Terminal:
-    """The two outputs of a command, and how much it says."""
+    """The outputs of a command, and how much it prints."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self.out = Console(highlight=False)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        if as_json and isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
 
     @property
     def is_for_people(self) -> bool:
-        """Does somebody look at stdout?"""
+        """True if stdout is a terminal and shows text, not JSON."""
         return self.out.is_terminal and not self.as_json
 
     @property
     def shows_progress(self) -> bool:
-        """Does somebody look at stderr, and want to see how it goes?"""
+        """True if stderr is a terminal and the user did not ask for quiet."""
         return self.err.is_terminal and not self.quiet
 
     def line(self, value: Any) -> None:
-        """A JSON value in a line of its own."""
-        click.echo(json_line(value))
+        """Print a JSON value on a line of its own."""
+        write(json_text(value) + "\n")
 
     def text(self, text: str) -> None:
-        """Text as it is; it ends its line."""
-        click.echo(writable(text), nl=not text.endswith("\n"))
+        """Print text, and end the line if the text does not."""
+        write(text if text.endswith("\n") else text + "\n")
 
     def part(self, text: str) -> None:
-        """A piece of text, seen at once."""
-        click.echo(writable(text), nl=False)
-        sys.stdout.flush()
+        """Print a piece of text without ending the line."""
+        write(text)
 
     def note(self, text: str) -> None:
-        """A sentence for people, unless they want it quiet."""
+        """Print a sentence to stderr, unless the user asked for quiet."""
         if not self.quiet:
-            click.echo(writable(text), err=True)
+            write(text + "\n", err=True)
 
     @contextmanager
     def status(self, what: str, how: str) -> Generator[Status]:
-        """On a terminal, a line that says how something stands, gone at the end."""
+        """Show a status line on a terminal while the block runs."""
         if not self.shows_progress:
             yield Status()
             return
-        with self.err.status(Text(f"{what}: {how}")) as line:
+        with self.err.status(Text(escaped(f"{what}: {how}"))) as line:
             yield Status(what, line)
 
 
 class Status:
-    """A line that says how something stands; where nobody looks, it is none."""
+    """A status line. Without a terminal, it shows nothing."""
 
     def __init__(self, what: str = "", line: Any = None) -> None:
         self._what = what
         self._line = line
 
     @property
-    def tell(self) -> Any:
-        """A function to be called with a prediction or training, or `None`."""
-        return None if self._line is None else self._tell
+    def on_progress(self) -> Any:
+        """A callback that takes a prediction or training, or `None` without a terminal."""
+        return None if self._line is None else self._show
 
     def bytes_sent(self, size: int | None) -> Any:
-        """A function to be called with the bytes that were sent, of `size`, or `None`."""
+        """A callback that takes the number of bytes sent of `size`, or `None`."""
         if self._line is None:
             return None
 
         def sent(count: int) -> None:
             share = f"{count / size:.0%}" if size else f"{count} bytes"
-            self._line.update(Text(f"{self._what}: {share} sent"))
+            self._update(f"{share} sent")
 
         return sent
 
-    def _tell(self, one: Prediction | Training) -> None:
+    def _show(self, one: Prediction | Training) -> None:
         bar = one.progress
         share = "" if bar is None else f" {bar.percentage:.0%}"
-        self._line.update(Text(f"{self._what}: {one.status}{share} ({one.id})"))
+        self._update(f"{one.status}{share} ({one.id})")
+
+    def _update(self, how: str) -> None:
+        self._line.update(Text(escaped(f"{self._what}: {how}")))
+
+
+def prepare_streams() -> None:
+    """Make sure that stdout and stderr can print any text.
+
+    Pipes and files are UTF-8. A terminal keeps its encoding and shows replacement characters for
+    what its encoding does not have.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="replace")
+    for handler in logger.handlers:  # those of DASHSCOPE_LOG
+        if isinstance(handler, logging.StreamHandler) and handler.stream.isatty():
+            handler.setFormatter(_EscapingFormatter(handler.formatter))
+
+
+class _EscapingFormatter(logging.Formatter):
+    """Formats as another formatter does, safely for a terminal."""
+
+    def __init__(self, inner: logging.Formatter | None) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(self._inner.format(record))
+
+
+def write(text: str, *, err: bool = False) -> None:
+    """Write text to stdout or stderr at once. On a terminal, escape what could control it.
+
+    Raises:
+        FileError: The stream cannot be written, for example because the disk is full.
+        BrokenPipeError: The reader of a pipe has closed it.
+    """
+    stream = sys.stderr if err else sys.stdout
+    try:
+        stream.write(escaped(text) if stream.isatty() else writable(text))
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard(stream)
+        name = "stderr" if err else "stdout"
+        raise FileError(f"{name} cannot be written: {error.strerror or error}") from error
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what the stream still buffers nowhere. Otherwise the exit of Python fails on it."""
+    with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def counted(count: int, noun: str) -> str:
-    """How many there are of something: `1 row`, `2 rows`."""
+    """Return a count with its noun: `1 row`, `2 rows`."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def json_line(value: Any) -> str:
-    """`value` as JSON in one line."""
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return `value` as JSON: on one line, unless `indent` is given.
+
+    Characters that could control a terminal, and lone surrogates, are JSON escapes.
+    """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-    except ValueError:  # NaN and the infinities are in words
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain, indent=indent)
+    except ValueError:  # JSON has no NaN and no infinity: they become strings
         value = json.loads(json.dumps(value, default=_plain), parse_constant=str)
-        text = json.dumps(value, ensure_ascii=False)
-    return text if text == writable(text) else json.dumps(value, default=_plain)
+        text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def escaped(text: str) -> str:
+    """Return `text` with the characters that could control a terminal as escapes."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def writable(text: str) -> str:
-    """`text` as UTF-8 can say it: JSON from a server may hold halves of characters."""
+    """Return `text` without lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def printable(text: str) -> str:
-    """`text` without what would command a terminal."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", writable(text))
-
-
 def _plain(value: Any) -> Any:
-    """What JSON has no form for: files as a model's input can have them, the rest in words."""
+    """Convert a value that JSON has no type for. Bytes become a data URI."""
     if is_mapping(value):
         return dict(value)
     if isinstance(value, bytes):

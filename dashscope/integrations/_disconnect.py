@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-
-if TYPE_CHECKING:
-    from starlette.types import Receive
+from starlette.types import Receive
 
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status that web servers log for a client that left; there is nobody to read it."""

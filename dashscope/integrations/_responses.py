@@ -11,11 +11,13 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 from urllib.parse import quote
 
 import anyio
+from starlette.background import BackgroundTask
 from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from dashscope._common.logging import logger
 from dashscope._errors import DashscopeError, ModelError, PredictionTimeoutError
@@ -23,10 +25,6 @@ from dashscope._files.file_output import AsyncFileOutput
 from dashscope._predictions.stream import AsyncEventStream
 from dashscope.integrations._disconnect import ClientDisconnectedError, beside, until_gone
 from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
-
-if TYPE_CHECKING:
-    from starlette.background import BackgroundTask
-    from starlette.types import Message, Receive, Scope, Send
 
 PING_INTERVAL: Final = 15.0
 """Seconds without an event after which a comment is sent, lest a proxy take it for dead."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from dashscope import APIStatusError, Prediction, __version__
+from dashscope import APIStatusError, Prediction, Training, __version__
 from dashscope._api.instrumentation import (
     Instrumentation,
     Name,
@@ -25,11 +25,6 @@ from dashscope._api.instrumentation import (
     WatchedOperation,
     install,
 )
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span, Tracer, TracerProvider
-
-    from dashscope import Training
 
 __all__ = ["instrument", "uninstrument"]
 

@@ -1,1 +1,70 @@
-"""The resources of the API: one module each, its types and its operations together."""
+"""The resources of the API: one module each, with its operations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dashscope._common.lazy import exports
+
+if TYPE_CHECKING:
+    from dashscope.resources.account import AsyncAccountResource
+    from dashscope.resources.collections import AsyncCollections
+    from dashscope.resources.deployments import AsyncDeploymentPredictions, AsyncDeployments
+    from dashscope.resources.files import AsyncFiles
+    from dashscope.resources.hardware import AsyncHardwareResource
+    from dashscope.resources.models import (
+        AsyncModelExamples,
+        AsyncModelPredictions,
+        AsyncModelReadme,
+        AsyncModels,
+        AsyncModelVersions,
+    )
+    from dashscope.resources.predictions import AsyncPredictions
+    from dashscope.resources.trainings import AsyncTrainings
+    from dashscope.resources.webhooks import (
+        AsyncDefaultWebhook,
+        AsyncWebhooks,
+        AsyncWebhookSecretResource,
+    )
+
+__all__ = [
+    "AsyncAccountResource",
+    "AsyncCollections",
+    "AsyncDefaultWebhook",
+    "AsyncDeploymentPredictions",
+    "AsyncDeployments",
+    "AsyncFiles",
+    "AsyncHardwareResource",
+    "AsyncModelExamples",
+    "AsyncModelPredictions",
+    "AsyncModelReadme",
+    "AsyncModelVersions",
+    "AsyncModels",
+    "AsyncPredictions",
+    "AsyncTrainings",
+    "AsyncWebhookSecretResource",
+    "AsyncWebhooks",
+]
+
+# Annotations elsewhere name these as attributes, so that they resolve without being loaded.
+__getattr__ = exports(
+    __name__,
+    {
+        "AsyncAccountResource": "account",
+        "AsyncCollections": "collections",
+        "AsyncDefaultWebhook": "webhooks",
+        "AsyncDeploymentPredictions": "deployments",
+        "AsyncDeployments": "deployments",
+        "AsyncFiles": "files",
+        "AsyncHardwareResource": "hardware",
+        "AsyncModelExamples": "models",
+        "AsyncModelPredictions": "models",
+        "AsyncModelReadme": "models",
+        "AsyncModelVersions": "models",
+        "AsyncModels": "models",
+        "AsyncPredictions": "predictions",
+        "AsyncTrainings": "trainings",
+        "AsyncWebhookSecretResource": "webhooks",
+        "AsyncWebhooks": "webhooks",
+    },
+)

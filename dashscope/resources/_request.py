@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -20,11 +20,8 @@ from dashscope._common.validation import (
     shown,
 )
 from dashscope._config import check_headers
-from dashscope._files.local_file import LocalFile, load
+from dashscope._files.local_file import FileContent, LocalFile, load
 from dashscope.types.http import FilePart, Response
-
-if TYPE_CHECKING:
-    from dashscope._files.local_file import FileContent
 
 _METHOD: Final = re.compile(r"[A-Z]+")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from dashscope._api.resource import AsyncResource, id_of, time_param
 from dashscope._common.deadline import Deadline
@@ -22,11 +22,9 @@ from dashscope._predictions.operations import (
     prediction_path,
     watch_prediction,
 )
+from dashscope._predictions.stream import AsyncEventStream
 from dashscope.types.page import Page
 from dashscope.types.prediction import Metrics, Prediction, PredictionURLs, Progress
-
-if TYPE_CHECKING:
-    from dashscope._predictions.stream import AsyncEventStream
 
 __all__ = [
     "AsyncPredictions",

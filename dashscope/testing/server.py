@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from dashscope import Client, Prediction
-from dashscope.local import model
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from dashscope.local import LocalServer
+from dashscope.local import LocalServer, model
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

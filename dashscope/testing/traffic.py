@@ -10,15 +10,13 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from types import TracebackType
+from typing import Final, Self
 
 import httpx
 
 from dashscope import AsyncClient, Client
 from dashscope.testing.exchange import Scrub, Scrubber
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 FORMAT: Final = 1
 """The version of the file's form."""

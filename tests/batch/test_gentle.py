@@ -152,7 +152,7 @@ async def test_a_server_that_is_not_there_is_said_for_each_row(
     client = make_client(base_url="http://127.0.0.1:9/v1", max_retries=1)
     results = await read(client.map(REF, rows(3)))
     assert len(results) == 3
-    assert all("no connection" in str(result.error) for result in results)
+    assert all("No connection" in str(result.error) for result in results)
     assert results[0].error.attempts == 2
 
 

@@ -1,11 +1,21 @@
-"""`dashscope` as a process in a folder."""
+"""The command line in a folder: in this process, or as a process of its own."""
 
 from __future__ import annotations
 
+import io
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-from tests.cli.process import Finished, Program
+import pytest
+
+from dashscope.cli import dashscope as program
+from tests.cli.process import Finished, Program, environment
 
 AT_ANOTHER_DEFAULT = """
 import sys
@@ -19,12 +29,14 @@ main()
 class CommandLine:
     """A folder to run `dashscope` in, and the environment it runs with.
 
-    Its temporary files and its data go below the folder, where a test can look for them.
+    A call runs the command in this process, which takes milliseconds. `start()` starts a process,
+    for what depends on one: signals, the interpreter's start and exit, processes left behind.
+    Temporary files and data go below the folder, where a test can look for them.
 
     Args:
-        folder: the folder.
-        env: more of the environment.
-        default: what it takes for the default address; somebody may use the real one.
+        folder: The folder.
+        env: Additional environment variables.
+        default: A base URL to use as the default address. The real one may be in use.
     """
 
     def __init__(self, folder: Path, env: dict[str, str], *, default: str | None = None) -> None:
@@ -34,6 +46,7 @@ class CommandLine:
         )
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
+        self._default = default
         self._env = {
             "TMPDIR": str(self.temporary),
             "XDG_DATA_HOME": str(folder / "data-home"),
@@ -42,19 +55,38 @@ class CommandLine:
         self._programs: list[Program] = []
 
     def __call__(
-        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: Any
+        self,
+        *arguments: str | Path,
+        env: dict[str, str] | None = None,
+        stdin: bytes = b"",
+        stdout: int | None = None,
+        stderr: int | None = None,
+        encoding: str = "utf-8",
     ) -> Finished:
-        """Run it to its end."""
-        return self.start(*arguments, env=env, **options).finish()
+        """Run a command in this process.
+
+        Args:
+            arguments: The arguments. A single one is split as a shell does.
+            env: Additional environment variables.
+            stdin: What the command reads from stdin.
+            stdout: A file descriptor to use instead of capturing stdout.
+            stderr: A file descriptor to use instead of capturing stderr.
+            encoding: The encoding that stdout and stderr start with.
+        """
+        with pytest.MonkeyPatch.context() as patch:
+            self._enter(patch, {**self._env, **(env or {})})
+            return run_here(
+                *arguments, stdin=stdin, stdout=stdout, stderr=stderr, encoding=encoding
+            )
 
     def start(
-        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: Any
+        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: object
     ) -> Program:
-        """Start it, and go on."""
+        """Start a command as a process."""
         return self.program(*self.itself, *arguments, env=env, **options)
 
     def program(
-        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: Any
+        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: object
     ) -> Program:
         """Start Python, in the same folder and environment."""
         program = Program(*arguments, cwd=self.folder, env={**self._env, **(env or {})}, **options)
@@ -63,5 +95,61 @@ class CommandLine:
 
     def close(self) -> None:
         """End what a test has left running."""
-        for program in self._programs:
-            program.kill()
+        for started in self._programs:
+            started.kill()
+
+    def _enter(self, patch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
+        """Have the folder and the environment that a process of ours has."""
+        patch.chdir(self.folder)
+        patch.setattr(tempfile, "tempdir", str(self.temporary))
+        for name in os.environ.keys() - environment().keys():
+            patch.delenv(name)
+        for name, value in env.items():
+            patch.setenv(name, value)
+        if self._default is not None:
+            patch.setattr("dashscope._config.DEFAULT_BASE_URL", self._default)
+            patch.setattr("dashscope.cli.session.DEFAULT_BASE_URL", self._default)
+
+
+def run_here(
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    stdout: int | None = None,
+    stderr: int | None = None,
+    encoding: str = "utf-8",
+) -> Finished:
+    """Run a command in this process, folder and environment, as `CommandLine` describes it."""
+    typed = [str(argument) for argument in arguments]
+    if len(typed) == 1:
+        typed = shlex.split(typed[0])
+    started = time.monotonic()
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        out = stack.enter_context(_stream(stdout, encoding, "strict"))
+        err = stack.enter_context(_stream(stderr, encoding, "backslashreplace"))
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        code = 0
+        try:
+            program(typed, prog_name="dashscope")
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                err.write(f"{end.code}\n")
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return Finished(code, _text(out), _text(err), time.monotonic() - started)
+
+
+@contextmanager
+def _stream(descriptor: int | None, encoding: str, errors: str) -> Iterator[io.TextIOWrapper]:
+    raw: io.BufferedIOBase = io.BytesIO()
+    if descriptor is not None:
+        raw = os.fdopen(os.dup(descriptor), "wb")
+    with io.TextIOWrapper(raw, encoding=encoding, errors=errors) as stream:
+        yield stream
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    buffer = stream.buffer
+    return buffer.getvalue().decode(stream.encoding) if isinstance(buffer, io.BytesIO) else ""

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from dashscope import Client
-from dashscope import cli as package
 from dashscope.local import LocalServer
-from tests.cli.command import CommandLine
+from tests.cli.command import CommandLine, run_here
+from tests.cli.process import Finished
 from tests.cli.terminal import Terminal
 from tests.end_to_end import models
 
-Typed: TypeAlias = Callable[..., Result]
-"""The command line in this process: what is typed after `dashscope `, and what it gave."""
+Typed: TypeAlias = Callable[..., Finished]
+"""Runs the command line in this process."""
 
 
 @pytest.fixture(scope="session")
@@ -62,20 +60,11 @@ def photo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def typed(tmp_path: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """What the command gives, without the price of a process for each."""
+    """The command line in this process, in the test's own folder and environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
-
-    def run(line: str, stdin: bytes | None = None) -> Result:
-        done = CliRunner().invoke(
-            package.dashscope, shlex.split(line), input=stdin, prog_name="dashscope"
-        )
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return done
-
-    return run
+    return run_here
 
 
 @pytest.fixture

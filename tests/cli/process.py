@@ -33,6 +33,11 @@ class Finished:
     stderr: str
     seconds: float
 
+    @property
+    def output(self) -> str:
+        """Stdout, then stderr."""
+        return self.stdout + self.stderr
+
 
 class Program:
     """A Python program as a process of its own, with a clean environment."""

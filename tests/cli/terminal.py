@@ -18,6 +18,11 @@ class Terminal:
         self._thread.start()
 
     @property
+    def bytes(self) -> bytes:
+        """The bytes that were written to it."""
+        return self._data
+
+    @property
     def drawn(self) -> str:
         """Everything that was written to it, with the control sequences."""
         return self._data.decode(errors="replace")

@@ -35,7 +35,7 @@ def write(path: str, *rows: dict[str, Any]) -> None:
 def test_each_row_has_its_result_and_the_summary_says_what_it_took(typed: Typed) -> None:
     write("rows.jsonl", *({"text": f"N{number}"} for number in range(20)))
     done = typed("batch dashscope/hello-world rows.jsonl -o results.jsonl --concurrency 8")
-    assert (done.exit_code, done.stdout) == (0, "")
+    assert (done.code, done.stdout) == (0, "")
     assert done.stderr.startswith("20 rows: 20 done, 0 failed, in ")
     assert done.stderr.endswith(" predict seconds.\n")
     results = sorted(lines("results.jsonl"), key=lambda one: one["index"])
@@ -50,7 +50,7 @@ def test_each_row_has_its_result_and_the_summary_says_what_it_took(typed: Typed)
 def test_without_o_the_results_are_on_stdout_in_order_when_told(typed: Typed) -> None:
     rows = b'{"value": 1}\n\n{"value": [2]}\n{"value": null}'
     done = typed("batch test/echo - --ordered -q", stdin=rows)
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert (done.code, done.stderr) == (0, "")
     outputs = [json.loads(line)["output"] for line in done.stdout.splitlines()]
     assert outputs == [1, [2], None]
 
@@ -68,7 +68,7 @@ def test_rows_that_failed_can_be_fed_in_again(typed: Typed, photo: Path) -> None
     Path("photos.csv").write_text(f"image,width\n{photo.name},wide\n{photo.name},20\n")
     command = "batch dashscope/thumbnail photos.csv --file image -o out.jsonl"
     done = typed(command)
-    assert done.exit_code == 5
+    assert done.code == 5
     assert "2 rows: 1 done, 1 failed" in done.stderr
     again = "dashscope batch dashscope/thumbnail out.failures.jsonl --file=image"
     assert done.stderr.endswith(f"  {again}\n")
@@ -78,13 +78,13 @@ def test_rows_that_failed_can_be_fed_in_again(typed: Typed, photo: Path) -> None
     assert failed["prediction"] is None
     write("out.failures.jsonl", {"image": photo.name, "width": 30})
     done = typed(again.removeprefix("dashscope ") + " -o again.jsonl")
-    assert done.exit_code == 0
+    assert done.code == 0
     assert lines("again.jsonl")[0]["input"] == {"image": photo.name, "width": 30}
 
 
 def test_a_failed_model_is_a_failed_row_with_its_prediction(typed: Typed) -> None:
     write("rows.jsonl", {"message": "no"})
-    assert typed("batch test/fail rows.jsonl -o out.jsonl --failures bad.jsonl").exit_code == 5
+    assert typed("batch test/fail rows.jsonl -o out.jsonl --failures bad.jsonl").code == 5
     (result,) = lines("out.jsonl")
     assert result["prediction"] in result["error"]
     assert lines("bad.jsonl") == [{"message": "no"}]
@@ -108,7 +108,7 @@ def test_a_whole_number_is_one_also_where_a_table_has_a_point_in_it(typed: Typed
     write("rows.jsonl", {"whole": 3.0, "real": 2.0, "text": "1.0"})
     for name in ("rows.csv", "rows.parquet", "rows.jsonl"):
         done = typed(f"batch test/kinds {name}")
-        assert done.exit_code == 0, done.stdout
+        assert done.code == 0, done.stdout
         result = json.loads(done.stdout)
         assert result["output"] == {"whole": 3, "real": 2, "text": "1.0"}
         assert str(result["input"]["whole"]) == "3"
@@ -117,7 +117,7 @@ def test_a_whole_number_is_one_also_where_a_table_has_a_point_in_it(typed: Typed
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
 def test_a_folder_for_the_results_is_made(typed: Typed, name: str) -> None:
     write("rows.jsonl", {"value": 1}, {"no": 1})
-    assert typed(f"batch test/echo rows.jsonl -o new/folder/{name}").exit_code == 5
+    assert typed(f"batch test/echo rows.jsonl -o new/folder/{name}").code == 5
     made = sorted(path.name for path in Path("new/folder").iterdir())
     assert made == sorted([name, "out.failures.jsonl"])
 
@@ -130,7 +130,7 @@ def test_a_reader_of_the_results_that_has_gone_ends_the_batch(
     nobody, end = os.pipe()
     os.close(nobody)
     try:
-        done = dashscope("batch", "test/slow", "rows.jsonl", stdout=end)
+        done = dashscope.start("batch", "test/slow", "rows.jsonl", stdout=end).finish()
     finally:
         os.close(end)
     assert (done.code, done.stderr) == (1, "")
@@ -144,15 +144,67 @@ def test_results_are_csv_by_the_extension(typed: Typed) -> None:
         rows = list(csv.DictReader(file))
     assert [row["output"] for row in rows] == ["Ζωή, α", '{"a": true}', "true", ""]
     assert [row["status"] for row in rows] == ["succeeded"] * 3 + ["failed"]
-    assert json.loads(rows[0]["input"]) == {"value": "Ζωή, α"}
+    assert rows[0]["value"] == "Ζωή, α"
     assert float(rows[0]["predict_time"]) > 0
+
+
+def test_a_table_of_results_has_the_columns_of_the_rows(typed: Typed, client: Client) -> None:
+    ours = ["index", "status", "output", "error", "prediction_id", "predict_time"]
+    Path("rows.csv").write_text('text,whole,items\n007,3,"[1, 2]"\nb,,\nc,x,\n')
+    for out in ("out.csv", "out.parquet"):
+        assert typed(f"batch test/kinds rows.csv -o {out} --ordered --overwrite").code == 5
+    with Path("out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["text", "whole", "items", *ours]
+    assert [(row["text"], row["whole"], row["items"]) for row in rows] == [
+        ("007", "3", "[1, 2]"),
+        ("b", "", ""),
+        ("c", "x", ""),
+    ]
+    assert client.predictions.get(rows[0]["prediction_id"]).status == "succeeded"
+    assert json.loads(rows[0]["output"]) == {"text": "007", "whole": 3, "items": [1, 2]}
+    assert "whole" in rows[2]["error"]
+    table = pq.read_table("out.parquet")
+    assert table.column_names == ["text", "whole", "items", *ours]
+    assert table.column("text").to_pylist() == ["007", "b", "c"]
+
+    # Types are those of the rows, as far as a column has one.
+    write(
+        "rows.jsonl", *({"anything": x, "real": x, "index": x} for x in (1, 2.5)), {"anything": [1]}
+    )
+    typed("batch test/kinds rows.jsonl -o types.parquet --ordered")
+    table = pq.read_table("types.parquet")
+    assert table.column_names == ["anything", "real", "index", "result_index", *ours[1:]]
+    assert [str(table.schema.field(name).type) for name in ("anything", "real", "index")] == [
+        "string",
+        "double",
+        "double",
+    ]
+    assert table.column("anything").to_pylist() == ["1", "2.5", "[1]"]
+    assert table.column("result_index").to_pylist() == [0, 1, 2]
+    table = pa.table({"value": [b"123"], "at": [datetime(2026, 1, 31, tzinfo=UTC)]})
+    pq.write_table(table, "rows.parquet")
+    typed("batch test/echo rows.parquet -o typed.parquet")
+    typed("batch test/echo rows.parquet -o plain.csv")
+    assert pq.read_table("typed.parquet").select(["value", "at"]).equals(table)
+    with Path("plain.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["value"] == "data:application/octet-stream;base64,MTIz"
+    assert row["at"] == "2026-01-31T00:00:00+00:00"
+
+    # The columns of rows on stdin are not known in advance.
+    typed("batch test/echo - -o stdin.csv", stdin=b'{"value": 1}\n')
+    with Path("stdin.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert list(row) == ["input", *ours]
+    assert json.loads(row["input"]) == {"value": 1}
 
 
 def test_rows_and_results_are_parquet_by_the_extension(typed: Typed) -> None:
     table = pa.table({"text": ["a", None], "whole": [None, 3], "items": [[1], None]})
     pq.write_table(table, "rows.parquet")
     done = typed("batch test/kinds rows.parquet -o out.parquet --ordered")
-    assert done.exit_code == 0
+    assert done.code == 0
     rows = pq.read_table("out.parquet").to_pylist()
     assert [json.loads(row["output"]) for row in rows] == [
         {"text": "a", "items": [1]},
@@ -180,7 +232,7 @@ def test_parquet_may_hold_files_times_and_decimals(typed: Typed) -> None:
 def test_what_json_cannot_say_is_a_row_that_failed_and_said_in_words(typed: Typed) -> None:
     rows = [{"value": float("nan"), "after": timedelta(hours=1)}]
     pq.write_table(pa.Table.from_pylist(rows), "rows.parquet")
-    assert typed("batch test/echo rows.parquet -o out.jsonl").exit_code == 5
+    assert typed("batch test/echo rows.parquet -o out.jsonl").code == 5
     (result,) = lines("out.jsonl")
     assert result["input"] == {"value": "NaN", "after": "1:00:00"}
     assert result["error"]
@@ -192,8 +244,8 @@ def test_no_rows_is_said_and_no_error(typed: Typed, name: str) -> None:
     if name == "rows.parquet":
         pq.write_table(pa.table({"text": pa.array([], "string")}), name)
     done = typed(f"batch dashscope/hello-world {name} -o out.jsonl")
-    assert (done.exit_code, done.stdout) == (0, "")
-    assert done.stderr == "There are no rows: nothing was run.\n"
+    assert (done.code, done.stdout) == (0, "")
+    assert done.stderr == "There are no rows. Nothing was run.\n"
     assert Path("out.jsonl").read_text() == ""
 
 
@@ -201,17 +253,17 @@ def test_no_rows_is_said_and_no_error(typed: Typed, name: str) -> None:
     ("name", "content", "said"),
     [
         ("rows.jsonl", b'{"value": 1}\n{"value":\n', "rows.jsonl, line 2 is not JSON"),
-        ("rows.jsonl", b'{"value": 1}\n{"val', "is the file whole?"),
+        ("rows.jsonl", b'{"value": 1}\n{"val', "The file may be incomplete."),
         ("rows.jsonl", b'{"value": 1}\n[1]\n', "line 2 is a JSON array, not an object"),
         ("rows.jsonl", b'{"value": NaN}\n', "line 1 is not JSON: NaN"),
         ("rows.jsonl", b"\xff\xfe\n", "line 1 is not JSON"),
-        ("rows.csv", b"a,b\n1\n", "rows.csv, line 2 has 1 cell, and the heading 2"),
-        ("rows.csv", b"a,a\n1,2\n", "each column needs a name of its own"),
+        ("rows.csv", b"a,b\n1\n", "rows.csv, line 2 has 1 cell, but the header has 2"),
+        ("rows.csv", b"a,a\n1,2\n", "each column needs a unique name"),
         ("rows.csv", b'a\n"1\n', "rows.csv is not CSV"),
-        ("rows.csv", b"a;b\n1;2\n", "rows.csv: its cells are parted by ';', not by commas"),
+        ("rows.csv", b"a;b\n1;2\n", "rows.csv: cells are separated by ';', not by commas"),
         ("rows.csv", b"a\n\xff\n", "rows.csv is not UTF-8"),
         ("rows.parquet", b"PAR1", "rows.parquet is not Parquet"),
-        ("rows.txt", b"", "rows are in .jsonl, .csv or .parquet"),
+        ("rows.txt", b"", "the extension has to be .jsonl, .csv or .parquet"),
         ("other.jsonl", b"", "rows.jsonl cannot be read: No such file"),
     ],
 )
@@ -221,7 +273,7 @@ def test_rows_that_are_none_are_named_before_anything_is_run(
     Path(name).write_bytes(content)
     before = len(server.requests)
     done = typed(f"batch test/echo {name.replace('other', 'rows')} -o out.jsonl")
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.code, done.stdout) == (1, "")
     assert said in done.stderr
     assert server.requests[before:] == []
     assert not Path("out.jsonl").exists()
@@ -229,10 +281,10 @@ def test_rows_that_are_none_are_named_before_anything_is_run(
 
 def test_a_broken_line_on_stdin_ends_the_batch_after_the_rows_before_it(typed: Typed) -> None:
     done = typed("batch test/echo -", stdin=b'{"value": 1}\n{"value": 2}\nnothing\n')
-    assert done.exit_code == 1
+    assert done.code == 1
     assert len(done.stdout.splitlines()) == 2
     assert "error: stdin, line 3 is not JSON" in done.stderr
-    assert "2 rows were over." in done.stderr
+    assert "2 rows finished." in done.stderr
 
 
 def test_a_file_of_a_row_that_is_not_there_is_named_before_anything_is_run(
@@ -241,7 +293,7 @@ def test_a_file_of_a_row_that_is_not_there_is_named_before_anything_is_run(
     write("rows.jsonl", {"image": photo.name}, {"image": "nothing.png"}, {"image": 3})
     before = len(server.requests)
     done = typed("batch dashscope/thumbnail rows.jsonl --file image")
-    assert done.exit_code == 1
+    assert done.code == 1
     assert "rows.jsonl, line 2: image=nothing.png: No such file" in done.stderr
     assert server.requests[before:] == []
 
@@ -255,9 +307,13 @@ def test_a_file_of_a_row_that_is_not_there_is_named_before_anything_is_run(
             2,
             "./out.jsonl cannot be both the results and the failures",
         ),
-        ("-o precious.jsonl", 1, "precious.jsonl exists already: --overwrite replaces it"),
-        ("-o out.jsonl --failures precious.jsonl", 1, "precious.jsonl exists already"),
-        ("-o out.txt", 1, "out.txt cannot be written: rows are in .jsonl, .csv or .parquet"),
+        ("-o precious.jsonl", 1, "precious.jsonl already exists. To replace it, pass --overwrite"),
+        ("-o out.jsonl --failures precious.jsonl", 1, "precious.jsonl already exists"),
+        (
+            "-o out.txt",
+            1,
+            "out.txt cannot be written: the extension has to be .jsonl, .csv or .parquet",
+        ),
         ("-o nothing/", 1, "cannot be written"),
         ("-o precious.jsonl/out.jsonl", 1, "precious.jsonl is not a folder"),
         ("-o out.jsonl value=1 value=2", 2, "value is given 2 times"),
@@ -271,7 +327,7 @@ def test_what_cannot_work_is_refused_before_anything_is_run(
     Path("precious.jsonl").write_text("precious")
     before = len(server.requests)
     done = typed(f"batch test/echo rows.jsonl {options}")
-    assert (done.exit_code, done.stdout) == (code, "")
+    assert (done.code, done.stdout) == (code, "")
     assert said in " ".join(done.stderr.split())
     assert server.requests[before:] == []
     assert Path("precious.jsonl").read_text() == "precious"
@@ -281,7 +337,7 @@ def test_a_model_that_is_not_there_is_said_once(typed: Typed, server: LocalServe
     write("rows.jsonl", {"value": 1}, {"value": 2})
     before = len(server.requests)
     done = typed("batch test/nothing rows.jsonl -o out.jsonl")
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.code, done.stdout) == (1, "")
     assert done.stderr.count("test/nothing") == 2  # the request, and the server's words
     assert len(server.requests) == before + 1
     assert not Path("out.jsonl").exists()
@@ -294,7 +350,7 @@ def test_a_full_disk_is_said_and_what_runs_is_cancelled(
     Path(name).symlink_to("/dev/full")
     write("rows.jsonl", {"seconds": 0, "tag": "first"}, {"seconds": 60, "tag": "full-disk"})
     done = typed(f"batch test/slow rows.jsonl -o {name} --overwrite")
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.code, done.stdout) == (1, "")
     assert f"error: {name} cannot be written: No space left on device" in done.stderr
     if name.endswith("jsonl"):
         assert status_of(client, "full-disk") == "canceled"
@@ -305,7 +361,7 @@ def test_without_the_parquet_extra_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("dashscope.cli.parquet.find_spec", lambda _: None)
     done = typed("batch test/echo rows.parquet")
-    assert done.exit_code == 1
+    assert done.code == 1
     assert "pip install 'dashscope-client[parquet]'" in done.stderr
 
 
@@ -316,12 +372,14 @@ def test_ctrl_c_cancels_what_runs_and_keeps_what_is_done(
     (dashscope.folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     out = dashscope.folder / "out.jsonl"
     program = dashscope.start("batch", "test/slow", "rows.jsonl", "-o", "out.jsonl")
-    running(client, "batch-1")
+    id = running(client, "batch-1")
     until(lambda: out.exists() and out.read_text().endswith("\n"))
     program.send(signal.SIGINT)
     done = program.finish()
     assert (done.code, done.stdout) == (130, "")
-    assert done.stderr == "Interrupted.\n1 row was over, their results in out.jsonl.\n"
+    assert done.stderr == (
+        f"Interrupted.\n1 row finished. Results are in out.jsonl.\nCancelled prediction {id}.\n"
+    )
     assert json.loads(out.read_text())["input"]["tag"] == "done"
     assert status_of(client, "batch-1") == "canceled"
 

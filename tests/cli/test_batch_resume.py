@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dashscope import Client
-from dashscope.cli.results import FIELDS, held, results
+from dashscope import BatchResult, Client
+from dashscope.cli.results import count_results, results
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.cli.conftest import Typed
@@ -50,19 +50,20 @@ def test_the_same_command_goes_on_and_each_row_is_in_the_results_once(
 ) -> None:
     before = len(server.requests)
     program = started(dashscope, 5, seconds=2, tag=f"resumed-{number.name}")
-    running(client, f"resumed-{number.name}")
+    id = running(client, f"resumed-{number.name}")
     program.send(number)
     stopped = program.finish()
     if number == signal.SIGINT:
         assert stopped.code == 130
         assert stopped.stderr == (
             "Interrupted.\n"
-            "5 rows were over, their results in out.jsonl.\n"
-            "The same command goes on where this one stopped.\n"
+            "5 rows finished. Results are in out.jsonl.\n"
+            "To resume, run the same command again.\n"
+            f"Cancelled prediction {id}.\n"
         )
     done = dashscope(*COMMAND)
     assert (done.code, done.stdout) == (0, "")
-    assert done.stderr.startswith("6 rows, 5 of them before: 6 done, 0 failed, ")
+    assert done.stderr.startswith("6 rows (5 from the checkpoint): 6 done, 0 failed, ")
     results = lines(str(dashscope.folder / "out.jsonl"))
     assert sorted(one["index"] for one in results) == list(range(6))
     # What ran when it was killed goes on; what Ctrl-C cancelled is created again.
@@ -87,31 +88,34 @@ def test_a_second_command_on_a_checkpoint_refuses_and_touches_nothing(
 def test_what_is_no_result_of_a_batch_is_not_written_over(typed: Typed) -> None:
     write("rows.jsonl", {"value": 1})
     command = "batch test/echo rows.jsonl --checkpoint run.sqlite"
-    assert typed(f"{command} -o out.jsonl").exit_code == 0
+    assert typed(f"{command} -o out.jsonl").code == 0
     for name in ("precious.jsonl", "precious.csv", "precious.parquet"):
         Path(name).write_text('{"precious": true}\n')
         refused = typed(f"{command} -o {name}")
-        assert (refused.exit_code, refused.stdout) == (1, "")
-        assert f"{name} holds no results of a batch: --overwrite replaces it" in refused.stderr
+        assert (refused.code, refused.stdout) == (1, "")
+        assert (
+            f"{name} does not contain results of a batch. To replace it, pass --overwrite"
+            in refused.stderr
+        )
         assert Path(name).read_text() == '{"precious": true}\n'
     for name in ("out.csv", "out.parquet", "out.jsonl"):
         for _ in range(2):
-            assert typed(f"{command} -o {name}").exit_code == 0
+            assert typed(f"{command} -o {name}").code == 0
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
 def test_rows_that_have_changed_are_named_and_the_results_stay(typed: Typed, name: str) -> None:
     write("rows.jsonl", {"value": 1}, {"message": 2}, {"value": "3\n4"})
     command = f"batch test/echo rows.jsonl -o {name} --checkpoint run.sqlite"
-    assert typed(command).exit_code == 5
+    assert typed(command).code == 5
     files = (name, "out.failures.jsonl")
     before = [Path(file).read_bytes() for file in files]
     write("rows.jsonl", {"value": 1}, {"message": 2}, {"value": 5})
     done = typed(command)
-    assert done.exit_code == 1
+    assert done.code == 1
     assert "have changed" in done.stderr
     assert "index 2" in done.stderr
-    assert done.stderr.endswith(f"\n{name} is as it was before.\n")
+    assert done.stderr.endswith(f"\n{name} is unchanged.\n")
     assert [Path(file).read_bytes() for file in files] == before
     assert not list(Path().glob(".*.part"))
 
@@ -119,10 +123,10 @@ def test_rows_that_have_changed_are_named_and_the_results_stay(typed: Typed, nam
 def test_rows_that_are_missing_are_said(typed: Typed) -> None:
     write("rows.jsonl", {"value": 1}, {"value": 2}, {"value": 3})
     command = "batch test/echo rows.jsonl -o out.jsonl --checkpoint run.sqlite"
-    assert typed(command).exit_code == 0
+    assert typed(command).code == 0
     write("rows.jsonl", {"value": 1})
     done = typed(command)
-    assert done.exit_code == 0
+    assert done.code == 0
     assert "warning: run.sqlite has 3 rows, and the inputs have 1" in done.stderr
     assert [one["index"] for one in lines("out.jsonl")] == [0]
 
@@ -134,18 +138,18 @@ def test_results_of_an_earlier_call_stay_until_there_are_as_many(tmp_path: Path,
     def write_some(count: int, *, kept: int, end: Exception | None = None) -> None:
         with suppress(EOFError), results(str(path), kept=kept) as target:
             for index in range(count):
-                target.write({**dict.fromkeys(FIELDS), "index": index})
+                target.write(BatchResult(index=index, input={}))
             if end is not None:
                 raise end
 
     write_some(3, kept=0)
-    assert held(path) == 3
+    assert count_results(path) == 3
     write_some(2, kept=3, end=EOFError())
-    assert held(path) == 3, "fewer, and not to the end"
+    assert count_results(path) == 3, "fewer, and not to the end"
     write_some(4, kept=3, end=EOFError())
-    assert held(path) == 4, "more"
+    assert count_results(path) == 4, "more"
     write_some(2, kept=4)
-    assert held(path) == 2, "fewer, and to the end"
+    assert count_results(path) == 2, "fewer, and to the end"
     assert [one.name for one in tmp_path.iterdir()] == [name]
 
 
@@ -153,7 +157,7 @@ def test_what_is_no_checkpoint_is_said(typed: Typed) -> None:
     write("rows.jsonl", {"value": 1})
     Path("run.sqlite").write_text("precious" * 200)
     done = typed("batch test/echo rows.jsonl -o out.jsonl --checkpoint run.sqlite")
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.code, done.stdout) == (1, "")
     assert "run.sqlite" in done.stderr
     assert Path("run.sqlite").read_text() == "precious" * 200
     assert not Path("out.jsonl").exists()
@@ -166,6 +170,6 @@ def test_a_checkpoint_goes_with_a_server_that_stays(
     monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", "http://127.0.0.1:9/v1")
     write("rows.jsonl", {"value": 1})
     done = typed("batch test/echo rows.jsonl --checkpoint run.sqlite")
-    assert done.exit_code == 1
+    assert done.code == 1
     assert "dashscope serve" in done.stderr
     assert not Path("run.sqlite").exists()

@@ -79,7 +79,7 @@ def test_a_file_that_exists_is_kept(dashscope: CommandLine, model: str, where: s
     key = "content" if model == "test/file" else "value"
     done = dashscope("run", model, f"{key}=hello", "-o", where)
     assert (done.code, done.stdout) == (1, "")
-    assert "exists already: --overwrite replaces it" in done.stderr
+    assert "already exists. To replace it, pass --overwrite" in done.stderr
     assert set(files_of(dashscope).values()) == {b"precious"}
 
 

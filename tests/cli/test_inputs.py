@@ -43,7 +43,7 @@ def test_text_keeps_its_quotation_marks(typed: Typed) -> None:
 
 def test_text_that_may_be_left_out_stays_text(typed: Typed) -> None:
     done = typed("run test/kinds text=42 --json")
-    assert done.exit_code == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert json.loads(done.stdout) == {"text": "42"}
 
 
@@ -57,18 +57,18 @@ def test_what_comes_in_on_stdin_is_a_file(typed: Typed, photo: Path) -> None:
     assert json.loads(done.stdout)["size"] == photo.stat().st_size
 
 
-@pytest.mark.parametrize(
-    ("typed_line", "said"),
-    [
-        ("run test/texts text0=@-", "stdin holds nothing"),
-        ("run test/texts --input -", "stdin does not hold JSON"),
+def test_a_closed_stdin_is_empty(dashscope: CommandLine) -> None:
+    command = [sys.executable, "-m", "dashscope", "run", "test/texts", "text0=@-"]
+    program = dashscope.program(
+        "-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})"
+    )
+    for line, said in (
+        ("run test/texts text0=@-", "stdin is empty"),
+        ("run test/texts --input -", "stdin is not JSON"),
         ("batch test/texts -", "There are no rows"),
-    ],
-)
-def test_a_closed_stdin_holds_nothing(dashscope: CommandLine, typed_line: str, said: str) -> None:
-    command = [sys.executable, "-m", "dashscope", *typed_line.split()]
-    done = dashscope.program("-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})")
-    assert said in done.finish().stderr
+    ):
+        assert said in dashscope(line).stderr
+    assert "stdin is empty" in program.finish().stderr
 
 
 @pytest.mark.soak
@@ -102,7 +102,8 @@ def test_a_file_is_uploaded_whole_whatever_its_size(
         "suffix": ".bin",
     }
     asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
-    assert asked[0] == ("POST", "/v1/files", 201)
+    posted = [one for one in asked if one[0] == "POST"]
+    assert posted[0] == ("POST", "/v1/files", 201)
     newest = client.files.list()[0]
     assert (newest.name, newest.size) == ("some data.bin", len(content))
 
@@ -151,11 +152,61 @@ def test_a_folder_is_no_file(dashscope: CommandLine, server: LocalServer) -> Non
 def test_what_cannot_work_is_refused_before_a_server_is_started(
     typed: Typed, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
 ) -> None:
-    monkeypatch.setattr("dashscope.cli.session._nobody_serves", lambda: pytest.fail("too late"))
+    monkeypatch.setattr(
+        "dashscope.cli.session._needs_local_server", lambda: pytest.fail("too late")
+    )
     Path("mine.txt").write_text("precious")
     done = typed(shlex.join(["run", *arguments]))
-    assert (done.exit_code, done.stdout) == (code, "")
+    assert (done.code, done.stdout) == (code, "")
     assert said in " ".join(done.stderr.split())
+
+
+def test_a_repeated_file_is_a_list_of_files(dashscope: CommandLine, server: LocalServer) -> None:
+    for name in "abc":
+        (dashscope.folder / name).write_text(name * (ord(name) - 96))
+    for pairs, sizes in (
+        (["documents=@a", "documents=@b"], [1, 2]),
+        (["documents=@c"], [3]),  # the schema says that it is a list
+        (["documents=@a", "documents=data:,hello", "title=t"], [1, 5]),
+    ):
+        done = dashscope("run", "test/files", *pairs, "--json")
+        assert json.loads(done.stdout)["sizes"] == sizes
+    done = dashscope("run", "test/files", "documents=@-", "documents=@b", "--json", stdin=b"four")
+    assert json.loads(done.stdout)["sizes"] == [4, 2]
+    before = len(server.requests)
+    refused = dashscope("run", "test/measure", "document=@a", "document=@b")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "document is given 2 times, but it is not a list" in refused.stderr
+    assert not [r for r in server.requests[before:] if r.method == "POST"]
+    rows = [{"documents": ["a", "b"]}, {"documents": ["c"]}]
+    (dashscope.folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    batch = dashscope("batch", "test/files", "rows.jsonl", "--file", "documents", "--ordered")
+    outputs = [json.loads(line)["output"]["sizes"] for line in batch.stdout.splitlines()]
+    assert outputs == [[1, 2], [3]]
+
+
+def test_a_file_without_its_at_sign_and_text_with_one_are_hinted_at(
+    dashscope: CommandLine, server: LocalServer
+) -> None:
+    (dashscope.folder / "README").write_text("a")
+    before = len(server.requests)
+    for typed, hint in (
+        ("document=x.png", "To send the file x.png, write document=@x.png"),
+        ("document=deep/x.tar.gz", "write document=@deep/x.tar.gz"),
+        ("document=README", "write document=@README"),
+        ("document=C:\\x.png", "write document=@C:\\x.png"),
+        ("document=@someone", "For text that starts with @, write document=@@someone"),
+    ):
+        done = dashscope("run", "test/measure", typed)
+        assert (done.code, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"error: {typed}")
+        assert hint in done.stderr
+    assert not [r for r in server.requests[before:] if r.method == "POST"]
+    # Text that names a file is text for an input that takes text.
+    assert dashscope("run", "test/texts", "text0=x.png").stdout == "x.png\n"
+    (dashscope.folder / "rows.csv").write_text("document\nREADME\n")
+    batch = dashscope("batch", "test/measure", "rows.csv")
+    assert "document takes a file or a URL: to send files, add --file=document." in batch.stderr
 
 
 @pytest.mark.parametrize("pair", ["text", "=Alice"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -50,22 +51,41 @@ def test_without_the_cli_extra_it_says_what_to_install(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["cloudpickle", *(pytest.param(name, marks=pytest.mark.soak) for name in SERVER_NEEDS[1:])],
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("module", SERVER_NEEDS)
 def test_without_the_local_extra_run_says_what_to_install(
     without_address: CommandLine, module: str
 ) -> None:
     done = without([module.lower()], without_address, "run", "dashscope/hello-world", "text=Alice")
+    check_needs_local(done)
+
+
+@pytest.mark.soak
+def test_without_the_local_extra_serve_says_what_to_install(without_address: CommandLine) -> None:
+    done = without(["starlette"], without_address, "serve", "--port", "0")
+    check_serve_needs_local(done)
+
+
+def test_without_the_local_extra_it_says_what_to_install(
+    without_address: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for missing in SERVER_NEEDS:
+        monkeypatch.setattr(
+            "dashscope.cli.session.find_spec", lambda name, missing=missing: name != missing or None
+        )
+        check_needs_local(without_address("run", "dashscope/hello-world", "text=Alice"))
+    monkeypatch.setitem(sys.modules, "dashscope.local", None)
+    check_serve_needs_local(without_address("serve", "--port", "0"))
+
+
+def check_needs_local(done: Finished) -> None:
     assert (done.code, done.stdout) == (1, "")
     assert "DASHSCOPE_BASE_URL" in done.stderr
     assert "pip install 'dashscope-client[cli,local]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_the_local_extra_serve_says_what_to_install(without_address: CommandLine) -> None:
-    done = without(["starlette"], without_address, "serve", "--port", "0")
+def check_serve_needs_local(done: Finished) -> None:
     assert (done.code, done.stdout) == (1, "")
     assert "pip install 'dashscope-client[local]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1

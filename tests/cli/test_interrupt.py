@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
+from functools import partial
 
 import pytest
 
 from dashscope import Client
+from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.end_to_end.behind import running, status_of
 from tests.wire import Received, Reply, Wire, prediction, reply
 
-SIGNALS = [
-    pytest.param(signal.SIGINT, 130, "Interrupted.\n", id="SIGINT"),
-    pytest.param(signal.SIGTERM, 143, "Terminated.\n", id="SIGTERM"),
-]
+INTERRUPTED = (signal.SIGINT, 130, "Interrupted.\n")
+TERMINATED = (signal.SIGTERM, 143, "Terminated.\n")
+soak = partial(pytest.param, marks=pytest.mark.soak)
 
 
-@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+@pytest.mark.parametrize(("number", "code", "said"), [INTERRUPTED, TERMINATED])
 def test_a_signal_cancels_the_prediction(
     dashscope: CommandLine, client: Client, number: signal.Signals, code: int, said: str
 ) -> None:
     program = dashscope.start("run", "test/slow", "seconds=60", f"tag={number.name}")
-    running(client, number.name)
+    id = running(client, number.name)
     sent = time.monotonic()
     program.send(number)
     done = program.finish()
     assert time.monotonic() - sent < 3
+    said += f"Cancelled prediction {id}.\n"
     assert (done.code, done.stdout, done.stderr) == (code, "", said)
     assert status_of(client, number.name) == "canceled"
 
 
-@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
 @pytest.mark.parametrize(
-    ("command", "creates"),
+    ("command", "creates", "number", "code", "said"),
     [
-        ("run", "models/test/slow/predictions"),
-        ("deployments run", "deployments/test/slow/predictions"),
+        ("run", "models/test/slow/predictions", *INTERRUPTED),
+        ("deployments run", "deployments/test/slow/predictions", *TERMINATED),
+        soak("run", "models/test/slow/predictions", *TERMINATED),
+        soak("deployments run", "deployments/test/slow/predictions", *INTERRUPTED),
     ],
 )
 def test_a_signal_during_the_create_cancels_what_it_created(
@@ -62,10 +66,10 @@ def test_a_signal_during_the_create_cancels_what_it_created(
     program.send(number)
     done = program.finish()
     assert wire.asked == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
-    assert (done.code, done.stdout, done.stderr) == (code, "", said)
+    assert (done.code, done.stdout, done.stderr) == (code, "", f"{said}Cancelled prediction p1.\n")
 
 
-@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+@pytest.mark.parametrize(("number", "code", "said"), [TERMINATED, soak(*INTERRUPTED)])
 def test_a_signal_takes_the_commands_own_server_along(
     without_address: CommandLine, number: signal.Signals, code: int, said: str
 ) -> None:
@@ -78,10 +82,26 @@ def test_a_signal_takes_the_commands_own_server_along(
     done = program.finish()
     assert time.monotonic() - sent < 5
     assert (done.code, done.stdout) == (code, "")
-    assert done.stderr.endswith(said)
+    assert re.search(f"{said}Cancelled prediction \\w+\\.\n$", done.stderr)
     assert "Traceback" not in done.stderr
     assert program.leaves_behind() == []
     assert list(without_address.temporary.iterdir()) == []
+
+
+def test_ctrl_c_of_a_wait_says_that_it_cancelled_nothing(
+    dashscope: CommandLine, client: Client, server: LocalServer
+) -> None:
+    created = client.models.predictions.create("test", "slow", input={"seconds": 60, "tag": "wait"})
+    program = dashscope.start("predictions", "wait", created.id)
+    until(lambda: any(request.path.endswith(created.id) for request in server.requests))
+    program.send(signal.SIGINT)
+    done = program.finish()
+    status = client.predictions.cancel(created).status
+    assert done.code == 130
+    assert (
+        done.stderr == f"Interrupted.\nNothing was cancelled: {created.id} may still be running.\n"
+    )
+    assert status == "canceled"
 
 
 def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_long(

@@ -7,9 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from dashscope.local import LocalServer
-from tests.cli.command import AT_ANOTHER_DEFAULT, CommandLine
+from tests.cli.command import CommandLine
 
-NOTE = "No DASHSCOPE_BASE_URL is set: started a local server at http://127.0.0.1:"
+NOTE = "DASHSCOPE_BASE_URL is not set. Started a local server at http://127.0.0.1:"
 
 
 def test_the_first_command_of_the_readme(without_address: CommandLine) -> None:
@@ -42,7 +42,7 @@ def test_a_url_that_goes_with_the_server_is_pointed_out(
     done = without_address("run", "dashscope/thumbnail", f"image=@{photo.name}")
     assert done.code == 0
     assert done.stdout.startswith("http://127.0.0.1:")
-    assert "-o FOLDER/ saves it" in done.stderr
+    assert "To save it, pass -o FOLDER/." in done.stderr
 
 
 def test_an_error_takes_the_server_along(without_address: CommandLine) -> None:
@@ -63,12 +63,9 @@ def test_an_address_that_is_set_is_used_and_nothing_is_started(
     assert len(server.requests) > before
 
 
-def test_a_server_at_the_default_address_is_used(
-    without_address: CommandLine, server: LocalServer
-) -> None:
+def test_a_server_at_the_default_address_is_used(tmp_path: Path, server: LocalServer) -> None:
     before = len(server.requests)
-    done = without_address.program(
-        "-c", AT_ANOTHER_DEFAULT, server.base_url, "run", "dashscope/hello-world", "text=Alice"
-    ).finish()
+    command = CommandLine(tmp_path, {}, default=server.base_url)
+    done = command("run", "dashscope/hello-world", "text=Alice")
     assert (done.code, done.stdout, done.stderr) == (0, "hello Alice\n", "")
     assert len(server.requests) > before

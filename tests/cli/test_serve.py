@@ -24,10 +24,29 @@ def shout(text: str, times: int = 1) -> str:
 '''
 
 
-def test_it_says_where_it_is_answers_and_stops_when_told(without_address: CommandLine) -> None:
-    program, base_url = serving(without_address)
-    with Client(base_url=base_url) as client:
-        assert client.run("dashscope/hello-world", {"text": "Alice"}) == "hello Alice"
+def test_it_serves_models_until_it_is_told_to_stop(without_address: CommandLine) -> None:
+    """One server and its successor: each rule about a server in the foreground."""
+    (without_address.folder / "models.py").write_text(SHOUT)
+    command = ("models.py", "--token", "s3cret", "--data", "data")
+    program, base_url = serving(without_address, *command)
+    env = {"DASHSCOPE_BASE_URL": base_url}
+
+    refused = without_address("run", "me/shout", "text=hello", env=env)
+    assert refused.code == 1
+    assert "DASHSCOPE_API_TOKEN" in refused.stderr
+    env["DASHSCOPE_API_TOKEN"] = "s3cret"
+    done = without_address("run", "me/shout", "text=hello", "times=3", env=env)
+    assert (done.code, done.stdout) == (0, "HELLO!!!\n")
+    refused = without_address("run", "me/shout", "text=hello", "times=often", env=env)
+    assert refused.code == 1
+    assert "input.times" in refused.stderr
+    done = without_address("run", "dashscope/hello-world", "text=Alice", env=env)
+    assert done.stdout == "hello Alice\n"
+
+    second = without_address("serve", "--port", "0", "--data", "data")
+    assert (second.code, second.stdout) == (3, "")
+    assert base_url.removesuffix("/v1") in second.stderr
+
     program.send(signal.SIGTERM)
     done = program.finish()
     assert done.code == 0
@@ -35,9 +54,11 @@ def test_it_says_where_it_is_answers_and_stops_when_told(without_address: Comman
     assert "Traceback" not in done.stderr
     assert program.leaves_behind() == []
 
-
-def test_ctrl_c_stops_it_too(without_address: CommandLine) -> None:
-    program, _ = serving(without_address)
+    # What it stored is there the next time.
+    program, base_url = serving(without_address, *command)
+    with Client("s3cret", base_url=base_url) as client:
+        outputs = [one.output for one in client.predictions.list()]
+    assert outputs == ["hello Alice", "HELLO!!!"]
     program.send(signal.SIGINT)
     done = program.finish()
     assert done.code == 0
@@ -47,6 +68,8 @@ def test_ctrl_c_stops_it_too(without_address: CommandLine) -> None:
 
 def test_a_second_signal_does_not_wait_for_what_runs(without_address: CommandLine) -> None:
     program, base_url = serving(without_address)
+    folder = program.prints(READY)[2]
+    assert folder == str(without_address.folder / "data-home/dashscope"), "the default folder"
     with Client(base_url=base_url) as client:
         client.models.predictions.create("dashscope", "countdown", input={"delay": 60})
         program.send(signal.SIGTERM)
@@ -55,45 +78,6 @@ def test_a_second_signal_does_not_wait_for_what_runs(without_address: CommandLin
         done = program.finish(within=5)
     assert done.code == -signal.SIGTERM
     assert program.leaves_behind() == []
-
-
-def test_its_own_models_are_run_by_name(without_address: CommandLine) -> None:
-    (without_address.folder / "models.py").write_text(SHOUT)
-    _, base_url = serving(without_address, "models.py")
-    env = {"DASHSCOPE_BASE_URL": base_url}
-    done = without_address("run", "me/shout", "text=hello", "times=3", env=env)
-    assert (done.code, done.stdout) == (0, "HELLO!!!\n")
-    refused = without_address("run", "me/shout", "text=hello", "times=often", env=env)
-    assert refused.code == 1
-    assert "input.times" in refused.stderr
-
-
-def test_what_it_stored_is_there_the_next_time(without_address: CommandLine) -> None:
-    program, base_url = serving(without_address)
-    with Client(base_url=base_url) as client:
-        made = client.models.predictions.create(
-            "dashscope", "hello-world", input={"text": "Alice"}, wait=10
-        )
-    program.send(signal.SIGTERM)
-    program.finish()
-    _, base_url = serving(without_address)
-    with Client(base_url=base_url) as client:
-        assert client.predictions.get(made.id).output == "hello Alice"
-
-
-def test_a_token_is_asked_for(without_address: CommandLine) -> None:
-    _, base_url = serving(without_address, "--token", "s3cret")
-    env = {"DASHSCOPE_BASE_URL": base_url}
-    refused = without_address("run", "dashscope/hello-world", "text=Alice", env=env)
-    assert refused.code == 1
-    env["DASHSCOPE_API_TOKEN"] = "s3cret"
-    assert without_address("run", "dashscope/hello-world", "text=Alice", env=env).code == 0
-
-
-def test_by_default_the_data_goes_to_the_users_own_folder(without_address: CommandLine) -> None:
-    program = without_address.start("serve", "--port", "0")
-    folder = program.prints(READY)[2]
-    assert folder == str(without_address.folder / "data-home/dashscope")
 
 
 @pytest.mark.parametrize(
@@ -127,13 +111,6 @@ def test_an_option_that_cannot_be_is_refused(
     assert "Traceback" not in done.stderr
 
 
-def test_a_data_folder_in_use_is_an_error(without_address: CommandLine) -> None:
-    _, base_url = serving(without_address)
-    done = without_address("serve", "--port", "0", "--data", "data")
-    assert (done.code, done.stdout) == (3, "")
-    assert base_url.removesuffix("/v1") in done.stderr
-
-
 def test_a_port_that_is_taken_is_an_error(without_address: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -145,5 +122,5 @@ def test_a_port_that_is_taken_is_an_error(without_address: CommandLine) -> None:
 
 def serving(command: CommandLine, *arguments: str | Path) -> tuple[Program, str]:
     """Start a server on a free port, and wait until it says that it is ready."""
-    program = command.start("serve", *arguments, "--port", "0", "--data", "data")
+    program = command.start("serve", *arguments, "--port", "0")
     return program, program.prints(READY)[1]

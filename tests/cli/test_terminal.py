@@ -33,10 +33,9 @@ CURSOR_HIDDEN = "\x1b[?25l"
 def test_the_status_is_shown_on_a_terminal_and_the_output_on_stdout(
     dashscope: CommandLine, terminal: Terminal
 ) -> None:
-    program = dashscope.start(
+    done = dashscope(
         "run", "test/steps", "total=4", "pause=0.3", stderr=terminal.end, env={"TERM": "xterm"}
     )
-    done = program.finish()
     terminal.close()
     assert (done.code, done.stdout) == (0, "4\n")
     assert "test/steps: starting" in terminal.shown
@@ -92,14 +91,14 @@ def test_ctrl_c_on_the_keyboard_cancels_the_prediction(
         stderr=terminal.end,
         env={"TERM": "xterm"},
     )
-    running(client, "keyboard")
+    id = running(client, "keyboard")
     pressed = time.monotonic()
     terminal.types(b"\x03")
     done = program.finish()
     terminal.close()
     assert time.monotonic() - pressed < 3
     assert (done.code, done.stdout) == (130, "")
-    assert terminal.shown.rstrip().endswith("Interrupted.")
+    assert terminal.shown.replace("\r", "").endswith(f"Interrupted.\nCancelled prediction {id}.\n")
     assert "Traceback" not in terminal.shown
     assert status_of(client, "keyboard") == "canceled"
 

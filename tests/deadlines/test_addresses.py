@@ -101,7 +101,7 @@ async def test_an_address_that_refuses_is_passed_over(client: Any, resolves: Res
 
 async def test_when_all_refuse_there_is_no_connection(client: Any, resolves: Resolves) -> None:
     resolves(["127.0.0.9", "127.0.0.8"])
-    with pytest.raises(APIConnectionError, match="no connection") as caught:
+    with pytest.raises(APIConnectionError, match="No connection") as caught:
         await client.account.get()
     assert not isinstance(caught.value, APITimeoutError)
 

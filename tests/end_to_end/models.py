@@ -143,6 +143,12 @@ def measure(document: Path) -> dict[str, Any]:
     return {"size": len(content), "sha256": digest, "suffix": document.suffix}
 
 
+@model("test/files", concurrency=1)
+def files(documents: list[Path], title: str = "") -> dict[str, Any]:
+    """Says how many bytes it received in each file."""
+    return {"sizes": [len(document.read_bytes()) for document in documents], "title": title}
+
+
 @model("test/hidden", visibility="private", concurrency=1)
 def hidden() -> str:
     """Is not in the list of public models."""

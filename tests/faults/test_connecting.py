@@ -138,7 +138,7 @@ def test_nobody_there(colour: str, proxy: Proxy, answering: Wire) -> None:
         calling(colour, subject, line.origin, attempts, max_retries=2)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
-    check_never_sent(run_at_once(colour, calls), counts, 3, "no connection", answering)
+    check_never_sent(run_at_once(colour, calls), counts, 3, "No connection", answering)
 
 
 def test_a_certificate_that_does_not_verify_is_an_error_at_once(

@@ -82,7 +82,7 @@ def test_a_debugging_session_prints_everything_but_the_token(
         "ERROR APIResponseError",
         "ERROR ModelError",
         "dashscope DEBUG",
-        *([] if echo else ["API.send request", "DEBUG:httpcore"]),
+        *([] if echo else ["Requestor.send request", "DEBUG:httpcore"]),
         "a hook got",
         "Token('***')",
     ):

@@ -6,11 +6,13 @@ The URL comes first, then after a line feed the header.
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 from dashscope import Headers
 from dashscope._files.saving import name_of, target
 
+BIDI_CONTROLS = ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")
 FOLDER = Path("/nowhere/of/all")
 SEEDS = (
     b'https://x/a.png\nattachment; filename="b.png"',
@@ -28,6 +30,9 @@ SEEDS = (
     "https://x/日本\nattachment; filename=".encode() + "日".encode() * 300,
     b"https://x/a\nattachment; filename*=us-ascii'en'%80",
     b"https://x/" + b"a" * 400 + b".png\n",
+    b"https://x/.bashrc\n",
+    b"https://x/a\nattachment; filename=-rf",
+    b"https://x/a\nattachment; filename*=utf-8''a%E2%80%AEgnp.exe",
 )
 
 
@@ -41,3 +46,5 @@ def one_input(data: bytes) -> None:
     assert name not in ("", ".", "..")
     assert len(os.fsencode(name)) <= 255
     assert not set(name) & set('/\\:*?"<>|\0\r\n')
+    assert not any(unicodedata.bidirectional(one) in BIDI_CONTROLS for one in name)
+    assert not name.startswith((".", "-"))

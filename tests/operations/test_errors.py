@@ -88,9 +88,9 @@ async def test_a_status_is_its_class_and_knows_what_the_server_said(
     assert error.retry_after is None
     assert not error.may_have_been_created
     message = str(error)
-    assert f"GET {wire.base_url}/models/acme/hello-world: {status}" in message
-    assert "Something is wrong" in message
-    assert "r1" in message
+    asked = f"GET {wire.base_url}/models/acme/hello-world: {status}"
+    assert message.startswith(f"Something is wrong. {asked} ")
+    assert message.endswith(" (request r1)")
     assert said in message
 
 
@@ -174,7 +174,7 @@ class TestNobodyAnswers:
         self, make_client: Any, nobody: str, no_jitter: None
     ) -> None:
         client = make_client(base_url=nobody, max_retries=2)
-        with pytest.raises(APIConnectionError, match=f"GET {nobody}/account: no conn") as caught:
+        with pytest.raises(APIConnectionError, match=f"No conn.*: GET {nobody}/account") as caught:
             await client.account.get()
         assert not caught.value.request_sent
         assert caught.value.attempts == 3
@@ -216,7 +216,7 @@ class TestNobodyAnswers:
 
     async def test_a_name_that_does_not_resolve(self, make_client: Any) -> None:
         client = make_client("t", base_url="https://api.nowhere.invalid/v1", max_retries=0)
-        with pytest.raises(APIConnectionError, match="no connection") as caught:
+        with pytest.raises(APIConnectionError, match="No connection") as caught:
             await client.account.get()
         assert not caught.value.request_sent
 
@@ -238,7 +238,7 @@ class TestTheConnectionBreaks:
     ) -> None:
         wire.says(answer)
         client = make_client(base_url=wire.base_url, max_retries=0)
-        with pytest.raises(APIConnectionError, match=r"/account: the connection broke") as got:
+        with pytest.raises(APIConnectionError, match=r"The connection broke .*/account") as got:
             await client.account.get()
         assert got.value.request_sent
         assert not got.value.may_have_been_created
@@ -250,7 +250,7 @@ class TestTheConnectionBreaks:
     async def test_no_answer_in_time(self, make_client: Any, wire: Wire) -> None:
         wire.says(attrs.evolve(reply({"username": "a"}), after=0.4))
         client = make_client(base_url=wire.base_url, timeout=0.15)
-        with pytest.raises(APITimeoutError, match="no answer in time") as caught:
+        with pytest.raises(APITimeoutError, match="No answer in time") as caught:
             await client.account.get()
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.request_sent
@@ -334,6 +334,19 @@ class TestAnswersOfAnotherShape:
             await client.account.get()
 
 
+async def test_text_that_names_a_file_is_hinted_at(wired: Any, wire: Wire) -> None:
+    refused = {"detail": "input.image: a file is given as an http, https or data URL."}
+    wire.says(reply(refused, 422, x_request_id="r1"))
+    hint = "image is the text 'photo.png'. To send a local file, pass a pathlib.Path."
+    with pytest.raises(UnprocessableEntityError) as caught:
+        await wired.run("a/b", {"prompt": "x.txt", "image": "photo.png"})
+    assert str(caught.value).endswith(f"422 Unprocessable Entity. {hint} (request r1)")
+    for image in ("https://example.com/photo.png", "a photo.png", "photo", 3):
+        with pytest.raises(UnprocessableEntityError) as caught:
+            await wired.run("a/b", {"prompt": "x.txt", "image": image})
+        assert "pathlib" not in str(caught.value)
+
+
 class TestWhatTheServerNames:
     @pytest.mark.parametrize("id", ["", ".", "..", "p\ud800"])
     async def test_an_id_that_no_url_carries_is_none(self, wired: Any, wire: Wire, id: str) -> None:
@@ -348,9 +361,10 @@ class TestWhatTheServerNames:
         with pytest.raises(APIResponseError) as caught:
             await wired.predictions.list(cursor="secret")
         assert str(caught.value) == (
-            f"GET {wire.base_url}/predictions: the server answered what is not JSON but "
-            "text/html: check the base URL. It starts: '<html>Welcome</html>'"
+            "The server answered what is not JSON but text/html: check the base URL. "
+            "It starts: '<html>Welcome</html>'. "
+            f"The request was GET {wire.base_url}/predictions."
         )
         wire.says(Reply(204))
-        with pytest.raises(APIResponseError, match=f"^GET {wire.base_url}/account: the server"):
+        with pytest.raises(APIResponseError, match=f"was GET {wire.base_url}/account.$"):
             await wired.account.get()

@@ -92,7 +92,7 @@ async def test_a_proxy_that_does_not_connect(
             "token", base_url="https://api.example.com/v1", max_retries=0, http2=http2,
             proxy=f"{scheme}://127.0.0.1:{port}",
         )  # fmt: skip
-        with pytest.raises(APIConnectionError, match="no connection") as caught:
+        with pytest.raises(APIConnectionError, match="No connection") as caught:
             await client.predictions.create(version="v", input={})
         assert over.wait(5)
         assert not isinstance(caught.value, APITimeoutError)
@@ -112,7 +112,7 @@ async def test_a_socks_proxy_that_says_nothing(
             "token", base_url="https://api.example.com/v1", max_retries=0, http2=http2,
             proxy=f"socks5://127.0.0.1:{port}", timeout=None,
         )  # fmt: skip
-        with pytest.raises(APITimeoutError, match="no connection") as caught:
+        with pytest.raises(APITimeoutError, match="No connection") as caught:
             await client.predictions.create(version="v", input={})
         assert over.wait(5)
         assert not caught.value.may_have_been_created

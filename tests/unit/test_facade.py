@@ -75,7 +75,8 @@ def plain(annotation: Any) -> Any:
         return annotation
     annotation = re.sub(r"\bAsyncGenerator\[(.+), None\]", r"ClosingIterator[\1]", annotation)
     annotation = re.sub(r"(Iterable\[.+\]) \| Async\1", r"\1", annotation)
-    annotation = annotation.replace("types.", "")  # where a module does not import the value
+    # A module names what it does not import as an attribute of the package that exports it.
+    annotation = re.sub(r"\b(types|resources|_\w+)\.", "", annotation)
     annotation = re.sub(r"\bAwaitable\[(\w+\[\w+\])\]", r"\1", annotation)
     return re.sub(r"\bAsync(?=[A-Z])", "", annotation)
 

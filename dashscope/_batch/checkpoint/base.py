@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import frozen
 
 from dashscope import types
-
-if TYPE_CHECKING:
-    from dashscope._batch.row import Row, Running
+from dashscope._batch.row import Row, Running
 
 
 @frozen(kw_only=True)

@@ -6,15 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from dashscope._common.json import is_array, is_mapping, is_object, is_sequence
 from dashscope._errors import FileError
 from dashscope._files import inputs
-
-if TYPE_CHECKING:
-    from dashscope._files.local_file import LocalFile
-    from dashscope._runtime.runtime import Runtime
+from dashscope._files.local_file import LocalFile
+from dashscope._runtime.runtime import Runtime
 
 SHOWN: Final = 120
 """Characters of an input that a checkpoint keeps, to name what has changed."""

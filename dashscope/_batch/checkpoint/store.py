@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import define
 
@@ -15,14 +15,12 @@ from dashscope._api.decoding import structure
 from dashscope._batch.checkpoint.base import Entry, Ledger
 from dashscope._batch.checkpoint.fingerprint import digest_of, preview
 from dashscope._batch.checkpoint.sqlite import CheckpointFile, Statement, Stored
+from dashscope._batch.row import Row, Running
 from dashscope._common.logging import logger
 from dashscope._errors import CheckpointError
+from dashscope._runtime.runtime import Runtime
 from dashscope.types.http import Headers, Response
 from dashscope.types.prediction import Prediction
-
-if TYPE_CHECKING:
-    from dashscope._batch.row import Row, Running
-    from dashscope._runtime.runtime import Runtime
 
 READ_AT_ONCE: Final = 500
 """Rows of an earlier call that are read together."""

@@ -9,16 +9,14 @@ thread's call has left, where httpcore bounds each by the same time, however man
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import anyio
 import httpcore
 
 from dashscope._common.deadline import Deadline
-
-if TYPE_CHECKING:
-    import ssl
 
 
 class AsyncBackend(httpcore.AsyncNetworkBackend):

@@ -12,17 +12,15 @@ import ssl
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import httpcore
 import httpx
 
 from dashscope._errors import ConfigurationError
 from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY
+from dashscope._transport.pool.options import PoolOptions
 from dashscope._transport.pool.proxies import EnvironmentProxies, Proxy, without_password
-
-if TYPE_CHECKING:
-    from dashscope._transport.pool.options import PoolOptions
 
 R = TypeVar("R", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
 

@@ -1,0 +1,208 @@
+"""Text on stdout and stderr: encodings, characters that control a terminal, failed writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+
+import pytest
+
+from dashscope import Client
+from tests.cli.command import CommandLine
+from tests.cli.terminal import Terminal
+from tests.wire import Received, Reply, Wire, prediction, reply
+
+ORDINARY = (
+    "tab\there\nline two  "  # the spaces are kept
+    "日本\u3000語 😀 👩\u200d💻 می\u200cخواهم שלום مرحبا é \u200e \u00a0 \ufeff end"
+)
+UNSAFE = [
+    *map(chr, [*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)]),
+    *"\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\udfff\ud800",
+]
+EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\ud800\r"
+
+
+def test_every_code_point_that_can_control_a_terminal_is_an_escape(
+    dashscope: CommandLine, wire: Wire, terminal: Terminal
+) -> None:
+    text = "".join(UNSAFE)
+    wire.says(reply(prediction("succeeded", output=text), 201))
+    done = dashscope(
+        "run test/echo", env={"DASHSCOPE_BASE_URL": wire.base_url}, stdout=terminal.end
+    )
+    terminal.close()
+    assert done.code == 0
+    escapes = "".join(
+        f"\\x{ord(one):02x}" if ord(one) < 0x100 else f"\\u{ord(one):04x}" for one in text
+    )
+    assert terminal.drawn == f"{escapes}\r\n"
+
+
+def test_all_other_text_is_printed_as_it_is(
+    dashscope: CommandLine, wire: Wire, terminal: Terminal
+) -> None:
+    wire.says(reply(prediction("succeeded", output=ORDINARY), 201))
+    env = {"DASHSCOPE_BASE_URL": wire.base_url}
+    assert dashscope("run test/echo", env=env).stdout == f"{ORDINARY}\n"
+    dashscope("run test/echo", env=env, stdout=terminal.end)
+    shown = dashscope("run test/echo --json", env=env).stdout
+    terminal.close()
+    assert terminal.drawn.replace("\r\n", "\n") == f"{ORDINARY}\n"
+    assert shown == json.dumps(ORDINARY, ensure_ascii=False) + "\n"
+
+
+def test_a_pipe_gets_what_the_model_returned(dashscope: CommandLine, wire: Wire) -> None:
+    wire.says(reply(prediction("succeeded", output=EVIL), 201))
+    env = {"DASHSCOPE_BASE_URL": wire.base_url}
+    assert dashscope("run test/echo", env=env).stdout == EVIL.replace("\ud800", "?") + "\n"
+    assert json.loads(dashscope("run test/echo --json", env=env).stdout) == EVIL
+
+
+def _anywhere(received: Received) -> Reply:
+    """A server that says the same text wherever it can say any."""
+    found = prediction("failed", error=EVIL, logs=f"{EVIL}\n", model=f"a/{EVIL}", output=None)
+    if received.path.endswith("/failing/predictions"):
+        return reply(found, 201)
+    if received.path.endswith("/refusing/predictions"):
+        return reply({"title": EVIL, "detail": EVIL}, 422, x_request_id="r\x9b1")
+    if received.path.startswith("/v1/predictions/"):
+        return reply(found)
+    if received.path.startswith("/v1/predictions"):
+        return reply({"next": None, "previous": None, "results": [found]})
+    return reply({"detail": EVIL}, 404)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run a/failing",  # an error and logs
+        "run a/refusing",  # the words of the server
+        "stream a/refusing",
+        "predictions get p1",  # fields
+        "predictions get p1 --json",
+        "predictions list",  # a table
+        "predictions list --json",
+        "predictions wait p1 --logs",
+        "models get a/b",
+        "batch a/failing rows.jsonl",
+        "batch a/failing rows.jsonl -o out.jsonl",
+        "run a/b \x1b[31m=1 \x1b[31m=2",  # a wrong command line
+    ],
+)
+def test_nothing_that_a_server_says_controls_the_terminal(
+    dashscope: CommandLine, wire: Wire, terminal: Terminal, line: str
+) -> None:
+    (dashscope.folder / "rows.jsonl").write_text("{}\n")
+    wire.says(_anywhere)
+    env = {"DASHSCOPE_BASE_URL": wire.base_url, "TERM": "xterm", "COLUMNS": "500"}
+    dashscope(*line.split(" "), env=env, stdout=terminal.end, stderr=terminal.end)
+    terminal.close()
+    ours = r"\x1b\[([0-9;]*m|\?25[lh]|2K|1A)|\r"  # styles, and how a status line is drawn
+    left = set(re.sub(ours, "", terminal.drawn)) - {"\n"}
+    assert terminal.drawn
+    assert [
+        one for one in left if unicodedata.category(one) in ("Cc", "Cs") or one == "\u202e"
+    ] == []
+
+
+@pytest.mark.parametrize("line", ["run test/texts", "batch test/texts -", "run test/texts --json"])
+def test_a_pipe_is_utf_8_whatever_the_environment_says(dashscope: CommandLine, line: str) -> None:
+    arguments = [*line.split(), "text0=日本 😀"]
+    done = dashscope(*arguments, encoding="cp1252", stdin=b"{}\n")
+    assert (done.code, done.stderr.count("error")) == (0, 0)
+    assert "日本 😀" in done.stdout
+    failed = dashscope("run", "test/fail", "message=日本 😀", encoding="cp1252")
+    assert failed.stderr.splitlines()[-1].endswith("日本 😀")
+
+
+def test_a_process_prints_utf_8_whatever_the_environment_says(dashscope: CommandLine) -> None:
+    env = {"PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}
+    done = dashscope.start("run", "dashscope/hello-world", "text=日本 😀", env=env).finish()
+    assert (done.code, done.stdout, done.stderr) == (0, "hello 日本 😀\n", "")
+
+
+def test_a_terminal_shows_replacement_characters_for_what_it_cannot_show(
+    dashscope: CommandLine, terminal: Terminal
+) -> None:
+    done = dashscope(
+        *("run", "dashscope/hello-world", "text=日本 é 😀"),
+        stdout=terminal.end,
+        encoding="cp1252",
+    )
+    terminal.close()
+    assert done.code == 0
+    assert terminal.bytes == "hello ?? é ?\r\n".encode("cp1252")
+
+
+def test_json_on_a_terminal_is_utf_8(dashscope: CommandLine, terminal: Terminal) -> None:
+    dashscope(
+        *("run", "test/echo", 'value="日本"', "--json"), stdout=terminal.end, encoding="cp1252"
+    )
+    terminal.close()
+    assert terminal.bytes.decode() == '"日本"\r\n'
+
+
+@pytest.mark.parametrize("command", ["run", "stream", "deployments run"])
+def test_an_output_that_cannot_be_printed_is_not_lost(
+    dashscope: CommandLine, client: Client, command: str, full: int, deployed: str
+) -> None:
+    model = deployed if command.startswith("deployments") else "test/words"
+    done = dashscope(*command.split(), model, "count=2", stdout=full)
+    assert done.code == 1
+    first, note = done.stderr.splitlines()[0], done.stderr
+    assert first == "error: stdout cannot be written: No space left on device"
+    found = re.search(r"dashscope predictions get (\w+)", note)
+    assert found is not None
+    assert client.predictions.get(found[1]).id == found[1]
+    if command != "stream":
+        assert client.predictions.get(found[1]).output == ["word1 ", "word2 "]
+
+
+def test_an_output_of_a_server_that_stops_is_said_instead(
+    without_address: CommandLine, full: int
+) -> None:
+    done = without_address("run", "dashscope/hello-world", "text=Ann", stdout=full)
+    assert re.search(r'The output of prediction \w+: "hello Ann"\n$', done.stderr)
+
+
+def test_an_output_that_cannot_be_saved_is_not_lost(dashscope: CommandLine) -> None:
+    (dashscope.folder / "picture.txt").write_text("precious")
+    done = dashscope("run", "test/pictures", "count=1", "-o", "./")
+    assert done.code == 1
+    assert re.search(r"already exists.*\n.*dashscope predictions get \w+\n$", done.stderr)
+
+
+def test_a_full_disk_is_no_traceback_at_the_exit(dashscope: CommandLine, full: int) -> None:
+    done = dashscope.start("run", "dashscope/hello-world", "text=Ann", stdout=full).finish()
+    assert done.code == 1
+    assert done.stderr.count("\n") == 2
+    assert "Exception ignored" not in done.stderr
+
+
+def test_the_result_of_a_row_that_cannot_be_printed_is_named(
+    dashscope: CommandLine, full: int
+) -> None:
+    (dashscope.folder / "rows.jsonl").write_text('{"value": 1}\n')
+    done = dashscope("batch", "test/echo", "rows.jsonl", stdout=full)
+    assert done.code == 1
+    assert re.search(r"dashscope predictions get \w+", done.stderr)
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A file descriptor that cannot be written because its disk is full."""
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def deployed(dashscope: CommandLine) -> Iterator[str]:
+    """A deployment of `test/words`."""
+    dashscope("deployments create words test/words --hardware cpu")
+    yield "local/words"
+    dashscope("deployments delete local/words")

@@ -1,0 +1,122 @@
+"""Clients work with the tools that people use with httpx.
+
+The tests in this folder run by default. The tests in `tools/` need more packages and run in an
+environment of their own: `nox -s interop`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import httpx
+import pytest
+
+from dashscope.local import LocalServer
+from tests.wire import Received, Reply, Wire, prediction, reply
+
+# The dependency group `interop` installs all tools together. If hishel is there, a tool that is
+# missing fails the collection instead of being skipped.
+collect_ignore_glob = [] if find_spec("hishel") is not None else ["tools/*"]
+
+TOKEN = "r8_a-token"
+HELLO = "dashscope/hello-world"
+COUNTDOWN = "dashscope/countdown"
+
+
+@pytest.fixture(params=["asyncio", "trio", "blocking"])
+def colour(request: pytest.FixtureRequest) -> str:
+    """Run each test on asyncio, on trio and with the sync client."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def is_async(colour: str) -> bool:
+    return colour != "blocking"
+
+
+@pytest.fixture
+def http_class(is_async: bool) -> Any:
+    """The httpx client class behind a default client."""
+    return httpx.AsyncClient if is_async else httpx.Client
+
+
+@pytest.fixture
+def transport_class(is_async: bool) -> Any:
+    """The httpx transport class behind a default client."""
+    return httpx.AsyncHTTPTransport if is_async else httpx.HTTPTransport
+
+
+@pytest.fixture
+def handle(is_async: bool) -> str:
+    """The transport method that tools patch."""
+    return "handle_async_request" if is_async else "handle_request"
+
+
+@pytest.fixture
+def client(make_client: Callable[..., Any], wire: Wire) -> Any:
+    """A default client. Its server answers 404 until a test scripts it."""
+    return make_client(TOKEN, base_url=wire.base_url, max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LocalServer]:
+    """The local server with its shipped models."""
+    with LocalServer() as server:
+        yield server
+
+
+@pytest.fixture
+def local(make_client: Callable[..., Any], server: LocalServer) -> Any:
+    """A default client of the local server."""
+    return make_client(TOKEN, base_url=server.base_url)
+
+
+@contextlib.asynccontextmanager
+async def opened(http: Any) -> AsyncIterator[Any]:
+    """Close an httpx or httpx2 client, sync or async, at the end of the block."""
+    try:
+        yield http
+    finally:
+        if hasattr(http, "aclose"):
+            await http.aclose()
+        else:
+            http.close()
+
+
+def run_of(base_url: str) -> Callable[[Received], Reply]:
+    """Return a script that answers `run()` with a prediction that has a stream."""
+
+    def answer(request: Received) -> Reply:
+        if request.method == "POST":
+            return reply(created(base_url), 201)
+        if request.path.endswith("/stream"):
+            return Reply(200, {"content-type": "text/event-stream"}, EVENTS)
+        return reply(done(base_url))
+
+    return answer
+
+
+def created(base_url: str) -> dict[str, Any]:
+    """The prediction when it is created."""
+    return prediction("starting", urls=_urls(base_url))
+
+
+def done(base_url: str) -> dict[str, Any]:
+    """The prediction when it has succeeded."""
+    return prediction("succeeded", output="hello Alice", urls=_urls(base_url))
+
+
+def _urls(base_url: str) -> dict[str, str]:
+    get = f"{base_url}/predictions/p1"
+    return {"get": get, "cancel": f"{get}/cancel", "stream": f"{get}/stream"}
+
+
+EVENTS = (
+    b"event: output\nid: 1:0\ndata: hello \n\n"
+    b"event: output\nid: 2:0\ndata: Alice\n\n"
+    b"event: done\nid: 3:0\ndata: {}\n\n"
+)

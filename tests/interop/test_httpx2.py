@@ -1,0 +1,162 @@
+"""`http_client=` takes httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fastapi
+import fastapi.testclient
+import httpx
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from dashscope import APIConnectionError, AsyncClient, Client, ConfigurationError
+from dashscope.local import LocalServer
+from tests.interop import asgi
+from tests.interop.conftest import EVENTS, HELLO, TOKEN, created, done, opened, run_of
+from tests.interop.test_every_request import use
+from tests.wire import Wire
+
+BASE_URL = "https://api.example.com/v1"
+
+
+@pytest.fixture
+def http_class(is_async: bool) -> Any:
+    return httpx2.AsyncClient if is_async else httpx2.Client
+
+
+async def test_every_kind_of_request(
+    make_client: Callable[..., Any],
+    http_class: Any,
+    is_async: bool,
+    server: LocalServer,
+    tmp_path: Path,
+) -> None:
+    async with opened(http_class()) as http:
+        await use(make_client(TOKEN, base_url=server.base_url, http_client=http), tmp_path)
+    client = make_client(TOKEN, base_url=server.base_url, http_client=http_class)
+    assert await client.run(HELLO, {"text": "Alice"}) == "hello Alice"
+    await client.aclose()
+
+
+async def test_run_listens_to_the_stream(
+    make_client: Callable[..., Any], http_class: Any, wire: Wire
+) -> None:
+    wire.says(run_of(wire.base_url))
+    async with opened(http_class()) as http:
+        client = make_client(TOKEN, base_url=wire.base_url, http_client=http)
+        assert await client.run("owner/name", {}) == "hello Alice"
+    assert len(wire.asked) == 3
+    assert wire.asked[1].endswith("/stream")
+
+
+async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "POST":
+            assert json.loads(request.content)["input"] == {"text": "Alice"}
+            return httpx2.Response(201, json=created(BASE_URL))
+        if request.url.path.endswith("/stream"):
+            kind = {"content-type": "text/event-stream"}
+            return httpx2.Response(200, headers=kind, content=EVENTS)
+        packed = gzip.compress(json.dumps(done(BASE_URL)).encode())
+        return httpx2.Response(200, headers={"content-encoding": "gzip"}, content=packed)
+
+    async with opened(http_class(transport=httpx2.MockTransport(answer))) as http:
+        client = make_client(TOKEN, base_url=BASE_URL, http_client=http)
+        assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
+        async with client.stream("owner/name", {"text": "Alice"}) as stream:
+            assert "".join([str(event) async for event in stream]) == "hello Alice"
+
+
+async def test_httpx2_errors_become_ours(
+    make_client: Callable[..., Any], http_class: Any, nobody: str
+) -> None:
+    async with opened(http_class()) as http:
+        client = make_client(base_url=nobody, http_client=http, max_retries=0)
+        with pytest.raises(APIConnectionError) as unmade:
+            await client.run("owner/name", {})
+        assert not unmade.value.request_sent
+        assert not unmade.value.may_have_been_created
+
+
+def test_the_flavor_must_match() -> None:
+    with httpx2.Client() as http, pytest.raises(ConfigurationError, match="AsyncClient"):
+        AsyncClient(http_client=http)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="Client"):
+        Client(http_client=httpx2.AsyncClient())  # type: ignore[arg-type]
+
+
+def test_httpx2_is_not_imported_without_need() -> None:
+    code = """
+import sys, httpx, dashscope
+with httpx.Client() as http, dashscope.Client(http_client=http), dashscope.Client():
+    assert "httpx2" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class TestTestClient:
+    """`TestClient` ignores timeouts."""
+
+    @pytest.fixture
+    def api(self) -> asgi.API:
+        return asgi.API()
+
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_a_run(self, api: asgi.API, backend: Any) -> None:
+        assert issubclass(TestClient, httpx2.Client)
+        with TestClient(api.app, backend=backend) as http:
+            client = Client(base_url=asgi.BASE_URL, http_client=http)
+            assert client.run("owner/name", {"text": "Alice"}) == "hello Alice"
+            with client.stream("owner/name", {"text": "Bob"}) as stream:
+                assert "".join(map(str, stream)) == "hello Bob"
+
+    @pytest.mark.timeout(30)
+    def test_a_stream_that_never_ends(self, api: asgi.API) -> None:
+        api.ends = False
+        with TestClient(api.app) as http:
+            client = Client(base_url=asgi.BASE_URL, http_client=http)
+            assert client.run("owner/name", {"text": "Alice"}, timeout=20) == "hello Alice"
+        assert api.asked.count("get") >= 1
+        assert api.open == 0
+
+    def test_errors_of_the_application_propagate(self, api: asgi.API) -> None:
+        with TestClient(api.app) as http:
+            client = Client(base_url=asgi.BASE_URL, http_client=http)
+            with pytest.raises(ZeroDivisionError, match="a bug in the application"):
+                client.request("GET", "/fails")
+
+    def test_fastapi(self) -> None:
+        app = fastapi.FastAPI()
+
+        @app.get("/v1/account")
+        def account() -> dict[str, str]:
+            return {"type": "user", "username": "fast"}
+
+        with fastapi.testclient.TestClient(app) as http:
+            client = Client(base_url=asgi.BASE_URL, http_client=http)
+            assert client.account.get().username == "fast"
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_an_asgi_transport(colour: str) -> None:
+    api = asgi.API()
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api.app)) as http:
+        client = AsyncClient(base_url=asgi.BASE_URL, http_client=http)
+        assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+async def test_httpx_and_httpx2_in_one_program(colour: str, wire: Wire) -> None:
+    wire.says(run_of(wire.base_url))
+    async with httpx2.AsyncClient() as newer, httpx.AsyncClient() as older:
+        for http in (newer, older, None):
+            async with AsyncClient(base_url=wire.base_url, http_client=http) as client:
+                assert await client.run("owner/name", {}) == "hello Alice"

@@ -1,0 +1,78 @@
+"""VCR.py records the requests of default clients and replays them without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vcr
+from vcr.errors import CannotOverwriteExistingCassetteException
+
+from dashscope.local import LocalServer
+from tests.interop.conftest import HELLO, TOKEN
+from tests.interop.test_every_request import use
+from tests.wire import Wire, reply
+
+ACCOUNT = {"type": "user", "username": "recorded"}
+
+
+async def test_mode_none_sends_nothing(client: Any, wire: Wire, tmp_path: Path) -> None:
+    with vcr.use_cassette(str(tmp_path / "none.yaml"), record_mode="none"):
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            await client.run(HELLO, {"text": "Alice"})
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            await client.account.get()
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            async with client.stream(HELLO, {"text": "Alice"}) as stream:
+                await anext(stream)
+    assert wire.requests == []
+    assert not (tmp_path / "none.yaml").exists()
+
+
+async def test_a_client_with_an_open_connection(local: Any, tmp_path: Path) -> None:
+    assert await local.account.get()
+    with (
+        vcr.use_cassette(str(tmp_path / "none.yaml"), record_mode="none"),
+        pytest.raises(CannotOverwriteExistingCassetteException),
+    ):
+        await local.account.get()
+    assert await local.account.get()
+
+
+async def test_record_and_replay(client: Any, wire: Wire, tmp_path: Path) -> None:
+    wire.says(reply(ACCOUNT))
+    options: dict[str, Any] = {"filter_headers": ["authorization"]}
+    with vcr.use_cassette(str(tmp_path / "account.yaml"), **options) as cassette:
+        assert (await client.account.get()).username == "recorded"
+        assert len(cassette) == 1
+    assert len(wire.requests) == 1
+    assert wire.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    written = (tmp_path / "account.yaml").read_text()
+    assert "recorded" in written
+    assert TOKEN not in written
+    with vcr.use_cassette(
+        str(tmp_path / "account.yaml"), record_mode="none", **options
+    ) as cassette:
+        assert (await client.account.get()).username == "recorded"
+        assert cassette.all_played
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            await client.account.get()
+    assert len(wire.requests) == 1
+
+
+async def test_record_and_replay_every_kind_of_request(
+    make_client: Callable[..., Any], tmp_path: Path
+) -> None:
+    with LocalServer() as server:
+        base_url = server.base_url
+        with vcr.use_cassette(str(tmp_path / "use.yaml")) as cassette:
+            recorded = await use(make_client(base_url=base_url), tmp_path)
+            answered = [f"{request.method} {request.path}" for request in server.requests]
+        assert len(answered) > 8
+        seen = [f"{request.method} {request.path}" for request in cassette.requests]
+        assert sorted(seen) == sorted(answered)
+    with vcr.use_cassette(str(tmp_path / "use.yaml"), record_mode="none") as cassette:
+        assert await use(make_client(base_url=base_url), tmp_path) == recorded
+        assert cassette.all_played
