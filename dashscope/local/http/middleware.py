@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashscope.local.http.address import address_of
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.http.uploads import FORM_LIMIT, too_large
@@ -119,6 +120,10 @@ class RequestMiddleware:
 
     def _problem(self, scope: Scope, path: str) -> ProblemError | None:
         headers = Headers(scope=scope)
+        try:
+            scope["dashscope.address"] = address_of(headers)
+        except ValueError as error:
+            return ProblemError(HTTPStatus.BAD_REQUEST, str(error))
         if self._token is None:
             problem = local_request_problem(scope["method"], headers)
         elif _PUBLIC.fullmatch(path) or authorized(headers, self._token):
