@@ -82,7 +82,7 @@ def test_a_job_folder_that_cannot_be_deleted_does_not_block_the_model(tmp_path: 
 class TestAFullDisk:
     def test_ends_predictions_once_there_is_space_again(self, tmp_path: Path) -> None:
         with mock.patch.object(engine, "RECORD_RETRY", 0.05), serving(tmp_path) as (server, http):
-            running = create(http, "test/parts", count=20_000, delay=0.0)
+            running = create(http, "test/parts", count=4000)
             hanging = create(http, "test/sleep")
             reach(http, hanging, "processing")
             with full_disk(server):
