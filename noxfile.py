@@ -60,14 +60,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def generated(session: nox.Session) -> None:
-    """The blocking client is what the async one says."""
+    """The sync client is what the async one says."""
     install(session)
     session.run("python", "-m", "pytest", "-q", "tests/unit/test_facade.py")
 
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write the blocking client anew."""
+    """Write the sync client anew."""
     install(session)
     session.run("python", "-m", "dashscope._sync.generate")
 
