@@ -482,7 +482,7 @@ class AsyncClient:
         from dashscope._batch import options
         from dashscope._batch.batch import AsyncBatch
 
-        claims = self._api.claims(use_file_output)
+        use_file_output = self._api.resolve_use_file_output(use_file_output)
         if progress is not None:
             self._api.runtime.check_callback("progress", progress)
         checked = options.check(
@@ -497,7 +497,7 @@ class AsyncClient:
             progress=progress,
             timeout=timeout,
             file_encoding=file_encoding,
-            use_file_output=claims,
+            use_file_output=use_file_output,
             poll_interval=poll_interval,
         )
         return AsyncBatch(self._api, inputs, checked)
@@ -726,10 +726,8 @@ class AsyncClient:
 
         What runs, streams and batches have under way is cancelled on the server.
         """
-        state = self._api.state
-        if state.open_operations:
-            await state.cancel_open_operations(self._api.runtime)
         try:
+            await self._api.state.close(self._api.runtime)
             await self._api.runtime.aclose()
         finally:
             await self._api.transport.aclose()
@@ -757,8 +755,8 @@ class AsyncClient:
 AsyncClient.__module__ = "dashscope"
 
 
-def blocking(
-    twins: Callable[[Any], Any],
+def driven_client(
+    to_sync: Callable[[Any], Any],
     api_token: Token | None,
     *,
     http_client: protocols.HTTPClient | Callable[[], protocols.HTTPClient] | None,
@@ -769,7 +767,7 @@ def blocking(
     from dashscope._transport.sync_transport import SyncTransport
 
     config = _config.load(api_token=api_token, **options)
-    runtime = SyncRuntime(twins)
+    runtime = SyncRuntime(to_sync)
     client = AsyncClient.__new__(AsyncClient)
     requestor = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
     vars(client).update(_api=requestor, _schemas={})

@@ -1,4 +1,4 @@
-"""What tests are run with: the colours, a local server, and a wire that misbehaves."""
+"""What tests are run with: the flavors, a local server, and a fake server that misbehaves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import colours
-from tests.wire import Wire
+from tests import flavors
+from tests.fake_server import FakeServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
 
@@ -29,8 +29,8 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(params=colours.COLOURS)
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=flavors.FLAVORS)
+def flavor(request: pytest.FixtureRequest) -> str:
     """Each way to wait; a test body that takes it, or a client, runs in all of them."""
     name: str = request.param
     if name == "uvloop":
@@ -40,21 +40,21 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine function in the test's colour, by default on asyncio."""
+    """Run a coroutine function in the test's flavor, by default on asyncio."""
     body = pyfuncitem.obj
     if not inspect.iscoroutinefunction(body):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(body).parameters}
-    colours.run(pyfuncitem.funcargs.get("colour", "asyncio"), lambda: body(**arguments))
+    flavors.run(pyfuncitem.funcargs.get("flavor", "asyncio"), lambda: body(**arguments))
     return True
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
+def fake_server() -> Iterator[FakeServer]:
     """A server that says what the test scripts."""
-    wire = Wire()
-    yield wire
-    wire.close()
+    fake_server = FakeServer()
+    yield fake_server
+    fake_server.close()
 
 
 @pytest.fixture
@@ -66,22 +66,22 @@ def nobody() -> Iterator[str]:
 
 
 @pytest.fixture
-def make_client(colour: str) -> Iterator[Callable[..., Any]]:
-    """Makes clients of the test's colour, used with `await` in all of them."""
+def make_client(flavor: str) -> Iterator[Callable[..., Any]]:
+    """Makes clients of the test's flavor, used with `await` in all of them."""
     made: list[Any] = []
 
     def make(*args: Any, **options: Any) -> Any:
-        client = colours.make_client(colour, *args, **options)
+        client = flavors.make_client(flavor, *args, **options)
         made.append(client)
         return client
 
     yield make
-    if colour == "blocking":
+    if flavor == "sync":
         for client in made:
             client.close()
 
 
 @pytest.fixture
-def wired(make_client: Callable[..., Any], wire: Wire) -> Any:
+def scripted_client(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
     """A client of the misbehaving server."""
-    return make_client(base_url=wire.base_url)
+    return make_client(base_url=fake_server.base_url)

@@ -256,7 +256,7 @@ def test_the_examples_of_the_docstrings_run(where: str, code: str, server: Local
 @pytest.mark.parametrize(
     ("where", "code"), SYNC_DOCSTRINGS, ids=[where for where, _ in SYNC_DOCSTRINGS]
 )
-def test_the_examples_of_the_blocking_docstrings_run(
+def test_the_examples_of_the_sync_docstrings_run(
     where: str, code: str, server: LocalServer
 ) -> None:
     namespace = names(server)

@@ -13,7 +13,7 @@ from harness import (
     Growth,
     Meter,
     hammer,
-    hammer_blocking,
+    hammer_sync,
     hammer_threads,
     main,
     memory,
@@ -50,11 +50,9 @@ async def requests(
         return await hammer(get, in_flight=in_flight, total=total)
 
 
-def blocking_requests(origin: str, total: int, **options: Any) -> Any:
+def sync_requests(origin: str, total: int, **options: Any) -> Any:
     with httpx.Client(**_options(**options)) as client:
-        return hammer_blocking(
-            lambda: client.get(f"{origin}/v1/predictions/fixed").json(), total=total
-        )
+        return hammer_sync(lambda: client.get(f"{origin}/v1/predictions/fixed").json(), total=total)
 
 
 def threads(origin: str, count: int, total: int) -> Any:
@@ -83,7 +81,7 @@ async def events(origin: str, stream: str) -> Any:
         return await tally_async(source.aiter_sse())
 
 
-def blocking_events(origin: str, stream: str) -> Any:
+def sync_events(origin: str, stream: str) -> Any:
     from httpx_sse import connect_sse
 
     with httpx.Client(timeout=120) as client:
@@ -158,6 +156,6 @@ async def page(origin: str, items: int, count: int) -> Any:
 
 if __name__ == "__main__":
     main(
-        requests, blocking_requests, threads, events, blocking_events, latency, upload, download,
+        requests, sync_requests, threads, events, sync_events, latency, upload, download,
         held, output, page,
     )  # fmt: skip

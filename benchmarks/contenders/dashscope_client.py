@@ -13,7 +13,7 @@ from harness import (
     Growth,
     Meter,
     hammer,
-    hammer_blocking,
+    hammer_sync,
     hammer_threads,
     main,
     memory,
@@ -52,9 +52,9 @@ async def requests(
         )
 
 
-def blocking_requests(origin: str, total: int, **options: Any) -> Any:
+def sync_requests(origin: str, total: int, **options: Any) -> Any:
     with Client(**_options(origin, **options)) as client:
-        return hammer_blocking(lambda: client.predictions.get("fixed"), total=total)
+        return hammer_sync(lambda: client.predictions.get("fixed"), total=total)
 
 
 def threads(origin: str, count: int, total: int) -> Any:
@@ -68,7 +68,7 @@ async def events(origin: str, stream: str) -> Any:
         return await tally_async(events)
 
 
-def blocking_events(origin: str, stream: str) -> Any:
+def sync_events(origin: str, stream: str) -> Any:
     with Client(**_options(origin)) as client, client.stream("a/b", {"stream": stream}) as events:
         return tally(events)
 
@@ -84,7 +84,7 @@ async def latency(origin: str) -> Any:
     return delays.read()
 
 
-def blocking_latency(origin: str) -> Any:
+def sync_latency(origin: str) -> Any:
     delays = Delays()
     with (
         Client(**_options(origin)) as client,
@@ -183,7 +183,7 @@ async def page(origin: str, items: int, count: int) -> Any:
 
 if __name__ == "__main__":
     main(
-        requests, blocking_requests, threads, events, blocking_events, latency, blocking_latency,
+        requests, sync_requests, threads, events, sync_events, latency, sync_latency,
         upload, upload_async, upload_at_once, download, download_async, noticing, held, output,
         page,
     )  # fmt: skip

@@ -80,7 +80,7 @@ async def hammer(
     return meter.read(count=each * in_flight, failures=failures.count, failure=failures.example)
 
 
-def hammer_blocking(call: Call, *, total: int) -> dict[str, Any]:
+def hammer_sync(call: Call, *, total: int) -> dict[str, Any]:
     """Make `total` calls, one after another."""
     for _ in range(20):
         call()

@@ -10,7 +10,7 @@ from harness import (
     Delays,
     Growth,
     hammer,
-    hammer_blocking,
+    hammer_sync,
     hammer_threads,
     main,
     memory,
@@ -33,9 +33,9 @@ async def requests(origin: str, in_flight: int, total: int) -> Any:
         )
 
 
-def blocking_requests(origin: str, total: int) -> Any:
+def sync_requests(origin: str, total: int) -> Any:
     client = OpenAI(**_options(origin))
-    return hammer_blocking(lambda: client.models.retrieve("fixed"), total=total)
+    return hammer_sync(lambda: client.models.retrieve("fixed"), total=total)
 
 
 def threads(origin: str, count: int, total: int) -> Any:
@@ -49,7 +49,7 @@ async def events(origin: str, stream: str) -> Any:
         return await tally_async(events)
 
 
-def blocking_events(origin: str, stream: str) -> Any:
+def sync_events(origin: str, stream: str) -> Any:
     client = OpenAI(**_options(origin))
     return tally(client.chat.completions.create(model=stream, messages=MESSAGES, stream=True))
 
@@ -95,6 +95,6 @@ async def held(origin: str, in_flight: int, hold: int) -> Any:
 
 if __name__ == "__main__":
     main(
-        requests, blocking_requests, threads, events, blocking_events, decoded, latency, upload,
+        requests, sync_requests, threads, events, sync_events, decoded, latency, upload,
         held,
     )  # fmt: skip

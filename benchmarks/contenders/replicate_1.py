@@ -13,7 +13,7 @@ from harness import (
     Growth,
     Meter,
     hammer,
-    hammer_blocking,
+    hammer_sync,
     hammer_threads,
     main,
     memory,
@@ -34,9 +34,9 @@ async def requests(origin: str, in_flight: int, total: int) -> Any:
     )
 
 
-def blocking_requests(origin: str, total: int) -> Any:
+def sync_requests(origin: str, total: int) -> Any:
     client = _client(origin)
-    return hammer_blocking(lambda: client.predictions.get("fixed"), total=total)
+    return hammer_sync(lambda: client.predictions.get("fixed"), total=total)
 
 
 def threads(origin: str, count: int, total: int) -> Any:
@@ -48,7 +48,7 @@ async def events(origin: str, stream: str) -> Any:
     return await tally_async(await _client(origin).async_stream("a/b", input={"stream": stream}))
 
 
-def blocking_events(origin: str, stream: str) -> Any:
+def sync_events(origin: str, stream: str) -> Any:
     return tally(_client(origin).stream("a/b", input={"stream": stream}))
 
 
@@ -122,6 +122,6 @@ async def page(origin: str, items: int, count: int) -> Any:
 
 if __name__ == "__main__":
     main(
-        requests, blocking_requests, threads, events, blocking_events, latency, upload, download,
+        requests, sync_requests, threads, events, sync_events, latency, upload, download,
         noticing, held, output, page,
     )  # fmt: skip

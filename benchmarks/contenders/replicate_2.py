@@ -12,7 +12,7 @@ from harness import (
     Growth,
     Meter,
     hammer,
-    hammer_blocking,
+    hammer_sync,
     hammer_threads,
     main,
     memory,
@@ -40,9 +40,9 @@ async def requests(origin: str, in_flight: int, total: int, transport: str | Non
         )
 
 
-def blocking_requests(origin: str, total: int) -> Any:
+def sync_requests(origin: str, total: int) -> Any:
     client = Replicate(**_options(origin))
-    return hammer_blocking(lambda: client.predictions.get(prediction_id="fixed"), total=total)
+    return hammer_sync(lambda: client.predictions.get(prediction_id="fixed"), total=total)
 
 
 def threads(origin: str, count: int, total: int) -> Any:
@@ -64,7 +64,7 @@ async def events(origin: str, stream: str) -> Any:
             return await tally_async(SSEDecoder().aiter_bytes(response.aiter_bytes()))
 
 
-def blocking_events(origin: str, stream: str) -> Any:
+def sync_events(origin: str, stream: str) -> Any:
     from replicate._streaming import SSEDecoder
 
     client = Replicate(**_options(origin))
@@ -154,6 +154,6 @@ async def page(origin: str, items: int, count: int) -> Any:
 
 if __name__ == "__main__":
     main(
-        requests, blocking_requests, threads, events, blocking_events, latency, upload, download,
+        requests, sync_requests, threads, events, sync_events, latency, upload, download,
         noticing, held, output, page,
     )  # fmt: skip

@@ -51,13 +51,13 @@ def cases(quick: bool) -> list[Case]:
     up = {"paths": _files(size)}
     down = {"size": size * 10, "target": str(_folder() / "down")}
     found = [
-        Case(UP, who, "upload", "blocking", up)
+        Case(UP, who, "upload", "sync", up)
         for who in (OURS, BARE_HTTPX, REPLICATE_1, REPLICATE_2, OPENAI)
     ]
     found.append(Case(UP, OURS, "upload_async", "async", up))
     found.append(Case(UP, OURS, "upload_at_once", "async, as one run's inputs", up))
     found += [
-        Case(DOWN, who, "download", "blocking", down)
+        Case(DOWN, who, "download", "sync", down)
         for who in (OURS, BARE_HTTPX, REPLICATE_1, REPLICATE_2)
     ]
     found.append(Case(DOWN, OURS, "download_async", "async", down))
@@ -81,10 +81,10 @@ PART = Part(
             ),
         )
         for setting, way in (
-            (UP, "blocking"),
+            (UP, "sync"),
             (UP, "async"),
             (UP, "async, as one run's inputs"),
-            (DOWN, "blocking"),
+            (DOWN, "sync"),
             (DOWN, "async"),
         )
     ),

@@ -24,9 +24,9 @@ CPU = Metric("CPU per request", "µs", lambda sample: sample["cpu"] / sample["co
 WALL = Metric("wall time per request", "µs", lambda sample: sample["wall"] / sample["count"] * 1e6)
 
 PEERS = ("replicate 1.0.7", "replicate 2.0.0b4", "openai")
-BLOCKING = "blocking"
+SYNC = "sync"
 THREADS = "16 threads"
-TLS_1, TLS_100, TLS_BLOCKING, HTTP2 = "TLS, 1", "TLS, 100", "TLS, blocking", "HTTP/2, 100"
+TLS_1, TLS_100, TLS_SYNC, HTTP2 = "TLS, 1", "TLS, 100", "TLS, sync", "HTTP/2, 100"
 
 
 def cases(quick: bool) -> list[Case]:
@@ -51,9 +51,7 @@ def cases(quick: bool) -> list[Case]:
             for who in (OURS, BARE_HTTPX, REPLICATE_2)
         ]
     total = int(500 * scale)
-    found += [
-        Case(BLOCKING, who, "blocking_requests", parameters={"total": total}) for who in everyone
-    ]
+    found += [Case(SYNC, who, "sync_requests", parameters={"total": total}) for who in everyone]
     found += [
         Case(THREADS, who, "threads", parameters={"count": 16, "total": int(1600 * scale)})
         for who in everyone
@@ -61,7 +59,7 @@ def cases(quick: bool) -> list[Case]:
     for setting, task, parameters, server in (
         (TLS_1, "requests", {"in_flight": 1, "total": total}, "https"),
         (TLS_100, "requests", {"in_flight": 100, "total": total}, "https"),
-        (TLS_BLOCKING, "blocking_requests", {"total": total}, "https"),
+        (TLS_SYNC, "sync_requests", {"total": total}, "https"),
         (HTTP2, "requests", {"in_flight": 100, "total": total, "http2": True}, "http2"),
     ):
         found += [
@@ -97,7 +95,7 @@ PART = Part(
     "requests",
     "Requests",
     "`predictions.get` of a prediction of 700 bytes, over and over, with so many requests in "
-    "flight (async), one after another (blocking) and from 16 threads (one client of ours and of "
+    "flight (async), one after another (sync) and from 16 threads (one client of ours and of "
     "the peers' for all, an `httpx.Client` for each). `openai` asks for a model instead, with the "
     "same body. `httpx` and `aiohttp` alone parse the JSON, and nothing more.",
     (CPU, WALL),
@@ -110,8 +108,8 @@ PART = Part(
         Target("CPU at 100 in flight, to the best peer", 0.6, _to_peers("100")),
         Target("CPU at 500 in flight, to the best peer", 0.6, _to_peers("500")),
         Target("CPU at 100 in flight with aiohttp, to `replicate` 2.0.0b4 with it", 0.65, _aiohttp),
-        Target("CPU, blocking, to bare `httpx.Client`", 1.10, _to_bare(BLOCKING)),
-        Target("CPU, blocking, to the best peer", 1.0, _to_peers(BLOCKING)),
+        Target("CPU, sync, to bare `httpx.Client`", 1.10, _to_bare(SYNC)),
+        Target("CPU, sync, to the best peer", 1.0, _to_peers(SYNC)),
         Target(
             "requests a second of 16 threads, to 16 bare `httpx.Client`s",
             0.9,
@@ -120,7 +118,7 @@ PART = Part(
         ),
         Target("CPU over TLS at 1 in flight, to bare `httpx`", 1.15, _to_bare(TLS_1)),
         Target("CPU over TLS at 100 in flight, to bare `httpx`", 1.0, _to_bare(TLS_100)),
-        Target("CPU over TLS, blocking, to bare `httpx`", 1.10, _to_bare(TLS_BLOCKING)),
+        Target("CPU over TLS, sync, to bare `httpx`", 1.10, _to_bare(TLS_SYNC)),
         Target("CPU with HTTP/2 at 100 in flight, to bare `httpx`", 1.0, _to_bare(HTTP2)),
     ),
     chart="lines",

@@ -58,13 +58,13 @@ def cases(quick: bool) -> list[Case]:
         parameters = {"stream": f"{stream}-{10_000 if quick else 50_000}"}
         for who in (OURS, BARE_HTTPX, REPLICATE_1):
             found.append(Case(setting, who, "events", "async", parameters))
-            found.append(Case(setting, who, "blocking_events", "blocking", parameters))
+            found.append(Case(setting, who, "sync_events", "sync", parameters))
         found.append(Case(setting, REPLICATE_2, "events", "its decoder, async", parameters))
-        found.append(Case(setting, REPLICATE_2, "blocking_events", "its decoder", parameters))
+        found.append(Case(setting, REPLICATE_2, "sync_events", "its decoder", parameters))
         if setting in (JSON, JSON_SINGLY):
             fewer = {"stream": f"{stream}-3000"}
             found.append(Case(setting, OPENAI, "events", "async", fewer))
-            found.append(Case(setting, OPENAI, "blocking_events", "blocking", fewer))
+            found.append(Case(setting, OPENAI, "sync_events", "sync", fewer))
         found.append(Case(setting, OPENAI, "decoded", "its decoder, async", parameters))
     return [evolve(case, rounds=1 if quick else 3) for case in found]
 
@@ -72,19 +72,19 @@ def cases(quick: bool) -> list[Case]:
 def latency_cases(quick: bool) -> list[Case]:
     found = [Case("async", who, "latency") for who in (OURS, BARE_HTTPX, REPLICATE_1, OPENAI)]
     found.append(Case("async", REPLICATE_2, "latency", "its decoder"))
-    found.append(Case("blocking", OURS, "blocking_latency"))
+    found.append(Case("sync", OURS, "sync_latency"))
     return [evolve(case, rounds=2 if quick else 7) for case in found]
 
 
-def _to_bare(setting: str, colour: str) -> Compute:
+def _to_bare(setting: str, flavor: str) -> Compute:
     return lambda figures: figures.ratio(
-        SPEED.name, (setting, f"dashscope, {colour}"), (setting, f"httpx, {colour}")
+        SPEED.name, (setting, f"dashscope, {flavor}"), (setting, f"httpx, {flavor}")
     )
 
 
-def _to(setting: str, row: str, colour: str = "async") -> Compute:
+def _to(setting: str, row: str, flavor: str = "async") -> Compute:
     return lambda figures: by(
-        figures.get(SPEED.name, setting, f"dashscope, {colour}"),
+        figures.get(SPEED.name, setting, f"dashscope, {flavor}"),
         figures.get(SPEED.name, setting, row),
     )
 
@@ -102,10 +102,10 @@ PART = Part(
     (
         *(
             Target(
-                f"{setting}, {colour}, to bare `httpx-sse`", 0.75, _to_bare(setting, colour), True
+                f"{setting}, {flavor}, to bare `httpx-sse`", 0.75, _to_bare(setting, flavor), True
             )
             for setting in STREAMS
-            for colour in ("async", "blocking")
+            for flavor in ("async", "sync")
         ),
         Target("text, to `replicate` 1.0.7", 1.0, _to(TEXT, "replicate 1.0.7, async"), True),
         Target(
@@ -131,10 +131,10 @@ LATENCY = Part(
     latency_cases,
     tuple(
         Target(
-            f"first event, {colour}, ms",
+            f"first event, {flavor}, ms",
             2.0,
-            lambda figures, colour=colour: figures.get(FIRST.name, colour, "dashscope"),
+            lambda figures, flavor=flavor: figures.get(FIRST.name, flavor, "dashscope"),
         )
-        for colour in ("async", "blocking")
+        for flavor in ("async", "sync")
     ),
 )

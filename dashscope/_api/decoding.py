@@ -19,7 +19,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from dashscope import types
 from dashscope._common.json import is_array, is_object
 from dashscope._common.secrets import scrubbed
-from dashscope._common.urls import NoURLError, page_query, segment
+from dashscope._common.urls import InvalidURLError, page_query, segment
 from dashscope._errors import APIResponseError
 from dashscope.types.page import Page
 
@@ -38,7 +38,7 @@ def structure(response: types.Response, cls: type[T]) -> T:
     Raises:
         APIResponseError: when it is not JSON, or not of that shape.
     """
-    return convert(decode(response), cls, response)
+    return convert(decode_response(response), cls, response)
 
 
 def structure_created(response: types.Response, cls: type[T]) -> T:
@@ -52,12 +52,12 @@ def structure_created(response: types.Response, cls: type[T]) -> T:
 
 def structure_list(response: types.Response, cls: type[T]) -> list[T]:
     """The answer's body, a JSON array, as a list of `cls`."""
-    return [convert(item, cls, response) for item in _array(decode(response), response)]
+    return [convert(item, cls, response) for item in _array(decode_response(response), response)]
 
 
 def structure_page(response: types.Response, cls: type[T]) -> Page[T]:
     """The answer's body as a page of `cls`."""
-    body = _object(decode(response), response)
+    body = _object(decode_response(response), response)
     results = _array(body.get("results"), response)
     return Page(
         results=tuple(convert(item, cls, response) for item in results),
@@ -67,7 +67,7 @@ def structure_page(response: types.Response, cls: type[T]) -> Page[T]:
     )
 
 
-def decode(response: types.Response) -> Any:
+def decode_response(response: types.Response) -> Any:
     """The answer's body as JSON."""
     if not response.content:
         raise _after(
@@ -83,7 +83,7 @@ def decode(response: types.Response) -> Any:
         kind = response.headers.get("content-type", "unnamed content")
     # Not within the block: the error of the JSON has the whole answer, and would come along.
     hint = ": check the base URL" if "html" in kind else ""
-    raise broken(f"is not JSON but {kind}{hint}", response)
+    raise unexpected_response(f"is not JSON but {kind}{hint}", response)
 
 
 def convert(value: Any, cls: type[T], response: types.Response) -> T:
@@ -93,7 +93,7 @@ def convert(value: Any, cls: type[T], response: types.Response) -> T:
     except ValueError as error:
         reason = str(error)
     del value  # it may quote the token, and a traceback with variables would show it
-    raise broken(reason, response)
+    raise unexpected_response(reason, response)
 
 
 def fitted(value: Any, cls: type[T]) -> T:
@@ -111,7 +111,7 @@ def fitted(value: Any, cls: type[T]) -> T:
     raise ValueError(reason[:LONGEST_REASON])
 
 
-def broken(reason: str, response: types.Response) -> APIResponseError:
+def unexpected_response(reason: str, response: types.Response) -> APIResponseError:
     """The error for an answer that the API does not promise."""
     start = scrubbed(response.text)[:SHOWN_BODY]
     return _after(
@@ -144,13 +144,13 @@ def _reason(value: Any, cls: type[Any]) -> str | None:
 
 def _object(value: Any, response: types.Response) -> dict[str, Any]:
     if not is_object(value):
-        raise broken(f"holds {type(value).__name__} where an object is due", response)
+        raise unexpected_response(f"holds {type(value).__name__} where an object is due", response)
     return value
 
 
 def _array(value: Any, response: types.Response) -> list[Any]:
     if not is_array(value):
-        raise broken(f"holds {type(value).__name__} where an array is due", response)
+        raise unexpected_response(f"holds {type(value).__name__} where an array is due", response)
     return value
 
 
@@ -158,14 +158,16 @@ def _url(value: Any, response: types.Response) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise broken(f"holds {type(value).__name__} where the URL of a page is due", response)
+        raise unexpected_response(
+            f"holds {type(value).__name__} where the URL of a page is due", response
+        )
     try:
         page_query(value)
-    except NoURLError:
+    except InvalidURLError:
         reason = "holds what is no URL where that of a page is due"
     else:
         return value
-    raise broken(reason, response)
+    raise unexpected_response(reason, response)
 
 
 def _make_converter(*, detailed_validation: bool) -> Converter:

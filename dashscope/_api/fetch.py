@@ -24,7 +24,7 @@ async def fetch(
     *,
     headers: Mapping[str, str],
     deadline: Deadline = Deadline.NEVER,
-    patience: float = SILENCE_TIMEOUT,
+    read_timeout: float = SILENCE_TIMEOUT,
 ) -> Body:
     """GET a URL of the server's, by the rules for such URLs, through its redirects.
 
@@ -33,7 +33,7 @@ async def fetch(
         url: the URL.
         headers: headers beside the client's.
         deadline: when the answer's head must be there.
-        patience: seconds without a byte after which the connection counts as lost.
+        read_timeout: seconds without a byte after which the connection counts as lost.
 
     Returns:
         The answer, its body unread and its status unchecked.
@@ -44,12 +44,12 @@ async def fetch(
     """
     first, came_from = url, None
     for _ in range(MOST_REDIRECTS):
-        refusal = urls.refusal(url, requestor.config.base_url, came_from=came_from)
-        if refusal is not None:
-            raise APIResponseError(f"{scrubbed(urls.shown(url))!r} is not asked: {refusal}.")
+        rejection = urls.url_rejection(url, requestor.config.base_url, came_from=came_from)
+        if rejection is not None:
+            raise APIResponseError(f"{scrubbed(urls.shown(url))!r} is not asked: {rejection}.")
         try:
-            body = await _open(requestor, url, headers, deadline, patience)
-        except urls.NoURLError as error:
+            body = await _open(requestor, url, headers, deadline, read_timeout)
+        except urls.InvalidURLError as error:
             reason = scrubbed(f"{urls.shown(url)!r} is not asked: {error}.")
             raise APIResponseError(reason) from None
         location = body.headers.get("location")
@@ -58,7 +58,7 @@ async def fetch(
         await body.aclose()
         try:
             came_from, url = url, urls.joined(url, location)
-        except urls.NoURLError as error:
+        except urls.InvalidURLError as error:
             reason = scrubbed(f"{urls.shown(url)} redirects to what is no URL ({error}).")
             raise APIResponseError(reason) from None
     raise APIResponseError(f"{urls.shown(first)}: more than {MOST_REDIRECTS} redirects.")
@@ -82,14 +82,18 @@ async def fetch_error(requestor: Requestor, body: Body) -> APIStatusError:
 
 
 async def _open(
-    requestor: Requestor, url: str, headers: Mapping[str, str], deadline: Deadline, patience: float
+    requestor: Requestor,
+    url: str,
+    headers: Mapping[str, str],
+    deadline: Deadline,
+    read_timeout: float,
 ) -> Body:
     request = await requestor.run_request_hooks(
         Request(
             method="GET",
             url=url,
             headers=merged(requestor.headers_for(url), headers),
-            patience=patience,
+            read_timeout=read_timeout,
         )
     )
     body: Body | None = None

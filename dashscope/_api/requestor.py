@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from http import HTTPStatus
 from logging import DEBUG
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from attrs import evolve, frozen
 
 from dashscope._api import instrumentation, retry
-from dashscope._api.retry import Outcome, is_refused, may_have_executed, outcome_of
+from dashscope._api.retry import AttemptResult, attempt_result, is_refused, may_have_executed
 from dashscope._api.state import ClientState
 from dashscope._common import random, urls
 from dashscope._common.deadline import Deadline
@@ -64,7 +64,8 @@ class Call:
         fields: text fields beside `files`.
         repeatable: whether repeating it does no harm; by default, whether the method says so.
         creates: whether a lost answer may have created something.
-        hold: seconds for which the server may hold the answer back.
+        on_response: Called with the response before any hook, which may raise.
+        server_wait: seconds for which the server may hold the answer back.
     """
 
     method: str
@@ -77,7 +78,8 @@ class Call:
     fields: Mapping[str, str] | None = None
     repeatable: bool | None = None
     creates: bool = False
-    hold: float = 0.0
+    on_response: Callable[[Response], None] | None = None
+    server_wait: float = 0.0
 
 
 class Requestor:
@@ -105,28 +107,36 @@ class Requestor:
         other.config = evolve(self.config, **changes)
         return other
 
-    def claims(self, use_file_output: bool | None) -> bool:
+    def resolve_use_file_output(self, use_file_output: bool | None) -> bool:
         """Do URLs in an output become file outputs? As a call says, else as the client does."""
         if use_file_output is None:
             return self.config.use_file_output
         return check_flag("use_file_output", use_file_output)
 
     async def send(
-        self, call: Call, *, deadline: Deadline = Deadline.NEVER, look: bool = False
+        self,
+        call: Call,
+        *,
+        deadline: Deadline = Deadline.NEVER,
+        is_poll: bool = False,
+        retries: bool = True,
     ) -> Response:
         """Make the request, with its retries.
 
         Args:
             call: the operation.
             deadline: when it must be over; the client's `timeout` bounds it as well.
-            look: whether this is a look at a running prediction, which sets the client's pace.
+            is_poll: Whether this is a poll of a running prediction, which sets the client's pace.
+            retries: Whether to retry. Someone who waits for a prediction repeats the polls.
 
         Raises:
             APIStatusError: for an error of the server's.
             APIConnectionError: when no answer came.
         """
         timeout = self.config.timeout
-        deadline = deadline.sooner(Deadline.after(None if timeout is None else timeout + call.hold))
+        deadline = deadline.sooner(
+            Deadline.after(None if timeout is None else timeout + call.server_wait)
+        )
         request = self._request(call)
         repeatable = (
             call.method in REPEATABLE_METHODS if call.repeatable is None else call.repeatable
@@ -136,7 +146,7 @@ class Requestor:
         while True:
             attempts += 1
             try:
-                error, outcome, response = await self._attempt(request, deadline)
+                error, result, response = await self._attempt(request, call, deadline)
             except APIResponseError as failure:
                 elapsed = time.monotonic() - started
                 failure.after(
@@ -144,12 +154,12 @@ class Requestor:
                 )
                 raise
             elapsed = time.monotonic() - started
-            if look and outcome.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self.state.pace.throttled(outcome.retry_after)
+            if is_poll and result.status == HTTPStatus.TOO_MANY_REQUESTS:
+                self.state.pace.throttled(result.retry_after)
             if error is None and response is not None:
                 self.state.quota.give_back(retried=attempts > 1)
                 return evolve(response, attempts=attempts, elapsed=elapsed)
-            if call.method == "DELETE" and attempts > 1 and outcome.status == HTTPStatus.NOT_FOUND:
+            if call.method == "DELETE" and attempts > 1 and result.status == HTTPStatus.NOT_FOUND:
                 # The first attempt deleted it, and its answer was lost.
                 return Response(
                     status=204,
@@ -158,13 +168,15 @@ class Requestor:
                     attempts=attempts,
                     elapsed=elapsed,
                 )
-            delay = self.retry_delay(outcome, attempts, elapsed, deadline, repeatable=repeatable)
+            if not retries:
+                break
+            delay = self.retry_delay(result, attempts, elapsed, deadline, repeatable=repeatable)
             if delay is None:
                 break
             logger.info(
                 "%s: %s after %.2f s; attempt %d in %.2f s",
                 named(request),
-                outcome.status or type(error).__name__,
+                result.status or type(error).__name__,
                 elapsed,
                 attempts + 1,
                 delay,
@@ -174,19 +186,19 @@ class Requestor:
         logger.info(
             "%s: %s, given up after %d attempt(s) in %.2f s",
             named(request),
-            outcome.status or type(error).__name__,
+            result.status or type(error).__name__,
             attempts,
             elapsed,
         )
         raise error.after(
             attempts=attempts,
             elapsed=elapsed,
-            may_have_been_created=call.creates and may_have_executed(outcome),
+            may_have_been_created=call.creates and may_have_executed(result),
         )
 
     async def _attempt(
-        self, request: Request, deadline: Deadline
-    ) -> tuple[APIError | None, Outcome, Response | None]:
+        self, request: Request, call: Call, deadline: Deadline
+    ) -> tuple[APIError | None, AttemptResult, Response | None]:
         if self.config.event_hooks:
             request = await self.run_request_hooks(request)
         started = time.monotonic()
@@ -205,22 +217,24 @@ class Requestor:
             if logger.isEnabledFor(DEBUG):
                 milliseconds = (time.monotonic() - started) * 1000
                 logger.debug("%s: %d in %.1f ms", named(request), response.status, milliseconds)
+            if call.on_response is not None and response.status < HTTPStatus.MULTIPLE_CHOICES:
+                call.on_response(response)
             if self.config.event_hooks:
                 await self.run_response_hooks(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
-                return None, Outcome(status=response.status), response
+                return None, AttemptResult(status=response.status), response
             refused = status_error(named(request), response)
-            return refused, outcome_of(refused), None
+            return refused, attempt_result(refused), None
         if self.config.is_default_address and not error.request_sent:
             error.add(
                 "No server answers at the default address: start one with `dashscope serve`, "
                 "or set DASHSCOPE_BASE_URL (or base_url=...) to the API's."
             )
-        return error, outcome_of(error), None
+        return error, attempt_result(error), None
 
     def retry_delay(
         self,
-        outcome: Outcome,
+        result: AttemptResult,
         attempts: int,
         elapsed: float,
         deadline: Deadline,
@@ -230,12 +244,12 @@ class Requestor:
         """Seconds until the next attempt, paid from the quota, or `None` for none."""
         if attempts > self.config.max_retries:
             return None
-        if attempts > 1 and self.config.is_default_address and is_refused(outcome):
+        if attempts > 1 and self.config.is_default_address and is_refused(result):
             return None  # nobody has started the local server; the error tells how
-        if not retry.may_repeat(outcome, repeatable=repeatable):
+        if not retry.may_repeat(result, repeatable=repeatable):
             return None
         delay = retry.delay(
-            outcome,
+            result,
             attempts=attempts,
             elapsed=elapsed,
             left=deadline.left(),
@@ -243,7 +257,7 @@ class Requestor:
         )
         if delay is None:
             return None
-        if not self.state.quota.take(outcome, attempts=attempts):
+        if not self.state.quota.take(result, attempts=attempts):
             logger.info("no retry: those of this client are used up until requests succeed")
             return None
         return delay
@@ -268,7 +282,7 @@ class Requestor:
             content=content,
             files=call.files,
             fields=call.fields or {},
-            patience=call.hold + ANSWER_MARGIN if call.hold else SILENCE_TIMEOUT,
+            read_timeout=call.server_wait + ANSWER_MARGIN if call.server_wait else SILENCE_TIMEOUT,
         )
 
     def is_trusted(self, url: str) -> bool:
@@ -321,7 +335,7 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
     title, detail = _str(body.get("title")), _str(body.get("detail"))
     status = response.status
     error_type = status_error_type(status)
-    retry_after = retry.retry_after_of(response.headers.get("retry-after"), body)
+    retry_after = retry.retry_after_of(response.headers, body)
     explanation = detail or title or text.strip()[:200]
     explanation = explanation or "The server answered without an explanation"
     message = f"{shortened(explanation).rstrip('.')}. {what}: {status} {_reason(status)}."

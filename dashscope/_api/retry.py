@@ -1,4 +1,4 @@
-"""Which outcome is retried, and after how long. Pure but for the quota's counter.
+"""Which result is retried, and after how long. Pure but for the quota's counter.
 
 Requests that may be repeated (reads, deletes, cancels, uploads) are retried on a lost
 connection and on the statuses that pass. Others only where they cannot have been carried
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -32,7 +33,7 @@ _DELAY_SECONDS = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*", re.ASCII)
 
 
 @frozen(kw_only=True)
-class Outcome:
+class AttemptResult:
     """How an attempt ended without success.
 
     Attributes:
@@ -50,65 +51,87 @@ class Outcome:
     retry_after: float | None = None
 
 
-def may_repeat(outcome: Outcome, *, repeatable: bool) -> bool:
+def may_repeat(result: AttemptResult, *, repeatable: bool) -> bool:
     """Does another attempt make sense, and do no harm?"""
-    if outcome.permanent:
+    if result.permanent:
         return False
-    if outcome.status is None:
-        return repeatable or not outcome.request_sent
+    if result.status is None:
+        return repeatable or not result.request_sent
     if repeatable:
-        return outcome.status in RETRIED_STATUSES
-    return outcome.status == 429
+        return result.status in RETRIED_STATUSES
+    return result.status == 429
 
 
 def delay(
-    outcome: Outcome, *, attempts: int, elapsed: float, left: float | None, chance: float
+    result: AttemptResult, *, attempts: int, elapsed: float, left: float | None, chance: float
 ) -> float | None:
     """Seconds until the next attempt, or `None` where that would be too late.
 
     Args:
-        outcome: how the last attempt ended.
+        result: how the last attempt ended.
         attempts: how many there have been, 1 or more.
         elapsed: seconds since the first began.
         left: seconds until the deadline, `None` for ever.
         chance: a random number from 0 to 1: the jitter.
     """
-    if outcome.retry_after is not None:
-        if outcome.retry_after > LONGEST_REQUESTED_DELAY:
-            return None
-        seconds = outcome.retry_after
-    else:
-        # The exponent is bounded as well: 2.0 ** 1100 does not fit a float.
-        seconds = chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempts - 1, 10))
+    if result.retry_after is not None and result.retry_after > LONGEST_REQUESTED_DELAY:
+        return None
+    seconds = backoff(result, attempts=attempts, chance=chance)
     if elapsed + seconds > LONGEST_TOTAL or (left is not None and seconds >= left):
         return None
     return seconds
 
 
-def parse_retry_after(header: str | None, *, now: float | None = None) -> float | None:
-    """Seconds to wait by a `Retry-After` header: a number, or an HTTP date; else `None`.
+def backoff(result: AttemptResult, *, attempts: int, chance: float) -> float:
+    """Return the jittered back-off, or what the server asked for if that is longer.
 
     Args:
-        header: the header's value.
-        now: seconds since the epoch, by default this machine's clock.
+        result: How the last attempt ended.
+        attempts: The number of attempts so far, 1 or more.
+        chance: A random number from 0 to 1: the jitter.
+    """
+    # The exponent is bounded as well: 2.0 ** 1100 does not fit a float.
+    seconds = chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempts - 1, 10))
+    requested = result.retry_after or 0.0
+    return max(seconds, min(requested, LONGEST_REQUESTED_DELAY))
+
+
+def parse_retry_after(header: str | None, *, date: str | None = None) -> float | None:
+    """Return the seconds to wait by a `Retry-After` header: a number, or an HTTP date.
+
+    Args:
+        header: The header's value.
+        date: The response's `Date`, by which the server's clock is known. Defaults to this
+            machine's clock.
     """
     if header is None:
         return None
     number = _DELAY_SECONDS.fullmatch(header)
     if number is not None:
         return min(float(number[1]), LONGEST_SHOWN)
+    until = parse_date(header)
+    if until is None:
+        return None
+    now = parse_date(date)
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def parse_date(header: str | None) -> float | None:
+    """Return an HTTP date as seconds since the epoch, or `None` if it is none."""
+    if header is None:
+        return None
     try:
         date = parsedate_to_datetime(header)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
+    return date.timestamp()
 
 
-def retry_after_of(header: str | None, body: object) -> float | None:
-    """Seconds to wait by the header, else by the `retry_after` of the JSON body."""
-    seconds = parse_retry_after(header)
+def retry_after_of(headers: Mapping[str, str], body: object) -> float | None:
+    """Return the seconds to wait by `Retry-After`, or by the `retry_after` of the JSON body."""
+    seconds = parse_retry_after(headers.get("retry-after"), date=headers.get("date"))
     if seconds is None and is_object(body):
         value: object = body.get("retry_after")
         if isinstance(value, str):
@@ -135,16 +158,16 @@ class RetryQuota:
     def __init__(self) -> None:
         self._left = self.CAPACITY
 
-    def take(self, outcome: Outcome, *, attempts: int) -> bool:
-        """Pay for a retry after `outcome`; `False` when the budget is used up.
+    def take(self, result: AttemptResult, *, attempts: int) -> bool:
+        """Pay for a retry after `result`; `False` when the budget is used up.
 
         Args:
-            outcome: how the last attempt ended.
+            result: how the last attempt ended.
             attempts: how many the request has had, 1 or more.
         """
-        if outcome.status == 429 and outcome.retry_after is not None:
+        if result.status == 429 and result.retry_after is not None:
             return True
-        cost = self.TIMEOUT_COST if outcome.timed_out else self.COST
+        cost = self.TIMEOUT_COST if result.timed_out else self.COST
         if attempts == 1:
             cost = self.FIRST_COST
         if self._left < cost:
@@ -157,26 +180,26 @@ class RetryQuota:
         self._left = min(self.CAPACITY, self._left + (self.COST if retried else 1))
 
 
-def outcome_of(error: APIError) -> Outcome:
+def attempt_result(error: APIError) -> AttemptResult:
     """How an attempt ended, by its error."""
     if isinstance(error, APIStatusError):
-        return Outcome(status=error.status, retry_after=error.retry_after)
+        return AttemptResult(status=error.status, retry_after=error.retry_after)
     if not isinstance(error, APIConnectionError):
-        return Outcome(permanent=True)
-    return Outcome(
+        return AttemptResult(permanent=True)
+    return AttemptResult(
         request_sent=error.request_sent,
         timed_out=isinstance(error, APITimeoutError),
         permanent=error.permanent,
     )
 
 
-def is_refused(outcome: Outcome) -> bool:
+def is_refused(result: AttemptResult) -> bool:
     """Was the connection refused?"""
-    return outcome.status is None and not outcome.request_sent and not outcome.timed_out
+    return result.status is None and not result.request_sent and not result.timed_out
 
 
-def may_have_executed(outcome: Outcome) -> bool:
+def may_have_executed(result: AttemptResult) -> bool:
     """May the server have carried the request out all the same?"""
-    if outcome.status is None:
-        return outcome.request_sent
-    return outcome.status in (408, 499) or outcome.status >= 500
+    if result.status is None:
+        return result.request_sent
+    return result.status in (408, 499) or result.status >= 500

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from dashscope._api.polling import Pace
 from dashscope._api.retry import RetryQuota
+from dashscope._common.deadline import Deadline
 from dashscope._errors import APIError
-from dashscope._runtime.runtime import Runtime
+from dashscope._runtime.runtime import GRACE, Runtime
+from dashscope._transport.pool import CLOSED
 
 MOST_STREAMS: Final = 100
 """Each stream takes a connection for as long as its prediction runs."""
@@ -48,6 +50,7 @@ class ClientState:
         pace: how fast it polls.
         stream_slots: how many streams it may listen to.
         open_operations: the operations to cancel when it is closed.
+        is_closing: Whether it is being closed, so that nothing more may be created.
     """
 
     def __init__(self, max_connections: int) -> None:
@@ -55,6 +58,33 @@ class ClientState:
         self.pace = Pace()
         self.stream_slots = StreamSlots(max_connections)
         self.open_operations: set[Cancellable] = set()
+        self.is_closing = False
+        self._creates: set[object] = set()
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """A block that creates something, and then adds it to the open operations.
+
+        Raises:
+            RuntimeError: If the client is being closed.
+        """
+        create = object()
+        self._creates.add(create)
+        try:
+            if self.is_closing:
+                raise RuntimeError(CLOSED)
+            yield
+        finally:
+            self._creates.discard(create)
+
+    async def close(self, runtime: Runtime) -> None:
+        """Let creates in progress finish, and cancel what is open."""
+        self.is_closing = True
+        deadline = Deadline.after(GRACE)
+        while self._creates and not deadline.expired:
+            await runtime.sleep(0.01)
+        if self.open_operations:
+            await self.cancel_open_operations(runtime)
 
     async def cancel_open_operations(self, runtime: Runtime) -> None:
         """Cancel every open operation, because the client is being closed."""

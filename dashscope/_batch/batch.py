@@ -24,9 +24,9 @@ from dashscope._batch.recovery import Finder
 from dashscope._batch.result_buffer import Outbox
 from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
 from dashscope._batch.shutdown import leave
-from dashscope._files.file_output import claim
+from dashscope._files.file_output import wrap_file_outputs
 from dashscope._runtime.forking import load_before_fork
-from dashscope._runtime.workers import Bell, Channel, ClosedError
+from dashscope._runtime.workers import Channel, ClosedError, Signal
 from dashscope._transport.pool import CLOSED
 from dashscope.types.batch import BatchProgress, BatchResult
 
@@ -84,7 +84,7 @@ class AsyncBatch:
         self._operation = begin("map", self._api.config.base_url, self._options.ref)
         try:
             with self._operation.active():
-                await self._api.runtime.finish(self._desk.ledger.open)
+                await self._api.runtime.shield(self._desk.ledger.open)
                 self._has_begun = True
                 self._start()
                 self._api.state.open_operations.add(self._cancel_if_running)
@@ -136,13 +136,13 @@ class AsyncBatch:
         if isinstance(error, GeneratorExit):
             # A coroutine that is thrown away may not wait for anything.
             self._hush()
-            self._crew.drop()
+            self._workers.drop()
             self._desk.ledger.drop()
             self._end(error)
             return
         try:
             with self._operation.active():
-                await self._api.runtime.finish(partial(self._wind_up, error), grace=WIND_UP)
+                await self._api.runtime.shield(partial(self._wind_up, error), grace=WIND_UP)
         finally:
             self._end(error)
 
@@ -152,12 +152,12 @@ class AsyncBatch:
         Whoever iterates is told so. A batch of another event loop ends by its requests, which
         are refused.
         """
-        if self._winding_up or not self._crew.is_here:
+        if self._winding_up or not self._workers.is_here:
             return
         self._closed = RuntimeError(CLOSED)
         self._desk.is_over = True
         failure = error or self._closed
-        await self._api.runtime.finish(partial(self._wind_up, failure), grace=WIND_UP)
+        await self._api.runtime.shield(partial(self._wind_up, failure), grace=WIND_UP)
 
     def _end(self, error: BaseException | None) -> None:
         """Nobody watches any more."""
@@ -170,8 +170,8 @@ class AsyncBatch:
         operation.end(error)
 
     def _hush(self) -> None:
-        for bell in (self._to_user, self._to_plan, self._to_feed):
-            bell.close()
+        for signal in (self._to_user, self._to_plan, self._to_feed):
+            signal.close()
         self._to_create.close()
         self._to_watch.close()
 
@@ -183,7 +183,7 @@ class AsyncBatch:
             return
         self._winding_up = True
         try:
-            await leave(self._desk, self._crew, error)
+            await leave(self._desk, self._workers, error)
         finally:
             if self._options.progress is not None and self._has_begun:
                 await self._api.runtime.call(self._options.progress, self._progress(is_over=True))
@@ -191,10 +191,10 @@ class AsyncBatch:
     def _set_up(self) -> None:
         options, runtime = self._options, self._api.runtime
         gate = Gate(options.concurrency, options.max_rate, self._api.config.max_retries)
-        self._to_user, self._to_plan, self._to_feed = (Bell(runtime.channel()) for _ in range(3))
+        self._to_user, self._to_plan, self._to_feed = (Signal(runtime.channel()) for _ in range(3))
         self._to_create: Channel[Task] = runtime.channel()
         self._to_watch: Channel[Task] = runtime.channel()
-        self._crew = runtime.crew()
+        self._workers = runtime.worker_group()
         self._desk = Desk(
             api=self._api,
             options=options,
@@ -229,7 +229,7 @@ class AsyncBatch:
         if self._api.runtime.is_shared:
             works.append(self._feed_on)
         for work in works:
-            self._crew.start(partial(self._guarded, work))
+            self._workers.start(partial(self._guarded, work))
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work until the batch is over; what goes wrong with it, ends the batch."""
@@ -285,15 +285,15 @@ class AsyncBatch:
         try:
             while self._desk.outbox.has_room and self._failure is None:
                 await self._inlet.read()
-                self._to_plan.ring()
-                self._to_user.ring()
+                self._to_plan.notify()
+                self._to_user.notify()
         except Exception as error:  # noqa: BLE001 (raised to the one who iterates)
             self._failure = self._failure or error
             self._changed()
 
     def _changed(self) -> None:
-        for bell in (self._to_user, self._to_plan, self._to_feed):
-            bell.ring()
+        for signal in (self._to_user, self._to_plan, self._to_feed):
+            signal.notify()
 
     def _handed(self, result: BatchResult) -> BatchResult:
         if result.error is not None:
@@ -303,7 +303,7 @@ class AsyncBatch:
             return result
         if not self._options.use_file_output:
             return result
-        return evolve(result, output=claim(result.output, self._api))
+        return evolve(result, output=wrap_file_outputs(result.output, self._api))
 
     async def _tell(self) -> None:
         progress = self._options.progress

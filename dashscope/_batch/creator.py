@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, cast
 
 from dashscope._api.requestor import Call
-from dashscope._api.retry import Outcome
+from dashscope._api.retry import AttemptResult
 from dashscope._batch.checkpoint.fingerprint import digest
 from dashscope._batch.context import Desk
 from dashscope._batch.poller import Watcher
@@ -55,7 +55,7 @@ class Creator:
             return
         sent = now()
         try:
-            await self._desk.api.runtime.finish(partial(self._post, row))
+            await self._desk.api.runtime.shield(partial(self._post, row))
         except CheckpointError:
             raise
         except APIError as error:
@@ -117,7 +117,7 @@ class Creator:
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:
             pause = desk.api.retry_delay(
-                Outcome(request_sent=False),
+                AttemptResult(request_sent=False),
                 row.attempts,
                 now() - row.first_attempt,
                 Deadline.NEVER,

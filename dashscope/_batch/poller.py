@@ -33,7 +33,7 @@ class Watcher:
         desk = self._desk
         try:
             prediction = await get_prediction(
-                desk.api, running.id, deadline=Deadline.NEVER, look=True
+                desk.api, running.id, deadline=Deadline.NEVER, is_poll=True
             )
         except APIError as error:
             if not desk.is_over and desk.scheduler.take(running, now()):
@@ -161,7 +161,7 @@ async def list_page(
     before = None if until is None else until.isoformat()
     params = page_params(cursor, {"created_after": since.isoformat(), "created_before": before})
     call = Call(method="GET", path="/predictions", params=params)
-    return structure_page(await api.send(call, look=True), Prediction)
+    return structure_page(await api.send(call, is_poll=True), Prediction)
 
 
 def is_partial(prediction: Prediction, running: Running) -> bool:

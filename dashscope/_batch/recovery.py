@@ -116,7 +116,7 @@ class Finder:
             if _digest(one) is None:
                 try:
                     whole = await get_prediction(
-                        desk.api, one.id, deadline=Deadline.NEVER, look=False
+                        desk.api, one.id, deadline=Deadline.NEVER, is_poll=False
                     )
                 except NotFoundError:
                     continue

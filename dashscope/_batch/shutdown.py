@@ -14,24 +14,24 @@ from dashscope._errors import CheckpointError
 from dashscope._predictions.operations import cancel_prediction
 from dashscope._predictions.watch import CLEAN_UP
 from dashscope._runtime.runtime import GRACE
-from dashscope._runtime.workers import Crew
+from dashscope._runtime.workers import WorkerGroup
 
 AT_ONCE: Final = 32
 """Predictions that are cancelled at the same time."""
 MARGIN: Final = 1.0
-"""Seconds beyond the grace of its last creates that a crew gets."""
+"""Seconds beyond the grace of its last creates that the workers get."""
 
 
-async def leave(desk: Desk, crew: Crew, error: BaseException | None) -> None:
-    """Stop the crew, and cancel what runs.
+async def leave(desk: Desk, workers: WorkerGroup, error: BaseException | None) -> None:
+    """Stop the workers, and cancel what runs.
 
     Args:
         desk: the batch.
-        crew: its workers.
+        workers: its workers.
         error: what ended the batch, and goes on; what cannot be cancelled becomes a note of it.
     """
     try:
-        await crew.stop(GRACE + MARGIN)
+        await workers.stop(GRACE + MARGIN)
         desk.has_left = True
         running, waiting = desk.scheduler.left()
         running += desk.fresh
@@ -84,10 +84,10 @@ async def _cancel(desk: Desk, running: Sequence[Running], error: BaseException |
                     cancelled.append(one.row)
 
     # Not `gather()`, whose threads a second Ctrl-C would have to wait for.
-    crew = desk.api.runtime.crew()
+    workers = desk.api.runtime.worker_group()
     for _ in range(min(AT_ONCE, len(left))):
-        crew.start(work)
-    await crew.join(CLEAN_UP + MARGIN)
+        workers.start(work)
+    await workers.join(CLEAN_UP + MARGIN)
     if running:
         logger.info("%d predictions cancelled: the batch was left", len(cancelled))
     return cancelled

@@ -1,6 +1,6 @@
 """Whose URL is this, may it be followed, does it get the token? Pure: text in, verdict out.
 
-URLs in the server's answers are data. They are asked only when `refusal()` has nothing
+URLs in the server's answers are data. They are asked only when `url_rejection()` has nothing
 against them, and carry the token only when `gets_token()` says so.
 """
 
@@ -30,7 +30,7 @@ LONGEST_PAGE_URL: Final = 16_384
 """Characters; no server takes more of a URL."""
 
 
-class NoURLError(ValueError):
+class InvalidURLError(ValueError):
     """What is no URL for the HTTP library, although it looks like one."""
 
 
@@ -108,12 +108,12 @@ def joined(url: str, location: str) -> str:
     """Where a redirect leads.
 
     Raises:
-        NoURLError: when it is no URL.
+        InvalidURLError: when it is no URL.
     """
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise NoURLError(str(error)) from None
+        raise InvalidURLError(str(error)) from None
 
 
 def page_query(text: str) -> list[tuple[str, str]]:
@@ -122,16 +122,18 @@ def page_query(text: str) -> list[tuple[str, str]]:
     Of such a URL the query counts; its host and path are not ours to follow.
 
     Raises:
-        NoURLError: when it is a URL without a query, empty, or has what is no text in it.
+        InvalidURLError: when it is a URL without a query, empty, or has what is no text in it.
     """
     if not 0 < len(text) <= LONGEST_PAGE_URL or not text.isprintable():
-        raise NoURLError(f"cursor is {quoted(text)}, which is neither a page's cursor nor its URL")
+        raise InvalidURLError(
+            f"cursor is {quoted(text)}, which is neither a page's cursor nor its URL"
+        )
     if not _PAGE_URL.match(text):
         return [("cursor", text)]
     parts = _split(text)
     found = None if parts is None else parse_qsl(parts.query, keep_blank_values=True)
     if not found:
-        raise NoURLError(f"cursor is {quoted(text)}, which is no page's URL: it has no query")
+        raise InvalidURLError(f"cursor is {quoted(text)}, which is no page's URL: it has no query")
     return found
 
 
@@ -160,7 +162,7 @@ def gets_token(url: str, base_url: str, trusted_hosts: Iterable[str]) -> bool:
     )
 
 
-def refusal(url: str, base_url: str, *, came_from: str | None = None) -> str | None:
+def url_rejection(url: str, base_url: str, *, came_from: str | None = None) -> str | None:
     """Why a URL that the server gave is not asked, or `None` when it may be.
 
     Args:

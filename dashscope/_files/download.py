@@ -19,7 +19,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from dashscope._api.fetch import fetch, fetch_error
 from dashscope._api.requestor import Requestor
-from dashscope._api.retry import RETRIED_STATUSES, outcome_of
+from dashscope._api.retry import RETRIED_STATUSES, attempt_result
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import shown
 from dashscope._errors import (
@@ -180,7 +180,7 @@ class AsyncDownload:
                 error = await fetch_error(self._api, body)
             elapsed = time.monotonic() - self._started
             pause = self._api.retry_delay(
-                outcome_of(error), self._attempts, elapsed, Deadline.NEVER, repeatable=True
+                attempt_result(error), self._attempts, elapsed, Deadline.NEVER, repeatable=True
             )
             if pause is None:
                 raise self._last(error)
@@ -252,12 +252,12 @@ class AsyncDownload:
         if not etag.startswith('"') or _is_encoded(self.headers):
             return False
         started = time.monotonic()
-        outcome = outcome_of(failure)
+        result = attempt_result(failure)
         while True:
             self._failures += 1
             elapsed = time.monotonic() - started
             pause = self._api.retry_delay(
-                outcome, self._failures, elapsed, Deadline.NEVER, repeatable=True
+                result, self._failures, elapsed, Deadline.NEVER, repeatable=True
             )
             if pause is None:
                 return False
@@ -266,14 +266,14 @@ class AsyncDownload:
             try:
                 body = await self._open({"Range": f"bytes={self._received}-", "If-Range": etag})
             except APIConnectionError as error:
-                outcome = outcome_of(error)
+                result = attempt_result(error)
                 continue
             self._body = body
             if body.status == HTTPStatus.PARTIAL_CONTENT:
                 return self._goes_on(body.headers)
             if body.status not in RETRIED_STATUSES:
                 return False
-            outcome = outcome_of(await fetch_error(self._api, body))
+            result = attempt_result(await fetch_error(self._api, body))
 
     def _goes_on(self, headers: Headers) -> bool:
         """Is this what is missing, of the file that came so far?"""

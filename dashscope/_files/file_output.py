@@ -1,7 +1,7 @@
 """Files in a model's output: `AsyncFileOutput`, a URL that can also read and save itself.
 
-`claim()` walks an output and makes one of every URL in it. A file output *is* its URL, a `str`:
-it prints, compares, pickles and goes into JSON as one.
+`wrap_file_outputs()` walks an output and makes one of every URL in it. A file output *is* its URL,
+a `str`: it prints, compares, pickles and goes into JSON as one.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class AsyncFileOutput(str):
 AsyncFileOutput.__module__ = "dashscope"
 
 
-def claim(output: Any, api: Requestor) -> Any:
-    """The output with a file output in place of every URL, in the client's colour."""
+def wrap_file_outputs(output: Any, api: Requestor) -> Any:
+    """The output with a file output in place of every URL, in the client's flavor."""
     # Without recursion: JSON may be nested deeper than functions may.
     claimed: list[Any] = [output]
     places: list[dict[str, Any] | list[Any]] = [claimed]

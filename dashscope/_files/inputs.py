@@ -83,18 +83,18 @@ async def encode(
     return tree
 
 
-def path_hint(input: Mapping[str, Any], refusal: str) -> str | None:
+def path_hint(input: Mapping[str, Any], detail: str) -> str | None:
     """Return a sentence about text in `input` that names a local file, or `None`.
 
     Args:
         input: The input that was sent.
-        refusal: Why the server refused it. Only inputs that it mentions count.
+        detail: Why the server refused it. Only inputs that it mentions count.
     """
     for name, value in input.items():
         if (
             isinstance(value, str)
             and _FILE_NAME.fullmatch(value)
-            and re.search(rf"\b{re.escape(name)}\b", refusal)
+            and re.search(rf"\b{re.escape(name)}\b", detail)
         ):
             return f"{name} is the text {shown(value)}. To send a local file, pass a pathlib.Path."
     return None

@@ -26,7 +26,7 @@ from dashscope._functions.schema import (
     kind_of,
     lengths,
     listed,
-    named_kinds,
+    named_json_types,
 )
 
 _ARTICLES: Final = {
@@ -41,7 +41,7 @@ _ARTICLES: Final = {
 _URI: Final = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
-class MisfitError(Exception):
+class SchemaMismatchError(Exception):
     """A value that does not fit its schema; the argument is the error to raise for it."""
 
     def __init__(self, error: TypeError | ValueError) -> None:
@@ -79,8 +79,8 @@ def check(model: ModelSchema, name: str, inputs: Mapping[str, Any]) -> None:
             value = inputs.get(entry.name)
             if entry.name in inputs and not (value is None and entry.may_be_none):
                 _check(model, value, entry.schema, entry.name, 0)
-    except MisfitError as misfit:
-        raise type(misfit.error)(f"{name}: {misfit.error}") from None
+    except SchemaMismatchError as mismatch:
+        raise type(mismatch.error)(f"{name}: {mismatch.error}") from None
     missing = [entry for entry in model.inputs if entry.required and entry.name not in inputs]
     if missing:
         raise TypeError(f"{name} needs {', '.join(map(_with_description, missing))}")
@@ -95,19 +95,21 @@ def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) 
     for key in ("anyOf", "oneOf"):
         if choices := listed(schema, key):
             _check_any(model, value, choices, where, depth + 1)
-    kinds = named_kinds(schema)
+    json_types = named_json_types(schema)
     if is_file(value):
-        if kinds and "string" not in kinds:
-            raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not a file"))
+        if json_types and "string" not in json_types:
+            raise SchemaMismatchError(TypeError(f"{where} is {_either(json_types)}, not a file"))
         return
     kind = kind_of(value)
-    if kinds and not _fits(kind, kinds):
+    if json_types and not _fits(kind, json_types):
         if schema.get("format") == "uri":
-            kinds = ["a URL or a file" if named == "string" else named for named in kinds]
-        raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not {shown(value)}"))
+            json_types = ["a URL or a file" if named == "string" else named for named in json_types]
+        raise SchemaMismatchError(
+            TypeError(f"{where} is {_either(json_types)}, not {shown(value)}")
+        )
     choices = choices_of(schema)
     if choices and not any(_same(value, choice) for choice in choices):
-        raise MisfitError(ValueError(f"{where} is {either(choices)}, not {shown(value)}"))
+        raise SchemaMismatchError(ValueError(f"{where} is {either(choices)}, not {shown(value)}"))
     _check_bounds(value, kind, schema, where)
     if is_sequence(value):
         for index, item in enumerate(value):
@@ -117,32 +119,32 @@ def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) 
 
 
 def _check_any(model: ModelSchema, value: Any, choices: list[Any], where: str, depth: int) -> None:
-    misfits: list[MisfitError] = []
+    mismatches: list[SchemaMismatchError] = []
     for choice in choices:
         try:
             _check(model, value, choice, where, depth)
-        except MisfitError as misfit:
-            misfits.append(misfit)
+        except SchemaMismatchError as mismatch:
+            mismatches.append(mismatch)
         else:
             return
     # Of the right type and out of bounds says more than of the wrong type.
-    for failed in misfits:
+    for failed in mismatches:
         if isinstance(failed.error, ValueError):
             raise failed
-    kinds = [kind for choice in choices for kind in model.kinds(choice)]
+    json_types = [kind for choice in choices for kind in model.json_types(choice)]
     given = "a file" if is_file(value) else shown(value)
-    raise MisfitError(TypeError(f"{where} is {_either(kinds)}, not {given}"))
+    raise SchemaMismatchError(TypeError(f"{where} is {_either(json_types)}, not {given}"))
 
 
 def _check_bounds(value: Any, kind: str, schema: Schema, where: str) -> None:
     if kind in ("integer", "number"):
         limits = bounds(schema)
         if limits is not None and not limits.holds(value):
-            raise MisfitError(ValueError(f"{where} is {limits}, not {shown(value)}"))
+            raise SchemaMismatchError(ValueError(f"{where} is {limits}, not {shown(value)}"))
     elif kind == "string":
         _check_length(value, schema, "Length", "characters", where)
         if schema.get("format") == "uri" and not is_uri(value):
-            raise MisfitError(
+            raise SchemaMismatchError(
                 ValueError(
                     f"{where} is a URL or a file, not {shown(value)}: "
                     "for a file on this machine, pass a pathlib.Path"
@@ -155,7 +157,7 @@ def _check_bounds(value: Any, kind: str, schema: Schema, where: str) -> None:
 def _check_length(value: Any, schema: Schema, what: str, unit: str, where: str) -> None:
     limits = lengths(schema, what)
     if limits is not None and not limits.holds(len(value)):
-        raise MisfitError(ValueError(f"{where} has {limits} {unit}, not {len(value)}"))
+        raise SchemaMismatchError(ValueError(f"{where} has {limits} {unit}, not {len(value)}"))
 
 
 def _check_properties(
@@ -163,7 +165,7 @@ def _check_properties(
 ) -> None:
     for name in listed(schema, "required"):
         if isinstance(name, str) and name not in value:
-            raise MisfitError(TypeError(f"{where} needs {name!r}"))
+            raise SchemaMismatchError(TypeError(f"{where} needs {name!r}"))
     properties = schema.get("properties")
     if is_object(properties):
         for name, part in properties.items():
@@ -171,11 +173,15 @@ def _check_properties(
                 _check(model, value[name], part, f"{where}[{name!r}]", depth + 1)
 
 
-def _fits(kind: str, kinds: list[str]) -> bool:
-    if kind == "integer" and "number" in kinds:
+def _fits(kind: str, json_types: list[str]) -> bool:
+    if kind == "integer" and "number" in json_types:
         return True
     # What is no JSON is refused with all else that is not; a type not known here, by the server.
-    return kind in kinds or kind == "unknown" or any(named not in _ARTICLES for named in kinds)
+    return (
+        kind in json_types
+        or kind == "unknown"
+        or any(named not in _ARTICLES for named in json_types)
+    )
 
 
 def _same(value: Any, choice: Any) -> bool:
@@ -194,5 +200,5 @@ def _with_description(entry: Input) -> str:
     return f"{entry.name!r} ({entry.description})" if entry.description else repr(entry.name)
 
 
-def _either(kinds: list[str]) -> str:
-    return " or ".join(_ARTICLES.get(kind, kind) for kind in dict.fromkeys(kinds))
+def _either(json_types: list[str]) -> str:
+    return " or ".join(_ARTICLES.get(kind, kind) for kind in dict.fromkeys(json_types))

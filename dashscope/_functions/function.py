@@ -71,7 +71,7 @@ class AsyncModelFunction:
             "file_encoding": file_encoding,
         }
         self._use_file_output = use_file_output
-        api.claims(use_file_output)
+        api.resolve_use_file_output(use_file_output)
         self._faces: weakref.WeakSet[Any] = weakref.WeakSet()
         self._appear_as(self)
 
@@ -226,7 +226,7 @@ class AsyncModelFunction:
             progress=progress,
             timeout=self._timeout,
             file_encoding=self._creation["file_encoding"],
-            use_file_output=self._api.claims(self._use_file_output),
+            use_file_output=self._api.resolve_use_file_output(self._use_file_output),
             poll_interval=poll_interval,
         )
         return AsyncBatch(self._api, inputs, evolve(checked, check=self._check_row))

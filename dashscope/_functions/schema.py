@@ -130,7 +130,7 @@ class ModelSchema:
             found = found.get(step) if is_object(found) else None
         return found if is_object(found) else {}
 
-    def kinds(self, schema: Any, depth: int = 0) -> list[str]:
+    def json_types(self, schema: Any, depth: int = 0) -> list[str]:
         """The JSON types that a schema lets through; none where it does not say."""
         schema = self.resolved(schema)
         if depth > DEEPEST:
@@ -139,9 +139,9 @@ class ModelSchema:
             return found
         for key in ("anyOf", "oneOf"):
             if choices := listed(schema, key):
-                each = [self.kinds(choice, depth + 1) for choice in choices]
+                each = [self.json_types(choice, depth + 1) for choice in choices]
                 return list(dict.fromkeys(chain(*each))) if all(each) else []
-        parts = (self.kinds(part, depth + 1) for part in listed(schema, "allOf"))
+        parts = (self.json_types(part, depth + 1) for part in listed(schema, "allOf"))
         return next(filter(None, parts), list[str]())
 
 
@@ -201,7 +201,7 @@ def lengths(schema: Schema, what: str) -> Bounds | None:
     return _bounds(_number(schema, f"min{what}"), _number(schema, f"max{what}"))
 
 
-def named_kinds(schema: Schema) -> list[str]:
+def named_json_types(schema: Schema) -> list[str]:
     """The JSON types that a schema names itself."""
     named = schema.get("type")
     if isinstance(named, str):
@@ -211,7 +211,7 @@ def named_kinds(schema: Schema) -> list[str]:
 
 def own_kinds(schema: Schema) -> list[str]:
     """The JSON types that a schema names itself, or else those of the values that it takes."""
-    return named_kinds(schema) or list(dict.fromkeys(map(kind_of, choices_of(schema))))
+    return named_json_types(schema) or list(dict.fromkeys(map(kind_of, choices_of(schema))))
 
 
 def choices_of(schema: Schema) -> list[Any]:

@@ -82,7 +82,7 @@ async def known_schema(
         return schema
     asked_at = time.monotonic()
     with api.runtime.bound(deadline):
-        async with api.runtime.alone(key):
+        async with api.runtime.lock(key):
             if (schema := kept()) is not None:
                 return schema
             last = schemas.get(key)

@@ -81,7 +81,7 @@ async def creation(
         json=body,
         headers=headers,
         creates=True,
-        hold=float(wait or 0),
+        server_wait=float(wait or 0),
     )
 
 

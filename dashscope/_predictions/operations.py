@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Unpack
 
+from attrs import evolve
+
 from dashscope._api.decoding import structure, structure_created
 from dashscope._api.instrumentation import NOTHING, Operation
 from dashscope._api.requestor import Call, Requestor
@@ -29,7 +31,9 @@ def watch_prediction(
     """A watch over a prediction that is still to be created or attached to."""
     return Watch(
         api,
-        look=lambda id, deadline: get_prediction(api, id, deadline=deadline, look=True),
+        poll=lambda id, deadline: get_prediction(
+            api, id, deadline=deadline, is_poll=True, retries=False
+        ),
         cancel=lambda id, deadline: cancel_prediction(api, id, deadline=deadline),
         cancel_on_exit=cancel_on_exit,
         deadline=deadline,
@@ -48,7 +52,7 @@ def event_stream(
     stall_timeout: float,
     use_file_output: bool | None,
 ) -> AsyncEventStream:
-    """The stream of a prediction that `begin` creates or attaches to, in the client's colour."""
+    """The stream of a prediction that `begin` creates or attaches to, in the client's flavor."""
     from dashscope._predictions.stream import AsyncEventStream
 
     return AsyncEventStream(
@@ -58,16 +62,23 @@ def event_stream(
         ref=ref,
         deadline=deadline,
         stall_timeout=check_number("stall_timeout", stall_timeout),
-        claims=api.claims(use_file_output),
+        use_file_output=api.resolve_use_file_output(use_file_output),
     )
 
 
 async def get_prediction(
-    api: Requestor, prediction: Prediction | str, *, deadline: Deadline, look: bool
+    api: Requestor,
+    prediction: Prediction | str,
+    *,
+    deadline: Deadline,
+    is_poll: bool,
+    retries: bool = True,
 ) -> Prediction:
     """Look at a prediction by a deadline, setting the client's pace where it is a look."""
     call = Call(method="GET", path=prediction_path(prediction))
-    return structure(await api.send(call, deadline=deadline, look=look), Prediction)
+    return structure(
+        await api.send(call, deadline=deadline, is_poll=is_poll, retries=retries), Prediction
+    )
 
 
 async def cancel_prediction(
@@ -84,9 +95,24 @@ async def create_prediction(api: Requestor, path: str, **options: Unpack[Creatio
 
 
 async def send_creation(
-    api: Requestor, call: Call, *, deadline: Deadline = Deadline.NEVER
+    api: Requestor,
+    call: Call,
+    *,
+    deadline: Deadline = Deadline.NEVER,
+    created: Callable[[Prediction], None] | None = None,
 ) -> Prediction:
-    """Create a prediction by a request that is ready."""
+    """Create a prediction by a request that is ready.
+
+    Args:
+        api: The API.
+        call: The request.
+        deadline: When the response must be there.
+        created: Called with the prediction before any hook of the caller's, which may raise.
+    """
+    if created is not None:
+        call = evolve(
+            call, on_response=lambda response: created(structure_created(response, Prediction))
+        )
     try:
         response = await api.send(call, deadline=deadline)
     except (BadRequestError, UnprocessableEntityError) as error:

@@ -14,7 +14,7 @@ from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import Reference
 from dashscope._common.validation import check_flag, check_timeout, shown
-from dashscope._files.file_output import claim
+from dashscope._files.file_output import wrap_file_outputs
 from dashscope._files.inputs import FileEncoding
 from dashscope._predictions.create import WebhookEvent, creation
 from dashscope._predictions.operations import event_stream, send_creation, watch_prediction
@@ -46,7 +46,7 @@ async def run(
     """Create a prediction and wait for its output; `AsyncClient.run` describes it."""
     reference = Reference.parse(ref)
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
-    claims = api.claims(use_file_output)
+    use_file_output = api.resolve_use_file_output(use_file_output)
     check_flag("cancel_on_exit", cancel_on_exit)  # before files are sent
     operation = instrumentation.begin("run", api.config.base_url, ref)
     with operation.whole():
@@ -65,12 +65,15 @@ async def run(
         async with watch_prediction(
             api, cancel_on_exit=cancel_on_exit, deadline=deadline, operation=operation
         ) as watch:
-            await watch.create(lambda: send_creation(api, call, deadline=deadline), progress)
+            await watch.create(
+                lambda created: send_creation(api, call, deadline=deadline, created=created),
+                progress,
+            )
             prediction = await watch.until_done(
                 interval=interval, deadline=deadline, progress=progress
             )
         output = output_of(ref, prediction)
-    return claim(output, api) if claims else output
+    return wrap_file_outputs(output, api) if use_file_output else output
 
 
 def stream(
@@ -110,7 +113,10 @@ def stream(
             file_encoding=file_encoding,
             deadline=deadline,
         )
-        await watch.create(lambda: send_creation(api, call, deadline=deadline), progress=None)
+        await watch.create(
+            lambda created: send_creation(api, call, deadline=deadline, created=created),
+            progress=None,
+        )
 
     return event_stream(
         api,

@@ -18,13 +18,13 @@ from dashscope import types
 from dashscope._api.fetch import fetch, fetch_error
 from dashscope._api.instrumentation import begin
 from dashscope._api.requestor import Requestor
-from dashscope._api.retry import RETRIED_STATUSES, Outcome, outcome_of
+from dashscope._api.retry import RETRIED_STATUSES, AttemptResult, attempt_result
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
 from dashscope._common.json import object_in
 from dashscope._common.logging import logger
 from dashscope._errors import APIConnectionError, APIError, StreamError
-from dashscope._files.file_output import claim
+from dashscope._files.file_output import wrap_file_outputs
 from dashscope._predictions.missing_output import parts_of, rest_of_logs, rest_of_output
 from dashscope._predictions.outcome import failure_of
 from dashscope._predictions.stream_end import STREAM_HEADERS
@@ -66,7 +66,7 @@ class AsyncEventStream:
         ref: str | None,
         deadline: Deadline,
         stall_timeout: float,
-        claims: bool,
+        use_file_output: bool,
     ) -> None:
         self._api = api
         self._watch = watch
@@ -74,7 +74,7 @@ class AsyncEventStream:
         self._ref = ref
         self._deadline = deadline
         self._stall_timeout = stall_timeout
-        self._claims = claims
+        self._use_file_output = use_file_output
         self._body: Body | None = None
         self._entered = False
         self._exited = False
@@ -118,9 +118,10 @@ class AsyncEventStream:
             PredictionTimeoutError: when it was not over within the stream's `timeout`.
         """
         _ = self.prediction
-        return await self._watch.until_done(
-            interval=None, deadline=self._deadline, progress=None, at_once=True, listens=False
-        )
+        with self._watch.operation.active():
+            return await self._watch.until_done(
+                interval=None, deadline=self._deadline, progress=None, at_once=True, listens=False
+            )
 
     def _unopened(self) -> RuntimeError:
         return self._api.runtime.unopened("a stream", "client.stream(...) as stream")
@@ -225,7 +226,7 @@ class AsyncEventStream:
         events = self._api.transport.async_events(body)
         next_event = events.__anext__
         try:
-            sse = await HiddenFromLoop(events)
+            sse = await HiddenFromLoop(events, body.left_open)
             while True:
                 event = self._event_of(sse)
                 if event is not None:
@@ -273,8 +274,8 @@ class AsyncEventStream:
                 await self._connect()
             else:
                 await self._close_body()
-                self._check_deadline()
-                await self._again()
+                if not await self._is_finished_at_deadline():
+                    await self._again()
         return True
 
     def _check_streams(self) -> None:
@@ -301,8 +302,8 @@ class AsyncEventStream:
             return None  # the server repeats what was received before
         kind = sse.event
         if kind == "output":
-            if self._claims and ":" in data and data[0] in "hHdD":
-                return OutputEvent(claim(data, self._api), id)
+            if self._use_file_output and ":" in data and data[0] in "hHdD":
+                return OutputEvent(wrap_file_outputs(data, self._api), id)
             return OutputEvent(data, id)
         if kind == "logs":
             return LogsEvent(data, id)
@@ -360,11 +361,12 @@ class AsyncEventStream:
                 url,
                 headers=headers,
                 deadline=self._deadline,
-                patience=self._deadline.within(self._stall_timeout),
+                read_timeout=self._deadline.within(self._stall_timeout),
             )
         except APIConnectionError as error:
             logger.info("stream of %s: %s", self.prediction.id, error)
-            self._check_deadline()
+            if await self._is_finished_at_deadline():
+                return
             if error.permanent:
                 raise
             await self._again(error)
@@ -398,19 +400,19 @@ class AsyncEventStream:
         self._failures += 1
         # Without an id, a second connection could start anywhere.
         lost = bool(self._ids or self._are_some_unnamed) and self._last_id is None
-        outcome = Outcome() if error is None else outcome_of(error)
+        result = AttemptResult() if error is None else attempt_result(error)
         if (
             lost
             or self._failures > MOST_FAILURES
-            or not self._api.state.quota.take(outcome, attempts=self._failures)
+            or not self._api.state.quota.take(result, attempts=self._failures)
         ):
             await self._fill()
             return
-        pause = self._retry if outcome.retry_after is None else outcome.retry_after
+        pause = self._retry if result.retry_after is None else result.retry_after
         if pause is None:
             pause = random.chance() * 0.1 * 2.0**self._failures
         await self._api.runtime.sleep(self._deadline.within(min(pause, LONGEST_PAUSE)))
-        self._check_deadline()
+        await self._is_finished_at_deadline()
 
     async def _fill(self, detail: str = "", reason: str | None = "") -> None:
         """Produce what the finished prediction has and the stream did not bring."""
@@ -422,7 +424,8 @@ class AsyncEventStream:
         rest = rest_of_output(prediction, texts)
         if rest is not None:
             events.extend(
-                OutputEvent(claim(part, self._api) if self._claims else part) for part in rest
+                OutputEvent(wrap_file_outputs(part, self._api) if self._use_file_output else part)
+                for part in rest
             )
         elif prediction.status != "failed" and reason is not None:
             has = len(parts_of(prediction.output))
@@ -455,12 +458,17 @@ class AsyncEventStream:
         if body is not None:
             await body.aclose()
 
-    def _check_deadline(self) -> None:
-        if self._deadline.expired:
-            raise self._watch.timed_out()
+    async def _is_finished_at_deadline(self) -> bool:
+        """Return false before the deadline. After it, whether the prediction has finished.
 
-
-AsyncEventStream.__module__ = "dashscope"
+        Raises:
+            PredictionTimeoutError: If the deadline passed and it is still running.
+        """
+        if not self._deadline.expired:
+            return False
+        await self._watch.poll_last(None)
+        self._ending = "", ""
+        return True
 
 
 def _word(name: str, data: str) -> str:

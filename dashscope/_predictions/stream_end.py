@@ -36,46 +36,64 @@ _END: Final = re.compile(rb"[\r\n]event: ?(?:done|error)[\r\n]")
 _LONGEST_END: Final = len(b"\nevent: error\n")
 
 
-async def hear_end(api: Requestor, url: str, deadline: Deadline) -> bool:
-    """Listen to a prediction's stream until it says that the prediction is over.
+class StreamEndListener:
+    """Listens to a prediction's stream until it tells that the prediction is finished.
 
     Args:
-        api: the API.
-        url: the prediction's `urls.stream`.
-        deadline: until when to listen at the most.
+        api: The API.
+        url: The prediction's `urls.stream`.
+        deadline: When to stop listening.
 
-    Returns:
-        Whether it said so; `False` where it was refused, broke off or fell silent, or where
-        there is no place to listen.
+    Attributes:
+        has_events: Whether the stream brought an event, rather than only comments.
     """
-    if not api.state.stream_slots.acquire():
-        return False
-    try:
-        body = await fetch(
-            api, url, headers=STREAM_HEADERS, deadline=deadline, patience=LONGEST_SILENCE
-        )
-        try:
-            return body.status == HTTPStatus.OK and await _ends(api, body, deadline)
-        finally:
-            await body.aclose()
-    except APIError as error:
-        logger.info("%s says nothing more: %s", shown(url), error)
-        return False
-    finally:
-        api.state.stream_slots.release()
 
+    def __init__(self, api: Requestor, url: str, deadline: Deadline) -> None:
+        self._api = api
+        self._url = url
+        self._deadline = deadline
+        self.has_events = False
 
-async def _ends(api: Requestor, body: Body, deadline: Deadline) -> bool:
-    tail, size = b"\n", 0
-    while size <= MOST_BYTES:
-        chunk: bytes | None = None
-        with api.runtime.bound(deadline):
-            chunk = await body.chunk()
-        if chunk is None:
+    async def listen(self) -> bool:
+        """Listen.
+
+        Returns:
+            Whether the stream told that the prediction is finished. False if it was rejected,
+            broke or fell silent, or if the client listens to enough streams already.
+        """
+        api = self._api
+        if not api.state.stream_slots.acquire():
             return False
-        size += len(chunk)
-        tail += chunk
-        if _END.search(tail):
-            return True
-        tail = tail[-_LONGEST_END:]
-    return False
+        try:
+            body = await fetch(
+                api,
+                self._url,
+                headers=STREAM_HEADERS,
+                deadline=self._deadline,
+                read_timeout=LONGEST_SILENCE,
+            )
+            try:
+                return body.status == HTTPStatus.OK and await self._read(body)
+            finally:
+                await body.aclose()
+        except APIError as error:
+            logger.info("%s says nothing more: %s", shown(self._url), error)
+            return False
+        finally:
+            api.state.stream_slots.release()
+
+    async def _read(self, body: Body) -> bool:
+        tail, size = b"\n", 0
+        while size <= MOST_BYTES:
+            chunk: bytes | None = None
+            with self._api.runtime.bound(self._deadline):
+                chunk = await body.chunk()
+            if chunk is None:
+                return False
+            size += len(chunk)
+            tail += chunk
+            if _END.search(tail):
+                return True
+            self.has_events = self.has_events or b"event:" in tail
+            tail = tail[-_LONGEST_END:]
+        return False

@@ -30,7 +30,7 @@ async def wait_for_training(
     operation = begin("wait", api.config.base_url, model)
     watch = Watch(
         api,
-        look=lambda id, deadline: _look(api, id, deadline),
+        poll=lambda id, deadline: _poll(api, id, deadline),
         cancel=lambda id, deadline: cancel_training(api, id, deadline=deadline),
         cancel_on_exit=cancel_on_exit,
         deadline=deadline,
@@ -43,9 +43,9 @@ async def wait_for_training(
     raise AssertionError("unreachable")
 
 
-async def _look(api: Requestor, training: str, deadline: Deadline) -> Training:
+async def _poll(api: Requestor, training: str, deadline: Deadline) -> Training:
     call = Call(method="GET", path=training_path(training))
-    return structure(await api.send(call, deadline=deadline, look=True), Training)
+    return structure(await api.send(call, deadline=deadline, is_poll=True, retries=False), Training)
 
 
 async def cancel_training(

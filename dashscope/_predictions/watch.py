@@ -9,22 +9,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 from dashscope import types
-from dashscope._api import polling
+from dashscope._api import polling, retry
 from dashscope._api.instrumentation import NOTHING, Operation
 from dashscope._api.requestor import Requestor
+from dashscope._api.retry import attempt_result
 from dashscope._common import random
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._common.validation import check_flag, check_interval, check_timeout
 from dashscope._errors import APIError, APITimeoutError, PredictionTimeoutError
-from dashscope._predictions.stream_end import hear_end
+from dashscope._predictions.stream_end import StreamEndListener
 
-MOST_STREAMS: Final = 3
-"""How often a stream that breaks off is asked again before polling takes its place."""
+MAX_STREAMS: Final = 3
+"""Connections to a stream that may end early before polling replaces it."""
+STREAM_POLL_INTERVAL: Final = 5.0
+"""Seconds between two polls while listening to a stream, which may be wrong or lost."""
+SILENT_STREAM_POLL: Final = 3.2
+"""Seconds until the first poll if the stream brought no event."""
+OUTAGE_WARNING: Final = 5.0
+"""Seconds of failed polls after which a warning is logged."""
+MAX_OUTAGE: Final = 600.0
+"""Seconds of failed polls after which a wait without a timeout gives up."""
+CREATE_SETTLE_TIME: Final = 5.0
+"""Seconds after our own create in which a 404 may mean that the server does not know it yet."""
 NEARLY: Final = 0.05
 """Seconds before a deadline that count as it: some event loops' timers go off a little early."""
 CLEAN_UP: Final = 5.0
@@ -60,7 +74,7 @@ class Watch(Generic[J]):
         self,
         api: Requestor,
         *,
-        look: Callable[[str, Deadline], Awaitable[J]],
+        poll: Callable[[str, Deadline], Awaitable[J]],
         cancel: Callable[[str, Deadline], Coroutine[Any, Any, J]],
         cancel_on_exit: bool,
         deadline: Deadline = Deadline.NEVER,
@@ -68,7 +82,7 @@ class Watch(Generic[J]):
         operation: Operation = NOTHING,
     ) -> None:
         self._api = api
-        self._look = look
+        self._get = poll
         self._cancel = cancel
         self._cancel_on_exit = check_flag("cancel_on_exit", cancel_on_exit)
         self._deadline = deadline
@@ -76,6 +90,7 @@ class Watch(Generic[J]):
         self._id: str | None = None
         self._left = False
         self._latest: J | None = None
+        self._created_at = float("-inf")
         self.operation = operation
 
     @property
@@ -89,17 +104,29 @@ class Watch(Generic[J]):
         self.operation.saw(cast("types.Prediction", job))
 
     async def create(
-        self, create: Callable[[], Coroutine[Any, Any, J]], progress: Callable[[J], object] | None
+        self,
+        create: Callable[[Callable[[J], None]], Coroutine[Any, Any, J]],
+        progress: Callable[[J], object] | None,
     ) -> None:
-        """Create it, to the end even when the caller is cancelled, so that its id is known."""
+        """Create it, even if the caller is cancelled meanwhile, so that its id is known.
 
-        async def note() -> None:
-            self.latest = created = await create()
-            self._id = created.id
+        Args:
+            create: Creates it, and calls its argument as soon as the server has answered.
+            progress: Called with what was created.
+        """
+
+        def created(job: J) -> None:
+            self.latest = job
+            self._id = job.id
+            self._created_at = time.monotonic()
             self._begin()
 
+        async def run() -> None:
+            with self._api.state.creating():
+                await create(created)
+
         try:
-            await self._api.runtime.finish(note, grace=CLEAN_UP)
+            await self._api.runtime.shield(run, grace=CLEAN_UP)
         except BaseException as error:
             if self._id is None and not isinstance(error, Exception):
                 error.add_note(
@@ -120,7 +147,7 @@ class Watch(Generic[J]):
         self._begin()
         # A state from a list may be partial: over, but without its output.
         if self.latest is None or (self.latest.is_done and "output" not in self.latest.raw):
-            await self._see(deadline, progress)
+            await self._poll(deadline, progress)
         elif self.latest.is_done:
             await self._tell(progress)
 
@@ -133,18 +160,26 @@ class Watch(Generic[J]):
         at_once: bool = False,
         listens: bool = True,
     ) -> J:
-        """Look at it until it is over, the first time after a pause or `at_once`.
+        """Wait until it is finished.
 
-        Where it `listens`, there is a stream, and nobody wants each look: when that says so.
+        Without an interval and a `progress` function, its stream tells when to poll, if it has
+        one. A stream is a hint: it may be silent or wrong, so polls continue beside it.
+
+        Args:
+            interval: The seconds between two polls. Defaults to a growing interval.
+            deadline: When to stop waiting.
+            progress: Called with each state.
+            at_once: Whether to poll at once, rather than after a pause.
+            listens: Whether to listen to its stream.
 
         Raises:
-            PredictionTimeoutError: when the deadline passes first.
+            PredictionTimeoutError: If the deadline passed first.
         """
         job = cast("J", self.latest)
         if at_once and not job.is_done:
-            job = await self._see(deadline, progress)
+            job = await self._poll(deadline, progress)
         if listens and interval is None and progress is None:
-            job = await self._hear(job, deadline)
+            job = await self._listen(job, deadline)
         started = time.monotonic()
         pace = self._api.state.pace
         while not job.is_done:
@@ -157,23 +192,37 @@ class Watch(Generic[J]):
             )
             await self._api.runtime.sleep(deadline.within(max(pause, pace.held(chance))))
             if deadline.expired:
-                raise self.timed_out()
-            job = await self._see(deadline, progress)
+                return await self.poll_last(progress)
+            job = await self._poll(deadline, progress)
         return job
 
-    async def _hear(self, job: J, deadline: Deadline) -> J:
-        """Look at it when its stream says that it is over, or says nothing more."""
-        for _ in range(MOST_STREAMS):
+    async def _listen(self, job: J, deadline: Deadline) -> J:
+        """Listen to its stream and poll beside it, until it is finished or the stream is lost."""
+        transport = self._api.transport
+        for _ in range(MAX_STREAMS):
             url = None if job.is_done else self._stream_of(job)
-            if url is None or not self._api.transport.honors_timeouts:
+            if url is None or not transport.honors_timeouts:
                 break
-            heard = await hear_end(self._api, url, deadline)
+            until = deadline
+            if not transport.polls_beside_reads:
+                until = deadline.sooner(Deadline.after(STREAM_POLL_INTERVAL))
+            listener = StreamEndListener(self._api, url, until)
+            schedule = _StreamPollSchedule(listener, deadline)
+            is_finished = await self._api.runtime.poll_beside(
+                listener.listen, partial(self._poll_beside, deadline), schedule.pause
+            )
             if deadline.expired:
-                raise self.timed_out()
-            job = await self._see(deadline, None)
-            if heard:
+                return await self.poll_last(None)
+            job = cast("J", self.latest)
+            if not job.is_done:
+                job = await self._poll(deadline, None)
+            if is_finished:
                 break
         return job
+
+    async def _poll_beside(self, deadline: Deadline) -> bool:
+        """Poll while listening. Return whether there is nothing more to listen for."""
+        return deadline.expired or (await self._poll(deadline, None)).is_done
 
     async def __aenter__(self) -> Self:
         return self
@@ -219,26 +268,58 @@ class Watch(Generic[J]):
             await self._abandon(self._id, error)
 
     def timed_out(self) -> PredictionTimeoutError:
-        """The error for a deadline that passed first."""
+        """Return the error for a deadline that passed first."""
         job = cast("J", self.latest)
         return PredictionTimeoutError(
             f"{job.id} was still {job.status} when the time was up.",
             prediction=cast("types.Prediction", job),
         )
 
-    async def _see(self, deadline: Deadline, progress: Callable[[J], object] | None) -> J:
+    async def _poll(self, deadline: Deadline, progress: Callable[[J], object] | None) -> J:
+        """Poll once. Failed polls are repeated for as long as the wait lasts.
+
+        Raises:
+            PredictionTimeoutError: If the deadline passed first.
+        """
         assert self._id is not None
-        try:
-            self.latest = seen = await self._look(self._id, deadline)
-        except APITimeoutError:
-            left = deadline.left()
-            if self.latest is None or left is None or left > NEARLY:
-                raise
-        else:
-            self._api.state.pace.succeeded()
-            await self._tell(progress)
-            return seen
-        raise self.timed_out()
+        failures = _Failures(self._id)
+        while True:
+            try:
+                self.latest = job = await self._get(self._id, deadline)
+            except APIError as error:
+                if deadline.expired or _is_nearly_over(error, deadline):
+                    break
+                pause = failures.pause_after(error, self._is_new)
+                await self._api.runtime.sleep(deadline.within(pause))
+                if deadline.expired:
+                    break
+            else:
+                self._api.state.pace.succeeded()
+                await self._tell(progress)
+                return job
+        if self.latest is None:
+            raise failures.last
+        return await self.poll_last(progress)
+
+    async def poll_last(self, progress: Callable[[J], object] | None) -> J:
+        """Poll once more at the deadline, and return what is finished by now.
+
+        Raises:
+            PredictionTimeoutError: If it is still running.
+        """
+        assert self._id is not None
+        job = self.latest
+        with suppress(APIError):
+            job = await self._get(self._id, Deadline.after(self._deadline.overtime / 2))
+        if job is None or not job.is_done:
+            raise self.timed_out()
+        self.latest = job
+        await self._tell(progress)
+        return job
+
+    @property
+    def _is_new(self) -> bool:
+        return time.monotonic() - self._created_at < CREATE_SETTLE_TIME
 
     async def _tell(self, progress: Callable[[J], object] | None) -> None:
         if progress is not None:
@@ -263,7 +344,7 @@ class Watch(Generic[J]):
 
         raised, other = error, None
         try:
-            await self._api.runtime.finish(cancel, grace=limit)
+            await self._api.runtime.shield(cancel, grace=limit)
         except BaseException as interruption:  # noqa: BLE001 (raised below, with its note)
             # Cancelled once more. An error of the ordinary kind gives way to a cancellation;
             # a cancellation goes on as it is.
@@ -282,6 +363,67 @@ class Watch(Generic[J]):
                 raised.add_note(f"{id} may still be running: it could not be cancelled ({reason}).")
         if raised is not None and raised is not error:
             raise raised
+
+
+class _Failures:
+    """The failed polls in a row of one wait.
+
+    Attributes:
+        last: The last failure.
+    """
+
+    last: APIError
+
+    def __init__(self, id: str) -> None:
+        self._id = id
+        self._since = time.monotonic()
+        self._number = 0
+        self._is_reported = False
+
+    def pause_after(self, error: APIError, is_new: bool) -> float:
+        """Return the seconds until the next poll.
+
+        Args:
+            error: Why the poll failed.
+            is_new: Whether the prediction was created a moment ago.
+
+        Raises:
+            APIError: If polling again is of no use.
+        """
+        self.last = error
+        attempt = attempt_result(error)
+        is_unknown_yet = is_new and attempt.status == HTTPStatus.NOT_FOUND
+        if not (is_unknown_yet or retry.may_repeat(attempt, repeatable=True)):
+            raise error
+        lasted = time.monotonic() - self._since
+        if lasted > MAX_OUTAGE:
+            error.add(f"No answer about {self._id} for {MAX_OUTAGE / 60:.0f} minutes.")
+            raise error
+        if lasted > OUTAGE_WARNING and not self._is_reported:
+            self._is_reported = True
+            logger.warning("no answer about %s for %.0f s: %s", self._id, lasted, error)
+        self._number += 1
+        return retry.backoff(attempt, attempts=self._number, chance=random.chance())
+
+
+def _is_nearly_over(error: APIError, deadline: Deadline) -> bool:
+    left = deadline.left()
+    return isinstance(error, APITimeoutError) and left is not None and left <= NEARLY
+
+
+class _StreamPollSchedule:
+    """When to poll beside a stream: every 5 s, and a little earlier if the stream is silent."""
+
+    def __init__(self, listener: StreamEndListener, deadline: Deadline) -> None:
+        self._listener = listener
+        self._deadline = deadline
+        self._is_first = True
+
+    def pause(self) -> float:
+        """Return the seconds until the next poll, or until the deadline."""
+        is_early = self._is_first and not self._listener.has_events
+        self._is_first = False
+        return self._deadline.within(SILENT_STREAM_POLL if is_early else STREAM_POLL_INTERVAL)
 
 
 def check_wait(

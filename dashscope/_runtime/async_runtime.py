@@ -25,7 +25,7 @@ from dashscope._runtime.forking import LOADED_LATER
 from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.tasks import Task, start_task
-from dashscope._runtime.workers import Channel, Crew
+from dashscope._runtime.workers import Channel, WorkerGroup
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class AsyncRuntime(Runtime):
 
     def _start(self) -> None:
         self._turns: RunVar[weakref.WeakValueDictionary[str, anyio.Lock]] = RunVar("turns")
-        self._under_way: RunVar[set[Task[Any]] | None] = RunVar("under way", None)
+        self._shielded: RunVar[set[Task[Any]] | None] = RunVar("shielded", None)
 
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
         left = deadline.left()
@@ -79,7 +79,7 @@ class AsyncRuntime(Runtime):
             raise failures[0]
 
     @asynccontextmanager
-    async def alone(self, key: str) -> AsyncGenerator[None]:
+    async def lock(self, key: str) -> AsyncGenerator[None]:
         turns = self._turns.get(None)
         if turns is None:
             turns = weakref.WeakValueDictionary[str, anyio.Lock]()
@@ -88,19 +88,19 @@ class AsyncRuntime(Runtime):
         async with turn:
             yield
 
-    async def finish(
+    async def shield(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
         task = start_task(call)
-        under_way = self._under_way.get()
-        if under_way is None:
-            under_way = set[Task[Any]]()
-            self._under_way.set(under_way)
-        under_way.add(task)
+        shielded = self._shielded.get()
+        if shielded is None:
+            shielded = set[Task[Any]]()
+            self._shielded.set(shielded)
+        shielded.add(task)
         try:
             return await self._outcome(task, grace)
         finally:
-            under_way.discard(task)
+            shielded.discard(task)
 
     async def _outcome(self, task: Task[T], grace: float) -> T:
         try:
@@ -118,15 +118,35 @@ class AsyncRuntime(Runtime):
         finally:
             await anyio.lowlevel.checkpoint_if_cancelled()
 
-    def crew(self) -> Crew:
-        from dashscope._runtime.task_workers import TaskCrew
+    def worker_group(self) -> WorkerGroup:
+        from dashscope._runtime.task_workers import TaskWorkerGroup
 
-        return TaskCrew()
+        return TaskWorkerGroup()
 
     def channel(self) -> Channel[Any]:
         from dashscope._runtime.task_workers import TaskChannel
 
         return TaskChannel()
+
+    async def poll_beside(
+        self,
+        listen: Callable[[], Coroutine[Any, Any, bool]],
+        poll: Callable[[], Coroutine[Any, Any, bool]],
+        pause: Callable[[], float],
+    ) -> bool:
+        task = start_task(listen, is_hidden=False)
+        try:
+            while True:
+                await task.wait(pause())
+                if task.done():
+                    return task.result()
+                if await poll():
+                    return True
+        finally:
+            if not task.done():
+                task.cancel()
+                with anyio.CancelScope(shield=True):
+                    await task.wait(None)
 
     def read_ahead(
         self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
@@ -155,7 +175,7 @@ class AsyncRuntime(Runtime):
     async def _let_finish(self) -> None:
         """Wait for what must run to its end: a prediction that is being cancelled, say."""
         end = time.monotonic() + GRACE
-        for task in list(self._under_way.get() or ()):
+        for task in list(self._shielded.get() or ()):
             await task.wait(max(0.0, end - time.monotonic()))
 
     def loaded_later(self) -> Iterable[str]:

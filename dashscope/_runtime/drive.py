@@ -36,7 +36,7 @@ def drive(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | Non
         if is_under_loop:
             sys.set_asyncgen_hooks(*hooks)
     name, where = _ends(coroutine, of)
-    error = RuntimeError(f"{name} suspended in {where}: in the blocking client nothing may")
+    error = RuntimeError(f"{name} suspended in {where}: in the sync client nothing may")
     with contextlib.suppress(BaseException):
         coroutine.throw(error)  # an async generator in the middle of a step cannot be closed
     with contextlib.suppress(BaseException):

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Final, Protocol
 
 LOADED_LATER: Final = ("dashscope._runtime.thread_workers",)
-"""The modules that calls load on first use, whatever the colour."""
+"""The modules that calls load on first use, whatever the flavor."""
 
 inherited: list[object] = []
 """In a forked child, the parent's connections: neither used nor closed, so kept alive."""

@@ -20,7 +20,7 @@ from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._runtime import forking
 from dashscope._runtime.read_ahead import ReadAhead
-from dashscope._runtime.workers import Channel, Crew
+from dashscope._runtime.workers import Channel, WorkerGroup
 
 T = TypeVar("T")
 
@@ -72,14 +72,14 @@ class Runtime(ABC):
         """Run calls at the same time, `limit` at most; the first error ends the others."""
 
     @abstractmethod
-    def alone(self, key: str) -> AbstractAsyncContextManager[None]:
+    def lock(self, key: str) -> AbstractAsyncContextManager[None]:
         """A block that, of all with the same key, one is in at a time.
 
-        Each event loop has its own turn; of the blocking client, all threads share one.
+        Each event loop has its own turn; of the sync client, all threads share one.
         """
 
     @abstractmethod
-    async def finish(
+    async def shield(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
         """Run a call to its end even when the caller is cancelled, any number of times.
@@ -90,12 +90,30 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def crew(self) -> Crew:
+    def worker_group(self) -> WorkerGroup:
         """Workers that run beside the caller."""
 
     @abstractmethod
     def channel(self) -> Channel[Any]:
         """A channel between them and the caller."""
+
+    @abstractmethod
+    async def poll_beside(
+        self,
+        listen: Callable[[], Coroutine[Any, Any, bool]],
+        poll: Callable[[], Coroutine[Any, Any, bool]],
+        pause: Callable[[], float],
+    ) -> bool:
+        """Listen, and poll beside it, until either returns true or listening ends.
+
+        Args:
+            listen: Listens, and returns whether what was waited for has happened.
+            poll: Polls, and returns the same.
+            pause: Returns the seconds until the next poll.
+
+        Returns:
+            Whether either of them returned true.
+        """
 
     @abstractmethod
     def read_ahead(
@@ -105,7 +123,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
-        """The items of the user's, one at a time; refuses, by its name, what this colour cannot."""
+        """The items of the user's, one at a time; refuses, by its name, what this flavor cannot."""
 
     @abstractmethod
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
@@ -113,11 +131,11 @@ class Runtime(ABC):
 
     @abstractmethod
     def check_callback(self, name: str, function: object) -> None:
-        """Refuse, by its parameter's name, a function that this colour cannot call."""
+        """Refuse, by its parameter's name, a function that this flavor cannot call."""
 
     @abstractmethod
     def own(self, value: T) -> T:
-        """A value that does I/O, in the colour of the client it is handed to."""
+        """A value that does I/O, in the flavor of the client it is handed to."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -1,6 +1,6 @@
 """Blocks that the handlers of signals do not interrupt, and waits that they do.
 
-The blocking client creates and cancels predictions in `held_back()`. An exception out of a
+The sync client creates and cancels predictions in `defer_signals()`. An exception out of a
 handler (Ctrl-C, a SIGTERM that is turned into one, a soft time limit) would otherwise lose the
 answer to a create, and with it the id to cancel by.
 """
@@ -40,7 +40,7 @@ def taken(items: SimpleQueue[T]) -> T:
 
 
 @contextmanager
-def held_back(seconds: float) -> Generator[None]:
+def defer_signals(seconds: float) -> Generator[None]:
     """Call handlers of signals that come in the block when it is over.
 
     The second signal of a kind is handled at once, and so is the first one `seconds` after it
@@ -71,7 +71,7 @@ class _Held:
             handler = signal.getsignal(number)
             if callable(handler):
                 self._handlers[number] = handler
-                signal.signal(number, self._hold)
+                signal.signal(number, self._defer)
 
     def end(self) -> None:
         interruption: BaseException | None = None
@@ -94,7 +94,7 @@ class _Held:
         if interruption is not None:
             raise interruption
 
-    def _hold(self, number: int, frame: FrameType | None) -> None:
+    def _defer(self, number: int, frame: FrameType | None) -> None:
         if number in self._came:
             del self._came[number]
             self._handlers[number](number, frame)

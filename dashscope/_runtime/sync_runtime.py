@@ -26,9 +26,9 @@ from dashscope._runtime.drive import drive
 from dashscope._runtime.forking import LOADED_LATER
 from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
-from dashscope._runtime.signals import held_back
-from dashscope._runtime.thread_limits import Bounds, Within
-from dashscope._runtime.workers import Channel, Crew
+from dashscope._runtime.signals import defer_signals
+from dashscope._runtime.thread_limits import Bounds, PollsBeside, PollsFinishedError, Within
+from dashscope._runtime.workers import Channel, WorkerGroup
 
 T = TypeVar("T")
 
@@ -40,15 +40,15 @@ LOOK_UP: Final = 0.1
 class SyncRuntime(Runtime):
     """Waits by blocking the calling thread: no event loop, no thread of its own.
 
-    `twins` makes the blocking facade of a value that does I/O, by the name of its class.
+    `to_sync` makes the sync facade of a value that does I/O, by the name of its class.
     """
 
     is_shared = False
     most_workers = 16
 
-    def __init__(self, twins: Callable[[Any], Any]) -> None:
+    def __init__(self, to_sync: Callable[[Any], Any]) -> None:
         super().__init__()
-        self._twins = twins
+        self._to_sync = to_sync
         self._start()
 
     def _start(self) -> None:
@@ -104,7 +104,7 @@ class SyncRuntime(Runtime):
         pool.shutdown()
 
     @asynccontextmanager
-    async def alone(self, key: str) -> AsyncGenerator[None]:
+    async def lock(self, key: str) -> AsyncGenerator[None]:
         with self._lock:
             turn = self._turns.setdefault(key, _Turn())
         left = self.bounds.left()
@@ -115,30 +115,44 @@ class SyncRuntime(Runtime):
         finally:
             turn.lock.release()
 
-    async def finish(
+    async def shield(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
         # The time-outs of its requests bound it: nothing can be taken from a thread.
         abort, self.bounds.abort = self.bounds.abort, None
         try:
-            with held_back(grace):
+            with defer_signals(grace):
                 return await call()
         finally:
             self.bounds.abort = abort
 
-    def crew(self) -> Crew:
-        from dashscope._runtime.thread_workers import ThreadCrew
+    def worker_group(self) -> WorkerGroup:
+        from dashscope._runtime.thread_workers import ThreadWorkerGroup
 
         def run(call: Callable[[], Coroutine[Any, Any, None]], abort: threading.Event) -> None:
             self.bounds.abort = abort
             drive(call())
 
-        return ThreadCrew(run)
+        return ThreadWorkerGroup(run)
 
     def channel(self) -> Channel[Any]:
         from dashscope._runtime.thread_workers import ThreadChannel
 
         return ThreadChannel()
+
+    async def poll_beside(
+        self,
+        listen: Callable[[], Coroutine[Any, Any, bool]],
+        poll: Callable[[], Coroutine[Any, Any, bool]],
+        pause: Callable[[], float],
+    ) -> bool:
+        self.bounds.polls = PollsBeside(self.bounds, pause, lambda: drive(poll()))
+        try:
+            return await listen()
+        except PollsFinishedError:
+            return True
+        finally:
+            self.bounds.polls = None
 
     def read_ahead(
         self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
@@ -165,7 +179,7 @@ class SyncRuntime(Runtime):
             raise TypeError(f"{name} is a function, not {shown(function)}")
 
     def own(self, value: T) -> T:
-        return cast("T", self._twins(value))
+        return cast("T", self._to_sync(value))
 
     async def aclose(self) -> None:
         pass  # such calls run in the thread that waits for them

@@ -11,7 +11,7 @@ from anyio.lowlevel import current_token
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from dashscope._runtime.tasks import Task, start_task
-from dashscope._runtime.workers import Channel, ClosedError, Crew
+from dashscope._runtime.workers import Channel, ClosedError, WorkerGroup
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class TaskChannel(Channel[T]):
         self._out.close()
 
 
-class TaskCrew(Crew):
+class TaskWorkerGroup(WorkerGroup):
     """Calls in tasks of their own, outside the caller's scopes."""
 
     def __init__(self) -> None:

@@ -1,8 +1,10 @@
-"""How long a thread of the blocking client waits at the most: nothing can be taken from one."""
+"""How long a thread of the sync client waits at the most: nothing can be taken from one."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from dashscope._common.deadline import Deadline
@@ -15,10 +17,12 @@ class Bounds(threading.local):
     Attributes:
         deadline: that of the block it is in.
         abort: tells it that nobody waits for it any more.
+        polls: The polls to make while it waits for a socket.
     """
 
     deadline = Deadline.NEVER
     abort: threading.Event | None = None
+    polls: PollsBeside | None = None
 
     def left(self) -> float | None:
         """The seconds that are left, `None` without a bound."""
@@ -30,6 +34,47 @@ class Bounds(threading.local):
             return  # as for each piece of most streams
         if self.deadline.expired or (self.abort is not None and self.abort.is_set()):
             raise timed_out(what)
+
+
+class PollsBeside:
+    """Polls that a thread makes while it waits for a socket.
+
+    Args:
+        bounds: The bounds of the thread.
+        pause: Returns the seconds until the next poll.
+        poll: Polls, and returns whether there is nothing more to wait for.
+    """
+
+    def __init__(
+        self, bounds: Bounds, pause: Callable[[], float], poll: Callable[[], bool]
+    ) -> None:
+        self._bounds = bounds
+        self._pause = pause
+        self._poll = poll
+        self._due = time.monotonic() + pause()
+
+    def seconds_left(self) -> float:
+        """Return the seconds until the next poll is due."""
+        return self._due - time.monotonic()
+
+    def run(self) -> None:
+        """Poll.
+
+        Raises:
+            PollsFinishedError: If there is nothing more to wait for.
+        """
+        self._bounds.polls = None  # its own requests wait without polling
+        try:
+            is_finished = self._poll()
+        finally:
+            self._bounds.polls = self
+        if is_finished:
+            raise PollsFinishedError
+        self._due = time.monotonic() + self._pause()
+
+
+class PollsFinishedError(Exception):
+    """Ends the wait for a socket, because a poll has brought what was waited for."""
 
 
 class Within(AbstractContextManager[None]):

@@ -1,4 +1,4 @@
-"""Work behind a block of the blocking client: workers and channels with threads."""
+"""Work behind a block of the sync client: workers and channels with threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, Final, TypeVar
 
-from dashscope._runtime.workers import Channel, ClosedError, Crew
+from dashscope._runtime.workers import Channel, ClosedError, WorkerGroup
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class ThreadChannel(Channel[T]):
         self._queue.put(None)
 
 
-class ThreadCrew(Crew):
+class ThreadWorkerGroup(WorkerGroup):
     """Calls in threads, each in a copy of the caller's context.
 
     The threads are daemons: one that waits for a server that says nothing holds up nobody's exit.

@@ -36,7 +36,7 @@ class Channel(ABC, Generic[T]):
         """Wake up all who wait; items that nobody got are lost."""
 
 
-class Crew(ABC):
+class WorkerGroup(ABC):
     """Calls that run beside the caller until they end or are stopped."""
 
     @property
@@ -53,7 +53,7 @@ class Crew(ABC):
         """Wait until all have ended, so many seconds at the most."""
 
     async def stop(self, seconds: float) -> None:
-        """End them all; what `finish()` protects gets so many seconds."""
+        """End them all; what `shield()` protects gets so many seconds."""
         self.drop()
         await self.join(seconds)
 
@@ -62,17 +62,17 @@ class Crew(ABC):
         """End them all without waiting."""
 
 
-class Bell:
+class Signal:
     """Wakes up the one who waits for something to change; many rings in between count once."""
 
     def __init__(self, channel: Channel[bool]) -> None:
         self._channel = channel
-        self._rung = False
+        self._is_notified = False
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Say that something has changed."""
-        if not self._rung:
-            self._rung = True
+        if not self._is_notified:
+            self._is_notified = True
             self._channel.put(True)
 
     async def wait(self, seconds: float | None = None) -> None:
@@ -82,7 +82,7 @@ class Bell:
             ClosedError: when it is closed.
         """
         await self._channel.get(seconds)
-        self._rung = False
+        self._is_notified = False
 
     def close(self) -> None:
         """Wake up who waits; it rings no more."""

@@ -1,1 +1,1 @@
-"""The blocking facade: generated classes that drive the async ones in the calling thread."""
+"""The sync facade: generated classes that drive the async ones in the calling thread."""

@@ -31,18 +31,18 @@ def drive_next(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] 
     raise StopIteration
 
 
-def each(twin: Any) -> Iterator[Any]:
+def each(async_impl: Any) -> Iterator[Any]:
     """The items of an async iterator, without a coroutine for those that are there.
 
     Args:
-        twin: the async iterator: its `_reading` iterates over the items that are there, and its
-            `_read_on()` gets more, or says that there are none.
+        async_impl: the async iterator: its `_reading` iterates over the items that are there,
+            and its `_read_on()` gets more, or says that there are none.
     """
     try:
         # Within `chain`, what is read is not closed with this iterator: others go on with it.
-        yield from chain(twin._reading)
-        while drive(twin._read_on()):
-            yield from chain(twin._reading)
+        yield from chain(async_impl._reading)
+        while drive(async_impl._read_on()):
+            yield from chain(async_impl._reading)
     except ValueError as error:
         if "already executing" not in str(error):
             raise
@@ -52,7 +52,7 @@ def each(twin: Any) -> Iterator[Any]:
     raise RuntimeError(TWO_READERS) from reason
 
 
-def enter(facade: T, twin: Any) -> T:
+def enter_block(facade: T, async_impl: Any) -> T:
     """Enter the async context manager; an interrupt just before the block leaves it again.
 
     It would come too late for the `__aenter__`, and too early for the `with`.
@@ -60,19 +60,19 @@ def enter(facade: T, twin: Any) -> T:
     entered: list[object] = []
 
     async def note() -> None:
-        entered.append(await twin.__aenter__())
+        entered.append(await async_impl.__aenter__())
 
     try:
         drive(note())
         return facade  # noqa: TRY300 (this line belongs to what is tried)
     except BaseException as error:
         if entered:
-            leave(twin, type(error), error, error.__traceback__)
+            exit_block(async_impl, type(error), error, error.__traceback__)
         raise
 
 
-def leave(
-    twin: Any,
+def exit_block(
+    async_impl: Any,
     kind: type[BaseException] | None,
     error: BaseException | None,
     traceback: TracebackType | None,
@@ -82,17 +82,17 @@ def leave(
     Leaving one twice does no harm, as everywhere here.
     """
     try:
-        drive(twin.__aexit__(kind, error, traceback))
+        drive(async_impl.__aexit__(kind, error, traceback))
     except BaseException:
-        drive(twin.__aexit__(kind, error, traceback))
+        drive(async_impl.__aexit__(kind, error, traceback))
         raise
 
 
 class Facade:
-    """The blocking face of an async object."""
+    """The sync face of an async object."""
 
-    def __init__(self, twin: Any) -> None:
-        self._async = twin
+    def __init__(self, async_impl: Any) -> None:
+        self._async = async_impl
 
     def __repr__(self) -> str:
         if not hasattr(self, "_async"):  # its making failed, and a traceback shows its variables

@@ -1,4 +1,4 @@
-"""Writes `generated.py`, the blocking facade, from the async classes.
+"""Writes `generated.py`, the sync facade, from the async classes.
 
 `AsyncX` becomes `X`, `async def` becomes `def`, a body becomes a drive of the async one;
 signatures, overloads and docstrings carry over, their examples without `await`. Run it as
@@ -36,15 +36,15 @@ MODULES: Final = (
     "_functions.function",
     "_client",
 )
-"""Where the async classes are; those with `Async` in front, and no underscore, get a twin."""
+"""Where the async classes are; those with `Async` in front, and no underscore, get a sync class."""
 
-ENGINE = ("ClosingIterator", "Facade", "drive_next", "each", "enter", "leave", "view")
+ENGINE = ("ClosingIterator", "Facade", "drive_next", "each", "enter_block", "exit_block", "view")
 PUBLIC: Final = frozenset(
     {"Batch", "Client", "Download", "EventStream", "FileOutput", "ModelFunction"}
 )
 """The classes that `dashscope` exports."""
 HEADER: Final = '''\
-"""The blocking client. Generated from the async one by `python -m dashscope._sync.generate`.
+"""The sync client. Generated from the async one by `python -m dashscope._sync.generate`.
 
 Never edit it: change the async class, and generate it anew.
 """
@@ -70,7 +70,7 @@ _DOC_CHANGES: Final = (
 )
 
 
-_BLOCKING_NAMES: Final = {
+_SYNC_NAMES: Final = {
     "__call__": "__call__",
     "_repr_html_": "_repr_html_",
     "aclose": "close",
@@ -89,8 +89,8 @@ class Method:
 
     @property
     def name(self) -> str:
-        """Its name in the blocking class."""
-        return _BLOCKING_NAMES.get(self.node.name, self.node.name)
+        """Its name in the sync class."""
+        return _SYNC_NAMES.get(self.node.name, self.node.name)
 
     @property
     def decorators(self) -> list[str]:
@@ -143,8 +143,8 @@ class Module:
                     yield target.id, f"from {self.name} import {target.id}"
 
 
-class Blocking(ast.NodeTransformer):
-    """Turns an annotation of async code into that of its blocking twin."""
+class SyncAnnotation(ast.NodeTransformer):
+    """Turns an annotation of async code into that of its sync counterpart."""
 
     def __init__(self, origins: Mapping[str, str]) -> None:
         self._origins = origins
@@ -169,25 +169,27 @@ class Blocking(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """`AsyncX` is `X`; what a package exports is named as its attribute."""
         origin = re.match(r"from dashscope\.(\w+)\.", self._origins.get(node.id, ""))
-        twin = _twin(node.id)
-        if twin == node.id and origin is not None and _exports(origin[1], node.id):
+        sync_name = _sync_name(node.id)
+        if sync_name == node.id and origin is not None and _exports(origin[1], node.id):
             return ast.Attribute(ast.Name(origin[1]), node.id)
-        return ast.Name(twin)
+        return ast.Name(sync_name)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         """`resources.AsyncX` is `X`, `protocols.AsyncX` is `protocols.X`."""
-        twin = _twin(node.attr)
-        if twin != node.attr and _exports(ast.unparse(node.value), node.attr):
-            return ast.Name(twin)
-        return ast.Attribute(node.value, twin)
+        sync_name = _sync_name(node.attr)
+        if sync_name != node.attr and _exports(ast.unparse(node.value), node.attr):
+            return ast.Name(sync_name)
+        return ast.Attribute(node.value, sync_name)
 
 
 class Writer:
-    """Writes the twins of all classes, and notes the names that they use."""
+    """Writes the sync classes and collects the imports that they need."""
 
     def __init__(self, modules: Sequence[Module]) -> None:
         self.modules = modules
-        self.twins = {_twin(cls.name): cls.name for mod in modules for cls in mod.classes()}
+        self.sync_names = {
+            _sync_name(cls.name): cls.name for mod in modules for cls in mod.classes()
+        }
         self.lines: list[str] = []
         self.runtime: set[str] = set()
         self._overloaded: set[str] = set()
@@ -211,21 +213,27 @@ class Writer:
             self.runtime
             | {
                 "from typing import cast",
-                "from dashscope._client import blocking",
+                "from dashscope._client import driven_client",
                 "from dashscope._runtime.drive import drive",
                 f"from dashscope._sync.facade import {', '.join(ENGINE)}",
             }
         )
 
     def _end(self) -> Iterator[str]:
-        owned = [twin for twin, source in self.twins.items() if source == "AsyncFileOutput"]
-        yield "_OWNED = {" + ", ".join(f'"{self.twins[twin]}": {twin}' for twin in owned) + "}"
+        owned = [
+            sync_name
+            for sync_name, source in self.sync_names.items()
+            if source == "AsyncFileOutput"
+        ]
+        yield (
+            "_OWNED = {" + ", ".join(f'"{self.sync_names[name]}": {name}' for name in owned) + "}"
+        )
         yield "def _own(value: Any) -> Any:"
-        yield '    """The blocking twin of a value that does I/O."""'
+        yield '    """The sync counterpart of a value that does I/O."""'
         yield "    return _OWNED[type(value).__name__](value)"
 
     def _class(self, module: Module, cls: ast.ClassDef) -> None:
-        name = _twin(cls.name)
+        name = _sync_name(cls.name)
         is_str = any(ast.unparse(base) == "str" for base in cls.bases)
         self._add(f"class {name}({'str' if is_str else 'Facade'}):", _doc(cls, 1))
         self._add(*(['    __slots__ = ("_async",)'] if is_str else []))
@@ -239,7 +247,7 @@ class Writer:
                 continue
             if node.name == "__init__" and cls.name == "AsyncClient":
                 self._constructor(module, node)
-            elif not node.name.startswith("_") or node.name in _BLOCKING_NAMES:
+            elif not node.name.startswith("_") or node.name in _SYNC_NAMES:
                 self._method(module, Method(node))
         if cls.name == "AsyncClient":
             self._add("    def __reduce__(self) -> Any:", "        return self._async.__reduce__()")
@@ -249,9 +257,9 @@ class Writer:
     def _str_class(self, module: Module, cls: ast.ClassDef) -> None:
         self.runtime.add("from typing import Self")
         self._add(
-            f"    def __new__(cls, twin: {_qualified(module, cls)}) -> Self:",
-            "        self = super().__new__(cls, twin)",
-            "        self._async = twin",
+            f"    def __new__(cls, async_impl: {_qualified(module, cls)}) -> Self:",
+            "        self = super().__new__(cls, async_impl)",
+            "        self._async = async_impl",
             "        return self",
             "    def __reduce__(self) -> Any:",
             "        return self._async.__reduce__()",
@@ -259,9 +267,9 @@ class Writer:
 
     def _function_class(self, module: Module, cls: ast.ClassDef) -> None:
         self._add(
-            f"    def __init__(self, twin: {_qualified(module, cls)}) -> None:",
-            "        super().__init__(twin)",
-            "        twin._appear_as(self)",
+            f"    def __init__(self, async_impl: {_qualified(module, cls)}) -> None:",
+            "        super().__init__(async_impl)",
+            "        async_impl._appear_as(self)",
         )
 
     def _constructor(self, module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -271,7 +279,7 @@ class Writer:
         self._add("        token = Token.given(api_token)", "        del api_token")
         self.runtime.add("from dashscope._common.secrets import Token")
         passed = _passed(node.args).replace("api_token", "token", 1)
-        self._add(f"        super().__init__(blocking(_own, {passed}))")
+        self._add(f"        super().__init__(driven_client(_own, {passed}))")
 
     def _method(self, module: Module, method: Method) -> None:
         node = method.node
@@ -297,9 +305,9 @@ class Writer:
         if isinstance(node, ast.AsyncFunctionDef) and not returns.startswith("ClosingIterator["):
             call = f"drive({call})"
         if method.name == "__enter__":
-            return "return enter(self, self._async)"
+            return "return enter_block(self, self._async)"
         if method.name == "__exit__":
-            return f"leave(self._async, {_passed(node.args)})"
+            return f"exit_block(self._async, {_passed(node.args)})"
         if method.name == "__iter__":
             return "return self" if returns == "Self" else "return each(self._async)"
         if method.name == "__next__":
@@ -310,7 +318,7 @@ class Writer:
             return f"return view(self, {call})"
         if node.name in self._overloaded:
             return f"return cast('{returns}', {call})"
-        if returns in self.twins:
+        if returns in self.sync_names:
             return f"return {returns}({call})"
         if returns.startswith("ClosingIterator["):
             return f"return ClosingIterator({call})"
@@ -328,17 +336,19 @@ class Writer:
                 self.runtime |= set(self._names(module, default))
         copy = ast.parse(f"def f({ast.unparse(arguments)}): ...").body[0]
         assert isinstance(copy, ast.FunctionDef)
-        return ast.unparse(Blocking(module.origins).visit(copy.args))
+        return ast.unparse(SyncAnnotation(module.origins).visit(copy.args))
 
     def _annotation(self, module: Module, node: ast.expr | None) -> str:
         assert node is not None, "the async classes are annotated throughout"
-        blocking = Blocking(module.origins).visit(ast.parse(ast.unparse(node), mode="eval").body)
-        self.runtime |= set(self._names(module, blocking))
-        return ast.unparse(blocking)
+        annotation = SyncAnnotation(module.origins).visit(
+            ast.parse(ast.unparse(node), mode="eval").body
+        )
+        self.runtime |= set(self._names(module, annotation))
+        return ast.unparse(annotation)
 
     def _names(self, module: Module, node: ast.AST) -> Iterator[str]:
         for inner in ast.walk(node):
-            if isinstance(inner, ast.Name) and inner.id not in self.twins:
+            if isinstance(inner, ast.Name) and inner.id not in self.sync_names:
                 origin = module.origins.get(inner.id)
                 if origin is not None:
                     yield origin
@@ -358,7 +368,7 @@ def _exports(package: str, name: str) -> bool:
     return init.exists() and f'"{name}"' in init.read_text(encoding="utf-8")
 
 
-def _twin(name: str) -> str:
+def _sync_name(name: str) -> str:
     return name.removeprefix("Async") if re.match(r"Async[A-Z]", name) else name
 
 

@@ -1,4 +1,4 @@
-"""The blocking client. Generated from the async one by `python -m dashscope._sync.generate`.
+"""The sync client. Generated from the async one by `python -m dashscope._sync.generate`.
 
 Never edit it: change the async class, and generate it anew.
 """
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, cast, overload
 
 from dashscope import _batch, _client, _files, _functions, _predictions, resources, types
-from dashscope._client import T, blocking
+from dashscope._client import T, driven_client
 from dashscope._common.cached_property import cached_property
 from dashscope._common.secrets import Token
 from dashscope._config import (
@@ -30,7 +30,15 @@ from dashscope._config import (
     EventHooks,
 )
 from dashscope._runtime.drive import drive
-from dashscope._sync.facade import ClosingIterator, Facade, drive_next, each, enter, leave, view
+from dashscope._sync.facade import (
+    ClosingIterator,
+    Facade,
+    drive_next,
+    each,
+    enter_block,
+    exit_block,
+    view,
+)
 from dashscope._transport import protocols
 
 
@@ -86,7 +94,7 @@ class Download(Facade):
         return drive(self._async.save(path, overwrite=overwrite))
 
     def __enter__(self) -> Self:
-        return enter(self, self._async)
+        return enter_block(self, self._async)
 
     def __exit__(
         self,
@@ -94,7 +102,7 @@ class Download(Facade):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave(self._async, kind, error, traceback)
+        exit_block(self._async, kind, error, traceback)
 
 
 Download.__module__ = "dashscope"
@@ -112,9 +120,9 @@ class FileOutput(str):
     __slots__ = ("_async",)
     _async: _files.AsyncFileOutput
 
-    def __new__(cls, twin: _files.AsyncFileOutput) -> Self:
-        self = super().__new__(cls, twin)
-        self._async = twin
+    def __new__(cls, async_impl: _files.AsyncFileOutput) -> Self:
+        self = super().__new__(cls, async_impl)
+        self._async = async_impl
         return self
 
     def __reduce__(self) -> Any:
@@ -204,7 +212,7 @@ class EventStream(Facade):
         return drive(self._async.result())
 
     def __enter__(self) -> Self:
-        return enter(self, self._async)
+        return enter_block(self, self._async)
 
     def __exit__(
         self,
@@ -212,7 +220,7 @@ class EventStream(Facade):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave(self._async, kind, error, traceback)
+        exit_block(self._async, kind, error, traceback)
 
     def __iter__(self) -> Iterator[types.Event]:
         return each(self._async)
@@ -253,7 +261,7 @@ class Batch(Facade):
         return self._async._repr_html_()
 
     def __enter__(self) -> Self:
-        return enter(self, self._async)
+        return enter_block(self, self._async)
 
     def __iter__(self) -> Self:
         return self
@@ -274,7 +282,7 @@ class Batch(Facade):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave(self._async, kind, error, traceback)
+        exit_block(self._async, kind, error, traceback)
 
 
 Batch.__module__ = "dashscope"
@@ -1168,9 +1176,9 @@ class ModelFunction(Facade):
 
     _async: _functions.AsyncModelFunction
 
-    def __init__(self, twin: _functions.AsyncModelFunction) -> None:
-        super().__init__(twin)
-        twin._appear_as(self)
+    def __init__(self, async_impl: _functions.AsyncModelFunction) -> None:
+        super().__init__(async_impl)
+        async_impl._appear_as(self)
 
     @property
     def ref(self) -> str:
@@ -1376,7 +1384,7 @@ class Client(Facade):
         token = Token.given(api_token)
         del api_token
         super().__init__(
-            blocking(
+            driven_client(
                 _own,
                 token,
                 base_url=base_url,
@@ -1935,7 +1943,7 @@ class Client(Facade):
         drive(self._async.aclose())
 
     def __enter__(self) -> Self:
-        return enter(self, self._async)
+        return enter_block(self, self._async)
 
     def __exit__(
         self,
@@ -1943,7 +1951,7 @@ class Client(Facade):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave(self._async, kind, error, traceback)
+        exit_block(self._async, kind, error, traceback)
 
     def __reduce__(self) -> Any:
         return self._async.__reduce__()
@@ -1954,5 +1962,5 @@ _OWNED = {"AsyncFileOutput": FileOutput}
 
 
 def _own(value: Any) -> Any:
-    """The blocking twin of a value that does I/O."""
+    """The sync counterpart of a value that does I/O."""
     return _OWNED[type(value).__name__](value)

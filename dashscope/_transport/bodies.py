@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -25,9 +25,11 @@ class Body(ABC):
         status: The HTTP status.
         headers: The response's headers.
         asked: The method and the URL without its query, as messages name the request.
+        left_open: Hidden generators that were dropped before their end (see `HiddenFromLoop`).
     """
 
     def __init__(self, status: int, headers: Headers, asked: str) -> None:
+        self.left_open: list[AsyncGenerator[Any, Any]] = []
         self.status = status
         self.headers = headers
         self.asked = asked
@@ -79,7 +81,7 @@ class AsyncBody(Body):
         try:
             if self._chunks is None:
                 self._chunks = self._response.aiter_raw()
-                return await HiddenFromLoop(self._chunks)
+                return await HiddenFromLoop(self._chunks, self.left_open)
             return await anext(self._chunks)
         except StopAsyncIteration:
             return None
@@ -94,6 +96,8 @@ class AsyncBody(Body):
             await self._response.aclose()
         finally:
             self._chunks = None
+            while self.left_open:
+                await self.left_open.pop().aclose()
 
 
 class SyncBody(Body):
@@ -158,14 +162,21 @@ class HiddenFromLoop(Generic[T]):
     The body of a response is a chain of async generators, of which only the outermost can be
     closed. An event loop that knows the others warns about them (trio) or closes each of them
     in a task (asyncio), although the response was closed correctly.
+
+    Args:
+        items: The iterator.
+        left_open: Receives the generators that are dropped before their end. Close them after
+            the response: some transports (hishel) drop httpcore's generator before that, and
+            closing it then would wait.
     """
 
-    def __init__(self, items: AsyncIterator[T]) -> None:
+    def __init__(self, items: AsyncIterator[T], left_open: list[AsyncGenerator[Any, Any]]) -> None:
         self._items = items
+        self._left_open = left_open
 
     def __await__(self) -> Generator[Any, Any, T]:
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, None)
+        sys.set_asyncgen_hooks(None, self._left_open.append)
         try:
             try:
                 steps = anext(self._items).__await__()

@@ -33,6 +33,7 @@ def decoded(body: Body) -> Body:
 class _DecodedBody(Body):
     def __init__(self, body: Body, named: str) -> None:
         super().__init__(body.status, body.headers, body.asked)
+        self.left_open = body.left_open
         self._body = body
         self._named = named
         self._wbits = _CODINGS.get(named.lower())

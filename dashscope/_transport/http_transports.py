@@ -8,6 +8,7 @@ from typing import Final
 import httpx
 
 from dashscope._runtime.tasks import start_later
+from dashscope._runtime.thread_limits import Bounds
 from dashscope._transport.httpx_internals import set_pool
 from dashscope._transport.pool import TLS, AsyncPool, PoolOptions, SyncPool
 from dashscope._transport.transport import check_options
@@ -88,7 +89,7 @@ class HTTPTransport(httpx.HTTPTransport):
     ) -> None:
         options = PoolOptions(max_connections=max_connections, http2=http2, proxy=proxy)
         check_options(options)
-        set_pool(self, SyncPool(options, TLS(verify), _no_deadline))
+        set_pool(self, SyncPool(options, TLS(verify), Bounds()))
 
 
 def async_transport_with(pool: AsyncPool) -> AsyncHTTPTransport:
@@ -103,10 +104,3 @@ def transport_with(pool: SyncPool) -> HTTPTransport:
     transport = HTTPTransport.__new__(HTTPTransport)
     set_pool(transport, pool)
     return transport
-
-
-def _no_deadline() -> None:
-    return None
-
-
-AsyncHTTPTransport.__module__ = HTTPTransport.__module__ = "dashscope"

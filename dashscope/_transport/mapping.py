@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import httpcore
 import httpx
+import idna
 
 from dashscope._common.deadline import Deadline
 from dashscope._common.secrets import Token, scrubbed
-from dashscope._common.urls import NoURLError, shown
+from dashscope._common.urls import InvalidURLError, shown
 from dashscope._errors import APIConnectionError, APIResponseError, APITimeoutError
 from dashscope._transport.multipart import MultipartBody
 from dashscope.types.http import SILENCE_TIMEOUT, Headers, Request
@@ -42,10 +43,10 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 
 class _NoBody(httpx.ByteStream):
-    """No body. httpx's own has one piece, which h11 would encode and send."""
+    """No body. httpx's own has one piece, which h11 would encode and send.
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
+    Logfire reads the first piece of `__iter__`, so only the async iterator has none.
+    """
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _OnePiece(None)
@@ -78,7 +79,7 @@ def build(
     """Build the request for a client of our own.
 
     Raises:
-        NoURLError: If the URL cannot be requested.
+        InvalidURLError: If the URL cannot be requested.
     """
     url = _parsed(request.url)
     headers = [(b"Host", url.netloc), *raw_headers(request, multipart, token)]
@@ -110,7 +111,7 @@ def build_for(
     """Build the request for a caller's client, which adds its own headers, cookies and query.
 
     Raises:
-        NoURLError: If the URL cannot be requested.
+        InvalidURLError: If the URL cannot be requested.
     """
     try:
         built = client.build_request(
@@ -122,7 +123,7 @@ def build_for(
         )
         _ = built.url.host  # the client asks for it, and does not expect an error
     except (library.InvalidURL, UnicodeError) as error:  # the latter for some host names
-        raise _no_url(request.url, error) from None
+        raise _invalid_url(request.url, error) from None
     built.stream = _body(library, content, state) or built.stream
     return built
 
@@ -227,15 +228,15 @@ def _parsed(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
         port, _ = parsed.port, parsed.host
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise _no_url(url, error) from None
+        raise _invalid_url(url, error) from None
     # A socket rejects such a port in its own way, or takes it modulo 65536.
     if port is not None and not 0 < port < 65536:
-        raise _no_url(url, f"there is no port {port}")
+        raise _invalid_url(url, f"there is no port {port}")
     return parsed
 
 
-def _no_url(url: str, reason: object) -> NoURLError:
-    return NoURLError(f"{shown(url)} cannot be asked: {reason}")
+def _invalid_url(url: str, reason: object) -> InvalidURLError:
+    return InvalidURLError(f"{shown(url)} cannot be asked: {reason}")
 
 
 def timeouts_of(
@@ -244,7 +245,7 @@ def timeouts_of(
     """Return the time that each step may take, within the deadline."""
     return {
         "connect": deadline.within(CONNECT_TIMEOUT),
-        "read": deadline.within(request.patience),
+        "read": deadline.within(request.read_timeout),
         "write": deadline.within(SILENCE_TIMEOUT),
         "pool": pool,
     }
@@ -294,7 +295,7 @@ def transport_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]
 @cache
 def url_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
     """Return the errors of a client for a URL that cannot be requested."""
-    return (library.InvalidURL, UnicodeError)
+    return (library.InvalidURL, idna.IDNAError)
 
 
 def invalid_redirect(error: Exception, what: str) -> APIResponseError:

@@ -49,6 +49,7 @@ class SyncTransport(Transport):
         super().__init__(config, runtime)
         self._bounds = runtime.bounds
         self._given = None if http_client is None else Given(http_client, "Client")
+        self.polls_beside_reads = self._given is None
         self._is_forked = False
         self._start()
 
@@ -74,7 +75,7 @@ class SyncTransport(Transport):
     def _new_client(self) -> Any:
         given = self._given
         if given is None:
-            pool = SyncPool(self._options, self._tls, self._bounds.left)
+            pool = SyncPool(self._options, self._tls, self._bounds)
             transport = transport_with(pool)
             # Each request has timeouts of its own. The environment's proxies are the pool's
             # concern.

@@ -17,7 +17,7 @@ from dashscope._config import Config
 from dashscope._errors import ConfigurationError, timed_out
 from dashscope._runtime import forking
 from dashscope._runtime.runtime import Runtime
-from dashscope._transport.bodies import Body
+from dashscope._transport.bodies import Body, ReadBody
 from dashscope._transport.decompression import decoded
 from dashscope._transport.mapping import (
     SendState,
@@ -53,9 +53,11 @@ class Transport(ABC):
     Attributes:
         honors_timeouts: Whether a read that takes too long ends, so that a sync client can
             listen to a stream and still poll. True for our own client.
+        polls_beside_reads: Whether `Runtime.poll_beside()` polls while a read waits.
     """
 
     honors_timeouts = True
+    polls_beside_reads = True
 
     def __init__(self, config: Config, runtime: Runtime) -> None:
         self._config = config
@@ -124,9 +126,9 @@ class Transport(ABC):
             raise RuntimeError(CLOSED)
         multipart = body_of(request) if request.files else None
         try:
-            return decoded(
-                await self._open(request, multipart, token, is_own_origin, deadline, state)
-            )
+            body = await self._open(request, multipart, token, is_own_origin, deadline, state)
+            # httpx has decoded a body that it read itself.
+            return body if isinstance(body, ReadBody) else decoded(body)
         except transport_errors(self._library) as error:
             failure: Exception = connection_error(error, named(request), begun=state.has_begun)
         except url_errors(self._library) as error:

@@ -13,11 +13,11 @@ import click
 from dashscope import Client, FileError, Model, Prediction, Version
 from dashscope._common.json import is_object
 from dashscope._common.urls import Reference
-from dashscope._files.file_output import claim
+from dashscope._files.file_output import wrap_file_outputs
 from dashscope._predictions.create import WEBHOOK_EVENTS
 from dashscope._predictions.outcome import output_of
 from dashscope._runtime.runtime import GRACE
-from dashscope._runtime.signals import held_back
+from dashscope._runtime.signals import defer_signals
 from dashscope.cli.commands import MODEL, REF, TIMEOUT, Command, command, id_of
 from dashscope.cli.inputs import (
     INPUT,
@@ -158,7 +158,7 @@ def _deployment(
     """Run a deployment like `client.run()` runs a model, and cancel its prediction on failure."""
     created: Prediction | None = None
     try:
-        with held_back(GRACE):  # a signal here would lose the id
+        with defer_signals(GRACE):  # a signal here would lose the id
             created = client.deployments.predictions.create(ref.owner, ref.name, input=inputs)
     except BaseException:
         if created is not None:
@@ -166,7 +166,7 @@ def _deployment(
         raise
     done = client.wait(created, timeout=timeout, progress=progress, cancel_on_exit=True)
     # wait() returns plain URLs. Make them files, as run() does.
-    return claim(output_of(str(ref), done), client._async._api)  # pyright: ignore[reportPrivateUsage]
+    return wrap_file_outputs(output_of(str(ref), done), client._async._api)  # pyright: ignore[reportPrivateUsage]
 
 
 def _create_file(

@@ -46,9 +46,9 @@ class InputType:
     def of(cls, model: ModelSchema, schema: Schema) -> InputType:
         """Return the type that a schema describes."""
         parts = [part for key in ("anyOf", "oneOf") for part in listed(schema, key)] or [schema]
-        texts = [part for part in map(model.resolved, parts) if "string" in model.kinds(part)]
+        texts = [part for part in map(model.resolved, parts) if "string" in model.json_types(part)]
         is_url = bool(texts) and all(part.get("format") == "uri" for part in texts)
-        return cls(frozenset(model.kinds(schema)), is_url)
+        return cls(frozenset(model.json_types(schema)), is_url)
 
 
 UNKNOWN: Final = InputType()

@@ -128,7 +128,10 @@ def _type_of(value: Any) -> type:
     """Return the type of a cell: one that a column can have, else `object`."""
     if type(value) is int and not -(2**63) <= value < 2**63:
         return object
-    return type(value) if type(value) in (bool, int, float, str, NoneType) else object
+    for kind in (bool, int, float, str, NoneType):
+        if type(value) is kind:
+            return kind
+    return object
 
 
 def _column_type(found: set[type]) -> type:

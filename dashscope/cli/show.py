@@ -98,7 +98,7 @@ def _fields(item: Any, above: str = "") -> Iterator[tuple[str, Any]]:
         if field.name == "openapi_schema" and isinstance(item, Version):
             model = schema_of(item)
             for entry in model.inputs:
-                yield f"inputs.{entry.name}", _described(entry, model.kinds(entry.schema))
+                yield f"inputs.{entry.name}", _described(entry, model.json_types(entry.schema))
         elif not field.repr:
             continue
         elif _is_object(value):

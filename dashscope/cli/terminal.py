@@ -19,7 +19,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -46,8 +46,8 @@ class Terminal:
         self.quiet = quiet
         self.out = Console(highlight=False)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
-        if as_json and isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")
+        if as_json:
+            _reconfigure(sys.stdout, encoding="utf-8")
 
     @property
     def is_for_people(self) -> bool:
@@ -125,12 +125,17 @@ def prepare_streams() -> None:
     what its encoding does not have.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            encoding = stream.encoding if stream.isatty() else "utf-8"
-            stream.reconfigure(encoding=encoding, errors="replace")
-    for handler in logger.handlers:  # those of DASHSCOPE_LOG
-        if isinstance(handler, logging.StreamHandler) and handler.stream.isatty():
+        encoding = stream.encoding if stream.isatty() else "utf-8"
+        _reconfigure(stream, encoding=encoding, errors="replace")
+    for handler in logger.handlers:  # of DASHSCOPE_LOG
+        stream = getattr(handler, "stream", None)
+        if stream is not None and stream.isatty():
             handler.setFormatter(_EscapingFormatter(handler.formatter))
+
+
+def _reconfigure(stream: TextIO, **options: str) -> None:
+    if isinstance(stream, TextIOWrapper):
+        cast("Any", stream).reconfigure(**options)
 
 
 class _EscapingFormatter(logging.Formatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
@@ -109,7 +110,7 @@ class Request:
         content: the body, or `None`.
         files: the parts of a multipart body, instead of `content`.
         fields: the text fields beside `files`.
-        patience: seconds without a byte after which the connection counts as lost.
+        read_timeout: seconds without a byte after which the connection counts as lost.
     """
 
     method: str
@@ -118,7 +119,13 @@ class Request:
     content: bytes | None = field(default=None, repr=False)
     files: tuple[FilePart, ...] = ()
     fields: Mapping[str, str] = field(factory=dict[str, str])
-    patience: float = SILENCE_TIMEOUT
+    read_timeout: float = SILENCE_TIMEOUT
+
+    @property
+    def patience(self) -> float:
+        """Deprecated name of `read_timeout`."""
+        warnings.warn("use Request.read_timeout", DeprecationWarning, stacklevel=2)
+        return self.read_timeout
 
 
 @frozen(kw_only=True)

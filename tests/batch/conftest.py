@@ -1,4 +1,4 @@
-"""A service that a test scripts, and clients of it in all colours."""
+"""A service that a test scripts, and clients of it in all flavors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.batch.service import Service
-from tests.operations.conftest import make_client, shared_wire, wire
-from tests.wire import Wire
+from tests.fake_server import FakeServer
+from tests.operations.conftest import fake_server, make_client, shared_fake_server
 
-__all__ = ["make_client", "shared_wire", "wire"]
+__all__ = ["fake_server", "make_client", "shared_fake_server"]
 
 
 @pytest.fixture(
@@ -19,22 +19,22 @@ __all__ = ["make_client", "shared_wire", "wire"]
         "asyncio",
         pytest.param("uvloop", marks=pytest.mark.soak),
         pytest.param("trio", marks=pytest.mark.soak),
-        "blocking",
+        "sync",
     ]
 )
-def colour(request: pytest.FixtureRequest) -> str:
+def flavor(request: pytest.FixtureRequest) -> str:
     """Each way to wait; in the short run, tasks of one library and threads."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def service(wire: Wire) -> Service:
+def service(fake_server: FakeServer) -> Service:
     """A service whose predictions a test scripts."""
-    return Service(wire)
+    return Service(fake_server)
 
 
 @pytest.fixture
 def client(make_client: Callable[..., Any], service: Service) -> Any:
-    """A client of it in the test's colour."""
-    return make_client(base_url=service.wire.base_url)
+    """A client of it in the test's flavor."""
+    return make_client(base_url=service.fake_server.base_url)

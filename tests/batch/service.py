@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, field
 
-from tests.wire import Received, Reply, Wire, reply
+from tests.fake_server import FakeServer, Received, Reply, reply
 
 PAGE = 100
 
@@ -76,7 +76,7 @@ class Service:
         interferes: an answer before anything else, by the request.
     """
 
-    wire: Wire
+    fake_server: FakeServer
     seconds: Callable[[Mapping[str, Any]], float] = lambda _: 0.0
     left_out: tuple[str, ...] = ()
     lists: Reply | None = None
@@ -90,13 +90,13 @@ class Service:
     _last: datetime = field(factory=lambda: datetime.now(UTC))
 
     def __attrs_post_init__(self) -> None:
-        self.wire.says(self._answer)
+        self.fake_server.respond_with(self._answer)
 
     @property
     def asked(self) -> dict[str, int]:
         """How often each kind of request was made."""
         kinds = {"create": 0, "list": 0, "get": 0, "cancel": 0}
-        for received in list(self.wire.requests):
+        for received in list(self.fake_server.requests):
             kinds[_kind(received)] += 1
         return kinds
 

@@ -22,7 +22,7 @@ from dashscope._batch.row import Row
 from dashscope._runtime.drive import drive
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.batch.service import Service
-from tests.wire import DROP, Received, Reply, reply
+from tests.fake_server import DROP, Received, Reply, reply
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ async def test_finished_rows_come_from_the_file(client: Any, service: Service, p
     inputs = [*rows(4), {"fail": "too hot"}]
     first = await read(client.map(REF, inputs, ordered=True, checkpoint=path))
     assert not any(result.from_checkpoint for result in first)
-    asked = len(service.wire.requests)
+    asked = len(service.fake_server.requests)
     second = await read(client.map(REF, inputs, ordered=True, checkpoint=path))
-    assert len(service.wire.requests) == asked
+    assert len(service.fake_server.requests) == asked
     assert all(result.from_checkpoint for result in second)
     assert outputs(second) == outputs(first) == [0, 1, 2, 3, None]
     assert isinstance(second[4].error, ModelError)
@@ -326,7 +326,7 @@ async def test_a_file_that_can_be_read_only_once_is_refused(
     assert "can be read only once" in str(result.error)
 
 
-@pytest.mark.parametrize("colour", ["asyncio"])
+@pytest.mark.parametrize("flavor", ["asyncio"])
 async def test_two_calls_cannot_have_one_checkpoint(
     client: Any, service: Service, path: Path
 ) -> None:
@@ -338,7 +338,7 @@ async def test_two_calls_cannot_have_one_checkpoint(
             "with Client(base_url=sys.argv[1]).map('owner/name', [], checkpoint=sys.argv[2]): pass"
         )
         done = subprocess.run(
-            [sys.executable, "-c", program, service.wire.base_url, str(path)],
+            [sys.executable, "-c", program, service.fake_server.base_url, str(path)],
             capture_output=True,
             text=True,
             check=False,
@@ -386,7 +386,7 @@ async def test_a_file_that_is_no_checkpoint_is_refused(
     with pytest.raises(CheckpointError, match=sentence) as caught:
         await read(client.map(REF, rows(1), checkpoint=path))
     assert str(path) in str(caught.value)
-    assert service.wire.requests == []
+    assert service.fake_server.requests == []
     assert (path.read_bytes() if path.is_file() else b"") == content
 
 
@@ -426,7 +426,7 @@ async def asynchronous():
                 assert result.ok
                 seen += 1
 try:
-    sync() if sys.argv[3] == "blocking" else anyio.run(asynchronous, backend=sys.argv[3])
+    sync() if sys.argv[3] == "sync" else anyio.run(asynchronous, backend=sys.argv[3])
 except CheckpointError as error:
     print(seen, error)
 """
@@ -435,14 +435,23 @@ except CheckpointError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on files")
 @pytest.mark.parametrize(
     "kind",
-    ["asyncio", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("trio", "blocking"))],
+    ["asyncio", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("trio", "sync"))],
 )
 def test_a_full_disk_is_said_and_gone_on_from(
     service: Service, path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._batch.recovery.SETTLED", timedelta(seconds=0.5))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FULL_DISK, service.wire.base_url, str(path), kind],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            FULL_DISK,
+            service.fake_server.base_url,
+            str(path),
+            kind,
+        ],
         capture_output=True,
         text=True,
         timeout=60,
@@ -454,7 +463,7 @@ def test_a_full_disk_is_said_and_gone_on_from(
     assert service.canceled == []
     inputs = [{"value": "x" * 500 + str(n)} for n in range(300)]
     with (
-        Client(base_url=service.wire.base_url) as client,
+        Client(base_url=service.fake_server.base_url) as client,
         client.map(REF, inputs, checkpoint=path) as results,
     ):
         every = list(results)
@@ -509,13 +518,13 @@ def test_a_checkpoint_passes_from_one_client_to_the_other(service: Service, path
     import asyncio
 
     with (
-        Client(base_url=service.wire.base_url) as client,
+        Client(base_url=service.fake_server.base_url) as client,
         client.map(REF, rows(3), checkpoint=path) as results,
     ):
         list(results)
 
     async def go_on() -> list[Any]:
-        async with AsyncClient(base_url=service.wire.base_url) as client:
+        async with AsyncClient(base_url=service.fake_server.base_url) as client:
             return await read(client.map(REF, rows(3), checkpoint=str(path)))
 
     assert len(asyncio.run(go_on())) == 3

@@ -13,17 +13,17 @@ from dashscope import InternalServerError, RateLimitError
 from dashscope._batch.rate_limiter import Gate
 from tests.batch.reading import REF, outputs, read, rows
 from tests.batch.service import Service
+from tests.fake_server import DROP, Received, Reply, reply
 from tests.stopwatch import Stopwatch
-from tests.wire import DROP, Received, Reply, reply
 
 
 @pytest.fixture(
     params=[
         "asyncio",
-        *(pytest.param(name, marks=pytest.mark.soak) for name in ("uvloop", "trio", "blocking")),
+        *(pytest.param(name, marks=pytest.mark.soak) for name in ("uvloop", "trio", "sync")),
     ]
 )
-def colour(request: pytest.FixtureRequest) -> str:
+def flavor(request: pytest.FixtureRequest) -> str:
     """What is decided is the same in all of them: one is enough in the short run."""
     name: str = request.param
     return name
@@ -119,7 +119,7 @@ async def test_a_rate_limit_is_kept_to_without_an_error(
 
     service.interferes = throttle
     service.seconds = lambda _: 0.05
-    client = make_client(base_url=service.wire.base_url)
+    client = make_client(base_url=service.fake_server.base_url)
     results = await read(client.map(REF, rows(60), concurrency=32))
     assert all(result.ok for result in results)
     assert len(service.made) == 60
@@ -134,7 +134,7 @@ async def test_without_retries_a_429_is_the_rows_error(
         if received.method == "POST" and received.json["input"]["value"] == 1
         else None
     )
-    client = make_client(base_url=service.wire.base_url, max_retries=0)
+    client = make_client(base_url=service.fake_server.base_url, max_retries=0)
     results = await read(client.map(REF, rows(3), ordered=True))
     assert [result.ok for result in results] == [True, False, True]
     assert isinstance(results[1].error, RateLimitError)

@@ -12,11 +12,11 @@ import pytest
 
 from tests.batch.service import Service
 from tests.cli.process import Program, programs
-from tests.wire import Reply
+from tests.fake_server import Reply
 
 Start = Callable[..., Program]
 
-BLOCKING = """
+SYNC = """
 import sys
 from dashscope import Client
 
@@ -52,7 +52,7 @@ anyio.run(main, backend=sys.argv[3])
 """
 
 PROGRAMS = [
-    pytest.param(BLOCKING, "blocking", id="blocking"),
+    pytest.param(SYNC, "sync", id="sync"),
     pytest.param(ASYNC, "asyncio", id="asyncio"),
     pytest.param(ASYNC, "trio", id="trio", marks=pytest.mark.soak),
 ]
@@ -72,7 +72,7 @@ def test_ctrl_c_cancels_what_runs_and_the_next_call_goes_on(
     start: Start, service: Service, source: str, kind: str
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] < 5 else 60.0
-    program = start(source, service.wire.base_url, "run.sqlite", kind)
+    program = start(source, service.fake_server.base_url, "run.sqlite", kind)
     while len(service.made) < 25:
         time.sleep(0.01)
     pressed = time.monotonic()
@@ -86,7 +86,7 @@ def test_ctrl_c_cancels_what_runs_and_the_next_call_goes_on(
     assert all(one.is_over for one in service.made)
 
     service.seconds = lambda _: 0.0
-    done = start(source, service.wire.base_url, "run.sqlite", kind).finish()
+    done = start(source, service.fake_server.base_url, "run.sqlite", kind).finish()
     assert (done.code, "Traceback" in done.stderr) == (0, False)
     assert sorted(map(int, done.stdout.split())) == list(range(40))
     succeeded = sorted(one.input["value"] for one in service.made if one.status == "succeeded")
@@ -98,7 +98,7 @@ def test_an_impatient_ctrl_c_does_not_wait_for_the_cancels(start: Start, service
     service.interferes = lambda received: (
         Reply(after=30.0) if received.path.endswith("/cancel") else None
     )
-    program = start(BLOCKING, service.wire.base_url, "run.sqlite")
+    program = start(SYNC, service.fake_server.base_url, "run.sqlite")
     while len(service.made) < 20:
         time.sleep(0.01)
     program.send(signal.SIGINT)

@@ -36,13 +36,13 @@ async def asynchronous():
             async for result in results:
                 say(result)
 
-def blocking():
+def sync():
     with Client(base_url=base_url) as client:
         with client.map("test/echo", inputs, checkpoint=path, concurrency=16) as results:
             for result in results:
                 say(result)
 
-blocking() if kind == "blocking" else anyio.run(asynchronous, backend=kind)
+sync() if kind == "sync" else anyio.run(asynchronous, backend=kind)
 print("over", flush=True)
 """
 
@@ -113,13 +113,13 @@ def check(
     assert all(one.status == "succeeded" for one in every)
 
 
-@pytest.mark.parametrize("kind", ["asyncio", pytest.param("blocking", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kind", ["asyncio", pytest.param("sync", marks=pytest.mark.soak)])
 def test_sixty_rows_and_four_kills(server: LocalServer, tmp_path: Path, kind: str) -> None:
     check(server, tmp_path / "run.sqlite", 60, kind, kills=4, settled=1.0)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kind", ["asyncio", "trio", "blocking"])
+@pytest.mark.parametrize("kind", ["asyncio", "trio", "sync"])
 def test_two_thousand_rows_and_twenty_kills(server: LocalServer, tmp_path: Path, kind: str) -> None:
     check(server, tmp_path / "run.sqlite", 2000, kind, kills=20, settled=99.0)

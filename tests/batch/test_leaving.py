@@ -14,9 +14,9 @@ import pytest
 from dashscope import AsyncClient, Client
 from tests.batch.reading import REF, read, rows
 from tests.batch.service import Service
+from tests.fake_server import Received, Reply, prediction, reply
 from tests.local.waiting import until
 from tests.stopwatch import Stopwatch
-from tests.wire import Received, Reply, prediction, reply
 
 
 class Marker(Exception):
@@ -77,7 +77,7 @@ async def test_leaving_takes_seconds_even_when_nothing_answers(
     assert began.ours < 12
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_a_cancelled_scope_cancels_what_runs(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     async with anyio.create_task_group() as group:
@@ -88,7 +88,7 @@ async def test_a_cancelled_scope_cancels_what_runs(client: Any, service: Service
     assert len(service.canceled) == len(service.made) == 20
 
 
-@pytest.mark.parametrize("colour", ["asyncio"])
+@pytest.mark.parametrize("flavor", ["asyncio"])
 async def test_a_task_cancelled_many_times_cancels_what_runs(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     task = asyncio.create_task(read(client.map(REF, rows(20))))
@@ -101,7 +101,7 @@ async def test_a_task_cancelled_many_times_cancels_what_runs(client: Any, servic
     assert len(service.canceled) == 20
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio", "blocking"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"])
 async def test_creates_in_flight_are_waited_for_and_cancelled(
     client: Any, service: Service
 ) -> None:
@@ -147,14 +147,16 @@ async def test_a_prediction_has_its_time(client: Any, service: Service) -> None:
     assert isinstance(results[1].error, TimeoutError)
     assert "within 0.5 s" in str(results[1].error)
     assert service.canceled == [results[1].prediction.id]
-    headers = {name.lower(): value for name, value in service.wire.requests[0].headers.items()}
+    headers = {
+        name.lower(): value for name, value in service.fake_server.requests[0].headers.items()
+    }
     assert headers["cancel-after"] == "6s"
 
 
 async def test_a_batch_is_opened_before_it_is_read(client: Any, service: Service) -> None:
     with pytest.raises(RuntimeError, match=r"opened by `(async )?with`"):
         await client.map(REF, rows(1)).__anext__()
-    assert service.wire.requests == []
+    assert service.fake_server.requests == []
 
 
 async def test_a_batch_is_used_once(client: Any, service: Service) -> None:
@@ -170,7 +172,7 @@ async def test_a_batch_gives_nothing_once_it_was_left(client: Any, service: Serv
     assert [result async for result in results] == []
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_a_batch_may_be_left_in_another_task(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     batch = client.map(REF, rows(3))
@@ -182,7 +184,7 @@ async def test_a_batch_may_be_left_in_another_task(client: Any, service: Service
     assert len(service.canceled) == 3
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_two_batches_of_one_client_at_once(client: Any, service: Service) -> None:
     got: list[int] = []
 
@@ -196,7 +198,7 @@ async def test_two_batches_of_one_client_at_once(client: Any, service: Service) 
 
 
 def test_one_async_client_in_loop_after_loop(service: Service) -> None:
-    client = AsyncClient(base_url=service.wire.base_url)
+    client = AsyncClient(base_url=service.fake_server.base_url)
 
     async def run() -> None:
         assert len(await read(client.map(REF, rows(5)))) == 5
@@ -206,16 +208,19 @@ def test_one_async_client_in_loop_after_loop(service: Service) -> None:
     anyio.run(run, backend="trio")
 
 
-def test_the_blocking_client_within_a_running_loop(service: Service) -> None:
+def test_the_sync_client_within_a_running_loop(service: Service) -> None:
     async def cell() -> int:
-        with Client(base_url=service.wire.base_url) as client, client.map(REF, rows(5)) as results:
+        with (
+            Client(base_url=service.fake_server.base_url) as client,
+            client.map(REF, rows(5)) as results,
+        ):
             return len(list(results))
 
     assert asyncio.run(cell()) == 5
 
 
 def test_threads_are_gone_when_the_block_is_left(service: Service) -> None:
-    with Client(base_url=service.wire.base_url) as client:
+    with Client(base_url=service.fake_server.base_url) as client:
         with client.map(REF, rows(50)) as results:
             assert any(t.name == "dashscope-map" for t in threading.enumerate())
             assert len(list(results)) == 50
@@ -256,7 +261,7 @@ def test_bad_arguments_are_refused_at_once(options: dict[str, Any], sentence: st
             client.map(**arguments)
 
 
-def test_the_blocking_client_refuses_what_it_cannot_await() -> None:
+def test_the_sync_client_refuses_what_it_cannot_await() -> None:
     async def inputs() -> Any:
         yield {}
 
@@ -272,7 +277,7 @@ def test_the_blocking_client_refuses_what_it_cannot_await() -> None:
 async def test_a_client_that_is_closed_ends_the_batch(
     make_client: Callable[..., Any], service: Service
 ) -> None:
-    client = make_client(base_url=service.wire.base_url)
+    client = make_client(base_url=service.fake_server.base_url)
     await client.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         await read(client.map(REF, rows(3)))
@@ -290,7 +295,7 @@ async def test_closing_the_client_within_a_batch_cancels_what_runs(
     assert len(service.canceled) == len(service.made) - 1
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_closing_the_client_ends_the_batches_of_other_tasks(
     client: Any, service: Service, tmp_path: Path
 ) -> None:
@@ -316,7 +321,7 @@ async def test_closing_the_client_ends_the_batches_of_other_tasks(
 
 def test_closing_the_client_ends_the_batches_of_other_threads(service: Service) -> None:
     service.seconds = lambda _: 60.0
-    client = Client(base_url=service.wire.base_url)
+    client = Client(base_url=service.fake_server.base_url)
     errors: list[Exception] = []
 
     def run() -> None:

@@ -37,13 +37,13 @@ async def asynchronous():
             async for result in results:
                 count(result)
 
-def blocking():
+def sync():
     with Client(base_url=base_url) as client:
         with client.map("owner/name", inputs, **options) as results:
             for result in results:
                 count(result)
 
-blocking() if kind == "blocking" else anyio.run(asynchronous, backend=kind)
+sync() if kind == "sync" else anyio.run(asynchronous, backend=kind)
 """
 
 
@@ -61,9 +61,7 @@ def base_url() -> Iterator[str]:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(
-    ("kind", "kept"), [("asyncio", False), ("asyncio", True), ("blocking", False)]
-)
+@pytest.mark.parametrize(("kind", "kept"), [("asyncio", False), ("asyncio", True), ("sync", False)])
 def test_memory_does_not_grow_with_the_inputs(
     base_url: str, tmp_path: Path, kind: str, kept: bool
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dashscope import ModelError, NotFoundError, UnprocessableEntityError
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.batch.service import Service
-from tests.wire import DROP, Received, Reply, reply
+from tests.fake_server import DROP, Received, Reply, reply
 
 
 async def test_each_row_has_one_result(client: Any, service: Service) -> None:
@@ -33,8 +33,8 @@ async def test_few_rows(client: Any, service: Service, count: int) -> None:
 
 async def test_a_version_is_run(client: Any, service: Service) -> None:
     assert outputs(await read(client.map(f"{REF}:v1", [{"value": 1}]))) == [1]
-    assert service.wire.requests[0].path == "/v1/predictions"
-    assert service.wire.requests[0].json == {"version": "v1", "input": {"value": 1}}
+    assert service.fake_server.requests[0].path == "/v1/predictions"
+    assert service.fake_server.requests[0].json == {"version": "v1", "input": {"value": 1}}
 
 
 async def test_results_come_as_they_are_ready(client: Any, service: Service) -> None:
@@ -191,7 +191,7 @@ async def test_no_more_than_the_concurrency_is_in_flight(client: Any, service: S
     assert service.most_running <= 3
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_async_inputs(client: Any, service: Service) -> None:
     import anyio
 
@@ -210,7 +210,7 @@ async def test_async_inputs(client: Any, service: Service) -> None:
     assert closed
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_async_inputs_are_closed_when_the_batch_is_left(
     client: Any, service: Service
 ) -> None:
@@ -232,7 +232,7 @@ async def test_async_inputs_are_closed_when_the_batch_is_left(
     assert closed == [True]
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_results_do_not_wait_for_slow_async_inputs(client: Any, service: Service) -> None:
     import anyio
 
@@ -251,8 +251,8 @@ async def test_results_do_not_wait_for_slow_async_inputs(client: Any, service: S
     assert got == [0, 1]
 
 
-@pytest.mark.parametrize("colour", ["blocking"])
-async def test_the_blocking_client_reads_inputs_in_the_callers_thread(
+@pytest.mark.parametrize("flavor", ["sync"])
+async def test_the_sync_client_reads_inputs_in_the_callers_thread(
     client: Any, service: Service
 ) -> None:
     threads: set[int] = set()
@@ -267,7 +267,7 @@ async def test_the_blocking_client_reads_inputs_in_the_callers_thread(
 
 
 async def test_file_outputs(make_client: Callable[..., Any], service: Service) -> None:
-    client = make_client(base_url=service.wire.base_url)
+    client = make_client(base_url=service.fake_server.base_url)
     (result,) = await read(client.map(REF, [{"value": "data:text/plain,hello"}]))
     output = getattr(result.output, "read", None)
     assert output is not None

@@ -12,8 +12,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from tests.fake_server import prediction
 from tests.serving import LoopServer, reply_json
-from tests.wire import prediction
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from dashscope import AsyncClient
-from tests import colours
+from tests import flavors
 from tests.cancelling.server import Ledger, eventually
 from tests.suspending import Counted
 
@@ -176,23 +176,23 @@ def nothing_thrown_away() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore:.*try_connect.* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 @pytest.mark.parametrize(
-    ("colour", "way"),
+    ("flavor", "way"),
     [
         pytest.param(
-            colour, way, id=f"{way.__name__}-{colour}", marks=() if quick else pytest.mark.soak
+            flavor, way, id=f"{way.__name__}-{flavor}", marks=() if quick else pytest.mark.soak
         )
-        for colour, way, quick in WAYS
+        for flavor, way, quick in WAYS
     ],
 )
 def test_wherever_a_call_is_left_nothing_is_left_running(
-    ledger: Ledger, colour: str, way: Way, call: Call
+    ledger: Ledger, flavor: str, way: Way, call: Call
 ) -> None:
     for suspension in range(1, 500):
         running = set(ledger.running)
         # Not closed by a block of its own: the call may outlive its caller.
         client = AsyncClient(base_url=ledger.base_url)
         counted = Counted(call(client), suspension)
-        colours.run(colour, partial(way, counted))
+        flavors.run(flavor, partial(way, counted))
         left = ledger.running - running
         if call is wait:  # before the first look, it may not have begun to wait
             left = {id for id in left if ledger.asked[f"GET /v1/predictions/{id}"]}

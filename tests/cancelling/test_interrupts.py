@@ -1,4 +1,4 @@
-"""Signals in the blocking client: wherever one comes, nothing is left running."""
+"""Signals in the sync client: wherever one comes, nothing is left running."""
 
 from __future__ import annotations
 

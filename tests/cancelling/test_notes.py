@@ -15,12 +15,12 @@ from tests.cancelling.test_interrupts import handled, sent
 from tests.stopwatch import Stopwatch
 from tests.suspending import left_once
 
-COLOURS = pytest.mark.parametrize("colour", ["asyncio", "trio"])
+FLAVORS = pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 
 
-@COLOURS
+@FLAVORS
 async def test_a_failure_to_cancel_is_a_note_of_the_cancellation(
-    ledger: Ledger, colour: str
+    ledger: Ledger, flavor: str
 ) -> None:
     caught: list[BaseException] = []
     async with (
@@ -68,9 +68,9 @@ async def test_a_stream_that_is_left_says_what_could_not_be_cancelled(ledger: Le
                     break
 
 
-@COLOURS
+@FLAVORS
 async def test_a_cancel_that_is_not_answered_is_waited_for_for_seconds_only(
-    ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, flavor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.4)
     async with AsyncClient(base_url=ledger.base_url) as client:
@@ -81,9 +81,9 @@ async def test_a_cancel_that_is_not_answered_is_waited_for_for_seconds_only(
     assert ledger.asked["POST /v1/predictions/p1/cancel"] >= 1
 
 
-@COLOURS
+@FLAVORS
 async def test_a_create_that_is_not_answered_in_time_is_told_of(
-    ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, flavor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.3)
     caught: list[BaseException] = []
@@ -100,8 +100,8 @@ async def test_a_create_that_is_not_answered_in_time_is_told_of(
 
 
 class TestWhoeverWantsItToGoOn:
-    @COLOURS
-    async def test_says_cancel_on_exit_false(self, ledger: Ledger, colour: str) -> None:
+    @FLAVORS
+    async def test_says_cancel_on_exit_false(self, ledger: Ledger, flavor: str) -> None:
         async with AsyncClient(base_url=ledger.base_url) as client:
             async with left_once(lambda: "p1" in ledger.running):
                 await client.run("owner/never", {}, cancel_on_exit=False)
@@ -130,9 +130,9 @@ class TestWhoeverWantsItToGoOn:
 class TestTheBlockingModeOfTheServer:
     """With `wait=n` the id is not known before the prediction is over."""
 
-    @COLOURS
+    @FLAVORS
     async def test_the_server_ends_what_was_left(
-        self, ledger: Ledger, colour: str, monkeypatch: pytest.MonkeyPatch
+        self, ledger: Ledger, flavor: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dashscope._predictions.run.DEADLINE_MARGIN", 0.2)
         monkeypatch.setattr("dashscope._predictions.create.SHORTEST_CANCEL_AFTER", 0)
@@ -141,9 +141,9 @@ class TestTheBlockingModeOfTheServer:
                 await client.run("owner/never", {}, wait=30, timeout=0.3)
         assert eventually(lambda: ledger.running == set())
 
-    @COLOURS
+    @FLAVORS
     async def test_an_answer_within_the_grace_is_enough_to_cancel(
-        self, ledger: Ledger, colour: str
+        self, ledger: Ledger, flavor: str
     ) -> None:
         async with (
             AsyncClient(base_url=ledger.base_url) as client,

@@ -23,7 +23,7 @@ Typed: TypeAlias = Callable[..., Finished]
 @pytest.fixture(scope="session")
 def server() -> Iterator[LocalServer]:
     """The server that the commands talk to."""
-    with LocalServer(models=models.__file__) as server:
+    with LocalServer(models=models.__file__, strict_inputs=True) as server:
         yield server
 
 

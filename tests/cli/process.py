@@ -18,7 +18,7 @@ from typing import IO, Any
 from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that anything at all may take."""
 
 _MARK = "PROGRAM_OF_THE_TESTS"
@@ -67,11 +67,11 @@ class Program:
         self._stdout = _Collected(self._process.stdout)
         self._stderr = _Collected(self._process.stderr)
 
-    def prints(self, pattern: str, *, within: float = PATIENCE) -> re.Match[str]:
+    def prints(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stdout has something that matches."""
         return self._stdout.wait_for(pattern, within)
 
-    def says(self, pattern: str, *, within: float = PATIENCE) -> re.Match[str]:
+    def says(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stderr has something that matches."""
         return self._stderr.wait_for(pattern, within)
 
@@ -84,7 +84,7 @@ class Program:
         """Send it a signal: to it alone, not to its children."""
         self._process.send_signal(number)
 
-    def finish(self, *, within: float = PATIENCE) -> Finished:
+    def finish(self, *, within: float = TIMEOUT) -> Finished:
         """Wait for its end."""
         try:
             code = self._process.wait(within)
@@ -172,7 +172,7 @@ class _Collected:
                 self._more.wait(left)
         return match
 
-    def join(self, within: float = PATIENCE) -> bool:
+    def join(self, within: float = TIMEOUT) -> bool:
         """Wait until the last process that writes to it is over."""
         self._thread.join(within)
         return not self._thread.is_alive()

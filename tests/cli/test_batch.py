@@ -220,7 +220,7 @@ def test_parquet_may_hold_files_times_and_decimals(typed: Typed) -> None:
     pq.write_table(pa.Table.from_pylist([row]), "rows.parquet")
     typed("batch test/echo rows.parquet -o out.jsonl")
     assert lines("out.jsonl")[0]["output"] == {"at": "2026-01-31T12:00:00+00:00", "price": 1.5}
-    row = {"document": b"12345", "colour": "red"}
+    row = {"document": b"12345", "flavor": "red"}
     pq.write_table(pa.Table.from_pylist([row, {"document": b"123"}]), "rows.parquet")
     typed("batch test/measure rows.parquet -o out2.jsonl --ordered")
     failed, done = lines("out2.jsonl")

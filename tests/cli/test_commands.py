@@ -92,7 +92,7 @@ def test_a_list_is_a_line_for_each_item(typed: Typed, line: str, cells: list[str
             "models get dashscope/thumbnail",
             [
                 "name\tthumbnail",
-                "inputs.image\tstring, required: The image, in any format Pillow reads.",
+                "inputs.image\tstring, required: The image, in any format that Pillow reads.",
                 "inputs.width\tinteger, default: 128: The width of the result in pixels.",
             ],
         ),

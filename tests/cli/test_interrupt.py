@@ -13,7 +13,7 @@ from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.end_to_end.behind import running, status_of
-from tests.wire import Received, Reply, Wire, prediction, reply
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 
 INTERRUPTED = (signal.SIGINT, 130, "Interrupted.\n")
 TERMINATED = (signal.SIGTERM, 143, "Terminated.\n")
@@ -46,7 +46,7 @@ def test_a_signal_cancels_the_prediction(
 )
 def test_a_signal_during_the_create_cancels_what_it_created(
     dashscope: CommandLine,
-    wire: Wire,
+    fake_server: FakeServer,
     command: str,
     creates: str,
     number: signal.Signals,
@@ -59,13 +59,13 @@ def test_a_signal_during_the_create_cancels_what_it_created(
         created = reply(prediction("starting"), 201)
         return Reply(created.status, created.headers, created.body, after=0.5)
 
-    wire.says(script)
-    env = {"DASHSCOPE_BASE_URL": wire.base_url}
+    fake_server.respond_with(script)
+    env = {"DASHSCOPE_BASE_URL": fake_server.base_url}
     program = dashscope.start(*command.split(), "test/slow", "tag=a", env=env)
-    until(lambda: wire.asked)
+    until(lambda: fake_server.asked)
     program.send(number)
     done = program.finish()
-    assert wire.asked == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
+    assert fake_server.asked == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
     assert (done.code, done.stdout, done.stderr) == (code, "", f"{said}Cancelled prediction p1.\n")
 
 
@@ -105,18 +105,18 @@ def test_ctrl_c_of_a_wait_says_that_it_cancelled_nothing(
 
 
 def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_long(
-    dashscope: CommandLine, wire: Wire
+    dashscope: CommandLine, fake_server: FakeServer
 ) -> None:
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
             return reply({"detail": "not now"}, 400)
         return reply(prediction("processing"))
 
-    wire.says(script)
+    fake_server.respond_with(script)
     program = dashscope.start(
-        "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": wire.base_url}
+        "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": fake_server.base_url}
     )
-    until(lambda: len(wire.asked) > 1)
+    until(lambda: len(fake_server.asked) > 1)
     program.send(signal.SIGINT)
     done = program.finish()
     assert done.code == 130
@@ -125,19 +125,19 @@ def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_
     assert "not now" in done.stderr
 
 
-def test_a_second_ctrl_c_ends_it_at_once(dashscope: CommandLine, wire: Wire) -> None:
+def test_a_second_ctrl_c_ends_it_at_once(dashscope: CommandLine, fake_server: FakeServer) -> None:
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
             return Reply(after=4.0)
         return reply(prediction("processing"))
 
-    wire.says(script)
+    fake_server.respond_with(script)
     program = dashscope.start(
-        "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": wire.base_url}
+        "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": fake_server.base_url}
     )
-    until(lambda: len(wire.asked) > 1)
+    until(lambda: len(fake_server.asked) > 1)
     program.send(signal.SIGINT)
-    until(lambda: wire.asked[-1] == "POST /v1/predictions/p1/cancel")
+    until(lambda: fake_server.asked[-1] == "POST /v1/predictions/p1/cancel")
     for _ in range(2):
         program.send(signal.SIGINT)
         time.sleep(0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import unicodedata
@@ -11,9 +12,11 @@ from collections.abc import Iterator
 import pytest
 
 from dashscope import Client
+from dashscope._common.logging import logger
+from dashscope.cli.terminal import prepare_streams
 from tests.cli.command import CommandLine
 from tests.cli.terminal import Terminal
-from tests.wire import Received, Reply, Wire, prediction, reply
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 
 ORDINARY = (
     "tab\there\nline two  "  # the spaces are kept
@@ -27,12 +30,12 @@ EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\ud800\r"
 
 
 def test_every_code_point_that_can_control_a_terminal_is_an_escape(
-    dashscope: CommandLine, wire: Wire, terminal: Terminal
+    dashscope: CommandLine, fake_server: FakeServer, terminal: Terminal
 ) -> None:
     text = "".join(UNSAFE)
-    wire.says(reply(prediction("succeeded", output=text), 201))
+    fake_server.respond_with(reply(prediction("succeeded", output=text), 201))
     done = dashscope(
-        "run test/echo", env={"DASHSCOPE_BASE_URL": wire.base_url}, stdout=terminal.end
+        "run test/echo", env={"DASHSCOPE_BASE_URL": fake_server.base_url}, stdout=terminal.end
     )
     terminal.close()
     assert done.code == 0
@@ -43,10 +46,10 @@ def test_every_code_point_that_can_control_a_terminal_is_an_escape(
 
 
 def test_all_other_text_is_printed_as_it_is(
-    dashscope: CommandLine, wire: Wire, terminal: Terminal
+    dashscope: CommandLine, fake_server: FakeServer, terminal: Terminal
 ) -> None:
-    wire.says(reply(prediction("succeeded", output=ORDINARY), 201))
-    env = {"DASHSCOPE_BASE_URL": wire.base_url}
+    fake_server.respond_with(reply(prediction("succeeded", output=ORDINARY), 201))
+    env = {"DASHSCOPE_BASE_URL": fake_server.base_url}
     assert dashscope("run test/echo", env=env).stdout == f"{ORDINARY}\n"
     dashscope("run test/echo", env=env, stdout=terminal.end)
     shown = dashscope("run test/echo --json", env=env).stdout
@@ -55,9 +58,11 @@ def test_all_other_text_is_printed_as_it_is(
     assert shown == json.dumps(ORDINARY, ensure_ascii=False) + "\n"
 
 
-def test_a_pipe_gets_what_the_model_returned(dashscope: CommandLine, wire: Wire) -> None:
-    wire.says(reply(prediction("succeeded", output=EVIL), 201))
-    env = {"DASHSCOPE_BASE_URL": wire.base_url}
+def test_a_pipe_gets_what_the_model_returned(
+    dashscope: CommandLine, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply(prediction("succeeded", output=EVIL), 201))
+    env = {"DASHSCOPE_BASE_URL": fake_server.base_url}
     assert dashscope("run test/echo", env=env).stdout == EVIL.replace("\ud800", "?") + "\n"
     assert json.loads(dashscope("run test/echo --json", env=env).stdout) == EVIL
 
@@ -94,11 +99,11 @@ def _anywhere(received: Received) -> Reply:
     ],
 )
 def test_nothing_that_a_server_says_controls_the_terminal(
-    dashscope: CommandLine, wire: Wire, terminal: Terminal, line: str
+    dashscope: CommandLine, fake_server: FakeServer, terminal: Terminal, line: str
 ) -> None:
     (dashscope.folder / "rows.jsonl").write_text("{}\n")
-    wire.says(_anywhere)
-    env = {"DASHSCOPE_BASE_URL": wire.base_url, "TERM": "xterm", "COLUMNS": "500"}
+    fake_server.respond_with(_anywhere)
+    env = {"DASHSCOPE_BASE_URL": fake_server.base_url, "TERM": "xterm", "COLUMNS": "500"}
     dashscope(*line.split(" "), env=env, stdout=terminal.end, stderr=terminal.end)
     terminal.close()
     ours = r"\x1b\[([0-9;]*m|\?25[lh]|2K|1A)|\r"  # styles, and how a status line is drawn
@@ -107,6 +112,20 @@ def test_nothing_that_a_server_says_controls_the_terminal(
     assert [
         one for one in left if unicodedata.category(one) in ("Cc", "Cs") or one == "\u202e"
     ] == []
+
+
+def test_log_lines_on_a_terminal_are_escaped_too(terminal: Terminal) -> None:
+    with os.fdopen(os.dup(terminal.end), "w", encoding="utf-8") as stream:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("log: %(message)s"))
+        logger.addHandler(handler)
+        try:
+            prepare_streams()
+            logger.warning("%s", EVIL.replace("\ud800", ""))  # xdist cannot report a surrogate
+        finally:
+            logger.removeHandler(handler)
+    terminal.close()
+    assert terminal.drawn == r"log: \x1b]0;title\x07\x1b[2J\x9b31m\u202e\x0d" + "\r\n"
 
 
 @pytest.mark.parametrize("line", ["run test/texts", "batch test/texts -", "run test/texts --json"])

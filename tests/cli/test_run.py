@@ -13,7 +13,7 @@ from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.end_to_end.behind import running, status_of
-from tests.wire import Wire, reply
+from tests.fake_server import FakeServer, reply
 
 
 def test_it_prints_the_output_and_nothing_else(dashscope: CommandLine) -> None:
@@ -67,13 +67,18 @@ def test_text_that_ends_its_line_gets_no_other(dashscope: CommandLine) -> None:
 
 
 def test_a_schema_is_asked_for_once_where_nobody_answers(
-    dashscope: CommandLine, wire: Wire
+    dashscope: CommandLine, fake_server: FakeServer
 ) -> None:
-    wire.says(lambda _: reply({"detail": "later"}, 503))
+    fake_server.respond_with(lambda _: reply({"detail": "later"}, 503))
     dashscope(
-        "run", "test/echo", "value=1", "--timeout", "1", env={"DASHSCOPE_BASE_URL": wire.base_url}
+        "run",
+        "test/echo",
+        "value=1",
+        "--timeout",
+        "1",
+        env={"DASHSCOPE_BASE_URL": fake_server.base_url},
     )
-    assert wire.asked.count("GET /v1/models/test/echo") == 1
+    assert fake_server.asked.count("GET /v1/models/test/echo") == 1
 
 
 def test_parts_that_are_no_text_are_a_list(dashscope: CommandLine) -> None:

@@ -103,19 +103,19 @@ def test_ctrl_c_on_the_keyboard_cancels_the_prediction(
     assert status_of(client, "keyboard") == "canceled"
 
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-9]|4[0-9]|9[0-9])[0-9;]*m")
+COLOR = re.compile(r"\x1b\[[0-9;]*(3[0-9]|4[0-9]|9[0-9])[0-9;]*m")
 
 
 @pytest.mark.parametrize(
-    ("env", "coloured"),
+    ("env", "colored"),
     [
         ({"TERM": "xterm-256color"}, True),
         ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
         pytest.param({"TERM": "dumb"}, False, marks=pytest.mark.soak),
     ],
 )
-def test_pictures_are_drawn_where_there_are_colours(
-    dashscope: CommandLine, terminal: Terminal, photo: Path, env: dict[str, str], coloured: bool
+def test_pictures_are_drawn_where_there_are_colors(
+    dashscope: CommandLine, terminal: Terminal, photo: Path, env: dict[str, str], colored: bool
 ) -> None:
     done = dashscope(
         *("run", "dashscope/thumbnail", f"image=@{photo.name}", "width=20"),
@@ -124,8 +124,8 @@ def test_pictures_are_drawn_where_there_are_colours(
     )
     terminal.close()
     assert (done.code, done.stderr) == (0, "")
-    assert bool(COLOUR.search(terminal.drawn)) is coloured
-    assert terminal.drawn.count("▀") == (20 * 5 if coloured else 0)
+    assert bool(COLOR.search(terminal.drawn)) is colored
+    assert terminal.drawn.count("▀") == (20 * 5 if colored else 0)
     url = "".join(terminal.shown.split("▀")[-1].split())
     assert url.startswith("http://127.0.0.1:")
 
@@ -161,7 +161,7 @@ def test_what_one_copies_stays_in_one_piece_on_a_narrow_terminal(
     dashscope("models", "get", "dashscope/markov", stdout=terminal.end, env=env)
     terminal.close()
     assert terminal.shown.count(version.id) == 2
-    assert re.search(r"^description +Writes text in the style", terminal.shown, re.MULTILINE)
+    assert re.search(r"^description +Generates text", terminal.shown, re.MULTILINE)
 
 
 def test_json_on_a_terminal_is_json_only(dashscope: CommandLine, terminal: Terminal) -> None:

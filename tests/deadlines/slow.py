@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.wire import prediction
+from tests.fake_server import prediction
 
 PACE = 0.25
 """Seconds between two bytes: often enough that no read by itself runs into its time-out."""

@@ -13,14 +13,14 @@ import pytest
 from dashscope import APIConnectionError, APITimeoutError
 from tests.deadlines.slow import never_accepting, silent
 from tests.deadlines.test_deadlines import INSECURE, TIMEOUT, in_time, talking
-from tests.wire import Wire, reply
+from tests.fake_server import FakeServer, reply
 
 NAME = "localhost"
 Resolves = Callable[[list[str]], None]
 
 
-@pytest.fixture(params=["asyncio", "trio", "blocking"])
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["asyncio", "trio", "sync"])
+def flavor(request: pytest.FixtureRequest) -> str:
     """All but uvloop, which has a resolver of its own."""
     name: str = request.param
     return name
@@ -44,9 +44,9 @@ def resolves(monkeypatch: pytest.MonkeyPatch) -> Resolves:
 
 
 @pytest.fixture
-def port(wire: Wire) -> int:
-    wire.says(reply({"username": "a"}))
-    return int(wire.base_url.split(":")[2].removesuffix("/v1"))
+def port(fake_server: FakeServer) -> int:
+    fake_server.respond_with(reply({"username": "a"}))
+    return int(fake_server.base_url.split(":")[2].removesuffix("/v1"))
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ async def test_when_all_refuse_there_is_no_connection(client: Any, resolves: Res
 async def test_a_look_up_that_takes_all_the_time_is_a_time_out(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The blocking client cannot break it off, but says what it was."""
+    """The sync client cannot break it off, but says what it was."""
 
     def slow(*args: Any, **options: Any) -> Any:
         if (*args, *options.values())[-1] & socket.AI_NUMERICHOST:  # trio's first question

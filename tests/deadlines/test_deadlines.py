@@ -1,4 +1,4 @@
-"""`timeout=` bounds every call, whatever the other side does, in each colour."""
+"""`timeout=` bounds every call, whatever the other side does, in each flavor."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from dashscope import APITimeoutError, PredictionTimeoutError
 from tests.deadlines import slow
 from tests.deadlines.slow import Server
+from tests.fake_server import FakeServer, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
-from tests.wire import Reply, Wire, prediction, reply
 
 TIMEOUT = 0.4
 INSECURE = ssl.create_default_context()
@@ -23,10 +23,8 @@ INSECURE.verify_mode = ssl.CERT_NONE
 Call = Callable[[Any], Awaitable[Any]]
 
 
-@pytest.fixture(
-    params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "blocking"]
-)
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "sync"])
+def flavor(request: pytest.FixtureRequest) -> str:
     """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
     name: str = request.param
     return name
@@ -166,25 +164,25 @@ async def test_once_there_is_a_prediction_the_error_has_it(
 
 @some([run, stream], [])
 async def test_the_server_is_told_as_well(
-    make_client: Callable[..., Any], wire: Wire, call: Call
+    make_client: Callable[..., Any], fake_server: FakeServer, call: Call
 ) -> None:
-    wire.says(reply(prediction("succeeded", output="a"), 201))
-    client = make_client(base_url=wire.base_url)
+    fake_server.respond_with(reply(prediction("succeeded", output="a"), 201))
+    client = make_client(base_url=fake_server.base_url)
     await call(client)
     await client.aclose()
-    seconds = wire.requests[0].headers["Cancel-After"].removesuffix("s")
+    seconds = fake_server.requests[0].headers["Cancel-After"].removesuffix("s")
     assert TIMEOUT + 4 < float(seconds) <= TIMEOUT + 6
 
 
 async def test_a_prediction_in_the_blocking_mode_of_the_server(
-    make_client: Callable[..., Any], wire: Wire
+    make_client: Callable[..., Any], fake_server: FakeServer
 ) -> None:
     """Its id is not known, so that only the server can cancel it, as it was told to."""
-    wire.says(Reply(after=3))
-    client = make_client(base_url=wire.base_url)
+    fake_server.respond_with(Reply(after=3))
+    client = make_client(base_url=fake_server.base_url)
     with in_time(), pytest.raises(APITimeoutError) as caught:
         await client.run("owner/name", {}, wait=5, timeout=TIMEOUT)
     await client.aclose()
     assert caught.value.may_have_been_created
-    assert wire.requests[0].headers["Prefer"] == "wait=5"
-    assert "Cancel-After" in wire.requests[0].headers
+    assert fake_server.requests[0].headers["Prefer"] == "wait=5"
+    assert "Cancel-After" in fake_server.requests[0].headers

@@ -1,4 +1,4 @@
-"""A real local server with the tests' models, and clients of it in all colours."""
+"""A real local server with the tests' models, and clients of it in all flavors."""
 
 from __future__ import annotations
 
@@ -26,10 +26,8 @@ def behind(server: LocalServer) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(
-    params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "blocking"]
-)
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "sync"])
+def flavor(request: pytest.FixtureRequest) -> str:
     """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
     name: str = request.param
     return name
@@ -37,5 +35,5 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def client(make_client: Callable[..., Any], server: LocalServer) -> Any:
-    """A client of the server in the test's colour."""
+    """A client of the server in the test's flavor."""
     return make_client(base_url=server.base_url)

@@ -15,17 +15,17 @@ import trio
 from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
 from tests.end_to_end.behind import find, status_of
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
 from tests.suspending import interrupted_at
-from tests.wire import Received, Reply, Wire, prediction, reply
 
 Run = Callable[[], Coroutine[Any, Any, Any]]
 Ready = Callable[[], Awaitable[None]]
 
 
-def soak(colour: str) -> Any:
-    """A colour that adds little, for the long run only."""
-    return pytest.param(colour, marks=pytest.mark.soak)
+def soak(flavor: str) -> Any:
+    """A flavor that adds little, for the long run only."""
+    return pytest.param(flavor, marks=pytest.mark.soak)
 
 
 class Marker(Exception):
@@ -163,12 +163,12 @@ ANYIO_WAYS = [by_an_anyio_scope, by_a_failing_anyio_sibling, by_anyio_fail_after
 TRIO_WAYS = [by_a_trio_nursery, by_a_failing_trio_sibling, by_trio_move_on_after]
 WAYS = [
     pytest.param(
-        colour,
+        flavor,
         way,
-        id=f"{way.__name__.removeprefix('by_')}-{colour}",
-        marks=pytest.mark.soak if colour == "uvloop" else (),
+        id=f"{way.__name__.removeprefix('by_')}-{flavor}",
+        marks=pytest.mark.soak if flavor == "uvloop" else (),
     )
-    for colour, ways in (
+    for flavor, ways in (
         ("asyncio", [*ASYNCIO_WAYS, *ANYIO_WAYS]),
         ("uvloop", [by_task_cancel_twice, by_an_anyio_scope]),
         ("trio", [*TRIO_WAYS, *ANYIO_WAYS]),
@@ -177,11 +177,11 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("colour", "way"), WAYS)
+@pytest.mark.parametrize(("flavor", "way"), WAYS)
 async def test_a_cancellation_cancels_the_prediction(
-    server: LocalServer, behind: Client, colour: str, way: Any
+    server: LocalServer, behind: Client, flavor: str, way: Any
 ) -> None:
-    tag = f"{way.__name__}-{colour}"
+    tag = f"{way.__name__}-{flavor}"
     caught: list[BaseException] = []
     async with AsyncClient(base_url=server.base_url) as client:
         under_way = anyio.Event()
@@ -202,9 +202,9 @@ async def test_a_cancellation_cancels_the_prediction(
         assert await client.run("test/echo", {"value": 1}) == 1
 
 
-@pytest.mark.parametrize(("colour", "way"), WAYS)
+@pytest.mark.parametrize(("flavor", "way"), WAYS)
 async def test_a_cancellation_during_the_create_cancels_what_it_created(
-    wire: Wire, colour: str, way: Any
+    fake_server: FakeServer, flavor: str, way: Any
 ) -> None:
     left = threading.Event()
 
@@ -216,16 +216,16 @@ async def test_a_cancellation_during_the_create_cancels_what_it_created(
         return Reply(created.status, created.headers, created.body, after=0.3)
 
     async def create_is_in_flight() -> None:
-        while not wire.asked:
+        while not fake_server.asked:
             await anyio.sleep(0.01)
         left.set()  # as the cancellation comes next
 
-    wire.says(script)
+    fake_server.respond_with(script)
     caught: list[BaseException] = []
-    async with AsyncClient(base_url=wire.base_url) as client:
+    async with AsyncClient(base_url=fake_server.base_url) as client:
         run = noting(caught, lambda: client.run("owner/name", {}))
         await way(run, create_is_in_flight)
-        assert wire.asked == [
+        assert fake_server.asked == [
             "POST /v1/models/owner/name/predictions",
             "POST /v1/predictions/p1/cancel",
         ]
@@ -234,21 +234,21 @@ async def test_a_cancellation_during_the_create_cancels_what_it_created(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_a_create_that_never_answers_holds_a_cancellation_up_for_seconds_only(
-    wire: Wire, colour: str
+    fake_server: FakeServer, flavor: str
 ) -> None:
-    wire.says(Reply(after=9.0))
-    async with AsyncClient(base_url=wire.base_url) as client:
+    fake_server.respond_with(Reply(after=9.0))
+    async with AsyncClient(base_url=fake_server.base_url) as client:
         began = Stopwatch()
         with anyio.move_on_after(0.2):
             await client.run("owner/name", {})
         assert began.ours < 7
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_a_cancellation_leaves_alone_what_it_did_not_create(
-    server: LocalServer, behind: Client, colour: str
+    server: LocalServer, behind: Client, flavor: str
 ) -> None:
     async with AsyncClient(base_url=server.base_url) as client:
         created = await client.models.predictions.create("test", "slow", input={"seconds": 60})
@@ -268,11 +268,11 @@ async def test_a_cancellation_leaves_alone_what_it_did_not_create(
         assert behind.predictions.get(created).status == "canceled"
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_many_runs_cancelled_at_once_leave_nothing_running(
-    server: LocalServer, behind: Client, colour: str
+    server: LocalServer, behind: Client, flavor: str
 ) -> None:
-    tag, before = f"crowd-{colour}", len(server.requests)
+    tag, before = f"crowd-{flavor}", len(server.requests)
     async with (
         AsyncClient(base_url=server.base_url) as client,
         anyio.create_task_group() as group,
@@ -290,14 +290,14 @@ async def test_many_runs_cancelled_at_once_leave_nothing_running(
     assert set(crowd) == {"canceled"}
 
 
-@pytest.mark.parametrize("colour", ["asyncio", soak("uvloop"), "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", soak("uvloop"), "trio"])
 async def test_wherever_run_is_cancelled_nothing_is_left_running(
-    server: LocalServer, behind: Client, colour: str
+    server: LocalServer, behind: Client, flavor: str
 ) -> None:
     """Cancel `run()` at its first suspension, at its second, and so on until there is no such."""
     seen: list[str] = []
     for suspension in range(1, 200):
-        tag = f"at-{suspension}-{colour}"
+        tag = f"at-{suspension}-{flavor}"
         async with AsyncClient(base_url=server.base_url) as client:
             run = client.run("test/slow", {"seconds": 0.15, "tag": tag}, poll_interval=0.05)
             outcome = await interrupted_at(suspension, run)
@@ -305,7 +305,7 @@ async def test_wherever_run_is_cancelled_nothing_is_left_running(
         if not outcome.reached:
             break
         # Trio's last suspension, after the last byte was read, is none that can be cancelled.
-        over = colour == "trio" and seen[-1] == "succeeded"
+        over = flavor == "trio" and seen[-1] == "succeeded"
         assert outcome.cancelled or over, f"swallowed at suspension {suspension}"
         assert seen[-1] in ("not created", "canceled", "succeeded"), f"suspension {suspension}"
     assert not outcome.reached, "it never came to its end"

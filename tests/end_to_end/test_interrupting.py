@@ -13,11 +13,11 @@ from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.process import Program, programs
 from tests.end_to_end.behind import running, status_of
-from tests.wire import Received, Reply, Wire, prediction, reply
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 
 Start = Callable[..., Program]
 
-BLOCKING = """
+SYNC = """
 import sys
 from dashscope import Client
 
@@ -60,7 +60,7 @@ trio.run(main)
 """
 
 PROGRAMS = [
-    pytest.param(BLOCKING, id="blocking"),
+    pytest.param(SYNC, id="sync"),
     pytest.param(ASYNCIO, id="asyncio"),
     pytest.param(TRIO, id="trio"),
 ]
@@ -90,31 +90,35 @@ def test_ctrl_c_while_waiting(
 
 
 @pytest.mark.parametrize("source", PROGRAMS)
-def test_ctrl_c_while_the_create_is_in_flight(start: Start, wire: Wire, source: str) -> None:
+def test_ctrl_c_while_the_create_is_in_flight(
+    start: Start, fake_server: FakeServer, source: str
+) -> None:
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
             return reply(prediction("canceled"))
         created = reply(prediction("starting"), 201)
         return Reply(created.status, created.headers, created.body, after=0.7)
 
-    wire.says(script)
-    program = start(source, wire.base_url, "create")
-    while not wire.asked:
+    fake_server.respond_with(script)
+    program = start(source, fake_server.base_url, "create")
+    while not fake_server.asked:
         time.sleep(0.01)
     program.send(signal.SIGINT)
     done = program.finish()
     assert (done.code, done.stdout) == (-signal.SIGINT, "interrupted\n")
     assert "Warning" not in done.stderr
-    assert wire.asked == [
+    assert fake_server.asked == [
         "POST /v1/models/test/slow/predictions",
         "POST /v1/predictions/p1/cancel",
     ]
 
 
-def test_a_second_ctrl_c_does_not_wait_for_the_create(start: Start, wire: Wire) -> None:
-    wire.says(Reply(after=20.0))
-    program = start(BLOCKING, wire.base_url, "create")
-    while not wire.asked:
+def test_a_second_ctrl_c_does_not_wait_for_the_create(
+    start: Start, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(Reply(after=20.0))
+    program = start(SYNC, fake_server.base_url, "create")
+    while not fake_server.asked:
         time.sleep(0.01)
     pressed = time.monotonic()
     program.send(signal.SIGINT)
@@ -125,8 +129,10 @@ def test_a_second_ctrl_c_does_not_wait_for_the_create(start: Start, wire: Wire) 
     assert (done.code, done.stdout) == (-signal.SIGINT, "interrupted\n")
 
 
-def test_ctrl_c_leaves_the_handler_as_it_was(start: Start, wire: Wire) -> None:
-    wire.says(lambda r: reply(prediction("canceled" if "cancel" in r.path else "processing")))
+def test_ctrl_c_leaves_the_handler_as_it_was(start: Start, fake_server: FakeServer) -> None:
+    fake_server.respond_with(
+        lambda r: reply(prediction("canceled" if "cancel" in r.path else "processing"))
+    )
     program = start(
         """
 import signal, sys
@@ -140,15 +146,19 @@ with Client(base_url=sys.argv[1]) as client:
         except KeyboardInterrupt:
             print("interrupted", signal.getsignal(signal.SIGINT) is before)
 """,
-        wire.base_url,
+        fake_server.base_url,
     )
     done = program.finish()
     assert done.stdout == "interrupted True\ninterrupted True\n"
-    assert wire.asked.count("POST /v1/predictions/p1/cancel") == 2
+    assert fake_server.asked.count("POST /v1/predictions/p1/cancel") == 2
 
 
-def test_a_handler_of_the_applications_own_is_its_own_affair(start: Start, wire: Wire) -> None:
-    wire.says(lambda r: reply(prediction("canceled" if "cancel" in r.path else "processing")))
+def test_a_handler_of_the_applications_own_is_its_own_affair(
+    start: Start, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(
+        lambda r: reply(prediction("canceled" if "cancel" in r.path else "processing"))
+    )
     program = start(
         """
 import signal, sys
@@ -163,11 +173,11 @@ with Client(base_url=sys.argv[1]) as client:
     except Stop:
         print("stopped")
 """,
-        wire.base_url,
+        fake_server.base_url,
     )
-    while len(wire.asked) < 2:
+    while len(fake_server.asked) < 2:
         time.sleep(0.01)
     program.send(signal.SIGTERM)
     done = program.finish()
     assert (done.code, done.stdout, done.stderr) == (0, "stopped\n", "")
-    assert wire.asked[-1] == "POST /v1/predictions/p1/cancel"
+    assert fake_server.asked[-1] == "POST /v1/predictions/p1/cancel"

@@ -25,7 +25,7 @@ URL = os.environ["BASE_URL"]
 # In development mode asyncio tells of callbacks that took long: on a busy machine, all do.
 logging.getLogger("asyncio").addFilter(lambda record: " took " not in record.getMessage())
 client = AsyncClient(base_url=URL)
-blocking = Client(base_url=URL)
+sync = Client(base_url=URL)
 
 
 async def hello(name):
@@ -33,8 +33,8 @@ async def hello(name):
     assert output == f"hello {name}", output
 
 
-def hello_blocking(name):
-    output = blocking.run("dashscope/hello-world", {"text": name})
+def hello_sync(name):
+    output = sync.run("dashscope/hello-world", {"text": name})
     assert output == f"hello {name}", output
 
 
@@ -206,24 +206,24 @@ PROGRAMS = {
 
         asyncio.run(main())
     """,
-    "the blocking client, forked": """
-        hello_blocking("before")
+    "the sync client, forked": """
+        hello_sync("before")
         def work(number):
             for turn in range(5):
-                hello_blocking(f"child-{number}-{turn}")
+                hello_sync(f"child-{number}-{turn}")
         pids = children(4, work)
         for turn in range(5):
-            hello_blocking(f"parent-{turn}")
+            hello_sync(f"parent-{turn}")
         reap(pids)
-        hello_blocking("after")
-        blocking.close()
+        hello_sync("after")
+        sync.close()
     """,
-    "the blocking client, forked while other threads use it": """
-        hello_blocking("before")
+    "the sync client, forked while other threads use it": """
+        hello_sync("before")
 
         def work():
             for turn in range(8):
-                hello_blocking(f"thread-{turn}")
+                hello_sync(f"thread-{turn}")
             worked.append(1)
 
         worked = []
@@ -232,17 +232,17 @@ PROGRAMS = {
             thread.start()
         pids = []
         for _ in range(5):
-            pids += children(1, lambda number: hello_blocking("child"))
+            pids += children(1, lambda number: hello_sync("child"))
         for thread in threads:
             thread.join()
         reap(pids)
         assert len(worked) == 4
-        blocking.close()
+        sync.close()
     """,
-    "one blocking client in sixteen threads": """
+    "one sync client in sixteen threads": """
         def work(number):
             for turn in range(5):
-                hello_blocking(f"{number}-{turn}")
+                hello_sync(f"{number}-{turn}")
             worked.append(number)
 
         worked = []
@@ -252,21 +252,21 @@ PROGRAMS = {
         for thread in threads:
             thread.join()
         assert sorted(worked) == list(range(16))
-        blocking.close()
+        sync.close()
     """,
-    "the blocking client inside running loops": """
+    "the sync client inside running loops": """
         import trio
 
         async def main():
-            hello_blocking("in a coroutine")
+            hello_sync("in a coroutine")
             await hello("beside it")
-            hello_blocking("again")
-            for prediction in blocking.iterate(blocking.predictions.list, max_items=3):
+            hello_sync("again")
+            for prediction in sync.iterate(sync.predictions.list, max_items=3):
                 await hello(prediction.id)
 
         asyncio.run(main())
         trio.run(main)
-        blocking.close()
+        sync.close()
     """,
     "a list left in the middle": """
         async def main():
@@ -280,12 +280,12 @@ PROGRAMS = {
 
         for _ in range(2):
             asyncio.run(main())
-        for page in blocking.paginate(blocking.predictions.list):
+        for page in sync.paginate(sync.predictions.list):
             break
-        for item in blocking.iterate(blocking.predictions.list):
+        for item in sync.iterate(sync.predictions.list):
             break
         gc.collect()
-        blocking.close()
+        sync.close()
     """,
     "a list left in the middle, and the program with it": """
         async def main():
@@ -316,11 +316,11 @@ PROGRAMS = {
             await asyncio.sleep(0.05)
 
         asyncio.run(main())
-        output = blocking.run("test/file", {"content": "0123456789", "times": 300_000})
+        output = sync.run("test/file", {"content": "0123456789", "times": 300_000})
         for chunk in output.iter_bytes():
             break
         gc.collect()
-        blocking.close()
+        sync.close()
     """,
     "a program that ends in the middle of everything": """
         async def main():
@@ -329,7 +329,7 @@ PROGRAMS = {
             await asyncio.sleep(0.05)
 
         asyncio.run(main())
-        blocking.close()
+        sync.close()
     """,
 }
 

@@ -64,8 +64,8 @@ async def test_the_versions_of_a_model(client: Any) -> None:
         await client.models.versions.get("test", "echo", "0" * 64)
 
 
-async def test_a_models_life(client: Any, colour: str) -> None:
-    name = f"mine-{colour}"
+async def test_a_models_life(client: Any, flavor: str) -> None:
+    name = f"mine-{flavor}"
     made = await client.models.create(
         "local", name, visibility="private", hardware="cpu", description="first"
     )
@@ -84,9 +84,9 @@ async def test_a_models_life(client: Any, colour: str) -> None:
         await client.models.delete("test", "echo")
 
 
-async def test_a_deployments_life(client: Any, colour: str) -> None:
+async def test_a_deployments_life(client: Any, flavor: str) -> None:
     version = (await client.models.get("test", "echo")).latest_version
-    name = f"life-{colour}"
+    name = f"life-{flavor}"
     made = await client.deployments.create(
         name=name,
         model="test/echo",
@@ -122,12 +122,12 @@ async def test_the_secret_of_webhooks(client: Any) -> None:
 
 
 async def test_a_training_makes_a_version_that_runs(
-    client: Any, colour: str, tmp_path: Path
+    client: Any, flavor: str, tmp_path: Path
 ) -> None:
     book = tmp_path / "book.txt"
     book.write_text("the cat saw the dog and the dog saw the cat and " * 20)
     base = (await client.models.get("dashscope", "markov")).latest_version
-    name = f"style-{colour}"
+    name = f"style-{flavor}"
     await client.models.create("local", name, visibility="private", hardware="cpu")
     training = await client.trainings.create(
         "dashscope", "markov", base.id, destination=f"local/{name}", input={"text": book}
@@ -149,9 +149,9 @@ async def test_a_training_makes_a_version_that_runs(
     await client.models.delete("local", name)
 
 
-async def test_a_training_that_fails_says_why(client: Any, colour: str) -> None:
+async def test_a_training_that_fails_says_why(client: Any, flavor: str) -> None:
     base = (await client.models.get("dashscope", "markov")).latest_version
-    name = f"failed-{colour}"
+    name = f"failed-{flavor}"
     await client.models.create("local", name, visibility="private", hardware="cpu")
     training = await client.trainings.create(
         "dashscope", "markov", base.id, destination=f"local/{name}", input={"text": b"short"}

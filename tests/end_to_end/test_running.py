@@ -35,9 +35,9 @@ async def test_any_json_comes_back_as_it_went(client: Any, value: Any) -> None:
     assert await client.run("test/echo", {"value": value}) == value
 
 
-async def test_a_deployment_runs_its_version(client: Any, colour: str) -> None:
+async def test_a_deployment_runs_its_version(client: Any, flavor: str) -> None:
     version = (await client.models.get("test", "echo")).latest_version
-    name = f"echo-{colour}"
+    name = f"echo-{flavor}"
     await client.deployments.create(
         name=name,
         model="test/echo",
@@ -99,9 +99,9 @@ async def test_waiting_is_bounded_and_leaves_the_prediction_alone(client: Any) -
 
 
 async def test_the_time_out_of_run_cancels_the_prediction(
-    client: Any, colour: str, behind: Client
+    client: Any, flavor: str, behind: Client
 ) -> None:
-    tag = f"timed-{colour}"
+    tag = f"timed-{flavor}"
     with pytest.raises(PredictionTimeoutError):
         await client.run("test/slow", {"seconds": 30, "tag": tag}, timeout=0.3)
     assert status_of(behind, tag) == "canceled"

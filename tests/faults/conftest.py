@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
+from tests.fake_server import FakeServer
 from tests.faults.proxy import Proxy
-from tests.wire import Wire
 
 # A connection that is reset before its handshake: the ssl module leaves its socket to the garbage
 # collector, which closes it at once, and says so.
@@ -21,12 +21,12 @@ LEFT_BY_SSL = pytest.mark.filterwarnings(
 @pytest.fixture(
     params=[
         "asyncio",
-        "blocking",
+        "sync",
         pytest.param("trio", marks=pytest.mark.soak),
         pytest.param("uvloop", marks=pytest.mark.soak),
     ]
 )
-def colour(request: pytest.FixtureRequest) -> str:
+def flavor(request: pytest.FixtureRequest) -> str:
     """Each way to wait; trio and uvloop, which differ below httpcore only, in the long run."""
     name: str = request.param
     return name
@@ -60,15 +60,15 @@ def trust(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="package")
-def server() -> Iterator[Wire]:
+def server() -> Iterator[FakeServer]:
     """The server behind the proxy."""
-    server = Wire()
+    server = FakeServer()
     yield server
     server.close()
 
 
 @pytest.fixture(scope="package")
-def proxy(server: Wire) -> Iterator[Proxy]:
+def proxy(server: FakeServer) -> Iterator[Proxy]:
     proxy = Proxy(server.base_url)
     yield proxy
     proxy.close()

@@ -123,7 +123,7 @@ def fail(_: object) -> None:
     raise RuntimeError("a hook failed")
 
 
-def blocking() -> None:
+def sync() -> None:
     misconfigured(Client)
     client = Client(token(), **options())
     show("the client", client)
@@ -187,5 +187,5 @@ def asynchronous() -> None:
 
 
 if __name__ == "__main__":
-    {"blocking": blocking, "asyncio": asynchronous}[sys.argv[1]]()
+    {"sync": sync, "asyncio": asynchronous}[sys.argv[1]]()
     print("THE END")

@@ -183,7 +183,7 @@ class Line:
             self.proxy.call(self._unwatch())
             self._socket = silent
 
-    def says(self, faults: Iterable[Fault]) -> None:
+    def inject(self, faults: Iterable[Fault]) -> None:
         """A new script."""
         self.requests.clear()
         self.connections = 0

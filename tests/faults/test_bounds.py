@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from dashscope import APIConnectionError, APIError, APIResponseError, APITimeoutError
+from tests.fake_server import FakeServer, Reply, prediction, reply
 from tests.faults.faults import Fault
 from tests.faults.proxy import Exchange, Line, Proxy
 from tests.operations.test_files import SIGNED
 from tests.stopwatch import Stopwatch
-from tests.wire import Reply, Wire, prediction, reply
 
 LIMIT = 1_000_000
 MEMORY = 12_000_000
@@ -52,15 +52,15 @@ def memory() -> Iterator[Callable[[], int]]:
 
 
 @pytest.fixture
-def bounded(make_client: Any, wire: Wire) -> Any:
-    return make_client(base_url=wire.base_url, max_response_bytes=LIMIT, max_retries=0)
+def bounded(make_client: Any, fake_server: FakeServer) -> Any:
+    return make_client(base_url=fake_server.base_url, max_response_bytes=LIMIT, max_retries=0)
 
 
 @pytest.mark.parametrize(("coding", "body"), BOMBS.values(), ids=BOMBS)
 async def test_a_bomb_is_not_unpacked(
-    bounded: Any, wire: Wire, memory: Callable[[], int], coding: str, body: bytes
+    bounded: Any, fake_server: FakeServer, memory: Callable[[], int], coding: str, body: bytes
 ) -> None:
-    wire.says(Reply(200, {"content-encoding": coding}, body))
+    fake_server.respond_with(Reply(200, {"content-encoding": coding}, body))
     before = peak()
     with pytest.raises(APIResponseError, match="max_response_bytes"):
         await bounded.account.get()
@@ -71,21 +71,21 @@ async def test_a_bomb_is_not_unpacked(
     "coding", ["gzip, gzip", "gzip,gzip,gzip", "br", "zstd", "compress", "gzip, br", "rot13"]
 )
 async def test_what_was_not_asked_for_is_not_unpacked(
-    bounded: Any, wire: Wire, memory: Callable[[], int], coding: str
+    bounded: Any, fake_server: FakeServer, memory: Callable[[], int], coding: str
 ) -> None:
     body = gzip.compress(bomb(100, GZIP))
-    wire.says(Reply(200, {"content-encoding": coding}, body))
+    fake_server.respond_with(Reply(200, {"content-encoding": coding}, body))
     before = peak()
     with pytest.raises(APIResponseError, match=f"'{coding}'"):
         await bounded.account.get()
     assert memory() - before < MEMORY
-    assert wire.requests[0].headers["Accept-Encoding"] == "gzip, deflate"
+    assert fake_server.requests[0].headers["Accept-Encoding"] == "gzip, deflate"
 
 
 async def test_an_error_may_be_a_bomb_too(
-    bounded: Any, wire: Wire, memory: Callable[[], int]
+    bounded: Any, fake_server: FakeServer, memory: Callable[[], int]
 ) -> None:
-    wire.says(Reply(500, {"content-encoding": "gzip"}, BOMBS["gzip"][1]))
+    fake_server.respond_with(Reply(500, {"content-encoding": "gzip"}, BOMBS["gzip"][1]))
     before = peak()
     with pytest.raises(APIResponseError, match="max_response_bytes"):
         await bounded.account.get()
@@ -95,8 +95,10 @@ async def test_an_error_may_be_a_bomb_too(
     assert memory() - before < MEMORY
 
 
-async def test_a_download_may_be_one(bounded: Any, wire: Wire, memory: Callable[[], int]) -> None:
-    wire.says(Reply(200, {"content-encoding": "gzip"}, BOMBS["gzip"][1]))
+async def test_a_download_may_be_one(
+    bounded: Any, fake_server: FakeServer, memory: Callable[[], int]
+) -> None:
+    fake_server.respond_with(Reply(200, {"content-encoding": "gzip"}, BOMBS["gzip"][1]))
     before = peak()
     async with bounded.files.download("f1", **SIGNED) as download:
         with pytest.raises(APIResponseError, match="max_response_bytes"):
@@ -112,34 +114,34 @@ async def test_a_download_may_be_one(bounded: Any, wire: Wire, memory: Callable[
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 async def test_a_whole_answer_is_unpacked_and_a_part_of_one_is_an_error(
-    bounded: Any, wire: Wire, coding: str
+    bounded: Any, fake_server: FakeServer, coding: str
 ) -> None:
     body = b'{"username": "' + b"x" * 500_000 + b'"}'
     packed = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
-    wire.says(Reply(200, {"content-encoding": coding}, packed))
+    fake_server.respond_with(Reply(200, {"content-encoding": coding}, packed))
     assert len((await bounded.account.get()).username) == 500_000
     for part in (packed[:-1], packed[: len(packed) // 2], packed[:5]):
-        wire.says(Reply(200, {"content-encoding": coding}, part))
+        fake_server.respond_with(Reply(200, {"content-encoding": coding}, part))
         with pytest.raises(APIResponseError, match="does not decompress"):
             await bounded.account.get()
-    wire.says(Reply(200, {"content-encoding": coding}, b"nothing of the kind"))
+    fake_server.respond_with(Reply(200, {"content-encoding": coding}, b"nothing of the kind"))
     with pytest.raises(APIResponseError, match="does not decompress"):
         await bounded.account.get()
 
 
 async def test_a_packed_answer_may_come_in_several_members_or_be_empty(
-    bounded: Any, wire: Wire
+    bounded: Any, fake_server: FakeServer
 ) -> None:
     body = gzip.compress(b'{"user') + gzip.compress(b'name": "a"}')
-    wire.says(Reply(200, {"content-encoding": "gzip"}, body))
+    fake_server.respond_with(Reply(200, {"content-encoding": "gzip"}, body))
     assert (await bounded.account.get()).username == "a"
-    wire.says(Reply(204, {"content-encoding": "gzip"}))
+    fake_server.respond_with(Reply(204, {"content-encoding": "gzip"}))
     await bounded.files.delete("f1")
 
 
 @pytest.fixture
-def line(proxy: Proxy, server: Wire) -> Line:
-    server.says(reply({"username": "a"}))
+def line(proxy: Proxy, server: FakeServer) -> Line:
+    server.respond_with(reply({"username": "a"}))
     line = proxy.line()
     line.listen()
     return line
@@ -173,7 +175,7 @@ async def test_an_answer_without_an_end_is_left(
     client = make_client(
         base_url=line.base_url, max_response_bytes=LIMIT, max_retries=1, timeout=20
     )
-    line.says([endless(start, piece)] * 2)
+    line.inject([endless(start, piece)] * 2)
     before = peak()
     started = Stopwatch()
     with pytest.raises(APIError) as caught:
@@ -186,7 +188,7 @@ async def test_an_answer_without_an_end_is_left(
 
 async def test_answers_that_are_not_final_are_bounded_by_time(make_client: Any, line: Line) -> None:
     client = make_client(base_url=line.base_url, timeout=0.5)
-    line.says([endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10)] * 9)
+    line.inject([endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10)] * 9)
     started = Stopwatch()
     with pytest.raises(APITimeoutError):
         await client.account.get()
@@ -194,16 +196,20 @@ async def test_answers_that_are_not_final_are_bounded_by_time(make_client: Any, 
     await client.aclose()
 
 
-async def test_a_long_explanation_is_cut_in_the_message(wired: Any, wire: Wire) -> None:
-    wire.says(reply({"detail": "no " * 100_000}, 422))
+async def test_a_long_explanation_is_cut_in_the_message(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply({"detail": "no " * 100_000}, 422))
     with pytest.raises(APIError) as caught:
-        await wired.account.get()
+        await scripted_client.account.get()
     assert len(str(caught.value)) < 2000
     assert caught.value.detail == "no " * 100_000
 
 
-async def test_an_error_of_a_prediction_is_cut_in_the_message(wired: Any, wire: Wire) -> None:
-    wire.says(reply(prediction("failed", error="no " * 100_000), 201))
+async def test_an_error_of_a_prediction_is_cut_in_the_message(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply(prediction("failed", error="no " * 100_000), 201))
     with pytest.raises(Exception, match="failed") as caught:
-        await wired.run("owner/name", {})
+        await scripted_client.run("owner/name", {})
     assert len(str(caught.value)) < 2000

@@ -16,11 +16,11 @@ from dashscope import (
     InternalServerError,
     RateLimitError,
 )
-from tests import colours
+from tests import flavors
+from tests.fake_server import FakeServer, Reply, prediction, reply
 from tests.faults.faults import BROKEN, STALLS
 from tests.faults.proxy import Fault, Line, Proxy
-from tests.faults.test_table import PATIENCE, run_at_once
-from tests.wire import Reply, Wire, prediction, reply
+from tests.faults.test_table import READ_TIMEOUT, run_at_once
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
@@ -30,16 +30,16 @@ SILENT = next(case.fault for case in STALLS if str(case) == "no answer")
 
 
 @pytest.fixture
-def line(proxy: Proxy, server: Wire) -> Line:
+def line(proxy: Proxy, server: FakeServer) -> Line:
     server.requests.clear()
     return proxy.line()
 
 
 def at_once(
-    colour: str, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
+    flavor: str, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> list[Any]:
     """The error of each of many calls, all made at once by one client."""
-    client = colours.make_client(colour, base_url=line.base_url, **options)
+    client = flavors.make_client(flavor, base_url=line.base_url, **options)
 
     async def body() -> BaseException | None:
         try:
@@ -48,16 +48,16 @@ def at_once(
             return error
         return None
 
-    results = run_at_once(colour, [body] * REQUESTS, most=REQUESTS)
-    close(colour, client)
+    results = run_at_once(flavor, [body] * REQUESTS, most=REQUESTS)
+    close(flavor, client)
     return results
 
 
-def close(colour: str, client: Any) -> None:
+def close(flavor: str, client: Any) -> None:
     async def body() -> None:
         await client.aclose()
 
-    run_at_once(colour, [body])
+    run_at_once(flavor, [body])
 
 
 # Each request's first retry costs 1 of 500, each further one 5, and 10 after a silence: the most
@@ -71,22 +71,22 @@ DEAD = {
 
 @pytest.mark.parametrize(("fault", "most"), DEAD.values(), ids=DEAD)
 def test_hundreds_of_requests_to_a_server_that(
-    colour: str, line: Line, server: Wire, fault: Fault | None, most: int
+    flavor: str, line: Line, server: FakeServer, fault: Fault | None, most: int
 ) -> None:
-    server.says(reply({}, 503))
+    server.respond_with(reply({}, 503))
     line.choose = lambda _: fault
     line.listen()
-    hasty = {"request": [lambda request: attrs.evolve(request, patience=PATIENCE)]}
+    hasty = {"request": [lambda request: attrs.evolve(request, read_timeout=READ_TIMEOUT)]}
     options: dict[str, Any] = {"event_hooks": hasty} if fault is SILENT else {}
-    errors = at_once(colour, line, lambda client: client.account.get(), **options)
+    errors = at_once(flavor, line, lambda client: client.account.get(), **options)
     assert all(isinstance(error, APIError) for error in errors)
     # Without the budget: 300 times 6. Threads that pay at the same moment may pay once for two.
     assert len(line.requests) == sum(error.attempts for error in errors)
     assert REQUESTS + 100 <= len(line.requests) <= most + 20
 
 
-def test_hundreds_of_requests_to_a_server_that_is_not_there(colour: str, line: Line) -> None:
-    errors = at_once(colour, line, lambda client: client.predictions.create(version="v", input={}))
+def test_hundreds_of_requests_to_a_server_that_is_not_there(flavor: str, line: Line) -> None:
+    errors = at_once(flavor, line, lambda client: client.predictions.create(version="v", input={}))
     assert all(isinstance(error, APIConnectionError) for error in errors)
     assert not any(error.may_have_been_created for error in errors)
     attempts = sum(error.attempts for error in errors)
@@ -94,7 +94,7 @@ def test_hundreds_of_requests_to_a_server_that_is_not_there(colour: str, line: L
 
 
 def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
-    colour: str, line: Line, server: Wire
+    flavor: str, line: Line, server: FakeServer
 ) -> None:
     def script(received: Any) -> Reply:
         if received.method == "POST":
@@ -102,7 +102,7 @@ def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
             return reply(prediction("processing", urls=urls), 201)
         return reply({}, 503)
 
-    server.says(script)
+    server.respond_with(script)
     line.listen()
 
     async def stream(client: Any) -> None:
@@ -110,7 +110,7 @@ def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
             async for _ in stream:
                 pass
 
-    errors = at_once(colour, line, stream)
+    errors = at_once(flavor, line, stream)
     assert all(isinstance(error, InternalServerError) for error in errors)
     asked = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
     # Without it: 300 times 9, and then 300 times 6 looks at the prediction. Each is looked at.
@@ -118,10 +118,12 @@ def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
     assert len(line.requests) - len(asked) - REQUESTS <= 2 * REQUESTS
 
 
-def test_a_server_that_is_back_is_asked_as_ever(colour: str, line: Line, server: Wire) -> None:
-    server.says(reply({}, 503))
+def test_a_server_that_is_back_is_asked_as_ever(
+    flavor: str, line: Line, server: FakeServer
+) -> None:
+    server.respond_with(reply({}, 503))
     line.listen()
-    client = colours.make_client(colour, base_url=line.base_url)
+    client = flavors.make_client(flavor, base_url=line.base_url)
 
     async def call() -> int | None:
         try:
@@ -130,23 +132,26 @@ def test_a_server_that_is_back_is_asked_as_ever(colour: str, line: Line, server:
             return error.attempts
         return None
 
-    assert max(run_at_once(colour, [call] * REQUESTS)) > 1
-    while run_at_once(colour, [call]) != [1]:
+    assert max(run_at_once(flavor, [call] * REQUESTS)) > 1
+    while run_at_once(flavor, [call]) != [1]:
         pass  # until nothing is left
-    server.says(reply({"username": "a"}))
-    assert not any(run_at_once(colour, [call] * 50))
-    server.says([reply({}, 503), reply({}, 503), reply({"username": "a"})])
-    assert run_at_once(colour, [call]) == [None]
-    close(colour, client)
+    server.respond_with(reply({"username": "a"}))
+    assert not any(run_at_once(flavor, [call] * 50))
+    server.respond_with([reply({}, 503), reply({}, 503), reply({"username": "a"})])
+    assert run_at_once(flavor, [call]) == [None]
+    close(flavor, client)
 
 
 async def test_the_error_and_the_log_say_how_often_and_how_long(
-    make_client: Any, wire: Wire, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    make_client: Any,
+    fake_server: FakeServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.2)
     caplog.set_level(logging.INFO, logger="dashscope")
-    client = make_client(base_url=wire.base_url, max_retries=2)
-    wire.says([reply({}, 503), reply({}, 429, retry_after="0.05"), reply({}, 500)])
+    client = make_client(base_url=fake_server.base_url, max_retries=2)
+    fake_server.respond_with([reply({}, 503), reply({}, 429, retry_after="0.05"), reply({}, 500)])
     with pytest.raises(InternalServerError) as caught:
         await client.account.get()
     error = caught.value
@@ -154,7 +159,7 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
     assert 0.15 <= error.elapsed < 5
     assert f"after 3 attempts in {error.elapsed:.1f} s" in str(error)
     said = [record.getMessage() for record in caplog.records]
-    url = re.escape(f"GET {wire.base_url}/account")
+    url = re.escape(f"GET {fake_server.base_url}/account")
     for line, pattern in zip(
         said,
         (
@@ -173,30 +178,32 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
     ids=["422", "too large", "not JSON", "no account"],
 )
 async def test_every_error_has_the_attempts_before_it(
-    make_client: Any, wire: Wire, last: Reply
+    make_client: Any, fake_server: FakeServer, last: Reply
 ) -> None:
-    client = make_client(base_url=wire.base_url, max_response_bytes=1000)
-    wire.says([reply({}, 503), reply({}, 503), last])
+    client = make_client(base_url=fake_server.base_url, max_response_bytes=1000)
+    fake_server.respond_with([reply({}, 503), reply({}, 503), last])
     with pytest.raises(APIError) as caught:
         await client.account.get()
     assert caught.value.attempts == 3
     assert caught.value.elapsed > 0
 
 
-async def test_a_wait_that_is_too_long_is_told_at_once(make_client: Any, wire: Wire) -> None:
-    client = make_client(base_url=wire.base_url)
-    wire.says([reply({}, 503), reply({}, 429, retry_after="600")])
+async def test_a_wait_that_is_too_long_is_told_at_once(
+    make_client: Any, fake_server: FakeServer
+) -> None:
+    client = make_client(base_url=fake_server.base_url)
+    fake_server.respond_with([reply({}, 503), reply({}, 429, retry_after="600")])
     with pytest.raises(RateLimitError) as caught:
         await client.account.get()
     assert (caught.value.attempts, caught.value.retry_after) == (2, 600.0)
 
 
 async def test_a_used_up_budget_is_in_the_log(
-    make_client: Any, wire: Wire, caplog: pytest.LogCaptureFixture
+    make_client: Any, fake_server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="dashscope")
-    client = make_client(base_url=wire.base_url, max_retries=1000)
-    wire.says(reply({}, 503))
+    client = make_client(base_url=fake_server.base_url, max_retries=1000)
+    fake_server.respond_with(reply({}, 503))
     with pytest.raises(InternalServerError) as caught:
         await client.account.get()
     assert caught.value.attempts == 1 + 1 + 99

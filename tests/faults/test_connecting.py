@@ -14,34 +14,34 @@ from typing import Any
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError
-from tests import colours
+from tests import flavors
+from tests.fake_server import FakeServer, Received, Reply
 from tests.faults.conftest import LEFT_BY_SSL
 from tests.faults.faults import RESET_AT_ONCE
 from tests.faults.proxy import Line, Proxy
 from tests.faults.test_table import SUBJECTS, Subject, run_at_once
-from tests.wire import Received, Reply, Wire
 
 pytestmark = [pytest.mark.usefixtures("no_jitter"), LEFT_BY_SSL]
 
 NAME = "api.example.test"
 
 
-@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["asyncio", "sync", pytest.param("trio", marks=pytest.mark.soak)])
+def flavor(request: pytest.FixtureRequest) -> str:
     """All but uvloop, which has a resolver of its own."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def answering(server: Wire) -> Wire:
+def answering(server: FakeServer) -> FakeServer:
     """The server, which gives each operation its answer; the first part of a path is its name."""
     answers = {subject.name: subject.answer for subject in SUBJECTS}
 
     def script(received: Received) -> Reply:
         return answers[received.path.split("/", 2)[1]]
 
-    server.says(script)
+    server.respond_with(script)
     server.requests.clear()
     return server
 
@@ -60,13 +60,13 @@ class Attempts:
 
 
 def calling(
-    colour: str, subject: Subject, origin: str, attempts: Attempts, *args: Any, **options: Any
+    flavor: str, subject: Subject, origin: str, attempts: Attempts, *args: Any, **options: Any
 ) -> Callable[[], Awaitable[BaseException | None]]:
     """A call of an operation, whose error is its result."""
 
     async def body() -> BaseException | None:
-        client = colours.make_client(
-            colour,
+        client = flavors.make_client(
+            flavor,
             *args,
             base_url=f"{origin}/{subject.name}/v1",
             event_hooks={"request": [attempts]},
@@ -83,43 +83,43 @@ def calling(
     return body
 
 
-def carried_out_once(server: Wire) -> bool:
+def carried_out_once(server: FakeServer) -> bool:
     return sorted(r.path.split("/", 2)[1] for r in server.requests) == sorted(
         subject.name for subject in SUBJECTS
     )
 
 
-def test_refused_and_then_answered(colour: str, proxy: Proxy, answering: Wire) -> None:
+def test_refused_and_then_answered(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
     lines = [proxy.line() for _ in SUBJECTS]
     counts = [Attempts(line.listen) for line in lines]
     calls = [
-        calling(colour, subject, line.origin, attempts)
+        calling(flavor, subject, line.origin, attempts)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
-    assert not list(filter(None, run_at_once(colour, calls)))
+    assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
     assert carried_out_once(answering)
 
 
 def test_reset_before_the_request(
-    colour: str, proxy: Proxy, answering: Wire, tls: ssl.SSLContext, trust: ssl.SSLContext
+    flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext, trust: ssl.SSLContext
 ) -> None:
     lines = [proxy.line(tls=tls) for _ in SUBJECTS]
     counts = [Attempts() for _ in lines]
     for line in lines:
-        line.says([RESET_AT_ONCE])
+        line.inject([RESET_AT_ONCE])
         line.listen()
     calls = [
-        calling(colour, subject, line.origin, attempts, "r8_token", verify=trust)
+        calling(flavor, subject, line.origin, attempts, "r8_token", verify=trust)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
-    assert not list(filter(None, run_at_once(colour, calls)))
+    assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
     assert carried_out_once(answering)
 
 
 def check_never_sent(
-    results: list[Any], counts: list[Attempts], attempts: int, said: str, server: Wire
+    results: list[Any], counts: list[Attempts], attempts: int, said: str, server: FakeServer
 ) -> None:
     for result, counted in zip(results, counts, strict=True):
         assert isinstance(result, APIConnectionError)
@@ -131,29 +131,29 @@ def check_never_sent(
     assert server.requests == []
 
 
-def test_nobody_there(colour: str, proxy: Proxy, answering: Wire) -> None:
+def test_nobody_there(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
     line = proxy.line()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(colour, subject, line.origin, attempts, max_retries=2)
+        calling(flavor, subject, line.origin, attempts, max_retries=2)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
-    check_never_sent(run_at_once(colour, calls), counts, 3, "No connection", answering)
+    check_never_sent(run_at_once(flavor, calls), counts, 3, "No connection", answering)
 
 
 def test_a_certificate_that_does_not_verify_is_an_error_at_once(
-    colour: str, proxy: Proxy, answering: Wire, tls: ssl.SSLContext
+    flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext
 ) -> None:
     line = proxy.line(tls=tls)
     line.listen()
     stranger = ssl.create_default_context()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(colour, subject, line.origin, attempts, "r8_token", verify=stranger)
+        calling(flavor, subject, line.origin, attempts, "r8_token", verify=stranger)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     # It would not verify the next time either.
-    results = run_at_once(colour, calls)
+    results = run_at_once(flavor, calls)
     check_never_sent(results, counts, 1, "certificate", answering)
     assert "verify=" in str(results[0])
 
@@ -188,12 +188,12 @@ def named(proxy: Proxy, authority: Any) -> Line:
 
 
 def test_a_name_that_does_not_resolve_and_then_does(
-    colour: str, named: Line, answering: Wire, trust: ssl.SSLContext, resolver: Counter[str]
+    flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
         calling(
-            colour,
+            flavor,
             subject,
             named.origin.replace("127.0.0.1", f"server{number}.{NAME}"),
             counts[number],
@@ -202,20 +202,20 @@ def test_a_name_that_does_not_resolve_and_then_does(
         )
         for number, subject in enumerate(SUBJECTS)
     ]
-    assert not list(filter(None, run_at_once(colour, calls)))
+    assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
     assert carried_out_once(answering)
 
 
 def test_a_name_that_never_resolves(
-    colour: str, named: Line, answering: Wire, trust: ssl.SSLContext, resolver: Counter[str]
+    flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     origin = named.origin.replace("127.0.0.1", f"never.{NAME}")
     calls = [
-        calling(colour, subject, origin, attempts, "r8_token", verify=trust, max_retries=2)
+        calling(flavor, subject, origin, attempts, "r8_token", verify=trust, max_retries=2)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
-    results = run_at_once(colour, calls)
+    results = run_at_once(flavor, calls)
     check_never_sent(results, counts, 3, "name resolution", answering)
     assert resolver[f"never.{NAME}"] == 3 * len(SUBJECTS)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from dashscope import Client, ConfigurationError, File, Prediction
 from dashscope._config import __version__
+from tests.fake_server import FakeServer, Received, prediction, reply
 from tests.operations.test_files import content, parts
-from tests.wire import Received, Wire, prediction, reply
 
 EVIL = [
     "",
@@ -64,9 +64,9 @@ fuzzed = settings(
 
 
 @pytest.fixture(scope="module")
-def recorder() -> Iterator[Wire]:
-    wire = Wire()
-    wire.says(
+def recorder() -> Iterator[FakeServer]:
+    fake_server = FakeServer()
+    fake_server.respond_with(
         lambda _: reply(
             {
                 "id": "x",
@@ -78,25 +78,25 @@ def recorder() -> Iterator[Wire]:
             }
         )
     )
-    yield wire
-    wire.close()
+    yield fake_server
+    fake_server.close()
 
 
 @pytest.fixture(scope="module")
-def client(recorder: Wire) -> Iterator[Client]:
+def client(recorder: FakeServer) -> Iterator[Client]:
     with Client("r8_token", base_url=recorder.base_url, max_retries=0) as client:
         yield client
 
 
-def sent(wire: Wire, call: Callable[[], object]) -> Received | None:
+def sent(fake_server: FakeServer, call: Callable[[], object]) -> Received | None:
     """The request that arrived, or `None` where it was refused."""
-    wire.requests.clear()
+    fake_server.requests.clear()
     try:
         call()
     except (ValueError, TypeError):
-        assert wire.requests == []
+        assert fake_server.requests == []
         return None
-    (received,) = wire.requests
+    (received,) = fake_server.requests
     assert "X-Evil" not in received.headers
     return received
 
@@ -129,7 +129,11 @@ IDS: dict[str, tuple[Callable[[Client, str], object], str]] = {
 @given(text=texts)
 @fuzzed
 def test_in_a_path(
-    recorder: Wire, client: Client, call: Callable[[Client, str], object], path: str, text: str
+    recorder: FakeServer,
+    client: Client,
+    call: Callable[[Client, str], object],
+    path: str,
+    text: str,
 ) -> None:
     received = sent(recorder, lambda: call(client, text))
     if received is not None:
@@ -146,7 +150,7 @@ def test_in_a_path(
 
 @given(text=texts)
 @fuzzed
-def test_in_a_reference(recorder: Wire, client: Client, text: str) -> None:
+def test_in_a_reference(recorder: FakeServer, client: Client, text: str) -> None:
     for ref in (text, f"{text}/name", f"owner/{text}", f"owner/name:{text}"):
         received = sent(recorder, lambda ref=ref: client.run(ref, {}))  # type: ignore[misc]
         if received is None:
@@ -175,7 +179,7 @@ LISTS: dict[str, Callable[[Client, str], object]] = {
 @example("https://elsewhere.example/v9")
 @fuzzed
 def test_in_a_cursor(
-    recorder: Wire, client: Client, call: Callable[[Client, str], object], text: str
+    recorder: FakeServer, client: Client, call: Callable[[Client, str], object], text: str
 ) -> None:
     received = sent(recorder, lambda: call(client, text))
     if received is None:
@@ -191,7 +195,7 @@ def test_in_a_cursor(
 
 @given(key=texts, value=texts)
 @fuzzed
-def test_in_a_query(recorder: Wire, client: Client, key: str, value: str) -> None:
+def test_in_a_query(recorder: FakeServer, client: Client, key: str, value: str) -> None:
     received = sent(recorder, lambda: client.request("GET", "/x", params={key: value}))
     if received is not None:
         query = parse_qsl(received.path.partition("?")[2], keep_blank_values=True)
@@ -206,7 +210,7 @@ printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E))
 
 @given(value=texts | printable)
 @fuzzed
-def test_in_a_header(recorder: Wire, client: Client, value: str) -> None:
+def test_in_a_header(recorder: FakeServer, client: Client, value: str) -> None:
     def by_client() -> object:
         with Client(
             "r8_token", base_url=recorder.base_url, max_retries=0, headers={"X-Any": value}
@@ -229,7 +233,7 @@ def test_in_a_header(recorder: Wire, client: Client, value: str) -> None:
 @example("Authorization")
 @example("authorization")
 @fuzzed
-def test_in_a_headers_name(recorder: Wire, client: Client, name: str) -> None:
+def test_in_a_headers_name(recorder: FakeServer, client: Client, name: str) -> None:
     for value in ("5", "chunked", "identity"):
         received = sent(
             recorder,
@@ -245,7 +249,7 @@ def test_in_a_headers_name(recorder: Wire, client: Client, name: str) -> None:
 
 @given(text=texts | printable)
 @fuzzed
-def test_in_the_user_agent(recorder: Wire, text: str) -> None:
+def test_in_the_user_agent(recorder: FakeServer, text: str) -> None:
     def call() -> object:
         with Client("r8_token", base_url=recorder.base_url, user_agent=text) as client:
             return client.request("GET", "/x")
@@ -257,7 +261,7 @@ def test_in_the_user_agent(recorder: Wire, text: str) -> None:
 
 @given(text=texts | printable)
 @fuzzed
-def test_in_the_token(recorder: Wire, text: str) -> None:
+def test_in_the_token(recorder: FakeServer, text: str) -> None:
     recorder.requests.clear()
     try:
         with Client(text, base_url=recorder.base_url) as client:
@@ -271,7 +275,7 @@ def test_in_the_token(recorder: Wire, text: str) -> None:
 
 @given(key=texts, value=texts)
 @fuzzed
-def test_in_metadata(recorder: Wire, client: Client, key: str, value: str) -> None:
+def test_in_metadata(recorder: FakeServer, client: Client, key: str, value: str) -> None:
     received = sent(recorder, lambda: client.files.create(b"x", metadata={key: value}))
     if received is not None:
         found = parts(received)
@@ -283,7 +287,7 @@ def test_in_metadata(recorder: Wire, client: Client, key: str, value: str) -> No
 @example("a", "text/plain\r\nX-Evil: 1\r\n\r\nother content")
 @example("a", "text/plain; charset=utf-8")
 @fuzzed
-def test_in_a_file(recorder: Wire, client: Client, name: str, kind: str) -> None:
+def test_in_a_file(recorder: FakeServer, client: Client, name: str, kind: str) -> None:
     received = sent(recorder, lambda: client.files.create(b"x", filename=name, content_type=kind))
     if received is not None:
         found = parts(received)
@@ -296,7 +300,7 @@ def test_in_a_file(recorder: Wire, client: Client, name: str, kind: str) -> None
 
 @given(text=texts)
 @fuzzed
-def test_in_a_body(recorder: Wire, client: Client, text: str) -> None:
+def test_in_a_body(recorder: FakeServer, client: Client, text: str) -> None:
     received = sent(
         recorder,
         lambda: client.predictions.create(

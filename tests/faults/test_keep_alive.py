@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from dashscope import APIConnectionError, APIError
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.faults.faults import BROKEN, HARMLESS, RESET_AT_ONCE
 from tests.faults.proxy import Exchange, Fault, Line, Proxy
-from tests.wire import Received, Reply, Wire, prediction, reply
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
@@ -20,14 +20,14 @@ FAULTS = {str(case): case.fault for case in [*BROKEN, *HARMLESS]}
 
 
 @pytest.fixture
-def line(proxy: Proxy, server: Wire) -> Line:
+def line(proxy: Proxy, server: FakeServer) -> Line:
     def script(received: Received) -> Reply:
         if received.method == "POST":
             return reply(prediction(id=f"p{len(server.requests)}"), 201)
         return reply({"username": received.path.rpartition("/")[2], "id": received.path, **HOLDS})
 
     server.requests.clear()
-    server.says(script)
+    server.respond_with(script)
     line = proxy.line()
     line.listen()
     return line
@@ -50,7 +50,7 @@ async def test_an_answer_too_many_is_not_taken_for_the_next_ones(
     make_client: Any, line: Line, act: Callable[[Exchange], Any]
 ) -> None:
     client = make_client(base_url=line.base_url, max_retries=0)
-    line.says([Fault("more than was asked for", act)] * 3)
+    line.inject([Fault("more than was asked for", act)] * 3)
     for number in range(3):
         assert (await client.predictions.get(f"x{number}")).id == f"/v1/predictions/x{number}"
     created = await client.predictions.create(version="v", input={})
@@ -74,25 +74,25 @@ def closing(after: float) -> Fault:
     return Fault("closed when idle for long", act)
 
 
-async def pause(colour: str, seconds: float) -> None:
-    if colour == "blocking":
+async def pause(flavor: str, seconds: float) -> None:
+    if flavor == "sync":
         time.sleep(seconds)
     else:
         await anyio.sleep(seconds)
 
 
 async def test_a_create_does_not_meet_a_server_that_closes_what_is_idle(
-    make_client: Any, colour: str, line: Line, monkeypatch: pytest.MonkeyPatch
+    make_client: Any, flavor: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.pool.pool.FRESH", 0.1)
     client = make_client(base_url=line.base_url)
-    line.says([closing(0.15)] * 20)
+    line.inject([closing(0.15)] * 20)
     for _ in range(3):
         await client.predictions.get("x")
-        await pause(colour, 0.2)
+        await pause(flavor, 0.2)
         created = await client.predictions.create(version="v", input={})
         assert created.id.startswith("p")
-        await pause(colour, 0.2)
+        await pause(flavor, 0.2)
         # What may be repeated uses what there is, and is repeated.
         await client.predictions.get("x")
     await client.aclose()
@@ -110,11 +110,11 @@ async def test_what_is_asked_in_quick_succession_uses_one_connection(
 
 
 async def test_a_create_that_does_meet_one_says_that_it_may_be_there(
-    make_client: Any, line: Line, server: Wire
+    make_client: Any, line: Line, server: FakeServer
 ) -> None:
     client = make_client(base_url=line.base_url)
     await client.predictions.get("x")
-    line.says([FAULTS["closed at the moment of reuse"]])
+    line.inject([FAULTS["closed at the moment of reuse"]])
     with pytest.raises(APIConnectionError) as caught:
         await client.predictions.create(version="v", input={})
     assert caught.value.may_have_been_created
@@ -126,13 +126,13 @@ async def test_a_create_that_does_meet_one_says_that_it_may_be_there(
 
 
 async def test_a_connection_that_is_reset_before_its_request_makes_one_prediction_at_most(
-    make_client: Any, line: Line, server: Wire
+    make_client: Any, line: Line, server: FakeServer
 ) -> None:
     # Without TLS nobody can tell whether the request was still under way.
     for _ in range(20):
         server.requests.clear()
         client = make_client(base_url=line.base_url)
-        line.says([RESET_AT_ONCE])
+        line.inject([RESET_AT_ONCE])
         failure: APIError | None = None
         try:
             await client.predictions.create(version="v", input={})

@@ -14,12 +14,12 @@ import attrs
 import pytest
 
 from dashscope import Request
-from tests.wire import DROP, Received, Reply, Wire, prediction, reply
+from tests.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
 
 TOKEN = "r8_a-Secret+That/Nobody=Guesses"
 
 
-def answer(received: Received, wire: Wire, *, echo: bool) -> Reply:
+def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
     """By the last part of the path; some servers repeat the token, wherever they can."""
     sent = received.headers.get("Authorization", "nothing") if echo else "a token"
     case = received.path.removesuffix("/predictions").rpartition("/")[2]
@@ -39,29 +39,29 @@ def answer(received: Received, wire: Wire, *, echo: bool) -> Reply:
         "slow": attrs.evolve(reply(refusal), after=0.8),
         "wrong": reply([sent], 201),
         "redirect": Reply(302, {"location": f"http://127.0.0.1:1/{sent}"}),
-        "file": reply(prediction("succeeded", output=wire.base_url + "/401"), 201),
+        "file": reply(prediction("succeeded", output=fake_server.base_url + "/401"), 201),
         "failed": reply(prediction("failed", error="It failed.", logs="bye"), 201),
         "forever": reply(prediction("processing"), 201),
-        "stream": reply(prediction(urls={"stream": wire.base_url + "/401"}), 201),
+        "stream": reply(prediction(urls={"stream": fake_server.base_url + "/401"}), 201),
         "good": reply({"owner": "acme", "name": "good"}),
     }
     return answers[case]
 
 
 @pytest.mark.parametrize("echo", [False, True], ids=["honest", "echoing"])
-@pytest.mark.parametrize("colour", ["blocking", "asyncio"])
+@pytest.mark.parametrize("flavor", ["sync", "asyncio"])
 def test_a_debugging_session_prints_everything_but_the_token(
-    wire: Wire, colour: str, *, echo: bool
+    fake_server: FakeServer, flavor: str, *, echo: bool
 ) -> None:
-    wire.says(lambda received: answer(received, wire, echo=echo))
+    fake_server.respond_with(lambda received: answer(received, fake_server, echo=echo))
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("debug_session.py")), colour],
+        [sys.executable, str(Path(__file__).with_name("debug_session.py")), flavor],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, [Path.cwd(), *filter(None, sys.path)])),
             "DASHSCOPE_API_TOKEN": TOKEN,
             "DASHSCOPE_LOG": "debug",
-            "ADDRESS": wire.base_url,
+            "ADDRESS": fake_server.base_url,
             "ECHO": "yes" if echo else "no",
         },
         capture_output=True,
@@ -72,7 +72,7 @@ def test_a_debugging_session_prints_everything_but_the_token(
     printed = done.stdout + done.stderr
     assert "THE END" in printed
     # It did print what it is about: errors of each kind, the variables of our frames, the log.
-    assert {f"Bearer {TOKEN}"} <= {r.headers.get("Authorization") for r in wire.requests}
+    assert {f"Bearer {TOKEN}"} <= {r.headers.get("Authorization") for r in fake_server.requests}
     for word in (
         "ERROR ConfigurationError",
         "ERROR AuthenticationError",
@@ -94,19 +94,21 @@ def test_a_debugging_session_prints_everything_but_the_token(
 
 
 async def test_an_authorization_of_the_callers_own_is_sent_in_the_tokens_place_and_not_shown(
-    make_client: Any, wire: Wire
+    make_client: Any, fake_server: FakeServer
 ) -> None:
-    wire.says(reply({}))
+    fake_server.respond_with(reply({}))
     shown: list[str] = []
     client = make_client(
         TOKEN,
-        base_url=wire.base_url,
+        base_url=fake_server.base_url,
         headers={"authorization": "Basic c2VjcmV0", "Cookie": "session=secret"},
         event_hooks={"request": [lambda request: shown.append(repr(request))]},
     )
     await client.request("GET", "/x")
     await client.request("GET", "/x", headers={"AUTHORIZATION": "Bearer other"})
-    sent = [{k.lower(): v for k, v in r.headers.items()}["authorization"] for r in wire.requests]
+    sent = [
+        {k.lower(): v for k, v in r.headers.items()}["authorization"] for r in fake_server.requests
+    ]
     assert sent == ["Basic c2VjcmV0", "Bearer other"]
     assert len(shown) == 2
     for text in (*shown, repr(api_of(client).config)):
@@ -114,24 +116,26 @@ async def test_an_authorization_of_the_callers_own_is_sent_in_the_tokens_place_a
         assert not any(word in text for word in ("c2VjcmV0", "session=secret", "other"))
 
 
-async def test_a_hook_cannot_send_what_http_does_not_carry(make_client: Any, wire: Wire) -> None:
+async def test_a_hook_cannot_send_what_http_does_not_carry(
+    make_client: Any, fake_server: FakeServer
+) -> None:
     def spoil(request: Request) -> Request:
         return attrs.evolve(request, headers={**request.headers, "X": "a\r\nX-Evil: 1"})
 
-    client = make_client(base_url=wire.base_url, event_hooks={"request": [spoil]})
+    client = make_client(base_url=fake_server.base_url, event_hooks={"request": [spoil]})
     with pytest.raises(ValueError, match="the header X"):
         await client.account.get()
-    assert wire.requests == []
+    assert fake_server.requests == []
 
 
 async def test_a_hook_that_sends_a_request_elsewhere_sends_no_token_there(
-    make_client: Any, wire: Wire
+    make_client: Any, fake_server: FakeServer
 ) -> None:
-    other = Wire()
-    other.says(Reply(200, {}, b"x"))
+    other = FakeServer()
+    other.respond_with(Reply(200, {}, b"x"))
     client = make_client(
         TOKEN,
-        base_url=wire.base_url,
+        base_url=fake_server.base_url,
         event_hooks={
             "request": [lambda request: attrs.evolve(request, url=other.base_url + "/elsewhere")]
         },

@@ -15,7 +15,7 @@ import pytest
 
 from dashscope import APIError, Client, Request
 from dashscope.local import LocalServer
-from tests import colours
+from tests import flavors
 from tests.faults.conftest import LEFT_BY_SSL
 from tests.faults.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
 from tests.faults.proxy import Fault, Line, Proxy
@@ -26,7 +26,7 @@ pytestmark = LEFT_BY_SSL
 SHARE = 0.1
 """Of all answers are faulty."""
 MOST_IN_A_ROW = 3
-PATIENCE = 3.0
+READ_TIMEOUT = 3.0
 """Seconds of silence after which a connection counts as lost, where repeating does no harm."""
 MODEL = "dashscope/hello-world"
 
@@ -123,13 +123,13 @@ class Storm:
 
     def __init__(
         self,
-        colour: str,
+        flavor: str,
         line: Line,
         local: LocalServer,
         weather: Weather,
         trust: ssl.SSLContext,
     ) -> None:
-        self._colour = colour
+        self._flavor = flavor
         self._line = line
         self._local = local
         self._weather = weather
@@ -140,8 +140,8 @@ class Storm:
     def run(self, runs: int, in_flight: int) -> list[Any]:
         """The output or the error of each run."""
         mark = f"{time.monotonic_ns()}"
-        client = colours.make_client(
-            self._colour,
+        client = flavors.make_client(
+            self._flavor,
             "r8_token",
             base_url=self._line.base_url,
             verify=self._trust,
@@ -164,13 +164,13 @@ class Storm:
         started = time.monotonic()
         with Refusing(self._line, self._weather):
             bodies = [body(number) for number in range(runs)]
-            results = run_at_once(self._colour, bodies, most=in_flight)
+            results = run_at_once(self._flavor, bodies, most=in_flight)
         took = time.monotonic() - started
-        colours.run(self._colour, close)
+        flavors.run(self._flavor, close)
         self.made = self._count(mark)
         weather = self._weather
         print(
-            f"{self._colour}: {runs} runs, {in_flight} in flight, in {took:.1f} s; "
+            f"{self._flavor}: {runs} runs, {in_flight} in flight, in {took:.1f} s; "
             f"{weather.requests} requests, {weather.faults.total()} faults; "
             f"{sum(isinstance(result, APIError) for result in results)} errors, "
             f"{sum(self.made.values())} predictions"
@@ -192,7 +192,7 @@ class Storm:
 def hasty(request: Request) -> Request:
     # Under load an answer takes its time, and a create is not to be given up for that.
     is_create = request.method == "POST" and request.url.endswith("/predictions")
-    return attrs.evolve(request, patience=5 * PATIENCE if is_create else PATIENCE)
+    return attrs.evolve(request, read_timeout=5 * READ_TIMEOUT if is_create else READ_TIMEOUT)
 
 
 SIZES = [
@@ -203,7 +203,7 @@ SIZES = [
 
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
 def test_every_run_ends_right_and_is_made_once(
-    colour: str,
+    flavor: str,
     front: Proxy,
     local: LocalServer,
     tls: ssl.SSLContext,
@@ -212,7 +212,7 @@ def test_every_run_ends_right_and_is_made_once(
     in_flight: int,
 ) -> None:
     weather = Weather(4, DECLINED, TO_ONE)
-    storm = Storm(colour, front.line(tls=tls), local, weather, trust)
+    storm = Storm(flavor, front.line(tls=tls), local, weather, trust)
     assert storm.run(runs, in_flight) == storm.right
     assert storm.made == Counter(range(runs))
     assert weather.faults.total() > weather.requests * SHARE / 2
@@ -220,7 +220,7 @@ def test_every_run_ends_right_and_is_made_once(
 
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
 def test_where_a_create_may_be_lost_a_run_ends_right_or_says_so(
-    colour: str,
+    flavor: str,
     front: Proxy,
     local: LocalServer,
     tls: ssl.SSLContext,
@@ -229,7 +229,7 @@ def test_where_a_create_may_be_lost_a_run_ends_right_or_says_so(
     in_flight: int,
 ) -> None:
     weather = Weather(5, UNSURE, [*QUICK, *STALLS])
-    storm = Storm(colour, front.line(tls=tls), local, weather, trust)
+    storm = Storm(flavor, front.line(tls=tls), local, weather, trust)
     results = storm.run(runs, in_flight)
     for number, (result, right) in enumerate(zip(results, storm.right, strict=True)):
         if isinstance(result, APIError):

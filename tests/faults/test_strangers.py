@@ -20,17 +20,17 @@ from hypothesis import strategies as st
 
 from dashscope import APIError, APIResponseError, StreamError
 from dashscope._common import urls as _urls
-from dashscope._files.file_output import claim
-from tests.colours import _plain
+from dashscope._files.file_output import wrap_file_outputs
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.faults.proxy import Proxy
-from tests.wire import Received, Reply, Wire, prediction, reply
+from tests.flavors import _plain
 
 API, FILES, EVIL = "api.service.test", "files.service.test", "evil.test"
 TOKEN = "r8_a-Secret"
 
 
-@pytest.fixture(params=["asyncio", "blocking", pytest.param("trio", marks=pytest.mark.soak)])
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["asyncio", "sync", pytest.param("trio", marks=pytest.mark.soak)])
+def flavor(request: pytest.FixtureRequest) -> str:
     """All but uvloop, which has a resolver of its own."""
     name: str = request.param
     return name
@@ -51,7 +51,7 @@ def _network(monkeypatch: pytest.MonkeyPatch) -> None:
 class Internet:
     """Servers under three names, over https and over http, and what each was asked."""
 
-    def __init__(self, proxy: Proxy, server: Wire, authority: trustme.CA) -> None:
+    def __init__(self, proxy: Proxy, server: FakeServer, authority: trustme.CA) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert(API, FILES, EVIL).configure_cert(context)
         self.secure, self.plain = proxy.line(tls=context), proxy.line()
@@ -76,9 +76,9 @@ def authorization(received: Received) -> str | None:
 
 
 @pytest.fixture
-def internet(proxy: Proxy, server: Wire, authority: trustme.CA) -> Internet:
+def internet(proxy: Proxy, server: FakeServer, authority: trustme.CA) -> Internet:
     server.requests.clear()
-    server.says(Reply(200, {}, b"x"))
+    server.respond_with(Reply(200, {}, b"x"))
     return Internet(proxy, server, authority)
 
 
@@ -95,7 +95,7 @@ def client(make_client: Any, internet: Internet, trust: ssl.SSLContext) -> Itera
 
 def output_of(client: Any, url: str) -> Any:
     api = (client._value._async if hasattr(client, "_value") else client)._api
-    return _plain(claim(url, api))
+    return _plain(wrap_file_outputs(url, api))
 
 
 BEARER = f"Bearer {TOKEN}"
@@ -119,7 +119,7 @@ async def test_a_chain_of_redirects_takes_the_token_no_further(
         }.get(received.path)
         return Reply(200, {}, b"x") if following is None else Reply(307, {"location": following})
 
-    internet.server.says(script)
+    internet.server.respond_with(script)
     assert await output_of(client, internet.url(API, "/1")).read() == b"x"
     assert internet.asked() == [
         (API, "/1", BEARER),
@@ -166,14 +166,14 @@ async def test_a_bad_url_is_not_asked_wherever_it_stands(
         assert internet.asked() == []
     # As the place of a redirect. (A line break would end the header.)
     if "\n" not in url and url:
-        internet.server.says(Reply(302, {"location": url}))
+        internet.server.respond_with(Reply(302, {"location": url}))
         with pytest.raises(APIError):
             await output_of(client, internet.url(API, "/1")).read()
         # A place without a host is one of the same server's: round in circles, here.
         assert {who for who, _, _ in internet.asked()} == {API}
         internet.server.requests.clear()
     # As a stream.
-    internet.server.says(reply(prediction("processing", urls={"stream": url}), 201))
+    internet.server.respond_with(reply(prediction("processing", urls={"stream": url}), 201))
     with pytest.raises((APIResponseError, StreamError)):
         async with client.stream("owner/name", {}, cancel_on_exit=False) as stream:
             async for _ in stream:
@@ -191,7 +191,7 @@ async def test_a_page_is_asked_of_our_own_address_whatever_next_says(
         following = f"{bad(internet)}?cursor=c2" if "cursor" not in received.path else None
         return reply({"results": [{"id": "p1", "status": "starting"}], "next": following})
 
-    internet.server.says(script)
+    internet.server.respond_with(script)
     try:
         found = [page async for page in client.paginate(client.predictions.list)]
     except APIResponseError as error:
@@ -206,7 +206,9 @@ async def test_a_page_is_asked_of_our_own_address_whatever_next_says(
 
 async def test_the_api_itself_is_not_followed_anywhere(client: Any, internet: Internet) -> None:
     for status in (301, 302, 303, 307, 308):
-        internet.server.says(Reply(status, {"location": internet.url(EVIL, "/v1/predictions")}))
+        internet.server.respond_with(
+            Reply(status, {"location": internet.url(EVIL, "/v1/predictions")})
+        )
         with pytest.raises(APIError, match="not followed"):
             await client.predictions.create(version="v", input={})
     assert {who for who, _, _ in internet.asked()} == {API}
@@ -239,7 +241,7 @@ urls = st.builds(
 @example("https://evil.test\\.service.test/")
 def test_who_is_judged_is_who_is_asked(url: str) -> None:
     base = f"https://{API}/v1"
-    if _urls.refusal(url, base) is not None:
+    if _urls.url_rejection(url, base) is not None:
         return
     try:
         asked = httpx.URL(url)

@@ -29,7 +29,8 @@ from dashscope import (
 )
 from dashscope._errors import status_error_type
 from dashscope._runtime.drive import drive
-from tests import colours
+from tests import flavors
+from tests.fake_server import FakeServer, Received, Reply, reply
 from tests.faults.faults import (
     ANSWERED,
     BROKEN,
@@ -43,12 +44,11 @@ from tests.faults.faults import (
 from tests.faults.proxy import Fault, Proxy
 from tests.operations.contract import FILE, FULL, OPERATIONS
 from tests.operations.test_files import SIGNED
-from tests.wire import Received, Reply, Wire, reply
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
 CONTENT = bytes(range(256)) * 8
-PATIENCE = 2.0
+READ_TIMEOUT = 2.0
 """Seconds of silence after which a connection that is meant to be silent counts as lost."""
 
 
@@ -167,8 +167,8 @@ def expected(subject: Subject, case: Case) -> Expected:
 class Table:
     """Runs calls through faults, and says what was not as expected."""
 
-    def __init__(self, colour: str, proxy: Proxy, server: Wire) -> None:
-        self._colour = colour
+    def __init__(self, flavor: str, proxy: Proxy, server: FakeServer) -> None:
+        self._flavor = flavor
         self._proxy = proxy
         self._numbers = itertools.count()
         self._line = proxy.line()
@@ -180,12 +180,12 @@ class Table:
         self._sent: Counter[str] = Counter()
         self._answers: dict[str, Reply] = {}
         self._carried_out: Counter[str] = Counter()
-        server.says(self._serve)
+        server.respond_with(self._serve)
 
     def run(self, cases: Sequence[Case]) -> None:
         """Every operation through each of these faults, all at once."""
         bodies = [self._body(subject, case) for case in cases for subject in SUBJECTS]
-        problems = list(filter(None, run_at_once(self._colour, bodies)))
+        problems = list(filter(None, run_at_once(self._flavor, bodies)))
         assert not problems, "\n".join(problems)
 
     def _choose(self, head: bytes) -> Fault | None:
@@ -224,11 +224,11 @@ class Table:
             nonlocal looks
             looks += 1
             hasty = case.means is Means.SILENT and looks == 1
-            return attrs.evolve(request, patience=PATIENCE if hasty else 60.0)
+            return attrs.evolve(request, read_timeout=READ_TIMEOUT if hasty else 60.0)
 
         async def body() -> str | None:
-            client = colours.make_client(
-                self._colour,
+            client = flavors.make_client(
+                self._flavor,
                 base_url=f"{self._line.origin}/{key}/v1",
                 event_hooks={"request": [look]},
             )
@@ -237,7 +237,7 @@ class Table:
                     await client.request("GET", "/warm")
                 for turn in range(2 if case.after else 1):
                     while turn == 1 and not self._ended[key].is_set():
-                        await sleep(self._colour)
+                        await sleep(self._flavor)
                     self._carried_out[key] = 0
                     self._sent[key] = 0
                     try:
@@ -265,8 +265,8 @@ class Table:
         return body
 
 
-async def sleep(colour: str) -> None:
-    if colour == "blocking":
+async def sleep(flavor: str) -> None:
+    if flavor == "sync":
         time.sleep(0.005)
     else:
         await anyio.sleep(0.005)
@@ -277,10 +277,10 @@ def key_of(path: str) -> str:
 
 
 def run_at_once(
-    colour: str, bodies: Sequence[Callable[[], Awaitable[Any]]], *, most: int = 80
+    flavor: str, bodies: Sequence[Callable[[], Awaitable[Any]]], *, most: int = 80
 ) -> list[Any]:
-    """The results of coroutine functions, run at the same time in a colour."""
-    if colour == "blocking":
+    """The results of coroutine functions, run at the same time in a flavor."""
+    if flavor == "sync":
         with ThreadPoolExecutor(most) as pool:
             return list(pool.map(lambda body: drive(body()), bodies))
     results: list[Any] = [None] * len(bodies)
@@ -296,13 +296,13 @@ def run_at_once(
             for index in range(len(bodies)):
                 group.start_soon(one, index)
 
-    colours.run(colour, main)
+    flavors.run(flavor, main)
     return results
 
 
 @pytest.fixture
-def table(colour: str, proxy: Proxy, server: Wire) -> Table:
-    return Table(colour, proxy, server)
+def table(flavor: str, proxy: Proxy, server: FakeServer) -> Table:
+    return Table(flavor, proxy, server)
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=str)

@@ -11,7 +11,7 @@ import ipaddress
 import httpx
 
 from dashscope import DashscopeError
-from dashscope._files.file_output import claim
+from dashscope._files.file_output import wrap_file_outputs
 from tests.fuzz.scripted import TOKEN, client_of
 
 BASES = ("https://api.example.com/v1", "http://127.0.0.1:3274/v1")
@@ -73,7 +73,7 @@ def one_input(data: bytes) -> None:
 
     client = client_of(answer, base_url=base, trusted_hosts=[TRUSTED], max_retries=0)
     begin = f"{base}/files/f1/download" if choice & 1 else url
-    output = claim(begin, client._async._api)
+    output = wrap_file_outputs(begin, client._async._api)
     if type(output) is str:
         return  # no URL
     assert isinstance(output.filename, str)

@@ -30,14 +30,14 @@ SEEDS = (
 
 def one_input(data: bytes) -> None:
     url = data.decode("utf-8", "replace")
-    if urls.refusal(url, BASE) is not None:
+    if urls.url_rejection(url, BASE) is not None:
         return
     gets_token = urls.gets_token(url, BASE, TRUSTED)
     request = Request(method="GET", url=url)
     try:
         sent = build(request, None, None, None, {}, SendState()).url
         expected = httpx.URL(url)
-    except (urls.NoURLError, httpx.InvalidURL, UnicodeError):
+    except (urls.InvalidURLError, httpx.InvalidURL, UnicodeError):
         return
     assert sent.raw_path == expected.raw_path
     host = sent.raw_host.decode("ascii")

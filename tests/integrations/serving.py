@@ -97,10 +97,12 @@ class Hypercorn(Asked):
 class Served(Asked):
     """An application that uvicorn serves in a thread, for the length of a `with` block."""
 
-    def __init__(self, app: Any, *, loop: Any = "asyncio", patience: int = 5) -> None:
+    def __init__(self, app: Any, *, loop: Any = "asyncio", graceful_timeout: int = 5) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
-        config = uvicorn.Config(app, log_config=None, loop=loop, timeout_graceful_shutdown=patience)
+        config = uvicorn.Config(
+            app, log_config=None, loop=loop, timeout_graceful_shutdown=graceful_timeout
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run)
         self._failure: BaseException | None = None

@@ -173,7 +173,7 @@ def test_a_server_that_stops_takes_its_predictions_along(
     path: str, server: LocalServer, newest: Any, behind: Client
 ) -> None:
     """It cancels its handlers, and closes the client at once: after what they have to say."""
-    with Served(make_app(server, []), patience=0) as served:
+    with Served(make_app(server, []), graceful_timeout=0) as served:
         connection = served.asked("POST", path, BODY)
         connection.__enter__()
         prediction = until(newest)

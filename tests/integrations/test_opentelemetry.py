@@ -1,4 +1,4 @@
-"""Spans say what a client did, in all colours, and requests carry their context."""
+"""Spans say what a client did, in all flavors, and requests carry their context."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_tra
 from dashscope import ModelError, PredictionTimeoutError, UnprocessableEntityError
 from dashscope.integrations.opentelemetry import instrument, uninstrument
 from dashscope.testing import ModelServer
-from tests.wire import Received, Reply, Wire, prediction, reply
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 
 
 class Tracing:
@@ -48,10 +48,8 @@ def is_child(span: ReadableSpan, parent: Any) -> bool:
     return bool(span.parent.span_id == parent.get_span_context().span_id)
 
 
-@pytest.fixture(
-    params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "blocking"]
-)
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "sync"])
+def flavor(request: pytest.FixtureRequest) -> str:
     """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
     name: str = request.param
     return name
@@ -194,42 +192,44 @@ def answer(request: Received) -> Reply:
 
 
 async def test_every_request_of_an_operation_carries_its_context(
-    wired: Any, wire: Wire, tracing: Tracing
+    scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
-    wire.says(answer)
+    fake_server.respond_with(answer)
     token = context.attach(baggage.set_baggage("customer", "a secret"))
     try:
-        await wired.run("owner/name", {}, poll_interval=0.01)
+        await scripted_client.run("owner/name", {}, poll_interval=0.01)
     finally:
         context.detach(token)
     span = tracing.one("run").get_span_context()
     assert span is not None
     expected = f"00-{format_trace_id(span.trace_id)}-{format_span_id(span.span_id)}-"
-    headers = [{k.lower(): v for k, v in one.headers.items()} for one in wire.requests]
+    headers = [{k.lower(): v for k, v in one.headers.items()} for one in fake_server.requests]
     assert len(headers) == 2
     assert [one["traceparent"][:-2] for one in headers] == [expected] * 2
     assert not any("baggage" in one for one in headers)
 
 
 async def test_a_request_by_itself_carries_the_callers_context(
-    wired: Any, wire: Wire, tracing: Tracing
+    scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
-    wire.says(reply({"username": "me", "type": "user"}))
+    fake_server.respond_with(reply({"username": "me", "type": "user"}))
     with tracing.tracer.start_as_current_span("caller") as caller:
-        await wired.account.get()
-    await wired.account.get()
-    first, second = ({k.lower(): v for k, v in one.headers.items()} for one in wire.requests)
+        await scripted_client.account.get()
+    await scripted_client.account.get()
+    first, second = ({k.lower(): v for k, v in one.headers.items()} for one in fake_server.requests)
     assert format_span_id(caller.get_span_context().span_id) in first["traceparent"]
     assert "traceparent" not in second
 
 
-async def test_other_origins_do_not_see_the_trace(wired: Any, wire: Wire, tracing: Tracing) -> None:
-    other = Wire()
+async def test_other_origins_do_not_see_the_trace(
+    scripted_client: Any, fake_server: FakeServer, tracing: Tracing
+) -> None:
+    other = FakeServer()
     try:
-        other.says(Reply(200, {"content-type": "text/plain"}, b"content"))
+        other.respond_with(Reply(200, {"content-type": "text/plain"}, b"content"))
         url = f"{other.base_url}/file.txt"
-        wire.says(reply(prediction("succeeded", output=url), 201))
-        output = await wired.run("owner/name", {})
+        fake_server.respond_with(reply(prediction("succeeded", output=url), 201))
+        output = await scripted_client.run("owner/name", {})
         with tracing.tracer.start_as_current_span("caller"):
             assert await output.read() == b"content"
         assert "traceparent" not in {name.lower() for name in other.requests[0].headers}
@@ -238,14 +238,14 @@ async def test_other_origins_do_not_see_the_trace(wired: Any, wire: Wire, tracin
 
 
 async def test_after_uninstrument_nothing_is_traced(
-    wired: Any, wire: Wire, tracing: Tracing
+    scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
-    wire.says(answer)
+    fake_server.respond_with(answer)
     uninstrument()
     with tracing.tracer.start_as_current_span("caller"):
-        await wired.run("owner/name", {}, poll_interval=0.01)
+        await scripted_client.run("owner/name", {}, poll_interval=0.01)
     assert [span.name for span in tracing.exporter.get_finished_spans()] == ["caller"]
-    assert not any("traceparent" in one.headers for one in wire.requests)
+    assert not any("traceparent" in one.headers for one in fake_server.requests)
 
 
 def test_without_it_an_operation_costs_next_to_nothing() -> None:

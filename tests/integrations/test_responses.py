@@ -34,9 +34,9 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
+from tests.fake_server import FakeServer, Reply, reply
 from tests.integrations.serving import Served, events_of, read_until, until
 from tests.streams.writing import by_the_letter
-from tests.wire import Reply, Wire, reply
 
 FLOOD = {"parts": 1000, "size": 20_000}
 
@@ -281,9 +281,11 @@ def test_a_data_uri_is_a_file_too(served: Served, uri: str, kind: str, content: 
 
 
 @pytest.fixture
-def wired(wire: Wire) -> Iterator[Served]:
+def scripted_client(fake_server: FakeServer) -> Iterator[Served]:
     """An application that passes on a file of a server that says what a test scripts."""
-    app = FastAPI(lifespan=lifespan(partial(AsyncClient, base_url=wire.base_url, max_retries=0)))
+    app = FastAPI(
+        lifespan=lifespan(partial(AsyncClient, base_url=fake_server.base_url, max_retries=0))
+    )
 
     @app.exception_handler(APIStatusError)
     async def refused(request: Request, error: APIStatusError) -> JSONResponse:
@@ -291,22 +293,24 @@ def wired(wire: Wire) -> Iterator[Served]:
 
     @app.get("/")
     async def file(client: ClientDep) -> FileOutputResponse:
-        url = f"{wire.base_url}/out/picture.png"
+        url = f"{fake_server.base_url}/out/picture.png"
         return FileOutputResponse(AsyncFileOutput(url, client._api), filename="mine.png")
 
     with Served(app) as served:
         yield served
 
 
-def test_a_file_that_is_gone_is_answered_by_the_application(wired: Served, wire: Wire) -> None:
-    wire.says(reply({"detail": "It has expired"}, 404))
-    answer = httpx.get(wired.url)
+def test_a_file_that_is_gone_is_answered_by_the_application(
+    scripted_client: Served, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply({"detail": "It has expired"}, 404))
+    answer = httpx.get(scripted_client.url)
     assert (answer.status_code, answer.json()) == (502, {"said": "It has expired"})
 
 
-def test_a_file_without_a_length_has_none(wired: Served, wire: Wire) -> None:
-    wire.says(lambda _: _chunked(b"abc"))
-    answer = httpx.get(wired.url)
+def test_a_file_without_a_length_has_none(scripted_client: Served, fake_server: FakeServer) -> None:
+    fake_server.respond_with(lambda _: _chunked(b"abc"))
+    answer = httpx.get(scripted_client.url)
     assert answer.content == b"abc"
     assert answer.headers["transfer-encoding"] == "chunked"
     assert answer.headers["content-type"] == "image/png"
@@ -319,20 +323,24 @@ def _chunked(content: bytes) -> Reply:
 
 
 def test_the_length_of_what_was_compressed_is_not_that_of_the_file(
-    wired: Served, wire: Wire
+    scripted_client: Served, fake_server: FakeServer
 ) -> None:
     content = b"abc" * 1000
-    wire.says(Reply(headers={"content-encoding": "gzip"}, body=gzip.compress(content)))
-    answer = httpx.get(wired.url)
+    fake_server.respond_with(
+        Reply(headers={"content-encoding": "gzip"}, body=gzip.compress(content))
+    )
+    answer = httpx.get(scripted_client.url)
     assert answer.content == content
     assert "content-length" not in answer.headers
 
 
-def test_a_file_that_breaks_off_is_not_taken_for_whole(wired: Served, wire: Wire) -> None:
+def test_a_file_that_breaks_off_is_not_taken_for_whole(
+    scripted_client: Served, fake_server: FakeServer
+) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
-    wire.says(Reply(raw=head + b"half"))
+    fake_server.respond_with(Reply(raw=head + b"half"))
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.get(wired.url)
+        httpx.get(scripted_client.url)
 
 
 # What is no stream, and no file

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.wire import prediction
+from tests.fake_server import prediction
 
 BASE_URL = "http://localhost/v1"
 RUNS_FOR = 0.3

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from dashscope.local import LocalServer
-from tests.wire import Received, Reply, Wire, prediction, reply
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 
 # The dependency group `interop` installs all tools together. If hishel is there, a tool that is
 # missing fails the collection instead of being skipped.
@@ -26,16 +26,16 @@ HELLO = "dashscope/hello-world"
 COUNTDOWN = "dashscope/countdown"
 
 
-@pytest.fixture(params=["asyncio", "trio", "blocking"])
-def colour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["asyncio", "trio", "sync"])
+def flavor(request: pytest.FixtureRequest) -> str:
     """Run each test on asyncio, on trio and with the sync client."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def is_async(colour: str) -> bool:
-    return colour != "blocking"
+def is_async(flavor: str) -> bool:
+    return flavor != "sync"
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def handle(is_async: bool) -> str:
 
 
 @pytest.fixture
-def client(make_client: Callable[..., Any], wire: Wire) -> Any:
+def client(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
     """A default client. Its server answers 404 until a test scripts it."""
-    return make_client(TOKEN, base_url=wire.base_url, max_retries=0)
+    return make_client(TOKEN, base_url=fake_server.base_url, max_retries=0)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,8 @@ from PIL import Image
 import dashscope
 from dashscope import APIConnectionError, APIResponseError, APITimeoutError, NotFoundError
 from dashscope.local import LocalServer
+from tests.fake_server import FakeServer, prediction
 from tests.interop.conftest import COUNTDOWN, EVENTS, HELLO, TOKEN, created, done
-from tests.wire import Wire, prediction
 
 ACCOUNT = {"type": "user", "username": "mocked"}
 
@@ -62,12 +63,12 @@ async def test_patches_see_every_request(
         note(self, request)
         return await original(self, request, **options)
 
-    def blocking_sees(self: Any, request: httpx.Request, **options: Any) -> Any:
+    def sync_sees(self: Any, request: httpx.Request, **options: Any) -> Any:
         note(self, request)
         return original(self, request, **options)
 
     before = len(server.requests)
-    monkeypatch.setattr(patched, name, sees if is_async else blocking_sees)
+    monkeypatch.setattr(patched, name, sees if is_async else sync_sees)
     await use(local, tmp_path)
     monkeypatch.undo()
     answered = [f"{request.method} {request.path}" for request in server.requests[before:]]
@@ -77,20 +78,20 @@ async def test_patches_see_every_request(
 
 class TestMocksOfSend:
     @pytest.fixture
-    def send(self, http_class: Any, wire: Wire) -> Any:
+    def send(self, http_class: Any, fake_server: FakeServer) -> Any:
         with mock.patch.object(http_class, "send") as send:
             send.return_value = httpx.Response(200, json=ACCOUNT)
             yield send
-        assert wire.requests == []
+        assert fake_server.requests == []
 
     async def test_the_mocked_response_is_returned(
-        self, client: Any, wire: Wire, send: Any
+        self, client: Any, fake_server: FakeServer, send: Any
     ) -> None:
         assert (await client.account.get()).username == "mocked"
         assert (await client.account.get()).username == "mocked"  # from the very same response
         (request,) = send.call_args.args
         assert isinstance(request, httpx.Request)
-        assert (request.method, str(request.url)) == ("GET", f"{wire.base_url}/account")
+        assert (request.method, str(request.url)) == ("GET", f"{fake_server.base_url}/account")
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
 
     async def test_the_request_body_is_readable(self, client: Any, send: Any) -> None:
@@ -100,23 +101,29 @@ class TestMocksOfSend:
         assert json.loads(request.content) == {"version": "v1", "input": {"text": "Alice"}}
         assert request.headers["Content-Length"] == str(len(request.content))
 
-    async def test_a_whole_run(self, client: Any, wire: Wire, send: Any) -> None:
+    async def test_a_whole_run(self, client: Any, fake_server: FakeServer, send: Any) -> None:
         send.side_effect = [
-            httpx.Response(201, json=created(wire.base_url)),
+            httpx.Response(201, json=created(fake_server.base_url)),
             httpx.Response(200, headers={"content-type": "text/event-stream"}, content=EVENTS),
-            httpx.Response(200, json=done(wire.base_url)),
+            httpx.Response(200, json=done(fake_server.base_url)),
         ]
         assert await client.run("owner/name", {}) == "hello Alice"
 
-    async def test_a_stream(self, client: Any, wire: Wire, send: Any) -> None:
+    async def test_a_stream(self, client: Any, fake_server: FakeServer, send: Any) -> None:
         send.side_effect = [
-            httpx.Response(201, json=created(wire.base_url)),
+            httpx.Response(201, json=created(fake_server.base_url)),
             httpx.Response(200, headers={"content-type": "text/event-stream"}, content=EVENTS),
-            httpx.Response(200, json=done(wire.base_url)),
+            httpx.Response(200, json=done(fake_server.base_url)),
         ]
         async with client.stream("owner/name", {}) as stream:
             assert "".join([str(event) async for event in stream]) == "hello Alice"
             assert (await stream.result()).output == "hello Alice"
+
+    async def test_a_compressed_response(self, client: Any, send: Any) -> None:
+        headers = {"content-encoding": "gzip"}
+        content = gzip.compress(json.dumps(ACCOUNT).encode())
+        send.return_value = httpx.Response(200, headers=headers, content=content)
+        assert (await client.account.get()).username == "mocked"
 
     async def test_httpx_errors_become_ours(self, client: Any, send: Any) -> None:
         send.side_effect = httpx.ConnectError("nobody is there")
@@ -143,7 +150,7 @@ class TestMocksOfSend:
     async def test_retries_go_through_send(
         self,
         make_client: Callable[..., Any],
-        wire: Wire,
+        fake_server: FakeServer,
         send: Any,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -153,34 +160,34 @@ class TestMocksOfSend:
             httpx.Response(503, json={"detail": "later"}),
             httpx.Response(200, json=ACCOUNT),
         ]
-        client = make_client(base_url=wire.base_url)
+        client = make_client(base_url=fake_server.base_url)
         assert (await client.account.get()).username == "mocked"
         assert send.call_count == 3
 
 
 class TestMocksOfTheTransport:
     @pytest.fixture
-    def transport(self, transport_class: Any, handle: str, wire: Wire) -> Any:
+    def transport(self, transport_class: Any, handle: str, fake_server: FakeServer) -> Any:
         with mock.patch.object(transport_class, handle, autospec=True) as transport:
             transport.return_value = httpx.Response(200, json=ACCOUNT)
             yield transport
-        assert wire.requests == []
+        assert fake_server.requests == []
 
     async def test_the_mocked_response_is_returned(
-        self, client: Any, wire: Wire, transport: Any, transport_class: Any
+        self, client: Any, fake_server: FakeServer, transport: Any, transport_class: Any
     ) -> None:
         assert (await client.account.get()).username == "mocked"
         instance, request = transport.call_args.args
         assert isinstance(instance, transport_class)
-        assert (request.method, str(request.url)) == ("GET", f"{wire.base_url}/account")
+        assert (request.method, str(request.url)) == ("GET", f"{fake_server.base_url}/account")
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
         assert set(request.extensions["timeout"]) == {"connect", "read", "write", "pool"}
 
-    async def test_a_whole_run(self, client: Any, wire: Wire, transport: Any) -> None:
+    async def test_a_whole_run(self, client: Any, fake_server: FakeServer, transport: Any) -> None:
         transport.side_effect = [
-            httpx.Response(201, json=created(wire.base_url)),
+            httpx.Response(201, json=created(fake_server.base_url)),
             httpx.Response(200, headers={"content-type": "text/event-stream"}, content=EVENTS),
-            httpx.Response(200, json=done(wire.base_url)),
+            httpx.Response(200, json=done(fake_server.base_url)),
         ]
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
         _, request = transport.call_args_list[0].args
@@ -198,10 +205,10 @@ class TestMocksOfTheTransport:
         async def read(self: Any, request: httpx.Request) -> httpx.Response:
             return keep(await request.aread())
 
-        def blocking_read(self: Any, request: httpx.Request) -> httpx.Response:
+        def sync_read(self: Any, request: httpx.Request) -> httpx.Response:
             return keep(request.read())
 
-        transport.side_effect = read if is_async else blocking_read
+        transport.side_effect = read if is_async else sync_read
         (tmp_path / "name.txt").write_text("content")
         with (tmp_path / "name.txt").open("rb") as content:
             assert (await client.files.create(content)).id == "f1"

@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 import dashscope
+from tests.fake_server import FakeServer, Received, reply
 from tests.interop import asgi
 from tests.interop.conftest import EVENTS, TOKEN, created, done, opened, run_of
-from tests.wire import Received, Wire, reply
 
 BASE_URL = "https://api.example.com/v1"
 LOCALHOST = "http://localhost/v1"
@@ -62,13 +62,15 @@ async def test_a_callable_is_called_once_and_its_client_closed(
     assert made[0].is_closed
 
 
-async def test_mounts(make_client: Callable[..., Any], http_class: Any, wire: Wire) -> None:
-    wire.says(reply({"type": "user", "username": "not mounted"}))
+async def test_mounts(
+    make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply({"type": "user", "username": "not mounted"}))
     mounts = {"all://api.example.com": httpx.MockTransport(answer)}
     async with opened(http_class(mounts=mounts)) as http:
         mounted = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await mounted.run("owner/name", {"text": "Alice"}) == "hello Alice"
-        other = make_client(TOKEN, base_url=wire.base_url, http_client=http)
+        other = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
         assert (await other.account.get()).username == "not mounted"
 
 
@@ -143,37 +145,41 @@ class Signature(httpx.Auth):
 
 
 async def test_auth_applies_to_the_api(
-    make_client: Callable[..., Any], http_class: Any, wire: Wire
+    make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
-    answers = run_of(wire.base_url)
+    answers = run_of(fake_server.base_url)
 
     def challenge(request: Received) -> Any:
         if "and n1" not in request.headers.get("X-Signature", ""):
             return reply({"detail": "a nonce is missing"}, 401, x_nonce="n1")
         return answers(request)
 
-    wire.says(challenge)
+    fake_server.respond_with(challenge)
     async with opened(http_class(auth=Signature())) as http:
-        client = make_client(TOKEN, base_url=wire.base_url, http_client=http)
+        client = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
-    length = len(wire.requests[0].body)
-    assert [request.headers["X-Signature"] for request in wire.requests[:2]] == [
+    length = len(fake_server.requests[0].body)
+    assert [request.headers["X-Signature"] for request in fake_server.requests[:2]] == [
         f"of {length} bytes",
         f"of {length} bytes and n1",
     ]
-    assert wire.requests[0].body == wire.requests[1].body != b""
-    assert {request.headers["Authorization"] for request in wire.requests} == {f"Bearer {TOKEN}"}
+    assert fake_server.requests[0].body == fake_server.requests[1].body != b""
+    assert {request.headers["Authorization"] for request in fake_server.requests} == {
+        f"Bearer {TOKEN}"
+    }
 
 
 async def test_auth_does_not_apply_to_other_origins(
-    make_client: Callable[..., Any], http_class: Any, wire: Wire
+    make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
-    other = Wire()
+    other = FakeServer()
     try:
-        other.says(reply("content"))
-        wire.says(reply({**done(wire.base_url), "output": f"{other.base_url}/file.txt"}, 201))
+        other.respond_with(reply("content"))
+        fake_server.respond_with(
+            reply({**done(fake_server.base_url), "output": f"{other.base_url}/file.txt"}, 201)
+        )
         async with opened(http_class(auth=("user", "password"))) as http:
-            client = make_client(base_url=wire.base_url, http_client=http)
+            client = make_client(base_url=fake_server.base_url, http_client=http)
             output = await client.run("owner/name", {})
             assert await output.read() == b'"content"'
         assert "Authorization" not in other.requests[0].headers
@@ -182,9 +188,9 @@ async def test_auth_does_not_apply_to_other_origins(
 
 
 async def test_event_hooks(
-    make_client: Callable[..., Any], http_class: Any, is_async: bool, wire: Wire
+    make_client: Callable[..., Any], http_class: Any, is_async: bool, fake_server: FakeServer
 ) -> None:
-    wire.says(run_of(wire.base_url))
+    fake_server.respond_with(run_of(fake_server.base_url))
     seen: list[str] = []
 
     async def request_hook(request: httpx.Request) -> None:
@@ -194,39 +200,39 @@ async def test_event_hooks(
     async def response_hook(response: httpx.Response) -> None:
         seen.append(str(response.status_code))
 
-    def blocking(hook: Any) -> Any:
+    def sync(hook: Any) -> Any:
         def call(argument: Any) -> None:
             with contextlib.suppress(StopIteration):
                 hook(argument).send(None)
 
         return hook if is_async else call
 
-    hooks = {"request": [blocking(request_hook)], "response": [blocking(response_hook)]}
+    hooks = {"request": [sync(request_hook)], "response": [sync(response_hook)]}
     async with opened(http_class(event_hooks=hooks)) as http:
-        client = make_client(base_url=wire.base_url, http_client=http)
+        client = make_client(base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
     assert seen == ["POST", "201", "GET", "200", "GET", "200"]
-    assert {request.headers["X-Hook"] for request in wire.requests} == {"called"}
+    assert {request.headers["X-Hook"] for request in fake_server.requests} == {"called"}
 
 
 async def test_our_transport_in_a_callers_client(
-    make_client: Callable[..., Any], http_class: Any, is_async: bool, wire: Wire
+    make_client: Callable[..., Any], http_class: Any, is_async: bool, fake_server: FakeServer
 ) -> None:
-    wire.says(run_of(wire.base_url))
+    fake_server.respond_with(run_of(fake_server.base_url))
     pooled = dashscope.AsyncHTTPTransport if is_async else dashscope.HTTPTransport
     async with opened(http_class(transport=pooled())) as http:
-        client = make_client(base_url=wire.base_url, http_client=http)
+        client = make_client(base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
-        url = f"{wire.base_url}/account"
+        url = f"{fake_server.base_url}/account"
         response = await http.get(url) if is_async else http.get(url)
-        assert response.json() == done(wire.base_url)
+        assert response.json() == done(fake_server.base_url)
 
 
 class TestASGI:
     """`httpx.ASGITransport` delivers nothing before a response ends."""
 
     @pytest.fixture(params=["asyncio", "trio"])
-    def colour(self, request: pytest.FixtureRequest) -> str:
+    def flavor(self, request: pytest.FixtureRequest) -> str:
         name: str = request.param
         return name
 

@@ -19,10 +19,10 @@ from starlette.testclient import TestClient
 
 from dashscope import APIConnectionError, AsyncClient, Client, ConfigurationError
 from dashscope.local import LocalServer
+from tests.fake_server import FakeServer
 from tests.interop import asgi
 from tests.interop.conftest import EVENTS, HELLO, TOKEN, created, done, opened, run_of
 from tests.interop.test_every_request import use
-from tests.wire import Wire
 
 BASE_URL = "https://api.example.com/v1"
 
@@ -47,14 +47,14 @@ async def test_every_kind_of_request(
 
 
 async def test_run_listens_to_the_stream(
-    make_client: Callable[..., Any], http_class: Any, wire: Wire
+    make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
-    wire.says(run_of(wire.base_url))
+    fake_server.respond_with(run_of(fake_server.base_url))
     async with opened(http_class()) as http:
-        client = make_client(TOKEN, base_url=wire.base_url, http_client=http)
+        client = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
-    assert len(wire.asked) == 3
-    assert wire.asked[1].endswith("/stream")
+    assert len(fake_server.asked) == 3
+    assert fake_server.asked[1].endswith("/stream")
 
 
 async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
@@ -145,18 +145,18 @@ class TestTestClient:
             assert client.account.get().username == "fast"
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
-async def test_an_asgi_transport(colour: str) -> None:
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
+async def test_an_asgi_transport(flavor: str) -> None:
     api = asgi.API()
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api.app)) as http:
         client = AsyncClient(base_url=asgi.BASE_URL, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
-async def test_httpx_and_httpx2_in_one_program(colour: str, wire: Wire) -> None:
-    wire.says(run_of(wire.base_url))
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
+async def test_httpx_and_httpx2_in_one_program(flavor: str, fake_server: FakeServer) -> None:
+    fake_server.respond_with(run_of(fake_server.base_url))
     async with httpx2.AsyncClient() as newer, httpx.AsyncClient() as older:
         for http in (newer, older, None):
-            async with AsyncClient(base_url=wire.base_url, http_client=http) as client:
+            async with AsyncClient(base_url=fake_server.base_url, http_client=http) as client:
                 assert await client.run("owner/name", {}) == "hello Alice"

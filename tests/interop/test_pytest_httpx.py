@@ -13,16 +13,16 @@ import pytest
 from pytest_httpx import HTTPXMock, IteratorStream
 
 from dashscope import APIConnectionError, APITimeoutError, Client
+from tests.fake_server import FakeServer, reply
 from tests.interop.conftest import EVENTS, TOKEN, created, done
-from tests.wire import Wire, reply
 
 UNEXPECTED = pytest.mark.httpx_mock(assert_all_requests_were_expected=False)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_goes_out(httpx_mock: HTTPXMock, wire: Wire) -> Any:
+def _nothing_goes_out(httpx_mock: HTTPXMock, fake_server: FakeServer) -> Any:
     yield
-    assert wire.requests == []
+    assert fake_server.requests == []
 
 
 @UNEXPECTED
@@ -49,36 +49,40 @@ async def test_a_client_with_an_open_connection(
         await local.with_options(max_retries=0).account.get()
 
 
-async def test_a_registered_response(client: Any, wire: Wire, httpx_mock: HTTPXMock) -> None:
+async def test_a_registered_response(
+    client: Any, fake_server: FakeServer, httpx_mock: HTTPXMock
+) -> None:
     httpx_mock.add_response(
-        url=f"{wire.base_url}/account",
+        url=f"{fake_server.base_url}/account",
         match_headers={"Authorization": f"Bearer {TOKEN}"},
         json={"type": "user", "username": "registered"},
     )
     assert (await client.account.get()).username == "registered"
 
 
-async def test_a_whole_run(client: Any, wire: Wire, httpx_mock: HTTPXMock) -> None:
+async def test_a_whole_run(client: Any, fake_server: FakeServer, httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(
         method="POST",
-        url=f"{wire.base_url}/models/owner/name/predictions",
+        url=f"{fake_server.base_url}/models/owner/name/predictions",
         match_json={"input": {"text": "Alice"}},
         status_code=201,
-        json=created(wire.base_url),
+        json=created(fake_server.base_url),
     )
     httpx_mock.add_response(
-        url=f"{wire.base_url}/predictions/p1/stream",
+        url=f"{fake_server.base_url}/predictions/p1/stream",
         headers={"content-type": "text/event-stream"},
         stream=IteratorStream([EVENTS[:20], EVENTS[20:]]),
     )
-    httpx_mock.add_response(url=f"{wire.base_url}/predictions/p1", json=done(wire.base_url))
+    httpx_mock.add_response(
+        url=f"{fake_server.base_url}/predictions/p1", json=done(fake_server.base_url)
+    )
     assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
 
 
-async def test_a_stream(client: Any, wire: Wire, httpx_mock: HTTPXMock) -> None:
-    httpx_mock.add_response(method="POST", status_code=201, json=created(wire.base_url))
+async def test_a_stream(client: Any, fake_server: FakeServer, httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(method="POST", status_code=201, json=created(fake_server.base_url))
     httpx_mock.add_response(
-        url=f"{wire.base_url}/predictions/p1/stream",
+        url=f"{fake_server.base_url}/predictions/p1/stream",
         headers={"content-type": "text/event-stream"},
         stream=IteratorStream([EVENTS[:20], EVENTS[20:]]),
     )
@@ -114,7 +118,7 @@ async def test_an_upload(client: Any, httpx_mock: HTTPXMock, tmp_path: Path) -> 
 
 async def test_errors_and_retries(
     make_client: Callable[..., Any],
-    wire: Wire,
+    fake_server: FakeServer,
     httpx_mock: HTTPXMock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -122,7 +126,7 @@ async def test_errors_and_retries(
     httpx_mock.add_exception(httpx.ConnectError("nobody is there"))
     httpx_mock.add_response(status_code=503)
     httpx_mock.add_response(json={"type": "user", "username": "registered"})
-    client = make_client(base_url=wire.base_url)
+    client = make_client(base_url=fake_server.base_url)
     assert (await client.account.get()).username == "registered"
     httpx_mock.add_exception(httpx.ReadTimeout("nothing came"))
     with pytest.raises(APITimeoutError):
@@ -131,9 +135,9 @@ async def test_errors_and_retries(
 
 @pytest.mark.httpx_mock(should_mock=lambda request: request.url.host != "127.0.0.1")
 def test_should_mock(httpx_mock: HTTPXMock) -> None:
-    server = Wire()
+    server = FakeServer()
     try:
-        server.says(reply({"type": "user", "username": "real"}))
+        server.respond_with(reply({"type": "user", "username": "real"}))
         with Client(base_url=server.base_url) as client:
             assert client.account.get().username == "real"
         assert server.asked == ["GET /v1/account"]

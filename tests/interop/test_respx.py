@@ -12,15 +12,15 @@ import respx
 
 from dashscope import APIConnectionError, NotFoundError
 from dashscope.local import LocalServer
+from tests.fake_server import FakeServer
 from tests.interop.conftest import COUNTDOWN, EVENTS, HELLO, TOKEN, created, done
-from tests.wire import Wire
 
 
 @pytest.fixture(params=["httpcore", "httpx"])
-def router(request: pytest.FixtureRequest, wire: Wire) -> Iterator[respx.MockRouter]:
+def router(request: pytest.FixtureRequest, fake_server: FakeServer) -> Iterator[respx.MockRouter]:
     with respx.mock(using=request.param, assert_all_called=False) as router:
         yield router
-    assert wire.requests == []
+    assert fake_server.requests == []
 
 
 async def test_unmatched_requests_are_not_sent(client: Any, router: respx.MockRouter) -> None:
@@ -30,8 +30,10 @@ async def test_unmatched_requests_are_not_sent(client: Any, router: respx.MockRo
         await client.account.get()
 
 
-async def test_a_route(client: Any, wire: Wire, router: respx.MockRouter) -> None:
-    route = router.get(f"{wire.base_url}/account", headers={"Authorization": f"Bearer {TOKEN}"})
+async def test_a_route(client: Any, fake_server: FakeServer, router: respx.MockRouter) -> None:
+    route = router.get(
+        f"{fake_server.base_url}/account", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
     route.respond(json={"type": "user", "username": "routed"})
     assert (await client.account.get()).username == "routed"
     assert (await client.account.get()).username == "routed"
@@ -55,12 +57,12 @@ async def test_a_client_with_an_open_connection(local: Any, using: str) -> None:
     assert (await local.account.get()).username != "routed"
 
 
-async def test_a_whole_run(client: Any, wire: Wire, router: respx.MockRouter) -> None:
-    creation = router.post(f"{wire.base_url}/models/owner/name/predictions")
-    creation.respond(201, json=created(wire.base_url))
-    events = router.get(f"{wire.base_url}/predictions/p1/stream")
+async def test_a_whole_run(client: Any, fake_server: FakeServer, router: respx.MockRouter) -> None:
+    creation = router.post(f"{fake_server.base_url}/models/owner/name/predictions")
+    creation.respond(201, json=created(fake_server.base_url))
+    events = router.get(f"{fake_server.base_url}/predictions/p1/stream")
     events.respond(content=EVENTS, content_type="text/event-stream")
-    router.get(f"{wire.base_url}/predictions/p1").respond(json=done(wire.base_url))
+    router.get(f"{fake_server.base_url}/predictions/p1").respond(json=done(fake_server.base_url))
     assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
     assert json.loads(creation.calls.last.request.content) == {"input": {"text": "Alice"}}
     async with client.stream("owner/name", {}) as stream:

@@ -11,14 +11,16 @@ import vcr
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from dashscope.local import LocalServer
+from tests.fake_server import FakeServer, reply
 from tests.interop.conftest import HELLO, TOKEN
 from tests.interop.test_every_request import use
-from tests.wire import Wire, reply
 
 ACCOUNT = {"type": "user", "username": "recorded"}
 
 
-async def test_mode_none_sends_nothing(client: Any, wire: Wire, tmp_path: Path) -> None:
+async def test_mode_none_sends_nothing(
+    client: Any, fake_server: FakeServer, tmp_path: Path
+) -> None:
     with vcr.use_cassette(str(tmp_path / "none.yaml"), record_mode="none"):
         with pytest.raises(CannotOverwriteExistingCassetteException):
             await client.run(HELLO, {"text": "Alice"})
@@ -27,7 +29,7 @@ async def test_mode_none_sends_nothing(client: Any, wire: Wire, tmp_path: Path) 
         with pytest.raises(CannotOverwriteExistingCassetteException):
             async with client.stream(HELLO, {"text": "Alice"}) as stream:
                 await anext(stream)
-    assert wire.requests == []
+    assert fake_server.requests == []
     assert not (tmp_path / "none.yaml").exists()
 
 
@@ -41,14 +43,14 @@ async def test_a_client_with_an_open_connection(local: Any, tmp_path: Path) -> N
     assert await local.account.get()
 
 
-async def test_record_and_replay(client: Any, wire: Wire, tmp_path: Path) -> None:
-    wire.says(reply(ACCOUNT))
+async def test_record_and_replay(client: Any, fake_server: FakeServer, tmp_path: Path) -> None:
+    fake_server.respond_with(reply(ACCOUNT))
     options: dict[str, Any] = {"filter_headers": ["authorization"]}
     with vcr.use_cassette(str(tmp_path / "account.yaml"), **options) as cassette:
         assert (await client.account.get()).username == "recorded"
         assert len(cassette) == 1
-    assert len(wire.requests) == 1
-    assert wire.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert len(fake_server.requests) == 1
+    assert fake_server.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
     written = (tmp_path / "account.yaml").read_text()
     assert "recorded" in written
     assert TOKEN not in written
@@ -59,7 +61,7 @@ async def test_record_and_replay(client: Any, wire: Wire, tmp_path: Path) -> Non
         assert cassette.all_played
         with pytest.raises(CannotOverwriteExistingCassetteException):
             await client.account.get()
-    assert len(wire.requests) == 1
+    assert len(fake_server.requests) == 1
 
 
 async def test_record_and_replay_every_kind_of_request(

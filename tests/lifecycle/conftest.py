@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cancelling.server import Ledger
-from tests.cli.process import PATIENCE, Finished, Program
+from tests.cli.process import TIMEOUT, Finished, Program
 
 Script = Callable[..., Finished]
 
@@ -59,7 +59,7 @@ def ledger() -> Iterator[Ledger]:
 def script(ledger: Ledger, tmp_path: Path) -> Script:
     """Run a program to its end, with Python's options."""
 
-    def run(source: str, *options: str, within: float = PATIENCE) -> Finished:
+    def run(source: str, *options: str, within: float = TIMEOUT) -> Finished:
         path = tmp_path / "program.py"
         path.write_text(PRELUDE + textwrap.dedent(source))
         env = {"BASE_URL": ledger.base_url}

@@ -28,9 +28,9 @@ def running(server: LocalServer) -> list[str]:
         ]
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_closing_cancels_the_runs_of_other_tasks(
-    colour: str, server: LocalServer, make_client: Callable[..., Any]
+    flavor: str, server: LocalServer, make_client: Callable[..., Any]
 ) -> None:
     client: AsyncClient = make_client(base_url=server.base_url)
     created = anyio.Event()
@@ -85,7 +85,7 @@ def test_closing_cancels_the_runs_of_other_threads(server: LocalServer) -> None:
     assert running(server) == []
 
 
-async def test_what_is_to_go_on_goes_on(colour: str, server: LocalServer, make_client: Any) -> None:
+async def test_what_is_to_go_on_goes_on(flavor: str, server: LocalServer, make_client: Any) -> None:
     client = make_client(base_url=server.base_url)
     prediction = await client.models.predictions.create(
         "dashscope", "countdown", input={"start": 1000}

@@ -39,7 +39,7 @@ async def use():
     client.itself = client  # for the garbage collector, rather than for the count of references
 
 
-def use_blocking():
+def use_sync():
     client = Client(base_url=URL)
     client.run("owner/looks-1", {})
     client.itself = client
@@ -113,9 +113,9 @@ DROPPED = {
         trio.run(main)
         check("AsyncClient", before)
     """,
-    "blocking": """
+    "sync": """
         before = sockets()
-        use_blocking()
+        use_sync()
         gc.collect()
         check("Client", before)
     """,

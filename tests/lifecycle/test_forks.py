@@ -43,7 +43,7 @@ async def everything_async():
         ("AsyncClient", "asyncio.run(everything_async())"),
         ("AsyncClient", "import trio; trio.run(everything_async)"),
     ],
-    ids=["blocking", "asyncio", "trio"],
+    ids=["sync", "asyncio", "trio"],
 )
 def test_after_a_fork_calls_load_nothing_more(script: Script, kind: str, call: str) -> None:
     """What they load on first use is loaded before: its import has a lock."""
@@ -66,12 +66,12 @@ reap(fork(child))
 
 
 @pytest.mark.parametrize("module", ["cattrs.gen", "dashscope._predictions.operations"])
-@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
 def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
     script: Script, module: str, kind: str
 ) -> None:
     calls = {
-        "blocking": 'assert client.run("owner/looks-1", {}) == "done"',
+        "sync": 'assert client.run("owner/looks-1", {}) == "done"',
         "asyncio": 'assert asyncio.run(client.run("owner/looks-1", {})) == "done"',
     }
     done = script(
@@ -85,7 +85,7 @@ def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
                     time.sleep(0.5)
 
         sys.meta_path.insert(0, Slow())
-        client = {"Client" if kind == "blocking" else "AsyncClient"}(base_url=URL)
+        client = {"Client" if kind == "sync" else "AsyncClient"}(base_url=URL)
 
         def run():
             {calls[kind]}
@@ -102,12 +102,12 @@ def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
     assert (done.code, done.stdout) == (0, "done\n"), done.stderr
 
 
-@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
 def test_workers_of_a_server_that_was_preloaded(script: Script, kind: str) -> None:
     """As gunicorn does: the parent makes a client, and a request; four children use it."""
     done = script(
         f"""
-        client = {"Client" if kind == "blocking" else "AsyncClient"}(base_url=URL)
+        client = {"Client" if kind == "sync" else "AsyncClient"}(base_url=URL)
 
         async def main():
             for _ in range(20):

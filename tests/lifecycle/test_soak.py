@@ -80,7 +80,7 @@ async def many(count, concurrency, call):
 TRIO += ASYNCIO[ASYNCIO.index("async def main") :].replace("asyncio.run(main())", "trio.run(main)")
 TRIO = TRIO.replace("len(asyncio.all_tasks())", "trio.lowlevel.current_statistics().tasks_living")
 
-BLOCKING = """
+SYNC = """
 def many(count, concurrency, call):
     numbers = iter(range(count))
     lock = threading.Lock()
@@ -118,11 +118,11 @@ with Client(base_url=URL) as client:
     print(json.dumps([before, figures()]))
 """
 
-PROGRAMS = {"asyncio": ASYNCIO, "trio": TRIO, "blocking": BLOCKING}
+PROGRAMS = {"asyncio": ASYNCIO, "trio": TRIO, "sync": SYNC}
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("colour", PROGRAMS)
+@pytest.mark.parametrize("flavor", PROGRAMS)
 @pytest.mark.parametrize(
     ("requests", "streams", "warm_up"),
     [
@@ -131,13 +131,13 @@ PROGRAMS = {"asyncio": ASYNCIO, "trio": TRIO, "blocking": BLOCKING}
     ],
 )
 def test_they_leave_everything_as_it_was(
-    script: Script, ledger: Ledger, colour: str, requests: int, streams: int, warm_up: int
+    script: Script, ledger: Ledger, flavor: str, requests: int, streams: int, warm_up: int
 ) -> None:
     numbers = f"REQUESTS, STREAMS, WARM_UP = {requests}, {streams}, {warm_up}\n"
-    done = script(numbers + MEASURE + textwrap.dedent(PROGRAMS[colour]), within=1700)
+    done = script(numbers + MEASURE + textwrap.dedent(PROGRAMS[flavor]), within=1700)
     assert (done.code, done.stderr) == (0, "")
     before, after = json.loads(done.stdout)
-    print(f"\n{colour}: {requests} requests, {streams} streams in {done.seconds:.0f} s")
+    print(f"\n{flavor}: {requests} requests, {streams} streams in {done.seconds:.0f} s")
     print(before, after, sep="\n")
     assert after["memory"] - before["memory"] < 5 * MEGABYTE
     assert after["objects"] - before["objects"] < 2_000

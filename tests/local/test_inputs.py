@@ -80,9 +80,9 @@ def test_unknown_names_are_ignored_with_a_warning_in_the_log(run: Run) -> None:
 def test_strict_inputs_reject_unknown_names() -> None:
     with LocalServer(models=MODELS, strict_inputs=True) as server:
         url = f"{server.base_url}/models/test/echo/predictions"
-        answer = httpx.post(url, json={"input": {"value": 1, "colour": 1, "max_length": 20}})
+        answer = httpx.post(url, json={"input": {"value": 1, "flavor": 1, "max_length": 20}})
         assert answer.status_code == 422
-        assert "input.colour is not an input of this model" in answer.json()["detail"]
+        assert "input.flavor is not an input of this model" in answer.json()["detail"]
         assert "input.max_length" in answer.json()["detail"]
         assert httpx.post(url, json={"input": {"value": 1}}).status_code == 201
 

@@ -1,4 +1,4 @@
-"""In a real notebook, `await` works in a cell, the blocking client too, and values show."""
+"""In a real notebook, `await` works in a cell, the sync client too, and values show."""
 
 from __future__ import annotations
 

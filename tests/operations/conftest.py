@@ -8,31 +8,31 @@ from typing import Any
 
 import pytest
 
-from tests.wire import Wire, reply
+from tests.fake_server import FakeServer, reply
 
 CERTIFICATES = ssl.create_default_context()
 
 
 @pytest.fixture
 def make_client(make_client: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes clients of the test's colour."""
+    """Makes clients of the test's flavor."""
     return lambda *args, **options: make_client(*args, **{"verify": CERTIFICATES, **options})
 
 
 @pytest.fixture(scope="package")
-def shared_wire() -> Iterator[Wire]:
+def shared_fake_server() -> Iterator[FakeServer]:
     """A server that is everybody's."""
-    server = Wire()
+    server = FakeServer()
     yield server
     server.close()
 
 
 @pytest.fixture
-def wire(shared_wire: Wire) -> Wire:
+def fake_server(shared_fake_server: FakeServer) -> FakeServer:
     """The server as new: it says what the test scripts."""
-    shared_wire.requests = []
-    shared_wire.says(lambda _: reply({"detail": "nothing scripted"}, 404))
-    return shared_wire
+    shared_fake_server.requests = []
+    shared_fake_server.respond_with(lambda _: reply({"detail": "nothing scripted"}, 404))
+    return shared_fake_server
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def other_wire() -> Iterator[Wire]:
+def other_fake_server() -> Iterator[FakeServer]:
     """A server of another origin."""
-    other = Wire()
+    other = FakeServer()
     yield other
     other.close()
 
 
 @pytest.fixture
-def with_token(make_client: Callable[..., Any], wire: Wire) -> Any:
+def with_token(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
     """A client that has a token for the server."""
-    return make_client("r8_token", base_url=wire.base_url)
+    return make_client("r8_token", base_url=fake_server.base_url)

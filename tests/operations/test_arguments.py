@@ -15,7 +15,7 @@ import pytest
 from attrs import frozen
 
 from dashscope import AsyncClient, Prediction, Training
-from tests.wire import Wire
+from tests.fake_server import FakeServer
 
 OPENED = frozenset({"stream", "predictions.stream", "files.download", "map"})
 """What asks nothing before it is entered."""
@@ -262,9 +262,13 @@ def test_every_parameter_is_here(name: str) -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
-    wired: Any, wire: Wire, name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch,
+    scripted_client: Any,
+    fake_server: FakeServer,
+    name: str,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     kinds = CALLS[name]
     caplog.set_level("INFO", "dashscope")
@@ -275,24 +279,28 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
         cases += [(ValueError, wrong) for wrong in kind.values]
         for error, wrong in cases:
             with pytest.raises(error, match=said) as caught:
-                await call(wired, name, right | {parameter: wrong})
+                await call(scripted_client, name, right | {parameter: wrong})
             assert isinstance(caught.value, error), (parameter, wrong)
             assert not hasattr(caught.value, "__notes__"), (parameter, wrong)
             assert len(str(caught.value)) < 400, (parameter, str(wrong)[:50])
-    assert wire.requests == []
+    assert fake_server.requests == []
     assert [ascii(record.getMessage()) for record in caplog.records] == []
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["predictions.get", "predictions.cancel", "predictions.stream"])
-async def test_a_training_is_no_prediction(wired: Any, wire: Wire, name: str) -> None:
+async def test_a_training_is_no_prediction(
+    scripted_client: Any, fake_server: FakeServer, name: str
+) -> None:
     with pytest.raises(TypeError, match=r"a Prediction or the id of one, not Training\("):
-        await call(wired, name, {"prediction": Training(id="t1", status="starting")})
-    assert wire.requests == []
+        await call(scripted_client, name, {"prediction": Training(id="t1", status="starting")})
+    assert fake_server.requests == []
 
 
 @pytest.mark.parametrize("name", ["trainings.get", "trainings.cancel", "trainings.wait"])
-async def test_a_prediction_is_no_training(wired: Any, wire: Wire, name: str) -> None:
+async def test_a_prediction_is_no_training(
+    scripted_client: Any, fake_server: FakeServer, name: str
+) -> None:
     with pytest.raises(TypeError, match=r"a Training or the id of one, not Prediction\("):
-        await call(wired, name, {"training": Prediction(id="p1", status="starting")})
-    assert wire.requests == []
+        await call(scripted_client, name, {"training": Prediction(id="p1", status="starting")})
+    assert fake_server.requests == []

@@ -33,7 +33,7 @@ from dashscope import (
 )
 from dashscope._config import DEFAULT_BASE_URL
 from dashscope._runtime.drive import drive
-from tests.wire import DROP, Reply, Wire, prediction, reply
+from tests.fake_server import DROP, FakeServer, Reply, prediction, reply
 
 STATUSES = [
     (400, BadRequestError, "Bad Request"),
@@ -68,11 +68,11 @@ def connected(error: BaseException) -> Iterator[BaseException]:
 
 @pytest.mark.parametrize(("status", "cls", "said"), STATUSES, ids=lambda x: str(x))
 async def test_a_status_is_its_class_and_knows_what_the_server_said(
-    make_client: Any, wire: Wire, status: int, cls: type[APIStatusError], said: str
+    make_client: Any, fake_server: FakeServer, status: int, cls: type[APIStatusError], said: str
 ) -> None:
     body = {"title": "A title", "detail": "Something is wrong.", "status": status, "more": [1]}
-    wire.says(reply(body, status, x_request_id="r1", x_other="y"))
-    client = make_client("r8_token", base_url=wire.base_url, max_retries=0)
+    fake_server.respond_with(reply(body, status, x_request_id="r1", x_other="y"))
+    client = make_client("r8_token", base_url=fake_server.base_url, max_retries=0)
     with pytest.raises(APIStatusError) as caught:
         await client.models.get("acme", "hello-world")
     error = caught.value
@@ -88,7 +88,7 @@ async def test_a_status_is_its_class_and_knows_what_the_server_said(
     assert error.retry_after is None
     assert not error.may_have_been_created
     message = str(error)
-    asked = f"GET {wire.base_url}/models/acme/hello-world: {status}"
+    asked = f"GET {fake_server.base_url}/models/acme/hello-world: {status}"
     assert message.startswith(f"Something is wrong. {asked} ")
     assert message.endswith(" (request r1)")
     assert said in message
@@ -110,11 +110,16 @@ async def test_a_status_is_its_class_and_knows_what_the_server_said(
     ],
 )
 async def test_whatever_the_body_of_an_error_is_it_is_an_error(
-    wired: Any, wire: Wire, body: bytes, title: str | None, detail: str | None, shown: str
+    scripted_client: Any,
+    fake_server: FakeServer,
+    body: bytes,
+    title: str | None,
+    detail: str | None,
+    shown: str,
 ) -> None:
-    wire.says(Reply(400, {}, body))
+    fake_server.respond_with(Reply(400, {}, body))
     with pytest.raises(BadRequestError) as caught:
-        await wired.account.get()
+        await scripted_client.account.get()
     assert (caught.value.title, caught.value.detail) == (title, detail)
     assert caught.value.request_id is None
     assert shown in str(caught.value)
@@ -122,11 +127,11 @@ async def test_whatever_the_body_of_an_error_is_it_is_an_error(
 
 
 async def test_an_error_holds_nothing_of_the_http_library(
-    make_client: Any, wire: Wire, no_jitter: None
+    make_client: Any, fake_server: FakeServer, no_jitter: None
 ) -> None:
-    client = make_client("r8_token", base_url=wire.base_url, max_retries=1, timeout=5)
+    client = make_client("r8_token", base_url=fake_server.base_url, max_retries=1, timeout=5)
     for answer in (reply({}, 404), reply({}, 503), DROP, Reply(200, {}, b"<html>"), Reply(204)):
-        wire.says(answer)
+        fake_server.respond_with(answer)
         with pytest.raises(DashscopeError) as caught:
             await client.account.get()
         for error in connected(caught.value):
@@ -140,30 +145,30 @@ async def test_an_error_holds_nothing_of_the_http_library(
 
 
 async def test_an_error_never_shows_the_token(
-    make_client: Any, wire: Wire, caplog: pytest.LogCaptureFixture, no_jitter: None
+    make_client: Any, fake_server: FakeServer, caplog: pytest.LogCaptureFixture, no_jitter: None
 ) -> None:
     caplog.set_level("DEBUG")
-    client = make_client("r8_token", base_url=wire.base_url, max_retries=1)
+    client = make_client("r8_token", base_url=fake_server.base_url, max_retries=1)
     echo = {"detail": "no such token: r8_token", "title": "r8_token"}
     for answer in (reply(echo, 401), reply(echo, 503), DROP):
-        wire.says(answer)
+        fake_server.respond_with(answer)
         with pytest.raises(APIError) as caught:
             await client.account.get()
         error = caught.value
         assert "r8_token" not in f"{error} {error!r} {vars(error)}"
         assert b"r8_token" not in pickle.dumps(error)
-    assert wire.requests[0].headers["Authorization"] == "Bearer r8_token"
+    assert fake_server.requests[0].headers["Authorization"] == "Bearer r8_token"
     assert "attempt 2" in caplog.text
     assert "r8_token" not in caplog.text
 
 
 async def test_the_log_says_what_was_asked_and_not_what_was_sent(
-    wired: Any, wire: Wire, caplog: pytest.LogCaptureFixture
+    scripted_client: Any, fake_server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG", logger="dashscope")
-    wire.says(reply(prediction("succeeded", output="classified output"), 201))
-    await wired.predictions.create(version="v1", input={"prompt": "classified input"})
-    await wired.request("GET", "/x", params={"signature": "classified query"})
+    fake_server.respond_with(reply(prediction("succeeded", output="classified output"), 201))
+    await scripted_client.predictions.create(version="v1", input={"prompt": "classified input"})
+    await scripted_client.request("GET", "/x", params={"signature": "classified query"})
     said = [r.getMessage() for r in caplog.records if r.name == "dashscope"]
     assert any("POST" in line and "/predictions: 201" in line for line in said)
     assert "classified" not in " ".join(said)
@@ -201,17 +206,17 @@ class TestNobodyAnswers:
             await client.run("dashscope/hello-world", {"text": "Alice"})
 
     async def test_the_default_address_gets_no_token(
-        self, make_client: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
+        self, make_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert DEFAULT_BASE_URL == "http://127.0.0.1:3274/v1"
-        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", wire.base_url)
+        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", fake_server.base_url)
         monkeypatch.setenv("DASHSCOPE_API_TOKEN", "r8_token")
-        wire.says(reply({"username": "a"}))
+        fake_server.respond_with(reply({"username": "a"}))
         for client in (make_client(), make_client("r8_token")):
             await client.account.get()
-        monkeypatch.setenv("DASHSCOPE_BASE_URL", wire.base_url)
+        monkeypatch.setenv("DASHSCOPE_BASE_URL", fake_server.base_url)
         await make_client().account.get()
-        sent = [received.headers.get("Authorization") for received in wire.requests]
+        sent = [received.headers.get("Authorization") for received in fake_server.requests]
         assert sent == [None, None, "Bearer r8_token"]
 
     async def test_a_name_that_does_not_resolve(self, make_client: Any) -> None:
@@ -234,10 +239,10 @@ class TestTheConnectionBreaks:
         ids=["closed", "truncated", "chunk", "not HTTP", "status line"],
     )
     async def test_an_answer_that_does_not_arrive_whole_is_a_connection_error(
-        self, make_client: Any, wire: Wire, answer: Reply
+        self, make_client: Any, fake_server: FakeServer, answer: Reply
     ) -> None:
-        wire.says(answer)
-        client = make_client(base_url=wire.base_url, max_retries=0)
+        fake_server.respond_with(answer)
+        client = make_client(base_url=fake_server.base_url, max_retries=0)
         with pytest.raises(APIConnectionError, match=r"The connection broke .*/account") as got:
             await client.account.get()
         assert got.value.request_sent
@@ -247,9 +252,9 @@ class TestTheConnectionBreaks:
             await client.predictions.create(version="v", input={})
         assert got.value.may_have_been_created
 
-    async def test_no_answer_in_time(self, make_client: Any, wire: Wire) -> None:
-        wire.says(attrs.evolve(reply({"username": "a"}), after=0.4))
-        client = make_client(base_url=wire.base_url, timeout=0.15)
+    async def test_no_answer_in_time(self, make_client: Any, fake_server: FakeServer) -> None:
+        fake_server.respond_with(attrs.evolve(reply({"username": "a"}), after=0.4))
+        client = make_client(base_url=fake_server.base_url, timeout=0.15)
         with pytest.raises(APITimeoutError, match="No answer in time") as caught:
             await client.account.get()
         assert isinstance(caught.value, TimeoutError)
@@ -260,11 +265,11 @@ class TestTheConnectionBreaks:
 
 
 @pytest.mark.parametrize("make", [AsyncClient, Client])
-def test_a_server_error_to_a_create_may_have_created(make: Any, wire: Wire) -> None:
-    client = make(base_url=wire.base_url)
+def test_a_server_error_to_a_create_may_have_created(make: Any, fake_server: FakeServer) -> None:
+    client = make(base_url=fake_server.base_url)
     run = asyncio.run if make is AsyncClient else drive
     for status, unsure in [(500, True), (503, True), (408, True), (422, False), (429, False)]:
-        wire.says(reply({"detail": "no", "retry_after": 0}, status))
+        fake_server.respond_with(reply({"detail": "no", "retry_after": 0}, status))
         for call in (
             lambda c: c.predictions.create(version="v", input={}),
             lambda c: c.models.create("a", "b", visibility="public", hardware="cpu"),
@@ -304,67 +309,81 @@ class TestAnswersOfAnotherShape:
         ],
     )
     async def test_an_answer_the_api_does_not_promise_is_quoted(
-        self, wired: Any, wire: Wire, answer: Reply, said: str
+        self, scripted_client: Any, fake_server: FakeServer, answer: Reply, said: str
     ) -> None:
-        wire.says(answer)
+        fake_server.respond_with(answer)
         with pytest.raises(APIResponseError, match=said):
-            await wired.account.get()
+            await scripted_client.account.get()
         # It is an answer: asking again would bring the same.
-        assert len(wire.requests) == 1
+        assert len(fake_server.requests) == 1
 
-    async def test_a_compressed_answer_is_decompressed(self, wired: Any, wire: Wire) -> None:
-        wire.says(Reply(200, {"content-encoding": "gzip"}, gzip.compress(b'{"username": "a"}')))
-        assert (await wired.account.get()).username == "a"
+    async def test_a_compressed_answer_is_decompressed(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        fake_server.respond_with(
+            Reply(200, {"content-encoding": "gzip"}, gzip.compress(b'{"username": "a"}'))
+        )
+        assert (await scripted_client.account.get()).username == "a"
 
-    async def test_an_answer_up_to_the_bound_is_read(self, make_client: Any, wire: Wire) -> None:
+    async def test_an_answer_up_to_the_bound_is_read(
+        self, make_client: Any, fake_server: FakeServer
+    ) -> None:
         body = b'{"username": "a"}'
-        wire.says(Reply(200, {}, body))
-        client = make_client(base_url=wire.base_url, max_response_bytes=len(body))
+        fake_server.respond_with(Reply(200, {}, body))
+        client = make_client(base_url=fake_server.base_url, max_response_bytes=len(body))
         assert (await client.account.get()).username == "a"
-        client = make_client(base_url=wire.base_url, max_response_bytes=len(body) - 1)
+        client = make_client(base_url=fake_server.base_url, max_response_bytes=len(body) - 1)
         with pytest.raises(APIResponseError, match=r"max_response_bytes"):
             await client.account.get()
 
     async def test_a_small_answer_that_decompresses_to_a_large_one_is_not_read(
-        self, make_client: Any, wire: Wire
+        self, make_client: Any, fake_server: FakeServer
     ) -> None:
-        wire.says(Reply(200, {"content-encoding": "gzip"}, gzip.compress(bytes(10**6))))
-        client = make_client(base_url=wire.base_url, max_response_bytes=100_000)
+        fake_server.respond_with(
+            Reply(200, {"content-encoding": "gzip"}, gzip.compress(bytes(10**6)))
+        )
+        client = make_client(base_url=fake_server.base_url, max_response_bytes=100_000)
         with pytest.raises(APIResponseError, match=r"100000 bytes \(max_response_bytes\)"):
             await client.account.get()
 
 
-async def test_text_that_names_a_file_is_hinted_at(wired: Any, wire: Wire) -> None:
+async def test_text_that_names_a_file_is_hinted_at(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     refused = {"detail": "input.image: a file is given as an http, https or data URL."}
-    wire.says(reply(refused, 422, x_request_id="r1"))
+    fake_server.respond_with(reply(refused, 422, x_request_id="r1"))
     hint = "image is the text 'photo.png'. To send a local file, pass a pathlib.Path."
     with pytest.raises(UnprocessableEntityError) as caught:
-        await wired.run("a/b", {"prompt": "x.txt", "image": "photo.png"})
+        await scripted_client.run("a/b", {"prompt": "x.txt", "image": "photo.png"})
     assert str(caught.value).endswith(f"422 Unprocessable Entity. {hint} (request r1)")
     for image in ("https://example.com/photo.png", "a photo.png", "photo", 3):
         with pytest.raises(UnprocessableEntityError) as caught:
-            await wired.run("a/b", {"prompt": "x.txt", "image": image})
+            await scripted_client.run("a/b", {"prompt": "x.txt", "image": image})
         assert "pathlib" not in str(caught.value)
 
 
 class TestWhatTheServerNames:
     @pytest.mark.parametrize("id", ["", ".", "..", "p\ud800"])
-    async def test_an_id_that_no_url_carries_is_none(self, wired: Any, wire: Wire, id: str) -> None:
-        wire.says(reply({"id": id, "status": "starting"}, 201))
+    async def test_an_id_that_no_url_carries_is_none(
+        self, scripted_client: Any, fake_server: FakeServer, id: str
+    ) -> None:
+        fake_server.respond_with(reply({"id": id, "status": "starting"}, 201))
         with pytest.raises(APIResponseError, match="its id") as caught:
-            await wired.run("a/b", {})
+            await scripted_client.run("a/b", {})
         assert caught.value.may_have_been_created
-        assert len(wire.requests) == 1
+        assert len(fake_server.requests) == 1
 
-    async def test_an_error_says_what_was_asked(self, wired: Any, wire: Wire) -> None:
-        wire.says(Reply(200, {"content-type": "text/html"}, b"<html>Welcome</html>"))
+    async def test_an_error_says_what_was_asked(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        fake_server.respond_with(Reply(200, {"content-type": "text/html"}, b"<html>Welcome</html>"))
         with pytest.raises(APIResponseError) as caught:
-            await wired.predictions.list(cursor="secret")
+            await scripted_client.predictions.list(cursor="secret")
         assert str(caught.value) == (
             "The server answered what is not JSON but text/html: check the base URL. "
             "It starts: '<html>Welcome</html>'. "
-            f"The request was GET {wire.base_url}/predictions."
+            f"The request was GET {fake_server.base_url}/predictions."
         )
-        wire.says(Reply(204))
-        with pytest.raises(APIResponseError, match=f"was GET {wire.base_url}/account.$"):
-            await wired.account.get()
+        fake_server.respond_with(Reply(204))
+        with pytest.raises(APIResponseError, match=f"was GET {fake_server.base_url}/account.$"):
+            await scripted_client.account.get()

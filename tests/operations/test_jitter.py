@@ -10,23 +10,27 @@ import pytest
 
 from dashscope._common import random as _jitter
 from dashscope.local.jobs.webhooks import retry_delay
-from tests.wire import Wire, prediction, reply
+from tests.fake_server import FakeServer, prediction, reply
 
 
 @pytest.fixture
-def busy(wire: Wire) -> Wire:
+def busy(fake_server: FakeServer) -> FakeServer:
     """A server whose every answer makes the client wait a little."""
     running = [reply(prediction("processing"))] * 2
     busy = reply({"detail": "later"}, 429, retry_after="0.01")
-    wire.says([busy, reply(prediction(), 201), *running, reply(prediction("succeeded", output=1))])
-    return wire
+    fake_server.respond_with(
+        [busy, reply(prediction(), 201), *running, reply(prediction("succeeded", output=1))]
+    )
+    return fake_server
 
 
-async def test_a_seeded_program_gets_the_numbers_it_counts_on(wired: Any, busy: Wire) -> None:
+async def test_a_seeded_program_gets_the_numbers_it_counts_on(
+    scripted_client: Any, busy: FakeServer
+) -> None:
     random.seed(1)
     expected = [random.random() for _ in range(3)]
     random.seed(1)
-    assert await wired.run("owner/name", {}) == 1
+    assert await scripted_client.run("owner/name", {}) == 1
     retry_delay(3)
     assert [random.random() for _ in range(3)] == expected
 

@@ -12,17 +12,17 @@ import httpx
 import pytest
 
 from dashscope import AsyncClient, Client, ConfigurationError
-from tests.colours import make_client as make
-from tests.wire import Reply, Wire, reply
+from tests.fake_server import FakeServer, Reply, reply
+from tests.flavors import make_client as make
 
 ACCOUNT = reply({"username": "a"})
 
 
 @pytest.fixture
-def opened(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def opened(fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The addresses that connected to the server."""
     found: list[Any] = []
-    handler = wire._server.RequestHandlerClass
+    handler = fake_server._server.RequestHandlerClass
     setup = handler.setup
 
     def noted(self: Any) -> None:
@@ -34,21 +34,21 @@ def opened(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 async def test_requests_one_after_another_share_a_connection(
-    wired: Any, wire: Wire, opened: list[Any]
+    scripted_client: Any, fake_server: FakeServer, opened: list[Any]
 ) -> None:
-    wire.says(ACCOUNT)
-    for client in (wired, wired.with_options(timeout=5), wired):
+    fake_server.respond_with(ACCOUNT)
+    for client in (scripted_client, scripted_client.with_options(timeout=5), scripted_client):
         await client.account.get()
-    wire.says(reply({}, 404))
+    fake_server.respond_with(reply({}, 404))
     for _ in range(2):
         with pytest.raises(Exception, match="404"):
-            await wired.account.get()
+            await scripted_client.account.get()
     assert len(opened) == 1
 
 
-def test_an_async_client_serves_loop_after_loop(wire: Wire) -> None:
-    wire.says(ACCOUNT)
-    client = AsyncClient(base_url=wire.base_url)
+def test_an_async_client_serves_loop_after_loop(fake_server: FakeServer) -> None:
+    fake_server.respond_with(ACCOUNT)
+    client = AsyncClient(base_url=fake_server.base_url)
 
     async def main() -> str | None:
         return (await client.account.get()).username
@@ -56,9 +56,9 @@ def test_an_async_client_serves_loop_after_loop(wire: Wire) -> None:
     assert [asyncio.run(main()) for _ in range(3)] == ["a"] * 3
 
 
-def test_an_async_client_serves_two_loops_at_once(wire: Wire) -> None:
-    wire.says(ACCOUNT)
-    client = AsyncClient(base_url=wire.base_url)
+def test_an_async_client_serves_two_loops_at_once(fake_server: FakeServer) -> None:
+    fake_server.respond_with(ACCOUNT)
+    client = AsyncClient(base_url=fake_server.base_url)
     both = threading.Barrier(2, timeout=10)
     names: list[Any] = []
 
@@ -76,11 +76,11 @@ def test_an_async_client_serves_two_loops_at_once(wire: Wire) -> None:
     assert names == ["a", "a"]
 
 
-def test_a_blocking_client_works_inside_a_running_loop(wire: Wire) -> None:
-    wire.says(ACCOUNT)
+def test_a_sync_client_works_inside_a_running_loop(fake_server: FakeServer) -> None:
+    fake_server.respond_with(ACCOUNT)
 
     async def cell() -> str | None:
-        with Client(base_url=wire.base_url) as client:
+        with Client(base_url=fake_server.base_url) as client:
             return client.account.get().username
 
     assert asyncio.run(cell()) == "a"
@@ -88,9 +88,9 @@ def test_a_blocking_client_works_inside_a_running_loop(wire: Wire) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_fork_breaks_neither_side(wire: Wire, opened: list[Any]) -> None:
-    wire.says(ACCOUNT)
-    with Client(base_url=wire.base_url) as client:
+def test_a_fork_breaks_neither_side(fake_server: FakeServer, opened: list[Any]) -> None:
+    fake_server.respond_with(ACCOUNT)
+    with Client(base_url=fake_server.base_url) as client:
         client.account.get()
         child = os.fork()
         if child == 0:
@@ -102,8 +102,8 @@ def test_a_fork_breaks_neither_side(wire: Wire, opened: list[Any]) -> None:
 
 
 class TestTheCallersClient:
-    async def test_it_sends_and_stays_open(self, wire: Wire, colour: str) -> None:
-        wire.says(ACCOUNT)
+    async def test_it_sends_and_stays_open(self, fake_server: FakeServer, flavor: str) -> None:
+        fake_server.respond_with(ACCOUNT)
         seen: list[str] = []
 
         def handle(request: httpx.Request) -> httpx.Response:
@@ -111,10 +111,10 @@ class TestTheCallersClient:
             return httpx.Response(200, json={"username": "mine"})
 
         transport = httpx.MockTransport(handle)
-        http: Any = httpx.Client if colour == "blocking" else httpx.AsyncClient
+        http: Any = httpx.Client if flavor == "sync" else httpx.AsyncClient
         http_client = http(transport=transport)
         client = make(
-            colour, "r8_token", base_url="https://api.example.com/v1", http_client=http_client
+            flavor, "r8_token", base_url="https://api.example.com/v1", http_client=http_client
         )
         assert (await client.account.get()).username == "mine"
         await client.aclose()
@@ -124,27 +124,27 @@ class TestTheCallersClient:
             await client.account.get()
 
     async def test_it_follows_no_redirect_and_authenticates_to_the_api_only(
-        self, wire: Wire, other_wire: Wire, colour: str
+        self, fake_server: FakeServer, other_fake_server: FakeServer, flavor: str
     ) -> None:
-        wire.says(Reply(302, {"location": other_wire.base_url}))
-        http: Any = httpx.Client if colour == "blocking" else httpx.AsyncClient
+        fake_server.respond_with(Reply(302, {"location": other_fake_server.base_url}))
+        http: Any = httpx.Client if flavor == "sync" else httpx.AsyncClient
         http_client = http(follow_redirects=True, auth=("user", "word"))
-        client = make(colour, base_url=wire.base_url, http_client=http_client)
+        client = make(flavor, base_url=fake_server.base_url, http_client=http_client)
         with pytest.raises(Exception, match="302"):
             await client.account.get()
-        assert wire.requests[0].headers["Authorization"].startswith("Basic ")
-        assert other_wire.requests == []
-        other_wire.says(ACCOUNT)
-        await client.request("GET", f"{other_wire.base_url}/account")
-        assert "Authorization" not in other_wire.requests[0].headers
-        if colour == "blocking":
+        assert fake_server.requests[0].headers["Authorization"].startswith("Basic ")
+        assert other_fake_server.requests == []
+        other_fake_server.respond_with(ACCOUNT)
+        await client.request("GET", f"{other_fake_server.base_url}/account")
+        assert "Authorization" not in other_fake_server.requests[0].headers
+        if flavor == "sync":
             http_client.close()
         else:
             await http_client.aclose()
 
-    def test_it_is_of_the_clients_colour(self) -> None:
-        with httpx.Client() as blocking, pytest.raises(ConfigurationError, match="AsyncClient"):
-            AsyncClient(http_client=blocking)  # type: ignore[arg-type]
+    def test_it_is_of_the_clients_flavor(self) -> None:
+        with httpx.Client() as sync, pytest.raises(ConfigurationError, match="AsyncClient"):
+            AsyncClient(http_client=sync)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match=r"httpx\.Client"):
             Client(http_client=httpx.AsyncClient())  # type: ignore[arg-type]
 
@@ -156,14 +156,14 @@ def test_http2_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
             cls(http2=True)
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 async def test_tasks_share_no_more_connections_than_allowed(
-    make_client: Any, wire: Wire, opened: list[Any]
+    make_client: Any, fake_server: FakeServer, opened: list[Any]
 ) -> None:
-    wire.says(ACCOUNT)
-    client = make_client(base_url=wire.base_url, max_connections=2)
+    fake_server.respond_with(ACCOUNT)
+    client = make_client(base_url=fake_server.base_url, max_connections=2)
     async with anyio.create_task_group() as group:
         for _ in range(8):
             group.start_soon(client.account.get)
-    assert len(wire.requests) == 8
+    assert len(fake_server.requests) == 8
     assert len(opened) == 2

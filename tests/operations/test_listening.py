@@ -10,8 +10,8 @@ import pytest
 from dashscope import PredictionTimeoutError
 from dashscope._common.deadline import Deadline
 from dashscope._predictions.stream_end import _ends
+from tests.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
-from tests.wire import DROP, Received, Reply, Wire, prediction, reply
 
 OVER = "event: output\nid: 1\ndata: hello\n\nevent: done\nid: 2\ndata: {}\n\n"
 HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
@@ -20,13 +20,13 @@ HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 class Server:
     """A prediction that is over once its stream has said so, or after so many looks."""
 
-    def __init__(self, wire: Wire, *streams: Reply, looks: int = 0) -> None:
+    def __init__(self, fake_server: FakeServer, *streams: Reply, looks: int = 0) -> None:
         self.streams = list(streams)
         self.looks = looks
-        self.url = wire.base_url + "/stream/p1"
+        self.url = fake_server.base_url + "/stream/p1"
         self.over = False
-        self.wire = wire
-        wire.says(self.answer)
+        self.fake_server = fake_server
+        fake_server.respond_with(self.answer)
 
     def answer(self, received: Received) -> Reply:
         if received.path.startswith("/v1/stream/"):
@@ -47,7 +47,7 @@ class Server:
 
     @property
     def asked(self) -> list[str]:
-        return [line.removeprefix("GET /v1/").partition("/")[0] for line in self.wire.asked]
+        return [line.removeprefix("GET /v1/").partition("/")[0] for line in self.fake_server.asked]
 
 
 def stream(*chunks: str, after: float = 0.0) -> Reply:
@@ -59,9 +59,11 @@ SAYS_ERROR = stream("event: error\ndata: {}\n\n")
 SILENT = stream("event: output\ndata: hel\n\n")
 
 
-async def test_a_stream_tells_when_it_is_over(wired: Any, wire: Wire) -> None:
-    server = Server(wire, SAYS_DONE)
-    assert await wired.run("owner/name", {}) == "hello"
+async def test_a_stream_tells_when_it_is_over(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    server = Server(fake_server, SAYS_DONE)
+    assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked[1:] == ["stream", "predictions"]
 
 
@@ -88,25 +90,27 @@ class Cut:
         return self.pieces.pop(0) if self.pieces else None
 
 
-async def test_nothing_is_heard_late(wired: Any, wire: Wire) -> None:
-    server = Server(wire, stream(OVER, after=0.7))
+async def test_nothing_is_heard_late(scripted_client: Any, fake_server: FakeServer) -> None:
+    server = Server(fake_server, stream(OVER, after=0.7))
     started = Stopwatch()
-    assert await wired.run("owner/name", {}) == "hello"
+    assert await scripted_client.run("owner/name", {}) == "hello"
     assert started.wall >= 0.7
     assert started.ours < 1.2
     assert len(server.asked) == 3
 
 
-async def test_an_error_is_an_end(wired: Any, wire: Wire) -> None:
-    server = Server(wire, SAYS_ERROR)
-    assert await wired.run("owner/name", {}) == "hello"
+async def test_an_error_is_an_end(scripted_client: Any, fake_server: FakeServer) -> None:
+    server = Server(fake_server, SAYS_ERROR)
+    assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked[1:] == ["stream", "predictions"]
 
 
-async def test_output_that_looks_like_the_end_is_not(wired: Any, wire: Wire) -> None:
+async def test_output_that_looks_like_the_end_is_not(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     tricky = "event: output\ndata: event: done\n\nevent: done-and-dusted\ndata: x\n\n"
-    server = Server(wire, stream(tricky), stream(tricky), stream(tricky), looks=5)
-    assert await wired.run("owner/name", {}) == "hello"
+    server = Server(fake_server, stream(tricky), stream(tricky), stream(tricky), looks=5)
+    assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked.count("predictions") == 5
 
 
@@ -123,65 +127,73 @@ async def test_output_that_looks_like_the_end_is_not(wired: Any, wire: Wire) -> 
     ids=["drop", "no end", "truncated", "404", "429", "redirect"],
 )
 async def test_where_the_stream_breaks_it_is_looked_at_and_heard_again(
-    wired: Any, wire: Wire, first: Reply
+    scripted_client: Any, fake_server: FakeServer, first: Reply
 ) -> None:
-    server = Server(wire, first, SAYS_DONE)
-    assert await wired.run("owner/name", {}) == "hello"
+    server = Server(fake_server, first, SAYS_DONE)
+    assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked[1:] == ["stream", "predictions", "stream", "predictions"]
 
 
-async def test_where_it_keeps_breaking_polling_takes_its_place(wired: Any, wire: Wire) -> None:
-    server = Server(wire, DROP, SILENT, DROP, looks=6)
-    assert await wired.run("owner/name", {}) == "hello"
+async def test_where_it_keeps_breaking_polling_takes_its_place(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    server = Server(fake_server, DROP, SILENT, DROP, looks=6)
+    assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked[1:] == ["stream", "predictions"] * 3 + ["predictions"] * 3
 
 
 async def test_a_stream_that_falls_silent_is_given_up(
-    wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.stream_end.LONGEST_SILENCE", 0.2)
-    server = Server(wire, *[stream(OVER, after=0.6) for _ in range(3)], looks=2)
-    assert await wired.run("owner/name", {}) == "hello"
+    server = Server(fake_server, *[stream(OVER, after=0.6) for _ in range(3)], looks=2)
+    assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked[1:3] == ["stream", "predictions"]
 
 
 async def test_a_large_output_is_not_sent_twice(
-    wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.stream_end.MOST_BYTES", 1000)
     large = "event: output\ndata: " + "x" * 100_000 + "\n\n"
-    server = Server(wire, *[stream(large) for _ in range(3)], looks=4)
-    assert await wired.run("owner/name", {}) == "hello"
+    server = Server(fake_server, *[stream(large) for _ in range(3)], looks=4)
+    assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked.count("predictions") == 4
 
 
 @pytest.mark.parametrize("options", [{"poll_interval": 0.05}, {"progress": lambda _: None}])
-async def test_who_wants_to_look_looks(wired: Any, wire: Wire, options: Any) -> None:
-    server = Server(wire, looks=3)
-    assert await wired.run("owner/name", {}, **options) == "hello"
+async def test_who_wants_to_look_looks(
+    scripted_client: Any, fake_server: FakeServer, options: Any
+) -> None:
+    server = Server(fake_server, looks=3)
+    assert await scripted_client.run("owner/name", {}, **options) == "hello"
     assert "stream" not in server.asked
 
 
-async def test_listening_leaves_connections_for_others(make_client: Any, wire: Wire) -> None:
-    client = make_client(base_url=wire.base_url, max_connections=1)
-    server = Server(wire, looks=2)
+async def test_listening_leaves_connections_for_others(
+    make_client: Any, fake_server: FakeServer
+) -> None:
+    client = make_client(base_url=fake_server.base_url, max_connections=1)
+    server = Server(fake_server, looks=2)
     assert await client.run("owner/name", {}) == "hello"
     assert "stream" not in server.asked
 
 
-async def test_the_time_is_up_while_it_listens(wired: Any, wire: Wire) -> None:
-    server = Server(wire, stream(OVER, after=2.0))
+async def test_the_time_is_up_while_it_listens(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    server = Server(fake_server, stream(OVER, after=2.0))
     started = Stopwatch()
     with pytest.raises(PredictionTimeoutError) as caught:
-        await wired.run("owner/name", {}, timeout=0.4)
+        await scripted_client.run("owner/name", {}, timeout=0.4)
     assert started.ours < 1.0
     assert caught.value.prediction.id == "p1"
-    assert wire.asked[-1] == "POST /v1/predictions/p1/cancel"
+    assert fake_server.asked[-1] == "POST /v1/predictions/p1/cancel"
     assert server.asked[1] == "stream"
 
 
-async def test_waiting_listens_too(wired: Any, wire: Wire) -> None:
-    server = Server(wire, SAYS_DONE)
-    finished = await wired.wait("p1")
+async def test_waiting_listens_too(scripted_client: Any, fake_server: FakeServer) -> None:
+    server = Server(fake_server, SAYS_DONE)
+    finished = await scripted_client.wait("p1")
     assert finished.output == "hello"
     assert server.asked == ["predictions", "stream", "predictions"]

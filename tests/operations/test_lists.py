@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from dashscope import APIResponseError, NotFoundError, Page, Prediction
+from tests.fake_server import FakeServer, Received, Reply, reply
 from tests.operations.contract import NEXT, OPERATIONS
-from tests.wire import Received, Reply, Wire, reply
 
 EMPTY = {"results": [], "next": None, "previous": None}
 
@@ -31,26 +31,30 @@ def test_all_lists_are_here() -> None:
     assert len(LISTS) == sum(operation.holds == "page" for operation in OPERATIONS)
 
 
-async def test_every_list_takes_a_cursor_or_the_url_of_a_page(wired: Any, wire: Wire) -> None:
-    wire.says(reply(EMPTY))
+async def test_every_list_takes_a_cursor_or_the_url_of_a_page(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply(EMPTY))
     for call, asked in LISTS:
-        wire.requests.clear()
-        await call(wired, cursor="b==")
-        await call(wired, cursor=NEXT)
-        await call(wired, cursor="https://127.0.0.1:1/?cursor=&x=1&x=2")
-        assert wire.asked == [
+        fake_server.requests.clear()
+        await call(scripted_client, cursor="b==")
+        await call(scripted_client, cursor=NEXT)
+        await call(scripted_client, cursor="https://127.0.0.1:1/?cursor=&x=1&x=2")
+        assert fake_server.asked == [
             f"{asked}?cursor=b%3D%3D",
             f"{asked}?cursor=a%2Fb%3D%3D&extra=1",
             f"{asked}?cursor=&x=1&x=2",
         ]
 
 
-async def test_the_query_of_a_page_counts_over_the_arguments(wired: Any, wire: Wire) -> None:
-    wire.says(reply(EMPTY))
-    await wired.models.list(
+async def test_the_query_of_a_page_counts_over_the_arguments(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply(EMPTY))
+    await scripted_client.models.list(
         sort_by="model_created_at", sort_direction="asc", cursor="http://x/?cursor=c2&sort_by=other"
     )
-    assert wire.asked == ["GET /v1/models?sort_direction=asc&cursor=c2&sort_by=other"]
+    assert fake_server.asked == ["GET /v1/models?sort_direction=asc&cursor=c2&sort_by=other"]
 
 
 def three_pages(received: Received) -> Reply:
@@ -67,9 +71,11 @@ def three_pages(received: Received) -> Reply:
     return reply({"results": results, "next": url(number + 1), "previous": url(number - 1)})
 
 
-async def test_paginate_gives_page_after_page(wired: Any, wire: Wire) -> None:
-    wire.says(three_pages)
-    pages = [page async for page in wired.paginate(wired.predictions.list)]
+async def test_paginate_gives_page_after_page(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(three_pages)
+    pages = [page async for page in scripted_client.paginate(scripted_client.predictions.list)]
     assert [[prediction.id for prediction in page] for page in pages] == [
         ["p1", "p2"],
         ["p3", "p4"],
@@ -77,46 +83,58 @@ async def test_paginate_gives_page_after_page(wired: Any, wire: Wire) -> None:
     ]
     assert all(type(page) is Page for page in pages)
     # The server's URLs name another host: their query is asked of our own.
-    assert wire.asked == [
+    assert fake_server.asked == [
         "GET /v1/predictions",
         "GET /v1/predictions?cursor=2",
         "GET /v1/predictions?cursor=3",
     ]
 
 
-async def test_paginate_hands_on_its_arguments(wired: Any, wire: Wire) -> None:
-    wire.says(three_pages)
-    pages = wired.paginate(wired.models.versions.list, "a", "b", cursor="2")
+async def test_paginate_hands_on_its_arguments(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(three_pages)
+    pages = scripted_client.paginate(scripted_client.models.versions.list, "a", "b", cursor="2")
     assert [version.id async for page in pages for version in page] == ["p3", "p4", "p5"]
-    assert wire.asked == [
+    assert fake_server.asked == [
         "GET /v1/models/a/b/versions?cursor=2",
         "GET /v1/models/a/b/versions?cursor=3",
     ]
 
 
-async def test_paginate_keeps_the_filters_of_a_list(wired: Any, wire: Wire) -> None:
-    wire.says(three_pages)
-    async for _ in wired.paginate(wired.predictions.list, source="web"):
+async def test_paginate_keeps_the_filters_of_a_list(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(three_pages)
+    async for _ in scripted_client.paginate(scripted_client.predictions.list, source="web"):
         pass
-    assert [dict(parse_qsl(urlsplit(asked).query)) for asked in wire.asked] == [
+    assert [dict(parse_qsl(urlsplit(asked).query)) for asked in fake_server.asked] == [
         {"source": "web"},
         {"cursor": "2", "source": "web"},
         {"cursor": "3", "source": "web"},
     ]
 
 
-async def test_a_search_is_paginated_with_its_query(wired: Any, wire: Wire) -> None:
+async def test_a_search_is_paginated_with_its_query(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     model = {"owner": "a", "name": "b"}
-    wire.says([reply({"results": [model], "next": NEXT}), reply({"results": [model]})])
-    found = [model async for model in wired.iterate(wired.models.search, "größe")]
+    fake_server.respond_with(
+        [reply({"results": [model], "next": NEXT}), reply({"results": [model]})]
+    )
+    found = [
+        model async for model in scripted_client.iterate(scripted_client.models.search, "größe")
+    ]
     assert len(found) == 2
-    assert wire.asked == ["QUERY /v1/models", "QUERY /v1/models?cursor=a%2Fb%3D%3D&extra=1"]
-    assert [received.body.decode() for received in wire.requests] == ["größe", "größe"]
+    assert fake_server.asked == ["QUERY /v1/models", "QUERY /v1/models?cursor=a%2Fb%3D%3D&extra=1"]
+    assert [received.body.decode() for received in fake_server.requests] == ["größe", "größe"]
 
 
-async def test_iterate_gives_the_items_of_all_pages(wired: Any, wire: Wire) -> None:
-    wire.says(three_pages)
-    items = [item async for item in wired.iterate(wired.predictions.list)]
+async def test_iterate_gives_the_items_of_all_pages(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(three_pages)
+    items = [item async for item in scripted_client.iterate(scripted_client.predictions.list)]
     assert items == [Prediction(id=f"p{number}", status="succeeded") for number in range(1, 6)]
 
 
@@ -131,47 +149,55 @@ async def test_iterate_gives_the_items_of_all_pages(wired: Any, wire: Wire) -> N
     ],
 )
 async def test_max_items_asks_for_no_page_too_many(
-    wired: Any, wire: Wire, most: int, ids: list[str], requests: int
+    scripted_client: Any, fake_server: FakeServer, most: int, ids: list[str], requests: int
 ) -> None:
-    wire.says(three_pages)
-    items = wired.iterate(wired.predictions.list, max_items=most)
+    fake_server.respond_with(three_pages)
+    items = scripted_client.iterate(scripted_client.predictions.list, max_items=most)
     assert [item.id async for item in items] == ids
-    assert len(wire.requests) == requests
+    assert len(fake_server.requests) == requests
 
 
-async def test_leaving_early_asks_for_no_further_page(wired: Any, wire: Wire) -> None:
-    wire.says(three_pages)
-    async with aclosing(wired.iterate(wired.predictions.list)) as items:
+async def test_leaving_early_asks_for_no_further_page(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(three_pages)
+    async with aclosing(scripted_client.iterate(scripted_client.predictions.list)) as items:
         async for item in items:
             assert item.id == "p1"
             break
-    async with aclosing(wired.paginate(wired.predictions.list)) as pages:
+    async with aclosing(scripted_client.paginate(scripted_client.predictions.list)) as pages:
         async for page in pages:
             assert len(page) == 2
             break
-    assert len(wire.requests) == 2
+    assert len(fake_server.requests) == 2
     # It is over: nothing more comes of it.
     assert [item async for item in items] == []
-    assert len(wire.requests) == 2
+    assert len(fake_server.requests) == 2
 
 
-async def test_an_empty_page_ends_a_listing(wired: Any, wire: Wire) -> None:
+async def test_an_empty_page_ends_a_listing(scripted_client: Any, fake_server: FakeServer) -> None:
     first = {"results": [{"id": "p1", "status": "starting"}], "next": "http://x/?cursor=2"}
-    wire.says([reply(first), reply({"results": [], "next": "http://x/?cursor=3"})])
-    assert [item.id async for item in wired.iterate(wired.predictions.list)] == ["p1"]
-    assert len(wire.requests) == 2
+    fake_server.respond_with([reply(first), reply({"results": [], "next": "http://x/?cursor=3"})])
+    assert [
+        item.id async for item in scripted_client.iterate(scripted_client.predictions.list)
+    ] == ["p1"]
+    assert len(fake_server.requests) == 2
 
 
-async def test_an_empty_list_is_one_empty_page(wired: Any, wire: Wire) -> None:
-    wire.says(reply({"results": [], "next": "http://x/?cursor=2"}))
-    assert [len(page) async for page in wired.paginate(wired.predictions.list)] == [0]
-    assert [item async for item in wired.iterate(wired.predictions.list)] == []
-    assert len(wire.requests) == 2
+async def test_an_empty_list_is_one_empty_page(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply({"results": [], "next": "http://x/?cursor=2"}))
+    assert [
+        len(page) async for page in scripted_client.paginate(scripted_client.predictions.list)
+    ] == [0]
+    assert [item async for item in scripted_client.iterate(scripted_client.predictions.list)] == []
+    assert len(fake_server.requests) == 2
 
 
 @pytest.mark.parametrize("round_trip", [["2"], ["2", "3"], ["2", "3", "4"]])
 async def test_pages_that_go_round_in_circles_are_an_error(
-    wired: Any, wire: Wire, round_trip: list[str]
+    scripted_client: Any, fake_server: FakeServer, round_trip: list[str]
 ) -> None:
     following = dict(zip(round_trip, [*round_trip[1:], round_trip[0]], strict=True))
 
@@ -180,44 +206,50 @@ async def test_pages_that_go_round_in_circles_are_an_error(
         url = "http://x/?cursor=" + (round_trip[0] if cursor is None else following[cursor])
         return reply({"results": [{"id": "p1", "status": "starting"}], "next": url})
 
-    wire.says(script)
+    fake_server.respond_with(script)
     with pytest.raises(APIResponseError, match="circles"):
-        [item async for item in wired.iterate(wired.predictions.list)]
-    assert len(wire.requests) == len(round_trip) + 1
+        [item async for item in scripted_client.iterate(scripted_client.predictions.list)]
+    assert len(fake_server.requests) == len(round_trip) + 1
 
 
-async def test_an_error_in_the_middle_is_raised_there(wired: Any, wire: Wire) -> None:
+async def test_an_error_in_the_middle_is_raised_there(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     first = {"results": [{"id": "p1", "status": "starting"}], "next": "http://x/?cursor=2"}
-    wire.says([reply(first), reply({"detail": "no such page"}, 404)])
-    items = aiter(wired.iterate(wired.predictions.list))
+    fake_server.respond_with([reply(first), reply({"detail": "no such page"}, 404)])
+    items = aiter(scripted_client.iterate(scripted_client.predictions.list))
     assert (await anext(items)).id == "p1"
     with pytest.raises(NotFoundError, match="no such page"):
         await anext(items)
 
 
 @pytest.mark.parametrize("wrong", [None, "predictions.list", 5])
-async def test_what_is_no_method_is_refused_at_once(wired: Any, wire: Wire, wrong: Any) -> None:
+async def test_what_is_no_method_is_refused_at_once(
+    scripted_client: Any, fake_server: FakeServer, wrong: Any
+) -> None:
     with pytest.raises(TypeError, match=r"client\.predictions\.list"):
-        wired.paginate(wrong)
+        scripted_client.paginate(wrong)
     with pytest.raises(TypeError, match=r"client\.predictions\.list"):
-        wired.iterate(wrong)
-    assert wire.requests == []
+        scripted_client.iterate(wrong)
+    assert fake_server.requests == []
 
 
 @pytest.mark.parametrize(
     ("most", "error"), [(-1, ValueError), (1.5, TypeError), ("1", TypeError), (True, TypeError)]
 )
 async def test_max_items_is_a_whole_number(
-    wired: Any, wire: Wire, most: Any, error: type[Exception]
+    scripted_client: Any, fake_server: FakeServer, most: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="max_items"):
-        wired.iterate(wired.predictions.list, max_items=most)
-    assert wire.requests == []
+        scripted_client.iterate(scripted_client.predictions.list, max_items=most)
+    assert fake_server.requests == []
 
 
 @pytest.mark.parametrize("go", ["paginate", "iterate"])
-async def test_what_gives_no_pages_is_refused(wired: Any, wire: Wire, go: str) -> None:
-    wire.says(lambda _: reply([{"sku": "cpu"}]))
+async def test_what_gives_no_pages_is_refused(
+    scripted_client: Any, fake_server: FakeServer, go: str
+) -> None:
+    fake_server.respond_with(lambda _: reply([{"sku": "cpu"}]))
     with pytest.raises(TypeError, match=r"client\.predictions\.list, not from .* gives a list"):
-        async for _ in getattr(wired, go)(wired.hardware.list):
+        async for _ in getattr(scripted_client, go)(scripted_client.hardware.list):
             pass

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from dashscope import APIResponseError, AsyncClient, Page
+from tests.fake_server import FakeServer, Received, Reply, reply
 from tests.operations.contract import (
     FULL,
     MINIMAL,
@@ -20,7 +21,6 @@ from tests.operations.contract import (
     WRITTEN,
     Operation,
 )
-from tests.wire import Received, Reply, Wire, reply
 
 ALL = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
@@ -103,49 +103,55 @@ def check_answer(value: Any, operation: Operation, kind: Mapping[type, Any]) -> 
 
 @ALL
 async def test_all_arguments_arrive_and_the_whole_answer_is_given(
-    with_token: Any, wire: Wire, operation: Operation
+    with_token: Any, fake_server: FakeServer, operation: Operation
 ) -> None:
     body = operation.answered(FULL)
-    wire.says(Reply(operation.status) if body is None else reply(body, operation.status))
+    fake_server.respond_with(
+        Reply(operation.status) if body is None else reply(body, operation.status)
+    )
     check_answer(await operation.call(with_token), operation, FULL)
-    assert len(wire.requests) == 1
-    check_request(wire.requests[0], operation, operation.path, operation.body)
+    assert len(fake_server.requests) == 1
+    check_request(fake_server.requests[0], operation, operation.path, operation.body)
     for name in ("Prefer", "Cancel-After", "Content-Type"):
         if name in operation.headers:
-            assert wire.requests[0].headers[name] == operation.headers[name]
+            assert fake_server.requests[0].headers[name] == operation.headers[name]
 
 
 @ALL
 async def test_what_is_left_out_is_not_sent_and_a_partial_answer_will_do(
-    with_token: Any, wire: Wire, operation: Operation
+    with_token: Any, fake_server: FakeServer, operation: Operation
 ) -> None:
     body = operation.answered(MINIMAL)
-    wire.says(Reply(operation.status) if body is None else reply(body, operation.status))
+    fake_server.respond_with(
+        Reply(operation.status) if body is None else reply(body, operation.status)
+    )
     least = operation.least or operation.call
     check_answer(await least(with_token), operation, MINIMAL)
-    assert len(wire.requests) == 1
+    assert len(fake_server.requests) == 1
     sent = operation.body if operation.least is None else operation.least_body
-    check_request(wire.requests[0], operation, operation.least_path or operation.path, sent)
-    assert not {"Prefer", "Cancel-After"} & set(wire.requests[0].headers)
+    check_request(fake_server.requests[0], operation, operation.least_path or operation.path, sent)
+    assert not {"Prefer", "Cancel-After"} & set(fake_server.requests[0].headers)
 
 
-async def test_an_answer_without_its_body_is_an_error(wired: Any, wire: Wire) -> None:
-    wire.says(Reply(204))
+async def test_an_answer_without_its_body_is_an_error(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(Reply(204))
     for operation in OPERATIONS:
         if operation.answer is None:
-            assert await operation.call(wired) is None
+            assert await operation.call(scripted_client) is None
         else:
             with pytest.raises(APIResponseError, match="204 without a body"):
-                await operation.call(wired)
+                await operation.call(scripted_client)
 
 
-async def test_names_and_ids_are_escaped(wired: Any, wire: Wire) -> None:
-    wire.says(reply({"owner": "a", "name": "b", "id": "i", "status": "s"}))
-    await wired.models.get("ac me", "a/b?c#d%")
-    await wired.models.versions.get("ü", "b", "v+1")
-    await wired.predictions.get("p/../1")
-    await wired.files.get("f1&x=1")
-    assert wire.asked == [
+async def test_names_and_ids_are_escaped(scripted_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with(reply({"owner": "a", "name": "b", "id": "i", "status": "s"}))
+    await scripted_client.models.get("ac me", "a/b?c#d%")
+    await scripted_client.models.versions.get("ü", "b", "v+1")
+    await scripted_client.predictions.get("p/../1")
+    await scripted_client.files.get("f1&x=1")
+    assert fake_server.asked == [
         "GET /v1/models/ac%20me/a%2Fb%3Fc%23d%25",
         "GET /v1/models/%C3%BC/b/versions/v%2B1",
         "GET /v1/predictions/p%2F..%2F1",
@@ -155,34 +161,36 @@ async def test_names_and_ids_are_escaped(wired: Any, wire: Wire) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", None, 5])
 async def test_a_name_that_cannot_be_one_is_refused_before_a_request(
-    wired: Any, wire: Wire, name: Any
+    scripted_client: Any, fake_server: FakeServer, name: Any
 ) -> None:
     for call in (
-        lambda: wired.models.get("acme", name),
-        lambda: wired.deployments.delete(name, "app"),
-        lambda: wired.collections.get(name),
-        lambda: wired.models.versions.get("acme", "m", name),
-        lambda: wired.predictions.get(name),
-        lambda: wired.trainings.cancel(name),
-        lambda: wired.files.delete(name),
+        lambda: scripted_client.models.get("acme", name),
+        lambda: scripted_client.deployments.delete(name, "app"),
+        lambda: scripted_client.collections.get(name),
+        lambda: scripted_client.models.versions.get("acme", "m", name),
+        lambda: scripted_client.predictions.get(name),
+        lambda: scripted_client.trainings.cancel(name),
+        lambda: scripted_client.files.delete(name),
     ):
         with pytest.raises((ValueError, TypeError)):
             await call()
-    assert wire.requests == []
+    assert fake_server.requests == []
 
 
-async def test_a_method_on_an_object_takes_the_object_or_its_id(wired: Any, wire: Wire) -> None:
-    wire.says(reply({"id": "x1", "status": "starting"}))
-    prediction = await wired.predictions.get("x1")
-    await wired.predictions.get(prediction)
-    await wired.predictions.cancel(prediction)
-    training = await wired.trainings.get("x1")
-    await wired.trainings.get(training)
-    await wired.trainings.cancel(training)
-    file = await wired.files.get("x1")
-    await wired.files.get(file)
-    await wired.files.delete(file)
-    assert wire.asked == [
+async def test_a_method_on_an_object_takes_the_object_or_its_id(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply({"id": "x1", "status": "starting"}))
+    prediction = await scripted_client.predictions.get("x1")
+    await scripted_client.predictions.get(prediction)
+    await scripted_client.predictions.cancel(prediction)
+    training = await scripted_client.trainings.get("x1")
+    await scripted_client.trainings.get(training)
+    await scripted_client.trainings.cancel(training)
+    file = await scripted_client.files.get("x1")
+    await scripted_client.files.get(file)
+    await scripted_client.files.delete(file)
+    assert fake_server.asked == [
         "GET /v1/predictions/x1",
         "GET /v1/predictions/x1",
         "POST /v1/predictions/x1/cancel",
@@ -196,17 +204,21 @@ async def test_a_method_on_an_object_takes_the_object_or_its_id(wired: Any, wire
 
 
 @pytest.mark.parametrize("version", ["5c7d5dc6", "acme/hello-world", "acme/hello-world:5c7d5dc6"])
-async def test_a_version_has_three_forms(wired: Any, wire: Wire, version: str) -> None:
-    wire.says(reply({"id": "p1", "status": "starting"}, 201))
-    await wired.predictions.create(version=version, input={})
-    assert wire.requests[0].json == {"version": version, "input": {}}
+async def test_a_version_has_three_forms(
+    scripted_client: Any, fake_server: FakeServer, version: str
+) -> None:
+    fake_server.respond_with(reply({"id": "p1", "status": "starting"}, 201))
+    await scripted_client.predictions.create(version=version, input={})
+    assert fake_server.requests[0].json == {"version": version, "input": {}}
 
 
 @pytest.mark.parametrize("text", ["# Hello\n\nIt says hello to *Jörg*.\n", ""])
-async def test_a_readme_is_text(wired: Any, wire: Wire, text: str) -> None:
-    wire.says(Reply(200, {"content-type": "text/plain; charset=utf-8"}, text.encode()))
-    assert await wired.models.readme.get("acme", "hello-world") == text
-    assert wire.asked == ["GET /v1/models/acme/hello-world/readme"]
+async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, text: str) -> None:
+    fake_server.respond_with(
+        Reply(200, {"content-type": "text/plain; charset=utf-8"}, text.encode())
+    )
+    assert await scripted_client.models.readme.get("acme", "hello-world") == text
+    assert fake_server.asked == ["GET /v1/models/acme/hello-world/readme"]
 
 
 @pytest.mark.parametrize(
@@ -244,8 +256,8 @@ async def test_a_readme_is_text(wired: Any, wire: Wire, text: str) -> None:
     ],
 )
 async def test_bad_arguments_are_refused_before_a_request(
-    wired: Any, wire: Wire, call: Any, said: str
+    scripted_client: Any, fake_server: FakeServer, call: Any, said: str
 ) -> None:
     with pytest.raises((ValueError, TypeError), match=said):
-        await call(wired)
-    assert wire.requests == []
+        await call(scripted_client)
+    assert fake_server.requests == []

@@ -34,7 +34,7 @@ from dashscope import (
     WebhookVerificationError,
     webhooks,
 )
-from tests.wire import DROP, Reply, Wire, prediction, reply
+from tests.fake_server import DROP, FakeServer, Reply, prediction, reply
 
 TOKEN = "r8_very_secret_token"
 STATUSES: dict[type[DashscopeError], int] = {
@@ -60,13 +60,15 @@ def crosses(error: DashscopeError) -> None:
 
 
 @pytest.fixture
-def client(make_client: Callable[..., Any], wire: Wire) -> Any:
-    return make_client(TOKEN, base_url=wire.base_url, max_retries=0)
+def client(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
+    return make_client(TOKEN, base_url=fake_server.base_url, max_retries=0)
 
 
 @pytest.mark.parametrize("kind", STATUSES)
-async def test_what_the_server_answers(client: Any, wire: Wire, kind: type[Any]) -> None:
-    wire.says(
+async def test_what_the_server_answers(
+    client: Any, fake_server: FakeServer, kind: type[Any]
+) -> None:
+    fake_server.respond_with(
         reply(
             {"detail": f"you sent Bearer {TOKEN}", "title": TOKEN},
             STATUSES[kind],
@@ -116,9 +118,13 @@ FAILURES: list[tuple[type[DashscopeError], Reply, Callable[[Any], Awaitable[Any]
     ("kind", "answer", "call"), FAILURES, ids=[kind.__name__ for kind, *_ in FAILURES]
 )
 async def test_what_else_goes_wrong(
-    client: Any, wire: Wire, kind: type[Any], answer: Reply, call: Callable[[Any], Awaitable[Any]]
+    client: Any,
+    fake_server: FakeServer,
+    kind: type[Any],
+    answer: Reply,
+    call: Callable[[Any], Awaitable[Any]],
 ) -> None:
-    wire.says(answer)
+    fake_server.respond_with(answer)
     with pytest.raises(kind) as caught:
         await call(client)
     assert type(caught.value) is kind

@@ -19,9 +19,9 @@ from dashscope import (
     NotFoundError,
     RateLimitError,
 )
+from tests.fake_server import DROP, FakeServer, Reply, prediction, reply
 from tests.operations.contract import FULL, NOT_JSON, OPERATIONS, Operation
 from tests.stopwatch import Stopwatch
-from tests.wire import DROP, Reply, Wire, prediction, reply
 
 RETRIED = [408, 429, 500, 502, 503, 504]
 NOT_RETRIED = [301, 400, 401, 402, 403, 404, 405, 409, 413, 422, 501, 505]
@@ -47,39 +47,39 @@ def good(operation: Operation) -> Reply:
 
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.name not in CREATES], ids=str)
 def test_what_may_be_repeated_is_repeated_when_the_trouble_may_pass(
-    wire: Wire, operation: Operation
+    fake_server: FakeServer, operation: Operation
 ) -> None:
-    with Client(base_url=wire.base_url) as client:
+    with Client(base_url=fake_server.base_url) as client:
         for bad in [*(reply({}, status) for status in RETRIED), DROP]:
-            wire.requests.clear()
-            wire.says([bad, bad, good(operation)])
+            fake_server.requests.clear()
+            fake_server.respond_with([bad, bad, good(operation)])
             operation.call(client)
-            assert len(wire.requests) == 3
-            assert len({(r.method, r.path, r.body) for r in wire.requests}) == 1
+            assert len(fake_server.requests) == 3
+            assert len({(r.method, r.path, r.body) for r in fake_server.requests}) == 1
         for status in NOT_RETRIED:
-            wire.requests.clear()
-            wire.says([reply({}, status), good(operation)])
+            fake_server.requests.clear()
+            fake_server.respond_with([reply({}, status), good(operation)])
             with pytest.raises(APIStatusError) as caught:
                 operation.call(client)
             assert caught.value.status == status
-            assert len(wire.requests) == 1
+            assert len(fake_server.requests) == 1
 
 
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.name in CREATES], ids=str)
 def test_a_create_or_change_is_repeated_only_where_it_was_not_carried_out(
-    wire: Wire, operation: Operation
+    fake_server: FakeServer, operation: Operation
 ) -> None:
-    with Client(base_url=wire.base_url) as client:
+    with Client(base_url=fake_server.base_url) as client:
         for bad in [*(reply({}, s) for s in RETRIED + NOT_RETRIED if s != 429), DROP]:
-            wire.requests.clear()
-            wire.says([bad, good(operation)])
+            fake_server.requests.clear()
+            fake_server.respond_with([bad, good(operation)])
             with pytest.raises(APIError):
                 operation.call(client)
-            assert len(wire.requests) == 1
-        wire.requests.clear()
-        wire.says([reply({}, 429), reply({}, 429), good(operation)])
+            assert len(fake_server.requests) == 1
+        fake_server.requests.clear()
+        fake_server.respond_with([reply({}, 429), reply({}, 429), good(operation)])
         operation.call(client)
-        assert len(wire.requests) == 3
+        assert len(fake_server.requests) == 3
 
 
 def test_every_operation_is_one_or_the_other() -> None:
@@ -87,64 +87,68 @@ def test_every_operation_is_one_or_the_other() -> None:
     assert "files.create" in NOT_JSON  # repeated, as tests/operations/test_files.py has it
 
 
-async def test_all_colours_retry(wired: Any, wire: Wire) -> None:
-    wire.says([reply({}, 503), DROP, reply({}, 429), reply({"username": "a"})])
-    assert (await wired.account.get()).username == "a"
-    assert len(wire.requests) == 4
-    wire.requests.clear()
-    wire.says([reply({}, 429), reply({}, 429), reply({}, 503)])
+async def test_all_flavors_retry(scripted_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with([reply({}, 503), DROP, reply({}, 429), reply({"username": "a"})])
+    assert (await scripted_client.account.get()).username == "a"
+    assert len(fake_server.requests) == 4
+    fake_server.requests.clear()
+    fake_server.respond_with([reply({}, 429), reply({}, 429), reply({}, 503)])
     with pytest.raises(InternalServerError) as caught:
-        await wired.predictions.create(version="v", input={})
-    assert caught.value.attempts == len(wire.requests) == 3
+        await scripted_client.predictions.create(version="v", input={})
+    assert caught.value.attempts == len(fake_server.requests) == 3
     assert caught.value.may_have_been_created
 
 
 @pytest.mark.parametrize(("most", "attempts"), [(0, 1), (1, 2), (5, 6)])
 async def test_max_retries_bounds_the_attempts(
-    make_client: Any, wire: Wire, most: int, attempts: int
+    make_client: Any, fake_server: FakeServer, most: int, attempts: int
 ) -> None:
-    client = make_client(base_url=wire.base_url, max_retries=most)
+    client = make_client(base_url=fake_server.base_url, max_retries=most)
     for answer in (reply({}, 503), reply({}, 429, retry_after="0"), DROP):
-        wire.requests.clear()
-        wire.says(answer)
+        fake_server.requests.clear()
+        fake_server.respond_with(answer)
         with pytest.raises(APIError) as caught:
             await client.account.get()
-        assert len(wire.requests) == caught.value.attempts == attempts
+        assert len(fake_server.requests) == caught.value.attempts == attempts
         assert (f"after {attempts} attempts" in str(caught.value)) is (attempts > 1)
 
 
-async def test_the_default_is_five_retries(wired: Any, wire: Wire) -> None:
-    wire.says(reply({}, 500))
+async def test_the_default_is_five_retries(scripted_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with(reply({}, 500))
     with pytest.raises(InternalServerError):
-        await wired.account.get()
-    assert len(wire.requests) == 6
+        await scripted_client.account.get()
+    assert len(fake_server.requests) == 6
 
 
 class TestDeleting:
     @pytest.mark.parametrize("lost", [DROP, reply({}, 503), reply({}, 500)])
     async def test_a_404_to_a_repeated_delete_is_success(
-        self, wired: Any, wire: Wire, lost: Reply
+        self, scripted_client: Any, fake_server: FakeServer, lost: Reply
     ) -> None:
         for call in (
-            lambda: wired.files.delete("f1"),
-            lambda: wired.models.delete("a", "b"),
-            lambda: wired.deployments.delete("a", "b"),
-            lambda: wired.models.versions.delete("a", "b", "v"),
+            lambda: scripted_client.files.delete("f1"),
+            lambda: scripted_client.models.delete("a", "b"),
+            lambda: scripted_client.deployments.delete("a", "b"),
+            lambda: scripted_client.models.versions.delete("a", "b", "v"),
         ):
-            wire.requests.clear()
-            wire.says([lost, reply({"detail": "not found"}, 404)])
+            fake_server.requests.clear()
+            fake_server.respond_with([lost, reply({"detail": "not found"}, 404)])
             assert await call() is None
-            assert len(wire.requests) == 2
+            assert len(fake_server.requests) == 2
 
-    async def test_a_404_to_the_first_is_an_error(self, wired: Any, wire: Wire) -> None:
+    async def test_a_404_to_the_first_is_an_error(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
         with pytest.raises(NotFoundError):
-            await wired.files.delete("f1")
-        assert len(wire.requests) == 1
+            await scripted_client.files.delete("f1")
+        assert len(fake_server.requests) == 1
 
-    async def test_a_404_to_a_repeated_get_is_an_error(self, wired: Any, wire: Wire) -> None:
-        wire.says([reply({}, 503), reply({}, 404)])
+    async def test_a_404_to_a_repeated_get_is_an_error(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        fake_server.respond_with([reply({}, 503), reply({}, 404)])
         with pytest.raises(NotFoundError):
-            await wired.files.get("f1")
+            await scripted_client.files.get("f1")
 
 
 class TestTheServerSaysWhen:
@@ -158,26 +162,34 @@ class TestTheServerSaysWhen:
         ],
         ids=["header", "body", "text", "503"],
     )
-    async def test_the_wait_is_kept(self, wired: Any, wire: Wire, answer: Reply) -> None:
-        wire.says([answer, reply({"username": "a"})])
+    async def test_the_wait_is_kept(
+        self, scripted_client: Any, fake_server: FakeServer, answer: Reply
+    ) -> None:
+        fake_server.respond_with([answer, reply({"username": "a"})])
         started = Stopwatch()
-        await wired.account.get()
+        await scripted_client.account.get()
         assert started.wall >= 0.29
         assert started.ours < 2
-        assert len(wire.requests) == 2
+        assert len(fake_server.requests) == 2
 
-    def test_the_wait_may_end_at_a_date(self, wire: Wire) -> None:
+    def test_the_wait_may_end_at_a_date(self, fake_server: FakeServer) -> None:
         then = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
-        wire.says([reply({}, 429, retry_after=format_datetime(then, usegmt=True)), reply([])])
-        with Client(base_url=wire.base_url) as client:
+        fake_server.respond_with(
+            [reply({}, 429, retry_after=format_datetime(then, usegmt=True)), reply([])]
+        )
+        with Client(base_url=fake_server.base_url) as client:
             client.hardware.list()
         assert datetime.now(UTC) >= then
-        assert len(wire.requests) == 2
+        assert len(fake_server.requests) == 2
 
-    async def test_the_header_counts_over_the_body(self, wired: Any, wire: Wire) -> None:
-        wire.says([reply({"retry_after": 50}, 429, retry_after="0"), reply({"username": "a"})])
+    async def test_the_header_counts_over_the_body(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        fake_server.respond_with(
+            [reply({"retry_after": 50}, 429, retry_after="0"), reply({"username": "a"})]
+        )
         started = Stopwatch()
-        await wired.account.get()
+        await scripted_client.account.get()
         assert started.ours < 2
 
     @pytest.mark.parametrize(
@@ -189,45 +201,47 @@ class TestTheServerSaysWhen:
         ],
     )
     async def test_a_wait_beyond_a_minute_is_an_error_at_once_that_carries_it(
-        self, wired: Any, wire: Wire, answer: Reply, wait: float
+        self, scripted_client: Any, fake_server: FakeServer, answer: Reply, wait: float
     ) -> None:
-        wire.says(answer)
+        fake_server.respond_with(answer)
         started = Stopwatch()
         with pytest.raises(APIStatusError, match=f"wait {wait:g} s") as caught:
-            await wired.account.get()
+            await scripted_client.account.get()
         assert started.ours < 2
         assert caught.value.retry_after == wait
-        assert caught.value.attempts == len(wire.requests) == 1
+        assert caught.value.attempts == len(fake_server.requests) == 1
 
     async def test_a_wait_beyond_the_deadline_is_an_error_at_once(
-        self, make_client: Any, wire: Wire
+        self, make_client: Any, fake_server: FakeServer
     ) -> None:
-        wire.says(reply({}, 429, retry_after="5"))
-        client = make_client(base_url=wire.base_url, timeout=2)
+        fake_server.respond_with(reply({}, 429, retry_after="5"))
+        client = make_client(base_url=fake_server.base_url, timeout=2)
         started = Stopwatch()
         with pytest.raises(RateLimitError, match="wait 5 s") as caught:
             await client.account.get()
         assert started.ours < 1
         assert caught.value.retry_after == 5.0
-        wire.requests.clear()
+        fake_server.requests.clear()
         with pytest.raises(RateLimitError):
             await client.with_options(timeout=60).request("POST", "/x", timeout=1)
-        assert len(wire.requests) == 1
+        assert len(fake_server.requests) == 1
 
     @pytest.mark.parametrize("word", ["soon", "-5", "", "٥"])
     async def test_a_word_that_is_no_wait_leaves_the_back_off(
-        self, wired: Any, wire: Wire, word: str
+        self, scripted_client: Any, fake_server: FakeServer, word: str
     ) -> None:
         headers = {"retry-after": word} if word.isascii() else {}
         body = b"{}" if word.isascii() else b'{"retry_after": "\xd9\xa5"}'
-        wire.says([Reply(429, headers, body), reply({"username": "a"})])
-        await wired.account.get()
-        assert len(wire.requests) == 2
+        fake_server.respond_with([Reply(429, headers, body), reply({"username": "a"})])
+        await scripted_client.account.get()
+        assert len(fake_server.requests) == 2
 
 
-async def test_the_timeout_bounds_all_attempts_together(make_client: Any, wire: Wire) -> None:
-    wire.says(attrs.evolve(reply({}, 503), after=0.2))
-    client = make_client(base_url=wire.base_url, timeout=0.5, max_retries=100)
+async def test_the_timeout_bounds_all_attempts_together(
+    make_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(attrs.evolve(reply({}, 503), after=0.2))
+    client = make_client(base_url=fake_server.base_url, timeout=0.5, max_retries=100)
     started = Stopwatch()
     with pytest.raises((APITimeoutError, InternalServerError)) as caught:
         await client.account.get()
@@ -237,69 +251,69 @@ async def test_the_timeout_bounds_all_attempts_together(make_client: Any, wire: 
 
 
 async def test_the_back_off_is_the_jitters_share_of_half_a_second(
-    wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.8)
-    wire.says([reply({}, 503), reply({"username": "a"})])
+    fake_server.respond_with([reply({}, 503), reply({"username": "a"})])
     started = Stopwatch()
-    await wired.account.get()
+    await scripted_client.account.get()
     assert started.wall > 0.39
     assert started.ours < 0.9
 
 
 async def test_a_dead_server_is_not_hit_by_every_requests_retries(
-    make_client: Any, wire: Wire
+    make_client: Any, fake_server: FakeServer
 ) -> None:
-    client = make_client(base_url=wire.base_url, max_retries=20)
+    client = make_client(base_url=fake_server.base_url, max_retries=20)
     view = client.with_options(headers={"X": "1"})
-    wire.says(reply({}, 503))
+    fake_server.respond_with(reply({}, 503))
     for _ in range(6):
         for one in (client, view):
             with pytest.raises(InternalServerError):
                 await one.account.get()
     # Twelve requests would be 252 attempts. What all of them share pays for a hundred retries
     # of five requests, four of another, and the first ones of four.
-    assert len(wire.requests) == 12 + 100 + 4 + 4
+    assert len(fake_server.requests) == 12 + 100 + 4 + 4
     # It recovers: what succeeds pays for retries to come.
-    wire.says(reply({"username": "a"}))
+    fake_server.respond_with(reply({"username": "a"}))
     for _ in range(5):
         await client.account.get()
-    wire.says([reply({}, 503), reply({"username": "a"})])
+    fake_server.respond_with([reply({}, 503), reply({"username": "a"})])
     await view.account.get()
 
 
-async def test_a_cancel_is_repeated(wired: Any, wire: Wire) -> None:
-    wire.says([DROP, reply({}, 500), reply(prediction("canceled"))])
-    assert (await wired.predictions.cancel("p1")).status == "canceled"
-    assert wire.asked == ["POST /v1/predictions/p1/cancel"] * 3
+async def test_a_cancel_is_repeated(scripted_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with([DROP, reply({}, 500), reply(prediction("canceled"))])
+    assert (await scripted_client.predictions.cancel("p1")).status == "canceled"
+    assert fake_server.asked == ["POST /v1/predictions/p1/cancel"] * 3
 
 
-async def test_request_repeats_by_its_method(wired: Any, wire: Wire) -> None:
+async def test_request_repeats_by_its_method(scripted_client: Any, fake_server: FakeServer) -> None:
     for method in ("GET", "DELETE", "QUERY", "OPTIONS"):
-        wire.requests.clear()
-        wire.says([reply({}, 503), reply({})])
-        await wired.request(method, "/x")
-        assert len(wire.requests) == 2
+        fake_server.requests.clear()
+        fake_server.respond_with([reply({}, 503), reply({})])
+        await scripted_client.request(method, "/x")
+        assert len(fake_server.requests) == 2
     for method in ("POST", "PATCH", "PUT"):
-        wire.requests.clear()
-        wire.says([reply({}, 503), reply({})])
+        fake_server.requests.clear()
+        fake_server.respond_with([reply({}, 503), reply({})])
         with pytest.raises(InternalServerError):
-            await wired.request(method, "/x")
-        assert len(wire.requests) == 1
-    wire.says([DROP, reply({})])
+            await scripted_client.request(method, "/x")
+        assert len(fake_server.requests) == 1
+    fake_server.respond_with([DROP, reply({})])
     with pytest.raises(APIConnectionError):
-        await wired.request("POST", "/x")
+        await scripted_client.request("POST", "/x")
 
 
 async def test_a_server_that_holds_the_answer_back_has_that_much_longer(
-    make_client: Any, wire: Wire
+    make_client: Any, fake_server: FakeServer
 ) -> None:
-    wire.says(attrs.evolve(reply(prediction("succeeded"), 201), after=0.4))
-    patience: list[float] = []
+    fake_server.respond_with(attrs.evolve(reply(prediction("succeeded"), 201), after=0.4))
+    read_timeouts: list[float] = []
     client = make_client(
-        base_url=wire.base_url,
+        base_url=fake_server.base_url,
         timeout=0.2,
-        event_hooks={"request": [lambda request: patience.append(request.patience)]},
+        event_hooks={"request": [lambda request: read_timeouts.append(request.read_timeout)]},
     )
     created = await client.predictions.create(version="v", input={}, wait=5)
     assert created.status == "succeeded"
@@ -307,4 +321,4 @@ async def test_a_server_that_holds_the_answer_back_has_that_much_longer(
         await client.predictions.create(version="v", input={})
     # The connection is silent for all of the wait, and not lost for that.
     await client.with_options(timeout=None).predictions.create(version="v", input={}, wait=60)
-    assert patience[-1] > 60
+    assert read_timeouts[-1] > 60

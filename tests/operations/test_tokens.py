@@ -13,10 +13,10 @@ from dashscope import (
     AuthenticationError,
     PermissionDeniedError,
 )
-from dashscope._files.file_output import claim
-from tests.colours import _plain
-from tests.colours import make_client as make_client_of
-from tests.wire import Received, Reply, Wire, prediction, reply
+from dashscope._files.file_output import wrap_file_outputs
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.flavors import _plain
+from tests.flavors import make_client as make_client_of
 
 REMOTE = "https://api.example.com/v1"
 
@@ -25,80 +25,90 @@ def redirect(location: str, status: int = 302) -> Reply:
     return Reply(status, {"location": location})
 
 
-async def output_of(client: Any, wire: Wire, url: str) -> Any:
+async def output_of(client: Any, fake_server: FakeServer, url: str) -> Any:
     """A file output with that URL."""
-    before = list(wire.requests)
-    wire.says(reply(prediction("succeeded", output=url), 201))
+    before = list(fake_server.requests)
+    fake_server.respond_with(reply(prediction("succeeded", output=url), 201))
     output = await client.run("owner/name", {})
-    wire.requests[:] = before
+    fake_server.requests[:] = before
     return output
 
 
-def tokens(wire: Wire) -> list[str | None]:
-    return [received.headers.get("Authorization") for received in wire.requests]
+def tokens(fake_server: FakeServer) -> list[str | None]:
+    return [received.headers.get("Authorization") for received in fake_server.requests]
 
 
 async def test_a_file_of_the_apis_own_origin_is_asked_with_the_token(
-    with_token: Any, wire: Wire
+    with_token: Any, fake_server: FakeServer
 ) -> None:
-    output = await output_of(with_token, wire, wire.base_url.replace("/v1", "/out/a.png"))
-    wire.says(Reply(200, {}, b"x"))
+    output = await output_of(
+        with_token, fake_server, fake_server.base_url.replace("/v1", "/out/a.png")
+    )
+    fake_server.respond_with(Reply(200, {}, b"x"))
     assert await output.read() == b"x"
-    assert tokens(wire) == ["Bearer r8_token"]
+    assert tokens(fake_server) == ["Bearer r8_token"]
 
 
 async def test_a_file_elsewhere_is_asked_without_it(
-    with_token: Any, wire: Wire, other_wire: Wire
+    with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
 ) -> None:
-    output = await output_of(with_token, wire, other_wire.base_url + "/a.png")
-    other_wire.says(Reply(200, {}, b"x"))
+    output = await output_of(with_token, fake_server, other_fake_server.base_url + "/a.png")
+    other_fake_server.respond_with(Reply(200, {}, b"x"))
     assert await output.read() == b"x"
-    assert tokens(other_wire) == [None]
-    assert wire.requests == []
+    assert tokens(other_fake_server) == [None]
+    assert fake_server.requests == []
 
 
 async def test_a_trusted_host_gets_no_token_over_plain_http(
-    make_client: Any, wire: Wire, other_wire: Wire
+    make_client: Any, fake_server: FakeServer, other_fake_server: FakeServer
 ) -> None:
-    client = make_client("r8_token", base_url=wire.base_url, trusted_hosts=["127.0.0.1"])
-    output = await output_of(client, wire, other_wire.base_url + "/a.png")
-    other_wire.says(Reply(200, {}, b"x"))
+    client = make_client("r8_token", base_url=fake_server.base_url, trusted_hosts=["127.0.0.1"])
+    output = await output_of(client, fake_server, other_fake_server.base_url + "/a.png")
+    other_fake_server.respond_with(Reply(200, {}, b"x"))
     await output.read()
-    assert tokens(other_wire) == [None]
+    assert tokens(other_fake_server) == [None]
 
 
 @pytest.mark.parametrize(
     ("status", "cls"), [(401, AuthenticationError), (403, PermissionDeniedError)]
 )
 async def test_a_refusal_for_want_of_the_token_names_trusted_hosts(
-    with_token: Any, wire: Wire, other_wire: Wire, status: int, cls: type[APIError]
+    with_token: Any,
+    fake_server: FakeServer,
+    other_fake_server: FakeServer,
+    status: int,
+    cls: type[APIError],
 ) -> None:
-    output = await output_of(with_token, wire, other_wire.base_url + "/a.png")
-    other_wire.says(reply({"detail": "who are you?"}, status))
+    output = await output_of(with_token, fake_server, other_fake_server.base_url + "/a.png")
+    other_fake_server.respond_with(reply({"detail": "who are you?"}, status))
     with pytest.raises(cls, match=r"who are you.*127\.0\.0\.1 .*trusted_hosts") as caught:
         await output.read()
     assert "Check the token" not in str(caught.value)
     assert "The token's account" not in str(caught.value)
     # Also where a redirect led there.
-    output = await output_of(with_token, wire, wire.base_url + "/b.png")
-    wire.says(redirect(other_wire.base_url + "/secret.png"))
+    output = await output_of(with_token, fake_server, fake_server.base_url + "/b.png")
+    fake_server.respond_with(redirect(other_fake_server.base_url + "/secret.png"))
     with pytest.raises(cls, match=r"who are you.*/secret\.png: .*trusted_hosts"):
         await output.read()
 
 
-async def test_a_refusal_of_the_token_itself_does_not(with_token: Any, wire: Wire) -> None:
-    output = await output_of(with_token, wire, wire.base_url + "/a.png")
-    wire.says(reply({"detail": "no"}, 403))
+async def test_a_refusal_of_the_token_itself_does_not(
+    with_token: Any, fake_server: FakeServer
+) -> None:
+    output = await output_of(with_token, fake_server, fake_server.base_url + "/a.png")
+    fake_server.respond_with(reply({"detail": "no"}, 403))
     with pytest.raises(PermissionDeniedError) as caught:
         await output.read()
     assert "trusted_hosts" not in str(caught.value)
 
 
 async def test_a_refusal_of_our_own_server_for_want_of_a_token_does_not(
-    make_client: Any, wire: Wire
+    make_client: Any, fake_server: FakeServer
 ) -> None:
-    output = await output_of(make_client(base_url=wire.base_url), wire, wire.base_url + "/a.png")
-    wire.says(reply({"detail": "no"}, 401))
+    output = await output_of(
+        make_client(base_url=fake_server.base_url), fake_server, fake_server.base_url + "/a.png"
+    )
+    fake_server.respond_with(reply({"detail": "no"}, 401))
     with pytest.raises(AuthenticationError, match="DASHSCOPE_API_TOKEN") as caught:
         await output.read()
     assert "trusted_hosts" not in str(caught.value)
@@ -106,46 +116,48 @@ async def test_a_refusal_of_our_own_server_for_want_of_a_token_does_not(
 
 class TestRedirects:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-    async def test_a_download_follows_them(self, with_token: Any, wire: Wire, status: int) -> None:
-        output = await output_of(with_token, wire, wire.base_url + "/a.png")
-        wire.says(
+    async def test_a_download_follows_them(
+        self, with_token: Any, fake_server: FakeServer, status: int
+    ) -> None:
+        output = await output_of(with_token, fake_server, fake_server.base_url + "/a.png")
+        fake_server.respond_with(
             [
                 redirect("/v1/b?x=1", status),
                 redirect("c", status),
-                redirect(wire.base_url + "/d", status),
+                redirect(fake_server.base_url + "/d", status),
                 Reply(200, {}, b"x"),
             ]
         )
         assert await output.read() == b"x"
-        assert wire.asked == ["GET /v1/a.png", "GET /v1/b?x=1", "GET /v1/c", "GET /v1/d"]
-        assert tokens(wire) == ["Bearer r8_token"] * 4
+        assert fake_server.asked == ["GET /v1/a.png", "GET /v1/b?x=1", "GET /v1/c", "GET /v1/d"]
+        assert tokens(fake_server) == ["Bearer r8_token"] * 4
 
     async def test_the_token_does_not_go_to_another_origin(
-        self, with_token: Any, wire: Wire, other_wire: Wire
+        self, with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
-        wire.says(redirect(other_wire.base_url + "/b"))
-        other_wire.says(Reply(200, {}, b"x"))
+        fake_server.respond_with(redirect(other_fake_server.base_url + "/b"))
+        other_fake_server.respond_with(Reply(200, {}, b"x"))
         signed = {"owner": "a", "expiry": 1, "signature": "s"}
         async with with_token.files.download("f1", **signed) as download:
             assert await download.read() == b"x"
-        assert tokens(wire) == ["Bearer r8_token"]
-        assert tokens(other_wire) == [None]
+        assert tokens(fake_server) == ["Bearer r8_token"]
+        assert tokens(other_fake_server) == [None]
 
     async def test_and_comes_back_to_its_own(
-        self, with_token: Any, wire: Wire, other_wire: Wire
+        self, with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
-        output = await output_of(with_token, wire, other_wire.base_url + "/a")
-        other_wire.says(redirect(wire.base_url + "/b"))
-        wire.says(Reply(200, {}, b"x"))
+        output = await output_of(with_token, fake_server, other_fake_server.base_url + "/a")
+        other_fake_server.respond_with(redirect(fake_server.base_url + "/b"))
+        fake_server.respond_with(Reply(200, {}, b"x"))
         assert await output.read() == b"x"
-        assert (tokens(other_wire), tokens(wire)) == ([None], ["Bearer r8_token"])
+        assert (tokens(other_fake_server), tokens(fake_server)) == ([None], ["Bearer r8_token"])
 
-    async def test_they_end(self, wired: Any, wire: Wire) -> None:
-        output = await output_of(wired, wire, wire.base_url + "/a")
-        wire.says(redirect("/v1/a"))
+    async def test_they_end(self, scripted_client: Any, fake_server: FakeServer) -> None:
+        output = await output_of(scripted_client, fake_server, fake_server.base_url + "/a")
+        fake_server.respond_with(redirect("/v1/a"))
         with pytest.raises(APIResponseError, match="10 redirects"):
             await output.read()
-        assert len(wire.requests) == 10
+        assert len(fake_server.requests) == 10
 
     @pytest.mark.parametrize(
         ("location", "said"),
@@ -158,28 +170,30 @@ class TestRedirects:
         ],
     )
     async def test_they_lead_nowhere_odd(
-        self, wired: Any, wire: Wire, location: str, said: str
+        self, scripted_client: Any, fake_server: FakeServer, location: str, said: str
     ) -> None:
-        output = await output_of(wired, wire, wire.base_url + "/a")
-        wire.says(redirect(location))
+        output = await output_of(scripted_client, fake_server, fake_server.base_url + "/a")
+        fake_server.respond_with(redirect(location))
         with pytest.raises(APIResponseError, match=rf"is not asked: .*{said}"):
             await output.read()
-        assert len(wire.requests) == 1
+        assert len(fake_server.requests) == 1
 
-    async def test_one_without_a_location_is_an_error(self, wired: Any, wire: Wire) -> None:
-        output = await output_of(wired, wire, wire.base_url + "/a")
-        wire.says(Reply(302, {}, b"somewhere"))
+    async def test_one_without_a_location_is_an_error(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        output = await output_of(scripted_client, fake_server, fake_server.base_url + "/a")
+        fake_server.respond_with(Reply(302, {}, b"somewhere"))
         with pytest.raises(APIError, match="302"):
             await output.read()
 
     async def test_the_api_itself_is_not_followed(
-        self, with_token: Any, wire: Wire, other_wire: Wire
+        self, with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
-        wire.says(redirect(other_wire.base_url + "/account", 308))
+        fake_server.respond_with(redirect(other_fake_server.base_url + "/account", 308))
         with pytest.raises(APIError, match=r"308.*check the base URL"):
             await with_token.account.get()
-        assert len(wire.requests) == 1
-        assert other_wire.requests == []
+        assert len(fake_server.requests) == 1
+        assert other_fake_server.requests == []
 
 
 class TestBehindAHostedAddress:
@@ -203,27 +217,29 @@ class TestBehindAHostedAddress:
         ],
     )
     async def test_an_output_url_that_leads_astray_is_not_asked(
-        self, hosted: Any, colour: str, url: str
+        self, hosted: Any, flavor: str, url: str
     ) -> None:
-        client = hosted._value._async if colour == "blocking" else hosted
-        output = _plain(claim(url, client._api))
+        client = hosted._value._async if flavor == "sync" else hosted
+        output = _plain(wrap_file_outputs(url, client._api))
         with pytest.raises(APIResponseError, match="is not asked"):
             await output.read()
 
 
 async def test_pages_are_asked_of_our_own_address_with_the_token(
-    with_token: Any, wire: Wire, other_wire: Wire
+    with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
 ) -> None:
     def script(received: Received) -> Reply:
-        following = None if "cursor" in received.path else f"{other_wire.base_url}/x?cursor=2"
+        following = (
+            None if "cursor" in received.path else f"{other_fake_server.base_url}/x?cursor=2"
+        )
         body = {"results": [{"id": "p1", "status": "starting"}], "next": following}
         return reply(body)
 
-    wire.says(script)
+    fake_server.respond_with(script)
     assert len([p async for p in with_token.paginate(with_token.predictions.list)]) == 2
-    assert wire.asked == ["GET /v1/predictions", "GET /v1/predictions?cursor=2"]
-    assert tokens(wire) == ["Bearer r8_token"] * 2
-    assert other_wire.requests == []
+    assert fake_server.asked == ["GET /v1/predictions", "GET /v1/predictions?cursor=2"]
+    assert tokens(fake_server) == ["Bearer r8_token"] * 2
+    assert other_fake_server.requests == []
 
 
 class TestOverHTTPS:
@@ -234,7 +250,7 @@ class TestOverHTTPS:
         return []
 
     @pytest.fixture
-    def https(self, colour: str, asked: list[tuple[str, str | None]]) -> Any:
+    def https(self, flavor: str, asked: list[tuple[str, str | None]]) -> Any:
         """Makes clients for which each URL answers with its location, or with `x`."""
 
         def make(locations: dict[str, str], **options: Any) -> Any:
@@ -245,18 +261,18 @@ class TestOverHTTPS:
                     return httpx.Response(200, content=b"x")
                 return httpx.Response(302, headers={"location": location})
 
-            http: Any = httpx.Client if colour == "blocking" else httpx.AsyncClient
+            http: Any = httpx.Client if flavor == "sync" else httpx.AsyncClient
             http_client = http(transport=httpx.MockTransport(handle))
-            return make_client_of(colour, "r8_token", http_client=http_client, **options)
+            return make_client_of(flavor, "r8_token", http_client=http_client, **options)
 
         return make
 
-    def output(self, client: Any, colour: str, url: str) -> Any:
-        api = (client._value._async if colour == "blocking" else client)._api
-        return _plain(claim(url, api))
+    def output(self, client: Any, flavor: str, url: str) -> Any:
+        api = (client._value._async if flavor == "sync" else client)._api
+        return _plain(wrap_file_outputs(url, api))
 
     async def test_trusted_hosts_get_the_token_and_others_do_not(
-        self, https: Any, colour: str, asked: list[Any]
+        self, https: Any, flavor: str, asked: list[Any]
     ) -> None:
         client = https({}, base_url=REMOTE, trusted_hosts=["*.example.com", "files.example.org"])
         urls = {
@@ -269,18 +285,18 @@ class TestOverHTTPS:
             "https://api.example.com.evil.com/a": False,
         }
         for url in urls:
-            assert await self.output(client, colour, url).read() == b"x"
+            assert await self.output(client, flavor, url).read() == b"x"
         assert asked == [(url, "Bearer r8_token" if yes else None) for url, yes in urls.items()]
 
     async def test_a_redirect_to_another_host_loses_the_token(
-        self, https: Any, colour: str, asked: list[Any]
+        self, https: Any, flavor: str, asked: list[Any]
     ) -> None:
         locations = {
             "https://files.example.com/a": "https://evil.com/b",
             "https://evil.com/b": "https://files.example.com/c",
         }
         client = https(locations, base_url=REMOTE, trusted_hosts=["files.example.com"])
-        await self.output(client, colour, "https://files.example.com/a").read()
+        await self.output(client, flavor, "https://files.example.com/a").read()
         assert asked == [
             ("https://files.example.com/a", "Bearer r8_token"),
             ("https://evil.com/b", None),
@@ -289,19 +305,19 @@ class TestOverHTTPS:
 
     @pytest.mark.parametrize("base_url", [REMOTE, "http://127.0.0.1:1/v1"])
     async def test_a_redirect_from_https_to_http_is_refused(
-        self, https: Any, colour: str, asked: list[Any], base_url: str
+        self, https: Any, flavor: str, asked: list[Any], base_url: str
     ) -> None:
         locations = {"https://files.example.com/a": "http://files.example.com/a"}
         client = https(locations, base_url=base_url)
         with pytest.raises(APIResponseError, match="leaves https for http"):
-            await self.output(client, colour, "https://files.example.com/a").read()
+            await self.output(client, flavor, "https://files.example.com/a").read()
         assert [url for url, _ in asked] == ["https://files.example.com/a"]
 
     async def test_a_redirect_into_the_private_network_is_refused(
-        self, https: Any, colour: str, asked: list[Any]
+        self, https: Any, flavor: str, asked: list[Any]
     ) -> None:
         locations = {"https://files.example.com/a": "https://169.254.169.254/latest"}
         client = https(locations, base_url=REMOTE)
         with pytest.raises(APIResponseError, match="private network"):
-            await self.output(client, colour, "https://files.example.com/a").read()
+            await self.output(client, flavor, "https://files.example.com/a").read()
         assert len(asked) == 1

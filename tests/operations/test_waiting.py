@@ -16,8 +16,8 @@ from dashscope import (
     RateLimitError,
     Training,
 )
+from tests.fake_server import FakeServer, Received, Reply, reply
 from tests.stopwatch import Stopwatch
-from tests.wire import Received, Reply, Wire, reply
 
 TERMINAL = ["succeeded", "failed", "canceled", "aborted"]
 
@@ -47,66 +47,83 @@ def wait(client: Any, waited: str, **options: Any) -> Any:
     return client.trainings.wait("x1", **options)
 
 
-async def test_it_looks_until_it_is_over(wired: Any, wire: Wire, waited: str) -> None:
-    wire.says([state("starting"), state("processing"), state("dreaming"), state("succeeded")])
+async def test_it_looks_until_it_is_over(
+    scripted_client: Any, fake_server: FakeServer, waited: str
+) -> None:
+    fake_server.respond_with(
+        [state("starting"), state("processing"), state("dreaming"), state("succeeded")]
+    )
     seen: list[str] = []
     done = await wait(
-        wired, waited, poll_interval=0.001, progress=lambda item: seen.append(item.status)
+        scripted_client, waited, poll_interval=0.001, progress=lambda item: seen.append(item.status)
     )
     assert type(done) is (Training if "training" in waited else Prediction)
     assert done.status == "succeeded"
     assert seen == ["starting", "processing", "dreaming", "succeeded"]
-    assert wire.asked == [f"GET {path(waited)}"] * 4
+    assert fake_server.asked == [f"GET {path(waited)}"] * 4
 
 
 @pytest.mark.parametrize("status", TERMINAL)
-async def test_every_end_is_one(wired: Any, wire: Wire, waited: str, status: str) -> None:
-    wire.says(state(status, error="why"))
-    assert (await wait(wired, waited)).error == "why"
-    assert len(wire.requests) == 1
+async def test_every_end_is_one(
+    scripted_client: Any, fake_server: FakeServer, waited: str, status: str
+) -> None:
+    fake_server.respond_with(state(status, error="why"))
+    assert (await wait(scripted_client, waited)).error == "why"
+    assert len(fake_server.requests) == 1
 
 
-async def test_what_is_over_already_is_not_asked_for(wired: Any, wire: Wire) -> None:
-    wire.says(state("succeeded", output={}))
-    for done in (await wired.predictions.get("x1"), await wired.trainings.get("x1")):
-        wire.requests.clear()
+async def test_what_is_over_already_is_not_asked_for(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(state("succeeded", output={}))
+    for done in (
+        await scripted_client.predictions.get("x1"),
+        await scripted_client.trainings.get("x1"),
+    ):
+        fake_server.requests.clear()
         seen: list[Any] = []
-        assert await wired.wait(done, progress=seen.append) == done
+        assert await scripted_client.wait(done, progress=seen.append) == done
         assert seen == [done]
-        assert wire.requests == []
+        assert fake_server.requests == []
 
 
-async def test_a_partial_object_of_a_list_is_completed(wired: Any, wire: Wire) -> None:
-    wire.says(reply({"results": [{"id": "x1", "status": "succeeded"}]}))
-    (partial,) = await wired.predictions.list()
-    wire.says(state("succeeded", output="whole"))
-    assert (await wired.wait(partial)).output == "whole"
+async def test_a_partial_object_of_a_list_is_completed(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply({"results": [{"id": "x1", "status": "succeeded"}]}))
+    (partial,) = await scripted_client.predictions.list()
+    fake_server.respond_with(state("succeeded", output="whole"))
+    assert (await scripted_client.wait(partial)).output == "whole"
 
 
-async def test_the_time_out_leaves_it_running(wired: Any, wire: Wire, waited: str) -> None:
-    wire.says(state())
+async def test_the_time_out_leaves_it_running(
+    scripted_client: Any, fake_server: FakeServer, waited: str
+) -> None:
+    fake_server.respond_with(state())
     started = Stopwatch()
     with pytest.raises(PredictionTimeoutError, match="x1 was still processing") as caught:
-        await wait(wired, waited, timeout=0.4)
+        await wait(scripted_client, waited, timeout=0.4)
     assert started.wall > 0.1
     assert started.ours < 1.5
     assert caught.value.prediction.id == "x1"
-    assert not any("cancel" in asked for asked in wire.asked)
+    assert not any("cancel" in asked for asked in fake_server.asked)
 
 
-async def test_cancel_on_exit_cancels_it(make_client: Any, wire: Wire, waited: str) -> None:
+async def test_cancel_on_exit_cancels_it(
+    make_client: Any, fake_server: FakeServer, waited: str
+) -> None:
     sent: list[str] = []  # as the client sent it: one that was given up may arrive later
     hooks = {"request": [lambda request: sent.append(request.url)]}
-    client = make_client(base_url=wire.base_url, event_hooks=hooks)
-    wire.says(lambda r: state("canceled" if "cancel" in r.path else "processing"))
+    client = make_client(base_url=fake_server.base_url, event_hooks=hooks)
+    fake_server.respond_with(lambda r: state("canceled" if "cancel" in r.path else "processing"))
     with pytest.raises(PredictionTimeoutError):
         await wait(client, waited, timeout=0.4, cancel_on_exit=True)
-    assert wire.asked.count(f"POST {path(waited)}/cancel") == 1
+    assert fake_server.asked.count(f"POST {path(waited)}/cancel") == 1
     assert sent[-1].endswith(f"{path(waited)}/cancel")
 
 
 async def test_an_answer_that_does_not_come_is_a_time_out(
-    wired: Any, wire: Wire, waited: str
+    scripted_client: Any, fake_server: FakeServer, waited: str
 ) -> None:
     first = [True]
 
@@ -114,48 +131,52 @@ async def test_an_answer_that_does_not_come_is_a_time_out(
         late = not first or not first.pop()
         return attrs.evolve(state(), after=0.9 if late else 0)
 
-    wire.says(script)
+    fake_server.respond_with(script)
     with pytest.raises(PredictionTimeoutError):
-        await wait(wired, waited, timeout=0.5)
+        await wait(scripted_client, waited, timeout=0.5)
 
 
-async def test_one_that_was_never_seen_is_a_time_out_of_the_request(wired: Any, wire: Wire) -> None:
-    wire.says(attrs.evolve(state(), after=0.4))
+async def test_one_that_was_never_seen_is_a_time_out_of_the_request(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(attrs.evolve(state(), after=0.4))
     with pytest.raises(APITimeoutError):
-        await wired.wait("x1", timeout=0.15)
+        await scripted_client.wait("x1", timeout=0.15)
 
 
-async def test_one_that_is_not_there_is_not_found(wired: Any, waited: str) -> None:
+async def test_one_that_is_not_there_is_not_found(scripted_client: Any, waited: str) -> None:
     with pytest.raises(NotFoundError):
-        await wait(wired, waited)
+        await wait(scripted_client, waited)
 
 
-async def test_a_removed_output_is_an_error(wired: Any, wire: Wire) -> None:
-    wire.says(state("succeeded", data_removed=True))
+async def test_a_removed_output_is_an_error(scripted_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with(state("succeeded", data_removed=True))
     with pytest.raises(PredictionError, match="removed"):
-        await wired.wait("x1")
-    wire.says(state("failed", data_removed=True))
-    assert (await wired.wait("x1")).status == "failed"
+        await scripted_client.wait("x1")
+    fake_server.respond_with(state("failed", data_removed=True))
+    assert (await scripted_client.wait("x1")).status == "failed"
 
 
 async def test_a_429_slows_every_waiter_of_the_client(
-    wired: Any, wire: Wire, no_jitter: None
+    scripted_client: Any, fake_server: FakeServer, no_jitter: None
 ) -> None:
-    wire.says([reply({}, 429, retry_after="0"), state(), state("succeeded")])
+    fake_server.respond_with([reply({}, 429, retry_after="0"), state(), state("succeeded")])
     started = Stopwatch()
-    await wired.wait("x1", poll_interval=0.15)
+    await scripted_client.wait("x1", poll_interval=0.15)
     assert started.wall > 0.25
     # Another waiter, of a view of the client, shares the pace: 2, then 1.8 and 1.62 times.
-    wire.says([state(), state("succeeded")])
+    fake_server.respond_with([state(), state("succeeded")])
     started = Stopwatch()
-    await wired.with_options(max_retries=1).wait("x1", poll_interval=0.15)
+    await scripted_client.with_options(max_retries=1).wait("x1", poll_interval=0.15)
     assert started.wall > 0.2
 
 
-async def test_a_429_beyond_a_minute_ends_the_wait(wired: Any, wire: Wire) -> None:
-    wire.says(reply({}, 429, retry_after="100"))
+async def test_a_429_beyond_a_minute_ends_the_wait(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(reply({}, 429, retry_after="100"))
     with pytest.raises(RateLimitError, match="wait 100 s"):
-        await wired.wait("x1")
+        await scripted_client.wait("x1")
 
 
 @pytest.mark.parametrize(
@@ -169,15 +190,17 @@ async def test_a_429_beyond_a_minute_ends_the_wait(wired: Any, wire: Wire) -> No
     ],
 )
 async def test_options_out_of_bounds_are_refused_before_a_request(
-    wired: Any, wire: Wire, waited: str, options: Any, error: type[Exception]
+    scripted_client: Any, fake_server: FakeServer, waited: str, options: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match=next(iter(options))):
-        await wait(wired, waited, **options)
-    assert wire.requests == []
+        await wait(scripted_client, waited, **options)
+    assert fake_server.requests == []
 
 
 @pytest.mark.parametrize("wrong", [None, 5, {"id": "x1"}])
-async def test_it_waits_for_predictions_and_trainings(wired: Any, wire: Wire, wrong: Any) -> None:
+async def test_it_waits_for_predictions_and_trainings(
+    scripted_client: Any, fake_server: FakeServer, wrong: Any
+) -> None:
     with pytest.raises(TypeError, match="prediction, a training or an id"):
-        await wired.wait(wrong)
-    assert wire.requests == []
+        await scripted_client.wait(wrong)
+    assert fake_server.requests == []

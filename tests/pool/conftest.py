@@ -87,8 +87,8 @@ def secure(_secure: Counting) -> Counting:
 
 
 @pytest.fixture
-def together(colour: str) -> Together:
-    """Does several things at once: in tasks, or in threads for the blocking client."""
+def together(flavor: str) -> Together:
+    """Does several things at once: in tasks, or in threads for the sync client."""
 
     async def run(calls: list[Callable[[], Coroutine[Any, Any, Any]]]) -> list[Any]:
         results: list[Any] = [None] * len(calls)
@@ -96,7 +96,7 @@ def together(colour: str) -> Together:
         async def one(number: int) -> None:
             results[number] = await calls[number]()
 
-        if colour == "blocking":
+        if flavor == "sync":
             with ThreadPoolExecutor(len(calls)) as pool:
                 list(pool.map(lambda number: drive(one(number)), range(len(calls))))
             return results

@@ -62,7 +62,7 @@ async def test_never_more_connections_than_allowed(
     until(lambda: server.open == 0)
 
 
-@pytest.mark.parametrize("colour", ASYNC)
+@pytest.mark.parametrize("flavor", ASYNC)
 async def test_who_waits_first_is_served_first(
     make_client: Any, server: Counting, loop: Loop
 ) -> None:
@@ -106,7 +106,7 @@ async def test_waiting_for_a_turn_ends_with_the_callers_time(
 
     async def second() -> Any:
         while not server.asked:  # until the other one has the connection
-            await anyio.sleep(0.01) if colour_is_async(client) else time.sleep(0.01)
+            await anyio.sleep(0.01) if flavor_is_async(client) else time.sleep(0.01)
         started = Stopwatch()
         with pytest.raises(APITimeoutError) as caught:
             await client.request("GET", "/second", timeout=0.2)
@@ -122,7 +122,7 @@ async def test_waiting_for_a_turn_ends_with_the_callers_time(
     await client.aclose()
 
 
-def colour_is_async(client: Any) -> bool:
+def flavor_is_async(client: Any) -> bool:
     return isinstance(client, AsyncClient)
 
 
@@ -169,13 +169,13 @@ async def test_a_connection_kept_for_too_long_is_closed(
     end = time.monotonic() + 0.6
     while time.monotonic() < end:  # one stays in use; those that nobody takes are closed
         await client.account.get()
-    while server.open + another.open > 1 and colour_is_async(client):
+    while server.open + another.open > 1 and flavor_is_async(client):
         await anyio.sleep(0.01)  # they are closed in this very loop
     until(lambda: server.open + another.open == 1)
     await client.aclose()
 
 
-@pytest.mark.parametrize("colour", ASYNC)
+@pytest.mark.parametrize("flavor", ASYNC)
 @pytest.mark.parametrize("how", ["still there", "closed by the server"])
 @pytest.mark.usefixtures("soon")
 async def test_a_client_at_rest_keeps_no_connection(
@@ -195,7 +195,7 @@ async def test_a_client_at_rest_keeps_no_connection(
     await client.aclose()
 
 
-@pytest.mark.parametrize("colour", ASYNC)
+@pytest.mark.parametrize("flavor", ASYNC)
 @pytest.mark.usefixtures("soon")
 async def test_what_is_in_use_for_long_is_not_closed(make_client: Any, server: Counting) -> None:
     async def long(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
@@ -287,7 +287,7 @@ async def test_closing_the_client_closes_its_connections(
         await client.account.get()
 
 
-@pytest.mark.parametrize("colour", ASYNC)
+@pytest.mark.parametrize("flavor", ASYNC)
 async def test_a_cancelled_request_leaves_the_pool_whole(
     make_client: Any, server: Counting, loop: Loop
 ) -> None:

@@ -207,7 +207,7 @@ async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
     await client.aclose()
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 async def test_who_is_cancelled_in_a_handshake_leaves_the_pool_whole(
     make_client: Any, secure: Counting, trusting: ssl.SSLContext
 ) -> None:
@@ -324,7 +324,7 @@ def over_http2(loop: Loop, authority: Any, tmp_path_factory: Any) -> Iterator[di
 
 async def test_http2_shares_a_connection_among_tasks(
     make_client: Any, over_http2: dict[str, Any], trusting: ssl.SSLContext, together: Together,
-    colour: str,
+    flavor: str,
 ) -> None:  # fmt: skip
     for name in ("clients", "versions"):
         over_http2[name].clear()
@@ -335,7 +335,7 @@ async def test_http2_shares_a_connection_among_tasks(
     await client.account.get()
     assert {account.username for account in accounts} == {"h2"}
     assert over_http2["versions"] == {"2"}
-    if colour == "blocking":  # a connection for each thread, used again
+    if flavor == "sync":  # a connection for each thread, used again
         assert len(over_http2["clients"]) <= 20
     else:
         assert len(over_http2["clients"]) == 1
@@ -351,7 +351,7 @@ async def test_http2_falls_back_to_what_the_server_speaks(
     await client.aclose()
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("speaks", ["2", "1.1"])
 async def test_with_http2_a_client_at_rest_keeps_no_connection(
     make_client: Any, over_http2: dict[str, Any], secure: Counting, trusting: ssl.SSLContext,

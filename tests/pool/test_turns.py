@@ -1,4 +1,4 @@
-"""Threads that share a blocking client's connections take turns in the order in which they came."""
+"""Threads that share a sync client's connections take turns in the order in which they came."""
 
 from __future__ import annotations
 

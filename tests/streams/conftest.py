@@ -24,7 +24,7 @@ def server() -> Iterator[StreamServer]:
 
 @pytest.fixture
 def connect(make_client: Callable[..., Any], server: StreamServer) -> Callable[..., Any]:
-    """Makes clients of that model's server, in each colour."""
+    """Makes clients of that model's server, in each flavor."""
 
     def connect(*args: Any, base_url: str = server.base_url, **options: Any) -> Any:
         return make_client(*args, base_url=base_url, verify=TLS, **options)
@@ -34,7 +34,7 @@ def connect(make_client: Callable[..., Any], server: StreamServer) -> Callable[.
 
 @pytest.fixture
 def client(connect: Callable[..., Any]) -> Any:
-    """A client of that model's server, in each colour."""
+    """A client of that model's server, in each flavor."""
     return connect()
 
 

@@ -1,4 +1,4 @@
-"""Reading a stream in any colour."""
+"""Reading a stream in any flavor."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import inspect
 from typing import Any, Self
 
 from dashscope import DoneEvent, LogsEvent, OtherEvent, OutputEvent
-from tests.colours import Awaited
+from tests.flavors import Awaited
 
 
 class Each:
-    """The events of a blocking stream behind `async for`."""
+    """The events of a sync stream behind `async for`."""
 
     def __init__(self, stream: Awaited) -> None:
         self._stream = stream
@@ -74,5 +74,5 @@ def told(events: list[Any]) -> list[tuple[str, str]]:
 
 
 async def result_of(value: Any) -> Any:
-    """What a method gives that is a coroutine function in one colour and not in another."""
+    """What a method gives that is a coroutine function in one flavor and not in another."""
     return await value if inspect.isawaitable(value) else value

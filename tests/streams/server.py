@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.fake_server import Received, prediction
 from tests.stopwatch import Lasted, Stopwatch
 from tests.streams.writing import Sent, after, encoded
-from tests.wire import Received, prediction
 
 CREATE = "POST /v1/models/owner/name/predictions"
 LOOK = "GET /v1/predictions/p1"
 CANCEL = "POST /v1/predictions/p1/cancel"
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds within which the client has to do what a test waits for."""
 
 
@@ -39,7 +39,7 @@ class Link:
     @property
     def closed(self) -> bool:
         """Whether the client closed it, or does so soon; the script has to wait for it."""
-        return self._closed.wait(PATIENCE)
+        return self._closed.wait(TIMEOUT)
 
     @property
     def last_id(self) -> str | None:
@@ -87,7 +87,7 @@ class Link:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
 
-    def wait_closed(self, seconds: float = PATIENCE) -> bool:
+    def wait_closed(self, seconds: float = TIMEOUT) -> bool:
         """Wait until the client closes the connection; did it?"""
         with contextlib.suppress(OSError):
             if not select.select([self._sock], [], [], seconds)[0]:

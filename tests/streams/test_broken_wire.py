@@ -58,7 +58,7 @@ def whole_at(answer: bytes, body: bytes) -> int:
 
 @pytest.mark.usefixtures("at_once")
 class TestRecording:
-    @pytest.mark.parametrize("colour", ["asyncio", "blocking"], indirect=True)
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     @pytest.mark.parametrize("chunked", [True, False])
     async def test_it_is_truncated_at_every_byte(
         self, client: Any, server: StreamServer, proxy: Proxy, chunked: bool
@@ -84,7 +84,7 @@ class TestRecording:
             assert server.last_ids == [None, *again], length
             assert reconnections == len(again), length
 
-    @pytest.mark.parametrize("colour", ["asyncio", "blocking"], indirect=True)
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     @pytest.mark.parametrize("ending", ["\r\n", "\r"])
     async def test_it_is_truncated_at_every_byte_whatever_ends_its_lines(
         self, client: Any, server: StreamServer, proxy: Proxy, ending: str
@@ -104,7 +104,7 @@ class TestRecording:
             last_id = recording.last_id_within(length)
             assert server.last_ids == [None, *([] if last_id == "7" else [last_id])], length
 
-    @pytest.mark.parametrize("colour", ["asyncio", "blocking"], indirect=True)
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     async def test_it_ends_properly_at_every_byte(self, client: Any, server: StreamServer) -> None:
         recording = Recording(EVENTS)
         server.ends(**FINISHED)
@@ -134,7 +134,7 @@ class TestRecording:
             assert told(await events_of(stream)) == TOLD
             assert stream.reconnections == 0
 
-    @pytest.mark.parametrize("colour", ["asyncio", "blocking"], indirect=True)
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     async def test_it_stalls(self, client: Any, server: StreamServer, proxy: Proxy) -> None:
         recording = Recording(EVENTS)
         server.plays(recorded(recording, chunked=True))
@@ -233,7 +233,7 @@ class TestLocalServer:
         assert texts(events) == result.output
         assert printed(events) == result.logs
 
-    @pytest.mark.parametrize("colour", ["asyncio", "blocking"], indirect=True)
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     async def test_a_finished_one_is_truncated_everywhere(self, client: Any, before: Proxy) -> None:
         async with client.stream("test/verse", {"lines": 2}) as stream:
             await events_of(stream)

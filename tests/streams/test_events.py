@@ -314,7 +314,7 @@ class TestPrediction:
                 await stream.result()
 
     async def test_two_readers_do_not_wait_for_the_same_event(
-        self, client: Any, colour: str, server: StreamServer
+        self, client: Any, flavor: str, server: StreamServer
     ) -> None:
         turned_away, said, got = threading.Event(), list[str](), list[Any]()
 
@@ -333,7 +333,7 @@ class TestPrediction:
 
         server.plays(script)
         async with client.stream("owner/name", {}) as stream:
-            if colour == "blocking":
+            if flavor == "sync":
                 with ThreadPoolExecutor() as threads:
                     both = [threads.submit(lambda: drive(reads(stream))) for _ in range(2)]
                 for one in both:
@@ -358,7 +358,7 @@ class TestFiles:
     URL = "https://files.example.com/out/a.png"
 
     async def test_a_url_is_a_file_output(
-        self, client: Any, server: StreamServer, colour: str
+        self, client: Any, server: StreamServer, flavor: str
     ) -> None:
         server.plays(
             whole(output(self.URL), output("data:text/plain,hi"), output(f"see {self.URL}"), done())
@@ -366,7 +366,7 @@ class TestFiles:
         url, data, text, _ = await read(client.stream("owner/name", {}))
         assert url.text == str(url) == self.URL
         for file in (url.text, data.text):
-            name = "FileOutput" if colour == "blocking" else "AsyncFileOutput"
+            name = "FileOutput" if flavor == "sync" else "AsyncFileOutput"
             assert type(file).__name__ == name
         assert await result_of(data.text.read()) == b"hi"
         assert type(text.text) is str
@@ -442,10 +442,10 @@ class TestAttached:
 class TestEntering:
     @pytest.mark.parametrize("attached", [False, True])
     async def test_without_with_it_says_so(
-        self, client: Any, colour: str, server: StreamServer, attached: bool
+        self, client: Any, flavor: str, server: StreamServer, attached: bool
     ) -> None:
         opened = client.predictions.stream("p1") if attached else client.stream("owner/name", {})
-        how = "with" if colour == "blocking" else "async with"
+        how = "with" if flavor == "sync" else "async with"
         with pytest.raises(RuntimeError, match=f"opened by `{how}`: {how} client.stream"):
             async for _ in each(opened):
                 pass
@@ -471,11 +471,11 @@ class TestEntering:
         assert len(server.requests) == 1
 
     async def test_the_events_are_iterated_with_async_for(
-        self, client: Any, server: StreamServer, colour: str
+        self, client: Any, server: StreamServer, flavor: str
     ) -> None:
         server.plays(whole(*WHOLE))
         async with client.stream("owner/name", {}) as stream:
-            if colour == "blocking":
+            if flavor == "sync":
                 facade = stream._value
                 first = next(iter(facade))
                 assert texts([first, *facade]) == ["a", "b"]

@@ -82,7 +82,7 @@ class TestWhoCreatesCancels:
         assert server.cancels == cancels
         assert server.links[0].closed
 
-    @pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"], indirect=True)
+    @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"], indirect=True)
     async def test_a_cancellation(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
@@ -233,7 +233,7 @@ class TestAsync:
     """What only happens where tasks are cancelled and coroutines are thrown away."""
 
     @pytest.fixture(params=["asyncio", "uvloop", "trio"])
-    def colour(self, request: pytest.FixtureRequest) -> Any:
+    def flavor(self, request: pytest.FixtureRequest) -> Any:
         return request.param
 
     async def test_cancelled_in_the_create_it_is_still_cancelled(
@@ -309,7 +309,7 @@ class TestAsync:
         assert server.links[0].closed
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "uvloop"], indirect=True)
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop"], indirect=True)
 class TestAsyncio:
     async def test_a_task_that_is_cancelled(self, client: Any, server: StreamServer) -> None:
         server.plays(held(output("a", "1")))
@@ -350,7 +350,7 @@ class TestAsyncio:
         assert server.cancels == 1
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio", "blocking"], indirect=True)
+@pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
 class TestTimeout:
     async def within(self, seconds: float, opened: Any) -> list[Any]:
         """Read a stream that runs into its time-out, which is in so many seconds."""
@@ -445,7 +445,7 @@ async def test_a_server_that_dies_is_a_connection_error(
     assert started.ours < 5
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 class TestHeartbeats:
     """A caller that waits for the next event again and again, each time with a timeout."""
 
@@ -495,7 +495,7 @@ class TestHeartbeats:
         assert texts(received) == ["a", "b"]
 
 
-@pytest.mark.parametrize("colour", ["asyncio"])
+@pytest.mark.parametrize("flavor", ["asyncio"])
 async def test_a_native_timeout_of_anext_loses_nothing(client: Any, server: StreamServer) -> None:
     def script(link: Link) -> None:
         link.open()

@@ -104,7 +104,7 @@ class TestResuming:
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.last_ids == [None, "1"]
 
-    @pytest.mark.parametrize("colour", ["blocking"])  # elsewhere, Ctrl-C cancels the main task
+    @pytest.mark.parametrize("flavor", ["sync"])  # elsewhere, Ctrl-C cancels the main task
     async def test_an_interrupt_between_two_events_loses_none(
         self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -256,7 +256,7 @@ class TestManyEventsInOnePiece:
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == [event.data for event in MANY]
 
-    @pytest.mark.parametrize("colour", ["blocking"])  # elsewhere, Ctrl-C cancels the main task
+    @pytest.mark.parametrize("flavor", ["sync"])  # elsewhere, Ctrl-C cancels the main task
     async def test_an_interrupt_while_they_are_understood_loses_none(
         self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -615,7 +615,7 @@ class TestServersThatNeverComeBack:
             assert pause.ours < expected + 0.1
 
 
-@pytest.mark.parametrize("colour", ["asyncio", "trio", "blocking"], indirect=True)
+@pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
 class TestRetry:
     @pytest.fixture(autouse=True)
     def _long_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -704,7 +704,7 @@ class TestRetry:
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("colour", ["asyncio", "trio", "blocking"], indirect=True)
+@pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
 class TestStalls:
     async def test_silence_is_a_break(self, client: Any, server: StreamServer) -> None:
         server.plays(held(*LETTERS[:2]), held(LETTERS[2], b"id: 4\nevent: out"), resumed(WHOLE))

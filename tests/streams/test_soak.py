@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from dashscope import AsyncClient, Client, DoneEvent
+from tests.fake_server import prediction
 from tests.serving import LoopServer, reply_json
 from tests.streams.conftest import TLS
 from tests.streams.writing import done, encoded, output
-from tests.wire import prediction
 
 STREAMS = 10_000
 EVERY = 500
@@ -140,7 +140,7 @@ async def one(client: AsyncClient, way: str) -> None:
             assert isinstance(events[-1], DoneEvent)
 
 
-def one_blocking(client: Client, way: str) -> None:
+def one_sync(client: Client, way: str) -> None:
     stream = client.stream(model_of(way), {})
     match way:
         case "unread":
@@ -218,13 +218,13 @@ async def test_asyncio_cancelled_anywhere(fast: FastServer) -> None:
     await gone(fast)
 
 
-def test_blocking(fast: FastServer) -> None:
+def test_sync(fast: FastServer) -> None:
     ways = [WAYS[number % len(WAYS)] for number in range(STREAMS)]
     steady = Steady(fast, 2)
     threads = threading.active_count()
     with Client(base_url=f"{fast.origin}/v1", verify=TLS) as client:
         for number, way in enumerate(ways):
-            one_blocking(client, way)
+            one_sync(client, way)
             if number % EVERY == 0:
                 steady.check(number)
         assert threading.active_count() == threads

@@ -15,7 +15,7 @@ from PIL import Image
 from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
 from dashscope.testing import UnexpectedRequestError, record, replay
-from tests.wire import Received, Reply, Wire, prediction, reply
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 
 TOKEN = "r8_a-token-that-nobody-may-see"
 HELLO = "dashscope/hello-world"
@@ -68,14 +68,14 @@ async def use_async(client: AsyncClient, photo: Path) -> list[Any]:
     return [output, texts, await thumbnail.read(), await small.read(), len(page), bool(secret)]
 
 
-@pytest.mark.parametrize("colour", ["async", "blocking"])
+@pytest.mark.parametrize("flavor", ["async", "sync"])
 def test_what_was_recorded_is_replayed(
-    colour: str, guarded: LocalServer, tmp_path: Path, photo: Path
+    flavor: str, guarded: LocalServer, tmp_path: Path, photo: Path
 ) -> None:
     path = tmp_path / "deep" / "traffic.jsonl"
 
     def go(traffic: Any, **options: Any) -> list[Any]:
-        if colour == "blocking":
+        if flavor == "sync":
             return use(traffic.client(**options), photo)
         return asyncio.run(use_async(traffic.async_client(**options), photo))
 
@@ -161,9 +161,9 @@ def test_a_user_takes_out_what_is_private(guarded: LocalServer, tmp_path: Path) 
 SIGNED = "https://files.example/a.png?owner=me&X-Amz-Credential=c1&X-Amz-Signature=s1&expiry=9"
 
 
-def test_what_signs_a_url_is_not_in_the_file(wire: Wire, tmp_path: Path) -> None:
+def test_what_signs_a_url_is_not_in_the_file(fake_server: FakeServer, tmp_path: Path) -> None:
     path = tmp_path / "traffic.jsonl"
-    address = f"{wire.base_url}/files/f1/download"
+    address = f"{fake_server.base_url}/files/f1/download"
 
     def says(request: Received) -> Reply:
         if request.method == "POST":
@@ -172,7 +172,7 @@ def test_what_signs_a_url_is_not_in_the_file(wire: Wire, tmp_path: Path) -> None
             return reply(prediction("succeeded", output=urls, input=request.json["input"]), 201)
         return Reply(200, {"content-type": "image/png"}, b"png")
 
-    wire.says(says)
+    fake_server.respond_with(says)
 
     def go(client: Client) -> list[Any]:
         output = client.run("owner/name", {"image": SIGNED})
@@ -180,7 +180,7 @@ def test_what_signs_a_url_is_not_in_the_file(wire: Wire, tmp_path: Path) -> None
             return [*output[1:], output[0].read(), download.read()]
 
     with record(path) as traffic:
-        assert go(traffic.client(base_url=wire.base_url))[-2:] == [b"png", b"png"]
+        assert go(traffic.client(base_url=fake_server.base_url))[-2:] == [b"png", b"png"]
     text = path.read_text()
     assert "s1" not in text
     assert "c1" not in text

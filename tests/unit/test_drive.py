@@ -1,4 +1,4 @@
-"""The blocking client's engine: coroutines driven without a loop, generators without a leak."""
+"""The sync client's engine: coroutines driven without a loop, generators without a leak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocking client says what the async one says, without a word of `await`."""
+"""The sync client says what the async one says, without a word of `await`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pytest
 
 import dashscope
 from dashscope._common.cached_property import cached_property
-from dashscope._sync import generate
-from dashscope._sync import generated as blocking
+from dashscope._sync import generate, generated
 from dashscope._sync.facade import Facade
 
 # The base class of the resources has no sync counterpart.
@@ -60,17 +59,17 @@ MEMBERS = [(cls, name) for cls in CLASSES for name in members(cls)]
 METHODS = [(cls, name) for cls, name in MEMBERS if inspect.isfunction(vars(cls)[name])]
 
 
-def twin(cls: type) -> type:
-    found: type = getattr(blocking, cls.__name__.removeprefix("Async"))
+def sync_class(cls: type) -> type:
+    found: type = getattr(generated, cls.__name__.removeprefix("Async"))
     return found
 
 
-def twin_member(cls: type, name: str) -> Any:
-    return vars(twin(cls))[RENAMED.get(name, name)]
+def sync_member(cls: type, name: str) -> Any:
+    return vars(sync_class(cls))[RENAMED.get(name, name)]
 
 
 def plain(annotation: Any) -> Any:
-    """The annotation that the blocking twin has to have."""
+    """The annotation that the sync counterpart has to have."""
     if not isinstance(annotation, str):
         return annotation
     annotation = re.sub(r"\bAsyncGenerator\[(.+), None\]", r"ClosingIterator[\1]", annotation)
@@ -97,7 +96,7 @@ def code(docstring: str | None) -> str:
 
 
 def test_the_generated_file_is_what_the_generator_writes() -> None:
-    written = Path(blocking.__file__).read_text(encoding="utf-8")
+    written = Path(generated.__file__).read_text(encoding="utf-8")
     assert written == generate.generate(), "run: python -m dashscope._sync.generate"
 
 
@@ -113,20 +112,20 @@ def test_there_is_something_to_compare() -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_every_async_class_has_a_twin_with_the_same_members(cls: type) -> None:
+def test_every_async_class_has_a_sync_class_with_the_same_members(cls: type) -> None:
     names = {RENAMED.get(name, name) for name in members(cls)}
-    twins = {
-        name for name, value in vars(twin(cls)).items()
+    found = {
+        name for name, value in vars(sync_class(cls)).items()
         if (not name.startswith("_") or name in RENAMED.values())
         and (inspect.isfunction(value) or isinstance(value, property | cached_property))
     }  # fmt: skip
-    assert twins == names
+    assert found == names
 
 
 @pytest.mark.parametrize(("cls", "name"), METHODS, ids=lambda x: getattr(x, "__name__", x))
 def test_a_method_has_the_same_signature(cls: type, name: str) -> None:
     method = vars(cls)[name]
-    other = twin_member(cls, name)
+    other = sync_member(cls, name)
     assert plain_signature(other) == plain_signature(method)
     assert not inspect.iscoroutinefunction(other)
     assert not inspect.isasyncgenfunction(other)
@@ -144,7 +143,7 @@ def test_a_property_stays_one_of_the_same_type(cls: type, name: str) -> None:
     def getter(value: Any) -> Any:
         return value.fget if isinstance(value, property) else value.func
 
-    own, other = vars(cls)[name], twin_member(cls, name)
+    own, other = vars(cls)[name], sync_member(cls, name)
     assert type(other) is type(own)
     assert plain_signature(getter(other)) == plain_signature(getter(own))
 
@@ -161,7 +160,7 @@ def test_the_constructors_take_the_same() -> None:
 def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
     if name in RENAMED and name != "aclose":
         return
-    own, other = inspect.getdoc(vars(cls)[name]), inspect.getdoc(twin_member(cls, name))
+    own, other = inspect.getdoc(vars(cls)[name]), inspect.getdoc(sync_member(cls, name))
     assert own
     assert other
     assert not re.search(r"\b(await|async|aclose|anext|Async\w+)\b", code(other))
@@ -176,7 +175,7 @@ def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_the_docstring_of_a_class_has_examples_without_await(cls: type) -> None:
-    other = inspect.getdoc(twin(cls))
+    other = inspect.getdoc(sync_class(cls))
     assert other
     assert not re.search(r"\b(await|async|Async\w+)\b", code(other))
     compile(code(other), "example", "exec")

@@ -29,12 +29,12 @@ LARGE = bytes(LARGEST_DATA_URI + 1)
 
 
 @pytest.fixture
-def runtime(colour: str) -> Runtime:
-    return make_runtime(colour)
+def runtime(flavor: str) -> Runtime:
+    return make_runtime(flavor)
 
 
-def make_runtime(colour: str) -> Runtime:
-    return SyncRuntime(lambda value: value) if colour == "blocking" else AsyncRuntime()
+def make_runtime(flavor: str) -> Runtime:
+    return SyncRuntime(lambda value: value) if flavor == "sync" else AsyncRuntime()
 
 
 class Uploads(list[LocalFile]):
@@ -67,7 +67,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON))
 def test_json_goes_through_as_it_is(input: dict[str, Any]) -> None:
     uploads = Uploads()
-    made = drive(encode(input, make_runtime("blocking"), uploads))
+    made = drive(encode(input, make_runtime("sync"), uploads))
     assert made == input
     assert made is not input
     assert uploads == []
@@ -331,7 +331,7 @@ async def test_whatever_reads_like_a_file_is_one(runtime: Runtime) -> None:
 
 
 def test_a_view_of_part_of_memory_is_that_part() -> None:
-    made = drive(load(memoryview(b"abcdef")[::2], make_runtime("blocking")))
+    made = drive(load(memoryview(b"abcdef")[::2], make_runtime("sync")))
     assert made.read() == b"ace"
 
 

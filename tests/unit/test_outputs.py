@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from dashscope import AsyncClient, AsyncFileOutput, Client, FileError, FileOutput
 from dashscope._files.download import decode_data_uri
-from dashscope._files.file_output import claim
+from dashscope._files.file_output import wrap_file_outputs
 
 ASYNC = AsyncClient()._api
-BLOCKING = Client()._async._api
+SYNC = Client()._async._api
 URL = "https://example.com/out/image.png"
 
 
@@ -34,8 +34,8 @@ URL = "https://example.com/out/image.png"
     ],
 )
 def test_a_url_becomes_a_file_output(text: str) -> None:
-    for api, cls in ((ASYNC, AsyncFileOutput), (BLOCKING, FileOutput)):
-        output = claim(text, api)
+    for api, cls in ((ASYNC, AsyncFileOutput), (SYNC, FileOutput)):
+        output = wrap_file_outputs(text, api)
         assert type(output) is cls
         assert output == text
 
@@ -62,13 +62,13 @@ def test_a_url_becomes_a_file_output(text: str) -> None:
     ],
 )
 def test_other_text_stays_text(text: str) -> None:
-    assert type(claim(text, ASYNC)) is str
-    assert claim(text, ASYNC) is text
+    assert type(wrap_file_outputs(text, ASYNC)) is str
+    assert wrap_file_outputs(text, ASYNC) is text
 
 
 def test_urls_are_found_wherever_they_are() -> None:
     output = {"image": URL, "more": [URL, [{"deep": URL}], "text", 5, None], URL: True}
-    claimed = claim(output, ASYNC)
+    claimed = wrap_file_outputs(output, ASYNC)
     assert claimed == output
     found = [claimed["image"], claimed["more"][0], claimed["more"][1][0]["deep"]]
     assert all(type(item) is AsyncFileOutput for item in found)
@@ -85,12 +85,12 @@ def test_urls_are_found_wherever_they_are() -> None:
     )
 )
 def test_an_output_is_equal_to_what_the_server_said(output: Any) -> None:
-    assert claim(output, ASYNC) == output
+    assert wrap_file_outputs(output, ASYNC) == output
 
 
-@pytest.fixture(params=[ASYNC, BLOCKING], ids=["async", "blocking"])
+@pytest.fixture(params=[ASYNC, SYNC], ids=["async", "sync"])
 def output(request: pytest.FixtureRequest) -> Any:
-    return claim(URL, request.param)
+    return wrap_file_outputs(URL, request.param)
 
 
 class TestAFileOutputIsItsURL:
@@ -175,22 +175,24 @@ def test_an_error_does_not_repeat_a_whole_data_uri() -> None:
     assert len(str(caught.value)) < 300
 
 
-def data(content: bytes, colour: str, kind: str = "text/plain") -> Any:
+def data(content: bytes, flavor: str, kind: str = "text/plain") -> Any:
     import base64
 
-    from tests.colours import _plain
+    from tests.flavors import _plain
 
-    api = BLOCKING if colour == "blocking" else ASYNC
-    return _plain(claim(f"data:{kind};base64,{base64.b64encode(content).decode()}", api))
+    api = SYNC if flavor == "sync" else ASYNC
+    return _plain(
+        wrap_file_outputs(f"data:{kind};base64,{base64.b64encode(content).decode()}", api)
+    )
 
 
 class TestADataURI:
-    async def test_reads_without_a_request(self, colour: str) -> None:
-        assert await data(b"hello", colour).read() == b"hello"
-        assert [piece async for piece in data(b"hello", colour).iter_bytes()] == [b"hello"]
+    async def test_reads_without_a_request(self, flavor: str) -> None:
+        assert await data(b"hello", flavor).read() == b"hello"
+        assert [piece async for piece in data(b"hello", flavor).iter_bytes()] == [b"hello"]
 
-    async def test_saves_itself(self, colour: str, tmp_path: Path) -> None:
-        saved = await data(b"hello", colour).save(tmp_path / "hello.txt")
+    async def test_saves_itself(self, flavor: str, tmp_path: Path) -> None:
+        saved = await data(b"hello", flavor).save(tmp_path / "hello.txt")
         assert saved == tmp_path / "hello.txt"
         assert saved.read_bytes() == b"hello"
 
@@ -204,15 +206,15 @@ class TestADataURI:
         ],
     )
     async def test_is_named_by_its_type(
-        self, colour: str, tmp_path: Path, kind: str, name: str
+        self, flavor: str, tmp_path: Path, kind: str, name: str
     ) -> None:
-        assert await data(b"x", colour, kind).save(tmp_path) == tmp_path / name
+        assert await data(b"x", flavor, kind).save(tmp_path) == tmp_path / name
 
-    async def test_that_is_broken_saves_nothing(self, colour: str, tmp_path: Path) -> None:
-        from tests.colours import _plain
+    async def test_that_is_broken_saves_nothing(self, flavor: str, tmp_path: Path) -> None:
+        from tests.flavors import _plain
 
-        api = BLOCKING if colour == "blocking" else ASYNC
-        broken = _plain(claim("data:;base64,a$", api))
+        api = SYNC if flavor == "sync" else ASYNC
+        broken = _plain(wrap_file_outputs("data:;base64,a$", api))
         with pytest.raises(FileError):
             await broken.save(tmp_path / "x")
         with pytest.raises(FileError):
@@ -222,7 +224,7 @@ class TestADataURI:
 
 def test_an_output_may_be_nested_as_deep_as_json_is_read() -> None:
     output = json.loads("[" * 900 + json.dumps(URL) + "]" * 900)
-    claimed = claim(output, ASYNC)
+    claimed = wrap_file_outputs(output, ASYNC)
     for _ in range(900):
         (output,), (claimed,) = output, claimed
     assert type(output) is str

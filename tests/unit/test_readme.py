@@ -151,5 +151,5 @@ def test_the_performance_table_is_what_was_measured() -> None:
     assert len(rows) == 5
     for name, *cells in rows:
         contender = name.replace("`", "").removesuffix(" 3.54")
-        settings = ("1", "10", "100", "500", "blocking")
+        settings = ("1", "10", "100", "500", "sync")
         assert cells == [measured[contender, setting] for setting in settings]

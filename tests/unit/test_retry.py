@@ -1,4 +1,4 @@
-"""Retrying: which outcome is worth another attempt, after how long, and who pays for it."""
+"""Retrying: which result is worth another attempt, after how long, and who pays for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope._api.retry import (
-    Outcome,
+    AttemptResult,
     RetryQuota,
     delay,
     may_repeat,
@@ -21,35 +21,38 @@ from dashscope._api.retry import (
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-LOST = Outcome(request_sent=True)
-NEVER_SENT = Outcome(request_sent=False)
-TIMED_OUT = Outcome(request_sent=True, timed_out=True)
+LOST = AttemptResult(request_sent=True)
+NEVER_SENT = AttemptResult(request_sent=False)
+TIMED_OUT = AttemptResult(request_sent=True, timed_out=True)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "repeatable", "verdict"),
+    ("result", "repeatable", "verdict"),
     [
         # What may be repeated, is repeated whenever the trouble may pass.
         (LOST, True, True),
         (NEVER_SENT, True, True),
         (TIMED_OUT, True, True),
-        *[(Outcome(status=status), True, True) for status in (408, 429, 500, 502, 503, 504)],
+        *[(AttemptResult(status=status), True, True) for status in (408, 429, 500, 502, 503, 504)],
         *[
-            (Outcome(status=status), True, False)
+            (AttemptResult(status=status), True, False)
             for status in (200, 301, 400, 401, 402, 403, 404, 409, 413, 422, 501, 505)
         ],
         # Anything else only where it cannot have been carried out.
         (LOST, False, False),
         (TIMED_OUT, False, False),
         (NEVER_SENT, False, True),
-        (Outcome(status=429), False, True),
-        *[(Outcome(status=status), False, False) for status in (408, 500, 502, 503, 504, 404)],
+        (AttemptResult(status=429), False, True),
+        *[
+            (AttemptResult(status=status), False, False)
+            for status in (408, 500, 502, 503, 504, 404)
+        ],
     ],
 )
 def test_an_attempt_is_repeated_where_it_helps_and_does_no_harm(
-    outcome: Outcome, repeatable: bool, verdict: bool
+    result: AttemptResult, repeatable: bool, verdict: bool
 ) -> None:
-    assert may_repeat(outcome, repeatable=repeatable) is verdict
+    assert may_repeat(result, repeatable=repeatable) is verdict
 
 
 @pytest.mark.parametrize(
@@ -58,9 +61,9 @@ def test_an_attempt_is_repeated_where_it_helps_and_does_no_harm(
 )
 def test_the_back_off_doubles_from_half_a_second_to_eight(attempts: int, most: float) -> None:
     options = {"attempts": attempts, "elapsed": 0.0, "left": None}
-    assert delay(Outcome(status=503), **options, chance=1.0) == most
-    assert delay(Outcome(status=503), **options, chance=0.5) == most / 2
-    assert delay(Outcome(status=503), **options, chance=0.0) == 0.0
+    assert delay(AttemptResult(status=503), **options, chance=1.0) == most
+    assert delay(AttemptResult(status=503), **options, chance=0.5) == most / 2
+    assert delay(AttemptResult(status=503), **options, chance=0.0) == 0.0
 
 
 @given(
@@ -73,8 +76,8 @@ def test_the_back_off_doubles_from_half_a_second_to_eight(attempts: int, most: f
 def test_no_delay_passes_any_bound(
     attempts: int, elapsed: float, left: float | None, chance: float, retry_after: float | None
 ) -> None:
-    outcome = Outcome(status=503, retry_after=retry_after)
-    seconds = delay(outcome, attempts=attempts, elapsed=elapsed, left=left, chance=chance)
+    result = AttemptResult(status=503, retry_after=retry_after)
+    seconds = delay(result, attempts=attempts, elapsed=elapsed, left=left, chance=chance)
     if seconds is None:
         return
     assert 0 <= seconds <= 60
@@ -108,10 +111,10 @@ def test_no_delay_passes_any_bound(
 def test_what_the_server_asks_for_is_honoured_within_bounds(
     retry_after: float, elapsed: float, left: float | None, expected: float | None
 ) -> None:
-    outcome = Outcome(status=429, retry_after=retry_after)
+    result = AttemptResult(status=429, retry_after=retry_after)
     # The server's word counts, whatever the jitter.
     for chance in (0.0, 1.0):
-        assert delay(outcome, attempts=1, elapsed=elapsed, left=left, chance=chance) == expected
+        assert delay(result, attempts=1, elapsed=elapsed, left=left, chance=chance) == expected
 
 
 @pytest.mark.parametrize(
@@ -219,9 +222,9 @@ def test_the_body_says_how_long_to_wait_where_the_header_does_not(
 class TestQuota:
     def test_it_pays_for_a_hundred_retries_beyond_the_first_and_no_more(self) -> None:
         quota = RetryQuota()
-        assert all(quota.take(Outcome(status=503), attempts=2) for _ in range(100))
-        assert not quota.take(Outcome(status=503), attempts=2)
-        assert not quota.take(Outcome(status=503), attempts=1)
+        assert all(quota.take(AttemptResult(status=503), attempts=2) for _ in range(100))
+        assert not quota.take(AttemptResult(status=503), attempts=2)
+        assert not quota.take(AttemptResult(status=503), attempts=1)
 
     def test_it_pays_for_the_first_retries_of_five_hundred_requests(self) -> None:
         quota = RetryQuota()
@@ -238,10 +241,10 @@ class TestQuota:
 
     def test_a_retry_the_server_asked_for_is_free(self) -> None:
         quota = used_up()
-        assert quota.take(Outcome(status=429, retry_after=1.0), attempts=3)
-        assert quota.take(Outcome(status=429, retry_after=0.0), attempts=3)
-        assert not quota.take(Outcome(status=429), attempts=3)
-        assert not quota.take(Outcome(status=503, retry_after=1.0), attempts=3)
+        assert quota.take(AttemptResult(status=429, retry_after=1.0), attempts=3)
+        assert quota.take(AttemptResult(status=429, retry_after=0.0), attempts=3)
+        assert not quota.take(AttemptResult(status=429), attempts=3)
+        assert not quota.take(AttemptResult(status=503, retry_after=1.0), attempts=3)
 
     def test_a_success_after_retries_pays_for_one(self) -> None:
         quota = used_up()

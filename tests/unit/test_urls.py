@@ -168,7 +168,7 @@ def test_blank_and_repeated_values_in_a_query_are_kept() -> None:
         ("b", ""),
     ]
     for none in ("https://api.example.com/v1/predictions", "?", "/a?", "", "a\n", "http://[?a=1"):
-        with pytest.raises(urls.NoURLError, match="page's"):
+        with pytest.raises(urls.InvalidURLError, match="page's"):
             urls.page_query(none)
     assert urls.page_query("bare") == [("cursor", "bare")]
 
@@ -339,14 +339,14 @@ INTERNAL_HOSTS = [
 @pytest.mark.parametrize("host", INTERNAL_HOSTS)
 def test_a_hosted_api_does_not_lead_into_a_private_network(host: str) -> None:
     for url in (f"https://{host}/x", f"https://{host}:8443/x"):
-        said = urls.refusal(url, BASE)
+        said = urls.url_rejection(url, BASE)
         assert said is not None
         assert "private network" in said
 
 
 @pytest.mark.parametrize("host", INTERNAL_HOSTS)
 def test_a_local_server_may_name_local_addresses(host: str) -> None:
-    assert urls.refusal(f"http://{host}/x", LOCAL) is None
+    assert urls.url_rejection(f"http://{host}/x", LOCAL) is None
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -364,7 +364,7 @@ def test_no_spelling_of_an_address_hides_it(number: int) -> None:
         f"{a:#x}.{b:#x}.{c:#x}.{d:#x}",
         f"[::ffff:{address}]",
     ]
-    refused = {urls.refusal(f"https://{host}/", BASE) is not None for host in spellings}
+    refused = {urls.url_rejection(f"https://{host}/", BASE) is not None for host in spellings}
     assert refused == {not address.is_global}
 
 
@@ -399,7 +399,7 @@ def test_no_spelling_of_an_address_hides_it(number: int) -> None:
     ],
 )
 def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason: str) -> None:
-    said = urls.refusal(url, BASE)
+    said = urls.url_rejection(url, BASE)
     assert said is not None
     assert reason in said
 
@@ -427,13 +427,13 @@ def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason:
 def test_a_url_may_go_up_to_https_and_not_down(
     url: str, base: str, came_from: str | None, allowed: bool
 ) -> None:
-    assert (urls.refusal(url, base, came_from=came_from) is None) is allowed
+    assert (urls.url_rejection(url, base, came_from=came_from) is None) is allowed
 
 
 @given(st.text(), st.sampled_from([BASE, LOCAL]))
 def test_any_text_gets_a_verdict(url: str, base: str) -> None:
-    urls.refusal(url, base)
-    urls.refusal("https://" + url, base)
+    urls.url_rejection(url, base)
+    urls.url_rejection("https://" + url, base)
     assert isinstance(urls.gets_token("https://" + url, base, ("*.example.com",)), bool)
     urls.base_url_problem("https://" + url)
 

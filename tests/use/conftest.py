@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.end_to_end.conftest import client, colour, server
+from tests.end_to_end.conftest import client, flavor, server
 
-__all__ = ["client", "colour", "server"]
+__all__ = ["client", "flavor", "server"]

@@ -18,7 +18,7 @@ from PIL import Image
 import dashscope
 from dashscope import AsyncClient, AsyncFileOutput, Client, FileOutput, NotFoundError
 from dashscope.local import LocalServer
-from tests.wire import Received, Reply, Wire, prediction, reply
+from tests.fake_server import FakeServer, Received, Reply, prediction, reply
 
 
 def asked(server: LocalServer, since: int = 0) -> list[str]:
@@ -33,16 +33,16 @@ def document(**inputs: Any) -> dict[str, Any]:
 class Models:
     """A server that knows a model, counts who asks for it, and runs it at once."""
 
-    def __init__(self, wire: Wire, *documents: Any) -> None:
+    def __init__(self, fake_server: FakeServer, *documents: Any) -> None:
         self.documents = list(documents)
-        self.wire = wire
+        self.fake_server = fake_server
         self.fails: Reply | None = None
         self.after = 0.0
-        wire.says(self.answer)
+        fake_server.respond_with(self.answer)
 
     @property
     def fetches(self) -> int:
-        return sum(asked.startswith("GET /v1/models") for asked in self.wire.asked)
+        return sum(asked.startswith("GET /v1/models") for asked in self.fake_server.asked)
 
     def answer(self, request: Received) -> Reply:
         if request.method == "POST":
@@ -118,13 +118,13 @@ def test_a_batch_has_no_webhook(make_client: Callable[..., Any]) -> None:
 
 
 async def test_an_output_goes_in_as_its_url(
-    client: Any, server: LocalServer, tmp_path: Path, colour: str
+    client: Any, server: LocalServer, tmp_path: Path, flavor: str
 ) -> None:
     Image.new("RGB", (64, 48), "teal").save(tmp_path / "photo.png")
     thumbnail = client.use("dashscope/thumbnail")
     large = await thumbnail(image=tmp_path / "photo.png", width=32)
     large = getattr(large, "file", large)
-    assert isinstance(large, FileOutput if colour == "blocking" else AsyncFileOutput)
+    assert isinstance(large, FileOutput if flavor == "sync" else AsyncFileOutput)
     before = len(server.requests)
     created = await thumbnail.create(image=large, width=16)
     assert created.input["image"] == str(large)
@@ -151,11 +151,11 @@ async def test_no_argument_is_sent_that_does_not_fit(client: Any, server: LocalS
     assert asked(server, before) == []
 
 
-async def test_inputs_may_be_called_anything(wired: Any, wire: Wire) -> None:
+async def test_inputs_may_be_called_anything(scripted_client: Any, fake_server: FakeServer) -> None:
     names = ["self", "args", "inputs", "timeout", "class", "a-b", "ref"]
-    Models(wire, document(**{name: {"type": "string"} for name in names}))
+    Models(fake_server, document(**{name: {"type": "string"} for name in names}))
     inputs = dict.fromkeys(names, "x")
-    assert await wired.use("owner/name")(**inputs) == inputs
+    assert await scripted_client.use("owner/name")(**inputs) == inputs
 
 
 async def test_the_signature_and_the_help_show_the_inputs(client: Any) -> None:
@@ -181,23 +181,25 @@ async def test_the_signature_and_the_help_show_the_inputs(client: Any) -> None:
     assert (type(face).__doc__ or "").startswith("A model as a function")
 
 
-async def test_the_schema_is_fetched_once_and_only_when_needed(wired: Any, wire: Wire) -> None:
-    models = Models(wire, document(a={"type": "integer"}))
-    function = wired.use("owner/name")
-    assert wire.asked == []
+async def test_the_schema_is_fetched_once_and_only_when_needed(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
+    function = scripted_client.use("owner/name")
+    assert fake_server.asked == []
     await function.load()
     await function(a=1)
-    await wired.use("owner/name")(a=2)
-    await wired.with_options(timeout=9).use("owner/name")(a=3)
+    await scripted_client.use("owner/name")(a=2)
+    await scripted_client.with_options(timeout=9).use("owner/name")(a=3)
     assert models.fetches == 1
 
 
-def test_many_tasks_at_once_fetch_the_schema_once(wire: Wire) -> None:
-    models = Models(wire, document(a={"type": "integer"}))
+def test_many_tasks_at_once_fetch_the_schema_once(fake_server: FakeServer) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
     models.after = 0.1
 
     async def main() -> None:
-        async with AsyncClient(base_url=wire.base_url) as client:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
             function = client.use("owner/name")
             outputs = await asyncio.gather(*(function(a=n) for n in range(20)))
         assert outputs == [{"a": n} for n in range(20)]
@@ -206,11 +208,11 @@ def test_many_tasks_at_once_fetch_the_schema_once(wire: Wire) -> None:
     assert models.fetches == 1
 
 
-def test_many_threads_at_once_fetch_the_schema_once(wire: Wire) -> None:
-    models = Models(wire, document(a={"type": "integer"}))
+def test_many_threads_at_once_fetch_the_schema_once(fake_server: FakeServer) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
     models.after = 0.1
     outputs: list[Any] = []
-    with Client(base_url=wire.base_url) as client:
+    with Client(base_url=fake_server.base_url) as client:
         function = client.use("owner/name")
         threads = [
             threading.Thread(target=lambda n=n: outputs.append(function(a=n))) for n in range(8)
@@ -223,10 +225,14 @@ def test_many_threads_at_once_fetch_the_schema_once(wire: Wire) -> None:
     assert models.fetches == 1
 
 
-async def test_a_long_default_stands_in_the_help_once(wired: Any, wire: Wire) -> None:
+async def test_a_long_default_stands_in_the_help_once(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     long = "ugly, " * 60
-    Models(wire, document(negative={"type": "string", "default": long}, steps={"default": 4}))
-    model = wired.use("owner/name")
+    Models(
+        fake_server, document(negative={"type": "string", "default": long}, steps={"default": 4})
+    )
+    model = scripted_client.use("owner/name")
     await model.load()
     text = getattr(model, "_value", model).__doc__ or ""
     assert "model(negative=..., steps=4)" in text
@@ -241,10 +247,10 @@ def test_a_function_is_not_pickled(make_client: Callable[..., Any]) -> None:
 
 
 def test_a_function_at_module_level_serves_one_event_loop_after_another(
-    wire: Wire, backend: str
+    fake_server: FakeServer, backend: str
 ) -> None:
-    models = Models(wire, document(a={"type": "integer"}))
-    function = AsyncClient(base_url=wire.base_url).use("owner/name")
+    models = Models(fake_server, document(a={"type": "integer"}))
+    function = AsyncClient(base_url=fake_server.base_url).use("owner/name")
     for n in range(3):
 
         async def call(n: int = n) -> Any:
@@ -260,9 +266,9 @@ def backend(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_event_loops_in_several_threads_share_a_function(wire: Wire) -> None:
-    Models(wire, document(a={"type": "integer"})).after = 0.05
-    function = AsyncClient(base_url=wire.base_url).use("owner/name")
+def test_event_loops_in_several_threads_share_a_function(fake_server: FakeServer) -> None:
+    Models(fake_server, document(a={"type": "integer"})).after = 0.05
+    function = AsyncClient(base_url=fake_server.base_url).use("owner/name")
     outputs: list[Any] = []
 
     async def call(n: int) -> None:
@@ -276,16 +282,16 @@ def test_event_loops_in_several_threads_share_a_function(wire: Wire) -> None:
     assert sorted(output["a"] for output in outputs) == sorted([*range(4)] * 3)
 
 
-def test_one_who_is_cancelled_leaves_the_fetch_to_the_next(wire: Wire) -> None:
-    models = Models(wire, document(a={"type": "integer"}))
+def test_one_who_is_cancelled_leaves_the_fetch_to_the_next(fake_server: FakeServer) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
     models.after = 0.2
 
     async def main() -> None:
-        async with AsyncClient(base_url=wire.base_url) as client:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
             function = client.use("owner/name")
             first = asyncio.create_task(function(a=1))
             second = asyncio.create_task(function(a=2))
-            while not wire.requests:
+            while not fake_server.requests:
                 await asyncio.sleep(0.01)
             first.cancel()
             assert await second == {"a": 2}
@@ -295,12 +301,14 @@ def test_one_who_is_cancelled_leaves_the_fetch_to_the_next(wire: Wire) -> None:
     asyncio.run(main())
 
 
-def test_a_failed_fetch_is_told_to_all_who_waited_for_it_and_tried_again_later(wire: Wire) -> None:
-    models = Models(wire, document(a={"type": "integer"}))
+def test_a_failed_fetch_is_told_to_all_who_waited_for_it_and_tried_again_later(
+    fake_server: FakeServer,
+) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
     models.fails = Reply(404, {}, b'{"detail": "no such model"}', after=0.1)
 
     async def main() -> None:
-        async with AsyncClient(base_url=wire.base_url) as client:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
             function = client.use("owner/name")
             calls = (function(a=n) for n in range(5))
             errors = await asyncio.gather(*calls, return_exceptions=True)
@@ -314,10 +322,10 @@ def test_a_failed_fetch_is_told_to_all_who_waited_for_it_and_tried_again_later(w
 
 
 async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
-    wired: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = Models(wire, document(a={}), document(a={}, b={}))
-    function = wired.use("owner/name")
+    models = Models(fake_server, document(a={}), document(a={}, b={}))
+    function = scripted_client.use("owner/name")
     await function.load()
     with pytest.raises(TypeError, match="no input 'b'"):
         await function(a=1, b=2)
@@ -325,7 +333,7 @@ async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
     monkeypatch.setattr("dashscope._functions.schema_cache.FRESH", 0.0)
     assert await function(a=1, b=2) == {"a": 1, "b": 2}
     assert models.fetches == 2
-    versioned = wired.use("owner/name:v1")
+    versioned = scripted_client.use("owner/name:v1")
     await versioned.load()
     with pytest.raises(TypeError, match="no input 'c'"):
         await versioned(c=1)
@@ -334,20 +342,20 @@ async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
 
 @pytest.mark.parametrize("schema", [None, {}, {"components": {"schemas": {}}}])
 async def test_a_model_without_a_schema_takes_everything(
-    wired: Any, wire: Wire, schema: Any
+    scripted_client: Any, fake_server: FakeServer, schema: Any
 ) -> None:
-    Models(wire, schema)
-    function = wired.use("owner/name")
+    Models(fake_server, schema)
+    function = scripted_client.use("owner/name")
     assert await function(anything=1) == {"anything": 1}
     face = getattr(function, "_value", function)
     assert str(inspect.signature(face)) == "(**inputs) -> Any"
     assert "does not say what its inputs are" in pydoc.render_doc(face)
 
 
-async def test_the_time_out_covers_the_fetch(wired: Any, wire: Wire) -> None:
-    Models(wire, document(a={})).after = 1.0
+async def test_the_time_out_covers_the_fetch(scripted_client: Any, fake_server: FakeServer) -> None:
+    Models(fake_server, document(a={})).after = 1.0
     with pytest.raises(TimeoutError):
-        await wired.use("owner/name", timeout=0.1)(a=1)
+        await scripted_client.use("owner/name", timeout=0.1)(a=1)
 
 
 async def test_the_time_out_of_a_function_bounds_the_prediction(client: Any) -> None:
@@ -355,14 +363,16 @@ async def test_the_time_out_of_a_function_bounds_the_prediction(client: Any) -> 
         await client.use("test/slow", timeout=0.5)(seconds=30)
 
 
-async def test_webhooks_are_told_to_the_server(wired: Any, wire: Wire) -> None:
-    Models(wire, document(a={}))
-    function = wired.use(
+async def test_webhooks_are_told_to_the_server(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    Models(fake_server, document(a={}))
+    function = scripted_client.use(
         "owner/name", webhook="https://example.com", webhook_events_filter=["completed"]
     )
     await function(a=1)
     await function.create(a=1)
-    sent = [request.json for request in wire.requests if request.method == "POST"]
+    sent = [request.json for request in fake_server.requests if request.method == "POST"]
     assert [body["webhook"] for body in sent] == ["https://example.com"] * 2
     assert [body["webhook_events_filter"] for body in sent] == [["completed"]] * 2
 

@@ -2,21 +2,23 @@
 
 None is left open when a TLS handshake is given up, for whatever reason. The time to connect is
 that for all of it: every address of a name, a SOCKS proxy's greeting, the handshakes. And in the
-blocking client every wait but that for the resolver is bounded by the time that the calling
+sync client every wait but that for the resolver is bounded by the time that the calling
 thread's call has left, where httpcore bounds each by the same time, however many there are.
 """
 
 from __future__ import annotations
 
+import selectors
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import anyio
 import httpcore
 
 from dashscope._common.deadline import Deadline
+from dashscope._runtime.thread_limits import Bounds, PollsBeside
 
 
 class AsyncBackend(httpcore.AsyncNetworkBackend):
@@ -91,9 +93,9 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 class SyncBackend(httpcore.NetworkBackend):
     """Sockets whose every wait is bounded by the time that the calling thread has left."""
 
-    def __init__(self, time_left: Callable[[], float | None]) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self._backend = httpcore.SyncBackend()
-        self._time_left = time_left
+        self._bounds = bounds
 
     def connect_tcp(
         self,
@@ -103,7 +105,7 @@ class SyncBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        looking_up = Deadline.after(_bound(timeout, self._time_left(), httpcore.ConnectTimeout))
+        looking_up = Deadline.after(_bound(timeout, self._bounds.left(), httpcore.ConnectTimeout))
         try:
             addresses = _addresses(host, port)
         except OSError as error:
@@ -114,7 +116,7 @@ class SyncBackend(httpcore.NetworkBackend):
         failure: Exception | None = None
         for number, address in enumerate(addresses):
             try:
-                bound = _bound(connected_by.left(), self._time_left(), httpcore.ConnectTimeout)
+                bound = _bound(connected_by.left(), self._bounds.left(), httpcore.ConnectTimeout)
                 # One that is dead leaves the others their share.
                 share = None if bound is None else bound / (len(addresses) - number)
                 stream = self._backend.connect_tcp(
@@ -123,7 +125,7 @@ class SyncBackend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
-                return _SyncStream(stream, self._time_left, connected_by)
+                return _SyncStream(stream, self._bounds, connected_by)
         raise failure or httpcore.ConnectError("the name has no address")
 
 
@@ -142,23 +144,40 @@ class _SyncStream(httpcore.NetworkStream):
     def __init__(
         self,
         stream: httpcore.NetworkStream,
-        time_left: Callable[[], float | None],
+        bounds: Bounds,
         connected_by: Deadline,
     ) -> None:
         self._stream = stream
-        self._time_left = time_left
+        self._bounds = bounds
         self._connected_by = connected_by
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        bound = _bound(self._within(timeout), self._time_left(), httpcore.ReadTimeout)
+        if self._bounds.polls is not None:
+            self._poll_until_readable(self._bounds.polls, timeout)
+        bound = _bound(self._within(timeout), self._bounds.left(), httpcore.ReadTimeout)
         return self._stream.read(max_bytes, bound)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # A view: of what the socket does not take at once, httpcore copies the rest.
         view: Any = memoryview(buffer)
         for start in range(0, len(view), self.WRITTEN_AT_ONCE):
-            bound = _bound(self._within(timeout), self._time_left(), httpcore.WriteTimeout)
+            bound = _bound(self._within(timeout), self._bounds.left(), httpcore.WriteTimeout)
             self._stream.write(view[start : start + self.WRITTEN_AT_ONCE], bound)
+
+    def _poll_until_readable(self, polls: PollsBeside, timeout: float | None) -> None:
+        """Make the polls that become due before there is something to read, or no time left."""
+        sock = self._stream.get_extra_info("socket")
+        is_tls = isinstance(sock, ssl.SSLSocket)
+        if not is_tls and self._stream.get_extra_info("ssl_object") is not None:
+            return  # TLS in TLS, whose buffered data cannot be seen
+        until = Deadline.after(timeout).sooner(self._bounds.deadline)
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_READ)
+            while not (is_tls and sock.pending()):
+                if (seconds := polls.seconds_left()) <= 0:
+                    polls.run()
+                elif selector.select(until.within(seconds)) or until.expired:
+                    return
 
     def close(self) -> None:
         self._stream.close()
@@ -171,13 +190,13 @@ class _SyncStream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         try:
             left = self._connected_by.left()
-            bound = _bound(left, self._time_left(), httpcore.ConnectTimeout)
+            bound = _bound(left, self._bounds.left(), httpcore.ConnectTimeout)
             self._check_connected()
             stream = self._stream.start_tls(ssl_context, server_hostname, bound)
         except BaseException:
             self._stream.close()
             raise
-        return _SyncStream(stream, self._time_left, self._connected_by)
+        return _SyncStream(stream, self._bounds, self._connected_by)
 
     def _within(self, timeout: float | None) -> float | None:
         return self._connected_by.left() if timeout is None else timeout  # as above

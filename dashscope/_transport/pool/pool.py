@@ -17,6 +17,7 @@ import anyio
 import httpcore
 
 from dashscope._runtime.drive import drive
+from dashscope._runtime.thread_limits import Bounds
 from dashscope._transport.httpx_internals import has_unread_data
 from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY, IdleConnections, Key
 from dashscope._transport.pool.limiter import ConnectionLimiter, Permit
@@ -312,18 +313,16 @@ class SyncPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
     Args:
         options: How to connect.
         tls: The SSL context.
-        time_left: Returns the seconds that the calling thread's call has left.
+        bounds: How long the calling thread may wait, and what it does meanwhile.
     """
 
-    def __init__(
-        self, options: PoolOptions, tls: TLS, time_left: Callable[[], float | None]
-    ) -> None:
+    def __init__(self, options: PoolOptions, tls: TLS, bounds: Bounds) -> None:
         kinds = (httpcore.ConnectionPool, httpcore.HTTPProxy, httpcore.SOCKSProxy)
-        routes = Routes(options, tls, kinds, SyncBackend(time_left))
+        routes = Routes(options, tls, kinds, SyncBackend(bounds))
         # Threads that share an HTTP/2 connection of httpcore may take the same stream of it.
         super().__init__(options, routes, shares_http2=False)
         self._limiter = ConnectionLimiter(options.max_connections)
-        self._time_left = time_left
+        self._bounds = bounds
         self._next_maintenance = 0.0
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
@@ -348,7 +347,7 @@ class SyncPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
         self.close()
 
     async def _acquire(self) -> Permit:
-        permit = self._limiter.acquire(self._time_left())
+        permit = self._limiter.acquire(self._bounds.left())
         if permit is None:
             raise httpcore.PoolTimeout("no connection became free in time")
         return permit

@@ -1,6 +1,6 @@
 """Models behind Django, in one file: `python django_app.py runserver`.
 
-One blocking client serves all threads and processes of the server.
+One sync client serves all threads and processes of the server.
 """
 
 import functools

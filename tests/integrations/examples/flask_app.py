@@ -1,4 +1,4 @@
-"""Models behind Flask: `flask --app flask_app run`. One blocking client serves all threads."""
+"""Models behind Flask: `flask --app flask_app run`. One sync client serves all threads."""
 
 import functools
 import json

@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from tests.fake_server import FakeServer
 from tests.interop.conftest import run_of
-from tests.wire import Wire
 
 
 class Tracing:
@@ -34,10 +34,10 @@ def spans_of_http(tracing: Tracing) -> list[ReadableSpan]:
     return sorted(found, key=lambda span: span.start_time or 0)
 
 
-def traceparents(wire: Wire) -> list[str]:
+def traceparents(fake_server: FakeServer) -> list[str]:
     """The `traceparent` of each request, which must have exactly one."""
     found: list[str] = []
-    for request in wire.requests:
+    for request in fake_server.requests:
         (value,) = [value for name, value in request.items if name.lower() == "traceparent"]
         found.append(value)
     return found
@@ -60,7 +60,7 @@ def tracing() -> Iterator[Tracing]:
 
 
 @pytest.fixture
-def answering(wire: Wire) -> Wire:
+def answering(fake_server: FakeServer) -> FakeServer:
     """A server that answers `run()` with a prediction that has a stream."""
-    wire.says(run_of(wire.base_url))
-    return wire
+    fake_server.respond_with(run_of(fake_server.base_url))
+    return fake_server

@@ -12,8 +12,8 @@ import sys
 
 import pytest
 
+from tests.fake_server import FakeServer
 from tests.interop.conftest import run_of
-from tests.wire import Wire
 
 PROGRAM = """
 import asyncio, json, sys
@@ -55,8 +55,8 @@ print(json.dumps([
 
 
 @pytest.mark.parametrize("flavor", ["async", "sync"])
-def test_requests_are_spans(flavor: str, wire: Wire) -> None:
-    wire.says(run_of(wire.base_url))
+def test_requests_are_spans(flavor: str, fake_server: FakeServer) -> None:
+    fake_server.respond_with(run_of(fake_server.base_url))
     quiet = {
         "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
         "DD_REMOTE_CONFIGURATION_ENABLED": "false",
@@ -64,7 +64,7 @@ def test_requests_are_spans(flavor: str, wire: Wire) -> None:
         "DD_TRACE_HTTP_CLIENT_TAG_QUERY_STRING": "false",
     }
     found = subprocess.run(
-        [sys.executable, "-c", PROGRAM, wire.base_url, flavor],
+        [sys.executable, "-c", PROGRAM, fake_server.base_url, flavor],
         env={**os.environ, **quiet},
         capture_output=True,
         text=True,
@@ -74,11 +74,11 @@ def test_requests_are_spans(flavor: str, wire: Wire) -> None:
     assert found.returncode == 0, found.stderr
     spans = json.loads(found.stdout)
     assert [span[:3] for span in spans] == [
-        ["POST", f"{wire.base_url}/models/owner/name/predictions", "201"],
-        ["GET", f"{wire.base_url}/predictions/p1/stream", "200"],
-        ["GET", f"{wire.base_url}/predictions/p1", "200"],
+        ["POST", f"{fake_server.base_url}/models/owner/name/predictions", "201"],
+        ["GET", f"{fake_server.base_url}/predictions/p1/stream", "200"],
+        ["GET", f"{fake_server.base_url}/predictions/p1", "200"],
     ]
-    for span, request in zip(spans, wire.requests, strict=True):
+    for span, request in zip(spans, fake_server.requests, strict=True):
         parents = [value for name, value in request.items if name.lower() == "traceparent"]
         assert len(parents) == 1
         assert f"-{span[3]:016x}-" in parents[0]

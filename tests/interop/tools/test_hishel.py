@@ -8,12 +8,11 @@ from typing import Any
 
 import hishel
 import hishel.httpx
-import pytest
 
 from dashscope.local import LocalServer
+from tests.fake_server import FakeServer, Received, Reply, reply
 from tests.interop.conftest import TOKEN, opened
 from tests.interop.test_every_request import use
-from tests.wire import Received, Reply, Wire, reply
 
 
 def caching(is_async: bool, tmp_path: Path) -> Any:
@@ -26,34 +25,34 @@ def caching(is_async: bool, tmp_path: Path) -> Any:
 
 
 async def test_a_fresh_response_is_cached(
-    make_client: Callable[..., Any], wire: Wire, is_async: bool, tmp_path: Path
+    make_client: Callable[..., Any], fake_server: FakeServer, is_async: bool, tmp_path: Path
 ) -> None:
-    wire.says(reply({"type": "user", "username": "kept"}, cache_control="max-age=60"))
+    fake_server.respond_with(
+        reply({"type": "user", "username": "kept"}, cache_control="max-age=60")
+    )
     async with opened(caching(is_async, tmp_path)) as http:
-        client = make_client(base_url=wire.base_url, http_client=http)
+        client = make_client(base_url=fake_server.base_url, http_client=http)
         for _ in range(3):
             assert (await client.account.get()).username == "kept"
-    assert wire.asked == ["GET /v1/account"]
+    assert fake_server.asked == ["GET /v1/account"]
 
 
 async def test_a_stale_response_is_revalidated(
-    make_client: Callable[..., Any], wire: Wire, is_async: bool, tmp_path: Path
+    make_client: Callable[..., Any], fake_server: FakeServer, is_async: bool, tmp_path: Path
 ) -> None:
     def answer(request: Received) -> Reply:
         if request.headers.get("If-None-Match") == '"1"':
             return Reply(304, {"etag": '"1"'})
         return reply({"type": "user", "username": "kept"}, etag='"1"', cache_control="no-cache")
 
-    wire.says(answer)
+    fake_server.respond_with(answer)
     async with opened(caching(is_async, tmp_path)) as http:
-        client = make_client(base_url=wire.base_url, http_client=http)
+        client = make_client(base_url=fake_server.base_url, http_client=http)
         for _ in range(2):
             assert (await client.account.get()).username == "kept"
-    assert len(wire.requests) == 2
+    assert len(fake_server.requests) == 2
 
 
-# hishel leaves generators open when a stream is closed early, and trio warns about them.
-@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
 async def test_every_kind_of_request(
     make_client: Callable[..., Any],
     server: LocalServer,

@@ -17,6 +17,7 @@ except ImportError:
     HTTPX2ClientInstrumentor = HTTPXClientInstrumentor  # type: ignore[misc,assignment]
 
 from dashscope.integrations.opentelemetry import instrument, uninstrument
+from tests.fake_server import FakeServer
 from tests.interop.tools.conftest import (
     Tracing,
     parent_of,
@@ -24,7 +25,6 @@ from tests.interop.tools.conftest import (
     traceparent_of,
     traceparents,
 )
-from tests.wire import Wire
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def fire(tracing: Tracing, tmp_path: Path) -> Iterator[Any]:
 
 
 async def test_requests_are_spans(
-    client: Any, answering: Wire, tracing: Tracing, fire: Any
+    client: Any, answering: FakeServer, tracing: Tracing, fire: Any
 ) -> None:
     fire.instrument_httpx()
     with fire.span("caller") as caller:
@@ -55,7 +55,7 @@ async def test_requests_are_spans(
     assert traceparents(answering) == [traceparent_of(span) for span in spans]
 
 
-async def test_with_ours(client: Any, answering: Wire, tracing: Tracing, fire: Any) -> None:
+async def test_with_ours(client: Any, answering: FakeServer, tracing: Tracing, fire: Any) -> None:
     fire.instrument_httpx()
     instrument(fire.config.get_tracer_provider())
     assert await client.run("owner/name", {}) == "hello Alice"
@@ -65,7 +65,7 @@ async def test_with_ours(client: Any, answering: Wire, tracing: Tracing, fire: A
     assert traceparents(answering) == [traceparent_of(span) for span in spans]
 
 
-async def test_capture_all(client: Any, answering: Wire, tracing: Tracing, fire: Any) -> None:
+async def test_capture_all(client: Any, answering: FakeServer, tracing: Tracing, fire: Any) -> None:
     fire.instrument_httpx(capture_all=True)
     assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
     span = spans_of_http(tracing)[0]
@@ -81,7 +81,7 @@ async def test_a_refused_connection(
 ) -> None:
     fire.instrument_httpx()
     client = make_client(base_url=nobody, max_retries=0)
-    with pytest.raises(Exception, match="no connection") as refused:
+    with pytest.raises(Exception, match="No connection") as refused:
         await client.run("owner/name", {})
     assert not refused.value.may_have_been_created  # type: ignore[attr-defined]
     (span,) = spans_of_http(tracing)

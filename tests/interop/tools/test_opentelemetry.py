@@ -10,6 +10,7 @@ from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 from dashscope import APIConnectionError
 from dashscope.integrations.opentelemetry import instrument, uninstrument
+from tests.fake_server import FakeServer
 from tests.interop.tools.conftest import (
     Tracing,
     parent_of,
@@ -17,7 +18,6 @@ from tests.interop.tools.conftest import (
     traceparent_of,
     traceparents,
 )
-from tests.wire import Wire
 
 REQUESTS = ["/models/owner/name/predictions", "/predictions/p1/stream", "/predictions/p1"]
 
@@ -36,7 +36,7 @@ def _ours(tracing: Tracing) -> Iterator[None]:
     uninstrument()
 
 
-async def test_alone(client: Any, answering: Wire, tracing: Tracing) -> None:
+async def test_alone(client: Any, answering: FakeServer, tracing: Tracing) -> None:
     with tracing.provider.get_tracer("test").start_as_current_span("caller") as caller:
         assert await client.run("owner/name", {}) == "hello Alice"
     spans = spans_of_http(tracing)
@@ -50,7 +50,7 @@ async def test_alone(client: Any, answering: Wire, tracing: Tracing) -> None:
 
 
 @pytest.mark.usefixtures("_ours")
-async def test_with_ours(client: Any, answering: Wire, tracing: Tracing) -> None:
+async def test_with_ours(client: Any, answering: FakeServer, tracing: Tracing) -> None:
     with tracing.provider.get_tracer("test").start_as_current_span("caller") as caller:
         assert await client.run("owner/name", {}) == "hello Alice"
     (run,) = [span for span in tracing.spans if span.name.startswith("generate_content")]
@@ -63,7 +63,7 @@ async def test_with_ours(client: Any, answering: Wire, tracing: Tracing) -> None
 
 @pytest.mark.usefixtures("_ours")
 async def test_a_stream_and_a_batch_with_ours(
-    client: Any, answering: Wire, tracing: Tracing
+    client: Any, answering: FakeServer, tracing: Tracing
 ) -> None:
     async with client.stream("owner/name", {}) as stream:
         assert "".join([str(event) async for event in stream]) == "hello Alice"
@@ -97,7 +97,7 @@ async def test_a_refused_connection(
 
 
 async def test_instrumenting_an_existing_client(
-    client: Any, answering: Wire, tracing: Tracing
+    client: Any, answering: FakeServer, tracing: Tracing
 ) -> None:
     HTTPXClientInstrumentor().uninstrument()
     await client.predictions.get("p1")

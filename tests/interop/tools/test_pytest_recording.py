@@ -17,7 +17,7 @@ BASE_URL = {base_url!r}
 
 
 @pytest.mark.vcr
-def test_blocking():
+def test_sync():
     with Client("r8_token", base_url=BASE_URL, max_retries=0) as client:
         assert client.run("dashscope/hello-world", {{"text": "Alice"}}) == "hello Alice"
 
@@ -61,7 +61,7 @@ def test_record_and_replay(pytester: pytest.Pytester) -> None:
         assert len(server.requests) == answered
     run(pytester, "--block-network").assert_outcomes(passed=2)
     cassettes = sorted((pytester.path / "cassettes" / "test_it").iterdir())
-    assert [path.name for path in cassettes] == ["test_async.yaml", "test_blocking.yaml"]
+    assert [path.name for path in cassettes] == ["test_async.yaml", "test_sync.yaml"]
     assert "r8_token" not in "".join(path.read_text() for path in map(Path, cassettes))
 
 

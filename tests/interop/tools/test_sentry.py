@@ -13,7 +13,7 @@ from sentry_sdk.integrations.httpx import HttpxIntegration
 from sentry_sdk.transport import Transport
 
 from dashscope import NotFoundError
-from tests.wire import Wire, reply
+from tests.fake_server import FakeServer, reply
 
 
 class Kept(Transport):
@@ -52,7 +52,7 @@ def sentry(_sentry: Kept) -> Kept:
     return _sentry
 
 
-async def test_requests_are_spans(client: Any, answering: Wire, sentry: Kept) -> None:
+async def test_requests_are_spans(client: Any, answering: FakeServer, sentry: Kept) -> None:
     with sentry_sdk.start_transaction(name="caller") as transaction:
         assert await client.run("owner/name", {}) == "hello Alice"
     (sent,) = sentry.items
@@ -68,8 +68,8 @@ async def test_requests_are_spans(client: Any, answering: Wire, sentry: Kept) ->
         assert headers == [f"{transaction.trace_id}-{span['span_id']}-1"]
 
 
-async def test_requests_are_breadcrumbs(client: Any, wire: Wire, sentry: Kept) -> None:
-    wire.says(reply({"detail": "no account"}, 404))
+async def test_requests_are_breadcrumbs(client: Any, fake_server: FakeServer, sentry: Kept) -> None:
+    fake_server.respond_with(reply({"detail": "no account"}, 404))
     with sentry_sdk.isolation_scope() as scope:
         scope.clear_breadcrumbs()
         with pytest.raises(NotFoundError) as error:
@@ -77,6 +77,6 @@ async def test_requests_are_breadcrumbs(client: Any, wire: Wire, sentry: Kept) -
         sentry_sdk.capture_exception(error.value)
     (sent,) = [item for item in sentry.items if "exception" in item]
     (crumb,) = sent["breadcrumbs"]["values"]
-    assert crumb["data"]["url"] == f"{wire.base_url}/account"
+    assert crumb["data"]["url"] == f"{fake_server.base_url}/account"
     assert crumb["data"]["http.response.status_code"] == 404
     assert "r8_a-token" not in str(sent)

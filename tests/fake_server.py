@@ -71,13 +71,13 @@ def prediction(status: str = "starting", **fields: Any) -> dict[str, Any]:
 Script = Callable[[Received], Reply]
 
 
-class Wire:
-    """The server: `requests` is what came in, `says` what goes out."""
+class FakeServer:
+    """The server: `requests` is what came in, `respond_with` what goes out."""
 
     def __init__(self) -> None:
         self.requests: list[Received] = []
         self._script: Script = lambda _: reply({"detail": "nothing scripted"}, 404)
-        wire = self
+        fake_server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -93,8 +93,8 @@ class Wire:
                     body = self.rfile.read(length)
                     items = tuple(self.headers.items())
                     received = Received(self.command, self.path, dict(self.headers), body, items)
-                    wire.requests.append(received)
-                    self._answer(wire._script(received))
+                    fake_server.requests.append(received)
+                    self._answer(fake_server._script(received))
                 except OSError:
                     self.close_connection = True
 
@@ -132,7 +132,7 @@ class Wire:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
-    def says(self, answers: Script | Reply | Iterable[Reply]) -> None:
+    def respond_with(self, answers: Script | Reply | Iterable[Reply]) -> None:
         """Answer by a function, with one reply, or with replies in turn (the last one stays)."""
         if isinstance(answers, Reply):
             answers = [answers]

@@ -1,6 +1,6 @@
-"""One test body for all colours: asyncio, uvloop, trio, and the blocking client.
+"""One test body for all flavors: asyncio, uvloop, trio, and the sync client.
 
-A body is written with `await` against the async API. For the colour `blocking` it gets an
+A body is written with `await` against the async API. For the flavor `sync` it gets an
 `Awaited`, which lets the very same body call the real `Client`.
 """
 
@@ -17,7 +17,7 @@ from dashscope import AsyncClient, Client, FileOutput
 from dashscope._runtime.drive import drive
 from dashscope._sync.facade import ClosingIterator, Facade
 
-COLOURS = ("asyncio", "uvloop", "trio", "blocking")
+FLAVORS = ("asyncio", "uvloop", "trio", "sync")
 _BACKENDS: dict[str, dict[str, Any]] = {
     "asyncio": {"backend": "asyncio"},
     "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
@@ -25,23 +25,23 @@ _BACKENDS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(colour: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a test body to its end in a colour."""
-    if colour == "blocking":
+def run(flavor: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test body to its end in a flavor."""
+    if flavor == "sync":
         drive(body())
     else:
-        anyio.run(body, **_BACKENDS[colour])
+        anyio.run(body, **_BACKENDS[flavor])
 
 
-def make_client(colour: str, *args: Any, **options: Any) -> Any:
-    """A client of a colour, to be used with `await` in either."""
-    if colour == "blocking":
+def make_client(flavor: str, *args: Any, **options: Any) -> Any:
+    """A client of a flavor, to be used with `await` in either."""
+    if flavor == "sync":
         return Awaited(Client(*args, **options))
     return AsyncClient(*args, **options)
 
 
 class Awaited:
-    """A blocking object, or the result of a blocking call, behind the async interface."""
+    """A sync object, or the result of a sync call, behind the async interface."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -88,7 +88,7 @@ class Awaited:
 
 
 class AwaitedFile(str):
-    """A blocking file output behind the async interface."""
+    """A sync file output behind the async interface."""
 
     file: FileOutput
 
