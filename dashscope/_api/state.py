@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -62,7 +62,7 @@ class ClientState:
         self._creates: set[object] = set()
 
     @contextmanager
-    def creating(self) -> Iterator[None]:
+    def creating(self) -> Generator[None, None, None]:
         """A block that creates something, and then adds it to the open operations.
 
         Raises:

@@ -20,6 +20,7 @@ from dashscope._predictions.create import Creation, creation
 from dashscope._predictions.stream import AsyncEventStream
 from dashscope._predictions.watch import Watch
 from dashscope._runtime.forking import load_before_fork
+from dashscope.types.http import Response
 from dashscope.types.prediction import Prediction
 
 load_before_fork("dashscope._predictions.stream")
@@ -110,9 +111,11 @@ async def send_creation(
         created: Called with the prediction before any hook of the caller's, which may raise.
     """
     if created is not None:
-        call = evolve(
-            call, on_response=lambda response: created(structure_created(response, Prediction))
-        )
+
+        def on_response(response: Response) -> None:
+            created(structure_created(response, Prediction))
+
+        call = evolve(call, on_response=on_response)
     try:
         response = await api.send(call, deadline=deadline)
     except (BadRequestError, UnprocessableEntityError) as error:
