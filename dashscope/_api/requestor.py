@@ -217,8 +217,10 @@ class Requestor:
             if logger.isEnabledFor(DEBUG):
                 milliseconds = (time.monotonic() - started) * 1000
                 logger.debug("%s: %d in %.1f ms", named(request), response.status, milliseconds)
-            if call.on_response is not None and response.status < HTTPStatus.MULTIPLE_CHOICES:
-                call.on_response(response)
+            if response.status < HTTPStatus.MULTIPLE_CHOICES:
+                self.state.clock.observe(response.headers.get("date"))
+                if call.on_response is not None:
+                    call.on_response(response)
             if self.config.event_hooks:
                 await self.run_response_hooks(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:

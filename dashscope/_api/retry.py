@@ -2,7 +2,8 @@
 
 Requests that may be repeated (reads, deletes, cancels, uploads) are retried on a lost
 connection and on the statuses that pass. Others only where they cannot have been carried
-out: the connection was never made, or the server itself refused with 429.
+out: the connection was never made, or the server rejected the request with 429, or with 503 and
+`x-should-retry: true`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Final
 
 from attrs import frozen
@@ -42,6 +44,8 @@ class AttemptResult:
         timed_out: whether it ended for lack of time.
         permanent: whether the next attempt would end in the same way.
         retry_after: seconds the server asked us to wait.
+        not_executed: Whether the server says, by `x-should-retry: true`, that it rejected the
+            request with 503 without executing it.
     """
 
     status: int | None = None
@@ -49,6 +53,7 @@ class AttemptResult:
     timed_out: bool = False
     permanent: bool = False
     retry_after: float | None = None
+    not_executed: bool = False
 
 
 def may_repeat(result: AttemptResult, *, repeatable: bool) -> bool:
@@ -59,7 +64,7 @@ def may_repeat(result: AttemptResult, *, repeatable: bool) -> bool:
         return repeatable or not result.request_sent
     if repeatable:
         return result.status in RETRIED_STATUSES
-    return result.status == 429
+    return result.status == 429 or result.not_executed
 
 
 def delay(
@@ -183,7 +188,12 @@ class RetryQuota:
 def attempt_result(error: APIError) -> AttemptResult:
     """How an attempt ended, by its error."""
     if isinstance(error, APIStatusError):
-        return AttemptResult(status=error.status, retry_after=error.retry_after)
+        should_retry = error.headers.get("x-should-retry", "").strip().lower() == "true"
+        return AttemptResult(
+            status=error.status,
+            retry_after=error.retry_after,
+            not_executed=should_retry and error.status == HTTPStatus.SERVICE_UNAVAILABLE,
+        )
     if not isinstance(error, APIConnectionError):
         return AttemptResult(permanent=True)
     return AttemptResult(
@@ -202,4 +212,4 @@ def may_have_executed(result: AttemptResult) -> bool:
     """May the server have carried the request out all the same?"""
     if result.status is None:
         return result.request_sent
-    return result.status in (408, 499) or result.status >= 500
+    return not result.not_executed and (result.status in (408, 499) or result.status >= 500)

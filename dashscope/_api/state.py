@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+from dashscope._api.clock import ServerClock
 from dashscope._api.polling import Pace
 from dashscope._api.retry import RetryQuota
 from dashscope._common.deadline import Deadline
@@ -48,6 +49,7 @@ class ClientState:
     Attributes:
         quota: the retries it has left.
         pace: how fast it polls.
+        clock: The difference between the server's clock and ours.
         stream_slots: how many streams it may listen to.
         open_operations: the operations to cancel when it is closed.
         is_closing: Whether it is being closed, so that nothing more may be created.
@@ -56,6 +58,7 @@ class ClientState:
     def __init__(self, max_connections: int) -> None:
         self.quota = RetryQuota()
         self.pace = Pace()
+        self.clock = ServerClock()
         self.stream_slots = StreamSlots(max_connections)
         self.open_operations: set[Cancellable] = set()
         self.is_closing = False

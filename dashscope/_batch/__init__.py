@@ -1,9 +1,9 @@
-"""`map()`: one model over many inputs, resumable and gentle.
+"""`client.map()`: run one model over many inputs, with checkpoints and rate limiting.
 
-`batch` is the face: a block, and an iterator of results. Behind it, `scheduler` decides what is
-to be done next: a create, by `creator`, or a look, by `poller`. `input_reader` takes the inputs
-in, `result_buffer` gives the results out, and `checkpoint` keeps them in a file. `rate_limiter`
-and `poll_schedule` are pure.
+`batch` contains the public class. `scheduler` decides what to do next: create predictions
+(`creator`), poll them (`poller`), or find predictions that an interrupted call may have created
+(`recovery`). `input_reader` reads the inputs, `result_buffer` holds finished results, and
+`checkpoint` records each step in a file. `rate_limiter` and `poll_schedule` are pure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
     "Resume",
 ]
 
-# Annotations elsewhere name these as attributes, so that they resolve without being loaded.
+# Lazy, so that annotations such as `_batch.AsyncBatch` resolve without loading the modules first.
 __getattr__ = exports(
     __name__,
     {

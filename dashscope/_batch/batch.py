@@ -1,4 +1,4 @@
-"""`AsyncBatch`: the block behind which a batch runs, and the iterator of its results."""
+"""`AsyncBatch`: the async context manager and iterator that `map()` returns."""
 
 from __future__ import annotations
 
@@ -12,44 +12,54 @@ from attrs import evolve
 
 from dashscope._api.instrumentation import NOTHING, Operation, begin
 from dashscope._api.requestor import Requestor
-from dashscope._batch.checkpoint.base import Ledger
-from dashscope._batch.context import Desk
+from dashscope._batch.checkpoint.base import Checkpoint
+from dashscope._batch.context import BatchContext
 from dashscope._batch.creator import Creator
-from dashscope._batch.input_reader import Inlet, total_of
+from dashscope._batch.input_reader import InputReader, total_of
 from dashscope._batch.options import Options
-from dashscope._batch.poll_schedule import Looks
-from dashscope._batch.poller import Watcher
-from dashscope._batch.rate_limiter import Gate
-from dashscope._batch.recovery import Finder
-from dashscope._batch.result_buffer import Outbox
-from dashscope._batch.scheduler import Create, Expire, Find, Look, Scheduler, Sweep, Task, now
-from dashscope._batch.shutdown import leave
+from dashscope._batch.poll_schedule import PollSchedule
+from dashscope._batch.poller import Poller
+from dashscope._batch.rate_limiter import RateLimiter
+from dashscope._batch.recovery import Recovery
+from dashscope._batch.result_buffer import ResultBuffer
+from dashscope._batch.scheduler import (
+    Create,
+    Expire,
+    Poll,
+    PollList,
+    Recover,
+    Scheduler,
+    Task,
+    now,
+)
+from dashscope._batch.shutdown import cancel_unfinished
 from dashscope._files.file_output import wrap_file_outputs
 from dashscope._runtime.forking import load_before_fork
 from dashscope._runtime.workers import Channel, ClosedError, Signal
 from dashscope._transport.pool import CLOSED
 from dashscope.types.batch import BatchProgress, BatchResult
 
-TELL: Final = 0.25
+PROGRESS_INTERVAL: Final = 0.25
 """Seconds between two calls of `progress`."""
-WATCHERS_SHARE: Final = 4
-"""One hand watches for so many that create."""
-WIND_UP: Final = 15.0
-"""Seconds that leaving a batch may take: creates that are under way, then cancels."""
+CREATORS_PER_POLLER: Final = 4
+"""Number of create workers for each poll worker."""
+EXIT_TIMEOUT: Final = 15.0
+"""Seconds that closing a batch may take: creates in progress, then cancels."""
 
 
-load_before_fork("dashscope._batch.checkpoint.store")
+load_before_fork("dashscope._batch.checkpoint.sqlite")
 
 
 class AsyncBatch:
-    """The results of a batch, as they come: `async with`, then `async for`.
+    """The results of a batch: use `async with`, then `async for`.
 
-    ```python
-    inputs = [{"text": name} for name in ("Alice", "Bob")]
-    async with client.map("dashscope/hello-world", inputs) as results:
-        async for result in results:
-            print(result.index, result.output if result.ok else result.error)
-    ```
+    Example:
+        ```python
+        inputs = [{"text": name} for name in ("Alice", "Bob")]
+        async with client.map("dashscope/hello-world", inputs) as results:
+            async for result in results:
+                print(result.index, result.output if result.ok else result.error)
+        ```
     """
 
     def __init__(self, api: Requestor, inputs: Any, options: Options) -> None:
@@ -58,35 +68,39 @@ class AsyncBatch:
         self._items = api.runtime.iterate("inputs", inputs)
         self._total = total_of(inputs)
         self._entered = False
-        self._has_begun = False
-        self._winding_up = False
-        self._closed: RuntimeError | None = None
+        self._has_started = False
+        self._is_exiting = False
+        self._closed_error: RuntimeError | None = None
         self._failure: BaseException | None = None
-        self._told_at = float("-inf")
+        self._last_progress = float("-inf")
         self._operation: Operation = NOTHING
 
     @property
     def progress(self) -> BatchProgress:
-        """How far it is."""
+        """The current progress.
+
+        Raises:
+            RuntimeError: If the batch has not been entered.
+        """
         self._check_entered()
-        return self._progress(is_over=self._desk.is_over)
+        return self._progress(is_over=self._context.is_closed)
 
     def _repr_html_(self) -> str:
         if not self._entered:
-            return "<p>A batch that was not opened yet.</p>"
+            return "<p>A batch that has not been entered.</p>"
         return self.progress._repr_html_()  # pyright: ignore[reportPrivateUsage]
 
     async def __aenter__(self) -> Self:
         if self._entered:
-            raise RuntimeError("a batch is used once: call map() again")
+            raise RuntimeError("A batch can be used only once. Call map() again.")
         self._entered = True
         self._set_up()
         self._operation = begin("map", self._api.config.base_url, self._options.ref)
         try:
             with self._operation.active():
-                await self._api.runtime.shield(self._desk.ledger.open)
-                self._has_begun = True
-                self._start()
+                await self._api.runtime.shield(self._context.checkpoint.open)
+                self._has_started = True
+                self._start_workers()
                 self._api.state.open_operations.add(self._cancel_if_running)
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
@@ -97,32 +111,34 @@ class AsyncBatch:
         return self
 
     async def __anext__(self) -> BatchResult:
-        """The next result.
+        """Return the next result.
 
         Raises:
-            CheckpointError: when the checkpoint cannot be used.
-            Exception: what the inputs raise, after the results of all rows before; with
-                `on_error="raise"`, the first error of a row.
+            CheckpointError: If the checkpoint cannot be used.
+            Exception: If the inputs raise: their exception, after the results of all rows before.
+                With `on_error="raise"`: the first error of a row.
         """
         self._check_entered()
-        desk, outbox = self._desk, self._desk.outbox
-        while not desk.is_over:
-            await self._tell()
+        context, results = self._context, self._context.results
+        while not context.is_closed:
+            await self._report_progress()
             if not self._api.runtime.is_shared:
-                await self._feed()
-            result = outbox.next()
+                await self._read_inputs()
+            result = results.pop()
             if result is not None:
-                self._changed()
-                return self._handed(result)
+                self._notify()
+                return self._returned(result)
             if self._failure is not None:
                 raise self._failure
-            if outbox.is_exhausted:
+            if results.is_exhausted:
                 break
-            with suppress(ClosedError):  # left by another task or thread
-                await self._to_user.wait(None if self._options.progress is None else TELL)
-        if self._closed is not None:
-            raise self._closed
-        if (error := outbox.ending()) is not None:
+            with suppress(ClosedError):  # another task or thread closed the batch
+                await self._user_signal.wait(
+                    None if self._options.progress is None else PROGRESS_INTERVAL
+                )
+        if self._closed_error is not None:
+            raise self._closed_error
+        if (error := results.pop_input_error()) is not None:
             raise error
         raise StopAsyncIteration
 
@@ -132,189 +148,196 @@ class AsyncBatch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._desk.is_over = True
+        self._context.is_closed = True
         if isinstance(error, GeneratorExit):
-            # A coroutine that is thrown away may not wait for anything.
-            self._hush()
+            # A coroutine that is being closed must not await anything.
+            self._close_channels()
             self._workers.drop()
-            self._desk.ledger.drop()
-            self._end(error)
+            self._context.checkpoint.close_nowait()
+            self._end_operations(error)
             return
         try:
             with self._operation.active():
-                await self._api.runtime.shield(partial(self._wind_up, error), grace=WIND_UP)
+                await self._api.runtime.shield(partial(self._exit, error), grace=EXIT_TIMEOUT)
         finally:
-            self._end(error)
+            self._end_operations(error)
 
     async def _cancel_if_running(self, error: BaseException | None) -> None:
-        """Cancel what it created and has not finished, since its client is being closed.
+        """Cancel the unfinished predictions because the client is being closed.
 
-        Whoever iterates is told so. A batch of another event loop ends by its requests, which
-        are refused.
+        The iteration then raises. A batch of another event loop ends because its requests fail.
         """
-        if self._winding_up or not self._workers.is_here:
+        if self._is_exiting or not self._workers.is_here:
             return
-        self._closed = RuntimeError(CLOSED)
-        self._desk.is_over = True
-        failure = error or self._closed
-        await self._api.runtime.shield(partial(self._wind_up, failure), grace=WIND_UP)
+        self._closed_error = RuntimeError(CLOSED)
+        self._context.is_closed = True
+        failure = error or self._closed_error
+        await self._api.runtime.shield(partial(self._exit, failure), grace=EXIT_TIMEOUT)
 
-    def _end(self, error: BaseException | None) -> None:
-        """Nobody watches any more."""
+    def _end_operations(self, error: BaseException | None) -> None:
         self._api.state.open_operations.discard(self._cancel_if_running)
-        for row in list(self._desk.operations):
-            self._desk.end(row, error, None)
+        for row in list(self._context.operations):
+            self._context.end_operation(row, error, None)
         progress = self._progress(is_over=True)
         operation, self._operation = self._operation, NOTHING
         operation.counted(done=progress.done, failed=progress.failed)
         operation.end(error)
 
-    def _hush(self) -> None:
-        for signal in (self._to_user, self._to_plan, self._to_feed):
+    def _close_channels(self) -> None:
+        for signal in (self._user_signal, self._planner_signal, self._reader_signal):
             signal.close()
-        self._to_create.close()
-        self._to_watch.close()
+        self._create_tasks.close()
+        self._poll_tasks.close()
 
-    async def _wind_up(self, error: BaseException | None) -> None:
-        self._hush()
-        if self._winding_up:
-            if self._closed is None:  # somebody would not wait for the first time
-                self._desk.ledger.drop()
+    async def _exit(self, error: BaseException | None) -> None:
+        self._close_channels()
+        if self._is_exiting:
+            if self._closed_error is None:  # the first exit was interrupted
+                self._context.checkpoint.close_nowait()
             return
-        self._winding_up = True
+        self._is_exiting = True
         try:
-            await leave(self._desk, self._workers, error)
+            await cancel_unfinished(self._context, self._workers, error)
         finally:
-            if self._options.progress is not None and self._has_begun:
+            if self._options.progress is not None and self._has_started:
                 await self._api.runtime.call(self._options.progress, self._progress(is_over=True))
 
     def _set_up(self) -> None:
         options, runtime = self._options, self._api.runtime
-        gate = Gate(options.concurrency, options.max_rate, self._api.config.max_retries)
-        self._to_user, self._to_plan, self._to_feed = (Signal(runtime.channel()) for _ in range(3))
-        self._to_create: Channel[Task] = runtime.channel()
-        self._to_watch: Channel[Task] = runtime.channel()
+        limiter = RateLimiter(options.concurrency, options.max_rate, self._api.config.max_retries)
+        schedule = PollSchedule(options.poll_interval, self._api.state.pace)
+        self._user_signal = Signal(runtime.channel())
+        self._planner_signal = Signal(runtime.channel())
+        self._reader_signal = Signal(runtime.channel())
+        self._create_tasks: Channel[Task] = runtime.channel()
+        self._poll_tasks: Channel[Task] = runtime.channel()
         self._workers = runtime.worker_group()
-        self._desk = Desk(
+        self._context = BatchContext(
             api=self._api,
             options=options,
-            scheduler=Scheduler(gate, Looks(options.poll_interval, self._api.state.pace)),
-            ledger=self._ledger(),
-            outbox=Outbox(
+            scheduler=Scheduler(limiter, schedule),
+            checkpoint=self._checkpoint(),
+            results=ResultBuffer(
                 options.concurrency, ordered=options.ordered, total=self._total, now=now()
             ),
-            changed=self._changed,
+            notify=self._notify,
         )
-        self._watcher = Watcher(self._desk)
-        self._creator = Creator(self._desk, self._watcher)
-        self._finder = Finder(self._desk)
-        self._inlet = Inlet(self._desk, self._items)
+        self._poller = Poller(self._context)
+        self._creator = Creator(self._context, self._poller)
+        self._recovery = Recovery(self._context)
+        self._reader = InputReader(self._context, self._items)
 
-    def _ledger(self) -> Ledger:
+    def _checkpoint(self) -> Checkpoint:
         options = self._options
         if options.checkpoint is None:
-            return Ledger()
-        from dashscope._batch.checkpoint.store import KeptLedger
+            return Checkpoint()
+        from dashscope._batch.checkpoint.sqlite import SqliteCheckpoint
 
-        return KeptLedger(
-            self._api.runtime, options.checkpoint, options.ref, skips=options.resume == "skip"
+        return SqliteCheckpoint(
+            self._api.runtime,
+            self._api.state.clock,
+            options.checkpoint,
+            options.ref,
+            skip_finished=options.resume == "skip",
         )
 
-    def _start(self) -> None:
+    def _start_workers(self) -> None:
         creators = min(self._options.concurrency, self._api.runtime.most_workers)
-        watchers = max(1, creators // WATCHERS_SHARE)
+        pollers = max(1, creators // CREATORS_PER_POLLER)
         works: list[Callable[[], Coroutine[Any, Any, None]]] = [self._plan]
-        works += [partial(self._work, self._to_create)] * creators
-        works += [partial(self._work, self._to_watch)] * watchers
+        works += [partial(self._work, self._create_tasks)] * creators
+        works += [partial(self._work, self._poll_tasks)] * pollers
         if self._api.runtime.is_shared:
-            works.append(self._feed_on)
+            works.append(self._keep_reading)
         for work in works:
-            self._workers.start(partial(self._guarded, work))
+            self._workers.start(partial(self._guard, work))
 
-    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Work until the batch is over; what goes wrong with it, ends the batch."""
+    async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a worker. If it raises, the iteration raises the same exception."""
         try:
             await work()
         except ClosedError:
             pass
         except BaseException as error:
-            if not self._desk.is_over:
+            if not self._context.is_closed:
                 self._failure = self._failure or error
-                self._changed()
+                self._notify()
             if not isinstance(error, Exception):
                 raise
 
     async def _plan(self) -> None:
         while True:
-            tasks, pause = self._desk.scheduler.next(now())
+            tasks, pause = self._context.scheduler.next(now())
             for task in tasks:
-                (self._to_create if isinstance(task, Create) else self._to_watch).put(task)
-            await self._to_plan.wait(pause)
+                channel = self._create_tasks if isinstance(task, Create) else self._poll_tasks
+                channel.put(task)
+            await self._planner_signal.wait(pause)
 
     async def _work(self, channel: Channel[Task]) -> None:
-        while not self._desk.is_over:
+        while not self._context.is_closed:
             task = await channel.get()
-            if task is not None and not self._desk.is_over:
-                await self._do(task)
-                self._changed()
+            if task is not None and not self._context.is_closed:
+                await self._run_task(task)
+                self._notify()
 
-    async def _do(self, task: Task) -> None:
+    async def _run_task(self, task: Task) -> None:
         match task:
             case Create(row):
                 await self._creator.create(row)
-            case Look(running):
-                await self._watcher.look(running)
-            case Sweep(crowd):
-                await self._watcher.sweep(crowd)
+            case Poll(running):
+                await self._poller.poll(running)
+            case PollList(running):
+                await self._poller.poll_list(running)
             case Expire(running):
-                await self._watcher.expire(running)
-            case Find(rows):
-                await self._finder.find(rows)
+                await self._poller.expire(running)
+            case Recover(rows):
+                await self._recovery.recover(rows)
 
-    async def _feed_on(self) -> None:
+    async def _keep_reading(self) -> None:
         try:
             while True:
-                await self._feed()
-                await self._to_feed.wait()
+                await self._read_inputs()
+                await self._reader_signal.wait()
         finally:
-            # In the task that ran it: an async generator may hold scopes open.
-            await self._inlet.aclose()
+            # In the task that iterated, because an async generator may hold scopes open.
+            await self._reader.aclose()
 
-    async def _feed(self) -> None:
-        """Read inputs for as long as there is room."""
+    async def _read_inputs(self) -> None:
+        """Read inputs while the result buffer has room."""
         try:
-            while self._desk.outbox.has_room and self._failure is None:
-                await self._inlet.read()
-                self._to_plan.notify()
-                self._to_user.notify()
-        except Exception as error:  # noqa: BLE001 (raised to the one who iterates)
+            while self._context.results.has_room and self._failure is None:
+                await self._reader.read()
+                self._planner_signal.notify()
+                self._user_signal.notify()
+        except Exception as error:  # noqa: BLE001 (the iteration raises it)
             self._failure = self._failure or error
-            self._changed()
+            self._notify()
 
-    def _changed(self) -> None:
-        for signal in (self._to_user, self._to_plan, self._to_feed):
+    def _notify(self) -> None:
+        for signal in (self._user_signal, self._planner_signal, self._reader_signal):
             signal.notify()
 
-    def _handed(self, result: BatchResult) -> BatchResult:
+    def _returned(self, result: BatchResult) -> BatchResult:
+        """Return the result as the user sees it, or raise its error."""
         if result.error is not None:
             if self._options.on_error == "raise":
-                result.error.add_note(f"The input at index {result.index} brought this error.")
+                result.error.add_note(f"The input at index {result.index} raised this error.")
                 raise result.error
             return result
         if not self._options.use_file_output:
             return result
         return evolve(result, output=wrap_file_outputs(result.output, self._api))
 
-    async def _tell(self) -> None:
+    async def _report_progress(self) -> None:
         progress = self._options.progress
-        if progress is not None and now() - self._told_at >= TELL:
-            self._told_at = now()
+        if progress is not None and now() - self._last_progress >= PROGRESS_INTERVAL:
+            self._last_progress = now()
             await self._api.runtime.call(progress, self._progress())
 
     def _progress(self, *, is_over: bool = False) -> BatchProgress:
-        waiting, running = self._desk.scheduler.counts()
-        return self._desk.outbox.progress(
-            waiting=waiting, running=running, now=now(), is_over=is_over
+        queued, running = self._context.scheduler.counts()
+        return self._context.results.progress(
+            queued=queued, running=running, now=now(), is_over=is_over
         )
 
     def _check_entered(self) -> None:

@@ -1,4 +1,4 @@
-"""What the parts of a batch share."""
+"""`BatchContext`: the state that the parts of a batch share."""
 
 from __future__ import annotations
 
@@ -11,77 +11,88 @@ from attrs import define, field
 from dashscope import types
 from dashscope._api.instrumentation import Operation, begin
 from dashscope._api.requestor import Requestor
-from dashscope._batch.checkpoint.base import Ledger
+from dashscope._batch.checkpoint.base import Checkpoint
 from dashscope._batch.options import Options
-from dashscope._batch.result_buffer import Outbox
-from dashscope._batch.row import Row, Running
+from dashscope._batch.result_buffer import ResultBuffer
+from dashscope._batch.row import Row, RunningPrediction
 from dashscope._batch.scheduler import Scheduler, now
 from dashscope._predictions.outcome import output_of
 from dashscope.types.batch import BatchResult
 
 
 @define(eq=False, kw_only=True)
-class Desk:
-    """A batch's tools.
+class BatchContext:
+    """The state of one batch.
 
     Attributes:
-        api: the API.
-        options: what is asked for.
-        scheduler: what is under way.
-        ledger: what is noted.
-        outbox: what is over.
-        changed: wakes up all who wait for a change.
-        is_over: whether the batch is being left.
-        has_left: whether what ran is being cancelled, or was: who comes now, comes late.
-        fresh: predictions that were created just now, and are not watched yet.
-        unwatched: predictions that may run, and cannot be looked at.
-        operations: what watches the rows that are under way.
+        api: Sends API requests.
+        options: The arguments of `map()`.
+        scheduler: Tracks queued rows and running predictions.
+        checkpoint: Records each step.
+        results: Holds finished results.
+        notify: Wakes everything that waits for a change.
+        is_closed: Whether the batch has been closed. No new work is started.
+        is_canceling: Whether running predictions are being canceled. A create that completes after
+            that cancels its own prediction.
+        unrecorded: Predictions that were created but are not in the checkpoint and the scheduler
+            yet.
+        unpollable: Predictions that may still be running but whose polls failed.
+        operations: The instrumented operation of each unfinished row.
     """
 
     api: Requestor
     options: Options
     scheduler: Scheduler
-    ledger: Ledger
-    outbox: Outbox
-    changed: Callable[[], None]
-    is_over: bool = False
-    has_left: bool = False
-    fresh: set[Running] = field(factory=set[Running])
-    unwatched: list[Running] = field(factory=list[Running])
+    checkpoint: Checkpoint
+    results: ResultBuffer
+    notify: Callable[[], None]
+    is_closed: bool = False
+    is_canceling: bool = False
+    unrecorded: set[RunningPrediction] = field(factory=set[RunningPrediction])
+    unpollable: list[RunningPrediction] = field(factory=list[RunningPrediction])
     operations: dict[Row, Operation] = field(factory=dict["Row", Operation])
 
     def operation_of(self, row: Row) -> Operation:
-        """What watches a row, from the first try to create its prediction to its result."""
+        """Return the operation of a row, from its first create attempt to its result."""
         if row not in self.operations:
             self.operations[row] = begin("row", self.api.config.base_url, self.options.ref)
         return self.operations[row]
 
-    def end(
+    def end_operation(
         self, row: Row, error: BaseException | None, prediction: types.Prediction | None
     ) -> None:
-        """A row is over, or left."""
+        """End the operation of a row."""
         operation = self.operations.pop(row, None)
         if operation is not None:
             if prediction is not None:
                 operation.saw(prediction)
             operation.end(error)
 
-    def watch(self, row: Row, id: str, created_at: datetime | None, **options: Any) -> Running:
-        """The prediction of a row, from now on."""
-        timeout, since = self.options.timeout, now()
-        deadline = None if timeout is None else since + timeout
-        return Running(
-            row=row, id=id, created_at=created_at, since=since, deadline=deadline, **options
+    def track(
+        self, row: Row, id: str, created_at: datetime | None, **options: Any
+    ) -> RunningPrediction:
+        """Return a record of a row's running prediction, with its deadline counted from now.
+
+        Args:
+            row: The row.
+            id: The prediction's id.
+            created_at: When the server created the prediction.
+            **options: Other attributes of the `RunningPrediction`.
+        """
+        timeout, started = self.options.timeout, now()
+        deadline = None if timeout is None else started + timeout
+        return RunningPrediction(
+            row=row, id=id, created_at=created_at, started=started, deadline=deadline, **options
         )
 
-    def give(
+    def put_prediction(
         self, row: Row, prediction: types.Prediction, *, from_checkpoint: bool = False
     ) -> None:
-        """Hand out what a prediction that is over came to."""
+        """Finish a row with the output or the error of its finished prediction."""
         output, error = None, None
         try:
             output = output_of(self.options.ref, prediction)
-        except Exception as failure:  # noqa: BLE001 (it is the row's result)
+        except Exception as failure:  # noqa: BLE001 (the error is the row's result)
             error = failure
         result = BatchResult(
             index=row.index,
@@ -91,15 +102,18 @@ class Desk:
             prediction=prediction,
             from_checkpoint=from_checkpoint,
         )
-        self.end(row, error, prediction)
-        self.outbox.put(row.index, result)
-        self.changed()
+        self._put(row, result)
 
-    def give_error(
+    def put_error(
         self, row: Row, error: Exception, prediction: types.Prediction | None = None
     ) -> None:
-        """Hand out why a row has no output."""
-        result = BatchResult(index=row.index, input=row.input, error=error, prediction=prediction)
-        self.end(row, error, prediction)
-        self.outbox.put(row.index, result)
-        self.changed()
+        """Finish a row with an error."""
+        self._put(
+            row,
+            BatchResult(index=row.index, input=row.input, error=error, prediction=prediction),
+        )
+
+    def _put(self, row: Row, result: BatchResult) -> None:
+        self.end_operation(row, result.error, result.prediction)
+        self.results.put(row.index, result)
+        self.notify()

@@ -1,82 +1,98 @@
-"""Taking inputs in: one at a time, when there is room, each to where it belongs."""
+"""`InputReader`: reads one input at a time and decides how to process it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from dashscope._batch.checkpoint.base import Entry
-from dashscope._batch.context import Desk
+from dashscope._batch.checkpoint.base import CheckpointEntry
+from dashscope._batch.context import BatchContext
 from dashscope._batch.row import Row
 from dashscope._batch.scheduler import now
 from dashscope._errors import CheckpointError, FileError
 from dashscope._files import inputs as _inputs
 
 
-class Inlet:
-    """Reads the inputs of a batch."""
+class InputReader:
+    """Reads the inputs of a batch and passes them to the scheduler.
 
-    def __init__(self, desk: Desk, items: AsyncIterator[Any]) -> None:
-        self._desk = desk
+    Args:
+        context: The batch.
+        items: The inputs.
+    """
+
+    def __init__(self, context: BatchContext, items: AsyncIterator[Any]) -> None:
+        self._context = context
         self._items = items
 
     async def read(self) -> None:
-        """Read one, or note that there are no more; what the iterator raises ends the rows."""
-        outbox = self._desk.outbox
+        """Read one input.
+
+        An exception from the iterator ends the inputs. The user sees it after the results of all
+        rows before it.
+
+        Raises:
+            CheckpointError: If the checkpoint cannot be used, or the input has changed.
+        """
+        results = self._context.results
         try:
             input = await anext(self._items)
         except StopAsyncIteration:
-            await self._desk.ledger.count(outbox.taken)
-            outbox.end(None)
+            await self._context.checkpoint.check_row_count(results.rows)
+            results.end_inputs(None)
             return
-        except Exception as error:  # noqa: BLE001 (raised once the rows before it are out)
-            outbox.end(error)
+        except Exception as error:  # noqa: BLE001 (raised to the user later)
+            results.end_inputs(error)
             return
-        await self._admit(Row(index=outbox.take(), input=input))
+        await self._add(Row(index=results.add_row(), input=input))
 
     async def aclose(self) -> None:
-        """Read no more; an async generator is closed."""
+        """Close the inputs if they are an async generator."""
         items: Any = self._items
         if isinstance(items, AsyncGenerator):
             await items.aclose()
 
-    async def _admit(self, row: Row) -> None:
-        desk = self._desk
+    async def _add(self, row: Row) -> None:
+        context = self._context
         try:
             _inputs.check(row.input)
-            row.digest, entry = await desk.ledger.find(row.index, row.input)
+            row.fingerprint, entry = await context.checkpoint.load(row.index, row.input)
         except CheckpointError:
             raise
         except (FileError, TypeError, ValueError) as error:
-            desk.give_error(row, error)
+            context.put_error(row, error)
             return
         if entry is None:
-            desk.scheduler.add(row)
+            context.scheduler.add(row)
         else:
-            self._go_on(row, entry)
+            self._resume(row, entry)
 
-    def _go_on(self, row: Row, entry: Entry) -> None:
-        """Go on with a row where an earlier call left it."""
-        desk = self._desk
-        row.sent = entry.sent
-        if entry.outcome is not None:
-            desk.give(row, entry.outcome, from_checkpoint=True)
-        elif entry.is_over:
-            desk.outbox.put(row.index, None)
+    def _resume(self, row: Row, entry: CheckpointEntry) -> None:
+        """Resume a row from what an earlier call recorded."""
+        context = self._context
+        row.sent_fingerprint = entry.sent_fingerprint
+        if entry.prediction is not None:
+            context.put_prediction(row, entry.prediction, from_checkpoint=True)
+        elif entry.is_finished:
+            context.results.put(row.index, None)
         elif entry.id is not None:
-            running = desk.watch(
-                row, entry.id, entry.created_at, is_attached=True, was_left=entry.was_left
+            running = context.track(
+                row,
+                entry.id,
+                entry.created_at,
+                is_attached=True,
+                cancel_requested=entry.cancel_requested,
             )
-            desk.scheduler.created(running, now())
+            context.scheduler.created(running, now())
         elif entry.intended_at is not None:
-            row.intended_at = entry.intended_at
-            desk.scheduler.add_lost(row)
+            row.intended_at, row.clock_skew = entry.intended_at, entry.clock_skew
+            context.scheduler.add_unconfirmed(row)
         else:
-            desk.scheduler.add(row)
+            context.scheduler.add(row)
 
 
 def total_of(inputs: Any) -> int | None:
-    """How many inputs there are, where they say so."""
+    """Return the number of inputs, or `None` if they have no length."""
     if isinstance(inputs, Mapping) or not hasattr(inputs, "__len__"):
         return None
     return len(inputs)

@@ -1,4 +1,4 @@
-"""What a batch was asked to do, checked before anything is read or sent."""
+"""The arguments of `map()`, validated before anything is read or sent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OnUnknown: TypeAlias = Literal["error", "recreate"]
 
 @frozen(kw_only=True)
 class Options:
-    """The arguments of `map()`, which describes them."""
+    """Validated arguments. `AsyncClient.map` documents them."""
 
     ref: str
     reference: Reference
@@ -46,7 +46,7 @@ class Options:
     use_file_output: bool
     poll_interval: float | None
     check: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
-    """Refuses what the model does not take, before the files of an input are sent."""
+    """Validates an input against the model's schema before its files are uploaded."""
 
 
 def check(
@@ -65,18 +65,21 @@ def check(
     use_file_output: bool,
     poll_interval: float | None,
 ) -> Options:
-    """The options, if they make sense.
+    """Validate the arguments of `map()`.
+
+    Returns:
+        The validated options.
 
     Raises:
-        ValueError: when one of them does not.
-        TypeError: when one of them is of another type.
+        ValueError: If an argument has an invalid value.
+        TypeError: If an argument has the wrong type.
     """
     check_choice("resume", resume, ("yield", "skip"))
     check_choice("on_error", on_error, ("yield", "raise"))
     check_choice("on_unknown", on_unknown, ("error", "recreate"))
     path = None if checkpoint is None else _path(checkpoint)
     if path is None and (resume != "yield" or on_unknown != "error"):
-        raise ValueError("resume and on_unknown go with a checkpoint: pass checkpoint='run.sqlite'")
+        raise ValueError("resume and on_unknown require a checkpoint: pass checkpoint='run.sqlite'")
     inputs.check_encoding(file_encoding)
     return Options(
         ref=ref,
@@ -88,7 +91,7 @@ def check(
         on_error=on_error,
         on_unknown=on_unknown,
         max_rate=(
-            None if max_rate is None else check_number("max_rate", max_rate, "creations per second")
+            None if max_rate is None else check_number("max_rate", max_rate, "creates per second")
         ),
         progress=progress,
         timeout=check_timeout(timeout),
@@ -102,6 +105,6 @@ def _path(checkpoint: str | os.PathLike[str]) -> str:
     path = os.fspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else None
     if not isinstance(path, str) or not path:
         raise TypeError(
-            f"checkpoint is the path of a file, such as 'run.sqlite', not {shown(checkpoint)}"
+            f"checkpoint must be the path of a file, such as 'run.sqlite', not {shown(checkpoint)}"
         )
     return path

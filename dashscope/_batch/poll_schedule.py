@@ -1,8 +1,8 @@
-"""How often a batch looks at what runs. Pure: the caller has the clock and the dice.
+"""`PollSchedule`: decides how often a batch polls its predictions.
 
-Pages of `predictions.list` show a hundred predictions at the price of one, so the whole crowd is
-looked at in sweeps through them. What no page shows is looked at by itself, less often the
-longer it runs.
+A page of `predictions.list()` shows 100 predictions for the price of one request, so a batch polls
+the list. Predictions that the list does not show are polled individually, less often the longer
+they run. The schedule is pure: the caller passes the time and the random numbers.
 """
 
 from __future__ import annotations
@@ -12,76 +12,84 @@ from typing import Final
 from dashscope._api import polling
 from dashscope._api.polling import Pace
 
-WORTH: Final = 3
-"""Predictions that a page has to show for the next one to be asked for."""
-CROWD: Final = 8
-"""Predictions up to which each is looked at by itself as often as `run()` does it."""
-CROWD_SHARE: Final = 0.2
-CROWD_SHORTEST: Final = 0.5
-CROWD_LONGEST: Final = 5.0
-"""Of more than that, each is looked at after this share of its age, within these seconds."""
-WEIGHT: Final = 0.1
-"""How much the last prediction counts for what is typical."""
-UNSERVED: Final = 1.0
-"""Seconds without lists, after one that did not serve; doubled each time, to a limit."""
-LONGEST_UNSERVED: Final = 300.0
+MIN_PER_PAGE: Final = 3
+"""A list poll requests another page only if the last page showed this many of our predictions."""
+SMALL_BATCH: Final = 8
+"""Up to this many running predictions are polled individually as often as `run()` polls."""
+INDIVIDUAL_SHARE: Final = 0.2
+INDIVIDUAL_MIN: Final = 0.5
+INDIVIDUAL_MAX: Final = 5.0
+"""In larger batches, the individual poll interval is this share of a prediction's age, clamped."""
+DURATION_WEIGHT: Final = 0.1
+"""Weight of the latest prediction in the moving average of durations."""
+UNLISTED_MIN: Final = 1.0
+"""Seconds without list polls after a useless one. Doubles each time, up to `UNLISTED_MAX`."""
+UNLISTED_MAX: Final = 300.0
 
 
-class Looks:
-    """When to look again."""
+class PollSchedule:
+    """Computes poll intervals from the durations seen so far.
+
+    Args:
+        interval: The user's `poll_interval`, or `None` for adaptive intervals.
+        pace: The polling pace that the client's waiters share.
+    """
 
     def __init__(self, interval: float | None, pace: Pace) -> None:
         self._interval = interval
         self._pace = pace
-        self._typical: float | None = None
-        self._useless = 0
+        self._typical_duration: float | None = None
+        self._useless_lists = 0
         self._no_list_before = float("-inf")
 
-    def held(self) -> float:
-        """Seconds for which the server wants nobody to look."""
+    def blocked_for(self) -> float:
+        """Return the seconds for which the server asked not to be polled."""
         return self._pace.held(0.0)
 
-    def ended(self, seconds: float) -> None:
-        """A prediction was over after so many seconds."""
-        old = self._typical
-        self._typical = seconds if old is None else old + WEIGHT * (seconds - old)
+    def finished(self, seconds: float) -> None:
+        """Record that a prediction finished after `seconds`."""
+        old = self._typical_duration
+        self._typical_duration = seconds if old is None else old + DURATION_WEIGHT * (seconds - old)
 
-    def until_sweep(self, waited: float, *, pages: int, chance: float) -> float:
-        """Seconds until the next sweep: a tenth of what is typical, more where it takes pages.
+    def until_list_poll(self, waited: float, *, pages: int, chance: float) -> float:
+        """Return the seconds until the next list poll.
+
+        The interval is a tenth of the typical duration, and longer if list polls take many pages.
 
         Args:
-            waited: seconds since the first prediction was created, for as long as none ended.
-            pages: how many pages the last sweep took.
-            chance: a random number from 0 to 1: the jitter.
+            waited: Seconds since the first prediction was created. It replaces the typical
+                duration until a prediction has finished.
+            pages: The number of pages that the last list poll took.
+            chance: A random number from 0 to 1, for the jitter.
         """
-        typical = waited if self._typical is None else self._typical
+        typical = waited if self._typical_duration is None else self._typical_duration
         return self._delay(typical, chance) * max(1.0, pages / 2)
 
-    def until_look(self, age: float, *, crowd: int, chance: float) -> float:
-        """Seconds until one prediction is looked at by itself.
+    def until_poll(self, age: float, *, running: int, chance: float) -> float:
+        """Return the seconds until a prediction is polled individually.
 
         Args:
-            age: seconds that it has run.
-            crowd: how many run.
-            chance: a random number from 0 to 1: the jitter.
+            age: Seconds for which the prediction has been running.
+            running: The number of running predictions.
+            chance: A random number from 0 to 1, for the jitter.
         """
-        if crowd <= CROWD or self._interval is not None:
+        if running <= SMALL_BATCH or self._interval is not None:
             return self._delay(age, chance)
-        seconds = min(max(age * CROWD_SHARE, CROWD_SHORTEST), CROWD_LONGEST)
+        seconds = min(max(age * INDIVIDUAL_SHARE, INDIVIDUAL_MIN), INDIVIDUAL_MAX)
         return seconds * self._pace.slowdown * (1 + polling.SPREAD * (2 * chance - 1))
 
-    def may_list(self, now: float) -> bool:
-        """Do lists serve, by what was seen so far?"""
+    def can_list(self, now: float) -> bool:
+        """Return whether list polls are expected to be useful."""
         return now >= self._no_list_before
 
     def listed(self, *, useful: bool, now: float) -> None:
-        """A sweep came to its end; was it of use?"""
+        """Record that a list poll ended, and whether it showed any of our predictions."""
         if useful:
-            self._useless = 0
+            self._useless_lists = 0
             return
-        self._useless += 1
-        pause = UNSERVED * 2.0 ** min(self._useless - 1, 10)
-        self._no_list_before = now + min(pause, LONGEST_UNSERVED)
+        self._useless_lists += 1
+        pause = UNLISTED_MIN * 2.0 ** min(self._useless_lists - 1, 10)
+        self._no_list_before = now + min(pause, UNLISTED_MAX)
 
     def _delay(self, waited: float, chance: float) -> float:
         return polling.delay(

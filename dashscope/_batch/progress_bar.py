@@ -1,4 +1,4 @@
-"""`progress_bar()`: a bar for the `progress` of `map()`, in terminals and notebooks."""
+"""`progress_bar()`: a progress bar for `map()`, in terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dashscope import types
 from dashscope._common.validation import check_count
 from dashscope._errors import ConfigurationError
 
-if TYPE_CHECKING or find_spec("rich") is not None:  # an extra
+# At run time too, so that the annotations resolve.
+if TYPE_CHECKING or find_spec("rich") is not None:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
@@ -20,32 +21,36 @@ if TYPE_CHECKING or find_spec("rich") is not None:  # an extra
 def progress_bar(
     description: str = "Predictions", *, total: int | None = None, console: Console | None = None
 ) -> Callable[[types.BatchProgress], None]:
-    """A bar that shows how far a batch is, for the `progress` of `map()`.
+    """Return a progress bar to pass as `progress` to `map()`.
 
-    It draws on stderr in a terminal, below the cell in a notebook, and says where it came to in
-    a line where neither is there. Needs the extra `cli`.
+    The bar is drawn on stderr in a terminal and below the cell in a notebook. Elsewhere, only its
+    final state is printed, as one line. Requires the extra `cli`.
 
     Args:
-        description: what stands before it.
-        total: how many inputs there are, where they have no `len()`.
-        console: the `rich.console.Console` to draw on.
+        description: The text before the bar.
+        total: The number of inputs, if they have no `len()`.
+        console: The `rich.console.Console` to draw on. Defaults to stderr.
+
+    Returns:
+        A callable that updates the bar.
 
     Raises:
-        ConfigurationError: when `rich` is not installed.
+        ConfigurationError: If `rich` is not installed.
 
-    ```python
-    from dashscope import progress_bar
+    Example:
+        ```python
+        from dashscope import progress_bar
 
-    inputs = [{"text": name} for name in ("Alice", "Bob")]
-    async with client.map("dashscope/hello-world", inputs, progress=progress_bar()) as results:
-        print([result.output async for result in results])
-    ```
+        inputs = [{"text": name} for name in ("Alice", "Bob")]
+        async with client.map("dashscope/hello-world", inputs, progress=progress_bar()) as results:
+            print([result.output async for result in results])
+        ```
     """
     try:
         import rich.progress  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ModuleNotFoundError:
         raise ConfigurationError(
-            "progress_bar() needs: pip install 'dashscope-client[cli]'"
+            "progress_bar() requires rich: pip install 'dashscope-client[cli]'"
         ) from None
     if total is not None:
         check_count("total", total, least=0)
@@ -62,10 +67,10 @@ class _Bar:
     def __call__(self, progress: types.BatchProgress) -> None:
         if self._shown is None:
             self._shown = self._start()
-        drawing, task = self._shown
+        display, task = self._shown
         finished = progress.done + progress.failed + progress.skipped
         total = progress.total if self._total is None else self._total
-        drawing.update(
+        display.update(
             task,
             total=total,
             completed=finished,
@@ -74,23 +79,23 @@ class _Bar:
         )
         if progress.is_over:
             self._shown = None
-            drawing.stop()
+            display.stop()
 
     def _start(self) -> tuple[Progress, TaskID]:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        drawing = Progress(
+        display = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[counts]}", markup=False),
             console=self._console or Console(stderr=True),
-            # What is printed to a file or a pipe belongs there, not above the bar.
+            # Output that is redirected to a file or a pipe must not appear above the bar.
             redirect_stdout=sys.stdout.isatty(),
         )
-        task = drawing.add_task(self._description, total=self._total, counts="")
-        drawing.start()
-        return drawing, task
+        task = display.add_task(self._description, total=self._total, counts="")
+        display.start()
+        return display, task
 
 
 def _counts(progress: types.BatchProgress, finished: int, total: int | None) -> str:

@@ -1,8 +1,8 @@
-"""Looking for predictions that may have been created, though nobody noted their ids.
+"""`Recovery`: finds predictions that an interrupted call may have created.
 
-A process that is killed between the server's yes and its own note of it leaves a row with an
-intent and no id. Its prediction is the one of the same version and the same input, created from
-the intent on, that no other row has.
+If a process is killed after the server created a prediction and before the checkpoint recorded
+its id, the row has an intent but no id. Its prediction has the same version and the same input,
+was created around the time of the intent, and belongs to no other row.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 from attrs import define
 
 from dashscope import types
-from dashscope._batch.checkpoint.fingerprint import digest
-from dashscope._batch.context import Desk
-from dashscope._batch.poller import is_stopped, list_page
+from dashscope._batch.checkpoint.fingerprint import fingerprint
+from dashscope._batch.context import BatchContext
+from dashscope._batch.poller import is_canceled, list_page
 from dashscope._batch.row import Row
 from dashscope._batch.scheduler import now
 from dashscope._common.deadline import Deadline
@@ -30,153 +30,182 @@ from dashscope._errors import (
 )
 from dashscope._predictions.operations import get_prediction
 
-MARGIN: Final = timedelta(seconds=60)
-"""What the server's clock may be behind ours."""
-LATEST: Final = timedelta(minutes=10)
-"""What a server may take to create a prediction, or be ahead of us."""
-SETTLED: Final = timedelta(seconds=5)
-"""How long a request of a killed process may still be on its way."""
-AGAIN: Final = 1.0
-"""Seconds until the next look for what may still come."""
+CLOCK_MARGIN: Final = timedelta(seconds=60)
+"""How far the creation time may be before the intent, after correcting the clock skew."""
+CREATE_WINDOW: Final = timedelta(minutes=10)
+"""How long after the intent the server may create the prediction."""
+IN_TRANSIT: Final = timedelta(seconds=5)
+"""How long a request of a killed process may take to reach the server."""
+SEARCH_INTERVAL: Final = 1.0
+"""Seconds between two searches for a request that may be in transit."""
 
 
 @define(eq=False)
-class _Found:
-    """What a search brought.
+class _Candidates:
+    """Predictions that may belong to unconfirmed rows.
 
     Attributes:
-        known: predictions whose input is known, and that no row has.
-        opaque: predictions of which nobody says what their input was.
+        known: Predictions whose input is known.
+        opaque: Predictions whose input the service does not return.
     """
 
     known: list[types.Prediction]
     opaque: list[types.Prediction]
 
 
-class Finder:
-    """Finds the predictions of lost rows."""
+class Recovery:
+    """Matches unconfirmed rows with the predictions on the server.
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    Args:
+        context: The batch.
+    """
 
-    async def find(self, rows: Sequence[Row]) -> None:
-        """Look for the predictions of rows; what comes of it is told to the scheduler."""
-        later: list[Row] = []
+    def __init__(self, context: BatchContext) -> None:
+        self._context = context
+        self._started = now()
+
+    async def recover(self, rows: Sequence[Row]) -> None:
+        """Attach each row to its prediction, create it again, or finish it with an error.
+
+        Rows whose create request may be in transit are returned to the scheduler.
+
+        Raises:
+            CheckpointError: If the checkpoint cannot be read or written.
+        """
+        in_transit: list[Row] = []
         try:
-            found = await self._search(rows)
+            candidates = await self._search(rows)
         except (APIConnectionError, InternalServerError) as error:
             for row in rows:
-                self._desk.give_error(row, error)
+                self._context.put_error(row, error)
         except APIError as error:
             for row in rows:
                 await self._unknown(row, f"predictions cannot be listed ({error})")
         else:
             for row in rows:
-                await self._decide(row, found, later)
-        self._desk.scheduler.found(later, now(), AGAIN)
+                await self._match(row, candidates, in_transit)
+        self._context.scheduler.recovered(in_transit, now(), SEARCH_INTERVAL)
 
-    async def _decide(self, row: Row, found: _Found, later: list[Row]) -> None:
-        fitting = [one for one in found.known if _fits(row, one)]
-        mine = [one for one in fitting if _digest(one) == row.sent]
-        if mine:
-            # One that was cancelled is created again, so it is the last to be chosen.
-            prediction = min(mine, key=lambda one: (is_stopped(one), one.created_at))
-            found.known.remove(prediction)
+    async def _match(self, row: Row, candidates: _Candidates, in_transit: list[Row]) -> None:
+        matches = [
+            prediction
+            for prediction in candidates.known
+            if self._fits(row, prediction) and _fingerprint(prediction) == row.sent_fingerprint
+        ]
+        if matches:
+            # Choose a canceled prediction last, because it would be created again.
+            prediction = min(matches, key=lambda match: (is_canceled(match), match.created_at))
+            candidates.known.remove(prediction)
             await self._attach(row, prediction)
-        elif any(_fits(row, one) for one in found.opaque):
-            await self._unknown(row, "the service does not say what its predictions' inputs were")
-        elif self._may_still_come(row):
-            later.append(row)
+        elif any(self._fits(row, prediction) for prediction in candidates.opaque):
+            await self._unknown(row, "the service does not return the inputs of its predictions")
+        elif self._may_be_in_transit(row):
+            in_transit.append(row)
         else:
             await self._create(row)
 
-    async def _search(self, rows: Sequence[Row]) -> _Found:
-        """All that may be the predictions of these rows."""
-        desk = self._desk
-        intents = [row.intended_at for row in rows if row.intended_at is not None]
-        since, until = min(intents) - MARGIN, max(intents) + LATEST
+    async def _search(self, rows: Sequence[Row]) -> _Candidates:
+        """Return all predictions that may belong to these rows."""
+        context = self._context
+        if context.api.state.clock.skew is None and any(row.clock_skew is None for row in rows):
+            # Any response will do: its `Date` shows the clock skew.
+            await list_page(context.api, datetime.now(UTC), None)
+        intents = [self._intended_at(row) for row in rows]
+        since, until = min(intents) - CLOCK_MARGIN, max(intents) + CREATE_WINDOW
         listed: dict[str, types.Prediction] = {}
         cursor: str | None = None
         while True:
-            page = await list_page(desk.api, since, cursor, until=until)
+            page = await list_page(context.api, since, cursor, until=until)
             size = len(listed)
-            listed.update((one.id, one) for one in page)
+            listed.update((prediction.id, prediction) for prediction in page)
             last = page[-1].created_at if len(page) > 0 else None
             cursor = page.next
-            is_older = last is not None and last < since
-            if cursor is None or len(listed) == size or is_older:
+            ends_before = last is not None and last < since
+            if cursor is None or len(listed) == size or ends_before:
                 break
-        ours = [one for one in listed.values() if self._is_same(one)]
-        claimed = await desk.ledger.claimed([one.id for one in ours])
-        found = _Found([], [])
-        for one in ours:
-            if one.id in claimed or not any(_fits(row, one) for row in rows):
+        same_model = [prediction for prediction in listed.values() if self._is_same(prediction)]
+        recorded = await context.checkpoint.recorded_ids([each.id for each in same_model])
+        candidates = _Candidates([], [])
+        for prediction in same_model:
+            if prediction.id in recorded or not any(self._fits(row, prediction) for row in rows):
                 continue
-            whole = one
-            if _digest(one) is None:
+            whole = prediction
+            if _fingerprint(prediction) is None:
                 try:
                     whole = await get_prediction(
-                        desk.api, one.id, deadline=Deadline.NEVER, is_poll=False
+                        context.api, prediction.id, deadline=Deadline.NEVER, is_poll=False
                     )
                 except NotFoundError:
                     continue
-            (found.opaque if _digest(whole) is None else found.known).append(whole)
-        return found
+            if _fingerprint(whole) is None:
+                candidates.opaque.append(whole)
+            else:
+                candidates.known.append(whole)
+        return candidates
+
+    def _intended_at(self, row: Row) -> datetime:
+        """Return the time of a row's intent by the server's clock."""
+        assert row.intended_at is not None
+        skew = row.clock_skew
+        if skew is None:
+            skew = self._context.api.state.clock.skew
+        return row.intended_at + (skew or timedelta(0))
+
+    def _fits(self, row: Row, prediction: types.Prediction) -> bool:
+        """Return whether a prediction was created around the time of a row's intent."""
+        at, intended_at = prediction.created_at, self._intended_at(row)
+        return at is None or intended_at - CLOCK_MARGIN <= at <= intended_at + CREATE_WINDOW
 
     def _is_same(self, prediction: types.Prediction) -> bool:
-        """Is it of this batch's version; or does nobody say?"""
-        reference = self._desk.options.reference
+        """Return whether a prediction may be of this batch's model or version."""
+        reference = self._context.options.reference
         if reference.version is not None:
             return prediction.version in (None, reference.version)
         return prediction.model in (None, f"{reference.owner}/{reference.name}")
 
-    def _may_still_come(self, row: Row) -> bool:
-        at = max(row.intended_at or self._desk.ledger.last_write, self._desk.ledger.last_write)
-        return datetime.now(UTC) - at < SETTLED
+    def _may_be_in_transit(self, row: Row) -> bool:
+        last_write = self._context.checkpoint.last_write
+        at = max(row.intended_at or last_write, last_write)
+        # The second condition bounds the wait if the checkpoint comes from a machine whose clock is
+        # ahead of ours: the earlier call ended before this batch started.
+        is_recent = datetime.now(UTC) - at < IN_TRANSIT
+        return is_recent and now() - self._started < IN_TRANSIT.total_seconds()
 
     async def _attach(self, row: Row, prediction: types.Prediction) -> None:
-        desk = self._desk
-        logger.info("row %d: found again as %s", row.index, prediction.id)
-        await desk.ledger.created(row, prediction)
-        running = desk.watch(
+        context = self._context
+        logger.info("row %d: recovered prediction %s", row.index, prediction.id)
+        await context.checkpoint.record_created(row, prediction)
+        running = context.track(
             row,
             prediction.id,
             prediction.created_at,
             latest=prediction,
             is_attached=True,
-            was_left=True,
+            cancel_requested=True,
         )
-        desk.scheduler.created(running, now())
+        context.scheduler.created(running, now())
 
     async def _create(self, row: Row) -> None:
-        await self._desk.ledger.forget([row])
-        self._desk.scheduler.add(row)
+        await self._context.checkpoint.reset([row])
+        self._context.scheduler.add(row)
 
-    async def _unknown(self, row: Row, why: str) -> None:
-        if self._desk.options.on_unknown == "recreate":
+    async def _unknown(self, row: Row, reason: str) -> None:
+        if self._context.options.on_unknown == "recreate":
             await self._create(row)
             return
-        assert row.intended_at is not None
-        at = row.intended_at.isoformat(timespec="seconds")
-        self._desk.give_error(
+        at = self._intended_at(row).isoformat(timespec="seconds")
+        self._context.put_error(
             row,
             CheckpointError(
-                f"The input at index {row.index} may have been created at {at}, and that cannot be "
-                f"found out: {why}. Look for it by hand; on_unknown='recreate' creates it again."
+                f"The prediction for the input at index {row.index} may have been created at {at}, "
+                f"but it cannot be identified: {reason}. Look for it on the server, or pass "
+                "on_unknown='recreate' to create it again."
             ),
         )
 
 
-def _fits(row: Row, prediction: types.Prediction) -> bool:
-    """May it have been created for a row, by the time?"""
-    at = prediction.created_at
-    if at is None or row.intended_at is None:
-        return True
-    return row.intended_at - MARGIN <= at <= row.intended_at + LATEST
-
-
-def _digest(prediction: types.Prediction) -> bytes | None:
-    """What its input is recognized by, where the service says what it was."""
+def _fingerprint(prediction: types.Prediction) -> bytes | None:
+    """Return the fingerprint of a prediction's input, or `None` if the service omits the input."""
     if prediction.input is None or prediction.data_removed:
         return None
-    return digest(dict(prediction.input))
+    return fingerprint(dict(prediction.input))

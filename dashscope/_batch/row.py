@@ -1,72 +1,80 @@
-"""What a batch is about: a row of the input, its running prediction, its result, and the counts."""
+"""The records that the parts of a batch pass around: a row, and its running prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define
 
 from dashscope import types
 from dashscope._api.requestor import Call
+from dashscope._predictions.watch import PollFailures
 
 
 @define(eq=False, kw_only=True)
 class Row:
-    """An input on its way.
+    """One input of the batch.
 
     Attributes:
-        index: its place, from 0.
-        input: the input, as it was given.
-        digest: what it is recognized by in a checkpoint; `None` without one.
-        call: the request that creates its prediction, once its files are sent.
-        sent: what its input is recognized by in a list of predictions.
-        attempts: how often its creation was tried.
-        first_attempt: when it was tried first.
-        is_sent: whether the server may know of it.
-        intended_at: when an earlier call was about to create it.
-        is_noted: whether the checkpoint has the intent to create it.
+        index: Position of the input, starting at 0.
+        input: The input as the user passed it.
+        fingerprint: Fingerprint of `input` in the checkpoint. `None` without a checkpoint.
+        sent_fingerprint: Fingerprint of the input as it was sent, with its files encoded. It
+            identifies the prediction in `predictions.list()`.
+        call: The create request. `None` until the files are encoded or uploaded.
+        attempts: Number of create attempts so far.
+        first_attempt: Monotonic time of the first create attempt.
+        is_sent: Whether the server may have received the create request.
+        intended_at: When an earlier call recorded that it was about to create the prediction, by
+            the clock of that call.
+        clock_skew: How far the server's clock was ahead of that clock. `None` if the earlier call
+            ended before it knew.
+        is_recorded: Whether the checkpoint contains the intent to create the prediction.
     """
 
     index: int
     input: Mapping[str, Any]
-    digest: bytes | None = None
+    fingerprint: bytes | None = None
+    sent_fingerprint: bytes | None = None
     call: Call | None = None
-    sent: bytes | None = None
     attempts: int = 0
     first_attempt: float = 0.0
     is_sent: bool = False
     intended_at: datetime | None = None
-    is_noted: bool = False
+    clock_skew: timedelta | None = None
+    is_recorded: bool = False
 
 
 @define(eq=False, kw_only=True)
-class Running:
-    """A prediction that is watched.
+class RunningPrediction:
+    """A prediction that has not reached a terminal status, as far as the batch knows.
 
     Attributes:
-        row: the row it is for.
-        id: its id.
-        created_at: when it was created, by the server's clock.
-        since: when it was created or attached to, by ours.
-        deadline: when its time is up.
-        latest: its state as last seen.
-        due: when it is looked at by itself, `None` while lists show it.
-        is_fetched: whether a look at it is under way.
-        is_expired: whether its time is up.
-        is_attached: whether it was created before this batch.
-        was_left: whether an earlier batch was about to cancel it.
+        row: The row that the prediction belongs to.
+        id: The prediction's id.
+        created_at: When the server created the prediction, by the server's clock.
+        started: Monotonic time at which this batch created or attached to the prediction.
+        deadline: Monotonic time at which the prediction times out. `None` without a timeout.
+        latest: The prediction as last seen.
+        poll_at: When to poll the prediction individually. `None` while list polls include it.
+        is_polling: Whether an individual poll is in progress.
+        failures: The failed individual polls since the last successful one.
+        is_expired: Whether the deadline has passed and the cancel is in progress.
+        is_attached: Whether an earlier call created the prediction.
+        cancel_requested: Whether an earlier call was about to cancel the prediction.
     """
 
     row: Row
     id: str
     created_at: datetime | None
-    since: float
+    started: float
     deadline: float | None = None
     latest: types.Prediction | None = None
-    due: float | None = None
-    is_fetched: bool = False
+    poll_at: float | None = None
+    is_polling: bool = False
+    failures: PollFailures | None = None
     is_expired: bool = False
     is_attached: bool = False
-    was_left: bool = False
+    cancel_requested: bool = False

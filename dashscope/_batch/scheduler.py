@@ -1,7 +1,7 @@
-"""What a batch does next: which row is created, which prediction is looked at, and when.
+"""`Scheduler`: decides what a batch does next.
 
-It waits for nothing and sends nothing: the hands tell it what happened, and `next()` says what
-is to be done. All of its methods may be called from any thread.
+The scheduler sends nothing and waits for nothing. The workers report what happened, and `next()`
+returns the tasks that are due. All methods are thread-safe.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TypeAlias
 from attrs import frozen
 
 from dashscope import types
-from dashscope._batch.poll_schedule import Looks
-from dashscope._batch.rate_limiter import Gate
-from dashscope._batch.row import Row, Running
+from dashscope._batch.poll_schedule import PollSchedule
+from dashscope._batch.rate_limiter import RateLimiter
+from dashscope._batch.row import Row, RunningPrediction
 from dashscope._common import random
 
 
@@ -31,233 +31,278 @@ class Create:
 
 
 @frozen
-class Look:
-    """Look at one prediction."""
+class Poll:
+    """Poll one prediction."""
 
-    running: Running
+    running: RunningPrediction
 
 
 @frozen
-class Sweep:
-    """Look at all of them, through pages of the list."""
+class PollList:
+    """Poll all running predictions through pages of the list."""
 
-    running: Sequence[Running]
+    running: Sequence[RunningPrediction]
 
 
 @frozen
 class Expire:
-    """Cancel a prediction whose time is up."""
+    """Cancel a prediction whose deadline has passed."""
 
-    running: Running
+    running: RunningPrediction
 
 
 @frozen
-class Find:
-    """Look for the predictions of rows that may have been created."""
+class Recover:
+    """Find the predictions of rows that an interrupted call may have created."""
 
     rows: Sequence[Row]
 
 
-Task: TypeAlias = Create | Look | Sweep | Expire | Find
+Task: TypeAlias = Create | Poll | PollList | Expire | Recover
 
 
 class Scheduler:
-    """The rows and predictions of a batch that are under way."""
+    """Tracks the unfinished rows of a batch.
 
-    def __init__(self, gate: Gate, looks: Looks) -> None:
-        self._gate = gate
-        self._looks = looks
+    Args:
+        limiter: Decides when a prediction may be created.
+        schedule: Decides how often predictions are polled.
+    """
+
+    def __init__(self, limiter: RateLimiter, schedule: PollSchedule) -> None:
+        self._limiter = limiter
+        self._schedule = schedule
         self._lock = threading.Lock()
         self._queue: deque[Row] = deque()
         self._creating: dict[int, Row] = {}
-        self._running: dict[int, Running] = {}
-        self._due: list[tuple[float, int, Running]] = []
+        self._running: dict[int, RunningPrediction] = {}
+        self._polls: list[tuple[float, int, RunningPrediction]] = []
         self._count = itertools.count()
         self._first_created: float | None = None
-        self._next_sweep = 0.0
-        self._is_sweeping = False
-        self._lost: deque[Row] = deque()
-        self._next_find = 0.0
-        self._finding = 0
+        self._next_list_poll = 0.0
+        self._is_polling_list = False
+        self._unconfirmed: deque[Row] = deque()
+        self._next_recovery = 0.0
+        self._recovering = 0
 
     def add(self, row: Row) -> None:
-        """A row that is to be created."""
+        """Queue a row whose prediction is to be created."""
         with self._lock:
             self._queue.append(row)
 
-    def add_lost(self, row: Row) -> None:
-        """A row of which nobody knows whether it was created."""
+    def add_unconfirmed(self, row: Row) -> None:
+        """Queue a row whose prediction an interrupted call may have created."""
         with self._lock:
-            self._lost.append(row)
+            self._unconfirmed.append(row)
 
     @property
     def limit(self) -> int:
-        """How many predictions may be in flight now."""
-        return self._gate.limit
+        """The number of predictions that may be in flight at the moment."""
+        return self._limiter.limit
 
     def counts(self) -> tuple[int, int]:
-        """How many rows wait, and how many run."""
+        """Return the number of queued rows and the number of running predictions."""
         with self._lock:
-            waiting = len(self._queue) + len(self._creating) + len(self._lost)
-            return waiting + self._finding, len(self._running)
+            queued = len(self._queue) + len(self._creating) + len(self._unconfirmed)
+            return queued + self._recovering, len(self._running)
 
     def next(self, now: float) -> tuple[list[Task], float | None]:
-        """What is to be done now, and after how many seconds to ask again; `None`: when told."""
+        """Return the tasks that are due and the seconds until the next call.
+
+        The seconds are `None` if nothing is due until a worker reports something.
+        """
         with self._lock:
             tasks: list[Task] = []
             pauses = [
                 pause
                 for pause in (
-                    self._next_finds(now, tasks),
+                    self._next_recoveries(now, tasks),
                     self._next_creates(now, tasks),
                     self._next_expiries(now, tasks),
-                    self._next_looks(now, tasks),
+                    self._next_polls(now, tasks),
                 )
                 if pause is not None
             ]
             return tasks, min(pauses, default=None)
 
-    def created(self, running: Running, now: float) -> None:
-        """A row's prediction was created; or one that was created before is attached to."""
+    def created(self, running: RunningPrediction, now: float) -> None:
+        """Start polling a prediction that was created or attached to."""
         with self._lock:
             if self._creating.pop(running.row.index, None) is not None:
-                self._gate.accepted()
+                self._limiter.accepted()
             if self._first_created is None:
                 self._first_created = now
             if not self._running:
-                self._next_sweep = now + self._until_sweep(now, pages=1)
+                self._next_list_poll = now + self._until_list_poll(now, pages=1)
             self._running[running.row.index] = running
             if running.created_at is None:
-                self._look_at(running, now + self._until_look(running, now))
+                self._poll_at(running, now + self._until_poll(running, now))
 
     def not_created(self, row: Row) -> None:
-        """A row's prediction was not created, and is not to be."""
+        """Remove a row whose create failed for good."""
         with self._lock:
             self._creating.pop(row.index, None)
 
-    def again(self, row: Row, pause: float, now: float) -> None:
-        """A row is to be tried again, after a pause for all."""
+    def retry(self, row: Row, pause: float, now: float) -> None:
+        """Queue a row again, and block all creates for `pause` seconds."""
         with self._lock:
-            self._gate.hold(pause, now)
+            self._limiter.block(pause, now)
             self._creating.pop(row.index, None)
             self._queue.appendleft(row)
 
-    def refused(self, row: Row, *, sent: float, now: float, retry_after: float | None) -> bool:
-        """A row's creation was answered with 429; is it tried again?"""
+    def rejected(
+        self,
+        row: Row,
+        *,
+        sent: float,
+        now: float,
+        retry_after: float | None,
+        can_retry: bool,
+    ) -> bool:
+        """Slow down because the server rejected a create.
+
+        Args:
+            row: The row.
+            sent: When the request was sent.
+            now: When the response arrived.
+            retry_after: The seconds that the server asks to wait, or `None`.
+            can_retry: Whether a retry cannot create the prediction twice.
+
+        Returns:
+            Whether the row was queued again.
+        """
         with self._lock:
             del self._creating[row.index]
-            again = self._gate.refused(
+            should_retry = self._limiter.rejected(
                 sent=sent,
                 now=now,
                 in_flight=len(self._creating) + len(self._running),
                 retry_after=retry_after,
                 chance=random.chance(),
             )
-            if again:
+            if should_retry and can_retry:
                 self._queue.appendleft(row)
-            return again
+            return should_retry and can_retry
 
-    def running(self) -> dict[str, list[Running]]:
-        """What runs, by its id."""
+    def running_by_id(self) -> dict[str, list[RunningPrediction]]:
+        """Return the running predictions by id. Two rows of a checkpoint may share one."""
         with self._lock:
-            by_id: dict[str, list[Running]] = {}
+            by_id: dict[str, list[RunningPrediction]] = {}
             for running in self._running.values():
                 by_id.setdefault(running.id, []).append(running)
             return by_id
 
-    def take(self, running: Running, now: float) -> bool:
-        """A prediction is over; `False` where somebody else was told so first."""
+    def finish(self, running: RunningPrediction, now: float) -> bool:
+        """Remove a prediction that has finished.
+
+        Returns:
+            `False` if another worker has already removed the prediction.
+        """
         with self._lock:
             if self._running.pop(running.row.index, None) is None:
                 return False
             if not running.is_attached:
-                self._looks.ended(now - running.since)
+                self._schedule.finished(now - running.started)
             return True
 
-    def looked(self, running: Running, prediction: types.Prediction, now: float) -> None:
-        """A prediction was looked at by itself, and runs."""
+    def polled(self, running: RunningPrediction, prediction: types.Prediction, now: float) -> None:
+        """Record that an individual poll found the prediction still running."""
         with self._lock:
             running.latest = prediction
-            running.is_fetched = False
-            self._look_at(running, now + self._until_look(running, now))
+            running.failures = None
+            running.is_polling = False
+            self._poll_at(running, now + self._until_poll(running, now))
 
-    def fetch(self, running: Running, now: float) -> None:
-        """A prediction is to be looked at by itself, at once."""
+    def poll_failed(self, running: RunningPrediction, pause: float, now: float) -> None:
+        """Record that an individual poll failed, and repeat it after `pause` seconds."""
         with self._lock:
-            if not running.is_fetched:
-                self._look_at(running, now)
+            running.is_polling = False
+            self._poll_at(running, now + pause)
 
-    def swept(
+    def poll_now(self, running: RunningPrediction, now: float) -> None:
+        """Poll a prediction individually as soon as possible."""
+        with self._lock:
+            if not running.is_polling:
+                self._poll_at(running, now)
+
+    def list_polled(
         self,
-        seen: Iterable[tuple[Running, types.Prediction]],
-        unseen: Iterable[Running],
+        seen: Iterable[tuple[RunningPrediction, types.Prediction]],
+        unseen: Iterable[RunningPrediction],
         *,
         pages: int,
         useful: bool,
         now: float,
     ) -> None:
-        """A sweep is over.
+        """Record the result of a list poll.
 
         Args:
-            seen: predictions that it showed, and that run.
-            unseen: those that it did not show.
-            pages: how many pages it took.
-            useful: whether lists serve.
-            now: when it was over.
+            seen: Predictions that the list showed as still running.
+            unseen: Predictions that the list did not show.
+            pages: The number of pages requested.
+            useful: Whether the list showed any of our predictions.
+            now: When the list poll ended.
         """
         with self._lock:
-            self._is_sweeping = False
-            self._looks.listed(useful=useful, now=now)
-            self._next_sweep = now + self._until_sweep(now, pages=pages)
+            self._is_polling_list = False
+            self._schedule.listed(useful=useful, now=now)
+            self._next_list_poll = now + self._until_list_poll(now, pages=pages)
             for running, prediction in seen:
                 running.latest = prediction
-                running.due = None
+                running.failures = None
+                running.poll_at = None
             for running in unseen:
-                is_watched = running.due is not None or running.is_fetched
-                if not is_watched and running.row.index in self._running:
-                    self._look_at(running, now + self._until_look(running, now))
+                has_poll = running.poll_at is not None or running.is_polling
+                if not has_poll and running.row.index in self._running:
+                    self._poll_at(running, now + self._until_poll(running, now))
 
-    def found(self, lost: Sequence[Row], now: float, pause: float) -> None:
-        """A search is over; these rows are to be looked for again, after a pause."""
+    def recovered(self, unconfirmed: Sequence[Row], now: float, pause: float) -> None:
+        """Record that a recovery ended, and queue the rows that are still unconfirmed.
+
+        Args:
+            unconfirmed: Rows to search for again.
+            now: The current time.
+            pause: Seconds until the next recovery.
+        """
         with self._lock:
-            self._finding = 0
-            self._lost.extendleft(reversed(lost))
-            self._next_find = now + pause
+            self._recovering = 0
+            self._unconfirmed.extendleft(reversed(unconfirmed))
+            self._next_recovery = now + pause
 
-    def left(self) -> tuple[list[Running], list[Row]]:
-        """When all is to end: what runs, and which rows were tried and have no prediction."""
+    def unfinished(self) -> tuple[list[RunningPrediction], list[Row]]:
+        """Return the running predictions, and the tried rows that have no prediction."""
         with self._lock:
             tried = [row for row in self._queue if row.attempts > 0]
             return list(self._running.values()), [*self._creating.values(), *tried]
 
-    def _next_finds(self, now: float, tasks: list[Task]) -> float | None:
-        if not self._lost or self._finding:
+    def _next_recoveries(self, now: float, tasks: list[Task]) -> float | None:
+        if not self._unconfirmed or self._recovering:
             return None
-        if now < self._next_find:
-            return self._next_find - now
-        # What is just being created must not be taken for what was created before.
+        if now < self._next_recovery:
+            return self._next_recovery - now
+        # A recovery must not mistake a create in progress for one of the interrupted call.
         if not self._creating:
-            self._finding = len(self._lost)
-            tasks.append(Find(tuple(self._lost)))
-            self._lost.clear()
+            self._recovering = len(self._unconfirmed)
+            tasks.append(Recover(tuple(self._unconfirmed)))
+            self._unconfirmed.clear()
         return None
 
     def _next_creates(self, now: float, tasks: list[Task]) -> float | None:
-        if self._finding or (self._lost and now >= self._next_find):
+        if self._recovering or (self._unconfirmed and now >= self._next_recovery):
             return None
         while self._queue:
-            self._gate.hold(self._looks.held(), now)
-            pause = self._gate.pause(len(self._creating) + len(self._running), now)
+            self._limiter.block(self._schedule.blocked_for(), now)
+            pause = self._limiter.delay(len(self._creating) + len(self._running), now)
             if pause is None or pause > 0:
                 return pause
-            self._gate.take_turn(now)
+            self._limiter.reserve(now)
             row = self._queue.popleft()
             self._creating[row.index] = row
             tasks.append(Create(row))
         return None
 
     def _next_expiries(self, now: float, tasks: list[Task]) -> float | None:
-        # All have the same time, so the first ones are up first.
+        # All predictions have the same timeout, so they expire in the order of this dict.
         for running in self._running.values():
             if running.deadline is None:
                 return None
@@ -268,53 +313,54 @@ class Scheduler:
                 tasks.append(Expire(running))
         return None
 
-    def _next_looks(self, now: float, tasks: list[Task]) -> float | None:
+    def _next_polls(self, now: float, tasks: list[Task]) -> float | None:
         if not self._running:
             return None
-        held = self._looks.held()
-        if held > 0:
-            return held
-        if not self._is_sweeping and now >= self._next_sweep:
-            if len(self._running) > 1 and self._looks.may_list(now):
-                self._is_sweeping = True
-                tasks.append(Sweep(tuple(self._running.values())))
+        blocked = self._schedule.blocked_for()
+        if blocked > 0:
+            return blocked
+        if not self._is_polling_list and now >= self._next_list_poll:
+            if len(self._running) > 1 and self._schedule.can_list(now):
+                self._is_polling_list = True
+                tasks.append(PollList(tuple(self._running.values())))
             else:
-                for running in self._unwatched():
-                    self._look_at(running, now)
-                self._next_sweep = now + self._until_sweep(now, pages=1)
-        while self._due and self._due[0][0] <= now:
-            due, _, running = heapq.heappop(self._due)
-            if running.due == due and self._running.get(running.row.index) is running:
-                running.due = None
-                running.is_fetched = True
-                tasks.append(Look(running))
-        pauses = [] if self._is_sweeping else [self._next_sweep - now]
-        pauses += [self._due[0][0] - now] if self._due else []
+                for running in self._without_poll():
+                    self._poll_at(running, now)
+                self._next_list_poll = now + self._until_list_poll(now, pages=1)
+        while self._polls and self._polls[0][0] <= now:
+            poll_at, _, running = heapq.heappop(self._polls)
+            # The heap keeps entries of polls that were rescheduled or are no longer needed.
+            if running.poll_at == poll_at and self._running.get(running.row.index) is running:
+                running.poll_at = None
+                running.is_polling = True
+                tasks.append(Poll(running))
+        pauses = [] if self._is_polling_list else [self._next_list_poll - now]
+        pauses += [self._polls[0][0] - now] if self._polls else []
         return min(pauses, default=None)
 
-    def _unwatched(self) -> Iterator[Running]:
+    def _without_poll(self) -> Iterator[RunningPrediction]:
         return (
             running
             for running in self._running.values()
-            if running.due is None and not running.is_fetched
+            if running.poll_at is None and not running.is_polling
         )
 
-    def _look_at(self, running: Running, due: float) -> None:
-        running.due = due
-        heapq.heappush(self._due, (due, next(self._count), running))
+    def _poll_at(self, running: RunningPrediction, at: float) -> None:
+        running.poll_at = at
+        heapq.heappush(self._polls, (at, next(self._count), running))
 
-    def _until_sweep(self, now: float, *, pages: int) -> float:
+    def _until_list_poll(self, now: float, *, pages: int) -> float:
         waited = now - (self._first_created if self._first_created is not None else now)
-        return self._looks.until_sweep(waited, pages=pages, chance=random.chance())
+        return self._schedule.until_list_poll(waited, pages=pages, chance=random.chance())
 
-    def _until_look(self, running: Running, now: float) -> float:
-        return self._looks.until_look(
-            now - running.since,
-            crowd=len(self._running),
+    def _until_poll(self, running: RunningPrediction, now: float) -> float:
+        return self._schedule.until_poll(
+            now - running.started,
+            running=len(self._running),
             chance=random.chance(),
         )
 
 
 def now() -> float:
-    """The clock that all of a batch goes by."""
+    """Return the time on the monotonic clock that the whole batch uses."""
     return time.monotonic()

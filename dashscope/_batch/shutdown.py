@@ -1,13 +1,13 @@
-"""Leaving a batch: what it created and has not finished is cancelled, within seconds."""
+"""Closing a batch early: cancel the predictions that have not finished, within a few seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from dashscope._batch.context import Desk
-from dashscope._batch.poller import is_stopped
-from dashscope._batch.row import Row, Running
+from dashscope._batch.context import BatchContext
+from dashscope._batch.poller import is_canceled
+from dashscope._batch.row import Row, RunningPrediction
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._errors import CheckpointError
@@ -16,78 +16,87 @@ from dashscope._predictions.watch import CLEAN_UP
 from dashscope._runtime.runtime import GRACE
 from dashscope._runtime.workers import WorkerGroup
 
-AT_ONCE: Final = 32
-"""Predictions that are cancelled at the same time."""
-MARGIN: Final = 1.0
-"""Seconds beyond the grace of its last creates that the workers get."""
+CANCEL_CONCURRENCY: Final = 32
+"""Number of concurrent cancel requests."""
+STOP_MARGIN: Final = 1.0
+"""Seconds that the workers get beyond the grace period of creates in progress."""
 
 
-async def leave(desk: Desk, workers: WorkerGroup, error: BaseException | None) -> None:
-    """Stop the workers, and cancel what runs.
+async def cancel_unfinished(
+    context: BatchContext, workers: WorkerGroup, error: BaseException | None
+) -> None:
+    """Stop the workers, cancel the running predictions, and close the checkpoint.
 
     Args:
-        desk: the batch.
-        workers: its workers.
-        error: what ended the batch, and goes on; what cannot be cancelled becomes a note of it.
+        context: The batch.
+        workers: The workers of the batch.
+        error: The exception that ends the batch, if any. It gets a note for each prediction that
+            could not be canceled.
     """
     try:
-        await workers.stop(GRACE + MARGIN)
-        desk.has_left = True
-        running, waiting = desk.scheduler.left()
-        running += desk.fresh
-        if not desk.ledger.is_kept:
-            running += desk.unwatched
-        await _note(desk, running, waiting)
-        if desk.ledger.is_broken:
-            # Cancelled without a note of it, they would count as cancelled by somebody else.
-            logger.warning("%d predictions go on: the checkpoint cannot be written", len(running))
+        await workers.stop(GRACE + STOP_MARGIN)
+        context.is_canceling = True
+        running, tried = context.scheduler.unfinished()
+        running += context.unrecorded
+        if not context.checkpoint.is_persistent:
+            running += context.unpollable
+        await _record(context, running, tried)
+        if context.checkpoint.is_broken:
+            # The next call would take an unrecorded cancel for one by somebody else.
+            logger.warning(
+                "the checkpoint cannot be written: %d predictions keep running", len(running)
+            )
             return
-        cancelled = await _cancel(desk, running, error)
-        await _forget(desk, cancelled)
+        canceled = await _cancel(context, running, error)
+        await _reset(context, canceled)
     finally:
-        await desk.ledger.close()
+        await context.checkpoint.close()
 
 
-async def _note(desk: Desk, running: Sequence[Running], waiting: Sequence[Row]) -> None:
-    """Note what is about to be cancelled, and which rows were never sent."""
-    await _forget(desk, [row for row in waiting if not row.is_sent])
+async def _record(
+    context: BatchContext, running: Sequence[RunningPrediction], tried: Sequence[Row]
+) -> None:
+    """Record which predictions are about to be canceled, and which rows were never sent."""
+    await _reset(context, [row for row in tried if not row.is_sent])
     try:
-        await desk.ledger.leave(running)
+        await context.checkpoint.record_cancel_requested(running)
     except CheckpointError as failure:
         logger.warning("%s", failure)
 
 
-async def _forget(desk: Desk, rows: Sequence[Row]) -> None:
+async def _reset(context: BatchContext, rows: Sequence[Row]) -> None:
     try:
-        await desk.ledger.forget(rows)
+        await context.checkpoint.reset(rows)
     except CheckpointError as failure:
         logger.warning("%s", failure)
 
 
-async def _cancel(desk: Desk, running: Sequence[Running], error: BaseException | None) -> list[Row]:
-    """Cancel predictions; the rows of those that were."""
+async def _cancel(
+    context: BatchContext, running: Sequence[RunningPrediction], error: BaseException | None
+) -> list[Row]:
+    """Cancel predictions and return the rows of those that were canceled."""
     deadline = Deadline.after(CLEAN_UP)
-    left = list(running)
-    cancelled: list[Row] = []
+    remaining = list(running)
+    canceled: list[Row] = []
 
     async def work() -> None:
-        while left:
-            one = left.pop()
+        while remaining:
+            one = remaining.pop()
             try:
-                prediction = await cancel_prediction(desk.api, one.id, deadline=deadline)
-            except Exception as failure:  # noqa: BLE001 (said, and the others have their turn)
-                logger.warning("%s could not be cancelled: %s", one.id, failure)
+                prediction = await cancel_prediction(context.api, one.id, deadline=deadline)
+            except Exception as failure:  # noqa: BLE001 (logged; the others must still be canceled)
+                logger.warning("could not cancel %s: %s", one.id, failure)
                 if error is not None:
-                    error.add_note(f"{one.id} may still be running: it could not be cancelled.")
+                    error.add_note(f"{one.id} may still be running: it could not be canceled.")
             else:
-                if is_stopped(prediction):
-                    cancelled.append(one.row)
+                if is_canceled(prediction):
+                    canceled.append(one.row)
 
-    # Not `gather()`, whose threads a second Ctrl-C would have to wait for.
-    workers = desk.api.runtime.worker_group()
-    for _ in range(min(AT_ONCE, len(left))):
+    # Not `gather()`: a second Ctrl-C would have to wait for its threads.
+    workers = context.api.runtime.worker_group()
+    for _ in range(min(CANCEL_CONCURRENCY, len(remaining))):
         workers.start(work)
-    await workers.join(CLEAN_UP + MARGIN)
+    await workers.join(CLEAN_UP + STOP_MARGIN)
     if running:
-        logger.info("%d predictions cancelled: the batch was left", len(cancelled))
-    return cancelled
+        logger.info("canceled %d predictions because the batch was closed", len(canceled))
+    return canceled

@@ -282,7 +282,7 @@ class Watch(Generic[J]):
             PredictionTimeoutError: If the deadline passed first.
         """
         assert self._id is not None
-        failures = _Failures(self._id)
+        failures = PollFailures(self._id)
         while True:
             try:
                 self.latest = job = await self._get(self._id, deadline)
@@ -366,8 +366,8 @@ class Watch(Generic[J]):
             raise raised
 
 
-class _Failures:
-    """The failed polls in a row of one wait.
+class PollFailures:
+    """Consecutive failed polls of one prediction.
 
     Attributes:
         last: The last failure.

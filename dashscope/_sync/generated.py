@@ -240,21 +240,26 @@ EventStream.__module__ = "dashscope"
 
 
 class Batch(Facade):
-    """The results of a batch, as they come: `with`, then `for`.
+    """The results of a batch: use `with`, then `for`.
 
-    ```python
-    inputs = [{"text": name} for name in ("Alice", "Bob")]
-    with client.map("dashscope/hello-world", inputs) as results:
-        for result in results:
-            print(result.index, result.output if result.ok else result.error)
-    ```
+    Example:
+        ```python
+        inputs = [{"text": name} for name in ("Alice", "Bob")]
+        with client.map("dashscope/hello-world", inputs) as results:
+            for result in results:
+                print(result.index, result.output if result.ok else result.error)
+        ```
     """
 
     _async: _batch.AsyncBatch
 
     @property
     def progress(self) -> types.BatchProgress:
-        """How far it is."""
+        """The current progress.
+
+        Raises:
+            RuntimeError: If the batch has not been entered.
+        """
         return self._async.progress
 
     def _repr_html_(self) -> str:
@@ -267,12 +272,12 @@ class Batch(Facade):
         return self
 
     def __next__(self) -> types.BatchResult:
-        """The next result.
+        """Return the next result.
 
         Raises:
-            CheckpointError: when the checkpoint cannot be used.
-            Exception: what the inputs raise, after the results of all rows before; with
-                `on_error="raise"`, the first error of a row.
+            CheckpointError: If the checkpoint cannot be used.
+            Exception: If the inputs raise: their exception, after the results of all rows before.
+                With `on_error="raise"`: the first error of a row.
         """
         return drive_next(self._async.__anext__())
 

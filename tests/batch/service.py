@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tests.fake_server import FakeServer, Received, Reply, reply
 
@@ -70,6 +71,7 @@ class Service:
 
     Attributes:
         seconds: how long a prediction takes, by its input.
+        ahead: How far the service's clock is ahead of ours.
         left_out: fields that a list leaves out.
         lists: what a list answers instead, where that is set.
         foreign: other predictions of the account that a list shows before each of ours.
@@ -78,6 +80,7 @@ class Service:
 
     fake_server: FakeServer
     seconds: Callable[[Mapping[str, Any]], float] = lambda _: 0.0
+    ahead: timedelta = timedelta(0)
     left_out: tuple[str, ...] = ()
     lists: Reply | None = None
     foreign: int = 0
@@ -87,7 +90,7 @@ class Service:
     canceled: list[str] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
     _ids: Any = field(factory=itertools.count)
-    _last: datetime = field(factory=lambda: datetime.now(UTC))
+    _last: datetime = field(factory=lambda: datetime.min.replace(tzinfo=UTC))
 
     def __attrs_post_init__(self) -> None:
         self.fake_server.respond_with(self._answer)
@@ -107,8 +110,11 @@ class Service:
 
     def _answer(self, received: Received) -> Reply:
         instead = self.interferes(received)
-        if instead is not None:
-            return instead
+        answer = self._answer_as_usual(received) if instead is None else instead
+        date = format_datetime(datetime.now(UTC) + self.ahead, usegmt=True)
+        return evolve(answer, headers={"date": date, **answer.headers})
+
+    def _answer_as_usual(self, received: Received) -> Reply:
         kind, path = _kind(received), urlsplit(received.path).path
         with self._lock:
             if kind == "create":
@@ -125,7 +131,8 @@ class Service:
 
     def create(self, input: Mapping[str, Any], model: str = "owner/name") -> Made:
         """Create a prediction."""
-        self._last = max(self._last + timedelta(microseconds=1), datetime.now(UTC))
+        now = datetime.now(UTC) + self.ahead
+        self._last = max(self._last + timedelta(microseconds=1), now)
         made = Made(
             id=f"p{next(self._ids)}",
             input=input,

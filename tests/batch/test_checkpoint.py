@@ -1,4 +1,4 @@
-"""A checkpoint: the same call goes on where the last one stopped, and pays for nothing twice."""
+"""Checkpoints: the same call resumes where the last one stopped and creates nothing twice."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from dashscope import AsyncClient, CheckpointError, Client, ModelError, PredictionError
-from dashscope._batch.checkpoint.store import KeptLedger
+from dashscope._api.clock import ServerClock
+from dashscope._batch.checkpoint.sqlite import SqliteCheckpoint
 from dashscope._batch.row import Row
 from dashscope._runtime.drive import drive
+from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.batch.service import Service
 from tests.fake_server import DROP, Received, Reply, reply
@@ -27,30 +29,12 @@ from tests.fake_server import DROP, Received, Reply, reply
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the checkpoint is."""
+    """The path of the checkpoint."""
     return tmp_path / "run.sqlite"
 
 
-def notes(path: Path, sql: str = "SELECT * FROM row") -> list[dict[str, Any]]:
-    """What is in a checkpoint that nobody has open."""
-    connection = sqlite3.connect(path)
-    connection.row_factory = sqlite3.Row
-    try:
-        return [dict(row) for row in connection.execute(sql)]
-    finally:
-        connection.close()
-
-
-def change(path: Path, sql: str) -> None:
-    """Change a checkpoint behind everybody's back."""
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute(sql)
-    connection.close()
-
-
 async def stop_after(count: int, batch: Any) -> list[Any]:
-    """The first results of a batch that is left then."""
+    """Return the first results of a batch that is closed early."""
     seen: list[Any] = []
     async with batch as results:
         async for result in results:
@@ -60,7 +44,9 @@ async def stop_after(count: int, batch: Any) -> list[Any]:
     return seen
 
 
-async def test_finished_rows_come_from_the_file(client: Any, service: Service, path: Path) -> None:
+async def test_finished_rows_are_read_from_the_checkpoint(
+    client: Any, service: Service, path: Path
+) -> None:
     inputs = [*rows(4), {"fail": "too hot"}]
     first = await read(client.map(REF, inputs, ordered=True, checkpoint=path))
     assert not any(result.from_checkpoint for result in first)
@@ -86,18 +72,20 @@ async def test_finished_rows_can_be_skipped(client: Any, service: Service, path:
     assert (told[-1].skipped, told[-1].done) == (3, 2)
 
 
-async def test_a_batch_that_was_left_goes_on(client: Any, service: Service, path: Path) -> None:
+async def test_a_batch_that_was_closed_early_resumes(
+    client: Any, service: Service, path: Path
+) -> None:
     service.seconds = lambda input: 60.0 if input["value"] == 7 and not service.canceled else 0.0
     await stop_after(15, client.map(REF, rows(30), concurrency=4, checkpoint=path))
     results = await read(client.map(REF, rows(30), checkpoint=path))
     assert sorted(outputs(results)) == list(range(30))
-    # Paid for once, but for what was cancelled.
+    # Only canceled predictions are created again.
     done = [one.input["value"] for one in service.made if one.status == "succeeded"]
     assert sorted(done) == list(range(30))
     assert len(service.canceled) >= 1
 
 
-async def test_what_an_earlier_call_created_is_attached_to(
+async def test_predictions_of_an_earlier_call_are_attached_to(
     client: Any, service: Service, path: Path
 ) -> None:
     await read(client.map(REF, rows(3), checkpoint=path))
@@ -107,7 +95,7 @@ async def test_what_an_earlier_call_created_is_attached_to(
     assert len(service.made) == 3
 
 
-async def test_a_row_that_may_have_been_created_is_looked_for(
+async def test_a_prediction_whose_id_was_not_recorded_is_recovered(
     client: Any, service: Service, path: Path
 ) -> None:
     await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, concurrency=1))
@@ -118,10 +106,10 @@ async def test_a_row_that_may_have_been_created_is_looked_for(
     assert service.asked["create"] == 3
 
 
-async def test_a_row_that_was_not_created_is_created(
+async def test_a_row_whose_prediction_does_not_exist_is_created(
     client: Any, service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._batch.recovery.AGAIN", 0.05)
+    monkeypatch.setattr("dashscope._batch.recovery.SEARCH_INTERVAL", 0.05)
     await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, concurrency=1))
     change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
     service.made[1].canceled = None
@@ -135,7 +123,7 @@ async def test_a_row_that_was_not_created_is_created(
 
 
 @pytest.mark.soak
-async def test_a_request_of_a_killed_process_may_still_arrive(
+async def test_a_request_of_a_killed_process_may_be_in_transit(
     client: Any, service: Service, path: Path
 ) -> None:
     await read(client.map(REF, [{"value": 1}] * 2, checkpoint=path, concurrency=1))
@@ -150,7 +138,7 @@ async def test_a_request_of_a_killed_process_may_still_arrive(
 
 
 @pytest.mark.parametrize("on_unknown", ["error", "recreate"])
-async def test_a_row_that_cannot_be_looked_for(
+async def test_a_prediction_that_cannot_be_identified(
     client: Any, service: Service, path: Path, on_unknown: Any
 ) -> None:
     await read(client.map(REF, rows(2), checkpoint=path))
@@ -168,7 +156,7 @@ async def test_a_row_that_cannot_be_looked_for(
         assert service.asked["create"] == 3
 
 
-async def test_a_list_that_is_not_served_leaves_the_row_unknown(
+async def test_without_lists_a_prediction_cannot_be_identified(
     client: Any, service: Service, path: Path
 ) -> None:
     await read(client.map(REF, rows(2), checkpoint=path))
@@ -178,7 +166,7 @@ async def test_a_list_that_is_not_served_leaves_the_row_unknown(
     assert "predictions cannot be listed" in str(results[1].error)
 
 
-async def test_a_create_whose_answer_was_lost_is_found_by_the_next_call(
+async def test_a_create_whose_response_was_lost_is_recovered_by_the_next_call(
     client: Any, service: Service, path: Path
 ) -> None:
     def lose(received: Received) -> Reply | None:
@@ -196,9 +184,7 @@ async def test_a_create_whose_answer_was_lost_is_found_by_the_next_call(
     assert len(service.made) == 3
 
 
-async def test_rows_that_never_became_predictions_are_tried_again(
-    client: Any, service: Service, path: Path
-) -> None:
+async def test_rejected_rows_are_created_again(client: Any, service: Service, path: Path) -> None:
     service.interferes = lambda received: (
         reply({"detail": "bad"}, 422) if received.method == "POST" else None
     )
@@ -208,7 +194,7 @@ async def test_rows_that_never_became_predictions_are_tried_again(
     assert sorted(outputs(await read(client.map(REF, rows(2), checkpoint=path)))) == [0, 1]
 
 
-async def test_a_row_that_ran_out_of_time_is_tried_again(
+async def test_rows_that_timed_out_are_created_again(
     client: Any, service: Service, path: Path
 ) -> None:
     service.seconds = lambda _: 60.0
@@ -219,7 +205,7 @@ async def test_a_row_that_ran_out_of_time_is_tried_again(
     assert result.output == 0
 
 
-async def test_what_somebody_else_cancelled_stays_so(
+async def test_a_prediction_that_somebody_else_canceled_is_not_created_again(
     client: Any, service: Service, path: Path
 ) -> None:
     service.seconds = lambda _: 60.0
@@ -234,7 +220,7 @@ async def test_what_somebody_else_cancelled_stays_so(
     assert len(service.made) == 1
 
 
-async def test_removed_data_is_an_error_and_never_an_empty_output(
+async def test_removed_data_is_an_error_and_not_an_empty_output(
     client: Any, service: Service, path: Path
 ) -> None:
     await read(client.map(REF, rows(2), checkpoint=path, concurrency=1))
@@ -247,47 +233,45 @@ async def test_removed_data_is_an_error_and_never_an_empty_output(
         assert "removed the output" in str(results[1].error)
 
 
-async def test_changed_inputs_are_noticed_and_named(
-    client: Any, service: Service, path: Path
-) -> None:
+async def test_an_error_names_changed_inputs(client: Any, service: Service, path: Path) -> None:
     await read(client.map(REF, rows(4), checkpoint=path))
     inputs = [{"value": 0}, {"value": 1}, {"value": "two"}, {"value": 3}]
     seen: list[Any] = []
     with pytest.raises(CheckpointError) as caught:
         await read_into(seen, client.map(REF, inputs, checkpoint=path, ordered=True))
     assert outputs(seen) == [0, 1]
-    assert "the one at index 2 was {'value': 2} and is {'value': 'two'}" in str(caught.value)
+    assert "the input at index 2 was {'value': 2} and is now {'value': 'two'}" in str(caught.value)
     assert len(service.made) == 4
 
 
-async def test_what_has_changed_is_named_in_short(
+async def test_an_error_shows_the_start_of_changed_inputs(
     client: Any, service: Service, path: Path
 ) -> None:
     await read(client.map(REF, [{"value": b"x" * 5000, "more": [1, "y" * 5000]}], checkpoint=path))
     with pytest.raises(CheckpointError) as caught:
         await read(client.map(REF, [{"value": None}], checkpoint=path))
     assert "was {'value': <5000 bytes>, 'more': [1, 'yyyy" in str(caught.value)
-    assert "is {'value': None}" in str(caught.value)
+    assert "is now {'value': None}" in str(caught.value)
     assert len(str(caught.value)) < 500
 
 
-async def test_the_order_of_keys_is_no_change(client: Any, service: Service, path: Path) -> None:
+async def test_the_order_of_keys_does_not_matter(client: Any, service: Service, path: Path) -> None:
     await read(client.map(REF, [{"value": 1, "more": {"a": 1, "b": 2.0}}], checkpoint=path))
     await read(client.map(REF, [{"more": {"b": 2, "a": 1}, "value": 1}], checkpoint=path))
     assert len(service.made) == 1
 
 
-async def test_more_inputs_go_on_and_fewer_are_said(
+async def test_more_inputs_resume_and_fewer_are_logged(
     client: Any, service: Service, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await read(client.map(REF, rows(3), checkpoint=path))
     assert len(await read(client.map(REF, rows(5), checkpoint=path))) == 5
-    assert "the inputs have" not in caplog.text
+    assert "the inputs end" not in caplog.text
     assert len(await read(client.map(REF, rows(2), checkpoint=path))) == 2
-    assert "has 5 rows, and the inputs have 2" in caplog.text
+    assert "has 5 rows, but the inputs end after 2" in caplog.text
 
 
-async def test_files_are_recognized_by_name_and_content(
+async def test_files_are_identified_by_name_and_content(
     client: Any, service: Service, path: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "a.txt"
@@ -304,7 +288,7 @@ async def test_files_are_recognized_by_name_and_content(
         await read(client.map(REF, [{"value": moved}, {"value": b"x"}], checkpoint=path))
 
 
-async def test_an_open_file_is_recognized_and_sent_all_the_same(
+async def test_an_open_file_is_identified_and_sent(
     client: Any, service: Service, path: Path
 ) -> None:
     opened = io.BytesIO(b"hello")
@@ -312,7 +296,7 @@ async def test_an_open_file_is_recognized_and_sent_all_the_same(
     assert service.values == ["data:application/octet-stream;base64,aGVsbG8="] * 3
 
 
-async def test_a_file_that_can_be_read_only_once_is_refused(
+async def test_a_file_that_can_be_read_only_once_is_rejected(
     client: Any, service: Service, path: Path
 ) -> None:
     class Pipe(io.RawIOBase):
@@ -327,9 +311,10 @@ async def test_a_file_that_can_be_read_only_once_is_refused(
 
 
 @pytest.mark.parametrize("flavor", ["asyncio"])
-async def test_two_calls_cannot_have_one_checkpoint(
-    client: Any, service: Service, path: Path
+async def test_two_calls_cannot_share_a_checkpoint(
+    client: Any, service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dashscope._batch.checkpoint.database.LOCK_TIMEOUT", 0.1)
     async with client.map(REF, rows(1), checkpoint=path):
         with pytest.raises(CheckpointError, match="in use by another process"):
             await read(client.map(REF, rows(1), checkpoint=path))
@@ -348,40 +333,40 @@ async def test_two_calls_cannot_have_one_checkpoint(
     assert len(await read(client.map(REF, rows(1), checkpoint=path))) == 1
 
 
-def spoil_text(path: Path) -> None:
+def write_text(path: Path) -> None:
     path.write_text("index,value\n0,1\n" * 100)
 
 
-def spoil_foreign(path: Path) -> None:
+def write_other_database(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE t (x)")
     connection.close()
 
 
-def spoil_newer(path: Path) -> None:
+def write_newer_schema(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA application_id = 1146307408")
     connection.execute("PRAGMA user_version = 9")
     connection.close()
 
 
-def spoil_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     path.mkdir()
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("prepare", "sentence"),
     [
-        (spoil_text, "it is no SQLite database"),
-        (spoil_foreign, "is not a checkpoint: another program's database"),
-        (spoil_newer, "written by a newer version of Dashscope .*its schema is 9"),
-        (spoil_folder, "see that its folder exists"),
+        (write_text, "it is not an SQLite database"),
+        (write_other_database, "is not a checkpoint but another program's database"),
+        (write_newer_schema, "written by a newer version of Dashscope .schema 9"),
+        (make_folder, "check that its folder exists"),
     ],
 )
-async def test_a_file_that_is_no_checkpoint_is_refused(
-    client: Any, service: Service, path: Path, spoil: Callable[[Path], None], sentence: str
+async def test_a_file_that_is_not_a_checkpoint_is_rejected(
+    client: Any, service: Service, path: Path, prepare: Callable[[Path], None], sentence: str
 ) -> None:
-    spoil(path)
+    prepare(path)
     content = path.read_bytes() if path.is_file() else b""
     with pytest.raises(CheckpointError, match=sentence) as caught:
         await read(client.map(REF, rows(1), checkpoint=path))
@@ -390,7 +375,7 @@ async def test_a_file_that_is_no_checkpoint_is_refused(
     assert (path.read_bytes() if path.is_file() else b"") == content
 
 
-async def test_a_checkpoint_of_another_model_is_refused(
+async def test_a_checkpoint_of_another_model_is_rejected(
     client: Any, service: Service, path: Path
 ) -> None:
     await read(client.map(REF, rows(1), checkpoint=path))
@@ -398,8 +383,8 @@ async def test_a_checkpoint_of_another_model_is_refused(
         await read(client.map("owner/other", rows(1), checkpoint=path))
 
 
-async def test_a_folder_that_is_missing_is_said(client: Any, service: Service, path: Path) -> None:
-    with pytest.raises(CheckpointError, match="see that its folder exists"):
+async def test_a_missing_folder_is_an_error(client: Any, service: Service, path: Path) -> None:
+    with pytest.raises(CheckpointError, match="check that its folder exists"):
         await read(client.map(REF, rows(1), checkpoint=path.parent / "no" / "run.sqlite"))
 
 
@@ -408,8 +393,8 @@ import resource, sys
 import anyio
 from dashscope import AsyncClient, CheckpointError, Client
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-inputs = [{"value": "x" * 500 + str(n)} for n in range(300)]
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+inputs = [{"value": "x" * 500 + str(n)} for n in range(120)]
 seen = 0
 def sync():
     global seen
@@ -437,10 +422,10 @@ except CheckpointError as error:
     "kind",
     ["asyncio", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("trio", "sync"))],
 )
-def test_a_full_disk_is_said_and_gone_on_from(
+def test_a_full_disk_is_an_error_and_the_next_call_resumes(
     service: Service, path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._batch.recovery.SETTLED", timedelta(seconds=0.5))
+    monkeypatch.setattr("dashscope._batch.recovery.IN_TRANSIT", timedelta(seconds=0.5))
     done = subprocess.run(
         [
             sys.executable,
@@ -459,21 +444,21 @@ def test_a_full_disk_is_said_and_gone_on_from(
     )
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
     seen, _, sentence = done.stdout.partition(" ")
-    assert f"{path} cannot be written: the disk is full, or broken" in sentence
+    assert f"{path} cannot be written: the disk is full or broken" in sentence
     assert service.canceled == []
-    inputs = [{"value": "x" * 500 + str(n)} for n in range(300)]
+    inputs = [{"value": "x" * 500 + str(n)} for n in range(120)]
     with (
         Client(base_url=service.fake_server.base_url) as client,
         client.map(REF, inputs, checkpoint=path) as results,
     ):
         every = list(results)
-    assert sorted(result.index for result in every) == list(range(300))
+    assert sorted(result.index for result in every) == list(range(120))
     assert all(result.ok for result in every)
-    assert len(service.made) == 300
+    assert len(service.made) == 120
     assert sum(result.from_checkpoint for result in every) >= int(seen)
 
 
-async def test_what_is_given_is_in_the_file_before(
+async def test_results_are_on_disk_before_they_are_returned(
     client: Any, service: Service, path: Path
 ) -> None:
     def program() -> Iterator[dict[str, Any]]:
@@ -486,35 +471,35 @@ async def test_what_is_given_is_in_the_file_before(
             assert f'"id": "{result.prediction.id}"'.encode() in kept
 
 
-def test_no_note_of_many_threads_is_lost(path: Path) -> None:
+def test_concurrent_writes_are_all_recorded(path: Path) -> None:
     class Here:
         async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
             return function(*args)
 
     here: Any = Here()
-    ledger = KeptLedger(here, str(path), REF, skips=False)
-    drive(ledger.open())
+    checkpoint = SqliteCheckpoint(here, ServerClock(), str(path), REF, skip_finished=False)
+    drive(checkpoint.open())
 
-    def note(first: int) -> None:
+    def record(first: int) -> None:
         for index in range(first, 400, 8):
-            row = Row(index=index, input={}, digest=b"", sent=b"")
-            drive(ledger.intend(row))
+            row = Row(index=index, input={}, fingerprint=b"", sent_fingerprint=b"")
+            drive(checkpoint.record_intent(row))
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=note, args=(first,)) for first in range(8)]
+        threads = [threading.Thread(target=record, args=(first,)) for first in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     finally:
         sys.setswitchinterval(interval)
-        drive(ledger.close())
-    assert [row["position"] for row in notes(path)] == list(range(400))
+        drive(checkpoint.close())
+    assert [row["position"] for row in stored(path)] == list(range(400))
 
 
-def test_a_checkpoint_passes_from_one_client_to_the_other(service: Service, path: Path) -> None:
+def test_sync_and_async_clients_share_checkpoints(service: Service, path: Path) -> None:
     import asyncio
 
     with (
@@ -523,9 +508,9 @@ def test_a_checkpoint_passes_from_one_client_to_the_other(service: Service, path
     ):
         list(results)
 
-    async def go_on() -> list[Any]:
+    async def resume() -> list[Any]:
         async with AsyncClient(base_url=service.fake_server.base_url) as client:
             return await read(client.map(REF, rows(3), checkpoint=str(path)))
 
-    assert len(asyncio.run(go_on())) == 3
+    assert len(asyncio.run(resume())) == 3
     assert len(service.made) == 3

@@ -1,4 +1,4 @@
-"""What a batch gives: a result for each row, once, in whatever way the rows come and go."""
+"""The results of a batch: exactly one per input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_each_row_has_one_result(client: Any, service: Service) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-async def test_few_rows(client: Any, service: Service, count: int) -> None:
+async def test_no_inputs_and_one_input(client: Any, service: Service, count: int) -> None:
     assert outputs(await read(client.map(REF, rows(count)))) == list(range(count))
     assert service.asked["create"] == count
 
@@ -37,13 +37,13 @@ async def test_a_version_is_run(client: Any, service: Service) -> None:
     assert service.fake_server.requests[0].json == {"version": "v1", "input": {"value": 1}}
 
 
-async def test_results_come_as_they_are_ready(client: Any, service: Service) -> None:
+async def test_results_are_returned_as_they_finish(client: Any, service: Service) -> None:
     service.seconds = lambda input: 0.6 if input["value"] == 0 else 0.0
     results = await read(client.map(REF, rows(6)))
     assert results[-1].index == 0
 
 
-async def test_ordered_results_come_in_the_order_of_the_rows(client: Any, service: Service) -> None:
+async def test_ordered_results_keep_the_order_of_the_inputs(client: Any, service: Service) -> None:
     service.seconds = lambda input: 0.3 if input["value"] % 5 == 0 else 0.0
     results = await read(client.map(REF, rows(30), concurrency=4, ordered=True))
     assert outputs(results) == list(range(30))
@@ -74,9 +74,7 @@ async def test_on_error_raise_ends_the_batch(client: Any, service: Service) -> N
 @pytest.mark.parametrize(
     "bad", ["text", None, 7, ["a"], {1: 2}, {"value": {1, 2}}, {"v": float("nan")}]
 )
-async def test_a_row_that_is_no_input_is_an_error_of_its_own(
-    client: Any, service: Service, bad: Any
-) -> None:
+async def test_an_invalid_input_fails_its_own_row(client: Any, service: Service, bad: Any) -> None:
     first, second, third = await read(
         client.map(REF, [{"value": 0}, bad, {"value": 2}], ordered=True)
     )
@@ -87,7 +85,7 @@ async def test_a_row_that_is_no_input_is_an_error_of_its_own(
     assert service.asked["create"] == 2
 
 
-async def test_a_row_whose_file_is_missing_is_an_error_of_its_own(
+async def test_a_missing_file_fails_its_own_row(
     client: Any, service: Service, tmp_path: Path
 ) -> None:
     there = tmp_path / "there.txt"
@@ -98,7 +96,7 @@ async def test_a_row_whose_file_is_missing_is_an_error_of_its_own(
     assert "missing.txt cannot be read" in str(bad.error)
 
 
-async def test_a_refused_row_is_an_error_of_its_own(client: Any, service: Service) -> None:
+async def test_a_rejected_input_fails_its_own_row(client: Any, service: Service) -> None:
     def refuse(received: Received) -> Reply | None:
         if received.method == "POST" and received.json["input"] == {"value": 1}:
             return reply({"detail": "value is too odd", "status": 422}, 422)
@@ -110,7 +108,9 @@ async def test_a_refused_row_is_an_error_of_its_own(client: Any, service: Servic
     assert (results[0].output, results[2].output) == (0, 2)
 
 
-async def test_a_create_whose_answer_is_lost_is_not_repeated(client: Any, service: Service) -> None:
+async def test_a_create_whose_response_is_lost_is_not_retried(
+    client: Any, service: Service
+) -> None:
     service.interferes = lambda received: (
         DROP if received.method == "POST" and received.json["input"] == {"value": 1} else None
     )
@@ -119,9 +119,10 @@ async def test_a_create_whose_answer_is_lost_is_not_repeated(client: Any, servic
     assert service.asked["create"] == 3
 
 
-async def test_a_prediction_that_is_gone_is_an_error_of_its_own(
-    client: Any, service: Service
+async def test_a_deleted_prediction_fails_its_own_row(
+    client: Any, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dashscope._batch.poller.CREATE_SETTLE_TIME", 0.0)
     service.seconds = lambda _: 0.2
     service.interferes = lambda received: (
         reply({"detail": "gone"}, 404) if received.path.endswith("/predictions/p0") else None
@@ -132,7 +133,7 @@ async def test_a_prediction_that_is_gone_is_an_error_of_its_own(
     assert results[1].output == 1
 
 
-async def test_what_the_inputs_raise_comes_after_the_rows_before(
+async def test_an_exception_from_the_inputs_is_raised_after_the_rows_before(
     client: Any, service: Service
 ) -> None:
     service.seconds = lambda _: 0.2
@@ -149,9 +150,7 @@ async def test_what_the_inputs_raise_comes_after_the_rows_before(
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-async def test_inputs_are_read_when_they_are_needed(
-    client: Any, service: Service, ordered: bool
-) -> None:
+async def test_inputs_are_read_lazily(client: Any, service: Service, ordered: bool) -> None:
     read_so_far = 0
     given = 0
     furthest = 0
@@ -171,7 +170,7 @@ async def test_inputs_are_read_when_they_are_needed(
     assert service.most_running <= 4
 
 
-async def test_inputs_without_end(client: Any, service: Service) -> None:
+async def test_infinite_inputs(client: Any, service: Service) -> None:
     def forever() -> Iterator[dict[str, Any]]:
         while True:
             yield {"value": 1}
@@ -185,7 +184,7 @@ async def test_inputs_without_end(client: Any, service: Service) -> None:
     assert service.asked["create"] <= 20 + 8
 
 
-async def test_no_more_than_the_concurrency_is_in_flight(client: Any, service: Service) -> None:
+async def test_the_concurrency_is_an_upper_bound(client: Any, service: Service) -> None:
     service.seconds = lambda _: 0.05
     await read(client.map(REF, rows(30), concurrency=3))
     assert service.most_running <= 3
@@ -211,9 +210,7 @@ async def test_async_inputs(client: Any, service: Service) -> None:
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_async_inputs_are_closed_when_the_batch_is_left(
-    client: Any, service: Service
-) -> None:
+async def test_async_inputs_are_closed_with_the_batch(client: Any, service: Service) -> None:
     import anyio
 
     closed = []

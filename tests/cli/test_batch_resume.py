@@ -127,7 +127,7 @@ def test_rows_that_are_missing_are_said(typed: Typed) -> None:
     write("rows.jsonl", {"value": 1})
     done = typed(command)
     assert done.code == 0
-    assert "warning: run.sqlite has 3 rows, and the inputs have 1" in done.stderr
+    assert "warning: run.sqlite has 3 rows, but the inputs end after 1" in done.stderr
     assert [one["index"] for one in lines("out.jsonl")] == [0]
 
 

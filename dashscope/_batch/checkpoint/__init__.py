@@ -1,1 +1,1 @@
-"""The checkpoint of a batch: what is done, kept in a file."""
+"""Checkpoints: a file that records the progress of a batch, so that a later call can resume it."""

@@ -1,90 +1,110 @@
-"""What a batch notes of each row, before and after each step: here, nothing."""
+"""`Checkpoint`: the interface of checkpoints, and the checkpoint that records nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import frozen
 
 from dashscope import types
-from dashscope._batch.row import Row, Running
+from dashscope._batch.row import Row, RunningPrediction
 
 
 @frozen(kw_only=True)
-class Entry:
-    """What was noted of a row by an earlier call.
+class CheckpointEntry:
+    """What an earlier call recorded about a row.
 
     Attributes:
-        sent: what its input is recognized by in a list of predictions.
-        intended_at: when it was about to be created.
-        id: the id of its prediction.
-        created_at: when that was created, by the server's clock.
-        was_left: whether it was about to be cancelled, since the batch was left.
-        is_over: whether that is over.
-        outcome: its prediction, where that is over, and is to be given.
+        sent_fingerprint: Fingerprint of the input as it was sent.
+        intended_at: When the prediction was about to be created, by our clock.
+        clock_skew: How far the server's clock was ahead of ours. `None` if it was unknown.
+        id: The id of the prediction.
+        created_at: When the server created the prediction, by the server's clock.
+        cancel_requested: Whether the prediction was about to be canceled.
+        is_finished: Whether the prediction has finished.
+        prediction: The finished prediction. `None` if finished rows are skipped.
     """
 
-    sent: bytes | None = None
+    sent_fingerprint: bytes | None = None
     intended_at: datetime | None = None
+    clock_skew: timedelta | None = None
     id: str | None = None
     created_at: datetime | None = None
-    was_left: bool = False
-    is_over: bool = False
-    outcome: types.Prediction | None = None
+    cancel_requested: bool = False
+    is_finished: bool = False
+    prediction: types.Prediction | None = None
 
 
-class Ledger:
-    """A batch without a checkpoint notes nothing.
+class Checkpoint:
+    """The checkpoint of a batch without a checkpoint file. It records nothing.
 
     Attributes:
-        is_kept: whether another call can go on from here.
+        is_persistent: Whether a later call can resume from this checkpoint.
     """
 
-    is_kept = False
+    is_persistent = False
 
     @property
     def is_broken(self) -> bool:
-        """Can nothing be noted any more?"""
+        """Whether nothing can be recorded any more."""
         return False
 
     @property
     def last_write(self) -> datetime:
-        """When an earlier call noted something last."""
+        """When an earlier call recorded something last."""
         return datetime.min.replace(tzinfo=UTC)
 
     async def open(self) -> None:
-        """Begin."""
+        """Open the checkpoint.
+
+        Raises:
+            CheckpointError: If the checkpoint is in use or does not belong to this batch.
+        """
 
     async def close(self) -> None:
-        """End."""
+        """Close the checkpoint."""
 
-    def drop(self) -> None:
-        """End, without waiting for anything."""
+    def close_nowait(self) -> None:
+        """Close the checkpoint without suspending."""
 
-    async def find(self, index: int, input: Mapping[str, Any]) -> tuple[bytes | None, Entry | None]:
-        """The digest of a row's input, and what was noted of the row."""
+    async def load(
+        self, index: int, input: Mapping[str, Any]
+    ) -> tuple[bytes | None, CheckpointEntry | None]:
+        """Return the fingerprint of an input and what an earlier call recorded about its row.
+
+        Args:
+            index: The row's index.
+            input: The row's input.
+
+        Returns:
+            The fingerprint, and `None` or the entry.
+
+        Raises:
+            CheckpointError: If the input has changed since the entry was recorded.
+            FileError: If a file of the input cannot be read.
+        """
         return None, None
 
-    async def intend(self, row: Row) -> None:
-        """Its prediction is about to be created."""
+    async def record_intent(self, row: Row) -> None:
+        """Record that a row's prediction is about to be created."""
 
-    async def created(self, row: Row, prediction: types.Prediction) -> None:
-        """Its prediction was created."""
+    async def record_created(self, row: Row, prediction: types.Prediction) -> None:
+        """Record that a row's prediction was created."""
 
-    async def ended(self, over: Sequence[tuple[Row, types.Prediction]]) -> None:
-        """Their predictions are over."""
+    async def record_finished(self, finished: Sequence[tuple[Row, types.Prediction]]) -> None:
+        """Record finished predictions."""
 
-    async def forget(self, rows: Collection[Row]) -> None:
-        """They are as if they had never been tried."""
+    async def record_cancel_requested(self, running: Collection[RunningPrediction]) -> None:
+        """Record that predictions are about to be canceled."""
 
-    async def leave(self, left: Collection[Running]) -> None:
-        """They are about to be cancelled."""
+    async def reset(self, rows: Collection[Row]) -> None:
+        """Remove what was recorded about rows, so that they are created again."""
 
-    async def claimed(self, ids: Collection[str]) -> set[str]:
-        """Those of these predictions that a row has."""
+    async def recorded_ids(self, ids: Collection[str]) -> set[str]:
+        """Return the ids that belong to a row."""
         return set()
 
-    async def count(self, rows: int) -> None:
-        """The inputs had so many rows."""
+    async def check_row_count(self, rows: int) -> None:
+        """Log a warning if the inputs have fewer rows than the checkpoint."""

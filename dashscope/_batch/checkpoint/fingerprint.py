@@ -1,4 +1,4 @@
-"""What an input is recognized by: a digest of its JSON, with its files by name and content."""
+"""Fingerprints of inputs: a hash of the JSON, with files identified by name and content."""
 
 from __future__ import annotations
 
@@ -14,54 +14,61 @@ from dashscope._files import inputs
 from dashscope._files.local_file import LocalFile
 from dashscope._runtime.runtime import Runtime
 
-SHOWN: Final = 120
-"""Characters of an input that a checkpoint keeps, to name what has changed."""
+PREVIEW_LENGTH: Final = 120
+"""Characters of an input that a checkpoint stores, to show what has changed."""
 
 
-def digest(value: Any) -> bytes:
-    """The digest of a JSON value: the order of keys does not count, nor does 1.0 against 1."""
-    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
+def fingerprint(value: Any) -> bytes:
+    """Return the fingerprint of a JSON value.
+
+    The order of keys does not matter, and 1.0 equals 1.
+    """
+    text = json.dumps(_normalize(value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()
 
 
-def preview(input: Mapping[str, Any]) -> str:
-    """The start of an input, for people."""
-    text = _shown(input)
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+async def input_fingerprint(input: Mapping[str, Any], runtime: Runtime) -> bytes:
+    """Return the fingerprint of an input as the user wrote it. Files are read but not sent.
 
-
-def _shown(value: Any) -> str:
-    """The start of a value; of one that is large, not all is looked at."""
-    if isinstance(value, str):
-        return repr(value[:SHOWN])
-    if _is_bytes(value):
-        return f"<{len(value)} bytes>"
-    if is_mapping(value):
-        items = islice(value.items(), SHOWN)
-        return "{" + ", ".join(f"{key!r}: {_shown(item)}" for key, item in items) + "}"
-    if is_sequence(value):
-        return "[" + ", ".join(_shown(item) for item in islice(value, SHOWN)) + "]"
-    return repr(value)
-
-
-async def digest_of(input: Mapping[str, Any], runtime: Runtime) -> bytes:
-    """The digest of an input as the user wrote it, its files read and not sent.
+    Args:
+        input: The input.
+        runtime: Reads the files in a worker thread.
 
     Raises:
-        FileError: for a file that cannot be read, or that cannot be read twice.
-        TypeError: for a value that has no form in JSON.
-        ValueError: for a number JSON does not know, or a structure that contains itself.
+        FileError: If a file cannot be read, or cannot be read twice.
+        TypeError: If a value cannot be represented in JSON.
+        ValueError: If a number is not valid JSON, or a structure contains itself.
     """
 
-    async def hashed(file: LocalFile) -> str:
+    async def hash_file(file: LocalFile) -> str:
         if file.is_copy:
             raise FileError(
-                f"{file.filename} can be read only once: with a checkpoint, a file is a path, "
-                "bytes, or an open file that can seek"
+                f"{file.filename} can be read only once. With a checkpoint, pass a path, bytes, or "
+                "an open file that can seek."
             )
         return await runtime.in_thread(_hash, file)
 
-    return digest(await inputs.encode(input, runtime, hashed, "upload"))
+    return fingerprint(await inputs.encode(input, runtime, hash_file, "upload"))
+
+
+def preview(input: Mapping[str, Any]) -> str:
+    """Return the start of an input, for error messages."""
+    text = _preview(input)
+    return text if len(text) <= PREVIEW_LENGTH else text[: PREVIEW_LENGTH - 1] + "…"
+
+
+def _preview(value: Any) -> str:
+    """Return a preview of a value without formatting all of a large one."""
+    if isinstance(value, str):
+        return repr(value[:PREVIEW_LENGTH])
+    if _is_bytes(value):
+        return f"<{len(value)} bytes>"
+    if is_mapping(value):
+        items = islice(value.items(), PREVIEW_LENGTH)
+        return "{" + ", ".join(f"{key!r}: {_preview(item)}" for key, item in items) + "}"
+    if is_sequence(value):
+        return "[" + ", ".join(_preview(item) for item in islice(value, PREVIEW_LENGTH)) + "]"
+    return repr(value)
 
 
 def _is_bytes(value: Any) -> TypeGuard[bytes]:
@@ -75,11 +82,11 @@ def _hash(file: LocalFile) -> str:
     return f"file:{file.filename}:{content.hexdigest()}"
 
 
-def _plain(value: Any) -> Any:
+def _normalize(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if is_object(value):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _normalize(item) for key, item in value.items()}
     if is_array(value):
-        return [_plain(item) for item in value]
+        return [_normalize(item) for item in value]
     return value

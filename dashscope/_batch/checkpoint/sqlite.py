@@ -1,226 +1,291 @@
-"""The file of a checkpoint: an SQLite database that one process has at a time.
-
-What is written is on the disk when a method returns. The lock is the operating system's, held by
-the open file: it is gone with the process, however that ends.
-"""
+"""`SqliteCheckpoint`: records each step of a batch on disk before the next step starts."""
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+import json
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import define
 
+from dashscope._api.clock import ServerClock
+from dashscope._api.decoding import fitted
+from dashscope._batch.checkpoint import database
+from dashscope._batch.checkpoint.base import Checkpoint, CheckpointEntry
+from dashscope._batch.checkpoint.database import CheckpointDatabase, Statement, StoredRow
+from dashscope._batch.checkpoint.fingerprint import input_fingerprint, preview
+from dashscope._batch.row import Row, RunningPrediction
+from dashscope._common.logging import logger
+from dashscope._common.urls import segment
 from dashscope._errors import CheckpointError
+from dashscope._runtime.runtime import Runtime
+from dashscope.types.prediction import Prediction
 
-APPLICATION: Final = 0x44534350
-"""What marks a database as one of ours: DSCP."""
-SCHEMA: Final = 1
-LOCK_WAIT: Final = 1.0
-"""Seconds to wait for a lock: one that a process held is gone as soon as the process is."""
-MOST_PARAMETERS: Final = 500
-
-_CREATE: Final = f"""
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {SCHEMA};
-CREATE TABLE batch (ref TEXT NOT NULL);
-CREATE TABLE row (
-    position INTEGER PRIMARY KEY,
-    digest BLOB NOT NULL,
-    preview TEXT NOT NULL,
-    sent BLOB,
-    intended_at TEXT,
-    prediction TEXT,
-    created_at TEXT,
-    leaving INTEGER NOT NULL DEFAULT 0,
-    outcome TEXT
-);
-CREATE INDEX row_by_prediction ON row (prediction) WHERE prediction IS NOT NULL;
-"""
-_REASONS: Final = {
-    "SQLITE_NOTADB": "it is no SQLite database",
-    "SQLITE_CORRUPT": "it is damaged",
-    "SQLITE_BUSY": "it is in use by another process, or by another map() of this one",
-    "SQLITE_CANTOPEN": "see that its folder exists, and that the file may be written",
-    "SQLITE_READONLY": "it may not be written",
-    "SQLITE_FULL": "there is no space left for it",
-    "SQLITE_IOERR": "the disk is full, or broken",
-}
-
-Statement = tuple[str, Sequence[Any]]
+READ_AHEAD: Final = 500
+"""Rows of an earlier call that are read together."""
 
 
-@frozen(kw_only=True)
-class Stored:
-    """A row as it is stored, without its outcome."""
+@define(eq=False)
+class _Write:
+    """Statements that wait to be written."""
 
-    position: int
-    digest: bytes
-    preview: str
-    sent: bytes | None
-    intended_at: str | None
-    prediction: str | None
-    created_at: str | None
-    leaving: int
-    is_over: int
+    statements: Sequence[Statement]
+    is_written: bool = False
 
 
-class CheckpointFile:
-    """The open file.
+class SqliteCheckpoint(Checkpoint):
+    """A checkpoint in an SQLite file.
 
-    Attributes:
-        last_write: when it was last written before it was opened, in seconds since the epoch.
-        rows: how many rows it had when it was opened: the last position, and one.
+    Concurrent writes share a transaction: the thread that writes takes the pending writes of all
+    other threads with it, so that many steps cost one disk access.
+
+    Args:
+        runtime: Runs file access in worker threads.
+        clock: Provides the clock skew, which is stored with each intent.
+        path: The path of the file.
+        ref: The model of the batch.
+        skip_finished: Whether finished rows are skipped, so that their predictions are not read.
     """
 
-    def __init__(self, path: str, ref: str) -> None:
+    is_persistent = True
+
+    def __init__(
+        self, runtime: Runtime, clock: ServerClock, path: str, ref: str, *, skip_finished: bool
+    ) -> None:
+        self._runtime = runtime
+        self._clock = clock
         self._path = path
-        self._ref = ref
-        self._connection: sqlite3.Connection | None = None
-        self.last_write = 0.0
-        self.rows = 0
+        self._database = CheckpointDatabase(path, ref)
+        self._skip_finished = skip_finished
+        self._database_lock = threading.Lock()
+        self._pending: list[_Write] = []
+        # A second lock, because the first one is held during disk access.
+        self._pending_lock = threading.Lock()
+        self._failure: str | None = None
+        self._is_broken = False
+        self._read_rows: dict[int, StoredRow] = {}
+        self._read_until = 0
+        self._fallback_skew: timedelta | None = None
+        self._without_skew: set[int] = set()
 
-    def open(self) -> None:
-        """Open it, or make it.
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing can be recorded any more."""
+        return self._is_broken
 
-        Raises:
-            CheckpointError: when it is in use, or not a checkpoint of this model.
-        """
-        self.last_write = _last_write(self._path)
-        with self._said("cannot be used as a checkpoint"):
-            connection = sqlite3.connect(
-                Path(self._path).absolute(),
-                timeout=LOCK_WAIT,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                self._prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-        self._connection = connection
+    @property
+    def last_write(self) -> datetime:
+        """When an earlier call recorded something last."""
+        return datetime.fromtimestamp(self._database.last_write, UTC)
 
-    def close(self) -> None:
-        """Close it, and let others have it."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with self._said("cannot be closed"):
-                connection.close()
+    async def open(self) -> None:
+        await self._runtime.in_thread(self._database.open)
 
-    def read(self, first: int, count: int) -> dict[int, Stored]:
-        """Rows from a position on."""
-        rows = self._rows(
-            "SELECT position, digest, preview, sent, intended_at, prediction, created_at, leaving, "
-            "outcome IS NOT NULL AS is_over FROM row WHERE position >= ? AND position < ?",
-            (first, first + count),
-        )
-        return {row["position"]: Stored(**dict(row)) for row in rows}
+    async def close(self) -> None:
+        await self._runtime.in_thread(self.close_nowait)
 
-    def outcome(self, position: int) -> str:
-        """The JSON of the prediction of a row that is over."""
-        (row,) = self._rows("SELECT outcome FROM row WHERE position = ?", (position,))
-        outcome: str = row["outcome"]
-        return outcome
+    def close_nowait(self) -> None:
+        with self._database_lock:
+            self._database.close()
 
-    def claimed(self, ids: Collection[str]) -> set[str]:
-        """Those of these predictions that a row has."""
-        found: set[str] = set()
-        every = list(ids)
-        for start in range(0, len(every), MOST_PARAMETERS):
-            some = every[start : start + MOST_PARAMETERS]
-            marks = ", ".join("?" * len(some))
-            sql = f"SELECT prediction FROM row WHERE prediction IN ({marks})"  # noqa: S608 (marks)
-            found |= {row["prediction"] for row in self._rows(sql, some)}
-        return found
-
-    def write(self, statements: Iterable[Statement]) -> None:
-        """Carry out statements, all of them or none."""
-        with self._said("cannot be written"):
-            connection = self._open()
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                for sql, parameters in statements:
-                    connection.execute(sql, parameters)
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        with connection:
-            connection.execute("BEGIN EXCLUSIVE")
-            if self._is_new(connection):
-                for sql in _CREATE.split(";"):
-                    connection.execute(sql)
-                connection.execute("INSERT INTO batch VALUES (?)", (self._ref,))
-            else:
-                self._check(connection)
-        # A process that is killed leaves whole transactions in either mode; this one asks the
-        # disk once for each.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        (last,) = connection.execute("SELECT max(position) FROM row").fetchone()
-        self.rows = 0 if last is None else last + 1
-
-    def _is_new(self, connection: sqlite3.Connection) -> bool:
-        marks = [_pragma(connection, name) for name in ("application_id", "user_version")]
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return marks == [0, 0] and tables == 0
-
-    def _check(self, connection: sqlite3.Connection) -> None:
-        if _pragma(connection, "application_id") != APPLICATION:
-            raise CheckpointError(f"{self._path} is not a checkpoint: another program's database.")
-        version = _pragma(connection, "user_version")
-        if version != SCHEMA:
+    async def load(
+        self, index: int, input: Mapping[str, Any]
+    ) -> tuple[bytes | None, CheckpointEntry | None]:
+        fingerprint = await input_fingerprint(input, self._runtime)
+        if index >= self._database.rows:
+            return fingerprint, None
+        if index >= self._read_until:
+            self._read_rows = await self._runtime.in_thread(self._read, index)
+            self._read_until = index + READ_AHEAD
+        stored = self._read_rows.pop(index, None)
+        if stored is None:
+            return fingerprint, None
+        if stored.digest != fingerprint:
             raise CheckpointError(
-                f"{self._path} was written by a newer version of Dashscope (its schema is "
-                f"{version}, this version knows {SCHEMA}): update, or use another file."
+                f"The inputs have changed since {self._path} was written: the input at index "
+                f"{index} was {stored.preview} and is now {preview(input)}. Use the same inputs, "
+                "or another checkpoint."
             )
-        (ref,) = connection.execute("SELECT ref FROM batch").fetchone()
-        if ref != self._ref:
-            raise CheckpointError(
-                f"{self._path} is the checkpoint of a batch of {ref}, not of {self._ref}: "
-                "use another file."
-            )
+        return fingerprint, await self._entry(stored)
 
-    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[sqlite3.Row]:
-        with self._said("cannot be read"):
-            return self._open().execute(sql, parameters).fetchall()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise CheckpointError(f"{self._path} is closed: the batch was left.")
-        return self._connection
-
-    @contextmanager
-    def _said(self, what: str) -> Generator[None]:
-        """Say plainly what SQLite has against it."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", "")
-            reason = next((text for code, text in _REASONS.items() if name.startswith(code)), "")
-            explanation = f"{reason} ({error})" if reason else str(error)
-        else:
+    async def record_intent(self, row: Row) -> None:
+        if row.is_recorded:
             return
-        raise CheckpointError(f"{self._path} {what}: {explanation}.")
+        row.is_recorded = True
+        skew = self._skew
+        if skew is None:
+            with self._pending_lock:
+                self._without_skew.add(row.index)
+        values = (
+            row.index,
+            row.fingerprint,
+            preview(row.input),
+            row.sent_fingerprint,
+            datetime.now(UTC).isoformat(),
+            None if skew is None else skew.total_seconds(),
+        )
+        await self._write([(database.RECORD_INTENT, values)])
 
+    async def record_created(self, row: Row, prediction: Prediction) -> None:
+        at = prediction.created_at
+        with self._pending_lock:
+            self._without_skew.discard(row.index)
+        if at is not None and row.is_sent:
+            self._fallback_skew = at - datetime.now(UTC)
+        values = (prediction.id, None if at is None else at.isoformat(), row.index)
+        await self._write([(database.RECORD_CREATED, values), *self._missing_skews()])
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
-    number: int = value
-    return number
+    async def record_finished(self, finished: Sequence[tuple[Row, Prediction]]) -> None:
+        await self._write(
+            [
+                (database.RECORD_FINISHED, (prediction.id, _to_json(prediction), row.index))
+                for row, prediction in finished
+            ]
+        )
 
+    async def record_cancel_requested(self, running: Collection[RunningPrediction]) -> None:
+        await self._write(
+            [(database.RECORD_CANCEL_REQUESTED, (each.row.index,)) for each in running]
+        )
 
-def _last_write(path: str) -> float:
-    """When the file, or what SQLite keeps beside it, was last written."""
-    times = [0.0]
-    for name in (path, f"{path}-wal"):
+    async def reset(self, rows: Collection[Row]) -> None:
+        for row in rows:
+            row.is_recorded = False
+        await self._write([(database.RESET, (row.index,)) for row in rows])
+
+    async def recorded_ids(self, ids: Collection[str]) -> set[str]:
+        return await self._runtime.in_thread(self._recorded_ids, ids)
+
+    async def check_row_count(self, rows: int) -> None:
+        stored = self._database.rows
+        if rows < stored:
+            logger.warning(
+                "%s has %d rows, but the inputs end after %d: rows from index %d on are missing",
+                self._path,
+                stored,
+                rows,
+                rows,
+            )
+
+    @property
+    def _skew(self) -> timedelta | None:
+        """The clock skew, from the `Date` of responses or else from the latest create."""
+        skew = self._clock.skew
+        return self._fallback_skew if skew is None else skew
+
+    def _missing_skews(self) -> list[Statement]:
+        """Return statements that add the clock skew to intents recorded before it was known."""
+        skew = self._skew
+        if skew is None or not self._without_skew:
+            return []
+        with self._pending_lock:
+            indexes, self._without_skew = self._without_skew, set()
+        return [(database.RECORD_CLOCK_SKEW, (skew.total_seconds(), index)) for index in indexes]
+
+    async def _entry(self, stored: StoredRow) -> CheckpointEntry:
+        text = None
+        if stored.is_finished and not self._skip_finished:
+            text = await self._runtime.in_thread(self._read_prediction, stored.position)
         try:
-            times.append(Path(name).stat().st_mtime)
-        except OSError:
-            continue
-    return min(max(times), time.time())
+            return _decode(stored, text)
+        except (TypeError, ValueError, OverflowError) as error:
+            reason = str(error)
+        raise CheckpointError(
+            f"{self._path} is damaged: what it recorded for the input at index {stored.position} "
+            f"cannot be read ({reason}). Restore the file from a backup, or use another checkpoint."
+        )
+
+    async def _write(self, statements: Sequence[Statement]) -> None:
+        if not statements:
+            return
+        write = _Write(statements)
+        with self._pending_lock:
+            self._pending.append(write)
+        await self._runtime.in_thread(self._flush, write)
+        if self._failure is not None:
+            raise CheckpointError(self._failure)
+
+    def _flush(self, write: _Write) -> None:
+        with self._database_lock:
+            if write.is_written or self._is_broken:
+                return
+            with self._pending_lock:
+                pending, self._pending = self._pending, []
+            try:
+                self._database.write(
+                    [statement for each in pending for statement in each.statements]
+                )
+            except CheckpointError as error:
+                self._failure, self._is_broken = str(error), True
+            else:
+                if not self._database.is_in_place():
+                    # The database can still be written. If it was moved rather than deleted, its
+                    # new place should know what is canceled when the batch is closed.
+                    self._failure = (
+                        f"{self._path} or its -wal file was deleted, moved or replaced while it "
+                        "was in use. If it was moved, pass its new path to resume. Otherwise, "
+                        "start again with another checkpoint."
+                    )
+            for each in pending:
+                each.is_written = True
+
+    def _read(self, first: int) -> dict[int, StoredRow]:
+        with self._database_lock:
+            return self._database.read(first, READ_AHEAD)
+
+    def _read_prediction(self, position: int) -> str:
+        with self._database_lock:
+            return self._database.read_prediction(position)
+
+    def _recorded_ids(self, ids: Collection[str]) -> set[str]:
+        with self._database_lock:
+            return self._database.recorded_ids(ids)
+
+
+def _to_json(prediction: Prediction) -> str:
+    """Return a prediction as JSON, without its input, which may be large and the user has."""
+    return json.dumps({name: value for name, value in prediction.raw.items() if name != "input"})
+
+
+def _decode(stored: StoredRow, text: str | None) -> CheckpointEntry:
+    """Decode a row and the JSON of its finished prediction.
+
+    Raises:
+        ValueError: If a value is not what the batch writes.
+        TypeError: If a value has another type.
+        OverflowError: If the clock skew is out of range.
+    """
+    if stored.prediction is not None:
+        segment("the prediction id", stored.prediction)
+    return CheckpointEntry(
+        sent_fingerprint=stored.sent,
+        intended_at=_decode_time(stored.intended_at),
+        clock_skew=None if stored.clock_skew is None else timedelta(seconds=stored.clock_skew),
+        id=stored.prediction,
+        created_at=_decode_time(stored.created_at),
+        cancel_requested=bool(stored.cancel_requested),
+        is_finished=bool(stored.is_finished),
+        prediction=None if text is None else _decode_prediction(text, stored.prediction),
+    )
+
+
+def _decode_prediction(text: str, id: str | None) -> Prediction:
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("the prediction is nested too deeply") from None
+    prediction = fitted(value, Prediction)
+    if prediction.id != id or not prediction.is_done:
+        raise ValueError(f"it is not the finished prediction {id}")
+    return prediction
+
+
+def _decode_time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return at

@@ -1,4 +1,4 @@
-"""The ready-made bar: what people see of a batch."""
+"""`progress_bar()`: what users see of a batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.batch.service import Service
 
 
 def progress(**counts: Any) -> BatchProgress:
-    """How far a batch may be."""
+    """Return a progress value with these counts."""
     blank = {
         "total": 10,
         "queued": 0,
@@ -31,7 +31,7 @@ def progress(**counts: Any) -> BatchProgress:
 
 
 def drawn(*states: BatchProgress, terminal: bool, **options: Any) -> str:
-    """What a bar draws."""
+    """Return what a bar draws for these states."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
     bar = progress_bar("Rows", console=console, **options)
     for state in states:
@@ -48,23 +48,23 @@ def test_a_terminal_shows_all_counts() -> None:
     )
     assert "4/10, 1 failed, 2 running, 2.0/s, 0:00:03 left" in text
     assert "10/10, 1 failed, 2.5/s" in text
-    assert text.endswith("\x1b[?25h")  # the cursor is there again
+    assert text.endswith("\x1b[?25h")  # the cursor is visible again
 
 
-def test_without_a_terminal_one_line_is_left() -> None:
+def test_without_a_terminal_one_line_is_printed() -> None:
     text = drawn(progress(), progress(done=10, is_over=True), terminal=False)
     assert text.count("\n") == 1
     assert "10/10" in text
 
 
-def test_a_total_that_is_not_known_can_be_told() -> None:
-    over = progress(total=None, done=4, is_over=True)
-    assert "Rows" in drawn(over, terminal=False)
-    assert "4/" not in drawn(over, terminal=False)
-    assert "4/8" in drawn(over, terminal=False, total=8)
+def test_an_unknown_total_can_be_passed() -> None:
+    state = progress(total=None, done=4, is_over=True)
+    assert "Rows" in drawn(state, terminal=False)
+    assert "4/" not in drawn(state, terminal=False)
+    assert "4/8" in drawn(state, terminal=False, total=8)
 
 
-async def test_it_stops_with_the_batch(client: Any, service: Service) -> None:
+async def test_the_bar_stops_with_the_batch(client: Any, service: Service) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     bar = progress_bar(console=console)
     for _ in range(2):
@@ -73,13 +73,13 @@ async def test_it_stops_with_the_batch(client: Any, service: Service) -> None:
     assert "3/3" in console.file.getvalue()
 
 
-def test_without_rich_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rich_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.progress", None)
     with pytest.raises(ConfigurationError, match=r"dashscope-client\[cli\]"):
         progress_bar()
 
 
-def test_what_is_printed_to_a_pipe_goes_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_to_a_pipe_is_not_redirected(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
     bar = progress_bar(console=console)
     bar(progress(running=1))

@@ -1,4 +1,4 @@
-"""However a batch is left early, what it created and has not finished is cancelled, all of it."""
+"""Closing a batch early cancels every unfinished prediction, however the block ends."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.stopwatch import Stopwatch
 
 
 class Marker(Exception):
-    """An exception of the caller's own."""
+    """An exception of the user's code."""
 
 
-async def test_a_break_cancels_what_runs(client: Any, service: Service) -> None:
+async def test_break_cancels_running_predictions(client: Any, service: Service) -> None:
     service.seconds = lambda input: 0.3 if input["value"] == 0 else 60.0
     async with client.map(REF, rows(100), concurrency=20) as results:
         async for _ in results:
@@ -33,7 +33,9 @@ async def test_a_break_cancels_what_runs(client: Any, service: Service) -> None:
     assert len(service.canceled) == len(service.made) - 1
 
 
-async def test_an_exception_cancels_what_runs_and_goes_on(client: Any, service: Service) -> None:
+async def test_an_exception_cancels_running_predictions_and_propagates(
+    client: Any, service: Service
+) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
     with pytest.raises(Marker) as caught:
         async with client.map(REF, rows(9)) as results:
@@ -43,7 +45,7 @@ async def test_an_exception_cancels_what_runs_and_goes_on(client: Any, service: 
     assert all(one.is_over for one in service.made)
 
 
-async def test_cancels_are_made_in_parallel(client: Any, service: Service) -> None:
+async def test_cancels_run_in_parallel(client: Any, service: Service) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
     document = prediction("canceled")
 
@@ -63,7 +65,7 @@ async def test_cancels_are_made_in_parallel(client: Any, service: Service) -> No
 
 
 @pytest.mark.soak
-async def test_leaving_takes_seconds_even_when_nothing_answers(
+async def test_closing_takes_seconds_even_if_the_server_hangs(
     client: Any, service: Service
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
@@ -78,7 +80,7 @@ async def test_leaving_takes_seconds_even_when_nothing_answers(
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_a_cancelled_scope_cancels_what_runs(client: Any, service: Service) -> None:
+async def test_a_cancelled_scope_cancels_running_predictions(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     async with anyio.create_task_group() as group:
         group.start_soon(read, client.map(REF, rows(40), concurrency=20))
@@ -89,7 +91,9 @@ async def test_a_cancelled_scope_cancels_what_runs(client: Any, service: Service
 
 
 @pytest.mark.parametrize("flavor", ["asyncio"])
-async def test_a_task_cancelled_many_times_cancels_what_runs(client: Any, service: Service) -> None:
+async def test_a_task_cancelled_many_times_cancels_running_predictions(
+    client: Any, service: Service
+) -> None:
     service.seconds = lambda _: 60.0
     task = asyncio.create_task(read(client.map(REF, rows(20))))
     while len(service.made) < 20:
@@ -102,9 +106,7 @@ async def test_a_task_cancelled_many_times_cancels_what_runs(client: Any, servic
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"])
-async def test_creates_in_flight_are_waited_for_and_cancelled(
-    client: Any, service: Service
-) -> None:
+async def test_creates_in_flight_complete_and_are_canceled(client: Any, service: Service) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
     create = service.create
 
@@ -123,7 +125,9 @@ async def test_creates_in_flight_are_waited_for_and_cancelled(
     assert len(service.canceled) == len(service.made) - 1 >= 1
 
 
-async def test_what_cannot_be_cancelled_is_said(client: Any, service: Service) -> None:
+async def test_an_error_names_predictions_that_could_not_be_canceled(
+    client: Any, service: Service
+) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
     service.interferes = lambda received: (
         reply({"detail": "no"}, 400) if received.path.endswith("/cancel") else None
@@ -140,7 +144,7 @@ async def test_an_exhausted_batch_cancels_nothing(client: Any, service: Service)
     assert service.asked["cancel"] == 0
 
 
-async def test_a_prediction_has_its_time(client: Any, service: Service) -> None:
+async def test_a_prediction_times_out(client: Any, service: Service) -> None:
     service.seconds = lambda input: 60.0 if input["value"] == 1 else 0.0
     results = await read(client.map(REF, rows(3), timeout=0.5, ordered=True))
     assert [result.ok for result in results] == [True, False, True]
@@ -153,27 +157,27 @@ async def test_a_prediction_has_its_time(client: Any, service: Service) -> None:
     assert headers["cancel-after"] == "6s"
 
 
-async def test_a_batch_is_opened_before_it_is_read(client: Any, service: Service) -> None:
+async def test_a_batch_must_be_entered(client: Any, service: Service) -> None:
     with pytest.raises(RuntimeError, match=r"opened by `(async )?with`"):
         await client.map(REF, rows(1)).__anext__()
     assert service.fake_server.requests == []
 
 
-async def test_a_batch_is_used_once(client: Any, service: Service) -> None:
+async def test_a_batch_can_be_used_once(client: Any, service: Service) -> None:
     batch = client.map(REF, rows(1))
     await read(batch)
-    with pytest.raises(RuntimeError, match="used once"):
+    with pytest.raises(RuntimeError, match="only once"):
         await read(batch)
 
 
-async def test_a_batch_gives_nothing_once_it_was_left(client: Any, service: Service) -> None:
+async def test_a_closed_batch_returns_nothing(client: Any, service: Service) -> None:
     async with client.map(REF, rows(3)) as results:
         pass
     assert [result async for result in results] == []
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_a_batch_may_be_left_in_another_task(client: Any, service: Service) -> None:
+async def test_a_batch_can_be_closed_in_another_task(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     batch = client.map(REF, rows(3))
     async with anyio.create_task_group() as group:
@@ -208,7 +212,7 @@ def test_one_async_client_in_loop_after_loop(service: Service) -> None:
     anyio.run(run, backend="trio")
 
 
-def test_the_sync_client_within_a_running_loop(service: Service) -> None:
+def test_the_sync_client_inside_a_running_loop(service: Service) -> None:
     async def cell() -> int:
         with (
             Client(base_url=service.fake_server.base_url) as client,
@@ -219,7 +223,7 @@ def test_the_sync_client_within_a_running_loop(service: Service) -> None:
     assert asyncio.run(cell()) == 5
 
 
-def test_threads_are_gone_when_the_block_is_left(service: Service) -> None:
+def test_threads_end_with_the_block(service: Service) -> None:
     with Client(base_url=service.fake_server.base_url) as client:
         with client.map(REF, rows(50)) as results:
             assert any(t.name == "dashscope-map" for t in threading.enumerate())
@@ -235,12 +239,12 @@ def test_threads_are_gone_when_the_block_is_left(service: Service) -> None:
         ({"max_rate": 0}, "max_rate is a positive number"),
         ({"max_rate": "3"}, "max_rate is a number"),
         ({"resume": "no"}, "resume is 'yield' or 'skip'"),
-        ({"resume": "skip"}, "go with a checkpoint"),
-        ({"on_unknown": "recreate"}, "go with a checkpoint"),
+        ({"resume": "skip"}, "require a checkpoint"),
+        ({"on_unknown": "recreate"}, "require a checkpoint"),
         ({"on_error": "ignore"}, "on_error is 'yield' or 'raise'"),
         ({"on_unknown": "x", "checkpoint": "a"}, "on_unknown is 'error' or 'recreate'"),
-        ({"checkpoint": 3}, "checkpoint is the path of a file"),
-        ({"checkpoint": ""}, "checkpoint is the path of a file"),
+        ({"checkpoint": 3}, "checkpoint must be the path of a file"),
+        ({"checkpoint": ""}, "checkpoint must be the path of a file"),
         ({"timeout": -1}, "timeout"),
         ({"poll_interval": 0}, "poll_interval"),
         ({"file_encoding": "x"}, "file_encoding"),
@@ -251,7 +255,7 @@ def test_threads_are_gone_when_the_block_is_left(service: Service) -> None:
         ({"ref": "name"}, "does not name a model"),
     ],
 )
-def test_bad_arguments_are_refused_at_once(options: dict[str, Any], sentence: str) -> None:
+def test_invalid_arguments_raise_at_once(options: dict[str, Any], sentence: str) -> None:
     arguments = {"ref": REF, "inputs": [], **options}
     for client in (
         AsyncClient(base_url="http://127.0.0.1:9/v1"),
@@ -261,7 +265,7 @@ def test_bad_arguments_are_refused_at_once(options: dict[str, Any], sentence: st
             client.map(**arguments)
 
 
-def test_the_sync_client_refuses_what_it_cannot_await() -> None:
+def test_the_sync_client_rejects_async_arguments() -> None:
     async def inputs() -> Any:
         yield {}
 
@@ -274,16 +278,14 @@ def test_the_sync_client_refuses_what_it_cannot_await() -> None:
         client.map(REF, [], progress=progress)
 
 
-async def test_a_client_that_is_closed_ends_the_batch(
-    make_client: Callable[..., Any], service: Service
-) -> None:
+async def test_a_closed_client_raises(make_client: Callable[..., Any], service: Service) -> None:
     client = make_client(base_url=service.fake_server.base_url)
     await client.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         await read(client.map(REF, rows(3)))
 
 
-async def test_closing_the_client_within_a_batch_cancels_what_runs(
+async def test_closing_the_client_inside_the_block_cancels_running_predictions(
     client: Any, service: Service
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0

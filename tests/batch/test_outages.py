@@ -1,0 +1,114 @@
+"""A server that drains, restarts or fails for a while: few rows fail, and nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dashscope import InternalServerError
+from tests.batch.reading import REF, outputs, read, rows
+from tests.batch.service import Service
+from tests.fake_server import DROP, Received, Reply, reply
+
+UNAVAILABLE = {"detail": "The server is shutting down.", "status": 503}
+
+
+@pytest.fixture(params=["asyncio", "trio", "sync"])
+def flavor(request: pytest.FixtureRequest) -> str:
+    """All flavors share the decisions, but each has its own workers."""
+    name: str = request.param
+    return name
+
+
+class Outage:
+    """Replaces responses for some seconds, starting with a certain create."""
+
+    def __init__(self, answer: Reply, *, method: str, after: int, seconds: float) -> None:
+        self._answer = answer
+        self._method = method
+        self._remaining = after
+        self._seconds = seconds
+        self._ends = 0.0
+        self.failures = 0
+
+    def __call__(self, received: Received) -> Reply | None:
+        if received.method != self._method:
+            return None
+        self._remaining -= 1
+        if self._remaining >= 0:
+            return None
+        self._ends = self._ends or time.monotonic() + self._seconds
+        if time.monotonic() >= self._ends:
+            return None
+        self.failures += 1
+        return self._answer
+
+
+async def test_a_503_that_executed_nothing_is_retried(client: Any, service: Service) -> None:
+    answer = reply(UNAVAILABLE, 503, x_should_retry="true")
+    service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+    results = await read(client.map(REF, rows(120), concurrency=16))
+    assert sorted(outputs(results)) == list(range(120))
+    assert len(service.made) == 120
+    assert 1 <= outage.failures <= 16 + 8
+
+
+async def test_a_503_that_may_have_executed_fails_few_rows(client: Any, service: Service) -> None:
+    answer = reply(UNAVAILABLE, 503)
+    service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+    results = await read(client.map(REF, rows(120), concurrency=16))
+    failed = [result for result in results if not result.ok]
+    assert len(failed) == outage.failures <= 16 + 8
+    assert all(isinstance(result.error, InternalServerError) for result in failed)
+    assert all(result.error.may_have_been_created for result in failed)
+
+
+async def test_retry_after_of_a_503_blocks_all_creates(client: Any, service: Service) -> None:
+    answer = reply(UNAVAILABLE, 503, x_should_retry="true", retry_after="1")
+    service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+    assert all(result.ok for result in await read(client.map(REF, rows(60), concurrency=16)))
+    assert 1 <= outage.failures <= 16
+
+
+@pytest.mark.parametrize("answer", [DROP, reply(UNAVAILABLE, 503), reply(None, 429)])
+async def test_polls_are_repeated_until_the_server_answers(
+    make_client: Callable[..., Any], service: Service, answer: Reply
+) -> None:
+    service.seconds = lambda _: 0.2
+    service.interferes = outage = Outage(answer, method="GET", after=0, seconds=0.8)
+    client = make_client(base_url=service.fake_server.base_url, max_retries=0)
+    results = await read(client.map(REF, rows(10)))
+    assert sorted(outputs(results)) == list(range(10))
+    assert service.asked["create"] == 10
+    assert outage.failures >= 1
+
+
+async def test_an_unknown_prediction_ends_its_row_unless_it_is_new(
+    client: Any, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = reply({"detail": "not found", "status": 404}, 404)
+    service.seconds = lambda _: 0.2
+    service.interferes = Outage(answer, method="GET", after=0, seconds=0.3)
+    (result,) = await read(client.map(REF, rows(1)))
+    assert result.output == 0
+    monkeypatch.setattr("dashscope._batch.poller.CREATE_SETTLE_TIME", 0.0)
+    service.interferes = Outage(answer, method="GET", after=0, seconds=60)
+    (result,) = await read(client.map(REF, rows(1)))
+    assert result.error.status == 404
+
+
+async def test_a_response_hook_that_raises_leaves_nothing_running(
+    make_client: Callable[..., Any], service: Service
+) -> None:
+    def hook(response: Any) -> None:
+        if response.status == 201:
+            raise ZeroDivisionError
+
+    service.seconds = lambda _: 60.0
+    client = make_client(base_url=service.fake_server.base_url, event_hooks={"response": [hook]})
+    with pytest.raises(ZeroDivisionError):
+        await read(client.map(REF, rows(3)))
+    assert len(service.canceled) == len(service.made) >= 1
