@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import textwrap
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,7 +93,8 @@ def plain_signature(function: Any) -> inspect.Signature:
 
 
 def code(docstring: str | None) -> str:
-    return "\n".join(re.findall(r"```python\n(.*?)```", docstring or "", re.DOTALL))
+    found = re.findall(r"```python\n(.*?) *```", docstring or "", re.DOTALL)
+    return "\n".join(map(textwrap.dedent, found))
 
 
 def test_the_generated_file_is_what_the_generator_writes() -> None:
