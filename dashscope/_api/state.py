@@ -44,15 +44,15 @@ class StreamSlots:
 
 
 class ClientState:
-    """What a client shares with its views.
+    """The state that a client shares with its views.
 
     Attributes:
-        quota: the retries it has left.
-        pace: how fast it polls.
+        quota: The retry quota.
+        pace: The polling pace.
         clock: The difference between the server's clock and ours.
-        stream_slots: how many streams it may listen to.
-        open_operations: the operations to cancel when it is closed.
-        is_closing: Whether it is being closed, so that nothing more may be created.
+        stream_slots: The limit on simultaneous streams.
+        open_operations: The operations to cancel when the client is closed.
+        is_closing: Whether the client is being closed, so that nothing more may be created.
     """
 
     def __init__(self, max_connections: int) -> None:
