@@ -2,7 +2,8 @@
 
 Requests that may be repeated (reads, deletes, cancels, uploads) are retried on connection failures
 and on `RETRIED_STATUSES`. Other requests are retried only if they cannot have been executed: the
-connection was never established, or the server rejected the request with 429, or with 503 and `x-should-retry: true`.
+connection was never established, or the server rejected the request with 429, or with 503 and
+`x-should-retry: true`.
 """
 
 from __future__ import annotations
