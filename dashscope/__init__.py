@@ -1,4 +1,4 @@
-"""Run models over the Dashscope HTTP API, with `await` or without.
+"""Run models over the Dashscope HTTP API, async or sync.
 
 ```python
 from dashscope import AsyncClient, Client

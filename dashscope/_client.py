@@ -1,4 +1,4 @@
-"""`AsyncClient`: what users call, and what they are told of it; the work is done elsewhere."""
+"""`AsyncClient`: signatures and docstrings of what users call. The methods delegate."""
 
 from __future__ import annotations
 
@@ -63,45 +63,52 @@ load_before_fork(
 
 
 class AsyncClient:
-    """The Dashscope HTTP API for `async` code.
+    """The client of the Dashscope HTTP API for `async` code.
 
-    One client serves a whole program: it keeps its connections, is safe to share between
-    tasks, threads and event loops, and costs nothing before its first request.
-
-    ```python
-    async with AsyncClient() as client:
-        output = await client.run("dashscope/hello-world", {"text": "Alice"})
-    ```
+    One client serves a whole program. It keeps connections open between requests, can be shared
+    between tasks, threads and event loops, and connects only when a request is sent.
 
     Args:
-        api_token: the API token, by default `DASHSCOPE_API_TOKEN`. It goes to the base URL's
-            origin and to `trusted_hosts`, never elsewhere, and not to the default address.
-        base_url: the API's address, by default `DASHSCOPE_BASE_URL`, else that of the local
-            server, `http://127.0.0.1:3274/v1`.
-        timeout: seconds that one request may take, with its retries; `None` for no bound.
-        max_retries: how often a request is retried at the most.
-        max_connections: how many connections are open at once; further requests wait.
-        max_response_bytes: the largest answer that is read into memory.
-        user_agent: the name of your application, put before ours in `User-Agent`.
-        headers: headers for each request.
+        api_token: The API token. Defaults to `DASHSCOPE_API_TOKEN`. The token is sent only to the
+            origin of `base_url` and to `trusted_hosts`, and never to the default local address.
+        base_url: The address of the API. Defaults to `DASHSCOPE_BASE_URL`, then to the local
+            server's `http://127.0.0.1:3274/v1`.
+        timeout: Seconds that one request may take, including retries. `None` means no limit.
+        max_retries: How often a request is retried at most.
+        max_connections: How many connections may be open at once. Further requests wait.
+        max_response_bytes: The size of the largest response that is read into memory.
+        user_agent: The name of your application, put first in the `User-Agent` header.
+        headers: Headers to send with every request.
         event_hooks: `{"request": [...], "response": [...]}`: functions (or coroutine functions)
-            called with each `Request` and each `Response` of the API; a request hook may return
-            a changed `Request`. The `Response` of a download or a stream has no content: its
-            body is read afterwards.
-        proxy: the URL of a proxy; by default the proxy environment variables count.
-        verify: whether to verify certificates, or an `ssl.SSLContext`.
-        http2: whether to speak HTTP/2 where the server does (extra `http2`).
-        trusted_hosts: further hosts that get the token, over https: `host` or `*.host`.
-        use_file_output: whether `run()` turns URLs in outputs into file outputs.
-        http_client: A function that creates an `httpx.AsyncClient` (or `httpx2.AsyncClient`) to
-            send requests with, such as `httpx.AsyncClient` itself. It is called once for each
-            event loop and process, and what it returns is closed with this client. A ready-made
-            client is accepted too. It belongs to the event loop and process of its first use,
-            and you close it.
+            called with each `Request` and each `Response`. A request hook may return a changed
+            `Request`. The `Response` of a download or stream has no content, because its body is
+            read later.
+        proxy: The URL of a proxy. Defaults to the proxy environment variables.
+        verify: Whether to verify certificates, or an `ssl.SSLContext`.
+        http2: Whether to use HTTP/2 if the server supports it. Requires the extra `http2`.
+        trusted_hosts: Further hosts that may receive the token over https: `host` or `*.host`.
+        use_file_output: Whether URLs in outputs become file outputs.
+        http_client: A function that creates the `httpx.AsyncClient` (or `httpx2.AsyncClient`) to
+            send requests with, such as `httpx.AsyncClient` itself. The function is called once per
+            event loop and process, and its result is closed with this client. A ready-made client
+            is accepted too: it belongs to the event loop and process of its first use, and you
+            close it.
 
     Raises:
-        ConfigurationError: when a token is missing or unusable, or an address is.
+        ConfigurationError: If the token is missing or malformed, or a setting cannot work.
+
+    Example:
+        ```python
+        async with AsyncClient() as client:
+            output = await client.run("dashscope/hello-world", {"text": "Alice"})
+        ```
     """
+
+    # sync doc: API for `async` code -> API
+    # sync doc: between tasks, threads and event loops -> between threads
+    # sync doc: functions (or coroutine functions) -> functions
+    # sync doc: once per event loop and process -> once per process
+    # sync doc: event loop and process of its first use -> process that first uses it
 
     def __init__(
         self,
@@ -125,7 +132,7 @@ class AsyncClient:
         | None = None,
     ) -> None:
         token = Token.given(api_token)
-        del api_token  # a traceback with variables would show it
+        del api_token  # tracebacks that show variables must not show the token
         config = _config.load(
             api_token=token,
             base_url=base_url,
@@ -158,14 +165,14 @@ class AsyncClient:
 
     @cached_property
     def collections(self) -> resources.AsyncCollections:
-        """Collections of models."""
+        """Collections: curated groups of models."""
         from dashscope.resources.collections import AsyncCollections
 
         return AsyncCollections(self._api)
 
     @cached_property
     def deployments(self) -> resources.AsyncDeployments:
-        """Deployments, and predictions by them."""
+        """Deployments, and predictions that run on them."""
         from dashscope.resources.deployments import AsyncDeployments
 
         return AsyncDeployments(self._api)
@@ -186,28 +193,28 @@ class AsyncClient:
 
     @cached_property
     def models(self) -> resources.AsyncModels:
-        """Models, their versions, examples and readmes, and predictions by them."""
+        """Models: versions, examples, readmes, and predictions by model name."""
         from dashscope.resources.models import AsyncModels
 
         return AsyncModels(self._api)
 
     @cached_property
     def predictions(self) -> resources.AsyncPredictions:
-        """Predictions."""
+        """Predictions: runs of a model."""
         from dashscope.resources.predictions import AsyncPredictions
 
         return AsyncPredictions(self._api)
 
     @cached_property
     def trainings(self) -> resources.AsyncTrainings:
-        """Trainings."""
+        """Trainings: runs that create a new version of a model."""
         from dashscope.resources.trainings import AsyncTrainings
 
         return AsyncTrainings(self._api)
 
     @cached_property
     def webhooks(self) -> resources.AsyncWebhooks:
-        """The secret that webhooks are signed with."""
+        """The secret that signs webhooks."""
         from dashscope.resources.webhooks import AsyncWebhooks
 
         return AsyncWebhooks(self._api)
@@ -229,47 +236,50 @@ class AsyncClient:
     ) -> Any:
         """Run a model and wait for its output.
 
-        When the call ends before the prediction does (a cancellation, the time-out, another
-        exception), the prediction is cancelled on the server, and the exception goes on.
+        If the call ends before the prediction finishes (because of a cancellation, the timeout or
+        another exception), the prediction is cancelled on the server, and the exception is raised.
 
         Args:
-            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
-            input: the model's inputs; files in it (paths, bytes, open files) are sent along.
-            wait: seconds (1 to 60) for which the server holds the answer to the create back,
-                rather than being asked again. Cancelled in that time, the prediction's id is not
-                known, and it goes on unless there is a `timeout`.
-            poll_interval: seconds between two looks; by default a tenth of the time waited, from
-                0.1 to 0.5 s.
-            timeout: seconds that the call may take, by default as many as the model does. The
-                server is told, and stops 5 s later by itself.
-            progress: called with the prediction when it is created, at each look and when it
-                is finished.
-            webhook: an http(s) URL that the server tells of events.
-            webhook_events_filter: of which events, by default of all.
-            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
-                those up to 256 KiB in the request.
-            use_file_output: whether URLs in the output become file outputs; by default as the
-                client says.
-            cancel_on_exit: `False` leaves the prediction running when the call ends early.
+            ref: The model, as `owner/name` or `owner/name:version`.
+            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            wait: Seconds (1 to 60) for the server to wait for the output before it answers the
+                create request, instead of polling. If the call is cancelled during that time, the
+                id of the prediction is unknown, and the prediction keeps running unless `timeout`
+                is set.
+            poll_interval: Seconds between polls. Setting `poll_interval` or `progress` makes the
+                call poll instead of listening to the prediction's stream. Defaults to a tenth of
+                the elapsed time, between 0.1 and 0.5 s.
+            timeout: Seconds that the call may take. Defaults to no limit. The server is told to
+                cancel the prediction 5 s later, in case this process cannot.
+            progress: A function called with the prediction after it is created, after each poll,
+                and when it finishes.
+            webhook: An http(s) URL that the server sends events to.
+            webhook_events_filter: The events to send. Defaults to all.
+            file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
+                which sends files up to 256 KiB inside the request and uploads larger ones.
+            use_file_output: Whether URLs in the output become file outputs. Defaults to the
+                client's setting.
+            cancel_on_exit: Whether to cancel the prediction if the call ends early.
 
         Returns:
-            The output: whatever JSON the model makes, with an `AsyncFileOutput` (a `str`) for
-            each URL.
+            The output: any JSON value that the model returns, with an `AsyncFileOutput` (a `str`)
+            in place of each URL.
 
         Raises:
-            ModelError: when the model failed.
-            PredictionCanceledError: when somebody cancelled the prediction.
-            PredictionTimeoutError: when `timeout` passed.
-            PredictionError: when the service has removed the output.
-            NotFoundError: when there is no such model.
-            UnprocessableEntityError: when the input is not what the model takes.
+            ModelError: If the model fails.
+            PredictionCanceledError: If the prediction is cancelled by someone else.
+            PredictionTimeoutError: If `timeout` passes first.
+            PredictionError: If the service has removed the output.
+            NotFoundError: If there is no such model.
+            UnprocessableEntityError: If the input does not match the model's schema.
 
-        ```python
-        output = await client.run("dashscope/hello-world", {"text": "Alice"}, timeout=60)
-        ```
+        Example:
+            ```python
+            output = await client.run("dashscope/hello-world", {"text": "Alice"}, timeout=60)
+            ```
 
-        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
-        `POST /predictions`, then `GET /predictions/{prediction_id}`.
+        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`,
+        then `GET` of the prediction's `urls.stream` and `GET /predictions/{prediction_id}`.
         """
         from dashscope._predictions import run
 
@@ -301,44 +311,45 @@ class AsyncClient:
         use_file_output: bool | None = None,
         cancel_on_exit: bool = True,
     ) -> _predictions.AsyncEventStream:
-        """Run a model and stream its output as it comes.
+        """Run a model and stream its output.
 
-        The prediction is created when the stream is entered. When it is left before its end, in
-        whatever way, the prediction is cancelled on the server. Where the connection breaks, it
-        is made again, and nothing is given twice or left out.
+        Entering the stream creates the prediction. Exiting the stream before its end cancels the
+        prediction on the server. If the connection breaks, the stream reconnects without repeating
+        or losing events.
 
         Args:
-            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
-            input: the model's inputs; files in it (paths, bytes, open files) are sent along.
-            timeout: seconds that the stream may take, by default as many as the model does. The
-                server is told, and stops 5 s later by itself.
-            stall_timeout: seconds without a byte after which the connection is made again.
-            webhook: an http(s) URL that the server tells of events.
-            webhook_events_filter: of which events, by default of all.
-            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
-                those up to 256 KiB in the request.
-            use_file_output: whether URLs in the output become file outputs; by default as the
-                client says.
-            cancel_on_exit: `False` leaves the prediction running when the stream is left early.
+            ref: The model, as `owner/name` or `owner/name:version`.
+            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            timeout: Seconds that the stream may take. Defaults to no limit. The server is told to
+                cancel the prediction 5 s later, in case this process cannot.
+            stall_timeout: Seconds without a byte after which the stream reconnects.
+            webhook: An http(s) URL that the server sends events to.
+            webhook_events_filter: The events to send. Defaults to all.
+            file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
+                which sends files up to 256 KiB inside the request and uploads larger ones.
+            use_file_output: Whether URLs in the output become file outputs. Defaults to the
+                client's setting.
+            cancel_on_exit: Whether to cancel the prediction if the stream exits before its end.
 
         Returns:
-            A stream, to be opened by `async with`. `str(event)` is the text of an output event;
-            `stream.prediction` is the prediction, and `await stream.result()` its end.
+            A stream, for use with `async with`. `str(event)` is the text of an output event.
+            `stream.prediction` is the prediction, and `await stream.result()` waits for its final
+            state.
 
         Raises:
-            StreamError: when the model does not stream, or something is missing that nothing
-                can fill.
-            ModelError: when the model failed.
-            PredictionTimeoutError: when `timeout` passed.
+            StreamError: If the model does not stream, or a part of the output was lost.
+            ModelError: If the model fails.
+            PredictionTimeoutError: If `timeout` passes first.
 
-        ```python
-        async with client.stream("dashscope/countdown", {"start": 3}) as stream:
-            async for event in stream:
-                print(str(event), end="")
-        ```
+        Example:
+            ```python
+            async with client.stream("dashscope/countdown", {"start": 3}) as stream:
+                async for event in stream:
+                    print(str(event), end="")
+            ```
 
-        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
-        `POST /predictions`, then `GET` of the prediction's `urls.stream`.
+        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`,
+        then `GET` of the prediction's `urls.stream`.
         """
         from dashscope._predictions import run
 
@@ -365,33 +376,36 @@ class AsyncClient:
         file_encoding: _files.FileEncoding = "auto",
         use_file_output: bool | None = None,
     ) -> _functions.AsyncModelFunction:
-        """A model as a function, which knows its inputs and checks them.
+        """Return a model as a function that knows and checks its inputs.
 
-        Nothing is asked before the first call, and the model's schema once: the client keeps it
-        for all functions of the same `ref`. So this may stand at module level as well as in a
-        function that is called often.
+        The first call fetches the model's schema. The client keeps the schema for all functions of
+        the same `ref`, so `use()` is cheap to call, at module level or in a function.
 
         Args:
-            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
-            timeout: seconds that a call or a stream may take, by default as many as the model
-                does. What `create()` made is cancelled by the server after as many, 5 or more.
-            webhook: an http(s) URL that the server tells of events; not for `map()`.
-            webhook_events_filter: of which events, by default of all.
-            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
-                those up to 256 KiB in the request.
-            use_file_output: whether URLs in the output become file outputs; by default as the
-                client says.
+            ref: The model, as `owner/name` or `owner/name:version`.
+            timeout: Seconds that a call or a stream may take. Defaults to no limit. The server
+                cancels a prediction of `create()` after that time, or after 5 s if that is longer.
+            webhook: An http(s) URL that the server sends events to. Not available for `map()`.
+            webhook_events_filter: The events to send. Defaults to all.
+            file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
+                which sends files up to 256 KiB inside the request and uploads larger ones.
+            use_file_output: Whether URLs in the output become file outputs. Defaults to the
+                client's setting.
 
         Returns:
-            The function: `await model(text="Alice")`, and its `stream()`, `map()` and `create()`.
+            The function: `await model(text="Alice")`, with `stream()`, `map()` and `create()`.
 
-        ```python
-        hello = client.use("dashscope/hello-world")
-        print(await hello(text="Alice"), await hello(text="Bob"))
-        ```
+        Raises:
+            ValueError: If an argument is invalid. Errors of the server are raised by the calls.
+
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            print(await hello(text="Alice"), await hello(text="Bob"))
+            ```
 
         Endpoint: `GET /models/{model_owner}/{model_name}` or
-        `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then as `run()`,
+        `GET /models/{model_owner}/{model_name}/versions/{version_id}`, then those of `run()`,
         `stream()` and `map()`.
         """
         from dashscope._functions.function import AsyncModelFunction
@@ -425,60 +439,63 @@ class AsyncClient:
         use_file_output: bool | None = None,
         poll_interval: float | None = None,
     ) -> _batch.AsyncBatch:
-        """Run a model over many inputs, and give each result as it comes.
+        """Run a model over many inputs, and yield each result when it is ready.
 
-        Inputs are read when they are needed, so they may be without end. When the server says
-        429, all slow down together. When the block is left early, in whatever way, what was
-        created and is not over is cancelled on the server.
+        Inputs are read only as needed, so `inputs` may be infinite. Concurrency backs off on a 429
+        and recovers as requests succeed. Exiting the block early cancels all unfinished predictions
+        on the server.
 
-        With a `checkpoint`, the same call goes on where the last one stopped, also after
-        `kill -9`: no prediction is created twice. The file keeps how each prediction ended; a row
-        that has none (the input was refused, say), and one that was cancelled because the block
-        was left or its `timeout` passed, is tried again. Files in inputs are recognized by name
-        and content.
+        With a `checkpoint`, the same call resumes where the last run stopped, even after `kill -9`,
+        and creates no prediction twice. The file records how each prediction ended. Rows without a
+        prediction (because the input was refused, for example) and rows that were cancelled by an
+        early exit or by `timeout` are retried. Files in inputs are identified by name and content.
 
         Args:
-            ref: the model, `owner/name`, or one version of it, `owner/name:version`.
-            inputs: mappings of the model's inputs: an iterable or async iterable.
-            concurrency: how many predictions are in flight at the most. No more than twice as
-                many rows (four times, where `ordered`) are in memory.
-            ordered: whether results come in the order of the inputs.
-            checkpoint: the path of a file, which is made where it is missing.
-            resume: what becomes of rows that are over by the checkpoint: `yield` gives their
-                results again, `skip` leaves them out.
-            on_error: `raise` raises the first error of a row; by default it is in its result.
-            on_unknown: what becomes of a row of which nobody can tell whether it was created,
-                because the process was killed just then and the server's list has no inputs: an
-                `error`, or `recreate`.
-            max_rate: how many predictions are created per second at the most.
-            progress: called with a `BatchProgress` a few times per second, and at the end.
-            timeout: seconds that one prediction may take, by default as many as the model does.
-            file_encoding: how files are sent: `data-uri` (in the request), `upload`, or `auto`:
-                those up to 256 KiB in the request.
-            use_file_output: whether URLs in the outputs become file outputs; by default as the
-                client says.
-            poll_interval: seconds between two looks at what runs; by default a tenth of what a
-                prediction takes, from 0.1 to 0.5 s, more where the list has many pages.
+            ref: The model, as `owner/name` or `owner/name:version`.
+            inputs: The inputs of each row: an iterable or async iterable of mappings.
+            concurrency: How many predictions may be in flight. At most twice as many rows are kept
+                in memory (four times if `ordered`).
+            ordered: Whether to yield results in the order of the inputs.
+            checkpoint: The path of a checkpoint file, which is created if it does not exist.
+            resume: What to do with rows that the checkpoint lists as finished: `yield` yields their
+                results again, `skip` omits them.
+            on_error: `yield` puts the error of a row into its result, `raise` raises the first one.
+            on_unknown: What to do with a row that may have been created just before the process was
+                killed, if the server's list has no inputs to tell: `error` or `recreate`.
+            max_rate: How many predictions to create per second at most.
+            progress: A function called with a `BatchProgress` a few times per second, and at the
+                end.
+            timeout: Seconds that each prediction may take. Defaults to no limit.
+            file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
+                which sends files up to 256 KiB inside the request and uploads larger ones.
+            use_file_output: Whether URLs in the outputs become file outputs. Defaults to the
+                client's setting.
+            poll_interval: Seconds between polls. Defaults to a tenth of the time that a prediction
+                takes, between 0.1 and 0.5 s, or more if the list has many pages.
 
         Returns:
-            A batch, to be opened by `async with`. It gives a `BatchResult` for each input:
-            `index`, `input`, `output` or `error`, and the `prediction`.
+            A batch, for use with `async with`. It yields one `BatchResult` per input, with `index`,
+            `input`, `output` or `error`, and `prediction`.
 
         Raises:
-            CheckpointError: when the checkpoint is in use, not one, or one of other inputs; by
-                the `async with` or while iterating.
+            CheckpointError: If the checkpoint is in use, is not a checkpoint, or belongs to other
+                inputs. Raised by `async with` or while iterating.
+            ValueError: If an argument is invalid.
 
-        ```python
-        inputs = ({"text": name} for name in ("Alice", "Bob"))
-        async with client.map("dashscope/hello-world", inputs, checkpoint="run.sqlite") as results:
-            async for result in results:
-                print(result.index, result.output if result.ok else result.error)
-        ```
+        Example:
+            ```python
+            inputs = ({"text": name} for name in ("Alice", "Bob"))
+            batch = client.map("dashscope/hello-world", inputs, checkpoint="run.sqlite")
+            async with batch as results:
+                async for result in results:
+                    print(result.index, result.output if result.ok else result.error)
+            ```
 
-        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or
-        `POST /predictions`, then `GET /predictions`, a page for up to 100 predictions, and where
-        that does not show one, `GET /predictions/{prediction_id}`.
+        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`,
+        then `GET /predictions`, one page for up to 100 predictions, and
+        `GET /predictions/{prediction_id}` for a prediction that the list does not contain.
         """
+        # sync doc: an iterable or async iterable of -> an iterable of
         from dashscope._batch import options
         from dashscope._batch.batch import AsyncBatch
 
@@ -531,31 +548,32 @@ class AsyncClient:
         progress: Callable[[Any], object] | None = None,
         cancel_on_exit: bool = False,
     ) -> types.Prediction | types.Training:
-        """Wait until a prediction or training is over, in whatever way.
+        """Wait until a prediction or training finishes.
 
         Args:
-            prediction: the prediction or training; an id means a prediction.
-            poll_interval: seconds between two looks; by default a tenth of the time waited, from
-                0.1 to 0.5 s.
-            timeout: seconds to wait at the most, by default as long as it takes.
-            progress: called with the prediction at each look.
-            cancel_on_exit: whether to cancel it when the wait ends before it does. By
-                default it goes on: whoever created it decides.
+            prediction: The prediction or training. An id means a prediction.
+            poll_interval: Seconds between polls. Defaults to a tenth of the elapsed time, between
+                0.1 and 0.5 s.
+            timeout: Seconds to wait at most. Defaults to no limit.
+            progress: A function called with the prediction after each poll.
+            cancel_on_exit: Whether to cancel the prediction if the wait ends early. Defaults to
+                leaving it running.
 
         Returns:
-            Its last state, whether it `succeeded`, `failed` or was `canceled`.
+            The final state: `succeeded`, `failed` or `canceled`.
 
         Raises:
-            PredictionTimeoutError: when it was not over within `timeout`.
-            PredictionError: when the service has removed its output.
+            PredictionTimeoutError: If the prediction is still running after `timeout` seconds.
+            PredictionError: If the service has removed its output.
+            NotFoundError: If there is no such prediction.
 
-        ```python
-        prediction = await client.wait(prediction, timeout=60)
-        print(prediction.status, prediction.output)
-        ```
+        Example:
+            ```python
+            prediction = await client.wait(prediction, timeout=60)
+            print(prediction.status, prediction.output)
+            ```
 
-        Endpoint: `GET /predictions/{prediction_id}` or `GET /trainings/{training_id}`, as often
-        as needed.
+        Endpoint: `GET /predictions/{prediction_id}` or `GET /trainings/{training_id}`, repeatedly.
         """
         from dashscope._predictions import run
 
@@ -571,24 +589,31 @@ class AsyncClient:
     def paginate(
         self, method: Callable[..., Awaitable[types.Page[T]]], *args: Any, **kwargs: Any
     ) -> AsyncGenerator[types.Page[T], None]:
-        """Go through the pages of a list.
+        """Iterate over the pages of a list.
 
         Args:
-            method: a `list` (or `search`) of a resource.
-            args: what it is called with.
-            kwargs: what it is called with by name.
+            method: The `list` or `search` method of a resource.
+            args: Positional arguments for the method.
+            kwargs: Keyword arguments for the method.
 
         Returns:
-            An async generator of `Page`s.
+            An async generator of `Page` objects.
 
-        ```python
-        async for page in client.paginate(client.predictions.list):
-            print([prediction.id for prediction in page])
-        ```
+        Raises:
+            TypeError: If `method` is not callable, or does not return pages.
+
+        Example:
+            ```python
+            async for page in client.paginate(client.predictions.list):
+                print([prediction.id for prediction in page])
+            ```
+
+        Endpoint: the one of `method`, once per page.
         """
+        # sync doc: An async generator of -> An iterator over
         if not callable(method):
             raise TypeError(
-                f"paginate() takes a method such as client.predictions.list, not {shown(method)}"
+                f"method must be a method such as client.predictions.list, not {shown(method)}"
             )
         from dashscope._api.pagination import Pages
 
@@ -601,22 +626,30 @@ class AsyncClient:
         max_items: int | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[T, None]:
-        """Go through the items of a list, page after page.
+        """Iterate over the items of a list, across its pages.
 
         Args:
-            method: a `list` (or `search`) of a resource.
-            args: what it is called with.
-            max_items: after how many items to stop, by default never.
-            kwargs: what it is called with by name.
+            method: The `list` or `search` method of a resource.
+            args: Positional arguments for the method.
+            max_items: How many items to yield at most. Defaults to no limit.
+            kwargs: Keyword arguments for the method.
 
         Returns:
             An async generator of the items.
 
-        ```python
-        async for prediction in client.iterate(client.predictions.list, max_items=10):
-            print(prediction.id, prediction.status)
-        ```
+        Raises:
+            TypeError: If `method` is not callable, or does not return pages.
+            ValueError: If `max_items` is negative.
+
+        Example:
+            ```python
+            async for prediction in client.iterate(client.predictions.list, max_items=10):
+                print(prediction.id, prediction.status)
+            ```
+
+        Endpoint: the one of `method`, once per page.
         """
+        # sync doc: An async generator of the items -> An iterator over the items
         if max_items is not None:
             check_count("max_items", max_items, least=0)
         from dashscope._api.pagination import Items
@@ -635,27 +668,34 @@ class AsyncClient:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Response:
-        """Make a request to the API that no method here makes, with the same care.
+        """Send any request to the API, with the client's authentication, retries and limits.
 
         Args:
-            method: the HTTP method.
-            path: the path below the base URL, `/account` say; or a whole URL, which gets the
-                token only where the rules let it.
-            params: the query; `None` values are left out.
-            json: the body as JSON.
-            content: the body as bytes or text.
-            files: the files of a multipart body, by the names of its parts.
-            headers: further headers.
-            timeout: seconds the request may take, with its retries; by default the client's.
+            method: The HTTP method.
+            path: The path below the base URL, such as `/account`, or a whole URL. A whole URL of
+                another origin receives the token only if its host is in `trusted_hosts`.
+            params: The query parameters. Parameters that are `None` are omitted.
+            json: The body, as a JSON value.
+            content: The body, as bytes or text.
+            files: The files of a multipart body, by part name.
+            headers: Further headers.
+            timeout: Seconds that the request may take, including retries. Defaults to the client's
+                timeout.
+
+        Returns:
+            The response, with its body read.
 
         Raises:
-            APIStatusError: for an error of the server's.
-            APIConnectionError: when no answer came.
+            APIStatusError: If the server responds with an error.
+            APIConnectionError: If no response arrives.
 
-        ```python
-        response = await client.request("GET", "/account")
-        print(response.json()["username"])
-        ```
+        Example:
+            ```python
+            response = await client.request("GET", "/account")
+            print(response.json()["username"])
+            ```
+
+        Endpoint: any.
         """
         from dashscope.resources._request import request
 
@@ -672,16 +712,23 @@ class AsyncClient:
         )
 
     async def search(self, query: str, *, limit: int | None = None) -> types.SearchResults:
-        """Search models, collections and pages of the documentation.
+        """Search for models, collections and documentation pages.
 
         Args:
-            query: what to look for.
-            limit: how many models to give at the most, 1 to 50, by default 20.
+            query: The text to search for.
+            limit: How many models to return at most, 1 to 50. Defaults to 20.
 
-        ```python
-        results = await client.search("hello", limit=5)
-        print([found.model.name for found in results.models or ()])
-        ```
+        Returns:
+            The results, in `models`, `collections` and `pages`.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            results = await client.search("hello", limit=5)
+            print([found.model.name for found in results.models or ()])
+            ```
 
         Endpoint: `GET /search`.
         """
@@ -696,19 +743,23 @@ class AsyncClient:
         max_retries: int = UNCHANGED,
         headers: Mapping[str, str] = UNCHANGED,
     ) -> Self:
-        """The same client and connections, with other options.
+        """Return a client with other options that shares the connections of this one.
 
         Args:
-            timeout: seconds that one request may take, with its retries; `None` for no bound.
-            max_retries: how often a request is retried at the most.
-            headers: headers for each request, beside those of this client.
+            timeout: Seconds that one request may take, including retries. `None` means no limit.
+            max_retries: How often a request is retried at most.
+            headers: Headers to send with every request, in addition to those of this client.
 
         Returns:
-            A client that shares the connections: closing either closes both.
+            A client of the same class. Closing either client closes both.
 
-        ```python
-        patient = client.with_options(timeout=600, max_retries=10)
-        ```
+        Raises:
+            ValueError: If an option is out of range.
+
+        Example:
+            ```python
+            slow_client = client.with_options(timeout=600, max_retries=10)
+            ```
         """
         changes: dict[str, Any] = {}
         if timeout is not UNCHANGED:
@@ -722,9 +773,19 @@ class AsyncClient:
         return view
 
     async def aclose(self) -> None:
-        """Close the connections; later requests are refused.
+        """Close the client and its connections. Later requests raise an error.
 
-        What runs, streams and batches have under way is cancelled on the server.
+        Predictions of `run()`, `stream()` and `map()` that have not finished are cancelled on the
+        server.
+
+        Example:
+            ```python
+            client = AsyncClient()
+            try:
+                output = await client.run("dashscope/hello-world", {"text": "Alice"})
+            finally:
+                await client.aclose()
+            ```
         """
         try:
             await self._api.state.close(self._api.runtime)
@@ -744,12 +805,12 @@ class AsyncClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_api"):  # its making failed, and a traceback shows its variables
+        if not hasattr(self, "_api"):  # the constructor failed, and a traceback shows its variables
             return object.__repr__(self)
         return f"AsyncClient(base_url={self._api.config.base_url!r})"
 
     def __reduce__(self) -> str:
-        raise TypeError("a client is not pickled: make one in the process that uses it")
+        raise TypeError("clients cannot be pickled: create one in the process that uses it")
 
 
 AsyncClient.__module__ = "dashscope"
@@ -762,7 +823,7 @@ def driven_client(
     http_client: protocols.HTTPClient | Callable[[], protocols.HTTPClient] | None,
     **options: Any,
 ) -> AsyncClient:
-    """An `AsyncClient` whose coroutines never suspend: what `Client` drives."""
+    """Return an `AsyncClient` whose coroutines never suspend, for `Client` to drive."""
     from dashscope._runtime.sync_runtime import SyncRuntime
     from dashscope._transport.sync_transport import SyncTransport
 

@@ -1,7 +1,7 @@
 """Configuration: arguments and environment variables in, one checked `Config` out.
 
-`AsyncClient` calls `load()` once; everything that can be wrong with a token, an address or
-a header is said here, before any request.
+`AsyncClient` calls `load()` once. Every problem with a token, an address or a header is reported
+here, before any request.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ DEFAULT_MAX_RETRIES: Final = 5
 DEFAULT_MAX_CONNECTIONS: Final = 1000
 DEFAULT_MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 STALL_TIMEOUT: Final = 60.0
-"""Seconds without a byte after which a stream counts as broken; servers send comments."""
+"""Seconds without a byte after which a stream reconnects. Servers send comments more often."""
 UNCHANGED: Final[Any] = object()
-"""The default of an option that `with_options` leaves as it is."""
+"""The default of the options of `with_options()`."""
 
 EventHooks: TypeAlias = Mapping[Literal["request", "response"], Sequence[Callable[[Any], object]]]
 """Functions to call with each `Request` before it is sent and with each `Response` received.
@@ -53,7 +53,7 @@ _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 @frozen(kw_only=True)
 class Config:
-    """What a client was told; `with_options` makes a changed copy."""
+    """The configuration of a client. `with_options()` creates a changed copy."""
 
     base_url: str
     is_default_address: bool
@@ -89,10 +89,10 @@ def load(
     use_file_output: bool,
     environ: Mapping[str, str] | None = None,
 ) -> Config:
-    """Check the arguments of a client and fill in what the environment says.
+    """Check the arguments of a client, and read the environment variables.
 
     Raises:
-        ConfigurationError: when something cannot be right, with what to set instead.
+        ConfigurationError: If a setting cannot work. The message says what to set.
     """
     address = base_url
     if address is None:
@@ -118,22 +118,22 @@ def load(
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Headers of the caller's that can be sent as they are."""
+    """Return the caller's headers if they can be sent unchanged."""
     if headers is None:
         return {}
     for name, value in check_mapping("headers", headers, "of str to str").items():
         if not isinstance(name, str) or not isinstance(value, str):
-            kind = type(value).__name__  # its value may be secret
-            raise TypeError(f"headers map str to str, and {shown(name)} maps to a {kind}")
+            kind = type(value).__name__  # the value may be secret
+            raise TypeError(f"headers must map str to str, but {shown(name)} maps to {kind}")
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"{shown(name)} is not the name of an HTTP header")
+            raise ValueError(f"{shown(name)} is not a valid name of an HTTP header")
         if not _HEADER_VALUE.fullmatch(value):
             raise ValueError(
-                f"the header {name} has a value that HTTP does not carry as it is: "
-                "use ASCII in one line, without spaces around it"
+                f"the header {name} has an invalid value: "
+                "use one line of ASCII, without leading or trailing spaces"
             )
         if name.lower() in _FRAMING:
-            raise ValueError(f"the header {name} follows from the body: leave it out")
+            raise ValueError(f"the header {name} is set from the body: do not pass it")
     return dict(headers)
 
 
@@ -149,7 +149,7 @@ def _base_url(text: str) -> str:
 
 
 def _variables(environ: Mapping[str, str] | None) -> Mapping[str, str]:
-    # In no variable of ours: a traceback with variables would show the token in it.
+    # Not assigned to a variable: tracebacks that show variables must not show the token.
     return os.environ if environ is None else environ
 
 
@@ -164,23 +164,23 @@ def _token(token: Token | None, base_url: str, *, is_default: bool) -> Token | N
     if token is None:
         if loopback:
             return None
-        raise ConfigurationError(f"{base_url} needs an API token. {HOW_TO_SET}")
+        raise ConfigurationError(f"{base_url} requires an API token. {HOW_TO_SET}")
     if (problem := token.problem()) is not None:
         raise ConfigurationError(f"The API token {problem} {HOW_TO_SET}")
     if not loopback and base_url.startswith("http://"):
         raise ConfigurationError(
-            f"A token does not go over plain http to {base_url}: anyone on the way could read it. "
+            f"The API token is not sent over plain http to {base_url}, where others could read it. "
             "Set the base URL to https://..."
         )
-    # A token is meant for an address that somebody named; the default address is a guess.
+    # The token is meant for an address that the user set. The default address is a guess.
     return None if is_default else token
 
 
 def _verify(verify: bool | ssl.SSLContext) -> bool | ssl.SSLContext:
     if not isinstance(verify, bool | ssl.SSLContext):
         raise TypeError(
-            f"verify is True, False or an ssl.SSLContext, not {shown(verify)}: for a file of "
-            "authorities, ssl.create_default_context(cafile=...)"
+            f"verify must be True, False or an ssl.SSLContext, not {shown(verify)}. For a file of "
+            "certificates, pass ssl.create_default_context(cafile=...)"
         )
     return verify
 
@@ -198,10 +198,12 @@ def _event_hooks(hooks: EventHooks) -> EventHooks:
     checked: dict[Literal["request", "response"], Sequence[Callable[[Any], object]]] = {}
     for name, functions in check_mapping("event_hooks", hooks, "of lists of functions").items():
         if name not in ("request", "response"):
-            raise ValueError(f"event_hooks has the keys 'request' and 'response', not {name!r}")
+            raise ValueError(
+                f"event_hooks can have the keys 'request' and 'response', not {name!r}"
+            )
         found = check_several(f"event_hooks[{name!r}]", functions, "functions")
         if not all(callable(function) for function in found):
-            raise TypeError(f"event_hooks[{name!r}] is a list of functions")
+            raise TypeError(f"event_hooks[{name!r}] must be a list of functions")
         checked[name] = tuple(found)
     return checked
 
@@ -210,6 +212,7 @@ def _trusted_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
     for host in check_several("trusted_hosts", hosts, "hosts"):
         if not urls.is_host_pattern(host):
             raise ConfigurationError(
-                f"trusted_hosts holds names like api.example.com or *.example.com, not {host!r}."
+                f"trusted_hosts must contain hosts such as api.example.com or *.example.com, not "
+                f"{host!r}."
             )
     return tuple(host.lower() for host in hosts)

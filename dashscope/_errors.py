@@ -1,10 +1,10 @@
-"""Every exception of Dashscope.
+"""The exceptions of Dashscope.
 
 * DashscopeError
   * ConfigurationError
   * APIError
     * APIConnectionError
-      * APITimeoutError (a TimeoutError too)
+      * APITimeoutError (also a TimeoutError)
     * APIStatusError
       * BadRequestError            400
       * AuthenticationError        401
@@ -19,13 +19,13 @@
   * PredictionError
     * ModelError
     * PredictionCanceledError
-    * PredictionTimeoutError (a TimeoutError too)
+    * PredictionTimeoutError (also a TimeoutError)
   * CheckpointError
   * StreamError
   * FileError
   * WebhookVerificationError
 
-All of them pickle, and none holds the token or an object of the HTTP library.
+All of them can be pickled. None contains the token or an object of the HTTP library.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from typing import Any, Final, Self
 from dashscope import types
 
 LONGEST_SAID: Final = 1000
-"""Characters of what a server or a model says that a message repeats."""
+"""The longest text of a server or a model that a message repeats, in characters."""
 
 
 class DashscopeError(Exception):
     """The base of all errors of this package."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exception's own way calls __init__ with `args` alone, which knows no keyword arguments.
+        # `Exception.__reduce__` would call `__init__` with `args` and without keyword arguments.
         return _restore, (type(self), self.args), self.__dict__
 
 
@@ -54,22 +54,22 @@ def _restore(cls: type[DashscopeError], args: tuple[Any, ...]) -> DashscopeError
 
 
 def shortened(text: str) -> str:
-    """What somebody else says, of a length for a message."""
+    """Return a text of a server or a model, shortened for a message."""
     return text if len(text) <= LONGEST_SAID else text[:LONGEST_SAID] + "…"
 
 
 class ConfigurationError(DashscopeError):
-    """A client cannot work with what it was given: the message says what to set."""
+    """A client cannot work with its settings. The message says what to set."""
 
 
 class APIError(DashscopeError):
-    """A request to the API did not bring what was asked for.
+    """A request to the API failed.
 
     Attributes:
-        attempts: how often the request was made.
-        elapsed: seconds from the first attempt to the error.
-        may_have_been_created: whether a create may have been carried out although no
-            answer came: look before you create it again.
+        attempts: How often the request was sent.
+        elapsed: Seconds from the first attempt to the error.
+        may_have_been_created: Whether the server may have created something although no response
+            arrived. Check before you create it again.
     """
 
     def __init__(self, message: str) -> None:
@@ -79,14 +79,14 @@ class APIError(DashscopeError):
         self.may_have_been_created = False
 
     def after(self, *, attempts: int, elapsed: float, may_have_been_created: bool) -> Self:
-        """This error, with how it came about."""
+        """Record the attempts that led to this error, and return it."""
         self.attempts = attempts
         self.elapsed = elapsed
         self.may_have_been_created = may_have_been_created
         return self
 
     def add(self, sentence: str) -> None:
-        """Say one thing more."""
+        """Add a sentence to the message."""
         self.args = (f"{self.args[0]} {sentence}",)
 
     def __str__(self) -> str:
@@ -94,17 +94,17 @@ class APIError(DashscopeError):
         if self.attempts > 1:
             text += f" (after {self.attempts} attempts in {self.elapsed:.1f} s)"
         if self.may_have_been_created:
-            text += " It may have been created all the same: look before you create it again."
+            text += " The server may have created it: check before you create it again."
         return text
 
 
 class APIConnectionError(APIError):
-    """No answer came: the connection was never made, or broke.
+    """No response arrived: the connection failed or broke.
 
     Attributes:
-        request_sent: whether the request may have reached the server.
-        permanent: whether asking again would bring the same: the server's certificate does
-            not verify.
+        request_sent: Whether the request may have reached the server.
+        permanent: Whether another attempt would fail too, because the server's certificate cannot
+            be verified.
     """
 
     def __init__(self, message: str, *, request_sent: bool, permanent: bool = False) -> None:
@@ -114,26 +114,26 @@ class APIConnectionError(APIError):
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """No answer came in time."""
+    """No response arrived in time."""
 
 
 def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
-    """Return the error for a request whose time is up, however far it got."""
-    happened = "No answer in time" if request_sent else "No connection in time"
+    """Return the error for a request that timed out."""
+    happened = "No response in time" if request_sent else "No connection in time"
     return APITimeoutError(f"{happened}: {what}.", request_sent=request_sent)
 
 
 class APIStatusError(APIError):
-    """The server answered with an error.
+    """The server responded with an error.
 
     Attributes:
-        status: the HTTP status, such as 404.
-        title: the server's title for this kind of error.
-        detail: the server's explanation.
-        request_id: the server's name for the request, for a report to its operators.
-        headers: the answer's headers; the keys ignore case.
-        body: the answer's body as text.
-        retry_after: seconds the server asks to wait, where it does.
+        status: The HTTP status, such as 404.
+        title: The server's title for this kind of error.
+        detail: The server's explanation.
+        request_id: The server's id of the request, to quote in a support request.
+        headers: The headers of the response. Names ignore case.
+        body: The body of the response, as text.
+        retry_after: The seconds that the server asked to wait, or `None`.
     """
 
     def __init__(
@@ -162,16 +162,16 @@ class APIStatusError(APIError):
 
     @property
     def request_id(self) -> str | None:
-        """The server's id of the request, for a report to its operators."""
+        """The server's id of the request, to quote in a support request."""
         return self.headers.get("x-request-id")
 
 
 class BadRequestError(APIStatusError):
-    """400: the request makes no sense to the server."""
+    """400: the request is malformed."""
 
 
 class AuthenticationError(APIStatusError):
-    """401: there is no token, or it is not valid."""
+    """401: the token is missing or invalid."""
 
 
 class PaymentRequiredError(APIStatusError):
@@ -179,23 +179,23 @@ class PaymentRequiredError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the token's account may not do this."""
+    """403: the token's account does not have permission."""
 
 
 class NotFoundError(APIStatusError):
-    """404: there is no such thing, or this account does not see it."""
+    """404: there is no such object, or this account cannot access it."""
 
 
 class ConflictError(APIStatusError):
-    """409: it is in the way of something that exists."""
+    """409: the request conflicts with an object that exists."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the input is not what the model takes; `detail` names the field."""
+    """422: the input does not match the model's schema. `detail` names the field."""
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests; `retry_after` says how long to wait, where the server did."""
+    """429: too many requests. `retry_after` is the time to wait, if the server sent it."""
 
 
 class InternalServerError(APIStatusError):
@@ -215,17 +215,17 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
 
 
 def status_error_type(status: int) -> type[APIStatusError]:
-    """The class of the error that an HTTP status stands for."""
+    """Return the class of the error for an HTTP status."""
     if status >= 500:
         return InternalServerError
     return _BY_STATUS.get(status, APIStatusError)
 
 
 class APIResponseError(APIError):
-    """An answer is not what the API promises: not JSON, a field missing or of another type.
+    """A response is malformed: not JSON, or with a missing or wrong field.
 
     Attributes:
-        body: the start of the answer's body as text.
+        body: The start of the body, as text.
     """
 
     def __init__(self, message: str, *, body: str = "") -> None:
@@ -234,10 +234,10 @@ class APIResponseError(APIError):
 
 
 class PredictionError(DashscopeError):
-    """A prediction or training did not bring a result.
+    """A prediction or training has no result.
 
     Attributes:
-        prediction: the prediction or training, as last seen.
+        prediction: The prediction or training, as last seen.
     """
 
     def __init__(self, message: str, *, prediction: types.Prediction | types.Training) -> None:
@@ -246,23 +246,23 @@ class PredictionError(DashscopeError):
 
 
 class ModelError(PredictionError):
-    """The model failed; `prediction.error` and `prediction.logs` say why."""
+    """The model failed. See `prediction.error` and `prediction.logs`."""
 
 
 class PredictionCanceledError(PredictionError):
-    """The prediction was cancelled before it had a result."""
+    """The prediction was cancelled."""
 
 
 class PredictionTimeoutError(PredictionError, TimeoutError):
-    """The prediction was not finished within the caller's `timeout`."""
+    """The prediction did not finish within `timeout`."""
 
 
 class CheckpointError(DashscopeError):
-    """The checkpoint of a batch cannot be used, or does not fit the batch."""
+    """The checkpoint of a batch cannot be used, or belongs to other inputs."""
 
 
 class StreamError(DashscopeError):
-    """A stream cannot be had, or has a hole that cannot be filled."""
+    """A model does not stream, or a part of a stream was lost."""
 
 
 class FileError(DashscopeError):
@@ -270,7 +270,7 @@ class FileError(DashscopeError):
 
 
 class WebhookVerificationError(DashscopeError):
-    """A webhook was not signed with the secret, or not lately."""
+    """A webhook was not signed with the secret, or is too old."""
 
 
 for _value in list(globals().values()):

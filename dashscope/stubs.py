@@ -1,6 +1,6 @@
-"""Typed stubs of models: an editor completes a model's inputs, and a type checker knows them.
+"""Typed stubs of models, for completion in editors and for type checkers.
 
-Where `models.py` makes model functions, `models.pyi` beside it says what they take:
+If `models.py` creates model functions, `models.pyi` beside it describes their inputs:
 
     python -m dashscope.stubs dashscope/hello-world dashscope/thumbnail > models.pyi
 
@@ -36,7 +36,7 @@ from dashscope._functions.signature import (
 from dashscope._sync.generated import Client, FileOutput
 
 _HEADER: Final = """\
-# Written by `dashscope models stubs`. Write it anew when a model has changed.
+# Written by `dashscope models stubs`. Run it again when a model has changed.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,12 +50,12 @@ _File: TypeAlias = Path | bytes | BinaryIO
 
 @frozen
 class _Stub:
-    """A model in a stub.
+    """A model in a stub file.
 
     Attributes:
-        ref: the model.
-        schema: what it takes and gives.
-        name: the variable.
+        ref: The reference of the model.
+        schema: The schema of the model.
+        name: The name of the variable.
     """
 
     ref: str
@@ -64,12 +64,12 @@ class _Stub:
 
     @property
     def cls(self) -> str:
-        """The name of its class."""
+        """The name of the model's class."""
         return self._stem + "Model"
 
     @property
     def inputs(self) -> str:
-        """The name of the type of its inputs."""
+        """The name of the type of the model's inputs."""
         return self._stem + "Input"
 
     @property
@@ -78,14 +78,14 @@ class _Stub:
 
 
 def stubs(models: Mapping[str, ModelSchema], *, blocking: bool = False) -> str:
-    """The text of a stub.
+    """Return the text of a stub file.
 
     Args:
-        models: the schemas, by the models' references.
-        blocking: whether the functions are those of a `Client`, rather than an `AsyncClient`.
+        models: The schemas, by model reference.
+        blocking: Whether to write the functions of a `Client` instead of an `AsyncClient`.
 
     Returns:
-        A module with a variable for each model, called like the model: `hello_world`.
+        A module with one variable per model, named like the model: `hello_world`.
     """
     prefix = "" if blocking else "Async"
     imports = sorted(["Prediction", *(f"{prefix}{name}" for name in _IMPORTS)], key=str.lower)
@@ -110,7 +110,7 @@ def _named(models: Mapping[str, ModelSchema]) -> Iterator[_Stub]:
     for ref, schema in models.items():
         name = short[ref] if counts[short[ref]] == 1 else long[ref]
         stub, number = _Stub(ref, schema, name), 1
-        while stub.cls in taken:  # two versions of one model, say
+        while stub.cls in taken:  # such as two versions of one model
             number += 1
             stub = _Stub(ref, schema, f"{name}_{number}")
         taken.add(stub.cls)
@@ -166,7 +166,7 @@ def _default(entry: Input) -> str:
 
 
 def _type(annotation: Any, *, takes: bool = True) -> str:
-    # What is taken may be any sequence: a list of outputs is no `list` of what files may be.
+    # Inputs accept any sequence: `list` is invariant and would refuse a list of file outputs.
     containers: dict[type, str] = {list: "Sequence", dict: "Mapping"} if takes else {}
     return shown(annotation, file="_File", containers=containers)
 
@@ -180,15 +180,18 @@ def _docstring(text: str) -> Iterator[str]:
 
 
 def fetch(client: Client, refs: Sequence[str]) -> dict[str, ModelSchema]:
-    """The schemas of models.
+    """Fetch the schemas of models.
 
     Args:
-        client: a client.
-        refs: the models, `owner/name` or `owner/name:version`.
+        client: The client.
+        refs: The models, as `owner/name` or `owner/name:version`.
+
+    Returns:
+        The schemas, by reference.
 
     Raises:
-        ValueError: when one is neither.
-        NotFoundError: when there is no such model or version.
+        ValueError: If a reference is malformed.
+        NotFoundError: If there is no such model or version.
     """
     references = {ref: Reference.parse(ref) for ref in refs}
     found: dict[str, ModelSchema] = {}
@@ -202,7 +205,7 @@ def fetch(client: Client, refs: Sequence[str]) -> dict[str, ModelSchema]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m dashscope.stubs`: print the stubs of the models that are named."""
+    """Print the stubs of models: `python -m dashscope.stubs`."""
     parser = argparse.ArgumentParser(
         prog="python -m dashscope.stubs",
         description="Print typed stubs of models, for a models.pyi beside your models.py.",

@@ -1,7 +1,7 @@
-"""Webhooks: `verify()` takes a request's body and headers, and gives what the server tells.
+"""Webhooks: `verify()` checks the signature of a webhook and returns its prediction or training.
 
-The scheme is Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, in base64. The local
-server signs with `sign()`, as do tests of a receiver of your own.
+The scheme is Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, in base64. The local server
+signs with `sign()`, which is also useful in tests of your own receiver.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from dashscope.types.webhook_secret import WebhookSecret
 __all__ = ["sign", "verify"]
 
 LATEST: Final = 10**12 - 1
-"""The last second since 1970 that `verify()` reads."""
+"""The latest timestamp that `verify()` accepts, in seconds since 1970."""
 DEFAULT_TOLERANCE: Final = 300.0
-"""Seconds that the clocks of the sender and of this machine may be apart."""
+"""How far the clocks of the sender and this machine may differ, in seconds."""
 
 Secret: TypeAlias = str | WebhookSecret
-"""A secret as the API gives it, or its key: `whsec_` and base64."""
+"""A secret from the API, or its key: `whsec_` and base64."""
 RequestHeaders: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
-"""A request's headers, in whatever case: a mapping, or pairs as ASGI has them."""
+"""The headers of a request: a mapping, or pairs as in ASGI. Names ignore case."""
 
 _PREFIX: Final = "whsec_"
 _NAMES: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
-# A full stop in an id could move the borders between id, timestamp and body.
+# A period in an id could shift the boundaries between id, timestamp and body.
 _ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,256}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 _TRAINING_URL = re.compile(r"/trainings/[^/]+/?\Z")
@@ -50,35 +50,37 @@ def verify(
     *,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> Prediction | Training:
-    """Check that a webhook comes from the server, lately and unchanged, and read it.
+    """Check the signature of a webhook, and return its prediction or training.
 
-    A server may deliver the same webhook more than once: the header `webhook-id` tells.
+    A server may deliver the same webhook more than once. The header `webhook-id` identifies
+    repeats.
 
     Args:
-        body: the request's body, the bytes exactly as received (`await request.body()` in
+        body: The body of the request, as the exact bytes received (`await request.body()` in
             FastAPI, `request.body` in Django, `request.get_data()` in Flask).
-        headers: the request's headers: a mapping or a list of pairs, their names in any case.
-        secret: the secret, `client.webhooks.default.secret.get()` or its `key`; several while
-            an old one is still in use.
-        tolerance: seconds that the signature may be old, or ahead of this machine's clock.
+        headers: The headers of the request: a mapping or a list of pairs. Names ignore case.
+        secret: The secret, from `client.webhooks.default.secret.get()`, or its `key`. Pass several
+            while an old secret is still in use.
+        tolerance: Seconds that the signature may be old, or ahead of this machine's clock.
 
     Returns:
-        The prediction or training, as it was when the server sent it.
+        The prediction or training, as of the time of sending.
 
     Raises:
-        WebhookVerificationError: for whatever is wrong with the body, the headers or the
-            secret. Answer it with 401, and do not act on what the body says.
+        WebhookVerificationError: If the body, the headers or the secret are wrong. Respond with
+            401, and do not act on the body.
 
-    ```python
-    from dashscope import webhooks
+    Example:
+        ```python
+        from dashscope import webhooks
 
-    secret = await client.webhooks.default.secret.get()
-    body = b'{"id": "p1", "status": "succeeded", "output": "hello Alice"}'
-    headers = webhooks.sign(body, secret)  # a server does this
+        secret = await client.webhooks.default.secret.get()
+        body = b'{"id": "p1", "status": "succeeded", "output": "hello Alice"}'
+        headers = webhooks.sign(body, secret)  # done by the server
 
-    prediction = webhooks.verify(body, headers, secret)
-    print(prediction.id, prediction.status, prediction.output)
-    ```
+        prediction = webhooks.verify(body, headers, secret)
+        print(prediction.id, prediction.status, prediction.output)
+        ```
     """
     check_tolerance(tolerance)
     content = _bytes_of(body)
@@ -90,12 +92,12 @@ def verify(
     matches = False
     for key in keys:
         signature = _signature(key, id, timestamp, content).encode()
-        for given in signatures:  # all of them: the time taken tells nothing
+        for given in signatures:  # all of them, so that the time reveals nothing
             matches |= hmac.compare_digest(signature, given.encode("ascii", "replace"))
     if not matches:
         raise WebhookVerificationError(
-            f"The webhook {id} is not signed with this secret, or its body was changed on the way: "
-            "take the bytes as received, before anything parses them."
+            f"The webhook {id} was not signed with this secret, or its body was changed. "
+            "Pass the bytes exactly as received, before anything parses them."
         )
     _check_time(id, int(timestamp), tolerance)
     return _parse(id, content)
@@ -104,33 +106,35 @@ def verify(
 def sign(
     body: bytes, secret: Secret, *, id: str | None = None, timestamp: int | None = None
 ) -> dict[str, str]:
-    """The headers that a server sends with a webhook: for tests of a receiver of your own.
+    """Return the headers that a server sends with a webhook, for tests of your own receiver.
 
     Args:
-        body: the body that is sent.
-        secret: the secret.
-        id: the webhook's id, the same at each attempt; by default a new one.
-        timestamp: the time of this attempt in seconds since 1970, by default now.
+        body: The body.
+        secret: The secret.
+        id: The id of the webhook, the same for each delivery attempt. Defaults to a new id.
+        timestamp: The time of this attempt, in seconds since 1970. Defaults to now.
 
     Returns:
-        The headers, to be sent beside `content-type: application/json`.
+        The headers, to send in addition to `content-type: application/json`.
 
     Raises:
-        TypeError: when the body is not bytes, or something else is of another type.
-        ValueError: when the secret is not one, or the id has a full stop in it.
+        TypeError: If an argument has the wrong type.
+        ValueError: If the secret is malformed, or the id contains a period.
 
-    ```python
-    from dashscope import webhooks
+    Example:
+        ```python
+        from dashscope import webhooks
 
-    headers = webhooks.sign(b'{"id": "p1", "status": "succeeded"}', "whsec_c2VjcmV0IG9mIG1pbmU=")
-    print(headers["webhook-signature"])
-    ```
+        body = b'{"id": "p1", "status": "succeeded"}'
+        headers = webhooks.sign(body, "whsec_c2VjcmV0IG9mIG1pbmU=")
+        print(headers["webhook-signature"])
+        ```
     """
     content = _body_of(body)
     name = f"msg_{secrets.token_hex(16)}" if id is None else id
     if not isinstance(name, str) or not _ID.fullmatch(name):
         kind = ValueError if isinstance(name, str) else TypeError
-        raise kind(f"the id of a webhook is visible ASCII without a full stop, not {shown(name)}")
+        raise kind(f"id must be visible ASCII without a period, not {shown(name)}")
     if timestamp is not None:
         check_count("timestamp", timestamp, least=0, most=LATEST)
     at = str(int(time.time()) if timestamp is None else timestamp)
@@ -139,18 +143,18 @@ def sign(
 
 
 def check_tolerance(tolerance: float) -> None:
-    """Refuse what is no number of seconds."""
+    """Raise if a tolerance is not a number of seconds."""
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
-        raise TypeError(f"tolerance is a number of seconds, not {shown(tolerance)}")
+        raise TypeError(f"tolerance must be a number of seconds, not {shown(tolerance)}")
     if not tolerance >= 0:
-        raise ValueError(f"tolerance is a number of seconds, 0 or more, not {shown(tolerance)}")
+        raise ValueError(f"tolerance must be at least 0 seconds, not {shown(tolerance)}")
 
 
 def keys_of(secret: Secret | Sequence[Secret]) -> list[bytes]:
-    """The keys that one or several secrets stand for.
+    """Return the keys of one or several secrets.
 
     Raises:
-        ValueError: when one of them is no secret, or there is none.
+        ValueError: If a secret is malformed, or there is none.
     """
     return [_key(item) for item in _several(secret)]
 
@@ -175,13 +179,13 @@ def _body_of(body: Any) -> bytes:
         return bytes(cast("bytearray", body))
     kind = type(body).__name__
     if isinstance(body, str):
-        told = "a str, which has been decoded already"
+        told = "a decoded str"
     elif isinstance(body, Mapping | list):
-        told = f"a {kind}, which has been parsed already"
+        told = f"a parsed {kind}"
     else:
-        told = f"of the type {kind}"
+        told = kind
     raise TypeError(
-        f"body is {told}: pass the request's body as bytes, exactly as received "
+        f"body must be bytes, not {told}. Pass the body of the request exactly as received "
         "(await request.body() in FastAPI, request.body in Django, request.get_data() in Flask)."
     )
 
@@ -190,56 +194,58 @@ def _several(secret: Any) -> list[Any]:
     if not isinstance(secret, list | tuple | set | frozenset):
         return [secret]
     if not secret:
-        raise ValueError("No secret was given: the list of them is empty.")
+        raise ValueError("The list of webhook secrets is empty.")
     return list(cast("list[Any]", secret))
 
 
 def _key(secret: Any) -> bytes:
-    """The key that a secret stands for."""
+    """Return the key of a secret."""
     text = secret.key if isinstance(secret, WebhookSecret) else secret
     if not isinstance(text, str):
         raise ValueError(  # noqa: TRY004 (verify() raises one kind of error)
-            f"secret is of the type {type(text).__name__}: pass what "
-            "client.webhooks.default.secret.get() gives, or its key, a str."
+            f"The webhook secret must be a WebhookSecret or a str, not {type(text).__name__}. Pass "
+            "the result of client.webhooks.default.secret.get(), or its key."
         )
     encoded = text.removeprefix(_PREFIX)
     if not encoded:
-        raise ValueError("The webhook secret is empty: client.webhooks.default.secret.get().")
+        raise ValueError(
+            "The webhook secret is empty. Get it with client.webhooks.default.secret.get()."
+        )
     try:
-        # Some write it without the padding.
+        # Some secrets have no padding.
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         pass
     raise ValueError(
-        f"The webhook secret is not {_PREFIX} and base64: it was probably cut off, or copied "
-        "with something around it."
+        f"The webhook secret must be {_PREFIX} and base64. It was probably cut off, or copied "
+        "with surrounding text."
     )
 
 
 def _signature_of(headers: Any) -> tuple[str, str, list[str]]:
-    """The id, the timestamp and the signatures that the headers name."""
+    """Return the id, the timestamp and the signatures in the headers."""
     found = _found(headers)
     for name in _NAMES:
         if name not in found:
             raise WebhookVerificationError(
-                f"The request has no header {name}: it is not a webhook of the server's, or its "
-                "headers were not passed as they came."
+                f"The request has no header {name}. It is not a webhook, or not all of its headers "
+                "were passed."
             )
         if len(found[name]) > 1:
-            raise WebhookVerificationError(f"The request has the header {name} more than once.")
+            raise WebhookVerificationError(f"The request has several headers {name}.")
     id, timestamp, signatures = (found[name][0] for name in _NAMES)
     if not _ID.fullmatch(id):
-        raise WebhookVerificationError(f"The header webhook-id is no id: {id[:100]!r}.")
+        raise WebhookVerificationError(f"The header webhook-id is invalid: {id[:100]!r}.")
     if not _TIMESTAMP.fullmatch(timestamp):
         raise WebhookVerificationError(
-            f"The header webhook-timestamp is no time in whole seconds: {timestamp[:100]!r}."
+            f"The header webhook-timestamp must be whole seconds, not {timestamp[:100]!r}."
         )
     return id, timestamp, signatures.split()
 
 
 def _found(headers: Any) -> dict[str, list[str]]:
-    """The values of the headers that count, by their names in lower case."""
-    # Frameworks' own headers are not all mappings; their items() repeats what came repeatedly.
+    """Return the values of the relevant headers, by lower-case name."""
+    # The headers of some frameworks are not mappings. Their items() lists repeated headers.
     pairs: Any = headers.items() if callable(getattr(headers, "items", None)) else headers
     found: dict[str, list[str]] = {}
     try:
@@ -249,8 +255,8 @@ def _found(headers: Any) -> dict[str, list[str]]:
                 found.setdefault(lower, []).append(_text(value))
     except (TypeError, ValueError):
         raise WebhookVerificationError(
-            f"headers is a mapping or a list of pairs of text, not a {type(headers).__name__} with "
-            "something else in it: pass the request's headers."
+            "headers must be a mapping or a list of pairs of text, not a "
+            f"{type(headers).__name__} with other items. Pass the headers of the request."
         ) from None
     return found
 
@@ -268,8 +274,8 @@ def _check_time(id: str, timestamp: int, tolerance: float) -> None:
     if abs(age) > tolerance:
         when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s ahead of this machine's clock"
         raise WebhookVerificationError(
-            f"The webhook {id} was signed {when}, and the tolerance is {tolerance:g} s: it is sent "
-            "anew by somebody, or one of the clocks is wrong."
+            f"The webhook {id} was signed {when}, but the tolerance is {tolerance:g} s. It is a "
+            "replay, or one of the clocks is wrong."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -30,13 +30,19 @@ class Received:
 
 @frozen
 class Reply:
-    """An answer; with `raw` exactly these bytes, after which the connection is closed."""
+    """An answer; with `raw` exactly these bytes, after which the connection is closed.
+
+    Attributes:
+        drip: What follows `raw`, a piece each `drip_interval` seconds.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict)
     body: bytes = b""
     raw: bytes | None = None
     after: float = 0.0
+    drip: Sequence[bytes] = ()
+    drip_interval: float = 0.0
 
 
 def reply(body: Any = None, status: int = 200, **headers: str) -> Reply:
@@ -103,6 +109,9 @@ class FakeServer:
                     time.sleep(answer.after)
                 if answer.raw is not None:
                     self.wfile.write(answer.raw)
+                    for piece in answer.drip:
+                        time.sleep(answer.drip_interval)
+                        self.wfile.write(piece)
                     self.close_connection = True
                     return
                 if "date" in answer.headers:

@@ -22,6 +22,7 @@ from PIL import Image
 
 import dashscope
 from dashscope import AsyncClient, Client
+from dashscope._config import DEFAULT_BASE_URL
 from dashscope.integrations.opentelemetry import uninstrument
 from dashscope.local import LocalServer
 from dashscope.testing import record, replay
@@ -35,7 +36,8 @@ SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
 
 def blocks(text: str) -> list[str]:
     """The Python examples in Markdown."""
-    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^( *)```python\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for _, code in found]
 
 
 STAYS = re.compile(r"dashscope (serve|webhooks listen)")
@@ -154,6 +156,7 @@ def names(server: LocalServer) -> dict[str, Any]:
                 "dashscope", "countdown", input={"start": 1, "delay": 0}
             ),
             "training": training,
+            "suppress": suppress,
             "slug": client.collections.list()[0].slug,
             "file": file,
             "url": file.urls.get,
@@ -246,6 +249,7 @@ def test_the_examples_of_the_docstrings_run(where: str, code: str, server: Local
     namespace = {**names(server), "record": record, "replay": replay}
     if where == "replaying.replay":
         run_fragment(dict(DOCSTRINGS)["recording.record"], namespace)
+    code = code.replace(DEFAULT_BASE_URL, server.base_url)
     if where.startswith("trainings"):
         code = code.replace("me/my-style", "local/my-style")
         namespace["version_id"] = namespace["markov_version_id"]

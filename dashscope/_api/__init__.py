@@ -1,1 +1,1 @@
-"""One call of the API with its policy: retries, polling, pages, decoding."""
+"""One API call with its policy: retries, polling, pagination, decoding."""

@@ -1,7 +1,7 @@
-"""JSON to attrs classes, checked and never coerced; what was received stays in `.raw`.
+"""JSON to attrs classes: checked, never coerced. What the server sent stays in `.raw`.
 
-`structure()` is the door. The slow thinking is done once a class, by cattrs; where an answer
-does not fit, it is looked through again to say which field is wrong.
+`structure()` is the entry point. cattrs generates one function per class. Only if a response does
+not match does a slower, detailed pass find out which field is wrong.
 """
 
 from __future__ import annotations
@@ -28,21 +28,24 @@ T = TypeVar("T")
 SHOWN_BODY: Final = 200
 _DAY = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
 LONGEST_REASON: Final = 1000
-"""Characters; a reason quotes the values that do not fit."""
+"""The longest reason in a message, in characters. A reason quotes the values that do not match."""
 _SECONDS = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)([6-9]\d)(.*)", re.DOTALL)
 
 
 def structure(response: types.Response, cls: type[T]) -> T:
-    """The answer's body as a `cls`.
+    """Return the body of a response as a `cls`.
 
     Raises:
-        APIResponseError: when it is not JSON, or not of that shape.
+        APIResponseError: If the body is not JSON or does not match `cls`.
     """
     return convert(decode_response(response), cls, response)
 
 
 def structure_created(response: types.Response, cls: type[T]) -> T:
-    """The answer to a create as a `cls`; one that does not fit may have been one all the same."""
+    """Return the body of the response to a create request.
+
+    If the body does not match, the error says that something may have been created.
+    """
     try:
         return structure(response, cls)
     except APIResponseError as error:
@@ -51,12 +54,12 @@ def structure_created(response: types.Response, cls: type[T]) -> T:
 
 
 def structure_list(response: types.Response, cls: type[T]) -> list[T]:
-    """The answer's body, a JSON array, as a list of `cls`."""
+    """Return the body of a response, a JSON array, as a list of `cls`."""
     return [convert(item, cls, response) for item in _array(decode_response(response), response)]
 
 
 def structure_page(response: types.Response, cls: type[T]) -> Page[T]:
-    """The answer's body as a page of `cls`."""
+    """Return the body of a response as a page of `cls`."""
     body = _object(decode_response(response), response)
     results = _array(body.get("results"), response)
     return Page(
@@ -68,59 +71,73 @@ def structure_page(response: types.Response, cls: type[T]) -> Page[T]:
 
 
 def decode_response(response: types.Response) -> Any:
-    """The answer's body as JSON."""
+    """Return the body of a response as JSON.
+
+    Raises:
+        APIResponseError: If the body is empty or not JSON.
+    """
     if not response.content:
         raise _after(
             response,
             APIResponseError(
-                f"The server answered {response.status} without a body where one is due."
-                f"{_asked(response)}"
+                f"The server sent an empty body with status {response.status}, but a JSON body was "
+                f"expected.{_asked(response)}"
             ),
         )
     try:
         return response.json()
     except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "unnamed content")
-    # Not within the block: the error of the JSON has the whole answer, and would come along.
-    hint = ": check the base URL" if "html" in kind else ""
-    raise unexpected_response(f"is not JSON but {kind}{hint}", response)
+    # Outside the `except` block: the JSON error holds the whole body and would be chained.
+    hint = ". Check the base URL" if "html" in kind else ""
+    raise unexpected_response(f"{kind} instead of JSON{hint}", response)
 
 
 def convert(value: Any, cls: type[T], response: types.Response) -> T:
-    """A piece of the answer's JSON as a `cls`."""
+    """Return a part of a response's JSON as a `cls`."""
     try:
         return fitted(value, cls)
     except ValueError as error:
         reason = str(error)
-    del value  # it may quote the token, and a traceback with variables would show it
-    raise unexpected_response(reason, response)
+    del value  # it may contain the token, which tracebacks that show variables must not show
+    raise unexpected_response(f"a value that {reason}", response)
 
 
 def fitted(value: Any, cls: type[T]) -> T:
-    """JSON as a `cls`.
+    """Return JSON as a `cls`.
 
     Raises:
-        ValueError: when it is not of that shape; its text says `is not a ...`, and why.
+        ValueError: If the value does not match. The message is `is not a ...` and the reason.
     """
     try:
         return _fast.structure(value, cls)
-    except Exception:  # cattrs' functions raise whatever the JSON makes them
+    except Exception:  # the generated functions raise any exception
         reason = _reason(value, cls)
-        if reason is None:  # it is of that shape: this was raised by a handler of a signal
+        if reason is None:  # the value does match: a signal handler raised this
             raise
     raise ValueError(reason[:LONGEST_REASON])
 
 
 def unexpected_response(reason: str, response: types.Response) -> APIResponseError:
-    """The error for an answer that the API does not promise."""
+    """Return the error for a response that does not match the API.
+
+    Args:
+        reason: What the server sent, as the end of a sentence.
+        response: The response.
+    """
     start = scrubbed(response.text)[:SHOWN_BODY]
     return _after(
         response,
         APIResponseError(
-            f"The server answered what {scrubbed(reason)}. It starts: {start!r}.{_asked(response)}",
+            f"The server sent {scrubbed(reason)}. The body starts with {start!r}."
+            f"{_asked(response)}",
             body=start,
         ),
     )
+
+
+def _name(value: Any) -> str:
+    return type(value).__name__
 
 
 def _asked(response: types.Response) -> str:
@@ -134,23 +151,23 @@ def _after(response: types.Response, error: APIResponseError) -> APIResponseErro
 
 
 def _reason(value: Any, cls: type[Any]) -> str | None:
-    """Why it is not of that shape, or `None` where it is."""
+    """Return why a value does not match, or `None` if it does."""
     try:
         _thorough.structure(value, cls)
-    except Exception as error:  # noqa: BLE001 (see above)
+    except Exception as error:  # noqa: BLE001 (the generated functions raise any exception)
         return f"is not a {cls.__name__}: " + "; ".join(transform_error(error))
     return None
 
 
 def _object(value: Any, response: types.Response) -> dict[str, Any]:
     if not is_object(value):
-        raise unexpected_response(f"holds {type(value).__name__} where an object is due", response)
+        raise unexpected_response(f"{_name(value)} instead of an object", response)
     return value
 
 
 def _array(value: Any, response: types.Response) -> list[Any]:
     if not is_array(value):
-        raise unexpected_response(f"holds {type(value).__name__} where an array is due", response)
+        raise unexpected_response(f"{_name(value)} instead of an array", response)
     return value
 
 
@@ -158,13 +175,11 @@ def _url(value: Any, response: types.Response) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise unexpected_response(
-            f"holds {type(value).__name__} where the URL of a page is due", response
-        )
+        raise unexpected_response(f"{_name(value)} instead of the URL of a page", response)
     try:
         page_query(value)
     except InvalidURLError:
-        reason = "holds what is no URL where that of a page is due"
+        reason = "an invalid URL of a page"
     else:
         return value
     raise unexpected_response(reason, response)
@@ -277,15 +292,15 @@ def _datetime(value: Any, _: Any) -> datetime:
 
 
 def parse_time(text: str) -> datetime:
-    """A time as the API writes it, aware; digits beyond microseconds are cut off.
+    """Return a time of the API as an aware datetime. Digits beyond microseconds are dropped.
 
-    Seconds past 59 (a leap second, or a server that counts on) run into the next minute.
+    Seconds past 59 (leap seconds, or a server that keeps counting) run into the next minute.
 
     Raises:
-        ValueError: when it is not a time.
+        ValueError: If the text is not a time.
     """
     if _DAY.match(text) is None:
-        raise ValueError(f"{text!r} is not a date and a time")
+        raise ValueError(f"{text!r} is not a date and time")
     extra = timedelta(0)
     if (match := _SECONDS.fullmatch(text)) is not None:
         extra = timedelta(seconds=int(match[2]))
@@ -293,7 +308,7 @@ def parse_time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text) + extra
     except OverflowError as error:
-        raise ValueError(f"{text!r} is beyond the times that Python knows") from error
+        raise ValueError(f"{text!r} is out of Python's range of times") from error
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 

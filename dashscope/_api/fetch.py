@@ -1,4 +1,4 @@
-"""`fetch()`: GET a URL that the server gave us, by the rules for such URLs."""
+"""`fetch()`: GET a URL that the server sent, following the rules for such URLs."""
 
 from __future__ import annotations
 
@@ -26,31 +26,34 @@ async def fetch(
     deadline: Deadline = Deadline.NEVER,
     read_timeout: float = SILENCE_TIMEOUT,
 ) -> Body:
-    """GET a URL of the server's, by the rules for such URLs, through its redirects.
+    """GET a URL that the server sent, and follow its redirects.
 
     Args:
-        requestor: What sends the request.
-        url: the URL.
-        headers: headers beside the client's.
-        deadline: when the answer's head must be there.
-        read_timeout: seconds without a byte after which the connection counts as lost.
+        requestor: Sends the request.
+        url: The URL.
+        headers: Headers in addition to the client's.
+        deadline: When the head of the response must have arrived.
+        read_timeout: Seconds without a byte after which the connection counts as lost.
 
     Returns:
-        The answer, its body unread and its status unchecked.
+        The response, with its body unread and its status unchecked.
 
     Raises:
-        APIResponseError: when the URL may not be asked, or its redirects do not end.
-        APIConnectionError: when no answer came.
+        APIResponseError: If the URL is not allowed, or there are too many redirects.
+        APIConnectionError: If no response arrives.
     """
     first, came_from = url, None
     for _ in range(MOST_REDIRECTS):
         rejection = urls.url_rejection(url, requestor.config.base_url, came_from=came_from)
         if rejection is not None:
-            raise APIResponseError(f"{scrubbed(urls.shown(url))!r} is not asked: {rejection}.")
+            raise APIResponseError(
+                f"A URL of the server is not allowed: {rejection}. "
+                f"The URL is {scrubbed(urls.shown(url))!r}."
+            )
         try:
             body = await _open(requestor, url, headers, deadline, read_timeout)
         except urls.InvalidURLError as error:
-            reason = scrubbed(f"{urls.shown(url)!r} is not asked: {error}.")
+            reason = scrubbed(f"A URL of the server is invalid: {error}.")
             raise APIResponseError(reason) from None
         location = body.headers.get("location")
         if body.status not in (301, 302, 303, 307, 308) or location is None:
@@ -59,13 +62,13 @@ async def fetch(
         try:
             came_from, url = url, urls.joined(url, location)
         except urls.InvalidURLError as error:
-            reason = scrubbed(f"{urls.shown(url)} redirects to what is no URL ({error}).")
+            reason = scrubbed(f"A redirect has an invalid URL ({error}): GET {urls.shown(url)}.")
             raise APIResponseError(reason) from None
-    raise APIResponseError(f"{urls.shown(first)}: more than {MOST_REDIRECTS} redirects.")
+    raise APIResponseError(f"More than {MOST_REDIRECTS} redirects: GET {urls.shown(first)}.")
 
 
 async def fetch_error(requestor: Requestor, body: Body) -> APIStatusError:
-    """The error that an answer to `fetch()` stands for; reads and closes it."""
+    """Return the error for an unsuccessful response of `fetch()`. Reads and closes the response."""
     try:
         content = await body.read(requestor.config.max_response_bytes)
     finally:
@@ -75,8 +78,8 @@ async def fetch_error(requestor: Requestor, body: Body) -> APIStatusError:
     advice = ""
     if body.status in (401, 403) and not requestor.is_trusted(url):
         advice = (
-            "It was asked without the token, which goes to the API's own address only: "
-            f"if {urlsplit(url).hostname} is to have it, name it in trusted_hosts."
+            "The request had no token, because the token is sent only to the API's own origin. "
+            f"To send it to {urlsplit(url).hostname}, add that host to trusted_hosts."
         )
     return status_error(body.asked, response, advice=advice)
 

@@ -1,7 +1,7 @@
-"""The seam for whoever watches what clients do: `run()`, `wait()`, `stream()` and `map()`.
+"""Hooks for tracing `run()`, `wait()`, `stream()` and `map()`.
 
-An `Instrumentation` is installed for the whole process. Without one, an operation is `NOTHING`,
-whose methods do nothing, and no header is added.
+One `Instrumentation` can be installed per process. Without one, operations are `NOTHING`, whose
+methods do nothing, and no headers are added.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import Final, Literal, TypeAlias
 from dashscope import types
 
 Name: TypeAlias = Literal["run", "wait", "stream", "map", "row"]
-"""What a client does; a `row` is a prediction of a `map`."""
+"""The kind of an operation. A `row` is one prediction of a `map`."""
 
 _EMPTY: Final[AbstractContextManager[None]] = nullcontext()
 
 
 class Operation:
-    """Something a client does, from its begin to its end; this one is watched by nobody."""
+    """An operation of a client. This class is for operations that nobody traces."""
 
     def active(self) -> AbstractContextManager[object]:
-        """A block in which what is done belongs to the operation, in this task or thread."""
+        """Return a block whose work belongs to the operation, in this task or thread."""
         return _EMPTY
 
     def saw(self, job: types.Prediction | types.Training) -> None:
-        """Note the state that its prediction or training was seen in."""
+        """Record a state of the operation's prediction or training."""
 
     def counted(self, *, done: int, failed: int) -> None:
-        """Note how many rows of a batch succeeded, and how many did not."""
+        """Record how many rows of a batch succeeded and failed."""
 
     def end(self, error: BaseException | None) -> None:
-        """Note its end, and what ended it."""
+        """Record the end of the operation, and the error that ended it."""
 
     def whole(self) -> AbstractContextManager[object]:
-        """A block that is the operation, to its end."""
+        """Return a block that is the whole operation, including its end."""
         return _EMPTY
 
 
 class WatchedOperation(Operation):
-    """An operation that somebody watches: what an `Instrumentation` begins."""
+    """The base of operations that an `Instrumentation` traces."""
 
     def whole(self) -> AbstractContextManager[object]:
         return self._whole()
@@ -58,21 +58,21 @@ class WatchedOperation(Operation):
 
 
 class Instrumentation(ABC):
-    """Watches the operations of all clients."""
+    """Traces the operations of all clients."""
 
     @abstractmethod
     def begin(self, name: Name, *, base_url: str, model: str | None) -> Operation:
-        """An operation begins.
+        """Begin an operation.
 
         Args:
-            name: what it is.
-            base_url: the address of the API.
-            model: the model, as the caller named it; `None` where that is not known yet.
+            name: The kind of operation.
+            base_url: The address of the API.
+            model: The model, as the caller named it, or `None` if it is not known yet.
         """
 
     @abstractmethod
     def headers(self) -> Mapping[str, str]:
-        """Headers for a request that is made now."""
+        """Return the headers to add to a request that is sent now."""
 
 
 NOTHING: Final = Operation()
@@ -81,20 +81,20 @@ _installed: Instrumentation | None = None
 
 
 def install(instrumentation: Instrumentation | None) -> None:
-    """Have an instrumentation watch from now on, in place of the one before; `None` for none."""
+    """Install an instrumentation in place of the current one. `None` removes it."""
     global _installed
     _installed = instrumentation
 
 
 def begin(name: Name, base_url: str, model: str | None) -> Operation:
-    """An operation begins; whoever is installed watches it."""
+    """Begin an operation, traced by the installed instrumentation."""
     if _installed is None:
         return NOTHING
     return _installed.begin(name, base_url=base_url, model=model)
 
 
 def headers() -> Mapping[str, str]:
-    """Headers for a request to the API."""
+    """Return the headers to add to a request to the API."""
     return _NO_HEADERS if _installed is None else _installed.headers()
 
 

@@ -1,4 +1,4 @@
-"""When to look at a prediction again. Pure but for the pace that a client's waiters share."""
+"""Poll intervals. Pure, except for the pace that the waits of a client share."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Final
 SHORTEST: Final = 0.1
 LONGEST: Final = 0.5
 SHARE: Final = 0.1
-"""The delay is this share of the time already waited."""
+"""The interval as a share of the time already waited."""
 SPREAD: Final = 0.1
-"""The delay varies by this much, up and down, so that many runs do not poll in step."""
+"""The interval varies by this share, up and down, so that many runs do not poll at once."""
 
 
 def delay(waited: float, *, interval: float | None, slowdown: float, chance: float) -> float:
-    """Seconds until the next look.
+    """Return the seconds until the next poll.
 
     Args:
-        waited: seconds waited so far.
-        interval: a fixed delay in seconds instead, `None` for the growing one.
-        slowdown: a factor of 1 or more, by the client's `Pace`.
-        chance: a random number from 0 to 1: the jitter.
+        waited: Seconds waited so far.
+        interval: A fixed interval in seconds, or `None` for a growing one.
+        slowdown: A factor of at least 1, from the client's `Pace`.
+        chance: A random number from 0 to 1, for the jitter.
     """
     if interval is not None:
         return interval * slowdown
@@ -29,10 +29,10 @@ def delay(waited: float, *, interval: float | None, slowdown: float, chance: flo
 
 
 class Pace:
-    """How much slower than usual a client polls, because the server said 429.
+    """How much slower a client polls because the server responded with 429.
 
-    All waiters of a client share one. Each 429 doubles the factor, up to `SLOWEST`; each look
-    that succeeds brings it a tenth of the way back. Races between threads cost accuracy only.
+    All waits of a client share one pace. Each 429 doubles the factor, up to `SLOWEST`. Each
+    successful poll multiplies it by `RECOVERY`. Races between threads only cost accuracy.
     """
 
     SLOWEST: Final = 32.0
@@ -43,22 +43,21 @@ class Pace:
         self._not_before = 0.0
 
     def throttled(self, retry_after: float | None) -> None:
-        """A look was answered with 429."""
+        """Slow down, because a poll was answered with 429."""
         self.slowdown = min(self.SLOWEST, self.slowdown * 2)
         if retry_after is not None:
             self._not_before = max(self._not_before, time.monotonic() + retry_after)
 
     def succeeded(self) -> None:
-        """A look was answered."""
+        """Speed up, because a poll succeeded."""
         if self.slowdown > 1.0:
             self.slowdown = max(1.0, self.slowdown * self.RECOVERY)
 
     def held(self, chance: float) -> float:
-        """Seconds until the next look, for which the server wants nobody to look.
+        """Return the seconds to wait because the server asked for a pause, or 0.
 
         Args:
-            chance: a random number from 0 to 1: its waiters come back spread over the time
-                that a delay has by now, rather than all at once.
+            chance: A random number from 0 to 1. It spreads the next polls over one interval.
         """
         left = self._not_before - time.monotonic()
         return left + chance * LONGEST * self.slowdown if left > 0 else 0.0

@@ -1,4 +1,4 @@
-"""`Requestor`: one API request with its retries, as every operation makes it."""
+"""`Requestor`: one API request with its retries."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ from dashscope.types.http import SILENCE_TIMEOUT, FilePart, Headers, Request, Re
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 ANSWER_MARGIN: Final = 10.0
-"""Seconds beyond a `Prefer: wait=n` for the answer to arrive."""
+"""Seconds that a response may take beyond `Prefer: wait=n`."""
 
 _NO_BODY: Final[Any] = object()
 
 _ADVICE: Final[Mapping[int, str]] = {
     401: "Check the token: api_token=... or DASHSCOPE_API_TOKEN.",
-    403: "The token's account may not do this.",
-    404: "Check the name or id, and that this account sees it.",
-    429: "Lower the concurrency, or wait and try again.",
+    403: "The token's account does not have permission.",
+    404: "Check the name or id, and that this account can access it.",
+    429: "Lower the concurrency, or retry later.",
 }
 
 
 @frozen(kw_only=True)
 class Call:
-    """An operation: what to ask, and how it may be repeated.
+    """A request of an operation, and how it may be repeated.
 
     Attributes:
-        method: the HTTP method.
-        path: the path below the base URL, or a whole URL.
-        params: the query; `None` values are left out.
-        json: the body as JSON.
-        content: the body as bytes.
-        headers: headers of this request.
-        files: parts of a multipart body.
-        fields: text fields beside `files`.
-        repeatable: whether repeating it does no harm; by default, whether the method says so.
-        creates: whether a lost answer may have created something.
+        method: The HTTP method.
+        path: The path below the base URL, or a whole URL.
+        params: The query parameters. Those that are `None` are omitted.
+        json: The body, as a JSON value.
+        content: The body, as bytes.
+        headers: Headers of this request.
+        files: The parts of a multipart body.
+        fields: The text fields of a multipart body.
+        repeatable: Whether repeating the request is harmless. Defaults to what the method implies.
+        creates: Whether the request creates something.
         on_response: Called with the response before any hook, which may raise.
-        server_wait: seconds for which the server may hold the answer back.
+        server_wait: Seconds that the server may wait before it responds.
     """
 
     method: str
@@ -83,13 +83,13 @@ class Call:
 
 
 class Requestor:
-    """Sends requests with a client's configuration, on its transport.
+    """Sends requests with a client's configuration and transport.
 
     Attributes:
-        config: the configuration.
-        runtime: what waits.
-        transport: what sends.
-        state: what the client shares with its views.
+        config: The configuration.
+        runtime: How to wait.
+        transport: How to send.
+        state: What the client shares with its views.
     """
 
     def __init__(self, config: Config, runtime: Runtime, transport: Transport) -> None:
@@ -108,7 +108,7 @@ class Requestor:
         return other
 
     def resolve_use_file_output(self, use_file_output: bool | None) -> bool:
-        """Do URLs in an output become file outputs? As a call says, else as the client does."""
+        """Return the per-call setting, falling back to the client's."""
         if use_file_output is None:
             return self.config.use_file_output
         return check_flag("use_file_output", use_file_output)
@@ -121,17 +121,17 @@ class Requestor:
         is_poll: bool = False,
         retries: bool = True,
     ) -> Response:
-        """Make the request, with its retries.
+        """Send a request, with retries.
 
         Args:
-            call: the operation.
-            deadline: when it must be over; the client's `timeout` bounds it as well.
-            is_poll: Whether this is a poll of a running prediction, which sets the client's pace.
-            retries: Whether to retry. Someone who waits for a prediction repeats the polls.
+            call: The request.
+            deadline: When to give up. The client's `timeout` applies as well.
+            is_poll: Whether the request polls a running prediction, and so sets the client's pace.
+            retries: Whether to retry. A wait for a prediction repeats its polls itself.
 
         Raises:
-            APIStatusError: for an error of the server's.
-            APIConnectionError: when no answer came.
+            APIStatusError: If the server responds with an error.
+            APIConnectionError: If no response arrives.
         """
         timeout = self.config.timeout
         deadline = deadline.sooner(
@@ -160,7 +160,7 @@ class Requestor:
                 self.state.quota.give_back(retried=attempts > 1)
                 return evolve(response, attempts=attempts, elapsed=elapsed)
             if call.method == "DELETE" and attempts > 1 and result.status == HTTPStatus.NOT_FOUND:
-                # The first attempt deleted it, and its answer was lost.
+                # An earlier attempt deleted it, and its response was lost.
                 return Response(
                     status=204,
                     headers=Headers({}),
@@ -174,7 +174,7 @@ class Requestor:
             if delay is None:
                 break
             logger.info(
-                "%s: %s after %.2f s; attempt %d in %.2f s",
+                "%s: %s after %.2f s; attempt %d follows in %.2f s",
                 named(request),
                 result.status or type(error).__name__,
                 elapsed,
@@ -184,7 +184,7 @@ class Requestor:
             await self.runtime.sleep(delay)
         assert error is not None
         logger.info(
-            "%s: %s, given up after %d attempt(s) in %.2f s",
+            "%s: %s; gave up after %d attempt(s) in %.2f s",
             named(request),
             result.status or type(error).__name__,
             attempts,
@@ -229,8 +229,8 @@ class Requestor:
             return refused, attempt_result(refused), None
         if self.config.is_default_address and not error.request_sent:
             error.add(
-                "No server answers at the default address: start one with `dashscope serve`, "
-                "or set DASHSCOPE_BASE_URL (or base_url=...) to the API's."
+                "No server is running at the default address. Start one with `dashscope serve`, or "
+                "set DASHSCOPE_BASE_URL (or base_url=...) to the address of the API."
             )
         return error, attempt_result(error), None
 
@@ -243,11 +243,11 @@ class Requestor:
         *,
         repeatable: bool,
     ) -> float | None:
-        """Seconds until the next attempt, paid from the quota, or `None` for none."""
+        """Return the seconds until the next attempt, or `None` to give up. Takes from the quota."""
         if attempts > self.config.max_retries:
             return None
         if attempts > 1 and self.config.is_default_address and is_refused(result):
-            return None  # nobody has started the local server; the error tells how
+            return None  # the local server is not running: the error says how to start it
         if not retry.may_repeat(result, repeatable=repeatable):
             return None
         delay = retry.delay(
@@ -260,7 +260,7 @@ class Requestor:
         if delay is None:
             return None
         if not self.state.quota.take(result, attempts=attempts):
-            logger.info("no retry: those of this client are used up until requests succeed")
+            logger.info("no retry: the client's retry quota is empty until requests succeed")
             return None
         return delay
 
@@ -291,13 +291,13 @@ class Requestor:
         """Return whether a URL gets the token and the client's headers."""
         base_url = self.config.base_url
         if url.startswith(base_url) and url[len(base_url) : len(base_url) + 1] == "/":
-            return True  # as most do; parsing a URL takes as long as building its request
+            return True  # the common case, without the cost of parsing the URL
         return urls.gets_token(url, base_url, self.config.trusted_hosts)
 
     def headers_for(self, url: str) -> Mapping[str, str]:
-        """The client's headers, and whose trace a request to the API belongs to."""
+        """Return the client's headers for a URL, with the trace context for a trusted one."""
         if not self.is_trusted(url):
-            # Headers that were meant for the API may be secrets as well.
+            # The user's headers may contain secrets that are meant for the API.
             return {"User-Agent": Headers(self.config.headers)["User-Agent"]}
         context = instrumentation.headers()
         return merged(context, self.config.headers) if context else self.config.headers
@@ -310,7 +310,7 @@ class Requestor:
                 check_headers(changed.headers)
                 request = changed
             elif changed is not None:
-                raise TypeError(f"a request hook returned {changed!r}, not a Request or None")
+                raise TypeError(f"a request hook must return a Request or None, not {changed!r}")
         return request
 
     async def run_response_hooks(self, response: Response) -> None:
@@ -330,7 +330,13 @@ def _param(value: Any) -> str:
 
 
 def status_error(what: str, response: Response, *, advice: str = "") -> APIStatusError:
-    """The error that an answer with an error status stands for; `advice` replaces the usual."""
+    """Return the error for a response with an error status.
+
+    Args:
+        what: The method and URL of the request.
+        response: The response.
+        advice: What to do, in place of the usual advice.
+    """
     text = scrubbed(response.text)
     headers = Headers({scrubbed(name): scrubbed(value) for name, value in response.headers.items()})
     body = object_in(text)
@@ -339,14 +345,14 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
     error_type = status_error_type(status)
     retry_after = retry.retry_after_of(response.headers, body)
     explanation = detail or title or text.strip()[:200]
-    explanation = explanation or "The server answered without an explanation"
+    explanation = explanation or "The server sent an error without an explanation"
     message = f"{shortened(explanation).rstrip('.')}. {what}: {status} {_reason(status)}."
     if retry_after is not None:
-        message += f" The server asks to wait {retry_after:g} s."
+        message += f" The server asked to wait {retry_after:g} s."
     if advice:
         message += f" {advice}"
     elif 300 <= status < 400:
-        message += " Redirects of the API are not followed: check the base URL."
+        message += " Redirects of API requests are not followed. Check the base URL."
     elif status in _ADVICE:
         message += f" {_ADVICE[status]}"
     return error_type(

@@ -1,4 +1,4 @@
-"""What every resource's operations are made of: a request, and its answer as a type."""
+"""The base of the resources: a request, and its response as a type."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class Identified(Protocol):
-    """What has an id."""
+    """An object with an id."""
 
     @property
     def id(self) -> str: ...
 
 
 class AsyncResource:
-    """Operations of one kind, through one client's connections."""
+    """The operations of one resource, on one client."""
 
     __slots__ = ("_api",)
 
@@ -44,9 +44,12 @@ class AsyncResource:
 
 
 def page_params(cursor: str | None, params: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The query for a page: `cursor` is one, or the `next` or `previous` URL of another page.
+    """Return the query of a page.
 
-    Of such a URL the whole query counts, over the parameters given, and nothing else.
+    Args:
+        cursor: A cursor, or the `next` or `previous` URL of another page. All parameters of such a
+            URL replace those in `params`.
+        params: Further parameters.
     """
     if cursor is None:
         return list(params.items())
@@ -56,29 +59,29 @@ def page_params(cursor: str | None, params: Mapping[str, Any]) -> list[tuple[str
 
 
 def body_of(**fields: Any) -> dict[str, Any]:
-    """A JSON body of the fields that were given."""
+    """Return a JSON body with the fields that are not `None`."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def id_of(value: object, cls: type[Identified]) -> str:
-    """The id of a `cls`, or the id itself."""
+    """Return the id of a `cls`, or `value` itself if it is an id."""
     if isinstance(value, cls):
         return value.id
     name = cls.__name__
     if not isinstance(value, str):
-        raise TypeError(f"{name.lower()} is a {name} or the id of one, not {shown(value)}")
-    segment(name.lower(), value)  # before anybody waits for it, and would have to cancel it
+        raise TypeError(f"{name.lower()} must be a {name} or an id, not {shown(value)}")
+        segment(name.lower(), value)  # raise now, not in the first request
     return value
 
 
 def time_param(name: str, value: datetime | str | None) -> str | None:
-    """A time as a query takes it: ISO 8601, with an offset."""
+    """Return a time as a query parameter: ISO 8601 with an offset."""
     if value is None:
         return None
     if not isinstance(value, datetime):
         return check_text(name, value)
     if value.tzinfo is None:
         raise ValueError(
-            f"{name} is a time without a zone: use an aware datetime, such as datetime.now(UTC)"
+            f"{name} must be an aware datetime, such as datetime.now(UTC): it has no time zone"
         )
     return value.isoformat()

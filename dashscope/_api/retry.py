@@ -1,8 +1,8 @@
-"""Which result is retried, and after how long. Pure but for the quota's counter.
+"""Which attempts are retried, and when. Pure, except for the counter of the quota.
 
-Requests that may be repeated (reads, deletes, cancels, uploads) are retried on a lost
-connection and on the statuses that pass. Others only where they cannot have been carried
-out: the connection was never made, or the server rejected the request with 429, or with 503 and
+Requests that may be repeated (reads, deletes, cancels, uploads) are retried on connection failures
+and on `RETRIED_STATUSES`. Other requests are retried only if they cannot have been executed: the
+connection was never established, or the server rejected the request with 429, or with 503 and
 `x-should-retry: true`.
 """
 
@@ -25,11 +25,11 @@ RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 8.0
 LONGEST_REQUESTED_DELAY: Final = 60.0
-"""The longest wait, in seconds, that a server may ask of us."""
+"""The longest wait, in seconds, that a server may ask for."""
 LONGEST_SHOWN: Final = 1e9
-"""Seconds; what a server asks beyond counts as this."""
+"""The upper limit, in seconds, of the wait that an error reports."""
 LONGEST_TOTAL: Final = 120.0
-"""Seconds from the first attempt after which no further one is started."""
+"""Seconds after the first attempt when no further attempt is started."""
 
 _DELAY_SECONDS = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*", re.ASCII)
 
@@ -39,11 +39,11 @@ class AttemptResult:
     """How an attempt ended without success.
 
     Attributes:
-        status: the HTTP status, or `None` when no answer came.
-        request_sent: whether the server may have received the request.
-        timed_out: whether it ended for lack of time.
-        permanent: whether the next attempt would end in the same way.
-        retry_after: seconds the server asked us to wait.
+        status: The HTTP status, or `None` if no response arrived.
+        request_sent: Whether the server may have received the request.
+        timed_out: Whether the attempt timed out.
+        permanent: Whether another attempt would end in the same way.
+        retry_after: The seconds that the server asked to wait.
         not_executed: Whether the server says, by `x-should-retry: true`, that it rejected the
             request with 503 without executing it.
     """
@@ -57,7 +57,7 @@ class AttemptResult:
 
 
 def may_repeat(result: AttemptResult, *, repeatable: bool) -> bool:
-    """Does another attempt make sense, and do no harm?"""
+    """Return whether another attempt is useful and harmless."""
     if result.permanent:
         return False
     if result.status is None:
@@ -70,14 +70,14 @@ def may_repeat(result: AttemptResult, *, repeatable: bool) -> bool:
 def delay(
     result: AttemptResult, *, attempts: int, elapsed: float, left: float | None, chance: float
 ) -> float | None:
-    """Seconds until the next attempt, or `None` where that would be too late.
+    """Return the seconds until the next attempt, or `None` if it would be too late.
 
     Args:
-        result: how the last attempt ended.
-        attempts: how many there have been, 1 or more.
-        elapsed: seconds since the first began.
-        left: seconds until the deadline, `None` for ever.
-        chance: a random number from 0 to 1: the jitter.
+        result: How the last attempt ended.
+        attempts: The number of attempts so far, at least 1.
+        elapsed: Seconds since the start of the first attempt.
+        left: Seconds until the deadline, or `None`.
+        chance: A random number from 0 to 1, for the jitter.
     """
     if result.retry_after is not None and result.retry_after > LONGEST_REQUESTED_DELAY:
         return None
@@ -88,25 +88,25 @@ def delay(
 
 
 def backoff(result: AttemptResult, *, attempts: int, chance: float) -> float:
-    """Return the jittered back-off, or what the server asked for if that is longer.
+    """Return the jittered back-off, or the wait that the server asked for if it is longer.
 
     Args:
         result: How the last attempt ended.
-        attempts: The number of attempts so far, 1 or more.
-        chance: A random number from 0 to 1: the jitter.
+        attempts: The number of attempts so far, at least 1.
+        chance: A random number from 0 to 1, for the jitter.
     """
-    # The exponent is bounded as well: 2.0 ** 1100 does not fit a float.
+    # The exponent is limited because 2.0 ** 1100 overflows.
     seconds = chance * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempts - 1, 10))
     requested = result.retry_after or 0.0
     return max(seconds, min(requested, LONGEST_REQUESTED_DELAY))
 
 
 def parse_retry_after(header: str | None, *, date: str | None = None) -> float | None:
-    """Return the seconds to wait by a `Retry-After` header: a number, or an HTTP date.
+    """Return the seconds in a `Retry-After` header: a number or an HTTP date.
 
     Args:
-        header: The header's value.
-        date: The response's `Date`, by which the server's clock is known. Defaults to this
+        header: The value of the header.
+        date: The response's `Date` header, which tells the server's clock. Defaults to this
             machine's clock.
     """
     if header is None:
@@ -122,7 +122,7 @@ def parse_retry_after(header: str | None, *, date: str | None = None) -> float |
 
 
 def parse_date(header: str | None) -> float | None:
-    """Return an HTTP date as seconds since the epoch, or `None` if it is none."""
+    """Return an HTTP date in seconds since the epoch, or `None` if it is invalid."""
     if header is None:
         return None
     try:
@@ -135,7 +135,7 @@ def parse_date(header: str | None) -> float | None:
 
 
 def retry_after_of(headers: Mapping[str, str], body: object) -> float | None:
-    """Return the seconds to wait by `Retry-After`, or by the `retry_after` of the JSON body."""
+    """Return the seconds to wait: from `Retry-After`, or from `retry_after` in the JSON body."""
     seconds = parse_retry_after(headers.get("retry-after"), date=headers.get("date"))
     if seconds is None and is_object(body):
         value: object = body.get("retry_after")
@@ -149,10 +149,10 @@ def retry_after_of(headers: Mapping[str, str], body: object) -> float | None:
 class RetryQuota:
     """A budget of retries that all requests of a client share.
 
-    Each retry takes from it and each success gives back, so that a dead server is not hit by
-    every request's retries at once. A request's first retry costs little: a moment's trouble
-    hits all that are in flight, and is to cost none of them. A retry the server itself asked
-    for costs nothing. Races between threads cost accuracy only.
+    Each retry takes from the budget and each success pays back, so that a dead server is not hit by
+    the retries of every request at once. The first retry of a request is cheap, because a short
+    outage hits all requests in flight and should fail none of them. A retry that the server asked
+    for is free. Races between threads only cost accuracy.
     """
 
     CAPACITY: Final = 500
@@ -164,11 +164,11 @@ class RetryQuota:
         self._left = self.CAPACITY
 
     def take(self, result: AttemptResult, *, attempts: int) -> bool:
-        """Pay for a retry after `result`; `False` when the budget is used up.
+        """Take a retry from the budget. Return false if the budget is used up.
 
         Args:
-            result: how the last attempt ended.
-            attempts: how many the request has had, 1 or more.
+            result: How the last attempt ended.
+            attempts: The number of attempts so far, at least 1.
         """
         if result.status == 429 and result.retry_after is not None:
             return True
@@ -181,12 +181,12 @@ class RetryQuota:
         return True
 
     def give_back(self, *, retried: bool) -> None:
-        """Pay in after a success, more when retries were needed for it."""
+        """Pay back for a success, and more if the request was retried."""
         self._left = min(self.CAPACITY, self._left + (self.COST if retried else 1))
 
 
 def attempt_result(error: APIError) -> AttemptResult:
-    """How an attempt ended, by its error."""
+    """Return how an attempt ended, from its error."""
     if isinstance(error, APIStatusError):
         should_retry = error.headers.get("x-should-retry", "").strip().lower() == "true"
         return AttemptResult(
@@ -204,12 +204,12 @@ def attempt_result(error: APIError) -> AttemptResult:
 
 
 def is_refused(result: AttemptResult) -> bool:
-    """Was the connection refused?"""
+    """Return whether the connection was refused."""
     return result.status is None and not result.request_sent and not result.timed_out
 
 
 def may_have_executed(result: AttemptResult) -> bool:
-    """May the server have carried the request out all the same?"""
+    """Return whether the server may have executed the request."""
     if result.status is None:
         return result.request_sent
     return not result.not_executed and (result.status in (408, 499) or result.status >= 500)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -44,15 +44,15 @@ class StreamSlots:
 
 
 class ClientState:
-    """What a client shares with its views.
+    """The state that a client shares with its views.
 
     Attributes:
-        quota: the retries it has left.
-        pace: how fast it polls.
+        quota: The retry quota.
+        pace: The polling pace.
         clock: The difference between the server's clock and ours.
-        stream_slots: how many streams it may listen to.
-        open_operations: the operations to cancel when it is closed.
-        is_closing: Whether it is being closed, so that nothing more may be created.
+        stream_slots: The limit on simultaneous streams.
+        open_operations: The operations to cancel when the client is closed.
+        is_closing: Whether the client is being closed, so that nothing more may be created.
     """
 
     def __init__(self, max_connections: int) -> None:
@@ -65,7 +65,7 @@ class ClientState:
         self._creates: set[object] = set()
 
     @contextmanager
-    def creating(self) -> Iterator[None]:
+    def creating(self) -> Generator[None, None, None]:
         """A block that creates something, and then adds it to the open operations.
 
         Raises:

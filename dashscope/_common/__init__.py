@@ -1,1 +1,1 @@
-"""What every layer may use: it does no I/O and knows nothing of the API."""
+"""Helpers for every layer, without I/O and without knowledge of the API."""

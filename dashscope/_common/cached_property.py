@@ -1,6 +1,6 @@
-"""`cached_property`: as functools has it since Python 3.12, without the lock that it had before.
+"""`cached_property`, like that of functools since Python 3.12, without a lock.
 
-A thread that holds that lock while another one forks leaves it held in the child for ever.
+If a process forks while another thread holds the lock, the child waits for the lock forever.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class cached_property(Generic[T]):  # noqa: N801 (named as its model)
-    """A property that is made once for each object, and then stands in its `__dict__`."""
+    """A property that is computed once per object and stored in its `__dict__`."""
 
     def __init__(self, make: Callable[[Any], T]) -> None:
         self.func = make
@@ -26,7 +26,7 @@ class cached_property(Generic[T]):  # noqa: N801 (named as its model)
     def __get__(self, instance: object | None, owner: type[Any]) -> Self | T:
         if instance is None:
             return self
-        # Where two threads are here at once, both get what the first one puts there.
+        # If two threads compute the value at once, both get the value that is stored first.
         made: T = vars(instance).setdefault(self._name, self.func(instance))
         return made
 

@@ -1,4 +1,4 @@
-"""`Deadline`: a moment by which something must be over, handed down from call to call."""
+"""`Deadline`: a point in time, passed down from call to call."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from attrs import frozen
 
 @frozen
 class Deadline:
-    """A moment on the monotonic clock, or never.
+    """A point in time on the monotonic clock, or never.
 
     Attributes:
-        at: the moment.
-        seconds: how long it was until then.
+        at: The time, or `None` for never.
+        seconds: The seconds between the creation of the deadline and `at`.
     """
 
     at: float | None
@@ -24,30 +24,30 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float | None) -> Deadline:
-        """The moment `seconds` from now; `None` is never."""
+        """Return the deadline `seconds` from now. `None` means never."""
         return cls.NEVER if seconds is None else cls(time.monotonic() + seconds, seconds)
 
     def left(self) -> float | None:
-        """Seconds until then, not below 0; `None` is for ever."""
+        """Return the seconds until the deadline, at least 0, or `None` for never."""
         return None if self.at is None else max(0.0, self.at - time.monotonic())
 
     @property
     def overtime(self) -> float:
-        """Seconds that tidying up may take after it: less than half of one, or a tenth."""
+        """Seconds that cleanup may take after the deadline: 8% of its length, and at least 0.4."""
         return max(0.4, self.seconds * 0.08)
 
     @property
     def expired(self) -> bool:
-        """Is it over?"""
+        """True once the deadline has passed."""
         return self.at is not None and time.monotonic() >= self.at
 
     def within(self, seconds: float) -> float:
-        """`seconds`, or what is left if that is less."""
+        """Return `seconds`, or the time left if that is shorter."""
         left = self.left()
         return seconds if left is None else min(seconds, left)
 
     def sooner(self, other: Deadline) -> Deadline:
-        """The earlier of the two."""
+        """Return the earlier of two deadlines."""
         if self.at is None:
             return other
         return self if other.at is None or self.at <= other.at else other

@@ -1,4 +1,4 @@
-"""JSON values: what they are, and how they are written."""
+"""JSON values: type checks, encoding and decoding."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ LARGE: Final = 64 * 1024
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    """Is this what JSON calls an object?"""
+    """Return whether a decoded value is a JSON object."""
     return isinstance(value, dict)
 
 
 def is_array(value: Any) -> TypeGuard[list[Any]]:
-    """Is this what JSON calls an array?"""
+    """Return whether a decoded value is a JSON array."""
     return isinstance(value, list)
 
 
 def is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
-    """Can this be written as an object?"""
+    """Return whether a value can be encoded as a JSON object."""
     return isinstance(value, Mapping)
 
 
 def is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
-    """Can this be written as an array?"""
+    """Return whether a value can be encoded as a JSON array."""
     return isinstance(value, Sequence) and not isinstance(
         value, str | bytes | bytearray | memoryview
     )
 
 
 def encode(value: Any) -> bytes:
-    """`value` as JSON.
+    """Return `value` as JSON.
 
     Raises:
-        TypeError: when JSON has no form for something in it.
-        ValueError: for NaN, an infinity, a lone surrogate, or a structure that contains itself.
+        TypeError: If a value has no JSON form.
+        ValueError: If a number is not finite, a text contains a lone surrogate, or a structure
+            contains itself.
     """
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def decode(text: str | bytes) -> Any:
-    """The value that JSON stands for.
+    """Return the value of a JSON text.
 
     Raises:
-        ValueError: when it is not JSON; NaN and the infinities, which Python knows, are not.
-        RecursionError: when it is nested too deep.
+        ValueError: If the text is not JSON. NaN and infinities are not JSON either.
+        RecursionError: If the JSON is nested too deeply.
     """
     if len(text) < LARGE or not (gc.isenabled() or _under_way):
         return json.loads(text, parse_constant=_refuse)
@@ -73,7 +74,7 @@ def _refuse(name: str) -> Any:
 
 
 def object_in(text: str) -> dict[str, Any]:
-    """The object that `text` holds, or an empty one."""
+    """Return the JSON object in `text`, or an empty object if there is none."""
     try:
         value = decode(text)
     except (ValueError, RecursionError):

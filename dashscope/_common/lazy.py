@@ -1,4 +1,4 @@
-"""Names of a package that are imported on first use."""
+"""Package attributes that are imported on first use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ def exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
     """Return a `__getattr__` for a package that imports its public names on first use.
 
     Args:
-        package: the package's name.
-        modules: the module of each name, relative to the package. A name that equals its module
-            is the module itself.
+        package: The name of the package.
+        modules: The module of each name, relative to the package. A name that equals its module is
+            the module itself.
     """
 
-    def __getattr__(name: str) -> Any:  # noqa: N807 (the function of that name)
+    def __getattr__(name: str) -> Any:  # noqa: N807 (the module-level hook)
         module = modules.get(name)
         if module is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")

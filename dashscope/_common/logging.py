@@ -1,7 +1,7 @@
-"""Logging: the standard library's logger `dashscope`, silent until someone listens.
+"""Logging: the standard logger `dashscope`, silent unless configured.
 
-`DASHSCOPE_LOG=debug` or `DASHSCOPE_LOG=info` prints to stderr without further set-up. Never a
-token, never a whole body.
+`DASHSCOPE_LOG=debug` or `DASHSCOPE_LOG=info` prints to stderr without further setup. Log lines
+never contain a token or a whole body.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ logger.addHandler(logging.NullHandler())
 
 
 def configure(level: str | None) -> None:
-    """Print to stderr from `level` (`debug` or `info`) on; anything else stays silent."""
+    """Print to stderr from `level` (`debug` or `info`). Any other level prints nothing."""
     if level is None or level.lower() not in ("debug", "info"):
         return
     handler = logging.StreamHandler()

@@ -1,4 +1,4 @@
-"""What a file's name tells of its content, and the other way round. Pure."""
+"""Media types by file name, and file name endings by media type. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _ENDINGS: Final[Mapping[str, str]] = {
 
 
 def type_of(name: str) -> str | None:
-    """The media type of a file, or of the file at the end of a path, by its name."""
-    # As a path, since `data:x` would count as a URL.
+    """Return the media type of a file name or path, or `None` if it is unknown."""
+    # As a path, because `guess_type()` would parse `data:x` as a URL.
     kind, packing = mimetypes.guess_type(f"/{name}")
-    # What is in a packed file is no matter to whom it is sent to: the bytes are those of the pack.
+    # For a compressed file, the type of the compression counts: those are the bytes that are sent.
     return kind if packing is None else _PACKED.get(packing, "application/octet-stream")
 
 
 def ending_of(kind: str) -> str:
-    """How a file's name ends that is of a media type: `.png`, or nothing."""
+    """Return the ending of a file name for a media type, such as `.png`, or an empty text."""
     return mimetypes.guess_extension(kind) or _ENDINGS.get(kind, "")

@@ -1,8 +1,8 @@
-"""`chance()`: the random number in delays, so that those who wait do not come back in step.
+"""`chance()`: random numbers for delays, so that clients do not retry in step.
 
-It comes from the system. The numbers of the module `random` are the program's own: a program that
-seeds them counts on getting the same ones again, and processes that are forked from one, or seeded
-alike, would all wait equally long.
+The numbers come from the system, not from the module `random`. That module belongs to the program:
+a program that seeds it expects the same numbers again, and forked processes would all wait equally
+long.
 """
 
 from __future__ import annotations
@@ -13,5 +13,5 @@ _system = SystemRandom()
 
 
 def chance() -> float:
-    """A number from 0 to 1."""
+    """Return a random number from 0 to 1."""
     return _system.random()

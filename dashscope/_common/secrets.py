@@ -1,4 +1,4 @@
-"""`Token`: the API token, which nothing shows, and texts without it."""
+"""`Token`: the API token, which is never shown, and texts without it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import weakref
 from typing import Final, Self
 
 SHORTEST_SECRET: Final = 6
-"""Characters; a shorter token is no secret, and would be found in every other word."""
+"""The shortest token, in characters, that is removed from texts. Shorter ones occur in other words.
+"""
 HOW_TO_SET: Final = "Pass api_token=... or set DASHSCOPE_API_TOKEN."
 
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
@@ -16,8 +17,8 @@ _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 class Token:
     """An API token that no repr, log line, error, pickle or traceback shows.
 
-    Wherever it is handed on, it is as this: a traceback with variables shows what a plain text
-    holds.
+    The token is passed on only as a `Token`, because tracebacks that show variables show plain
+    text.
     """
 
     __slots__ = ("__weakref__", "_value")
@@ -28,34 +29,36 @@ class Token:
 
     @classmethod
     def given(cls, value: object) -> Self | None:
-        """What a caller gave, as yet unchecked; `None` where nothing."""
+        """Return the token that a caller passed, unchecked, or `None`."""
         return None if value is None else cls(value)
 
     def __repr__(self) -> str:
         return "Token('***')"
 
     def __reduce__(self) -> str:
-        raise TypeError("an API token is not pickled: make the client in the process that uses it")
+        raise TypeError(
+            "API tokens cannot be pickled: create the client in the process that uses it"
+        )
 
     def problem(self) -> str | None:
-        """What is wrong with it, as the end of a sentence, or `None`."""
+        """Return what is wrong with the token, as the end of a sentence, or `None`."""
         if not isinstance(self._value, str):
-            return f"is a str, not {type(self._value).__name__}."
+            return f"must be a str, not {type(self._value).__name__}."
         if not self._value:
             return "is empty."
         if not _VISIBLE_ASCII.fullmatch(self._value):
             return (
-                "has a space, a line break or a character beyond ASCII in it: "
-                "it was probably copied with something around it."
+                "contains a space, a line break or a non-ASCII character. "
+                "It was probably copied with surrounding text."
             )
         return None
 
     def authorization(self) -> str:
-        """The value of the `Authorization` header."""
+        """Return the value of the `Authorization` header."""
         return f"Bearer {self._value}"
 
     def scrub(self, text: str) -> str:
-        """`text` without the token in it."""
+        """Return `text` with the token replaced."""
         if not isinstance(self._value, str) or len(self._value) < SHORTEST_SECRET:
             return text
         return text.replace(self._value, "***")

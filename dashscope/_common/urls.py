@@ -1,7 +1,7 @@
-"""Whose URL is this, may it be followed, does it get the token? Pure: text in, verdict out.
+"""Rules for URLs: which may be followed, and which get the token. Pure.
 
-URLs in the server's answers are data. They are asked only when `url_rejection()` has nothing
-against them, and carry the token only when `gets_token()` says so.
+URLs from the server are data. They are requested only if `url_rejection()` returns `None`, and get
+the token only if `gets_token()` returns true.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 LONGEST_PAGE_URL: Final = 16_384
-"""Characters; no server takes more of a URL."""
+"""The longest URL of a page, in characters. Servers accept no longer ones."""
 
 
 class InvalidURLError(ValueError):
-    """What is no URL for the HTTP library, although it looks like one."""
+    """A text looks like a URL but is not valid."""
 
 
 def base_url_problem(text: object) -> str | None:
-    """What is wrong with a base URL, as the end of a sentence, or `None`."""
+    """Return what is wrong with a base URL, as the end of a sentence, or `None`."""
     if not isinstance(text, str):
-        return f"is a str, not {type(text).__name__}"
+        return f"must be a str, not {type(text).__name__}"
     if not text:
         return "is empty"
     if _CONTROL.search(text):
-        return "has a space or a control character in it"
+        return "contains a space or a control character"
     parts = _split(text)
     if parts is None:
         return "is not a URL"
     if parts.username is not None or parts.password is not None:
-        return "has a user name or password in it: the token goes into api_token"
+        return "contains a user name or password. Pass the token as api_token"
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        return f"{quoted(text)} does not start with http:// or https:// and a host"
+        return f"{quoted(text)} must start with http:// or https:// and a host"
     if parts.port == 0:
-        return f"{quoted(text)} has the port 0, at which nobody listens"
+        return f"{quoted(text)} has the invalid port 0"
     if "?" in text or "#" in text:
-        return f"{quoted(text)} has a query or a fragment"
+        return f"{quoted(text)} must not have a query or fragment"
     return None
 
 
 def is_host_pattern(host: object) -> bool:
-    """Is this `host` or `*.host`?"""
+    """Return whether a value is `host` or `*.host`."""
     return isinstance(host, str) and _HOST_PATTERN.fullmatch(host) is not None
 
 
 def is_loopback(url: str) -> bool:
-    """Does the URL name this machine?"""
+    """Return whether a URL names this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
@@ -71,44 +71,44 @@ def is_loopback(url: str) -> bool:
 
 
 def segment(name: str, value: object) -> str:
-    """One segment of a path, such that the server receives exactly `value`."""
+    """Return `value` escaped as one segment of a path, so that the server receives it unchanged."""
     text = check_str(name, value)
     if text in ("", ".", ".."):
-        raise ValueError(f"{name} is {text!r}, which cannot be part of a URL")
+        raise ValueError(f"{name} cannot be {text!r}: that is not valid in a URL")
     return quote(text, safe="")
 
 
 def path(template: str, **segments: object) -> str:
-    """`template` with each `{name}` replaced by that segment, escaped."""
+    """Return `template` with each `{name}` replaced by the escaped segment."""
     return template.format(**{name: segment(name, value) for name, value in segments.items()})
 
 
 def absolute(base_url: str, path: str) -> str:
-    """`path` below the base URL; a whole URL stays as it is."""
+    """Return `path` below the base URL. A whole URL is returned unchanged."""
     if path.startswith(("http://", "https://")):
         return path
     if not path.startswith("/"):
         raise ValueError(
-            f"the path is {quoted(path)}: it starts with a slash, for example '/predictions'"
+            f"path must start with a slash, such as '/predictions', not {quoted(path)}"
         )
     if _CONTROL.search(path):
-        raise ValueError(f"the path {quoted(path)} has a space or a control character in it")
+        raise ValueError(f"path contains a space or a control character: {quoted(path)}")
     if {".", ".."} & set(path.partition("?")[0].lower().replace("%2e", ".").split("/")):
-        raise ValueError(f"the path {quoted(path)} has '.' or '..' in it")
+        raise ValueError(f"path contains '.' or '..': {quoted(path)}")
     return base_url + path
 
 
 def path_of(url: str) -> str:
-    """The path of a URL; of what is none, nothing."""
+    """Return the path of a URL, or an empty text if the URL is invalid."""
     parts = _split(url)
     return "" if parts is None else parts.path
 
 
 def joined(url: str, location: str) -> str:
-    """Where a redirect leads.
+    """Return the target of a redirect.
 
     Raises:
-        InvalidURLError: when it is no URL.
+        InvalidURLError: If the target is not a valid URL.
     """
     try:
         return urljoin(url, location)
@@ -117,39 +117,37 @@ def joined(url: str, location: str) -> str:
 
 
 def page_query(text: str) -> list[tuple[str, str]]:
-    """What to ask for a page by its cursor, or by the `next` or `previous` of another page.
+    """Return the query for a cursor, or for the `next` or `previous` URL of another page.
 
-    Of such a URL the query counts; its host and path are not ours to follow.
+    Only the query of such a URL is used. Its host and path are ignored.
 
     Raises:
-        InvalidURLError: when it is a URL without a query, empty, or has what is no text in it.
+        InvalidURLError: If the text is empty, too long, not printable, or a URL without a query.
     """
     if not 0 < len(text) <= LONGEST_PAGE_URL or not text.isprintable():
-        raise InvalidURLError(
-            f"cursor is {quoted(text)}, which is neither a page's cursor nor its URL"
-        )
+        raise InvalidURLError(f"cursor must be a cursor or the URL of a page, not {quoted(text)}")
     if not _PAGE_URL.match(text):
         return [("cursor", text)]
     parts = _split(text)
     found = None if parts is None else parse_qsl(parts.query, keep_blank_values=True)
     if not found:
-        raise InvalidURLError(f"cursor is {quoted(text)}, which is no page's URL: it has no query")
+        raise InvalidURLError(f"cursor must be the URL of a page, with a query, not {quoted(text)}")
     return found
 
 
 def is_data(url: str) -> bool:
-    """Is it a data URI, its content in itself?"""
+    """Return whether a URL is a data URI."""
     return url[:5].lower() == "data:"
 
 
 def same_origin(a: str, b: str) -> bool:
-    """Do both URLs have the same scheme, host and port?"""
+    """Return whether two URLs have the same scheme, host and port."""
     origin = _origin(a)
     return origin is not None and origin == _origin(b)
 
 
 def gets_token(url: str, base_url: str, trusted_hosts: Iterable[str]) -> bool:
-    """Does a request to `url` carry the token?"""
+    """Return whether a request to `url` gets the token."""
     if same_origin(url, base_url):
         return True
     parts = _split(url)
@@ -163,29 +161,29 @@ def gets_token(url: str, base_url: str, trusted_hosts: Iterable[str]) -> bool:
 
 
 def url_rejection(url: str, base_url: str, *, came_from: str | None = None) -> str | None:
-    """Why a URL that the server gave is not asked, or `None` when it may be.
+    """Return why a URL from the server must not be requested, or `None` if it may be.
 
     Args:
-        url: the URL.
-        base_url: the API's address; behind one that is not loopback, this machine and
-            private networks are out of bounds.
-        came_from: the URL that redirected here, by default the API.
+        url: The URL.
+        base_url: The address of the API. Unless it is a loopback address, private networks and this
+            machine are not allowed.
+        came_from: The URL that redirected to this one. Defaults to the API.
     """
     if _CONTROL.search(url):
-        return "it has a space or a control character in it"
+        return "it contains a space or a control character"
     parts = _split(url)
     if parts is None:
         return "it is not a URL"
     if parts.scheme not in _DEFAULT_PORTS:
         return f"its scheme is {parts.scheme or 'missing'!r}, not http or https"
     if not parts.hostname:
-        return "it names no host"
+        return "it has no host"
     if parts.username is not None or parts.password is not None:
-        return "it has a user name or password in it"
+        return "it contains a user name or password"
     if parts.scheme == "http" and urlsplit(came_from or base_url).scheme == "https":
-        return "it leaves https for http"
+        return "it goes from https to http"
     if not is_loopback(base_url) and _is_internal(parts.hostname):
-        return f"{parts.hostname} is an address inside a private network or on this machine"
+        return f"{parts.hostname} is an address in a private network or on this machine"
     return None
 
 
@@ -206,7 +204,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None] | None:
 
 
 def shown(url: str) -> str:
-    """A URL as messages and logs show it: without its query and credentials, which are secret."""
+    """Return a URL for messages and logs, without its query and credentials: they may be secret."""
     scheme, separator, rest = url.partition("?")[0][:300].partition("://")
     if not separator:
         return scheme
@@ -225,7 +223,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _embedded(
     address: ipaddress.IPv6Address,
 ) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The IPv4 address that an IPv6 one leads to, or the address itself."""
+    """Return the IPv4 address that an IPv6 address leads to, or the address itself."""
     if address.ipv4_mapped or address.sixtofour:
         return address.ipv4_mapped or address.sixtofour or address
     if any(address in network and int(address) > 1 for network in _EMBEDDING):
@@ -234,7 +232,7 @@ def _embedded(
 
 
 def _legacy_ipv4(host: str) -> ipaddress.IPv4Address | None:
-    """The address that `0x7f.1`, `127.1` or `2130706433` stand for to a resolver."""
+    """Return the address that resolvers see in `0x7f.1`, `127.1` or `2130706433`."""
     numbers: list[int] = []
     for part in host.removesuffix(".").split("."):
         if not re.fullmatch(r"0[xX][0-9a-fA-F]*|[0-9]+", part):
@@ -254,7 +252,7 @@ def _legacy_ipv4(host: str) -> ipaddress.IPv4Address | None:
 
 
 def _is_internal(host: str) -> bool:
-    # As IDNA has it: full-width characters, and other characters that count as dots.
+    # IDNA maps full-width characters to ASCII, and treats other characters as dots.
     host = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower().rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -266,7 +264,7 @@ def _is_internal(host: str) -> bool:
 
 @frozen
 class Reference:
-    """What names a model: `owner/name`, or `owner/name:version`."""
+    """The reference of a model: `owner/name` or `owner/name:version`."""
 
     owner: str
     name: str
@@ -274,18 +272,17 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Read a reference.
+        """Parse a reference.
 
         Raises:
-            ValueError: when it is neither of the two forms.
+            ValueError: If the text has neither form.
+            TypeError: If it is not a text.
         """
         match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             kind = ValueError if isinstance(text, str) else TypeError
-            raise kind(
-                f"{quoted(text)} does not name a model: write owner/name or owner/name:version"
-            )
-        check_str("the name of a model", text)
+            raise kind(f"a model must be owner/name or owner/name:version, not {quoted(text)}")
+        check_str("ref", text)
         return cls(*match.groups())
 
     def __str__(self) -> str:
@@ -294,7 +291,7 @@ class Reference:
 
     @property
     def path(self) -> str:
-        """The endpoint that runs it."""
+        """The path of the endpoint that runs the model."""
         if self.version is not None:
             return "/predictions"
         return path("/models/{owner}/{name}/predictions", owner=self.owner, name=self.name)

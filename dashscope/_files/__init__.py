@@ -1,4 +1,4 @@
-"""Files as inputs and outputs: reading, uploading, downloading, saving."""
+"""Files in inputs and outputs: read, upload, download and save them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
     "FileEncoding",
 ]
 
-# Annotations elsewhere name these as attributes, so that they resolve without being loaded.
+# Annotations use these as `_files.X`: they resolve at run time without loading the modules.
 __getattr__ = exports(
     __name__,
     {

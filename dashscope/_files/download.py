@@ -1,6 +1,6 @@
-"""`AsyncDownload`: the bytes behind a URL, read, saved or iterated over as they come.
+"""`AsyncDownload`: the content of a URL, to read, save or iterate over.
 
-Where the connection breaks, the rest is asked for. A data URI is read by the same means.
+If the connection breaks, the download requests the rest. A data URI is read in the same way.
 """
 
 from __future__ import annotations
@@ -34,13 +34,22 @@ from dashscope._transport.bodies import Body
 from dashscope.types.http import Headers
 
 WRITTEN_AT_ONCE: Final = 1024 * 1024
-"""Bytes that are handed to a thread to be written: each hand-over costs as much as many of them."""
+"""How many bytes to hand to a writing thread at once. Each switch to the thread is expensive."""
 
 DATA_URI: Final = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class AsyncDownload:
-    """The bytes behind a URL, as they come: `async with`, then read, save or iterate."""
+    """The content of a URL. Enter it with `async with`, then read, save or iterate over it.
+
+    Example:
+        ```python
+        async with client.files.download(
+            file, owner=owner, expiry=expiry, signature=signature
+        ) as download:
+            content = await download.read()
+        ```
+    """
 
     def __init__(self, api: Requestor, url: str, *, filename: str | None = None) -> None:
         self._url = url
@@ -58,59 +67,108 @@ class AsyncDownload:
 
     @property
     def url(self) -> str:
-        """Where they come from."""
+        """The URL of the content."""
         return self._url
 
     @property
     def headers(self) -> Headers:
-        """The answer's headers, once inside the `async with` block; the keys ignore case."""
+        """The response headers, available inside the `async with` block. Names ignore case."""
         self._opened()
         return cast("Headers", self._headers)
 
     @property
     def content_type(self) -> str | None:
-        """The media type, where the server names it."""
+        """The media type, or `None` if the server does not send one."""
         return self.headers.get("content-type")
 
     @property
     def size(self) -> int | None:
-        """The length in bytes, where the server names it."""
+        """The length in bytes, or `None` if the server does not send one."""
         return size_by(self.headers)
 
     async def read(self) -> bytes:
-        """All of it, up to the client's `max_response_bytes`."""
+        """Read all of the content into memory.
+
+        Returns:
+            The content.
+
+        Raises:
+            APIResponseError: If the content is larger than the client's `max_response_bytes`.
+            APIConnectionError: If the connection breaks and the rest cannot be requested.
+            RuntimeError: If a part of the download was read before.
+
+        Example:
+            ```python
+            async with client.files.download(
+                file, owner=owner, expiry=expiry, signature=signature
+            ) as download:
+                content = await download.read()
+            ```
+
+        Endpoint: `GET` of the URL.
+        """
         self._check_untouched()
         limit = self._api.config.max_response_bytes
         pieces: list[bytes] = []
         while (chunk := await self._chunk()) is not None:
             if self._received > limit:
                 raise APIResponseError(
-                    f"{shown(self.url)} has more than {limit} bytes (max_response_bytes): "
-                    "save it to a file, or iterate over it."
+                    f"The content of {shown(self.url)} is larger than {limit} bytes "
+                    "(max_response_bytes). Use save() or iter_bytes()."
                 )
             pieces.append(chunk)
         return b"".join(pieces)
 
     async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """Piece by piece, in constant memory."""
+        """Iterate over the content in pieces, in constant memory.
+
+        Returns:
+            An async generator of bytes.
+
+        Raises:
+            APIConnectionError: If the connection breaks and the rest cannot be requested.
+
+        Example:
+            ```python
+            async with client.files.download(
+                file, owner=owner, expiry=expiry, signature=signature
+            ) as download:
+                async for piece in download.iter_bytes():
+                    print(len(piece))
+            ```
+
+        Endpoint: `GET` of the URL.
+        """
+        # sync doc: An async generator of -> An iterator over
         while (chunk := await self._chunk()) is not None:
             yield chunk
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save it to a file; a folder takes the name that the server gives it.
+        """Save the content to a file.
 
-        The file appears under its name when it is whole, never before.
+        The file gets its final name only when it is complete.
 
         Args:
-            path: the file, or an existing folder (or a path that ends in a slash); `~` is the
-                home folder.
-            overwrite: whether to replace an existing file.
+            path: A file, or an existing folder (or a path that ends in a slash), in which the file
+                gets the name that the server sends. `~` is the home folder.
+            overwrite: Whether to replace an existing file.
 
         Returns:
             The path of the file.
 
         Raises:
-            FileError: when it exists already, or cannot be written.
+            FileError: If the file exists or cannot be written.
+            APIConnectionError: If the connection breaks and the rest cannot be requested.
+
+        Example:
+            ```python
+            async with client.files.download(
+                file, owner=owner, expiry=expiry, signature=signature
+            ) as download:
+                path = await download.save("downloads/")
+            ```
+
+        Endpoint: `GET` of the URL.
         """
         text = saving.check(path, overwrite=overwrite)
         self._check_untouched()
@@ -120,7 +178,7 @@ class AsyncDownload:
         try:
             target = await in_thread(saving.target, text, name)
             if not overwrite and await in_thread(target.exists):
-                raise FileError(f"{target} exists already: pass overwrite=True to replace it")
+                raise FileError(f"{target} already exists: pass overwrite=True to replace it")
             await in_thread(saving.make_folder, target.parent)
             handle, partial = await in_thread(saving.open_partial, target)
             try:
@@ -134,9 +192,9 @@ class AsyncDownload:
                     os.close(handle)
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(partial)  # noqa: PTH108
-        except DashscopeError:  # of these, a time-out is an OSError too
+        except DashscopeError:  # APITimeoutError is also an OSError
             raise
-        except (OSError, ValueError) as error:  # the latter for a path with a null in it
+        except (OSError, ValueError) as error:  # ValueError: a null character in the path
             reason = f"{target} cannot be written: {error}"
         else:
             return target
@@ -144,7 +202,7 @@ class AsyncDownload:
 
     async def __aenter__(self) -> Self:
         if self._body is not None:
-            raise RuntimeError("a download is used once: ask for another one")
+            raise RuntimeError("a download can be used only once: create another one")
         body = await self._first()
         self._body, self._headers = body, body.headers
         self._expected = self.size
@@ -166,7 +224,7 @@ class AsyncDownload:
         return self._body
 
     async def _first(self) -> Body:
-        """Open it, as often as a read may be repeated."""
+        """Send the first request, with the retries of any idempotent request."""
         self._started = time.monotonic()
         while True:
             error: APIError
@@ -187,7 +245,7 @@ class AsyncDownload:
             await self._api.runtime.sleep(pause)
 
     def _last(self, error: APIError) -> APIError:
-        """The error that ends the download."""
+        """Return the error that ends the download."""
         elapsed = time.monotonic() - self._started
         return error.after(attempts=self._attempts, elapsed=elapsed, may_have_been_created=False)
 
@@ -202,18 +260,18 @@ class AsyncDownload:
 
     def _check_unread(self) -> None:
         if self._ended:
-            raise RuntimeError("this download has been read to its end: open another one")
+            raise RuntimeError("this download was read to its end: create another one")
         if self._left:
-            raise RuntimeError("this download is read inside its block: open another one")
+            raise RuntimeError("this download was closed: read it inside its block")
 
     def _check_untouched(self) -> None:
-        """Refuse to give the rest for the whole."""
+        """Raise if a part was read, because the rest would look like the whole content."""
         self._check_unread()
         if self._received:
-            raise RuntimeError("a part of this download has been read: open another one")
+            raise RuntimeError("a part of this download was read before: create another one")
 
     async def _chunks(self, size: int) -> list[bytes]:
-        """The next pieces, of so many bytes together or a little more; none at the end."""
+        """Return the next pieces, with `size` bytes or slightly more in total. Empty at the end."""
         chunks: list[bytes] = []
         while size > 0 and not self._ended:
             chunk = await self._chunk()
@@ -223,7 +281,7 @@ class AsyncDownload:
         return chunks
 
     async def _chunk(self) -> bytes | None:
-        """The next piece; where the connection breaks, the rest is asked for."""
+        """Return the next piece, or `None` at the end. Resumes if the connection breaks."""
         self._check_unread()
         while True:
             try:
@@ -239,7 +297,7 @@ class AsyncDownload:
                     self._ended = True
                     return None
                 failure = APIConnectionError(
-                    f"The connection broke (at {self._received} of {self._expected} bytes): "
+                    f"The connection broke after {self._received} of {self._expected} bytes: "
                     f"GET {shown(self.url)}.",
                     request_sent=True,
                 )
@@ -247,7 +305,7 @@ class AsyncDownload:
                 raise self._last(failure)
 
     async def _resume(self, failure: APIConnectionError) -> bool:
-        """Ask for what is still missing, if the server has it as it was."""
+        """Request the missing rest. Return false if the server does not have it unchanged."""
         etag = self.headers.get("etag", "")
         if not etag.startswith('"') or _is_encoded(self.headers):
             return False
@@ -276,7 +334,7 @@ class AsyncDownload:
             result = attempt_result(await fetch_error(self._api, body))
 
     def _goes_on(self, headers: Headers) -> bool:
-        """Is this what is missing, of the file that came so far?"""
+        """Return whether a response is the missing rest of the same content."""
         piece, _, total = headers.get("content-range", "").partition("/")
         etag = self.headers["etag"]
         if self._expected is None and total.isascii() and total.isdigit():
@@ -293,7 +351,7 @@ AsyncDownload.__module__ = "dashscope"
 
 
 class DataDownload(AsyncDownload):
-    """What a data URI holds, in the form of a download."""
+    """The content of a data URI, with the interface of a download."""
 
     async def __aenter__(self) -> Self:
         self._body = _DataBody(self.url)
@@ -317,20 +375,20 @@ class _DataBody(Body):
 
 
 def decode_data_uri(uri: str) -> tuple[str, bytes]:
-    """The media type and the content of a data URI.
+    """Return the media type and the content of a data URI.
 
     Raises:
-        FileError: when it is not one.
+        FileError: If the text is not a valid data URI.
     """
     match = DATA_URI.fullmatch(uri)
     if match is None:
-        raise FileError(f"{uri[:60]!r} is not a data URI")
+        raise FileError(f"not a data URI: {uri[:60]!r}")
     kind, parameters, data = match.groups()
     if parameters.lower().endswith(";base64"):
         try:
             return kind or "text/plain", base64.b64decode(unquote(data), validate=True)
         except ValueError as error:
-            raise FileError(f"{uri[:60]!r} does not hold valid base64: {error}") from error
+            raise FileError(f"a data URI has invalid base64 ({error}): {uri[:60]!r}") from error
     return kind or "text/plain", unquote_to_bytes(data)
 
 
@@ -339,8 +397,8 @@ def _is_encoded(headers: Headers) -> bool:
 
 
 def size_by(headers: Headers) -> int | None:
-    """The length in bytes that an answer names, where it is that of the content."""
+    """Return the length of the content in bytes, or `None` if the headers do not tell."""
     if _is_encoded(headers):
-        return None  # the length is that of the encoded bytes
+        return None  # the header is the length of the encoded bytes
     length = headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() else None

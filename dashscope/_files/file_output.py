@@ -1,7 +1,7 @@
-"""Files in a model's output: `AsyncFileOutput`, a URL that can also read and save itself.
+"""File outputs: `AsyncFileOutput`, a URL that can also be read and saved.
 
-`wrap_file_outputs()` walks an output and makes one of every URL in it. A file output *is* its URL,
-a `str`: it prints, compares, pickles and goes into JSON as one.
+`wrap_file_outputs()` replaces every URL in an output by a file output. A file output *is* its URL,
+a `str`: it prints, compares, pickles and serializes to JSON as text.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ _URL = re.compile(r"(?:https?://[^\s/?#]|data:[^\s,]*,)\S*", re.IGNORECASE)
 
 
 class AsyncFileOutput(str):
-    """A file that a model made: the `str` is its URL.
+    """A file that a model returned. The `str` is its URL.
 
-    ```python
-    output = await client.run("dashscope/thumbnail", {"image": Path("photo.png")})
-    await output.save("thumbnail.png")
-    ```
+    Example:
+        ```python
+        output = await client.run("dashscope/thumbnail", {"image": Path("photo.png")})
+        await output.save("thumbnail.png")
+        ```
     """
 
     __slots__ = ("_api", "_headers")
@@ -46,12 +47,12 @@ class AsyncFileOutput(str):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Elsewhere there is no client to read with: pickled and copied, it is the plain URL.
+        # A pickle or copy has no client to read with, so it is the plain URL.
         return str, (str(self),)
 
     @property
     def content_type(self) -> str | None:
-        """The media type: as the server said when it was read, before that by its name."""
+        """The media type. It is a guess from the URL until the file was read, then the server's."""
         if self._headers is not None:
             return self._headers.get("content-type")
         if (data := DATA_URI.fullmatch(self)) is not None:
@@ -60,48 +61,89 @@ class AsyncFileOutput(str):
 
     @property
     def filename(self) -> str:
-        """A name for the file, never a path: by its URL, once it was read as the server said."""
+        """A safe name for the file, never a path.
+
+        It comes from the URL until the file was read, then from the server.
+        """
         return saving.name_of(self, self._headers or Headers({}))
 
     @property
     def size(self) -> int | None:
-        """The length in bytes, known once it was read and where the server names it."""
+        """The length in bytes. `None` until the file was read, or if the server sends no length."""
         return None if self._headers is None else size_by(self._headers)
 
     async def read(self) -> bytes:
-        """The file's content, up to the client's `max_response_bytes`.
+        """Read all of the file into memory.
+
+        Returns:
+            The content.
 
         Raises:
-            APIStatusError: when the server does not give it.
-            FileError: when it is a data URI that cannot be decoded.
+            APIStatusError: If the server responds with an error.
+            APIResponseError: If the file is larger than the client's `max_response_bytes`.
+            FileError: If the URL is a malformed data URI.
+
+        Example:
+            ```python
+            output = await client.run("dashscope/thumbnail", {"image": Path("photo.png")})
+            content = await output.read()
+            ```
+
+        Endpoint: `GET` of the URL.
         """
         async with self._source() as download:
             self._headers = download.headers
             return await download.read()
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save the file; a folder takes the name that the server gives it.
+        """Save the file.
 
-        It appears under its name when it is whole, never before.
+        The file gets its final name only when it is complete.
 
         Args:
-            path: the file, or an existing folder (or a path that ends in a slash); `~` is the
-                home folder.
-            overwrite: whether to replace an existing file.
+            path: A file, or an existing folder (or a path that ends in a slash), in which the file
+                gets the name that the server sends. `~` is the home folder.
+            overwrite: Whether to replace an existing file.
 
         Returns:
             The path of the file.
 
         Raises:
-            FileError: when it exists already, or cannot be written.
+            FileError: If the file exists or cannot be written.
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            output = await client.run("dashscope/thumbnail", {"image": Path("photo.png")})
+            path = await output.save("downloads/")
+            ```
+
+        Endpoint: `GET` of the URL.
         """
-        saving.check(path, overwrite=overwrite)  # before anything is asked for
+        saving.check(path, overwrite=overwrite)  # before the request
         async with self._source() as download:
             self._headers = download.headers
             return await download.save(path, overwrite=overwrite)
 
     async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """The file's content piece by piece, in constant memory."""
+        """Iterate over the file in pieces, in constant memory.
+
+        Returns:
+            An async generator of bytes.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            output = await client.run("dashscope/thumbnail", {"image": Path("photo.png")})
+            async for piece in output.iter_bytes():
+                print(len(piece))
+            ```
+
+        Endpoint: `GET` of the URL.
+        """
+        # sync doc: An async generator of -> An iterator over
         async with (
             self._source() as download,
             contextlib.aclosing(download.iter_bytes()) as chunks,
@@ -121,10 +163,10 @@ AsyncFileOutput.__module__ = "dashscope"
 
 
 def wrap_file_outputs(output: Any, api: Requestor) -> Any:
-    """The output with a file output in place of every URL, in the client's flavor."""
-    # Without recursion: JSON may be nested deeper than functions may.
-    claimed: list[Any] = [output]
-    places: list[dict[str, Any] | list[Any]] = [claimed]
+    """Return an output with a file output of the client's flavor in place of every URL."""
+    # Not recursive, because JSON may be nested deeper than Python's recursion limit.
+    wrapped: list[Any] = [output]
+    places: list[dict[str, Any] | list[Any]] = [wrapped]
     while places:
         place: Any = places.pop()
         items: Any = place.items() if is_object(place) else enumerate(place)
@@ -135,4 +177,4 @@ def wrap_file_outputs(output: Any, api: Requestor) -> Any:
             elif is_object(value) or is_array(value):
                 place[key] = inside = value.copy()
                 places.append(inside)
-    return claimed[0]
+    return wrapped[0]

@@ -1,8 +1,7 @@
-"""Files in a model's input: small ones become data URIs, larger ones are uploaded.
+"""Files in a model's input: small files become data URIs, larger files are uploaded.
 
-`encode()` takes the input as the user wrote it and gives JSON. Everything is looked at before
-anything is sent: a file that is not there means that nothing was uploaded and nothing created.
-Strings are never opened as paths.
+`encode()` converts the user's input to JSON. It checks everything before sending anything: if a
+file is missing, nothing is uploaded or created. Strings are never opened as paths.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from dashscope._files.local_file import FileContent, LocalFile, check_name, is_f
 from dashscope._runtime.runtime import Runtime
 
 LARGEST_DATA_URI: Final = 256 * 1024
-"""Bytes up to which a file goes into the request itself."""
+"""The largest file, in bytes, that `auto` puts into the request itself."""
 LARGEST_DATA_URIS: Final = 10 * 1000 * 1000
-"""Characters of data URIs that the service takes in one input."""
+"""How many characters of data URIs the service accepts in one input."""
 UPLOADS_AT_ONCE: Final = 4
 
 _FILE_NAME: Final = re.compile(r"(?![a-z][a-z0-9+.-]+:)\S+\.[a-z][a-z0-9]{0,4}", re.IGNORECASE)
@@ -38,28 +37,28 @@ Upload: TypeAlias = Callable[[LocalFile], Awaitable[str]]
 
 
 def check(input: Mapping[str, Any]) -> None:
-    """Refuse what cannot be a model's input."""
+    """Raise if `input` is not a mapping."""
     if not isinstance(input, Mapping):
         raise TypeError(
-            "input is a mapping of the model's inputs, like {'prompt': '...'}, "
+            "input must be a mapping of the model's inputs, such as {'prompt': '...'}, "
             f"not {shown(input)}"
         )
 
 
 def check_encoding(file_encoding: str) -> None:
-    """Refuse an unknown way to send files."""
+    """Raise if `file_encoding` is unknown."""
     check_choice("file_encoding", file_encoding, ("auto", "upload", "data-uri"))
 
 
 async def encode(
     input: Mapping[str, Any], runtime: Runtime, upload: Upload, file_encoding: FileEncoding = "auto"
 ) -> dict[str, Any]:
-    """The input as JSON, its files as URLs.
+    """Return the input as JSON, with its files as URLs.
 
     Raises:
-        FileError: for a file that cannot be read or sent.
-        TypeError: for a value that has no form in JSON.
-        ValueError: for a number JSON does not know, or a structure that contains itself.
+        FileError: If a file cannot be read or sent.
+        TypeError: If a value has no JSON form.
+        ValueError: If a number is not finite, or a structure contains itself.
     """
     check(input)
     check_encoding(file_encoding)
@@ -67,15 +66,15 @@ async def encode(
     try:
         tree = cast("dict[str, Any]", _walk(input, files, "input", frozenset()))
     except RecursionError:
-        raise ValueError("input is nested too deeply for JSON") from None
+        raise ValueError("input is nested too deeply to encode as JSON") from None
     loaded: list[LocalFile] = []
     try:
-        # A file that stands in several places is read, and sent, once.
+        # A file that occurs several times is read and sent once.
         places: dict[int, list[_Pending]] = {}
         for pending in files:
             places.setdefault(id(pending.content), []).append(pending)
         for same in places.values():
-            loaded.append(await load(same[0].content, runtime))  # noqa: PERF401 (to be closed)
+            loaded.append(await load(same[0].content, runtime))  # noqa: PERF401 (on an error, those loaded so far are closed)
         await _send(list(places.values()), loaded, runtime, upload, file_encoding)
     finally:
         for file in loaded:
@@ -84,11 +83,11 @@ async def encode(
 
 
 def path_hint(input: Mapping[str, Any], detail: str) -> str | None:
-    """Return a sentence about text in `input` that names a local file, or `None`.
+    """Return a sentence about a text in `input` that looks like a local file, or `None`.
 
     Args:
         input: The input that was sent.
-        detail: Why the server refused it. Only inputs that it mentions count.
+        detail: The server's reason for refusing it. Only inputs that the reason mentions count.
     """
     for name, value in input.items():
         if (
@@ -96,7 +95,7 @@ def path_hint(input: Mapping[str, Any], detail: str) -> str | None:
             and _FILE_NAME.fullmatch(value)
             and re.search(rf"\b{re.escape(name)}\b", detail)
         ):
-            return f"{name} is the text {shown(value)}. To send a local file, pass a pathlib.Path."
+            return f"{name} was the text {shown(value)}. To send a local file, pass a pathlib.Path."
     return None
 
 
@@ -107,7 +106,7 @@ async def _send(
     upload: Upload,
     file_encoding: FileEncoding,
 ) -> None:
-    """Put the URL of each file in its place."""
+    """Put the URL of each file into its places."""
     inline = [
         file_encoding == "data-uri" or (file_encoding == "auto" and file.size <= LARGEST_DATA_URI)
         for file in loaded
@@ -119,8 +118,8 @@ async def _send(
     )
     if total > LARGEST_DATA_URIS:
         raise FileError(
-            f"The files of this input make {total} characters of data URIs, and the service takes "
-            f"{LARGEST_DATA_URIS}: use file_encoding='auto' or 'upload'."
+            f"The files of this input need {total} characters of data URIs. The service accepts "
+            f"{LARGEST_DATA_URIS}. Use file_encoding='auto' or 'upload'."
         )
     for file, direct in zip(loaded, inline, strict=True):
         if not direct:
@@ -153,7 +152,7 @@ def _data_uri(file: LocalFile) -> str:
 
 @frozen
 class _Pending:
-    """A file, and the place in the JSON that its URL goes to."""
+    """A file, and the place in the JSON where its URL goes."""
 
     content: FileContent
     place: Any
@@ -170,7 +169,7 @@ def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) 
         made: dict[str, Any] = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{where} has the key {shown(key)}: JSON has only str keys")
+                raise TypeError(f"{where} has the key {shown(key)}, but JSON keys must be str")
             made[key] = _place(item, files, f"{where}[{key!r}]", inside, made, key)
         return made
     if is_sequence(value):
@@ -178,20 +177,20 @@ def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) 
         for index, item in enumerate(value):
             row[index] = _place(item, files, f"{where}[{index}]", inside, row, index)
         return row
-    raise TypeError(f"{where} is {shown(value)}: neither JSON nor a file")
+    raise TypeError(f"{where} is neither a JSON value nor a file: {shown(value)}")
 
 
 def _scalar(value: str | float | None, where: str) -> Any:
-    """A value that JSON has, and can write."""
+    """Return a value that JSON can represent."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where} is {value!r}, a number that JSON does not know")
+        raise ValueError(f"{where} is {value!r}, which JSON cannot represent")
     if not isinstance(value, str):
         return value
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{where} has a lone surrogate in it") from error
-    return str.__str__(value)  # of an enumeration of texts, its text
+        raise ValueError(f"{where} contains a lone surrogate") from error
+    return str.__str__(value)  # the text of a str enum member
 
 
 def _place(

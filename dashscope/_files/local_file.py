@@ -1,4 +1,4 @@
-"""`LocalFile`: a file to be sent, checked before anything is, and read in pieces."""
+"""`LocalFile`: a file to send, checked before the request and read in pieces."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from dashscope._errors import FileError
 from dashscope._runtime.runtime import Runtime
 
 LARGEST_FILE: Final = 100 * 1024 * 1024
-"""Bytes that the service takes in one file."""
+"""The largest file, in bytes, that the service accepts."""
 LONGEST_FILENAME: Final = 255
-"""Bytes that the service takes in a file's name."""
+"""The longest file name, in bytes, that the service accepts."""
 PIECE: Final = 256 * 1024
-"""Bytes that are read, and held in memory, at a time."""
+"""How many bytes to read, and keep in memory, at a time."""
 
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]")
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -44,29 +44,29 @@ _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(; ?{_WORD}=({_WORD}|\"[ !#-\[\]-~]*\
 
 @runtime_checkable
 class Readable(Protocol):
-    """An open binary file, or whatever reads like one."""
+    """An open binary file, or an object with the same `read` method."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes of what is left of its content."""
+        """Return up to `size` bytes of the remaining content."""
         ...
 
 
 FileContent: TypeAlias = Path | bytes | bytearray | memoryview | Readable
-"""What counts as a file: a path, bytes, or an open binary file."""
+"""The types that are sent as a file: a path, bytes, or an open binary file."""
 
 
 def is_file(value: Any) -> TypeGuard[FileContent]:
-    """Is this sent as a file?"""
-    # A file output is a str that reads: it goes in as the URL it is.
+    """Return whether a value is sent as a file."""
+    # A file output is a `str` with a `read` method. It is sent as its URL.
     return isinstance(value, Path | bytes | bytearray | memoryview) or (
         isinstance(value, Readable) and not isinstance(value, str)
     )
 
 
 class OpenFile:
-    """An open file, which several calls may read at the same time, each from where it is.
+    """An open file that several calls may read at the same time, each from its own position.
 
-    It stands where its owner left it, as soon as nobody reads it: so it can be sent again.
+    Between reads the file is at the position where its owner left it, so it can be sent again.
     """
 
     _known: ClassVar[WeakValueDictionary[int, OpenFile]] = WeakValueDictionary()
@@ -81,7 +81,7 @@ class OpenFile:
 
     @classmethod
     def of(cls, handle: IO[bytes]) -> OpenFile:
-        """The one and only for a handle, as long as somebody has it."""
+        """Return the only `OpenFile` of a handle."""
         with cls._knowing:
             known = cls._known.get(id(handle))
             if known is None:
@@ -89,48 +89,48 @@ class OpenFile:
             return known
 
     def measure(self) -> tuple[int, int]:
-        """Where it stands, and how many bytes there are from there on."""
+        """Return the file's position, and the number of bytes after it."""
         with self._turn:
             position = self.handle.tell()
-            if position != self._position:  # its owner has moved it
+            if position != self._position:  # the owner has moved the file
                 self.start = position
             size = 0
-            with suppress(OSError):  # one that does not know its end
+            with suppress(OSError):  # some files cannot seek from the end
                 size = self.handle.seek(0, os.SEEK_END) - self.start
             self.handle.seek(self.start)
             self._position = self.start
             return self.start, max(0, size)
 
     def read_at(self, position: int, size: int) -> bytes:
-        """Up to `size` bytes from a position on."""
+        """Return up to `size` bytes from a position."""
         with self._turn:
             if self._position != position:
                 self.handle.seek(position)
-            self._position = -1  # wherever it is, should reading fail
+            self._position = -1  # unknown, in case the read fails
             piece = self.handle.read(size) or b""
             self._position = position + len(piece)
             return piece
 
     def close(self) -> None:
-        """Give it back: as it was, or, where it is a temporary copy, for good."""
+        """Restore the owner's position, or delete the file if it is a temporary copy."""
         if self.is_copy:
             self.handle.close()
             return
-        with self._turn, suppress(OSError, ValueError):  # closed by its owner, who is not here
+        with self._turn, suppress(OSError, ValueError):  # the owner may have closed it
             self.handle.seek(self.start)
             self._position = self.start
 
 
 @frozen(kw_only=True)
 class LocalFile:
-    """A file that can be read from its start as often as it has to be sent.
+    """A file that can be read from its start each time that it is sent.
 
     Attributes:
-        filename: its name.
-        content_type: its media type.
-        size: its length in bytes.
-        source: a path, bytes, or an open file of which the content from `start` on counts.
-        start: where in an open file the content starts.
+        filename: The name of the file.
+        content_type: The media type.
+        size: The length in bytes.
+        source: A path, bytes, or an open file, whose content from `start` is sent.
+        start: The position in an open file where the content starts.
     """
 
     filename: str
@@ -141,19 +141,19 @@ class LocalFile:
 
     @property
     def is_copy(self) -> bool:
-        """Is it read from a temporary copy, of what can be read only once?"""
+        """True for a temporary copy of a source that can be read only once."""
         return isinstance(self.source, OpenFile) and self.source.is_copy
 
     def close(self) -> None:
-        """Give an open file back, and remove a temporary copy."""
+        """Restore the position of an open file, or delete a temporary copy."""
         if isinstance(self.source, OpenFile):
             self.source.close()
 
     def pieces(self) -> Iterator[bytes]:
-        """The content from its start, piece by piece; blocks while it reads.
+        """Iterate over the content from its start. Blocks while reading.
 
         Raises:
-            FileError: when it cannot be read, or is not as long as it was.
+            FileError: If the file cannot be read, or its length has changed.
         """
         try:
             if isinstance(self.source, Path):
@@ -168,7 +168,7 @@ class LocalFile:
             raise unreadable(self.filename, error) from error
 
     def read(self) -> bytes:
-        """All of it."""
+        """Return all of the content."""
         return self.source if isinstance(self.source, bytes) else b"".join(self.pieces())
 
     def _read(self, read_at: Callable[[int, int], bytes]) -> Iterator[bytes]:
@@ -180,7 +180,7 @@ class LocalFile:
             position += len(piece)
             yield piece
         if position < end or read_at(position, 1):
-            raise FileError(f"{self.filename} changed its length while it was sent")
+            raise FileError(f"{self.filename} changed its length while it was being sent")
 
 
 async def load(
@@ -190,18 +190,19 @@ async def load(
     filename: str | None = None,
     content_type: str | None = None,
 ) -> LocalFile:
-    """Look at a file, and name it and its media type where the caller does not.
+    """Open and measure a file. Derive its name and media type unless they are given.
 
-    An open file that cannot seek is copied: to memory up to `PIECE`, beyond to a temporary file
-    that `LocalFile.close()` removes.
+    An open file that cannot seek is copied, to memory up to `PIECE` bytes and otherwise to a
+    temporary file that `LocalFile.close()` removes.
 
     Raises:
-        FileError: when it is missing, a folder, unreadable, in text mode or too large.
+        FileError: If the file is missing, a folder, unreadable, in text mode or too large.
     """
     if not is_file(content):
-        path = ": for a file of that name, pass Path(...)" if isinstance(content, str) else ""
+        advice = "; for a file of that name, pass Path(...)" if isinstance(content, str) else ""
         raise TypeError(
-            f"a file is a pathlib.Path, bytes or an open binary file, not {shown(content)}{path}"
+            "a file must be a pathlib.Path, bytes or an open binary file, "
+            f"not {shown(content)}{advice}"
         )
     name = filename if filename is not None else _name(content)
     check_str("filename", name)
@@ -218,37 +219,37 @@ async def load(
 
 
 def check_name(filename: str) -> None:
-    """Refuse a name that the service does not take."""
+    """Raise if the service does not accept a file name."""
     size = len(check_str("filename", filename).encode())
     if not 0 < size <= LONGEST_FILENAME or any(c in filename for c in "\r\n\0"):
         raise ValueError(
-            f"filename is 1 to {LONGEST_FILENAME} bytes (in UTF-8) in one line, "
+            f"filename must be a single line of 1 to {LONGEST_FILENAME} bytes (in UTF-8), "
             f"not {shown(filename)}"
         )
 
 
 def check_type(content_type: str) -> None:
-    """Refuse what is no media type."""
+    """Raise if a text is not a media type."""
     if not _MEDIA_TYPE.fullmatch(check_str("content_type", content_type)):
         raise ValueError(
-            f"content_type is a media type such as image/png, not {shown(content_type)}"
+            f"content_type must be a media type such as image/png, not {shown(content_type)}"
         )
 
 
 def unreadable(name: object, error: Exception) -> FileError:
-    """The error for a file that the system does not give."""
+    """Return the error for a file that cannot be read."""
     return FileError(f"{name} cannot be read: {error}")
 
 
 def _too_large(name: str, size: int) -> FileError:
     return FileError(
-        f"{name} has {size} bytes, and the service takes {LARGEST_FILE} (100 MB): "
-        "host it yourself and pass its URL."
+        f"{name} is too large: it has {size} bytes, and the service accepts {LARGEST_FILE} "
+        "(100 MB). Host the file yourself and pass its URL."
     )
 
 
 def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, int, int]:
-    """Where the content is to be read from, where it starts there, and how long it is."""
+    """Return where to read the content, the position where it starts, and its length."""
     if isinstance(content, bytes | bytearray | memoryview):
         data = content.tobytes() if isinstance(content, memoryview) else bytes(content)
         return data, 0, len(data)
@@ -261,16 +262,16 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
     handle: Any = content
     try:
         probe, whole = handle.read(0), False
-    except TypeError:  # its read() takes no size
+    except TypeError:  # read() takes no size argument
         probe, whole = handle.read(), True
     if inspect.isawaitable(probe):
         if inspect.iscoroutine(probe):
             probe.close()
-        raise FileError(f"{name} is read with await: read it, and pass the bytes")
+        raise FileError(f"{name} is an async file: read it, and pass the bytes")
     if isinstance(probe, str):
-        raise FileError(f"{name} is open in text mode: open it with 'rb'")
+        raise FileError(f"{name} is open in text mode: open it in mode 'rb'")
     if not isinstance(probe, bytes):
-        raise FileError(f"{name} gives {type(probe).__name__} when it is read, not bytes")
+        raise FileError(f"{name} must return bytes from read(), not {type(probe).__name__}")
     if whole:
         return probe, 0, len(probe)
     if not (callable(getattr(handle, "seekable", None)) and handle.seekable()):
@@ -281,10 +282,10 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
         if size > 0:
             return file, start, size
         if not file.read_at(start, 1):
-            if start > 0:  # it was just written, or read
-                raise FileError(f"{name} is at its end, where nothing is left to send: seek(0)")
+            if start > 0:  # a common mistake after writing or reading the file
+                raise FileError(f"{name} is at its end, with nothing left to send: call seek(0)")
             return file, start, size
-        # It does not know how long it is, as those of /proc.
+        # Some files report a length of 0, such as those in /proc.
         handle.seek(start)
         return _spool(handle, name)
     finally:
@@ -292,7 +293,7 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
 
 
 def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
-    spool: IO[bytes] = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (read later)
+    spool: IO[bytes] = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
     size = 0
     try:
         while piece := handle.read(PIECE):
@@ -301,7 +302,7 @@ def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
                 raise _too_large(name, size)  # noqa: TRY301 (the copy is removed below)
             spool.write(piece)
         if piece is None:
-            raise BlockingIOError("it does not block, and has no more yet")  # noqa: TRY301
+            raise BlockingIOError("the file is non-blocking and has no data")  # noqa: TRY301
     except BaseException:
         spool.close()
         raise
@@ -310,7 +311,7 @@ def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
 
 
 def _name(content: FileContent) -> str:
-    """A name that can be sent, as near to its own as may be."""
+    """Return the file's own name, changed only where it cannot be sent."""
     name = content if isinstance(content, Path) else getattr(content, "name", None)
     if not isinstance(name, Path | str | bytes):
         return "file"

@@ -1,4 +1,4 @@
-"""Where a download is saved: names that are safe in any folder, and files that appear whole."""
+"""Saving downloads: names that are safe in any folder, and files that appear only when complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dashscope._common.validation import check_flag, shown
 from dashscope._errors import FileError
 
 LONGEST_NAME: Final = 200
-"""Bytes of a file's name; file systems take 255."""
+"""The longest file name, in bytes. File systems allow 255."""
 LONGEST_ENDING: Final = 20
 
 _UNSAFE_IN_NAMES = re.compile(
@@ -26,11 +26,11 @@ _UNSAFE_IN_NAMES = re.compile(
     "]"
 )
 _UNSAFE_AT_THE_START = re.compile(r"^\s*[.-]+")
-"""The start of a hidden file, or of an option of a command."""
+"""Would make a hidden file, or look like an option of a command."""
 
 
 def name_of(url: str, headers: types.Headers) -> str:
-    """A file's name: as the server disposes, else the end of its URL; never a path."""
+    """Return a name for a file, never a path: the server's, or the end of the URL."""
     name = _named(headers)
     if not name and not is_data(url):
         name = unquote(path_of(url)).rpartition("/")[2]
@@ -46,7 +46,7 @@ def _named(headers: types.Headers) -> str:
     message["content-type"] = headers.get("content-type", "")
     try:
         return message.get_filename() or ""
-    except (LookupError, TypeError, ValueError):  # continuations that do not follow one another
+    except (LookupError, TypeError, ValueError):  # malformed continuations
         return ""
 
 
@@ -70,34 +70,34 @@ def safe_name(name: str) -> str:
 
 
 def check(path: str | os.PathLike[str], *, overwrite: bool) -> str:
-    """The arguments of a save, checked; gives the path, with `~` for the home folder."""
+    """Check the arguments of a save. Return the path, with `~` expanded."""
     check_flag("overwrite", overwrite)
     text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
     if not isinstance(text, str):
-        raise TypeError(f"path is a str or a pathlib.Path, not {shown(path)}")
-    return os.path.expanduser(text)  # noqa: PTH111 (a slash at the end counts)
+        raise TypeError(f"path must be a str or a pathlib.Path, not {shown(path)}")
+    return os.path.expanduser(text)  # noqa: PTH111 (a Path would drop a slash at the end)
 
 
 def target(path: str, name: str) -> Path:
-    """The file to save to: a folder, or a path that ends in a slash, takes the name."""
+    """Return the file to save to: `path`, or `name` in it if it is a folder or ends in a slash."""
     file = Path(path)
     return file / name if path.endswith(("/", os.sep)) or file.is_dir() else file
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, where it is not there yet."""
+    """Create a folder if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def open_partial(target: Path) -> tuple[int, str]:
-    """Open a file beside the target that nobody takes for it, to be written first."""
+    """Open a new hidden file beside the target, to write to before publishing it."""
     partial = target.parent / f".{target.name[:50]}.{secrets.token_hex(8)}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     return os.open(partial, flags, 0o666), os.fspath(partial)
 
 
 def write(handle: int, chunks: list[bytes]) -> None:
-    """Write all of it."""
+    """Write all chunks."""
     for chunk in chunks:
         view = memoryview(chunk)
         while view:
@@ -105,10 +105,10 @@ def write(handle: int, chunks: list[bytes]) -> None:
 
 
 def publish(partial: str, target: Path, overwrite: bool) -> None:
-    """Let the file appear under its name, whole.
+    """Give the complete file its final name.
 
     Raises:
-        FileError: when another one has the name, and is not to be replaced.
+        FileError: If the file exists and `overwrite` is false.
     """
     if overwrite:
         os.replace(partial, target)  # noqa: PTH105
@@ -117,11 +117,11 @@ def publish(partial: str, target: Path, overwrite: bool) -> None:
         os.link(partial, target)
     except FileExistsError:
         exists = True
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         exists = target.exists()
         if not exists:
             os.replace(partial, target)  # noqa: PTH105
     else:
         exists = False
     if exists:
-        raise FileError(f"{target} exists already: pass overwrite=True to replace it")
+        raise FileError(f"{target} already exists: pass overwrite=True to replace it")

@@ -1,4 +1,4 @@
-"""Uploading files, on their own and for a model's input."""
+"""Upload files, on their own and for a model's input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def create_file(
     progress: Callable[[int], object] | None = None,
     deadline: Deadline = Deadline.NEVER,
 ) -> File:
-    """Upload a file that has been read; a second copy harms nobody, so it may be repeated."""
+    """Upload a loaded file. A duplicate does no harm, so the request may be repeated."""
     check_name(file.filename)
     fields = {"filename": file.filename, "type": file.content_type}
     if metadata is not None:
@@ -34,8 +34,10 @@ async def create_file(
 
 
 async def upload(api: Requestor, file: LocalFile, *, deadline: Deadline = Deadline.NEVER) -> str:
-    """Upload a file, and give the URL that stands for it in a model's input."""
+    """Upload a file, and return the URL that represents it in a model's input."""
     created = await create_file(api, file, deadline=deadline)
     if created.urls is None or created.urls.get is None:
-        raise APIResponseError(f"The file {created.id} was uploaded but has no urls.get.")
+        raise APIResponseError(
+            f"The server sent no urls.get for the file {created.id} that was uploaded."
+        )
     return created.urls.get

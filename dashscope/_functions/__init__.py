@@ -15,7 +15,7 @@ __all__ = [
     "Schemas",
 ]
 
-# Annotations elsewhere name these as attributes, so that they resolve without being loaded.
+# Annotations use these as `_functions.X`: they resolve at run time without loading the modules.
 __getattr__ = exports(
     __name__,
     {

@@ -1,9 +1,8 @@
-"""Whether an input fits a model's schema.
+"""Checks of an input against a model's schema.
 
-Only what a schema says in the words read here is held against an input; the rest is left to the
-server, so that nothing is refused which it would take. (A validator of JSON Schema could not do
-it: a path or an open file stands where the schema wants a URL, and messages are to name the
-inputs as the caller did.)
+Only the parts of the schema that this module understands are checked. The server checks the rest,
+so that no valid input is refused. A JSON Schema validator cannot do this: files stand where the
+schema requires a URL, and messages must name inputs as the caller wrote them.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _ARTICLES: Final = {
     "boolean": "a boolean",
     "integer": "an integer",
     "number": "a number",
-    "string": "a text",
+    "string": "a string",
     "array": "a list",
     "object": "a mapping",
     "null": "None",
@@ -42,7 +41,11 @@ _URI: Final = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
 class SchemaMismatchError(Exception):
-    """A value that does not fit its schema; the argument is the error to raise for it."""
+    """A value does not match its schema.
+
+    Args:
+        error: The error to raise for the value.
+    """
 
     def __init__(self, error: TypeError | ValueError) -> None:
         super().__init__(error)
@@ -50,22 +53,21 @@ class SchemaMismatchError(Exception):
 
 
 def is_uri(text: str) -> bool:
-    """True if `text` starts with a URI scheme. One letter is a Windows drive, not a scheme."""
+    """Return whether a text starts with a URI scheme. A single letter is a Windows drive."""
     return _URI.match(text) is not None
 
 
 def check(model: ModelSchema, name: str, inputs: Mapping[str, Any]) -> None:
-    """Refuse what a model does not take.
+    """Raise if inputs do not match a model's schema.
 
     Args:
-        model: its schema.
-        name: what the messages call it.
-        inputs: the inputs as the caller wrote them, files included.
+        model: The schema.
+        name: The name of the model, for messages.
+        inputs: The inputs as the caller passed them, including files.
 
     Raises:
-        TypeError: for an input that it does not have, one that is missing, or a value of
-            another type.
-        ValueError: for a value out of bounds.
+        TypeError: If an input is unknown, missing or of the wrong type.
+        ValueError: If a value is out of bounds.
     """
     if not model.is_known:
         return
@@ -83,7 +85,7 @@ def check(model: ModelSchema, name: str, inputs: Mapping[str, Any]) -> None:
         raise type(mismatch.error)(f"{name}: {mismatch.error}") from None
     missing = [entry for entry in model.inputs if entry.required and entry.name not in inputs]
     if missing:
-        raise TypeError(f"{name} needs {', '.join(map(_with_description, missing))}")
+        raise TypeError(f"{name} requires {', '.join(map(_with_description, missing))}")
 
 
 def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) -> None:
@@ -98,18 +100,22 @@ def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) 
     json_types = named_json_types(schema)
     if is_file(value):
         if json_types and "string" not in json_types:
-            raise SchemaMismatchError(TypeError(f"{where} is {_either(json_types)}, not a file"))
+            raise SchemaMismatchError(
+                TypeError(f"{where} must be {_either(json_types)}, not a file")
+            )
         return
     kind = kind_of(value)
     if json_types and not _fits(kind, json_types):
         if schema.get("format") == "uri":
             json_types = ["a URL or a file" if named == "string" else named for named in json_types]
         raise SchemaMismatchError(
-            TypeError(f"{where} is {_either(json_types)}, not {shown(value)}")
+            TypeError(f"{where} must be {_either(json_types)}, not {shown(value)}")
         )
     choices = choices_of(schema)
     if choices and not any(_same(value, choice) for choice in choices):
-        raise SchemaMismatchError(ValueError(f"{where} is {either(choices)}, not {shown(value)}"))
+        raise SchemaMismatchError(
+            ValueError(f"{where} must be {either(choices)}, not {shown(value)}")
+        )
     _check_bounds(value, kind, schema, where)
     if is_sequence(value):
         for index, item in enumerate(value):
@@ -127,27 +133,27 @@ def _check_any(model: ModelSchema, value: Any, choices: list[Any], where: str, d
             mismatches.append(mismatch)
         else:
             return
-    # Of the right type and out of bounds says more than of the wrong type.
+    # A value out of bounds is more informative than a value of the wrong type.
     for failed in mismatches:
         if isinstance(failed.error, ValueError):
             raise failed
     json_types = [kind for choice in choices for kind in model.json_types(choice)]
     given = "a file" if is_file(value) else shown(value)
-    raise SchemaMismatchError(TypeError(f"{where} is {_either(json_types)}, not {given}"))
+    raise SchemaMismatchError(TypeError(f"{where} must be {_either(json_types)}, not {given}"))
 
 
 def _check_bounds(value: Any, kind: str, schema: Schema, where: str) -> None:
     if kind in ("integer", "number"):
         limits = bounds(schema)
         if limits is not None and not limits.holds(value):
-            raise SchemaMismatchError(ValueError(f"{where} is {limits}, not {shown(value)}"))
+            raise SchemaMismatchError(ValueError(f"{where} must be {limits}, not {shown(value)}"))
     elif kind == "string":
         _check_length(value, schema, "Length", "characters", where)
         if schema.get("format") == "uri" and not is_uri(value):
             raise SchemaMismatchError(
                 ValueError(
-                    f"{where} is a URL or a file, not {shown(value)}: "
-                    "for a file on this machine, pass a pathlib.Path"
+                    f"{where} must be a URL or a file, not {shown(value)}. "
+                    "To send a local file, pass a pathlib.Path"
                 )
             )
     elif kind == "array":
@@ -157,7 +163,9 @@ def _check_bounds(value: Any, kind: str, schema: Schema, where: str) -> None:
 def _check_length(value: Any, schema: Schema, what: str, unit: str, where: str) -> None:
     limits = lengths(schema, what)
     if limits is not None and not limits.holds(len(value)):
-        raise SchemaMismatchError(ValueError(f"{where} has {limits} {unit}, not {len(value)}"))
+        raise SchemaMismatchError(
+            ValueError(f"{where} must have {limits} {unit}, not {len(value)}")
+        )
 
 
 def _check_properties(
@@ -165,7 +173,7 @@ def _check_properties(
 ) -> None:
     for name in listed(schema, "required"):
         if isinstance(name, str) and name not in value:
-            raise SchemaMismatchError(TypeError(f"{where} needs {name!r}"))
+            raise SchemaMismatchError(TypeError(f"{where} requires {name!r}"))
     properties = schema.get("properties")
     if is_object(properties):
         for name, part in properties.items():
@@ -176,7 +184,7 @@ def _check_properties(
 def _fits(kind: str, json_types: list[str]) -> bool:
     if kind == "integer" and "number" in json_types:
         return True
-    # What is no JSON is refused with all else that is not; a type not known here, by the server.
+    # `encode()` refuses values without a JSON form. The server checks types unknown here.
     return (
         kind in json_types
         or kind == "unknown"
@@ -192,8 +200,8 @@ def _same(value: Any, choice: Any) -> bool:
 
 def _unknown(model: str, given: str, known: list[str]) -> str:
     close = difflib.get_close_matches(given, known, n=1)
-    hint = f": did you mean {close[0]!r}?" if close else "."
-    return f"{model} has no input {given!r}{hint} It takes {', '.join(known) or 'none'}."
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{model} has no input {given!r}.{hint} Its inputs: {', '.join(known) or 'none'}."
 
 
 def _with_description(entry: Input) -> str:

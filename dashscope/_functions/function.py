@@ -1,4 +1,4 @@
-"""`client.use()`: a model as a function, which knows its inputs once its schema was fetched."""
+"""`client.use()`: a model as a function that knows its inputs once its schema is fetched."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from dashscope._predictions.stream import AsyncEventStream
 from dashscope.types.prediction import Prediction
 
 MOMENT: Final = 0.001
-"""Seconds that a run gets at least, where the schema has taken all the time."""
+"""The minimum timeout of a run, in seconds, if fetching the schema took all of the time."""
 
 
 class AsyncModelFunction:
     """A model as a function: `client.use("owner/name")`, then `await model(prompt="...")`.
 
-    What the inputs are, the model's schema says. It is fetched once, by the first call or by
-    `load()`; from then on `inspect.signature(model)` and `help(model)` show them. Arguments are
-    checked before anything is sent.
+    The first call, or `load()`, fetches the model's schema. From then on `inspect.signature(model)`
+    and `help(model)` show the inputs. Arguments are checked before anything is sent.
 
-    ```python
-    hello = client.use("dashscope/hello-world")
-    output = await hello(text="Alice")
-    ```
+    Example:
+        ```python
+        hello = client.use("dashscope/hello-world")
+        output = await hello(text="Alice")
+        ```
     """
 
     def __init__(
@@ -77,30 +77,34 @@ class AsyncModelFunction:
 
     @property
     def ref(self) -> str:
-        """The model, `owner/name` or `owner/name:version`."""
+        """The model, as `owner/name` or `owner/name:version`."""
         return self._ref
 
     async def __call__(self, /, *args: Any, **inputs: Any) -> Any:
-        """Run the model and wait for its output, as `client.run()` does.
+        """Run the model and wait for its output, like `client.run()`.
 
         Args:
-            args: none: a model takes its inputs by name.
-            inputs: the model's inputs; files in them (paths, bytes, open files) are sent along.
+            args: Not allowed. Pass inputs by name.
+            inputs: The model's inputs. Files in them (paths, bytes, open binary files) are sent
+                along.
 
         Returns:
             The output.
 
         Raises:
-            TypeError: for an input that the model does not have, one that is missing, or one of
-                another type.
-            ValueError: for an input that is out of bounds.
-            ModelError: when the model failed.
+            TypeError: If an input is unknown, missing or of the wrong type.
+            ValueError: If an input is out of bounds.
+            ModelError: If the model fails.
+            PredictionTimeoutError: If the function's `timeout` passes first.
 
-        ```python
-        thumbnail = client.use("dashscope/thumbnail", timeout=60)
-        output = await thumbnail(image=Path("photo.png"), width=64)
-        output = await thumbnail(image=output, width=32)  # its URL goes in, not its content
-        ```
+        Example:
+            ```python
+            thumbnail = client.use("dashscope/thumbnail", timeout=60)
+            output = await thumbnail(image=Path("photo.png"), width=64)
+            output = await thumbnail(image=output, width=32)  # sends the URL, not the content
+            ```
+
+        Endpoints: those of `client.run()`.
         """
         deadline = Deadline.after(self._timeout)
         await self._check(args, inputs, deadline)
@@ -114,20 +118,27 @@ class AsyncModelFunction:
         )
 
     def stream(self, /, *args: Any, **inputs: Any) -> AsyncEventStream:
-        """Run the model and stream its output as it comes, as `client.stream()` does.
+        """Run the model and stream its output, like `client.stream()`.
 
         Args:
-            args: none: a model takes its inputs by name.
-            inputs: the model's inputs.
+            args: Not allowed. Pass inputs by name.
+            inputs: The model's inputs.
 
         Returns:
-            A stream, to be opened by `async with`, which checks the inputs first.
+            A stream, for use with `async with`. Entering the stream checks the inputs.
 
-        ```python
-        async with client.use("dashscope/countdown").stream(start=3) as stream:
-            async for event in stream:
-                print(str(event), end="")
-        ```
+        Raises:
+            TypeError: If an input is unknown, missing or of the wrong type. Raised on entering.
+            ValueError: If an input is out of bounds. Raised on entering.
+
+        Example:
+            ```python
+            async with client.use("dashscope/countdown").stream(start=3) as stream:
+                async for event in stream:
+                    print(str(event), end="")
+            ```
+
+        Endpoints: those of `client.stream()`.
         """
         return run.stream(
             self._api,
@@ -141,19 +152,26 @@ class AsyncModelFunction:
         )
 
     async def create(self, /, *args: Any, **inputs: Any) -> Prediction:
-        """Start a run of the model, and go on without it.
+        """Run the model. Returns as soon as the prediction is created.
 
         Args:
-            args: none: a model takes its inputs by name.
-            inputs: the model's inputs.
+            args: Not allowed. Pass inputs by name.
+            inputs: The model's inputs.
 
         Returns:
-            The prediction.
+            The prediction, usually still running.
 
-        ```python
-        prediction = await client.use("dashscope/countdown").create(start=3)
-        prediction = await client.wait(prediction)
-        ```
+        Raises:
+            TypeError: If an input is unknown, missing or of the wrong type.
+            ValueError: If an input is out of bounds.
+
+        Example:
+            ```python
+            prediction = await client.use("dashscope/countdown").create(start=3)
+            prediction = await client.wait(prediction)
+            ```
+
+        Endpoint: `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`.
         """
         await self._check(args, inputs, Deadline.NEVER)
         call = await creation(
@@ -180,38 +198,44 @@ class AsyncModelFunction:
         progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
     ) -> AsyncBatch:
-        """Run the model over many inputs, and give each result as it comes, as `client.map()` does.
+        """Run the model over many inputs, and yield each result when ready, like `client.map()`.
 
-        An input that the model does not take is an error in its result, and is not sent.
+        An input that does not match the model's schema becomes an error in its result and is not
+        sent.
 
         Args:
-            inputs: mappings of the model's inputs: an iterable or async iterable.
-            concurrency: how many predictions are in flight at the most.
-            ordered: whether results come in the order of the inputs.
-            checkpoint: the path of a file, which is made where it is missing.
-            resume: what becomes of rows that are over by the checkpoint: `yield` or `skip`.
-            on_error: `raise` raises the first error of a row; by default it is in its result.
-            on_unknown: what becomes of a row that may have been created: an `error`, or
-                `recreate`.
-            max_rate: how many predictions are created per second at the most.
-            progress: called with a `BatchProgress` a few times per second, and at the end.
-            poll_interval: seconds between two looks at what runs.
+            inputs: The inputs of each row: an iterable or async iterable of mappings.
+            concurrency: How many predictions may be in flight.
+            ordered: Whether to yield results in the order of the inputs.
+            checkpoint: The path of a checkpoint file, which is created if it does not exist.
+            resume: What to do with rows that the checkpoint lists as finished: `yield` or `skip`.
+            on_error: `yield` puts the error of a row into its result, `raise` raises the first one.
+            on_unknown: What to do with a row that may have been created: `error` or `recreate`.
+            max_rate: How many predictions to create per second at most.
+            progress: A function called with a `BatchProgress` a few times per second, and at the
+                end.
+            poll_interval: Seconds between polls.
 
         Returns:
-            A batch, to be opened by `async with`.
+            A batch, for use with `async with`.
 
         Raises:
-            ValueError: when the function has a webhook: a batch has none.
+            ValueError: If the function has a webhook, which a batch does not support.
+            CheckpointError: If the checkpoint cannot be used. Raised by `async with`.
 
-        ```python
-        hello = client.use("dashscope/hello-world")
-        async with hello.map({"text": name} for name in ("Alice", "Bob")) as results:
-            async for result in results:
-                print(result.index, result.output)
-        ```
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            async with hello.map({"text": name} for name in ("Alice", "Bob")) as results:
+                async for result in results:
+                    print(result.index, result.output)
+            ```
+
+        Endpoints: those of `client.map()`.
         """
+        # sync doc: an iterable or async iterable of -> an iterable of
         if self._creation["webhook"] is not None:
-            raise ValueError("map() takes no webhook: use() the model without one")
+            raise ValueError("map() does not support webhooks: call use() without a webhook")
         if progress is not None:
             self._api.runtime.check_callback("progress", progress)
         checked = options.check(
@@ -232,16 +256,20 @@ class AsyncModelFunction:
         return AsyncBatch(self._api, inputs, evolve(checked, check=self._check_row))
 
     async def load(self) -> None:
-        """Fetch the model's schema, unless it is there already.
+        """Fetch the model's schema, unless it was fetched before.
 
         Raises:
-            NotFoundError: when there is no such model or version.
+            NotFoundError: If there is no such model or version.
 
-        ```python
-        hello = client.use("dashscope/hello-world")
-        await hello.load()
-        help(hello)
-        ```
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            await hello.load()
+            help(hello)
+            ```
+
+        Endpoint: `GET /models/{model_owner}/{model_name}` or
+        `GET /models/{model_owner}/{model_name}/versions/{version_id}`.
         """
         await self._load(Deadline.after(self._timeout), fresh=False)
 
@@ -249,10 +277,10 @@ class AsyncModelFunction:
         return f"<AsyncModelFunction {self._ref}>"
 
     def __reduce__(self) -> str:
-        raise TypeError("a model function is not pickled: use() the model in the other process")
+        raise TypeError("model functions cannot be pickled: call use() in the other process")
 
     def _appear_as(self, face: Any) -> None:
-        """Show the inputs as the signature and the help of `face`, now or once they are known."""
+        """Show the inputs in the signature and help of `face`, now or once they are known."""
         if face is not self:
             self._faces.add(face)
         known = self._schemas.get(str(self._reference))
@@ -263,12 +291,12 @@ class AsyncModelFunction:
         self, args: tuple[Any, ...], inputs: Mapping[str, Any], deadline: Deadline
     ) -> None:
         if args:
-            raise TypeError(f"{self._ref} takes its inputs by name: model(name=value)")
+            raise TypeError(f"{self._ref} takes inputs by name only: call model(name=value)")
         schema = await self._load(deadline, fresh=False)
         try:
             check.check(schema, self._ref, inputs)
         except (TypeError, ValueError):
-            # A newer version may take what the one that is known here does not.
+            # A newer version of the model may accept this input.
             newer = await self._load(deadline, fresh=True)
             if newer is schema:
                 raise

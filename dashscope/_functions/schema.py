@@ -1,6 +1,6 @@
-"""What a version's schema says of a model's inputs and output.
+"""What the schema of a version says about a model's inputs and output. Pure.
 
-Pure: the schema comes from the server and may be anything; what it does not say is not guessed.
+The schema comes from the server and may be anything. What it does not say is not guessed.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from dashscope._common.json import is_array, is_mapping, is_object, is_sequence
 Schema: TypeAlias = Mapping[str, Any]
 
 DEEPEST: Final = 16
-"""References and alternatives to follow: a schema may refer to itself."""
+"""How many references and alternatives to follow. A schema may refer to itself."""
 
 
 @frozen
 class Input:
-    """One input of a model.
+    """An input of a model.
 
     Attributes:
-        name: its name.
-        schema: what its values are like, references resolved.
-        required: whether it has to be given.
+        name: The name.
+        schema: The schema of its values, with references resolved.
+        required: Whether the input must be passed.
     """
 
     name: str
@@ -37,25 +37,25 @@ class Input:
 
     @property
     def has_default(self) -> bool:
-        """Does the schema say what it is when it is not given?"""
+        """True if the schema has a default."""
         return "default" in self.schema
 
     @property
     def default(self) -> Any:
-        """What it is when it is not given."""
+        """The default, or `None`."""
         return self.schema.get("default")
 
     @property
     def description(self) -> str | None:
-        """What it is for."""
+        """The description, on one line, or `None`."""
         text = self.schema.get("description")
         return " ".join(text.split()) if isinstance(text, str) and text.strip() else None
 
     @property
     def may_be_none(self) -> bool:
-        """Is `None` taken, whatever the schema says?
+        """True if `None` is accepted, whatever the schema says.
 
-        Schemas of older models do not say so of inputs that are optional and have no default.
+        The schemas of older models omit `null` for optional inputs without a default.
         """
         return not self.required and self.default is None
 
@@ -65,23 +65,23 @@ class ModelSchema:
     """The inputs and the output of a version of a model.
 
     Attributes:
-        document: the version's `openapi_schema`; without one, nothing is known.
+        document: The version's `openapi_schema`. Empty if there is none.
     """
 
     document: Schema = field(factory=dict[str, Any], hash=False, repr=False)
 
     @cached_property
     def is_known(self) -> bool:
-        """Does it say what the inputs are?"""
+        """True if the schema describes the inputs."""
         return is_object(self.component("Input").get("properties"))
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
-        """The inputs, in the order that the model has them in."""
+        """The inputs, in the model's order."""
         return self.inputs_of("Input")
 
     def inputs_of(self, component: str) -> tuple[Input, ...]:
-        """What one of the document's schemas names: `Input`, or `TrainingInput`."""
+        """Return the inputs in a component of the document: `Input` or `TrainingInput`."""
         schema = self.component(component)
         properties = schema.get("properties")
         if not is_object(properties):
@@ -99,15 +99,15 @@ class ModelSchema:
 
     @property
     def output(self) -> Schema:
-        """What the output is like."""
+        """The schema of the output."""
         return self.component("Output")
 
     def component(self, name: str) -> Schema:
-        """One of the document's schemas."""
+        """Return a component of the document."""
         return self.resolved({"$ref": f"#/components/schemas/{name}"})
 
     def resolved(self, schema: Any) -> Schema:
-        """A schema with the one it refers to, and `allOf` of one, put in its place."""
+        """Return a schema with its `$ref`, or an `allOf` with a single entry, merged into it."""
         for _ in range(DEEPEST):
             if not is_object(schema):
                 return {}
@@ -131,11 +131,11 @@ class ModelSchema:
         return found if is_object(found) else {}
 
     def json_types(self, schema: Any, depth: int = 0) -> list[str]:
-        """The JSON types that a schema lets through; none where it does not say."""
+        """Return the JSON types that a schema accepts. Empty if the schema does not tell."""
         schema = self.resolved(schema)
         if depth > DEEPEST:
             return []
-        if found := own_kinds(schema):
+        if found := own_json_types(schema):
             return found
         for key in ("anyOf", "oneOf"):
             if choices := listed(schema, key):
@@ -146,13 +146,13 @@ class ModelSchema:
 
 
 def schema_of(version: types.Version | None) -> ModelSchema:
-    """The schema of a version; one that says nothing, where there is none."""
+    """Return the schema of a version. Empty if the version has none."""
     return ModelSchema(document=(version and version.openapi_schema) or {})
 
 
 @frozen
 class Bounds:
-    """What a number may be."""
+    """The bounds of a number."""
 
     least: float | None
     most: float | None
@@ -160,7 +160,7 @@ class Bounds:
     under: float | None
 
     def holds(self, value: float) -> bool:
-        """Is it within?"""
+        """Return whether a value is within the bounds."""
         return not (
             (self.least is not None and value < self.least)
             or (self.most is not None and value > self.most)
@@ -185,10 +185,10 @@ class Bounds:
 
 
 def bounds(schema: Schema) -> Bounds | None:
-    """The bounds of a number, if there are any."""
+    """Return the bounds of a number, or `None`."""
     least, most = _number(schema, "minimum"), _number(schema, "maximum")
     over, under = _number(schema, "exclusiveMinimum"), _number(schema, "exclusiveMaximum")
-    # Up to OpenAPI 3.0 these two say of the others whether they are exclusive.
+    # Up to OpenAPI 3.0 these two are flags that make `minimum` and `maximum` exclusive.
     if schema.get("exclusiveMinimum") is True:
         least, over = None, least
     if schema.get("exclusiveMaximum") is True:
@@ -197,40 +197,40 @@ def bounds(schema: Schema) -> Bounds | None:
 
 
 def lengths(schema: Schema, what: str) -> Bounds | None:
-    """The bounds of a length, if there are any, `what` being `Length` or `Items`."""
+    """Return the bounds of a length, or `None`. `what` is `Length` or `Items`."""
     return _bounds(_number(schema, f"min{what}"), _number(schema, f"max{what}"))
 
 
 def named_json_types(schema: Schema) -> list[str]:
-    """The JSON types that a schema names itself."""
+    """Return the JSON types in a schema's `type`."""
     named = schema.get("type")
     if isinstance(named, str):
         return [named]
     return [kind for kind in named if isinstance(kind, str)] if is_array(named) else []
 
 
-def own_kinds(schema: Schema) -> list[str]:
-    """The JSON types that a schema names itself, or else those of the values that it takes."""
+def own_json_types(schema: Schema) -> list[str]:
+    """Return the JSON types in a schema's `type`, or those of its `enum` or `const` values."""
     return named_json_types(schema) or list(dict.fromkeys(map(kind_of, choices_of(schema))))
 
 
 def choices_of(schema: Schema) -> list[Any]:
-    """The values that a schema takes, where it lists them."""
+    """Return the values in a schema's `enum` and `const`."""
     return [*listed(schema, "enum"), *([schema["const"]] if "const" in schema else [])]
 
 
 def listed(schema: Schema, key: str) -> list[Any]:
-    """A part of a schema that is a list; empty where there is none."""
+    """Return a part of a schema that is a list, or an empty list."""
     value = schema.get(key)
     return value if is_array(value) else []
 
 
 def kind_of(value: Any) -> str:
-    """The JSON type of a Python value."""
+    """Return the JSON type of a Python value."""
     if value is None:
         return "null"
     if isinstance(value, float):
-        return "integer" if value.is_integer() else "number"  # to JSON, 2.0 is an integer
+        return "integer" if value.is_integer() else "number"  # JSON Schema counts 2.0 as an integer
     for kind, name in ((bool, "boolean"), (int, "integer"), (str, "string")):
         if isinstance(value, kind):
             return name

@@ -1,4 +1,4 @@
-"""The schemas of models that a client knows: each is fetched once, for all who ask for it."""
+"""The schemas that a client has fetched, each once for all concurrent callers."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from dashscope._functions.schema import ModelSchema, schema_of
 from dashscope.types.model import Model, Version
 
 FRESH: Final = 60.0
-"""Seconds for which the newest version of a model counts as the newest one, once it was seen."""
+"""How many seconds the latest version of a model is cached before a mismatch refetches it."""
 
 
 @frozen
 class KnownSchema:
-    """A schema, and what is known of it.
+    """A fetched schema.
 
     Attributes:
-        schema: the schema.
-        seen: when it was fetched, on the monotonic clock; `None` where it never changes.
+        schema: The schema.
+        seen: When it was fetched, on the monotonic clock. `None` if it never changes.
     """
 
     schema: ModelSchema
@@ -34,7 +34,7 @@ class KnownSchema:
 
     @property
     def is_fresh(self) -> bool:
-        """Is it certainly the one that counts?"""
+        """True if the schema cannot be out of date."""
         return self.seen is None or time.monotonic() - self.seen < FRESH
 
 
@@ -43,8 +43,8 @@ class FailedFetch:
     """A schema that could not be fetched.
 
     Attributes:
-        error: why.
-        at: when, on the monotonic clock.
+        error: The error.
+        at: When the request failed, on the monotonic clock.
     """
 
     error: APIError
@@ -52,23 +52,23 @@ class FailedFetch:
 
 
 Schemas: TypeAlias = dict[str, KnownSchema | FailedFetch]
-"""The schemas that a client and its views know, by reference."""
+"""The schemas of a client and its views, by model reference."""
 
 
 async def known_schema(
     api: Requestor, schemas: Schemas, reference: Reference, deadline: Deadline, *, fresh: bool
 ) -> ModelSchema:
-    """The schema of a model, fetched once for all who ask at the same time.
+    """Return the schema of a model, fetched once for all concurrent callers.
 
     Args:
-        api: what fetches it.
-        schemas: the schemas that the client knows.
-        reference: the model.
-        deadline: when it must be there.
-        fresh: whether one that may be out of date is fetched anew.
+        api: Sends the request.
+        schemas: The schemas of the client.
+        reference: The model.
+        deadline: When to give up.
+        fresh: Whether to refetch a schema that may be out of date.
 
     Raises:
-        APIError: when it cannot be fetched; whoever waited for the same request gets a copy.
+        APIError: If the request fails. Concurrent callers get a copy of the same error.
     """
     key = str(reference)
 
@@ -95,7 +95,7 @@ async def known_schema(
                 raise
             schemas[key] = known
             return known.schema
-    raise timed_out(f"The schema of {key}")
+    raise timed_out(f"the schema of {key}")
 
 
 async def _fetched(api: Requestor, reference: Reference, deadline: Deadline) -> KnownSchema:

@@ -1,4 +1,4 @@
-"""A model's schema as Python shows it: types, a signature, the text of `help()`."""
+"""A model's schema in Python: types, a signature, and the text of `help()`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from dashscope._functions.schema import (
     Schema,
     bounds,
     lengths,
-    own_kinds,
+    own_json_types,
 )
 
 FILE: Final = Path | bytes | BinaryIO
-"""What goes into an input that takes a file, beside a URL."""
+"""The types accepted for an input that is a file, besides a URL."""
 
 _TYPES: Final[dict[str, Any]] = {
     "boolean": bool,
@@ -34,13 +34,13 @@ _TYPES: Final[dict[str, Any]] = {
 
 
 def hint(model: ModelSchema, schema: Any, file: Any = FILE | str, depth: int = 0) -> Any:
-    """The Python type of what a schema describes; `Any` where it does not say.
+    """Return the Python type of the values of a schema, or `Any` if the schema does not tell.
 
     Args:
-        model: where the schema is from.
-        schema: the schema.
-        file: the type of a file there.
-        depth: how deep it is nested.
+        model: The model that the schema belongs to.
+        schema: The schema.
+        file: The type to use for files.
+        depth: The nesting depth.
     """
     schema = model.resolved(schema)
     if depth > DEEPEST or not schema:
@@ -53,7 +53,9 @@ def hint(model: ModelSchema, schema: Any, file: Any = FILE | str, depth: int = 0
     if is_array(choices) and choices and all(_is_literal(choice) for choice in choices):
         found: Any = Literal[tuple(choices)]
     else:
-        found = _union([_of_kind(model, kind, schema, file, depth) for kind in own_kinds(schema)])
+        found = _union(
+            [_of_kind(model, kind, schema, file, depth) for kind in own_json_types(schema)]
+        )
     return _union([found, None]) if schema.get("nullable") is True else found
 
 
@@ -83,13 +85,13 @@ def _is_literal(value: Any) -> bool:
 
 
 def type_of(model: ModelSchema, entry: Input) -> Any:
-    """The Python type of an input."""
+    """Return the Python type of an input."""
     found = hint(model, entry.schema)
     return _union([found, None]) if entry.may_be_none else found
 
 
 def limits(schema: Schema) -> str | None:
-    """The bounds of an input in words."""
+    """Return the bounds of an input in words, or `None`."""
     found = [
         (bounds(schema), ""),
         (lengths(schema, "Length"), " characters"),
@@ -99,7 +101,10 @@ def limits(schema: Schema) -> str | None:
 
 
 def signature(model: ModelSchema) -> inspect.Signature:
-    """The signature of a model as a function; open, where the schema does not name the inputs."""
+    """Return the signature of a model as a function.
+
+    If the schema does not name all inputs, the signature accepts any keyword argument.
+    """
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters: list[inspect.Parameter] = []
     for entry in model.inputs:
@@ -119,12 +124,12 @@ def signature(model: ModelSchema) -> inspect.Signature:
 
 
 def is_name(text: str) -> bool:
-    """Can a parameter be called so?"""
+    """Return whether a text can be the name of a parameter."""
     return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def free_name(text: str, model: ModelSchema) -> str:
-    """A name like `text` that no input has."""
+    """Return a name like `text` that no input has."""
     while any(entry.name == text for entry in model.inputs):
         text = f"_{text}"
     return text
@@ -137,21 +142,21 @@ def _default(entry: Input) -> Any:
 
 
 LEFT_OUT: Final[EllipsisType] = ...
-"""Stands for a default that only the model knows."""
+"""Represents a default that only the model knows."""
 
 
 def described(name: str, model: ModelSchema) -> str:
-    """What `help()` says of a model: how it is called, and what each input is for."""
+    """Return the help text of a model: how to call it, and what each input means."""
     if not model.is_known:
-        return f"The model {name}, which does not say what its inputs are."
+        return f"The model {name}. Its schema does not describe its inputs."
     call = ", ".join(f"{entry.name}={_value(entry)}" for entry in model.inputs)
     lines = [f"The model {name}.", "", *_wrapped(f"model({call})", 0, 6), "", "Args:"]
     for entry in model.inputs:
         about = [shown(type_of(model, entry)), limits(entry.schema)]
         if entry.has_default:
-            about.append(f"by default {entry.default!r}")
+            about.append(f"defaults to {entry.default!r}")
         elif not entry.required:
-            about.append("may be left out")
+            about.append("optional")
         facts = ", ".join(filter(None, about))
         text = f"{entry.name}: {entry.description or ''} ({facts})".replace(":  (", ": (")
         lines += _wrapped(text, 4, 8)
@@ -165,11 +170,11 @@ def _value(entry: Input) -> str:
 
 
 LONGEST_DEFAULT: Final = 60
-"""Characters of a default that stand in a call; prompts by default may be pages long."""
+"""The longest default to show in a call, in characters. A default prompt may be pages long."""
 
 
 def abridged(default: Any) -> str:
-    """A default as it stands in a call; dots, where it is too long for that."""
+    """Return a default as shown in a call, or dots if it is too long."""
     text = repr(default)
     return text if len(text) <= LONGEST_DEFAULT else "..."
 
@@ -183,12 +188,12 @@ def shown(
     file: str = "Path | bytes | BinaryIO",
     containers: Mapping[type, str] = MappingProxyType({}),
 ) -> str:
-    """A type as it is written in code.
+    """Return a type as source code.
 
     Args:
-        annotation: the type, one that `hint()` made.
-        file: how the types of a file are written.
-        containers: how `list` and `dict` are written, if otherwise.
+        annotation: The type, made by `hint()`.
+        file: How to write the types of a file.
+        containers: How to write `list` and `dict`. Defaults to their names.
     """
     origin, of = get_origin(annotation), get_args(annotation)
     if origin is Annotated:

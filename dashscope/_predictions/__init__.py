@@ -15,7 +15,7 @@ __all__ = [
     "WebhookEvent",
 ]
 
-# Annotations elsewhere name these as attributes, so that they resolve without being loaded.
+# Annotations use these as `_predictions.X`: they resolve at run time without loading them.
 __getattr__ = exports(
     __name__,
     {

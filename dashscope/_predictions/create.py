@@ -1,4 +1,4 @@
-"""The request that creates a prediction, by whichever of the endpoints: checked, its files sent."""
+"""The request that creates a prediction, with its arguments checked and its files sent."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from dashscope._files.inputs import FileEncoding
 from dashscope._files.uploads import upload
 
 WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
-"""What a webhook can be told of."""
+"""The events that a webhook can receive."""
 
 WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
 SHORTEST_CANCEL_AFTER: Final = 5
-"""Seconds; the service takes no less."""
+"""The shortest `cancel_after`, in seconds, that the service accepts."""
 LONGEST_WAIT: Final = 60
-"""Seconds; the service holds an answer back no longer."""
+"""The longest `wait`, in seconds, that the service accepts."""
 
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
 
 
 class Creation(TypedDict, total=False):
-    """What every way to create a prediction takes; `AsyncPredictions.create` describes it."""
+    """The options of all create operations. `AsyncPredictions.create` describes them."""
 
     input: Required[Mapping[str, Any]]
     version: str | None
@@ -57,7 +57,7 @@ async def creation(
     deadline: Deadline = Deadline.NEVER,
     **options: Unpack[Creation],
 ) -> Call:
-    """The request that creates a prediction: checked, and its files sent ahead."""
+    """Check the options and send the files. Return the request that creates the prediction."""
     wait, events = options.get("wait"), options.get("webhook_events_filter")
     headers = creation_headers(wait, options.get("cancel_after"))
     check_webhook(options.get("webhook"), events)
@@ -88,10 +88,10 @@ async def creation(
 def creation_headers(
     wait: int | None, cancel_after: float | timedelta | str | None
 ) -> dict[str, str]:
-    """The `Prefer` and `Cancel-After` headers.
+    """Return the `Prefer` and `Cancel-After` headers.
 
     Raises:
-        ValueError: when one of them is out of the service's bounds.
+        ValueError: If a value is out of the service's range.
     """
     headers: dict[str, str] = {}
     if wait is not None:
@@ -101,7 +101,7 @@ def creation_headers(
         seconds = duration(cancel_after)
         if seconds < SHORTEST_CANCEL_AFTER:
             raise ValueError(
-                f"cancel_after is at least {SHORTEST_CANCEL_AFTER} seconds, "
+                f"cancel_after must be at least {SHORTEST_CANCEL_AFTER} seconds, "
                 f"not {shown(cancel_after)}"
             )
         headers["Cancel-After"] = f"{seconds}s"
@@ -109,24 +109,30 @@ def creation_headers(
 
 
 def duration(value: float | timedelta | str) -> int:
-    """A duration in whole seconds, rounded up: a number, a `timedelta`, or text like `1h30m`."""
+    """Return a duration in whole seconds, rounded up.
+
+    Args:
+        value: A number of seconds, a `timedelta`, or a text such as `1h30m`.
+    """
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, str):
         match = _DURATION.fullmatch(value)
         if not value or match is None:
-            raise ValueError(f"a duration is written like 90s, 5m or 1h30m45s, not {shown(value)}")
+            raise ValueError(f"a duration must be like 90s, 5m or 1h30m45s, not {shown(value)}")
         hours, minutes, seconds = (int(part or 0) for part in match.groups())
         value = hours * 3600 + minutes * 60 + seconds
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"a duration is seconds, a timedelta or text like 5m, not {shown(value)}")
+        raise TypeError(
+            f"a duration must be seconds, a timedelta or a text like 5m, not {shown(value)}"
+        )
     if not 0 <= value <= LARGEST_COUNT:
-        raise ValueError(f"a duration is a number of seconds, not {shown(value)}")
+        raise ValueError(f"a duration must be a positive number of seconds, not {shown(value)}")
     return ceil(value)
 
 
 def check_webhook(webhook: str | None, events: Sequence[str] | None) -> None:
-    """Refuse a webhook that the service could not call, and events it does not know."""
+    """Raise if a webhook URL or its events are invalid."""
     if webhook is not None:
         check_str("webhook", webhook)
         try:
@@ -135,8 +141,8 @@ def check_webhook(webhook: str | None, events: Sequence[str] | None) -> None:
         except ValueError:
             valid = False
         if not valid:
-            raise ValueError(f"webhook is an http(s) URL, not {shown(webhook)}")
+            raise ValueError(f"webhook must be an http(s) URL, not {shown(webhook)}")
     if events is None:
         return
     for event in check_several("webhook_events_filter", events, "events"):
-        check_choice("each of webhook_events_filter", event, WEBHOOK_EVENTS)
+        check_choice("each event of webhook_events_filter", event, WEBHOOK_EVENTS)

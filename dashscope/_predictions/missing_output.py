@@ -1,4 +1,4 @@
-"""What a finished prediction has and its stream did not bring. Pure."""
+"""The parts of a finished prediction that its stream did not deliver. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from dashscope._common.json import is_array
 
 
 def rest_of_output(prediction: types.Prediction, texts: Sequence[str]) -> list[str] | None:
-    """The parts of the output after those that came, `None` where these are not its beginning."""
+    """Return the parts of the output that follow the received ones.
+
+    Returns `None` if the output does not start with the received parts.
+    """
     outputs, given = parts_of(prediction.output), len(texts)
-    # Of what was stopped, the server may have kept less than it streamed.
+    # The server may have stored less of a cancelled prediction than it streamed.
     kept = given if prediction.status == "succeeded" else min(given, len(outputs))
     return outputs[given:] if _same_parts(texts[:kept], outputs[:given]) else None
 
 
 def rest_of_logs(prediction: types.Prediction, text: str) -> str | None:
-    """The logs after the text that came, `None` where it is not their beginning."""
+    """Return the logs that follow the received text, or `None` if they do not start with it."""
     logs = _lines_of(prediction.logs or "")
     return logs[len(text) :] if logs.startswith(text) else None
 
 
 def parts_of(output: Any) -> list[str]:
-    """An output as the events of a stream carry it."""
+    """Return an output as the texts of its stream events."""
     if output is None:
         return []
     parts = output if is_array(output) else [output]
@@ -33,7 +36,7 @@ def parts_of(output: Any) -> list[str]:
 
 
 def _same_parts(events: Sequence[str], parts: Sequence[str]) -> bool:
-    """Are these the same parts? JSON counts by its value, and a text by its lines."""
+    """Return whether two outputs are the same. JSON is compared by value, and text by lines."""
     return len(events) == len(parts) and all(
         event == part or _value(event) == _value(part)
         for event, part in zip(events, parts, strict=True)
@@ -48,5 +51,5 @@ def _value(text: str) -> Any:
 
 
 def _lines_of(text: str) -> str:
-    """A text as events carry it, which have one line ending."""
+    """Return a text with the single line ending of stream events."""
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -20,6 +20,7 @@ from dashscope._predictions.create import Creation, creation
 from dashscope._predictions.stream import AsyncEventStream
 from dashscope._predictions.watch import Watch
 from dashscope._runtime.forking import load_before_fork
+from dashscope.types.http import Response
 from dashscope.types.prediction import Prediction
 
 load_before_fork("dashscope._predictions.stream")
@@ -28,7 +29,7 @@ load_before_fork("dashscope._predictions.stream")
 def watch_prediction(
     api: Requestor, *, cancel_on_exit: bool, deadline: Deadline, operation: Operation = NOTHING
 ) -> Watch[Prediction]:
-    """A watch over a prediction that is still to be created or attached to."""
+    """Return a watch of a prediction that is yet to be created or attached to."""
     return Watch(
         api,
         poll=lambda id, deadline: get_prediction(
@@ -52,7 +53,7 @@ def event_stream(
     stall_timeout: float,
     use_file_output: bool | None,
 ) -> AsyncEventStream:
-    """The stream of a prediction that `begin` creates or attaches to, in the client's flavor."""
+    """Return the stream of a prediction that `begin` creates or attaches to."""
     from dashscope._predictions.stream import AsyncEventStream
 
     return AsyncEventStream(
@@ -74,7 +75,15 @@ async def get_prediction(
     is_poll: bool,
     retries: bool = True,
 ) -> Prediction:
-    """Look at a prediction by a deadline, setting the client's pace where it is a look."""
+    """Get a prediction.
+
+    Args:
+        api: Sends the request.
+        prediction: The prediction, or its id.
+        deadline: When to give up.
+        is_poll: Whether the request is a poll, which sets the client's pace.
+        retries: Whether to retry.
+    """
     call = Call(method="GET", path=prediction_path(prediction))
     return structure(
         await api.send(call, deadline=deadline, is_poll=is_poll, retries=retries), Prediction
@@ -84,13 +93,13 @@ async def get_prediction(
 async def cancel_prediction(
     api: Requestor, prediction: Prediction | str, *, deadline: Deadline = Deadline.NEVER
 ) -> Prediction:
-    """Cancel a prediction by a deadline."""
+    """Cancel a prediction."""
     call = Call(method="POST", path=prediction_path(prediction) + "/cancel", repeatable=True)
     return structure(await api.send(call, deadline=deadline), Prediction)
 
 
 async def create_prediction(api: Requestor, path: str, **options: Unpack[Creation]) -> Prediction:
-    """Create a prediction by whichever of the three endpoints `path` is."""
+    """Create a prediction with one of the three endpoints."""
     return await send_creation(api, await creation(api, path, **options))
 
 
@@ -101,18 +110,20 @@ async def send_creation(
     deadline: Deadline = Deadline.NEVER,
     created: Callable[[Prediction], None] | None = None,
 ) -> Prediction:
-    """Create a prediction by a request that is ready.
+    """Send a request that creates a prediction.
 
     Args:
-        api: The API.
+        api: Sends the request.
         call: The request.
-        deadline: When the response must be there.
-        created: Called with the prediction before any hook of the caller's, which may raise.
+        deadline: When to give up.
+        created: Called with the prediction before the user's hooks, which may raise.
     """
     if created is not None:
-        call = evolve(
-            call, on_response=lambda response: created(structure_created(response, Prediction))
-        )
+
+        def on_response(response: Response) -> None:
+            created(structure_created(response, Prediction))
+
+        call = evolve(call, on_response=on_response)
     try:
         response = await api.send(call, deadline=deadline)
     except (BadRequestError, UnprocessableEntityError) as error:

@@ -1,4 +1,4 @@
-"""What a prediction that is over comes to: its output, or the error that it has none."""
+"""The result of a finished prediction: its output or an error."""
 
 from __future__ import annotations
 
@@ -9,39 +9,46 @@ from dashscope._errors import ModelError, PredictionCanceledError, PredictionErr
 
 
 def output_of(ref: str, prediction: types.Prediction) -> Any:
-    """The output of a prediction that is over.
+    """Return the output of a finished prediction.
 
     Raises:
-        ModelError: when the model failed.
-        PredictionCanceledError: when it was cancelled.
-        PredictionError: when the service has removed the output.
+        ModelError: If the model failed.
+        PredictionCanceledError: If the prediction was cancelled.
+        PredictionError: If the service has removed the output.
     """
     if prediction.status == "failed":
         raise failure_of(ref, prediction)
     if prediction.status != "succeeded":
         raise PredictionCanceledError(
-            f"{ref} (prediction {prediction.id}) was {prediction.status}.", prediction=prediction
+            f"The prediction {prediction.id} of {ref} was {prediction.status}.",
+            prediction=prediction,
         )
     return whole(prediction).output
 
 
 def failure_of(ref: str, prediction: types.Prediction, detail: str | None = None) -> ModelError:
-    """The error of a model that failed; `detail` is the reason where the prediction has none."""
-    reason = prediction.error or detail or "it gave no reason; see its logs"
+    """Return the error of a model that failed.
+
+    Args:
+        ref: The model, for the message.
+        prediction: The prediction.
+        detail: The reason to use if the prediction has none.
+    """
+    reason = prediction.error or detail or "the model gave no reason, see prediction.logs"
     return ModelError(
-        f"{ref} (prediction {prediction.id}) failed: {shortened(reason)}", prediction=prediction
+        f"{ref} failed (prediction {prediction.id}): {shortened(reason)}", prediction=prediction
     )
 
 
 def whole(prediction: types.Prediction) -> types.Prediction:
-    """A prediction whose output is still there.
+    """Return a prediction if its output is still there.
 
     Raises:
-        PredictionError: when the service has removed it.
+        PredictionError: If the service has removed the output.
     """
     if prediction.data_removed and prediction.status == "succeeded":
         raise PredictionError(
-            f"The service has removed the output of prediction {prediction.id}: run it again.",
+            f"The service has removed the output of the prediction {prediction.id}. Run it again.",
             prediction=prediction,
         )
     return prediction

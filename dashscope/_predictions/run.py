@@ -1,7 +1,4 @@
-"""`run()`, `stream()` and `wait()`: a prediction to its end, from its creation or from then on.
-
-`AsyncClient` and model functions share them.
-"""
+"""`run()`, `stream()` and `wait()`, for `AsyncClient` and model functions."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ async def run(
     use_file_output: bool | None = None,
     cancel_on_exit: bool = True,
 ) -> Any:
-    """Create a prediction and wait for its output; `AsyncClient.run` describes it."""
+    """Create a prediction and wait for its output. `AsyncClient.run` describes the arguments."""
     reference = Reference.parse(ref)
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
     use_file_output = api.resolve_use_file_output(use_file_output)
@@ -90,9 +87,9 @@ def stream(
     use_file_output: bool | None = None,
     cancel_on_exit: bool = True,
 ) -> AsyncEventStream:
-    """A stream that creates its prediction when it is entered, after a `check` of the input.
+    """Return a stream that creates its prediction when it is entered.
 
-    `AsyncClient.stream` describes it.
+    `AsyncClient.stream` describes the arguments. `check` checks the input first.
     """
     reference = Reference.parse(ref)
     deadline = Deadline.after(check_timeout(timeout))
@@ -138,12 +135,14 @@ async def wait(
     progress: Callable[[Any], object] | None,
     cancel_on_exit: bool,
 ) -> Prediction | Training:
-    """Wait until a prediction or training is over; `AsyncClient.wait` describes it."""
+    """Wait until a prediction or training finishes. `AsyncClient.wait` describes the arguments."""
     if not isinstance(job, str | Prediction):
         from dashscope._predictions.training import wait_for_training
 
         if not isinstance(job, Training):
-            raise TypeError(f"wait() takes a prediction, a training or an id, not {shown(job)}")
+            raise TypeError(
+                f"prediction must be a Prediction, a Training or an id, not {shown(job)}"
+            )
         return await wait_for_training(
             api,
             job,

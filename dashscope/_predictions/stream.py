@@ -48,13 +48,14 @@ _SENDABLE_ID: Final = re.compile(r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x
 
 
 class AsyncEventStream:
-    """The events of a prediction, as they come: `async with`, then `async for`.
+    """The events of a prediction. Enter it with `async with`, then iterate with `async for`.
 
-    ```python
-    async with client.stream("dashscope/countdown", {"start": 3}) as stream:
-        async for event in stream:
-            print(str(event), end="")
-    ```
+    Example:
+        ```python
+        async with client.stream("dashscope/countdown", {"start": 3}) as stream:
+            async for event in stream:
+                print(str(event), end="")
+        ```
     """
 
     def __init__(
@@ -108,14 +109,26 @@ class AsyncEventStream:
 
     @property
     def reconnections(self) -> int:
-        """How often the connection had to be made again."""
+        """How often the stream has reconnected."""
         return max(0, self._connections - 1)
 
     async def result(self) -> types.Prediction:
-        """The finished prediction; before the end of the stream, waits for it.
+        """Wait for the prediction to finish, and return its final state.
+
+        Returns:
+            The finished prediction.
 
         Raises:
-            PredictionTimeoutError: when it was not over within the stream's `timeout`.
+            PredictionTimeoutError: If the stream's `timeout` passes first.
+
+        Example:
+            ```python
+            async with client.stream("dashscope/countdown", {"start": 3}) as stream:
+                prediction = await stream.result()
+            print(prediction.metrics.predict_time)
+            ```
+
+        Endpoint: `GET /predictions/{prediction_id}`.
         """
         _ = self.prediction
         with self._watch.operation.active():
@@ -128,7 +141,7 @@ class AsyncEventStream:
 
     async def __aenter__(self) -> Self:
         if self._entered:
-            raise RuntimeError("a stream is used once: ask for another one")
+            raise RuntimeError("a stream can be used only once: create another one")
         self._entered = True
         watch = self._watch
         watch.operation = begin("stream", self._api.config.base_url, self._ref)
@@ -137,7 +150,7 @@ class AsyncEventStream:
                 try:
                     await self._begin()
                     self._check_streams()
-                    return self  # noqa: TRY300 (this line belongs to what is tried)
+                    return self  # noqa: TRY300 (an interrupt may still arrive here)
                 except BaseException as error:
                     try:
                         await watch.cancel_if_running(error)
@@ -145,7 +158,7 @@ class AsyncEventStream:
                         watch.operation.end(error)
                     raise
         except BaseException as error:
-            # An interrupt on the way out; nothing is done twice.
+            # An interrupt just before the return. Cancelling twice is harmless.
             await watch.cancel_if_running(error)
             raise
 
@@ -192,7 +205,7 @@ class AsyncEventStream:
                 raise StopAsyncIteration
 
     async def _read_on(self) -> bool:
-        """Have more events in `_reading`. Return false at the end. Only for a sync client."""
+        """Load more events into `_reading`, in a sync client. Return false at the end."""
         self._check_readable(is_read=self._over)
         if self._is_being_read:
             raise RuntimeError(TWO_READERS)
@@ -209,7 +222,7 @@ class AsyncEventStream:
             raise RuntimeError(CLOSED_EARLY)
 
     async def _produce(self, queue: ReadAhead[Event]) -> None:
-        """Put all events into the queue. Started again, it continues where it was."""
+        """Put all events into the queue. If it is started again, it continues."""
         try:
             while await self._more():
                 for event in self._reading:
@@ -281,7 +294,7 @@ class AsyncEventStream:
     def _check_streams(self) -> None:
         if self._stream_url() is None and not self.prediction.is_done:
             raise StreamError(
-                f"{self.prediction.model or 'This model'} does not stream: the prediction "
+                f"{self.prediction.model or 'This model'} does not stream: its prediction "
                 f"{self.prediction.id} has no urls.stream. Use run() or wait()."
             )
 
@@ -299,7 +312,7 @@ class AsyncEventStream:
             self._retry = sse.retry / 1000
         if self._seen and id in self._seen:
             self._current_id = id
-            return None  # the server repeats what was received before
+            return None  # the server repeats an event
         kind = sse.event
         if kind == "output":
             if self._use_file_output and ":" in data and data[0] in "hHdD":
@@ -318,7 +331,7 @@ class AsyncEventStream:
             self._ending = "", _word("reason", data)
             return None
         if kind == "message" and not data:
-            self._set_last_id(id)  # a comment after an id, or an event without data
+            self._set_last_id(id)  # an id without an event
             return None
         return OtherEvent(kind, data, id)
 
@@ -344,7 +357,7 @@ class AsyncEventStream:
 
     async def _connect(self) -> None:
         url = self._stream_url()
-        if url is None:  # it is over already, and was never to be streamed
+        if url is None:  # a finished prediction that does not stream
             await self._fill()
             return
         headers = dict(STREAM_HEADERS)
@@ -391,14 +404,14 @@ class AsyncEventStream:
         if kind != "text/event-stream":
             await body.aclose()
             raise StreamError(
-                f"The stream of {self.prediction.id} is not a stream of events but "
-                f"{kind or 'unnamed content'}."
+                f"The server sent {kind or 'content without a type'} instead of events for the "
+                f"stream of the prediction {self.prediction.id}."
             )
 
     async def _again(self, error: APIError | None = None) -> None:
-        """Pause before the next connection, or give up asking."""
+        """Pause before the next connection, or use the finished prediction instead."""
         self._failures += 1
-        # Without an id, a second connection could start anywhere.
+        # Without an id, another connection could start at any event.
         lost = bool(self._ids or self._are_some_unnamed) and self._last_id is None
         result = AttemptResult() if error is None else attempt_result(error)
         if (
@@ -415,7 +428,7 @@ class AsyncEventStream:
         await self._is_finished_at_deadline()
 
     async def _fill(self, detail: str = "", reason: str | None = "") -> None:
-        """Produce what the finished prediction has and the stream did not bring."""
+        """Produce the events that the finished prediction has and the stream did not deliver."""
         await self._close_body()
         prediction = await self.result()
         self._over = True
@@ -430,13 +443,13 @@ class AsyncEventStream:
         elif prediction.status != "failed" and reason is not None:
             has = len(parts_of(prediction.output))
             raise StreamError(
-                f"The stream of {prediction.id} broke, and parts of its output are missing: "
-                f"{len(texts)} came, and the prediction has "
-                f"{'none any more' if prediction.data_removed else has}."
+                f"Parts of the output are missing: the stream of the prediction {prediction.id} "
+                f"broke after {len(texts)} parts, and the prediction has "
+                f"{'no output any more' if prediction.data_removed else has}."
             )
         logs = rest_of_logs(prediction, "".join(self._logs))
         if logs is None:
-            logger.warning("stream of %s: a part of its logs is missing", prediction.id)
+            logger.warning("stream of %s: a part of the logs is missing", prediction.id)
         elif logs:
             events.append(LogsEvent(logs))
         self._reading = iter(events)

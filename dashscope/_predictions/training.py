@@ -23,7 +23,7 @@ async def wait_for_training(
     progress: Callable[[Training], object] | None,
     cancel_on_exit: bool,
 ) -> Training:
-    """Wait until a training is over; `AsyncTrainings.wait` describes it."""
+    """Wait until a training finishes. `AsyncTrainings.wait` describes the arguments."""
     interval, deadline = check_wait(api, poll_interval, timeout, progress)
     id_of(training, Training)
     model = None if isinstance(training, str) else training.model
@@ -51,7 +51,7 @@ async def _poll(api: Requestor, training: str, deadline: Deadline) -> Training:
 async def cancel_training(
     api: Requestor, training: Training | str, *, deadline: Deadline = Deadline.NEVER
 ) -> Training:
-    """Cancel a training by a deadline."""
+    """Cancel a training."""
     call = Call(method="POST", path=training_path(training) + "/cancel", repeatable=True)
     return structure(await api.send(call, deadline=deadline), Training)
 

@@ -287,6 +287,7 @@ class Watch(Generic[J]):
             try:
                 self.latest = job = await self._get(self._id, deadline)
             except APIError as error:
+                failures.last = error
                 if deadline.expired or _is_nearly_over(error, deadline):
                     break
                 pause = failures.pause_after(error, self._is_new)
@@ -390,10 +391,11 @@ class PollFailures:
         Raises:
             APIError: If polling again is of no use.
         """
-        self.last = error
         attempt = attempt_result(error)
         is_unknown_yet = is_new and attempt.status == HTTPStatus.NOT_FOUND
         if not (is_unknown_yet or retry.may_repeat(attempt, repeatable=True)):
+            raise error
+        if (attempt.retry_after or 0.0) > retry.LONGEST_REQUESTED_DELAY:
             raise error
         lasted = time.monotonic() - self._since
         if lasted > MAX_OUTAGE:

@@ -1,4 +1,4 @@
-"""`AsyncRuntime`: waits by suspending, under asyncio, uvloop and trio."""
+"""`AsyncRuntime`: waits by suspending, on asyncio, uvloop and trio."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from dashscope._runtime.workers import Channel, WorkerGroup
 T = TypeVar("T")
 
 LAST: Final = 0.02
-"""Seconds after a deadline at which what still waits is cancelled."""
+"""Seconds after a deadline when a wait is cancelled."""
 
 
 class AsyncRuntime(Runtime):
-    """Waits by suspending: asyncio, uvloop and trio, several loops one after another or at once."""
+    """Waits by suspending. Works on several event loops, one after another or at once."""
 
     is_shared = True
     most_workers = 64
@@ -49,7 +49,7 @@ class AsyncRuntime(Runtime):
 
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
         left = deadline.left()
-        # The time-outs of the connection come first: they know whether the request was sent.
+        # The timeouts of the connection should fire first: they know whether the request was sent.
         return nullcontext() if left is None else anyio.move_on_after(left + LAST)
 
     async def sleep(self, seconds: float) -> None:
@@ -68,7 +68,7 @@ class AsyncRuntime(Runtime):
             async with slots:
                 try:
                     await call()
-                except Exception as error:  # noqa: BLE001 (raised below, without a group around it)
+                except Exception as error:  # noqa: BLE001 (raised below, not in an exception group)
                     failures.append(error)
                     group.cancel_scope.cancel()
 
@@ -106,10 +106,10 @@ class AsyncRuntime(Runtime):
         try:
             await task.wait(None)
         except GeneratorExit:
-            task.cancel()  # the coroutine is thrown away: it may not wait any more
+            task.cancel()  # the coroutine is being closed and cannot await
             raise
         except BaseException:
-            # Shielded from scopes; a native cancellation is caught as often as it comes.
+            # Shielded from cancel scopes. `wait_out()` catches native cancellations.
             with anyio.CancelScope(shield=True):
                 await task.wait_out(grace)
             raise
@@ -164,7 +164,9 @@ class AsyncRuntime(Runtime):
 
     def check_callback(self, name: str, function: object) -> None:
         if not callable(function):
-            raise TypeError(f"{name} is a function or a coroutine function, not {shown(function)}")
+            raise TypeError(
+                f"{name} must be a function or a coroutine function, not {shown(function)}"
+            )
 
     def own(self, value: T) -> T:
         return value
@@ -173,7 +175,7 @@ class AsyncRuntime(Runtime):
         await self._let_finish()
 
     async def _let_finish(self) -> None:
-        """Wait for what must run to its end: a prediction that is being cancelled, say."""
+        """Wait for shielded calls to finish, such as the cancellation of a prediction."""
         end = time.monotonic() + GRACE
         for task in list(self._shielded.get() or ()):
             await task.wait(max(0.0, end - time.monotonic()))

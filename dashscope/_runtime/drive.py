@@ -13,16 +13,16 @@ _NO_HOOKS: Final = (None, None)
 
 
 def drive(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | None = None) -> T:
-    """Run a coroutine to its end in the calling thread.
+    """Run a coroutine to completion in the calling thread.
 
     Args:
-        coroutine: the coroutine.
-        of: the generator that it is a step of.
+        coroutine: The coroutine.
+        of: The generator that the coroutine is a step of.
 
     Raises:
-        RuntimeError: when it suspends: there is nothing here that could wake it up.
+        RuntimeError: If the coroutine suspends, because there is no event loop to resume it.
     """
-    # Under a running loop (a notebook), our async generators are none of its business.
+    # In a running loop (a notebook), the loop's hooks must not see our async generators.
     hooks = sys.get_asyncgen_hooks()
     is_under_loop = hooks != _NO_HOOKS
     if is_under_loop:
@@ -36,16 +36,16 @@ def drive(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | Non
         if is_under_loop:
             sys.set_asyncgen_hooks(*hooks)
     name, where = _ends(coroutine, of)
-    error = RuntimeError(f"{name} suspended in {where}: in the sync client nothing may")
+    error = RuntimeError(f"{name} suspended in {where}, which the sync client does not allow")
     with contextlib.suppress(BaseException):
-        coroutine.throw(error)  # an async generator in the middle of a step cannot be closed
+        coroutine.throw(error)  # an async generator that is running cannot be closed
     with contextlib.suppress(BaseException):
         coroutine.close()
     raise error
 
 
 def _ends(coroutine: Any, generator: Any) -> tuple[str, str]:
-    """The names of what was driven and of what it awaits at the bottom, which suspended."""
+    """Return the names of what was driven and of the innermost awaitable, which suspended."""
     driven = coroutine if generator is None else generator
     name = bottom = getattr(driven, "__qualname__", type(driven).__qualname__)
     awaited = getattr(driven, "cr_await", None) or getattr(driven, "ag_await", None)

@@ -1,8 +1,8 @@
-"""Forks: a child uses nothing of its parent's, and waits for no lock that nobody will release.
+"""Forks: a child process does not use its parent's connections or wait for its parent's locks.
 
-Before a fork, what calls load on first use is loaded: a thread that was in the middle of it
-would leave the lock of an import held in the child for ever. After it, the child's runtimes
-leave the parent's connections and locks alone and start anew.
+Before a fork, modules that calls import on first use are imported. Otherwise, a thread that is
+importing one would leave the import lock held in the child forever. After a fork, the runtimes in
+the child start afresh.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from importlib import import_module
 from typing import Final, Protocol
 
 LOADED_LATER: Final = ("dashscope._runtime.thread_workers",)
-"""The modules that calls load on first use, whatever the flavor."""
+"""The modules that calls of both flavors import on first use."""
 
 inherited: list[object] = []
-"""In a forked child, the parent's connections: neither used nor closed, so kept alive."""
+"""The parent's connections in a forked child: never used or closed, and so kept alive."""
 
 
 class Forked(Protocol):
-    """What knows how to go on in a child."""
+    """An object that can start afresh in a forked child."""
 
     def loaded_later(self) -> Iterable[str]:
-        """The modules that its calls load on first use."""
+        """Return the modules that its calls import on first use."""
         ...
 
     def forget(self) -> None:
-        """In a forked child: leave the parent's connections and locks alone, start anew."""
+        """Start afresh in a forked child, without touching the parent's connections and locks."""
         ...
 
 
 def load_before_fork(*modules: str) -> None:
-    """Register modules that calls load on first use."""
+    """Register modules to import before a fork."""
     _registered.update(modules)
 
 
 def know(runtime: Forked) -> None:
-    """Prepare it for forks for as long as it lives."""
+    """Prepare an object for forks, for as long as it lives."""
     _known.add(runtime)
 
 
@@ -54,7 +54,7 @@ def _before_fork() -> None:
     # A module may register others while it is loaded.
     while runtimes and (missing := (missing | _registered) - loaded):
         for name in missing:
-            # If another thread is loading it, this waits until that is done.
+            # If another thread is importing the module, this waits until it is done.
             import_module(name)
         loaded |= missing
 
@@ -65,7 +65,7 @@ def _after_fork() -> None:
 
 
 def async_modules(*, http2: bool) -> Iterable[str]:
-    """What anyio and httpcore load on first use where waiting is suspending."""
+    """Return the modules that anyio and httpcore import on first use in async code."""
     yield from (
         "dashscope._runtime.task_workers",
         "anyio.to_thread",

@@ -1,4 +1,4 @@
-"""What both ways to wait have in common: the interface the rest of the client is written to."""
+"""`Runtime`: the interface of both ways to wait."""
 
 from __future__ import annotations
 
@@ -25,77 +25,76 @@ from dashscope._runtime.workers import Channel, WorkerGroup
 T = TypeVar("T")
 
 GRACE: Final = 5.0
-"""Seconds that a call still gets to finish once its caller was cancelled."""
+"""Seconds that a shielded call may take after its caller is cancelled."""
 
 
 class Runtime(ABC):
-    """What both ways to wait have in common: the interface the rest of the client is written to.
+    """The interface of both ways to wait.
 
     Attributes:
-        is_shared: whether workers run in the caller's own thread, taking turns with it.
-        most_workers: how many workers make sense.
+        is_shared: Whether workers run in the caller's own thread.
+        most_workers: The number of workers that is useful at most.
     """
 
     is_shared: ClassVar[bool]
     most_workers: ClassVar[int]
 
     def unopened(self, what: str, opening: str) -> RuntimeError:
-        """The error for what is used without the `with` that opens it."""
+        """Return the error for an object that is used outside its `with` block."""
         how = "async with" if self.is_shared else "with"
-        return RuntimeError(f"{what} is opened by `{how}`: {how} {opening}")
+        return RuntimeError(f"{what} must be entered first: {how} {opening}")
 
     def __init__(self) -> None:
         forking.know(self)
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "what belongs to a client (a resource, a stream, a batch) is not pickled: "
-            "make a client in the process that uses it"
+            "resources, streams and batches of a client cannot be pickled: "
+            "create a client in the process that uses them"
         )
 
     @abstractmethod
     def bound(self, deadline: Deadline) -> AbstractContextManager[object]:
-        """A block that is left, without an exception, when the deadline passes."""
+        """Return a block that ends at a deadline, without an exception."""
 
     @abstractmethod
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Sleep."""
 
     @abstractmethod
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
-        """Run blocking work where it holds up nobody else."""
+        """Run blocking work without blocking the event loop."""
 
     @abstractmethod
     async def gather(
         self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
     ) -> None:
-        """Run calls at the same time, `limit` at most; the first error ends the others."""
+        """Run calls concurrently, at most `limit` at once. The first error cancels the others."""
 
     @abstractmethod
     def lock(self, key: str) -> AbstractAsyncContextManager[None]:
-        """A block that, of all with the same key, one is in at a time.
+        """Return a block that is entered by one caller per key at a time.
 
-        Each event loop has its own turn; of the sync client, all threads share one.
+        Each event loop has its own locks. The threads of a sync client share them.
         """
 
     @abstractmethod
     async def shield(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
-        """Run a call to its end even when the caller is cancelled, any number of times.
+        """Run a call to completion even if the caller is cancelled, any number of times.
 
-        Once the caller was cancelled, the call has `grace` seconds left; then the caller's
-        cancellation goes on. What the call found out, it has to leave where the caller
-        looks, since no result is returned in that case.
+        After a cancellation the call has `grace` seconds left. Then the cancellation is raised. The
+        call must store its result, because it is not returned in that case.
         """
 
     @abstractmethod
     def worker_group(self) -> WorkerGroup:
-        """Workers that run beside the caller."""
+        """Return a group of workers that run concurrently with the caller."""
 
     @abstractmethod
     def channel(self) -> Channel[Any]:
-        """A channel between them and the caller."""
+        """Return a channel between workers and the caller."""
 
     @abstractmethod
     async def poll_beside(
@@ -123,46 +122,46 @@ class Runtime(ABC):
 
     @abstractmethod
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
-        """The items of the user's, one at a time; refuses, by its name, what this flavor cannot."""
+        """Return an iterator over the user's items. Raise if this flavor does not support them."""
 
     @abstractmethod
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
-        """Call a function of the user's, and await what it returns where that is an awaitable."""
+        """Call a function of the user's, and await its result if it is awaitable."""
 
     @abstractmethod
     def check_callback(self, name: str, function: object) -> None:
-        """Refuse, by its parameter's name, a function that this flavor cannot call."""
+        """Raise if this flavor cannot call a function. `name` is the name of the parameter."""
 
     @abstractmethod
     def own(self, value: T) -> T:
-        """A value that does I/O, in the flavor of the client it is handed to."""
+        """Return a value that does I/O, in the flavor of the client."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Wait for the calls that must run to their end."""
+        """Wait for shielded calls to finish."""
 
     @abstractmethod
     def loaded_later(self) -> Iterable[str]:
-        """The modules that calls load on first use: before a fork, they are."""
+        """Return the modules that calls import on first use."""
 
     @abstractmethod
     def forget(self) -> None:
-        """In a forked child: leave the parent's locks alone and start anew."""
+        """Start afresh in a forked child, without touching the parent's locks."""
 
 
 def one_by_one(name: str, items: Any, what: str) -> AsyncIterator[Any]:
-    """The items of a plain iterable behind `async for`.
+    """Return the items of a plain iterable as an async iterator.
 
     Raises:
-        TypeError: when it is no iterable of items.
+        TypeError: If `items` is not an iterable of items.
     """
     if not _is_iterable(items):
-        raise TypeError(f"{name} is {what} of mappings, one a prediction, not {shown(items)}")
+        raise TypeError(f"{name} must be {what} of mappings, not {shown(items)}")
     return _OneByOne(iter(items))
 
 
 def is_async_iterable(items: Any) -> TypeGuard[AsyncIterable[Any]]:
-    """Is this gone through by `async for`?"""
+    """Return whether items are iterated over with `async for`."""
     return isinstance(items, AsyncIterable)
 
 

@@ -1,8 +1,8 @@
-"""Blocks that the handlers of signals do not interrupt, and waits that they do.
+"""Blocks that signal handlers do not interrupt, and waits that they do interrupt.
 
-The sync client creates and cancels predictions in `defer_signals()`. An exception out of a
-handler (Ctrl-C, a SIGTERM that is turned into one, a soft time limit) would otherwise lose the
-answer to a create, and with it the id to cancel by.
+The sync client creates and cancels predictions in `defer_signals()`. Otherwise an exception in a
+handler (Ctrl-C, a SIGTERM that is turned into an exception, a soft time limit) could lose the
+response to a create, and with it the id to cancel.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ NUMBERS: Final = tuple(getattr(signal, name) for name in _NAMES if hasattr(signa
 """The signals that programs turn into exceptions."""
 
 LOOK_UP: Final = 0.5
-"""Seconds after which a thread that waits lets the handlers of signals run."""
+"""How often, in seconds, a waiting thread lets signal handlers run."""
 
 T = TypeVar("T")
 
 
 def taken(items: SimpleQueue[T]) -> T:
-    """The next item of a queue, waited for by the main thread.
+    """Return the next item of a queue. For waits on the main thread.
 
-    A signal that another thread takes, or that comes just before the wait begins, does not end
-    the wait: its handler runs when this thread does.
+    A signal that another thread receives, or that arrives just before the wait, does not end the
+    wait. Its handler runs when this thread runs.
     """
     while True:
         with suppress(Empty):

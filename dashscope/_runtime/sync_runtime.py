@@ -34,13 +34,14 @@ T = TypeVar("T")
 
 _UNBOUND: Final = nullcontext()
 LOOK_UP: Final = 0.1
-"""Seconds after which a thread that waits for others sees whether it is still wanted."""
+"""How often, in seconds, a thread that waits for others checks whether it was aborted."""
 
 
 class SyncRuntime(Runtime):
-    """Waits by blocking the calling thread: no event loop, no thread of its own.
+    """Waits by blocking the calling thread, without an event loop.
 
-    `to_sync` makes the sync facade of a value that does I/O, by the name of its class.
+    Args:
+        to_sync: Returns the sync object of an async object that does I/O.
     """
 
     is_shared = False
@@ -95,9 +96,9 @@ class SyncRuntime(Runtime):
                 for future in done:
                     future.result()
                 if outer is not None and outer.is_set():
-                    raise timed_out("what was under way")  # noqa: TRY301
+                    raise timed_out("an aborted call")  # noqa: TRY301
         except BaseException as error:
-            # The other threads stop at their next piece; Ctrl-C does not wait for that.
+            # The other threads stop at their next chunk. Ctrl-C does not wait for them.
             abort.set()
             pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
             raise
@@ -118,7 +119,7 @@ class SyncRuntime(Runtime):
     async def shield(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
-        # The time-outs of its requests bound it: nothing can be taken from a thread.
+        # A thread cannot be cancelled. The timeouts of the call's requests limit it.
         abort, self.bounds.abort = self.bounds.abort, None
         try:
             with defer_signals(grace):
@@ -161,7 +162,7 @@ class SyncRuntime(Runtime):
 
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:
         if is_async_iterable(items):
-            raise TypeError(f"{name} is an async iterable: Client takes a plain one there")
+            raise TypeError(f"{name} must be a plain iterable for Client, not an async one")
         return one_by_one(name, items, "an iterable")
 
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
@@ -169,20 +170,20 @@ class SyncRuntime(Runtime):
         if inspect.isawaitable(result):
             if inspect.iscoroutine(result):
                 result.close()
-            raise TypeError(f"{function!r} returned an awaitable: Client calls plain functions")
+            raise TypeError(f"{function!r} returned an awaitable: Client requires plain functions")
         return result
 
     def check_callback(self, name: str, function: object) -> None:
         if inspect.iscoroutinefunction(function):
-            raise TypeError(f"{name} is a coroutine function: Client takes a plain function there")
+            raise TypeError(f"{name} must be a plain function for Client, not a coroutine function")
         if not callable(function):
-            raise TypeError(f"{name} is a function, not {shown(function)}")
+            raise TypeError(f"{name} must be a function, not {shown(function)}")
 
     def own(self, value: T) -> T:
         return cast("T", self._to_sync(value))
 
     async def aclose(self) -> None:
-        pass  # such calls run in the thread that waits for them
+        pass  # shielded calls run in the thread that waits for them
 
     def loaded_later(self) -> Iterable[str]:
         return LOADED_LATER
@@ -192,7 +193,7 @@ class SyncRuntime(Runtime):
 
 
 class _Turn:
-    """A lock that goes when nobody waits for it any more."""
+    """A lock that is removed when no thread uses it."""
 
     __slots__ = ("__weakref__", "lock")
 

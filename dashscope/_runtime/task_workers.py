@@ -1,4 +1,4 @@
-"""Work behind a block of the async client: workers and channels with tasks."""
+"""Workers and channels with tasks, for the async client."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class TaskChannel(Channel[T]):
         raise ClosedError
 
     def close(self) -> None:
-        # The receiving end is closed with the sending one, at which whoever waits wakes up.
+        # Closing both ends wakes up the waiting tasks.
         self._is_closed = True
         self._in.close()
         self._out.close()
 
 
 class TaskWorkerGroup(WorkerGroup):
-    """Calls in tasks of their own, outside the caller's scopes."""
+    """Workers that run in tasks of their own, outside the caller's cancel scopes."""
 
     def __init__(self) -> None:
         self._loop = current_token()

@@ -1,4 +1,4 @@
-"""A call in a task of its own, which goes on when its caller is cancelled: asyncio and trio."""
+"""Calls that run in tasks of their own and survive the cancellation of their caller."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ T = TypeVar("T")
 
 
 class Task(ABC, Generic[T]):
-    """A call that runs in a task of its own, outside the caller's scopes."""
+    """A call that runs in a task of its own, outside the caller's cancel scopes."""
 
     @abstractmethod
     async def wait(self, seconds: float | None) -> None:
-        """Wait until it is over, `seconds` at most; a cancellation of the caller ends the wait."""
+        """Wait for the end of the task, at most `seconds`. Raise if the caller is cancelled."""
 
     @abstractmethod
     def cancel(self) -> None:
-        """Ask it to stop."""
+        """Cancel the task."""
 
     @abstractmethod
     def done(self) -> bool:
-        """Is it over?"""
+        """Return whether the task has ended."""
 
     @abstractmethod
     def cancelled(self) -> bool:
-        """True if it ended because it was cancelled."""
+        """Return whether the task ended because it was cancelled."""
 
     @abstractmethod
     def result(self) -> T:
-        """What it returned; what it raised, is raised."""
+        """Return the result of the task, or raise its exception."""
 
     async def wait_out(self, seconds: float) -> None:
-        """Wait whatever happens to the caller; past `seconds`, cancel it and wait for its end."""
+        """Wait for the end of the task despite cancellations. Cancel the task after `seconds`."""
         end = time.monotonic() + seconds
         while not self.done():
             left = end - time.monotonic()
@@ -48,16 +48,16 @@ class Task(ABC, Generic[T]):
                 self.cancel()
             try:
                 await self.wait(left if left > 0 else None)
-            except BaseException:  # noqa: BLE001, S112 (the first cancellation goes on later)
+            except BaseException:  # noqa: BLE001, S112 (the caller raises the cancellation later)
                 continue
 
 
 class AsyncioTask(Task[T]):
     """A task of asyncio.
 
-    `all_tasks()` does not have it: at the end of `asyncio.run()` all that it has are cancelled,
-    and the loop then runs until they are over. One of them is the caller, who waits for this
-    one, and for no longer than its grace.
+    A hidden task is not in `all_tasks()`. At the end of `asyncio.run()` all tasks in `all_tasks()`
+    are cancelled and awaited. One of them is the caller, which waits for this task, up to its grace
+    period.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class AsyncioTask(Task[T]):
         await asyncio.wait({self._task}, timeout=seconds)
 
     def when_done(self, then: Callable[[], object]) -> None:
-        """Call a function once it is over."""
+        """Call a function when the task ends."""
         self._task.add_done_callback(lambda _: then())
 
     def cancel(self) -> None:
@@ -89,7 +89,7 @@ class AsyncioTask(Task[T]):
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Mark the exception of a task as seen: its caller may be gone."""
+    """Mark the exception of a task as retrieved: its caller may be gone."""
     if not task.cancelled():
         task.exception()
 
@@ -111,7 +111,7 @@ class TrioTask(Task[T]):
         try:
             with self._scope:
                 self._result = await self._call()
-        except BaseException as error:  # noqa: BLE001 (a system task that raises ends trio)
+        except BaseException as error:  # noqa: BLE001 (an exception in a system task would crash trio)
             self._error = error
         finally:
             self._over.set()
@@ -136,9 +136,9 @@ class TrioTask(Task[T]):
 
 
 def starter() -> Callable[[Callable[[], Coroutine[Any, Any, object]]], None]:
-    """What starts a call in the event loop that runs now, whatever runs when it is asked to.
+    """Return a function that starts a call in the current event loop, from any thread.
 
-    Where that loop is over, it does nothing.
+    If that loop is closed by then, the function does nothing.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -152,7 +152,7 @@ def starter() -> Callable[[Callable[[], Coroutine[Any, Any, object]]], None]:
         task.when_done(lambda: started.discard(task))
 
     def start_soon(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        with suppress(RuntimeError):  # it is closed
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(start, call)
 
     return start_soon
@@ -164,7 +164,7 @@ def _trio_starter() -> Callable[[Callable[[], Coroutine[Any, Any, object]]], Non
     token = trio.lowlevel.current_trio_token()
 
     def start(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        with suppress(RuntimeError):  # it is about to be over
+        with suppress(RuntimeError):  # the loop is ending
             TrioTask(call)
 
     def start_soon(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -175,14 +175,14 @@ def _trio_starter() -> Callable[[Callable[[], Coroutine[Any, Any, object]]], Non
 
 
 def start_later(seconds: float, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start a call in the running event loop after a while, unless that is over by then."""
+    """Start a call in the running event loop after a while, unless the loop is closed by then."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        with suppress(RuntimeError):  # it is about to be over
+        with suppress(RuntimeError):  # the loop is ending
             TrioTask(partial(_after, seconds, call))
         return
-    # No task waits for it: the end of a loop would have to cancel that.
+    # A timer, because a sleeping task would have to be cancelled at the end of the loop.
     loop.call_later(seconds, _start, loop, call)
 
 
@@ -194,7 +194,7 @@ def _start(loop: asyncio.AbstractEventLoop, call: Callable[[], Coroutine[Any, An
 
 
 _started: set[asyncio.Task[None]] = set()
-"""A loop itself does not keep its tasks alive."""
+"""The tasks that are running: an event loop only keeps weak references to tasks."""
 
 
 async def _after(seconds: float, call: Callable[[], Coroutine[Any, Any, None]]) -> None:

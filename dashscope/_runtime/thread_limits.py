@@ -1,4 +1,4 @@
-"""How long a thread of the sync client waits at the most: nothing can be taken from one."""
+"""The limits of a thread of the sync client, which cannot be cancelled."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dashscope._errors import timed_out
 
 
 class Bounds(threading.local):
-    """The bounds of what the calling thread does.
+    """The limits of the calling thread.
 
     Attributes:
-        deadline: that of the block it is in.
-        abort: tells it that nobody waits for it any more.
-        polls: The polls to make while it waits for a socket.
+        deadline: The deadline of the current block.
+        abort: Set when the result is no longer needed.
+        polls: The polls to make while the thread waits for a socket.
     """
 
     deadline = Deadline.NEVER
@@ -25,13 +25,13 @@ class Bounds(threading.local):
     polls: PollsBeside | None = None
 
     def left(self) -> float | None:
-        """The seconds that are left, `None` without a bound."""
+        """Return the seconds left, or `None` without a deadline."""
         return self.deadline.left()
 
     def check(self, what: str) -> None:
-        """Raise where the time is up, or nobody waits any more."""
+        """Raise if the deadline has passed or the thread was aborted."""
         if self.abort is None and self.deadline.at is None:
-            return  # as for each piece of most streams
+            return  # the common case, for each chunk of a stream
         if self.deadline.expired or (self.abort is not None and self.abort.is_set()):
             raise timed_out(what)
 
@@ -74,14 +74,14 @@ class PollsBeside:
 
 
 class PollsFinishedError(Exception):
-    """Ends the wait for a socket, because a poll has brought what was waited for."""
+    """Ends the wait for a socket, because a poll has brought the result."""
 
 
 class Within(AbstractContextManager[None]):
-    """A block of a thread with a deadline of its own."""
+    """A block of a thread with its own deadline."""
 
-    # What waits in the block asks for the time left. A class, since each piece of a stream is
-    # read within one, and a generator costs twice as much.
+    # A class, because each chunk of a stream is read in such a block and a generator-based
+    # context manager takes twice as long.
     def __init__(self, bounds: Bounds, deadline: Deadline) -> None:
         self._bounds = bounds
         self._outer = bounds.deadline

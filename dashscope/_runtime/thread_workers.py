@@ -1,4 +1,4 @@
-"""Work behind a block of the sync client: workers and channels with threads."""
+"""Workers and channels with threads, for the sync client."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dashscope._runtime.workers import Channel, ClosedError, WorkerGroup
 T = TypeVar("T")
 
 SLICE: Final = 1.0
-"""Seconds for which a thread waits in one go: not on all systems does Ctrl-C end a wait."""
+"""The longest single wait of a thread, in seconds. On some systems Ctrl-C does not end a wait."""
 
 
 class ThreadChannel(Channel[T]):
-    """A channel between threads; Ctrl-C comes through to a main thread that waits."""
+    """A channel between threads. Ctrl-C interrupts a waiting main thread."""
 
     def __init__(self) -> None:
-        # Of all queues this one alone stays whole when a signal's handler breaks in.
+        # The only queue that stays consistent if a signal handler interrupts it.
         self._queue: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._is_closed = False
 
@@ -39,7 +39,7 @@ class ThreadChannel(Channel[T]):
                 if left <= SLICE:
                     return None
         if self._is_closed:
-            self._queue.put(None)  # whoever else waits wakes up as well
+            self._queue.put(None)  # wake up the next waiting thread
             raise ClosedError
         return item
 
@@ -49,9 +49,9 @@ class ThreadChannel(Channel[T]):
 
 
 class ThreadWorkerGroup(WorkerGroup):
-    """Calls in threads, each in a copy of the caller's context.
+    """Workers that run in threads, each in a copy of the caller's context.
 
-    The threads are daemons: one that waits for a server that says nothing holds up nobody's exit.
+    The threads are daemons, so a worker that waits for a silent server does not delay the exit.
     """
 
     def __init__(self, run: Callable[[Callable[[], Any], threading.Event], None]) -> None:

@@ -1,4 +1,4 @@
-"""Clients that nobody has any more, and that nobody has closed."""
+"""Warnings about clients that were dropped without being closed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import warnings
 
 
 def warn(name: str, close: str) -> None:
-    """Complain of a client that was dropped with connections open."""
+    """Warn about a client that was dropped with open connections."""
     warnings.warn(
-        f"unclosed {name}: its connections are closed now; use it in a `with` block, or call "
-        f"{close} when it is done",
+        f"unclosed {name}: its connections are closed now. Use the client in a `with` block, or "
+        f"call {close} when it is no longer needed",
         ResourceWarning,
         stacklevel=2,
     )

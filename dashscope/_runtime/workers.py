@@ -1,6 +1,6 @@
-"""Work behind a block: workers, and the channels by which they tell each other.
+"""The interfaces of workers and of the channels between them.
 
-These are the interfaces; `task_workers` and `thread_workers` implement them.
+`task_workers` and `thread_workers` implement them.
 """
 
 from __future__ import annotations
@@ -13,77 +13,77 @@ T = TypeVar("T")
 
 
 class ClosedError(Exception):
-    """Nothing more comes through a channel."""
+    """The channel is closed."""
 
 
 class Channel(ABC, Generic[T]):
-    """A queue without a bound: anyone puts, and each item is got once."""
+    """An unbounded queue. Each item is received once."""
 
     @abstractmethod
     def put(self, item: T) -> None:
-        """Put an item in; once it is closed, nothing happens."""
+        """Add an item. Does nothing if the channel is closed."""
 
     @abstractmethod
     async def get(self, seconds: float | None = None) -> T | None:
-        """The next item, `None` when none came in time.
+        """Return the next item, or `None` if none arrives in time.
 
         Raises:
-            ClosedError: when the channel is closed.
+            ClosedError: If the channel is closed.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Wake up all who wait; items that nobody got are lost."""
+        """Wake up all waiting receivers. Items that were not received are lost."""
 
 
 class WorkerGroup(ABC):
-    """Calls that run beside the caller until they end or are stopped."""
+    """Calls that run concurrently with the caller until they end or are stopped."""
 
     @property
     @abstractmethod
     def is_here(self) -> bool:
-        """Whether the caller can wait for them: tasks cannot be waited for in another loop."""
+        """Whether the caller can wait for the workers. Tasks cannot be awaited in another loop."""
 
     @abstractmethod
     def start(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a call; it has to handle its own errors."""
+        """Start a call. It must handle its own errors."""
 
     @abstractmethod
     async def join(self, seconds: float) -> None:
-        """Wait until all have ended, so many seconds at the most."""
+        """Wait until all workers have ended, at most `seconds`."""
 
     async def stop(self, seconds: float) -> None:
-        """End them all; what `shield()` protects gets so many seconds."""
+        """Cancel all workers and wait for them, at most `seconds`. Shielded calls use that time."""
         self.drop()
         await self.join(seconds)
 
     @abstractmethod
     def drop(self) -> None:
-        """End them all without waiting."""
+        """Cancel all workers without waiting."""
 
 
 class Signal:
-    """Wakes up the one who waits for something to change; many rings in between count once."""
+    """Wakes up one waiting worker. Several notifications before a wait count as one."""
 
     def __init__(self, channel: Channel[bool]) -> None:
         self._channel = channel
         self._is_notified = False
 
     def notify(self) -> None:
-        """Say that something has changed."""
+        """Notify the waiting worker."""
         if not self._is_notified:
             self._is_notified = True
             self._channel.put(True)
 
     async def wait(self, seconds: float | None = None) -> None:
-        """Wait for a ring since the last wait, so many seconds at the most.
+        """Wait for a notification since the last wait, at most `seconds`.
 
         Raises:
-            ClosedError: when it is closed.
+            ClosedError: If the signal is closed.
         """
         await self._channel.get(seconds)
         self._is_notified = False
 
     def close(self) -> None:
-        """Wake up who waits; it rings no more."""
+        """Wake up the waiting worker, and ignore further notifications."""
         self._channel.close()

@@ -1,1 +1,1 @@
-"""The sync facade: generated classes that drive the async ones in the calling thread."""
+"""The sync client: generated classes that drive the async ones in the calling thread."""

@@ -1,4 +1,4 @@
-"""What the generated classes of `generated.py` are made of."""
+"""The parts that the generated classes use."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 def drive_next(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] | None = None) -> T:
-    """Run an async iterator's `__anext__`; its end is a plain iterator's.
+    """Run `__anext__` of an async iterator, with the end of a plain iterator.
 
     Args:
-        coroutine: the call of `__anext__`.
-        of: the generator, where it is one.
+        coroutine: The call of `__anext__`.
+        of: The generator, if the iterator is one.
 
     Raises:
-        StopIteration: at the end.
+        StopIteration: At the end.
     """
     try:
         return drive(coroutine, of)
@@ -32,14 +32,14 @@ def drive_next(coroutine: Coroutine[Any, Any, T], of: AsyncGenerator[Any, None] 
 
 
 def each(async_impl: Any) -> Iterator[Any]:
-    """The items of an async iterator, without a coroutine for those that are there.
+    """Iterate over an async iterator, without a coroutine for each item that is already there.
 
     Args:
-        async_impl: the async iterator: its `_reading` iterates over the items that are there,
-            and its `_read_on()` gets more, or says that there are none.
+        async_impl: The async iterator. Its `_reading` iterates over the available items. Its
+            `_read_on()` loads more, and returns false at the end.
     """
     try:
-        # Within `chain`, what is read is not closed with this iterator: others go on with it.
+        # `chain` keeps `_reading` open when this iterator is closed, so that others can continue.
         yield from chain(async_impl._reading)
         while drive(async_impl._read_on()):
             yield from chain(async_impl._reading)
@@ -53,9 +53,9 @@ def each(async_impl: Any) -> Iterator[Any]:
 
 
 def enter_block(facade: T, async_impl: Any) -> T:
-    """Enter the async context manager; an interrupt just before the block leaves it again.
+    """Enter an async context manager. An interrupt just before the block exits it again.
 
-    It would come too late for the `__aenter__`, and too early for the `with`.
+    Such an interrupt is too late for `__aenter__` and too early for `with`.
     """
     entered: list[object] = []
 
@@ -64,7 +64,7 @@ def enter_block(facade: T, async_impl: Any) -> T:
 
     try:
         drive(note())
-        return facade  # noqa: TRY300 (this line belongs to what is tried)
+        return facade  # noqa: TRY300 (an interrupt may still arrive here)
     except BaseException as error:
         if entered:
             exit_block(async_impl, type(error), error, error.__traceback__)
@@ -77,9 +77,9 @@ def exit_block(
     error: BaseException | None,
     traceback: TracebackType | None,
 ) -> None:
-    """Leave the async context manager, once more where an interrupt came in between.
+    """Exit an async context manager, and exit it again if an interrupt breaks in.
 
-    Leaving one twice does no harm, as everywhere here.
+    Exiting twice is harmless for all classes of this package.
     """
     try:
         drive(async_impl.__aexit__(kind, error, traceback))
@@ -89,13 +89,15 @@ def exit_block(
 
 
 class Facade:
-    """The sync face of an async object."""
+    """The base of the sync classes. Each drives an async object."""
 
     def __init__(self, async_impl: Any) -> None:
         self._async = async_impl
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_async"):  # its making failed, and a traceback shows its variables
+        if not hasattr(
+            self, "_async"
+        ):  # the constructor failed, and a traceback shows its variables
             return object.__repr__(self)
         return repr(self._async).replace("Async", "", 1)
 
@@ -111,7 +113,10 @@ def view(facade: F, async_impl: Any) -> F:
 
 
 class ClosingIterator(Iterator[T], Generic[T]):
-    """An async generator as an iterator; closing it, leaving its `with` or losing it ends it."""
+    """An async generator as an iterator.
+
+    The generator is closed by `close()`, by exiting its `with` block, or when it is dropped.
+    """
 
     __slots__ = ("_generator",)
 
@@ -122,7 +127,7 @@ class ClosingIterator(Iterator[T], Generic[T]):
         return drive_next(_next(self._generator), self._generator)
 
     def close(self) -> None:
-        """End it; what it holds open is closed."""
+        """Close the generator."""
         drive(_close(self._generator), self._generator)
 
     def __enter__(self) -> Self:

@@ -136,8 +136,8 @@ class Given:
         )
 
     def _checked(self, client: Any) -> Any:
-        names = {cls.__name__ for cls in type(client).__mro__} if _is_client(client) else set()
-        if self._kind not in names:
+        bases: tuple[type, ...] = type(client).__mro__ if _is_client(client) else ()
+        if self._kind not in {cls.__name__ for cls in bases}:
             raise self._rejected(client)
         return client
 

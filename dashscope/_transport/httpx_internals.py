@@ -5,6 +5,8 @@ httpx or httpcore that changes an attribute is reported by name rather than by a
 `AttributeError` in the middle of a request.
 """
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from types import CodeType

@@ -147,7 +147,8 @@ def _recorded_body(library: ModuleType) -> type[Any]:
 
     class RecordedBody(byte_stream):  # type: ignore[misc]
         def __init__(self, content: bytes, state: SendState) -> None:
-            super().__init__(content)
+            base: Any = super()
+            base.__init__(content)
             self._content = content
             self._state = state
             state.has_begun = False  # without its body, the server has half a request

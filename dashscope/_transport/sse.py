@@ -58,8 +58,8 @@ class _SizeLimit:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._size = 0
-        self._tail = b""
+        self._size: int = 0
+        self._tail: bytes = b""
 
     def check(self, chunk: bytes) -> None:
         if chunk[:1] in (b"\n", b"\r"):  # it may complete a blank line

@@ -1,1 +1,1 @@
-"""Dashscope beside other libraries: a module for each, an extra for each."""
+"""Integrations with other libraries, each in its own module with its own extra."""

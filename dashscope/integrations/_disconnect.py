@@ -1,7 +1,7 @@
-"""What is done for a client that leaves is stopped: `cancel_on_disconnect()`, for ASGI.
+"""`cancel_on_disconnect()`: stop the work for a client that disconnects, in ASGI applications.
 
-A server does not cancel a handler whose client went away; all it does is say `http.disconnect`
-to whoever asks. So somebody has to ask, beside the work, and stop asking when the work is done.
+A server does not cancel a handler whose client has disconnected. It only sends `http.disconnect` to
+whoever receives. So a task must receive while the work runs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 CLIENT_CLOSED_REQUEST: Final = 499
-"""The status that web servers log for a client that left; there is nobody to read it."""
+"""The status that web servers log for a client that disconnected. No client receives it."""
 
 
 class ClientDisconnectedError(HTTPException):
-    """The client went away before it was answered.
+    """The client disconnected before the response.
 
-    The framework makes an answer of it that goes nowhere, and logs no traceback.
+    The framework turns it into a response that nobody receives, and logs no traceback.
     """
 
     def __init__(self) -> None:
@@ -31,48 +31,49 @@ class ClientDisconnectedError(HTTPException):
 
 @asynccontextmanager
 async def cancel_on_disconnect(request: Request) -> AsyncGenerator[None, None]:
-    """Cancel the block when the client of the request goes away.
+    """Cancel the block when the client of the request disconnects.
 
-    Servers let a handler run to its end whether anybody waits for it or not. In this block it is
-    cancelled, and with it what it waits for: `run()` cancels its prediction on the server.
+    Servers let a handler run to its end even if the client is gone. Inside this block, the handler
+    is cancelled, and so is what it awaits: `run()` cancels its prediction on the server.
 
-    The request's body is read first, if it was not yet, so that the block can still read it:
-    use `request.body()`, `json()` or `form()` in it as usual. Enter it in the handler, not in a
-    dependency, and not in a `def` handler.
+    The body of the request is read first, so that the block can still use `request.body()`,
+    `json()` or `form()`. Use the block in the handler, not in a dependency and not in a `def`
+    handler.
 
     Args:
-        request: the request, as the handler gets it.
+        request: The request that the handler receives.
 
     Raises:
-        ClientDisconnectedError: when the client went away. FastAPI and Starlette handle it.
+        ClientDisconnectedError: If the client disconnects. FastAPI and Starlette handle it.
 
-    ```python
-    from fastapi import FastAPI, Request
-    from dashscope.integrations.fastapi import ClientDep, cancel_on_disconnect, lifespan
+    Example:
+        ```python
+        from fastapi import FastAPI, Request
+        from dashscope.integrations.fastapi import ClientDep, cancel_on_disconnect, lifespan
 
-    app = FastAPI(lifespan=lifespan())
+        app = FastAPI(lifespan=lifespan())
 
-    @app.post("/greet")
-    async def greet(name: str, request: Request, client: ClientDep) -> str:
-        async with cancel_on_disconnect(request):
-            return await client.run("dashscope/hello-world", {"text": name})
-    ```
+        @app.post("/greet")
+        async def greet(name: str, request: Request, client: ClientDep) -> str:
+            async with cancel_on_disconnect(request):
+                return await client.run("dashscope/hello-world", {"text": name})
+        ```
     """
     try:
         await request.body()
     except ClientDisconnect:
         raise ClientDisconnectedError from None
     except RuntimeError:
-        pass  # it was read as a stream or a form; without a server behind it, asking says so
+        pass  # the body was read before, as a stream or a form
     async with beside(lambda: until_gone(request.receive)):
         yield
 
 
 async def until_gone(receive: Receive) -> None:
-    """Wait until the client goes away, and say so.
+    """Wait until the client disconnects.
 
     Raises:
-        ClientDisconnectedError: when it did.
+        ClientDisconnectedError: When the client disconnects.
     """
     while True:
         message = await receive()
@@ -82,9 +83,9 @@ async def until_gone(receive: Receive) -> None:
 
 @asynccontextmanager
 async def beside(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
-    """Run a task beside the block, and no longer than it; when the task fails, the block ends.
+    """Run a task while the block runs. If the task fails, the block is cancelled.
 
-    What the block or else the task raised is raised as it is, without a group around it.
+    The exception of the block, or else of the task, is raised without an exception group.
     """
     raised: Exception | None = None
     failure: Exception | None = None
@@ -107,7 +108,7 @@ async def beside(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, No
         group.cancel_scope.cancel()
     if raised is not None:
         raise raised
-    # Who has left in the moment when all was done is no reason to fail.
+    # A client that disconnects when the block has just finished is not an error.
     if failure is not None and (
         block.cancelled_caught or not isinstance(failure, ClientDisconnectedError)
     ):

@@ -1,7 +1,7 @@
-"""Responses that pass on what a model makes while it is made: its events, or a file.
+"""Responses that relay a model's events or file while they are produced.
 
-They read no faster than the client does, and stop when it leaves, whether or not there is
-something to send just then.
+They read only as fast as the client reads, and stop when the client disconnects, even while there
+is nothing to send.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from dashscope.integrations._disconnect import ClientDisconnectedError, beside, 
 from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
 
 PING_INTERVAL: Final = 15.0
-"""Seconds without an event after which a comment is sent, lest a proxy take it for dead."""
+"""Seconds without an event after which a comment is sent, so that proxies keep the connection."""
 
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 
 class _Relay(Response):
-    """A response whose body is passed on as it comes."""
+    """A response whose body is relayed."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class _Relay(Response):
         media_type: str | None,
         background: BackgroundTask | None,
     ) -> None:
-        # Response.__init__ would set a body, and its length.
+        # Response.__init__ would set a body and its length.
         self.status_code = status_code
         self.media_type = media_type
         self.background = background
@@ -57,13 +57,13 @@ class _Relay(Response):
         except ClientDisconnectedError:
             if not sender.started:
                 raise
-            logger.debug("the client of a %s left", type(self).__name__)
+            logger.debug("the client of a %s disconnected", type(self).__name__)
         if self.background is not None:
             await self.background()
 
     @abstractmethod
     async def _relay(self, sender: _Sender, *, head_only: bool) -> None:
-        """Send it all, or without the body; what fails before is the application's to answer."""
+        """Send the response, without a body if `head_only`. Errors before the start are raised."""
 
     async def _start(self, sender: _Sender) -> None:
         await sender.send(
@@ -76,7 +76,7 @@ class _Relay(Response):
 
 
 class _Sender:
-    """Sends messages one after another, however many tasks have some."""
+    """Sends the messages of several tasks one at a time."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -84,11 +84,11 @@ class _Sender:
         self.started = False
 
     async def send(self, message: Message) -> None:
-        """Send a message when it is its turn and the client takes it."""
+        """Send a message."""
         async with self._turn:
             try:
                 await self._send(message)
-            except OSError:  # this is how some servers say that the client has left
+            except OSError:  # some servers raise it when the client has disconnected
                 raise ClientDisconnectedError from None
             self.started = True
 
@@ -98,35 +98,36 @@ class _Sender:
 
 
 class EventStreamResponse(_Relay):
-    """Passes a stream's events on to a browser, as server-sent events.
+    """Relays the events of a stream to a browser, as server-sent events.
 
-    The prediction is created when the response is sent; whatever fails until then (no such
-    model, a wrong input) is raised, and the application's exception handlers answer it. A client
-    that leaves cancels the prediction. A client that reads slowly is waited for.
+    The prediction is created when the response is sent. Errors before that (an unknown model, an
+    invalid input) are raised, and the application's exception handlers respond to them. If the
+    client disconnects, the prediction is cancelled. If the client reads slowly, the stream waits.
 
-    The events are named as the API names them: `output` and at last `done`, or an `error` whose
-    data is `{"detail": "..."}`. An `EventSource` must be closed at either, or the browser makes
-    the request once more.
+    The events have the API's names: `output` and finally `done`, or an `error` whose data is
+    `{"detail": "..."}`. Close the `EventSource` after either of them, or the browser repeats the
+    request.
 
     Args:
-        stream: the stream, not opened yet: `client.stream(...)`, or
-            `client.predictions.stream(...)`, whose prediction goes on when the client leaves.
-        logs: whether to pass on what the model prints as well, as `logs`. It may be meant for
-            you only: the local server puts the traceback of a model that fails there.
-        status_code: the HTTP status.
-        headers: further headers.
-        background: a task to run afterwards, as for any response.
+        stream: The stream, not entered yet: `client.stream(...)`, or
+            `client.predictions.stream(...)`, which does not cancel the prediction.
+        logs: Whether to relay what the model prints, as `logs`. Logs may be private: the local
+            server puts the traceback of a failed model there.
+        status_code: The HTTP status.
+        headers: Further headers.
+        background: A task to run afterwards.
 
-    ```python
-    from fastapi import FastAPI
-    from dashscope.integrations.fastapi import ClientDep, EventStreamResponse, lifespan
+    Example:
+        ```python
+        from fastapi import FastAPI
+        from dashscope.integrations.fastapi import ClientDep, EventStreamResponse, lifespan
 
-    app = FastAPI(lifespan=lifespan())
+        app = FastAPI(lifespan=lifespan())
 
-    @app.get("/countdown")
-    async def countdown(start: int, client: ClientDep) -> EventStreamResponse:
-        return EventStreamResponse(client.stream("dashscope/countdown", {"start": start}))
-    ```
+        @app.get("/countdown")
+        async def countdown(start: int, client: ClientDep) -> EventStreamResponse:
+            return EventStreamResponse(client.stream("dashscope/countdown", {"start": start}))
+        ```
     """
 
     media_type = "text/event-stream"
@@ -142,16 +143,16 @@ class EventStreamResponse(_Relay):
     ) -> None:
         if not isinstance(stream, AsyncEventStream):
             raise TypeError(
-                f"an EventStreamResponse takes what AsyncClient.stream() gives, not {stream!r}"
+                f"stream must be an event stream of AsyncClient.stream(), not {stream!r}"
             )
-        # Neither a cache nor nginx may hold events back.
+        # Caches and nginx must not buffer events.
         ours = {"cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(status_code, {**ours, **(headers or {})}, self.media_type, background)
         self._stream = stream
         self._logs = logs
 
     async def _relay(self, sender: _Sender, *, head_only: bool) -> None:
-        if head_only:  # no prediction is made for events that nobody reads
+        if head_only:  # create no prediction for events that nobody reads
             return await self._start(sender)
         async with self._stream as stream:
             await self._start(sender)
@@ -162,7 +163,7 @@ class EventStreamResponse(_Relay):
                             continue
                         await sender.chunk(encoded(event))
                 except DashscopeError as error:
-                    logger.warning("a stream that was passed on broke: %s", error)
+                    logger.warning("a relayed stream failed: %s", error)
                     await sender.chunk(_event("error", json.dumps({"detail": _detail(error)})))
 
 
@@ -173,7 +174,7 @@ async def _ping(sender: _Sender) -> None:
 
 
 def encoded(event: Event) -> bytes:
-    """An event as it goes over the wire."""
+    """Return an event as server-sent event text."""
     match event:
         case OutputEvent(text, id):
             return _event("output", text, id)
@@ -190,12 +191,12 @@ def _event(name: str, data: str, id: str | None = None) -> bytes:
     if id is not None:
         lines.append(f"id: {id}")
     lines += [f"data: {line}" for line in _LINE_ENDS.split(data)]
-    # JSON can hold half a character, which UTF-8 cannot.
+    # JSON may contain lone surrogates, which UTF-8 cannot encode.
     return ("\n".join(lines) + "\n\n").encode(errors="replace")
 
 
 def _detail(error: DashscopeError) -> str:
-    """What a stranger may read of an error; the rest is in the log."""
+    """Return the part of an error that a client may see. The log has the rest."""
     if isinstance(error, ModelError):
         return error.prediction.error or "The model failed."
     if isinstance(error, PredictionTimeoutError):
@@ -204,30 +205,30 @@ def _detail(error: DashscopeError) -> str:
 
 
 class FileOutputResponse(_Relay):
-    """Passes a file that a model made on to the client, as it comes.
+    """Relays a file that a model returned.
 
-    Type, length and name are those that the server gives the file. It is offered as a download,
-    which an `<img>` still shows: what a model makes is no page of yours, and `inline` lets a
-    browser take it for one.
+    The type, length and name are the server's. The file is sent as a download, which an `<img>`
+    still shows. With `inline`, a browser may treat the model's output as a page of your site.
 
     Args:
-        output: the file output, as `run()` of an `AsyncClient` gives it.
-        filename: its name, by default the server's.
+        output: The file output, from `run()` of an `AsyncClient`.
+        filename: The name. Defaults to the server's.
         content_disposition_type: `attachment` or `inline`.
-        status_code: the HTTP status.
-        headers: further headers.
-        background: a task to run afterwards, as for any response.
+        status_code: The HTTP status.
+        headers: Further headers.
+        background: A task to run afterwards.
 
-    ```python
-    from fastapi import FastAPI
-    from dashscope.integrations.fastapi import ClientDep, FileOutputResponse, lifespan
+    Example:
+        ```python
+        from fastapi import FastAPI
+        from dashscope.integrations.fastapi import ClientDep, FileOutputResponse, lifespan
 
-    app = FastAPI(lifespan=lifespan())
+        app = FastAPI(lifespan=lifespan())
 
-    @app.get("/thumbnail")
-    async def thumbnail(url: str, client: ClientDep) -> FileOutputResponse:
-        return FileOutputResponse(await client.run("dashscope/thumbnail", {"image": url}))
-    ```
+        @app.get("/thumbnail")
+        async def thumbnail(url: str, client: ClientDep) -> FileOutputResponse:
+            return FileOutputResponse(await client.run("dashscope/thumbnail", {"image": url}))
+        ```
     """
 
     def __init__(
@@ -242,15 +243,15 @@ class FileOutputResponse(_Relay):
     ) -> None:
         if not isinstance(output, AsyncFileOutput):
             raise TypeError(
-                "a FileOutputResponse takes a file output, as AsyncClient.run() gives it for a "
-                f"model that makes a file, not {output!r}"
+                "output must be a file output of AsyncClient.run(), for a model that returns a "
+                f"file, not {output!r}"
             )
         if content_disposition_type not in ("attachment", "inline"):
             raise ValueError(
-                "content_disposition_type is attachment or inline, not "
+                "content_disposition_type must be attachment or inline, not "
                 f"{content_disposition_type!r}"
             )
-        # The browser goes by the type that is named, never by what it finds inside.
+        # Browsers must use the declared type, and not guess from the content.
         ours = {"x-content-type-options": "nosniff"}
         super().__init__(status_code, {**ours, **(headers or {})}, None, background)
         self._output = output
@@ -269,10 +270,10 @@ class FileOutputResponse(_Relay):
                 await sender.chunk(chunk)
 
     def _describe(self) -> None:
-        """Set what is known of the file once its first bytes are there."""
+        """Set the headers that are known once the first bytes have arrived."""
         name = self._output.filename if self._filename is None else self._filename
         kind = self._output.content_type or ""
-        if not (kind and kind.isascii() and kind.isprintable()):  # a model may name anything
+        if not (kind and kind.isascii() and kind.isprintable()):  # the type comes from the model
             kind = "application/octet-stream"
         self.headers.setdefault("content-type", kind)
         self.headers.setdefault("content-disposition", _disposition(self._disposition, name))

@@ -1,4 +1,4 @@
-"""Connections by aiohttp, whose C parser needs less CPU than h11 (extra `aiohttp`)."""
+"""Connections with aiohttp, whose C parser needs less CPU than h11 (extra `aiohttp`)."""
 
 from __future__ import annotations
 
@@ -20,32 +20,39 @@ __all__ = ["http_client"]
 def http_client(
     *, max_connections: int = 1000, verify: bool | ssl.SSLContext = True
 ) -> httpx.AsyncClient:
-    """An `http_client` for `AsyncClient` that sends its requests with aiohttp.
+    """Return an `http_client` for `AsyncClient` that sends requests with aiohttp.
 
-    It belongs to the event loop (asyncio or uvloop) of its first request, and is closed by
-    whoever made it. The proxy environment variables count. `run()` and `wait()` poll.
-
-    ```python
-    import dashscope
-    from dashscope.integrations.aiohttp import http_client
-
-    async with http_client() as http, dashscope.AsyncClient(http_client=http) as client:
-        output = await client.run("dashscope/hello-world", {"text": "Alice"})
-    ```
+    The client belongs to the event loop (asyncio or uvloop) of its first request, and you close it.
+    The proxy environment variables apply. `run()` and `wait()` poll.
 
     Args:
-        max_connections: how many connections are open at once; further requests wait.
-        verify: whether to verify certificates, or an `ssl.SSLContext`.
+        max_connections: How many connections may be open at once. Further requests wait.
+        verify: Whether to verify certificates, or an `ssl.SSLContext`.
+
+    Returns:
+        The client.
+
+    Raises:
+        ImportError: If the extra is not installed. Raised on import.
+
+    Example:
+        ```python
+        import dashscope
+        from dashscope.integrations.aiohttp import http_client
+
+        async with http_client() as http, dashscope.AsyncClient(http_client=http) as client:
+            output = await client.run("dashscope/hello-world", {"text": "Alice"})
+        ```
     """
 
     def session() -> aiohttp.ClientSession:
-        # Made at the first request, by when there is an event loop.
+        # Called for the first request, when an event loop is running.
         context = httpx.create_ssl_context(verify) if isinstance(verify, bool) else verify
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=max_connections, ssl=context, keepalive_timeout=4),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # Looking for a proxy at each request costs two hops to a thread.
+            # Looking up a proxy for each request switches to a thread twice.
             trust_env=bool(getproxies()),
         )
 
@@ -53,18 +60,19 @@ def http_client(
 
 
 class _DirectClient(httpx.AsyncClient):
-    """Hands requests to the transport without what `AsyncClient` never asks for.
+    """Passes requests to the transport directly.
 
-    Redirects, cookies and authentication of httpx's own are a third of a request's cost.
+    Redirects, cookies and authentication of httpx are never needed here, and take a third of a
+    request's time.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        # Each request of ours says how long it may take.
+        # Each request has its own timeouts.
         super().__init__(transport=transport, trust_env=False, timeout=None)
         self._direct = transport
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request; one of `dashscope`'s goes straight to the transport."""
+        """Send a request, directly to the transport if it comes from `dashscope`."""
         if options != {"stream": True, "auth": None, "follow_redirects": False}:
             return await super().send(request, **options)
         response = await self._direct.handle_async_request(request)

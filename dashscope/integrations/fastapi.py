@@ -1,10 +1,10 @@
-"""Dashscope in FastAPI: a client for the whole application, and handlers that stop in time.
+"""FastAPI: one client for the application, and handlers that stop when their client disconnects.
 
 ```python
 from dashscope.integrations.fastapi import ClientDep, cancel_on_disconnect, lifespan
 ```
 
-Needs the extra: `pip install 'dashscope-client[fastapi]'`.
+Requires the extra: `pip install 'dashscope-client[fastapi]'`.
 """
 
 from __future__ import annotations
@@ -42,71 +42,86 @@ __all__ = [
 ]
 
 LARGEST_WEBHOOK: Final = 32 * 1024 * 1024
-"""Bytes; inputs and outputs with files in them can be as long as this."""
+"""The largest webhook, in bytes. Inputs and outputs may contain files."""
 
 LAST_WORDS: Final = 0.1
-"""Seconds between the server's word that it stops and the end of the client."""
+"""Seconds between the server's shutdown and the closing of the client."""
 
 _STATE: Final = "dashscope_client"
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[dict[str, Any]]]
-"""What `FastAPI(lifespan=...)` takes."""
+"""The type of `FastAPI(lifespan=...)`."""
 
 
 def lifespan(make_client: Callable[[], AsyncClient] = AsyncClient) -> Lifespan:
-    """A lifespan that makes the application's client as it starts, and closes it as it stops.
+    """Return a lifespan that creates the application's client, and closes it at shutdown.
 
     Args:
-        make_client: makes the client, by default with what the environment says.
+        make_client: Creates the client. Defaults to a client configured by environment variables.
 
     Returns:
-        What `FastAPI(lifespan=...)` takes. Within a lifespan of your own, enter it, and yield its
-        state along with yours: `async with lifespan()(app) as state: yield {**state, ...}`.
+        A value for `FastAPI(lifespan=...)`. In a lifespan of your own, enter it and yield its state
+        together with yours: `async with lifespan()(app) as state: yield {**state, ...}`.
 
-    ```python
-    from fastapi import FastAPI
-    from dashscope import AsyncClient
-    from dashscope.integrations.fastapi import ClientDep, lifespan
+    Raises:
+        TypeError: If `make_client` is not a function.
 
-    app = FastAPI(lifespan=lifespan(lambda: AsyncClient(timeout=30)))
+    Example:
+        ```python
+        from fastapi import FastAPI
+        from dashscope import AsyncClient
+        from dashscope.integrations.fastapi import ClientDep, lifespan
 
-    @app.post("/greet")
-    async def greet(name: str, client: ClientDep) -> str:
-        return await client.run("dashscope/hello-world", {"text": name})
-    ```
+        app = FastAPI(lifespan=lifespan(lambda: AsyncClient(timeout=30)))
+
+        @app.post("/greet")
+        async def greet(name: str, client: ClientDep) -> str:
+            return await client.run("dashscope/hello-world", {"text": name})
+        ```
     """
     if isinstance(make_client, FastAPI) or not callable(make_client):
         raise TypeError(
-            "lifespan() takes a function that makes the client: write FastAPI(lifespan=lifespan())"
+            "make_client must be a function that creates the client. "
+            "Write FastAPI(lifespan=lifespan())"
         )
 
     @asynccontextmanager
     async def run(app: Any) -> AsyncGenerator[dict[str, Any], None]:
         async with make_client() as client:
             yield {_STATE: client}
-            # The handlers that the server has just cancelled come to cancel their predictions,
-            # which the client waits for as it closes.
+            # Let the handlers that the server has just cancelled start to cancel their
+            # predictions. Closing the client waits for that.
             await anyio.sleep(LAST_WORDS)
 
     return run
 
 
 def get_client(connection: HTTPConnection) -> AsyncClient:
-    """The application's client, as a dependency: `Annotated[AsyncClient, Depends(get_client)]`.
+    """Return the application's client. Use it as `Annotated[AsyncClient, Depends(get_client)]`.
 
-    A test puts another one in its place by `app.dependency_overrides[get_client]`.
+    Tests replace it with `app.dependency_overrides[get_client]`.
+
+    Args:
+        connection: The request or websocket.
+
+    Returns:
+        The client.
+
+    Raises:
+        RuntimeError: If the application has no client.
     """
     client: AsyncClient | None = getattr(connection.state, _STATE, None)
     if client is None:
         raise RuntimeError(
-            "The application has no Dashscope client: write FastAPI(lifespan=lifespan()), or yield "
-            "the state of lifespan() from your own. A TestClient runs it in a `with` block only."
+            "The application has no Dashscope client. Write FastAPI(lifespan=lifespan()), or yield "
+            "the state of lifespan() from your own lifespan. In tests, use TestClient in a `with` "
+            "block, because only then does it run the lifespan."
         )
     return client
 
 
 ClientDep: TypeAlias = Annotated[AsyncClient, Depends(get_client)]
-"""A parameter of this type is the application's client."""
+"""The type of a parameter that receives the application's client."""
 
 
 def verified_webhook(
@@ -115,32 +130,36 @@ def verified_webhook(
     tolerance: float = webhooks.DEFAULT_TOLERANCE,
     max_bytes: int = LARGEST_WEBHOOK,
 ) -> Callable[[Request], Awaitable[Prediction | Training]]:
-    """A dependency that checks a webhook, and hands over what it tells of.
+    """Return a dependency that verifies a webhook and returns its prediction or training.
 
-    What does not come from the server is answered by 401, what is too large by 413, and the
+    A request with a wrong signature gets the status 401 and a body that is too large 413. The
     handler is not called.
 
     Args:
-        secret: the secret, or several while an old one is still in use; by default the
-            application's client asks for it at the first webhook.
-        tolerance: seconds that the signature may be old, or ahead of this machine's clock.
-        max_bytes: the largest body that is read.
+        secret: The secret, or several while an old secret is still in use. By default the
+            application's client requests it for the first webhook.
+        tolerance: Seconds that the signature may be old, or ahead of this machine's clock.
+        max_bytes: The size of the largest body that is read.
+
+    Returns:
+        The dependency.
 
     Raises:
-        ValueError: when the secret is not one.
+        ValueError: If the secret is malformed.
 
-    ```python
-    from typing import Annotated
-    from fastapi import Depends, FastAPI
-    from dashscope import Prediction
-    from dashscope.integrations.fastapi import lifespan, verified_webhook
+    Example:
+        ```python
+        from typing import Annotated
+        from fastapi import Depends, FastAPI
+        from dashscope import Prediction
+        from dashscope.integrations.fastapi import lifespan, verified_webhook
 
-    app = FastAPI(lifespan=lifespan())
+        app = FastAPI(lifespan=lifespan())
 
-    @app.post("/hooks/dashscope")
-    async def hook(prediction: Annotated[Prediction, Depends(verified_webhook())]) -> None:
-        print(prediction.id, prediction.status)
-    ```
+        @app.post("/hooks/dashscope")
+        async def hook(prediction: Annotated[Prediction, Depends(verified_webhook())]) -> None:
+            print(prediction.id, prediction.status)
+        ```
     """
     if secret is not None:
         webhooks.keys_of(secret)
@@ -168,7 +187,7 @@ async def _body(request: Request, max_bytes: int) -> bytes:
         async for chunk in request.stream():
             body += chunk
             if len(body) > max_bytes:
-                raise HTTPException(413, f"A webhook has {max_bytes} bytes at the most.")
+                raise HTTPException(413, f"The webhook is larger than {max_bytes} bytes.")
     except ClientDisconnect:
         raise ClientDisconnectedError from None
     return bytes(body)

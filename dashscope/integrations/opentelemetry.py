@@ -1,9 +1,9 @@
-"""OpenTelemetry: a span for each run, wait, stream and map, and W3C context on requests.
+"""OpenTelemetry: a span per run, wait, stream and map, and W3C trace context on requests.
 
-Needs the extra `opentelemetry`, which is its API; what becomes of the spans, the SDK of your
-program decides. Attributes are those of the semantic conventions for generative AI where they
-have one (`gen_ai.*`, `server.*`, `error.type`), else `dashscope.*`. Inputs, outputs and logs are
-never in them.
+Requires the extra `opentelemetry`, which installs only the API. The SDK of your program exports the
+spans. Attributes follow the semantic conventions for generative AI where possible (`gen_ai.*`,
+`server.*`, `error.type`), and are `dashscope.*` otherwise. They never contain inputs, outputs or
+logs.
 """
 
 from __future__ import annotations
@@ -29,40 +29,41 @@ from dashscope._api.instrumentation import (
 __all__ = ["instrument", "uninstrument"]
 
 SCHEMA: Final = "https://opentelemetry.io/schemas/1.41.1"
-"""The last one with the conventions for generative AI, which have their own repository since."""
+"""The last schema that contains the conventions for generative AI. They have moved since."""
 
 PROVIDER: Final = "dashscope"
 GENERATES: Final = "generate_content"
-"""What the conventions call an operation whose model may make anything."""
+"""The conventions' name for an operation with any kind of output."""
 
 _MAKES_PREDICTIONS: Final = ("run", "stream", "row")
 
 
 def instrument(tracer_provider: TracerProvider | None = None) -> None:
-    """Trace what all clients of this process do, from now on.
+    """Trace the operations of all clients in this process from now on.
 
     Args:
-        tracer_provider: makes the tracer; by default the program's global one.
+        tracer_provider: Creates the tracer. Defaults to the global provider.
 
-    ```python
-    from dashscope.integrations.opentelemetry import instrument
+    Example:
+        ```python
+        from dashscope.integrations.opentelemetry import instrument
 
-    instrument()
-    output = await client.run("dashscope/hello-world", {"text": "Alice"})
-    ```
+        instrument()
+        output = await client.run("dashscope/hello-world", {"text": "Alice"})
+        ```
     """
     install(_Tracing(trace.get_tracer("dashscope", __version__, tracer_provider, SCHEMA)))
 
 
 def uninstrument() -> None:
-    """Trace nothing any more; what is under way ends its span."""
+    """Stop tracing. Operations that are running still end their spans."""
     install(None)
 
 
 class _Tracing(Instrumentation):
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
-        # Of what is in the context, only the trace: baggage may be private.
+        # Only the trace context is sent, because baggage may be private.
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, name: Name, *, base_url: str, model: str | None) -> Operation:
@@ -137,6 +138,6 @@ class _Traced(WatchedOperation):
 
 
 def _title(name: Name, model: str | None) -> str:
-    """A span's name, which has few values: the operation and the model."""
+    """Return the name of a span, of few distinct values: the operation and the model."""
     title = GENERATES if name in _MAKES_PREDICTIONS else f"dashscope.{name}"
     return title if model is None else f"{title} {model}"

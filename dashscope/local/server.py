@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from dashscope.local.http.address import reachable
 from dashscope.local.http.app import create_app
 from dashscope.local.http.middleware import AnsweredRequest, is_loopback
 from dashscope.local.http.ratelimit import RateLimit
@@ -195,7 +196,7 @@ class LocalServer:
     def _start(self, stack: contextlib.ExitStack) -> None:
         listener = listen(self._host, self._port)
         stack.callback(listener.close)
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        host = reachable(f"[{self._host}]" if ":" in self._host else self._host)
         address = f"http://{host}:{listener.getsockname()[1]}"
         root = self._data
         if root is None:
@@ -252,6 +253,7 @@ class LocalServer:
             webhooks=webhooks,
             feed=feed,
             webhook_secret=secret,
+            address=address,
             strict_inputs=self._strict_inputs,
         )
 

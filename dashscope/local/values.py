@@ -84,6 +84,7 @@ class Job:
     completed_at: str | None
     deadline: str | None
     data_removed: int
+    address: str | None
 
     @property
     def finished(self) -> bool:

@@ -1,4 +1,4 @@
-"""The resources of the API: one module each, with its operations."""
+"""The resources of the API: one module per resource, with its operations."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
     "AsyncWebhooks",
 ]
 
-# Annotations elsewhere name these as attributes, so that they resolve without being loaded.
+# Annotations use these as `resources.X`: they resolve at run time without loading the modules.
 __getattr__ = exports(
     __name__,
     {

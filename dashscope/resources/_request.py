@@ -1,4 +1,4 @@
-"""`client.request()`: a request to the API that no method makes, with the same care."""
+"""`client.request()`: send any request to the API."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ async def request(
     headers: Mapping[str, str] | None,
     timeout: float | None,
 ) -> Response:
-    """Make a request; `AsyncClient.request` describes it."""
+    """Send a request. `AsyncClient.request` describes the arguments."""
     if not _METHOD.fullmatch(check_text("method", method).upper()):
-        raise ValueError(f"method is an HTTP method such as GET, not {shown(method)}")
+        raise ValueError(f"method must be an HTTP method such as GET, not {shown(method)}")
     if sum(body is not None for body in (json, content, files)) > 1:
-        raise ValueError("a request has one body: json, content or files")
+        raise ValueError("a request can have only one body: pass json, content or files")
     deadline = Deadline.after(check_timeout(timeout))
     body = {} if json is None else {"json": json}
     call = Call(
@@ -56,11 +56,11 @@ async def request(
     )
     if timeout is not None:
         api = api.with_config(timeout=None)
-    named = check_mapping("files", {} if files is None else files, "of the names of parts to files")
+    named = check_mapping("files", {} if files is None else files, "of part names to files")
     loaded: list[LocalFile] = []
     try:
         for file in named.values():
-            loaded.append(await load(file, api.runtime))  # noqa: PERF401 (an error closes some)
+            loaded.append(await load(file, api.runtime))  # noqa: PERF401 (on an error, those loaded so far are closed)
         parts = tuple(
             FilePart(name=name, file=file) for name, file in zip(named, loaded, strict=True)
         )

@@ -12,17 +12,24 @@ __all__ = [
 
 
 class AsyncAccountResource(AsyncResource):
-    """`client.account`."""
+    """The account: `client.account`."""
 
     __slots__ = ()
 
     async def get(self) -> Account:
         """Get the account that the token belongs to.
 
-        ```python
-        account = await client.account.get()
-        print(account.username)
-        ```
+        Returns:
+            The account.
+
+        Raises:
+            AuthenticationError: If the token is missing or invalid.
+
+        Example:
+            ```python
+            account = await client.account.get()
+            print(account.username)
+            ```
 
         Endpoint: `GET /account`.
         """

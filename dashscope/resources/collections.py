@@ -1,4 +1,4 @@
-"""Collections: models that belong together."""
+"""Collections: curated groups of models."""
 
 from __future__ import annotations
 
@@ -14,12 +14,28 @@ __all__ = [
 
 
 class AsyncCollections(AsyncResource):
-    """`client.collections`."""
+    """Collections of models: `client.collections`."""
 
     __slots__ = ()
 
     async def list(self, *, cursor: str | None = None) -> Page[Collection]:
         """List the collections, without their models.
+
+        Args:
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
+
+        Returns:
+            A page of collections.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            for collection in await client.collections.list():
+                print(collection.slug, collection.name)
+            ```
 
         Endpoint: `GET /collections`.
         """
@@ -27,6 +43,21 @@ class AsyncCollections(AsyncResource):
 
     async def get(self, slug: str) -> Collection:
         """Get a collection with its models.
+
+        Args:
+            slug: The short name of the collection, as in its URL.
+
+        Returns:
+            The collection.
+
+        Raises:
+            NotFoundError: If there is no such collection.
+
+        Example:
+            ```python
+            collection = await client.collections.get(slug)
+            print([model.name for model in collection.models or ()])
+            ```
 
         Endpoint: `GET /collections/{collection_slug}`.
         """

@@ -1,4 +1,4 @@
-"""Deployments: a model behind a fixed endpoint of your own, on hardware of your choice."""
+"""Deployments: a model behind a fixed endpoint of your own, on hardware that you choose."""
 
 from __future__ import annotations
 
@@ -30,17 +30,33 @@ MOST_MAX_INSTANCES: Final = 20
 
 
 class AsyncDeployments(AsyncResource):
-    """`client.deployments`."""
+    """Deployments: `client.deployments`."""
 
     __slots__ = ()
 
     @property
     def predictions(self) -> AsyncDeploymentPredictions:
-        """Predictions by a deployment's name."""
+        """Predictions that run on a deployment."""
         return AsyncDeploymentPredictions(self._api)
 
     async def list(self, *, cursor: str | None = None) -> Page[Deployment]:
         """List the account's deployments.
+
+        Args:
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
+
+        Returns:
+            A page of deployments.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            for deployment in await client.deployments.list():
+                print(deployment.owner, deployment.name)
+            ```
 
         Endpoint: `GET /deployments`.
         """
@@ -59,12 +75,33 @@ class AsyncDeployments(AsyncResource):
         """Create a deployment.
 
         Args:
-            name: its name.
-            model: `owner/name` of the model.
-            version: the id of the model's version.
-            hardware: the `sku` of what it runs on, one of `client.hardware.list()`.
-            min_instances: how many instances run at least, 0 to 5.
-            max_instances: how many instances run at most, 0 to 20.
+            name: The name of the deployment.
+            model: The model, as `owner/name`.
+            version: The id of the model's version.
+            hardware: The `sku` of the hardware, one of `client.hardware.list()`.
+            min_instances: The minimum number of instances, 0 to 5.
+            max_instances: The maximum number of instances, 0 to 20.
+
+        Returns:
+            The new deployment.
+
+        Raises:
+            ConflictError: If a deployment of that name exists.
+            APIStatusError: If the server responds with another error.
+
+        Example:
+            ```python
+            model = await client.models.get("dashscope", "hello-world")
+            deployment = await client.deployments.create(
+                name="say-hello",
+                model="dashscope/hello-world",
+                version=model.latest_version.id,
+                hardware="cpu",
+                min_instances=0,
+                max_instances=1,
+            )
+            await client.deployments.delete(deployment.owner, deployment.name)
+            ```
 
         Endpoint: `POST /deployments`.
         """
@@ -77,6 +114,22 @@ class AsyncDeployments(AsyncResource):
 
     async def get(self, owner: str, name: str) -> Deployment:
         """Get a deployment.
+
+        Args:
+            owner: The user or organization that owns the deployment.
+            name: The name of the deployment.
+
+        Returns:
+            The deployment.
+
+        Raises:
+            NotFoundError: If there is no such deployment.
+
+        Example:
+            ```python
+            deployment = await client.deployments.get("local", "my-deployment")
+            print(deployment.current_release.version)
+            ```
 
         Endpoint: `GET /deployments/{deployment_owner}/{deployment_name}`.
         """
@@ -92,15 +145,26 @@ class AsyncDeployments(AsyncResource):
         min_instances: int | None = None,
         max_instances: int | None = None,
     ) -> Deployment:
-        """Change a deployment, which makes a new release; what is not given stays.
+        """Change a deployment, which creates a new release. Omitted settings keep their values.
 
         Args:
-            owner: the user or organization it belongs to.
-            name: its name.
-            version: the id of the model's version.
-            hardware: the `sku` of what it runs on.
-            min_instances: how many instances run at least, 0 to 5.
-            max_instances: how many instances run at most, 0 to 20.
+            owner: The user or organization that owns the deployment.
+            name: The name of the deployment.
+            version: The id of the model's version.
+            hardware: The `sku` of the hardware, one of `client.hardware.list()`.
+            min_instances: The minimum number of instances, 0 to 5.
+            max_instances: The maximum number of instances, 0 to 20.
+
+        Returns:
+            The changed deployment.
+
+        Raises:
+            NotFoundError: If there is no such deployment.
+
+        Example:
+            ```python
+            await client.deployments.update("local", "my-deployment", max_instances=2)
+            ```
 
         Endpoint: `PATCH /deployments/{deployment_owner}/{deployment_name}`.
         """
@@ -114,13 +178,27 @@ class AsyncDeployments(AsyncResource):
     async def delete(self, owner: str, name: str) -> None:
         """Delete a deployment that has not been used for 15 minutes.
 
+        Args:
+            owner: The user or organization that owns the deployment.
+            name: The name of the deployment.
+
+        Raises:
+            NotFoundError: If there is no such deployment.
+            APIStatusError: If the deployment was used recently.
+
+        Example:
+            ```python
+            with suppress(NotFoundError):
+                await client.deployments.delete("local", "old-deployment")
+            ```
+
         Endpoint: `DELETE /deployments/{deployment_owner}/{deployment_name}`.
         """
         await self._delete(_path(owner, name))
 
 
 class AsyncDeploymentPredictions(AsyncResource):
-    """`client.deployments.predictions`."""
+    """Predictions that run on a deployment: `client.deployments.predictions`."""
 
     __slots__ = ()
 
@@ -136,19 +214,33 @@ class AsyncDeploymentPredictions(AsyncResource):
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
     ) -> Prediction:
-        """Run the model of a deployment.
+        """Run the model of a deployment. Returns as soon as the prediction is created.
 
         Args:
-            owner: the user or organization the deployment belongs to.
-            name: the deployment's name.
-            input: the model's inputs; files in it are sent along.
-            wait: seconds (1 to 60) for which the server holds the answer back until there
-                is an output.
-            cancel_after: seconds (5 or more), a `timedelta` or a text like `1h30m` after which
-                the server cancels the prediction.
-            stream: ask for a `urls.stream`; models that stream have one anyway.
-            webhook: an http(s) URL that the server tells of events.
-            webhook_events_filter: of which events, by default of all.
+            owner: The user or organization that owns the deployment.
+            name: The name of the deployment.
+            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            wait: Seconds (1 to 60) for the server to wait for the output before it answers.
+            cancel_after: When the server cancels the prediction: seconds (at least 5), a
+                `timedelta`, or a text such as `1h30m`. Defaults to never.
+            stream: Request a `urls.stream`. Models that stream have one in any case.
+            webhook: An http(s) URL that the server sends events to.
+            webhook_events_filter: The events to send. Defaults to all.
+
+        Returns:
+            The prediction, usually still running.
+
+        Raises:
+            NotFoundError: If there is no such deployment.
+            UnprocessableEntityError: If the input does not match the model's schema.
+
+        Example:
+            ```python
+            prediction = await client.deployments.predictions.create(
+                "local", "my-deployment", input={"text": "Alice"}
+            )
+            prediction = await client.wait(prediction)
+            ```
 
         Endpoint: `POST /deployments/{deployment_owner}/{deployment_name}/predictions`.
         """

@@ -1,4 +1,4 @@
-"""Files that are uploaded to be a model's input."""
+"""Uploaded files, for use in a model's input."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 LATEST: Final = 2**63 - 1
-"""Seconds since the epoch, in the bits that the API has for them."""
+"""The latest signature expiry, in seconds since the epoch: the API stores 63 bits."""
 
 
 class AsyncFiles(AsyncResource):
-    """`client.files`."""
+    """Uploaded files: `client.files`."""
 
     __slots__ = ()
 
@@ -43,35 +43,41 @@ class AsyncFiles(AsyncResource):
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> File:
-        """Upload a file of up to 100 MB, to use it in a model's input.
+        """Upload a file of up to 100 MB, for use in a model's input.
 
         Args:
-            content: a `pathlib.Path`, bytes, or a file open in binary mode, which is sent from
-                where it is, and left there.
-            filename: its name, by default the path's.
-            content_type: its media type (the API's `type`), by default guessed from the name.
-            metadata: what to note with it, a JSON object.
-            progress: a plain function, called with the bytes sent so far, from 0 on at each
-                attempt.
-            timeout: seconds the upload may take, with its retries; by default the client's.
+            content: A `pathlib.Path`, bytes, or a file open in binary mode. An open file is sent
+                from its current position, and returned to that position.
+            filename: The name of the file. Defaults to the name in the path.
+            content_type: The media type (the API's `type`). Defaults to a guess from the name.
+            metadata: A JSON object to store with the file.
+            progress: A plain function, called with the number of bytes sent so far. The count
+                restarts at 0 with each attempt.
+            timeout: Seconds that the upload may take, including retries. Defaults to the client's
+                timeout.
+
+        Returns:
+            The uploaded file. Pass its `urls.get` as a model's input.
 
         Raises:
-            FileError: when it cannot be read, or is too large; nothing was sent then.
+            FileError: If the file cannot be read or is too large. Nothing was sent.
+            APIStatusError: If the server responds with an error.
 
-        ```python
-        file = await client.files.create(Path("photo.png"), metadata={"customer": 7})
-        output = await client.run("dashscope/thumbnail", {"image": file.urls.get})
-        ```
+        Example:
+            ```python
+            file = await client.files.create(Path("photo.png"), metadata={"customer": 7})
+            output = await client.run("dashscope/thumbnail", {"image": file.urls.get})
+            ```
 
         Endpoint: `POST /files`.
         """
         if progress is not None and (
             not callable(progress) or inspect.iscoroutinefunction(progress)
         ):
-            raise TypeError(f"progress is a plain function, not {shown(progress)}")
+            raise TypeError(f"progress must be a plain function, not {shown(progress)}")
         deadline = Deadline.after(check_timeout(timeout))
         if metadata is not None:
-            check_mapping("metadata", metadata, "of names to JSON")
+            check_mapping("metadata", metadata, "of names to JSON values")
         file = await load(content, self._api.runtime, filename=filename, content_type=content_type)
         api = self._api if timeout is None else self._api.with_config(timeout=None)
         try:
@@ -84,12 +90,43 @@ class AsyncFiles(AsyncResource):
     async def list(self, *, cursor: str | None = None) -> Page[File]:
         """List the account's files, newest first.
 
+        Args:
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
+
+        Returns:
+            A page of files.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            async for file in client.iterate(client.files.list, max_items=100):
+                print(file.id, file.name, file.size)
+            ```
+
         Endpoint: `GET /files`.
         """
         return await self._page(File, "/files", cursor=cursor)
 
     async def get(self, file: File | str) -> File:
-        """Get the metadata of a file, by its id or an older state of it.
+        """Get the metadata of a file.
+
+        Args:
+            file: The file, or its id.
+
+        Returns:
+            The current metadata.
+
+        Raises:
+            NotFoundError: If there is no such file.
+
+        Example:
+            ```python
+            file = await client.files.get(file.id)
+            print(file.name, file.content_type, file.size)
+            ```
 
         Endpoint: `GET /files/{file_id}`.
         """
@@ -98,6 +135,18 @@ class AsyncFiles(AsyncResource):
     async def delete(self, file: File | str) -> None:
         """Delete a file.
 
+        Args:
+            file: The file, or its id.
+
+        Raises:
+            NotFoundError: If there is no such file.
+
+        Example:
+            ```python
+            file = await client.files.create(b"hello", filename="hello.txt")
+            await client.files.delete(file)
+            ```
+
         Endpoint: `DELETE /files/{file_id}`.
         """
         await self._delete(_path(file))
@@ -105,25 +154,30 @@ class AsyncFiles(AsyncResource):
     def download(
         self, file: File | str, *, owner: str, expiry: int, signature: str
     ) -> AsyncDownload:
-        """Download a file's content by a signed URL's parts, as a stream.
+        """Download the content of a file with the parts of a signed URL.
 
         Args:
-            file: the file, or its id.
-            owner: the user or organization that uploaded it.
-            expiry: when the signature ends, in seconds since the epoch.
-            signature: the base64 of the HMAC-SHA256 of `{owner} {id} {expiry}` by the secret
-                that files are signed with.
+            file: The file, or its id.
+            owner: The user or organization that uploaded the file.
+            expiry: When the signature expires, in seconds since the epoch.
+            signature: The base64 form of the HMAC-SHA256 of `{owner} {id} {expiry}`, computed with
+                the account's file signing secret.
 
         Returns:
-            A download, to be opened by `async with`: it has `read()`, `save(path)` and
+            A download, for use with `async with`. Call its `read()`, `save(path)` or
             `iter_bytes()`.
 
-        ```python
-        async with client.files.download(
-            file, owner=owner, expiry=expiry, signature=signature
-        ) as download:
-            await download.save("copy.png")
-        ```
+        Raises:
+            ValueError: If `expiry` is out of range.
+            APIStatusError: If the server refuses the signature. Raised when the download is read.
+
+        Example:
+            ```python
+            async with client.files.download(
+                file, owner=owner, expiry=expiry, signature=signature
+            ) as download:
+                await download.save("copy.png", overwrite=True)
+            ```
 
         Endpoint: `GET /files/{file_id}/download`.
         """

@@ -16,17 +16,24 @@ __all__ = [
 
 
 class AsyncHardwareResource(AsyncResource):
-    """`client.hardware`."""
+    """Hardware that models can run on: `client.hardware`."""
 
     __slots__ = ()
 
     async def list(self) -> builtins.list[Hardware]:
         """List the hardware that models can run on.
 
-        ```python
-        for hardware in await client.hardware.list():
-            print(hardware.sku, hardware.name)
-        ```
+        Returns:
+            The hardware, in a list without pages.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            for hardware in await client.hardware.list():
+                print(hardware.sku, hardware.name)
+            ```
 
         Endpoint: `GET /hardware`.
         """

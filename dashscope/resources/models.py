@@ -1,4 +1,4 @@
-"""Models: their metadata, versions, examples and readme, and predictions by a model's name."""
+"""Models: metadata, versions, examples and readme, and predictions by model name."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ __all__ = [
 
 
 class AsyncModels(AsyncResource):
-    """`client.models`."""
+    """Models: `client.models`."""
 
     __slots__ = ()
 
     @property
     def predictions(self) -> AsyncModelPredictions:
-        """Predictions by a model's name."""
+        """Predictions that run the latest version of a model."""
         return AsyncModelPredictions(self._api)
 
     @property
     def versions(self) -> AsyncModelVersions:
-        """The versions of models."""
+        """The versions of a model."""
         return AsyncModelVersions(self._api)
 
     @property
     def examples(self) -> AsyncModelExamples:
-        """The examples of models."""
+        """The example predictions of a model."""
         return AsyncModelExamples(self._api)
 
     @property
     def readme(self) -> AsyncModelReadme:
-        """The readmes of models."""
+        """The readme of a model."""
         return AsyncModelReadme(self._api)
 
     async def list(
@@ -60,17 +60,25 @@ class AsyncModels(AsyncResource):
         sort_direction: Literal["asc", "desc"] | None = None,
         cursor: str | None = None,
     ) -> Page[Model]:
-        """List public models, a page at a time.
+        """List public models.
 
         Args:
-            sort_by: what to sort by; by default, when the latest version was made.
+            sort_by: The field to sort by. Defaults to `latest_version_created_at`.
             sort_direction: `desc` (newest first, the default) or `asc`.
-            cursor: which page, by the `next` of another one; by default the first.
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
 
-        ```python
-        async for model in client.iterate(client.models.list, max_items=100):
-            print(model.owner, model.name)
-        ```
+        Returns:
+            A page of models.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            async for model in client.iterate(client.models.list, max_items=100):
+                print(model.owner, model.name)
+            ```
 
         Endpoint: `GET /models`.
         """
@@ -98,18 +106,29 @@ class AsyncModels(AsyncResource):
         """Create a model, to train or push versions of.
 
         Args:
-            owner: the user or organization that the token belongs to.
-            name: its name, unique among the owner's.
-            visibility: who may see and run it.
-            hardware: the `sku` of what it runs on, one of `client.hardware.list()`.
-            description: what it does.
-            github_url: its source code.
-            paper_url: its paper.
-            license_url: its license.
-            cover_image_url: its picture.
+            owner: The user or organization that the token belongs to.
+            name: The name of the model, unique among the owner's models.
+            visibility: Who can see and run the model: `public` or `private`.
+            hardware: The `sku` of the hardware, one of `client.hardware.list()`.
+            description: A short description.
+            github_url: The URL of the source code.
+            paper_url: The URL of the paper.
+            license_url: The URL of the license.
+            cover_image_url: The URL of the cover image.
+
+        Returns:
+            The new model.
 
         Raises:
-            ConflictError: when there is a model of that name.
+            ConflictError: If a model of that name exists.
+
+        Example:
+            ```python
+            model = await client.models.create(
+                "local", "my-greeter", visibility="private", hardware="cpu"
+            )
+            await client.models.delete("local", "my-greeter")
+            ```
 
         Endpoint: `POST /models`.
         """
@@ -129,6 +148,22 @@ class AsyncModels(AsyncResource):
     async def get(self, owner: str, name: str) -> Model:
         """Get a model.
 
+        Args:
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+
+        Returns:
+            The model, with its latest version.
+
+        Raises:
+            NotFoundError: If there is no such model.
+
+        Example:
+            ```python
+            model = await client.models.get("dashscope", "hello-world")
+            print(model.description, model.latest_version.id)
+            ```
+
         Endpoint: `GET /models/{model_owner}/{model_name}`.
         """
         return await self._get(Model, _path(owner, name))
@@ -145,17 +180,30 @@ class AsyncModels(AsyncResource):
         license_url: str | None = None,
         weights_url: str | None = None,
     ) -> Model:
-        """Change what is said of a model; what is not given stays, and an empty text empties it.
+        """Change the metadata of a model.
+
+        Omitted fields keep their values. An empty text clears a field.
 
         Args:
-            owner: the user or organization it belongs to.
-            name: its name.
-            description: what it does.
-            readme: its readme, in Markdown.
-            github_url: its source code.
-            paper_url: its paper.
-            license_url: its license.
-            weights_url: its weights.
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+            description: A short description.
+            readme: The readme, in Markdown.
+            github_url: The URL of the source code.
+            paper_url: The URL of the paper.
+            license_url: The URL of the license.
+            weights_url: The URL of the weights.
+
+        Returns:
+            The changed model.
+
+        Raises:
+            NotFoundError: If there is no such model.
+
+        Example:
+            ```python
+            await client.models.update("local", "my-style", description="Writes in my style.")
+            ```
 
         Endpoint: `PATCH /models/{model_owner}/{model_name}`.
         """
@@ -171,7 +219,21 @@ class AsyncModels(AsyncResource):
         return structure(await self._api.send(call), Model)
 
     async def delete(self, owner: str, name: str) -> None:
-        """Delete a model of your own that is private and has no versions.
+        """Delete a model. The model must be yours and private, and have no versions.
+
+        Args:
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+
+        Raises:
+            NotFoundError: If there is no such model.
+            APIStatusError: If the model cannot be deleted.
+
+        Example:
+            ```python
+            with suppress(NotFoundError):
+                await client.models.delete("local", "old-model")
+            ```
 
         Endpoint: `DELETE /models/{model_owner}/{model_name}`.
         """
@@ -181,13 +243,21 @@ class AsyncModels(AsyncResource):
         """Search public models.
 
         Args:
-            query: what to look for.
-            cursor: which page, by the `next` of another one; by default the first.
+            query: The text to search for.
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
 
-        ```python
-        for model in await client.models.search("hello"):
-            print(model.owner, model.name)
-        ```
+        Returns:
+            A page of models.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            for model in await client.models.search("hello"):
+                print(model.owner, model.name)
+            ```
 
         Endpoint: `QUERY /models`.
         """
@@ -203,7 +273,7 @@ class AsyncModels(AsyncResource):
 
 
 class AsyncModelPredictions(AsyncResource):
-    """`client.models.predictions`."""
+    """Predictions that run the latest version of a model: `client.models.predictions`."""
 
     __slots__ = ()
 
@@ -219,23 +289,33 @@ class AsyncModelPredictions(AsyncResource):
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
     ) -> Prediction:
-        """Run the latest version of a model.
+        """Run the latest version of a model. Returns as soon as the prediction is created.
 
         Args:
-            owner: the user or organization the model belongs to.
-            name: the model's name.
-            input: the model's inputs; files in it are sent along.
-            wait: seconds (1 to 60) for which the server holds the answer back until there
-                is an output.
-            cancel_after: seconds (5 or more), a `timedelta` or a text like `1h30m` after which
-                the server cancels the prediction.
-            stream: ask for a `urls.stream`; models that stream have one anyway.
-            webhook: an http(s) URL that the server tells of events.
-            webhook_events_filter: of which events, by default of all.
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            wait: Seconds (1 to 60) for the server to wait for the output before it answers.
+            cancel_after: When the server cancels the prediction: seconds (at least 5), a
+                `timedelta`, or a text such as `1h30m`. Defaults to never.
+            stream: Request a `urls.stream`. Models that stream have one in any case.
+            webhook: An http(s) URL that the server sends events to.
+            webhook_events_filter: The events to send. Defaults to all.
+
+        Returns:
+            The prediction, usually still running.
 
         Raises:
-            NotFoundError: when there is no such model.
-            UnprocessableEntityError: when the input is not what the model takes.
+            NotFoundError: If there is no such model.
+            UnprocessableEntityError: If the input does not match the model's schema.
+
+        Example:
+            ```python
+            prediction = await client.models.predictions.create(
+                "dashscope", "hello-world", input={"text": "Alice"}
+            )
+            prediction = await client.wait(prediction)
+            ```
 
         Endpoint: `POST /models/{model_owner}/{model_name}/predictions`.
         """
@@ -252,26 +332,75 @@ class AsyncModelPredictions(AsyncResource):
 
 
 class AsyncModelVersions(AsyncResource):
-    """`client.models.versions`."""
+    """The versions of a model: `client.models.versions`."""
 
     __slots__ = ()
 
     async def list(self, owner: str, name: str, *, cursor: str | None = None) -> Page[Version]:
         """List the versions of a model, newest first.
 
+        Args:
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
+
+        Returns:
+            A page of versions.
+
+        Raises:
+            NotFoundError: If there is no such model.
+
+        Example:
+            ```python
+            for version in await client.models.versions.list("dashscope", "hello-world"):
+                print(version.id, version.created_at)
+            ```
+
         Endpoint: `GET /models/{model_owner}/{model_name}/versions`.
         """
         return await self._page(Version, _path(owner, name) + "/versions", cursor=cursor)
 
     async def get(self, owner: str, name: str, version_id: str) -> Version:
-        """Get a version of a model, with the schema of its inputs and outputs.
+        """Get a version of a model, with the schema of its inputs and output.
+
+        Args:
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+            version_id: The id of the version.
+
+        Returns:
+            The version.
+
+        Raises:
+            NotFoundError: If there is no such version.
+
+        Example:
+            ```python
+            version = await client.models.versions.get("dashscope", "hello-world", version_id)
+            print(version.openapi_schema["components"]["schemas"]["Input"])
+            ```
 
         Endpoint: `GET /models/{model_owner}/{model_name}/versions/{version_id}`.
         """
         return await self._get(Version, _version_path(owner, name, version_id))
 
     async def delete(self, owner: str, name: str, version_id: str) -> None:
-        """Delete a version of a model of your own, with its predictions; it takes minutes.
+        """Delete a version of your own model, with all its predictions. The deletion takes minutes.
+
+        Args:
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+            version_id: The id of the version.
+
+        Raises:
+            NotFoundError: If there is no such version.
+
+        Example:
+            ```python
+            with suppress(NotFoundError):
+                await client.models.versions.delete("local", "my-style", "an-old-version")
+            ```
 
         Endpoint: `DELETE /models/{model_owner}/{model_name}/versions/{version_id}`.
         """
@@ -279,12 +408,30 @@ class AsyncModelVersions(AsyncResource):
 
 
 class AsyncModelExamples(AsyncResource):
-    """`client.models.examples`."""
+    """The example predictions of a model: `client.models.examples`."""
 
     __slots__ = ()
 
     async def list(self, owner: str, name: str, *, cursor: str | None = None) -> Page[Prediction]:
         """List the predictions that show what a model does.
+
+        Args:
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
+
+        Returns:
+            A page of predictions.
+
+        Raises:
+            NotFoundError: If there is no such model.
+
+        Example:
+            ```python
+            for prediction in await client.models.examples.list("dashscope", "hello-world"):
+                print(prediction.input, prediction.output)
+            ```
 
         Endpoint: `GET /models/{model_owner}/{model_name}/examples`.
         """
@@ -292,15 +439,28 @@ class AsyncModelExamples(AsyncResource):
 
 
 class AsyncModelReadme(AsyncResource):
-    """`client.models.readme`."""
+    """The readme of a model: `client.models.readme`."""
 
     __slots__ = ()
 
     async def get(self, owner: str, name: str) -> str:
-        """Get the readme of a model, in Markdown.
+        """Get the readme of a model.
+
+        Args:
+            owner: The user or organization that owns the model.
+            name: The name of the model.
+
+        Returns:
+            The readme, in Markdown.
 
         Raises:
-            NotFoundError: when it has none.
+            NotFoundError: If there is no such model, or it has no readme.
+
+        Example:
+            ```python
+            await client.models.update("local", "my-style", readme="# My style")
+            print(await client.models.readme.get("local", "my-style"))
+            ```
 
         Endpoint: `GET /models/{model_owner}/{model_name}/readme`.
         """

@@ -36,7 +36,7 @@ __all__ = [
 
 
 class AsyncPredictions(AsyncResource):
-    """`client.predictions`."""
+    """Predictions: `client.predictions`."""
 
     __slots__ = ()
 
@@ -51,31 +51,34 @@ class AsyncPredictions(AsyncResource):
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
     ) -> Prediction:
-        """Start a run of a model, and go on without it.
+        """Run a model. Returns as soon as the prediction is created.
 
         Args:
-            version: what to run: a version's id, `owner/name:version`, or the `owner/name` of
-                an official model.
-            input: the model's inputs; files in it are sent along.
-            wait: seconds (1 to 60) for which the server holds the answer back until there
-                is an output.
-            cancel_after: seconds (5 or more), a `timedelta` or a text like `1h30m` after which
-                the server cancels the prediction.
-            stream: ask for a `urls.stream`; models that stream have one anyway.
-            webhook: an http(s) URL that the server tells of events.
-            webhook_events_filter: of which events, by default of all.
+            version: The model to run: the id of a version, `owner/name:version`, or the
+                `owner/name` of an official model.
+            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            wait: Seconds (1 to 60) for the server to wait for the output before it answers.
+            cancel_after: When the server cancels the prediction: seconds (at least 5), a
+                `timedelta`, or a text such as `1h30m`. Defaults to never.
+            stream: Request a `urls.stream`. Models that stream have one in any case.
+            webhook: An http(s) URL that the server sends events to.
+            webhook_events_filter: The events to send. Defaults to all.
+
+        Returns:
+            The prediction, usually still running.
 
         Raises:
-            NotFoundError: when there is no such version; some servers answer 422 to that too.
-            UnprocessableEntityError: when the input is not what it takes.
+            NotFoundError: If there is no such version. Some servers respond with 422 instead.
+            UnprocessableEntityError: If the input does not match the model's schema.
 
-        ```python
-        model = await client.models.get("dashscope", "hello-world")
-        prediction = await client.predictions.create(
-            version=model.latest_version.id, input={"text": "Alice"}
-        )
-        prediction = await client.wait(prediction)
-        ```
+        Example:
+            ```python
+            model = await client.models.get("dashscope", "hello-world")
+            prediction = await client.predictions.create(
+                version=model.latest_version.id, input={"text": "Alice"}
+            )
+            prediction = await client.wait(prediction)
+            ```
 
         Endpoint: `POST /predictions`.
         """
@@ -93,7 +96,22 @@ class AsyncPredictions(AsyncResource):
         )
 
     async def get(self, prediction: Prediction | str) -> Prediction:
-        """Get the state of a prediction, by its id or an older state of it.
+        """Get the current state of a prediction.
+
+        Args:
+            prediction: The prediction, or its id.
+
+        Returns:
+            The current state.
+
+        Raises:
+            NotFoundError: If there is no such prediction.
+
+        Example:
+            ```python
+            prediction = await client.predictions.get(prediction.id)
+            print(prediction.status)
+            ```
 
         Endpoint: `GET /predictions/{prediction_id}`.
         """
@@ -107,18 +125,26 @@ class AsyncPredictions(AsyncResource):
         source: Literal["web"] | None = None,
         cursor: str | None = None,
     ) -> Page[Prediction]:
-        """List the account's predictions, newest first, a page of 100 at a time.
+        """List the account's predictions, newest first, 100 per page.
 
         Args:
-            created_after: only those created at this time or later.
-            created_before: only those created before this time.
-            source: only those created in this way: `web`.
-            cursor: which page, by the `next` of another one; by default the first.
+            created_after: Only predictions created at this time or later.
+            created_before: Only predictions created before this time.
+            source: Only predictions from this source: `web`, for the website.
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
 
-        ```python
-        async for page in client.paginate(client.predictions.list):
-            print(len(page))
-        ```
+        Returns:
+            A page of predictions. Their `input` and `output` may be missing.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            async for page in client.paginate(client.predictions.list):
+                print(len(page))
+            ```
 
         Endpoint: `GET /predictions`.
         """
@@ -134,7 +160,22 @@ class AsyncPredictions(AsyncResource):
         )
 
     async def cancel(self, prediction: Prediction | str) -> Prediction:
-        """Cancel a prediction; one that is over stays as it is.
+        """Cancel a prediction. A finished prediction does not change.
+
+        Args:
+            prediction: The prediction, or its id.
+
+        Returns:
+            The state after the cancellation.
+
+        Raises:
+            NotFoundError: If there is no such prediction.
+
+        Example:
+            ```python
+            prediction = await client.predictions.cancel(prediction)
+            print(prediction.status)
+            ```
 
         Endpoint: `POST /predictions/{prediction_id}/cancel`.
         """
@@ -149,28 +190,31 @@ class AsyncPredictions(AsyncResource):
         use_file_output: bool | None = None,
         cancel_on_exit: bool = False,
     ) -> AsyncEventStream:
-        """Stream the events of a prediction that runs or ran.
+        """Stream the events of a running or finished prediction.
+
+        Exiting the stream early does not cancel the prediction, unless `cancel_on_exit` is set.
 
         Args:
-            prediction: the prediction, or its id.
-            timeout: seconds that the stream may take, by default as many as the model does.
-            stall_timeout: seconds without a byte after which the connection is made again.
-            use_file_output: whether URLs in the output become file outputs; by default as the
-                client says.
-            cancel_on_exit: whether to cancel it when the stream is left before its end.
+            prediction: The prediction, or its id.
+            timeout: Seconds that the stream may take. Defaults to no limit.
+            stall_timeout: Seconds without a byte after which the stream reconnects.
+            use_file_output: Whether URLs in the output become file outputs. Defaults to the
+                client's setting.
+            cancel_on_exit: Whether to cancel the prediction if the stream exits before its end.
 
         Returns:
-            A stream, to be opened by `async with`.
+            A stream, for use with `async with`.
 
         Raises:
-            StreamError: when the model does not stream, or something is missing that nothing
-                can fill.
+            StreamError: If the model does not stream, or a part of the output was lost.
+            PredictionTimeoutError: If `timeout` passes first.
 
-        ```python
-        async with client.predictions.stream(prediction) as stream:
-            async for event in stream:
-                print(event)
-        ```
+        Example:
+            ```python
+            async with client.predictions.stream(prediction) as stream:
+                async for event in stream:
+                    print(event)
+            ```
 
         Endpoint: `GET` of the prediction's `urls.stream`.
         """

@@ -1,4 +1,4 @@
-"""Search over models, collections and pages."""
+"""Search for models, collections and pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_RESULTS: Final = 50
 
 
 async def search(api: Requestor, query: str, *, limit: int | None) -> SearchResults:
-    """Search; `AsyncClient.search` describes it."""
+    """Search. `AsyncClient.search` describes the arguments."""
     check_text("query", query)
     if limit is not None:
         check_count("limit", limit, least=1, most=MOST_RESULTS)

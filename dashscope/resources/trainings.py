@@ -1,4 +1,4 @@
-"""Trainings: runs of a model's training, which make a new version of another model."""
+"""Trainings: runs that train a model and create a new version of another model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class AsyncTrainings(AsyncResource):
-    """`client.trainings`."""
+    """Trainings: `client.trainings`."""
 
     __slots__ = ()
 
@@ -39,35 +39,43 @@ class AsyncTrainings(AsyncResource):
         webhook: str | None = None,
         webhook_events_filter: Sequence[WebhookEvent] | None = None,
     ) -> Training:
-        """Train a model.
+        """Train a model. Returns as soon as the training is created.
 
         Args:
-            owner: the user or organization the model belongs to.
-            name: the model's name.
-            version_id: the id of the version to train.
-            destination: `owner/name` of an existing model that gets the new version.
-            input: the training's inputs; files in it are sent along.
-            webhook: an http(s) URL that the server tells of events.
-            webhook_events_filter: of which events, by default of all.
+            owner: The user or organization that owns the model to train.
+            name: The name of the model to train.
+            version_id: The id of the version to train.
+            destination: An existing model, as `owner/name`, that gets the new version.
+            input: The training's inputs. Files in it (paths, bytes, open binary files) are sent
+                along.
+            webhook: An http(s) URL that the server sends events to.
+            webhook_events_filter: The events to send. Defaults to all.
+
+        Returns:
+            The training, usually still running.
 
         Raises:
-            BadRequestError: when the model cannot be trained.
+            BadRequestError: If the model cannot be trained.
+            NotFoundError: If there is no such version or destination.
 
-        ```python
-        training = await client.trainings.create(
-            "dashscope",
-            "markov",
-            version_id,
-            destination="local/my-style",
-            input={"text": Path("book.txt")},
-        )
-        training = await client.trainings.wait(training)
-        ```
+        Example:
+            ```python
+            training = await client.trainings.create(
+                "dashscope",
+                "markov",
+                version_id,
+                destination="local/my-style",
+                input={"text": Path("book.txt")},
+            )
+            training = await client.trainings.wait(training)
+            ```
 
         Endpoint: `POST /models/{model_owner}/{model_name}/versions/{version_id}/trainings`.
         """
         if Reference.parse(destination).version is not None:
-            raise ValueError(f"destination is owner/name without a version, not {destination!r}")
+            raise ValueError(
+                f"destination must be owner/name without a version, not {destination!r}"
+            )
         check_webhook(webhook, webhook_events_filter)
         url = path(
             "/models/{owner}/{name}/versions/{version_id}/trainings",
@@ -87,24 +95,67 @@ class AsyncTrainings(AsyncResource):
         return structure_created(await self._api.send(call), Training)
 
     async def get(self, training: Training | str) -> Training:
-        """Get the state of a training, by its id or an older state of it.
+        """Get the current state of a training.
+
+        Args:
+            training: The training, or its id.
+
+        Returns:
+            The current state.
+
+        Raises:
+            NotFoundError: If there is no such training.
+
+        Example:
+            ```python
+            training = await client.trainings.get(training.id)
+            print(training.status)
+            ```
 
         Endpoint: `GET /trainings/{training_id}`.
         """
         return await self._get(Training, training_path(training))
 
     async def list(self, *, cursor: str | None = None) -> Page[Training]:
-        """List the account's trainings, newest first, a page of 100 at a time.
+        """List the account's trainings, newest first, 100 per page.
 
         Args:
-            cursor: which page, by the `next` of another one; by default the first.
+            cursor: The page to return: the `next` or `previous` of another page. Defaults to the
+                first page.
+
+        Returns:
+            A page of trainings.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            for training in await client.trainings.list():
+                print(training.id, training.status)
+            ```
 
         Endpoint: `GET /trainings`.
         """
         return await self._page(Training, "/trainings", cursor=cursor)
 
     async def cancel(self, training: Training | str) -> Training:
-        """Cancel a training; one that is over stays as it is.
+        """Cancel a training. A finished training does not change.
+
+        Args:
+            training: The training, or its id.
+
+        Returns:
+            The state after the cancellation.
+
+        Raises:
+            NotFoundError: If there is no such training.
+
+        Example:
+            ```python
+            training = await client.trainings.cancel(training)
+            print(training.status)
+            ```
 
         Endpoint: `POST /trainings/{training_id}/cancel`.
         """
@@ -119,19 +170,30 @@ class AsyncTrainings(AsyncResource):
         progress: Callable[[Training], object] | None = None,
         cancel_on_exit: bool = False,
     ) -> Training:
-        """Wait until a training is over, in whatever way.
+        """Wait until a training finishes.
 
         Args:
-            training: the training, or its id.
-            poll_interval: seconds between two looks, by default from 0.1 to 0.5.
-            timeout: seconds to wait at the most, by default as long as it takes.
-            progress: called with the training at each look.
-            cancel_on_exit: whether to cancel it when the wait ends before it does.
+            training: The training, or its id.
+            poll_interval: Seconds between polls. Defaults to an interval that grows from 0.1 to 0.5
+                s.
+            timeout: Seconds to wait at most. Defaults to no limit.
+            progress: A function called with the training after each poll.
+            cancel_on_exit: Whether to cancel the training if the wait ends early.
+
+        Returns:
+            The finished training: `succeeded`, `failed` or `canceled`.
 
         Raises:
-            PredictionTimeoutError: when it was not over within `timeout`.
+            PredictionTimeoutError: If the training is still running after `timeout` seconds.
+            NotFoundError: If there is no such training.
 
-        Endpoint: `GET /trainings/{training_id}`, as often as needed.
+        Example:
+            ```python
+            training = await client.trainings.wait(training, timeout=600)
+            print(training.status, training.output)
+            ```
+
+        Endpoint: `GET /trainings/{training_id}`, repeatedly.
         """
         return await wait_for_training(
             self._api,

@@ -1,4 +1,4 @@
-"""The secret that webhooks are signed with."""
+"""The secret that signs webhooks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ __all__ = [
 
 
 class AsyncWebhookSecretResource(AsyncResource):
-    """`client.webhooks.default.secret`."""
+    """The signing secret: `client.webhooks.default.secret`."""
 
     __slots__ = ()
 
     async def get(self) -> WebhookSecret:
-        """Get the secret that webhooks to the default receiver are signed with.
+        """Get the secret that signs webhooks to the default receiver.
 
-        ```python
-        secret = await client.webhooks.default.secret.get()
-        ```
+        Returns:
+            The secret. Pass its `key` to `dashscope.webhooks.verify()`.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            secret = await client.webhooks.default.secret.get()
+            ```
 
         Endpoint: `GET /webhooks/default/secret`.
         """
@@ -31,18 +38,18 @@ class AsyncWebhookSecretResource(AsyncResource):
 
 
 class AsyncDefaultWebhook(AsyncResource):
-    """`client.webhooks.default`."""
+    """The default webhook: `client.webhooks.default`."""
 
     __slots__ = ()
 
     @property
     def secret(self) -> AsyncWebhookSecretResource:
-        """The secret that webhooks are signed with."""
+        """The secret that signs webhooks."""
         return AsyncWebhookSecretResource(self._api)
 
 
 class AsyncWebhooks(AsyncResource):
-    """`client.webhooks`."""
+    """Webhooks: `client.webhooks`."""
 
     __slots__ = ()
 

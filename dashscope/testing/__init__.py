@@ -1,7 +1,7 @@
-"""The pytest plugin: models that are functions of the test, on a local server; recorded traffic.
+"""The pytest plugin: models that are functions of the test, and recorded traffic.
 
-pytest loads this module at its start, in every project that has the package installed: so it
-imports nothing of it before a fixture is asked for.
+pytest loads this module at startup in every project that has the package installed. So the module
+imports the package only when a fixture is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelServer", "Traffic", "UnexpectedRequestError", "record", "replay"]
 
 LONGEST_NAME: Final = 100
-"""Characters of a test's name in the name of its file."""
+"""The longest part of a test's name in a file name, in characters."""
 
 _MODULES: Final = {
     "ModelServer": "server",
@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("dashscope").addoption(
         "--dashscope-record",
         action="store_true",
-        help="Tests with the fixture dashscope_traffic ask the real API, and record what it says.",
+        help="Send the requests of tests with dashscope_traffic to the real API, and record them.",
     )
 
 
@@ -55,7 +55,7 @@ def _dashscope_local_server() -> Iterator[Any]:
     try:
         from dashscope.local import LocalServer
     except ModuleNotFoundError as error:
-        needs = f"This fixture needs {error.name}: pip install 'dashscope-client[testing]'"
+        needs = f"This fixture requires {error.name}: pip install 'dashscope-client[testing]'"
         pytest.fail(needs, pytrace=False)
     with LocalServer(strict_inputs=True) as server:
         yield server
@@ -67,8 +67,8 @@ def dashscope_server(
 ) -> Iterator[ModelServer]:
     """A local server whose models are functions of the test.
 
-    It serves the whole test run; models and assertions are the test's own. `DASHSCOPE_BASE_URL`
-    is its address, so that clients which the code under test makes find it.
+    The server runs for the whole test run. Models and assertions belong to the test. The fixture
+    sets `DASHSCOPE_BASE_URL`, so that clients of the code under test use the server.
     """
     from dashscope.testing.server import ModelServer
 
@@ -89,7 +89,7 @@ def dashscope_client(dashscope_server: ModelServer) -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def _dashscope_async_clients() -> list[AsyncClient]:
-    # A test's event loop closes the connections made in it; until then their client is kept.
+    # Keeps the clients until the test's event loop has closed their connections.
     return []
 
 
@@ -97,7 +97,7 @@ def _dashscope_async_clients() -> list[AsyncClient]:
 def dashscope_async_client(
     dashscope_server: ModelServer, _dashscope_async_clients: list[AsyncClient]
 ) -> AsyncClient:
-    """An `AsyncClient` of `dashscope_server`, for whichever event loop the test runs in."""
+    """An `AsyncClient` of `dashscope_server`, for the event loop of the test."""
     from dashscope import AsyncClient
 
     client = AsyncClient(base_url=dashscope_server.base_url)
@@ -109,7 +109,7 @@ def dashscope_async_client(
 def dashscope_traffic(request: pytest.FixtureRequest) -> Iterator[Traffic]:
     """Clients that answer from `traffic/`, beside the test's file, without a network.
 
-    With `--dashscope-record` they ask the real API, and the file of the test is written anew.
+    With `--dashscope-record` they send requests to the real API, and the test's file is rewritten.
     """
     from dashscope.testing.recording import record
     from dashscope.testing.replaying import replay
@@ -121,7 +121,7 @@ def dashscope_traffic(request: pytest.FixtureRequest) -> Iterator[Traffic]:
 
 
 def _file_name(test: pytest.Item) -> str:
-    """A name for the test's file that no other test of the folder has."""
+    """Return a file name for the test that is unique in its folder."""
     classes = [node.name for node in test.listchain() if isinstance(node, pytest.Class)]
     whole = ".".join([test.path.stem, *classes, test.name.replace("[", "-", 1).removesuffix("]")])
     name = re.sub(r"[^\w.-]+", "-", whole)[:LONGEST_NAME]

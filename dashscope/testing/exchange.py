@@ -1,4 +1,4 @@
-"""An exchange as the file of recorded traffic has it, and what is taken out of it before."""
+"""A recorded exchange, and what is removed from it before it is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashscope._common.json import is_array, is_object
 
 SCRUBBED: Final = "[scrubbed]"
 SAFE: Final = ("GET", "HEAD")
-"""Requests that may come more often than they were recorded."""
+"""The methods of requests that may be repeated more often than they were recorded."""
 
 _KEPT_HEADERS: Final = (
     "content-disposition",
@@ -28,7 +28,7 @@ _KEPT_HEADERS: Final = (
     "x-request-id",
 )
 _PRIVATE: Final = re.compile(r"(^|[_-])(token|secret|password|api[_-]?key|key)$", re.IGNORECASE)
-# What a signed URL is opened by, in whatever text it stands: its address stays, its lock is gone.
+# The parameters that authorize a signed URL, in any text. The address itself is kept.
 _SIGNED: Final = re.compile(
     r"([?&;](?:[\w-]*[_-])?(?:signature|sig|credential|policy|token|secret|password|api_?key|key)=)"
     r"[^&#\s\"'<>()\\]+",
@@ -38,12 +38,12 @@ _DATA_URI: Final = re.compile(r"data:([^,;]*)[^,]*,", re.IGNORECASE)
 _BOUNDARY: Final = re.compile(r"boundary=([^;]+)")
 
 Scrub = Callable[[Any], Any]
-"""What a user takes out of the JSON of a body."""
+"""A user's function that removes private data from the JSON of a body."""
 
 
 @frozen
 class Exchange:
-    """A request and its answer, as the file has them."""
+    """A request and its response, as in the file."""
 
     method: str
     url: str
@@ -52,20 +52,20 @@ class Exchange:
 
     @property
     def key(self) -> str:
-        """What a request has to be to get the answer."""
+        """What a request must match to get this response."""
         return json.dumps([self.method, self.url, self.sent], sort_keys=True)
 
     def line(self) -> str:
-        """The exchange in the file."""
+        """Return the line in the file."""
         request = {"method": self.method, "url": self.url, "body": self.sent}
         return json.dumps({"request": request, "response": self.answer}, ensure_ascii=False)
 
 
 class Scrubber:
-    """Writes requests and answers as the file has them.
+    """Converts requests and responses to their form in the file.
 
     Attributes:
-        secrets: texts that are taken out wherever they stand.
+        secrets: Texts to remove wherever they occur.
     """
 
     def __init__(self, scrub: Scrub | None) -> None:
@@ -73,7 +73,7 @@ class Scrubber:
         self.secrets: set[str] = set()
 
     def sent(self, request: httpx.Request) -> Any:
-        """A request's body: JSON, or what stands for other content."""
+        """Return the body of a request: JSON, or a digest of other content."""
         content = request.content
         if not content:
             return None
@@ -85,7 +85,7 @@ class Scrubber:
         return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
     def answer(self, response: httpx.Response, content: bytes) -> dict[str, Any]:
-        """An answer, with those of its headers that mean something to a client."""
+        """Return a response, with the headers that matter to a client."""
         headers = {
             name: self.text(value)
             for name, value in response.headers.items()
@@ -95,13 +95,13 @@ class Scrubber:
         return {"status": response.status_code, "headers": headers, "body": body}
 
     def text(self, text: str) -> str:
-        """A text without the secrets, and without what the URLs in it are signed by."""
+        """Return a text without secrets and without the signatures of URLs."""
         for secret in self.secrets:
             text = text.replace(secret, SCRUBBED)
         return _SIGNED.sub(r"\1scrubbed", text)
 
     def url(self, request: httpx.Request) -> str:
-        """The address of a request."""
+        """Return the URL of a request."""
         return self.text(str(request.url))
 
     def _received(self, kind: str, content: bytes) -> Any:
@@ -114,7 +114,7 @@ class Scrubber:
             if kind.startswith("text/"):
                 return {"text": self.text(text)}
         except ValueError:
-            pass  # not what it says it is: kept byte by byte
+            pass  # the content does not match its type: keep the bytes
         return {"base64": base64.b64encode(content).decode()}
 
     def _scrubbed(self, value: Any, *, sent: bool) -> Any:
@@ -124,7 +124,7 @@ class Scrubber:
     def _without_secrets(self, value: Any, *, sent: bool, name: str = "") -> Any:
         if is_object(value):
             return {
-                # An answer repeats the input as it was sent.
+                # A response repeats the input as it was sent.
                 key: self._without_secrets(item, sent=sent or key == "input", name=key)
                 for key, item in value.items()
             }
@@ -141,7 +141,7 @@ class Scrubber:
 
 
 def content_of(body: Any) -> bytes:
-    """The bytes of an answer's body in the file."""
+    """Return the bytes of a response body in the file."""
     if body is None:
         return b""
     if "json" in body:

@@ -1,4 +1,4 @@
-"""`record()`: real traffic to a file."""
+"""`record()`: write real traffic to a file."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ from dashscope.testing.traffic import FORMAT, Traffic
 
 
 def record(path: str | os.PathLike[str], *, scrub: Scrub | None = None) -> Traffic:
-    """Record what clients ask and what the real API answers.
+    """Record the requests of clients and the responses of the real API.
 
     Args:
-        path: the file, written when the block is left without an exception.
-        scrub: called with the JSON of each body; what it returns goes into the file. The same
-            function is needed to replay.
+        path: The file, which is written if the block ends without an exception.
+        scrub: A function that is called with the JSON of each body and returns what to write. Pass
+            the same function to `replay()`.
 
     Returns:
-        A context manager, whose `client()` and `async_client()` are recorded.
+        A context manager. Its `client()` and `async_client()` are recorded.
 
-    ```python
-    with record("traffic.jsonl") as traffic:
-        traffic.client().run("dashscope/hello-world", {"text": "Alice"})
-    ```
+    Raises:
+        OSError: If the file cannot be written. Raised at the end of the block.
+
+    Example:
+        ```python
+        with record("traffic.jsonl") as traffic:
+            traffic.client().run("dashscope/hello-world", {"text": "Alice"})
+        ```
     """
     return Recorder(path, scrub)
 
 
 class Recorder(Traffic):
-    """Asks the real API, and notes what was said."""
+    """Sends requests to the real API and records them."""
 
     def __init__(self, path: str | os.PathLike[str], scrub: Scrub | None) -> None:
         super().__init__(path, scrub)
         self._base_url = DEFAULT_BASE_URL
         self._exchanges: list[Exchange] = []
-        # A connection for each request: nothing is left open in an event loop that has gone.
+        # One connection per request, so that no connection outlives its event loop.
         self._limits = httpx.Limits(max_keepalive_connections=0)
 
     def _at(self, api_token: str | None, base_url: str | None) -> tuple[str | None, str | None]:
@@ -61,14 +65,14 @@ class Recorder(Traffic):
         partial.replace(self._path)
 
     def prepare(self, request: httpx.Request) -> None:
-        """Have the answer come as it is, and remember what must not be in the file."""
+        """Request an unencoded response, and note the token that must not be written."""
         request.headers["accept-encoding"] = "identity"
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and token:
             self._scrubber.secrets.add(token)
 
     def note(self, request: httpx.Request, response: httpx.Response, content: bytes) -> None:
-        """Note an exchange that is over."""
+        """Record a finished exchange."""
         scrubber = self._scrubber
         self._exchanges.append(
             Exchange(

@@ -1,4 +1,4 @@
-"""`replay()`: clients that answer from recorded traffic, and refuse what is not in it."""
+"""`replay()`: clients that answer from recorded traffic, and refuse other requests."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from dashscope.testing.traffic import FORMAT, Traffic
 
 
 class UnexpectedRequestError(AssertionError):
-    """A request that was not recorded."""
+    """A request was not recorded."""
 
 
 def replay(path: str | os.PathLike[str], *, scrub: Scrub | None = None) -> Traffic:
-    """Answer from a file that `record()` wrote, without a network.
+    """Answer requests from a file that `record()` wrote, without a network.
 
     Args:
-        path: the file.
-        scrub: as it was given to `record()`.
+        path: The file.
+        scrub: The function that was passed to `record()`.
 
     Returns:
-        A context manager, whose `client()` and `async_client()` answer from the file. Leaving it
-        raises when a request was not in the file, or a create in it was never asked for.
+        A context manager. Its `client()` and `async_client()` answer from the file. Exiting the
+        block raises an error if a request was not in the file, or a recorded create was not
+        requested.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it holds something else.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not recorded traffic.
 
-    ```python
-    with replay("traffic.jsonl") as traffic:
-        assert traffic.client().run("dashscope/hello-world", {"text": "Alice"}) == "hello Alice"
-    ```
+    Example:
+        ```python
+        with replay("traffic.jsonl") as traffic:
+            assert traffic.client().run("dashscope/hello-world", {"text": "Alice"}) == "hello Alice"
+        ```
     """
     return Replayer(path, scrub)
 
 
 class Replayer(Traffic):
-    """Answers from the file, and refuses what is not in it."""
+    """Answers requests from the file, and refuses others."""
 
     def __init__(self, path: str | os.PathLike[str], scrub: Scrub | None) -> None:
         super().__init__(path, scrub)
@@ -52,17 +54,17 @@ class Replayer(Traffic):
             self._read()
         except FileNotFoundError:
             raise FileNotFoundError(
-                f"{self._path} is not there: record it, with pytest --dashscope-record or record()"
+                f"{self._path} does not exist. Record it with pytest --dashscope-record or record()"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self._path} holds no recorded traffic ({error!r})") from error
+            raise ValueError(f"{self._path} is not recorded traffic ({error!r})") from error
 
     def _read(self) -> None:
         about, *entries = [
             json.loads(line) for line in self._path.read_text(encoding="utf-8").split("\n") if line
         ]
         if about["dashscope_traffic"] != FORMAT:
-            raise ValueError("a newer version wrote it")
+            raise ValueError("written by a newer version")
         self._base_url: str = about["base_url"]
         for entry in entries:
             asked = entry["request"]
@@ -83,7 +85,7 @@ class Replayer(Traffic):
     def _finish(self) -> None:
         if self._unexpected:
             raise UnexpectedRequestError(
-                f"{self._path} does not have: {'; '.join(self._unexpected)}"
+                f"Requests that are not in {self._path}: {'; '.join(self._unexpected)}"
             )
         left = [
             f"{exchange.method} {exchange.url}"
@@ -92,13 +94,13 @@ class Replayer(Traffic):
             if exchange.method not in SAFE
         ]
         if left:
-            raise AssertionError(f"{self._path} has what was never asked: {'; '.join(left)}")
+            raise AssertionError(f"Requests in {self._path} that were not sent: {'; '.join(left)}")
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """The recorded answer to a request that was read.
+        """Return the recorded response to a request whose body was read.
 
         Raises:
-            UnexpectedRequestError: when there is none, or no further one.
+            UnexpectedRequestError: If there is no response, or no further one.
         """
         scrubber = self._scrubber
         exchange = Exchange(request.method, scrubber.url(request), scrubber.sent(request), {})
@@ -108,11 +110,11 @@ class Replayer(Traffic):
             if found is None:
                 self._unexpected.append(f"{exchange.method} {exchange.url}")
         if found is None:
-            again = "" if answers is None else " another time"
+            again = "" if answers is None else " again"
             raise UnexpectedRequestError(
-                f"{self._path} does not have {exchange.method} {exchange.url}{again}, "
-                f"with {json.dumps(exchange.sent)}{self._others(exchange)}: "
-                "record it anew, if it is meant to be there"
+                f"{exchange.method} {exchange.url} is not in {self._path}{again}, "
+                f"with {json.dumps(exchange.sent)}{self._others(exchange)}. "
+                "If the request is correct, record the traffic again"
             )
         answer = found.answer
         return httpx.Response(
@@ -120,7 +122,7 @@ class Replayer(Traffic):
         )
 
     def _others(self, asked: Exchange) -> str:
-        """What the same address was asked with when it was recorded, in words."""
+        """Return the bodies that were recorded for the same URL, in words."""
         others = [
             json.dumps(one.sent)
             for answers in self._answers.values()
@@ -132,13 +134,13 @@ class Replayer(Traffic):
 
 @define
 class _Answers:
-    """What one request was answered, one time after another."""
+    """The recorded responses to one request, in order."""
 
     exchanges: list[Exchange]
     used: int = 0
 
     def next(self) -> Exchange | None:
-        # A read may be repeated more often than it was recorded: it sees the end once more.
+        # A read that is repeated more often than recorded gets the last response again.
         if self.used < len(self.exchanges):
             self.used += 1
         elif self.exchanges[-1].method not in SAFE:

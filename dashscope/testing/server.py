@@ -1,4 +1,4 @@
-"""`ModelServer`: a local server for one test: its models, and what was done with them."""
+"""`ModelServer`: a local server for one test, with its models and assertions."""
 
 from __future__ import annotations
 
@@ -14,60 +14,84 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ModelServer:
-    """A local server, as one test sees it: the models it registered, the predictions since then.
+    """A local server as one test sees it: the models it registered and the predictions it created.
 
-    ```python
-    def test_it_shouts(dashscope_server, dashscope_client):
-        @dashscope_server.model("me/shout")
-        def shout(text: str) -> str:
-            return text.upper()
+    Example:
+        ```python
+        def test_it_shouts(dashscope_server, dashscope_client):
+            @dashscope_server.model("me/shout")
+            def shout(text: str) -> str:
+                return text.upper()
 
-        assert dashscope_client.run("me/shout", {"text": "hey"}) == "HEY"
-        dashscope_server.assert_created("me/shout", {"text": "hey"}, times=1)
-    ```
+            assert dashscope_client.run("me/shout", {"text": "hey"}) == "HEY"
+            dashscope_server.assert_created("me/shout", {"text": "hey"}, times=1)
+        ```
     """
 
     def __init__(self, server: LocalServer) -> None:
         self._server = server
-        self._leave = ExitStack()
+        self._exit_stack = ExitStack()
         self._last: str | None = None
 
     @property
     def base_url(self) -> str:
-        """The address for clients."""
+        """The address of the server, for clients."""
         return self._server.base_url
 
     def model(self, name: str, **options: Any) -> Callable[[Function], Function]:
-        """Register a function as a model for this test, by any name, a real model's too.
+        """Register a function as a model for this test. The name may be that of a real model.
 
-        It runs in a process of its own: what it does to variables of the test, the test does not
-        see; what it returns and prints, it does.
+        The function runs in its own process: the test sees what it returns and prints, but not
+        changes of variables.
 
         Args:
-            name: `owner/name`.
-            options: as `dashscope.local.model` takes them.
+            name: The name of the model, as `owner/name`.
+            options: The options of `dashscope.local.model`.
 
         Returns:
-            The decorator.
+            A decorator.
 
         Raises:
-            ModelsError: when the function cannot be a model.
+            ModelsError: If the function cannot be a model.
+
+        Example:
+            ```python
+            def test_it_echoes(dashscope_server, dashscope_client):
+                @dashscope_server.model("me/echo")
+                def echo(text: str) -> str:
+                    return text
+
+                assert dashscope_client.run("me/echo", {"text": "hey"}) == "hey"
+            ```
         """
         mark = model(name, **options)
 
         def register(function: Function) -> Function:
             marked = mark(function)
             versions = self._server.add(marked)
-            self._leave.callback(self._server.remove, versions)
+            self._exit_stack.callback(self._server.remove, versions)
             return marked
 
         return register
 
     def created(self, model: str | None = None) -> list[Prediction]:
-        """The predictions that were created in this test, oldest first.
+        """Return the predictions that this test created, oldest first.
 
         Args:
-            model: those of this model only, `owner/name`.
+            model: Only predictions of this model, as `owner/name`.
+
+        Returns:
+            The predictions.
+
+        Raises:
+            APIError: If the server cannot be reached.
+
+        Example:
+            ```python
+            def test_it_creates_one(dashscope_server, dashscope_client):
+                dashscope_client.run("dashscope/hello-world", {"text": "hey"})
+                assert len(dashscope_server.created("dashscope/hello-world")) == 1
+            ```
         """
         found: list[Prediction] = []
         with self._client.iterate(self._client.predictions.list) as predictions:
@@ -81,18 +105,25 @@ class ModelServer:
     def assert_created(
         self, model: str, input: Mapping[str, Any] | None = None, *, times: int | None = None
     ) -> list[Prediction]:
-        """Check that predictions by a model were created in this test.
+        """Check that this test created predictions of a model.
 
         Args:
-            model: `owner/name`.
-            input: what their inputs have in them, among others.
-            times: how many there are; by default one at least.
+            model: The model, as `owner/name`.
+            input: Values that the input must contain. Other values are allowed.
+            times: The number of predictions. Defaults to at least one.
 
         Returns:
-            Those predictions, oldest first.
+            The matching predictions, oldest first.
 
         Raises:
-            AssertionError: when there are none, or not as many.
+            AssertionError: If there are none, or not as many.
+
+        Example:
+            ```python
+            def test_it_greets(dashscope_server, dashscope_client):
+                dashscope_client.run("dashscope/hello-world", {"text": "Alice"})
+                dashscope_server.assert_created("dashscope/hello-world", {"text": "Alice"}, times=1)
+            ```
         """
         wanted = dict(input or {})
         every = self.created(model)
@@ -101,48 +132,71 @@ class ModelServer:
             return found
         expected = "at least one" if times is None else str(times)
         what = f"{expected} of {model}" + (f" with {wanted!r}" if wanted else "")
-        raise AssertionError(f"{what} was to be created, but {_listed(every)}")
+        raise AssertionError(f"expected {what} to be created, but {_listed(every)}")
 
     def assert_not_created(self, model: str | None = None) -> None:
-        """Check that no prediction was created in this test.
+        """Check that this test created no prediction.
 
         Args:
-            model: by this model only, `owner/name`.
+            model: Check only predictions of this model, as `owner/name`.
 
         Raises:
-            AssertionError: when there is one.
+            AssertionError: If there is a prediction.
+
+        Example:
+            ```python
+            def test_it_asks_no_model(dashscope_server):
+                dashscope_server.assert_not_created()
+            ```
         """
         if every := self.created(model):
-            raise AssertionError(f"nothing was to be created, but {_listed(every)}")
+            raise AssertionError(f"expected no prediction to be created, but {_listed(every)}")
 
     def assert_canceled(self, what: Prediction | str) -> None:
-        """Check that a prediction, or every one of a model in this test, was cancelled.
+        """Check that a prediction, or every prediction of a model in this test, was cancelled.
 
         Args:
-            what: the prediction, its id, or `owner/name`.
+            what: The prediction, its id, or the `owner/name` of a model.
 
         Raises:
-            AssertionError: when it was not, or the model has none.
+            AssertionError: If it was not cancelled, or the model has no predictions.
+
+        Example:
+            ```python
+            def test_it_is_cancelled(dashscope_server, dashscope_client):
+                model = dashscope_client.use("dashscope/countdown")
+                prediction = model.create(start=3, delay=5)
+                dashscope_client.predictions.cancel(prediction)
+                dashscope_client.wait(prediction)
+                dashscope_server.assert_canceled(prediction)
+            ```
         """
         if isinstance(what, str) and "/" in what:
             every = self.assert_created(what)
         else:
             every = [self._client.predictions.get(what)]
         if any(prediction.status not in ("canceled", "aborted") for prediction in every):
-            raise AssertionError(f"it was to be cancelled, but {_listed(every)}")
+            raise AssertionError(f"expected a cancellation, but {_listed(every)}")
 
     def assert_all_done(self) -> None:
-        """Check that no prediction of this test still runs.
+        """Check that no prediction of this test is still running.
 
         Raises:
-            AssertionError: when one does.
+            AssertionError: If one is still running.
+
+        Example:
+            ```python
+            def test_it_waits(dashscope_server, dashscope_client):
+                dashscope_client.run("dashscope/hello-world", {"text": "Alice"})
+                dashscope_server.assert_all_done()
+            ```
         """
         every = self.created()
         if any(not prediction.is_done for prediction in every):
-            raise AssertionError(f"nothing was to be running any more, but {_listed(every)}")
+            raise AssertionError(f"expected all predictions to be finished, but {_listed(every)}")
 
     def __enter__(self) -> Self:
-        self._client = self._leave.enter_context(Client(base_url=self.base_url))
+        self._client = self._exit_stack.enter_context(Client(base_url=self.base_url))
         self._last = next((one.id for one in self._client.predictions.list()), None)
         return self
 
@@ -152,7 +206,7 @@ class ModelServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave.close()
+        self._exit_stack.close()
 
 
 def _has(input: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

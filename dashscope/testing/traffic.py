@@ -1,8 +1,8 @@
-"""`Traffic`: clients whose requests go through a transport that records, or replays.
+"""`Traffic`: clients whose requests go through a transport that records or replays.
 
-The file has a JSON object a line: first where the API was, then a request with its answer each.
-It is meant to be read and to be committed: no token is in it, no cookie, no upload, and nothing
-under a name like `secret`.
+The file has one JSON object per line: the address of the API, then one request with its response
+each. The file is meant to be read and committed. It contains no token, cookie or uploaded file, and
+no value under a name such as `secret`.
 """
 
 from __future__ import annotations
@@ -19,22 +19,34 @@ from dashscope import AsyncClient, Client
 from dashscope.testing.exchange import Scrub, Scrubber
 
 FORMAT: Final = 1
-"""The version of the file's form."""
+"""The version of the file format."""
 
 
 class Traffic(ABC):
-    """A context manager, of `record()` or `replay()`, that makes clients."""
+    """A context manager that creates clients. `record()` and `replay()` return it."""
 
     def __init__(self, path: str | os.PathLike[str], scrub: Scrub | None) -> None:
         self._path = Path(path)
         self._scrubber = Scrubber(scrub)
 
     def client(self, api_token: str | None = None, *, base_url: str | None = None) -> Client:
-        """A `Client`; where it replays, neither token nor address is needed.
+        """Return a `Client`. When replaying, neither a token nor an address is required.
 
         Args:
-            api_token: the API token, by default `DASHSCOPE_API_TOKEN`.
-            base_url: the API's address, by default `DASHSCOPE_BASE_URL`.
+            api_token: The API token. Defaults to `DASHSCOPE_API_TOKEN`.
+            base_url: The address of the API. Defaults to `DASHSCOPE_BASE_URL`.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: If a token is required and missing.
+
+        Example:
+            ```python
+            with record("traffic.jsonl") as traffic:
+                traffic.client().run("dashscope/hello-world", {"text": "Alice"})
+            ```
         """
         token, address = self._at(api_token, base_url)
         http = httpx.Client(transport=self._transport())
@@ -43,11 +55,23 @@ class Traffic(ABC):
     def async_client(
         self, api_token: str | None = None, *, base_url: str | None = None
     ) -> AsyncClient:
-        """An `AsyncClient`; where it replays, neither token nor address is needed.
+        """Return an `AsyncClient`. When replaying, neither a token nor an address is required.
 
         Args:
-            api_token: the API token, by default `DASHSCOPE_API_TOKEN`.
-            base_url: the API's address, by default `DASHSCOPE_BASE_URL`.
+            api_token: The API token. Defaults to `DASHSCOPE_API_TOKEN`.
+            base_url: The address of the API. Defaults to `DASHSCOPE_BASE_URL`.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: If a token is required and missing.
+
+        Example:
+            ```python
+            with record("traffic.jsonl") as traffic:
+                await traffic.async_client().run("dashscope/hello-world", {"text": "Alice"})
+            ```
         """
         token, address = self._at(api_token, base_url)
         http = httpx.AsyncClient(transport=self._async_transport())
@@ -67,7 +91,7 @@ class Traffic(ABC):
 
     @abstractmethod
     def _at(self, api_token: str | None, base_url: str | None) -> tuple[str | None, str | None]:
-        """The token and the address of a client."""
+        """Return the token and the address of a client."""
 
     @abstractmethod
     def _transport(self) -> httpx.BaseTransport: ...
@@ -77,4 +101,4 @@ class Traffic(ABC):
 
     @abstractmethod
     def _finish(self) -> None:
-        """End a block that went well."""
+        """End a block that raised no exception."""

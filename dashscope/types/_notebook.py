@@ -1,7 +1,7 @@
-"""What a notebook shows: values as HTML, in which everything that came from elsewhere is escaped.
+"""Values as HTML, for notebooks. Everything that comes from elsewhere is escaped.
 
-A picture, a sound or a film is shown from where it is, by its address; only http, https and data
-addresses become one, and of data only media.
+Images, audio and video are shown from their URL. Only http and https URLs and data URIs of media
+become elements.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dashscope._common.json import is_array, is_object
 from dashscope._common.media_types import type_of
 
 LONGEST_TEXT: Final = 2000
-"""Characters of one value."""
+"""The longest text of one value, in characters."""
 MOST_ITEMS: Final = 100
-"""Rows of a table, and items of an output."""
+"""The largest number of rows of a table and of items of an output."""
 MOST_COLUMNS: Final = 6
 
 _HTTP: Final = re.compile(r"https?://[^\s]+", re.IGNORECASE)
@@ -30,7 +30,7 @@ _COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     "Training": ("id", "model", "status", "created_at"),
     "Model": ("owner", "name", "description", "run_count", "visibility"),
 }
-"""Of these classes, what a table is to show."""
+"""The columns to show for these classes."""
 _STYLE: Final = 'style="max-width:100%;max-height:24em"'
 
 
@@ -44,7 +44,7 @@ def listing(items: Sequence[Any], note: str) -> str:
 
 
 def file(url: str, content_type: str | None) -> str:
-    """A file: the picture, the sound or the film itself, else where it is."""
+    """Return the HTML of a file: an image, audio or video element, or a link."""
     media = _MEDIA.match(url)
     if media is None and not _HTTP.fullmatch(url):
         return text(url)
@@ -57,7 +57,7 @@ def file(url: str, content_type: str | None) -> str:
         return f'<audio controls src="{source}"></audio>'
     if kind.startswith("video/"):
         return f'<video controls src="{source}" {_STYLE}></video>'
-    # Of a name without an ending nobody knows: what is no picture shows its address instead.
+    # Without an ending the type is unknown. If the file is no image, the URL is shown instead.
     inside = (
         text(url) if kind or "." in name else f'<img src="{source}" alt="{text(url)}" {_STYLE}>'
     )
@@ -65,7 +65,7 @@ def file(url: str, content_type: str | None) -> str:
 
 
 def value(found: Any) -> str:
-    """Any JSON, with the files in it shown."""
+    """Return the HTML of any JSON value, with files in it shown."""
     if isinstance(found, str):
         if _HTTP.fullmatch(found) or _MEDIA.match(found):
             return file(found, kind_of(found))
@@ -86,12 +86,12 @@ def value(found: Any) -> str:
 
 
 def kind_of(url: str) -> str | None:
-    """The media type that a URL's name tells."""
+    """Return the media type of a URL's file name."""
     return type_of(urlsplit(url).path)
 
 
 def text(found: object) -> str:
-    """Text as text, whatever is in it."""
+    """Return text as HTML, escaped and shortened."""
     shown = str(found)
     if len(shown) > LONGEST_TEXT:
         shown = f"{shown[:LONGEST_TEXT]}… ({len(shown)} characters)"
@@ -120,7 +120,7 @@ def _cell(item: Any, name: str) -> Any:
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
-    """A table of names and values; the values are HTML already."""
+    """Return a table of names and values. The values are HTML."""
     lines = (
         f'<tr><th scope="row" style="text-align:left;vertical-align:top">{text(name)}</th>'
         f'<td style="text-align:left">{shown}</td></tr>'

@@ -1,4 +1,4 @@
-"""Private modules of version 0.1.0, whose names are written in the pickles of its values."""
+"""The private modules of version 0.1.0, whose names occur in the pickles of its values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An account."""
+"""Accounts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Account:
     """A user or an organization.
 
     Attributes:
-        username: its name in URLs and references.
+        username: The name in URLs and references.
         type: `user` or `organization`.
-        name: its name for people.
-        avatar_url: its picture.
-        github_url: its page on GitHub.
-        raw: the JSON as received.
+        name: The display name.
+        avatar_url: The URL of the avatar.
+        github_url: The URL of the GitHub profile.
+        raw: The JSON as received.
     """
 
     username: str

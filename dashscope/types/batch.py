@@ -12,16 +12,16 @@ from dashscope.types.prediction import Prediction
 
 @frozen(kw_only=True)
 class BatchResult:
-    """What became of one input of a batch.
+    """The result of one input of a batch.
 
     Attributes:
-        index: the input's place, from 0.
-        input: the input, as it was given.
-        output: the model's output; `None` where there is an `error`.
-        error: why there is no output, else `None`.
-        prediction: the prediction, as last seen; `None` where none was created. One that was seen
-            in a list may be without its logs, one from a checkpoint is without its input.
-        from_checkpoint: whether it was over before this call, and comes from the checkpoint.
+        index: The position of the input, from 0.
+        input: The input, as it was passed.
+        output: The model's output. `None` if there is an `error`.
+        error: Why there is no output, or `None`.
+        prediction: The prediction, as last seen. `None` if none was created. From a list it may
+            lack its logs, and from a checkpoint its input.
+        from_checkpoint: Whether the result comes from the checkpoint of an earlier run.
     """
 
     index: int
@@ -33,7 +33,7 @@ class BatchResult:
 
     @property
     def ok(self) -> bool:
-        """Is there an output?"""
+        """True if there is an output."""
         return self.error is None
 
     def _repr_html_(self) -> str:
@@ -46,19 +46,19 @@ class BatchResult:
 
 @frozen(kw_only=True)
 class BatchProgress:
-    """How far a batch is.
+    """The progress of a batch.
 
     Attributes:
-        total: how many inputs there are; `None` where they do not say (`len()`).
-        queued: how many were not begun yet; of an unknown total, of those read so far.
-        running: how many run.
-        done: how many succeeded.
-        failed: how many brought an error.
-        skipped: how many were over before, and left out (`resume="skip"`).
-        rate: how many were finished per second, lately.
-        elapsed: seconds since the start.
-        remaining: seconds until the end at this rate; `None` where that is unknown.
-        is_over: whether this is the last call: the block was left.
+        total: The number of inputs, or `None` if the inputs have no `len()`.
+        queued: How many have not started. If `total` is unknown, only those read so far count.
+        running: How many are running.
+        done: How many have succeeded.
+        failed: How many have ended with an error.
+        skipped: How many were finished before and are skipped (`resume="skip"`).
+        rate: How many finish per second, on average over the last seconds.
+        elapsed: Seconds since the start.
+        remaining: The estimated seconds until the end, or `None` if unknown.
+        is_over: Whether this is the last call, at the end of the block.
     """
 
     total: int | None

@@ -1,4 +1,4 @@
-"""Collections of models."""
+"""Collections: curated groups of models."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dashscope.types.model import Model
 
 @frozen(kw_only=True)
 class Collection:
-    """A collection of models.
+    """A curated group of models.
 
     Attributes:
-        slug: its name in URLs.
-        name: its name for people.
-        description: what its models do.
-        full_description: the same at length, in Markdown.
-        models: the models; `None` in a list of collections.
-        raw: the JSON as received.
+        slug: The name in URLs.
+        name: The display name.
+        description: A short description.
+        full_description: A long description, in Markdown.
+        models: The models. `None` in a list of collections.
+        raw: The JSON as received.
     """
 
     slug: str

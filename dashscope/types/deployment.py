@@ -13,13 +13,13 @@ from dashscope.types.account import Account
 
 @frozen(kw_only=True)
 class DeploymentConfiguration:
-    """What a release runs on.
+    """The configuration of a release.
 
     Attributes:
-        hardware: the `sku` of the hardware.
-        min_instances: how many instances run at least.
-        max_instances: how many instances run at most.
-        raw: the JSON as received.
+        hardware: The `sku` of the hardware.
+        min_instances: The minimum number of instances.
+        max_instances: The maximum number of instances.
+        raw: The JSON as received.
     """
 
     hardware: str | None = None
@@ -30,16 +30,16 @@ class DeploymentConfiguration:
 
 @frozen(kw_only=True)
 class Release:
-    """A release of a deployment: each change makes a new one.
+    """A release of a deployment. Each change of the deployment creates one.
 
     Attributes:
-        number: counts from 1.
-        model: `owner/name` of the model.
-        version: the id of the model's version.
-        created_at: when it was made.
-        created_by: who made it.
-        configuration: what it runs on.
-        raw: the JSON as received.
+        number: The number of the release, from 1.
+        model: The model, as `owner/name`.
+        version: The id of the model's version.
+        created_at: When the release was created.
+        created_by: Who created the release.
+        configuration: The hardware and the number of instances.
+        raw: The JSON as received.
     """
 
     number: int | None = None
@@ -56,10 +56,10 @@ class Deployment:
     """A deployment.
 
     Attributes:
-        owner: the user or organization it belongs to.
-        name: its name.
-        current_release: what it runs now.
-        raw: the JSON as received.
+        owner: The user or organization that owns the deployment.
+        name: The name.
+        current_release: The current release.
+        raw: The JSON as received.
     """
 
     owner: str

@@ -1,4 +1,4 @@
-"""The events that a stream gives."""
+"""The events of a stream."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class OutputEvent:
     """A part of the output.
 
     Attributes:
-        text: the part; a file output where it is a URL.
-        id: the event's id.
+        text: The part. A file output if it is a URL.
+        id: The id of the event.
     """
 
     text: str
@@ -25,11 +25,11 @@ class OutputEvent:
 
 @frozen
 class LogsEvent:
-    """Something the model printed.
+    """Text that the model printed.
 
     Attributes:
-        text: what it printed.
-        id: the event's id.
+        text: The text.
+        id: The id of the event.
     """
 
     text: str
@@ -44,8 +44,8 @@ class DoneEvent:
     """The end of the stream.
 
     Attributes:
-        reason: why it ended: empty when the model did, else such as `canceled`.
-        id: the event's id.
+        reason: Why the stream ended: empty if the model finished, or such as `canceled`.
+        id: The id of the event.
     """
 
     reason: str = ""
@@ -57,12 +57,12 @@ class DoneEvent:
 
 @frozen
 class OtherEvent:
-    """An event of a kind that this version does not know, as it came.
+    """An event of a kind that this version does not know.
 
     Attributes:
-        event: its kind.
-        data: its data.
-        id: its id.
+        event: The kind of event.
+        data: The data.
+        id: The id of the event.
     """
 
     event: str
@@ -74,4 +74,4 @@ class OtherEvent:
 
 
 Event: TypeAlias = OutputEvent | LogsEvent | DoneEvent | OtherEvent
-"""What a stream gives; `str(event)` is the text of an output event, and empty for others."""
+"""An event of a stream. `str(event)` is the text of an output event, and empty for others."""

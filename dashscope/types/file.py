@@ -11,11 +11,11 @@ from attrs import field, frozen
 
 @frozen(kw_only=True)
 class FileURLs:
-    """Where a file can be found.
+    """The URLs of a file.
 
     Attributes:
-        get: its metadata; as a value in a model's input, the file itself.
-        raw: the JSON as received.
+        get: The URL of the metadata. In a model's input it represents the file itself.
+        raw: The JSON as received.
     """
 
     get: str | None = None
@@ -27,8 +27,8 @@ class Checksums:
     """The checksums of a file.
 
     Attributes:
-        sha256: in hexadecimal digits.
-        raw: the JSON as received.
+        sha256: The SHA-256 digest, in hexadecimal.
+        raw: The JSON as received.
     """
 
     sha256: str | None = None
@@ -40,17 +40,17 @@ class File:
     """An uploaded file.
 
     Attributes:
-        id: its id.
-        name: its name.
-        content_type: its media type.
-        size: its length in bytes.
-        etag: the tag of its content.
-        checksums: its checksums.
-        metadata: what its owner noted with it.
-        created_at: when it was uploaded.
-        expires_at: when the service removes it.
-        urls: where it can be found; `urls.get` is what goes into a model's input.
-        raw: the JSON as received.
+        id: The id.
+        name: The file name.
+        content_type: The media type.
+        size: The length in bytes.
+        etag: The entity tag of the content.
+        checksums: The checksums.
+        metadata: The metadata that was stored with the file.
+        created_at: When the file was uploaded.
+        expires_at: When the service deletes the file.
+        urls: The URLs. Pass `urls.get` as a model's input.
+        raw: The JSON as received.
     """
 
     id: str

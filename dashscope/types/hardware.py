@@ -13,9 +13,9 @@ class Hardware:
     """A kind of hardware.
 
     Attributes:
-        sku: its name in requests, such as `cpu`.
-        name: its name for people.
-        raw: the JSON as received.
+        sku: The name in requests, such as `cpu`.
+        name: The display name.
+        raw: The JSON as received.
     """
 
     sku: str

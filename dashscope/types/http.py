@@ -1,4 +1,4 @@
-"""`Request` and `Response`: what goes over the wire, as values."""
+"""`Request` and `Response`: HTTP messages as values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SILENCE_TIMEOUT: Final = 60.0
 
 
 class Headers(Mapping[str, str]):
-    """HTTP headers: a mapping whose keys ignore case; repeated ones are joined with `, `."""
+    """HTTP headers: a mapping whose names ignore case. Repeated headers are joined with `, `."""
 
     __slots__ = ("_items",)
 
@@ -40,7 +40,7 @@ class Headers(Mapping[str, str]):
 
 
 def merged(*several: Mapping[str, str]) -> dict[str, str]:
-    """Headers together; of two with the same name, in whatever case, the later one counts."""
+    """Merge headers. Of headers with the same name, in any case, the last one counts."""
     found: dict[str, tuple[str, str]] = {}
     for headers in several:
         for name, value in headers.items():
@@ -52,30 +52,30 @@ _SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 
 def masked(headers: Mapping[str, str]) -> str:
-    """Headers as a repr shows them: secrets are left out."""
+    """Return headers for a repr, with secret values replaced."""
     return repr({n: "***" if n.lower() in _SECRET else value for n, value in headers.items()})
 
 
 class FileSource(Protocol):
-    """A file that can be read from its start as often as it is sent."""
+    """A file that can be read from its start each time that it is sent."""
 
     @property
     def filename(self) -> str:
-        """Its name."""
+        """The name of the file."""
         ...
 
     @property
     def content_type(self) -> str:
-        """Its media type."""
+        """The media type."""
         ...
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """The length in bytes."""
         ...
 
     def pieces(self) -> Iterator[bytes]:
-        """Read its content from the start, piece by piece; blocks while it reads."""
+        """Iterate over the content from its start. Blocks while reading."""
         ...
 
 
@@ -84,9 +84,9 @@ class FilePart:
     """A file in a multipart body.
 
     Attributes:
-        name: the part's name.
-        file: the file.
-        progress: called with the bytes sent so far; it starts anew with each attempt.
+        name: The name of the part.
+        file: The file.
+        progress: Called with the number of bytes sent so far, which restarts with each attempt.
     """
 
     name: str
@@ -94,23 +94,23 @@ class FilePart:
     progress: Callable[[int], object] | None = None
 
     def tell(self, sent: int) -> None:
-        """Tell who wants to know how many bytes were sent."""
+        """Report how many bytes were sent."""
         if self.progress is not None:
             self.progress(sent)
 
 
 @frozen(kw_only=True)
 class Request:
-    """A request as it is about to be sent, without its token.
+    """A request that is about to be sent, without its token.
 
     Attributes:
-        method: the HTTP method.
-        url: the whole URL.
-        headers: the headers that the client adds to the HTTP library's own.
-        content: the body, or `None`.
-        files: the parts of a multipart body, instead of `content`.
-        fields: the text fields beside `files`.
-        read_timeout: seconds without a byte after which the connection counts as lost.
+        method: The HTTP method.
+        url: The URL.
+        headers: The headers, in addition to those of the HTTP library.
+        content: The body, or `None`.
+        files: The parts of a multipart body, in place of `content`.
+        fields: The text fields of a multipart body.
+        read_timeout: Seconds without a byte after which the connection counts as lost.
     """
 
     method: str
@@ -123,22 +123,22 @@ class Request:
 
     @property
     def patience(self) -> float:
-        """Deprecated name of `read_timeout`."""
-        warnings.warn("use Request.read_timeout", DeprecationWarning, stacklevel=2)
+        """Deprecated alias of `read_timeout`."""
+        warnings.warn("use Request.read_timeout instead", DeprecationWarning, stacklevel=2)
         return self.read_timeout
 
 
 @frozen(kw_only=True)
 class Response:
-    """An answer, read to its end.
+    """A response whose body was read.
 
     Attributes:
-        status: the HTTP status, such as 200.
-        headers: the headers; the keys ignore case.
-        content: the body.
-        attempts: how often the request was made.
-        elapsed: seconds from the first attempt to the answer.
-        asked: the method and the URL without its query, as messages name the request.
+        status: The HTTP status, such as 200.
+        headers: The headers. Names ignore case.
+        content: The body.
+        attempts: How often the request was sent.
+        elapsed: Seconds from the first attempt to the response.
+        asked: The method and the URL of the request, without its query.
     """
 
     status: int
@@ -150,18 +150,27 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body as text (UTF-8; what is not, is replaced)."""
+        """The body as text, decoded as UTF-8. Invalid bytes are replaced."""
         return self.content.decode("utf-8", "replace")
 
     @property
     def request_id(self) -> str | None:
-        """The server's name for this request, for a report to its operators."""
+        """The server's id of the request, to quote in a support request."""
         return self.headers.get("x-request-id")
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Return the body as JSON.
+
+        Returns:
+            The value.
 
         Raises:
-            ValueError: when it is not JSON.
+            ValueError: If the body is not JSON.
+
+        Example:
+            ```python
+            response = await client.request("GET", "/account")
+            print(response.json()["username"])
+            ```
         """
         return decode(self.content)

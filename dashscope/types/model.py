@@ -16,11 +16,11 @@ class Version:
     """A version of a model.
 
     Attributes:
-        id: its id, a digest of 64 hexadecimal digits.
-        created_at: when it was made.
-        cog_version: the version of the tool that packed it.
-        openapi_schema: the OpenAPI description of its inputs and outputs.
-        raw: the JSON as received.
+        id: The id, 64 hexadecimal digits.
+        created_at: When the version was created.
+        cog_version: The version of the tool that packaged it.
+        openapi_schema: The OpenAPI schema of the inputs and the output.
+        raw: The JSON as received.
     """
 
     id: str
@@ -35,20 +35,20 @@ class Model:
     """A model.
 
     Attributes:
-        owner: the user or organization it belongs to.
-        name: its name.
-        url: its page.
-        description: what it does.
+        owner: The user or organization that owns the model.
+        name: The name.
+        url: The URL of the model's page.
+        description: A short description.
         visibility: `public` or `private`.
-        github_url: its source code.
-        paper_url: its paper.
-        license_url: its license.
-        cover_image_url: its picture.
-        run_count: how often it has been run.
-        is_official: whether the service maintains it, and it needs no version.
-        default_example: a prediction that shows it.
-        latest_version: its newest version.
-        raw: the JSON as received.
+        github_url: The URL of the source code.
+        paper_url: The URL of the paper.
+        license_url: The URL of the license.
+        cover_image_url: The URL of the cover image.
+        run_count: How often the model was run.
+        is_official: Whether the service maintains the model, so that no version is needed.
+        default_example: An example prediction.
+        latest_version: The latest version.
+        raw: The JSON as received.
     """
 
     owner: str

@@ -17,10 +17,10 @@ class Page(Sequence[T], Generic[T]):
     """A page of a list: a sequence of its results.
 
     Attributes:
-        results: the items.
-        next: the URL of the next page, `None` on the last one; any `list` takes it as `cursor`.
-        previous: the URL of the page before, `None` on the first one.
-        raw: the JSON as received.
+        results: The items.
+        next: The URL of the next page, or `None` on the last page. Pass it as `cursor`.
+        previous: The URL of the previous page, or `None` on the first page.
+        raw: The JSON as received.
     """
 
     results: tuple[T, ...]

@@ -13,8 +13,8 @@ from dashscope.types import _notebook
 
 TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
 
-# The total follows as a whole number: a line that is still being written has none yet.
-# No bar has a stroke in it, which keeps the time linear in what the model prints.
+# The total must be complete: a line that is still being written may end inside the number.
+# The bar itself has no `|`, which keeps the matching time linear.
 _BAR = re.compile(r"(\d{1,3})%\|[^|]*\|\s{0,9}(\d{1,18})/(\d{1,18})(?=[^\d.a-zA-Z])", re.ASCII)
 _WHOLE_BAR = re.compile(_BAR.pattern.replace("(?=[", "(?=$|["), re.ASCII)
 
@@ -29,12 +29,12 @@ def is_terminal(status: str) -> bool:
 
 @frozen(kw_only=True)
 class Progress:
-    """How far a prediction is, by the progress bar in its logs.
+    """The progress of a prediction, from the progress bar in its logs.
 
     Attributes:
-        percentage: the part that is done, from 0.0 to 1.0.
-        current: how many steps are done.
-        total: how many there are.
+        percentage: The finished share, from 0.0 to 1.0.
+        current: The number of finished steps.
+        total: The number of steps.
     """
 
     percentage: float
@@ -43,8 +43,8 @@ class Progress:
 
     @classmethod
     def parse(cls, logs: str) -> Progress | None:
-        """Read the last complete bar in logs, drawn as `tqdm` does, or `None`."""
-        # What nothing follows yet may be half a number.
+        """Return the last complete `tqdm` progress bar in logs, or `None`."""
+        # The last line may end inside a number.
         *complete, last = re.split(r"[\r\n]", logs)
         for line, bar in [(last, _BAR), *((line, _WHOLE_BAR) for line in reversed(complete))]:
             bars = bar.findall(line)
@@ -56,12 +56,12 @@ class Progress:
 
 @frozen(kw_only=True)
 class Metrics:
-    """What a prediction or training took.
+    """The measurements of a prediction or training.
 
     Attributes:
-        predict_time: seconds the model ran.
-        total_time: seconds from its creation to its end.
-        raw: the JSON as received, with what else the model measured.
+        predict_time: Seconds that the model ran.
+        total_time: Seconds from the creation to the end.
+        raw: The JSON as received, including other measurements of the model.
     """
 
     predict_time: float | None = None
@@ -71,14 +71,14 @@ class Metrics:
 
 @frozen(kw_only=True)
 class PredictionURLs:
-    """Where a prediction or training can be found.
+    """The URLs of a prediction or training.
 
     Attributes:
-        get: its state.
-        cancel: cancels it.
-        stream: its output as it comes, for models that stream.
-        web: its page for people.
-        raw: the JSON as received.
+        get: Returns the current state.
+        cancel: Cancels it.
+        stream: Streams the events, for models that stream.
+        web: The web page.
+        raw: The JSON as received.
     """
 
     get: str | None = None
@@ -90,27 +90,27 @@ class PredictionURLs:
 
 @frozen(kw_only=True)
 class Prediction:
-    """A run of a model, as it was when the server answered.
+    """A run of a model, as of the server's response.
 
     Attributes:
-        id: its id.
+        id: The id.
         status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`.
-        model: `owner/name` of the model.
-        version: the id of the model's version, or `hidden`.
-        input: the model's inputs.
-        output: the model's output: any JSON, `None` until there is one.
-        error: why it failed.
-        logs: what the model printed.
-        metrics: what it took.
-        created_at: when it was created.
-        started_at: when the model began.
-        completed_at: when it was over.
-        deadline: when the server cancels it.
-        deployment: the deployment it was created by.
+        model: The model, as `owner/name`.
+        version: The id of the model's version, or `hidden`.
+        input: The model's inputs.
+        output: The model's output: any JSON value, `None` until there is one.
+        error: Why the prediction failed.
+        logs: The text that the model printed.
+        metrics: The measurements.
+        created_at: When the prediction was created.
+        started_at: When the model started.
+        completed_at: When the prediction finished.
+        deadline: When the server cancels the prediction.
+        deployment: The deployment that runs it.
         source: `api` or `web`.
-        data_removed: whether the service has removed its input and output.
-        urls: where it can be found.
-        raw: the JSON as received.
+        data_removed: Whether the service has removed the input and output.
+        urls: The URLs.
+        raw: The JSON as received.
     """
 
     id: str
@@ -134,12 +134,12 @@ class Prediction:
 
     @property
     def is_done(self) -> bool:
-        """Is it over, in whatever way? A status we do not know counts as running."""
+        """True once the status is terminal. An unknown status counts as running."""
         return is_terminal(self.status)
 
     @property
     def progress(self) -> Progress | None:
-        """How far it is, by the last complete progress bar in its logs."""
+        """The progress, from the last complete progress bar in the logs, or `None`."""
         return Progress.parse(self.logs) if self.logs else None
 
     def _repr_html_(self) -> str:

@@ -12,13 +12,13 @@ from dashscope.types.model import Model
 
 @frozen(kw_only=True)
 class SearchMetadata:
-    """What the search knows of a model.
+    """What the search index knows about a model.
 
     Attributes:
-        generated_description: a description at length, made by a model.
-        tags: what it is about.
-        score: how well it fits.
-        raw: the JSON as received.
+        generated_description: A long description, written by a model.
+        tags: The topics.
+        score: How well the model matches the query.
+        raw: The JSON as received.
     """
 
     generated_description: str | None = None
@@ -29,12 +29,12 @@ class SearchMetadata:
 
 @frozen(kw_only=True)
 class FoundModel:
-    """A model that was found.
+    """A model in search results.
 
     Attributes:
-        model: the model.
-        metadata: what the search knows of it.
-        raw: the JSON as received.
+        model: The model.
+        metadata: What the search index knows about it.
+        raw: The JSON as received.
     """
 
     model: Model
@@ -44,14 +44,14 @@ class FoundModel:
 
 @frozen(kw_only=True)
 class FoundCollection:
-    """A collection that was found.
+    """A collection in search results.
 
     Attributes:
-        slug: its name in URLs.
-        name: its name for people.
-        description: what its models do.
-        models: `owner/name` of each model.
-        raw: the JSON as received.
+        slug: The name in URLs.
+        name: The display name.
+        description: A short description.
+        models: The models, as `owner/name`.
+        raw: The JSON as received.
     """
 
     slug: str
@@ -63,12 +63,12 @@ class FoundCollection:
 
 @frozen(kw_only=True)
 class FoundPage:
-    """A page of the documentation that was found.
+    """A documentation page in search results.
 
     Attributes:
-        name: its title.
-        href: its path.
-        raw: the JSON as received.
+        name: The title.
+        href: The path.
+        raw: The JSON as received.
     """
 
     name: str
@@ -78,14 +78,14 @@ class FoundPage:
 
 @frozen(kw_only=True)
 class SearchResults:
-    """What a search found.
+    """The results of a search.
 
     Attributes:
-        query: what was looked for.
-        models: the models.
-        collections: the collections.
-        pages: the pages of the documentation.
-        raw: the JSON as received.
+        query: The text that was searched for.
+        models: The models.
+        collections: The collections.
+        pages: The documentation pages.
+        raw: The JSON as received.
     """
 
     query: str | None = None

@@ -13,12 +13,12 @@ from dashscope.types.prediction import Metrics, PredictionURLs, Progress, is_ter
 
 @frozen(kw_only=True)
 class TrainingOutput:
-    """What a training made.
+    """The result of a training.
 
     Attributes:
-        version: `owner/name:version` of the new version.
-        weights: the URL of the trained weights.
-        raw: the JSON as received.
+        version: The new version, as `owner/name:version`.
+        weights: The URL of the trained weights.
+        raw: The JSON as received.
     """
 
     version: str | None = None
@@ -28,24 +28,24 @@ class TrainingOutput:
 
 @frozen(kw_only=True)
 class Training:
-    """A training, as it was when the server answered.
+    """A training, as of the server's response.
 
     Attributes:
-        id: its id.
+        id: The id.
         status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`.
-        model: `owner/name` of the model that is trained.
-        version: the id of the model's version.
-        input: the training's inputs.
-        output: what it made, `None` until then.
-        error: why it failed.
-        logs: what it printed.
-        metrics: what it took.
-        created_at: when it was created.
-        started_at: when it began.
-        completed_at: when it was over.
+        model: The model that is trained, as `owner/name`.
+        version: The id of the model's version.
+        input: The training's inputs.
+        output: The result, or `None` until there is one.
+        error: Why the training failed.
+        logs: The text that the training printed.
+        metrics: The measurements.
+        created_at: When the training was created.
+        started_at: When the training started.
+        completed_at: When the training finished.
         source: `api` or `web`.
-        urls: where it can be found.
-        raw: the JSON as received.
+        urls: The URLs.
+        raw: The JSON as received.
     """
 
     id: str
@@ -66,10 +66,10 @@ class Training:
 
     @property
     def is_done(self) -> bool:
-        """Is it over, in whatever way? A status we do not know counts as running."""
+        """True once the status is terminal. An unknown status counts as running."""
         return is_terminal(self.status)
 
     @property
     def progress(self) -> Progress | None:
-        """How far it is, by the last complete progress bar in its logs."""
+        """The progress, from the last complete progress bar in the logs, or `None`."""
         return Progress.parse(self.logs) if self.logs else None

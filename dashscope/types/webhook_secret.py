@@ -1,4 +1,4 @@
-"""The secret that webhooks are signed with."""
+"""The secret that signs webhooks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from attrs import field, frozen
 
 @frozen(kw_only=True)
 class WebhookSecret:
-    """The secret that webhooks are signed with.
+    """The secret that signs webhooks.
 
     Attributes:
-        key: the secret, `whsec_` and base64.
-        raw: the JSON as received.
+        key: The secret: `whsec_` and base64.
+        raw: The JSON as received.
     """
 
     key: str = field(repr=False)

@@ -7,7 +7,7 @@ import math
 from dashscope._api.retry import parse_retry_after, retry_after_of
 from dashscope._common.json import object_in
 
-NOW = 1_800_000_000.0
+NOW = "Fri, 15 Jan 2027 08:00:00 GMT"
 SEEDS = (
     b"5", b" 5.5 ", b"-5", b"1e3", b"", b"nan", b"inf", b"0x10", "٣".encode(), b"9" * 400, b"5,6",
     b"Wed, 21 Oct 2015 07:28:00 GMT", b"Wed, 21 Oct 2115 07:28:00 -0000", b"21 Oct 15 07:28",
@@ -21,8 +21,8 @@ SEEDS = (
 def one_input(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     for seconds in (
-        parse_retry_after(text, now=NOW),
-        retry_after_of(text, None),
-        retry_after_of(None, object_in(text)),
+        parse_retry_after(text, date=NOW),
+        retry_after_of({"retry-after": text, "date": text}, None),
+        retry_after_of({}, object_in(text)),
     ):
         assert seconds is None or (seconds >= 0 and math.isfinite(seconds))

@@ -237,6 +237,17 @@ def forks(wait: float = 0.0) -> str:
     return f"parent of {child}"
 
 
+@model("test/daemons")
+def daemons(file: str, seconds: float) -> str:
+    """Starts a process in its own session, and one whose parent has exited."""
+    child = f"import os, time; print(os.getpid(), file=open({file!r}, 'a')); time.sleep({seconds})"
+    start = "import subprocess, sys; subprocess.Popen({}, start_new_session=True)"
+    subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
+    subprocess.Popen([sys.executable, "-c", start.format([sys.executable, "-c", child])])
+    time.sleep(seconds)
+    return "done"
+
+
 @model("test/floods")
 def floods(megabytes: int = 100) -> str:
     line = "x" * 1023 + "\n"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import stat
 import textwrap
 from collections.abc import Iterator
@@ -12,13 +13,16 @@ from typing import Any
 from unittest import mock
 
 import httpx
+import psutil
 import pytest
 
 from dashscope.local import LocalServer, foreground
 from dashscope.local.http import requests
 from dashscope.local.jobs import engine
 from dashscope.local.store import DataFolderError, folder
+from dashscope.local.worker import lifeline
 from tests.local.conftest import MODELS
+from tests.local.test_durability import serving as serving_process
 from tests.local.waiting import reach, until
 
 FILE = "data:text/plain,content"
@@ -78,7 +82,7 @@ def test_a_job_folder_that_cannot_be_deleted_does_not_block_the_model(tmp_path: 
 class TestAFullDisk:
     def test_ends_predictions_once_there_is_space_again(self, tmp_path: Path) -> None:
         with mock.patch.object(engine, "RECORD_RETRY", 0.05), serving(tmp_path) as (server, http):
-            running = create(http, "test/parts", count=20_000, delay=0.0)
+            running = create(http, "test/parts", count=4000)
             hanging = create(http, "test/sleep")
             reach(http, hanging, "processing")
             with full_disk(server):
@@ -224,6 +228,7 @@ def test_without_process_groups_workers_are_ended_one_by_one(
 ) -> None:
     for name in ("killpg", "getpgrp", "setsid", "waitid", "pidfd_open"):
         monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(lifeline, "SUPERVISED", False)
     with serving(tmp_path) as (_, http):
         prediction = create(http, "test/pid", seconds=60)
         reach(http, prediction, "processing")
@@ -234,3 +239,19 @@ def test_without_process_groups_workers_are_ended_one_by_one(
         os.kill(pid, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("how", ["cancel", "exit", "kill"])
+def test_a_child_process_in_its_own_session_ends_with_its_worker_and_server(
+    tmp_path: Path, how: str
+) -> None:
+    pids = tmp_path / "pids"
+    with serving_process(tmp_path / "data") as process:
+        prediction = process.create("test/daemons", file=str(pids), seconds=60)
+        until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        if how == "cancel":
+            process.http.post(prediction["urls"]["cancel"])
+        else:
+            process.end(signal.SIGTERM if how == "exit" else signal.SIGKILL)
+        for pid in map(int, pids.read_text().split()):
+            until(lambda pid=pid: not psutil.pid_exists(pid), seconds=5)

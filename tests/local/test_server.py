@@ -120,7 +120,10 @@ class TestComingIn:
         [
             ({"Host": "evil.example"}, 403),
             ({"Host": "127.0.0.1.evil.example"}, 403),
-            ({"Host": "[::1"}, 403),
+            ({"Host": "[::1"}, 400),
+            ({"Host": "evil.example@localhost"}, 400),
+            ({"Host": "localhost/x?y"}, 400),
+            ({"Host": "localhost:x"}, 400),
             ({"Host": "localhost:1"}, 200),
             ({"Host": "[::1]:80"}, 200),
             ({"Origin": "https://evil.example"}, 403),

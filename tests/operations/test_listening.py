@@ -9,7 +9,7 @@ import pytest
 
 from dashscope import PredictionTimeoutError
 from dashscope._common.deadline import Deadline
-from dashscope._predictions.stream_end import _ends
+from dashscope._predictions.stream_end import StreamEndListener
 from tests.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
 
@@ -71,9 +71,14 @@ async def test_a_stream_tells_when_it_is_over(
 async def test_the_end_is_heard_wherever_it_is_cut(ending: str) -> None:
     text = ("data: event: done\n\n" + OVER).replace("\n", ending).encode()
     for cut in range(len(text)):
-        assert await _ends(Cut(), Cut(text[:cut], text[cut:]), Deadline.NEVER)  # type: ignore[arg-type]
+        assert await heard(text[:cut], text[cut:])
     end = text.index(b"done" + ending.encode(), 20) + 4
-    assert not await _ends(Cut(), Cut(text[:end]), Deadline.NEVER)  # type: ignore[arg-type]
+    assert not await heard(text[:end])
+
+
+async def heard(*pieces: bytes) -> bool:
+    body: Any = Cut(*pieces)
+    return await StreamEndListener(body, "http://x/stream", Deadline.NEVER)._read(body)
 
 
 class Cut:
@@ -179,10 +184,40 @@ async def test_listening_leaves_connections_for_others(
     assert "stream" not in server.asked
 
 
+@pytest.fixture
+def polls_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The polls beside a stream come after a tenth of the usual time."""
+    monkeypatch.setattr("dashscope._predictions.watch.STREAM_POLL_INTERVAL", 0.3)
+    monkeypatch.setattr("dashscope._predictions.watch.SILENT_STREAM_POLL", 0.2)
+
+
+@pytest.mark.usefixtures("polls_soon")
+@pytest.mark.parametrize("chunk", [": hello\n\n", "event: output\ndata: a\n\n", ""])
+async def test_a_stream_that_never_tells_the_end_does_not_hide_it(
+    scripted_client: Any, fake_server: FakeServer, chunk: str
+) -> None:
+    endless = Reply(raw=HEAD.encode(), drip=[chunk.encode()] * 100, drip_interval=0.05)
+    server = Server(fake_server, endless, looks=2)
+    started = Stopwatch()
+    assert await scripted_client.run("owner/name", {}) == "hello"
+    assert server.asked[1:] == ["stream", "predictions", "predictions"]
+    assert started.ours < 3
+
+
+async def test_a_prediction_that_finished_at_the_deadline_has_its_output(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    endless = Reply(raw=HEAD.encode(), drip=[b": hello\n\n"] * 100, drip_interval=0.05)
+    server = Server(fake_server, endless, looks=1)
+    assert await scripted_client.run("owner/name", {}, timeout=0.4) == "hello"
+    assert server.asked[1:] in (["stream", "predictions"], ["stream", "predictions", "predictions"])
+
+
 async def test_the_time_is_up_while_it_listens(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
-    server = Server(fake_server, stream(OVER, after=2.0))
+    endless = Reply(raw=HEAD.encode(), drip=[b": hello\n\n"] * 40, drip_interval=0.05)
+    server = Server(fake_server, endless)
     started = Stopwatch()
     with pytest.raises(PredictionTimeoutError) as caught:
         await scripted_client.run("owner/name", {}, timeout=0.4)

@@ -93,8 +93,8 @@ def plain_signature(function: Any) -> inspect.Signature:
 
 
 def code(docstring: str | None) -> str:
-    blocks = re.findall(r"```python\n(.*?)```", docstring or "", re.DOTALL)
-    return "\n".join(textwrap.dedent(block) for block in blocks)
+    found = re.findall(r"```python\n(.*?) *```", docstring or "", re.DOTALL)
+    return "\n".join(map(textwrap.dedent, found))
 
 
 def test_the_generated_file_is_what_the_generator_writes() -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashscope.local.http.address import address_of
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.http.uploads import FORM_LIMIT, too_large
@@ -102,15 +103,27 @@ class RequestMiddleware:
                 await self._app(scope, receive_bounded, send_recorded)
             if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and not complete:
                 await _discard_body(receive)
+        except Exception:
+            # Starlette raises an error again after it has sent the 500. If uvicorn saw the error,
+            # it would close the connection, and the next request of the client would fail.
+            logger.exception("%s %r failed %s", method, loggable_path(path), request_id)
+            if not recorded:
+                raise
         finally:
             if not recorded:
                 record()
             milliseconds = (time.perf_counter() - began) * 1000
-            shown = _STREAM_SECRET.sub(r"\1...", path)
-            logger.info("%s %r %d %.1f ms %s", method, shown, status, milliseconds, request_id)
+            logger.info(
+                "%s %r %d %.1f ms %s",
+                *(method, loggable_path(path), status, milliseconds, request_id),
+            )
 
     def _problem(self, scope: Scope, path: str) -> ProblemError | None:
         headers = Headers(scope=scope)
+        try:
+            scope["dashscope.address"] = address_of(headers)
+        except ValueError as error:
+            return ProblemError(HTTPStatus.BAD_REQUEST, str(error))
         if self._token is None:
             problem = local_request_problem(scope["method"], headers)
         elif _PUBLIC.fullmatch(path) or authorized(headers, self._token):
@@ -136,6 +149,11 @@ class RequestMiddleware:
             headers={"retry-after": str(wait)},
             members={"retry_after": wait},
         )
+
+
+def loggable_path(path: str) -> str:
+    """Return a path without the secret of a stream's URL."""
+    return _STREAM_SECRET.sub(r"\1...", path)
 
 
 def authorized(headers: Headers, token: str) -> bool:

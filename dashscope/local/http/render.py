@@ -33,13 +33,19 @@ class Renderer:
     def __init__(self, store: Store, signer: Signer, address: str) -> None:
         self._store = store
         self._signer = signer
-        self._address = address
+        self.address = address
         self._streaming: dict[str, bool] = {}
         self.base_url = f"{address}/v1"
 
+    def at(self, address: str) -> "Renderer":
+        """Return a renderer for another address of the server."""
+        renderer = Renderer(self._store, self._signer, address)
+        renderer._streaming = self._streaming
+        return renderer
+
     def localize(self, text: str) -> str:
         """Replace the address placeholder in stored text with this server's address."""
-        return text.replace(ORIGIN, self._address)
+        return text.replace(ORIGIN, self.address)
 
     def page(
         self, page: Page[T], render: Callable[[T], dict[str, Any]], link: Callable[[str], str]
@@ -104,7 +110,7 @@ class Renderer:
         elif not (listed and is_omitted(output)):
             document["output"] = json.loads(self.localize(output))
         urls = document["urls"]
-        urls["web"] = f"{self._address}/web/predictions/{job.id}"
+        urls["web"] = f"{self.address}/web/predictions/{job.id}"
         if self.streams(job):
             token = self._signer.stream_token(job.id)
             urls["stream"] = f"{self.base_url}/streams/{job.id}/{token}"

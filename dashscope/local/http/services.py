@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
-from attrs import frozen
+from attrs import evolve, frozen
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -37,6 +37,7 @@ class Services:
     webhooks: Webhooks
     feed: ChangeFeed
     webhook_secret: str
+    address: str
     strict_inputs: bool
 
     def model(self, request: Request) -> Model:
@@ -76,8 +77,13 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    """Return the parts of the server that received a request."""
-    return cast("Services", request.app.state.services)
+    """Return the parts of the server, with URLs for the address of the request."""
+    parts = cast("Services", request.app.state.services)
+    address: str | None = request.scope.get("dashscope.address")
+    if address is None or address == parts.address:
+        return parts
+    parts.references.add_address(address)
+    return evolve(parts, renderer=parts.renderer.at(address))
 
 
 def page_response(

@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -385,7 +385,7 @@ class Engine:
                 loop.call_later(RECORD_RETRY, self._finish, run, status, error)
 
     @contextlib.contextmanager
-    def _transaction(self, run: Run) -> Iterator[None]:
+    def _transaction(self, run: Run) -> Generator[None]:
         """Run the block in a transaction. If it fails, the changes to ``run`` are undone."""
         before = run.job, run.output, run.streams
         try:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final
 
 from attrs import frozen
 
-from dashscope.local.worker import messages
+from dashscope.local.worker import lifeline, messages
 
 STOP_GRACE: Final = 2.0
 """Seconds an idle worker has to exit before it is killed."""
@@ -130,7 +130,7 @@ class Worker:
         self.alive = False
         self._nonce = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes]
-        self._lifeline: int
+        self._lifeline: int | None = None
         self._messages: Messages
         self._transport: asyncio.Transport
         self._log: LogReader
@@ -155,10 +155,14 @@ class Worker:
         """Start the process. Return the server's ends of its socket and its log pipe."""
         ours, theirs = socket.socketpair()
         log_read, log_write = os.pipe()
-        held, self._lifeline = os.pipe()
+        held, lifeline_end = os.pipe()
+        self._lifeline = lifeline_end
         try:
             self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "dashscope.local.worker", str(held)],
+                [
+                    *(sys.executable, "-m", "dashscope.local.worker", str(held)),
+                    *(["supervised"] if lifeline.SUPERVISED else []),
+                ],
                 pass_fds=[held],
                 stdin=theirs.fileno(),
                 stdout=log_write,
@@ -169,7 +173,7 @@ class Worker:
         except BaseException:
             ours.close()
             os.close(log_read)
-            os.close(self._lifeline)
+            self._cut_lifeline()
             raise
         finally:
             theirs.close()
@@ -220,12 +224,20 @@ class Worker:
         self.alive = False
         if self._process.returncode is not None:
             return
+        if lifeline.SUPERVISED:
+            self._cut_lifeline()
+            return
         if not hasattr(os, "killpg"):
             self._process.kill()
             return
         # The process is not reaped yet, so the process group id is still valid.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _cut_lifeline(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
     async def stop(self) -> None:
         """Ask the worker to exit, and kill it after ``STOP_GRACE``."""
@@ -252,7 +264,7 @@ class Worker:
         self.alive = False
         self.kill()
         code = self._process.wait()
-        os.close(self._lifeline)
+        self._cut_lifeline()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_GRACE):
                 await self._messages.closed.wait()

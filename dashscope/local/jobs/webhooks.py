@@ -20,7 +20,7 @@ from dashscope._common import random
 from dashscope.local.jobs.runs import Run
 from dashscope.local.store import Store
 from dashscope.local.store.deliveries import Delivery
-from dashscope.local.values import Job, now, timestamp
+from dashscope.local.values import ORIGIN, Job, now, timestamp
 from dashscope.webhooks import sign
 
 logger = logging.getLogger("dashscope.local")
@@ -133,6 +133,8 @@ class Webhooks:
 
     def _add(self, run: Run, event: str) -> None:
         body = json.dumps(self._stored.job(run.job, run))
+        if run.job.address is not None:
+            body = body.replace(ORIGIN, run.job.address)
         self._store.deliveries.add(run.job.id, event, run.job.webhook or "", body)
         self._deliver(run.job.id)
 

@@ -10,6 +10,9 @@ from dashscope.local.store.folder import DataFolder
 from dashscope.local.type_guards import is_dict, is_list
 from dashscope.local.values import now, timestamp
 
+MAX_ADDRESSES: Final = 1000
+"""Maximum number of addresses to remember."""
+
 FILE_URL: Final = re.compile(r"(https?://[^/?#]+)/v1/files/([a-z2-7]{26})(?:/download)?(?:\?.*)?")
 
 
@@ -31,7 +34,12 @@ class References:
     def __init__(self, store: Store, folder: DataFolder, address: str) -> None:
         self._store = store
         self._folder = folder
-        self._address = address
+        self._addresses = {address}
+
+    def add_address(self, address: str) -> None:
+        """Remember another address at which the server was reached."""
+        if len(self._addresses) < MAX_ADDRESSES:
+            self._addresses.add(address)
 
     def resolve(self, input_json: str) -> dict[str, list[str]]:
         """Return the path and name of each of this server's files, keyed by URL."""
@@ -45,7 +53,7 @@ class References:
     def missing(self, inputs: dict[str, Any]) -> str | None:
         """Return the first URL of this server that refers to no file, or None."""
         for url, address, file_id in self._urls(inputs):
-            if address == self._address and not self._store.files.get(file_id, timestamp(now())):
+            if address in self._addresses and not self._store.files.get(file_id, timestamp(now())):
                 return url
         return None
 

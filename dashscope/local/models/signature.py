@@ -224,10 +224,10 @@ def _convert_whole_floats(inputs: Any, error: ValidationError) -> bool:
     """Convert rejected values that are whole floats to integers. Return whether there were any."""
     converted = False
     for found in error.errors(include_url=False, include_context=False, include_input=False):
-        container = inputs
+        container: Any = inputs
         for step in found["loc"]:
             try:
-                value: object = container[step]
+                value: Any = container[step]
             except (KeyError, IndexError, TypeError):
                 # The rest of the location names members of a union.
                 break

@@ -117,4 +117,7 @@ _FIRST: Final = (
     "CREATE INDEX delivery_of ON delivery (job, seq)",
 )
 
-MIGRATIONS: Final = (_FIRST,)
+# The address at which the job was created. The URLs in its webhooks start with it.
+_ADDRESS: Final = ("ALTER TABLE job ADD COLUMN address TEXT",)
+
+MIGRATIONS: Final = (_FIRST, _ADDRESS)

@@ -1,14 +1,19 @@
 """Ends a worker when its server exits, no matter what the model is doing.
 
-The server holds the only write end of a pipe. When the server exits, even by SIGKILL, the kernel
-closes that end and signals the worker's process group. This needs no code in the worker, which
-matters if the model runs C code that never releases the GIL.
+The server holds the only write end of a pipe. The server closes that end to kill the worker. When
+the server exits, even by SIGKILL, the kernel closes it. The kernel then signals the worker's
+process group. This needs no code in the worker, which matters if the model runs C code that never
+releases the GIL. The supervisor ends the processes that have left the group.
 """
 
 import os
 import select
 import signal
 import sys
+from typing import Final
+
+SUPERVISED: Final = sys.platform == "linux"
+"""Whether workers have a supervisor, which ends all their child processes with them."""
 
 
 def hold(descriptor: int) -> None:

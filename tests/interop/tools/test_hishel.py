@@ -8,6 +8,7 @@ from typing import Any
 
 import hishel
 import hishel.httpx
+import pytest
 
 from dashscope.local import LocalServer
 from tests.fake_server import FakeServer, Received, Reply, reply
@@ -61,3 +62,22 @@ async def test_every_kind_of_request(
 ) -> None:
     async with opened(caching(is_async, tmp_path)) as http:
         await use(make_client(TOKEN, base_url=server.base_url, http_client=http), tmp_path)
+
+
+async def test_the_class_as_http_client(
+    make_client: Callable[..., Any],
+    fake_server: FakeServer,
+    is_async: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the default cache is in the working directory
+    fake_server.respond_with(
+        reply({"type": "user", "username": "kept"}, cache_control="max-age=60")
+    )
+    http_class = hishel.httpx.AsyncCacheClient if is_async else hishel.httpx.CacheClient
+    client = make_client(base_url=fake_server.base_url, http_client=http_class)
+    for _ in range(3):
+        assert (await client.account.get()).username == "kept"
+    assert fake_server.asked == ["GET /v1/account"]
+    await client.aclose()

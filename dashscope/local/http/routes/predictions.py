@@ -134,6 +134,7 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, " ".join(messages.values()), fields=messages
         )
+    renderer = parts.renderer
     missing = parts.references.missing(body.input)
     if missing is not None:
         raise ProblemError(
@@ -142,7 +143,14 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
     try:
         return parts.engine.create(
             version,
-            {**values, "input": input_json, "webhook": webhook, "webhook_events": events},
+            {
+                **values,
+                "input": input_json,
+                "webhook": webhook,
+                "webhook_events": events,
+                # Another start of the server may have another address of its own.
+                "address": None if renderer.address == parts.address else renderer.address,
+            },
         )
     except QueueFullError as error:
         raise ProblemError(
