@@ -87,7 +87,7 @@ def decode_response(response: types.Response) -> Any:
     try:
         return response.json()
     except (ValueError, RecursionError):
-        kind = response.headers.get("content-type", "unnamed content")
+        kind = response.headers.get("content-type", "content without a type")
     # Outside the `except` block: the JSON error holds the whole body and would be chained.
     hint = ". Check the base URL" if "html" in kind else ""
     raise unexpected_response(f"{kind} instead of JSON{hint}", response)

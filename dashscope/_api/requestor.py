@@ -223,6 +223,7 @@ class Requestor:
         except APIConnectionError as failure:
             error = failure
         else:
+            remember_token(response, self.config.token)
             if logger.isEnabledFor(DEBUG):
                 milliseconds = (time.monotonic() - started) * 1000
                 logger.debug("%s: %d in %.1f ms", named(request), response.status, milliseconds)
