@@ -615,9 +615,9 @@ class AsyncClient:
             raise TypeError(
                 f"method must be a method such as client.predictions.list, not {shown(method)}"
             )
-        from dashscope._api.pagination import Pages
+        from dashscope._api.pagination import pages
 
-        return Pages(partial(self._api.runtime.call, method, *args), kwargs)
+        return pages(partial(self._api.runtime.call, method, *args), kwargs)
 
     def iterate(
         self,
@@ -652,9 +652,9 @@ class AsyncClient:
         # sync doc: An async generator of the items -> An iterator over the items
         if max_items is not None:
             check_count("max_items", max_items, least=0)
-        from dashscope._api.pagination import Items
+        from dashscope._api.pagination import items
 
-        return Items(self.paginate(method, *args, **kwargs), max_items)
+        return items(self.paginate(method, *args, **kwargs), max_items)
 
     async def request(
         self,

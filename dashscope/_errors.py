@@ -94,7 +94,7 @@ class APIError(DashscopeError):
         if self.attempts > 1:
             text += f" (after {self.attempts} attempts in {self.elapsed:.1f} s)"
         if self.may_have_been_created:
-            text += " The server may have created it: check before you create it again."
+            text += " It may have been created: check before you create it again."
         return text
 
 

@@ -16,7 +16,6 @@ from typing import Any, Final, TypeAlias, cast
 
 from dashscope._api.decoding import fitted
 from dashscope._common.json import decode, is_object
-from dashscope._common.secrets import scrubbed
 from dashscope._common.validation import check_count, shown
 from dashscope._errors import WebhookVerificationError
 from dashscope.types.prediction import Prediction
@@ -289,7 +288,7 @@ def _parse(id: str, content: bytes) -> Prediction | Training:
             return fitted(value, Training) if _is_training(value) else fitted(value, Prediction)
         except ValueError as error:
             reason = str(error)
-    raise WebhookVerificationError(f"The body of the webhook {id} {scrubbed(reason)}.")
+    raise WebhookVerificationError(f"The body of the webhook {id} {reason}.")
 
 
 def _is_training(value: Any) -> bool:

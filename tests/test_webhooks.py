@@ -160,7 +160,7 @@ def test_secrets_are_rotated() -> None:
         assert verify(BODY, signed(), secrets).id == "p1"
         assert verify(BODY, signed(secret=OTHER), secrets).id == "p1"
     refused("not signed with this secret", secret=[OTHER])
-    refused("is not whsec_ and base64", secret=[SECRET, "whsec_*"])
+    refused("must be whsec_ and base64", secret=[SECRET, "whsec_*"])
 
 
 @pytest.mark.parametrize("secret", [SECRET[6:], SECRET.rstrip("="), WebhookSecret(key=SECRET)])
@@ -187,7 +187,7 @@ def test_the_borders_between_id_timestamp_and_body_do_not_move() -> None:
     headers = sign(outer, SECRET, id="msg_1", timestamp=int(now))
     moved = outer.decode().removesuffix(f".{now}.{inner}").replace(" ", "")
     refused(
-        "no id",
+        "webhook-id is invalid",
         body=inner.encode(),
         headers={**headers, "webhook-id": f"msg_1.{now}.{moved}"},
     )
@@ -213,7 +213,7 @@ def test_the_time_is_tolerated_both_ways(way: int) -> None:
     for offset in (0, 10, 290):
         assert verify(BODY, sign(BODY, SECRET, timestamp=now + way * offset), SECRET).id == "p1"
     late = sign(BODY, SECRET, timestamp=now + way * 310)
-    refused("s ahead of this machine's clock, and the tolerance is 300 s" if way > 0 else "s ago",
+    refused("s ahead of this machine's clock, but the tolerance is 300 s" if way > 0 else "s ago",
             headers=late)  # fmt: skip
     assert verify(BODY, late, SECRET, tolerance=400).id == "p1"
     assert verify(BODY, late, SECRET, tolerance=math.inf).id == "p1"
@@ -226,18 +226,18 @@ def test_the_time_is_tolerated_both_ways(way: int) -> None:
     ["", " ", "now", "-1", "1.5", "1e9", "0x1", "1_0", "٣", "9" * 400, "1\n", "nan", "inf", "+1"],
 )
 def test_what_is_no_time_is_refused(timestamp: str) -> None:
-    refused("no time in whole seconds", headers=signed(timestamp=timestamp))
+    refused("must be whole seconds", headers=signed(timestamp=timestamp))
 
 
 @pytest.mark.parametrize("tolerance", [-1, math.nan])
 def test_a_tolerance_is_a_number_of_seconds(tolerance: float) -> None:
-    with pytest.raises(ValueError, match="tolerance is a number of seconds, 0 or more"):
+    with pytest.raises(ValueError, match="tolerance must be at least 0 seconds"):
         verify(BODY, signed(), SECRET, tolerance=tolerance)
 
 
 @pytest.mark.parametrize("tolerance", [None, "300", True])
 def test_a_tolerance_is_a_number(tolerance: Any) -> None:
-    with pytest.raises(TypeError, match="tolerance is a number of seconds"):
+    with pytest.raises(TypeError, match="tolerance must be a number of seconds"):
         verify(BODY, signed(), SECRET, tolerance=tolerance)
 
 
@@ -248,18 +248,18 @@ def test_a_tolerance_is_a_number(tolerance: Any) -> None:
 def test_a_header_is_there_once(name: str) -> None:
     refused(f"no header webhook-{name}", headers=signed(**{name: None}))
     again = [(f"Webhook-{name.title()}", signed()[f"webhook-{name}"])]
-    refused(f"the header webhook-{name} more than once", headers=[*signed().items(), *again])
+    refused(f"several headers webhook-{name}", headers=[*signed().items(), *again])
     both = {**signed(), **dict(again)}
-    refused(f"the header webhook-{name} more than once", headers=both)
+    refused(f"several headers webhook-{name}", headers=both)
     joined = signed()
     joined[f"webhook-{name}"] = ",".join([joined[f"webhook-{name}"]] * 2)
-    refused("no id|no time|not signed|body was changed", headers=joined)
+    refused("is invalid|whole seconds|not signed|body was changed", headers=joined)
 
 
 @pytest.mark.parametrize("id", ["", " ", "a b", "msg_1.2", "ä", "a\n", "\ud800", "a\0"])
 def test_an_id_is_visible_ascii_without_a_full_stop(id: str) -> None:
-    refused("no id", headers=signed(id=id))
-    with pytest.raises(ValueError, match="visible ASCII without a full stop"):
+    refused("webhook-id is invalid", headers=signed(id=id))
+    with pytest.raises(ValueError, match="visible ASCII without a period"):
         sign(BODY, SECRET, id=id)
 
 
@@ -270,17 +270,17 @@ def test_an_id_is_visible_ascii_without_a_full_stop(id: str) -> None:
      [("a", 1, 2)], {None: None}, object()],
 )  # fmt: skip
 def test_headers_of_another_shape_are_refused(headers: Any) -> None:
-    refused("no header webhook-id|headers is a mapping or a list of pairs", headers=headers)
+    refused("no header webhook-id|headers must be a mapping or a list of pairs", headers=headers)
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (BODY.decode(), "a str, which has been decoded already.*request.get_data"),
-        (json.loads(BODY), "a dict, which has been parsed already.*await request.body"),
-        ([1], "a list, which has been parsed already"),
-        (None, "of the type NoneType"),
-        (Prediction(id="p1", status="x"), "of the type Prediction"),
+        (BODY.decode(), "a decoded str.*request.get_data"),
+        (json.loads(BODY), "a parsed dict.*await request.body"),
+        ([1], "a parsed list"),
+        (None, "not NoneType"),
+        (Prediction(id="p1", status="x"), "not Prediction"),
     ],
 )
 def test_a_body_that_is_no_bytes_any_more_is_an_error_that_says_so(body: Any, said: str) -> None:
@@ -292,22 +292,22 @@ def test_a_body_that_is_no_bytes_any_more_is_an_error_that_says_so(body: Any, sa
     [
         ("", "secret is empty"),
         ("whsec_", "secret is empty"),
-        ([], "list of them is empty"),
-        ((), "list of them is empty"),
+        ([], "list of webhook secrets is empty"),
+        ((), "list of webhook secrets is empty"),
         ([""], "secret is empty"),
-        (None, "of the type NoneType"),
-        (KEY, "of the type bytes"),
-        ([None], "of the type NoneType"),
-        ({"key": SECRET}, "of the type dict"),
-        ("whsec_\u00e4", "not whsec_ and base64"),
-        ("whsec_*", "not whsec_ and base64"),
-        ("whsec_A", "not whsec_ and base64"),
-        ("whsec_=", "not whsec_ and base64"),
-        (SECRET + "\n", "not whsec_ and base64"),
-        (" " + SECRET, "not whsec_ and base64"),
-        ("whsec_" + base64.urlsafe_b64encode(b"\xff" * 30).decode(), "not whsec_ and base64"),
-        ("whsk_AAAA", "not whsec_ and base64"),
-        ("\ud800", "not whsec_ and base64"),
+        (None, "not NoneType"),
+        (KEY, "not bytes"),
+        ([None], "not NoneType"),
+        ({"key": SECRET}, "not dict"),
+        ("whsec_\u00e4", "must be whsec_ and base64"),
+        ("whsec_*", "must be whsec_ and base64"),
+        ("whsec_A", "must be whsec_ and base64"),
+        ("whsec_=", "must be whsec_ and base64"),
+        (SECRET + "\n", "must be whsec_ and base64"),
+        (" " + SECRET, "must be whsec_ and base64"),
+        ("whsec_" + base64.urlsafe_b64encode(b"\xff" * 30).decode(), "must be whsec_ and base64"),
+        ("whsk_AAAA", "must be whsec_ and base64"),
+        ("\ud800", "must be whsec_ and base64"),
     ],
 )
 def test_a_secret_that_is_none_is_an_error_that_says_so(secret: Any, said: str) -> None:
@@ -487,14 +487,14 @@ def test_what_a_server_sends_is_verified(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ({"body": "text"}, TypeError, "body is a str"),
-        ({"body": None}, TypeError, "body is of the type NoneType"),
-        ({"id": 5}, TypeError, "id of a webhook"),
-        ({"id": ""}, ValueError, "id of a webhook"),
-        ({"id": "x" * 257}, ValueError, "id of a webhook"),
-        ({"timestamp": "now"}, TypeError, "timestamp is a whole number"),
-        ({"timestamp": 1.5}, TypeError, "timestamp is a whole number"),
-        ({"timestamp": -1}, ValueError, "timestamp is from 0"),
+        ({"body": "text"}, TypeError, "body must be bytes, not a decoded str"),
+        ({"body": None}, TypeError, "body must be bytes, not NoneType"),
+        ({"id": 5}, TypeError, "id must be visible ASCII"),
+        ({"id": ""}, ValueError, "id must be visible ASCII"),
+        ({"id": "x" * 257}, ValueError, "id must be visible ASCII"),
+        ({"timestamp": "now"}, TypeError, "timestamp must be an integer"),
+        ({"timestamp": 1.5}, TypeError, "timestamp must be an integer"),
+        ({"timestamp": -1}, ValueError, "timestamp must be from 0"),
     ],
 )
 def test_sign_refuses_what_verify_would_not_read(

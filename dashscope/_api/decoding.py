@@ -18,9 +18,9 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from dashscope import types
 from dashscope._common.json import is_array, is_object
-from dashscope._common.secrets import scrubbed
 from dashscope._common.urls import InvalidURLError, page_query, segment
 from dashscope._errors import APIResponseError
+from dashscope.types.http import redacted
 from dashscope.types.page import Page
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ def decode_response(response: types.Response) -> Any:
     try:
         return response.json()
     except (ValueError, RecursionError):
-        kind = response.headers.get("content-type", "unnamed content")
+        kind = response.headers.get("content-type", "content without a type")
     # Outside the `except` block: the JSON error holds the whole body and would be chained.
     hint = ". Check the base URL" if "html" in kind else ""
     raise unexpected_response(f"{kind} instead of JSON{hint}", response)
@@ -125,11 +125,11 @@ def unexpected_response(reason: str, response: types.Response) -> APIResponseErr
         reason: What the server sent, as the end of a sentence.
         response: The response.
     """
-    start = scrubbed(response.text)[:SHOWN_BODY]
+    start = redacted(response, response.text)[:SHOWN_BODY]
     return _after(
         response,
         APIResponseError(
-            f"The server sent {scrubbed(reason)}. The body starts with {start!r}."
+            f"The server sent {redacted(response, reason)}. The body starts with {start!r}."
             f"{_asked(response)}",
             body=start,
         ),

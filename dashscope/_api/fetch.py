@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from dashscope._api.requestor import Requestor, status_error
 from dashscope._common import urls
 from dashscope._common.deadline import Deadline
-from dashscope._common.secrets import scrubbed
 from dashscope._errors import APIResponseError, APIStatusError, timed_out
 from dashscope._transport.bodies import Body
 from dashscope._transport.mapping import SendState
@@ -48,12 +47,12 @@ async def fetch(
         if rejection is not None:
             raise APIResponseError(
                 f"A URL of the server is not allowed: {rejection}. "
-                f"The URL is {scrubbed(urls.shown(url))!r}."
+                f"The URL is {requestor.scrub(urls.shown(url))!r}."
             )
         try:
             body = await _open(requestor, url, headers, deadline, read_timeout)
         except urls.InvalidURLError as error:
-            reason = scrubbed(f"A URL of the server is invalid: {error}.")
+            reason = requestor.scrub(f"A URL of the server is invalid: {error}.")
             raise APIResponseError(reason) from None
         location = body.headers.get("location")
         if body.status not in (301, 302, 303, 307, 308) or location is None:
@@ -62,7 +61,9 @@ async def fetch(
         try:
             came_from, url = url, urls.joined(url, location)
         except urls.InvalidURLError as error:
-            reason = scrubbed(f"A redirect has an invalid URL ({error}): GET {urls.shown(url)}.")
+            reason = requestor.scrub(
+                f"A redirect has an invalid URL ({error}): GET {urls.shown(url)}."
+            )
             raise APIResponseError(reason) from None
     raise APIResponseError(f"More than {MOST_REDIRECTS} redirects: GET {urls.shown(first)}.")
 
@@ -81,7 +82,7 @@ async def fetch_error(requestor: Requestor, body: Body) -> APIStatusError:
             "The request had no token, because the token is sent only to the API's own origin. "
             f"To send it to {urlsplit(url).hostname}, add that host to trusted_hosts."
         )
-    return status_error(body.asked, response, advice=advice)
+    return status_error(body.asked, response, token=requestor.config.token, advice=advice)
 
 
 async def _open(

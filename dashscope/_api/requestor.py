@@ -19,7 +19,7 @@ from dashscope._common import random, urls
 from dashscope._common.deadline import Deadline
 from dashscope._common.json import encode, object_in
 from dashscope._common.logging import logger
-from dashscope._common.secrets import Token, scrubbed
+from dashscope._common.secrets import Token, scrub
 from dashscope._common.validation import check_flag
 from dashscope._config import Config, check_headers
 from dashscope._errors import (
@@ -33,7 +33,15 @@ from dashscope._errors import (
 from dashscope._runtime.runtime import Runtime
 from dashscope._transport.mapping import named
 from dashscope._transport.transport import Transport
-from dashscope.types.http import SILENCE_TIMEOUT, FilePart, Headers, Request, Response, merged
+from dashscope.types.http import (
+    SILENCE_TIMEOUT,
+    FilePart,
+    Headers,
+    Request,
+    Response,
+    merged,
+    remember_token,
+)
 
 REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
 ANSWER_MARGIN: Final = 10.0
@@ -158,7 +166,8 @@ class Requestor:
                 self.state.pace.throttled(result.retry_after)
             if error is None and response is not None:
                 self.state.quota.give_back(retried=attempts > 1)
-                return evolve(response, attempts=attempts, elapsed=elapsed)
+                response = evolve(response, attempts=attempts, elapsed=elapsed)
+                return remember_token(response, self.config.token)
             if call.method == "DELETE" and attempts > 1 and result.status == HTTPStatus.NOT_FOUND:
                 # An earlier attempt deleted it, and its response was lost.
                 return Response(
@@ -214,6 +223,7 @@ class Requestor:
         except APIConnectionError as failure:
             error = failure
         else:
+            remember_token(response, self.config.token)
             if logger.isEnabledFor(DEBUG):
                 milliseconds = (time.monotonic() - started) * 1000
                 logger.debug("%s: %d in %.1f ms", named(request), response.status, milliseconds)
@@ -225,7 +235,7 @@ class Requestor:
                 await self.run_response_hooks(response)
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, AttemptResult(status=response.status), response
-            refused = status_error(named(request), response)
+            refused = status_error(named(request), response, token=self.config.token)
             return refused, attempt_result(refused), None
         if self.config.is_default_address and not error.request_sent:
             error.add(
@@ -318,6 +328,10 @@ class Requestor:
         for hook in self.config.event_hooks.get("response", ()):
             await self.runtime.call(hook, response)
 
+    def scrub(self, text: str) -> str:
+        """Return a text of the server without the token."""
+        return scrub(text, self.config.token)
+
     def token_for(self, url: str) -> Token | None:
         """Return the token if the URL may get it."""
         return self.config.token if self.is_trusted(url) else None
@@ -329,16 +343,18 @@ def _param(value: Any) -> str:
     return str(value)
 
 
-def status_error(what: str, response: Response, *, advice: str = "") -> APIStatusError:
+def status_error(
+    what: str, response: Response, *, token: Token | None, advice: str = ""
+) -> APIStatusError:
     """Return the error for a response with an error status.
 
     Args:
         what: The method and URL of the request.
         response: The response.
+        token: The token, to remove from the message.
         advice: What to do, in place of the usual advice.
     """
-    text = scrubbed(response.text)
-    headers = Headers({scrubbed(name): scrubbed(value) for name, value in response.headers.items()})
+    text = scrub(response.text, token)
     body = object_in(text)
     title, detail = _str(body.get("title")), _str(body.get("detail"))
     status = response.status
@@ -356,11 +372,11 @@ def status_error(what: str, response: Response, *, advice: str = "") -> APIStatu
     elif status in _ADVICE:
         message += f" {_ADVICE[status]}"
     return error_type(
-        scrubbed(message),
+        message,
         status=status,
         title=title,
         detail=detail,
-        headers=headers,
+        headers=response.headers,
         body=text,
         retry_after=retry_after,
     )

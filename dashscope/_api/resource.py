@@ -70,7 +70,7 @@ def id_of(value: object, cls: type[Identified]) -> str:
     name = cls.__name__
     if not isinstance(value, str):
         raise TypeError(f"{name.lower()} must be a {name} or an id, not {shown(value)}")
-        segment(name.lower(), value)  # raise now, not in the first request
+    segment(name.lower(), value)  # raise now, not in the first request
     return value
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeGuard
-
-LARGE: Final = 64 * 1024
-"""Characters of JSON from which on the garbage collector is held back."""
+from typing import Any, TypeGuard
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -51,22 +47,7 @@ def decode(text: str | bytes) -> Any:
         ValueError: If the text is not JSON. NaN and infinities are not JSON either.
         RecursionError: If the JSON is nested too deeply.
     """
-    if len(text) < LARGE or not (gc.isenabled() or _under_way):
-        return json.loads(text, parse_constant=_refuse)
-    # Again and again the collector would go through what there is so far, and find nothing: two
-    # thirds of the time that ten megabytes take. No other thread runs before they are read.
-    try:
-        _under_way.append(None)
-        gc.disable()
-        return json.loads(text, parse_constant=_refuse)
-    finally:
-        _under_way.pop()
-        if not _under_way:
-            gc.enable()
-
-
-_under_way: list[None] = []
-"""One for each thread that has switched the collector off: the last one switches it on again."""
+    return json.loads(text, parse_constant=_refuse)
 
 
 def _refuse(name: str) -> Any:

@@ -89,7 +89,7 @@ def check_number(name: str, value: object, what: str = "seconds") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of {what}, not {shown(value)}")
     if not 0 < value <= LONGEST_TIME:
-        most = f" up to {LONGEST_TIME:.0f}" if value > LONGEST_TIME else ""
+        most = f" (at most {LONGEST_TIME:.0f})" if value > LONGEST_TIME else ""
         raise ValueError(f"{name} must be a positive number of {what}{most}, not {shown(value)}")
     return float(value)
 

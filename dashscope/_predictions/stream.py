@@ -484,6 +484,9 @@ class AsyncEventStream:
         return True
 
 
+AsyncEventStream.__module__ = "dashscope"
+
+
 def _word(name: str, data: str) -> str:
     """A text in an event's JSON, or nothing."""
     value = object_in(data).get(name)

@@ -7,14 +7,16 @@ response to a create, and with it the id to cancel.
 
 from __future__ import annotations
 
-import _thread
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Final, TypeAlias, TypeVar
+
+from dashscope._common.deadline import Deadline
 
 Handler: TypeAlias = Callable[[int, "FrameType | None"], Any]
 
@@ -41,32 +43,54 @@ def taken(items: SimpleQueue[T]) -> T:
 
 @contextmanager
 def defer_signals(seconds: float) -> Generator[None]:
-    """Call handlers of signals that come in the block when it is over.
+    """Run a block before the handlers of signals that arrive in it.
 
-    The second signal of a kind is handled at once, and so is the first one `seconds` after it
-    came. Only what runs in Python, on the main thread, is held back.
+    The handlers run after the block. If the block takes longer than `seconds` after a signal, the
+    next wait of our own client runs its handler. A second signal of a kind is handled at once.
+    Only handlers in Python, on the main thread, are deferred.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held = _Held(seconds)
+    deferral = _Deferral(seconds)
     try:
-        held.begin()
+        deferral.begin()
         yield
     finally:
-        held.end()
+        deferral.end()
 
 
-class _Held:
+def is_deferring() -> bool:
+    """Return whether the calling thread defers signals, and so must wait in slices."""
+    return _active is not None and threading.current_thread() is threading.main_thread()
+
+
+def handle_overdue() -> None:
+    """Run the handlers of signals that were deferred for too long."""
+    if _active is not None and is_deferring():
+        _active.handle_overdue()
+
+
+def sleep(seconds: float) -> None:
+    """Sleep, and run the handlers of signals that were deferred for too long."""
+    deadline = Deadline.after(seconds)
+    while is_deferring() and not deadline.expired:
+        time.sleep(deadline.within(LOOK_UP))
+        handle_overdue()
+    time.sleep(deadline.within(seconds))
+
+
+class _Deferral:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self._outer = _active
         self._handlers: dict[int, Handler] = {}
         self._came: dict[int, FrameType | None] = {}
-        self._over: list[_thread.LockType] = []
-        self._ending = _thread.allocate_lock()
-        self._ended = False
+        self._due = Deadline.NEVER
 
     def begin(self) -> None:
+        global _active
+        _active = self
         for number in NUMBERS:
             handler = signal.getsignal(number)
             if callable(handler):
@@ -74,25 +98,28 @@ class _Held:
                 signal.signal(number, self._defer)
 
     def end(self) -> None:
+        global _active
         interruption: BaseException | None = None
-        try:
-            for lock in self._over:
-                lock.release()
-            with self._ending:
-                self._ended = True
-        except BaseException as error:  # noqa: BLE001 (raised below: first, all are put back)
-            interruption = error
         handlers = list(self._handlers.items())
         while handlers:
             try:
+                _active = self._outer
                 signal.signal(*handlers[-1])
-            except BaseException as error:  # noqa: BLE001 (as above)
+            except BaseException as error:  # noqa: BLE001 (raised below: first, all are put back)
                 interruption = error
             else:
                 handlers.pop()
-        self._call(iter(list(self._came.items())))
+        _active = self._outer
+        self._call_deferred()
         if interruption is not None:
             raise interruption
+
+    def handle_overdue(self) -> None:
+        if self._outer is not None:
+            self._outer.handle_overdue()
+        if self._due.expired:
+            self._due = Deadline.NEVER
+            self._call_deferred()
 
     def _defer(self, number: int, frame: FrameType | None) -> None:
         if number in self._came:
@@ -100,19 +127,11 @@ class _Held:
             self._handlers[number](number, frame)
             return
         self._came[number] = frame
-        over = _thread.allocate_lock()
-        over.acquire()
-        self._over.append(over)
-        # Not by `threading`, whose locks the code that was interrupted may hold.
-        _thread.start_new_thread(self._hurry, (number, over))
+        self._due = self._due.sooner(Deadline.after(self._seconds))
 
-    def _hurry(self, number: int, over: _thread.LockType) -> None:
-        """Send the signal once more, so that it comes through, unless the block is over first."""
-        if over.acquire(timeout=self._seconds):
-            return
-        with self._ending:
-            if not self._ended:
-                _to_main_thread(number)
+    def _call_deferred(self) -> None:
+        came, self._came = self._came, {}
+        self._call(iter(list(came.items())))
 
     def _call(self, came: Iterator[tuple[int, FrameType | None]]) -> None:
         """Call the handlers, also those after one that raises."""
@@ -123,10 +142,5 @@ class _Held:
                 self._call(came)
 
 
-def _to_main_thread(number: int) -> None:
-    if hasattr(signal, "pthread_kill"):
-        main = threading.main_thread().ident
-        assert main is not None
-        signal.pthread_kill(main, number)  # what waits there, wakes up
-    else:
-        _thread.interrupt_main(signal.Signals(number))
+_active: _Deferral | None = None
+"""The innermost deferral of the main thread."""

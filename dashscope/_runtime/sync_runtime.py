@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-import time
 import weakref
 from collections.abc import (
     AsyncGenerator,
@@ -22,11 +21,11 @@ from typing import Any, Final, TypeVar, cast
 from dashscope._common.deadline import Deadline
 from dashscope._common.validation import shown
 from dashscope._errors import timed_out
+from dashscope._runtime import signals
 from dashscope._runtime.drive import drive
 from dashscope._runtime.forking import LOADED_LATER
 from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
-from dashscope._runtime.signals import defer_signals
 from dashscope._runtime.thread_limits import Bounds, PollsBeside, PollsFinishedError, Within
 from dashscope._runtime.workers import Channel, WorkerGroup
 
@@ -65,7 +64,7 @@ class SyncRuntime(Runtime):
     async def sleep(self, seconds: float) -> None:
         abort = self.bounds.abort
         if abort is None:
-            time.sleep(seconds)  # noqa: ASYNC251
+            signals.sleep(seconds)
         elif abort.wait(seconds):
             raise timed_out("a pause")
 
@@ -122,7 +121,7 @@ class SyncRuntime(Runtime):
         # A thread cannot be cancelled. The timeouts of the call's requests limit it.
         abort, self.bounds.abort = self.bounds.abort, None
         try:
-            with defer_signals(grace):
+            with signals.defer_signals(grace):
                 return await call()
         finally:
             self.bounds.abort = abort

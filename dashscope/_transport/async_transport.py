@@ -143,8 +143,8 @@ class AsyncTransport(Transport):
             built = build_for(client, library, request, token, content, multipart, timeouts, state)
         response = await client.send(built, stream=True, auth=auth, follow_redirects=False)
         if response.is_stream_consumed:
-            return ReadBody(response, named(request))
-        return AsyncBody(response, named(request), transport_errors(library))
+            return ReadBody(response, named(request), token)
+        return AsyncBody(response, named(request), transport_errors(library), token)
 
     async def aclose(self) -> None:
         self._closed = True

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
+from dashscope._common.secrets import Token
 from dashscope._errors import APIResponseError
 from dashscope._runtime.thread_limits import Bounds
 from dashscope._transport.mapping import connection_error, received
@@ -67,14 +68,20 @@ class AsyncBody(Body):
         response: The response.
         asked: The method and the URL without its query, as messages name the request.
         errors: The errors of the client's library.
+        token: The token of the request, which the server may repeat.
     """
 
     def __init__(
-        self, response: httpx.Response, asked: str, errors: tuple[type[Exception], ...]
+        self,
+        response: httpx.Response,
+        asked: str,
+        errors: tuple[type[Exception], ...],
+        token: Token | None,
     ) -> None:
-        super().__init__(response.status_code, received(response.headers.raw), asked)
+        super().__init__(response.status_code, received(response.headers.raw, token), asked)
         self._response = response
         self._errors = errors
+        self._token = token
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def chunk(self) -> bytes | None:
@@ -86,7 +93,7 @@ class AsyncBody(Body):
         except StopAsyncIteration:
             return None
         except self._errors as error:
-            failure = connection_error(error, self.asked)
+            failure = connection_error(error, self.asked, token=self._token)
         raise failure
 
     async def aclose(self) -> None:
@@ -107,6 +114,7 @@ class SyncBody(Body):
         response: The response.
         asked: The method and the URL without its query, as messages name the request.
         errors: The errors of the client's library.
+        token: The token of the request, which the server may repeat.
         bounds: The time that the calling thread has left.
     """
 
@@ -115,11 +123,13 @@ class SyncBody(Body):
         response: httpx.Response,
         asked: str,
         errors: tuple[type[Exception], ...],
+        token: Token | None,
         bounds: Bounds,
     ) -> None:
-        super().__init__(response.status_code, received(response.headers.raw), asked)
+        super().__init__(response.status_code, received(response.headers.raw, token), asked)
         self._response = response
         self._errors = errors
+        self._token = token
         self._bounds = bounds
         self._chunks: Iterator[bytes] | None = None
 
@@ -130,7 +140,7 @@ class SyncBody(Body):
                 self._chunks = self._response.iter_raw()
             return next(self._chunks, None)
         except self._errors as error:
-            failure = connection_error(error, self.asked)
+            failure = connection_error(error, self.asked, token=self._token)
         raise failure
 
     async def aclose(self) -> None:
@@ -143,8 +153,8 @@ class ReadBody(Body):
     Transports of tests return such responses. httpx has decoded their content.
     """
 
-    def __init__(self, response: httpx.Response, asked: str) -> None:
-        headers = received(response.headers.raw)
+    def __init__(self, response: httpx.Response, asked: str, token: Token | None) -> None:
+        headers = received(response.headers.raw, token)
         super().__init__(response.status_code, headers, asked)
         self._content: bytes | None = response.content
 

@@ -92,6 +92,9 @@ class HTTPTransport(httpx.HTTPTransport):
         set_pool(self, SyncPool(options, TLS(verify), Bounds()))
 
 
+AsyncHTTPTransport.__module__ = HTTPTransport.__module__ = "dashscope"
+
+
 def async_transport_with(pool: AsyncPool) -> AsyncHTTPTransport:
     """Return a transport that uses an existing pool."""
     transport = AsyncHTTPTransport.__new__(AsyncHTTPTransport)

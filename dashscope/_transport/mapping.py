@@ -14,7 +14,7 @@ import httpx
 import idna
 
 from dashscope._common.deadline import Deadline
-from dashscope._common.secrets import Token, scrubbed
+from dashscope._common.secrets import Token, scrub
 from dashscope._common.urls import InvalidURLError, shown
 from dashscope._errors import APIConnectionError, APIResponseError, APITimeoutError
 from dashscope._transport.multipart import MultipartBody
@@ -254,11 +254,12 @@ def timeouts_of(
     }
 
 
-def received(headers: RawHeaders) -> Headers:
-    """Return the headers of a response."""
+def received(headers: RawHeaders, token: Token | None) -> Headers:
+    """Return the headers of a response, without the token of the request."""
     found: dict[str, str] = {}
     for raw_name, raw_value in headers:
-        name, value = raw_name.decode("ascii").lower(), _text(raw_value)
+        name = scrub(raw_name.decode("ascii"), token).lower()
+        value = scrub(_text(raw_value), token)
         found[name] = f"{found[name]}, {value}" if name in found else value
     return Headers(found)
 
@@ -301,22 +302,26 @@ def url_errors(library: ModuleType = httpx) -> tuple[type[Exception], ...]:
     return (library.InvalidURL, idna.IDNAError)
 
 
-def invalid_redirect(error: Exception, what: str) -> APIResponseError:
+def invalid_redirect(error: Exception, what: str, token: Token | None) -> APIResponseError:
     """Return the error for a redirect to something that is not a URL."""
-    return APIResponseError(scrubbed(f"The server redirects to an invalid URL ({error}): {what}."))
+    reason = scrub(str(error), token)
+    return APIResponseError(f"The server redirects to an invalid URL ({reason}): {what}.")
 
 
-def connection_error(error: Exception, what: str, *, begun: bool = True) -> APIConnectionError:
+def connection_error(
+    error: Exception, what: str, *, token: Token | None, begun: bool = True
+) -> APIConnectionError:
     """Return the error for a connection that failed.
 
     Args:
         error: The error of the HTTP library.
         what: The request, as messages name it.
+        token: The token of the request, which the server may repeat.
         begun: Whether a part of the request may have been sent.
     """
     kinds = {kind.__name__ for kind in type(error).__mro__}
     sent = begun and kinds.isdisjoint(_NEVER_SENT)
-    reason = scrubbed(str(error) or type(error).__name__)  # it may quote the server
+    reason = scrub(str(error) or type(error).__name__, token)
     if not sent and _is_about_certificate(error):
         return APIConnectionError(
             f"No connection, because the server's certificate does not verify ({reason}): {what}. "

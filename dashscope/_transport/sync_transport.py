@@ -121,8 +121,8 @@ class SyncTransport(Transport):
         response = client.send(built, stream=True, auth=auth, follow_redirects=False)
         try:
             if response.is_stream_consumed:
-                return ReadBody(response, named(request))
-            return SyncBody(response, named(request), transport_errors(found), self._bounds)
+                return ReadBody(response, named(request), token)
+            return SyncBody(response, named(request), transport_errors(found), token, self._bounds)
         except BaseException:  # an interrupt
             response.close()
             raise

@@ -130,9 +130,11 @@ class Transport(ABC):
             # httpx has decoded a body that it read itself.
             return body if isinstance(body, ReadBody) else decoded(body)
         except transport_errors(self._library) as error:
-            failure: Exception = connection_error(error, named(request), begun=state.has_begun)
+            failure: Exception = connection_error(
+                error, named(request), token=token, begun=state.has_begun
+            )
         except url_errors(self._library) as error:
-            failure = invalid_redirect(error, named(request))
+            failure = invalid_redirect(error, named(request), token)
         raise failure
 
     def async_events(self, body: Body) -> AsyncIterator[ServerSentEvent]:

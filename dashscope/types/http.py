@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from attrs import field, frozen
 
 from dashscope._common.json import decode
-from dashscope._common.secrets import scrubbed
+from dashscope._common.secrets import Token, scrub
 
 SILENCE_TIMEOUT: Final = 60.0
 """Seconds without a byte after which a connection counts as lost."""
@@ -36,7 +36,7 @@ class Headers(Mapping[str, str]):
         return hash(frozenset(self._items.items()))
 
     def __repr__(self) -> str:
-        return scrubbed(f"Headers({self._items!r})")
+        return f"Headers({self._items!r})"
 
 
 def merged(*several: Mapping[str, str]) -> dict[str, str]:
@@ -128,8 +128,18 @@ class Request:
         return self.read_timeout
 
 
+class _Redactable:
+    """Remembers the token of the request, to keep it out of messages.
+
+    The token is no field of the response: it is not shown, compared, pickled or copied.
+    """
+
+    __slots__ = ("_token",)
+    _token: Token | None
+
+
 @frozen(kw_only=True)
-class Response:
+class Response(_Redactable):
     """A response whose body was read.
 
     Attributes:
@@ -174,3 +184,14 @@ class Response:
             ```
         """
         return decode(self.content)
+
+
+def remember_token(response: Response, token: Token | None) -> Response:
+    """Note the token that a response may repeat, and return the response."""
+    object.__setattr__(response, "_token", token)
+    return response
+
+
+def redacted(response: Response, text: str) -> str:
+    """Return a text of a response without the token of its request."""
+    return scrub(text, getattr(response, "_token", None))

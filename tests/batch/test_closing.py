@@ -158,7 +158,7 @@ async def test_a_prediction_times_out(client: Any, service: Service) -> None:
 
 
 async def test_a_batch_must_be_entered(client: Any, service: Service) -> None:
-    with pytest.raises(RuntimeError, match=r"opened by `(async )?with`"):
+    with pytest.raises(RuntimeError, match=r"entered first: (async )?with"):
         await client.map(REF, rows(1)).__anext__()
     assert service.fake_server.requests == []
 
@@ -235,7 +235,7 @@ def test_threads_end_with_the_block(service: Service) -> None:
     ("options", "sentence"),
     [
         ({"concurrency": 0}, "concurrency is at least 1"),
-        ({"concurrency": 2.5}, "concurrency is a whole number"),
+        ({"concurrency": 2.5}, "concurrency must be an integer"),
         ({"max_rate": 0}, "max_rate is a positive number"),
         ({"max_rate": "3"}, "max_rate is a number"),
         ({"resume": "no"}, "resume is 'yield' or 'skip'"),

@@ -97,7 +97,7 @@ async def test_an_output_file_is_its_url_and_can_be_read_and_saved(
     (tmp_path / "out").mkdir()
     saved = await output.save(tmp_path / "out")
     assert saved == tmp_path / "out/greeting.txt"
-    with pytest.raises(FileError, match="exists already"):
+    with pytest.raises(FileError, match="already exists"):
         await output.save(saved)
     saved.write_bytes(b"old")
     await output.save(saved, overwrite=True)

@@ -175,7 +175,7 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
 @pytest.mark.parametrize(
     "last",
     [reply({}, 422), Reply(200, {}, b"x" * 2000), Reply(200, {}, b"<html>"), reply([])],
-    ids=["422", "too large", "not JSON", "no account"],
+    ids=["422", "too large", "instead of JSON", "no account"],
 )
 async def test_every_error_has_the_attempts_before_it(
     make_client: Any, fake_server: FakeServer, last: Reply

@@ -161,7 +161,7 @@ async def test_a_bad_url_is_not_asked_wherever_it_stands(
     if url == "https:///a":
         assert type(output_of(client, url)) is str
     elif url.startswith("http") and " " not in url and "\n" not in url:
-        with pytest.raises(APIResponseError, match="is not asked"):
+        with pytest.raises(APIResponseError, match="is not allowed"):
             await output_of(client, url).read()
         assert internet.asked() == []
     # As the place of a redirect. (A line break would end the header.)

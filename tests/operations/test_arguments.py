@@ -242,11 +242,11 @@ async def call(client: Any, name: str, arguments: dict[str, Any]) -> None:
 
 
 SAID = {
-    "ref": "a str|model",
-    "destination": "a str|model",
+    "ref": "a str|model|ref",
+    "destination": "a str|model|ref",
     "cancel_after": "duration|cancel_after",
-    "files": "files|a file is",
-    "content": "content|a file is",
+    "files": "files|a file must be",
+    "content": "content|a file must be",
     "method": "method|paginate",
     "headers": "header",
 }
@@ -292,7 +292,7 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
 async def test_a_training_is_no_prediction(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
-    with pytest.raises(TypeError, match=r"a Prediction or the id of one, not Training\("):
+    with pytest.raises(TypeError, match=r"a Prediction or an id, not Training\("):
         await call(scripted_client, name, {"prediction": Training(id="t1", status="starting")})
     assert fake_server.requests == []
 
@@ -301,6 +301,6 @@ async def test_a_training_is_no_prediction(
 async def test_a_prediction_is_no_training(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
-    with pytest.raises(TypeError, match=r"a Training or the id of one, not Prediction\("):
+    with pytest.raises(TypeError, match=r"a Training or an id, not Prediction\("):
         await call(scripted_client, name, {"training": Prediction(id="p1", status="starting")})
     assert fake_server.requests == []

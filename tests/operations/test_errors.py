@@ -39,7 +39,7 @@ STATUSES = [
     (400, BadRequestError, "Bad Request"),
     (401, AuthenticationError, "DASHSCOPE_API_TOKEN"),
     (402, PaymentRequiredError, "Payment Required"),
-    (403, PermissionDeniedError, "may not do this"),
+    (403, PermissionDeniedError, "does not have permission"),
     (404, NotFoundError, "Check the name or id"),
     (405, APIStatusError, "Method Not Allowed"),
     (409, ConflictError, "Conflict"),
@@ -53,8 +53,8 @@ STATUSES = [
     (503, InternalServerError, "Service Unavailable"),
     (504, InternalServerError, "Gateway Timeout"),
     (520, InternalServerError, "unknown status"),
-    (301, APIStatusError, "check the base URL"),
-    (307, APIStatusError, "check the base URL"),
+    (301, APIStatusError, "Check the base URL"),
+    (307, APIStatusError, "Check the base URL"),
 ]
 
 
@@ -297,14 +297,14 @@ class TestAnswersOfAnotherShape:
                 Reply(200, {"content-type": "text/html"}, b"<html>Log in</html>"),
                 r"text/html.*Log in",
             ),
-            (Reply(200, {}, b'{"username": "al'), "not JSON"),
-            (Reply(200, {}, b""), "200 without a body"),
-            (Reply(204), "204 without a body"),
+            (Reply(200, {}, b'{"username": "al'), "instead of JSON"),
+            (Reply(200, {}, b""), "empty body with status 200"),
+            (Reply(204), "empty body with status 204"),
             (reply([]), "expected an object"),
             (reply({}), "username"),
             (reply({"username": None}), "username"),
             (reply({"username": 5}), "username"),
-            (Reply(200, {}, b"\xff"), "not JSON"),
+            (Reply(200, {}, b"\xff"), "instead of JSON"),
             (Reply(200, {}, b"null"), "expected an object"),
         ],
     )
@@ -352,7 +352,7 @@ async def test_text_that_names_a_file_is_hinted_at(
 ) -> None:
     refused = {"detail": "input.image: a file is given as an http, https or data URL."}
     fake_server.respond_with(reply(refused, 422, x_request_id="r1"))
-    hint = "image is the text 'photo.png'. To send a local file, pass a pathlib.Path."
+    hint = "image was the text 'photo.png'. To send a local file, pass a pathlib.Path."
     with pytest.raises(UnprocessableEntityError) as caught:
         await scripted_client.run("a/b", {"prompt": "x.txt", "image": "photo.png"})
     assert str(caught.value).endswith(f"422 Unprocessable Entity. {hint} (request r1)")
@@ -380,8 +380,8 @@ class TestWhatTheServerNames:
         with pytest.raises(APIResponseError) as caught:
             await scripted_client.predictions.list(cursor="secret")
         assert str(caught.value) == (
-            "The server answered what is not JSON but text/html: check the base URL. "
-            "It starts: '<html>Welcome</html>'. "
+            "The server sent text/html instead of JSON. Check the base URL. "
+            "The body starts with '<html>Welcome</html>'. "
             f"The request was GET {fake_server.base_url}/predictions."
         )
         fake_server.respond_with(Reply(204))

@@ -304,9 +304,9 @@ class TestDownloading:
     ) -> None:
         how = "with" if flavor == "sync" else "async with"
         download = scripted_client.files.download("f1", **SIGNED)
-        with pytest.raises(RuntimeError, match=f"opened by `{how}`"):
+        with pytest.raises(RuntimeError, match=f"entered first: {how}"):
             await download.read()
-        with pytest.raises(RuntimeError, match=f"opened by `{how}`"):
+        with pytest.raises(RuntimeError, match=f"entered first: {how}"):
             _ = download.size
         assert fake_server.requests == []
 
@@ -324,7 +324,7 @@ class TestDownloading:
             await download.read()
         with pytest.raises(RuntimeError, match="inside its block"):
             await download.save(tmp_path / "a.png")
-        with pytest.raises(RuntimeError, match="used once"):
+        with pytest.raises(RuntimeError, match="used only once"):
             async with download:
                 pass
         assert len(fake_server.requests) == 1
@@ -499,9 +499,9 @@ class TestFileOutputs:
         self, scripted_client: Any, fake_server: FakeServer, path: Any
     ) -> None:
         output = await file_output(scripted_client, fake_server)
-        with pytest.raises(TypeError, match=r"path is a str or a pathlib\.Path, not"):
+        with pytest.raises(TypeError, match=r"path must be a str or a pathlib\.Path, not"):
             await output.save(path)
-        with pytest.raises(TypeError, match="overwrite is True or False"):
+        with pytest.raises(TypeError, match="overwrite must be True or False"):
             await output.save("a.png", overwrite="no")
         assert fake_server.requests == []
 
@@ -575,7 +575,7 @@ class TestFileOutputs:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Path, "exists", absent_at_first)
-            with pytest.raises(FileError, match="exists already"):
+            with pytest.raises(FileError, match="already exists"):
                 await output.save(target)
         assert target.read_bytes() == b"theirs"
         assert list(tmp_path.iterdir()) == [target]

@@ -207,7 +207,7 @@ async def test_pages_that_go_round_in_circles_are_an_error(
         return reply({"results": [{"id": "p1", "status": "starting"}], "next": url})
 
     fake_server.respond_with(script)
-    with pytest.raises(APIResponseError, match="circles"):
+    with pytest.raises(APIResponseError, match="cycle"):
         [item async for item in scripted_client.iterate(scripted_client.predictions.list)]
     assert len(fake_server.requests) == len(round_trip) + 1
 
@@ -250,6 +250,6 @@ async def test_what_gives_no_pages_is_refused(
     scripted_client: Any, fake_server: FakeServer, go: str
 ) -> None:
     fake_server.respond_with(lambda _: reply([{"sku": "cpu"}]))
-    with pytest.raises(TypeError, match=r"client\.predictions\.list, not from .* gives a list"):
+    with pytest.raises(TypeError, match=r"client\.predictions\.list, not list"):
         async for _ in getattr(scripted_client, go)(scripted_client.hardware.list):
             pass

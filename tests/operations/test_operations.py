@@ -141,7 +141,7 @@ async def test_an_answer_without_its_body_is_an_error(
         if operation.answer is None:
             assert await operation.call(scripted_client) is None
         else:
-            with pytest.raises(APIResponseError, match="204 without a body"):
+            with pytest.raises(APIResponseError, match="empty body with status 204"):
                 await operation.call(scripted_client)
 
 

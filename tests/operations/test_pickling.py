@@ -161,5 +161,5 @@ def test_what_belongs_to_a_client_says_why_it_is_not_pickled(make: Any) -> None:
         client.stream("owner/name", {}),
         client.map("owner/name", []),
     ):
-        with pytest.raises(TypeError, match="in the process that uses it"):
+        with pytest.raises(TypeError, match="in the process that uses"):
             pickle.dumps(belonging)

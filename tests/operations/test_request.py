@@ -416,7 +416,7 @@ class TestHooks:
         self, make_client: Any, fake_server: FakeServer, returned: Any
     ) -> None:
         hooks = {"request": [lambda _: returned]}
-        with pytest.raises(TypeError, match="request hook returned"):
+        with pytest.raises(TypeError, match="request hook must return"):
             await make_client(base_url=fake_server.base_url, event_hooks=hooks).account.get()
         assert fake_server.requests == []
 

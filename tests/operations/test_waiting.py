@@ -201,6 +201,6 @@ async def test_options_out_of_bounds_are_refused_before_a_request(
 async def test_it_waits_for_predictions_and_trainings(
     scripted_client: Any, fake_server: FakeServer, wrong: Any
 ) -> None:
-    with pytest.raises(TypeError, match="prediction, a training or an id"):
+    with pytest.raises(TypeError, match="Prediction, a Training or an id"):
         await scripted_client.wait(wrong)
     assert fake_server.requests == []

@@ -105,7 +105,7 @@ class TestEvents:
             ('{"reason": null}', ""),
             ('{"reason": 5}', ""),
             ("[]", ""),
-            ("not JSON", ""),
+            ("instead of JSON", ""),
             ("", ""),
         ],
     )
@@ -446,12 +446,12 @@ class TestEntering:
     ) -> None:
         opened = client.predictions.stream("p1") if attached else client.stream("owner/name", {})
         how = "with" if flavor == "sync" else "async with"
-        with pytest.raises(RuntimeError, match=f"opened by `{how}`: {how} client.stream"):
+        with pytest.raises(RuntimeError, match=f"entered first: {how} client.stream"):
             async for _ in each(opened):
                 pass
-        with pytest.raises(RuntimeError, match=f"opened by `{how}`: {how} client.stream"):
+        with pytest.raises(RuntimeError, match=f"entered first: {how} client.stream"):
             print(opened.prediction)
-        with pytest.raises(RuntimeError, match=f"opened by `{how}`: {how} client.stream"):
+        with pytest.raises(RuntimeError, match=f"entered first: {how} client.stream"):
             await result_of(opened.result())
         assert server.requests == []
 
@@ -718,6 +718,6 @@ class TestToken:
         self, client: Any, server: StreamServer, url: str
     ) -> None:
         server.stream_url = url
-        with pytest.raises(APIResponseError, match="is not asked"):
+        with pytest.raises(APIResponseError, match="is not allowed"):
             await read(client.stream("owner/name", {}))
         assert server.asked[1:] == ["POST /v1/predictions/p1/cancel"]

@@ -75,7 +75,7 @@ def test_what_was_cancelled_can_be_asserted(
 def test_a_failed_assertion_says_what_there_is(
     dashscope_server: ModelServer, dashscope_client: Client
 ) -> None:
-    with pytest.raises(AssertionError, match="at least one of a/b was to be .*, but there is none"):
+    with pytest.raises(AssertionError, match="at least one of a/b to be .*, but there is none"):
         dashscope_server.assert_created("a/b")
     with pytest.raises(AssertionError, match="there is none"):
         dashscope_server.assert_canceled("a/b")
@@ -89,9 +89,9 @@ def test_a_failed_assertion_says_what_there_is(
         dashscope_server.assert_created(name, times=2)
     with pytest.raises(AssertionError, match="with {'start': 3}"):
         dashscope_server.assert_created(name, {"start": 3})
-    with pytest.raises(AssertionError, match="nothing was to be created"):
+    with pytest.raises(AssertionError, match="expected no prediction to be created"):
         dashscope_server.assert_not_created()
-    with pytest.raises(AssertionError, match="nothing was to be running"):
+    with pytest.raises(AssertionError, match="expected all predictions to be finished"):
         dashscope_server.assert_all_done()
     with pytest.raises(AssertionError, match="was to be cancelled"):
         dashscope_server.assert_canceled(created.id)

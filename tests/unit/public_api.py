@@ -60,9 +60,13 @@ def _module(module: ModuleType) -> Iterator[str]:
             yield from _member(f"{module.__name__}.{name}", value)
 
 
+def _public_bases(cls: type) -> Iterator[type]:
+    return (base for base in cls.__bases__ if base is not object and base.__name__[0] != "_")
+
+
 def _member(path: str, value: Any) -> Iterator[str]:
     if inspect.isclass(value):
-        bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
+        bases = ", ".join(base.__name__ for base in _public_bases(value))
         yield f"class {path}({bases})"
         if attrs.has(value):
             written = {}  # as it stands in the class: attrs may have resolved its types

@@ -113,8 +113,8 @@ def test_a_slash_at_the_end_of_the_base_url_does_not_matter(given: str, kept: st
         ({"base_url": REMOTE, "api_token": "r8_x "}, "space"),
         ({"base_url": REMOTE, "api_token": "r8_x\n"}, "line break"),
         ({"base_url": REMOTE, "api_token": "r8_x\x00"}, "DASHSCOPE_API_TOKEN"),
-        ({"base_url": REMOTE, "api_token": "r8_ü"}, "beyond ASCII"),
-        ({"base_url": REMOTE, "api_token": "“r8_x”"}, "beyond ASCII"),
+        ({"base_url": REMOTE, "api_token": "r8_ü"}, "non-ASCII"),
+        ({"base_url": REMOTE, "api_token": "“r8_x”"}, "non-ASCII"),
         ({"base_url": REMOTE, "api_token": b"r8_x"}, "bytes"),
         ({"base_url": REMOTE, "environ": {"DASHSCOPE_API_TOKEN": "r8 x"}}, "space"),
         ({"api_token": "r8 x"}, "space"),
@@ -200,17 +200,17 @@ def test_a_token_of_visible_ascii_is_sent_as_it_is() -> None:
         ({"headers": {"X": "ü"}}, ValueError, "ASCII"),
         ({"user_agent": "a\nb"}, ValueError, "User-Agent"),
         ({"trusted_hosts": "example.com"}, TypeError, r"\['example.com'\]"),
-        ({"trusted_hosts": None}, TypeError, "trusted_hosts is a list of hosts"),
-        ({"headers": "X: y"}, TypeError, "headers is a mapping of str to str"),
-        ({"headers": {"Authorization": b"Bearer r8_x"}}, TypeError, "maps to a bytes$"),
-        ({"event_hooks": []}, TypeError, "event_hooks is a mapping"),
+        ({"trusted_hosts": None}, TypeError, "trusted_hosts must be a list of hosts"),
+        ({"headers": "X: y"}, TypeError, "headers must be a mapping of str to str"),
+        ({"headers": {"Authorization": b"Bearer r8_x"}}, TypeError, "maps to bytes$"),
+        ({"event_hooks": []}, TypeError, "event_hooks must be a mapping"),
         ({"event_hooks": {"request": None}}, TypeError, "list of functions"),
         ({"verify": "ca.pem"}, TypeError, "cafile"),
-        ({"verify": 0}, TypeError, "verify is True, False"),
-        ({"http2": "no"}, TypeError, "http2 is True or False"),
-        ({"use_file_output": 0}, TypeError, "use_file_output is True or False"),
-        ({"timeout": 10**400}, ValueError, "timeout is a positive number"),
-        ({"max_connections": 10**400}, ValueError, "max_connections is from 1"),
+        ({"verify": 0}, TypeError, "verify must be True, False"),
+        ({"http2": "no"}, TypeError, "http2 must be True or False"),
+        ({"use_file_output": 0}, TypeError, "use_file_output must be True or False"),
+        ({"timeout": 10**400}, ValueError, "timeout must be a positive number"),
+        ({"max_connections": 10**400}, ValueError, "max_connections must be from 1"),
         ({"user_agent": 5}, TypeError, "user_agent"),
         ({"event_hooks": {"requests": []}}, ValueError, "'request' and 'response'"),
         ({"event_hooks": {"request": [5]}}, TypeError, "list of functions"),
@@ -271,14 +271,14 @@ class TestTheTokenStaysInside:
     @pytest.mark.parametrize("make", [AsyncClient, Client])
     @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
     def test_and_a_client_is_neither_pickled_nor_copied(self, make: Any, copied: Any) -> None:
-        with pytest.raises(TypeError, match="make one in the process that uses it"):
+        with pytest.raises(TypeError, match="create one in the process that uses it"):
             copied(make(SECRET, base_url=REMOTE))
 
     @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
     def test_nor_is_a_token(self, copied: Any) -> None:
-        with pytest.raises(TypeError, match="token is not pickled"):
+        with pytest.raises(TypeError, match="tokens cannot be pickled"):
             copied(Token(SECRET))
-        with pytest.raises(TypeError, match="token is not pickled"):
+        with pytest.raises(TypeError, match="tokens cannot be pickled"):
             pickle.dumps(configure(base_url=REMOTE, api_token=SECRET))
 
     def test_also_of_a_text_that_repeats_it(self) -> None:
@@ -290,4 +290,4 @@ def test_a_client_that_could_not_be_made_shows_in_a_traceback(make: Any) -> None
     with pytest.raises(TypeError) as caught:
         make(timeout="5")
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    assert "timeout is a number" in "".join(shown.format())
+    assert "timeout must be a number" in "".join(shown.format())

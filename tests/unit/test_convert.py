@@ -206,11 +206,11 @@ def test_any_value_in_a_field_is_taken_as_it_is_or_refused(body: dict[str, Any])
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "without a body"),
-        (b"<html>Bad gateway</html>", "not JSON.*Bad gateway"),
-        (b'{"id": "p1", "sta', "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
+        (b"", "empty body"),
+        (b"<html>Bad gateway</html>", "instead of JSON.*Bad gateway"),
+        (b'{"id": "p1", "sta', "instead of JSON"),
+        (b"\xff\xfe", "instead of JSON"),
+        (b"[" * 100_000, "instead of JSON"),
         (b"null", "expected an object"),
         (b"[]", "expected an object"),
         (b'"p1"', "expected an object"),
@@ -255,15 +255,15 @@ def test_a_page_may_be_empty() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ([], "list where an object is due"),
-        ({}, "NoneType where an array is due"),
-        ({"results": None}, "NoneType where an array is due"),
-        ({"results": {}}, "dict where an array is due"),
+        ([], "list instead of an object"),
+        ({}, "NoneType instead of an array"),
+        ({"results": None}, "NoneType instead of an array"),
+        ({"results": {}}, "dict instead of an array"),
         ({"results": [{}]}, "not a Version.*id"),
         ({"results": [None]}, "not a Version"),
-        ({"results": [], "next": 5}, "int where the URL"),
-        ({"results": [], "next": {"url": "x"}}, "dict where the URL"),
-        ({"results": [], "previous": False}, "bool where the URL"),
+        ({"results": [], "next": 5}, "int instead of the URL"),
+        ({"results": [], "next": {"url": "x"}}, "dict instead of the URL"),
+        ({"results": [], "previous": False}, "bool instead of the URL"),
     ],
 )
 def test_a_page_of_another_shape_is_an_error(body: Any, said: str) -> None:
@@ -340,7 +340,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}'])
 def test_what_python_alone_takes_for_json_is_refused(text: str) -> None:
     body = f'{{"id": "p1", "status": "succeeded", "output": {text}}}'.encode()
-    with pytest.raises(APIResponseError, match="not JSON"):
+    with pytest.raises(APIResponseError, match="instead of JSON"):
         structure(answer(body), Prediction)
     with pytest.raises(ValueError, match="not JSON"):
         answer(body).json()

@@ -87,7 +87,7 @@ def made(cls: type[DashscopeError]) -> DashscopeError:
             attempts=2, elapsed=0.5, may_have_been_created=False
         )
     elif issubclass(cls, APIResponseError):
-        error = cls("not JSON", body="<html>")
+        error = cls("instead of JSON", body="<html>")
     elif issubclass(cls, PredictionError):
         error = cls("it failed", prediction=PREDICTION)
     else:

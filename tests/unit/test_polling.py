@@ -67,13 +67,13 @@ def test_an_interval_is_a_number_of_seconds(interval: float) -> None:
 
 @pytest.mark.parametrize("interval", [0, 0.0, -1, -0.001, float("inf"), float("nan")])
 def test_an_interval_that_is_not_positive_is_refused(interval: float) -> None:
-    with pytest.raises(ValueError, match="poll_interval is a positive number"):
+    with pytest.raises(ValueError, match="poll_interval must be a positive number"):
         check_interval(interval)
 
 
 @pytest.mark.parametrize("interval", ["1", True, [1], object()])
 def test_an_interval_that_is_not_a_number_is_refused(interval: Any) -> None:
-    with pytest.raises(TypeError, match="poll_interval is a number"):
+    with pytest.raises(TypeError, match="poll_interval must be a number"):
         check_interval(interval)
 
 

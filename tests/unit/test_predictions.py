@@ -172,7 +172,7 @@ def test_a_duration_is_seconds_rounded_up(value: Any, seconds: int) -> None:
     ],
 )
 def test_what_is_no_duration_is_refused(value: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match="a duration is"):
+    with pytest.raises(error, match="a duration must be"):
         duration(value)
 
 
@@ -248,7 +248,7 @@ def test_a_webhook_is_an_http_url_and_known_events(webhook: Any, events: Any) ->
         ("https://", None, ValueError, "http"),
         ("https:///hook", None, ValueError, "http"),
         ("https://[", None, ValueError, "http"),
-        (5, None, TypeError, "webhook is a str"),
+        (5, None, TypeError, "webhook must be a str"),
         (None, ["started"], ValueError, "'start', 'output', 'logs' or 'completed'"),
         (None, ["start", None], TypeError, "'start', 'output', 'logs' or 'completed'"),
         (None, "start", TypeError, r"\['start'\]"),
@@ -293,7 +293,7 @@ def test_an_object_or_its_id() -> None:
     assert id_of("p1", Prediction) == "p1"
     assert id_of(Prediction(id="p1", status="starting"), Prediction) == "p1"
     for wrong in (None, 5, {"id": "p1"}, object(), str, Training(id="t1", status="starting")):
-        with pytest.raises(TypeError, match="prediction is a Prediction or the id of one, not"):
+        with pytest.raises(TypeError, match="prediction must be a Prediction or an id, not"):
             id_of(wrong, Prediction)
 
 

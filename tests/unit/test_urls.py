@@ -102,7 +102,7 @@ def test_a_path_puts_each_value_in_its_own_place(owner: str, name: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 5, b"name", ["name"], object()])
 def test_a_segment_that_is_not_text_is_refused_by_its_name(value: Any) -> None:
-    with pytest.raises(TypeError, match="owner is a str"):
+    with pytest.raises(TypeError, match="owner must be a str"):
         urls.path("/models/{owner}", owner=value)
 
 
@@ -145,7 +145,7 @@ def test_a_path_is_below_the_base_url(path: str, url: str) -> None:
     ],
 )
 def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
-    with pytest.raises(ValueError, match="the path"):
+    with pytest.raises(ValueError, match="^path"):
         urls.absolute(BASE, path)
 
 
@@ -168,7 +168,7 @@ def test_blank_and_repeated_values_in_a_query_are_kept() -> None:
         ("b", ""),
     ]
     for none in ("https://api.example.com/v1/predictions", "?", "/a?", "", "a\n", "http://[?a=1"):
-        with pytest.raises(urls.InvalidURLError, match="page's"):
+        with pytest.raises(urls.InvalidURLError, match="of a page"):
             urls.page_query(none)
     assert urls.page_query("bare") == [("cursor", "bare")]
 
@@ -394,8 +394,8 @@ def test_no_spelling_of_an_address_hides_it(number: int) -> None:
         ("https://files.example.com:x/", "not a URL"),
         ("https://files.example.com:99999/", "not a URL"),
         ("https://[::1/", "not a URL"),
-        ("http://files.example.com/x", "leaves https"),
-        ("http://api.example.com/v1/x", "leaves https"),
+        ("http://files.example.com/x", "goes from https"),
+        ("http://api.example.com/v1/x", "goes from https"),
     ],
 )
 def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason: str) -> None:

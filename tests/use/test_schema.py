@@ -81,32 +81,32 @@ def test_what_fits_is_taken(inputs: dict[str, Any]) -> None:
         (
             {"promt": "a"},
             TypeError,
-            "has no input 'promt': did you mean 'prompt'? It takes prompt,",
+            "has no input 'promt'. Did you mean 'prompt'? Its inputs: prompt,",
         ),
-        ({"xyz": "a"}, TypeError, "has no input 'xyz'. It takes prompt,"),
-        ({"prompt": 1}, TypeError, "prompt is a text, not 1"),
-        ({"prompt": None}, TypeError, "prompt is a text, not None"),
-        ({"prompt": "a" * 11}, ValueError, "prompt has at most 10 characters, not 11"),
+        ({"xyz": "a"}, TypeError, "has no input 'xyz'. Its inputs: prompt,"),
+        ({"prompt": 1}, TypeError, "prompt must be a string, not 1"),
+        ({"prompt": None}, TypeError, "prompt must be a string, not None"),
+        ({"prompt": "a" * 11}, ValueError, "prompt must have at most 10 characters, not 11"),
         ({"image": "a.png"}, ValueError, "pass a pathlib.Path"),
         ({"image": "C:\\a.png"}, ValueError, "pass a pathlib.Path"),
-        ({"image": 1}, TypeError, "image is a URL or a file, not 1"),
-        ({"steps": True}, TypeError, "steps is an integer, not True"),
-        ({"steps": "20"}, TypeError, "steps is an integer, not '20'"),
-        ({"steps": 2.5}, TypeError, "steps is an integer, not 2.5"),
-        ({"steps": None}, TypeError, "steps is an integer, not None"),
-        ({"steps": Path("a")}, TypeError, "steps is an integer, not a file"),
-        ({"steps": 51}, ValueError, "steps is from 1 to 50, not 51"),
-        ({"scale": 0}, ValueError, "scale is more than 0, not 0"),
-        ({"scheduler": "dpm"}, ValueError, "scheduler is 'ddim' or 'euler', not 'dpm'"),
-        ({"mask": 1}, TypeError, "mask is a text or None, not 1"),
+        ({"image": 1}, TypeError, "image must be a URL or a file, not 1"),
+        ({"steps": True}, TypeError, "steps must be an integer, not True"),
+        ({"steps": "20"}, TypeError, "steps must be an integer, not '20'"),
+        ({"steps": 2.5}, TypeError, "steps must be an integer, not 2.5"),
+        ({"steps": None}, TypeError, "steps must be an integer, not None"),
+        ({"steps": Path("a")}, TypeError, "steps must be an integer, not a file"),
+        ({"steps": 51}, ValueError, "steps must be from 1 to 50, not 51"),
+        ({"scale": 0}, ValueError, "scale must be more than 0, not 0"),
+        ({"scheduler": "dpm"}, ValueError, "scheduler must be 'ddim' or 'euler', not 'dpm'"),
+        ({"mask": 1}, TypeError, "mask must be a string or None, not 1"),
         ({"mask": "a.png"}, ValueError, "pass a pathlib.Path"),
-        ({"sizes": 1}, TypeError, "sizes is a list, not 1"),
-        ({"sizes": ["1"]}, TypeError, "sizes[0] is an integer, not '1'"),
-        ({"sizes": [1, 10]}, ValueError, "sizes[1] is at most 9, not 10"),
-        ({"sizes": [1, 2, 3]}, ValueError, "sizes has at most 2 items, not 3"),
-        ({"turbo": 1}, TypeError, "turbo is a boolean, not 1"),
+        ({"sizes": 1}, TypeError, "sizes must be a list, not 1"),
+        ({"sizes": ["1"]}, TypeError, "sizes[0] must be an integer, not '1'"),
+        ({"sizes": [1, 10]}, ValueError, "sizes[1] must be at most 9, not 10"),
+        ({"sizes": [1, 2, 3]}, ValueError, "sizes must have at most 2 items, not 3"),
+        ({"turbo": 1}, TypeError, "turbo must be a boolean, not 1"),
         ({"turbo": "x" * 300}, TypeError, "xxx…"),
-        ({"old": 0}, ValueError, "old is more than 0, not 0"),
+        ({"old": 0}, ValueError, "old must be more than 0, not 0"),
     ],
 )
 def test_what_does_not_fit_is_told(
@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_told(
 
 def test_a_missing_input_is_named_with_its_description() -> None:
     model = schema({"a": {"description": "The\n first."}, "b": {}, "c": {}}, "a", "b")
-    with pytest.raises(TypeError, match=r"owner/name needs 'a' \(The first.\), 'b'"):
+    with pytest.raises(TypeError, match=r"owner/name requires 'a' \(The first.\), 'b'"):
         check(model, "owner/name", {"c": 1})
 
 

@@ -13,6 +13,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
+from dashscope._runtime import signals
+
 RECHECK_INTERVAL: Final = 1.0
 """Seconds after which a waiting thread checks that it is still in the queue."""
 
@@ -60,6 +62,7 @@ class ConnectionLimiter:
             self._waiting.append(mine)
             self._hand_out()
             while (left := until - time.monotonic()) > 0:
+                signals.handle_overdue()
                 with suppress(Empty):
                     return mine.get(timeout=min(left, RECHECK_INTERVAL))
                 if mine not in self._waiting:  # an interrupt has removed it

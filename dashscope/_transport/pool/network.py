@@ -18,7 +18,8 @@ import anyio
 import httpcore
 
 from dashscope._common.deadline import Deadline
-from dashscope._runtime.thread_limits import Bounds, PollsBeside
+from dashscope._runtime import signals
+from dashscope._runtime.thread_limits import Bounds
 
 
 class AsyncBackend(httpcore.AsyncNetworkBackend):
@@ -152,8 +153,8 @@ class _SyncStream(httpcore.NetworkStream):
         self._connected_by = connected_by
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self._bounds.polls is not None:
-            self._poll_until_readable(self._bounds.polls, timeout)
+        if self._bounds.polls is not None or signals.is_deferring():
+            self._wait_until_readable(timeout)
         bound = _bound(self._within(timeout), self._bounds.left(), httpcore.ReadTimeout)
         return self._stream.read(max_bytes, bound)
 
@@ -164,8 +165,11 @@ class _SyncStream(httpcore.NetworkStream):
             bound = _bound(self._within(timeout), self._bounds.left(), httpcore.WriteTimeout)
             self._stream.write(view[start : start + self.WRITTEN_AT_ONCE], bound)
 
-    def _poll_until_readable(self, polls: PollsBeside, timeout: float | None) -> None:
-        """Make the polls that become due before there is something to read, or no time left."""
+    def _wait_until_readable(self, timeout: float | None) -> None:
+        """Wait until there is something to read, or no time left.
+
+        Meanwhile, make the polls that become due, and handle signals that are overdue.
+        """
         sock = self._stream.get_extra_info("socket")
         is_tls = isinstance(sock, ssl.SSLSocket)
         if not is_tls and self._stream.get_extra_info("ssl_object") is not None:
@@ -174,9 +178,12 @@ class _SyncStream(httpcore.NetworkStream):
         with selectors.DefaultSelector() as selector:
             selector.register(sock, selectors.EVENT_READ)
             while not (is_tls and sock.pending()):
-                if (seconds := polls.seconds_left()) <= 0:
+                signals.handle_overdue()
+                polls = self._bounds.polls
+                seconds = signals.LOOK_UP if polls is None else polls.seconds_left()
+                if polls is not None and seconds <= 0:
                     polls.run()
-                elif selector.select(until.within(seconds)) or until.expired:
+                elif selector.select(until.within(min(seconds, signals.LOOK_UP))) or until.expired:
                     return
 
     def close(self) -> None:
