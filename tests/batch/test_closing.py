@@ -234,25 +234,25 @@ def test_threads_end_with_the_block(service: Service) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"concurrency": 0}, "concurrency is at least 1"),
+        ({"concurrency": 0}, "concurrency must be at least 1"),
         ({"concurrency": 2.5}, "concurrency must be an integer"),
-        ({"max_rate": 0}, "max_rate is a positive number"),
-        ({"max_rate": "3"}, "max_rate is a number"),
-        ({"resume": "no"}, "resume is 'yield' or 'skip'"),
+        ({"max_rate": 0}, "max_rate must be a positive number"),
+        ({"max_rate": "3"}, "max_rate must be a number"),
+        ({"resume": "no"}, "resume must be 'yield' or 'skip'"),
         ({"resume": "skip"}, "require a checkpoint"),
         ({"on_unknown": "recreate"}, "require a checkpoint"),
-        ({"on_error": "ignore"}, "on_error is 'yield' or 'raise'"),
-        ({"on_unknown": "x", "checkpoint": "a"}, "on_unknown is 'error' or 'recreate'"),
+        ({"on_error": "ignore"}, "on_error must be 'yield' or 'raise'"),
+        ({"on_unknown": "x", "checkpoint": "a"}, "on_unknown must be 'error' or 'recreate'"),
         ({"checkpoint": 3}, "checkpoint must be the path of a file"),
         ({"checkpoint": ""}, "checkpoint must be the path of a file"),
         ({"timeout": -1}, "timeout"),
         ({"poll_interval": 0}, "poll_interval"),
         ({"file_encoding": "x"}, "file_encoding"),
-        ({"progress": 3}, "progress is a function"),
-        ({"inputs": {"value": 1}}, "inputs is an iterable"),
-        ({"inputs": "text"}, "inputs is an iterable"),
-        ({"inputs": None}, "inputs is an iterable"),
-        ({"ref": "name"}, "does not name a model"),
+        ({"progress": 3}, "progress must be a function"),
+        ({"inputs": {"value": 1}}, "inputs must be an iterable"),
+        ({"inputs": "text"}, "inputs must be an iterable"),
+        ({"inputs": None}, "inputs must be an iterable"),
+        ({"ref": "name"}, "a model must be owner/name"),
     ],
 )
 def test_invalid_arguments_raise_at_once(options: dict[str, Any], sentence: str) -> None:
@@ -272,7 +272,7 @@ def test_the_sync_client_rejects_async_arguments() -> None:
     async def progress(_: Any) -> None: ...
 
     client = Client(base_url="http://127.0.0.1:9/v1")
-    with pytest.raises(TypeError, match="inputs is an async iterable: Client takes a plain one"):
+    with pytest.raises(TypeError, match="inputs must be a plain iterable for Client"):
         client.map(REF, inputs())
     with pytest.raises(TypeError, match="progress is a coroutine function"):
         client.map(REF, [], progress=progress)
