@@ -43,6 +43,8 @@ NEARLY: Final = 0.05
 """Seconds before a deadline that count as it: some event loops' timers go off a little early."""
 CLEAN_UP: Final = 5.0
 """Seconds that cancelling an abandoned prediction may take."""
+LAST_POLL_SHARE: Final = 0.25
+"""The share of the time after a deadline that the last poll may take; cancelling has the rest."""
 DEADLINE_MARGIN: Final = 5.0
 """Seconds after the client's own deadline at which the server is told to stop by itself."""
 
@@ -311,7 +313,9 @@ class Watch(Generic[J]):
         assert self._id is not None
         job = self.latest
         with suppress(APIError):
-            job = await self._get(self._id, Deadline.after(self._deadline.overtime / 2))
+            job = await self._get(
+                self._id, Deadline.after(self._deadline.overtime * LAST_POLL_SHARE)
+            )
         if job is None or not job.is_done:
             raise self.timed_out()
         self.latest = job
@@ -329,7 +333,7 @@ class Watch(Generic[J]):
     async def _abandon(self, id: str, error: BaseException | None) -> None:
         # Whoever set a time does not wait for longer; the server was told to stop by itself.
         late = isinstance(error, TimeoutError) and self._deadline.expired
-        limit = self._deadline.overtime if late else CLEAN_UP
+        limit = self._deadline.overtime * (1 - LAST_POLL_SHARE) if late else CLEAN_UP
 
         failure: APIError | None = None
         cancelled = False

@@ -82,7 +82,9 @@ def build(
         InvalidURLError: If the URL cannot be requested.
     """
     url = _parsed(request.url)
-    headers = [(b"Host", url.netloc), *raw_headers(request, multipart, token)]
+    headers = raw_headers(request, multipart, token)
+    if not any(name.lower() == "host" for name in request.headers):
+        headers.insert(0, (b"Host", url.netloc))
     if isinstance(content, bytes):
         headers.append((b"Content-Length", b"%d" % len(content)))
     elif content is None and request.method in ("POST", "PUT", "PATCH"):

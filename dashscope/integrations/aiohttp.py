@@ -73,7 +73,12 @@ class _DirectClient(httpx.AsyncClient):
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request, directly to the transport if it comes from `dashscope`."""
-        if options != {"stream": True, "auth": None, "follow_redirects": False}:
+        auth = options.get("auth")
+        if type(auth) is not httpx.Auth or options != {
+            "stream": True,
+            "auth": auth,
+            "follow_redirects": False,
+        }:
             return await super().send(request, **options)
         response = await self._direct.handle_async_request(request)
         response.request = request

@@ -1,4 +1,4 @@
-"""A service that a test scripts, and clients of it in all flavors."""
+"""A fake service, and clients of it in all flavors."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["fake_server", "make_client", "shared_fake_server"]
     ]
 )
 def flavor(request: pytest.FixtureRequest) -> str:
-    """Each way to wait; in the short run, tasks of one library and threads."""
+    """Tasks of one library and threads in the default run, all flavors in the soak run."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def service(fake_server: FakeServer) -> Service:
-    """A service whose predictions a test scripts."""
+    """A fake service."""
     return Service(fake_server)
 
 
 @pytest.fixture
 def client(make_client: Callable[..., Any], service: Service) -> Any:
-    """A client of it in the test's flavor."""
+    """A client of the service in the test's flavor."""
     return make_client(base_url=service.fake_server.base_url)

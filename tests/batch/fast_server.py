@@ -1,6 +1,6 @@
-"""A server in a process of its own that does little, and that fast: for long batches.
+"""A minimal, fast server for long batches, which runs in its own process.
 
-It keeps the last predictions only. Each is over when it is looked at first.
+The server stores only the latest predictions. Each one has succeeded at the first poll.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-KEPT = 4000
-PAGE = 100
+MAX_STORED = 4000
+PAGE_SIZE = 100
 
-made: deque[dict[str, Any]] = deque(maxlen=KEPT)
+created: deque[dict[str, Any]] = deque(maxlen=MAX_STORED)
 count = 0
 start = datetime.now(UTC)
 
@@ -31,7 +31,7 @@ def create(body: bytes) -> dict[str, Any]:
         "input": json.loads(body)["input"],
         "created_at": (start + timedelta(microseconds=count)).isoformat(),
     }
-    made.append(document)
+    created.append(document)
     return document
 
 
@@ -43,12 +43,12 @@ def listing(query: dict[str, list[str]]) -> dict[str, Any]:
     since = query.get("created_after", [""])[0]
     offset = int(query.get("cursor", ["0"])[0])
     page: list[dict[str, Any]] = []
-    for document in list(made)[len(made) - 1 - offset :: -1]:
-        if document["created_at"] < since or len(page) == PAGE:
+    for document in list(created)[len(created) - 1 - offset :: -1]:
+        if document["created_at"] < since or len(page) == PAGE_SIZE:
             break
         page.append(finished(document))
-    cursor = f"http://here/v1/predictions?cursor={offset + PAGE}&created_after={since}"
-    more = len(page) == PAGE
+    cursor = f"http://here/v1/predictions?cursor={offset + PAGE_SIZE}&created_after={since}"
+    more = len(page) == PAGE_SIZE
     return {
         "next": cursor.replace("+", "%2B") if more else None,
         "previous": None,
@@ -63,7 +63,7 @@ def answer(method: str, target: str, body: bytes) -> dict[str, Any]:
     if parts.path == "/v1/predictions":
         return listing(parse_qs(parts.query))
     id = parts.path.rpartition("/")[2]
-    return finished(next(document for document in made if document["id"] == id))
+    return finished(next(document for document in created if document["id"] == id))
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

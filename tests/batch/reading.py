@@ -1,4 +1,4 @@
-"""Reading a batch."""
+"""Helpers that read a batch."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ REF = "owner/name"
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
-    """Inputs with a value each, from 0."""
+    """Return inputs whose values count up from 0."""
     return ({"value": number} for number in range(count))
 
 
 async def read(batch: Any) -> list[Any]:
-    """All results of a batch."""
+    """Return all results of a batch."""
     async with batch as results:
         return [result async for result in results]
 
 
 async def read_into(seen: list[Any], batch: Any) -> None:
-    """The results of a batch that may end with an exception."""
+    """Append the results of a batch, which may raise, to `seen`."""
     async with batch as results:
         async for result in results:
             seen.append(result)
 
 
 def outputs(results: list[Any]) -> list[Any]:
-    """Their outputs."""
+    """Return the outputs of results."""
     return [result.output for result in results]

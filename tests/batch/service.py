@@ -1,4 +1,4 @@
-"""A service whose predictions take as long as a test says, and whose lists are as a test says."""
+"""`Service`: a fake service whose predictions and lists a test controls."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from attrs import define, evolve, field
 
 from tests.fake_server import FakeServer, Received, Reply, reply
 
-PAGE = 100
+PAGE_SIZE = 100
 
 
 @define
-class Made:
-    """A prediction of the service's."""
+class ServedPrediction:
+    """A prediction of the service.
+
+    Attributes:
+        started: Monotonic time of the create.
+        seconds: How long the prediction runs.
+        canceled: Monotonic time of the cancel.
+        removed: Whether the service has removed its input and output.
+    """
 
     id: str
     input: Mapping[str, Any]
-    created: float
+    started: float
     created_at: datetime
     seconds: float
     model: str
@@ -32,60 +39,62 @@ class Made:
     removed: bool = False
 
     @property
-    def is_over(self) -> bool:
-        return self.canceled is not None or time.monotonic() >= self.created + self.seconds
+    def is_finished(self) -> bool:
+        return self.canceled is not None or time.monotonic() >= self.started + self.seconds
 
     @property
     def status(self) -> str:
         if self.canceled is not None:
             return "canceled"
-        if not self.is_over:
+        if not self.is_finished:
             return "processing"
         return "failed" if self.input.get("fail") else "succeeded"
 
     def document(self) -> dict[str, Any]:
         status = self.status
+        has_output = status == "succeeded" and not self.removed
         document = {
             "id": self.id,
             "model": self.model,
             "version": "v1",
             "status": status,
             "input": {} if self.removed else self.input,
-            "output": self.input.get("value")
-            if status == "succeeded" and not self.removed
-            else None,
+            "output": self.input.get("value") if has_output else None,
             "error": self.input.get("fail") if status == "failed" else None,
             "logs": "",
             "created_at": self.created_at.isoformat().replace("+00:00", "Z"),
             "data_removed": self.removed,
             "urls": {},
         }
-        if self.is_over:
+        if self.is_finished:
             document["metrics"] = {"predict_time": self.seconds}
         return document
 
 
 @define
 class Service:
-    """The service: `made` is what was created, `asked` what it was asked.
+    """A service whose predictions output the `value` of their input, or `fail` with its text.
 
     Attributes:
-        seconds: how long a prediction takes, by its input.
+        seconds: Returns how long a prediction runs, by its input.
         ahead: How far the service's clock is ahead of ours.
-        left_out: fields that a list leaves out.
-        lists: what a list answers instead, where that is set.
-        foreign: other predictions of the account that a list shows before each of ours.
-        interferes: an answer before anything else, by the request.
+        omitted_from_lists: Fields that lists omit.
+        lists: Replaces the response to list requests.
+        foreign: Number of other predictions that lists show before each of ours.
+        override: Returns a response that replaces the usual one, or `None`.
+        created: All predictions, in order.
+        canceled: Ids of canceled predictions.
+        most_running: The largest number of predictions that ran at the same time.
     """
 
     fake_server: FakeServer
     seconds: Callable[[Mapping[str, Any]], float] = lambda _: 0.0
     ahead: timedelta = timedelta(0)
-    left_out: tuple[str, ...] = ()
+    omitted_from_lists: tuple[str, ...] = ()
     lists: Reply | None = None
     foreign: int = 0
-    interferes: Callable[[Received], Reply | None] = lambda _: None
-    made: list[Made] = field(factory=list)
+    override: Callable[[Received], Reply | None] = lambda _: None
+    created: list[ServedPrediction] = field(factory=list)
     most_running: int = 0
     canceled: list[str] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
@@ -93,82 +102,82 @@ class Service:
     _last: datetime = field(factory=lambda: datetime.min.replace(tzinfo=UTC))
 
     def __attrs_post_init__(self) -> None:
-        self.fake_server.respond_with(self._answer)
+        self.fake_server.respond_with(self._respond)
 
     @property
-    def asked(self) -> dict[str, int]:
-        """How often each kind of request was made."""
-        kinds = {"create": 0, "list": 0, "get": 0, "cancel": 0}
+    def request_counts(self) -> dict[str, int]:
+        """The number of requests by kind."""
+        counts = {"create": 0, "list": 0, "get": 0, "cancel": 0}
         for received in list(self.fake_server.requests):
-            kinds[_kind(received)] += 1
-        return kinds
+            counts[_kind(received)] += 1
+        return counts
 
     @property
     def values(self) -> list[Any]:
-        """What the predictions were created with, in order."""
-        return [one.input.get("value") for one in self.made]
+        """The `value` of each prediction's input, in order."""
+        return [one.input.get("value") for one in self.created]
 
-    def _answer(self, received: Received) -> Reply:
-        instead = self.interferes(received)
-        answer = self._answer_as_usual(received) if instead is None else instead
+    def create(self, input: Mapping[str, Any], model: str = "owner/name") -> ServedPrediction:
+        """Create a prediction."""
+        now = datetime.now(UTC) + self.ahead
+        self._last = max(self._last + timedelta(microseconds=1), now)
+        prediction = ServedPrediction(
+            id=f"p{next(self._ids)}",
+            input=input,
+            started=time.monotonic(),
+            created_at=self._last,
+            seconds=self.seconds(input),
+            model=model,
+        )
+        self.created.append(prediction)
+        running = sum(not one.is_finished for one in self.created[-500:])
+        self.most_running = max(self.most_running, running)
+        return prediction
+
+    def _respond(self, received: Received) -> Reply:
+        response = self.override(received) or self._usual_response(received)
         date = format_datetime(datetime.now(UTC) + self.ahead, usegmt=True)
-        return evolve(answer, headers={"date": date, **answer.headers})
+        return evolve(response, headers={"date": date, **response.headers})
 
-    def _answer_as_usual(self, received: Received) -> Reply:
+    def _usual_response(self, received: Received) -> Reply:
         kind, path = _kind(received), urlsplit(received.path).path
         with self._lock:
             if kind == "create":
                 return reply(self.create(received.json["input"], _model(path)).document(), 201)
             if kind == "list":
                 return self.lists or self._list(parse_qs(urlsplit(received.path).query))
-            one = self._find(path.removesuffix("/cancel").rpartition("/")[2])
-            if one is None:
-                return reply({"detail": "There is none."}, 404)
-            if kind == "cancel" and not one.is_over:
-                one.canceled = time.monotonic()
-                self.canceled.append(one.id)
-            return reply(one.document())
+            prediction = self._find(path.removesuffix("/cancel").rpartition("/")[2])
+            if prediction is None:
+                return reply({"detail": "Not found."}, 404)
+            if kind == "cancel" and not prediction.is_finished:
+                prediction.canceled = time.monotonic()
+                self.canceled.append(prediction.id)
+            return reply(prediction.document())
 
-    def create(self, input: Mapping[str, Any], model: str = "owner/name") -> Made:
-        """Create a prediction."""
-        now = datetime.now(UTC) + self.ahead
-        self._last = max(self._last + timedelta(microseconds=1), now)
-        made = Made(
-            id=f"p{next(self._ids)}",
-            input=input,
-            created=time.monotonic(),
-            created_at=self._last,
-            seconds=self.seconds(input),
-            model=model,
-        )
-        self.made.append(made)
-        self.most_running = max(self.most_running, sum(not one.is_over for one in self.made[-500:]))
-        return made
-
-    def _find(self, id: str) -> Made | None:
-        return next((one for one in self.made if one.id == id), None)
+    def _find(self, id: str) -> ServedPrediction | None:
+        return next((one for one in self.created if one.id == id), None)
 
     def _list(self, query: Mapping[str, list[str]]) -> Reply:
         since = query.get("created_after")
         start = int(query.get("cursor", ["0"])[0])
         first = datetime.fromisoformat(since[0]) if since else None
-        shown: list[dict[str, Any]] = []
-        for one in reversed(self.made):
+        documents: list[dict[str, Any]] = []
+        for one in reversed(self.created):
             if first is not None and one.created_at < first:
                 break
             for number in range(self.foreign):
                 other = {**one.document(), "id": f"other-{one.id}-{number}", "model": "other/model"}
-                shown.append(other)
-            shown.append(one.document())
+                documents.append(other)
+            documents.append(one.document())
         page = [
-            {name: value for name, value in document.items() if name not in self.left_out}
-            for document in shown[start : start + PAGE]
+            {name: value for name, value in each.items() if name not in self.omitted_from_lists}
+            for each in documents[start : start + PAGE_SIZE]
         ]
-        more = len(shown) > start + PAGE
-        next_url = f"http://elsewhere/v1/predictions?cursor={start + PAGE}"
-        if since and more:
+        has_more = len(documents) > start + PAGE_SIZE
+        next_url = f"http://elsewhere/v1/predictions?cursor={start + PAGE_SIZE}"
+        if since and has_more:
             next_url += f"&created_after={since[0].replace('+', '%2B')}"
-        return reply({"next": next_url if more else None, "previous": None, "results": page})
+        return reply({"next": next_url if has_more else None, "previous": None, "results": page})
 
 
 def _kind(received: Received) -> str:

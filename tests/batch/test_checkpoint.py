@@ -63,13 +63,13 @@ async def test_finished_rows_are_read_from_the_checkpoint(
 
 async def test_finished_rows_can_be_skipped(client: Any, service: Service, path: Path) -> None:
     await read(client.map(REF, rows(3), checkpoint=path))
-    told: list[Any] = []
+    seen: list[Any] = []
     batch = client.map(
-        REF, rows(5), checkpoint=path, resume="skip", ordered=True, progress=told.append
+        REF, rows(5), checkpoint=path, resume="skip", ordered=True, progress=seen.append
     )
     assert outputs(await read(batch)) == [3, 4]
-    assert len(service.made) == 5
-    assert (told[-1].skipped, told[-1].done) == (3, 2)
+    assert len(service.created) == 5
+    assert (seen[-1].skipped, seen[-1].done) == (3, 2)
 
 
 async def test_a_batch_that_was_closed_early_resumes(
@@ -80,7 +80,7 @@ async def test_a_batch_that_was_closed_early_resumes(
     results = await read(client.map(REF, rows(30), checkpoint=path))
     assert sorted(outputs(results)) == list(range(30))
     # Only canceled predictions are created again.
-    done = [one.input["value"] for one in service.made if one.status == "succeeded"]
+    done = [one.input["value"] for one in service.created if one.status == "succeeded"]
     assert sorted(done) == list(range(30))
     assert len(service.canceled) >= 1
 
@@ -92,7 +92,7 @@ async def test_predictions_of_an_earlier_call_are_attached_to(
     change(path, "UPDATE row SET outcome = NULL")
     results = await read(client.map(REF, rows(3), checkpoint=path))
     assert sorted(outputs(results)) == [0, 1, 2]
-    assert len(service.made) == 3
+    assert len(service.created) == 3
 
 
 async def test_a_prediction_whose_id_was_not_recorded_is_recovered(
@@ -103,7 +103,7 @@ async def test_a_prediction_whose_id_was_not_recorded_is_recovered(
     service.create({"value": 1}, "other/model")
     results = await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, ordered=True))
     assert [result.prediction.id for result in results] == ["p0", "p1", "p2"]
-    assert service.asked["create"] == 3
+    assert service.request_counts["create"] == 3
 
 
 async def test_a_row_whose_prediction_does_not_exist_is_created(
@@ -112,8 +112,8 @@ async def test_a_row_whose_prediction_does_not_exist_is_created(
     monkeypatch.setattr("dashscope._batch.recovery.SEARCH_INTERVAL", 0.05)
     await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, concurrency=1))
     change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
-    service.made[1].canceled = None
-    del service.made[1]
+    service.created[1].canceled = None
+    del service.created[1]
     old = time.time() - 100
     os.utime(path, (old, old))
     change(path, "UPDATE row SET intended_at = '2020-01-01T00:00:00+00:00' WHERE position = 1")
@@ -128,13 +128,13 @@ async def test_a_request_of_a_killed_process_may_be_in_transit(
 ) -> None:
     await read(client.map(REF, [{"value": 1}] * 2, checkpoint=path, concurrency=1))
     change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
-    late = service.made.pop()
-    timer = threading.Timer(1.5, lambda: service.made.append(late))
+    late = service.created.pop()
+    timer = threading.Timer(1.5, lambda: service.created.append(late))
     timer.start()
     results = await read(client.map(REF, [{"value": 1}] * 2, checkpoint=path, ordered=True))
     timer.join()
     assert results[1].prediction.id == late.id
-    assert service.asked["create"] == 2
+    assert service.request_counts["create"] == 2
 
 
 @pytest.mark.parametrize("on_unknown", ["error", "recreate"])
@@ -143,17 +143,17 @@ async def test_a_prediction_that_cannot_be_identified(
 ) -> None:
     await read(client.map(REF, rows(2), checkpoint=path))
     change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
-    for one in service.made:
+    for one in service.created:
         one.removed = True
     batch = client.map(REF, rows(2), checkpoint=path, ordered=True, on_unknown=on_unknown)
     results = await read(batch)
     if on_unknown == "error":
         assert isinstance(results[1].error, CheckpointError)
         assert "index 1 may have been created at" in str(results[1].error)
-        assert service.asked["create"] == 2
+        assert service.request_counts["create"] == 2
     else:
         assert outputs(results) == [0, 1]
-        assert service.asked["create"] == 3
+        assert service.request_counts["create"] == 3
 
 
 async def test_without_lists_a_prediction_cannot_be_identified(
@@ -175,22 +175,22 @@ async def test_a_create_whose_response_was_lost_is_recovered_by_the_next_call(
             return DROP
         return None
 
-    service.interferes = lose
+    service.override = lose
     results = await read(client.map(REF, rows(3), checkpoint=path, ordered=True))
     assert [result.ok for result in results] == [True, False, True]
-    service.interferes = lambda _: None
+    service.override = lambda _: None
     results = await read(client.map(REF, rows(3), checkpoint=path, ordered=True))
     assert outputs(results) == [0, 1, 2]
-    assert len(service.made) == 3
+    assert len(service.created) == 3
 
 
 async def test_rejected_rows_are_created_again(client: Any, service: Service, path: Path) -> None:
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         reply({"detail": "bad"}, 422) if received.method == "POST" else None
     )
     results = await read(client.map(REF, rows(2), checkpoint=path))
     assert not any(result.ok for result in results)
-    service.interferes = lambda _: None
+    service.override = lambda _: None
     assert sorted(outputs(await read(client.map(REF, rows(2), checkpoint=path)))) == [0, 1]
 
 
@@ -210,14 +210,14 @@ async def test_a_prediction_that_somebody_else_canceled_is_not_created_again(
 ) -> None:
     service.seconds = lambda _: 60.0
     batch = client.map(REF, rows(1), checkpoint=path)
-    service.interferes = lambda received: (
-        setattr(service.made[0], "canceled", time.monotonic()) if service.made else None
+    service.override = lambda received: (
+        setattr(service.created[0], "canceled", time.monotonic()) if service.created else None
     )
     for _ in range(2):
         (result,) = await read(batch)
         assert "canceled" in str(result.error)
         batch = client.map(REF, rows(1), checkpoint=path)
-    assert len(service.made) == 1
+    assert len(service.created) == 1
 
 
 async def test_removed_data_is_an_error_and_not_an_empty_output(
@@ -225,7 +225,7 @@ async def test_removed_data_is_an_error_and_not_an_empty_output(
 ) -> None:
     await read(client.map(REF, rows(2), checkpoint=path, concurrency=1))
     change(path, "UPDATE row SET outcome = NULL WHERE position = 1")
-    service.made[1].removed = True
+    service.created[1].removed = True
     for _ in range(2):
         results = await read(client.map(REF, rows(2), checkpoint=path, ordered=True))
         assert results[0].output == 0
@@ -241,7 +241,7 @@ async def test_an_error_names_changed_inputs(client: Any, service: Service, path
         await read_into(seen, client.map(REF, inputs, checkpoint=path, ordered=True))
     assert outputs(seen) == [0, 1]
     assert "the input at index 2 was {'value': 2} and is now {'value': 'two'}" in str(caught.value)
-    assert len(service.made) == 4
+    assert len(service.created) == 4
 
 
 async def test_an_error_shows_the_start_of_changed_inputs(
@@ -258,7 +258,7 @@ async def test_an_error_shows_the_start_of_changed_inputs(
 async def test_the_order_of_keys_does_not_matter(client: Any, service: Service, path: Path) -> None:
     await read(client.map(REF, [{"value": 1, "more": {"a": 1, "b": 2.0}}], checkpoint=path))
     await read(client.map(REF, [{"more": {"b": 2, "a": 1}, "value": 1}], checkpoint=path))
-    assert len(service.made) == 1
+    assert len(service.created) == 1
 
 
 async def test_more_inputs_resume_and_fewer_are_logged(
@@ -282,7 +282,7 @@ async def test_files_are_identified_by_name_and_content(
     moved.parent.mkdir()
     moved.write_text("one")
     await read(client.map(REF, [{"value": moved}, {"value": io.BytesIO(b"x")}], checkpoint=path))
-    assert len(service.made) == 2
+    assert len(service.created) == 2
     moved.write_text("two")
     with pytest.raises(CheckpointError, match="index 0"):
         await read(client.map(REF, [{"value": moved}, {"value": b"x"}], checkpoint=path))
@@ -454,7 +454,7 @@ def test_a_full_disk_is_an_error_and_the_next_call_resumes(
         every = list(results)
     assert sorted(result.index for result in every) == list(range(120))
     assert all(result.ok for result in every)
-    assert len(service.made) == 120
+    assert len(service.created) == 120
     assert sum(result.from_checkpoint for result in every) >= int(seen)
 
 
@@ -467,8 +467,8 @@ async def test_results_are_on_disk_before_they_are_returned(
     async with client.map(REF, program(), checkpoint=path, concurrency=4) as results:
         async for result in results:
             wal = path.with_name(path.name + "-wal")
-            kept = path.read_bytes() + (wal.read_bytes() if wal.exists() else b"")
-            assert f'"id": "{result.prediction.id}"'.encode() in kept
+            content = path.read_bytes() + (wal.read_bytes() if wal.exists() else b"")
+            assert f'"id": "{result.prediction.id}"'.encode() in content
 
 
 def test_concurrent_writes_are_all_recorded(path: Path) -> None:
@@ -513,4 +513,4 @@ def test_sync_and_async_clients_share_checkpoints(service: Service, path: Path) 
             return await read(client.map(REF, rows(3), checkpoint=str(path)))
 
     assert len(asyncio.run(resume())) == 3
-    assert len(service.made) == 3
+    assert len(service.created) == 3

@@ -47,17 +47,17 @@ async def test_creates_without_a_response_are_recovered_by_the_next_call(
 
     for ahead in SKEWS:
         path = tmp_path / f"{ahead.total_seconds()}.sqlite"
-        service.made.clear()
+        service.created.clear()
         service.ahead = ahead
-        service.interferes = lose
+        service.override = lose
         first = make_client(base_url=service.fake_server.base_url)
         assert not any(result.ok for result in await read(first.map(REF, rows(8), checkpoint=path)))
         assert {row["clock_skew"] for row in stored(path)} == {None}
-        service.interferes = lambda _: None
+        service.override = lambda _: None
         second = make_client(base_url=service.fake_server.base_url)
         results = await read(second.map(REF, rows(8), checkpoint=path, ordered=True))
         assert outputs(results) == list(range(8))
-        assert len(service.made) == 8, ahead
+        assert len(service.created) == 8, ahead
 
 
 @FLAVORS
@@ -67,12 +67,12 @@ async def test_the_next_call_does_not_wait_for_the_clock_of_the_server(
     monkeypatch.setattr("dashscope._batch.recovery.IN_TRANSIT", timedelta(seconds=0.2))
     monkeypatch.setattr("dashscope._batch.recovery.SEARCH_INTERVAL", 0.05)
     service.ahead = timedelta(seconds=60)
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         DROP if received.method == "POST" and received.json["input"]["value"] == 1 else None
     )
     options: dict[str, Any] = {"checkpoint": tmp_path / "run.sqlite", "concurrency": 1}
     await read(client.map(REF, rows(2), **options))
-    service.interferes = lambda _: None
+    service.override = lambda _: None
     started = Stopwatch()
     assert sorted(outputs(await read(client.map(REF, rows(2), **options)))) == [0, 1]
     assert started.ours < 5
@@ -97,14 +97,14 @@ async def test_the_skew_of_the_earlier_call_is_stored_and_used(
         return DROP
 
     service.ahead = timedelta(hours=1)
-    service.interferes = lose
+    service.override = lose
     await read(client.map(REF, rows(2), checkpoint=path))
     assert [row["clock_skew"] for row in stored(path)][1] == pytest.approx(3600, abs=5)
     service.ahead = timedelta(0)
-    service.interferes = lambda _: None
+    service.override = lambda _: None
     results = await read(client.map(REF, rows(2), checkpoint=path, ordered=True))
     assert outputs(results) == [0, 1]
-    assert len(service.made) == 2
+    assert len(service.created) == 2
 
 
 @FLAVORS
@@ -123,7 +123,7 @@ async def test_a_checkpoint_from_a_machine_whose_clock_is_ahead(
     started = Stopwatch()
     await read(client.map(REF, rows(2), checkpoint=path))
     assert started.ours < 5
-    assert len(service.made) == 3
+    assert len(service.created) == 3
 
 
 @FLAVORS
@@ -140,4 +140,4 @@ async def test_a_checkpoint_of_the_first_version_is_resumed(
     results = await read(client.map(REF, rows(3), checkpoint=path, ordered=True))
     assert outputs(results) == [0, 1, 2]
     assert results[0].from_checkpoint
-    assert len(service.made) == 3
+    assert len(service.created) == 3

@@ -28,9 +28,9 @@ async def test_break_cancels_running_predictions(client: Any, service: Service) 
     async with client.map(REF, rows(100), concurrency=20) as results:
         async for _ in results:
             break
-    assert all(one.is_over for one in service.made)
+    assert all(one.is_finished for one in service.created)
     assert len(service.canceled) >= 1
-    assert len(service.canceled) == len(service.made) - 1
+    assert len(service.canceled) == len(service.created) - 1
 
 
 async def test_an_exception_cancels_running_predictions_and_propagates(
@@ -42,7 +42,7 @@ async def test_an_exception_cancels_running_predictions_and_propagates(
             async for _ in results:
                 raise Marker
     assert caught.value.__context__ is None
-    assert all(one.is_over for one in service.made)
+    assert all(one.is_finished for one in service.created)
 
 
 async def test_cancels_run_in_parallel(client: Any, service: Service) -> None:
@@ -55,13 +55,13 @@ async def test_cancels_run_in_parallel(client: Any, service: Service) -> None:
         answer = reply(document)
         return Reply(answer.status, answer.headers, answer.body, after=0.4)
 
-    service.interferes = slow_cancel
+    service.override = slow_cancel
     async with client.map(REF, rows(24), concurrency=24) as results:
         async for _ in results:
             break
         began = Stopwatch()
     assert began.ours < 3
-    assert service.asked["cancel"] == len(service.made) - 1
+    assert service.request_counts["cancel"] == len(service.created) - 1
 
 
 @pytest.mark.soak
@@ -69,7 +69,7 @@ async def test_closing_takes_seconds_even_if_the_server_hangs(
     client: Any, service: Service
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         Reply(after=30.0) if received.path.endswith("/cancel") else None
     )
     async with client.map(REF, rows(40), concurrency=40) as results:
@@ -84,10 +84,10 @@ async def test_a_cancelled_scope_cancels_running_predictions(client: Any, servic
     service.seconds = lambda _: 60.0
     async with anyio.create_task_group() as group:
         group.start_soon(read, client.map(REF, rows(40), concurrency=20))
-        while len(service.made) < 20:
+        while len(service.created) < 20:
             await anyio.sleep(0.01)
         group.cancel_scope.cancel()
-    assert len(service.canceled) == len(service.made) == 20
+    assert len(service.canceled) == len(service.created) == 20
 
 
 @pytest.mark.parametrize("flavor", ["asyncio"])
@@ -96,7 +96,7 @@ async def test_a_task_cancelled_many_times_cancels_running_predictions(
 ) -> None:
     service.seconds = lambda _: 60.0
     task = asyncio.create_task(read(client.map(REF, rows(20))))
-    while len(service.made) < 20:
+    while len(service.created) < 20:
         await asyncio.sleep(0.01)
     while not task.done():
         task.cancel()
@@ -118,18 +118,18 @@ async def test_creates_in_flight_complete_and_are_canceled(client: Any, service:
         slow = 0.0 if made.input["value"] == 0 else 0.7
         return Reply(answer.status, answer.headers, answer.body, after=slow)
 
-    service.interferes = slow_create
+    service.override = slow_create
     async with client.map(REF, rows(6), concurrency=6) as results:
         async for _ in results:
             break
-    assert len(service.canceled) == len(service.made) - 1 >= 1
+    assert len(service.canceled) == len(service.created) - 1 >= 1
 
 
 async def test_an_error_names_predictions_that_could_not_be_canceled(
     client: Any, service: Service
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         reply({"detail": "no"}, 400) if received.path.endswith("/cancel") else None
     )
     with pytest.raises(Marker) as caught:
@@ -141,7 +141,7 @@ async def test_an_error_names_predictions_that_could_not_be_canceled(
 
 async def test_an_exhausted_batch_cancels_nothing(client: Any, service: Service) -> None:
     await read(client.map(REF, rows(5)))
-    assert service.asked["cancel"] == 0
+    assert service.request_counts["cancel"] == 0
 
 
 async def test_a_prediction_times_out(client: Any, service: Service) -> None:
@@ -182,7 +182,7 @@ async def test_a_batch_can_be_closed_in_another_task(client: Any, service: Servi
     batch = client.map(REF, rows(3))
     async with anyio.create_task_group() as group:
         group.start_soon(batch.__aenter__)
-    while len(service.made) < 3:
+    while len(service.created) < 3:
         await anyio.sleep(0.01)
     await batch.__aexit__(None, None, None)
     assert len(service.canceled) == 3
@@ -293,8 +293,8 @@ async def test_closing_the_client_inside_the_block_cancels_running_predictions(
         async with client.map(REF, rows(9)) as results:
             async for _ in results:
                 await client.aclose()
-                assert all(one.is_over for one in service.made)
-    assert len(service.canceled) == len(service.made) - 1
+                assert all(one.is_finished for one in service.created)
+    assert len(service.canceled) == len(service.created) - 1
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
@@ -313,7 +313,7 @@ async def test_closing_the_client_ends_the_batches_of_other_tasks(
     async with anyio.create_task_group() as group:
         group.start_soon(run)
         with anyio.fail_after(10):
-            while len(service.made) < 4:
+            while len(service.created) < 4:
                 await anyio.sleep(0.01)
             await client.aclose()
         assert len(service.canceled) == 4
@@ -335,7 +335,7 @@ def test_closing_the_client_ends_the_batches_of_other_threads(service: Service) 
 
     thread = threading.Thread(target=run)
     thread.start()
-    until(lambda: len(service.made) == 4)
+    until(lambda: len(service.created) == 4)
     client.close()
     assert len(service.canceled) == 4
     thread.join(10)

@@ -82,7 +82,7 @@ async def test_a_checkpoint_that_disappears_ends_the_batch(
                     if how == "replace":
                         path.write_bytes(b"another file")
     assert len(seen) < 30
-    assert all(one.is_over for one in service.made)  # nothing keeps running for a later call
+    assert all(one.is_finished for one in service.created)  # nothing keeps running for a later call
     if how == "replace":
         assert path.read_bytes() == b"another file"
     if how == "move":
@@ -91,5 +91,5 @@ async def test_a_checkpoint_that_disappears_ends_the_batch(
         service.seconds = lambda _: 0.0
         results = await read(client.map(REF, rows(40), checkpoint=moved, ordered=True))
         assert outputs(results) == list(range(40))
-        finished = [one for one in service.made if one.status == "succeeded"]
+        finished = [one for one in service.created if one.status == "succeeded"]
         assert len(finished) == 40

@@ -74,7 +74,7 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] < 5 else 60.0
     program = start(source, service.fake_server.base_url, "run.sqlite", kind)
-    while len(service.made) < 25:
+    while len(service.created) < 25:
         time.sleep(0.01)
     pressed = time.monotonic()
     program.send(signal.SIGINT)
@@ -84,7 +84,7 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
     assert done.stdout.endswith("interrupted\n")
     assert "Warning" not in done.stderr
     assert "ExceptionGroup" not in done.stderr
-    assert all(one.is_over for one in service.made)
+    assert all(one.is_finished for one in service.created)
 
     service.seconds = lambda _: 0.0
     inputs = [{"value": number} for number in range(40)]
@@ -93,20 +93,20 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
         client.map("owner/name", inputs, checkpoint=tmp_path / "run.sqlite") as results,
     ):
         assert sorted(result.output for result in results) == list(range(40))
-    succeeded = sorted(one.input["value"] for one in service.made if one.status == "succeeded")
+    succeeded = sorted(one.input["value"] for one in service.created if one.status == "succeeded")
     assert succeeded == list(range(40))
 
 
 def test_repeated_ctrl_c_does_not_wait_for_the_cancels(start: Start, service: Service) -> None:
     service.seconds = lambda _: 60.0
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         Reply(after=30.0) if received.path.endswith("/cancel") else None
     )
     program = start(SYNC, service.fake_server.base_url, "run.sqlite")
-    while len(service.made) < 20:
+    while len(service.created) < 20:
         time.sleep(0.01)
     program.send(signal.SIGINT)
-    while service.asked["cancel"] == 0:
+    while service.request_counts["cancel"] == 0:
         time.sleep(0.01)
     pressed = time.monotonic()
     for _ in range(2):  # the second of these interrupts the cancels

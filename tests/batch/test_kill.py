@@ -27,20 +27,20 @@ base_url, path, count, kind = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.ar
 recovery.IN_TRANSIT = min(recovery.IN_TRANSIT, timedelta(seconds=float(sys.argv[5])))
 inputs = ({"value": number // 2} for number in range(count))
 
-def say(result):
+def show(result):
     print(result.index, result.output, result.error, flush=True)
 
 async def asynchronous():
     async with AsyncClient(base_url=base_url) as client:
         async with client.map("test/echo", inputs, checkpoint=path, concurrency=16) as results:
             async for result in results:
-                say(result)
+                show(result)
 
 def sync():
     with Client(base_url=base_url) as client:
         with client.map("test/echo", inputs, checkpoint=path, concurrency=16) as results:
             for result in results:
-                say(result)
+                show(result)
 
 sync() if kind == "sync" else anyio.run(asynchronous, backend=kind)
 print("finished", flush=True)

@@ -1,4 +1,4 @@
-"""A hundred thousand inputs from a generator, in constant memory."""
+"""A hundred thousand inputs from a generator need constant memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 ROWS = 100_000
-FIRST = 20_000
-"""Rows after which everything there is has been loaded, and every pool is as large as it gets."""
-MOST = 12 * 2**20
-"""Bytes by which the process may grow from then on."""
+WARM_UP_ROWS = 20_000
+"""Rows after which all modules are loaded and all pools have their final size."""
+MAX_GROWTH = 12 * 2**20
+"""Bytes by which the process may grow after that."""
 
 PROGRAM = """
 import sys
@@ -49,7 +49,7 @@ sync() if kind == "sync" else anyio.run(asynchronous, backend=kind)
 
 @pytest.fixture
 def base_url() -> Iterator[str]:
-    """The address of a fast server."""
+    """The base URL of a fast server."""
     server = Path(__file__).with_name("fast_server.py")
     process = subprocess.Popen([sys.executable, server], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -61,13 +61,15 @@ def base_url() -> Iterator[str]:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("kind", "kept"), [("asyncio", False), ("asyncio", True), ("sync", False)])
+@pytest.mark.parametrize(
+    ("kind", "with_checkpoint"), [("asyncio", False), ("asyncio", True), ("sync", False)]
+)
 def test_memory_does_not_grow_with_the_inputs(
-    base_url: str, tmp_path: Path, kind: str, kept: bool
+    base_url: str, tmp_path: Path, kind: str, with_checkpoint: bool
 ) -> None:
-    checkpoint = str(tmp_path / "run.sqlite") if kept else ""
+    checkpoint = str(tmp_path / "run.sqlite") if with_checkpoint else ""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, base_url, kind, checkpoint, str(ROWS), str(FIRST)],
+        [sys.executable, "-c", PROGRAM, base_url, kind, checkpoint, str(ROWS), str(WARM_UP_ROWS)],
         capture_output=True,
         text=True,
         check=False,
@@ -75,4 +77,4 @@ def test_memory_does_not_grow_with_the_inputs(
     assert done.stderr == ""
     (_, early), (rows, late) = (map(int, line.split()) for line in done.stdout.splitlines())
     assert rows == ROWS
-    assert late - early < MOST, f"{early} bytes, then {late}"
+    assert late - early < MAX_GROWTH, f"{early} bytes, then {late}"

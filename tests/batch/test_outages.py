@@ -49,16 +49,16 @@ class Outage:
 
 async def test_a_503_that_executed_nothing_is_retried(client: Any, service: Service) -> None:
     answer = reply(UNAVAILABLE, 503, x_should_retry="true")
-    service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+    service.override = outage = Outage(answer, method="POST", after=20, seconds=0.8)
     results = await read(client.map(REF, rows(120), concurrency=16))
     assert sorted(outputs(results)) == list(range(120))
-    assert len(service.made) == 120
+    assert len(service.created) == 120
     assert 1 <= outage.failures <= 16 + 8
 
 
 async def test_a_503_that_may_have_executed_fails_few_rows(client: Any, service: Service) -> None:
     answer = reply(UNAVAILABLE, 503)
-    service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+    service.override = outage = Outage(answer, method="POST", after=20, seconds=0.8)
     results = await read(client.map(REF, rows(120), concurrency=16))
     failed = [result for result in results if not result.ok]
     assert len(failed) == outage.failures <= 16 + 8
@@ -68,7 +68,7 @@ async def test_a_503_that_may_have_executed_fails_few_rows(client: Any, service:
 
 async def test_retry_after_of_a_503_blocks_all_creates(client: Any, service: Service) -> None:
     answer = reply(UNAVAILABLE, 503, x_should_retry="true", retry_after="1")
-    service.interferes = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+    service.override = outage = Outage(answer, method="POST", after=20, seconds=0.8)
     assert all(result.ok for result in await read(client.map(REF, rows(60), concurrency=16)))
     assert 1 <= outage.failures <= 16
 
@@ -78,11 +78,11 @@ async def test_polls_are_repeated_until_the_server_answers(
     make_client: Callable[..., Any], service: Service, answer: Reply
 ) -> None:
     service.seconds = lambda _: 0.2
-    service.interferes = outage = Outage(answer, method="GET", after=0, seconds=0.8)
+    service.override = outage = Outage(answer, method="GET", after=0, seconds=0.8)
     client = make_client(base_url=service.fake_server.base_url, max_retries=0)
     results = await read(client.map(REF, rows(10)))
     assert sorted(outputs(results)) == list(range(10))
-    assert service.asked["create"] == 10
+    assert service.request_counts["create"] == 10
     assert outage.failures >= 1
 
 
@@ -91,11 +91,11 @@ async def test_an_unknown_prediction_ends_its_row_unless_it_is_new(
 ) -> None:
     answer = reply({"detail": "not found", "status": 404}, 404)
     service.seconds = lambda _: 0.2
-    service.interferes = Outage(answer, method="GET", after=0, seconds=0.3)
+    service.override = Outage(answer, method="GET", after=0, seconds=0.3)
     (result,) = await read(client.map(REF, rows(1)))
     assert result.output == 0
     monkeypatch.setattr("dashscope._batch.poller.CREATE_SETTLE_TIME", 0.0)
-    service.interferes = Outage(answer, method="GET", after=0, seconds=60)
+    service.override = Outage(answer, method="GET", after=0, seconds=60)
     (result,) = await read(client.map(REF, rows(1)))
     assert result.error.status == 404
 
@@ -111,4 +111,4 @@ async def test_a_response_hook_that_raises_leaves_nothing_running(
     client = make_client(base_url=service.fake_server.base_url, event_hooks={"response": [hook]})
     with pytest.raises(ZeroDivisionError):
         await read(client.map(REF, rows(3)))
-    assert len(service.canceled) == len(service.made) >= 1
+    assert len(service.canceled) == len(service.created) >= 1

@@ -41,10 +41,10 @@ async def test_a_429_blocks_all_creates(client: Any, service: Service) -> None:
             return reply({"detail": "Request was throttled.", "retry_after": 1}, 429)
         return None
 
-    service.interferes = throttle
+    service.override = throttle
     results = await read(client.map(REF, rows(40), concurrency=4))
     assert sorted(outputs(results)) == list(range(40))
-    assert len(service.made) == 40
+    assert len(service.created) == 40
     # Up to three requests were in flight.
     assert sum(refused[0] + 0.2 < at < refused[0] + 0.9 for at in creates) == 0
 
@@ -68,19 +68,19 @@ async def test_a_rate_limit_causes_no_errors(
         level -= 1
         return None
 
-    service.interferes = throttle
+    service.override = throttle
     service.seconds = lambda _: 0.05
     client = make_client(base_url=service.fake_server.base_url)
     results = await read(client.map(REF, rows(40), concurrency=32))
     assert all(result.ok for result in results)
-    assert len(service.made) == 40
+    assert len(service.created) == 40
     assert refusals > 0
 
 
 async def test_without_retries_a_429_is_the_rows_error(
     make_client: Callable[..., Any], service: Service
 ) -> None:
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         reply({"detail": "throttled"}, 429)
         if received.method == "POST" and received.json["input"]["value"] == 1
         else None
@@ -111,18 +111,18 @@ async def test_many_predictions_are_polled_through_the_list(client: Any, service
     service.seconds = lambda _: 0.5
     results = await read(client.map(REF, rows(60), concurrency=60))
     assert all(result.ok for result in results)
-    assert service.asked["get"] <= 2
-    assert sum(service.asked.values()) <= 2.5 * 60
+    assert service.request_counts["get"] <= 2
+    assert sum(service.request_counts.values()) <= 2.5 * 60
 
 
 async def test_fields_that_the_list_omits_are_fetched(client: Any, service: Service) -> None:
-    service.left_out = ("output", "error", "input", "logs")
+    service.omitted_from_lists = ("output", "error", "input", "logs")
     service.seconds = lambda _: 0.3
     inputs = [*rows(20), {"fail": "too hot"}]
     results = await read(client.map(REF, inputs, ordered=True))
     assert outputs(results[:20]) == list(range(20))
     assert "too hot" in str(results[20].error)
-    assert service.asked["get"] <= 25
+    assert service.request_counts["get"] <= 25
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_without_lists_each_prediction_is_polled(
     service.seconds = lambda _: 0.1
     results = await read(client.map(REF, rows(10)))
     assert sorted(outputs(results)) == list(range(10))
-    assert service.asked["list"] <= 3
+    assert service.request_counts["list"] <= 3
 
 
 async def test_predictions_of_others_do_not_cause_many_list_requests(
@@ -152,7 +152,7 @@ async def test_predictions_of_others_do_not_cause_many_list_requests(
     service.seconds = lambda _: 0.4
     results = await read(client.map(REF, rows(20), concurrency=20))
     assert sorted(outputs(results)) == list(range(20))
-    assert service.asked["list"] <= 12
+    assert service.request_counts["list"] <= 12
 
 
 async def test_a_throttled_list_is_polled_again(client: Any, service: Service) -> None:
@@ -165,17 +165,17 @@ async def test_a_throttled_list_is_polled_again(client: Any, service: Service) -
             return reply({"detail": "throttled"}, 429, retry_after="0.2")
         return None
 
-    service.interferes = throttle
+    service.override = throttle
     service.seconds = lambda _: 0.5
     results = await read(client.map(REF, rows(20)))
     assert sorted(outputs(results)) == list(range(20))
-    assert service.asked["get"] <= 10
+    assert service.request_counts["get"] <= 10
 
 
 async def test_a_fixed_poll_interval(client: Any, service: Service) -> None:
     service.seconds = lambda _: 0.5
     await read(client.map(REF, rows(1), poll_interval=0.3))
-    assert service.asked["get"] <= 3
+    assert service.request_counts["get"] <= 3
 
 
 async def test_progress(client: Any, service: Service) -> None:
@@ -211,7 +211,7 @@ async def test_an_exception_in_progress_ends_the_batch(client: Any, service: Ser
 
     with pytest.raises(ZeroDivisionError):
         await read(client.map(REF, rows(3), progress=progress))
-    assert all(one.is_over for one in service.made)
+    assert all(one.is_finished for one in service.created)
 
 
 async def test_polls_survive_dropped_connections(
@@ -227,11 +227,11 @@ async def test_polls_survive_dropped_connections(
             return DROP
         return None
 
-    service.interferes = break_some
+    service.override = break_some
     service.seconds = lambda _: 0.3
     results = await read(client.map(REF, rows(10)))
     assert sorted(outputs(results)) == list(range(10))
-    assert service.asked["create"] == 10
+    assert service.request_counts["create"] == 10
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -242,7 +242,7 @@ async def test_a_prediction_that_cannot_be_polled_is_an_error_and_is_canceled(
     monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.2)
     service.seconds = lambda input: 60.0 if input["value"] == 0 else 0.0
     service.lists = reply({"detail": "no"}, 403)
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         reply({"detail": "no"}, 500) if received.path.endswith("/p0") else None
     )
     checkpoint = tmp_path / "run.sqlite" if kept else None
@@ -254,7 +254,7 @@ async def test_a_prediction_that_cannot_be_polled_is_an_error_and_is_canceled(
         assert service.canceled == ["p0"]
         return
     assert service.canceled == []  # the next call attaches to it
-    service.made[0].seconds = 0.0
-    service.interferes = lambda _: None
+    service.created[0].seconds = 0.0
+    service.override = lambda _: None
     assert outputs(await read(client.map(REF, rows(2), **options))) == [0, 1]
-    assert service.asked["create"] == 2
+    assert service.request_counts["create"] == 2

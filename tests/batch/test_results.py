@@ -28,7 +28,7 @@ async def test_each_row_has_one_result(client: Any, service: Service) -> None:
 @pytest.mark.parametrize("count", [0, 1])
 async def test_no_inputs_and_one_input(client: Any, service: Service, count: int) -> None:
     assert outputs(await read(client.map(REF, rows(count)))) == list(range(count))
-    assert service.asked["create"] == count
+    assert service.request_counts["create"] == count
 
 
 async def test_a_version_is_run(client: Any, service: Service) -> None:
@@ -68,7 +68,7 @@ async def test_on_error_raise_ends_the_batch(client: Any, service: Service) -> N
         await read_into(seen, client.map(REF, inputs, on_error="raise"))
     assert seen == []
     assert "index 1" in caught.value.__notes__[0]
-    assert all(one.is_over for one in service.made)
+    assert all(one.is_finished for one in service.created)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_an_invalid_input_fails_its_own_row(client: Any, service: Service,
     assert isinstance(second.error, TypeError | ValueError)
     assert second.input is bad
     assert second.prediction is None
-    assert service.asked["create"] == 2
+    assert service.request_counts["create"] == 2
 
 
 async def test_a_missing_file_fails_its_own_row(
@@ -102,7 +102,7 @@ async def test_a_rejected_input_fails_its_own_row(client: Any, service: Service)
             return reply({"detail": "value is too odd", "status": 422}, 422)
         return None
 
-    service.interferes = refuse
+    service.override = refuse
     results = await read(client.map(REF, rows(3), ordered=True))
     assert isinstance(results[1].error, UnprocessableEntityError)
     assert (results[0].output, results[2].output) == (0, 2)
@@ -111,12 +111,12 @@ async def test_a_rejected_input_fails_its_own_row(client: Any, service: Service)
 async def test_a_create_whose_response_is_lost_is_not_retried(
     client: Any, service: Service
 ) -> None:
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         DROP if received.method == "POST" and received.json["input"] == {"value": 1} else None
     )
     results = await read(client.map(REF, rows(3), ordered=True))
     assert results[1].error.may_have_been_created
-    assert service.asked["create"] == 3
+    assert service.request_counts["create"] == 3
 
 
 async def test_a_deleted_prediction_fails_its_own_row(
@@ -124,10 +124,10 @@ async def test_a_deleted_prediction_fails_its_own_row(
 ) -> None:
     monkeypatch.setattr("dashscope._batch.poller.CREATE_SETTLE_TIME", 0.0)
     service.seconds = lambda _: 0.2
-    service.interferes = lambda received: (
+    service.override = lambda received: (
         reply({"detail": "gone"}, 404) if received.path.endswith("/predictions/p0") else None
     )
-    service.left_out = ("output",)
+    service.omitted_from_lists = ("output",)
     results = await read(client.map(REF, rows(2), ordered=True, concurrency=1))
     assert isinstance(results[0].error, NotFoundError)
     assert results[1].output == 1
@@ -181,7 +181,7 @@ async def test_infinite_inputs(client: Any, service: Service) -> None:
             given += 1
             if given == 20:
                 break
-    assert service.asked["create"] <= 20 + 8
+    assert service.request_counts["create"] <= 20 + 8
 
 
 async def test_the_concurrency_is_an_upper_bound(client: Any, service: Service) -> None:

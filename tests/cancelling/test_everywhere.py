@@ -205,4 +205,5 @@ def test_wherever_a_call_is_left_nothing_is_left_running(
             break
     else:
         raise AssertionError("it never came to its end")
-    assert suspension > 10
+    # A stream is read in a task of its own, so that its reader suspends less often.
+    assert suspension > 5

@@ -15,7 +15,7 @@ from tests.end_to_end import models
 @pytest.fixture(scope="session")
 def server() -> Iterator[LocalServer]:
     """The server that all of these tests talk to."""
-    with LocalServer(models=models.__file__) as server:
+    with LocalServer(models=models.__file__, strict_inputs=True) as server:
         yield server
 
 

@@ -164,7 +164,7 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
         said,
         (
             url + r": 503 after \d\.\d\d s; attempt 2 in 0\.10 s",
-            url + r": 429 after \d\.\d\d s; attempt 3 in 0\.05 s",
+            url + r": 429 after \d\.\d\d s; attempt 3 in 0\.20 s",
             url + r": 500, given up after 3 attempt\(s\) in \d\.\d\d s",
         ),
         strict=True,

@@ -426,8 +426,12 @@ class TestTimeout:
 
 
 async def test_a_server_that_dies_is_a_connection_error(
-    connect: Callable[..., Any], server: StreamServer, at_once: None
+    connect: Callable[..., Any],
+    server: StreamServer,
+    at_once: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.2)
     server.plays(held(output("a", "1")))
     started = Stopwatch()
     events: list[Any] = []
