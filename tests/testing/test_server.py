@@ -93,7 +93,7 @@ def test_a_failed_assertion_says_what_there_is(
         dashscope_server.assert_not_created()
     with pytest.raises(AssertionError, match="expected all predictions to be finished"):
         dashscope_server.assert_all_done()
-    with pytest.raises(AssertionError, match="was to be cancelled"):
+    with pytest.raises(AssertionError, match="expected a cancellation"):
         dashscope_server.assert_canceled(created.id)
     dashscope_client.predictions.cancel(created)
     dashscope_server.assert_canceled(created.id)
