@@ -274,7 +274,7 @@ def test_the_sync_client_rejects_async_arguments() -> None:
     client = Client(base_url="http://127.0.0.1:9/v1")
     with pytest.raises(TypeError, match="inputs must be a plain iterable for Client"):
         client.map(REF, inputs())
-    with pytest.raises(TypeError, match="progress is a coroutine function"):
+    with pytest.raises(TypeError, match="progress must be a plain function for Client"):
         client.map(REF, [], progress=progress)
 
 

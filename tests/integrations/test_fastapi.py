@@ -124,13 +124,13 @@ def test_an_application_without_the_lifespan_is_told_so() -> None:
     @app.get("/")
     async def base(client: ClientDep) -> None: ...
 
-    with pytest.raises(RuntimeError, match=r"write FastAPI\(lifespan=lifespan\(\)\)"):
+    with pytest.raises(RuntimeError, match=r"Write FastAPI\(lifespan=lifespan\(\)\)"):
         TestClient(app).get("/")
 
 
 @pytest.mark.parametrize("wrong", [FastAPI(), None, "client"])
 def test_a_lifespan_is_made_by_a_call(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=r"write FastAPI\(lifespan=lifespan\(\)\)"):
+    with pytest.raises(TypeError, match=r"Write FastAPI\(lifespan=lifespan\(\)\)"):
         lifespan(wrong)
 
 
