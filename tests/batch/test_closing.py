@@ -248,11 +248,11 @@ def test_threads_end_with_the_block(service: Service) -> None:
         ({"timeout": -1}, "timeout"),
         ({"poll_interval": 0}, "poll_interval"),
         ({"file_encoding": "x"}, "file_encoding"),
-        ({"progress": 3}, "progress is a function"),
+        ({"progress": 3}, "progress must be a function"),
         ({"inputs": {"value": 1}}, "inputs is an iterable"),
         ({"inputs": "text"}, "inputs is an iterable"),
         ({"inputs": None}, "inputs is an iterable"),
-        ({"ref": "name"}, "does not name a model"),
+        ({"ref": "name"}, "a model must be owner/name"),
     ],
 )
 def test_invalid_arguments_raise_at_once(options: dict[str, Any], sentence: str) -> None:
@@ -272,9 +272,9 @@ def test_the_sync_client_rejects_async_arguments() -> None:
     async def progress(_: Any) -> None: ...
 
     client = Client(base_url="http://127.0.0.1:9/v1")
-    with pytest.raises(TypeError, match="inputs is an async iterable: Client takes a plain one"):
+    with pytest.raises(TypeError, match="inputs must be a plain iterable for Client"):
         client.map(REF, inputs())
-    with pytest.raises(TypeError, match="progress is a coroutine function"):
+    with pytest.raises(TypeError, match="progress must be a plain function for Client"):
         client.map(REF, [], progress=progress)
 
 
