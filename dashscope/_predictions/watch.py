@@ -97,7 +97,7 @@ class Watch(Generic[J]):
 
     @property
     def latest(self) -> J | None:
-        """Its state as last seen, `None` before it is known."""
+        """The state as last seen, or `None` before it is known."""
         return self._latest
 
     @latest.setter
