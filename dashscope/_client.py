@@ -597,7 +597,8 @@ class AsyncClient:
             kwargs: Keyword arguments for the method.
 
         Returns:
-            An async generator of `Page` objects.
+            An async generator of `Page` objects. On trio, wrap it in `contextlib.aclosing()` if the
+            loop may exit early.
 
         Raises:
             TypeError: If `method` is not callable, or does not return pages.
@@ -610,6 +611,7 @@ class AsyncClient:
 
         Endpoint: the one of `method`, once per page.
         """
+        # sync doc: On trio, wrap it in `contextlib.aclosing()` if the loop may exit early. ->
         # sync doc: An async generator of -> An iterator over
         if not callable(method):
             raise TypeError(
@@ -635,7 +637,8 @@ class AsyncClient:
             kwargs: Keyword arguments for the method.
 
         Returns:
-            An async generator of the items.
+            An async generator of the items. On trio, wrap it in `contextlib.aclosing()` if the loop
+            may exit early.
 
         Raises:
             TypeError: If `method` is not callable, or does not return pages.
@@ -649,6 +652,7 @@ class AsyncClient:
 
         Endpoint: the one of `method`, once per page.
         """
+        # sync doc: On trio, wrap it in `contextlib.aclosing()` if the loop may exit early. ->
         # sync doc: An async generator of the items -> An iterator over the items
         if max_items is not None:
             check_count("max_items", max_items, least=0)

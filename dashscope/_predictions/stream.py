@@ -488,6 +488,6 @@ AsyncEventStream.__module__ = "dashscope"
 
 
 def _word(name: str, data: str) -> str:
-    """A text in an event's JSON, or nothing."""
+    """Return a text in an event's JSON, or an empty text."""
     value = object_in(data).get(name)
     return value if isinstance(value, str) else ""

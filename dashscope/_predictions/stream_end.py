@@ -1,7 +1,6 @@
-"""Hearing from a prediction's stream that it is over, rather than asking again and again.
+"""`StreamEndListener`: learns from a prediction's stream that the prediction has finished.
 
-`Watch` listens where there is a stream, and asks where there is none, or none any more: what a
-stream says is never the answer itself, only the moment to ask for it.
+The stream only tells when to poll. It is never the source of the result.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ STREAM_HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
 }
 LONGEST_SILENCE: Final = 35.0
-"""Seconds without a byte after which a stream is no longer relied on.
+"""Seconds without a byte after which a stream is abandoned.
 
-Servers send a comment every 30 s at the latest.
+Servers send a comment at least every 30 s.
 """
 MOST_BYTES: Final = 1024 * 1024
-"""An output larger than this is not worth being sent twice."""
+"""The most bytes to read: a larger output is not worth transferring twice."""
 
 _END: Final = re.compile(rb"[\r\n]event: ?(?:done|error)[\r\n]")
 _LONGEST_END: Final = len(b"\nevent: error\n")
@@ -77,7 +76,7 @@ class StreamEndListener:
             finally:
                 await body.aclose()
         except APIError as error:
-            logger.info("%s says nothing more: %s", shown(self._url), error)
+            logger.info("stopped listening to %s: %s", shown(self._url), error)
             return False
         finally:
             api.state.stream_slots.release()

@@ -1,8 +1,8 @@
-"""`Watch`: a prediction or training that is waited for, and cancelled when it is left running.
+"""`Watch`: waits for a prediction or training, and cancels it if the wait ends early.
 
-`run()`, `wait()` and `trainings.wait()` are made of it. A watch is an async context manager:
-when its block is left by an exception before the end was seen, it cancels what it was told
-to, and lets the exception go on.
+`run()`, `wait()`, `stream()` and `trainings.wait()` use it. A watch is an async context manager. If
+an exception ends the block before the prediction finished, the watch cancels the prediction, unless
+it is told not to, and the exception is raised.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ OUTAGE_WARNING: Final = 5.0
 MAX_OUTAGE: Final = 600.0
 """Seconds of failed polls after which a wait without a timeout gives up."""
 CREATE_SETTLE_TIME: Final = 5.0
-"""Seconds after our own create in which a 404 may mean that the server does not know it yet."""
+"""Seconds after our own create in which a 404 may mean that the server does not know the id yet."""
 NEARLY: Final = 0.05
-"""Seconds before a deadline that count as it: some event loops' timers go off a little early."""
+"""How many seconds before a deadline count as the deadline, because some timers fire early."""
 CLEAN_UP: Final = 5.0
 """Seconds that cancelling an abandoned prediction may take."""
 LAST_POLL_SHARE: Final = 0.25
-"""The share of the time after a deadline that the last poll may take; cancelling has the rest."""
+"""The share of the time after a deadline for the last poll. Cancelling gets the rest."""
 DEADLINE_MARGIN: Final = 5.0
-"""Seconds after the client's own deadline at which the server is told to stop by itself."""
+"""Seconds after the client's deadline when the server cancels the prediction itself."""
 
 
 class Job(Protocol):
@@ -66,10 +66,10 @@ J = TypeVar("J", bound=Job)
 
 
 class Watch(Generic[J]):
-    """A prediction or training under way.
+    """A wait for a prediction or training.
 
     Attributes:
-        operation: what it is watched for.
+        operation: The operation that waits.
     """
 
     def __init__(
@@ -90,14 +90,14 @@ class Watch(Generic[J]):
         self._deadline = deadline
         self._stream_of = stream_of
         self._id: str | None = None
-        self._left = False
+        self._is_abandoned = False
         self._latest: J | None = None
         self._created_at = float("-inf")
         self.operation = operation
 
     @property
     def latest(self) -> J | None:
-        """Its state as last seen, `None` before it is known."""
+        """The state as last seen, or `None` before it is known."""
         return self._latest
 
     @latest.setter
@@ -110,11 +110,11 @@ class Watch(Generic[J]):
         create: Callable[[Callable[[J], None]], Coroutine[Any, Any, J]],
         progress: Callable[[J], object] | None,
     ) -> None:
-        """Create it, even if the caller is cancelled meanwhile, so that its id is known.
+        """Create the prediction, even if the caller is cancelled meanwhile, to know its id.
 
         Args:
-            create: Creates it, and calls its argument as soon as the server has answered.
-            progress: Called with what was created.
+            create: Creates the prediction, and calls its argument when the server has responded.
+            progress: Called with the created prediction.
         """
 
         def created(job: J) -> None:
@@ -132,8 +132,8 @@ class Watch(Generic[J]):
         except BaseException as error:
             if self._id is None and not isinstance(error, Exception):
                 error.add_note(
-                    "A prediction may have been created and still be running: no answer told "
-                    "its id in time."
+                    "A prediction may have been created and may still be running: the response "
+                    "with its id did not arrive in time."
                 )
             raise
         await self._tell(progress)
@@ -141,13 +141,19 @@ class Watch(Generic[J]):
     async def attach(
         self, job: J | str, *, deadline: Deadline, progress: Callable[[J], object] | None
     ) -> None:
-        """Watch one that exists already, given by its id or an older state of it."""
+        """Watch an existing prediction.
+
+        Args:
+            job: The prediction, or its id.
+            deadline: When to give up.
+            progress: Called with the state.
+        """
         if isinstance(job, str):
             self._id = job
         else:
             self._id, self.latest = job.id, job
         self._begin()
-        # A state from a list may be partial: over, but without its output.
+        # A finished prediction from a list may lack its output.
         if self.latest is None or (self.latest.is_done and "output" not in self.latest.raw):
             await self._poll(deadline, progress)
         elif self.latest.is_done:
@@ -162,20 +168,21 @@ class Watch(Generic[J]):
         at_once: bool = False,
         listens: bool = True,
     ) -> J:
-        """Wait until it is finished.
+        """Wait until the prediction finishes.
 
-        Without an interval and a `progress` function, its stream tells when to poll, if it has
-        one. A stream is a hint: it may be silent or wrong, so polls continue beside it.
+        Without an interval and a `progress` function, the prediction's stream tells when to poll,
+        if there is one. A stream is only a hint: it may be silent or wrong, so polls continue
+        beside it.
 
         Args:
-            interval: The seconds between two polls. Defaults to a growing interval.
+            interval: The seconds between polls. Defaults to a growing interval.
             deadline: When to stop waiting.
             progress: Called with each state.
-            at_once: Whether to poll at once, rather than after a pause.
-            listens: Whether to listen to its stream.
+            at_once: Whether to poll at once, without a pause.
+            listens: Whether to listen to the stream.
 
         Raises:
-            PredictionTimeoutError: If the deadline passed first.
+            PredictionTimeoutError: If the deadline passes first.
         """
         job = cast("J", self.latest)
         if at_once and not job.is_done:
@@ -199,7 +206,10 @@ class Watch(Generic[J]):
         return job
 
     async def _listen(self, job: J, deadline: Deadline) -> J:
-        """Listen to its stream and poll beside it, until it is finished or the stream is lost."""
+        """Listen to the stream and poll beside it.
+
+        Returns when the prediction has finished, or the stream is lost.
+        """
         transport = self._api.transport
         for _ in range(MAX_STREAMS):
             url = None if job.is_done else self._stream_of(job)
@@ -235,7 +245,7 @@ class Watch(Generic[J]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # A coroutine that is thrown away, rather than cancelled, may not wait for anything.
+        # A coroutine that is being closed cannot await.
         if error is not None and not isinstance(error, GeneratorExit):
             await self.cancel_if_running(error)
         self.end()
@@ -245,26 +255,27 @@ class Watch(Generic[J]):
             self._api.state.open_operations.add(self.cancel_if_running)
 
     def end(self) -> None:
-        """Nobody waits for it any more, for whatever reason: closing the client leaves it alone."""
+        """Stop watching. Closing the client does not cancel the prediction any more."""
         self._api.state.open_operations.discard(self.cancel_if_running)
 
     async def cancel_if_running(self, error: BaseException | None) -> None:
-        """Cancel it where it was not seen to be over, and is to be cancelled then.
+        """Cancel the prediction if it has not finished, unless the watch is told not to.
 
         Args:
-            error: what ended the wait, and goes on; a failure to cancel becomes a note of it.
+            error: The error that ended the wait, or `None`. A failed cancellation is added to it as
+                a note.
         """
         try:
             await self._cancel_if_running(error)
         except GeneratorExit:
             raise
         except BaseException:
-            # An interrupt may have come before it began; it does nothing twice.
+            # An interrupt may have prevented the cancellation. Cancelling twice is harmless.
             await self._cancel_if_running(error)
             raise
 
     async def _cancel_if_running(self, error: BaseException | None) -> None:
-        if not self._cancel_on_exit or self._id is None or self._left:
+        if not self._cancel_on_exit or self._id is None or self._is_abandoned:
             return
         if self.latest is None or not self.latest.is_done:
             await self._abandon(self._id, error)
@@ -273,7 +284,7 @@ class Watch(Generic[J]):
         """Return the error for a deadline that passed first."""
         job = cast("J", self.latest)
         return PredictionTimeoutError(
-            f"{job.id} was still {job.status} when the time was up.",
+            f"The prediction {job.id} was still {job.status} at the timeout.",
             prediction=cast("types.Prediction", job),
         )
 
@@ -331,7 +342,7 @@ class Watch(Generic[J]):
             await self._api.runtime.call(progress, self.latest)
 
     async def _abandon(self, id: str, error: BaseException | None) -> None:
-        # Whoever set a time does not wait for longer; the server was told to stop by itself.
+        # After a timeout, cancel within a short time: the server cancels by itself soon.
         late = isinstance(error, TimeoutError) and self._deadline.expired
         limit = self._deadline.overtime * (1 - LAST_POLL_SHARE) if late else CLEAN_UP
 
@@ -340,7 +351,7 @@ class Watch(Generic[J]):
 
         async def cancel() -> None:
             nonlocal failure, cancelled
-            self._left = True
+            self._is_abandoned = True
             try:
                 self.latest = await self._cancel(id, Deadline.after(limit))
                 cancelled = True
@@ -351,16 +362,15 @@ class Watch(Generic[J]):
         try:
             await self._api.runtime.shield(cancel, grace=limit)
         except BaseException as interruption:  # noqa: BLE001 (raised below, with its note)
-            # Cancelled once more. An error of the ordinary kind gives way to a cancellation;
-            # a cancellation goes on as it is.
+            # Another cancellation. It replaces an ordinary error, but not a cancellation.
             if error is None or isinstance(error, Exception):
                 raised = interruption
             elif isinstance(interruption, Exception):
                 other = interruption
         if cancelled:
-            logger.info("%s cancelled: nobody waits for it any more", id)
+            logger.info("%s cancelled, because its caller stopped waiting", id)
         else:
-            reason = failure or other or "no answer in time"
+            reason = failure or other or "no response in time"
             logger.warning("%s could not be cancelled: %s", id, reason)
             if raised is None and failure is not None:
                 raise failure
@@ -403,11 +413,11 @@ class PollFailures:
             raise error
         lasted = time.monotonic() - self._since
         if lasted > MAX_OUTAGE:
-            error.add(f"No answer about {self._id} for {MAX_OUTAGE / 60:.0f} minutes.")
+            error.add(f"Polls of {self._id} have failed for {MAX_OUTAGE / 60:.0f} minutes.")
             raise error
         if lasted > OUTAGE_WARNING and not self._is_reported:
             self._is_reported = True
-            logger.warning("no answer about %s for %.0f s: %s", self._id, lasted, error)
+            logger.warning("polls of %s have failed for %.0f s: %s", self._id, lasted, error)
         self._number += 1
         return retry.backoff(attempt, attempts=self._number, chance=random.chance())
 

@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 MAX_ITEMS: Final = 256
 """Items that are produced before the producer waits for the reader."""
-TWO_READERS: Final = "another task or thread waits for this stream's next event"
-CLOSED_EARLY: Final = "this stream was left before its end, and has no more events"
+TWO_READERS: Final = "another task or thread is waiting for the next event of this stream"
+CLOSED_EARLY: Final = "this stream was exited before its end and has no more events"
 
 
 class ReadAhead(Generic[T]):

@@ -415,7 +415,7 @@ def _doc(
         text = re.sub(pattern, replacement.replace("\\", r"\\"), text)
     text = _CODE.sub(lambda match: _sync_code(match[0]), text)
     indent = "    " * depth
-    lines = [f"{indent}{line}" if line else "" for line in text.splitlines()]
+    lines = [f"{indent}{line}".rstrip() for line in text.splitlines()]
     lines[0] = f'{indent}"""{text.splitlines()[0]}'
     if len(lines) == 1:
         return f'{lines[0]}"""'

@@ -55,7 +55,7 @@ class Body(ABC):
             size += len(piece)
             if size > limit:
                 raise APIResponseError(
-                    f"{self.asked} answered with more than {limit} bytes (max_response_bytes)."
+                    f"The response has more than {limit} bytes (max_response_bytes): {self.asked}."
                 )
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -44,8 +44,8 @@ class _DecodedBody(Body):
     async def chunk(self) -> bytes | None:
         if self._wbits is None:
             raise APIResponseError(
-                f"{self.asked} answered in the encoding {self._named!r}, "
-                f"and {ACCEPTED_ENCODINGS} were asked for."
+                f"The response has the encoding {self._named!r} instead of {ACCEPTED_ENCODINGS}: "
+                f"{self.asked}."
             )
         while True:
             if self._packed and (piece := self._unpack()):
@@ -81,6 +81,4 @@ class _DecodedBody(Body):
         return piece
 
     def _broken(self, reason: str) -> APIResponseError:
-        return APIResponseError(
-            f"{self.asked} answered with a body that does not decompress: {reason}."
-        )
+        return APIResponseError(f"The response cannot be decompressed ({reason}): {self.asked}.")

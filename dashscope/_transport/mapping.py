@@ -239,7 +239,7 @@ def _parsed(url: str) -> httpx.URL:
 
 
 def _invalid_url(url: str, reason: object) -> InvalidURLError:
-    return InvalidURLError(f"{shown(url)} cannot be asked: {reason}")
+    return InvalidURLError(f"{shown(url)} is not a valid URL: {reason}")
 
 
 def timeouts_of(
@@ -324,13 +324,13 @@ def connection_error(
     reason = scrub(str(error) or type(error).__name__, token)
     if not sent and _is_about_certificate(error):
         return APIConnectionError(
-            f"No connection, because the server's certificate does not verify ({reason}): {what}. "
-            "Is it the right address? verify=... takes an ssl.SSLContext that knows its authority.",
+            f"The certificate of the server cannot be verified ({reason}): {what}. Check the "
+            "address, or pass verify=... with an ssl.SSLContext that trusts its authority.",
             request_sent=False,
             permanent=True,
         )
     if "TimeoutException" in kinds:
-        happened = "No answer in time" if sent else "No connection in time"
+        happened = "No response in time" if sent else "No connection in time"
         kind = type(error).__name__
         # Transports raise subclasses, whose texts say no more than their names. A mock raises
         # the base class to explain that it has no response.

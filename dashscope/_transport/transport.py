@@ -185,7 +185,7 @@ def check_options(options: PoolOptions) -> None:
     if options.proxy is not None:
         parse_proxy(Proxy.from_argument(options.proxy))
     if options.http2 and find_spec("h2") is None:
-        raise ConfigurationError("http2=True needs: pip install 'dashscope-client[http2]'")
+        raise ConfigurationError("http2=True requires: pip install 'dashscope-client[http2]'")
 
 
 def auth_for(client: Any, library: ModuleType, *, is_own_origin: bool) -> Any:

@@ -99,7 +99,7 @@ def test_at_whatever_line_a_signal_comes_nothing_is_left_running(
     assert eventually(lambda: ledger.open == 0)
 
 
-def test_every_signal_that_programs_turn_into_exceptions_is_held_back(ledger: Ledger) -> None:
+def test_every_signal_that_programs_turn_into_exceptions_is_deferred(ledger: Ledger) -> None:
     """A time limit by SIGALRM, Celery's soft one by SIGUSR1: the create is answered first."""
 
     class TimeIsUp(Exception):
@@ -139,9 +139,7 @@ def test_two_kinds_of_signals_are_both_handled_afterwards(ledger: Ledger) -> Non
     assert ledger.running == set()
 
 
-def test_a_signal_is_not_held_back_for_ever(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_is_not_deferred_for_ever(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.4)
     with (
         Client(base_url=ledger.base_url) as client,

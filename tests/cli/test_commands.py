@@ -232,7 +232,7 @@ def test_a_file_goes_up_and_comes_down(typed: Typed, photo: Path) -> None:
         ("predictions get nothing", "nothing"),
         ("files create nothing.png", "nothing.png: No such file"),
         ("models delete test/echo", "public"),
-        ("search ' '", "query is ' ': it has to say something"),
+        ("search ' '", "query must not be blank, but is ' '"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence(typed: Typed, line: str, said: str) -> None:

@@ -106,7 +106,7 @@ def test_a_time_out_is_an_error_and_cancels_the_prediction(
 ) -> None:
     done = dashscope("run", "test/slow", "seconds=60", "tag=timed", "--timeout", "0.5")
     assert (done.code, done.stdout) == (1, "")
-    assert "when the time was up" in done.stderr
+    assert "at the timeout" in done.stderr
     assert done.seconds < 20
     assert status_of(client, "timed") == "canceled"
 

@@ -184,17 +184,17 @@ async def test_a_cancellation_cancels_the_prediction(
     tag = f"{way.__name__}-{flavor}"
     caught: list[BaseException] = []
     async with AsyncClient(base_url=server.base_url) as client:
-        under_way = anyio.Event()
+        running = anyio.Event()
         run = noting(
             caught,
             lambda: client.run(
                 "test/slow",
                 {"seconds": 60, "tag": tag},
-                progress=lambda p: under_way.set() if p.status == "processing" else None,
+                progress=lambda p: running.set() if p.status == "processing" else None,
             ),
         )
         began = Stopwatch()
-        await way(run, under_way.wait)
+        await way(run, running.wait)
         assert began.ours < 5
         assert status_of(behind, tag) == "canceled"
         assert len(caught) == 1

@@ -163,9 +163,9 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
     for line, pattern in zip(
         said,
         (
-            url + r": 503 after \d\.\d\d s; attempt 2 in 0\.10 s",
-            url + r": 429 after \d\.\d\d s; attempt 3 in 0\.20 s",
-            url + r": 500, given up after 3 attempt\(s\) in \d\.\d\d s",
+            url + r": 503 after \d\.\d\d s; attempt 2 follows in 0\.10 s",
+            url + r": 429 after \d\.\d\d s; attempt 3 follows in 0\.20 s",
+            url + r": 500; gave up after 3 attempt\(s\) in \d\.\d\d s",
         ),
         strict=True,
     ):
@@ -208,4 +208,4 @@ async def test_a_used_up_budget_is_in_the_log(
         await client.account.get()
     assert caught.value.attempts == 1 + 1 + 99
     said = [record.getMessage() for record in caplog.records]
-    assert [line for line in said if "used up" in line] == said[-2:-1]
+    assert [line for line in said if "quota is empty" in line] == said[-2:-1]

@@ -173,6 +173,7 @@ SILENT = {
     """,
     "lists left in the middle, on trio": """
         import trio
+        from contextlib import aclosing
 
         class Lists:
             async def list(self, cursor=None):
@@ -181,10 +182,12 @@ SILENT = {
 
         async def main():
             async with AsyncClient(base_url=URL) as client:
-                async for page in client.paginate(Lists().list):
-                    break
-                async for item in client.iterate(Lists().list):
-                    break
+                async with aclosing(client.paginate(Lists().list)) as pages:
+                    async for page in pages:
+                        break
+                async with aclosing(client.iterate(Lists().list)) as items:
+                    async for item in items:
+                        break
                 gc.collect()
                 await trio.sleep(0.05)
 

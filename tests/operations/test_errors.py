@@ -255,7 +255,7 @@ class TestTheConnectionBreaks:
     async def test_no_answer_in_time(self, make_client: Any, fake_server: FakeServer) -> None:
         fake_server.respond_with(attrs.evolve(reply({"username": "a"}), after=0.4))
         client = make_client(base_url=fake_server.base_url, timeout=0.15)
-        with pytest.raises(APITimeoutError, match="No answer in time") as caught:
+        with pytest.raises(APITimeoutError, match="No response in time") as caught:
             await client.account.get()
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.request_sent

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from dashscope import APIResponseError, NotFoundError, Page, Prediction
+from dashscope import APIResponseError, AsyncClient, NotFoundError, Page, Prediction
 from tests.fake_server import FakeServer, Received, Reply, reply
 from tests.operations.contract import NEXT, OPERATIONS
 
@@ -173,6 +174,12 @@ async def test_leaving_early_asks_for_no_further_page(
     # It is over: nothing more comes of it.
     assert [item async for item in items] == []
     assert len(fake_server.requests) == 2
+
+
+def test_both_are_async_generators() -> None:
+    client = AsyncClient()
+    assert inspect.isasyncgen(client.paginate(client.predictions.list))
+    assert inspect.isasyncgen(client.iterate(client.predictions.list))
 
 
 async def test_an_empty_page_ends_a_listing(scripted_client: Any, fake_server: FakeServer) -> None:

@@ -343,7 +343,7 @@ class TestPrediction:
                     tasks.start_soon(reads, stream)
                     tasks.start_soon(reads, stream)
             assert stream.reconnections == 0
-        assert said == ["another task or thread waits for this stream's next event"]
+        assert said == ["another task or thread is waiting for the next event of this stream"]
         assert texts(got) == ["a", "b"]
 
     async def test_reconnections_are_none(self, client: Any, server: StreamServer) -> None:

@@ -54,7 +54,7 @@ class TestWhoCreatesCancels:
         assert server.cancels == cancels
         assert server.links[0].closed
         # Nobody would close another connection.
-        with pytest.raises(RuntimeError, match="left before its end"):
+        with pytest.raises(RuntimeError, match="exited before its end"):
             await events_of(stream)
         assert len(server.links) == 1
 

@@ -481,7 +481,7 @@ class TestHoles:
         server.plays(cut(*LETTERS[:2]), whole(*LETTERS[3:], done(id="7")))
         server.ends(output=list("abcdef"))
         events: list[Any] = []
-        with pytest.raises(StreamError, match=r"p1 broke.*missing: 5 came.*has 6"):
+        with pytest.raises(StreamError, match=r"missing: .*p1 broke after 5 parts.*has 6"):
             await read_into(events, client.stream("owner/name", {}))
         assert texts(events) == list("abdef")
         assert not any(isinstance(event, DoneEvent) for event in events)
@@ -503,7 +503,7 @@ class TestHoles:
     async def test_an_output_that_was_removed(self, client: Any, server: StreamServer) -> None:
         server.plays(cut(*LETTERS[:2]), refused(404))
         server.ends(output=None, data_removed=True)
-        with pytest.raises(StreamError, match="none any more"):
+        with pytest.raises(StreamError, match="no output any more"):
             await read(client.stream("owner/name", {}))
 
     async def test_a_cancelled_prediction_hides_none(
@@ -697,7 +697,7 @@ class TestRetry:
         self, client: Any, server: StreamServer, status: int
     ) -> None:
         server.plays(cut(b"retry: 1\n", LETTERS[0]), refused(status, {"detail": "never"}))
-        with pytest.raises(Exception, match=f"{status}.*never"):
+        with pytest.raises(Exception, match=f"never.*{status}"):
             await read(client.stream("owner/name", {}))
         assert len(server.links) == 2
         assert server.cancels == 1

@@ -20,7 +20,7 @@ from dashscope._sync import generate, generated
 from dashscope._sync.facade import Facade
 
 # The base class of the resources has no sync counterpart.
-NO_TWIN = {"AsyncResource"}
+NO_SYNC_CLASS = {"AsyncResource"}
 RENAMED = {
     "_repr_html_": "_repr_html_",
     "__call__": "__call__",
@@ -40,7 +40,7 @@ def async_classes() -> Iterator[type]:
             continue
         for name, value in vars(importlib.import_module(info.name)).items():
             own = isinstance(value, type) and value.__module__ in ("dashscope", info.name)
-            if own and re.match(r"Async[A-Z]", name) and name not in NO_TWIN:
+            if own and re.match(r"Async[A-Z]", name) and name not in NO_SYNC_CLASS:
                 yield value
 
 

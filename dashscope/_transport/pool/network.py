@@ -1,9 +1,9 @@
-"""The sockets beneath the connections: httpcore's, with three promises more.
+"""The sockets below the connections: those of httpcore, with three more guarantees.
 
-None is left open when a TLS handshake is given up, for whatever reason. The time to connect is
-that for all of it: every address of a name, a SOCKS proxy's greeting, the handshakes. And in the
-sync client every wait but that for the resolver is bounded by the time that the calling
-thread's call has left, where httpcore bounds each by the same time, however many there are.
+No socket stays open if a TLS handshake is given up, for any reason. The connect timeout covers all
+steps: every address of a name, the greeting of a SOCKS proxy, the handshakes. In the sync client,
+all waits of a call together are limited by the time that the call has left, except the name
+resolution. httpcore would limit each wait by that time.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
                 host, port, timeout, local_address, socket_options
             )
         except ValueError as error:
-            # anyio tries each address in a task of its own. Where the end of the loop cancels
-            # those, and not the call (which cancels a prediction, say), its group is empty.
+            # anyio tries each address in its own task. If the end of the loop cancels those tasks
+            # but not this call (which may be cancelling a prediction), its group is empty.
             raise httpcore.ConnectError(f"the attempt was cancelled ({error})") from error
         return _AsyncStream(stream, connected_by)
 
@@ -78,21 +78,21 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         return _AsyncStream(stream, self._connected_by)
 
     def _within(self, timeout: float | None) -> float | None:
-        # Only while it greets a SOCKS proxy does httpcore not say how long it may take.
+        # httpcore passes no timeout for the greeting of a SOCKS proxy.
         return self._connected_by.left() if timeout is None else timeout
 
     def get_extra_info(self, info: str) -> Any:
         try:
             return self._stream.get_extra_info(info)
-        except AttributeError:  # uvloop has let go of the socket: the connection was reset
+        except AttributeError:  # uvloop has closed the socket, because the connection was reset
             if info == "is_readable":
                 return True
-        # Only asked for when the connection is made: nothing has been sent yet.
+        # Other information is read only while connecting, before anything is sent.
         raise httpcore.ConnectError("the connection was reset")
 
 
 class SyncBackend(httpcore.NetworkBackend):
-    """Sockets whose every wait is bounded by the time that the calling thread has left."""
+    """Sockets whose waits are limited by the time that the calling thread has left."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._backend = httpcore.SyncBackend()
@@ -118,7 +118,7 @@ class SyncBackend(httpcore.NetworkBackend):
         for number, address in enumerate(addresses):
             try:
                 bound = _bound(connected_by.left(), self._bounds.left(), httpcore.ConnectTimeout)
-                # One that is dead leaves the others their share.
+                # A dead address must leave time for the others.
                 share = None if bound is None else bound / (len(addresses) - number)
                 stream = self._backend.connect_tcp(
                     address, port, share, local_address, socket_options
@@ -131,11 +131,11 @@ class SyncBackend(httpcore.NetworkBackend):
 
 
 def _addresses(host: str, port: int) -> list[str]:
-    """All that a name has, in the resolver's order."""
-    # As bytes, the name (which is ASCII) is left as it is: encoding it has errors of its own.
+    """Return all addresses of a name, in the resolver's order."""
+    # As bytes, because encoding a str may raise other errors. The name is ASCII.
     found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
     numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
-    # Where an address belongs to one of several networks, this also names that.
+    # For a link-local address, this includes the network interface.
     return list(dict.fromkeys(socket.getnameinfo(info[4], numeric)[0] for info in found))
 
 
@@ -159,7 +159,7 @@ class _SyncStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, bound)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # A view: of what the socket does not take at once, httpcore copies the rest.
+        # A view, because httpcore copies the rest after each partial send.
         view: Any = memoryview(buffer)
         for start in range(0, len(view), self.WRITTEN_AT_ONCE):
             bound = _bound(self._within(timeout), self._bounds.left(), httpcore.WriteTimeout)
@@ -206,14 +206,14 @@ class _SyncStream(httpcore.NetworkStream):
         return _SyncStream(stream, self._bounds, self._connected_by)
 
     def _within(self, timeout: float | None) -> float | None:
-        return self._connected_by.left() if timeout is None else timeout  # as above
+        return self._connected_by.left() if timeout is None else timeout  # as in _AsyncStream
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
     def _check_connected(self) -> None:
-        # The ssl module takes a connection that was reset for one that is still to be made, and
-        # leaves it open, or leaves out the handshake.
+        # The ssl module treats a connection that was reset as not connected yet, and leaves it open
+        # or skips the handshake.
         try:
             self._stream.get_extra_info("socket").getpeername()
         except OSError as error:
@@ -225,5 +225,5 @@ def _bound(
 ) -> float | None:
     shorter = min((bound for bound in (timeout, left) if bound is not None), default=None)
     if shorter is not None and shorter <= 0:
-        raise late("the time is up")
+        raise late("the deadline has passed")
     return shorter
