@@ -200,7 +200,7 @@ def test_a_deployment_that_fails_is_an_error(typed: Typed) -> None:
     typed("deployments delete local/failing")
     assert (done.code, done.stdout) == (1, "")
     assert "about to fail" in done.stderr
-    assert "local/failing (prediction " in done.stderr
+    assert "local/failing failed (prediction " in done.stderr
 
 
 def test_a_deployments_files_are_saved(typed: Typed) -> None:

@@ -352,7 +352,7 @@ def test_what_is_no_stream_or_file_is_refused_in_words() -> None:
             with pytest.raises(TypeError, match=r"must be an event stream"):
                 EventStreamResponse(wrong)  # type: ignore[arg-type]
     for wrong in ("https://example.com/a.png", None, ["a"]):
-        with pytest.raises(TypeError, match=r"as AsyncClient.run\(\) gives it"):
+        with pytest.raises(TypeError, match=r"must be a file output of AsyncClient.run"):
             FileOutputResponse(wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="attachment or inline, not 'inlined'"):
         output = AsyncFileOutput("https://example.com/a.png", AsyncClient()._api)

@@ -770,7 +770,9 @@ class TestErrorsOfTheServer:
         server: StreamServer,
         status: int,
         error: type[Exception],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.2)
         server.plays(cut(*LETTERS[:2]), refused(404))
         server.failures[LOOK] = status
         events: list[Any] = []
