@@ -90,7 +90,7 @@ def test_a_failed_model_is_an_error_with_its_logs(dashscope: CommandLine) -> Non
     done = dashscope("run", "test/fail", "message=no such word")
     assert (done.code, done.stdout) == (1, "")
     assert "about to fail" in done.stderr
-    assert "error: test/fail (prediction " in done.stderr
+    assert "error: test/fail failed (prediction " in done.stderr
     assert "no such word" in done.stderr.splitlines()[-1]
 
 

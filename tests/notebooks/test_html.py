@@ -160,7 +160,7 @@ async def test_a_file_output_shows_itself_and_a_batch_its_progress(
     assert [tag for tag, _ in read(file._repr_html_()).tags] == ["img"]  # now it is known
     batch = client.map("dashscope/hello-world", [{"text": "a"}])
     plain = getattr(batch, "_value", batch)
-    assert "not opened yet" in plain._repr_html_()
+    assert "has not been entered" in plain._repr_html_()
     async with batch as results:
         await anext(results)
         assert "<table>" in plain._repr_html_()
