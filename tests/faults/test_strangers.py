@@ -195,7 +195,7 @@ async def test_a_page_is_asked_of_our_own_address_whatever_next_says(
     try:
         found = [page async for page in client.paginate(client.predictions.list)]
     except APIResponseError as error:
-        assert "no URL where that of a page is due" in str(error)  # noqa: PT017
+        assert "invalid URL of a page" in str(error)  # noqa: PT017
     else:
         assert len(found) == 2
     assert {(who, path.partition("?")[0], token) for who, path, token in internet.asked()} == {
