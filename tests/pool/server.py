@@ -103,10 +103,13 @@ class Counting:
         self.most = max(self.most, self.open)
         number = self.opened
         self._writers.add(writer)
+        # A new connection is not idle, however slowly its first request arrives.
+        idle: float | None = None
         try:
             while True:
-                async with asyncio.timeout(self.idle):
+                async with asyncio.timeout(idle):
                     head = await reader.readuntil(b"\r\n\r\n")
+                idle = self.idle
                 path = head.split(b" ", 2)[1].decode()
                 self.asked.append(path)
                 if not await self.answer(writer, path, number):
