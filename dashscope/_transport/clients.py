@@ -36,7 +36,6 @@ class LoopClient:
     Args:
         client: The `httpx` or `httpx2` client.
         clients: The clients of all loops, which this one adds itself to.
-        on_close: Called when it is closed.
     """
 
     def __init__(self, client: Any, clients: set[LoopClient]) -> None:
