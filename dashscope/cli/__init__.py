@@ -13,6 +13,7 @@ from dashscope.cli import actions, resources
 from dashscope.cli.batch import batch
 from dashscope.cli.commands import EXIT_CODES, Command, Program, group
 from dashscope.cli.completion import completion
+from dashscope.cli.docs import DOCS
 from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
 from dashscope.cli.serve import serve
@@ -40,6 +41,7 @@ def dashscope() -> None:
     dashscope models get dashscope/thumbnail
     dashscope predictions list --json
     dashscope serve
+    dashscope docs quickstart
     """
 
 
@@ -52,6 +54,7 @@ for _command in (
     stream,
     batch,
     serve,
+    DOCS,
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),
     completion,

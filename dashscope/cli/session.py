@@ -30,6 +30,7 @@ MOST_IDS: Final = 5
 """The most ids of predictions in one message."""
 SERVER_NEEDS: Final = (
     "cloudpickle",
+    "markdown_it",
     "PIL",
     "platformdirs",
     "pydantic",
