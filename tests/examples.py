@@ -95,8 +95,7 @@ def run_examples(path: Path, server: LocalServer) -> list[str]:
     Returns:
         What the programs printed, one text for each.
     """
-    namespace = names(server)
-    prepare_folder()
+    namespace = {**names(server), "__name__": "__main__"}
 
     async def run() -> list[str]:
         printed = []

@@ -65,9 +65,11 @@ for _command in (
         *actions.DEPLOYMENTS,
         help="Private endpoints for models.",
     ),
-    group("files", *_of(resources.FILES), *actions.FILES, help="Files to use in inputs."),
+    group(
+        "files", *_of(resources.FILES), *actions.FILES, help="Uploaded files, for use in inputs."
+    ),
     group("hardware", resources.HARDWARE_LIST.command(), help="Hardware that models can run on."),
-    group("models", *_of(resources.MODELS), STUBS, help="Public models, and your own."),
+    group("models", *_of(resources.MODELS), STUBS, help="Public models and your own models."),
     group("predictions", *_of(resources.PREDICTIONS), *actions.PREDICTIONS, help="Runs of models."),
     group(
         "trainings",

@@ -50,7 +50,9 @@ def _render(terminal: Terminal, text: str) -> None:
 DOCS: Final = command(
     "docs",
     _docs,
-    click.Argument(["topic"], required=False, type=click.Choice(list(guides.titles()))),
+    click.Argument(
+        ["topic"], required=False, type=click.Choice(list(guides.titles())), metavar="[TOPIC]"
+    ),
     help="""Show a guide, or list the guides.
 
     Without TOPIC, it lists all guides. A pipe or a file receives the guide as Markdown.

@@ -17,6 +17,7 @@ import click
 from attrs import define, field
 
 from dashscope import Client, DashscopeError, ModelError, Response
+from dashscope._common.installing import install_command
 from dashscope._common.json import object_in
 from dashscope._config import DEFAULT_BASE_URL
 from dashscope.cli.terminal import Terminal, write
@@ -183,7 +184,7 @@ def _local_server(stack: ExitStack, terminal: Terminal) -> str:
     if any(find_spec(name) is None for name in SERVER_NEEDS):
         raise DashscopeError(
             "No server listens at the default address. Set DASHSCOPE_BASE_URL to the address of "
-            "the API, or install the local server: pip install 'dashscope-client[cli,local]'."
+            f"the API, or install the local server: {install_command('cli', 'local')}"
         )
     from dashscope.local import LocalServer
 

@@ -117,7 +117,7 @@ def sentences(name: str) -> Iterator[str]:
 
 def test_nothing_is_left_in_english() -> None:
     english = set(sentences("README.md"))
-    assert len(english) > 100
+    assert len(english) > 40
     assert english.isdisjoint(sentences("README.zh-CN.md"))
 
 
@@ -142,7 +142,7 @@ def test_the_performance_table_is_what_was_measured() -> None:
         for each in results["parts"]["requests"]["measured"]
     }
     section = (ROOT / "README.md").read_text("utf-8").partition("## Performance\n")[2]
-    table = section.partition("![")[0]
+    table = section.partition("\n## ")[0]
     rows = [
         [cell.strip(" *`") for cell in row.strip("|").split("|")]
         for row in table.splitlines()
