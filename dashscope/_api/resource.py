@@ -30,8 +30,8 @@ class AsyncResource:
     def __init__(self, api: Requestor) -> None:
         self._api = api
 
-    async def _get(self, cls: type[T], path: str) -> T:
-        return structure(await self._api.send(Call(method="GET", path=path)), cls)
+    async def _get(self, cls: type[T], path: str, *, id: str | None = None) -> T:
+        return structure(await self._api.send(Call(method="GET", path=path)), cls, id=id)
 
     async def _page(
         self, cls: type[T], path: str, *, cursor: str | None, **params: Any
