@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from dashscope import types
 from dashscope._api.decoding import structure, structure_page
@@ -15,6 +15,7 @@ from dashscope._common.validation import check_text, shown
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Identified(Protocol):
     """An object with an id."""
 
