@@ -37,6 +37,7 @@ class Thread:
     def __init__(self, app: Any, parts: Services, listener: socket.socket, drain: float) -> None:
         config = uvicorn.Config(
             app,
+            interface="asgi3",
             http="h11",
             ws="none",
             lifespan="off",
