@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 HOOKS = {
     "typeguard": """
 from typeguard import install_import_hook
