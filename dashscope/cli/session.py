@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from importlib.util import find_spec
 from io import StringIO
-from typing import TYPE_CHECKING, Final
+from types import FrameType
+from typing import Final
 
 import click
 from attrs import define, field
@@ -21,9 +22,6 @@ from dashscope._common.installing import install_command
 from dashscope._common.json import object_in
 from dashscope._config import DEFAULT_BASE_URL
 from dashscope.cli.terminal import Terminal, write
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
