@@ -80,6 +80,7 @@ def _at_home(
     uninstrument()
     logger.handlers[:] = handlers
     logger.setLevel(logging.NOTSET)
+    logging.getLogger("httpx").setLevel(logging.NOTSET)
 
 
 @pytest.mark.usefixtures("_at_home")

@@ -21,16 +21,16 @@ from rich.text import Text
 
 from dashscope.local import LocalServer
 from tests.cli.terminal import Terminal
+from tests.local.page import studio
 
 ROOT = Path(__file__).parents[2]
 TARGET = Path(__file__).with_name("terminal.png")
-COLUMNS, LINES = 78, 40
-SIZE = "1010,790"
+COLUMNS, LINES = 78, 20
+SIZE = "1010,764"
 COMMANDS = (
     "dashscope run dashscope/hello-world text=Alice",
-    "dashscope run dashscope/thumbnail image=@photo.png width=512 -o out/",
-    "dashscope stream dashscope/countdown start=3",
-    "dashscope models list",
+    "dashscope run studio/landscape prompt=hills count=1",
+    "dashscope run dashscope/thumbnail image=@photo.png width=256 -o out/",
 )
 
 
@@ -59,9 +59,13 @@ def typed(command: str, folder: str, base_url: str) -> str:
 def main() -> None:
     """Write the picture."""
     console = Console(
-        record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+        record=True,
+        width=COLUMNS,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
     )
-    with LocalServer() as server, tempfile.TemporaryDirectory() as folder:
+    with LocalServer(models=studio.MODELS) as server, tempfile.TemporaryDirectory() as folder:
         photo = ROOT / "tests" / "local" / "page" / "screenshot.png"
         Path(folder, "photo.png").write_bytes(photo.read_bytes())
         for command in COMMANDS:
