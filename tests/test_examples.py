@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from dashscope.testing import record, replay
 from tests.examples import (
     ROOT,
     check_tests,
+    examples,
     names,
     prepare_folder,
     rows,
@@ -27,6 +29,7 @@ from tests.examples import (
     run_examples,
     tests_of,
 )
+from tests.integrations.serving import TestClient
 
 README = ROOT / "README.md"
 PACKAGE = Path(dashscope.__file__).parent
@@ -90,6 +93,19 @@ def test_the_examples_of_a_document_run(path: Path, server: LocalServer) -> None
     if path == README:
         assert printed
         assert set(printed) <= {"hello Alice", "hey hey hey"}
+
+
+@pytest.mark.usefixtures("_at_home")
+@pytest.mark.parametrize("path", [README, PACKAGE / "guides" / "web-applications.md"])
+def test_the_application_in_the_examples_streams(path: Path) -> None:
+    (code,) = [each.code for each in examples(path) if "app = FastAPI(" in each.code]
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    with TestClient(namespace["app"]) as browser:
+        assert browser.post("/greet", params={"name": "Alice"}).json() == "hello Alice"
+        events = browser.get("/countdown", params={"start": 2}).text
+    assert re.findall(r"^data: (.+)$", events, re.MULTILINE)[:3] == ["2", "1", "0"]
+    assert events.count("event: done") == 1
 
 
 def test_the_tests_among_the_examples_pass(
