@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from dashscope import APIConnectionError, APIError, APIResponseError, APITimeoutError
-from tests.fake_server import FakeServer, Reply, prediction, reply
-from tests.faults.faults import Fault
-from tests.faults.proxy import Exchange, Line, Proxy
-from tests.operations.test_files import SIGNED
+from tests.files.test_files import SIGNED
+from tests.servers.fake_server import FakeServer, Reply, prediction, reply
+from tests.servers.fault_proxy import Exchange, Line, Proxy
+from tests.servers.faults import Fault
 from tests.stopwatch import Stopwatch
 
 LIMIT = 1_000_000

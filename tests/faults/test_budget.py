@@ -17,10 +17,10 @@ from dashscope import (
     RateLimitError,
 )
 from tests import flavors
-from tests.fake_server import FakeServer, Reply, prediction, reply
-from tests.faults.faults import BROKEN, STALLS
-from tests.faults.proxy import Fault, Line, Proxy
 from tests.faults.test_table import READ_TIMEOUT, run_at_once
+from tests.servers.fake_server import FakeServer, Reply, prediction, reply
+from tests.servers.fault_proxy import Fault, Line, Proxy
+from tests.servers.faults import BROKEN, STALLS
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
@@ -35,7 +35,7 @@ def line(proxy: Proxy, server: FakeServer) -> Line:
     return proxy.line()
 
 
-def at_once(
+def all_at_once(
     flavor: str, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> list[Any]:
     """The error of each of many calls, all made at once by one client."""
@@ -78,7 +78,7 @@ def test_hundreds_of_requests_to_a_server_that(
     line.listen()
     hasty = {"request": [lambda request: attrs.evolve(request, read_timeout=READ_TIMEOUT)]}
     options: dict[str, Any] = {"event_hooks": hasty} if fault is SILENT else {}
-    errors = at_once(flavor, line, lambda client: client.account.get(), **options)
+    errors = all_at_once(flavor, line, lambda client: client.account.get(), **options)
     assert all(isinstance(error, APIError) for error in errors)
     # Without the budget: 300 times 6. Threads that pay at the same moment may pay once for two.
     assert len(line.requests) == sum(error.attempts for error in errors)
@@ -86,7 +86,9 @@ def test_hundreds_of_requests_to_a_server_that(
 
 
 def test_hundreds_of_requests_to_a_server_that_is_not_there(flavor: str, line: Line) -> None:
-    errors = at_once(flavor, line, lambda client: client.predictions.create(version="v", input={}))
+    errors = all_at_once(
+        flavor, line, lambda client: client.predictions.create(version="v", input={})
+    )
     assert all(isinstance(error, APIConnectionError) for error in errors)
     assert not any(error.may_have_been_created for error in errors)
     attempts = sum(error.attempts for error in errors)
@@ -113,7 +115,7 @@ def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
             async for _ in stream:
                 pass
 
-    errors = at_once(flavor, line, stream)
+    errors = all_at_once(flavor, line, stream)
     assert all(isinstance(error, InternalServerError) for error in errors)
     asked = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
     # Without it: 300 times 9, and then 300 times 6 looks at the prediction. Each is looked at.

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from dashscope import Request
-from tests.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
+from tests.servers.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
 
 TOKEN = "r8_a-Secret+That/Nobody=Guesses"
 

@@ -17,9 +17,9 @@ from dashscope import APIError, Client, Request
 from dashscope.local import LocalServer
 from tests import flavors
 from tests.faults.conftest import LEFT_BY_SSL
-from tests.faults.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
-from tests.faults.proxy import Fault, Line, Proxy
 from tests.faults.test_table import run_at_once
+from tests.servers.fault_proxy import Fault, Line, Proxy
+from tests.servers.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
 
 pytestmark = LEFT_BY_SSL
 

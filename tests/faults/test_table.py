@@ -30,8 +30,11 @@ from dashscope import (
 from dashscope._errors import status_error_type
 from dashscope._runtime.drive import drive
 from tests import flavors
-from tests.fake_server import FakeServer, Received, Reply, reply
-from tests.faults.faults import (
+from tests.files.test_files import SIGNED
+from tests.resources.contract import FILE, FULL, OPERATIONS
+from tests.servers.fake_server import FakeServer, Received, Reply, reply
+from tests.servers.fault_proxy import Fault, Proxy
+from tests.servers.faults import (
     ANSWERED,
     BROKEN,
     CORRUPT,
@@ -41,9 +44,6 @@ from tests.faults.faults import (
     Case,
     Means,
 )
-from tests.faults.proxy import Fault, Proxy
-from tests.operations.contract import FILE, FULL, OPERATIONS
-from tests.operations.test_files import SIGNED
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 

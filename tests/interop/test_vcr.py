@@ -11,9 +11,9 @@ import vcr
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer, reply
 from tests.interop.conftest import HELLO, TOKEN
 from tests.interop.test_every_request import use
+from tests.servers.fake_server import FakeServer, reply
 
 ACCOUNT = {"type": "user", "username": "recorded"}
 
