@@ -265,7 +265,9 @@ class TestTheConnectionBreaks:
 
 
 @pytest.mark.parametrize("make", [AsyncClient, Client])
-def test_a_server_error_to_a_create_may_have_created(make: Any, fake_server: FakeServer) -> None:
+def test_a_server_error_to_a_create_may_have_created(
+    make: Any, fake_server: FakeServer, no_jitter: None
+) -> None:
     client = make(base_url=fake_server.base_url)
     run = asyncio.run if make is AsyncClient else drive
     for status, unsure in [(500, True), (503, True), (408, True), (422, False), (429, False)]:

@@ -17,7 +17,7 @@ from tests.servers.fake_server import FakeServer, prediction, reply
 def busy(fake_server: FakeServer) -> FakeServer:
     """A server whose every answer makes the client wait a little."""
     running = [reply(prediction("processing"))] * 2
-    busy = reply({"detail": "later"}, 429, retry_after="0.01")
+    busy = reply({"detail": "later"}, 429, retry_after="0.001")
     fake_server.respond_with(
         [busy, reply(prediction(), 201), *running, reply(prediction("succeeded", output=1))]
     )
@@ -40,7 +40,13 @@ def _drawn(seed: int) -> list[float]:
     return [_jitter.chance() for _ in range(3)]
 
 
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize(
+    "method",
+    [
+        method if method == "fork" else pytest.param(method, marks=pytest.mark.soak)
+        for method in multiprocessing.get_all_start_methods()
+    ],
+)
 def test_processes_that_are_seeded_alike_do_not_wait_in_step(method: str) -> None:
     with multiprocessing.get_context(method).Pool(2) as pool:
         first, second = pool.map(_drawn, [1, 1], chunksize=1)

@@ -56,12 +56,17 @@ def whole_at(answer: bytes, body: bytes) -> int:
     return at
 
 
+steps = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.soak)])
+"""Cut at every seventh byte by default, and at every byte in the soak run."""
+
+
 @pytest.mark.usefixtures("no_jitter")
 class TestRecording:
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
+    @steps
     @pytest.mark.parametrize("chunked", [True, False])
     async def test_it_is_truncated_at_every_byte(
-        self, client: Any, server: StreamServer, proxy: Proxy, chunked: bool
+        self, client: Any, server: StreamServer, proxy: Proxy, chunked: bool, step: int
     ) -> None:
         recording = Recording(EVENTS)
         body = recording.body
@@ -71,7 +76,7 @@ class TestRecording:
         assert told(await read(client.predictions.stream(finished))) == TOLD
         answer = bytes(proxy.passed[0])
         begin = whole_at(answer, body)
-        for length in range(len(answer) + 1):
+        for length in range(0, len(answer) + 1, step):
             proxy.faults = [cut(length)]
             server.links.clear()
             async with client.predictions.stream(finished) as stream:
@@ -85,9 +90,10 @@ class TestRecording:
             assert reconnections == len(again), length
 
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
+    @steps
     @pytest.mark.parametrize("ending", ["\r\n", "\r"])
     async def test_it_is_truncated_at_every_byte_whatever_ends_its_lines(
-        self, client: Any, server: StreamServer, proxy: Proxy, ending: str
+        self, client: Any, server: StreamServer, proxy: Proxy, ending: str, step: int
     ) -> None:
         recording = Recording(EVENTS[1:3] + EVENTS[-1:], ending)
         body = recording.body
@@ -96,7 +102,7 @@ class TestRecording:
         finished = await client.predictions.get("p1")
         await read(client.predictions.stream(finished))
         begin = whole_at(bytes(proxy.passed[0]), body)
-        for length in range(len(body) + 1):
+        for length in range(0, len(body) + 1, step):
             proxy.faults = [cut(begin + length)]
             server.links.clear()
             events = await read(client.predictions.stream(finished))
@@ -105,7 +111,10 @@ class TestRecording:
             assert server.last_ids == [None, *([] if last_id == "7" else [last_id])], length
 
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
-    async def test_it_ends_properly_at_every_byte(self, client: Any, server: StreamServer) -> None:
+    @steps
+    async def test_it_ends_properly_at_every_byte(
+        self, client: Any, server: StreamServer, step: int
+    ) -> None:
         recording = Recording(EVENTS)
         server.ends(**FINISHED)
         finished = await client.predictions.get("p1")
@@ -118,7 +127,7 @@ class TestRecording:
             link.end()
 
         server.plays(script)
-        for length in range(len(recording.body) + 1):
+        for length in range(0, len(recording.body) + 1, step):
             server.links.clear()
             assert told(await read(client.predictions.stream(finished))) == TOLD, length
             last_id = recording.last_id_within(length)
@@ -143,7 +152,7 @@ class TestRecording:
         await read(client.predictions.stream(finished))
         answer = bytes(proxy.passed[0])
         begin = whole_at(answer, recording.body)
-        for length in [0, 20, begin, *range(begin + 1, begin + len(recording.body) - 1, 60)]:
+        for length in [0, 20, begin, *range(begin + 1, begin + len(recording.body) - 1, 120)]:
             proxy.faults = [stalled(length)]
             server.links.clear()
             events = await read(client.predictions.stream(finished, stall_timeout=0.2))
@@ -182,7 +191,7 @@ class TestRecording:
         server.plays(script)
         server.ends(**FINISHED)
         chance = random.Random(4)
-        for _ in range(12):
+        for _ in range(4):
             faults = [any_fault(chance, 110 + len(recording.body)) for _ in range(6)]
             proxy.faults = list(faults)
             events = await read(client.predictions.stream("p1", stall_timeout=0.2))
@@ -233,15 +242,18 @@ class TestLocalServer:
         assert texts(events) == result.output
         assert printed(events) == result.logs
 
+    @steps
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
-    async def test_a_finished_one_is_truncated_everywhere(self, client: Any, before: Proxy) -> None:
+    async def test_a_finished_one_is_truncated_everywhere(
+        self, client: Any, before: Proxy, step: int
+    ) -> None:
         async with client.stream("test/verse", {"lines": 2}) as stream:
             await events_of(stream)
             finished = await stream.result()
         expected = told(await read(client.predictions.stream(finished)))
         assert [text for kind, text in expected if kind == "output"] == finished.output
         answer = bytes(before.passed[-1])
-        for length in range(0, len(answer) + 1, 5):
+        for length in range(0, len(answer) + 1, 5 * step):
             before.faults = [cut(length)]
             events = await read(client.predictions.stream(finished))
             assert texts(events) == finished.output, length

@@ -26,10 +26,9 @@ def state(status: str = "processing", **fields: Any) -> Reply:
     return reply({"id": "x1", "status": status, **fields})
 
 
-@pytest.fixture(params=["prediction", "prediction id", "training", "training id"])
-def waited(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
+KINDS = ["prediction", "prediction id", "training", "training id"]
+kinds = pytest.mark.parametrize("waited", KINDS)
+"""For the tests of how each kind is waited for."""
 
 
 def path(waited: str) -> str:
@@ -47,7 +46,8 @@ def wait(client: Any, waited: str, **options: Any) -> Any:
     return client.trainings.wait("x1", **options)
 
 
-async def test_it_looks_until_it_is_over(
+@kinds
+async def test_it_polls_until_it_is_finished(
     scripted_client: Any, fake_server: FakeServer, waited: str
 ) -> None:
     fake_server.respond_with(
@@ -63,13 +63,15 @@ async def test_it_looks_until_it_is_over(
     assert fake_server.asked == [f"GET {path(waited)}"] * 4
 
 
-@pytest.mark.parametrize("status", TERMINAL)
-async def test_every_end_is_one(
-    scripted_client: Any, fake_server: FakeServer, waited: str, status: str
+@kinds
+async def test_every_terminal_status_ends_the_wait(
+    scripted_client: Any, fake_server: FakeServer, waited: str
 ) -> None:
-    fake_server.respond_with(state(status, error="why"))
-    assert (await wait(scripted_client, waited)).error == "why"
-    assert len(fake_server.requests) == 1
+    for status in TERMINAL:
+        fake_server.requests.clear()
+        fake_server.respond_with(state(status, error="why"))
+        assert (await wait(scripted_client, waited)).error == "why"
+        assert len(fake_server.requests) == 1
 
 
 async def test_what_is_over_already_is_not_asked_for(
@@ -96,19 +98,18 @@ async def test_a_partial_object_of_a_list_is_completed(
     assert (await scripted_client.wait(partial)).output == "whole"
 
 
-async def test_the_time_out_leaves_it_running(
-    scripted_client: Any, fake_server: FakeServer, waited: str
-) -> None:
+async def test_the_timeout_leaves_it_running(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with(state())
     started = Stopwatch()
     with pytest.raises(PredictionTimeoutError, match="x1 was still processing") as caught:
-        await wait(scripted_client, waited, timeout=0.4)
+        await scripted_client.wait("x1", timeout=0.2)
     assert started.wall > 0.1
     assert started.ours < 1.5
     assert caught.value.prediction.id == "x1"
     assert not any("cancel" in asked for asked in fake_server.asked)
 
 
+@kinds
 async def test_cancel_on_exit_cancels_it(
     make_client: Any, fake_server: FakeServer, waited: str
 ) -> None:
@@ -117,23 +118,23 @@ async def test_cancel_on_exit_cancels_it(
     client = make_client(base_url=fake_server.base_url, event_hooks=hooks)
     fake_server.respond_with(lambda r: state("canceled" if "cancel" in r.path else "processing"))
     with pytest.raises(PredictionTimeoutError):
-        await wait(client, waited, timeout=0.4, cancel_on_exit=True)
+        await wait(client, waited, timeout=0.1, cancel_on_exit=True)
     assert fake_server.asked.count(f"POST {path(waited)}/cancel") == 1
     assert sent[-1].endswith(f"{path(waited)}/cancel")
 
 
-async def test_an_answer_that_does_not_come_is_a_time_out(
-    scripted_client: Any, fake_server: FakeServer, waited: str
+async def test_a_response_that_does_not_arrive_is_a_timeout(
+    scripted_client: Any, fake_server: FakeServer
 ) -> None:
     first = [True]
 
     def script(_: Received) -> Reply:
         late = not first or not first.pop()
-        return attrs.evolve(state(), after=0.9 if late else 0)
+        return attrs.evolve(state(), after=60.0 if late else 0)
 
     fake_server.respond_with(script)
     with pytest.raises(PredictionTimeoutError):
-        await wait(scripted_client, waited, timeout=0.5)
+        await scripted_client.wait("x1", timeout=0.3)
 
 
 async def test_one_that_was_never_seen_is_a_time_out_of_the_request(
@@ -144,9 +145,10 @@ async def test_one_that_was_never_seen_is_a_time_out_of_the_request(
         await scripted_client.wait("x1", timeout=0.15)
 
 
-async def test_one_that_is_not_there_is_not_found(scripted_client: Any, waited: str) -> None:
-    with pytest.raises(NotFoundError):
-        await wait(scripted_client, waited)
+async def test_a_missing_one_is_not_found(scripted_client: Any) -> None:
+    for waited in KINDS:
+        with pytest.raises(NotFoundError):
+            await wait(scripted_client, waited)
 
 
 async def test_a_removed_output_is_an_error(scripted_client: Any, fake_server: FakeServer) -> None:
@@ -179,28 +181,21 @@ async def test_a_429_beyond_a_minute_ends_the_wait(
         await scripted_client.wait("x1")
 
 
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"poll_interval": 0}, ValueError),
-        ({"poll_interval": "1"}, TypeError),
-        ({"timeout": 0}, ValueError),
-        ({"timeout": "1"}, TypeError),
-        ({"progress": "print"}, TypeError),
-    ],
-)
-async def test_options_out_of_bounds_are_refused_before_a_request(
-    scripted_client: Any, fake_server: FakeServer, waited: str, options: Any, error: type[Exception]
+async def test_invalid_options_are_rejected_before_a_request(
+    scripted_client: Any, fake_server: FakeServer
 ) -> None:
-    with pytest.raises(error, match=next(iter(options))):
-        await wait(scripted_client, waited, **options)
-    assert fake_server.requests == []
-
-
-@pytest.mark.parametrize("wrong", [None, 5, {"id": "x1"}])
-async def test_it_waits_for_predictions_and_trainings(
-    scripted_client: Any, fake_server: FakeServer, wrong: Any
-) -> None:
-    with pytest.raises(TypeError, match="Prediction, a Training or an id"):
-        await scripted_client.wait(wrong)
+    invalid: list[tuple[str, Any, type[Exception]]] = [
+        ("poll_interval", 0, ValueError),
+        ("poll_interval", "1", TypeError),
+        ("timeout", 0, ValueError),
+        ("timeout", "1", TypeError),
+        ("progress", "print", TypeError),
+    ]
+    for waited in KINDS:
+        for name, value, error in invalid:
+            with pytest.raises(error, match=name):
+                await wait(scripted_client, waited, **{name: value})
+    for wrong in (None, 5, {"id": "x1"}):
+        with pytest.raises(TypeError, match="Prediction, a Training or an id"):
+            await scripted_client.wait(wrong)
     assert fake_server.requests == []

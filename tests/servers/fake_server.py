@@ -164,7 +164,8 @@ class FakeServer:
         if self._closed.is_set():
             return
         self._closed.set()
-        with socket.create_connection(self._server.server_address[:2]):
+        with socket.socket() as waking:
+            waking.connect(self._server.server_address[:2])
             self._thread.join()
         self._server.server_close()
 
