@@ -213,7 +213,7 @@ async def test_a_cancellation_during_the_create_cancels_what_it_created(
             return reply(prediction("canceled"))
         assert left.wait(20)
         created = reply(prediction("starting"), 201)
-        return Reply(created.status, created.headers, created.body, after=0.3)
+        return Reply(created.status, created.headers, created.body, after=0.05)
 
     async def create_is_in_flight() -> None:
         while not fake_server.asked:
@@ -290,7 +290,8 @@ async def test_many_runs_cancelled_at_once_leave_nothing_running(
     assert set(crowd) == {"canceled"}
 
 
-@pytest.mark.parametrize("flavor", ["asyncio", soak("uvloop"), "trio"])
+@pytest.mark.soak
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 async def test_wherever_run_is_cancelled_nothing_is_left_running(
     server: LocalServer, behind: Client, flavor: str
 ) -> None:

@@ -62,7 +62,7 @@ trio.run(main)
 PROGRAMS = [
     pytest.param(SYNC, id="sync"),
     pytest.param(ASYNCIO, id="asyncio"),
-    pytest.param(TRIO, id="trio"),
+    pytest.param(TRIO, id="trio", marks=pytest.mark.soak),
 ]
 
 
@@ -97,7 +97,7 @@ def test_ctrl_c_while_the_create_is_in_flight(
         if received.path.endswith("/cancel"):
             return reply(prediction("canceled"))
         created = reply(prediction("starting"), 201)
-        return Reply(created.status, created.headers, created.body, after=0.7)
+        return Reply(created.status, created.headers, created.body, after=0.3)
 
     fake_server.respond_with(script)
     program = start(source, fake_server.base_url, "create")

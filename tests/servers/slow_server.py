@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from tests.servers.fake_server import prediction
 
-PACE = 0.25
+PACE = 0.05
 """Seconds between two bytes: often enough that no read by itself runs into its time-out."""
 
 Talk = Callable[[socket.socket, "Server"], None]

@@ -15,19 +15,12 @@ from tests.servers.fake_server import FakeServer, Reply, prediction, reply
 from tests.servers.slow_server import Server
 from tests.stopwatch import Stopwatch
 
-TIMEOUT = 0.4
+TIMEOUT = 0.2
 INSECURE = ssl.create_default_context()
 INSECURE.check_hostname = False
 INSECURE.verify_mode = ssl.CERT_NONE
 
 Call = Callable[[Any], Awaitable[Any]]
-
-
-@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "sync"])
-def flavor(request: pytest.FixtureRequest) -> str:
-    """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
-    name: str = request.param
-    return name
 
 
 @pytest.fixture
