@@ -16,8 +16,8 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PINS = "tests/constraints.txt"
 # These tests run the local server, POSIX signals or forks, so Windows leaves them out.
 POSIX_ONLY = (
-    *("cli", "end_to_end", "integrations", "interop", "lifecycle", "local", "notebooks", "testing"),
-    *("use", "batch/test_kill.py", "faults/test_storms.py", "test_examples.py"),
+    *("cli", "client", "functions", "integrations", "interop", "local", "runtime", "testing"),
+    *("batch/test_kill.py", "faults/test_storms.py", "test_examples.py", "types/test_notebook.py"),
 )
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -70,7 +70,7 @@ def types(session: nox.Session) -> None:
 def generated(session: nox.Session) -> None:
     """The generated sync client matches the async client."""
     install(session)
-    session.run("python", "-m", "pytest", "-q", "tests/unit/test_facade.py")
+    session.run("python", "-m", "pytest", "-q", "tests/sync/test_facade.py")
 
 
 @nox.session
@@ -237,7 +237,7 @@ def fuzz(session: nox.Session) -> None:
 
 
 RELEASE_TESTS = (
-    *("tests/test_run.py", "tests/test_webhooks.py", "tests/operations/test_operations.py"),
+    *("tests/predictions/test_run.py", "tests/resources/test_operations.py"),
     *("tests/cli/test_run.py", "tests/local/test_predictions.py", "tests/testing/test_server.py"),
 )
 

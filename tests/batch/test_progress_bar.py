@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dashscope import BatchProgress, ConfigurationError, progress_bar
 from tests.batch.reading import REF, read, rows
-from tests.batch.service import Service
+from tests.servers.batch_service import Service
 
 
 def progress(**counts: Any) -> BatchProgress:

@@ -22,7 +22,7 @@ from tests.cli.command import CommandLine
 from tests.cli.conftest import Typed
 from tests.cli.terminal import Terminal
 from tests.cli.test_interrupt import until
-from tests.end_to_end.behind import running, status_of
+from tests.client.behind import running, status_of
 
 
 def lines(path: str) -> list[dict[str, Any]]:

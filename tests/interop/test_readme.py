@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 import dashscope
 from dashscope import AsyncClient, Client, guides
-from tests.fake_server import FakeServer, reply
+from tests.servers.fake_server import FakeServer, reply
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,11 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dashscope import guides
+from dashscope.local.http.address import base_path
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.pages.templating import PREFIX, page
 
 _MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
-_AS_PAGE: Final = rf"[\1]({PREFIX}/guides/\2\3)"
+_AS_PAGE: Final = r"[\1]({prefix}/guides/\2\3)"
 
 
 async def show_guides(request: Request) -> Response:
@@ -30,7 +31,8 @@ async def show_guide(request: Request) -> Response:
     titles = guides.titles()
     if topic not in titles:
         raise ProblemError(HTTPStatus.NOT_FOUND, "This guide does not exist.")
-    text = guides.with_links(guides.read(topic), _AS_PAGE)
+    prefix = f"{base_path(request)}{PREFIX}".replace("\\", r"\\")
+    text = guides.with_links(guides.read(topic), _AS_PAGE.format(prefix=prefix))
     return page(
         request, "guide.html", topic=topic, titles=titles, text=render(text.partition("\n")[2])
     )
