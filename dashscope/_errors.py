@@ -175,7 +175,7 @@ class AuthenticationError(APIStatusError):
 
 
 class PaymentRequiredError(APIStatusError):
-    """402: the account has to be paid for."""
+    """402: the account needs a payment."""
 
 
 class PermissionDeniedError(APIStatusError):
