@@ -43,7 +43,7 @@ VERSION = {
     "openapi_schema": {"openapi": "3.0.2", "components": {"schemas": {"Input": {"x": None}}}},
 }
 PREDICTION = {
-    "id": "gm3qorzdhgbfurvjtvhg6dckhu",
+    "id": "p1",
     "model": "acme/hello-world",
     "version": "5c7d5dc6",
     "input": {"text": "Alice", "deep": [{"a": None}]},
@@ -101,7 +101,7 @@ DEPLOYMENT = {
     },
 }
 FILE = {
-    "id": "cneqzikepnug6xezperrr4z55o",
+    "id": "f1",
     "name": "photo.png",
     "content_type": "image/png",
     "size": 69420,
@@ -113,7 +113,7 @@ FILE = {
     "urls": {"get": "https://api.example.com/v1/files/cneqz"},
 }
 TRAINING = {
-    "id": "zz4ibbonubfz7carwiefibzgga",
+    "id": "t1",
     "model": "acme/hello-world",
     "version": "5c7d5dc6",
     "input": {"text": "..."},
@@ -166,7 +166,7 @@ MINIMAL: Mapping[type, dict[str, Any]] = {
     Prediction: {"id": "p1", "status": "starting"},
     SearchResults: {},
     Training: {"id": "t1", "status": "starting"},
-    Version: {"id": "v1"},
+    Version: {"id": "5c7d5dc6"},
     WebhookSecret: {"key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"},
 }
 FULL: Mapping[type, dict[str, Any]] = {

@@ -146,7 +146,10 @@ async def test_an_answer_without_its_body_is_an_error(
 
 
 async def test_names_and_ids_are_escaped(scripted_client: Any, fake_server: FakeServer) -> None:
-    fake_server.respond_with(reply({"owner": "a", "name": "b", "id": "i", "status": "s"}))
+    ids = iter(["", "v+1", "p/../1", "f1&x=1"])
+    fake_server.respond_with(
+        lambda _: reply({"owner": "a", "name": "b", "id": next(ids), "status": "s"})
+    )
     await scripted_client.models.get("ac me", "a/b?c#d%")
     await scripted_client.models.versions.get("ü", "b", "v+1")
     await scripted_client.predictions.get("p/../1")

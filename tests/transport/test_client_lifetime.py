@@ -152,7 +152,7 @@ class TestTheCallersClient:
 def test_http2_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashscope._transport.transport.find_spec", lambda _: None)
     for cls in (AsyncClient, Client):
-        with pytest.raises(ConfigurationError, match=r"dashscope-client\[http2\]"):
+        with pytest.raises(ConfigurationError, match=r"pip install .*\[http2\]"):
             cls(http2=True)
 
 

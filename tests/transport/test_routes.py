@@ -171,7 +171,7 @@ async def test_a_socks_proxy_needs_its_extra(
     make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"dashscope-client\[socks\]"):
+    with pytest.raises(ConfigurationError, match=r"pip install .*\[socks\]"):
         make_client(proxy="socks5://127.0.0.1:1080")
 
 
@@ -202,7 +202,7 @@ async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
     monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     client = make_client(base_url=server.base_url, max_retries=0)
-    with pytest.raises(ConfigurationError, match=r"ALL_PROXY.*dashscope-client\[socks\]"):
+    with pytest.raises(ConfigurationError, match=r"ALL_PROXY.*pip install .*\[socks\]"):
         await client.request("GET", "http://api.test/v1/account")
     await client.aclose()
 
