@@ -78,7 +78,7 @@ def stream(
     ref: str,
     input: Mapping[str, Any],
     *,
-    check: Callable[[Deadline], Awaitable[None]] | None = None,
+    check: Callable[[Deadline], Awaitable[Mapping[str, Any]]] | None = None,
     timeout: float | None = None,
     stall_timeout: float,
     webhook: str | None = None,
@@ -89,20 +89,20 @@ def stream(
 ) -> AsyncEventStream:
     """Return a stream that creates its prediction when it is entered.
 
-    `AsyncClient.stream` describes the arguments. `check` checks the input first.
+    `AsyncClient.stream` describes the arguments. `check` checks the input first,
+    and returns what to send.
     """
     reference = Reference.parse(ref)
     deadline = Deadline.after(check_timeout(timeout))
     watch = watch_prediction(api, cancel_on_exit=cancel_on_exit, deadline=deadline)
 
     async def begin() -> None:
-        if check is not None:
-            await check(deadline)
+        given = input if check is None else await check(deadline)
         call = await creation(
             api,
             reference.path,
             version=reference.version,
-            input=input,
+            input=given,
             cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
             stream=True,
             webhook=webhook,
