@@ -24,7 +24,7 @@ from dashscope._functions import check, signature
 from dashscope._functions.schema import ModelSchema
 from dashscope._functions.schema_cache import KnownSchema, Schemas, known_schema
 from dashscope._predictions import run
-from dashscope._predictions.create import WebhookEvent, check_webhook, creation
+from dashscope._predictions.create import WebhookEvent, cancel_after_for, check_webhook, creation
 from dashscope._predictions.operations import send_creation
 from dashscope._predictions.stream import AsyncEventStream
 from dashscope.types.prediction import Prediction
@@ -179,7 +179,7 @@ class AsyncModelFunction:
             self._reference.path,
             version=self._reference.version,
             input=inputs,
-            cancel_after=self._timeout,
+            cancel_after=cancel_after_for(self._timeout, margin=0.0),
             **self._creation,
         )
         return await send_creation(self._api, call)

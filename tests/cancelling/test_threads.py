@@ -120,7 +120,12 @@ class Descriptors:
                 self.closed.append(descriptor)
             close(descriptor)
 
-        functions: dict[str, Callable[..., Any]] = {"open": opening, "write": write, "close": closing, "link": link}
+        functions: dict[str, Callable[..., Any]] = {
+            "open": opening,
+            "write": write,
+            "close": closing,
+            "link": link,
+        }
         self.slow = Slowed(
             functions[slow],
             (lambda path, *_: str(path).endswith(".part")) if slow in ("open", "link") else is_ours,
