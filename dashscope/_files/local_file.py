@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import (
-    IO,
     Any,
     ClassVar,
     Final,
@@ -52,6 +51,23 @@ class Readable(Protocol):
         ...
 
 
+@runtime_checkable
+class SeekableFile(Readable, Protocol):
+    """A file whose size can be measured, and that can be read again."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a position and return it."""
+        ...
+
+    def tell(self) -> int:
+        """Return the position."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
 FileContent: TypeAlias = Path | bytes | bytearray | memoryview | Readable
 """The types that are sent as a file: a path, bytes, or an open binary file."""
 
@@ -73,7 +89,7 @@ class OpenFile:
     _known: ClassVar[WeakValueDictionary[int, OpenFile]] = WeakValueDictionary()
     _knowing: ClassVar = threading.Lock()
 
-    def __init__(self, handle: IO[bytes], *, is_copy: bool = False) -> None:
+    def __init__(self, handle: SeekableFile, *, is_copy: bool = False) -> None:
         self.handle = handle
         self.is_copy = is_copy
         self.start: int = handle.tell()
@@ -81,7 +97,7 @@ class OpenFile:
         self._lock = ResourceLock()
 
     @classmethod
-    def of(cls, handle: IO[bytes]) -> OpenFile:
+    def of(cls, handle: SeekableFile) -> OpenFile:
         """Return the only `OpenFile` of a handle."""
         with cls._knowing:
             known = cls._known.get(id(handle))
@@ -307,7 +323,7 @@ def _measure(
 
 
 def _spool(handle: Readable, name: str, copies: list[OpenFile]) -> tuple[OpenFile, int, int]:
-    spool: IO[bytes] = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
+    spool = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
     size = 0
     try:
         while piece := handle.read(PIECE):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from dashscope import types
 from dashscope._api import polling, retry
@@ -47,6 +47,7 @@ LAST_POLL_SHARE: Final = 0.25
 """The share of the time after a deadline for the last poll. Cancelling gets the rest."""
 
 
+@runtime_checkable
 class Job(Protocol):
     """A prediction or a training."""
 

@@ -59,7 +59,7 @@ class AsyncTransport(Transport):
         self._clients: set[LoopClient] = set()
         self._last_library: ModuleType = httpx
         name = f"AsyncClient(base_url={self._config.base_url!r})"
-        self._finalizer = close_when_dropped(self, self._clients, name)
+        self._keep_open = close_when_dropped(self, self._clients, name)
 
     @property
     def _library(self) -> ModuleType:
@@ -171,7 +171,7 @@ class AsyncTransport(Transport):
         return (*async_modules(http2=self._config.http2), "certifi", "encodings.idna")
 
     def forget(self) -> None:
-        self._finalizer.detach()
+        self._keep_open()
         inherited.append(self._clients)
         self._start()
         self._is_forked = True
