@@ -22,9 +22,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import anyio
 
@@ -97,6 +97,9 @@ sync() if kind == "sync" else anyio.run(asynchronous, backend=kind)
 print(json.dumps(found))
 """
 
+JOBS = "SELECT input, count(*) FROM job WHERE NOT example GROUP BY input"
+RUNNING = "SELECT count(*) FROM job WHERE completed_at IS NULL"
+
 KINDS = ("asyncio", "sync", "trio")
 PAYLOAD = bytes(400_000)
 """Large enough to be uploaded rather than sent in the request."""
@@ -115,7 +118,6 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self._port}/v1"
-        self.start()
 
     def start(self) -> None:
         """Start the server, and wait until it is ready."""
@@ -136,37 +138,43 @@ class Server:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def query(self, sql: str) -> list[Any]:
-        """Query the database."""
-        (path,) = _databases(self._data)
-        connection = sqlite3.connect(path, timeout=10)
-        try:
-            return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
-    def running(self, within: float = 10.0) -> int:
-        """Count the predictions that still run after a moment."""
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def stop(self, within: float = 10.0) -> dict[str, int]:
+        """Stop the server as soon as no prediction runs, and count what its database has.
+
+        Args:
+            within: When to stop it anyway, in seconds.
+        """
         end = time.monotonic() + within
-        while True:
-            ((count,),) = self.query("SELECT count(*) FROM job WHERE completed_at IS NULL")
-            if not count or time.monotonic() > end:
-                return int(count)
-            time.sleep(0.1)
+        with Client(base_url=self.base_url) as client:
+            while time.monotonic() < end and not all(
+                prediction.is_done for prediction in client.iterate(client.predictions.list)
+            ):
+                time.sleep(0.2)
+        self.kill()
+        (path,) = (
+            path
+            for path in self._data.iterdir()
+            if path.is_file() and path.read_bytes().startswith(b"SQLite format 3")
+        )
+        with closing(sqlite3.connect(path)) as database:
+            inputs = database.execute(JOBS).fetchall()
+            running = database.execute(RUNNING)
+            return {
+                "predictions": sum(count for _, count in inputs),
+                "inputs": len(inputs),
+                "left running": running.fetchone()[0],
+            }
 
 
-def _databases(folder: Path) -> list[Path]:
-    """Return the SQLite database in a folder."""
-    return [
-        path
-        for path in folder.iterdir()
-        if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3"
-    ]
-
-
-def attack_map(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
+def attack_map(server: Server, folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
     """Kill the client and the server in turn while a batch runs, and resume it."""
-    server = Server(folder)
     count = max(200, kills * 40)
     path = folder / "checkpoint"
     killed: Counter[str] = Counter()
@@ -191,18 +199,15 @@ def attack_map(folder: Path, kills: int, chance: random.Random) -> dict[str, Any
             client = start(killed.total())
     printed, _ = client.communicate()
     assert client.returncode == 0, client.returncode
-    counts = dict(server.query("SELECT input, count(*) FROM job GROUP BY input"))
-    result = {
+    found = server.stop()
+    return {
         "kills": dict(killed),
         "rows": count,
         "results": json.loads(printed),
-        "predictions": sum(counts.values()),
-        "duplicates": sum(number - 1 for number in counts.values()),
-        "left running": server.running(),
+        **found,
+        "duplicates": found["predictions"] - found["inputs"],
         "seconds": round(time.monotonic() - started),
     }
-    server.kill()
-    return result
 
 
 async def run(client: AsyncClient) -> None:
@@ -258,9 +263,10 @@ async def cancel_by_scope(call: Callable[[], Coroutine[Any, Any, Any]], after: f
 Cancel = Callable[[Callable[[], Coroutine[Any, Any, Any]], float], Awaitable[None]]
 
 
-def attack_calls(folder: Path, cancellations: int, chance: random.Random) -> dict[str, Any]:
+def attack_calls(
+    server: Server, folder: Path, cancellations: int, chance: random.Random
+) -> dict[str, Any]:
     """Cancel operations at random moments, in every way, and count what still runs."""
-    server = Server(folder)
     done: Counter[str] = Counter()
     unexpected: Counter[str] = Counter()
     started = time.monotonic()
@@ -286,21 +292,19 @@ def attack_calls(folder: Path, cancellations: int, chance: random.Random) -> dic
     native: tuple[Cancel, ...] = (cancel_natively, cancel_by_wait_for, cancel_by_scope)
     anyio.run(many, cancellations * 2 // 3, native)
     anyio.run(many, cancellations - cancellations * 2 // 3, (cancel_by_scope,), backend="trio")
-    result = {
+    return {
         "cancellations": done.total(),
         "kinds": len(done),
-        "created": server.query("SELECT count(*) FROM job")[0][0],
-        "left running": server.running(),
+        **server.stop(),
         "unexpected errors": dict(unexpected),
         "seconds": round(time.monotonic() - started),
     }
-    server.kill()
-    return result
 
 
-def attack_clients(folder: Path, closes: int, chance: random.Random) -> dict[str, Any]:
+def attack_clients(
+    server: Server, folder: Path, closes: int, chance: random.Random
+) -> dict[str, Any]:
     """Close clients, async and sync, while operations are in progress."""
-    server = Server(folder)
     started = time.monotonic()
     unexpected: Counter[str] = Counter()
 
@@ -347,15 +351,12 @@ def attack_clients(folder: Path, closes: int, chance: random.Random) -> dict[str
         else:
             backend = "asyncio" if number % 3 == 0 else "trio"
             anyio.run(close_async, backend=backend)
-    result = {
+    return {
         "closes": closes,
-        "created": server.query("SELECT count(*) FROM job")[0][0],
-        "left running": server.running(),
+        **server.stop(),
         "unexpected errors": dict(unexpected),
         "seconds": round(time.monotonic() - started),
     }
-    server.kill()
-    return result
 
 
 def figures() -> dict[str, int]:
@@ -370,9 +371,10 @@ def figures() -> dict[str, int]:
     }
 
 
-def steady_load(folder: Path, seconds: float, chance: random.Random) -> dict[str, Any]:
+def steady_load(
+    server: Server, folder: Path, seconds: float, chance: random.Random
+) -> dict[str, Any]:
     """Run, stream, upload and save for a while, and cancel some. Measure this process."""
-    server = Server(folder)
     counts: Counter[str] = Counter()
 
     async def copy(client: AsyncClient) -> None:
@@ -388,7 +390,7 @@ def steady_load(folder: Path, seconds: float, chance: random.Random) -> dict[str
         counts[kind] += 1
         match kind:
             case "run":
-                assert await client.run("attack/quick", {"value": 1}) == "a b 1"
+                assert await client.run("attack/quick", {"value": 1}) == ["a ", "b ", "1"]
             case "stream":
                 async with client.stream("attack/quick", {"value": 2}) as events:
                     async for _ in events:
@@ -419,17 +421,15 @@ def steady_load(folder: Path, seconds: float, chance: random.Random) -> dict[str
         return measured
 
     measured = anyio.run(load)
-    result = {
+    return {
         "seconds": seconds,
         "operations": dict(counts),
-        "left running": server.running(),
+        **server.stop(),
         "process": measured,
         "growth after a quarter": {
             name: measured[-1][name] - measured[0][name] for name in measured[0]
         },
     }
-    server.kill()
-    return result
 
 
 def main() -> None:
@@ -451,8 +451,8 @@ def main() -> None:
     for name, attack, size in attacks:
         if not size:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            result = attack(Path(folder), size, chance)
+        with tempfile.TemporaryDirectory() as folder, Server(Path(folder)) as server:
+            result = attack(server, Path(folder), size, chance)
         print(f"\n{name}: {json.dumps(result, indent=2, ensure_ascii=False)}", flush=True)
 
 
