@@ -11,18 +11,32 @@ import os
 import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from dashscope._api.requestor import Requestor
 from dashscope._common.json import is_array, is_object
 from dashscope._common.media_types import type_of
 from dashscope._common.urls import is_data, path_of
+from dashscope._common.validation import check_str, shown
 from dashscope._files import saving
 from dashscope._files.download import DATA_URI, AsyncDownload, DataDownload, size_by
 from dashscope.types import _notebook
 from dashscope.types.http import Headers
 
+NEEDS_CLIENT: Final = (
+    "a file output cannot be created from a URL alone, because reading it needs a client. Use "
+    "client.files_of(prediction) for the files of a prediction, or client.download(url, path) to "
+    "save a URL"
+)
 _URL = re.compile(r"(?:https?://[^\s/?#]|data:[^\s,]*,)\S*", re.IGNORECASE)
+
+
+def unknown_attribute(output: str, name: str) -> NoReturn:
+    """Raise the error for an attribute that file outputs do not have."""
+    message = f"{type(output).__name__!r} object has no attribute {name!r}"
+    if name == "url":
+        message += ". A file output is its URL: use it as a str, or str(output)"
+    raise AttributeError(message, name=name, obj=output)
 
 
 class AsyncFileOutput(str):
@@ -40,11 +54,16 @@ class AsyncFileOutput(str):
         _api: Requestor
         _headers: Headers | None
 
-    def __new__(cls, url: str, api: Requestor) -> Self:
+    def __new__(cls, url: str, api: Requestor | None = None) -> Self:
+        if api is None:
+            raise TypeError(NEEDS_CLIENT)
         self = super().__new__(cls, url)
         self._api = api
         self._headers = None
         return self
+
+    if not TYPE_CHECKING:  # type checkers must report unknown attributes
+        __getattr__ = unknown_attribute
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickle or copy has no client to read with, so it is the plain URL.
@@ -160,6 +179,30 @@ class AsyncFileOutput(str):
 
 
 AsyncFileOutput.__module__ = "dashscope"
+
+
+async def download(
+    api: Requestor, url: str, path: str | os.PathLike[str], *, overwrite: bool
+) -> Path:
+    """Save the content of a URL. `AsyncClient.download` describes the arguments."""
+    if not _URL.fullmatch(check_str("url", url)):
+        raise ValueError(f"url must be an http or https URL or a data URI, not {shown(url)}")
+    return await AsyncFileOutput(url, api).save(path, overwrite=overwrite)
+
+
+def files_in(output: Any, api: Requestor) -> list[AsyncFileOutput]:
+    """Return the file outputs in an output, of the client's flavor, in their order."""
+    found: list[Any] = []
+    places = [wrap_file_outputs(output, api)]
+    while places:
+        place = places.pop()
+        if is_object(place):
+            places += reversed(place.values())
+        elif is_array(place):
+            places += reversed(place)
+        elif isinstance(place, str) and _URL.fullmatch(place):
+            found.append(place)
+    return found
 
 
 def wrap_file_outputs(output: Any, api: Requestor) -> Any:

@@ -305,7 +305,6 @@ class AsyncModelFunction:
         check.check(newer, self._ref, inputs)
 
     async def _check_row(self, row: Mapping[str, Any]) -> None:
-        _inputs.check(row)
         await self._check((), row, Deadline.after(self._timeout))
 
     async def _load(self, deadline: Deadline, *, fresh: bool) -> ModelSchema:
