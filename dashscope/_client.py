@@ -59,7 +59,9 @@ load_before_fork(
     "dashscope._api.pagination",
     "dashscope._batch.batch",
     "dashscope._batch.options",
+    "dashscope._files.file_output",
     "dashscope._functions.function",
+    "dashscope._predictions.files",
     "dashscope._predictions.run",
 )
 
@@ -643,7 +645,7 @@ class AsyncClient:
 
         Endpoint: `GET /predictions/{prediction_id}`, if the output is not known.
         """
-        from dashscope._predictions.operations import files_of
+        from dashscope._predictions.files import files_of
 
         return await files_of(self._api, prediction)
 

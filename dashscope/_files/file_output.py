@@ -11,9 +11,10 @@ import os
 import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dashscope._api.requestor import Requestor
+from dashscope._common.hints import NEEDS_CLIENT, unknown_attribute
 from dashscope._common.json import is_array, is_object
 from dashscope._common.media_types import type_of
 from dashscope._common.urls import is_data, path_of
@@ -23,20 +24,7 @@ from dashscope._files.download import DATA_URI, AsyncDownload, DataDownload, siz
 from dashscope.types import _notebook
 from dashscope.types.http import Headers
 
-NEEDS_CLIENT: Final = (
-    "a file output cannot be created from a URL alone, because reading it needs a client. Use "
-    "client.files_of(prediction) for the files of a prediction, or client.download(url, path) to "
-    "save a URL"
-)
 _URL = re.compile(r"(?:https?://[^\s/?#]|data:[^\s,]*,)\S*", re.IGNORECASE)
-
-
-def unknown_attribute(output: str, name: str) -> NoReturn:
-    """Raise the error for an attribute that file outputs do not have."""
-    message = f"{type(output).__name__!r} object has no attribute {name!r}"
-    if name == "url":
-        message += ". A file output is its URL: use it as a str, or str(output)"
-    raise AttributeError(message, name=name, obj=output)
 
 
 class AsyncFileOutput(str):

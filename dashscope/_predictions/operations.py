@@ -15,17 +15,13 @@ from dashscope._common.deadline import Deadline
 from dashscope._common.urls import path
 from dashscope._common.validation import check_number
 from dashscope._errors import BadRequestError, UnprocessableEntityError
-from dashscope._files.file_output import AsyncFileOutput, files_in
 from dashscope._files.inputs import path_hint
 from dashscope._predictions.create import Creation, creation
-from dashscope._predictions.outcome import whole
 from dashscope._predictions.stream import AsyncEventStream
 from dashscope._predictions.watch import Watch
 from dashscope._runtime.forking import load_before_fork
-from dashscope.types._value import is_available
 from dashscope.types.http import Response
 from dashscope.types.prediction import Prediction
-from dashscope.types.training import Training
 
 load_before_fork("dashscope._predictions.stream")
 
@@ -137,19 +133,6 @@ async def send_creation(
             error.add(hint)
         raise
     return structure_created(response, Prediction)
-
-
-async def files_of(
-    api: Requestor, prediction: Prediction | Training | str
-) -> list[AsyncFileOutput]:
-    """Return the files of a prediction. `AsyncClient.files_of` describes the arguments."""
-    if isinstance(prediction, Training):
-        output = None if prediction.output is None else prediction.output.to_dict()
-        return files_in(output, api)
-    id = id_of(prediction, Prediction)
-    if isinstance(prediction, str) or not is_available(prediction, "output"):
-        prediction = await get_prediction(api, id, deadline=Deadline.NEVER, is_poll=False)
-    return files_in(whole(prediction).output, api)
 
 
 def prediction_path(id: str) -> str:

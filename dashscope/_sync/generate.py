@@ -128,7 +128,7 @@ class Module:
             for node in self.tree.body
             if isinstance(node, ast.ClassDef)
             and re.match(r"Async[A-Z]", node.name)
-            and node.name not in ("AsyncResource", "AsyncRawResource")
+            and node.name != "AsyncResource"
         ]
 
     def sync_docs(
@@ -277,7 +277,7 @@ class Writer:
 
     def _str_class(self, module: Module, cls: ast.ClassDef) -> None:
         self.runtime.add("from typing import Self")
-        self.runtime.add("from dashscope._files.file_output import NEEDS_CLIENT")
+        self.runtime.add("from dashscope._common.hints import NEEDS_CLIENT")
         self._add(
             f"    def __new__(cls, async_impl: {_qualified(module, cls)}) -> Self:",
             f"        if not isinstance(async_impl, {_qualified(module, cls)}):",
@@ -292,7 +292,7 @@ class Writer:
         )
         self.runtime |= {
             "from typing import TYPE_CHECKING",
-            "from dashscope._files.file_output import unknown_attribute",
+            "from dashscope._common.hints import unknown_attribute",
         }
 
     def _function_class(self, module: Module, cls: ast.ClassDef) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, cast, overload
 from dashscope import _batch, _client, _files, _functions, _predictions, resources, types
 from dashscope._client import NOT_COPIED, T, driven_client
 from dashscope._common.cached_property import cached_property
-from dashscope._common.hints import hint_for
+from dashscope._common.hints import NEEDS_CLIENT, hint_for, unknown_attribute
 from dashscope._common.secrets import Token
 from dashscope._config import (
     DEFAULT_MAX_CONNECTIONS,
@@ -30,7 +30,6 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
-from dashscope._files.file_output import NEEDS_CLIENT, unknown_attribute
 from dashscope._runtime.drive import drive
 from dashscope._sync.facade import (
     ClosingIterator,

@@ -94,17 +94,17 @@ class RawMethod(Generic[P, T]):
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
     @overload
     def __get__(
-        self, instance: AsyncRawResource, owner: type[Any]
+        self, instance: RawResource, owner: type[Any]
     ) -> Callable[P, Coroutine[Any, Any, RawResponse[T]]]: ...
     def __get__(
-        self, instance: AsyncRawResource | None, owner: type[Any]
+        self, instance: RawResource | None, owner: type[Any]
     ) -> Self | Callable[P, Coroutine[Any, Any, RawResponse[T]]]:
         if instance is None:
             return self
         method = self._method
 
         @functools.wraps(method)
-        async def call(raw: AsyncRawResource, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
+        async def call(raw: RawResource, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
             return await raw_response(
                 raw._api, lambda api: method(raw.resource(api), *args, **kwargs)
             )
@@ -113,7 +113,7 @@ class RawMethod(Generic[P, T]):
         return cast("Callable[P, Coroutine[Any, Any, RawResponse[T]]]", bound)
 
 
-class AsyncRawResource(AsyncResource):
+class RawResource(AsyncResource):
     """The base of the classes here."""
 
     __slots__ = ()
@@ -121,7 +121,7 @@ class AsyncRawResource(AsyncResource):
     """The class of the operations."""
 
 
-class AsyncRawAccount(AsyncRawResource):
+class AsyncRawAccount(RawResource):
     """The account, with responses."""
 
     __slots__ = ()
@@ -129,7 +129,7 @@ class AsyncRawAccount(AsyncRawResource):
     get = RawMethod(AsyncAccountResource.get)
 
 
-class AsyncRawCollections(AsyncRawResource):
+class AsyncRawCollections(RawResource):
     """Collections, with responses."""
 
     __slots__ = ()
@@ -138,7 +138,7 @@ class AsyncRawCollections(AsyncRawResource):
     get = RawMethod(AsyncCollections.get)
 
 
-class AsyncRawDeploymentPredictions(AsyncRawResource):
+class AsyncRawDeploymentPredictions(RawResource):
     """Predictions of deployments, with responses."""
 
     __slots__ = ()
@@ -146,7 +146,7 @@ class AsyncRawDeploymentPredictions(AsyncRawResource):
     create = RawMethod(AsyncDeploymentPredictions.create)
 
 
-class AsyncRawDeployments(AsyncRawResource):
+class AsyncRawDeployments(RawResource):
     """Deployments, with responses."""
 
     __slots__ = ()
@@ -163,7 +163,7 @@ class AsyncRawDeployments(AsyncRawResource):
         return AsyncRawDeploymentPredictions(self._api)
 
 
-class AsyncRawFiles(AsyncRawResource):
+class AsyncRawFiles(RawResource):
     """Uploaded files, with responses."""
 
     __slots__ = ()
@@ -174,7 +174,7 @@ class AsyncRawFiles(AsyncRawResource):
     delete = RawMethod(AsyncFiles.delete)
 
 
-class AsyncRawHardware(AsyncRawResource):
+class AsyncRawHardware(RawResource):
     """Hardware, with responses."""
 
     __slots__ = ()
@@ -182,7 +182,7 @@ class AsyncRawHardware(AsyncRawResource):
     list = RawMethod(AsyncHardwareResource.list)
 
 
-class AsyncRawModelPredictions(AsyncRawResource):
+class AsyncRawModelPredictions(RawResource):
     """Predictions by model name, with responses."""
 
     __slots__ = ()
@@ -190,7 +190,7 @@ class AsyncRawModelPredictions(AsyncRawResource):
     create = RawMethod(AsyncModelPredictions.create)
 
 
-class AsyncRawModelVersions(AsyncRawResource):
+class AsyncRawModelVersions(RawResource):
     """Versions of models, with responses."""
 
     __slots__ = ()
@@ -200,7 +200,7 @@ class AsyncRawModelVersions(AsyncRawResource):
     delete = RawMethod(AsyncModelVersions.delete)
 
 
-class AsyncRawModelExamples(AsyncRawResource):
+class AsyncRawModelExamples(RawResource):
     """Examples of models, with responses."""
 
     __slots__ = ()
@@ -208,7 +208,7 @@ class AsyncRawModelExamples(AsyncRawResource):
     list = RawMethod(AsyncModelExamples.list)
 
 
-class AsyncRawModelReadme(AsyncRawResource):
+class AsyncRawModelReadme(RawResource):
     """Readmes of models, with responses."""
 
     __slots__ = ()
@@ -216,7 +216,7 @@ class AsyncRawModelReadme(AsyncRawResource):
     get = RawMethod(AsyncModelReadme.get)
 
 
-class AsyncRawModels(AsyncRawResource):
+class AsyncRawModels(RawResource):
     """Models, with responses."""
 
     __slots__ = ()
@@ -249,7 +249,7 @@ class AsyncRawModels(AsyncRawResource):
         return AsyncRawModelReadme(self._api)
 
 
-class AsyncRawPredictions(AsyncRawResource):
+class AsyncRawPredictions(RawResource):
     """Predictions, with responses."""
 
     __slots__ = ()
@@ -260,7 +260,7 @@ class AsyncRawPredictions(AsyncRawResource):
     cancel = RawMethod(AsyncPredictions.cancel)
 
 
-class AsyncRawTrainings(AsyncRawResource):
+class AsyncRawTrainings(RawResource):
     """Trainings, with responses."""
 
     __slots__ = ()
@@ -271,7 +271,7 @@ class AsyncRawTrainings(AsyncRawResource):
     cancel = RawMethod(AsyncTrainings.cancel)
 
 
-class AsyncRawWebhookSecret(AsyncRawResource):
+class AsyncRawWebhookSecret(RawResource):
     """The signing secret, with responses."""
 
     __slots__ = ()
