@@ -29,6 +29,7 @@ from attrs import field, frozen
 from dashscope._common.media_types import type_of
 from dashscope._common.validation import check_str, shown
 from dashscope._errors import FileError
+from dashscope._runtime.resource_lock import ResourceLock
 from dashscope._runtime.runtime import Runtime
 
 LARGEST_FILE: Final = 100 * 1024 * 1024
@@ -120,7 +121,7 @@ class OpenFile:
         self.is_copy = is_copy
         self.start: int = handle.tell()
         self._position = self.start
-        self._turn = threading.Lock()
+        self._lock = ResourceLock()
 
     @classmethod
     def of(cls, handle: SeekableFile) -> OpenFile:
@@ -133,7 +134,7 @@ class OpenFile:
 
     def measure(self) -> tuple[int, int]:
         """Return the file's position, and the number of bytes after it."""
-        with self._turn:
+        with self._lock.held():
             position = self.handle.tell()
             if position != self._position:  # the owner has moved the file
                 self.start = position
@@ -146,7 +147,7 @@ class OpenFile:
 
     def read_at(self, position: int, size: int) -> bytes:
         """Return up to `size` bytes from a position."""
-        with self._turn:
+        with self._lock.held():
             if self._position != position:
                 self.handle.seek(position)
             self._position = -1  # unknown, in case the read fails
@@ -155,11 +156,14 @@ class OpenFile:
             return piece
 
     def close(self) -> None:
-        """Restore the owner's position, or delete the file if it is a temporary copy."""
-        if self.is_copy:
-            self.handle.close()
-            return
-        with self._turn, suppress(OSError, ValueError):  # the owner may have closed it
+        """Restore the owner's position, or delete the file if it is a temporary copy.
+
+        If another thread is reading the file, that thread does so afterwards.
+        """
+        self._lock.run_when_free(self.handle.close if self.is_copy else self._restore)
+
+    def _restore(self) -> None:
+        with suppress(OSError, ValueError):  # the owner may have closed it
             self.handle.seek(self.start)
             self._position = self.start
 
@@ -256,10 +260,15 @@ async def load(
     kind = content_type or usual
     if isinstance(content, os.PathLike):  # also of anyio, trio and others
         content = Path(os.fsdecode(content))
+    copies: list[OpenFile] = []
     try:
-        source, start, size = await runtime.in_thread(_measure, content, name)
+        source, start, size = await runtime.in_thread(_measure, content, name, copies)
     except (OSError, ValueError) as error:
         raise unreadable(content if isinstance(content, Path) else name, error) from error
+    except BaseException:
+        for copy in copies:  # the caller was cancelled and does not get it
+            copy.close()
+        raise
     if size > LARGEST_FILE:
         raise _too_large(name, size)
     return LocalFile(filename=name, content_type=kind, size=size, source=source, start=start)
@@ -295,8 +304,13 @@ def _too_large(name: str, size: int) -> FileError:
     )
 
 
-def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, int, int]:
-    """Return where to read the content, the position where it starts, and its length."""
+def _measure(
+    content: FileContent, name: str, copies: list[OpenFile]
+) -> tuple[Path | bytes | OpenFile, int, int]:
+    """Return where to read the content, the position where it starts, and its length.
+
+    If the content is copied, the copy is also added to `copies`.
+    """
     if isinstance(content, bytes | bytearray | memoryview):
         data = content.tobytes() if isinstance(content, memoryview) else bytes(content)
         return data, 0, len(data)
@@ -308,7 +322,7 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
             status = os.fstat(opened.fileno())
             if stat.S_ISREG(status.st_mode) and (status.st_size > 0 or not opened.peek(1)):
                 return content, 0, status.st_size
-            return _spool(opened, name)
+            return _spool(opened, name, copies)
     handle: Any = content
     try:
         probe, whole = handle.read(0), False
@@ -325,7 +339,7 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
     if whole:
         return probe, 0, len(probe)
     if not (callable(getattr(handle, "seekable", None)) and handle.seekable()):
-        return _spool(handle, name)
+        return _spool(handle, name, copies)
     file = OpenFile.of(handle)
     start, size = file.measure()
     try:
@@ -337,7 +351,7 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
             return file, start, size
         # Some files report a length of 0, such as those in /proc.
         handle.seek(start)
-        return _spool(handle, name)
+        return _spool(handle, name, copies)
     finally:
         file.close()
 
@@ -356,7 +370,7 @@ def _png(image: PillowImage | Figure) -> bytes:
     return written.getvalue()
 
 
-def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
+def _spool(handle: Readable, name: str, copies: list[OpenFile]) -> tuple[OpenFile, int, int]:
     spool = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
     size = 0
     try:
@@ -371,7 +385,9 @@ def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
         spool.close()
         raise
     spool.seek(0)
-    return OpenFile(spool, is_copy=True), 0, size
+    copy = OpenFile(spool, is_copy=True)
+    copies.append(copy)
+    return copy, 0, size
 
 
 def _name(content: FileContent) -> str:

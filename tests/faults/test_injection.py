@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from dashscope import Client, ConfigurationError, File, Prediction
 from dashscope._config import __version__
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
-from tests.operations.test_files import content, parts
+from tests.files.test_files import content, parts
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 EVIL = [
     "",

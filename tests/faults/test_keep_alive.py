@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from dashscope import APIConnectionError, APIError
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
-from tests.faults.faults import BROKEN, HARMLESS, RESET_AT_ONCE
-from tests.faults.proxy import Exchange, Fault, Line, Proxy
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.servers.fault_proxy import Exchange, Fault, Line, Proxy
+from tests.servers.faults import BROKEN, HARMLESS, RESET_AT_ONCE
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 

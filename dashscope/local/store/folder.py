@@ -1,6 +1,5 @@
 """The data folder: its layout, and the files in it. File names are always generated ids."""
 
-import asyncio
 import base64
 import contextlib
 import hashlib
@@ -17,6 +16,7 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from dashscope._files.local_file import Readable
+from dashscope._runtime.threads import run_in_thread
 from dashscope.local.values import OWNER, File, now, parse_timestamp, timestamp
 
 LIFETIME: Final = timedelta(hours=24)
@@ -137,7 +137,7 @@ async def store_upload(content: Readable, path: Path) -> tuple[int, str]:
             partial.unlink(missing_ok=True)
         return size, digest.hexdigest()
 
-    return await asyncio.to_thread(copy)
+    return await run_in_thread(copy)
 
 
 @frozen

@@ -15,7 +15,7 @@ from dashscope._files.inputs import encode
 from dashscope._files.local_file import LocalFile
 from dashscope._runtime.sync_runtime import SyncRuntime
 from dashscope.types.prediction import Metrics
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 COLUMNS = {"width": [64, 32], "text": ["a", None]}
 ROWS = [{"width": 64, "text": "a"}, {"width": 32}]
