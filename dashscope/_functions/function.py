@@ -358,7 +358,6 @@ class AsyncModelFunction(FunctionAttributes):
         return check.bind(newer, self._ref, args, inputs)
 
     async def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        input_files.check(row)
         return await self._inputs((), row, Deadline.after(self._timeout))
 
 
