@@ -182,7 +182,7 @@ class AuthenticationError(APIStatusError):
 
 
 class PaymentRequiredError(APIStatusError):
-    """402: the account has to be paid for."""
+    """402: the account needs a payment."""
 
     usual_status = 402
 
