@@ -23,7 +23,7 @@ from dashscope._functions import check, json_schema, signature
 from dashscope._functions.attributes import FunctionAttributes
 from dashscope._functions.schema_cache import SchemaLoader, Schemas
 from dashscope._predictions import run
-from dashscope._predictions.create import WebhookEvent, check_webhook, creation
+from dashscope._predictions.create import WebhookEvent, cancel_after_for, check_webhook, creation
 from dashscope._predictions.operations import send_creation
 from dashscope._predictions.stream import AsyncEventStream
 from dashscope.types.prediction import Prediction
@@ -179,7 +179,7 @@ class AsyncModelFunction(FunctionAttributes):
             reference.path,
             version=reference.version,
             input=await self._inputs(args, inputs, Deadline.NEVER),
-            cancel_after=self._timeout,
+            cancel_after=cancel_after_for(self._timeout, margin=0.0),
             **self._creation,
         )
         return await send_creation(self._api, call)
@@ -358,7 +358,6 @@ class AsyncModelFunction(FunctionAttributes):
         return check.bind(newer, self._ref, args, inputs)
 
     async def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        input_files.check(row)
         return await self._inputs((), row, Deadline.after(self._timeout))
 
 

@@ -510,6 +510,24 @@ async def test_the_time_out_of_a_function_bounds_the_prediction(client: Any) -> 
         await client.use("test/slow", timeout=0.5)(seconds=30)
 
 
+async def test_the_time_out_of_a_function_bounds_what_it_creates(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    Models(fake_server, document(a={}))
+    for timeout in (0.1, 2, 60, 30_000_000.0):
+        await scripted_client.use("owner/name", timeout=timeout).create(a=1)
+    await scripted_client.use("owner/name").create(a=1)
+    sent = [each.headers for each in fake_server.requests if each.method == "POST"]
+    # The service accepts no less than five seconds.
+    assert [headers.get("Cancel-After") for headers in sent] == [
+        "5s",
+        "5s",
+        "60s",
+        "30000000s",
+        None,
+    ]
+
+
 async def test_webhooks_are_told_to_the_server(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
