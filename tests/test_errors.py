@@ -185,3 +185,24 @@ def test_a_time_out_is_caught_as_one() -> None:
     for cls in (APITimeoutError, PredictionTimeoutError):
         with pytest.raises(TimeoutError, match=r"no answer|it failed"):
             raise made(cls)
+
+
+def test_errors_are_constructed_in_tests_with_one_or_two_arguments() -> None:
+    prediction = Prediction(id="p1", status="failed")
+    made = [
+        NotFoundError("no such model"),
+        RateLimitError("slow down", retry_after=3),
+        APIStatusError("a teapot", 499),
+        InternalServerError("broken"),
+        APIConnectionError("refused", request_sent=False),
+        APITimeoutError("too late"),
+        APIResponseError("not JSON"),
+        ModelError("no memory"),
+        ModelError("no memory", prediction),
+    ]
+    assert [error.status for error in made[:4]] == [404, 429, 499, 500]
+    assert made[1].retry_after == 3
+    assert made[0].request_id is None
+    assert [made[-2].prediction.id, made[-1].prediction] == ["", prediction]
+    for error in made:
+        assert str(pickle.loads(pickle.dumps(error))) == str(error) == error.args[0]

@@ -24,11 +24,11 @@ from dashscope import (
     Progress,
     Response,
 )
-from dashscope._api.decoding import parse_time
 from dashscope._api.resource import page_params
 from dashscope._common import urls
 from dashscope._files.download import decode_data_uri
 from dashscope._files.file_output import wrap_file_outputs
+from dashscope.types._structure import parse_time
 from tests.files.test_files import CONTENT, CUT_OFF, SIGNED, file_output, sends
 from tests.flavors import _plain
 from tests.servers.fake_server import DROP, FakeServer, Reply, prediction, reply

@@ -45,6 +45,8 @@ SECONDS = Kind(
 )
 FLAG = Kind(True, (0, 1, "no", "", b"", [], Thing()))
 INPUT = Kind({"text": "x"}, (None, b"text", 7, True, "text", ["text"], Thing()), ({"a": "\ud800"},))
+NO_INPUT = Kind(INPUT.right, INPUT.types[1:], INPUT.values)
+"""The input of `run` and `stream`, which is optional."""
 EVENTS = Kind(
     ["start"],
     (b"start", 7, True, "start", {"start": 1}, [None], [b"start"], Thing(), iter(["start"])),
@@ -94,10 +96,10 @@ REQUIRED = {"name": TEXT, "model": TEXT, "version": TEXT, "hardware": TEXT}
 SCALE = {"min_instances": instances(5), "max_instances": instances(20)}
 
 CALLS: Mapping[str, Mapping[str, Kind]] = {
-    "run": {"ref": REF, "input": INPUT, "wait": WAIT, **HOOKED, **CHOSEN, **WATCHED},
+    "run": {"ref": REF, "input": NO_INPUT, "wait": WAIT, **HOOKED, **CHOSEN, **WATCHED},
     "stream": {
         "ref": REF,
-        "input": INPUT,
+        "input": NO_INPUT,
         "timeout": SECONDS,
         "stall_timeout": SECONDS,
         **HOOKED,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dashscope import BatchProgress, BatchResult, Model, Page, Prediction
-from dashscope._api.decoding import fitted
 from dashscope.testing import ModelServer
 from dashscope.types import _notebook as html
+from dashscope.types._structure import fitted
 from tests.variants import variants
 
 EVIL = "<script>alert(1)</script>"
