@@ -76,6 +76,8 @@ class InputReader:
         """Resume a row from what an earlier call recorded."""
         context = self._context
         row.sent_fingerprint = entry.sent_fingerprint
+        if entry.id is not None:
+            context.api.expect_server()  # it may be restarting
         if entry.prediction is not None:
             context.put_prediction(row, entry.prediction, from_checkpoint=True)
         elif entry.is_finished:
