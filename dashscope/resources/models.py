@@ -103,7 +103,7 @@ class AsyncModels(AsyncResource):
         license_url: str | None = None,
         cover_image_url: str | None = None,
     ) -> Model:
-        """Create a model, to train or push versions of.
+        """Create a model. Trainings and pushes add its versions.
 
         Args:
             owner: The user or organization that the token belongs to, or `owner/name`.
@@ -220,7 +220,7 @@ class AsyncModels(AsyncResource):
         return structure(await self._api.send(call), Model)
 
     async def delete(self, owner: str, name: str | None = None) -> None:
-        """Delete a model. The model must be yours and private, and have no versions.
+        """Delete a private model of your own that has no versions.
 
         Args:
             owner: The user or organization that owns the model, or `owner/name`.
