@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, cast
@@ -177,8 +177,8 @@ class PartialValue(Value):
             object.__setattr__(self, name, value)
 
 
-def _attributes(cls: Any) -> tuple[attrs.Attribute[Any], ...]:
-    found: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
+def _attributes(cls: Any) -> Sequence[Any]:
+    found: Sequence[Any] = attrs.fields(cls)
     return found
 
 
