@@ -119,8 +119,10 @@ class TableRows:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in self._rows():
-            is_named = isinstance(row, Mapping)
-            yield without_missing(row if is_named else dict(zip(self._columns, row, strict=True)))
+            cells: Any = row
+            if not isinstance(row, Mapping):
+                cells = dict(zip(self._columns, row, strict=True))
+            yield without_missing(cells)
 
 
 def rows_of(inputs: Any) -> Any:

@@ -137,7 +137,8 @@ async def test_iterate_gives_the_items_of_all_pages(
 ) -> None:
     fake_server.respond_with(three_pages)
     items = [item async for item in scripted_client.iterate(scripted_client.predictions.list)]
-    assert items == [Prediction(id=f"p{number}", status="succeeded") for number in range(1, 6)]
+    assert [type(item) for item in items] == [Prediction] * 5
+    assert [item.id for item in items] == [f"p{number}" for number in range(1, 6)]
 
 
 @variants(

@@ -69,7 +69,7 @@ def test_the_inputs_come_in_the_models_order() -> None:
         {"sizes": (1, 9)},
         {"old": None},
         {"old": 1},
-        {"steps": {1}},  # no JSON: refused with all else that is not
+        {"steps": 1j},  # no JSON: refused with all else that is not
     ],
 )
 def test_what_fits_is_taken(inputs: dict[str, Any]) -> None:
