@@ -917,7 +917,8 @@ class AsyncClient:
 
     def _state_of(self, client: Any) -> dict[str, Any]:
         """Return the state of this client, or of the sync client that drives it, for a pickle."""
-        attributes: dict[str, Any] = vars(copy_without_cached(client))
+        copied: object = copy_without_cached(client)
+        attributes = vars(copied)
         own = ("_api", "_schemas", "_options", "_async")
         return {
             "options": _config.picklable(self._options),

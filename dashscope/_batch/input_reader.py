@@ -76,6 +76,8 @@ class InputReader:
         """Resume a row from what an earlier call recorded."""
         context = self._context
         row.sent_fingerprint = entry.sent_fingerprint
+        if entry.id is not None:
+            context.api.expect_server()  # it may be restarting
         if entry.prediction is not None:
             context.put_prediction(row, entry.prediction, from_checkpoint=True)
         elif entry.is_finished:
@@ -117,8 +119,10 @@ class TableRows:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in self._rows():
-            is_named = isinstance(row, Mapping)
-            yield without_missing(row if is_named else dict(zip(self._columns, row, strict=True)))
+            cells: Any = row
+            if not isinstance(row, Mapping):
+                cells = dict(zip(self._columns, row, strict=True))
+            yield without_missing(cells)
 
 
 def rows_of(inputs: Any) -> Any:

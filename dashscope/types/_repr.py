@@ -64,7 +64,7 @@ def _shown(value: Any, limits: Limits) -> str:
         return repr(shortened(str.__str__(value), longest))
     if isinstance(value, bytes | bytearray):
         return repr(bytes(value)) if len(value) <= limits.text else f"<{len(value)} bytes>"
-    cls: Any = type(value)
+    cls = class_of(value)
     if callable(fields := getattr(cls, "_shown_fields", None)):
         if limits.depth == 0:
             return f"{cls.__name__}(…)"
@@ -76,6 +76,11 @@ def _shown(value: Any, limits: Limits) -> str:
     return shortened(repr(value), limits.text)
 
 
+def class_of(value: object) -> Any:
+    """Return the class of a value, of which type checkers know nothing."""
+    return type(value)
+
+
 def _container(value: Any, limits: Limits) -> str:
     size: int = len(value)
     is_mapping, is_tuple = isinstance(value, Mapping), isinstance(value, tuple)
@@ -83,7 +88,8 @@ def _container(value: Any, limits: Limits) -> str:
     if limits.depth == 0 and size > 0:
         return f"{start}…{end}"
     inner = Limits(limits.text, limits.items, limits.depth - 1)
-    found = islice(cast("Any", value.items() if is_mapping else value), limits.items)
+    items: Any = cast("Any", value).items() if is_mapping else value
+    found = islice(items, limits.items)
     if is_mapping:
         texts = [f"{_shown(key, inner)}: {_shown(item, inner)}" for key, item in found]
     else:
