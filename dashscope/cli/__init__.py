@@ -13,6 +13,7 @@ from dashscope.cli import actions, resources
 from dashscope.cli.batch import batch
 from dashscope.cli.commands import EXIT_CODES, Command, Program, group
 from dashscope.cli.completion import completion
+from dashscope.cli.mcp import MCP
 from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
 from dashscope.cli.serve import serve
@@ -52,6 +53,7 @@ for _command in (
     stream,
     batch,
     serve,
+    MCP,
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),
     completion,
