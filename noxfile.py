@@ -200,10 +200,15 @@ def foreign(session: nox.Session) -> None:
 
 
 @nox.session
-def interop(session: nox.Session) -> None:
-    """A client works with the tools that people use with httpx."""
-    install(session, *groups("interop"))
-    session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+@nox.parametrize("tools", ["httpx", "functions"])
+def interop(session: nox.Session, tools: str) -> None:
+    """A client works with the tools that people use with httpx, and those that take functions."""
+    if tools == "httpx":
+        install(session, *groups("interop"))
+        session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+    else:  # gradio and others need newer or older packages than the constraints of the tests
+        session.install("-e", ".[all]", *groups("functions"))
+        session.run("python", "-m", "pytest", "tests/interop/functions", *session.posargs)
 
 
 @nox.session
