@@ -9,6 +9,7 @@ import time
 from collections import deque
 from typing import Final, Generic, TypeVar
 
+from dashscope.local.jobs.launching import make_launcher
 from dashscope.local.jobs.processes import Setup, Worker, WorkerError
 
 IDLE_LIMIT: Final = 60.0
@@ -27,6 +28,7 @@ class WorkerProcesses:
         self._all: set[Worker] = set()
         self._starting: set[asyncio.Task[Worker]] = set()
         self._next: asyncio.Task[Worker] | None = None
+        self._launcher = make_launcher()
 
     def prepare(self) -> None:
         """Start the spare process if there is none."""
@@ -56,9 +58,10 @@ class WorkerProcesses:
         self._next = None
         await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._all))
+        await self._launcher.stop()
 
     async def _start(self) -> Worker:
-        worker = await Worker.start()
+        worker = await Worker.start(self._launcher)
         self._all.add(worker)
         worker.ended.add_done_callback(lambda _: self._all.discard(worker))
         return worker
