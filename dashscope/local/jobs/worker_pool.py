@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from typing import Final, Generic, TypeVar
+from weakref import WeakSet
 
 from dashscope.local.jobs.launching import make_launcher
 from dashscope.local.jobs.processes import Setup, Worker, WorkerError
@@ -82,6 +83,7 @@ class WorkerPool(Generic[Item]):
         self._concurrency = concurrency
         self._processes = processes
         self._idle: list[tuple[float, Worker]] = []
+        self._current: WeakSet[Worker] = WeakSet()
 
     @property
     def has_capacity(self) -> bool:
@@ -98,6 +100,7 @@ class WorkerPool(Generic[Item]):
             _, worker = self._idle.pop()
             if worker.alive:
                 return worker
+        current = self._current
         try:
             worker = await self._processes.acquire()
         except OSError as error:
@@ -107,12 +110,20 @@ class WorkerPool(Generic[Item]):
         except BaseException:
             worker.kill()
             raise
+        current.add(worker)
         return worker
 
     def release(self, worker: Worker) -> None:
-        """Keep a worker for the next job."""
-        if worker.alive:
+        """Keep a worker for the next job, or kill it if its modules have changed."""
+        if worker not in self._current:
+            worker.kill()
+        elif worker.alive:
             self._idle.append((time.monotonic(), worker))
+
+    async def reload(self) -> None:
+        """Use each worker for no other job, because a module that it has loaded has changed."""
+        self._current = WeakSet()
+        await self.stop()
 
     @property
     def idle_since(self) -> list[float]:
