@@ -28,7 +28,7 @@ from dashscope._common.validation import (
 from dashscope._errors import ConfigurationError
 from dashscope.types.http import masked, merged
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 DEFAULT_BASE_URL: Final = "http://127.0.0.1:3274/v1"
 DEFAULT_TIMEOUT: Final = 120.0
@@ -43,7 +43,8 @@ UNCHANGED: Final[Any] = object()
 EventHooks: TypeAlias = Mapping[Literal["request", "response"], Sequence[Callable[[Any], object]]]
 """Functions to call with each `Request` before it is sent and with each `Response` received.
 
-A request hook may return a `Request` to send in its place.
+A request hook may return a `Request` to send in its place. If that goes to another origin, which is
+not trusted, the headers of the original request that may contain secrets are left out.
 """
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -3,6 +3,7 @@
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -52,7 +53,8 @@ async def describe(request: Request) -> JSONResponse:
 
 async def redirect_to_pages(request: Request) -> RedirectResponse:
     """Redirect to the web pages."""
-    return RedirectResponse(f"{base_path(request)}/web/")
+    path = request.scope["path"] if request.scope["path"].startswith("/guides") else "/"
+    return RedirectResponse(f"{base_path(request)}/web{quote(path)}")
 
 
 async def problem_response(request: Request, error: Exception) -> Response:
@@ -95,6 +97,8 @@ def create_app(
         Mount("/v1", app=operations),
         Route("/", redirect_to_pages),
         Route("/web", redirect_to_pages),
+        Route("/guides", redirect_to_pages),
+        Route("/guides/{topic}", redirect_to_pages),
         Mount("/web", app=pages),
     ]
     app = Starlette(routes=routes, exception_handlers=handlers)
