@@ -207,10 +207,15 @@ def foreign(session: nox.Session) -> None:
 
 
 @nox.session
-def interop(session: nox.Session) -> None:
-    """A client works with the tools that people use with httpx."""
-    install(session, *groups("interop"))
-    session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+@nox.parametrize("tools", ["httpx", "functions"])
+def interop(session: nox.Session, tools: str) -> None:
+    """A client works with the tools that people use with httpx, and those that take functions."""
+    if tools == "httpx":
+        install(session, *groups("interop"))
+        session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+    else:  # gradio and others need newer or older packages than the constraints of the tests
+        session.install("-e", ".[all]", *groups("functions"))
+        session.run("python", "-m", "pytest", "tests/interop/functions", *session.posargs)
 
 
 @nox.session
@@ -230,7 +235,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The slow tests pass: storms, kills and everything else marked `soak`."""
+    """The slow tests pass: storms, kills and others marked `soak` (needs Debian's nginx-light)."""
     install(session, *groups("soak"))
     options = ["-m", "soak", "--timeout", "1200", "--hypothesis-profile", "search"]
     session.run("python", "-m", "pytest", *options, *session.posargs)

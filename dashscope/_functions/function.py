@@ -55,6 +55,7 @@ class AsyncModelFunction(FunctionAttributes):
         ref: str,
         *,
         timeout: float | None,
+        progress: Callable[[Prediction], object] | None,
         webhook: str | None,
         webhook_events_filter: Sequence[WebhookEvent] | None,
         file_encoding: FileEncoding,
@@ -65,6 +66,9 @@ class AsyncModelFunction(FunctionAttributes):
         self._timeout = check_timeout(timeout)
         loader = SchemaLoader(api, schemas, ref, Reference.parse(ref), self._timeout)
         self._become_function(loader, AsyncModelFunction.__call__.__code__)
+        if progress is not None:
+            api.runtime.check_callback("progress", progress)
+        self._progress = progress
         self._api = api
         self._ref = ref
         self._creation: dict[str, Any] = {
@@ -113,6 +117,7 @@ class AsyncModelFunction(FunctionAttributes):
             self._ref,
             inputs,
             timeout=None if self._timeout is None else max(deadline.within(self._timeout), MOMENT),
+            progress=self._progress,
             use_file_output=self._use_file_output,
             **self._creation,
         )

@@ -2545,6 +2545,7 @@ class Client(Facade):
         ref: str,
         *,
         timeout: float | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
         file_encoding: _files.FileEncoding = "auto",
@@ -2559,6 +2560,8 @@ class Client(Facade):
             ref: The model, as `owner/name` or `owner/name:version`.
             timeout: Seconds that a call or a stream may take. Defaults to no limit. The server
                 cancels a prediction of `create()` after that time, or after 5 s if that is longer.
+            progress: A function that each call of the model calls with the prediction when it
+                changes. `stream()`, `create()` and `map()` do not call it.
             webhook: An http(s) URL that the server sends events to. Not available for `map()`.
             webhook_events_filter: The events to send. Defaults to all.
             file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
@@ -2586,6 +2589,7 @@ class Client(Facade):
             self._async.use(
                 ref,
                 timeout=timeout,
+                progress=progress,
                 webhook=webhook,
                 webhook_events_filter=webhook_events_filter,
                 file_encoding=file_encoding,
