@@ -36,6 +36,18 @@ import click
     is_flag=True,
     help="Reject inputs with unknown names instead of ignoring them.",
 )
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="The address of the server for clients behind a reverse proxy: https://example.com/models",
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Address or network of a reverse proxy whose X-Forwarded-* headers count. Repeatable.",
+)
 def serve(
     models: Path | None,
     host: str,
@@ -44,6 +56,8 @@ def serve(
     token: str | None,
     rate_limit: str | None,
     strict_inputs: bool,
+    public_url: str | None,
+    trusted_proxies: tuple[str, ...],
 ) -> None:
     """Serve the API on this machine, with the built-in models and those in MODELS.
 
@@ -70,5 +84,7 @@ def serve(
             token=token,
             rate_limit=rate_limit,
             strict_inputs=strict_inputs,
+            public_url=public_url,
+            trusted_proxies=trusted_proxies,
         )
     )

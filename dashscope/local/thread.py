@@ -43,6 +43,8 @@ class Thread:
             log_config=None,
             access_log=False,
             server_header=False,
+            # The middleware decides which proxies it trusts. uvicorn would trust this machine.
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
         self._uvicorn = uvicorn.Server(config)

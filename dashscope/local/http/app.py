@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
+from dashscope.local.http.address import Reachability, base_path
 from dashscope.local.http.middleware import AnsweredRequest, RequestMiddleware
 from dashscope.local.http.openapi import document
 from dashscope.local.http.problems import ProblemError
@@ -51,7 +52,7 @@ async def describe(request: Request) -> JSONResponse:
 
 async def redirect_to_pages(request: Request) -> RedirectResponse:
     """Redirect to the web pages."""
-    return RedirectResponse("/web/")
+    return RedirectResponse(f"{base_path(request)}/web/")
 
 
 async def problem_response(request: Request, error: Exception) -> Response:
@@ -78,6 +79,7 @@ def create_app(
     parts: Services,
     pages: ASGIApp,
     *,
+    reachability: Reachability,
     token: str | None,
     rate_limit: RateLimit | None,
     answered: deque[AnsweredRequest],
@@ -98,4 +100,6 @@ def create_app(
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.services = parts
-    return RequestMiddleware(app, token=token, rate_limit=rate_limit, answered=answered)
+    return RequestMiddleware(
+        app, reachability=reachability, token=token, rate_limit=rate_limit, answered=answered
+    )
