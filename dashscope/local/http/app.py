@@ -55,6 +55,11 @@ async def redirect_to_pages(request: Request) -> RedirectResponse:
     return RedirectResponse(f"{base_path(request)}/web/")
 
 
+async def redirect_to_docs(request: Request) -> RedirectResponse:
+    """Redirect to the page that describes the API."""
+    return RedirectResponse(f"{base_path(request)}/web/docs")
+
+
 async def problem_response(request: Request, error: Exception) -> Response:
     """Return the response for an error that ended a request."""
     match error:
@@ -95,6 +100,7 @@ def create_app(
         Mount("/v1", app=operations),
         Route("/", redirect_to_pages),
         Route("/web", redirect_to_pages),
+        Route("/docs", redirect_to_docs),
         Mount("/web", app=pages),
     ]
     app = Starlette(routes=routes, exception_handlers=handlers)

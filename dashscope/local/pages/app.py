@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.services import Services
-from dashscope.local.pages import actions, events, jobs, models
+from dashscope.local.pages import actions, events, jobs, lists, models, resources
 from dashscope.local.pages.access import Access, Sessions
 from dashscope.local.pages.templating import problem_page
 
@@ -46,6 +46,8 @@ def create_pages(parts: Services, token: str | None) -> Access:
     routes = [
         *models.ROUTES,
         *events.ROUTES,
+        *lists.ROUTES,
+        *resources.ROUTES,
         *jobs.ROUTES,
         *actions.ROUTES,
         *actions.session_routes(sessions),
@@ -54,4 +56,5 @@ def create_pages(parts: Services, token: str | None) -> Access:
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.services = parts
+    app.state.lists = lists.Lists()
     return Access(app, sessions)

@@ -205,7 +205,7 @@ class TestPages:
                 (older,) = [a["href"] for a in Parsed(first).all("a") if a.get("rel") == "next"]
                 second = client.get(f"/web/predictions{older}")
             rows = [
-                [a for a in Parsed(page).all("a") if a.get("class") == "row"]
+                [a for a in Parsed(page).all("a") if a.get("class") == "go"]
                 for page in (first, second)
             ]
             assert [len(row) for row in rows] == [100, 1]
