@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount
@@ -51,7 +52,7 @@ def create_pages(parts: Services, token: str | None) -> Access:
         *jobs.ROUTES,
         *actions.ROUTES,
         *actions.session_routes(sessions),
-        Mount("/assets", StaticFiles(directory=Path(__file__).with_name("assets"))),
+        Mount("/assets", GZipMiddleware(StaticFiles(directory=Path(__file__).with_name("assets")))),
     ]
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False

@@ -80,44 +80,43 @@ def snippets(call: Call) -> list[Snippet]:
 
 def python(call: Call) -> str:
     """Return code for the sync client."""
-    inputs = _python_inputs(call, "")
-    client = f"Client({_python_options(call)})"
-    opened = f"from dashscope import Client\n\nclient = {client}\n"
-    if call.streams:
-        return (
-            f"{_path_import(inputs)}{opened}"
-            f"with client.stream({literal(call.ref)}, {inputs}) as events:\n"
-            f"    for event in events:\n"
-            f'        print(event, end="", flush=True)\n'
-        )
+    inputs = _python_inputs(call, "    ")
+    gap = "\n" if _path_import(inputs) else ""
+    opened = f"with Client({_python_options(call)}) as client:\n"
     return (
-        f"{_path_import(inputs)}{opened}"
-        f"output = client.run({literal(call.ref)}, {inputs})\nprint(output)\n"
+        f"{_path_import(inputs)}{gap}from dashscope import Client\n\n"
+        f"{opened}{_python_body(call, inputs, '    ', is_async=False)}"
     )
 
 
 def python_async(call: Call) -> str:
     """Return code for the async client."""
     inputs = _python_inputs(call, " " * 8)
-    run = (
-        f"        output = await client.run({literal(call.ref)}, {inputs})\n        print(output)\n"
-    )
-    if call.streams:
-        run = (
-            f"        async with client.stream({literal(call.ref)}, {inputs}) as events:\n"
-            f"            async for event in events:\n"
-            f'                print(event, end="", flush=True)\n'
-        )
     return (
         f"import asyncio\n{_path_import(inputs)}\nfrom dashscope import AsyncClient\n\n\n"
         f"async def main() -> None:\n"
-        f"    async with AsyncClient({_python_options(call)}) as client:\n{run}\n\n"
+        f"    async with AsyncClient({_python_options(call)}) as client:\n"
+        f"{_python_body(call, inputs, ' ' * 8, is_async=True)}\n\n"
         f"asyncio.run(main())\n"
     )
 
 
+def _python_body(call: Call, inputs: str, indent: str, *, is_async: bool) -> str:
+    before, waits = ("async ", "await ") if is_async else ("", "")
+    if call.streams:
+        return (
+            f"{indent}{before}with client.stream({literal(call.ref)}, {inputs}) as events:\n"
+            f"{indent}    {before}for event in events:\n"
+            f'{indent}        print(event, end="", flush=True)\n'
+        )
+    return (
+        f"{indent}output = {waits}client.run({literal(call.ref)}, {inputs})\n"
+        f"{indent}print(output)\n"
+    )
+
+
 def _path_import(inputs: str) -> str:
-    return "from pathlib import Path\n\n" if f'Path("{_FILE}")' in inputs else ""
+    return "from pathlib import Path\n" if f'Path("{_FILE}")' in inputs else ""
 
 
 def _python_options(call: Call) -> str:

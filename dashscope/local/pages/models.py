@@ -398,12 +398,11 @@ async def show_examples(request: Request) -> Response:
     shown = display(parts)
     examples = [
         {
-            "id": job.id,
+            "result": await result_of(parts, job),
             "inputs": {
                 name: shown.with_files(value)
                 for name, value in as_items(json.loads(parts.renderer.localize(job.input))).items()
             },
-            "output": shown.output(json.loads(job.output or "null")),
         }
         for job in jobs
         if job.input

@@ -1,6 +1,5 @@
 """The pages of deployments, files, collections, hardware, webhooks and the API description."""
 
-import json
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dashscope.local.http.json_schemas import SCHEMAS
 from dashscope.local.http.openapi import document
 from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.routes.collections import describe, models_by_collection
@@ -134,8 +134,16 @@ async def show_docs(request: Request) -> Response:
         "docs.html",
         base_url=described["servers"][0]["url"],
         groups=groups,
-        schemas={name: json.dumps(schema, indent=2) for name, schema in schemas.items()},
+        schemas=sorted(schemas),
     )
+
+
+async def show_schema(request: Request) -> Response:
+    """Show a schema of the API."""
+    name: str = request.path_params["name"]
+    if name not in SCHEMAS:
+        raise not_found(f"Schema {name[:100]}")
+    return page(request, "schema.html", name=name, schema=SCHEMAS[name])
 
 
 def _operation(
@@ -198,8 +206,8 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _content_name(response: dict[str, Any]) -> str:
     for kind, content in response.get("content", {}).items():
-        name = content["schema"].get("$ref", "").rpartition("/")[2]
-        return name or kind
+        name = str(content["schema"].get("$ref", "")).rpartition("/")[2]
+        return name or str(kind)
     return ""
 
 
@@ -211,4 +219,5 @@ ROUTES: Final = [
     Route("/hardware", show_hardware),
     Route("/webhooks", show_webhooks),
     Route("/docs", show_docs),
+    Route("/docs/schemas/{name}", show_schema),
 ]

@@ -154,7 +154,7 @@ def _seconds(begin: str, end: str | None) -> float:
 
 def measures(job: Job, tokens: int) -> tuple[tuple[str, str], ...]:
     """Return the times of a finished job, and its speed if it streamed ``tokens`` parts."""
-    if job.completed_at is None or job.started_at is None:
+    if job.completed_at is None or job.started_at is None or job.example:
         return ()
     found: list[tuple[str, str]] = []
     if job.acquired_at is not None:
