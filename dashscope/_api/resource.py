@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from dashscope import types
 from dashscope._api.decoding import structure, structure_page
@@ -13,14 +13,6 @@ from dashscope._common.urls import page_query, segment
 from dashscope._common.validation import check_text, shown
 
 T = TypeVar("T")
-
-
-@runtime_checkable
-class Identified(Protocol):
-    """An object with an id."""
-
-    @property
-    def id(self) -> str: ...
 
 
 class AsyncResource:
@@ -64,10 +56,11 @@ def body_of(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def id_of(value: object, cls: type[Identified]) -> str:
+def id_of(value: object, cls: type[Any]) -> str:
     """Return the id of a `cls`, or `value` itself if it is an id."""
     if isinstance(value, cls):
-        return value.id
+        id: str = value.id
+        return id
     name = cls.__name__
     if not isinstance(value, str):
         raise TypeError(f"{name.lower()} must be a {name} or an id, not {shown(value)}")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from dashscope._common.installing import install_command
+
 
 @click.command(short_help="Serve the API on this machine.")
 @click.argument(
@@ -23,13 +25,13 @@ import click
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The data folder. Default: in the user data folder of the platform.",
+    help="The data folder. Default: a folder for user data of the platform.",
 )
-@click.option("--token", help="The token that requests need. Default: DASHSCOPE_LOCAL_TOKEN.")
+@click.option("--token", help="The token that requests must send. Default: DASHSCOPE_LOCAL_TOKEN.")
 @click.option(
     "--rate-limit",
     metavar="N/s",
-    help="The request rate beyond which it answers 429: 10/s, 600/m, 5000/h.",
+    help="Answer 429 above this rate of requests: 10/s, 600/m, 5000/h.",
 )
 @click.option(
     "--strict-inputs",
@@ -72,8 +74,8 @@ def serve(
         from dashscope.local import serve as serve_locally
     except ImportError as error:
         sys.exit(
-            "The local server is not installed: pip install 'dashscope-client[local]' "
-            f"(no module {error.name})"
+            f"The local server is not installed (no module {error.name}): "
+            + install_command("local")
         )
     sys.exit(
         serve_locally(

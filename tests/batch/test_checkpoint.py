@@ -23,8 +23,8 @@ from dashscope._batch.row import Row
 from dashscope._runtime.drive import drive
 from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
-from tests.batch.service import Service
-from tests.fake_server import DROP, Received, Reply, reply
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import DROP, Received, Reply, reply
 
 
 @pytest.fixture

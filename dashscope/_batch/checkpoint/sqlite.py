@@ -11,7 +11,6 @@ from typing import Any, Final
 from attrs import define
 
 from dashscope._api.clock import ServerClock
-from dashscope._api.decoding import fitted
 from dashscope._batch.checkpoint import database
 from dashscope._batch.checkpoint.base import Checkpoint, CheckpointEntry
 from dashscope._batch.checkpoint.database import CheckpointDatabase, Statement, StoredRow
@@ -20,7 +19,9 @@ from dashscope._batch.row import Row, RunningPrediction
 from dashscope._common.logging import logger
 from dashscope._common.urls import segment
 from dashscope._errors import CheckpointError
+from dashscope._runtime.resource_lock import ResourceLock
 from dashscope._runtime.runtime import Runtime
+from dashscope.types._structure import fitted
 from dashscope.types.prediction import Prediction
 
 READ_AHEAD: Final = 500
@@ -59,7 +60,8 @@ class SqliteCheckpoint(Checkpoint):
         self._path = path
         self._database = CheckpointDatabase(path, ref)
         self._skip_finished = skip_finished
-        self._database_lock = threading.Lock()
+        self._database_lock = ResourceLock()
+        self._is_closed = False
         self._pending: list[_Write] = []
         # A second lock, because the first one is held during disk access.
         self._pending_lock = threading.Lock()
@@ -81,14 +83,15 @@ class SqliteCheckpoint(Checkpoint):
         return datetime.fromtimestamp(self._database.last_write, UTC)
 
     async def open(self) -> None:
-        await self._runtime.in_thread(self._database.open)
+        await self._runtime.in_thread(self._open)
 
     async def close(self) -> None:
-        await self._runtime.in_thread(self.close_nowait)
+        self._is_closed = True
+        await self._runtime.in_thread(self._close)
 
     def close_nowait(self) -> None:
-        with self._database_lock:
-            self._database.close()
+        self._is_closed = True
+        self._database_lock.run_when_free(self._database.close)
 
     async def load(
         self, index: int, input: Mapping[str, Any]
@@ -208,7 +211,7 @@ class SqliteCheckpoint(Checkpoint):
             raise CheckpointError(self._failure)
 
     def _flush(self, write: _Write) -> None:
-        with self._database_lock:
+        with self._database_lock.held():
             if write.is_written or self._is_broken:
                 return
             with self._pending_lock:
@@ -231,16 +234,25 @@ class SqliteCheckpoint(Checkpoint):
             for each in pending:
                 each.is_written = True
 
+    def _open(self) -> None:
+        with self._database_lock.held():
+            if not self._is_closed:  # a cancelled batch may be closed before this thread starts
+                self._database.open()
+
+    def _close(self) -> None:
+        with self._database_lock.held():
+            self._database.close()
+
     def _read(self, first: int) -> dict[int, StoredRow]:
-        with self._database_lock:
+        with self._database_lock.held():
             return self._database.read(first, READ_AHEAD)
 
     def _read_prediction(self, position: int) -> str:
-        with self._database_lock:
+        with self._database_lock.held():
             return self._database.read_prediction(position)
 
     def _recorded_ids(self, ids: Collection[str]) -> set[str]:
-        with self._database_lock:
+        with self._database_lock.held():
             return self._database.recorded_ids(ids)
 
 

@@ -7,7 +7,7 @@ request, and ``base_path`` returns its path for links on pages.
 import ipaddress
 import re
 from collections.abc import Iterable
-from typing import Any, Final, Self, cast
+from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -218,7 +218,7 @@ def _last(headers: Headers, name: str) -> str:
     return values[-1].rpartition(",")[2].strip() if values else ""
 
 
-def _endpoint(origin: str) -> Any:
+def _endpoint(origin: str) -> tuple[str, str, int | None] | None:
     """Return the parts of an origin in a form that can be compared, or None."""
     try:
         parts = urlsplit(origin)

@@ -3,6 +3,7 @@
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -52,12 +53,10 @@ async def describe(request: Request) -> JSONResponse:
 
 async def redirect_to_pages(request: Request) -> RedirectResponse:
     """Redirect to the web pages."""
-    return RedirectResponse(f"{base_path(request)}/web/")
-
-
-async def redirect_to_docs(request: Request) -> RedirectResponse:
-    """Redirect to the page that describes the API."""
-    return RedirectResponse(f"{base_path(request)}/web/docs")
+    path: str = request.scope["path"]
+    if not path.startswith(("/docs", "/guides")):
+        path = "/"
+    return RedirectResponse(f"{base_path(request)}/web{quote(path)}")
 
 
 async def problem_response(request: Request, error: Exception) -> Response:
@@ -100,7 +99,9 @@ def create_app(
         Mount("/v1", app=operations),
         Route("/", redirect_to_pages),
         Route("/web", redirect_to_pages),
-        Route("/docs", redirect_to_docs),
+        Route("/docs", redirect_to_pages),
+        Route("/guides", redirect_to_pages),
+        Route("/guides/{topic}", redirect_to_pages),
         Mount("/web", app=pages),
     ]
     app = Starlette(routes=routes, exception_handlers=handlers)

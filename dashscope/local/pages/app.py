@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.services import Services
-from dashscope.local.pages import actions, events, jobs, lists, models, resources
+from dashscope.local.pages import actions, events, guides, jobs, lists, models, resources
 from dashscope.local.pages.access import Access, Sessions
 from dashscope.local.pages.templating import problem_page
 
@@ -50,6 +50,7 @@ def create_pages(parts: Services, token: str | None) -> Access:
         *lists.ROUTES,
         *resources.ROUTES,
         *jobs.ROUTES,
+        *guides.ROUTES,
         *actions.ROUTES,
         *actions.session_routes(sessions),
         Mount("/assets", GZipMiddleware(StaticFiles(directory=Path(__file__).with_name("assets")))),

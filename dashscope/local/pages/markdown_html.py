@@ -48,6 +48,15 @@ class _Renderer(RendererHTML):
         tokens[idx].attrSet("class", f"size-{wanted - PAGE_LEVELS}")
         return self.renderToken(tokens, idx, options, env)
 
+    def renderToken(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """Render a token. The alignment of a cell becomes a class: pages allow no styles."""
+        style = tokens[idx].attrs.pop("style", None)
+        if style is not None:
+            tokens[idx].attrSet("class", str(style).removeprefix("text-align:"))
+        return super().renderToken(tokens, idx, options, env)
+
 
 def _is_safe(url: str) -> bool:
     return _SAFE_LINK.match(url) is not None

@@ -1,0 +1,193 @@
+"""Stubs of models: a type checker knows a model's inputs and its output."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dashscope
+from dashscope import stubs
+from dashscope._functions.schema import ModelSchema
+from dashscope.local import LocalServer
+
+ROOT = Path(dashscope.__file__).parents[1]
+
+RIGHT = """
+from pathlib import Path
+
+from models import HelloWorldInput, hello_world, kinds, markov, thumbnail
+
+async def main() -> None:
+    text: str = await hello_world(text="Alice")
+    image = await thumbnail(image=Path("photo.png"), width=64)
+    again = await thumbnail(image=image)
+    await again.save("thumbnail.png")
+    words: list[str] = await markov(seed=None)
+    await kinds(choice="2")
+    print((await hello_world.create(text=text)).status)
+    rows: list[HelloWorldInput] = [{"text": "Bob"}]
+    async with markov.stream(prompt="a") as stream:
+        async for event in stream:
+            print(event, words, rows)
+"""
+
+WRONG = """
+from models import hello_world, kinds, thumbnail
+
+async def main() -> None:
+    await hello_world(txet="Alice")
+    await thumbnail(image="https://example.com/a.png", width="64")
+    await thumbnail.create()
+    await kinds(choice="3")
+    number: int = await hello_world(text="Alice")
+"""
+
+BLOCKING = """
+from models_blocking import hello_world
+
+text: str = hello_world(text="Alice")
+hello_world(text=1)
+"""
+
+
+def schema(inputs: dict[str, Any], output: Any = None) -> ModelSchema:
+    schemas = {"Input": {"properties": inputs}, "Output": output or {}}
+    return ModelSchema(document={"components": {"schemas": schemas}})
+
+
+def write(server: LocalServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dashscope.stubs", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DASHSCOPE_BASE_URL": server.base_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_type_checker_finds_a_wrong_argument(server: LocalServer, tmp_path: Path) -> None:
+    refs = ["dashscope/hello-world", "dashscope/thumbnail", "dashscope/markov", "test/kinds"]
+    (tmp_path / "models.pyi").write_text(write(server, *refs).stdout)
+    (tmp_path / "models_blocking.pyi").write_text(write(server, "--blocking", refs[0]).stdout)
+    for name, code in (("right", RIGHT), ("wrong", WRONG), ("blocking", BLOCKING)):
+        (tmp_path / f"{name}.py").write_text(code)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--no-error-summary",
+            "--hide-error-context",
+            "models.pyi",
+            "models_blocking.pyi",
+            "right.py",
+            "wrong.py",
+            "blocking.py",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    found = {
+        where: what
+        for where, separator, what in (
+            line.partition(": error: ") for line in done.stdout.splitlines()
+        )
+        if separator
+    }
+    assert sorted(found) == [
+        "blocking.py:5",
+        "wrong.py:5",
+        "wrong.py:6",
+        "wrong.py:7",
+        "wrong.py:8",
+        "wrong.py:9",
+    ], done.stdout + done.stderr
+    assert 'Unexpected keyword argument "txet"' in found["wrong.py:5"]
+    assert 'expected "int"' in found["wrong.py:6"]
+    assert 'Missing positional argument "image"' in found["wrong.py:7"]
+
+
+def test_what_cannot_be_written_says_why(server: LocalServer) -> None:
+    done = write(server, "dashscope/no-such-model")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "no-such-model not found" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "owner/name" in write(server, "hello").stderr
+
+
+def test_a_version_has_a_stub_too(server: LocalServer) -> None:
+    with dashscope.Client(base_url=server.base_url) as client:
+        version = client.models.get("dashscope", "hello-world").latest_version
+        assert version is not None
+        found = stubs.fetch(client, [f"dashscope/hello-world:{version.id}"])
+    assert "def __call__(self, /, text: str) -> str:" in stubs.stubs(found)
+
+
+def test_the_outputs_of_one_model_are_an_input_of_another() -> None:
+    files = {"type": "array", "items": {"type": "string", "format": "uri"}}
+    text = stubs.stubs({"a/b": schema({"images": files, "self": {"type": "object"}}, files)})
+    # A `list[AsyncFileOutput]` is no `list` of whatever else a file may be.
+    assert "images: Sequence[_File | str] | None" in text
+    assert '"self": Mapping[str, Any] | None' in text
+    assert "-> list[AsyncFileOutput]:" in text
+    assert "def __call__(_self, /" in text  # as type checkers let `self` be called
+
+
+def test_whatever_a_server_says_the_stub_is_python() -> None:
+    odd = schema(
+        {
+            "self": {"type": "string", "description": 'ends """ early \\'},
+            "class": {"type": "string"},
+            'a"b\n': {"enum": ["'", '"', "\n", 'x"""']},
+            "é": {"type": "string", "default": "é"},
+            "long": {"type": "string", "default": "x" * 1000},
+            "never": {"type": "number", "default": {"a": []}},
+            "odd": {"enum": [1.5, [2]]},
+        },
+        {"anyOf": [{"type": "string", "format": "uri"}, {"type": "null"}]},
+    )
+    text = stubs.stubs(
+        {
+            "a/b": odd,
+            "c/b": odd,
+            "a/1": odd,
+            "a/str": odd,
+            "a/class": odd,
+            "a/x:1": odd,
+            "a/x:2": odd,
+            "a/path": ModelSchema(),
+        }
+    )
+    tree = ast.parse(text)
+    names = [node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)]  # type: ignore[union-attr]
+    assert names[1:] == [
+        "a_b",
+        "c_b",
+        "model_1",
+        "model_str",
+        "model_class",
+        "a_x",
+        "a_x_2",
+        "path",
+    ]
+    assert len({node.name for node in tree.body if isinstance(node, ast.ClassDef)}) == 8
+    assert "-> AsyncFileOutput | None:" in text
+
+
+@pytest.mark.parametrize("module", ["dashscope.stubs"])
+def test_importing_the_client_does_not_import_it(module: str) -> None:
+    code = f"import dashscope, sys; dashscope.Client; assert {module!r} not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
