@@ -229,7 +229,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The slow tests pass: storms, kills and everything else marked `soak`."""
+    """The slow tests pass: storms, kills and others marked `soak` (needs Debian's nginx-light)."""
     install(session, *groups("soak"))
     options = ["-m", "soak", "--timeout", "1200", "--hypothesis-profile", "search"]
     session.run("python", "-m", "pytest", *options, *session.posargs)

@@ -37,7 +37,7 @@ GUIDES = sorted((PACKAGE / "guides").glob("*.md"))
 DOCUMENTS = [README, *GUIDES]
 SYNC = PACKAGE / "_sync" / "generated.py"
 SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
-PLANNED = {"scaling-out.md", "deploying-the-server.md"}
+PLANNED = {"scaling-out.md"}
 MOST_WORDS = 1000
 """The length of a guide at most."""
 

@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -143,6 +143,11 @@ class Engine:
         pool = self._pools.pop(version.id, None)
         if pool is not None:
             await pool.stop()
+
+    async def reload(self, versions: Iterable[Version]) -> None:
+        """Load the code of versions again for their next jobs. Running jobs are not affected."""
+        pools = [self._pools[version.id] for version in versions if version.id in self._pools]
+        await asyncio.gather(*(pool.reload() for pool in pools))
 
     # Start and stop.
 

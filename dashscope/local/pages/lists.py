@@ -26,7 +26,6 @@ from dashscope.local.pages.result import display, path_of, progress_of, seconds_
 from dashscope.local.pages.templating import render
 from dashscope.local.store import CursorError
 from dashscope.local.store.jobs import JobFilter
-from dashscope.local.store.paging import PAGE_SIZE
 from dashscope.local.values import Job, now, timestamp
 
 STATUSES: Final[dict[str, tuple[str, ...]]] = {
@@ -43,6 +42,9 @@ PERIODS: Final = {
     "day": ("Last 24 hours", timedelta(days=1)),
     "week": ("Last 7 days", timedelta(days=7)),
 }
+
+ROWS: Final = 50
+"""Rows on a page of a list. The script loads older rows when the reader scrolls to the end."""
 
 TEXT_LIMIT: Final = 200
 """Maximum characters of a search."""
@@ -64,7 +66,7 @@ class ListQuery:
     version: str = ""
     deployment: str = ""
     since: str = ""
-    size: int = PAGE_SIZE
+    size: int = ROWS
 
     @classmethod
     def read(cls, request: Request, kind: str) -> "ListQuery":
@@ -223,7 +225,7 @@ async def list_events(request: Request) -> Response:
     given = request.query_params
     size = given.get("size", "")
     query = ListQuery.read(request, "training" if given.get("kind") == "training" else "prediction")
-    if size.isascii() and size.isdigit() and 0 < int(size) <= PAGE_SIZE:
+    if size.isascii() and size.isdigit() and 0 < int(size) <= ROWS:
         query = ListQuery(**{**asdict(query), "size": int(size)})
     seen = request.headers.get("last-event-id") or given.get("after", "")
     known = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else None

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from dashscope._config import __version__
 from dashscope.local.http.address import base_path
 from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.services import services
 
 PREFIX: Final = "/web"
 """The path of the pages. All other paths belong to the API."""
@@ -66,9 +67,11 @@ def page(
     request: Request, template: str, status: int = HTTPStatus.OK, /, **context: Any
 ) -> HTMLResponse:
     """Render a template and return the page."""
+    file = services(request).models_file if request.state.has_access else None
     html = render(
         template,
         base_path(request),
+        models_problem=file.problem if file is not None else None,
         nonce=request.state.nonce,
         can_sign_out=request.state.can_sign_out,
         path=request.scope["path"].removeprefix(PREFIX),

@@ -15,7 +15,8 @@ class TestMarkdown:
             "## A\n\n- *b* `c`\n\n|d|\n|-:|\n|e|\n\n~~f~~ **g**\nh\n\n```py\ni<j\n```"
         )
         for part in (
-            '<h3 class="size-2">A</h3>', "<li><em>b</em> <code>c</code></li>", '<td class="right">e</td>',
+            '<h3 class="size-2">A</h3>', "<li><em>b</em> <code>c</code></li>",
+            '<td class="right">e</td>',
             "<s>f</s> <strong>g</strong><br", 'class="language-py">i&lt;j',
         ):  # fmt: skip
             assert part in html
