@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -169,7 +170,13 @@ def release(session: nox.Session) -> None:
             external=True,
         )
         with session.chdir(unpacked):
-            session.run(full, "-m", "pytest", "-q", "-n", "2", *RELEASE_TESTS, external=True)
+            # Temporary folders must not be below the project: pytest would read its settings.
+            temporary = {"TMPDIR": tempfile.gettempdir()}
+            session.run(
+                *(full, "-m", "pytest", "-q", "-n", "2", *RELEASE_TESTS),
+                external=True,
+                env=temporary,
+            )
         tested.append(python)
     version = Path(wheel).name.split("-")[1]
     session.log("Tested with %s. Next:", ", ".join(tested))
