@@ -228,9 +228,15 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The local server's pages work in a browser (needs Debian's chromium)."""
+    """The local server's pages work in a browser (needs Debian's chromium).
+
+    Replaces the screenshot in the README.
+    """
     install(session, *groups("browser"))
-    session.run("python", "-m", "pytest", "tests/local/page", "-m", "browser", *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "tests/local/page", "-m", "browser", *session.posargs,
+        env={"DASHSCOPE_SCREENSHOT": "1"},
+    )  # fmt: skip
 
 
 @nox.session
