@@ -30,7 +30,7 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 SECONDS = 240
 """The time for an example, on a machine that is busy."""
 
-STAYS = re.compile(r"^(\.venv/bin/)?dashscope (serve|webhooks listen)", re.MULTILINE)
+STAYS = re.compile(r"^(\.venv/bin/)?dashscope (serve|mcp|webhooks listen)", re.MULTILINE)
 """Commands that run until they are stopped. They have tests of their own."""
 INSTALLS = re.compile(r"^.*pip install .*?( && (?=\.venv/bin/)|$)", re.MULTILINE)
 """Commands that install something. `.ci/run` runs the one of the README."""

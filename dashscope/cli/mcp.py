@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dashscope import AsyncClient, DashscopeError, __version__
+from dashscope._common.installing import install_command
 from dashscope._common.urls import Reference
 from dashscope.cli.commands import command
 from dashscope.cli.session import Terminated, terminable
@@ -37,7 +38,7 @@ def _mcp(
     for ref in refs:
         Reference.parse(ref)
     if find_spec("mcp") is None:
-        raise DashscopeError("This needs: pip install 'dashscope-client[mcp]'.")
+        raise DashscopeError(f"This needs: {install_command('mcp')}")
     with suppress(KeyboardInterrupt, Terminated), terminable():
         asyncio.run(_serve(terminal, refs, root, (host, port) if http else None))
 
