@@ -47,7 +47,9 @@ EXIT_TIMEOUT: Final = 15.0
 """Seconds that closing a batch may take: creates in progress, then cancels."""
 
 
-load_before_fork("dashscope._batch.checkpoint.sqlite")
+load_before_fork(
+    *(f"dashscope._batch.checkpoint.{name}" for name in ("stored", "sqlite", "folder")),
+)
 
 
 class AsyncBatch:
@@ -229,15 +231,24 @@ class AsyncBatch:
 
     def _checkpoint(self) -> Checkpoint:
         options = self._options
-        if options.checkpoint is None:
+        location = options.checkpoint
+        if location is None:
             return Checkpoint()
-        from dashscope._batch.checkpoint.sqlite import SqliteCheckpoint
+        from dashscope._batch.checkpoint import keys
+        from dashscope._batch.checkpoint.stored import StoredCheckpoint
 
-        return SqliteCheckpoint(
+        by: keys.Keys
+        if options.keys is not None:
+            by = keys.KnownKeys(options.keys)
+        elif location.is_shared:
+            by = keys.Digests(options.ref, location.salt)
+        else:
+            by = keys.Positions()
+        return StoredCheckpoint(
             self._api.runtime,
             self._api.state.clock,
-            options.checkpoint,
-            options.ref,
+            location.store(options.ref, by_digest=options.keys is not None),
+            by,
             skip_finished=options.resume == "skip",
         )
 

@@ -99,6 +99,7 @@ class Creator:
 
     async def _post(self, row: Row) -> None:
         context = self._context
+        context.checkpoint.check_can_create()
         row.is_sent = True
         created: list[RunningPrediction] = []
 
