@@ -1,5 +1,7 @@
-"""`SqliteStore`: a checkpoint in an SQLite file, and all of its SQL. The file is locked by the operating
-system for as long as it is open, so the lock ends with the process, even if the process is killed.
+"""`SqliteStore`: a checkpoint in an SQLite file, and all of its SQL.
+
+The file is locked by the operating system for as long as it is open, so the lock ends with the
+process, even if the process is killed.
 """
 
 from __future__ import annotations
@@ -80,6 +82,10 @@ _INTENDED: Final = {
     "VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET sent = excluded.sent, "
     "intended_at = excluded.intended_at, clock_skew = excluded.clock_skew",
 }
+_SELECT: Final = (
+    "SELECT position, digest, preview, sent, intended_at, clock_skew, prediction, created_at, "
+    "cancel_requested, outcome IS NOT NULL AS is_finished FROM row"
+)
 _SKEW_KNOWN: Final = "UPDATE row SET clock_skew = ?"
 _CREATED: Final = "UPDATE row SET prediction = ?, created_at = ?, cancel_requested = 0"
 _FINISHED: Final = "UPDATE row SET prediction = ?, outcome = ?, cancel_requested = 0"
@@ -163,12 +169,8 @@ class SqliteStore(Store):
         found: dict[Key, StoredRow] = {}
         for some in batched(keys, MAX_PARAMETERS):
             marks = ", ".join("?" * len(some))
-            rows = self._query(
-                "SELECT position, digest, preview, sent, intended_at, clock_skew, prediction, "
-                "created_at, cancel_requested, outcome IS NOT NULL AS is_finished "
-                f"FROM row WHERE {self._identity} IN ({marks})",
-                some,
-            )
+            where = f"WHERE {self._identity} IN ({marks})"
+            rows = self._query(f"{_SELECT} {where}", some)
             for row in rows:
                 values = {name: row[name] for name in row.keys() if name != "position"}  # noqa: SIM118
                 if self._identity == "digest":

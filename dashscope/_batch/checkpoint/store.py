@@ -1,4 +1,4 @@
-"""`Store`: where a checkpoint keeps its rows. Each implementation is a file, a folder or a database.
+"""`Store`: where a checkpoint keeps its rows: a file, a folder or a database.
 
 The methods block, so the batch calls them in worker threads. When `write()` returns, what it wrote
 survives the process and the machine.
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
-from dashscope._batch.checkpoint.events import Event, Key
+from dashscope._batch.checkpoint.events import Created, Event, Key
 
 
 @frozen(kw_only=True)
@@ -129,6 +129,5 @@ class Store(ABC):
         return None
 
     def check_can_create(self) -> None:
-        """Raise a `CheckpointError` if another caller may have taken over the rows, or if the run
-        was canceled.
-        """
+        """Raise a `CheckpointError` if this batch must not create predictions any more."""
+        return
