@@ -215,7 +215,7 @@ on_first_use = {"cattrs", *(f"dashscope.{name}" for name in
     "_batch.batch _sync local resources.models".split())}
 assert not on_first_use & set(sys.modules), on_first_use & set(sys.modules)
 dashscope.Client()
-extras = set("aiohttp click cloudpickle fastapi h2 httpx2 jinja2 opentelemetry PIL pyarrow "
+extras = set("aiohttp click cloudpickle fastapi h2 httpx2 jinja2 opentelemetry PIL psycopg pyarrow "
              "pydantic pytest rich starlette".split())
 assert not extras & set(sys.modules), extras & set(sys.modules)
 print(dashscope.__version__, "imports no extra")

@@ -17,6 +17,7 @@ from dashscope._batch.context import BatchContext
 from dashscope._batch.creator import Creator
 from dashscope._batch.input_reader import InputReader, total_of
 from dashscope._batch.options import Options
+from dashscope._batch.permits import Permits, check
 from dashscope._batch.poll_schedule import PollSchedule
 from dashscope._batch.poller import Poller
 from dashscope._batch.rate_limiter import RateLimiter
@@ -67,6 +68,8 @@ class AsyncBatch:
     def __init__(self, api: Requestor, inputs: Any, options: Options) -> None:
         self._api = api
         self._options = options
+        if options.shared_rate is not None:
+            check(api.runtime, options.shared_rate)
         self._items = api.runtime.iterate("inputs", inputs)
         self._total = total_of(inputs)
         self._entered = False
@@ -222,6 +225,7 @@ class AsyncBatch:
             results=ResultBuffer(
                 options.concurrency, ordered=options.ordered, total=self._total, now=now()
             ),
+            permits=Permits(runtime, options.shared_rate),
             notify=self._notify,
         )
         self._poller = Poller(self._context)

@@ -95,6 +95,7 @@ class Creator:
             )
             if self._context.checkpoint.is_persistent:
                 row.sent_fingerprint = fingerprint(row.call.json["input"])
+        await self._context.permits.take()
         await self._context.checkpoint.record_intent(row)
 
     async def _post(self, row: Row) -> None:
@@ -152,6 +153,7 @@ class Creator:
                 error.status,
                 context.scheduler.limit,
             )
+            await context.permits.back_off(error.retry_after or 1.0)
             if was_queued:
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:

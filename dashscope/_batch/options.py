@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from dashscope import types
 from dashscope._batch.checkpoint.location import Location, new_id, parse
+from dashscope._batch.permits import SharedRate
 from dashscope._common.urls import Reference
 from dashscope._common.validation import (
     check_choice,
@@ -40,6 +41,7 @@ class Options:
     on_error: OnError
     on_unknown: OnUnknown
     max_rate: float | None
+    shared_rate: SharedRate | None
     progress: Callable[[types.BatchProgress], object] | None
     timeout: float | None
     file_encoding: FileEncoding
@@ -60,7 +62,7 @@ def check(
     resume: Resume,
     on_error: OnError,
     on_unknown: OnUnknown,
-    max_rate: float | None,
+    max_rate: float | SharedRate | None,
     progress: Callable[[types.BatchProgress], object] | None,
     timeout: float | None,
     file_encoding: FileEncoding,
@@ -96,8 +98,11 @@ def check(
         on_error=on_error,
         on_unknown=on_unknown,
         max_rate=(
-            None if max_rate is None else check_number("max_rate", max_rate, "creates per second")
+            check_number("max_rate", max_rate, "creates per second")
+            if isinstance(max_rate, int | float)
+            else None
         ),
+        shared_rate=None if isinstance(max_rate, int | float) else max_rate,
         progress=progress,
         timeout=check_timeout(timeout),
         file_encoding=file_encoding,

@@ -24,6 +24,7 @@ from dashscope._batch.row import Row
 from dashscope._batch.scheduler import now
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
+from dashscope._common.urls import Reference
 from dashscope._errors import (
     APIConnectionError,
     APIError,
@@ -113,7 +114,7 @@ class Recovery:
         matches = [
             prediction
             for prediction in candidates.known
-            if self._fits(row, prediction) and _fingerprint(prediction) == row.sent_fingerprint
+            if self._fits(row, prediction) and sent_fingerprint(prediction) == row.sent_fingerprint
         ]
         if matches:
             # Choose a canceled prediction last, because it would be created again.
@@ -149,7 +150,8 @@ class Recovery:
             ends_before = last is not None and last < since
             if cursor is None or len(listed) == size or ends_before:
                 break
-        same_model = [prediction for prediction in listed.values() if self._is_same(prediction)]
+        reference = context.options.reference
+        same_model = [each for each in listed.values() if is_of(reference, each)]
         # In this order: a create that is decided in the meantime is in `recorded`.
         candidates = _Candidates([], [], await context.checkpoint.undecided(rows))
         recorded = await context.checkpoint.recorded_ids([each.id for each in same_model])
@@ -157,14 +159,14 @@ class Recovery:
             if prediction.id in recorded or not any(self._fits(row, prediction) for row in rows):
                 continue
             whole = prediction
-            if _fingerprint(prediction) is None:
+            if sent_fingerprint(prediction) is None:
                 try:
                     whole = await get_prediction(
                         context.api, prediction.id, deadline=Deadline.NEVER, is_poll=False
                     )
                 except NotFoundError:
                     continue
-            if _fingerprint(whole) is None:
+            if sent_fingerprint(whole) is None:
                 candidates.opaque.append(whole)
             else:
                 candidates.known.append(whole)
@@ -182,13 +184,6 @@ class Recovery:
         """Return whether a prediction was created around the time of a row's intent."""
         at, intended_at = prediction.created_at, self._intended_at(row)
         return at is None or intended_at - CLOCK_MARGIN <= at <= intended_at + CREATE_WINDOW
-
-    def _is_same(self, prediction: types.Prediction) -> bool:
-        """Return whether a prediction may be of this batch's model or version."""
-        reference = self._context.options.reference
-        if reference.version is not None:
-            return prediction.version in (None, reference.version)
-        return prediction.model in (None, f"{reference.owner}/{reference.name}")
 
     def _may_be_in_transit(self, row: Row) -> bool:
         last_write = self._context.checkpoint.last_write
@@ -262,7 +257,14 @@ def resume(context: BatchContext, row: Row, entry: CheckpointEntry | None) -> bo
     return True
 
 
-def _fingerprint(prediction: types.Prediction) -> bytes | None:
+def is_of(reference: Reference, prediction: types.Prediction) -> bool:
+    """Return whether a prediction may be of a model or version."""
+    if reference.version is not None:
+        return prediction.version in (None, reference.version)
+    return prediction.model in (None, f"{reference.owner}/{reference.name}")
+
+
+def sent_fingerprint(prediction: types.Prediction) -> bytes | None:
     """Return the fingerprint of a prediction's input, or `None` if the service omits the input."""
     if prediction.input is None or prediction.data_removed:
         return None

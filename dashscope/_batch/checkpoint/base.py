@@ -94,6 +94,10 @@ class Checkpoint:
         """Return which sent fingerprints of these rows another live caller may be creating."""
         return set()
 
+    async def is_stopped(self) -> bool:
+        """Return whether the driver of an engine canceled the run of this batch."""
+        return False
+
     def check_can_create(self) -> None:
         """Raise a `CheckpointError` if this batch must not create predictions any more."""
 

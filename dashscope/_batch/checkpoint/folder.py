@@ -20,10 +20,18 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from dashscope._batch.checkpoint import segments
-from dashscope._batch.checkpoint.events import Created, Event, Finished, Intended, Key, Reset
+from dashscope._batch.checkpoint.events import (
+    CancelRequested,
+    Created,
+    Event,
+    Finished,
+    Intended,
+    Key,
+    Reset,
+)
 from dashscope._batch.checkpoint.folder_index import FolderIndex
 from dashscope._batch.checkpoint.segments import SegmentWriter
-from dashscope._batch.checkpoint.store import Store, StoredRow
+from dashscope._batch.checkpoint.store import SharedStore, StoredRow
 from dashscope._common.logging import logger
 from dashscope._errors import CheckpointError
 from dashscope._runtime import forking
@@ -226,7 +234,7 @@ class _Folders:
 _folders = _Folders()
 
 
-class FolderStore(Store):
+class FolderStore(SharedStore):
     """The rows of one batch in a folder.
 
     Args:
@@ -235,8 +243,6 @@ class FolderStore(Store):
         id: The random id that the driver found in the folder. `None` to create the folder.
         run: The run that the driver may cancel.
     """
-
-    is_shared = True
 
     def __init__(self, path: str, ref: str, *, id: str | None, run: str | None) -> None:
         self.name = path
@@ -266,7 +272,7 @@ class FolderStore(Store):
 
     def _check_shared(self, id: str) -> str:
         try:
-            found = read_marker(self.name)["id"]
+            found = cast("str", read_marker(self.name)["id"])
         except CheckpointError as error:
             reason = str(error)
         else:
@@ -307,9 +313,10 @@ class FolderStore(Store):
         folder = self._opened()
         with folder.lock, _explained(self.name, "cannot be read"):
             (row,) = folder.index.read([cast("bytes", key)])
-            with (folder.folder / row["segment"]).open("rb") as file:
+            with Path(folder.folder, row["segment"]).open("rb") as file:
                 file.seek(row["start"])
-                return file.read(row["length"]).decode("utf-8", "replace")
+                content: bytes = file.read(row["length"])
+        return content.decode("utf-8", "replace")
 
     def write(self, events: Iterable[Event]) -> None:
         folder = self._opened()
@@ -380,25 +387,33 @@ class FolderStore(Store):
             "checkpoint."
         )
 
+    def is_stopped(self) -> bool:
+        return self._run is not None and self._stop_file.exists()
+
+    @property
+    def _stop_file(self) -> Path:
+        return Path(self.name) / f"{self._run}.stopped"
+
+    def stop(self) -> None:
+        with _explained(self.name, "cannot be written"):
+            self._stop_file.touch()
+
+    def request_cancel(self) -> Sequence[StoredRow]:
+        folder = self._opened()
+        with folder.lock:
+            folder.refresh()
+            rows = [_stored(row, is_busy=False) for row in folder.index.unfinished()]
+            folder.write([CancelRequested(row.key) for row in rows if row.prediction is not None])
+            return rows
+
     def check_can_create(self) -> None:
-        if self._run is not None and is_stopped(self.name, self._run):
+        if self.is_stopped():
             raise CheckpointError(f"The run was canceled. {self.name} has its finished rows.")
 
     def _opened(self) -> Folder:
         if self._folder is None:
             raise CheckpointError(f"{self.name} is closed because the batch was closed.")
         return self._folder
-
-
-def stop(path: str, run: str) -> None:
-    """Keep the workers of a run from creating predictions."""
-    with _explained(path, "cannot be written"):
-        (Path(path) / f"{run}.stopped").touch()
-
-
-def is_stopped(path: str, run: str) -> bool:
-    """Return whether a run was stopped."""
-    return (Path(path) / f"{run}.stopped").exists()
 
 
 def _stored(row: Any, *, is_busy: bool) -> StoredRow:

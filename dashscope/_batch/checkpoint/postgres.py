@@ -27,7 +27,7 @@ from dashscope._batch.checkpoint.events import (
     SkewKnown,
 )
 from dashscope._batch.checkpoint.location import Location, new_id
-from dashscope._batch.checkpoint.store import Store, StoredRow
+from dashscope._batch.checkpoint.store import SharedStore, StoredRow
 from dashscope._common.logging import logger
 from dashscope._errors import CheckpointError, ConfigurationError
 from dashscope._runtime import forking
@@ -79,11 +79,12 @@ _SCHEMA: Final[tuple[LiteralString, ...]] = (
         (owner text PRIMARY KEY, expires_at timestamptz NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS dashscope_stopped (run text PRIMARY KEY)",
 )
+# ruff: noqa: S608 (the statements are put together from constants)
 _IS_HELD: Final = (
     "EXISTS (SELECT 1 FROM dashscope_lease AS lease WHERE lease.owner = old.owner "
     "AND lease.expires_at > now())"
 )
-_RESERVE: Final = (  # noqa: S608 (a constant)
+_RESERVE: Final = (
     "INSERT INTO dashscope_checkpoint AS old (key, ref, run, owner) "
     "SELECT key, %(ref)s, %(run)s, %(owner)s FROM unnest(%(keys)s::bytea[]) AS key "
     "ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, run = excluded.run, "
@@ -105,8 +106,21 @@ _UNDECIDED: Final = (
     "AND prediction IS NULL AND intended_at IS NOT NULL AND key <> ALL(%(keys)s) "
     f"AND owner IS DISTINCT FROM %(owner)s AND owner = intended_by AND {_IS_HELD}"
 )
+_REQUEST_CANCEL: Final = (
+    "UPDATE dashscope_checkpoint SET cancel_requested = prediction IS NOT NULL "
+    "WHERE run = %s AND outcome IS NULL AND intended_at IS NOT NULL "
+    "RETURNING key, sent, intended_at, clock_skew, prediction, created_at"
+)
 _UPDATE: Final = "UPDATE dashscope_checkpoint AS old SET {set}, updated_at = now() FROM unnest("
 _WHERE: Final = " WHERE old.key = new.key AND old.owner = %s"
+_CLEARED: Final = (
+    "sent",
+    "intended_at",
+    "clock_skew",
+    "prediction",
+    "created_at",
+    "outcome",
+)
 # One statement for all events of a kind.
 _STATEMENTS: Final[Mapping[type[Event], tuple[str, str, str]]] = {
     Intended: (
@@ -127,8 +141,7 @@ _STATEMENTS: Final[Mapping[type[Event], tuple[str, str, str]]] = {
     ),
     CancelRequested: ("cancel_requested = true", "bytea", "key"),
     Reset: (
-        "sent = NULL, intended_at = NULL, clock_skew = NULL, prediction = NULL, "
-        "created_at = NULL, cancel_requested = false, outcome = NULL",
+        ", ".join(f"{name} = NULL" for name in _CLEARED) + ", cancel_requested = false",
         "bytea",
         "key",
     ),
@@ -184,28 +197,32 @@ def connect(location: Location) -> psycopg.Connection[Any]:
         location.address, autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT
     )
     try:
-        version = _version(connection)
-        if version is None:
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-                for sql in _SCHEMA:
-                    connection.execute(sql)
-                connection.execute(
-                    "INSERT INTO dashscope_schema SELECT %s "
-                    "WHERE NOT EXISTS (SELECT 1 FROM dashscope_schema)",
-                    [SCHEMA_VERSION],
-                )
-            version = _version(connection)
-        if version != SCHEMA_VERSION:
-            raise CheckpointError(
-                f"{location.name} was written by another version of Dashscope (schema {version}; "
-                f"this version supports {SCHEMA_VERSION}). Use the same version for all workers, "
-                "or another database."
-            )
+        _check_schema(location, connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check_schema(location: Location, connection: psycopg.Connection[Any]) -> None:
+    version = _version(connection)
+    if version is None:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            for sql in _SCHEMA:
+                connection.execute(sql)
+            connection.execute(
+                "INSERT INTO dashscope_schema SELECT %s "
+                "WHERE NOT EXISTS (SELECT 1 FROM dashscope_schema)",
+                [SCHEMA_VERSION],
+            )
+        version = _version(connection)
+    if version != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{location.name} was written by another version of Dashscope (schema {version}; "
+            f"this version supports {SCHEMA_VERSION}). Use the same version for all workers, "
+            "or another database."
+        )
 
 
 def _version(connection: psycopg.Connection[Any]) -> int | None:
@@ -216,15 +233,13 @@ def _version(connection: psycopg.Connection[Any]) -> int | None:
     return None if row is None else row["version"]
 
 
-class PostgresStore(Store):
+class PostgresStore(SharedStore):
     """The rows of one batch in a database. Thread-safe.
 
     Args:
         location: Where the database is.
         ref: The model of the batch.
     """
-
-    is_shared = True
 
     def __init__(self, location: Location, ref: str) -> None:
         check_installed()
@@ -302,11 +317,15 @@ class PostgresStore(Store):
 
     def write(self, events: Iterable[Event]) -> None:
         groups = _grouped(events)
-        if any(isinstance(some[0], Intended) for some in groups):
+        creates = any(isinstance(some[0], Intended) for some in groups)
+        if creates:
             self.check_can_create()
 
         def write(connection: psycopg.Connection[Any]) -> None:
             with connection.transaction():
+                if creates and self._location.run is not None:
+                    self._is_stopped = self._read_stopped(connection)
+                    self._check_stopped()
                 for some in groups:
                     self._write(connection, some)
 
@@ -355,10 +374,38 @@ class PostgresStore(Store):
         return {row["sent"] for row in found}
 
     def check_can_create(self) -> None:
-        if self._is_stopped:
-            raise CheckpointError(f"The run was canceled. {self.name} has its finished rows.")
+        self._check_stopped()
         if time.monotonic() - self._renewed > CREATE_MARGIN:
             self._renew()
+
+    def _check_stopped(self) -> None:
+        if self._is_stopped:
+            raise CheckpointError(f"The run was canceled. {self.name} has its finished rows.")
+
+    def is_stopped(self) -> bool:
+        if self._location.run is None:
+            return False
+        return self._run(self._read_stopped, "cannot be read")
+
+    def _read_stopped(self, connection: psycopg.Connection[Any]) -> bool:
+        sql = "SELECT 1 FROM dashscope_stopped WHERE run = %s"
+        return self._execute(connection, sql, [self._location.run]).fetchone() is not None
+
+    def stop(self) -> None:
+        sql = "INSERT INTO dashscope_stopped VALUES (%s) ON CONFLICT DO NOTHING"
+        self._run(
+            lambda connection: self._execute(connection, sql, [self._location.run]),
+            "cannot be written",
+        )
+
+    def request_cancel(self) -> Sequence[StoredRow]:
+        # The workers keep the rows: they see that the run was stopped.
+        values = [self._location.run]
+        found = self._run(
+            lambda connection: self._execute(connection, _REQUEST_CANCEL, values).fetchall(),
+            "cannot be written",
+        )
+        return [StoredRow(**row) for row in found]
 
     def _renew(self) -> None:
         """Renew the lease.
@@ -433,7 +480,7 @@ class PostgresStore(Store):
         self, connection: psycopg.Connection[Any], sql: str, values: Any = None
     ) -> psycopg.Cursor[Any]:
         self.statements += 1
-        return connection.execute(cast("LiteralString", sql), values)
+        return connection.execute(sql, values)
 
 
 class _Connections:

@@ -128,6 +128,27 @@ class Store(ABC):
         """Return why what is written now would be lost, or `None`."""
         return None
 
+    def is_stopped(self) -> bool:
+        """Return whether the driver canceled the run of this batch."""
+        return False
+
     def check_can_create(self) -> None:
         """Raise a `CheckpointError` if this batch must not create predictions any more."""
         return
+
+
+class SharedStore(Store):
+    """A store that several processes use at the same time."""
+
+    is_shared = True
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Keep all workers of the run from creating predictions."""
+
+    @abstractmethod
+    def request_cancel(self) -> Sequence[StoredRow]:
+        """Return the unfinished rows of the run.
+
+        It is recorded that their predictions are about to be canceled.
+        """

@@ -136,6 +136,9 @@ class StoredCheckpoint(Checkpoint):
         keys = [_key(row) for row in rows]
         return await self._runtime.in_thread(self._undecided, sent, keys)
 
+    async def is_stopped(self) -> bool:
+        return await self._runtime.in_thread(self._store.is_stopped)
+
     def check_can_create(self) -> None:
         self._store.check_can_create()
 
