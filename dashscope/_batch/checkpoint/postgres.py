@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeVar, cast
 
@@ -537,3 +538,27 @@ def _values(event: Event) -> tuple[Any, ...]:
             return key, prediction, outcome
         case CancelRequested(key) | Reset(key):
             return (key,)
+
+
+def summaries(location: Location) -> list[dict[str, Any]]:
+    """Return the counts of each model's rows, with the names of `CheckpointSummary`."""
+    with explained(location.name, "cannot be read"), connect(location) as connection:
+        return connection.execute(
+            "SELECT ref, count(*) AS rows, count(outcome) AS finished, "
+            "count(CASE WHEN outcome IS NULL THEN prediction END) AS running, "
+            "count(CASE WHEN prediction IS NULL THEN intended_at END) AS unknown, "
+            "sum(pg_column_size(old.*))::bigint AS size, max(updated_at) AS last_write "
+            "FROM dashscope_checkpoint AS old GROUP BY ref ORDER BY ref"
+        ).fetchall()
+
+
+def prune(location: Location, ref: str | None, before: datetime | None) -> int:
+    """Remove finished rows, and what runs that have ended left behind."""
+    with explained(location.name, "cannot be written"), connect(location) as connection:
+        connection.execute("DELETE FROM dashscope_lease WHERE expires_at < now()")
+        return connection.execute(
+            "DELETE FROM dashscope_checkpoint WHERE outcome IS NOT NULL "
+            "AND (%(ref)s::text IS NULL OR ref = %(ref)s) "
+            "AND (%(before)s::timestamptz IS NULL OR updated_at < %(before)s)",
+            {"ref": ref, "before": before},
+        ).rowcount

@@ -128,7 +128,7 @@ class SqliteStore(Store):
 
     def open(self) -> None:
         self._last_write = _last_write(self._absolute)
-        with self._translate_errors("cannot be used as a checkpoint"):
+        with explained(self.name, "cannot be used as a checkpoint"):
             connection = sqlite3.connect(
                 self._absolute,
                 timeout=LOCK_TIMEOUT,
@@ -160,7 +160,7 @@ class SqliteStore(Store):
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with self._translate_errors("cannot be closed"), closing(connection):
+            with explained(self.name, "cannot be closed"), closing(connection):
                 if not self._is_in_place():
                     # SQLite would leave the log of a moved database behind.
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -195,7 +195,7 @@ class SqliteStore(Store):
 
     def write(self, events: Iterable[Event]) -> None:
         """Record events in one transaction. After an error, none of them is recorded."""
-        with self._translate_errors("cannot be written"):
+        with explained(self.name, "cannot be written"):
             connection = self._opened()
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
@@ -271,7 +271,7 @@ class SqliteStore(Store):
             )
 
     def _query(self, sql: str, parameters: Sequence[Any]) -> list[sqlite3.Row]:
-        with self._translate_errors("cannot be read"):
+        with explained(self.name, "cannot be read"):
             return self._opened().execute(sql, parameters).fetchall()
 
     def _opened(self) -> sqlite3.Connection:
@@ -279,18 +279,19 @@ class SqliteStore(Store):
             raise CheckpointError(f"{self.name} is closed because the batch was closed.")
         return self._connection
 
-    @contextmanager
-    def _translate_errors(self, problem: str) -> Generator[None]:
-        """Turn an SQLite error into a `CheckpointError` that explains it."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", "")
-            reason = next((text for code, text in _REASONS.items() if name.startswith(code)), "")
-            explanation = f"{reason} ({error})" if reason else str(error)
-        else:
-            return
-        raise CheckpointError(f"{self.name} {problem}: {explanation}.")
+
+@contextmanager
+def explained(path: str, problem: str) -> Generator[None]:
+    """Turn an SQLite error into a `CheckpointError` that explains it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        reason = next((text for code, text in _REASONS.items() if name.startswith(code)), "")
+        explanation = f"{reason} ({error})" if reason else str(error)
+    else:
+        return
+    raise CheckpointError(f"{path} {problem}: {explanation}.")
 
 
 def batched(items: Iterable[T], size: int) -> Generator[tuple[T, ...]]:
