@@ -3,6 +3,34 @@
 ```python
 from dashscope import AsyncClient, Client
 ```
+
+Guides, each shown by `dashscope docs TOPIC` or `dashscope.guides.read(TOPIC)`:
+
+    quickstart            The first five minutes
+    configuration         Authentication and configuration
+    files                 Files in inputs and outputs
+    streaming             Output while the model runs
+    functions             Models as functions, and tools for agents
+    batches               One model, many inputs
+    scaling-out           Batches on a cluster
+    timeouts              Timeouts and cancellation
+    errors                Errors and retries
+    web-applications      FastAPI, Django, Flask and Celery
+    webhooks              Webhooks
+    testing               Tests with local models and recordings
+    tracing               Traces and logs
+    tools                 Your tools for httpx
+    command-line          The command line
+    local-server          The local server
+    deploying-the-server  Running the server for a team
+    notebooks             Notebooks and data frames
+    trainings             Trainings and deployments
+    from-replicate        Migrating from replicate
+    from-javascript       Migrating from JavaScript
+    troubleshooting       Error messages, their causes and fixes
+    performance           What a request costs
+    how-it-works          What happens behind a call
+    versioning            Versions and deprecations
 """
 
 from __future__ import annotations

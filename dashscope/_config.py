@@ -28,7 +28,7 @@ from dashscope._common.validation import (
 from dashscope._errors import ConfigurationError
 from dashscope.types.http import masked, merged
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 DEFAULT_BASE_URL: Final = "http://127.0.0.1:3274/v1"
 DEFAULT_TIMEOUT: Final = 120.0

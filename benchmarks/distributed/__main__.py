@@ -72,24 +72,24 @@ def place(kind: str) -> Generator[tuple[Any, Database | None]]:
             with Database() as database:
                 yield database.url, database
         else:
-            yield {"none": None, "file": f"{folder}/run.sqlite", "folder": f"{folder}/run/"}[
-                kind
-            ], None
+            yield (
+                {"none": None, "file": f"{folder}/run.sqlite", "folder": f"{folder}/run/"}[kind],
+                None,
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def frame(rows: int) -> Any:
-    import pandas
+    import pandas as pd
 
-    return pandas.DataFrame({"value": range(rows)})
+    return pd.DataFrame({"value": range(rows)})
 
 
 def check(out: Any, stats: dict[str, Any], rows: int) -> dict[str, Any]:
     values = sorted(int(value) for value in out["value"])
     right = sum(
-        str(output) == str(value)
-        for value, output in zip(out["value"], out["output"], strict=True)
+        str(output) == str(value) for value, output in zip(out["value"], out["output"], strict=True)
     )
     return {
         "rows": rows,

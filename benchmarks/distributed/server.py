@@ -1,4 +1,4 @@
-"""A server that counts: predictions of `owner/seconds-S` take S seconds and return their `value`."""
+"""A server that counts. Predictions of `owner/seconds-S` take S seconds and return `value`."""
 
 from __future__ import annotations
 

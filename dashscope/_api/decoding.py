@@ -32,13 +32,22 @@ LONGEST_REASON: Final = 1000
 _SECONDS = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)([6-9]\d)(.*)", re.DOTALL)
 
 
-def structure(response: types.Response, cls: type[T]) -> T:
+def structure(response: types.Response, cls: type[T], *, id: str | None = None) -> T:
     """Return the body of a response as a `cls`.
 
+    Args:
+        response: The response.
+        cls: The type.
+        id: The id that was requested, if any.
+
     Raises:
-        APIResponseError: If the body is not JSON or does not match `cls`.
+        APIResponseError: If the body is not JSON, does not match `cls`, or has another id.
     """
-    return convert(decode_response(response), cls, response)
+    value = convert(decode_response(response), cls, response)
+    if id is not None and (found := getattr(value, "id", id)) != id:
+        what = cls.__name__.lower()
+        raise unexpected_response(f"the {what} {found!r} instead of {id!r}", response)
+    return value
 
 
 def structure_created(response: types.Response, cls: type[T]) -> T:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import (
-    IO,
     Any,
     ClassVar,
     Final,
@@ -28,6 +27,7 @@ from attrs import field, frozen
 from dashscope._common.media_types import type_of
 from dashscope._common.validation import check_str, shown
 from dashscope._errors import FileError
+from dashscope._runtime.resource_lock import ResourceLock
 from dashscope._runtime.runtime import Runtime
 
 LARGEST_FILE: Final = 100 * 1024 * 1024
@@ -48,6 +48,23 @@ class Readable(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes of the remaining content."""
+        ...
+
+
+@runtime_checkable
+class SeekableFile(Readable, Protocol):
+    """A file whose size can be measured, and that can be read again."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a position and return it."""
+        ...
+
+    def tell(self) -> int:
+        """Return the position."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
         ...
 
 
@@ -72,15 +89,15 @@ class OpenFile:
     _known: ClassVar[WeakValueDictionary[int, OpenFile]] = WeakValueDictionary()
     _knowing: ClassVar = threading.Lock()
 
-    def __init__(self, handle: IO[bytes], *, is_copy: bool = False) -> None:
+    def __init__(self, handle: SeekableFile, *, is_copy: bool = False) -> None:
         self.handle = handle
         self.is_copy = is_copy
         self.start: int = handle.tell()
         self._position = self.start
-        self._turn = threading.Lock()
+        self._lock = ResourceLock()
 
     @classmethod
-    def of(cls, handle: IO[bytes]) -> OpenFile:
+    def of(cls, handle: SeekableFile) -> OpenFile:
         """Return the only `OpenFile` of a handle."""
         with cls._knowing:
             known = cls._known.get(id(handle))
@@ -90,7 +107,7 @@ class OpenFile:
 
     def measure(self) -> tuple[int, int]:
         """Return the file's position, and the number of bytes after it."""
-        with self._turn:
+        with self._lock.held():
             position = self.handle.tell()
             if position != self._position:  # the owner has moved the file
                 self.start = position
@@ -103,7 +120,7 @@ class OpenFile:
 
     def read_at(self, position: int, size: int) -> bytes:
         """Return up to `size` bytes from a position."""
-        with self._turn:
+        with self._lock.held():
             if self._position != position:
                 self.handle.seek(position)
             self._position = -1  # unknown, in case the read fails
@@ -112,11 +129,14 @@ class OpenFile:
             return piece
 
     def close(self) -> None:
-        """Restore the owner's position, or delete the file if it is a temporary copy."""
-        if self.is_copy:
-            self.handle.close()
-            return
-        with self._turn, suppress(OSError, ValueError):  # the owner may have closed it
+        """Restore the owner's position, or delete the file if it is a temporary copy.
+
+        If another thread is reading the file, that thread does so afterwards.
+        """
+        self._lock.run_when_free(self.handle.close if self.is_copy else self._restore)
+
+    def _restore(self) -> None:
+        with suppress(OSError, ValueError):  # the owner may have closed it
             self.handle.seek(self.start)
             self._position = self.start
 
@@ -209,10 +229,15 @@ async def load(
     if content_type is not None:
         check_type(content_type)
     kind = content_type or type_of(name) or "application/octet-stream"
+    copies: list[OpenFile] = []
     try:
-        source, start, size = await runtime.in_thread(_measure, content, name)
+        source, start, size = await runtime.in_thread(_measure, content, name, copies)
     except (OSError, ValueError) as error:
         raise unreadable(content if isinstance(content, Path) else name, error) from error
+    except BaseException:
+        for copy in copies:  # the caller was cancelled and does not get it
+            copy.close()
+        raise
     if size > LARGEST_FILE:
         raise _too_large(name, size)
     return LocalFile(filename=name, content_type=kind, size=size, source=source, start=start)
@@ -248,8 +273,13 @@ def _too_large(name: str, size: int) -> FileError:
     )
 
 
-def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, int, int]:
-    """Return where to read the content, the position where it starts, and its length."""
+def _measure(
+    content: FileContent, name: str, copies: list[OpenFile]
+) -> tuple[Path | bytes | OpenFile, int, int]:
+    """Return where to read the content, the position where it starts, and its length.
+
+    If the content is copied, the copy is also added to `copies`.
+    """
     if isinstance(content, bytes | bytearray | memoryview):
         data = content.tobytes() if isinstance(content, memoryview) else bytes(content)
         return data, 0, len(data)
@@ -258,7 +288,7 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
             status = os.fstat(opened.fileno())
             if stat.S_ISREG(status.st_mode) and (status.st_size > 0 or not opened.peek(1)):
                 return content, 0, status.st_size
-            return _spool(opened, name)
+            return _spool(opened, name, copies)
     handle: Any = content
     try:
         probe, whole = handle.read(0), False
@@ -275,7 +305,7 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
     if whole:
         return probe, 0, len(probe)
     if not (callable(getattr(handle, "seekable", None)) and handle.seekable()):
-        return _spool(handle, name)
+        return _spool(handle, name, copies)
     file = OpenFile.of(handle)
     start, size = file.measure()
     try:
@@ -287,13 +317,13 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
             return file, start, size
         # Some files report a length of 0, such as those in /proc.
         handle.seek(start)
-        return _spool(handle, name)
+        return _spool(handle, name, copies)
     finally:
         file.close()
 
 
-def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
-    spool: IO[bytes] = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
+def _spool(handle: Readable, name: str, copies: list[OpenFile]) -> tuple[OpenFile, int, int]:
+    spool = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
     size = 0
     try:
         while piece := handle.read(PIECE):
@@ -307,7 +337,9 @@ def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
         spool.close()
         raise
     spool.seek(0)
-    return OpenFile(spool, is_copy=True), 0, size
+    copy = OpenFile(spool, is_copy=True)
+    copies.append(copy)
+    return copy, 0, size
 
 
 def _name(content: FileContent) -> str:

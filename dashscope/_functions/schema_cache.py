@@ -106,7 +106,7 @@ async def _fetched(api: Requestor, reference: Reference, deadline: Deadline) -> 
     response = await api.send(Call(method="GET", path=where), deadline=deadline)
     version: Version | None
     if id is not None:
-        version, seen = structure(response, Version), None
+        version, seen = structure(response, Version, id=id), None
     else:
         version, seen = structure(response, Model).latest_version, time.monotonic()
     return KnownSchema(schema_of(version), seen)

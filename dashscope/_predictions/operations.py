@@ -84,18 +84,19 @@ async def get_prediction(
         is_poll: Whether the request is a poll, which sets the client's pace.
         retries: Whether to retry.
     """
-    call = Call(method="GET", path=prediction_path(prediction))
-    return structure(
-        await api.send(call, deadline=deadline, is_poll=is_poll, retries=retries), Prediction
-    )
+    id = id_of(prediction, Prediction)
+    call = Call(method="GET", path=prediction_path(id))
+    response = await api.send(call, deadline=deadline, is_poll=is_poll, retries=retries)
+    return structure(response, Prediction, id=id)
 
 
 async def cancel_prediction(
     api: Requestor, prediction: Prediction | str, *, deadline: Deadline = Deadline.NEVER
 ) -> Prediction:
     """Cancel a prediction."""
-    call = Call(method="POST", path=prediction_path(prediction) + "/cancel", repeatable=True)
-    return structure(await api.send(call, deadline=deadline), Prediction)
+    id = id_of(prediction, Prediction)
+    call = Call(method="POST", path=prediction_path(id) + "/cancel", repeatable=True)
+    return structure(await api.send(call, deadline=deadline), Prediction, id=id)
 
 
 async def create_prediction(api: Requestor, path: str, **options: Unpack[Creation]) -> Prediction:
@@ -134,6 +135,6 @@ async def send_creation(
     return structure_created(response, Prediction)
 
 
-def prediction_path(prediction: Prediction | str) -> str:
+def prediction_path(id: str) -> str:
     """Return the path of a prediction."""
-    return path("/predictions/{prediction_id}", prediction_id=id_of(prediction, Prediction))
+    return path("/predictions/{prediction_id}", prediction_id=id)

@@ -198,7 +198,12 @@ class AsyncEventStream:
                 self._check_readable(is_read=queue.is_exhausted)
             return await queue.get()
         while True:
-            event = next(self._reading, None)
+            try:
+                event = next(self._reading, None)
+            except ValueError as error:
+                if "already executing" not in str(error):
+                    raise
+                raise RuntimeError(TWO_READERS) from error
             if event is not None:
                 return event
             if not await self._read_on():

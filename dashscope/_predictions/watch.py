@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from dashscope import types
 from dashscope._api import polling, retry
@@ -49,6 +49,7 @@ DEADLINE_MARGIN: Final = 5.0
 """Seconds after the client's deadline when the server cancels the prediction itself."""
 
 
+@runtime_checkable
 class Job(Protocol):
     """A prediction or a training."""
 

@@ -63,7 +63,10 @@ class Runtime(ABC):
 
     @abstractmethod
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
-        """Run blocking work without blocking the event loop."""
+        """Run blocking work without blocking the event loop.
+
+        If the caller is cancelled, the cancellation is raised when the work has ended.
+        """
 
     @abstractmethod
     async def gather(

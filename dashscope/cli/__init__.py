@@ -14,6 +14,7 @@ from dashscope.cli.batch import batch
 from dashscope.cli.checkpoints import CHECKPOINTS
 from dashscope.cli.commands import EXIT_CODES, Command, Program, group
 from dashscope.cli.completion import completion
+from dashscope.cli.docs import DOCS
 from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
 from dashscope.cli.serve import serve
@@ -41,6 +42,7 @@ def dashscope() -> None:
     dashscope models get dashscope/thumbnail
     dashscope predictions list --json
     dashscope serve
+    dashscope docs quickstart
     """
 
 
@@ -53,6 +55,7 @@ for _command in (
     stream,
     batch,
     serve,
+    DOCS,
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),
     completion,
@@ -64,9 +67,11 @@ for _command in (
         *actions.DEPLOYMENTS,
         help="Private endpoints for models.",
     ),
-    group("files", *_of(resources.FILES), *actions.FILES, help="Files to use in inputs."),
+    group(
+        "files", *_of(resources.FILES), *actions.FILES, help="Uploaded files, for use in inputs."
+    ),
     group("hardware", resources.HARDWARE_LIST.command(), help="Hardware that models can run on."),
-    group("models", *_of(resources.MODELS), STUBS, help="Public models, and your own."),
+    group("models", *_of(resources.MODELS), STUBS, help="Public models and your own models."),
     group("predictions", *_of(resources.PREDICTIONS), *actions.PREDICTIONS, help="Runs of models."),
     group(
         "trainings",

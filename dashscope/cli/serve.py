@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from dashscope._common.installing import install_command
+
 
 @click.command(short_help="Serve the API on this machine.")
 @click.argument(
@@ -23,18 +25,30 @@ import click
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The data folder. Default: in the user data folder of the platform.",
+    help="The data folder. Default: a folder for user data of the platform.",
 )
-@click.option("--token", help="The token that requests need. Default: DASHSCOPE_LOCAL_TOKEN.")
+@click.option("--token", help="The token that requests must send. Default: DASHSCOPE_LOCAL_TOKEN.")
 @click.option(
     "--rate-limit",
     metavar="N/s",
-    help="The request rate beyond which it answers 429: 10/s, 600/m, 5000/h.",
+    help="Answer 429 above this rate of requests: 10/s, 600/m, 5000/h.",
 )
 @click.option(
     "--strict-inputs",
     is_flag=True,
     help="Reject inputs with unknown names instead of ignoring them.",
+)
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="The address of the server for clients behind a reverse proxy: https://example.com/models",
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Address or network of a reverse proxy whose X-Forwarded-* headers count. Repeatable.",
 )
 def serve(
     models: Path | None,
@@ -44,6 +58,8 @@ def serve(
     token: str | None,
     rate_limit: str | None,
     strict_inputs: bool,
+    public_url: str | None,
+    trusted_proxies: tuple[str, ...],
 ) -> None:
     """Serve the API on this machine, with the built-in models and those in MODELS.
 
@@ -58,8 +74,8 @@ def serve(
         from dashscope.local import serve as serve_locally
     except ImportError as error:
         sys.exit(
-            "The local server is not installed: pip install 'dashscope-client[local]' "
-            f"(no module {error.name})"
+            f"The local server is not installed (no module {error.name}): "
+            + install_command("local")
         )
     sys.exit(
         serve_locally(
@@ -70,5 +86,7 @@ def serve(
             token=token,
             rate_limit=rate_limit,
             strict_inputs=strict_inputs,
+            public_url=public_url,
+            trusted_proxies=trusted_proxies,
         )
     )

@@ -24,7 +24,7 @@ STUBS: Final = command(
     _stubs,
     click.Argument(["refs"], nargs=-1, required=True, metavar="OWNER/NAME[:VERSION]..."),
     click.Option(
-        ["--blocking"], is_flag=True, help="Make stubs for a Client. Default: for an AsyncClient."
+        ["--blocking"], is_flag=True, help="Write stubs for a Client. Default: for an AsyncClient."
     ),
     help="""Print typed stubs of models.
 

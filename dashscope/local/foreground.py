@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
@@ -36,6 +36,8 @@ def serve(
     rate_limit: str | None = None,
     drain: float = 10.0,
     strict_inputs: bool = False,
+    public_url: str | None = None,
+    trusted_proxies: str | Iterable[str] = (),
 ) -> int:
     """Serve in the foreground until SIGTERM or SIGINT. A second signal stops without draining.
 
@@ -48,6 +50,9 @@ def serve(
         rate_limit: Return 429 above this rate of requests, such as ``"10/s"`` or ``"600/m"``.
         drain: Seconds to wait for running jobs before stopping.
         strict_inputs: Reject inputs with unknown names instead of ignoring them.
+        public_url: The address at which clients reach the server behind a reverse proxy.
+        trusted_proxies: Addresses and networks of the reverse proxies whose ``X-Forwarded-*``
+            headers tell the address to which a request was sent.
 
     Returns:
         The exit code: 0 after a signal, 2 if an argument or a model is invalid, 3 if the data
@@ -64,6 +69,8 @@ def serve(
             rate_limit=rate_limit,
             drain=drain,
             strict_inputs=strict_inputs,
+            public_url=public_url,
+            trusted_proxies=trusted_proxies,
         )
         with log_to_stderr(), stop_signal() as stop, server:
             sys.stdout.write(f"Ready at {server.base_url}, data in {server.data}\n")

@@ -36,13 +36,18 @@ class Thread:
 
     def __init__(self, app: Any, parts: Services, listener: socket.socket, drain: float) -> None:
         config = uvicorn.Config(
-            app,
+            # uvicorn calls the application without arguments to find out whether it is a factory.
+            # A decorated coroutine function (by beartype's import hook) does not refuse that.
+            lambda scope, receive, send: app(scope, receive, send),
+            interface="asgi3",
             http="h11",
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            # The middleware decides which proxies it trusts. uvicorn would trust this machine.
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
         self._uvicorn = uvicorn.Server(config)

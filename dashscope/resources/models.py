@@ -383,7 +383,7 @@ class AsyncModelVersions(AsyncResource):
 
         Endpoint: `GET /models/{model_owner}/{model_name}/versions/{version_id}`.
         """
-        return await self._get(Version, _version_path(owner, name, version_id))
+        return await self._get(Version, _version_path(owner, name, version_id), id=version_id)
 
     async def delete(self, owner: str, name: str, version_id: str) -> None:
         """Delete a version of your own model, with all its predictions. The deletion takes minutes.

@@ -115,7 +115,8 @@ class AsyncPredictions(AsyncResource):
 
         Endpoint: `GET /predictions/{prediction_id}`.
         """
-        return await self._get(Prediction, prediction_path(prediction))
+        id = id_of(prediction, Prediction)
+        return await self._get(Prediction, prediction_path(id), id=id)
 
     async def list(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from dashscope._api.decoding import structure_created
 from dashscope._api.requestor import Call
-from dashscope._api.resource import AsyncResource, body_of
+from dashscope._api.resource import AsyncResource, body_of, id_of
 from dashscope._common.urls import Reference, path
 from dashscope._files import inputs
 from dashscope._files.uploads import upload
@@ -114,7 +114,8 @@ class AsyncTrainings(AsyncResource):
 
         Endpoint: `GET /trainings/{training_id}`.
         """
-        return await self._get(Training, training_path(training))
+        id = id_of(training, Training)
+        return await self._get(Training, training_path(id), id=id)
 
     async def list(self, *, cursor: str | None = None) -> Page[Training]:
         """List the account's trainings, newest first, 100 per page.

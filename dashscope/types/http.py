@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
@@ -56,6 +56,7 @@ def masked(headers: Mapping[str, str]) -> str:
     return repr({n: "***" if n.lower() in _SECRET else value for n, value in headers.items()})
 
 
+@runtime_checkable
 class FileSource(Protocol):
     """A file that can be read from its start each time that it is sent."""
 

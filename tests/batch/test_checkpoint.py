@@ -24,7 +24,7 @@ from dashscope._batch.row import Row
 from dashscope._runtime.drive import drive
 from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
-from tests.batch.service import Service
+from tests.servers.batch_service import Service
 
 
 @pytest.fixture

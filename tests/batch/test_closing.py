@@ -13,9 +13,9 @@ import pytest
 
 from dashscope import AsyncClient, Client
 from tests.batch.reading import REF, read, rows
-from tests.batch.service import Service
-from tests.fake_server import Received, Reply, prediction, reply
 from tests.local.waiting import until
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
 
 

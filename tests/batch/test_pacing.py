@@ -11,8 +11,8 @@ import pytest
 
 from dashscope import InternalServerError, RateLimitError
 from tests.batch.reading import REF, outputs, read, rows
-from tests.batch.service import Service
-from tests.fake_server import DROP, Received, Reply, reply
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import DROP, Received, Reply, reply
 from tests.stopwatch import Stopwatch
 
 

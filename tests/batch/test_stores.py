@@ -10,9 +10,9 @@ import pytest
 
 from dashscope import CheckpointError, ModelError, PredictionError
 from tests.batch.reading import REF, outputs, read, rows
-from tests.batch.service import Service
 from tests.batch.stores import TestedFile, TestedFolder, TestedStore
-from tests.fake_server import DROP, Received, Reply, reply
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import DROP, Received, Reply, reply
 
 
 @pytest.fixture(params=[TestedFile, TestedFolder], ids=["file", "folder"])

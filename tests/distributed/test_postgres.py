@@ -10,14 +10,14 @@ import psycopg
 import pytest
 
 from dashscope import CheckpointError, Client
-from tests.batch.conftest import client, fake_server, make_client, service, shared_fake_server
+from tests.batch.conftest import client, service
 from tests.batch.reading import REF, read, rows
-from tests.batch.service import Service
 from tests.batch.stores import TestedStore
 from tests.batch.test_stores import *  # noqa: F403 (the tests run here with another store)
 from tests.distributed.database import Database
+from tests.servers.batch_service import Service
 
-__all__ = ["client", "fake_server", "make_client", "service", "shared_fake_server"]
+__all__ = ["client", "service"]
 
 
 class TestedDatabase(TestedStore):

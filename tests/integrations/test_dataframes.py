@@ -18,11 +18,8 @@ import pytest
 
 from dashscope import CheckpointError, ConfigurationError
 from dashscope.integrations.dataframes import ModelUdf, udf
-from tests.batch.service import Service
-from tests.fake_server import FakeServer, reply
-from tests.operations.conftest import fake_server, shared_fake_server
-
-__all__ = ["fake_server", "shared_fake_server"]
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import FakeServer, reply
 
 REF = "owner/name"
 

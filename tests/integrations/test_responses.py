@@ -34,9 +34,9 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer, Reply, reply
 from tests.integrations.serving import Served, events_of, read_until, until
-from tests.streams.writing import by_the_letter
+from tests.servers.fake_server import FakeServer, Reply, reply
+from tests.servers.stream_events import by_the_letter
 
 FLOOD = {"parts": 1000, "size": 20_000}
 

@@ -30,6 +30,7 @@ from dashscope._batch.row import Row, RunningPrediction
 from dashscope._common.logging import logger
 from dashscope._common.urls import segment
 from dashscope._errors import CheckpointError
+from dashscope._runtime.resource_lock import ResourceLock
 from dashscope._runtime.runtime import Runtime
 from dashscope.types.prediction import Prediction
 
@@ -66,7 +67,8 @@ class StoredCheckpoint(Checkpoint):
         self._store = store
         self._keys = keys
         self._skip_finished = skip_finished
-        self._store_lock = threading.Lock()
+        self._store_lock = ResourceLock()
+        self._is_closed = False
         self._pending: list[_Write] = []
         # A second lock, because the first one is held during disk access.
         self._pending_lock = threading.Lock()
@@ -88,15 +90,15 @@ class StoredCheckpoint(Checkpoint):
         return datetime.fromtimestamp(self._store.last_write, UTC)
 
     async def open(self) -> None:
-        await self._runtime.in_thread(self._store.open)
+        await self._runtime.in_thread(self._open)
 
     async def close(self) -> None:
-        await self._runtime.in_thread(self.close_nowait)
+        self._is_closed = True
+        await self._runtime.in_thread(self._close)
 
     def close_nowait(self) -> None:
-        with self._store_lock:
-            self._store.close()
-            self._keys.close()
+        self._is_closed = True
+        self._store_lock.run_when_free(self._close_store)
 
     async def load(self, row: Row) -> CheckpointEntry | None:
         if row.fingerprint is None:
@@ -249,7 +251,7 @@ class StoredCheckpoint(Checkpoint):
             raise CheckpointError(self._failure)
 
     def _flush(self, write: _Write) -> None:
-        with self._store_lock:
+        with self._store_lock.held():
             if write.is_written or self._is_broken:
                 return
             with self._pending_lock:
@@ -265,25 +267,38 @@ class StoredCheckpoint(Checkpoint):
             for each in pending:
                 each.is_written = True
 
+    def _open(self) -> None:
+        with self._store_lock.held():
+            if not self._is_closed:  # a cancelled batch may be closed before this thread starts
+                self._store.open()
+
+    def _close(self) -> None:
+        with self._store_lock.held():
+            self._close_store()
+
+    def _close_store(self) -> None:
+        self._store.close()
+        self._keys.close()
+
     def _claim(self, created: Created) -> bool:
-        with self._store_lock:
+        with self._store_lock.held():
             return self._store.claim(created)
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, StoredRow | None]:
-        with self._store_lock:
+        with self._store_lock.held():
             rows = self._store.read(keys)
         return {key: rows.get(key) for key in keys}
 
     def _read_outcome(self, key: Key) -> str:
-        with self._store_lock:
+        with self._store_lock.held():
             return self._store.read_outcome(key)
 
     def _recorded_ids(self, ids: Collection[str]) -> set[str]:
-        with self._store_lock:
+        with self._store_lock.held():
             return self._store.recorded_ids(ids)
 
     def _undecided(self, sent: Collection[bytes], keys: Collection[Key]) -> set[bytes]:
-        with self._store_lock:
+        with self._store_lock.held():
             return self._store.undecided(sent, keys)
 
 

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from dashscope.local.http.address import address_of
 from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.render import Renderer
 from dashscope.local.jobs.change_feed import ChangeFeed
@@ -79,8 +80,8 @@ class Services:
 def services(request: Request) -> Services:
     """Return the parts of the server, with URLs for the address of the request."""
     parts = cast("Services", request.app.state.services)
-    address: str | None = request.scope.get("dashscope.address")
-    if address is None or address == parts.address:
+    address = address_of(request).url
+    if address == parts.address:
         return parts
     parts.references.add_address(address)
     return evolve(parts, renderer=parts.renderer.at(address))

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
 import httpx
@@ -54,6 +54,7 @@ class Attempt:
     problem: str | None
 
 
+@runtime_checkable
 class JobRenderer(Protocol):
     """Writes jobs as JSON for one address of the server."""
 

@@ -173,7 +173,7 @@ class Signature:
         if getattr(returns, "__module__", "").startswith("PIL."):
             returns = Path
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(with_file_urls(returns))
+            adapter = TypeAdapter[Any](with_file_urls(returns))
             schema = adapter.json_schema(
                 ref_template=_REFERENCE, schema_generator=InputSchema, mode="serialization"
             )

@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashscope.local.http.middleware import authorized, netloc_of
+from dashscope.local.http.address import address_of, base_path
+from dashscope.local.http.middleware import authorized
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.pages.templating import PREFIX, problem_page
 from dashscope.local.store.folder import Signer
@@ -69,8 +70,8 @@ class Sessions:
             _name(request),
             self._cookie(int(time.time()) + LIFETIME),
             max_age=LIFETIME,
-            path=PREFIX,
-            secure=request.headers.get("origin", "").startswith("https:"),
+            path=f"{base_path(request)}{PREFIX}",
+            secure=address_of(request).scheme == "https",
             httponly=True,
             samesite="strict",
         )
@@ -78,7 +79,8 @@ class Sessions:
 
     def end(self, request: Request, response: Response) -> None:
         """Delete the session cookie."""
-        response.delete_cookie(_name(request), path=PREFIX, httponly=True, samesite="strict")
+        path = f"{base_path(request)}{PREFIX}"
+        response.delete_cookie(_name(request), path=path, httponly=True, samesite="strict")
 
     def _cookie(self, ends: int) -> str:
         return f"{ends}.{self._signer.session(ends, self._token or '')}"
@@ -115,6 +117,8 @@ class Access:
                 headers["cross-origin-resource-policy"] = "same-origin"
                 if not scope["path"].startswith(ASSETS):
                     headers["cache-control"] = "no-store"
+                if headers.get("location", "").startswith("/"):
+                    headers["location"] = f"{base_path(request)}{headers['location']}"
             await send(message)
 
         answer = self._answer(request)
@@ -145,10 +149,11 @@ def cross_site_problem(request: Request) -> ProblemError | None:
         return ProblemError(HTTPStatus.FORBIDDEN, "Other web sites cannot use this page.")
     if request.method in {"GET", "HEAD"}:
         return None
-    origin = netloc_of(headers.get("origin", ""))
-    if not origin or origin != headers.get("host", "").lower():
+    own = address_of(request)
+    if not own.is_origin(headers.get("origin", "")):
         return ProblemError(
-            HTTPStatus.FORBIDDEN, "Forms must be submitted from this server's own pages."
+            HTTPStatus.FORBIDDEN,
+            f"Forms must be submitted from this server's own pages at {own.url}{PREFIX}/.",
         )
     return None
 

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.services import Services
-from dashscope.local.pages import actions, events, jobs, models
+from dashscope.local.pages import actions, events, guides, jobs, models
 from dashscope.local.pages.access import Access, Sessions
 from dashscope.local.pages.templating import problem_page
 
@@ -47,6 +47,7 @@ def create_pages(parts: Services, token: str | None) -> Access:
         *models.ROUTES,
         *events.ROUTES,
         *jobs.ROUTES,
+        *guides.ROUTES,
         *actions.ROUTES,
         *actions.session_routes(sessions),
         Mount("/assets", StaticFiles(directory=Path(__file__).with_name("assets"))),

@@ -53,10 +53,11 @@ class DisplayItem:
 class Display:
     """Converts values to display items."""
 
-    def __init__(self, store: Store, folder: DataFolder, signer: Signer) -> None:
+    def __init__(self, store: Store, folder: DataFolder, signer: Signer, base_path: str) -> None:
         self._store = store
         self._folder = folder
         self._signer = signer
+        self._base_path = base_path
 
     def output(self, value: Any) -> list[DisplayItem]:
         """Return the items of an output. A list that contains strings has one item per element."""
@@ -123,7 +124,7 @@ class Display:
             return DisplayItem(kind="deleted", text=file_id)
         # Omit the host, so that the URL works at every address of the server.
         query = self._signer.query(file.id, file.expires_at)
-        url = f"/v1/files/{file.id}/download?{query}"
+        url = f"{self._base_path}/v1/files/{file.id}/download?{query}"
         kinds: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
         kind = kinds.get(file.content_type.partition("/")[0], "file")
         preview = ""

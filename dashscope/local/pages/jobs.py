@@ -107,7 +107,7 @@ def seconds_of(job: Job) -> float | None:
 
 def display(parts: Services) -> Display:
     """Return the object that converts values to display items."""
-    return Display(parts.store, parts.folder, parts.signer)
+    return Display(parts.store, parts.folder, parts.signer, parts.renderer.base_path)
 
 
 def output_of(parts: Services, job: Job, run: Run | None) -> Output:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from dashscope._config import __version__
+from dashscope.local.http.address import base_path
 from dashscope.local.http.problems import ProblemError
 
 PREFIX: Final = "/web"
@@ -47,8 +48,7 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_GLOBALS: Final[dict[str, Any]] = {"prefix": PREFIX, "release": __version__}
-cast("dict[str, Any]", _TEMPLATES.globals).update(_GLOBALS)
+cast("dict[str, Any]", _TEMPLATES.globals)["release"] = __version__
 _TEMPLATES.filters.update(
     duration=format_duration, size=format_size, python=format_python, as_json=json.dumps
 )
@@ -62,6 +62,8 @@ def page(
         nonce=request.state.nonce,
         can_sign_out=request.state.can_sign_out,
         path=request.scope["path"].removeprefix(PREFIX),
+        base_path=base_path(request),
+        prefix=f"{base_path(request)}{PREFIX}",
         **context,
     )
     return HTMLResponse(text, status)

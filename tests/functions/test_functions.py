@@ -1,0 +1,398 @@
+"""A model is a function: it knows its inputs, and checks them before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import pickle
+import pydoc
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from PIL import Image
+
+import dashscope
+from dashscope import AsyncClient, AsyncFileOutput, Client, FileOutput, NotFoundError
+from dashscope.local import LocalServer
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+
+
+def asked(server: LocalServer, since: int = 0) -> list[str]:
+    return [f"{request.method} {request.path}" for request in server.requests[since:]]
+
+
+def document(**inputs: Any) -> dict[str, Any]:
+    described = {"properties": inputs, "required": list(inputs)}
+    return {"components": {"schemas": {"Input": described}}}
+
+
+class Models:
+    """A server that knows a model, counts who asks for it, and runs it at once."""
+
+    def __init__(self, fake_server: FakeServer, *documents: Any) -> None:
+        self.documents = list(documents)
+        self.fake_server = fake_server
+        self.fails: Reply | None = None
+        self.after = 0.0
+        fake_server.respond_with(self.answer)
+
+    @property
+    def fetches(self) -> int:
+        return sum(asked.startswith("GET /v1/models") for asked in self.fake_server.asked)
+
+    def answer(self, request: Received) -> Reply:
+        if request.method == "POST":
+            return reply(prediction("succeeded", output=request.json["input"]), 201)
+        if self.fails is not None:
+            return self.fails
+        schema = self.documents.pop(0) if len(self.documents) > 1 else self.documents[0]
+        version = {"id": "v1", "openapi_schema": schema}
+        if "/versions/" in request.path:
+            return reply(version)
+        found = reply({"owner": "owner", "name": "name", "latest_version": version})
+        return Reply(found.status, found.headers, found.body, after=self.after)
+
+
+async def test_a_model_is_called_like_a_function(client: Any) -> None:
+    hello = client.use("dashscope/hello-world")
+    assert await hello(text="Alice") == "hello Alice"
+    assert await hello(text="Bob") == "hello Bob"
+
+
+async def test_a_version_is_called_like_a_function(client: Any) -> None:
+    model = await client.models.get("dashscope", "hello-world")
+    hello = client.use(f"dashscope/hello-world:{model.latest_version.id}")
+    assert await hello(text="Alice") == "hello Alice"
+    assert list(inspect.signature(getattr(hello, "_value", hello)).parameters) == ["text"]
+
+
+async def test_a_model_streams(client: Any) -> None:
+    async with client.use("dashscope/countdown").stream(start=2) as stream:
+        text = ""
+        while not text:  # its log comes beside its output, in as many events as it likes
+            text = str(await anext(stream))
+        assert (await stream.result()).output == ["2\n", "1\n", "0\n"]
+    assert text == "2\n"
+
+
+async def test_a_stream_checks_its_inputs_when_it_is_entered(
+    client: Any, server: LocalServer
+) -> None:
+    before = len(server.requests)
+    stream = client.use("dashscope/countdown").stream(strat=2)
+    with pytest.raises(TypeError, match="Did you mean 'start'"):
+        async with stream:
+            pass
+    assert not any(line.startswith("POST") for line in asked(server, before))
+
+
+async def test_a_model_creates_predictions(client: Any) -> None:
+    created = await client.use("dashscope/hello-world").create(text="Alice")
+    assert (await client.wait(created)).output == "hello Alice"
+
+
+async def test_a_model_maps_and_an_input_that_does_not_fit_is_an_error_row(
+    client: Any, server: LocalServer
+) -> None:
+    rows: list[Any] = [{"text": "Alice"}, {"txet": "Bob"}, {"text": 3}, 4, {"text": "Eve"}]
+    results: dict[int, Any] = {}
+    async with client.use("dashscope/hello-world").map(rows) as batch:
+        for _ in rows:
+            result = await anext(batch)
+            results[result.index] = result.output if result.ok else str(result.error)
+    assert results[0] == "hello Alice"
+    assert results[4] == "hello Eve"
+    assert "Did you mean 'text'" in results[1]
+    assert "a string, not 3" in results[2]
+    assert "mapping" in results[3]
+
+
+def test_a_batch_has_no_webhook(make_client: Callable[..., Any]) -> None:
+    client = make_client(base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(ValueError, match="not support webhooks"):
+        client.use("a/b", webhook="https://example.com").map([])
+
+
+async def test_an_output_goes_in_as_its_url(
+    client: Any, server: LocalServer, tmp_path: Path, flavor: str
+) -> None:
+    Image.new("RGB", (64, 48), "teal").save(tmp_path / "photo.png")
+    thumbnail = client.use("dashscope/thumbnail")
+    large = await thumbnail(image=tmp_path / "photo.png", width=32)
+    large = getattr(large, "file", large)
+    assert isinstance(large, FileOutput if flavor == "sync" else AsyncFileOutput)
+    before = len(server.requests)
+    created = await thumbnail.create(image=large, width=16)
+    assert created.input["image"] == str(large)
+    assert (await client.wait(created)).status == "succeeded"
+    assert not any("/files" in line for line in asked(server, before))
+
+
+async def test_no_argument_is_sent_that_does_not_fit(client: Any, server: LocalServer) -> None:
+    thumbnail = client.use("dashscope/thumbnail")
+    await thumbnail.load()
+    before = len(server.requests)
+    for inputs, error, text in (
+        ({}, TypeError, "requires 'image'"),
+        ({"imge": "https://example.com"}, TypeError, "Did you mean 'image'"),
+        ({"image": "https://example.com", "width": 0}, ValueError, "from 1 to 4096, not 0"),
+        ({"image": "https://example.com", "width": "9"}, TypeError, "an integer, not '9'"),
+    ):
+        with pytest.raises(error, match=text):
+            await thumbnail(**inputs)
+        with pytest.raises(error, match=text):
+            await thumbnail.create(**inputs)
+    with pytest.raises(TypeError, match="takes inputs by name only"):
+        await thumbnail("https://example.com")
+    assert asked(server, before) == []
+
+
+async def test_inputs_may_be_called_anything(scripted_client: Any, fake_server: FakeServer) -> None:
+    names = ["self", "args", "inputs", "timeout", "class", "a-b", "ref"]
+    Models(fake_server, document(**{name: {"type": "string"} for name in names}))
+    inputs = dict.fromkeys(names, "x")
+    assert await scripted_client.use("owner/name")(**inputs) == inputs
+
+
+async def test_the_signature_and_the_help_show_the_inputs(client: Any) -> None:
+    model = client.use("dashscope/thumbnail")
+    face = getattr(model, "_value", model)
+    assert "image" not in str(inspect.signature(face))
+    assert "from one" not in pydoc.render_doc(face)
+    await model.load()
+    signature = inspect.signature(face)
+    assert signature.parameters["width"].default == 128
+    assert signature.parameters["image"].default is inspect.Parameter.empty
+    assert "Annotated[int, 'from 1 to 4096'] = 128" in str(signature)
+    with pytest.raises(TypeError, match="missing a required .*argument: 'image'"):
+        signature.bind()
+    text = pydoc.render_doc(face, renderer=pydoc.plaintext)
+    assert "model(image=..., width=128)" in text
+    assert (
+        "width: The width of the result in pixels. (int, from 1 to 4096, defaults to 128)" in text
+    )
+    assert (
+        "image: The image, in any format that Pillow reads. (Path | bytes | BinaryIO | str)" in text
+    )
+    # The next function of the same model knows at once, and the class is as it was.
+    again = client.use("dashscope/thumbnail")
+    assert "width" in str(inspect.signature(getattr(again, "_value", again)))
+    assert "width" not in str(inspect.signature(type(face).__call__))
+    assert (type(face).__doc__ or "").startswith("A model as a function")
+
+
+async def test_the_schema_is_fetched_once_and_only_when_needed(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
+    function = scripted_client.use("owner/name")
+    assert fake_server.asked == []
+    await function.load()
+    await function(a=1)
+    await scripted_client.use("owner/name")(a=2)
+    await scripted_client.with_options(timeout=9).use("owner/name")(a=3)
+    assert models.fetches == 1
+
+
+def test_many_tasks_at_once_fetch_the_schema_once(fake_server: FakeServer) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
+    models.after = 0.1
+
+    async def main() -> None:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
+            function = client.use("owner/name")
+            outputs = await asyncio.gather(*(function(a=n) for n in range(20)))
+        assert outputs == [{"a": n} for n in range(20)]
+
+    asyncio.run(main())
+    assert models.fetches == 1
+
+
+def test_many_threads_at_once_fetch_the_schema_once(fake_server: FakeServer) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
+    models.after = 0.1
+    outputs: list[Any] = []
+    with Client(base_url=fake_server.base_url) as client:
+        function = client.use("owner/name")
+        threads = [
+            threading.Thread(target=lambda n=n: outputs.append(function(a=n))) for n in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(output["a"] for output in outputs) == list(range(8))
+    assert models.fetches == 1
+
+
+async def test_a_long_default_stands_in_the_help_once(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    long = "ugly, " * 60
+    Models(
+        fake_server, document(negative={"type": "string", "default": long}, steps={"default": 4})
+    )
+    model = scripted_client.use("owner/name")
+    await model.load()
+    text = getattr(model, "_value", model).__doc__ or ""
+    assert "model(negative=..., steps=4)" in text
+    assert text.count("ugly") == 60
+
+
+def test_a_function_is_not_pickled(make_client: Callable[..., Any]) -> None:
+    model = make_client(base_url="http://127.0.0.1:9/v1").use("owner/name")
+    model = getattr(model, "_value", model)
+    with pytest.raises(TypeError, match=r"model functions cannot be pickled: call use\(\)"):
+        pickle.dumps(model)
+
+
+def test_a_function_at_module_level_serves_one_event_loop_after_another(
+    fake_server: FakeServer, backend: str
+) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
+    function = AsyncClient(base_url=fake_server.base_url).use("owner/name")
+    for n in range(3):
+
+        async def call(n: int = n) -> Any:
+            return await function(a=n)
+
+        assert anyio.run(call, backend=backend) == {"a": n}
+    assert models.fetches == 1
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def test_event_loops_in_several_threads_share_a_function(fake_server: FakeServer) -> None:
+    Models(fake_server, document(a={"type": "integer"})).after = 0.05
+    function = AsyncClient(base_url=fake_server.base_url).use("owner/name")
+    outputs: list[Any] = []
+
+    async def call(n: int) -> None:
+        outputs.extend(await asyncio.gather(*(function(a=n) for _ in range(3))))
+
+    threads = [threading.Thread(target=lambda n=n: asyncio.run(call(n))) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(output["a"] for output in outputs) == sorted([*range(4)] * 3)
+
+
+def test_one_who_is_cancelled_leaves_the_fetch_to_the_next(fake_server: FakeServer) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
+    models.after = 0.2
+
+    async def main() -> None:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
+            function = client.use("owner/name")
+            first = asyncio.create_task(function(a=1))
+            second = asyncio.create_task(function(a=2))
+            while not fake_server.requests:
+                await asyncio.sleep(0.01)
+            first.cancel()
+            assert await second == {"a": 2}
+            with pytest.raises(asyncio.CancelledError):
+                await first
+
+    asyncio.run(main())
+
+
+def test_a_failed_fetch_is_told_to_all_who_waited_for_it_and_tried_again_later(
+    fake_server: FakeServer,
+) -> None:
+    models = Models(fake_server, document(a={"type": "integer"}))
+    models.fails = Reply(404, {}, b'{"detail": "no such model"}', after=0.1)
+
+    async def main() -> None:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
+            function = client.use("owner/name")
+            calls = (function(a=n) for n in range(5))
+            errors = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(error) for error in errors] == [NotFoundError] * 5
+            assert len({id(error) for error in errors}) == 5
+            assert models.fetches == 1
+            models.fails = None
+            assert await function(a=1) == {"a": 1}
+
+    asyncio.run(main())
+
+
+async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
+    scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Models(fake_server, document(a={}), document(a={}, b={}))
+    function = scripted_client.use("owner/name")
+    await function.load()
+    with pytest.raises(TypeError, match="no input 'b'"):
+        await function(a=1, b=2)
+    assert models.fetches == 1  # it was fetched a moment ago
+    monkeypatch.setattr("dashscope._functions.schema_cache.FRESH", 0.0)
+    assert await function(a=1, b=2) == {"a": 1, "b": 2}
+    assert models.fetches == 2
+    versioned = scripted_client.use("owner/name:v1")
+    await versioned.load()
+    with pytest.raises(TypeError, match="no input 'c'"):
+        await versioned(c=1)
+    assert models.fetches == 3  # a version stays as it is
+
+
+@pytest.mark.parametrize("schema", [None, {}, {"components": {"schemas": {}}}])
+async def test_a_model_without_a_schema_takes_everything(
+    scripted_client: Any, fake_server: FakeServer, schema: Any
+) -> None:
+    Models(fake_server, schema)
+    function = scripted_client.use("owner/name")
+    assert await function(anything=1) == {"anything": 1}
+    face = getattr(function, "_value", function)
+    assert str(inspect.signature(face)) == "(**inputs) -> Any"
+    assert "does not describe its inputs" in pydoc.render_doc(face)
+
+
+async def test_the_time_out_covers_the_fetch(scripted_client: Any, fake_server: FakeServer) -> None:
+    Models(fake_server, document(a={})).after = 1.0
+    with pytest.raises(TimeoutError):
+        await scripted_client.use("owner/name", timeout=0.1)(a=1)
+
+
+async def test_the_time_out_of_a_function_bounds_the_prediction(client: Any) -> None:
+    with pytest.raises(dashscope.PredictionTimeoutError):
+        await client.use("test/slow", timeout=0.5)(seconds=30)
+
+
+async def test_webhooks_are_told_to_the_server(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    Models(fake_server, document(a={}))
+    function = scripted_client.use(
+        "owner/name", webhook="https://example.com", webhook_events_filter=["completed"]
+    )
+    await function(a=1)
+    await function.create(a=1)
+    sent = [request.json for request in fake_server.requests if request.method == "POST"]
+    assert [body["webhook"] for body in sent] == ["https://example.com"] * 2
+    assert [body["webhook_events_filter"] for body in sent] == [["completed"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("ref", "options", "text"),
+    [
+        ("hello", {}, "owner/name"),
+        (None, {}, "owner/name"),
+        ("a/b", {"timeout": 0}, "timeout"),
+        ("a/b", {"webhook": "nonsense"}, "webhook"),
+        ("a/b", {"file_encoding": "zip"}, "file_encoding"),
+    ],
+)
+def test_odd_options_are_refused_at_once(
+    ref: Any, options: Any, text: str, make_client: Callable[..., Any]
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=text):
+        make_client(base_url="http://127.0.0.1:9/v1").use(ref, **options)
