@@ -207,6 +207,17 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("engine", ["ray", "spark"])
+def distributed(session: nox.Session, engine: str) -> None:
+    """Workers of real engines share checkpoints and rates (needs Debian's postgresql and Java)."""
+    # Without the pins of the other tests: engines have their own.
+    session.install("-e", ".[local,parquet,postgres]", *groups(f"distributed-{engine}"))
+    session.run(
+        "python", "-m", "pytest", "-m", "distributed", "tests/distributed", *session.posargs
+    )
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Compare the client with its peers: `-- --quick`, `-- --only requests,streams`."""
     session.install(*groups("bench"))

@@ -127,10 +127,10 @@ def kill_dask(server: Server, kind: str, rows: int, kills: int) -> None:
         chance = random.Random(rows)
         while not future.done() and killed < kills:
             time.sleep(1.0 + 2.0 * chance.random())
-            workers = engine.scheduler_info(n_workers=-1)["workers"]
-            pids = engine.run(os.getpid) if workers else {}
+            nannies = [nanny for nanny in cluster.workers.values() if nanny.process is not None]
+            pids = [nanny.process.pid for nanny in nannies if nanny.process.is_alive()]
             if pids:
-                os.kill(chance.choice(sorted(pids.values())), signal.SIGKILL)
+                os.kill(chance.choice(sorted(pids)), signal.SIGKILL)
                 killed += 1
             if killed == kills // 2 and not removed:
                 cluster.scale(2)  # a node is removed

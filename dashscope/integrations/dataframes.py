@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, cast
@@ -414,8 +415,6 @@ class ModelUdf:
 
         Example: see `dashscope docs scaling-out`.
         """
-        from importlib import import_module
-
         kinds = import_module("pyspark.sql.types")
         fields = list(schema.fields)
         for name in self.columns:
@@ -434,14 +433,29 @@ class ModelUdf:
 
         Example: see `dashscope docs scaling-out`.
         """
-        from importlib import import_module
-
         series = import_module("pandas").Series
         meta = frame._meta
         kinds = {name: "float64" if name == "seconds" else "object" for name in self.columns}
         return meta.assign(
             **{name: series([], index=meta.index, dtype=kind) for name, kind in kinds.items()}
         )
+
+    def polars_schema(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the schema of the result for `LazyFrame.map_batches`.
+
+        Args:
+            schema: The schema of the LazyFrame, such as `lazy.collect_schema()`.
+
+        Returns:
+            The schema with the columns that are added.
+
+        Example: see `dashscope docs scaling-out`.
+        """
+        polars = import_module("polars")
+        kinds = {
+            name: polars.Float64 if name == "seconds" else polars.String for name in self.columns
+        }
+        return {**schema, **kinds}
 
     def cancel(self) -> int:
         """Cancel the predictions that the workers of this run have not finished.
@@ -488,8 +502,6 @@ class ModelUdf:
 
 def _write(address: str, content: bytes) -> None:
     if "://" in address:
-        from importlib import import_module
-
         with import_module("fsspec").open(address, "wb") as file:
             file.write(content)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from typing import Any, Final
 
 from dashscope._batch.checkpoint import postgres
@@ -98,11 +99,18 @@ class PostgresRate:
             self._start()
         if self._connection is None:
             self._connection = postgres.connect(self._location)
+            weakref.finalize(self, _close, self._connection, os.getpid())
             self._connection.execute(_CREATE)
         return self._connection
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PostgresRate, (self._url, self.per_second, self._name)
+
+
+def _close(connection: Any, process: int) -> None:
+    """Close a connection, unless it belongs to the parent of this process."""
+    if process == os.getpid():
+        connection.close()
 
 
 def shared_rate(url: str, per_second: float, *, name: str = "default") -> PostgresRate:

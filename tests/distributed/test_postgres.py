@@ -17,6 +17,8 @@ from tests.batch.test_stores import *  # noqa: F403 (the tests run here with ano
 from tests.distributed.database import Database
 from tests.servers.batch_service import Service
 
+pytestmark = pytest.mark.distributed
+
 __all__ = ["client", "service"]
 
 
