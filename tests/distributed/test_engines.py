@@ -76,12 +76,13 @@ def test_dask(service: Service, tmp_path: Path) -> None:
     assert service.canceled == []
 
 
-def test_ray(service: Service, tmp_path: Path) -> None:
+def test_ray(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     from dashscope.integrations.ray import run_model, shared_rate
 
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
     memory = {"num_cpus": 1, "object_store_memory": 80_000_000}
     cluster = Cluster(initialize_head=True, head_node_args=memory)
     cluster.add_node(**memory)
