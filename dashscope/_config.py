@@ -43,7 +43,8 @@ UNCHANGED: Final[Any] = object()
 EventHooks: TypeAlias = Mapping[Literal["request", "response"], Sequence[Callable[[Any], object]]]
 """Functions to call with each `Request` before it is sent and with each `Response` received.
 
-A request hook may return a `Request` to send in its place.
+A request hook may return a `Request` to send in its place. If that goes to another origin, which is
+not trusted, the headers of the original request that may contain secrets are left out.
 """
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -104,13 +104,17 @@ class APIConnectionError(APIError):
     Attributes:
         request_sent: Whether the request may have reached the server.
         permanent: Whether another attempt would fail too, because the server's certificate cannot
-            be verified.
+            be verified, or because a server on this machine has never been reached.
+        refused: Whether the connection was refused, because no server listens at the address.
     """
 
-    def __init__(self, message: str, *, request_sent: bool, permanent: bool = False) -> None:
+    def __init__(
+        self, message: str, *, request_sent: bool, permanent: bool = False, refused: bool = False
+    ) -> None:
         super().__init__(message)
         self.request_sent = request_sent
         self.permanent = permanent
+        self.refused = refused
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):

@@ -8,12 +8,11 @@ from copy import copy
 from http import HTTPStatus
 from logging import DEBUG
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
 from dashscope._api import instrumentation, retry
-from dashscope._api.retry import AttemptResult, attempt_result, is_refused, may_have_executed
+from dashscope._api.retry import AttemptResult, attempt_result, may_have_executed
 from dashscope._api.state import ClientState
 from dashscope._common import random, urls
 from dashscope._common.deadline import Deadline
@@ -43,9 +42,26 @@ from dashscope.types.http import (
     remember_token,
 )
 
-REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
+REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "QUERY", "DELETE"})
+PUBLIC_HEADERS: Final = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "cancel-after",
+        "content-type",
+        "if-range",
+        "last-event-id",
+        "prefer",
+        "range",
+        "user-agent",
+    }
+)
+"""The headers of our requests that contain no secrets."""
 ANSWER_MARGIN: Final = 10.0
 """Seconds that a response may take beyond `Prefer: wait=n`."""
+
+_answered: Final[set[urls.Origin | None]] = set()
+"""The origins on this machine that responded to this process."""
 
 _NO_BODY: Final[Any] = object()
 
@@ -108,6 +124,8 @@ class Requestor:
         self.runtime = runtime
         self.transport = transport
         self.state = ClientState(config.max_connections)
+        is_local = urls.is_loopback(config.base_url) and config.proxy is None
+        self._local_origin = urls.origin(config.base_url) if is_local else None
 
     def with_config(self, **changes: Any) -> Requestor:
         """Return a requestor with the same connections and state, but another configuration."""
@@ -178,6 +196,8 @@ class Requestor:
                     elapsed=elapsed,
                 )
             if not retries:
+                if isinstance(error, APIConnectionError) and self._is_never_started:
+                    error.permanent |= error.refused  # a wait need not repeat its polls
                 break
             delay = self.retry_delay(result, attempts, elapsed, deadline, repeatable=repeatable)
             if delay is None:
@@ -223,6 +243,7 @@ class Requestor:
         except APIConnectionError as failure:
             error = failure
         else:
+            self._note_response(request.url)
             remember_token(response, self.config.token)
             if logger.isEnabledFor(DEBUG):
                 milliseconds = (time.monotonic() - started) * 1000
@@ -237,10 +258,12 @@ class Requestor:
                 return None, AttemptResult(status=response.status), response
             refused = status_error(named(request), response, token=self.config.token)
             return refused, attempt_result(refused), None
-        if self.config.is_default_address and not error.request_sent:
+        if not error.request_sent and self._is_never_started:
             error.add(
                 "No server is running at the default address. Start one with `dashscope serve`, or "
                 "set DASHSCOPE_BASE_URL (or base_url=...) to the address of the API."
+                if self.config.is_default_address
+                else "Start the server, or check the address."
             )
         return error, attempt_result(error), None
 
@@ -256,8 +279,8 @@ class Requestor:
         """Return the seconds until the next attempt, or `None` to give up. Takes from the quota."""
         if attempts > self.config.max_retries:
             return None
-        if attempts > 1 and self.config.is_default_address and is_refused(result):
-            return None  # the local server is not running: the error says how to start it
+        if attempts > 1 and result.refused and self._is_never_started:
+            return None
         if not retry.may_repeat(result, repeatable=repeatable):
             return None
         delay = retry.delay(
@@ -274,11 +297,21 @@ class Requestor:
             return None
         return delay
 
+    @property
+    def _is_never_started(self) -> bool:
+        """Whether the server should be on this machine, and has not responded to this process.
+
+        Then it is probably not running, and the user should know soon.
+        """
+        return self._local_origin is not None and self._local_origin not in _answered
+
+    def _note_response(self, url: str) -> None:
+        if self._is_never_started and urls.origin(url) == self._local_origin:
+            _answered.add(self._local_origin)
+
     def _request(self, call: Call) -> Request:
-        url = urls.absolute(self.config.base_url, call.path)
         params = [(name, _param(value)) for name, value in call.params if value is not None]
-        if params:
-            url += ("&" if "?" in url else "?") + urlencode(params)
+        url = urls.with_query(urls.absolute(self.config.base_url, call.path), params)
         content, kind = call.content, {}
         if call.json is not _NO_BODY:
             content, kind = encode(call.json), {"Content-Type": "application/json"}
@@ -313,7 +346,13 @@ class Requestor:
         return merged(context, self.config.headers) if context else self.config.headers
 
     async def run_request_hooks(self, request: Request) -> Request:
-        """Run the user's request hooks, which may change the request."""
+        """Run the user's request hooks, which may change the request.
+
+        If they move the URL to another origin that is not trusted, secrets stay behind: only the
+        headers in `PUBLIC_HEADERS` are sent, and those that the hooks set.
+        """
+        url = request.url
+        headers = {name.lower(): value for name, value in request.headers.items()}
         for hook in self.config.event_hooks.get("request", ()):
             changed = await self.runtime.call(hook, request)
             if isinstance(changed, Request):
@@ -321,7 +360,14 @@ class Requestor:
                 request = changed
             elif changed is not None:
                 raise TypeError(f"a request hook must return a Request or None, not {changed!r}")
-        return request
+        if urls.same_origin(url, request.url) or self.is_trusted(request.url):
+            return request
+        kept = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() in PUBLIC_HEADERS or headers.get(name.lower()) != value
+        }
+        return evolve(request, headers=kept)
 
     async def run_response_hooks(self, response: Response) -> None:
         """Run the user's response hooks."""

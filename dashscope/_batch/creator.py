@@ -27,9 +27,9 @@ from dashscope._errors import (
     CheckpointError,
     DashscopeError,
 )
-from dashscope._predictions.create import creation
+from dashscope._predictions.create import cancel_after_for, creation
 from dashscope._predictions.operations import cancel_prediction, send_creation
-from dashscope._predictions.watch import CLEAN_UP, DEADLINE_MARGIN
+from dashscope._predictions.watch import CLEAN_UP
 
 BACK_PRESSURE: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """Statuses that slow down the whole batch."""
@@ -82,15 +82,13 @@ class Creator:
     async def _prepare(self, row: Row) -> None:
         options = self._context.options
         if row.call is None:
-            if options.check is not None:
-                await options.check(row.input)
-            timeout = options.timeout
+            input = row.input if options.check is None else await options.check(row.input)
             row.call = await creation(
                 self._context.api,
                 options.reference.path,
                 version=options.reference.version,
-                input=row.input,
-                cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+                input=input,
+                cancel_after=cancel_after_for(options.timeout),
                 file_encoding=options.file_encoding,
             )
             if self._context.checkpoint.is_persistent:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable
-from typing import Final
-from urllib.parse import SplitResult, parse_qsl, quote, urljoin, urlsplit
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urljoin, urlsplit
 
 from attrs import frozen
 
@@ -23,6 +23,8 @@ _HOST_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EMBEDDING: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _PAGE_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/[^?]*\?|\?")
 _REFERENCE: Final = re.compile(r"([^\s/:]+)/([^\s/:]+)(?::([^\s/:]+))?")
+Origin: TypeAlias = tuple[str, str | None, int | None]
+
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -98,6 +100,15 @@ def absolute(base_url: str, path: str) -> str:
     return base_url + path
 
 
+def with_query(url: str, params: Sequence[tuple[str, str]]) -> str:
+    """Return a URL with further query parameters, and without its fragment, which is never sent."""
+    url = url.partition("#")[0]
+    if not params:
+        return url
+    separator = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
+    return url + separator + urlencode(params)
+
+
 def path_of(url: str) -> str:
     """Return the path of a URL, or an empty text if the URL is invalid."""
     parts = _split(url)
@@ -142,8 +153,8 @@ def is_data(url: str) -> bool:
 
 def same_origin(a: str, b: str) -> bool:
     """Return whether two URLs have the same scheme, host and port."""
-    origin = _origin(a)
-    return origin is not None and origin == _origin(b)
+    found = origin(a)
+    return found is not None and found == origin(b)
 
 
 def gets_token(url: str, base_url: str, trusted_hosts: Iterable[str]) -> bool:
@@ -196,7 +207,8 @@ def _split(url: str) -> SplitResult | None:
     return parts
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
+def origin(url: str) -> Origin | None:
+    """Return the scheme, the host and the port of a URL, or `None` if it is invalid."""
     parts = _split(url)
     if parts is None:
         return None

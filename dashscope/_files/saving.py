@@ -38,8 +38,7 @@ def name_of(url: str, headers: types.Headers) -> str:
         name = unquote(path_of(url)).rpartition("/")[2]
     if safe := safe_name(name):
         return safe
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return "output" + ending_of(kind)
+    return "output" + ending_of(headers.get("content-type", ""))
 
 
 def _named(headers: types.Headers) -> str:

@@ -13,11 +13,11 @@ from dashscope._common.urls import Reference
 from dashscope._common.validation import check_flag, check_timeout, shown
 from dashscope._files.file_output import wrap_file_outputs
 from dashscope._files.inputs import FileEncoding
-from dashscope._predictions.create import WebhookEvent, creation
+from dashscope._predictions.create import WebhookEvent, cancel_after_for, creation
 from dashscope._predictions.operations import event_stream, send_creation, watch_prediction
 from dashscope._predictions.outcome import output_of, whole
 from dashscope._predictions.stream import AsyncEventStream
-from dashscope._predictions.watch import DEADLINE_MARGIN, check_wait
+from dashscope._predictions.watch import check_wait
 from dashscope._runtime.forking import load_before_fork
 from dashscope.types.prediction import Prediction
 from dashscope.types.training import Training
@@ -53,7 +53,7 @@ async def run(
             version=reference.version,
             input=input,
             wait=wait,
-            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            cancel_after=cancel_after_for(timeout),
             webhook=webhook,
             webhook_events_filter=webhook_events_filter,
             file_encoding=file_encoding,
@@ -78,7 +78,7 @@ def stream(
     ref: str,
     input: Mapping[str, Any],
     *,
-    check: Callable[[Deadline], Awaitable[None]] | None = None,
+    check: Callable[[Deadline], Awaitable[Mapping[str, Any]]] | None = None,
     timeout: float | None = None,
     stall_timeout: float,
     webhook: str | None = None,
@@ -89,21 +89,21 @@ def stream(
 ) -> AsyncEventStream:
     """Return a stream that creates its prediction when it is entered.
 
-    `AsyncClient.stream` describes the arguments. `check` checks the input first.
+    `AsyncClient.stream` describes the arguments. `check` checks the input first,
+    and returns what to send.
     """
     reference = Reference.parse(ref)
-    deadline = Deadline.after(check_timeout(timeout))
-    watch = watch_prediction(api, cancel_on_exit=cancel_on_exit, deadline=deadline)
+    check_timeout(timeout)
+    watch = watch_prediction(api, cancel_on_exit=cancel_on_exit)
 
-    async def begin() -> None:
-        if check is not None:
-            await check(deadline)
+    async def begin(deadline: Deadline) -> None:
+        given = input if check is None else await check(deadline)
         call = await creation(
             api,
             reference.path,
             version=reference.version,
-            input=input,
-            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            input=given,
+            cancel_after=cancel_after_for(timeout),
             stream=True,
             webhook=webhook,
             webhook_events_filter=webhook_events_filter,
@@ -120,7 +120,7 @@ def stream(
         watch,
         begin,
         ref=ref,
-        deadline=deadline,
+        timeout=timeout,
         stall_timeout=stall_timeout,
         use_file_output=use_file_output,
     )

@@ -244,12 +244,14 @@ class Writer:
     def _class(self, module: Module, cls: ast.ClassDef) -> None:
         name = _sync_name(cls.name)
         is_str = any(ast.unparse(base) == "str" for base in cls.bases)
-        self._add(f"class {name}({'str' if is_str else 'Facade'}):", _doc(module, cls, 1))
+        is_function = any(getattr(node, "name", "") == "__call__" for node in cls.body)
+        base = "str" if is_str else "FunctionAttributes, Facade" if is_function else "Facade"
+        self._add(f"class {name}({base}):", _doc(module, cls, 1))
         self._add(*(['    __slots__ = ("_async",)'] if is_str else []))
         self._add(f"    _async: {_qualified(module, cls)}")
         if is_str:
             self._str_class(module, cls)
-        if any(getattr(node, "name", "") == "__call__" for node in cls.body):
+        if is_function:
             self._function_class(module, cls)
         for node in cls.body:
             if not isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
@@ -275,10 +277,12 @@ class Writer:
         )
 
     def _function_class(self, module: Module, cls: ast.ClassDef) -> None:
+        self.runtime.add("from dashscope._functions.attributes import FunctionAttributes")
         self._add(
             f"    def __init__(self, async_impl: {_qualified(module, cls)}) -> None:",
             "        super().__init__(async_impl)",
-            "        async_impl._appear_as(self)",
+            "        code = type(self).__call__.__code__",
+            "        self._become_function(async_impl._loader, code)",
         )
 
     def _constructor(self, module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:

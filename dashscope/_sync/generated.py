@@ -29,6 +29,7 @@ from dashscope._config import (
     UNCHANGED,
     EventHooks,
 )
+from dashscope._functions.attributes import FunctionAttributes
 from dashscope._runtime.drive import drive
 from dashscope._sync.facade import (
     ClosingIterator,
@@ -1739,11 +1740,12 @@ class Webhooks(Facade):
         return DefaultWebhook(self._async.default)
 
 
-class ModelFunction(Facade):
+class ModelFunction(FunctionAttributes, Facade):
     """A model as a function: `client.use("owner/name")`, then `model(prompt="...")`.
 
-    The first call, or `load()`, fetches the model's schema. From then on `inspect.signature(model)`
-    and `help(model)` show the inputs. Arguments are checked before anything is sent.
+    The first call, or `load()`, fetches the model's schema. From then on the function has the
+    signature, annotations and docstring of a function with the model's inputs, and tools that take
+    a function take it. Arguments are checked before anything is sent.
 
     Example:
         ```python
@@ -1756,7 +1758,8 @@ class ModelFunction(Facade):
 
     def __init__(self, async_impl: _functions.AsyncModelFunction) -> None:
         super().__init__(async_impl)
-        async_impl._appear_as(self)
+        code = type(self).__call__.__code__
+        self._become_function(async_impl._loader, code)
 
     @property
     def ref(self) -> str:
@@ -1767,9 +1770,9 @@ class ModelFunction(Facade):
         """Run the model and wait for its output, like `client.run()`.
 
         Args:
-            args: Not allowed. Pass inputs by name.
-            inputs: The model's inputs. Files in them (paths, bytes, open binary files) are sent
-                along.
+            args: The first inputs by position, in the order of the signature.
+            inputs: The model's inputs by name. Files in them (paths, bytes, open binary files) are
+                sent along. `None` leaves out an optional input that does not take null.
 
         Returns:
             The output.
@@ -1795,8 +1798,8 @@ class ModelFunction(Facade):
         """Run the model and stream its output, like `client.stream()`.
 
         Args:
-            args: Not allowed. Pass inputs by name.
-            inputs: The model's inputs.
+            args: The first inputs by position, in the order of the signature.
+            inputs: The model's inputs by name.
 
         Returns:
             A stream, for use with `with`. Entering the stream checks the inputs.
@@ -1820,8 +1823,8 @@ class ModelFunction(Facade):
         """Run the model. Returns as soon as the prediction is created.
 
         Args:
-            args: Not allowed. Pass inputs by name.
-            inputs: The model's inputs.
+            args: The first inputs by position, in the order of the signature.
+            inputs: The model's inputs by name.
 
         Returns:
             The prediction, usually still running.
@@ -1928,6 +1931,59 @@ class ModelFunction(Facade):
         `GET /models/{model_owner}/{model_name}/versions/{version_id}`.
         """
         drive(self._async.load())
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """The inputs as JSON Schema: an object with a property for each input.
+
+        A file is a string, its URL or data URI. An optional input without a default may be null.
+
+        Raises:
+            RuntimeError: If the schema is not loaded, and the client is closed.
+
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            hello.load()
+            print(hello.json_schema["properties"]["text"])
+            ```
+        """
+        return self._async.json_schema
+
+    @property
+    def output_schema(self) -> dict[str, Any]:
+        """The output as JSON Schema. Empty if the model does not describe its output.
+
+        Raises:
+            RuntimeError: If the schema is not loaded, and the client is closed.
+
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            hello.load()
+            print(hello.output_schema["type"])
+            ```
+        """
+        return self._async.output_schema
+
+    def tool_definition(self) -> dict[str, Any]:
+        """Return the model as a tool for a language model, in the format of OpenAI.
+
+        Returns:
+            `{"type": "function", "function": {"name", "description", "parameters"}}`. The arguments
+            that the language model returns are the inputs: `f(**arguments)`.
+
+        Raises:
+            RuntimeError: If the schema is not loaded, and the client is closed.
+
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            hello.load()
+            tools = [hello.tool_definition()]
+            ```
+        """
+        return self._async.tool_definition()
 
 
 ModelFunction.__module__ = "dashscope"

@@ -12,6 +12,7 @@ import click
 from attrs import frozen
 
 from dashscope import ConfigurationError, FileError
+from dashscope._common.installing import install_command
 from dashscope._common.urls import Reference
 from dashscope.cli.commands import SOME_FAILED
 from dashscope.cli.inputs import Pair, inputs_of, known_inputs, version_of
@@ -112,9 +113,7 @@ def _connect(address: str) -> Any:
     try:
         ray, data = import_module("ray"), import_module("ray.data")
     except ImportError as error:
-        raise ConfigurationError(
-            "Ray is not installed: pip install 'dashscope-client[ray]'"
-        ) from error
+        raise ConfigurationError(f"Ray is not installed: {install_command('ray')}") from error
     if not ray.is_initialized():
         try:
             ray.init(address=address, log_to_driver=False)

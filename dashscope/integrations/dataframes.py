@@ -359,7 +359,7 @@ class ModelUdf:
         options = evolve(
             self._options(),
             keys=None if self.location is None else keys,
-            check=function._check_row,  # pyright: ignore[reportPrivateUsage]
+            check=function._row,  # pyright: ignore[reportPrivateUsage]
         )
         return AsyncBatch(client._api, inputs, options)  # pyright: ignore[reportPrivateUsage]
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from dashscope._batch.permits import SharedRate
+from dashscope._common.installing import install_command
 from dashscope._common.validation import check_number, check_str
 from dashscope._errors import ConfigurationError
 from dashscope.integrations.dataframes import Inputs, ModelUdf, udf
@@ -26,9 +27,7 @@ def _ray(name: str = "ray") -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ConfigurationError(
-            "Ray is not installed: pip install 'dashscope-client[ray]'"
-        ) from error
+        raise ConfigurationError(f"Ray is not installed: {install_command('ray')}") from error
 
 
 def run_model(

@@ -11,7 +11,6 @@ from dashscope._common.deadline import Deadline
 from dashscope._common.validation import (
     check_choice,
     check_text,
-    check_timeout,
 )
 from dashscope._config import STALL_TIMEOUT
 from dashscope._predictions.create import WebhookEvent
@@ -219,11 +218,10 @@ class AsyncPredictions(AsyncResource):
 
         Endpoint: `GET` of the prediction's `urls.stream`.
         """
-        deadline = Deadline.after(check_timeout(timeout))
         id_of(prediction, Prediction)
-        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit, deadline=deadline)
+        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit)
 
-        async def begin() -> None:
+        async def begin(deadline: Deadline) -> None:
             await watch.attach(prediction, deadline=deadline, progress=None)
 
         return event_stream(
@@ -231,7 +229,7 @@ class AsyncPredictions(AsyncResource):
             watch,
             begin,
             ref=None,
-            deadline=deadline,
+            timeout=timeout,
             stall_timeout=stall_timeout,
             use_file_output=use_file_output,
         )

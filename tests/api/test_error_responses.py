@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gzip
 import pickle
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,7 @@ from dashscope import (
 from dashscope._config import DEFAULT_BASE_URL
 from dashscope._runtime.drive import drive
 from tests.servers.fake_server import DROP, FakeServer, Reply, prediction, reply
+from tests.stopwatch import Stopwatch
 
 STATUSES = [
     (400, BadRequestError, "Bad Request"),
@@ -182,8 +184,9 @@ class TestNobodyAnswers:
         with pytest.raises(APIConnectionError, match=f"No conn.*: GET {nobody}/account") as caught:
             await client.account.get()
         assert not caught.value.request_sent
-        assert caught.value.attempts == 3
-        assert "after 3 attempts" in str(caught.value)
+        assert caught.value.refused
+        assert caught.value.attempts == 2
+        assert "after 2 attempts" in str(caught.value)
         assert "dashscope serve" not in str(caught.value)
         assert not isinstance(caught.value, TimeoutError)
 
@@ -194,8 +197,56 @@ class TestNobodyAnswers:
         with pytest.raises(APIConnectionError) as caught:
             await client.run("owner/name", {})
         # The connection was never made, so it may be tried again, and nothing was created.
-        assert caught.value.attempts == 3
+        assert caught.value.attempts == 2
         assert not caught.value.may_have_been_created
+
+    async def test_a_server_on_this_machine_that_never_responded_is_reported_soon(
+        self, make_client: Any, nobody: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("dashscope._common.random.chance", lambda: 1.0)
+        client = make_client(base_url=nobody, max_retries=10)
+
+        async def stream() -> None:
+            async with client.predictions.stream("p1"):
+                pass
+
+        async def download() -> None:
+            async with client.files.download("f", owner="o", expiry=1, signature="s"):
+                pass
+
+        async def batch() -> None:
+            async with client.map("owner/name", [{}], on_error="raise") as results:
+                async for _ in results:
+                    pass
+
+        for call in (
+            client.account.get,
+            lambda: client.run("owner/name", {}, timeout=30),
+            lambda: client.wait("p1"),
+            stream,
+            download,
+            batch,
+        ):
+            started = Stopwatch()
+            with pytest.raises(APIConnectionError) as caught:
+                await call()
+            assert caught.value.attempts <= 2
+            assert started.ours < 1
+
+    async def test_a_server_that_responded_before_is_retried_as_usual(
+        self, make_client: Any, no_jitter: None
+    ) -> None:
+        server = FakeServer()
+        server.respond_with(reply({}, 500))
+        first = make_client(base_url=server.base_url, max_retries=0)
+        with pytest.raises(InternalServerError):
+            await first.account.get()
+        server.close()
+        # Any client of this process knows that the server exists.
+        client = make_client(base_url=server.base_url, max_retries=3)
+        with pytest.raises(APIConnectionError) as caught:
+            await client.account.get()
+        assert caught.value.attempts == 4
 
     async def test_at_the_default_address_it_says_how_to_start_a_server(
         self, make_client: Any, nobody: str, monkeypatch: pytest.MonkeyPatch, no_jitter: None
@@ -326,6 +377,35 @@ class TestAnswersOfAnotherShape:
             Reply(200, {"content-encoding": "gzip"}, gzip.compress(b'{"username": "a"}'))
         )
         assert (await scripted_client.account.get()).username == "a"
+
+    async def test_any_division_into_chunks_and_zero_padding_is_decompressed(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        body = b'{"username": "a"}'
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        raw = packer.compress(body) + packer.flush()
+        two = gzip.compress(body[:5]) + bytes(100) + gzip.compress(body[5:])
+        for coding, packed in (
+            ("deflate", raw),
+            ("deflate", zlib.compress(body)),
+            ("deflate", zlib.compress(body) + bytes(7)),
+            ("gzip", gzip.compress(body)),
+            ("gzip", gzip.compress(body) + bytes(1000)),
+            ("gzip", two),
+        ):
+            head = (
+                f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nTransfer-Encoding: chunked\r\n"
+            )
+            for size in (1, 2, 3, 10_000):
+                pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+                chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+                fake_server.respond_with(Reply(raw=head.encode() + b"\r\n" + chunks + b"0\r\n\r\n"))
+                assert (await scripted_client.account.get()).username == "a"
+            # Cut off, it is no answer.
+            for end in (1, len(packed.rstrip(b"\0")) - 1):
+                fake_server.respond_with(Reply(200, {"content-encoding": coding}, packed[:end]))
+                with pytest.raises(APIResponseError, match="cannot be decompressed"):
+                    await scripted_client.account.get()
 
     async def test_an_answer_up_to_the_bound_is_read(
         self, make_client: Any, fake_server: FakeServer

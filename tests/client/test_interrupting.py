@@ -44,6 +44,18 @@ async def main():
 asyncio.run(main())
 """
 
+UPLOADS = """
+import sys
+from pathlib import Path
+from dashscope import Client
+
+files = [Path(f"{number}.bin") for number in range(3)]
+for file in files:
+    file.write_bytes(bytes(3_000_000))
+with Client(base_url=sys.argv[1]) as client:
+    client.run("test/slow", {"files": files}, file_encoding="upload")
+"""
+
 TRIO = """
 import sys, trio
 from dashscope import AsyncClient
@@ -111,6 +123,21 @@ def test_ctrl_c_while_the_create_is_in_flight(
         "POST /v1/models/test/slow/predictions",
         "POST /v1/predictions/p1/cancel",
     ]
+
+
+def test_ctrl_c_does_not_wait_for_parallel_uploads(start: Start, fake_server: FakeServer) -> None:
+    fake_server.respond_with(Reply(after=20.0))
+    program = start(UPLOADS, fake_server.base_url)
+    while len(fake_server.asked) < 3:
+        time.sleep(0.01)
+    pressed = time.monotonic()
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert time.monotonic() - pressed < 2
+    assert done.code == -signal.SIGINT
+    assert done.stderr.endswith("KeyboardInterrupt\n")
+    assert "Warning" not in done.stderr
+    assert set(fake_server.asked) == {"POST /v1/files"}
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_create(

@@ -129,6 +129,25 @@ def test_a_path_is_below_the_base_url(path: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "params", "expected"),
+    [
+        ("/x", [], "/x"),
+        ("/x", [("a", "1")], "/x?a=1"),
+        ("/x?", [("a", "1")], "/x?a=1"),
+        ("/x?b=2", [("a", "1 2"), ("a", "#")], "/x?b=2&a=1+2&a=%23"),
+        ("/x#part", [], "/x"),
+        ("/x#part", [("a", "1")], "/x?a=1"),
+        ("/x?b=2#part?c=3", [("a", "1")], "/x?b=2&a=1"),
+        ("https://example.com/x#", [("a", "1")], "https://example.com/x?a=1"),
+    ],
+)
+def test_a_query_comes_before_the_fragment_which_is_not_sent(
+    url: str, params: list[tuple[str, str]], expected: str
+) -> None:
+    assert urls.with_query(url, params) == expected
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "",

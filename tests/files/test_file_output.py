@@ -202,6 +202,13 @@ class TestADataURI:
             ("image/png", "output.png"),
             ("text/plain", "output.txt"),
             ("application/gzip", "output.gz"),
+            ("audio/wav", "output.wav"),
+            ("audio/x-wav", "output.wav"),
+            ("image/jpg", "output.jpg"),
+            ("Image/JPEG", "output.jpg"),
+            ("image/webp;x=1", "output.webp"),
+            ("model/gltf-binary", "output.glb"),
+            ("application/problem+json", "output.json"),
             ("x/unknown", "output"),
         ],
     )

@@ -312,11 +312,22 @@ async def test_a_file_of_any_name_can_be_sent(
         ("data.txt.Z", "application/octet-stream"),
         ("data:image", "application/octet-stream"),
         ("data:a,b.png", "image/png"),
+        ("a.webp", "image/webp"),
+        ("a.m4a", "audio/mp4"),
+        ("a.flac", "audio/flac"),
+        ("a.ogg", "audio/ogg"),
+        ("a.WAV", "audio/wav"),
+        ("a.mkv", "video/x-matroska"),
+        ("a.glb", "model/gltf-binary"),
+        ("a.md", "text/markdown"),
+        ("a.unknown", "application/octet-stream"),
+        (".png", "application/octet-stream"),
     ],
 )
-async def test_a_packed_file_is_of_the_type_of_its_bytes(
-    runtime: Runtime, name: str, kind: str
+async def test_a_type_depends_on_the_name_and_on_nothing_of_the_system(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
+    monkeypatch.setattr("mimetypes.guess_type", lambda *_: ("x/of-this-machine", None))
     assert (await load(SMALL, runtime, filename=name)).content_type == kind
 
 

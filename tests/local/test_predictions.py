@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dashscope.local.http import requests
 from tests.local.waiting import reach, until
 from tests.stopwatch import Stopwatch
 
@@ -210,11 +211,12 @@ class TestEnding:
         assert "Cancel-After" in answer.json()["detail"]
 
     def test_the_deadline_cancels_what_runs_and_aborts_what_waits(
-        self, http: httpx.Client, create: Run
+        self, http: httpx.Client, create: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(requests, "MIN_DEADLINE", timedelta(0))
         # A slot that came free before its own deadline would let the one that waits begin.
-        running = [create("test/spins", headers={"Cancel-After": "8s"}) for _ in range(4)]
-        waiting = create("test/spins", headers={"Cancel-After": "5s"})
+        running = [create("test/spins", headers={"Cancel-After": "4s"}) for _ in range(4)]
+        waiting = create("test/spins", headers={"Cancel-After": "1s"})
         assert reach(http, waiting, "aborted")["status"] == "aborted"
         for prediction in running:
             assert reach(http, prediction, "canceled")["status"] == "canceled"

@@ -140,7 +140,7 @@ class TestTheBlockingModeOfTheServer:
     async def test_the_server_ends_what_was_left(
         self, prediction_server: PredictionServer, flavor: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("dashscope._predictions.run.DEADLINE_MARGIN", 0.2)
+        monkeypatch.setattr("dashscope._predictions.run.cancel_after_for", lambda _: 0.5)
         monkeypatch.setattr("dashscope._predictions.create.SHORTEST_CANCEL_AFTER", 0)
         async with AsyncClient(base_url=prediction_server.base_url) as client:
             with pytest.raises(TimeoutError):

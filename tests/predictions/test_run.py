@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from dashscope import ModelError, PredictionCanceledError, PredictionError, PredictionTimeoutError
+from dashscope import (
+    ModelError,
+    NotFoundError,
+    PredictionCanceledError,
+    PredictionError,
+    PredictionTimeoutError,
+)
 from tests.servers.fake_server import FakeServer, Reply, prediction, reply
 
 
@@ -98,6 +104,42 @@ async def test_progress_may_be_a_coroutine_function(
     else:
         await scripted_client.run("owner/name", {}, progress=progress)
         assert seen == ["starting", "succeeded"]
+
+
+async def test_a_404_is_polled_again_only_just_after_the_create(
+    scripted_client: Any,
+    fake_server: FakeServer,
+    no_jitter: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unknown = reply({"detail": "not found"}, 404)
+    answers = [reply(prediction(), 201), unknown, reply(prediction("succeeded", output=1))]
+    fake_server.respond_with(answers)
+    assert await scripted_client.run("owner/name", {}) == 1
+    monkeypatch.setattr("dashscope._predictions.watch.CREATE_SETTLE_TIME", 0.0)
+    fake_server.respond_with(answers)
+    with pytest.raises(NotFoundError):
+        await scripted_client.run("owner/name", {})
+
+
+async def test_a_response_hook_that_raises_cancels_the_prediction(
+    make_client: Any, fake_server: FakeServer
+) -> None:
+    def hook(response: Any) -> None:
+        if response.status == 201:
+            raise ZeroDivisionError
+
+    fake_server.respond_with(
+        lambda received: (
+            reply(prediction("canceled"))
+            if received.path.endswith("/cancel")
+            else reply(prediction(), 201)
+        )
+    )
+    client = make_client(base_url=fake_server.base_url, event_hooks={"response": [hook]})
+    with pytest.raises(ZeroDivisionError):
+        await client.run("owner/name", {})
+    assert fake_server.asked[1:] == ["POST /v1/predictions/p1/cancel"]
 
 
 async def test_a_failed_prediction_raises_with_the_prediction(

@@ -18,6 +18,7 @@ import pytest
 
 import dashscope
 from dashscope import Client
+from dashscope._runtime import signals
 from tests.predictions.interrupting import interrupted_at
 from tests.servers.prediction_server import PredictionServer, eventually
 from tests.stopwatch import Stopwatch
@@ -176,6 +177,34 @@ def test_a_handler_that_does_not_raise_leaves_the_run_alone(
         client.models.predictions.create("owner", "late-0.4", input={})
         assert client.run("owner/looks-1", {}) == "done"
     assert handled_ones == [signal.SIGTERM]
+
+
+def test_where_python_refuses_handlers_nothing_is_deferred(
+    prediction_server: PredictionServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("signal only works in main thread of the main interpreter")
+
+    monkeypatch.setattr(signal, "signal", refuse)
+    with Client(base_url=prediction_server.base_url) as client:
+        assert run(client) == "done"
+    with signals.defer_signals(1), pytest.raises(SystemExit):
+        sys.exit()
+
+
+def test_a_sub_interpreter_defers_nothing() -> None:
+    interpreters = pytest.importorskip("_xxsubinterpreters", reason="needs Python 3.11 or 3.12")
+    number = interpreters.create(isolated=False)
+    try:
+        interpreters.run_string(
+            number,
+            "from dashscope._runtime.signals import defer_signals\n"
+            "with defer_signals(1):\n"
+            "    done = True\n"
+            "assert done",
+        )
+    finally:
+        interpreters.destroy(number)
 
 
 def test_in_other_threads_signals_are_no_matter(prediction_server: PredictionServer) -> None:

@@ -500,6 +500,21 @@ class TestHeartbeats:
         assert texts(received) == ["a", "b"]
 
 
+async def test_the_timeout_of_a_stream_counts_from_its_entry(
+    client: Any, server: StreamServer
+) -> None:
+    server.plays(lambda link: (link.open(), link.send(done(id="end")), link.end()))
+    streams = [
+        client.stream("owner/name", {}, timeout=0.5),
+        client.predictions.stream("p1", timeout=0.5),
+        client.use("owner/name", timeout=0.5).stream(),
+    ]
+    time.sleep(0.5)
+    for stream in streams:
+        async with stream:
+            assert isinstance(await anext(stream), DoneEvent)
+
+
 @pytest.mark.parametrize("flavor", ["asyncio"])
 async def test_a_native_timeout_of_anext_loses_nothing(client: Any, server: StreamServer) -> None:
     def script(link: Link) -> None:

@@ -411,6 +411,37 @@ class TestHooks:
         assert "Authorization" not in other_fake_server.requests[0].headers
         assert fake_server.requests == []
 
+    async def test_a_hook_that_moves_a_request_to_another_origin_leaves_its_secrets_behind(
+        self, make_client: Any, fake_server: FakeServer, other_fake_server: FakeServer
+    ) -> None:
+        other_fake_server.respond_with(reply({"username": "a"}))
+
+        def move(request: Request) -> Request:
+            url = request.url.replace(fake_server.base_url, other_fake_server.base_url)
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            return attrs.evolve(request, url=url, headers={**headers, "X-Set": "by the hook"})
+
+        client = make_client(
+            "r8_token",
+            base_url=fake_server.base_url,
+            headers={"X-Secret": "classified", "Cookie": "classified"},
+            event_hooks={"request": [move]},
+        )
+        await client.account.get()
+        own = {"Authorization": "Bearer classified", "X-Key": "classified"}
+        await client.request("GET", "/x", headers=own)
+        await client.request("POST", "/x", json={})
+        async with client.files.download("f", owner="o", expiry=1, signature="s") as download:
+            await download.read()
+        for received in other_fake_server.requests:
+            sent = {name.lower(): value for name, value in received.headers.items()}
+            assert "classified" not in str(sent)
+            assert "authorization" not in sent
+            assert sent["x-set"] == "by the hook"
+            assert sent["user-agent"].startswith("dashscope")
+        assert other_fake_server.requests[2].headers["Content-Type"] == "application/json"
+        assert fake_server.requests == []
+
     @pytest.mark.parametrize("returned", [False, 0, "request", {}])
     async def test_a_request_hook_returns_a_request_or_nothing(
         self, make_client: Any, fake_server: FakeServer, returned: Any

@@ -41,7 +41,9 @@ async def everything_async():
     [
         ("Client", "everything()"),
         ("AsyncClient", "asyncio.run(everything_async())"),
-        ("AsyncClient", "import trio; trio.run(everything_async)"),
+        pytest.param(
+            *("AsyncClient", "import trio; trio.run(everything_async)"), marks=pytest.mark.soak
+        ),
     ],
     ids=["sync", "asyncio", "trio"],
 )
@@ -65,8 +67,15 @@ reap(fork(child))
     assert done.code == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["cattrs.gen", "dashscope._predictions.operations"])
-@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [
+        ("cattrs.gen", "sync"),
+        ("dashscope._predictions.operations", "asyncio"),
+        pytest.param("cattrs.gen", "asyncio", marks=pytest.mark.soak),
+        pytest.param("dashscope._predictions.operations", "sync", marks=pytest.mark.soak),
+    ],
+)
 def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
     script: Script, module: str, kind: str
 ) -> None:
@@ -110,14 +119,14 @@ def test_workers_of_a_server_that_was_preloaded(script: Script, kind: str) -> No
         client = {"Client" if kind == "sync" else "AsyncClient"}(base_url=URL)
 
         async def main():
-            for _ in range(20):
+            for _ in range(5):
                 assert await client.run("owner/looks-1", {{}}) == "done"
 
         def use():
             if "{kind}" == "asyncio":
                 asyncio.run(main())
                 return
-            for _ in range(20):
+            for _ in range(5):
                 assert client.run("owner/looks-1", {{}}) == "done"
 
         use()
@@ -131,7 +140,14 @@ def test_workers_of_a_server_that_was_preloaded(script: Script, kind: str) -> No
     assert (done.code, done.stderr, done.stdout) == (0, "", "done\n")
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "fork",
+        pytest.param("forkserver", marks=pytest.mark.soak),
+        pytest.param("spawn", marks=pytest.mark.soak),
+    ],
+)
 def test_multiprocessing(script: Script, method: str) -> None:
     done = script(
         f"""
@@ -153,6 +169,69 @@ def test_multiprocessing(script: Script, method: str) -> None:
         """
     )
     assert (done.code, done.stderr, done.stdout) == (0, "", "done\n")
+
+
+@pytest.mark.parametrize("kind", ["Client", "AsyncClient"])
+def test_a_fork_beside_a_thread_that_decodes_large_json_keeps_garbage_collection(
+    script: Script, kind: str
+) -> None:
+    done = script(
+        f"""
+        import json
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+        body = json.dumps({{"username": "a", "rows": [[n] for n in range(100_000)]}}).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{{server.server_address[1]}}/v1"
+        decoded = 0
+
+        def decode_sync():
+            global decoded
+            with Client(base_url=url) as client:
+                while True:
+                    client.account.get()
+                    decoded += 1
+
+        async def decode_async():
+            global decoded
+            async with AsyncClient(base_url=url) as client:
+                while True:
+                    await client.account.get()
+                    decoded += 1
+
+        target = decode_sync if "{kind}" == "Client" else lambda: asyncio.run(decode_async())
+        threading.Thread(target=target, daemon=True).start()
+        while decoded < 2:
+            time.sleep(0.001)
+
+        def child():
+            assert gc.isenabled()
+            assert gc.get_freeze_count() == 0
+
+        pids = []
+        for _ in range(20):
+            pids.append(fork(child))
+            time.sleep(0.002)
+        reap(*pids)
+        assert gc.isenabled()
+        print("done")
+        os._exit(0)
+        """
+    )
+    assert done.output == "done\n"
 
 
 def test_a_fork_in_the_middle_of_making_a_tls_context(script: Script) -> None:

@@ -127,6 +127,21 @@ async def test_a_connection_that_is_never_made(connect: Callable[..., Any], call
         await client.aclose()
 
 
+@some([request, run], [])
+async def test_a_connection_that_is_slower_than_the_scope_of_the_call(
+    connect: Callable[..., Any], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine, the call may be cancelled before its connection times out."""
+    monkeypatch.setattr("dashscope._runtime.async_runtime.LAST", -TIMEOUT / 2)
+    with slow.never_accepting() as address:
+        client = connect(address)
+        with in_time(), pytest.raises(APITimeoutError) as caught:
+            await call(client)
+        assert not caught.value.request_sent
+        assert not caught.value.may_have_been_created
+        await client.aclose()
+
+
 @some([upload_in_parts], [upload])
 @pytest.mark.parametrize("talk", [slow.deaf, slow.hard_of_hearing], ids=lambda talk: talk.__name__)
 async def test_an_upload_that_is_not_read(

@@ -230,7 +230,7 @@ def test_a_loop_may_end_whenever_it_likes(server: Counting) -> None:
         await anyio.sleep(pause)
 
     for backend in ("asyncio", "trio"):
-        for pause in (0.0, 0.05, 0.28, 0.3, 0.32, 0.34, 0.36, 0.38, 0.4, 0.45):
+        for pause in (0.0, 0.3, 0.36, 0.45):
             anyio.run(main, pause, backend=backend)
             gc.collect()
             until(lambda: server.open == 0)

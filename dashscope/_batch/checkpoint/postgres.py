@@ -29,6 +29,7 @@ from dashscope._batch.checkpoint.events import (
 )
 from dashscope._batch.checkpoint.location import Location, new_id
 from dashscope._batch.checkpoint.store import SharedStore, StoredRow
+from dashscope._common.installing import install_command
 from dashscope._common.logging import logger
 from dashscope._errors import CheckpointError, ConfigurationError
 from dashscope._runtime import forking
@@ -154,7 +155,7 @@ def check_installed() -> None:
     """Raise a `ConfigurationError` if the extra `postgres` is not installed."""
     if find_spec("psycopg") is None:
         raise ConfigurationError(
-            "PostgreSQL support is not installed: pip install 'dashscope-client[postgres]'"
+            f"PostgreSQL support is not installed: {install_command('postgres')}"
         )
 
 
