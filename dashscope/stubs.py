@@ -10,9 +10,7 @@ If `models.py` creates model functions, `models.pyi` beside it describes their i
 from __future__ import annotations
 
 import argparse
-import builtins
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,11 +23,12 @@ from dashscope._errors import DashscopeError
 from dashscope._files.file_output import AsyncFileOutput
 from dashscope._functions.schema import Input, ModelSchema, schema_of
 from dashscope._functions.signature import (
+    FILE,
     abridged,
     described,
     free_name,
     hint,
-    is_name,
+    identifier,
     shown,
     type_of,
 )
@@ -100,9 +99,9 @@ _IMPORTS: Final = ("EventStream", "FileOutput", "ModelFunction")
 
 def _named(models: Mapping[str, ModelSchema]) -> Iterator[_Stub]:
     references = {ref: Reference.parse(ref) for ref in models}
-    short = {ref: _variable(reference.name) for ref, reference in references.items()}
+    short = {ref: identifier(reference.name) for ref, reference in references.items()}
     long = {
-        ref: _variable(f"{reference.owner}_{reference.name}")
+        ref: identifier(f"{reference.owner}_{reference.name}")
         for ref, reference in references.items()
     }
     counts = Counter(short.values())
@@ -117,17 +116,12 @@ def _named(models: Mapping[str, ModelSchema]) -> Iterator[_Stub]:
         yield stub
 
 
-def _variable(text: str) -> str:
-    name = re.sub(r"\W", "_", text, flags=re.ASCII).lower()
-    return name if is_name(name) and not hasattr(builtins, name) else f"model_{name}"
-
-
 def _inputs(stub: _Stub) -> Iterator[str]:
     yield f"{stub.inputs} = TypedDict("
     yield f'    "{stub.inputs}",'
     yield "    {"
     for entry in stub.schema.inputs:
-        kind = _type(type_of(stub.schema, entry))
+        kind = _input_type(stub, entry)
         kind = f"Required[{kind}]" if entry.required else kind
         yield f"        {json.dumps(entry.name)}: {kind},"
     yield "    },"
@@ -148,21 +142,23 @@ def _class(stub: _Stub, prefix: str) -> Iterator[str]:
 
 
 def _parameters(stub: _Stub) -> Iterator[str]:
-    named = [entry for entry in stub.schema.inputs if is_name(entry.name)]
-    if named:
-        yield "*"
-    for entry in named:
-        text = f"{entry.name}: {_type(type_of(stub.schema, entry))}"
-        yield text if entry.required else f"{text} = {_default(entry)}"
-    if len(named) < len(stub.schema.inputs) or not stub.schema.is_known:
+    for entry in stub.schema.parameters:
+        text = f"{entry.name}: {_input_type(stub, entry)}"
+        required = entry.required and not entry.has_default
+        yield text if required else f"{text} = {_default(entry)}"
+    if len(stub.schema.parameters) < len(stub.schema.inputs) or not stub.schema.is_known:
         yield f"**{free_name('inputs', stub.schema)}: Any"
 
 
 def _default(entry: Input) -> str:
     value = entry.default
-    if not isinstance(value, bool | int | float | str | None) or not entry.has_default:
+    if not isinstance(value, bool | int | float | str | None):
         return "..."
     return abridged(value)
+
+
+def _input_type(stub: _Stub, entry: Input) -> str:
+    return _type(type_of(stub.schema, entry, FILE | str))
 
 
 def _type(annotation: Any, *, takes: bool = True) -> str:

@@ -45,8 +45,9 @@ class Options:
     file_encoding: FileEncoding
     use_file_output: bool
     poll_interval: float | None
-    check: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
-    """Validates an input against the model's schema before its files are uploaded."""
+    check: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]] | None = None
+    """Validates an input against the model's schema before its files are uploaded, and returns the
+    input to send."""
 
 
 def check(

@@ -206,6 +206,5 @@ class Recovery:
 
 def _fingerprint(prediction: types.Prediction) -> bytes | None:
     """Return the fingerprint of a prediction's input, or `None` if the service omits the input."""
-    if prediction.input is None or prediction.data_removed:
-        return None
-    return fingerprint(dict(prediction.input))
+    input = prediction["input"]
+    return None if input is None or prediction.data_removed else fingerprint(dict(input))

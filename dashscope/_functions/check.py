@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from dashscope._common.json import is_mapping, is_object, is_sequence
+from dashscope._common.plain import UNCHANGED, is_iterator, plain
 from dashscope._common.validation import either, shown
 from dashscope._files.local_file import is_file
 from dashscope._functions.schema import (
@@ -57,6 +58,51 @@ def is_uri(text: str) -> bool:
     return _URI.match(text) is not None
 
 
+def bind(
+    model: ModelSchema, name: str, args: Sequence[Any], inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the inputs of a call, checked.
+
+    Args:
+        model: The schema.
+        name: The name of the model, for messages.
+        args: The positional arguments.
+        inputs: The named arguments.
+
+    Returns:
+        The inputs to send. `None` is left out for an optional input that does not take null.
+
+    Raises:
+        TypeError: If an input is unknown, missing, passed twice or of the wrong type.
+        ValueError: If a value is out of bounds.
+    """
+    given = {**_named(model, name, args, inputs), **inputs}
+    check(model, name, given)
+    left_out = {
+        entry.name
+        for entry in model.inputs
+        if entry.may_be_none and not model.takes_null(entry.schema)
+    }
+    return {key: value for key, value in given.items() if value is not None or key not in left_out}
+
+
+def _named(
+    model: ModelSchema, name: str, args: Sequence[Any], inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    if args and not model.is_known:
+        raise TypeError(f"{name} does not describe its inputs: pass them by name")
+    names = [entry.name for entry in model.parameters]
+    if len(args) > len(names):
+        raise TypeError(
+            f"{name} takes at most {len(names)} positional arguments, not {len(args)}. "
+            f"Its inputs: {', '.join(names) or 'none'}."
+        )
+    named = dict(zip(names, args, strict=False))
+    for twice in named.keys() & inputs.keys():
+        raise TypeError(f"{name} got the input {twice!r} by position and by name")
+    return named
+
+
 def check(model: ModelSchema, name: str, inputs: Mapping[str, Any]) -> None:
     """Raise if inputs do not match a model's schema.
 
@@ -71,21 +117,41 @@ def check(model: ModelSchema, name: str, inputs: Mapping[str, Any]) -> None:
     """
     if not model.is_known:
         return
-    known = [entry.name for entry in model.inputs]
-    if not model.component("Input").get("additionalProperties"):
-        for given in inputs:
-            if given not in known:
-                raise TypeError(_unknown(name, given, known))
+    check_names(model, name, inputs)
     try:
         for entry in model.inputs:
-            value = inputs.get(entry.name)
-            if entry.name in inputs and not (value is None and entry.may_be_none):
-                _check(model, value, entry.schema, entry.name, 0)
-    except SchemaMismatchError as mismatch:
-        raise type(mismatch.error)(f"{name}: {mismatch.error}") from None
+            if entry.name in inputs:
+                check_input(model, entry, inputs[entry.name])
+    except (TypeError, ValueError) as mismatch:
+        raise type(mismatch)(f"{name}: {mismatch}") from None
     missing = [entry for entry in model.inputs if entry.required and entry.name not in inputs]
     if missing:
         raise TypeError(f"{name} requires {', '.join(map(_with_description, missing))}")
+
+
+def check_names(model: ModelSchema, name: str, inputs: Iterable[str]) -> None:
+    """Raise a `TypeError` if the model has no input of a name."""
+    if not model.is_known or model.component("Input").get("additionalProperties"):
+        return
+    known = [entry.name for entry in model.inputs]
+    for given in inputs:
+        if given not in known:
+            raise TypeError(_unknown(name, given, known))
+
+
+def check_input(model: ModelSchema, entry: Input, value: Any) -> None:
+    """Raise if a value does not match the schema of an input.
+
+    Raises:
+        TypeError: If it has the wrong type.
+        ValueError: If it is out of bounds.
+    """
+    if value is None and entry.may_be_none:
+        return
+    try:
+        _check(model, value, entry.schema, entry.name, 0)
+    except SchemaMismatchError as mismatch:
+        raise mismatch.error from None
 
 
 def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) -> None:
@@ -104,6 +170,9 @@ def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) 
                 TypeError(f"{where} must be {_either(json_types)}, not a file")
             )
         return
+    # Reading an iterator here would use it up.
+    if not is_iterator(value) and (found := plain(value)) is not UNCHANGED:
+        value = found
     kind = kind_of(value)
     if json_types and not _fits(kind, json_types):
         if schema.get("format") == "uri":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,11 +17,11 @@ from dashscope._common.deadline import Deadline
 from dashscope._common.urls import Reference
 from dashscope._common.validation import check_timeout
 from dashscope._config import STALL_TIMEOUT
-from dashscope._files import inputs as _inputs
+from dashscope._files import inputs as input_files
 from dashscope._files.inputs import FileEncoding
-from dashscope._functions import check, signature
-from dashscope._functions.schema import ModelSchema
-from dashscope._functions.schema_cache import KnownSchema, Schemas, known_schema
+from dashscope._functions import check, json_schema, signature
+from dashscope._functions.attributes import FunctionAttributes
+from dashscope._functions.schema_cache import SchemaLoader, Schemas
 from dashscope._predictions import run
 from dashscope._predictions.create import WebhookEvent, cancel_after_for, check_webhook, creation
 from dashscope._predictions.operations import send_creation
@@ -31,13 +30,16 @@ from dashscope.types.prediction import Prediction
 
 MOMENT: Final = 0.001
 """The minimum timeout of a run, in seconds, if fetching the schema took all of the time."""
+LONGEST_TOOL_NAME: Final = 64
+"""The longest name of a tool that language models accept, in characters."""
 
 
-class AsyncModelFunction:
+class AsyncModelFunction(FunctionAttributes):
     """A model as a function: `client.use("owner/name")`, then `await model(prompt="...")`.
 
-    The first call, or `load()`, fetches the model's schema. From then on `inspect.signature(model)`
-    and `help(model)` show the inputs. Arguments are checked before anything is sent.
+    The first call, or `load()`, fetches the model's schema. From then on the function has the
+    signature, annotations and docstring of a function with the model's inputs, and tools that take
+    a function take it. Arguments are checked before anything is sent.
 
     Example:
         ```python
@@ -53,17 +55,21 @@ class AsyncModelFunction:
         ref: str,
         *,
         timeout: float | None,
+        progress: Callable[[Prediction], object] | None,
         webhook: str | None,
         webhook_events_filter: Sequence[WebhookEvent] | None,
         file_encoding: FileEncoding,
         use_file_output: bool | None,
     ) -> None:
-        self._reference = Reference.parse(ref)
         check_webhook(webhook, webhook_events_filter)
-        _inputs.check_encoding(file_encoding)
+        input_files.check_encoding(file_encoding)
         self._timeout = check_timeout(timeout)
+        loader = SchemaLoader(api, schemas, ref, Reference.parse(ref), self._timeout)
+        self._become_function(loader, AsyncModelFunction.__call__.__code__)
+        if progress is not None:
+            api.runtime.check_callback("progress", progress)
+        self._progress = progress
         self._api = api
-        self._schemas = schemas
         self._ref = ref
         self._creation: dict[str, Any] = {
             "webhook": webhook,
@@ -72,8 +78,6 @@ class AsyncModelFunction:
         }
         self._use_file_output = use_file_output
         api.resolve_use_file_output(use_file_output)
-        self._faces: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._appear_as(self)
 
     @property
     def ref(self) -> str:
@@ -84,9 +88,9 @@ class AsyncModelFunction:
         """Run the model and wait for its output, like `client.run()`.
 
         Args:
-            args: Not allowed. Pass inputs by name.
-            inputs: The model's inputs. Files in them (paths, bytes, open binary files) are sent
-                along.
+            args: The first inputs by position, in the order of the signature.
+            inputs: The model's inputs by name. Files in them (paths, bytes, open binary files) are
+                sent along. `None` leaves out an optional input that does not take null.
 
         Returns:
             The output.
@@ -107,12 +111,13 @@ class AsyncModelFunction:
         Endpoints: those of `client.run()`.
         """
         deadline = Deadline.after(self._timeout)
-        await self._check(args, inputs, deadline)
+        inputs = await self._inputs(args, inputs, deadline)
         return await run.run(
             self._api,
             self._ref,
             inputs,
             timeout=None if self._timeout is None else max(deadline.within(self._timeout), MOMENT),
+            progress=self._progress,
             use_file_output=self._use_file_output,
             **self._creation,
         )
@@ -121,8 +126,8 @@ class AsyncModelFunction:
         """Run the model and stream its output, like `client.stream()`.
 
         Args:
-            args: Not allowed. Pass inputs by name.
-            inputs: The model's inputs.
+            args: The first inputs by position, in the order of the signature.
+            inputs: The model's inputs by name.
 
         Returns:
             A stream, for use with `async with`. Entering the stream checks the inputs.
@@ -144,7 +149,7 @@ class AsyncModelFunction:
             self._api,
             self._ref,
             inputs,
-            check=lambda deadline: self._check(args, inputs, deadline),
+            check=lambda deadline: self._inputs(args, inputs, deadline),
             timeout=self._timeout,
             stall_timeout=STALL_TIMEOUT,
             use_file_output=self._use_file_output,
@@ -155,8 +160,8 @@ class AsyncModelFunction:
         """Run the model. Returns as soon as the prediction is created.
 
         Args:
-            args: Not allowed. Pass inputs by name.
-            inputs: The model's inputs.
+            args: The first inputs by position, in the order of the signature.
+            inputs: The model's inputs by name.
 
         Returns:
             The prediction, usually still running.
@@ -173,12 +178,12 @@ class AsyncModelFunction:
 
         Endpoint: `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`.
         """
-        await self._check(args, inputs, Deadline.NEVER)
+        reference = self._loader.reference
         call = await creation(
             self._api,
-            self._reference.path,
-            version=self._reference.version,
-            input=inputs,
+            reference.path,
+            version=reference.version,
+            input=await self._inputs(args, inputs, Deadline.NEVER),
             cancel_after=cancel_after_for(self._timeout, margin=0.0),
             **self._creation,
         )
@@ -253,7 +258,7 @@ class AsyncModelFunction:
             use_file_output=self._api.resolve_use_file_output(self._use_file_output),
             poll_interval=poll_interval,
         )
-        return AsyncBatch(self._api, inputs, evolve(checked, check=self._check_row))
+        return AsyncBatch(self._api, inputs, evolve(checked, check=self._row))
 
     async def load(self) -> None:
         """Fetch the model's schema, unless it was fetched before.
@@ -271,7 +276,71 @@ class AsyncModelFunction:
         Endpoint: `GET /models/{model_owner}/{model_name}` or
         `GET /models/{model_owner}/{model_name}/versions/{version_id}`.
         """
-        await self._load(Deadline.after(self._timeout), fresh=False)
+        await self._loader.load(Deadline.after(self._timeout))
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """The inputs as JSON Schema: an object with a property for each input.
+
+        A file is a string, its URL or data URI. An optional input without a default may be null.
+
+        Raises:
+            RuntimeError: If the schema is not loaded. Call `await f.load()` first.
+
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            await hello.load()
+            print(hello.json_schema["properties"]["text"])
+            ```
+        """
+        # sync doc: . Call `await f.load()` first. -> , and the client is closed.
+        return json_schema.inputs_schema(self._loader.require())
+
+    @property
+    def output_schema(self) -> dict[str, Any]:
+        """The output as JSON Schema. Empty if the model does not describe its output.
+
+        Raises:
+            RuntimeError: If the schema is not loaded. Call `await f.load()` first.
+
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            await hello.load()
+            print(hello.output_schema["type"])
+            ```
+        """
+        # sync doc: . Call `await f.load()` first. -> , and the client is closed.
+        return json_schema.output_schema(self._loader.require())
+
+    def tool_definition(self) -> dict[str, Any]:
+        """Return the model as a tool for a language model, in the format of OpenAI.
+
+        Returns:
+            `{"type": "function", "function": {"name", "description", "parameters"}}`. The arguments
+            that the language model returns are the inputs: `await f(**arguments)`.
+
+        Raises:
+            RuntimeError: If the schema is not loaded. Call `await f.load()` first.
+
+        Example:
+            ```python
+            hello = client.use("dashscope/hello-world")
+            await hello.load()
+            tools = [hello.tool_definition()]
+            ```
+        """
+        # sync doc: . Call `await f.load()` first. -> , and the client is closed.
+        schema = self._loader.require()
+        return {
+            "type": "function",
+            "function": {
+                "name": signature.identifier(self._loader.reference.name)[:LONGEST_TOOL_NAME],
+                "description": schema.description or f"Run the model {self._ref}.",
+                "parameters": json_schema.inputs_schema(schema),
+            },
+        }
 
     def __repr__(self) -> str:
         return f"<AsyncModelFunction {self._ref}>"
@@ -279,45 +348,22 @@ class AsyncModelFunction:
     def __reduce__(self) -> str:
         raise TypeError("model functions cannot be pickled: call use() in the other process")
 
-    def _appear_as(self, face: Any) -> None:
-        """Show the inputs in the signature and help of `face`, now or once they are known."""
-        if face is not self:
-            self._faces.add(face)
-        known = self._schemas.get(str(self._reference))
-        if isinstance(known, KnownSchema):
-            _dress(face, self._ref, known.schema)
-
-    async def _check(
-        self, args: tuple[Any, ...], inputs: Mapping[str, Any], deadline: Deadline
-    ) -> None:
-        if args:
-            raise TypeError(f"{self._ref} takes inputs by name only: call model(name=value)")
-        schema = await self._load(deadline, fresh=False)
+    async def _inputs(
+        self, args: Sequence[Any], inputs: Mapping[str, Any], deadline: Deadline
+    ) -> dict[str, Any]:
+        """Return the inputs of a call, checked against the schema."""
+        schema = await self._loader.load(deadline)
         try:
-            check.check(schema, self._ref, inputs)
+            return check.bind(schema, self._ref, args, inputs)
         except (TypeError, ValueError):
             # A newer version of the model may accept this input.
-            newer = await self._load(deadline, fresh=True)
+            newer = await self._loader.load(deadline, fresh=True)
             if newer is schema:
                 raise
-        else:
-            return
-        check.check(newer, self._ref, inputs)
+        return check.bind(newer, self._ref, args, inputs)
 
-    async def _check_row(self, row: Mapping[str, Any]) -> None:
-        _inputs.check(row)
-        await self._check((), row, Deadline.after(self._timeout))
-
-    async def _load(self, deadline: Deadline, *, fresh: bool) -> ModelSchema:
-        known = await known_schema(self._api, self._schemas, self._reference, deadline, fresh=fresh)
-        for face in (self, *self._faces):
-            _dress(face, self._ref, known)
-        return known
+    async def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._inputs((), row, Deadline.after(self._timeout))
 
 
 AsyncModelFunction.__module__ = "dashscope"
-
-
-def _dress(face: Any, name: str, schema: ModelSchema) -> None:
-    face.__signature__ = signature.signature(schema)
-    face.__doc__ = signature.described(name, schema)

@@ -5,6 +5,7 @@ The schema comes from the server and may be anything. What it does not say is no
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import chain
@@ -59,6 +60,11 @@ class Input:
         """
         return not self.required and self.default is None
 
+    @property
+    def is_parameter(self) -> bool:
+        """True if the name can be that of a parameter in Python."""
+        return self.name.isidentifier() and not keyword.iskeyword(self.name)
+
 
 @frozen(kw_only=True, slots=False)
 class ModelSchema:
@@ -66,9 +72,11 @@ class ModelSchema:
 
     Attributes:
         document: The version's `openapi_schema`. Empty if there is none.
+        description: The description of the model, or `None`.
     """
 
     document: Schema = field(factory=dict[str, Any], hash=False, repr=False)
+    description: str | None = None
 
     @cached_property
     def is_known(self) -> bool:
@@ -79,6 +87,16 @@ class ModelSchema:
     def inputs(self) -> tuple[Input, ...]:
         """The inputs, in the model's order."""
         return self.inputs_of("Input")
+
+    @cached_property
+    def parameters(self) -> tuple[Input, ...]:
+        """The inputs that can be parameters in Python, those without a default first."""
+        named = [entry for entry in self.inputs if entry.is_parameter]
+        return tuple(sorted(named, key=lambda entry: not entry.required or entry.has_default))
+
+    def takes_null(self, schema: Any) -> bool:
+        """Return whether a schema names null as a value."""
+        return "null" in self.json_types(schema) or self.resolved(schema).get("nullable") is True
 
     def inputs_of(self, component: str) -> tuple[Input, ...]:
         """Return the inputs in a component of the document: `Input` or `TrainingInput`."""
@@ -145,9 +163,15 @@ class ModelSchema:
         return next(filter(None, parts), list[str]())
 
 
-def schema_of(version: types.Version | None) -> ModelSchema:
-    """Return the schema of a version. Empty if the version has none."""
-    return ModelSchema(document=(version and version.openapi_schema) or {})
+def schema_of(version: types.Version | None, *, description: str | None = None) -> ModelSchema:
+    """Return the schema of a version. Empty if the version has none.
+
+    Args:
+        version: The version.
+        description: The description of its model.
+    """
+    document = (version and version.openapi_schema) or {}
+    return ModelSchema(document=document, description=description)
 
 
 @frozen

@@ -14,6 +14,7 @@ from dashscope._common.deadline import Deadline
 from dashscope._common.urls import Reference, path
 from dashscope._errors import APIError, timed_out
 from dashscope._functions.schema import ModelSchema, schema_of
+from dashscope._runtime.drive import drive
 from dashscope.types.model import Model, Version
 
 FRESH: Final = 60.0
@@ -104,9 +105,58 @@ async def _fetched(api: Requestor, reference: Reference, deadline: Deadline) -> 
     if id is not None:
         where += path("/versions/{id}", id=id)
     response = await api.send(Call(method="GET", path=where), deadline=deadline)
-    version: Version | None
     if id is not None:
-        version, seen = structure(response, Version, id=id), None
-    else:
-        version, seen = structure(response, Model).latest_version, time.monotonic()
-    return KnownSchema(schema_of(version), seen)
+        return KnownSchema(schema_of(structure(response, Version, id=id)), None)
+    model = structure(response, Model)
+    schema = schema_of(model.latest_version, description=model.description)
+    return KnownSchema(schema, time.monotonic())
+
+
+@frozen(eq=False)
+class SchemaLoader:
+    """Loads the schema of one model for a client.
+
+    Attributes:
+        api: Sends the request.
+        schemas: The schemas of the client.
+        ref: The model, as the user wrote it.
+        reference: The model.
+        timeout: Seconds that a request of `require()` may take.
+    """
+
+    api: Requestor
+    schemas: Schemas
+    ref: str
+    reference: Reference
+    timeout: float | None
+
+    @property
+    def known(self) -> ModelSchema | None:
+        """The schema, or `None` if it is not loaded."""
+        known = self.schemas.get(str(self.reference))
+        return known.schema if isinstance(known, KnownSchema) else None
+
+    @property
+    def can_load(self) -> bool:
+        """True if `require()` loads the schema. An async client cannot load it without `await`."""
+        return not self.api.runtime.is_shared
+
+    async def load(self, deadline: Deadline, *, fresh: bool = False) -> ModelSchema:
+        """Return the schema. `known_schema()` describes the arguments and errors."""
+        return await known_schema(self.api, self.schemas, self.reference, deadline, fresh=fresh)
+
+    def require(self) -> ModelSchema:
+        """Return the schema where nothing can be awaited.
+
+        Raises:
+            RuntimeError: If it is not loaded, and the client is async.
+            APIError: If the request fails.
+        """
+        if (schema := self.known) is not None:
+            return schema
+        if not self.can_load:
+            raise RuntimeError(
+                f"The schema of {self.ref} is not loaded. Call `await f.load()` before "
+                "the signature, annotations or schema of the function are read."
+            )
+        return drive(self.load(Deadline.after(self.timeout)))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import keyword
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from types import EllipsisType, GenericAlias, MappingProxyType, NoneType
+from types import GenericAlias, MappingProxyType, NoneType
 from typing import Annotated, Any, BinaryIO, Final, Literal, get_args, get_origin
 
 from dashscope._common.json import is_array, is_object
+from dashscope._common.urls import Reference
+from dashscope._functions.constraint import Constraint
 from dashscope._functions.schema import (
     DEEPEST,
     Input,
@@ -33,13 +37,13 @@ _TYPES: Final[dict[str, Any]] = {
 }
 
 
-def hint(model: ModelSchema, schema: Any, file: Any = FILE | str, depth: int = 0) -> Any:
+def hint(model: ModelSchema, schema: Any, file: Any = str, depth: int = 0) -> Any:
     """Return the Python type of the values of a schema, or `Any` if the schema does not tell.
 
     Args:
         model: The model that the schema belongs to.
         schema: The schema.
-        file: The type to use for files.
+        file: The type to use for files. Defaults to `str`, for their URLs.
         depth: The nesting depth.
     """
     schema = model.resolved(schema)
@@ -74,8 +78,8 @@ def _of_kind(model: ModelSchema, kind: str, schema: Schema, file: Any, depth: in
 def _union(hints: list[Any]) -> Any:
     if not hints or Any in hints:
         return Any
-    found = hints[0]
-    for other in hints[1:]:
+    found, *others = dict.fromkeys(hints)
+    for other in others:
         found = found | other
     return found
 
@@ -84,9 +88,9 @@ def _is_literal(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | str)
 
 
-def type_of(model: ModelSchema, entry: Input) -> Any:
-    """Return the Python type of an input."""
-    found = hint(model, entry.schema)
+def type_of(model: ModelSchema, entry: Input, file: Any = str) -> Any:
+    """Return the Python type of an input. `file` is the type to use for files."""
+    found = hint(model, entry.schema, file)
     return _union([found, None]) if entry.may_be_none else found
 
 
@@ -103,28 +107,44 @@ def limits(schema: Schema) -> str | None:
 def signature(model: ModelSchema) -> inspect.Signature:
     """Return the signature of a model as a function.
 
-    If the schema does not name all inputs, the signature accepts any keyword argument.
+    Inputs without a default come first, each group in the order of the model. If the schema does
+    not name all inputs, the signature accepts any keyword argument.
     """
-    kind = inspect.Parameter.KEYWORD_ONLY
-    parameters: list[inspect.Parameter] = []
-    for entry in model.inputs:
-        if is_name(entry.name):
-            annotation = type_of(model, entry)
-            if (text := limits(entry.schema)) is not None:
-                annotation = Annotated[annotation, text]
-            default = _default(entry)
-            parameters.append(
-                inspect.Parameter(entry.name, kind, default=default, annotation=annotation)
-            )
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [
+        inspect.Parameter(
+            entry.name, kind, default=_default(entry), annotation=_annotation(model, entry)
+        )
+        for entry in model.parameters
+    ]
     if not model.is_known or len(parameters) < len(model.inputs):
         name = free_name("inputs", model)
         parameters.append(inspect.Parameter(name, inspect.Parameter.VAR_KEYWORD))
-    returns = hint(model, model.output, file=str)
-    return inspect.Signature(parameters, return_annotation=returns)
+    return inspect.Signature(parameters, return_annotation=hint(model, model.output))
+
+
+def annotations_of(model: ModelSchema) -> dict[str, Any]:
+    """Return the annotations of a model as a function."""
+    found = {entry.name: _annotation(model, entry) for entry in model.parameters}
+    return {**found, "return": hint(model, model.output)}
+
+
+def _annotation(model: ModelSchema, entry: Input) -> Any:
+    kind = type_of(model, entry)
+    constraint = Constraint(model, entry)
+    if entry.description is None:
+        return Annotated[kind, constraint]
+    return Annotated[kind, entry.description, constraint]
+
+
+def identifier(text: str) -> str:
+    """Return a name as an identifier: `hello_world` for `hello-world`."""
+    name = re.sub(r"\W", "_", text, flags=re.ASCII).lower()
+    return name if is_name(name) and not hasattr(builtins, name) else f"model_{name}"
 
 
 def is_name(text: str) -> bool:
-    """Return whether a text can be the name of a parameter."""
+    """Return whether a text can be the name of a variable."""
     return text.isidentifier() and not keyword.iskeyword(text)
 
 
@@ -138,21 +158,20 @@ def free_name(text: str, model: ModelSchema) -> str:
 def _default(entry: Input) -> Any:
     if entry.required and not entry.has_default:
         return inspect.Parameter.empty
-    return entry.default if entry.has_default else LEFT_OUT
-
-
-LEFT_OUT: Final[EllipsisType] = ...
-"""Represents a default that only the model knows."""
+    return entry.default
 
 
 def described(name: str, model: ModelSchema) -> str:
-    """Return the help text of a model: how to call it, and what each input means."""
+    """Return the help text of a model: what it does, how to call it, and what each input means."""
+    lines = [] if model.description is None else [*_wrapped(model.description, 0, 0), ""]
     if not model.is_known:
-        return f"The model {name}. Its schema does not describe its inputs."
-    call = ", ".join(f"{entry.name}={_value(entry)}" for entry in model.inputs)
-    lines = [f"The model {name}.", "", *_wrapped(f"model({call})", 0, 6), "", "Args:"]
+        return "\n".join([*lines, f"The model {name}. Its schema does not describe its inputs."])
+    call = ", ".join(f"{entry.name}={_value(entry)}" for entry in model.parameters)
+    function = identifier(Reference.parse(name).name)
+    lines += [f"The model {name}.", "", *_wrapped(f"{function}({call})", 0, 6), "", "Args:"]
     for entry in model.inputs:
-        about = [shown(type_of(model, entry)), limits(entry.schema)]
+        kind = type_of(model, entry, FILE)
+        about = [shown(kind, file="URL or file"), limits(entry.schema)]
         if entry.has_default:
             about.append(f"defaults to {entry.default!r}")
         elif not entry.required:
@@ -162,11 +181,13 @@ def described(name: str, model: ModelSchema) -> str:
         lines += _wrapped(text, 4, 8)
     if not model.inputs:
         lines += ["    none"]
-    return "\n".join([*lines, "", "Returns:", f"    {shown(hint(model, model.output, file=str))}"])
+    return "\n".join([*lines, "", "Returns:", f"    {shown(hint(model, model.output))}"])
 
 
 def _value(entry: Input) -> str:
-    return abridged(entry.default) if entry.has_default else "..."
+    if entry.required and not entry.has_default:
+        return "..."
+    return abridged(entry.default)
 
 
 LONGEST_DEFAULT: Final = 60

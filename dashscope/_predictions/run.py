@@ -28,7 +28,7 @@ load_before_fork("dashscope._predictions.training")
 async def run(
     api: Requestor,
     ref: str,
-    input: Mapping[str, Any],
+    input: Mapping[str, Any] | None,
     *,
     wait: int | None = None,
     poll_interval: float | None = None,
@@ -51,7 +51,7 @@ async def run(
             api,
             reference.path,
             version=reference.version,
-            input=input,
+            input={} if input is None else input,
             wait=wait,
             cancel_after=cancel_after_for(timeout),
             webhook=webhook,
@@ -76,9 +76,9 @@ async def run(
 def stream(
     api: Requestor,
     ref: str,
-    input: Mapping[str, Any],
+    input: Mapping[str, Any] | None,
     *,
-    check: Callable[[Deadline], Awaitable[None]] | None = None,
+    check: Callable[[Deadline], Awaitable[Mapping[str, Any]]] | None = None,
     timeout: float | None = None,
     stall_timeout: float,
     webhook: str | None = None,
@@ -89,20 +89,20 @@ def stream(
 ) -> AsyncEventStream:
     """Return a stream that creates its prediction when it is entered.
 
-    `AsyncClient.stream` describes the arguments. `check` checks the input first.
+    `AsyncClient.stream` describes the arguments. `check` checks the input first,
+    and returns what to send.
     """
     reference = Reference.parse(ref)
     check_timeout(timeout)
     watch = watch_prediction(api, cancel_on_exit=cancel_on_exit)
 
     async def begin(deadline: Deadline) -> None:
-        if check is not None:
-            await check(deadline)
+        given = input if check is None else await check(deadline)
         call = await creation(
             api,
             reference.path,
             version=reference.version,
-            input=input,
+            input={} if given is None else given,
             cancel_after=cancel_after_for(timeout),
             stream=True,
             webhook=webhook,

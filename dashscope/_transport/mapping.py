@@ -56,6 +56,10 @@ class _NoBody(httpx.ByteStream):
 _NO_BODY: Final = _NoBody(b"")
 
 
+SEND_STATE: Final = "dashscope.send_state"
+"""The extension of a request with its `SendState`, which our connection pool updates."""
+
+
 class SendState:
     """How far a request got. An unknown state counts as begun.
 
@@ -93,7 +97,11 @@ def build(
     stream = httpx.ByteStream(content) if isinstance(content, bytes) else _NO_BODY
     # With `stream=`, httpx does not look for what it could add to the headers.
     built = httpx.Request(
-        request.method, url, headers=headers, stream=stream, extensions={"timeout": timeouts}
+        request.method,
+        url,
+        headers=headers,
+        stream=stream,
+        extensions={"timeout": timeouts, SEND_STATE: state},
     )
     if multipart is None:
         built.read()  # so that tools can read `request.content`

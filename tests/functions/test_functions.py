@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import inspect
 import pickle
 import pydoc
 import threading
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import jsonschema
 import pytest
 from PIL import Image
 
@@ -19,6 +23,7 @@ import dashscope
 from dashscope import AsyncClient, AsyncFileOutput, Client, FileOutput, NotFoundError
 from dashscope.local import LocalServer
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.variants import variants
 
 
 def asked(server: LocalServer, since: int = 0) -> list[str]:
@@ -146,8 +151,10 @@ async def test_no_argument_is_sent_that_does_not_fit(client: Any, server: LocalS
             await thumbnail(**inputs)
         with pytest.raises(error, match=text):
             await thumbnail.create(**inputs)
-    with pytest.raises(TypeError, match="takes inputs by name only"):
-        await thumbnail("https://example.com")
+    with pytest.raises(TypeError, match="at most 2 positional arguments, not 3"):
+        await thumbnail("https://example.com", 9, 9)
+    with pytest.raises(TypeError, match="'image' by position and by name"):
+        await thumbnail("https://example.com", image="https://example.com")
     assert asked(server, before) == []
 
 
@@ -158,31 +165,168 @@ async def test_inputs_may_be_called_anything(scripted_client: Any, fake_server: 
     assert await scripted_client.use("owner/name")(**inputs) == inputs
 
 
-async def test_the_signature_and_the_help_show_the_inputs(client: Any) -> None:
+async def test_inputs_by_position_follow_the_signature(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    described = {
+        "style": {"type": "string", "default": "plain", "x-order": 0},
+        "text": {"type": "string", "x-order": 1},
+        "a-b": {"type": "string", "x-order": 2},
+    }
+    components = {"Input": {"properties": described, "required": ["text"]}}
+    models = Models(fake_server, {"components": {"schemas": components}})
+    function = scripted_client.use("owner/name")
+    assert await function("hi", "bold", **{"a-b": "x"}) == {
+        "text": "hi",
+        "style": "bold",
+        "a-b": "x",
+    }
+    assert await function.create("hi") is not None
+    face = getattr(function, "_value", function)
+    assert list(inspect.signature(face).parameters) == ["text", "style", "inputs"]
+    models.documents = [{}]
+    with pytest.raises(TypeError, match="pass them by name"):
+        await scripted_client.use("owner/other")("hi")
+
+
+async def test_none_leaves_out_what_does_not_take_null(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    described = {
+        "seed": {"type": "integer"},
+        "mask": {"type": "string", "format": "uri", "default": None},
+        "stop": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "old": {"type": "string", "nullable": True},
+        "anything": {},
+    }
+    Models(fake_server, {"components": {"schemas": {"Input": {"properties": described}}}})
+    function = scripted_client.use("owner/name")
+    given = dict.fromkeys(described)
+    assert await function(**given) == {"stop": None, "old": None}
+    assert (await function.create(**given)).output == {"stop": None, "old": None}
+    async with function.map([given]) as batch:
+        assert (await anext(batch)).output == {"stop": None, "old": None}
+    face = getattr(function, "_value", function)
+    assert inspect.signature(face).bind().arguments == {}
+    assert inspect.signature(face).parameters["seed"].default is None
+    assert typing.get_type_hints(face)["seed"] == int | None
+    assert function.json_schema["properties"]["seed"] == {
+        "anyOf": [{"type": "integer"}, {"type": "null"}],
+        "default": None,
+    }
+    jsonschema.validate(given, function.json_schema)
+
+
+async def test_a_model_looks_like_a_function(client: Any, flavor: str) -> None:
     model = client.use("dashscope/thumbnail")
     face = getattr(model, "_value", model)
-    assert "image" not in str(inspect.signature(face))
-    assert "from one" not in pydoc.render_doc(face)
-    await model.load()
+    assert (face.__name__, face.__qualname__) == ("thumbnail", "thumbnail")
+    assert inspect.iscoroutinefunction(face) == (flavor != "sync")
+    assert inspect.iscoroutinefunction(functools.partial(face)) == (flavor != "sync")
+    if flavor != "sync":
+        for read in (
+            inspect.signature,
+            typing.get_type_hints,
+            lambda face: dict(face.__annotations__),
+            lambda face: face.json_schema,
+            lambda face: face.tool_definition(),
+        ):
+            with pytest.raises(RuntimeError, match=r"Call `await f.load\(\)`"):
+                read(face)
+        assert "call load()" in pydoc.getdoc(face)
+        await model.load()
+    hints = typing.get_type_hints(face)
+    assert hints == {"image": str, "width": int, "return": str}
+    assert inspect.get_annotations(face) == face.__annotations__ == face.__annotations__.copy()
     signature = inspect.signature(face)
     assert signature.parameters["width"].default == 128
     assert signature.parameters["image"].default is inspect.Parameter.empty
-    assert "Annotated[int, 'from 1 to 4096'] = 128" in str(signature)
+    assert signature.parameters["width"].annotation == face.__annotations__["width"]
     with pytest.raises(TypeError, match="missing a required .*argument: 'image'"):
         signature.bind()
+    assert "image" not in inspect.signature(functools.partial(face, "a.png")).parameters
+    assert copy.copy(face) is copy.deepcopy(face) is face
+
+    @functools.wraps(face)
+    def wrapper() -> None: ...
+
+    assert wrapper.__name__ == "thumbnail"
+    assert inspect.signature(wrapper) == signature
+
     text = pydoc.render_doc(face, renderer=pydoc.plaintext)
-    assert "model(image=..., width=128)" in text
-    assert (
-        "width: The width of the result in pixels. (int, from 1 to 4096, defaults to 128)" in text
-    )
-    assert (
-        "image: The image, in any format that Pillow reads. (Path | bytes | BinaryIO | str)" in text
-    )
-    # The next function of the same model knows at once, and the class is as it was.
-    again = client.use("dashscope/thumbnail")
-    assert "width" in str(inspect.signature(getattr(again, "_value", again)))
+    for line in (
+        "thumbnail(image=..., width=128)",
+        "width: The width of the result in pixels. (int, from 1 to 4096, defaults to 128)",
+        "image: The image, in any format that Pillow reads. (URL or file)",
+    ):
+        assert line in text
+    # The class is as it was.
     assert "width" not in str(inspect.signature(type(face).__call__))
+    assert "image" not in str(inspect.signature(type(face)))
     assert (type(face).__doc__ or "").startswith("A model as a function")
+
+
+async def test_the_json_schema_of_a_model(client: Any) -> None:
+    model = client.use("dashscope/thumbnail")
+    await model.load()
+    schema = model.json_schema
+    assert schema["required"] == ["image"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["width"]["maximum"] == 4096
+    assert (schema["properties"]["image"]["type"], schema["properties"]["image"]["format"]) == (
+        "string",
+        "uri",
+    )
+    assert "x-order" not in str(schema)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert model.output_schema["type"] == "string"
+    tool = getattr(model, "_value", model).tool_definition()
+    assert tool["type"] == "function"
+    assert tool["function"]["name"] == "thumbnail"
+    assert tool["function"]["description"].startswith("Creates a smaller PNG")
+    assert tool["function"]["parameters"] == schema
+    schema["properties"].clear()  # the caller's own copy
+    assert model.json_schema["properties"]
+
+
+async def test_the_json_schema_of_what_servers_say(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    components = {
+        "Input": {
+            "properties": {
+                "node": {"$ref": "#/components/schemas/Node"},
+                "size": {"allOf": [{"$ref": "#/components/schemas/Size"}], "default": "s"},
+                "share": {"type": "number", "minimum": 0, "exclusiveMinimum": True},
+                "note": {"type": "string", "nullable": True, "default": "x"},
+                "far": {"type": "object", "properties": {"a": {"$ref": "https://example.com"}}},
+            },
+            "required": ["node"],
+        },
+        "Node": {
+            "type": "object",
+            "properties": {"next": {"$ref": "#/components/schemas/Node"}},
+            "x-order": 1,
+        },
+        "Size": {"type": "string", "enum": ["s", "m"]},
+        "Output": {"type": "array", "items": {"$ref": "#/components/schemas/Size"}},
+    }
+    Models(fake_server, {"components": {"schemas": components}})
+    model = scripted_client.use("owner/name")
+    await model.load()
+    schema = model.json_schema
+    jsonschema.Draft202012Validator.check_schema(schema)
+    properties = schema["properties"]
+    assert properties["node"]["properties"]["next"] == {"$ref": "#/$defs/Node"}
+    assert properties["size"]["enum"] == ["s", "m"]
+    assert properties["share"] == {
+        "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
+        "default": None,
+    }
+    jsonschema.validate({"node": {"next": {"next": {}}}, "note": None}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"node": {"next": {"next": 1}}}, schema)
+    assert model.output_schema["$defs"] == {"Size": {"type": "string", "enum": ["s", "m"]}}
 
 
 async def test_the_schema_is_fetched_once_and_only_when_needed(
@@ -239,7 +383,7 @@ async def test_a_long_default_stands_in_the_help_once(
     model = scripted_client.use("owner/name")
     await model.load()
     text = getattr(model, "_value", model).__doc__ or ""
-    assert "model(negative=..., steps=4)" in text
+    assert "name(negative=..., steps=4)" in text
     assert text.count("ugly") == 60
 
 
@@ -344,7 +488,7 @@ async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
     assert models.fetches == 3  # a version stays as it is
 
 
-@pytest.mark.parametrize("schema", [None, {}, {"components": {"schemas": {}}}])
+@variants("schema", [None, {}, {"components": {"schemas": {}}}])
 async def test_a_model_without_a_schema_takes_everything(
     scripted_client: Any, fake_server: FakeServer, schema: Any
 ) -> None:
@@ -399,7 +543,7 @@ async def test_webhooks_are_told_to_the_server(
     assert [body["webhook_events_filter"] for body in sent] == [["completed"]] * 2
 
 
-@pytest.mark.parametrize(
+@variants(
     ("ref", "options", "text"),
     [
         ("hello", {}, "owner/name"),

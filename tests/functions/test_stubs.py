@@ -116,7 +116,7 @@ def test_a_type_checker_finds_a_wrong_argument(server: LocalServer, tmp_path: Pa
     ], done.stdout + done.stderr
     assert 'Unexpected keyword argument "txet"' in found["wrong.py:5"]
     assert 'expected "int"' in found["wrong.py:6"]
-    assert 'Missing named argument "image"' in found["wrong.py:7"]
+    assert 'Missing positional argument "image"' in found["wrong.py:7"]
 
 
 def test_what_cannot_be_written_says_why(server: LocalServer) -> None:
@@ -133,7 +133,7 @@ def test_a_version_has_a_stub_too(server: LocalServer) -> None:
         version = client.models.get("dashscope", "hello-world").latest_version
         assert version is not None
         found = stubs.fetch(client, [f"dashscope/hello-world:{version.id}"])
-    assert "def __call__(self, /, *, text: str) -> str:" in stubs.stubs(found)
+    assert "def __call__(self, /, text: str) -> str:" in stubs.stubs(found)
 
 
 def test_the_outputs_of_one_model_are_an_input_of_another() -> None:

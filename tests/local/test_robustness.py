@@ -241,7 +241,7 @@ def test_without_process_groups_workers_are_ended_one_by_one(
         os.kill(pid, 0)
 
 
-@pytest.mark.parametrize("how", ["cancel", "exit", "kill"])
+@pytest.mark.parametrize("how", ["cancel", pytest.param("exit", marks=pytest.mark.soak), "kill"])
 def test_a_child_process_in_its_own_session_ends_with_its_worker_and_server(
     tmp_path: Path, how: str
 ) -> None:

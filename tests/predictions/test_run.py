@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from dashscope import ModelError, PredictionCanceledError, PredictionError, PredictionTimeoutError
+from dashscope import (
+    ModelError,
+    NotFoundError,
+    PredictionCanceledError,
+    PredictionError,
+    PredictionTimeoutError,
+)
 from tests.servers.fake_server import FakeServer, Reply, prediction, reply
+from tests.variants import variants
 
 
 async def test_a_model_by_name_goes_to_its_own_endpoint(
@@ -29,7 +36,7 @@ async def test_a_version_goes_to_predictions(scripted_client: Any, fake_server: 
     assert fake_server.requests[0].json == {"version": "abc", "input": {}}
 
 
-@pytest.mark.parametrize(
+@variants(
     "ref", ["", "name", "owner/name:", "owner//name", "/name", "a/b/c", "owner/na me", None, 5]
 )
 async def test_another_reference_is_refused_before_a_request(
@@ -100,6 +107,42 @@ async def test_progress_may_be_a_coroutine_function(
         assert seen == ["starting", "succeeded"]
 
 
+async def test_a_404_is_polled_again_only_just_after_the_create(
+    scripted_client: Any,
+    fake_server: FakeServer,
+    no_jitter: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unknown = reply({"detail": "not found"}, 404)
+    answers = [reply(prediction(), 201), unknown, reply(prediction("succeeded", output=1))]
+    fake_server.respond_with(answers)
+    assert await scripted_client.run("owner/name", {}) == 1
+    monkeypatch.setattr("dashscope._predictions.watch.CREATE_SETTLE_TIME", 0.0)
+    fake_server.respond_with(answers)
+    with pytest.raises(NotFoundError):
+        await scripted_client.run("owner/name", {})
+
+
+async def test_a_response_hook_that_raises_cancels_the_prediction(
+    make_client: Any, fake_server: FakeServer
+) -> None:
+    def hook(response: Any) -> None:
+        if response.status == 201:
+            raise ZeroDivisionError
+
+    fake_server.respond_with(
+        lambda received: (
+            reply(prediction("canceled"))
+            if received.path.endswith("/cancel")
+            else reply(prediction(), 201)
+        )
+    )
+    client = make_client(base_url=fake_server.base_url, event_hooks={"response": [hook]})
+    with pytest.raises(ZeroDivisionError):
+        await client.run("owner/name", {})
+    assert fake_server.asked[1:] == ["POST /v1/predictions/p1/cancel"]
+
+
 async def test_a_failed_prediction_raises_with_the_prediction(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
@@ -109,7 +152,7 @@ async def test_a_failed_prediction_raises_with_the_prediction(
     assert caught.value.prediction.logs == "bye"
 
 
-@pytest.mark.parametrize("status", ["canceled", "aborted"])
+@variants("status", ["canceled", "aborted"])
 async def test_a_cancelled_prediction_raises(
     scripted_client: Any, fake_server: FakeServer, status: str
 ) -> None:
@@ -193,7 +236,7 @@ async def test_a_finished_prediction_is_not_cancelled(
     assert fake_server.asked == ["POST /v1/models/owner/name/predictions"]
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "message"),
     [
         ({"wait": 0}, "wait"),
@@ -218,7 +261,7 @@ async def test_an_option_out_of_bounds_is_refused_before_a_request(
     assert fake_server.requests == []
 
 
-@pytest.mark.parametrize(
+@variants(
     ("input", "error", "message"),
     [
         ("text", TypeError, "mapping"),

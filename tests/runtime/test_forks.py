@@ -41,7 +41,9 @@ async def everything_async():
     [
         ("Client", "everything()"),
         ("AsyncClient", "asyncio.run(everything_async())"),
-        ("AsyncClient", "import trio; trio.run(everything_async)"),
+        pytest.param(
+            *("AsyncClient", "import trio; trio.run(everything_async)"), marks=pytest.mark.soak
+        ),
     ],
     ids=["sync", "asyncio", "trio"],
 )
@@ -65,8 +67,15 @@ reap(fork(child))
     assert done.code == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["cattrs.gen", "dashscope._predictions.operations"])
-@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [
+        ("cattrs.gen", "sync"),
+        ("dashscope._predictions.operations", "asyncio"),
+        pytest.param("cattrs.gen", "asyncio", marks=pytest.mark.soak),
+        pytest.param("dashscope._predictions.operations", "sync", marks=pytest.mark.soak),
+    ],
+)
 def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
     script: Script, module: str, kind: str
 ) -> None:
@@ -110,14 +119,14 @@ def test_workers_of_a_server_that_was_preloaded(script: Script, kind: str) -> No
         client = {"Client" if kind == "sync" else "AsyncClient"}(base_url=URL)
 
         async def main():
-            for _ in range(20):
+            for _ in range(5):
                 assert await client.run("owner/looks-1", {{}}) == "done"
 
         def use():
             if "{kind}" == "asyncio":
                 asyncio.run(main())
                 return
-            for _ in range(20):
+            for _ in range(5):
                 assert client.run("owner/looks-1", {{}}) == "done"
 
         use()
@@ -131,7 +140,14 @@ def test_workers_of_a_server_that_was_preloaded(script: Script, kind: str) -> No
     assert (done.code, done.stderr, done.stdout) == (0, "", "done\n")
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "fork",
+        pytest.param("forkserver", marks=pytest.mark.soak),
+        pytest.param("spawn", marks=pytest.mark.soak),
+    ],
+)
 def test_multiprocessing(script: Script, method: str) -> None:
     done = script(
         f"""

@@ -12,7 +12,7 @@ import pytest
 from dashscope import APITimeoutError, PredictionTimeoutError
 from tests.servers import slow_server as slow
 from tests.servers.fake_server import FakeServer, Reply, prediction, reply
-from tests.servers.slow_server import Server
+from tests.servers.slow_server import SlowServer
 from tests.stopwatch import Stopwatch
 
 TIMEOUT = 0.2
@@ -31,8 +31,8 @@ def connect(make_client: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def talking(talk: slow.Talk, scheme: str = "http") -> Iterator[Server]:
-    server = Server(talk, scheme)
+def talking(talk: slow.Talk, scheme: str = "http") -> Iterator[SlowServer]:
+    server = SlowServer(talk, scheme)
     try:
         yield server
     finally:
@@ -118,6 +118,21 @@ async def test_before_anything_is_known(connect: Callable[..., Any], call: Call,
 
 @some([request, run], [])
 async def test_a_connection_that_is_never_made(connect: Callable[..., Any], call: Call) -> None:
+    with slow.never_accepting() as address:
+        client = connect(address)
+        with in_time(), pytest.raises(APITimeoutError) as caught:
+            await call(client)
+        assert not caught.value.request_sent
+        assert not caught.value.may_have_been_created
+        await client.aclose()
+
+
+@some([request, run], [])
+async def test_a_connection_that_is_slower_than_the_scope_of_the_call(
+    connect: Callable[..., Any], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine, the call may be cancelled before its connection times out."""
+    monkeypatch.setattr("dashscope._runtime.async_runtime.LAST", -TIMEOUT / 2)
     with slow.never_accepting() as address:
         client = connect(address)
         with in_time(), pytest.raises(APITimeoutError) as caught:

@@ -225,8 +225,8 @@ class _SyncStream(httpcore.NetworkStream):
             self._stream.close()
             raise
         sock: Any = stream.get_extra_info("socket")
-        # By default, a connection that is cut off looks like the end of a body.
         if hasattr(sock, "suppress_ragged_eofs"):
+            # By default, a connection that is cut off looks like the end of a body.
             sock.suppress_ragged_eofs = False
         return _SyncStream(stream, self._bounds, self._connected_by)
 

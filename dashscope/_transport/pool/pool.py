@@ -20,6 +20,7 @@ from dashscope._runtime.drive import drive
 from dashscope._runtime.thread_limits import Bounds
 from dashscope._transport.http2 import NOT_PROCESSED, StreamId, is_not_processed
 from dashscope._transport.httpx_internals import has_unread_data
+from dashscope._transport.mapping import SEND_STATE
 from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY, IdleConnections, Key
 from dashscope._transport.pool.limiter import ConnectionLimiter, Permit
 from dashscope._transport.pool.network import AsyncBackend, SyncBackend
@@ -38,6 +39,7 @@ and nobody knows whether it was executed.
 MAINTENANCE_INTERVAL: Final = 1.0
 """Seconds between two searches for idle connections that have expired."""
 CLOSED: Final = "this client is closed: make a new one, or close it later"
+_NOT_CONNECTED: Final = ("CONNECTING", "CONNECTION FAILED")
 _NOT_REPEATED: Final = (b"POST", b"PATCH")
 
 StartLater: TypeAlias = "Callable[[float, Callable[[], Coroutine[Any, Any, None]]], None]"
@@ -128,7 +130,11 @@ class Pool(ABC, Generic[C, P]):
             stream = StreamId()
             trace = self._stream_trace(stream, untyped.extensions.get("trace"))
             untyped.extensions = {**untyped.extensions, "trace": trace}
-        permit = await self._acquire()
+        try:
+            permit = await self._acquire()
+        except BaseException:
+            _record_unsent(request)
+            raise
         connection: C | None = None
         try:
             self._check_open()  # it may have been closed while this request waited
@@ -148,6 +154,8 @@ class Pool(ABC, Generic[C, P]):
         except BaseException:
             try:
                 if connection is not None:
+                    if connection.info() in _NOT_CONNECTED:
+                        _record_unsent(request)
                     await self._drop(connection)
             finally:
                 self._release(permit)
@@ -402,6 +410,13 @@ class SyncPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
         self, route: httpcore.ConnectionPool, request: httpcore.Request
     ) -> httpcore.ConnectionInterface:
         return route.create_connection(request.url.origin)
+
+
+def _record_unsent(request: httpcore.Request) -> None:
+    """Record that nothing was sent, even if the call is cancelled before the connection fails."""
+    state = request.extensions.get(SEND_STATE)
+    if state is not None:
+        state.has_begun = False
 
 
 def _idle_limit(request: httpcore.Request) -> float:
