@@ -219,6 +219,17 @@ def interop(session: nox.Session, tools: str) -> None:
 
 
 @nox.session
+@nox.parametrize("engine", ["ray", "spark"])
+def distributed(session: nox.Session, engine: str) -> None:
+    """Workers of real engines share checkpoints and rates (needs Debian's postgresql and Java)."""
+    # Without the pins of the other tests: engines have their own.
+    session.install("-e", ".[local,parquet,postgres]", *groups(f"distributed-{engine}"))
+    session.run(
+        "python", "-m", "pytest", "-m", "distributed", "tests/distributed", *session.posargs
+    )
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Compare the client with its peers: `-- --quick`, `-- --only requests,streams`."""
     session.install(*groups("bench"))
@@ -307,7 +318,7 @@ on_first_use = {"cattrs", *(f"dashscope.{name}" for name in
     "_batch.batch _sync local resources.models".split())}
 assert not on_first_use & set(sys.modules), on_first_use & set(sys.modules)
 dashscope.Client()
-extras = set("aiohttp click cloudpickle fastapi h2 httpx2 jinja2 opentelemetry PIL pyarrow "
+extras = set("aiohttp click cloudpickle fastapi h2 httpx2 jinja2 opentelemetry PIL psycopg pyarrow "
              "pydantic pytest rich starlette".split())
 assert not extras & set(sys.modules), extras & set(sys.modules)
 print(dashscope.__version__, "imports no extra")
