@@ -6,6 +6,7 @@ import json
 import re
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -38,8 +39,8 @@ def _source(direct_url: str | None) -> tuple[str, Path] | None:
     """Return the option and the path for pip, if the package was installed from a path."""
     if direct_url is None:
         return None
-    found = json.loads(direct_url)
-    parts = urlsplit(found["url"])
+    found: dict[str, Any] = json.loads(direct_url)
+    parts = urlsplit(str(found["url"]))
     path = Path(url2pathname(parts.path))
     if parts.scheme != "file" or not path.exists():
         return None
