@@ -104,7 +104,12 @@ TEXT = "x" * 200_000
 
 @pytest.mark.parametrize("ending", NOT_EXECUTED)
 async def test_a_create_that_http2_says_was_not_processed_is_sent_again(
-    make_client: Any, flavor: str, start: Start, trusting: ssl.SSLContext, ending: str
+    make_client: Any,
+    flavor: str,
+    start: Start,
+    trusting: ssl.SSLContext,
+    no_jitter: None,
+    ending: str,
 ) -> None:
     theirs = (httpx.Client if flavor == "sync" else httpx.AsyncClient)(verify=trusting, http2=True)
     for options in ({"verify": trusting, "http2": True}, {"http_client": theirs}):
