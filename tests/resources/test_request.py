@@ -440,7 +440,7 @@ class TestHooks:
             assert "authorization" not in sent
             assert sent["x-set"] == "by the hook"
             assert sent["user-agent"].startswith("dashscope")
-        assert other_fake_server.requests[2].headers["Content-Type"] == "application/json"
+        assert other_fake_server.requests[2].headers["content-type"] == "application/json"
         assert fake_server.requests == []
 
     @pytest.mark.parametrize("returned", [False, 0, "request", {}])
