@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -169,7 +170,13 @@ def release(session: nox.Session) -> None:
             external=True,
         )
         with session.chdir(unpacked):
-            session.run(full, "-m", "pytest", "-q", "-n", "2", *RELEASE_TESTS, external=True)
+            # Temporary folders must not be below the project: pytest would read its settings.
+            temporary = {"TMPDIR": tempfile.gettempdir()}
+            session.run(
+                *(full, "-m", "pytest", "-q", "-n", "2", *RELEASE_TESTS),
+                external=True,
+                env=temporary,
+            )
         tested.append(python)
     version = Path(wheel).name.split("-")[1]
     session.log("Tested with %s. Next:", ", ".join(tested))
@@ -212,6 +219,17 @@ def interop(session: nox.Session, tools: str) -> None:
 
 
 @nox.session
+@nox.parametrize("engine", ["ray", "spark"])
+def distributed(session: nox.Session, engine: str) -> None:
+    """Workers of real engines share checkpoints and rates (needs Debian's postgresql and Java)."""
+    # Without the pins of the other tests: engines have their own.
+    session.install("-e", ".[local,parquet,postgres]", *groups(f"distributed-{engine}"))
+    session.run(
+        "python", "-m", "pytest", "-m", "distributed", "tests/distributed", *session.posargs
+    )
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Compare the client with its peers: `-- --quick`, `-- --only requests,streams`."""
     session.install(*groups("bench"))
@@ -221,14 +239,20 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The local server's pages work in a browser (needs Debian's chromium)."""
+    """The local server's pages work in a browser (needs Debian's chromium).
+
+    Replaces the screenshot in the README.
+    """
     install(session, *groups("browser"))
-    session.run("python", "-m", "pytest", "tests/local/page", "-m", "browser", *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "tests/local/page", "-m", "browser", *session.posargs,
+        env={"DASHSCOPE_SCREENSHOT": "1"},
+    )  # fmt: skip
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The slow tests pass: storms, kills and everything else marked `soak`."""
+    """The slow tests pass: storms, kills and others marked `soak` (needs Debian's nginx-light)."""
     install(session, *groups("soak"))
     options = ["-m", "soak", "--timeout", "1200", "--hypothesis-profile", "search"]
     session.run("python", "-m", "pytest", *options, *session.posargs)
@@ -294,7 +318,7 @@ on_first_use = {"cattrs", *(f"dashscope.{name}" for name in
     "_batch.batch _sync local resources.models".split())}
 assert not on_first_use & set(sys.modules), on_first_use & set(sys.modules)
 dashscope.Client()
-extras = set("aiohttp click cloudpickle fastapi h2 httpx2 jinja2 opentelemetry PIL pyarrow "
+extras = set("aiohttp click cloudpickle fastapi h2 httpx2 jinja2 opentelemetry PIL psycopg pyarrow "
              "pydantic pytest rich starlette".split())
 assert not extras & set(sys.modules), extras & set(sys.modules)
 print(dashscope.__version__, "imports no extra")

@@ -93,10 +93,12 @@ class Creator:
             )
             if self._context.checkpoint.is_persistent:
                 row.sent_fingerprint = fingerprint(row.call.json["input"])
+        await self._context.permits.take()
         await self._context.checkpoint.record_intent(row)
 
     async def _post(self, row: Row) -> None:
         context = self._context
+        context.checkpoint.check_can_create()
         row.is_sent = True
         created: list[RunningPrediction] = []
 
@@ -149,6 +151,7 @@ class Creator:
                 error.status,
                 context.scheduler.limit,
             )
+            await context.permits.back_off(error.retry_after or 1.0)
             if was_queued:
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:

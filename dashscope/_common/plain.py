@@ -66,17 +66,18 @@ def fields_of(value: Any) -> Any:
         value: A pydantic model, a dataclass, an attrs object, a named tuple, or a series or scalar
             with named fields, such as a row of pandas or Arrow.
     """
-    if isinstance(value, type):
+    cls: Any = value.__class__
+    if issubclass(cls, type):
         return UNCHANGED
-    attributes: Any = getattr(type(value), "__attrs_attrs__", ())
-    if dataclasses.is_dataclass(value):
-        attributes = dataclasses.fields(value)
+    attributes: Any = getattr(cls, "__attrs_attrs__", ())
+    if hasattr(cls, "__dataclass_fields__"):
+        attributes = dataclasses.fields(cls)
     if attributes:
         return {attribute.name: getattr(value, attribute.name) for attribute in attributes}
     for name in ("model_dump", "_asdict", "as_py"):
         if callable(convert := getattr(value, name, None)):
             fields: Any = convert()
-            if type(value).__name__ != "Pandas":
+            if cls.__name__ != "Pandas":
                 return fields
             fields.pop("Index", None)  # `DataFrame.itertuples()` adds it
             return without_missing(fields)

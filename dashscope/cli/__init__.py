@@ -11,6 +11,7 @@ import click
 from dashscope import __version__
 from dashscope.cli import actions, resources
 from dashscope.cli.batch import batch
+from dashscope.cli.checkpoints import CHECKPOINTS
 from dashscope.cli.commands import EXIT_CODES, Command, Program, group
 from dashscope.cli.completion import completion
 from dashscope.cli.docs import DOCS
@@ -60,6 +61,7 @@ for _command in (
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),
     completion,
+    group("checkpoints", *CHECKPOINTS, help="Progress of batches, to resume them."),
     group("collections", *_of(resources.COLLECTIONS), help="Curated groups of models."),
     group(
         "deployments",

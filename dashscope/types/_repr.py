@@ -82,14 +82,13 @@ def class_of(value: object) -> Any:
 
 
 def _container(value: Any, limits: Limits) -> str:
-    size: int = len(value)
+    entire, size = value, len(value)  # what type checkers know about `value` changes below
     is_mapping, is_tuple = isinstance(value, Mapping), isinstance(value, tuple)
     start, end = "[]" if isinstance(value, list) else "()" if is_tuple else "{}"
     if limits.depth == 0 and size > 0:
         return f"{start}…{end}"
     inner = Limits(limits.text, limits.items, limits.depth - 1)
-    items: Any = cast("Any", value).items() if is_mapping else value
-    found = islice(items, limits.items)
+    found: Any = islice(entire.items() if is_mapping else entire, limits.items)
     if is_mapping:
         texts = [f"{_shown(key, inner)}: {_shown(item, inner)}" for key, item in found]
     else:
