@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -236,7 +236,7 @@ async def list_events(request: Request) -> Response:
     size = given.get("size", "")
     query = ListQuery.read(request, "training" if given.get("kind") == "training" else "prediction")
     if size.isascii() and size.isdigit() and 0 < int(size) <= ROWS:
-        query = ListQuery(**{**asdict(query), "size": int(size)})
+        query = evolve(query, size=int(size))
     seen = request.headers.get("last-event-id") or given.get("after", "")
     known = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else None
     return StreamingResponse(
