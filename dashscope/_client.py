@@ -400,6 +400,7 @@ class AsyncClient:
         ref: str,
         *,
         timeout: float | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
         file_encoding: _files.FileEncoding = "auto",
@@ -414,6 +415,8 @@ class AsyncClient:
             ref: The model, as `owner/name` or `owner/name:version`.
             timeout: Seconds that a call or a stream may take. Defaults to no limit. The server
                 cancels a prediction of `create()` after that time, or after 5 s if that is longer.
+            progress: A function that each call of the model calls with the prediction when it
+                changes. `stream()`, `create()` and `map()` do not call it.
             webhook: An http(s) URL that the server sends events to. Not available for `map()`.
             webhook_events_filter: The events to send. Defaults to all.
             file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
@@ -444,6 +447,7 @@ class AsyncClient:
             self._schemas,
             ref,
             timeout=timeout,
+            progress=progress,
             webhook=webhook,
             webhook_events_filter=webhook_events_filter,
             file_encoding=file_encoding,
@@ -461,7 +465,7 @@ class AsyncClient:
         resume: _batch.Resume = "yield",
         on_error: _batch.OnError = "yield",
         on_unknown: _batch.OnUnknown = "error",
-        max_rate: float | None = None,
+        max_rate: float | _batch.SharedRate | None = None,
         progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
         file_encoding: _files.FileEncoding = "auto",
@@ -487,13 +491,20 @@ class AsyncClient:
             concurrency: How many predictions may be in flight. At most twice as many rows are kept
                 in memory (four times if `ordered`).
             ordered: Whether to yield results in the order of the inputs.
-            checkpoint: The path of a checkpoint file, which is created if it does not exist.
+            checkpoint: The path of a checkpoint file, the path of a folder (an existing one, or a
+                path that ends in `/`), or the URL of a PostgreSQL database (`postgresql://...`).
+                It is created if it does not exist. Processes and machines can share a folder or a
+                database, where rows are recognized by their inputs, in any order.
             resume: What to do with rows that the checkpoint lists as finished: `yield` yields their
-                results again, `skip` omits them.
+                results again, `skip` omits them. `False` creates all rows again, which requires a
+                folder or a database.
             on_error: `yield` puts the error of a row into its result, `raise` raises the first one.
             on_unknown: What to do with a row that may have been created just before the process was
                 killed, if the server's list has no inputs to tell: `error` or `recreate`.
-            max_rate: How many predictions to create per second at most.
+            max_rate: How many predictions to create per second at most: a number, or an object with
+                `acquire(count)`, which several batches share. See
+                `dashscope.integrations.postgres.shared_rate()`. An optional `back_off(seconds)` is
+                called after a 429.
             progress: A function called with a `BatchProgress` a few times per second, and at the
                 end.
             timeout: Seconds that each prediction may take. Defaults to no limit.
@@ -917,7 +928,8 @@ class AsyncClient:
 
     def _state_of(self, client: Any) -> dict[str, Any]:
         """Return the state of this client, or of the sync client that drives it, for a pickle."""
-        attributes: dict[str, Any] = vars(copy_without_cached(client))
+        copied: object = copy_without_cached(client)
+        attributes = vars(copied)
         own = ("_api", "_schemas", "_options", "_async")
         return {
             "options": _config.picklable(self._options),

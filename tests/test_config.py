@@ -14,6 +14,7 @@ import pytest
 from dashscope import AsyncClient, Client, ConfigurationError, __version__
 from dashscope._common.secrets import Token
 from dashscope._config import DEFAULT_BASE_URL, Config, check_headers, load
+from tests.variants import variants
 
 REMOTE = "https://api.example.com/v1"
 SECRET = "r8_secret"
@@ -102,7 +103,7 @@ def test_a_slash_at_the_end_of_the_base_url_does_not_matter(given: str, kept: st
     assert configure(base_url=given, api_token="t").base_url == kept
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "said"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
@@ -143,8 +144,8 @@ def test_what_cannot_work_is_an_error_that_says_what_to_set(
         configure(**options)
 
 
-@pytest.mark.parametrize("make", [AsyncClient, Client])
-@pytest.mark.parametrize(
+@variants("make", [AsyncClient, Client])
+@variants(
     ("options", "said"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
@@ -177,7 +178,7 @@ def test_a_token_of_visible_ascii_is_sent_as_it_is() -> None:
     assert authorization(configure(base_url=REMOTE, api_token=token)) == f"Bearer {token}"
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "error", "said"),
     [
         ({"timeout": 0}, ValueError, "timeout"),

@@ -39,6 +39,7 @@ from dashscope import (
     WebhookVerificationError,
 )
 from dashscope._errors import status_error_type
+from tests.variants import variants
 
 BASES: dict[type[DashscopeError], tuple[type, ...]] = {
     ConfigurationError: (DashscopeError,),
@@ -104,8 +105,8 @@ def test_the_hierarchy_is_as_promised() -> None:
     assert public == {DashscopeError, *BASES}
 
 
-@pytest.mark.parametrize("cls", [DashscopeError, *BASES])
-@pytest.mark.parametrize(
+@variants("cls", [DashscopeError, *BASES])
+@variants(
     "carry",
     [
         *(
@@ -143,7 +144,7 @@ def test_an_error_of_a_training_has_the_training() -> None:
     assert pickle.loads(pickle.dumps(error)).prediction == training
 
 
-@pytest.mark.parametrize(
+@variants(
     ("status", "cls"),
     [
         (400, BadRequestError),

@@ -61,7 +61,7 @@ ANSWER_MARGIN: Final = 10.0
 """Seconds that a response may take beyond `Prefer: wait=n`."""
 
 _answered: Final[set[urls.Origin | None]] = set()
-"""The origins on this machine that responded to this process."""
+"""The origins on this machine that responded, as far as this process knows."""
 
 _NO_BODY: Final[Any] = object()
 
@@ -322,9 +322,14 @@ class Requestor:
         """
         return self._local_origin is not None and self._local_origin not in _answered
 
+    def expect_server(self) -> None:
+        """Note that a server responded to an earlier process at the base URL."""
+        if self._local_origin is not None:
+            _answered.add(self._local_origin)
+
     def _note_response(self, url: str) -> None:
         if self._is_never_started and urls.origin(url) == self._local_origin:
-            _answered.add(self._local_origin)
+            self.expect_server()
 
     def _request(self, call: Call) -> Request:
         params = [(name, _param(value)) for name, value in call.params if value is not None]

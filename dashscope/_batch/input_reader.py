@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, I
 from functools import partial
 from typing import Any, Final
 
-from dashscope._batch.checkpoint.base import CheckpointEntry
 from dashscope._batch.context import BatchContext
+from dashscope._batch.recovery import resume
 from dashscope._batch.row import Row
-from dashscope._batch.scheduler import now
 from dashscope._common.plain import without_missing
 from dashscope._errors import CheckpointError, FileError
 from dashscope._files import inputs as _inputs
@@ -61,39 +60,14 @@ class InputReader:
         context = self._context
         try:
             row.input = _inputs.settled(_inputs.as_mapping(row.input))
-            row.fingerprint, entry = await context.checkpoint.load(row.index, row.input)
+            entry = await context.checkpoint.load(row)
         except CheckpointError:
             raise
         except (FileError, TypeError, ValueError) as error:
             context.put_error(row, error)
             return
-        if entry is None:
-            context.scheduler.add(row)
-        else:
-            self._resume(row, entry)
-
-    def _resume(self, row: Row, entry: CheckpointEntry) -> None:
-        """Resume a row from what an earlier call recorded."""
-        context = self._context
-        row.sent_fingerprint = entry.sent_fingerprint
-        if entry.prediction is not None:
-            context.put_prediction(row, entry.prediction, from_checkpoint=True)
-        elif entry.is_finished:
-            context.results.put(row.index, None)
-        elif entry.id is not None:
-            running = context.track(
-                row,
-                entry.id,
-                entry.created_at,
-                is_attached=True,
-                cancel_requested=entry.cancel_requested,
-            )
-            context.scheduler.created(running, now())
-        elif entry.intended_at is not None:
-            row.intended_at, row.clock_skew = entry.intended_at, entry.clock_skew
+        if (entry is not None and entry.is_busy) or not resume(context, row, entry):
             context.scheduler.add_unconfirmed(row)
-        else:
-            context.scheduler.add(row)
 
 
 class TableRows:
@@ -117,8 +91,10 @@ class TableRows:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in self._rows():
-            is_named = isinstance(row, Mapping)
-            yield without_missing(row if is_named else dict(zip(self._columns, row, strict=True)))
+            cells: Any = row
+            if not isinstance(row, Mapping):
+                cells = dict(zip(self._columns, row, strict=True))
+            yield without_missing(cells)
 
 
 def rows_of(inputs: Any) -> Any:

@@ -54,6 +54,11 @@ def plain(value: Any) -> Any:
     return UNCHANGED if isinstance(value, Mapping | tuple) else fields_of(value)
 
 
+def is_iterator(value: object) -> bool:
+    """Return whether a value can be read only once."""
+    return isinstance(value, Iterator)
+
+
 def fields_of(value: Any) -> Any:
     """Return an object with named fields as a mapping, or `UNCHANGED`.
 
@@ -61,26 +66,24 @@ def fields_of(value: Any) -> Any:
         value: A pydantic model, a dataclass, an attrs object, a named tuple, or a series or scalar
             with named fields, such as a row of pandas or Arrow.
     """
-    if isinstance(value, type):
+    cls: Any = value.__class__
+    if issubclass(cls, type):
         return UNCHANGED
-    if callable(dump := getattr(value, "model_dump", None)):
-        return dump()
-    attributes: Any = getattr(type(value), "__attrs_attrs__", ())
-    if dataclasses.is_dataclass(value):
-        attributes = dataclasses.fields(value)
+    attributes: Any = getattr(cls, "__attrs_attrs__", ())
+    if hasattr(cls, "__dataclass_fields__"):
+        attributes = dataclasses.fields(cls)
     if attributes:
         return {attribute.name: getattr(value, attribute.name) for attribute in attributes}
-    found: Any = value
-    if isinstance(value, tuple) and callable(convert := getattr(found, "_asdict", None)):
-        fields: Any = convert()
-        if type(found).__name__ != "Pandas":
-            return fields
-        fields.pop("Index", None)  # `DataFrame.itertuples()` adds it
-        return without_missing(fields)
-    if hasattr(value, "dtype") and hasattr(value, "index"):
-        convert = getattr(value, "to_dict", None)
-        return without_missing(convert()) if callable(convert) else UNCHANGED
-    return convert() if callable(convert := getattr(value, "as_py", None)) else UNCHANGED
+    for name in ("model_dump", "_asdict", "as_py"):
+        if callable(convert := getattr(value, name, None)):
+            fields: Any = convert()
+            if cls.__name__ != "Pandas":
+                return fields
+            fields.pop("Index", None)  # `DataFrame.itertuples()` adds it
+            return without_missing(fields)
+    if hasattr(value, "dtype") and hasattr(value, "index"):  # a row of `DataFrame.iterrows()`
+        return without_missing(value.to_dict()) if hasattr(value, "to_dict") else UNCHANGED
+    return UNCHANGED
 
 
 def _array(value: Any) -> Any:

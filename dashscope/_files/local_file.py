@@ -255,6 +255,9 @@ async def load(
     check_str("filename", name)
     if content_type is not None:
         check_type(content_type)
+    else:
+        content_type = _uploaded_type(content)
+    content = _upload_content(content)
     is_image = isinstance(content, PillowImage | Figure)
     usual = "image/png" if is_image else type_of(name) or "application/octet-stream"
     kind = content_type or usual
@@ -272,6 +275,18 @@ async def load(
     if size > LARGEST_FILE:
         raise _too_large(name, size)
     return LocalFile(filename=name, content_type=kind, size=size, source=source, start=start)
+
+
+def _upload_content(content: FileContent) -> FileContent:
+    """Return the open file of an upload. The upload of FastAPI and Starlette itself is async."""
+    file = getattr(content, "file", None)
+    return file if hasattr(content, "filename") and isinstance(file, Readable) else content
+
+
+def _uploaded_type(content: FileContent) -> str | None:
+    """Return the media type that an upload came with, or `None`."""
+    kind = getattr(content, "content_type", None)
+    return kind if isinstance(kind, str) and _MEDIA_TYPE.fullmatch(kind) else None
 
 
 def check_name(filename: str) -> None:
@@ -394,7 +409,12 @@ def _name(content: FileContent) -> str:
     """Return the file's own name, changed only where it cannot be sent."""
     if isinstance(content, PillowImage | Figure):
         return "image.png"
-    name = content if isinstance(content, os.PathLike) else getattr(content, "name", None)
+    # `filename` is that of an upload to a web framework.
+    name = content if isinstance(content, os.PathLike) else getattr(content, "filename", None)
+    if not isinstance(
+        name, os.PathLike | str
+    ):  # `filename` is that of an upload to a web framework
+        name = getattr(content, "name", None)
     if not isinstance(name, os.PathLike | str | bytes):
         return "file"
     own = Path(os.fsdecode(cast("str", name))).name.encode(errors="replace").decode()

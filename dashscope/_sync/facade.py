@@ -133,7 +133,7 @@ class RawMethod(Generic[P, T]):
         method = self._method
 
         @functools.wraps(method)
-        def call(facade: Facade, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
+        def call(facade: Any, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
             found: RawResponse[T] = drive(getattr(facade._async, method.__name__)(*args, **kwargs))
             return found
 

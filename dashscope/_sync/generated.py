@@ -743,8 +743,9 @@ class Files(Facade):
         """Upload a file of up to 100 MB, for use in a model's input.
 
         Args:
-            content: A `pathlib.Path`, bytes, or a file open in binary mode. An open file is sent
-                from its current position, and returned to that position.
+            content: A `pathlib.Path` or other path object, bytes, a file open in binary mode, or an
+                image of Pillow or matplotlib, which is sent as PNG. An open file is sent from its
+                current position, and returned to that position.
             filename: The name of the file. Defaults to the name in the path.
             content_type: The media type (the API's `type`). Defaults to a guess from the name.
             metadata: A JSON object to store with the file.
@@ -2119,7 +2120,7 @@ class ModelFunction(FunctionAttributes, Facade):
         resume: _batch.Resume = "yield",
         on_error: _batch.OnError = "yield",
         on_unknown: _batch.OnUnknown = "error",
-        max_rate: float | None = None,
+        max_rate: float | _batch.SharedRate | None = None,
         progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
     ) -> Batch:
@@ -2132,11 +2133,18 @@ class ModelFunction(FunctionAttributes, Facade):
             inputs: The inputs of each row: an iterable of mappings.
             concurrency: How many predictions may be in flight.
             ordered: Whether to yield results in the order of the inputs.
-            checkpoint: The path of a checkpoint file, which is created if it does not exist.
+            checkpoint: The path of a checkpoint file, the path of a folder (an existing one, or a
+                path that ends in `/`), or the URL of a PostgreSQL database (`postgresql://...`).
+                It is created if it does not exist. Processes and machines can share a folder or a
+                database, where rows are recognized by their inputs, in any order.
             resume: What to do with rows that the checkpoint lists as finished: `yield` or `skip`.
+                `False` creates all rows again, which requires a folder or a database.
             on_error: `yield` puts the error of a row into its result, `raise` raises the first one.
             on_unknown: What to do with a row that may have been created: `error` or `recreate`.
-            max_rate: How many predictions to create per second at most.
+            max_rate: How many predictions to create per second at most: a number, or an object with
+                `acquire(count)`, which several batches share. See
+                `dashscope.integrations.postgres.shared_rate()`. An optional `back_off(seconds)` is
+                called after a 429.
             progress: A function called with a `BatchProgress` a few times per second, and at the
                 end.
             poll_interval: Seconds between polls.
@@ -2545,6 +2553,7 @@ class Client(Facade):
         ref: str,
         *,
         timeout: float | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
         file_encoding: _files.FileEncoding = "auto",
@@ -2559,6 +2568,8 @@ class Client(Facade):
             ref: The model, as `owner/name` or `owner/name:version`.
             timeout: Seconds that a call or a stream may take. Defaults to no limit. The server
                 cancels a prediction of `create()` after that time, or after 5 s if that is longer.
+            progress: A function that each call of the model calls with the prediction when it
+                changes. `stream()`, `create()` and `map()` do not call it.
             webhook: An http(s) URL that the server sends events to. Not available for `map()`.
             webhook_events_filter: The events to send. Defaults to all.
             file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
@@ -2586,6 +2597,7 @@ class Client(Facade):
             self._async.use(
                 ref,
                 timeout=timeout,
+                progress=progress,
                 webhook=webhook,
                 webhook_events_filter=webhook_events_filter,
                 file_encoding=file_encoding,
@@ -2604,7 +2616,7 @@ class Client(Facade):
         resume: _batch.Resume = "yield",
         on_error: _batch.OnError = "yield",
         on_unknown: _batch.OnUnknown = "error",
-        max_rate: float | None = None,
+        max_rate: float | _batch.SharedRate | None = None,
         progress: Callable[[types.BatchProgress], object] | None = None,
         timeout: float | None = None,
         file_encoding: _files.FileEncoding = "auto",
@@ -2630,13 +2642,20 @@ class Client(Facade):
             concurrency: How many predictions may be in flight. At most twice as many rows are kept
                 in memory (four times if `ordered`).
             ordered: Whether to yield results in the order of the inputs.
-            checkpoint: The path of a checkpoint file, which is created if it does not exist.
+            checkpoint: The path of a checkpoint file, the path of a folder (an existing one, or a
+                path that ends in `/`), or the URL of a PostgreSQL database (`postgresql://...`).
+                It is created if it does not exist. Processes and machines can share a folder or a
+                database, where rows are recognized by their inputs, in any order.
             resume: What to do with rows that the checkpoint lists as finished: `yield` yields their
-                results again, `skip` omits them.
+                results again, `skip` omits them. `False` creates all rows again, which requires a
+                folder or a database.
             on_error: `yield` puts the error of a row into its result, `raise` raises the first one.
             on_unknown: What to do with a row that may have been created just before the process was
                 killed, if the server's list has no inputs to tell: `error` or `recreate`.
-            max_rate: How many predictions to create per second at most.
+            max_rate: How many predictions to create per second at most: a number, or an object with
+                `acquire(count)`, which several batches share. See
+                `dashscope.integrations.postgres.shared_rate()`. An optional `back_off(seconds)` is
+                called after a 429.
             progress: A function called with a `BatchProgress` a few times per second, and at the
                 end.
             timeout: Seconds that each prediction may take. Defaults to no limit.

@@ -104,7 +104,7 @@ class RawMethod(Generic[P, T]):
         method = self._method
 
         @functools.wraps(method)
-        async def call(raw: RawResource, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
+        async def call(raw: Any, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
             return await raw_response(
                 raw._api, lambda api: method(raw.resource(api), *args, **kwargs)
             )

@@ -64,7 +64,7 @@ def _shown(value: Any, limits: Limits) -> str:
         return repr(shortened(str.__str__(value), longest))
     if isinstance(value, bytes | bytearray):
         return repr(bytes(value)) if len(value) <= limits.text else f"<{len(value)} bytes>"
-    cls: Any = type(value)
+    cls = class_of(value)
     if callable(fields := getattr(cls, "_shown_fields", None)):
         if limits.depth == 0:
             return f"{cls.__name__}(…)"
@@ -76,14 +76,19 @@ def _shown(value: Any, limits: Limits) -> str:
     return shortened(repr(value), limits.text)
 
 
+def class_of(value: object) -> Any:
+    """Return the class of a value, of which type checkers know nothing."""
+    return type(value)
+
+
 def _container(value: Any, limits: Limits) -> str:
-    size: int = len(value)
+    entire, size = value, len(value)  # what type checkers know about `value` changes below
     is_mapping, is_tuple = isinstance(value, Mapping), isinstance(value, tuple)
     start, end = "[]" if isinstance(value, list) else "()" if is_tuple else "{}"
     if limits.depth == 0 and size > 0:
         return f"{start}…{end}"
     inner = Limits(limits.text, limits.items, limits.depth - 1)
-    found = islice(cast("Any", value.items() if is_mapping else value), limits.items)
+    found: Any = islice(entire.items() if is_mapping else entire, limits.items)
     if is_mapping:
         texts = [f"{_shown(key, inner)}: {_shown(item, inner)}" for key, item in found]
     else:

@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, cast
@@ -15,7 +15,7 @@ import attrs
 
 from dashscope._common.json import is_mapping, is_sequence
 from dashscope._common.plain import UNCHANGED, plain
-from dashscope.types._repr import represent
+from dashscope.types._repr import class_of, represent
 
 MISSING: Final[Any] = object()
 
@@ -85,8 +85,7 @@ class Serializable:
 
     def _shown_fields(self) -> Iterator[tuple[str, Any]]:
         """Iterate over the names and values to show in the `repr`."""
-        cls: Any = type(self)
-        hidden = _hidden(cls)
+        hidden = _hidden(class_of(self))
         return ((name, value) for name, value in _items(self) if name not in hidden)
 
     def __repr__(self) -> str:
@@ -178,8 +177,8 @@ class PartialValue(Value):
             object.__setattr__(self, name, value)
 
 
-def _attributes(cls: Any) -> tuple[attrs.Attribute[Any], ...]:
-    found: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
+def _attributes(cls: Any) -> Sequence[Any]:
+    found: Sequence[Any] = attrs.fields(cls)
     return found
 
 
@@ -213,8 +212,7 @@ def _get(value: Any, name: str) -> Any:
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
     """Iterate over the available fields of a value, without `raw`."""
-    cls: Any = type(value)
-    for name in names_of(cls):
+    for name in names_of(class_of(value)):
         if (found := _get(value, name)) is not MISSING:
             yield name, found
 

@@ -36,6 +36,7 @@ from dashscope import (
 from dashscope._api.decoding import structure, structure_list, structure_page
 from dashscope.types import _structure
 from dashscope.types._structure import fitted, parse_time
+from tests.variants import variants
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -64,7 +65,7 @@ def answer(body: Any, status: int = 200) -> Response:
     )
 
 
-@pytest.mark.parametrize("cls", REQUIRED)
+@variants("cls", REQUIRED)
 def test_the_required_fields_are_enough(cls: type[Any]) -> None:
     made = structure(answer(REQUIRED[cls]), cls)
     for name, value in REQUIRED[cls].items():
@@ -76,9 +77,7 @@ def test_search_results_may_be_empty() -> None:
     assert structure(answer({}), SearchResults) == SearchResults()
 
 
-@pytest.mark.parametrize(
-    ("cls", "name"), [(cls, name) for cls, fields in REQUIRED.items() for name in fields]
-)
+@variants(("cls", "name"), [(cls, name) for cls, fields in REQUIRED.items() for name in fields])
 def test_a_required_field_that_is_missing_or_null_is_named(cls: type[Any], name: str) -> None:
     rest = {key: value for key, value in REQUIRED[cls].items() if key != name}
     for body in (rest, {**rest, name: None}, {**rest, name: 5}, {**rest, name: ["x"]}):
@@ -147,7 +146,7 @@ def test_side_fields_of_another_type_stay_in_raw_and_cost_nothing() -> None:
     assert deployment.current_release == Release(version="v1")
 
 
-@pytest.mark.parametrize("cls", REQUIRED)
+@variants("cls", REQUIRED)
 def test_null_stands_for_a_missing_optional_field(cls: type[Any]) -> None:
     plain = structure(answer(REQUIRED[cls]), cls)
     names = [name for name in plain.__attrs_attrs__ if name.name not in {*REQUIRED[cls], "raw"}]
@@ -157,7 +156,7 @@ def test_null_stands_for_a_missing_optional_field(cls: type[Any]) -> None:
     assert all(getattr(made, attribute.name) is None for attribute in names)
 
 
-@pytest.mark.parametrize("cls", REQUIRED)
+@variants("cls", REQUIRED)
 def test_a_field_of_tomorrow_stays_in_raw(cls: type[Any]) -> None:
     body = {**REQUIRED[cls], "tomorrow": {"a": [1, None]}, "raw": "mine", "_api": 1, "__class__": 2}
     made = structure(answer(body), cls)
@@ -217,7 +216,7 @@ def test_any_value_in_a_field_is_taken_as_it_is_or_left_out(body: dict[str, Any]
         assert value is None or (value == body[name] and type(value) is type(body[name]))
 
 
-@pytest.mark.parametrize(
+@variants(
     ("content", "said"),
     [
         (b"", "empty body"),
@@ -266,7 +265,7 @@ def test_a_page_may_be_empty() -> None:
     assert page.previous is None
 
 
-@pytest.mark.parametrize(
+@variants(
     ("body", "said"),
     [
         ([], "list instead of an object"),
@@ -292,7 +291,7 @@ def test_a_list_is_an_array() -> None:
             structure_list(answer(body), Hardware)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("text", "time"),
     [
         ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
@@ -317,7 +316,7 @@ def test_a_time_is_aware(text: str, time: datetime) -> None:
     assert made.utcoffset() == time.utcoffset()
 
 
-@pytest.mark.parametrize("digits", range(10))
+@variants("digits", range(10))
 def test_a_time_has_up_to_nine_digits_after_the_second(digits: int) -> None:
     fraction = "123456789"[:digits]
     text = "2026-01-02T03:04:05" + (f".{fraction}" if fraction else "") + "Z"
@@ -330,7 +329,7 @@ def test_a_time_written_in_iso_8601_comes_back(time: datetime) -> None:
     assert parse_time(time.isoformat()) == time
 
 
-@pytest.mark.parametrize(
+@variants(
     "text",
     [
         "",

@@ -36,6 +36,7 @@ from dashscope._config import DEFAULT_BASE_URL
 from dashscope._runtime.drive import drive
 from tests.servers.fake_server import DROP, FakeServer, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 STATUSES = [
     (400, BadRequestError, "Bad Request"),
@@ -68,7 +69,7 @@ def connected(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or found.__context__
 
 
-@pytest.mark.parametrize(("status", "cls", "said"), STATUSES, ids=lambda x: str(x))
+@variants(("status", "cls", "said"), STATUSES, ids=lambda x: str(x))
 async def test_a_status_is_its_class_and_knows_what_the_server_said(
     make_client: Any, fake_server: FakeServer, status: int, cls: type[APIStatusError], said: str
 ) -> None:
@@ -96,7 +97,7 @@ async def test_a_status_is_its_class_and_knows_what_the_server_said(
     assert said in message
 
 
-@pytest.mark.parametrize(
+@variants(
     ("body", "title", "detail", "shown"),
     [
         (b'{"detail": "no"}', None, "no", "no"),
@@ -293,7 +294,7 @@ class TestNobodyAnswers:
 
 
 class TestTheConnectionBreaks:
-    @pytest.mark.parametrize(
+    @variants(
         "answer",
         [
             DROP,
@@ -358,7 +359,7 @@ def test_a_server_error_to_a_create_may_have_created(
 
 
 class TestAnswersOfAnotherShape:
-    @pytest.mark.parametrize(
+    @variants(
         ("answer", "said"),
         [
             (
@@ -460,7 +461,7 @@ async def test_text_that_names_a_file_is_hinted_at(
 
 
 class TestWhatTheServerNames:
-    @pytest.mark.parametrize("id", ["", ".", "..", "p\ud800"])
+    @variants("id", ["", ".", "..", "p\ud800"])
     async def test_an_id_that_no_url_carries_is_none(
         self, scripted_client: Any, fake_server: FakeServer, id: str
     ) -> None:

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from dashscope import AsyncClient, Prediction, Training
 from tests.servers.fake_server import FakeServer
+from tests.variants import variants
 
 OPENED = frozenset({"stream", "predictions.stream", "files.download", "map"})
 """What asks nothing before it is entered."""
@@ -255,14 +256,14 @@ SAID = {
 """How a message names a parameter, where not by its name."""
 
 
-@pytest.mark.parametrize("name", CALLS)
+@variants("name", CALLS)
 def test_every_parameter_is_here(name: str) -> None:
     body = {"json"} if name == "request" else set()
     left = {"map": {"inputs"}, "iterate": {"method"}}.get(name, set())
     assert set(CALLS[name]) == names_of(name) - body - left
 
 
-@pytest.mark.parametrize("name", CALLS)
+@variants("name", CALLS)
 async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
     scripted_client: Any,
     fake_server: FakeServer,
@@ -290,7 +291,7 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["predictions.get", "predictions.cancel", "predictions.stream"])
+@variants("name", ["predictions.get", "predictions.cancel", "predictions.stream"])
 async def test_a_training_is_no_prediction(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
@@ -299,7 +300,7 @@ async def test_a_training_is_no_prediction(
     assert fake_server.requests == []
 
 
-@pytest.mark.parametrize("name", ["trainings.get", "trainings.cancel", "trainings.wait"])
+@variants("name", ["trainings.get", "trainings.cancel", "trainings.wait"])
 async def test_a_prediction_is_no_training(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import dashscope
 from dashscope import types
+from tests.variants import variants
 
 # Made by version 0.1.0, whose classes were in other modules: the pickle, and the value's `repr`.
 PICKLES = {
@@ -170,7 +171,7 @@ PICKLES = {
 }
 
 
-@pytest.mark.parametrize("name", PICKLES)
+@variants("name", PICKLES)
 def test_a_pickle_of_an_older_version_loads(name: str) -> None:
     written, shown = PICKLES[name]
     # In a process of its own: nothing has imported the modules that the pickle does not name.

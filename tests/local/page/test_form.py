@@ -10,6 +10,7 @@ import pytest
 from dashscope.local.pages.fields import read_fields
 from tests.local.page.conftest import Parsed
 from tests.local.waiting import reach, until
+from tests.variants import variants
 
 Send = Callable[..., Any]
 
@@ -25,7 +26,7 @@ URI = {"type": "string", "format": "uri"}
 
 
 class TestFields:
-    @pytest.mark.parametrize(
+    @variants(
         ("schema", "kind", "nullable"),
         [
             ({"type": "string"}, "text", False),

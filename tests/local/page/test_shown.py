@@ -11,6 +11,7 @@ import pytest
 from dashscope.local import LocalServer, model
 from tests.local.page.conftest import Parsed
 from tests.local.waiting import reach, until
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
@@ -255,7 +256,7 @@ class TestPages:
         assert "test/trainable → local/from-a-page" in Parsed(web.get("/web/trainings")).text
         assert "hello hello " in run_form(web, "/web/models/local/from-a-page")
 
-    @pytest.mark.parametrize(
+    @variants(
         ("path", "status"),
         [
             ("/web/predictions/nope", 404),
