@@ -86,6 +86,7 @@ def _at_home(
     logging.getLogger("httpx").setLevel(logging.NOTSET)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_the_examples_of_a_document_run(path: Path, server: LocalServer) -> None:

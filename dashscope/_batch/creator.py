@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from dashscope import types
 from dashscope._api.requestor import Call
-from dashscope._api.retry import AttemptResult
+from dashscope._api.retry import attempt_result
 from dashscope._batch.checkpoint.fingerprint import fingerprint
 from dashscope._batch.context import BatchContext
 from dashscope._batch.poller import Poller
@@ -93,10 +93,12 @@ class Creator:
             )
             if self._context.checkpoint.is_persistent:
                 row.sent_fingerprint = fingerprint(row.call.json["input"])
+        await self._context.permits.take()
         await self._context.checkpoint.record_intent(row)
 
     async def _post(self, row: Row) -> None:
         context = self._context
+        context.checkpoint.check_can_create()
         row.is_sent = True
         created: list[RunningPrediction] = []
 
@@ -149,11 +151,12 @@ class Creator:
                 error.status,
                 context.scheduler.limit,
             )
+            await context.permits.back_off(error.retry_after or 1.0)
             if was_queued:
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:
             pause = context.api.retry_delay(
-                AttemptResult(request_sent=False),
+                attempt_result(error),
                 row.attempts,
                 now() - row.first_attempt,
                 Deadline.NEVER,

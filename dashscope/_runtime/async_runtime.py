@@ -163,6 +163,12 @@ class AsyncRuntime(Runtime):
         result = function(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
+    async def call_blocking(self, function: Callable[..., object], *args: Any) -> None:
+        if inspect.iscoroutinefunction(function):
+            await function(*args)
+        else:
+            await self.in_thread(function, *args)
+
     def check_callback(self, name: str, function: object) -> None:
         if not callable(function):
             raise TypeError(

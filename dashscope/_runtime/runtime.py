@@ -132,6 +132,10 @@ class Runtime(ABC):
         """Call a function of the user's, and await its result if it is awaitable."""
 
     @abstractmethod
+    async def call_blocking(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function of the user's that may block: in a thread, if it is not a coroutine."""
+
+    @abstractmethod
     def check_callback(self, name: str, function: object) -> None:
         """Raise if this flavor cannot call a function. `name` is the name of the parameter."""
 

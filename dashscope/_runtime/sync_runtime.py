@@ -187,6 +187,9 @@ class SyncRuntime(Runtime):
             raise TypeError(f"{function!r} returned an awaitable: Client requires plain functions")
         return result
 
+    async def call_blocking(self, function: Callable[..., object], *args: Any) -> None:
+        await self.call(function, *args)
+
     def check_callback(self, name: str, function: object) -> None:
         if inspect.iscoroutinefunction(function):
             raise TypeError(f"{name} must be a plain function for Client, not a coroutine function")

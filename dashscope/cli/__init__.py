@@ -11,9 +11,11 @@ import click
 from dashscope import __version__
 from dashscope.cli import actions, resources
 from dashscope.cli.batch import batch
+from dashscope.cli.checkpoints import CHECKPOINTS
 from dashscope.cli.commands import EXIT_CODES, Command, Program, group
 from dashscope.cli.completion import completion
 from dashscope.cli.docs import DOCS
+from dashscope.cli.mcp import MCP
 from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
 from dashscope.cli.serve import serve
@@ -55,9 +57,11 @@ for _command in (
     batch,
     serve,
     DOCS,
+    MCP,
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),
     completion,
+    group("checkpoints", *CHECKPOINTS, help="Progress of batches, to resume them."),
     group("collections", *_of(resources.COLLECTIONS), help="Curated groups of models."),
     group(
         "deployments",

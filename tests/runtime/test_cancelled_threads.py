@@ -19,9 +19,9 @@ from typing import Any
 import anyio
 import pytest
 from attrs import define, field
+from dashscope._batch.checkpoint.database import CheckpointDatabase
 
 from dashscope import AsyncClient
-from dashscope._batch.checkpoint.database import CheckpointDatabase
 from dashscope._runtime import threads
 from tests import flavors
 from tests.batch.checkpoints import stored

@@ -236,6 +236,7 @@ class Engine:
             run = pool.queue.popleft()
             if not run.finished.is_set():
                 pool.active += 1
+                run.acquired_at = timestamp(now())
                 task = asyncio.create_task(self._execute(pool, run))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -372,7 +373,12 @@ class Engine:
     def _started(self, run: Run) -> None:
         with self._transaction(run):
             run.job = self._store.jobs.update(
-                run.job, {"status": "processing", "started_at": timestamp(now())}
+                run.job,
+                {
+                    "status": "processing",
+                    "acquired_at": run.acquired_at,
+                    "started_at": timestamp(now()),
+                },
             )
             self._announce(run, "start")
         run.notify()

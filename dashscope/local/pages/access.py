@@ -103,7 +103,7 @@ class Access:
         """Pass a request to the pages and add security headers, or reject the request."""
         request = Request(scope)
         request.state.nonce = nonce = secrets.token_urlsafe(16)
-        request.state.can_sign_out = self._sessions.needed
+        request.state.can_sign_out = request.state.needs_token = self._sessions.needed
         request.state.has_access = self._sessions.is_open(request)
 
         async def send_with_headers(message: Message) -> None:
