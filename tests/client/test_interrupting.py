@@ -133,7 +133,7 @@ def test_ctrl_c_does_not_wait_for_parallel_uploads(start: Start, fake_server: Fa
     pressed = time.monotonic()
     program.send(signal.SIGINT)
     done = program.finish()
-    assert time.monotonic() - pressed < 2
+    assert time.monotonic() - pressed < 5
     assert done.code == -signal.SIGINT
     assert done.stderr.endswith("KeyboardInterrupt\n")
     assert "Warning" not in done.stderr

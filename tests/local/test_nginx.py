@@ -149,11 +149,11 @@ def check_pages(address: str, authority: ssl.SSLContext) -> None:
         [cookie] = browser.cookies.jar
         assert (cookie.secure, cookie.path) == (True, "/models/web")
         path = "/web/models/test/image"
-        shown = browser.post(f"{address}{path}", data={})
-        assert str(shown.url).startswith(f"{address}/web/predictions/")
-        with browser.stream("GET", f"{shown.url}/events") as events:
+        submitted = browser.post(f"{address}{path}", data={})
+        assert str(submitted.url).startswith(f"{address}{path}?run=")
+        page = f"{address}/web/predictions/{submitted.url.params['run']}"
+        with browser.stream("GET", f"{page}/events") as events:
             assert "event: end" in events.read().decode()
-        shown = browser.get(shown.url)
-        source = shown.text.partition('<img src="/models/v1/')[2].partition('"')[0]
+        source = browser.get(page).text.partition('src="/models/v1/')[2].partition('"')[0]
         file = browser.get(f"{address}/v1/{source.replace('&amp;', '&')}")
         assert file.headers["content-type"] == "image/png"

@@ -1,19 +1,25 @@
 """What takes long: many predictions, large files, hostile models in the full size."""
 
+import contextlib
+import http.client
+import json
+import os
+import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 
-from dashscope.local import LocalServer
+from dashscope.local import LocalServer, model
 from tests.local.conftest import MODELS
-from tests.local.test_durability import serving
+from tests.local.test_durability import alive, serving
 from tests.local.waiting import until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
@@ -57,6 +63,98 @@ def test_10_000_listed_while_new_ones_arrive(tmp_path: Path) -> None:
         assert len(seen) == len(set(seen))
         assert created <= set(seen)
         print(f"{len(took)} pages, {sorted(took)[len(took) // 2] * 1000:.1f} ms at the median")
+
+
+def test_a_create_takes_few_milliseconds(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        connection = http.client.HTTPConnection(urlsplit(str(server.http.base_url)).netloc)
+        body = json.dumps({"input": {"seconds": 60}})
+        headers = {"Content-Type": "application/json"}
+        process = psutil.Process(server.process.pid)
+        took: list[float] = []
+        before = process.cpu_times()
+        for number in range(1100):
+            if number == 100:
+                before = process.cpu_times()
+            began = time.perf_counter()
+            connection.request("POST", "/v1/models/test/sleep/predictions", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            took.append(time.perf_counter() - began)
+            assert answer.status == 201
+        connection.close()
+        after = process.cpu_times()
+    took = sorted(took[100:])
+    cpu = after.user - before.user + after.system - before.system
+    print(
+        f"create: {took[500] * 1000:.2f} ms at the median, {took[990] * 1000:.2f} ms at p99, "
+        f"{cpu:.2f} ms of CPU"
+    )
+    assert cpu < 5
+
+
+def test_workers_start_in_less_than_half_a_second() -> None:
+    """Each of these predictions ends its worker, so that the next one needs another."""
+
+    @model("me/exits")
+    def exits() -> str:
+        os._exit(3)
+
+    with LocalServer(models=[exits]) as server, httpx.Client(base_url=server.base_url) as http:
+        began = time.monotonic()
+        for _ in range(50):
+            headers = {"Prefer": "wait"}
+            answer = http.post("/models/me/exits/predictions", json={"input": {}}, headers=headers)
+            assert "exited with code 3" in answer.json()["error"]
+        took = (time.monotonic() - began) / 50
+    print(f"{took * 1000:.0f} ms for a prediction with a new worker")
+    assert took < 0.5
+
+
+def test_100_kills_under_load_lose_no_acknowledged_write(tmp_path: Path) -> None:
+    kills = int(os.environ.get("KILLS", "100"))
+    created: dict[str, int] = {}
+    uploaded: dict[str, bytes] = {}
+    chance = random.Random(1)
+    left: list[psutil.Process] = []
+    for kill in range(kills):
+        with serving(tmp_path) as process:
+            url = f"{process.http.base_url}".rstrip("/")
+
+            def load(number: int, url: str = url, kill: int = kill) -> None:
+                with httpx.Client(base_url=url, timeout=30) as client:
+                    while True:
+                        value = len(created) * 10 + number
+                        body = {"input": {"value": value}}
+                        answer = client.post("/models/test/echo/predictions", json=body)
+                        created[answer.raise_for_status().json()["id"]] = value
+                        content = f"{kill} {value}".encode()
+                        answer = client.post("/files", files={"content": content})
+                        uploaded[answer.raise_for_status().json()["id"]] = content
+
+            def load_until_killed(number: int) -> None:
+                with contextlib.suppress(httpx.TransportError):
+                    load(number)
+
+            enough = len(created) + chance.randrange(1, 50)
+            with ThreadPoolExecutor(4) as pool:
+                done = [pool.submit(load_until_killed, number) for number in range(4)]
+                until(lambda enough=enough: len(created) >= enough)
+                left += process.children()
+                process.end()
+            for one in done:
+                one.result()
+    until(lambda: not any(map(alive, left)))
+    with serving(tmp_path) as process:
+        for id_, value in created.items():
+            assert process.get({"id": id_})["input"] == {"value": value}
+        for id_, content in uploaded.items():
+            file = process.http.get(f"/files/{id_}").json()
+            assert httpx.get(file["urls"]["download"]).content == content
+        print(f"{kills} kills, {len(created)} predictions, {len(uploaded)} files")
+        ended = {"succeeded", "failed"}
+        for id_ in created:
+            until(lambda id_=id_: process.get({"id": id_})["status"] in ended, seconds=120)
 
 
 def test_a_100_mb_upload_takes_constant_memory(tmp_path: Path) -> None:

@@ -19,27 +19,27 @@ import trustme
 
 from dashscope import APIConnectionError
 from tests.servers.fake_server import prediction
-from tests.servers.slow_server import Server
+from tests.servers.slow_server import SlowServer
 
-Start = Callable[..., Server]
+Start = Callable[..., SlowServer]
 
 
 @pytest.fixture
 def start(authority: trustme.CA) -> Iterator[Start]:
     """Start a TLS server that has a script talk on each connection."""
-    servers: list[Server] = []
+    servers: list[SlowServer] = []
 
-    def start(talk: Callable[[ssl.SSLSocket, Server], None], *protocols: str) -> Server:
+    def start(talk: Callable[[ssl.SSLSocket, SlowServer], None], *protocols: str) -> SlowServer:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.set_alpn_protocols(list(protocols))
         authority.issue_cert("localhost").configure_cert(context)
 
-        def talk_tls(connection: socket.socket, server: Server) -> None:
+        def talk_tls(connection: socket.socket, server: SlowServer) -> None:
             connection.settimeout(10)
             with context.wrap_socket(connection, server_side=True) as secure:
                 talk(secure, server)
 
-        server = Server(talk_tls, "https")
+        server = SlowServer(talk_tls, "https")
         server.base_url = server.base_url.replace("127.0.0.1", "localhost")
         servers.append(server)
         return server
@@ -49,11 +49,11 @@ def start(authority: trustme.CA) -> Iterator[Start]:
         server.close()
 
 
-def http2(*endings: str) -> Callable[[ssl.SSLSocket, Server], None]:
+def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
     """Talk HTTP/2, and end the requests in turn. The last ending stays."""
     remaining = list(endings)
 
-    def talk(connection: ssl.SSLSocket, server: Server) -> None:
+    def talk(connection: ssl.SSLSocket, server: SlowServer) -> None:
         state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         state.initiate_connection()
         connection.sendall(state.data_to_send())
@@ -104,7 +104,12 @@ TEXT = "x" * 200_000
 
 @pytest.mark.parametrize("ending", NOT_EXECUTED)
 async def test_a_create_that_http2_says_was_not_processed_is_sent_again(
-    make_client: Any, flavor: str, start: Start, trusting: ssl.SSLContext, ending: str
+    make_client: Any,
+    flavor: str,
+    start: Start,
+    trusting: ssl.SSLContext,
+    no_jitter: None,
+    ending: str,
 ) -> None:
     theirs = (httpx.Client if flavor == "sync" else httpx.AsyncClient)(verify=trusting, http2=True)
     for options in ({"verify": trusting, "http2": True}, {"http_client": theirs}):
@@ -143,7 +148,7 @@ async def test_a_create_that_may_have_been_processed_is_not(
 async def test_a_body_without_a_length_ends_with_close_notify(
     make_client: Any, start: Start, trusting: ssl.SSLContext, tmp_path: Path, is_clean: bool
 ) -> None:
-    def talk(connection: ssl.SSLSocket, server: Server) -> None:
+    def talk(connection: ssl.SSLSocket, server: SlowServer) -> None:
         while connection.recv(65536):
             connection.sendall(b'HTTP/1.1 200 OK\r\n\r\n{"username": "a"}')
             if is_clean:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from dashscope.local.type_guards import is_dict, is_list
+from dashscope.local.type_guards import is_dict, is_list, is_mapping
 
 DEFAULT_BASE_URL: Final = "http://127.0.0.1:3274/v1"
 """The base URL that the SDK and the command use without any option."""
@@ -130,15 +130,17 @@ def _python_inputs(call: Call, indent: str) -> str:
 def literal(value: Any, indent: str = "") -> str:
     """Format a JSON value as a Python literal, in several lines if it is long."""
     flat = _flat(value)
-    if len(flat) + len(indent) <= WIDTH - 36 or not value or not isinstance(value, (list, dict)):
+    if len(flat) + len(indent) <= WIDTH - 36 or not value:
         return flat
     deeper = f"{indent}    "
     if is_dict(value):
         lines = [f"{_flat(key)}: {literal(item, deeper)}" for key, item in value.items()]
         opening, closing = "{", "}"
-    else:
+    elif is_list(value):
         lines = [literal(item, deeper) for item in value]
         opening, closing = "[", "]"
+    else:
+        return flat
     body = "".join(f"{deeper}{line},\n" for line in lines)
     return f"{opening}\n{body}{indent}{closing}"
 
@@ -269,7 +271,7 @@ def without_data(value: Any, name_file: Callable[[str], Any]) -> Any:
         return name_file(_FILE)
     if is_list(value):
         return [without_data(item, name_file) for item in value]
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {key: without_data(item, name_file) for key, item in value.items()}
     return value
 

@@ -8,10 +8,10 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -23,7 +23,7 @@ from dashscope.local.http.services import Services, services
 from dashscope.local.models.references import FILE_URL, strings
 from dashscope.local.pages.display import DisplayItem, as_items
 from dashscope.local.pages.result import display, path_of, progress_of, seconds_of
-from dashscope.local.pages.templating import render
+from dashscope.local.pages.templating import macros
 from dashscope.local.store import CursorError
 from dashscope.local.store.jobs import JobFilter
 from dashscope.local.values import Job, now, timestamp
@@ -156,6 +156,7 @@ class Lists:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[ListQuery, str], JobList] = {}
+        self._change: tuple[dict[str, Markup], JobList, str] | None = None
 
     def read(self, parts: Services, query: ListQuery, cursor: str | None = None) -> JobList:
         """Return a page of a list.
@@ -171,10 +172,11 @@ class Lists:
             page = parts.store.jobs.overview(query.selected(), cursor, query.size)
         except CursorError as error:
             raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
+        macro = macros("row.html", parts.renderer.base_path)
         counts = parts.store.jobs.unfinished_counts(query.kind)
         found = JobList(
             query=query,
-            rows={job.id: _html(parts, row_of(parts, job)) for job in page.results},
+            rows={job.id: macro.html(row_of(parts, job)) for job in page.results},
             counts=f"{counts.get('processing', 0)} running, {counts.get('starting', 0)} queued",
             feed=parts.feed.count,
             next=page.next,
@@ -186,9 +188,17 @@ class Lists:
             self._kept[key] = found
         return found
 
-
-def _html(parts: Services, row: Row) -> Markup:
-    return render("row.html", parts.renderer.base_path, row=row)
+    def change(self, sent: dict[str, Markup], found: JobList) -> str:
+        """Return the change from the rows that a page has to the current rows, as JSON."""
+        if self._change is not None:
+            before, after, text = self._change
+            # Most pages have the same rows. Encode their change once.
+            if before is sent and after is found:
+                return text
+        changed = {job_id: html for job_id, html in found.rows.items() if sent.get(job_id) != html}
+        text = json.dumps({"order": list(found.rows), "rows": changed, "counts": found.counts})
+        self._change = sent, found, text
+        return text
 
 
 def row_of(parts: Services, job: Job) -> Row:
@@ -226,7 +236,7 @@ async def list_events(request: Request) -> Response:
     size = given.get("size", "")
     query = ListQuery.read(request, "training" if given.get("kind") == "training" else "prediction")
     if size.isascii() and size.isdigit() and 0 < int(size) <= ROWS:
-        query = ListQuery(**{**asdict(query), "size": int(size)})
+        query = evolve(query, size=int(size))
     seen = request.headers.get("last-event-id") or given.get("after", "")
     known = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else None
     return StreamingResponse(
@@ -245,12 +255,9 @@ async def _changes(
             yield KEEP_ALIVE_COMMENT
             continue
         found = kept.read(parts, query)
-        changed: dict[str, Any] = {
-            job_id: html for job_id, html in found.rows.items() if sent.get(job_id) != html
-        }
+        data = kept.change(sent, found)
         sent = found.rows
-        data = {"order": list(found.rows), "rows": changed, "counts": found.counts}
-        yield event("rows", str(count), json.dumps(data))
+        yield event("rows", str(count), data)
 
 
 ROUTES: Final = [Route("/rows/events", list_events)]

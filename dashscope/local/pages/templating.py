@@ -63,6 +63,13 @@ def render(template: str, base: str, /, **context: Any) -> Markup:
     return Markup(text)  # noqa: S704
 
 
+def macros(template: str, base: str) -> Any:
+    """Return the macros of a template as an object, to call them often below one base path."""
+    return _TEMPLATES.get_template(template).make_module(
+        {"base_path": base, "prefix": f"{base}{PREFIX}"}
+    )
+
+
 def page(
     request: Request, template: str, status: int = HTTPStatus.OK, /, **context: Any
 ) -> HTMLResponse:

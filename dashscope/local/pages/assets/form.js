@@ -252,6 +252,9 @@ for (const field of form.querySelectorAll("[data-kind=file], [data-kind=files]")
   for (const tip of field.querySelectorAll(".tip")) tip.hidden = false;
   const take = files => { if (files.length) upload(field, [...files]); };
   chooser.addEventListener("change", () => { take([...chooser.files]); chooser.value = ""; });
+  // The reader may have chosen a file before this script was ready.
+  take([...chooser.files]);
+  chooser.value = "";
   zone.addEventListener("dragover", event => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
   zone.addEventListener("drop", event => {

@@ -162,7 +162,9 @@ def test_the_screenshot_in_the_readme(studio_page: Page, tmp_path: Path) -> None
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator("#status")).to_contain_text("succeeded")
     expect(page.get_by_role("img", name="Output 3")).to_be_visible()
-    page.set_viewport_size({"width": 1280, "height": 800})
+    page.set_viewport_size({"width": 1280, "height": 920})
+    page.locator("#logs summary").click()
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_function("[...document.images].every(image => image.complete)")
     target = SCREENSHOT if os.environ.get("DASHSCOPE_SCREENSHOT") else tmp_path / "shot.png"
     page.screenshot(path=target)
