@@ -503,7 +503,7 @@ class TestHeartbeats:
 async def test_the_timeout_of_a_stream_counts_from_its_entry(
     client: Any, server: StreamServer
 ) -> None:
-    server.plays(lambda link: (link.open(), link.send(done(id="end")), link.end()))
+    server.respond_with(lambda link: (link.open(), link.send(done(id="end")), link.end()))
     streams = [
         client.stream("owner/name", {}, timeout=0.5),
         client.predictions.stream("p1", timeout=0.5),
