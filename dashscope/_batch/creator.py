@@ -82,13 +82,12 @@ class Creator:
     async def _prepare(self, row: Row) -> None:
         options = self._context.options
         if row.call is None:
-            input = row.input if options.check is None else await options.check(row.input)
             timeout = options.timeout
             row.call = await creation(
                 self._context.api,
                 options.reference.path,
                 version=options.reference.version,
-                input=input,
+                input=await options.check(row.input),
                 cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
                 file_encoding=options.file_encoding,
             )
