@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks import charts, machine, report
+from benchmarks import charts, machine, readme, report
 from benchmarks.environments import Environments
 from benchmarks.measure import Measurements, serving
 from benchmarks.model import Measured, Part
@@ -52,6 +52,8 @@ def main() -> None:
                     part, measurements, arguments.quick, arguments.rounds
                 )
                 _write(results, folder)
+    if folder == RESULTS:
+        readme.main()
     _say(f"written to {folder}")
 
 

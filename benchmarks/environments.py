@@ -11,17 +11,28 @@ from pathlib import Path
 REQUIREMENTS = {
     "ours": [".[aiohttp,http2]"],
     "plain": ["."],
+    "ours-sniffio": [".", "sniffio"],
+    "bare-sniffio": ["httpx", "sniffio"],
     "bare": ["httpx[http2]", "httpx-sse", "aiohttp", "httpx-aiohttp"],
     "replicate-1": ["replicate==1.0.7"],
     "replicate-2": ["replicate[aiohttp]==2.0.0b4"],
     "openai": ["openai"],
 }
-OURS = ("ours", "plain")
+OURS = ("ours", "plain", "ours-sniffio")
 NODE_PACKAGE = "replicate@1.4.0"
 SHOWN = frozenset(
     {
         *("dashscope-client", "replicate", "openai", "httpx", "httpx2", "httpcore", "h11", "h2"),
-        *("aiohttp", "httpx-aiohttp", "httpx-sse", "anyio", "pydantic", "attrs", "cattrs"),
+        *(
+            "sniffio",
+            "aiohttp",
+            "httpx-aiohttp",
+            "httpx-sse",
+            "anyio",
+            "pydantic",
+            "attrs",
+            "cattrs",
+        ),
     }
 )
 """The packages whose versions a report names."""

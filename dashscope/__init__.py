@@ -3,6 +3,34 @@
 ```python
 from dashscope import AsyncClient, Client
 ```
+
+Guides, each shown by `dashscope docs TOPIC` or `dashscope.guides.read(TOPIC)`:
+
+    quickstart            The first five minutes
+    configuration         Authentication and configuration
+    files                 Files in inputs and outputs
+    streaming             Output while the model runs
+    functions             Models as functions, and tools for agents
+    batches               One model, many inputs
+    scaling-out           Batches on a cluster
+    timeouts              Timeouts and cancellation
+    errors                Errors and retries
+    web-applications      FastAPI, Django, Flask and Celery
+    webhooks              Webhooks
+    testing               Tests with local models and recordings
+    tracing               Traces and logs
+    tools                 Your tools for httpx
+    command-line          The command line
+    local-server          The local server
+    deploying-the-server  Running the server for a team
+    notebooks             Notebooks and data frames
+    trainings             Trainings and deployments
+    from-replicate        Migrating from replicate
+    from-javascript       Migrating from JavaScript
+    troubleshooting       Error messages, their causes and fixes
+    performance           What a request costs
+    how-it-works          What happens behind a call
+    versioning            Versions and deprecations
 """
 
 from __future__ import annotations
@@ -64,7 +92,7 @@ if TYPE_CHECKING:
     from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
     from dashscope.types.file import File
     from dashscope.types.hardware import Hardware
-    from dashscope.types.http import Headers, Request, Response
+    from dashscope.types.http import Headers, RawResponse, Request, Response
     from dashscope.types.model import Model, Version
     from dashscope.types.page import Page
     from dashscope.types.prediction import Metrics, Prediction, Progress
@@ -127,6 +155,7 @@ __all__ = [
     "PredictionTimeoutError",
     "Progress",
     "RateLimitError",
+    "RawResponse",
     "Release",
     "Request",
     "Response",
@@ -202,6 +231,7 @@ __getattr__ = exports(
         "PredictionTimeoutError": "_errors",
         "Progress": "types.prediction",
         "RateLimitError": "_errors",
+        "RawResponse": "types.http",
         "Release": "types.deployment",
         "Request": "types.http",
         "Response": "types.http",
@@ -216,6 +246,24 @@ __getattr__ = exports(
         "__version__": "_config",
         "progress_bar": "_batch.progress_bar",
         "webhooks": "webhooks",
+    },
+    hints={
+        name: f"Create a client first: Client().{attribute}, or AsyncClient().{attribute}"
+        for name, attribute in {
+            "run": "run(...)",
+            "async_run": "run(...)",
+            "stream": "stream(...)",
+            "async_stream": "stream(...)",
+            "use": "use(...)",
+            "search": "search(...)",
+            "collections": "collections",
+            "deployments": "deployments",
+            "files": "files",
+            "hardware": "hardware",
+            "models": "models",
+            "predictions": "predictions",
+            "trainings": "trainings",
+        }.items()
     },
 )
 

@@ -11,7 +11,9 @@ from pathlib import Path
 def main() -> None:
     """Run the command line, or say how to install it."""
     if find_spec("click") is None or find_spec("rich") is None:
-        sys.exit("The command line is not installed: pip install 'dashscope-client[cli,local]'")
+        from dashscope._common.installing import install_command
+
+        sys.exit(f"The command line is not installed: {install_command('cli', 'local')}")
     _open_streams()
     try:
         from dashscope.cli import dashscope

@@ -28,7 +28,7 @@ from dashscope._common.validation import (
 from dashscope._errors import ConfigurationError
 from dashscope.types.http import masked, merged
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 DEFAULT_BASE_URL: Final = "http://127.0.0.1:3274/v1"
 DEFAULT_TIMEOUT: Final = 120.0
@@ -43,7 +43,8 @@ UNCHANGED: Final[Any] = object()
 EventHooks: TypeAlias = Mapping[Literal["request", "response"], Sequence[Callable[[Any], object]]]
 """Functions to call with each `Request` before it is sent and with each `Response` received.
 
-A request hook may return a `Request` to send in its place.
+A request hook may return a `Request` to send in its place. If that goes to another origin, which is
+not trusted, the headers of the original request that may contain secrets are left out.
 """
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -115,6 +116,28 @@ def load(
         trusted_hosts=_trusted_hosts(trusted_hosts),
         use_file_output=check_flag("use_file_output", use_file_output),
     )
+
+
+def picklable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a client for a pickle.
+
+    A base URL never contains a password.
+
+    Raises:
+        TypeError: If an option is secret, or belongs to this process.
+    """
+    tied = ("api_token", "headers", "event_hooks", "http_client")
+    reasons = [name for name in tied if options[name]]
+    if isinstance(options["verify"], ssl.SSLContext):
+        reasons.append("an SSL context")
+    if "@" in (options["proxy"] or ""):
+        reasons.append("a password in proxy")
+    if reasons:
+        raise TypeError(
+            f"clients with {', '.join(reasons)} cannot be pickled: create one in the process that "
+            "uses it"
+        )
+    return {name: value for name, value in options.items() if name not in tied}
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

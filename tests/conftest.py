@@ -1,9 +1,11 @@
-"""What tests are run with: the flavors, a local server, and a fake server that misbehaves."""
+"""The fixtures of all tests: the flavors, clients of each flavor, and servers that misbehave."""
 
 from __future__ import annotations
 
 import inspect
+import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import flavors
-from tests.fake_server import FakeServer
+from tests.servers.fake_server import FakeServer
+from tests.servers.prediction_server import PredictionServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
 
-# The same code passes or fails however slow a machine is, and whatever the dice say; new examples
-# are for those to look for who have the time: `--hypothesis-profile search`, as in `nox -s soak`.
+# By default, hypothesis runs the same examples each time and has no time limit. `nox -s soak` uses
+# the profile `search` to look for new examples.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("same")
@@ -24,17 +27,31 @@ settings.load_profile("same")
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests know no configuration but their own."""
+    """Remove the configuration of the machine."""
     for name in ("DASHSCOPE_API_TOKEN", "DASHSCOPE_BASE_URL", "DASHSCOPE_LOG"):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(params=flavors.FLAVORS)
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """The log without the local servers that tests share: they may still run other tests' jobs."""
+
+    def is_not_of_a_server(record: logging.LogRecord) -> bool:
+        return not record.name.startswith("dashscope.local")
+
+    caplog.handler.addFilter(is_not_of_a_server)
+    yield caplog
+    caplog.handler.removeFilter(is_not_of_a_server)
+
+
+# Loading the certificates takes longer than most tests, and few tests verify one.
+CERTIFICATES = ssl.create_default_context()
+
+
+@pytest.fixture(params=flavors.params("asyncio", "trio", "sync"))
 def flavor(request: pytest.FixtureRequest) -> str:
-    """Each way to wait; a test body that takes it, or a client, runs in all of them."""
+    """Run a test on asyncio, on trio and with the sync client; in the soak run, also on uvloop."""
     name: str = request.param
-    if name == "uvloop":
-        pytest.importorskip("uvloop")
     return name
 
 
@@ -51,26 +68,50 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 @pytest.fixture
 def fake_server() -> Iterator[FakeServer]:
-    """A server that says what the test scripts."""
+    """A server that sends the responses that the test scripts."""
     fake_server = FakeServer()
     yield fake_server
     fake_server.close()
 
 
 @pytest.fixture
+def other_fake_server() -> Iterator[FakeServer]:
+    """A server of another origin."""
+    other = FakeServer()
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def prediction_server() -> Iterator[PredictionServer]:
+    """A server that knows which predictions are running."""
+    server = PredictionServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
 def nobody() -> Iterator[str]:
-    """A base URL where nobody answers, and where nobody else can begin to."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"
+    """A base URL at which no server listens, and at which no other process can start one."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
+
+
+@pytest.fixture
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry without a delay: the back-off has full jitter, and the random number is zero."""
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
 
 
 @pytest.fixture
 def make_client(flavor: str) -> Iterator[Callable[..., Any]]:
-    """Makes clients of the test's flavor, used with `await` in all of them."""
+    """Create clients of the test's flavor, used with `await` in all of them."""
     made: list[Any] = []
 
     def make(*args: Any, **options: Any) -> Any:
+        if "http_client" not in options:
+            options.setdefault("verify", CERTIFICATES)
         client = flavors.make_client(flavor, *args, **options)
         made.append(client)
         return client
@@ -83,5 +124,11 @@ def make_client(flavor: str) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def scripted_client(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
-    """A client of the misbehaving server."""
+    """A client of the fake server."""
     return make_client(base_url=fake_server.base_url)
+
+
+@pytest.fixture
+def with_token(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
+    """A client that has a token for the fake server."""
+    return make_client("r8_token", base_url=fake_server.base_url)

@@ -12,6 +12,7 @@ from types import MethodType
 from typing import Any, Self
 
 import anyio
+import pytest
 
 from dashscope import AsyncClient, Client, FileOutput
 from dashscope._runtime.drive import drive
@@ -23,6 +24,12 @@ _BACKENDS: dict[str, dict[str, Any]] = {
     "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
     "trio": {"backend": "trio"},
 }
+
+
+def params(*default: str, omit: str = "") -> list[Any]:
+    """Return the parameters of `flavor`: these by default, the others in the soak session."""
+    others = [name for name in FLAVORS if name not in (*default, omit)]
+    return [*default, *(pytest.param(name, marks=pytest.mark.soak) for name in others)]
 
 
 def run(flavor: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:

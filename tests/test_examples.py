@@ -1,59 +1,51 @@
-"""Every example of the README and of the docstrings runs, as it stands there."""
+"""Every example of the README, of the guides and of the docstrings runs, as it stands there."""
 
 from __future__ import annotations
 
 import ast
-import asyncio
-import base64
 import logging
-import os
 import re
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from PIL import Image
 
 import dashscope
-from dashscope import AsyncClient, Client
+from dashscope import Client, guides
 from dashscope._config import DEFAULT_BASE_URL
 from dashscope.integrations.opentelemetry import uninstrument
 from dashscope.local import LocalServer
 from dashscope.testing import record, replay
+from tests.examples import (
+    ROOT,
+    check_tests,
+    examples,
+    names,
+    prepare_folder,
+    rows,
+    run_alone,
+    run_examples,
+    tests_of,
+)
+from tests.integrations.serving import TestClient
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
 PACKAGE = Path(dashscope.__file__).parent
+GUIDES = sorted((PACKAGE / "guides").glob("*.md"))
+DOCUMENTS = [README, *GUIDES]
 SYNC = PACKAGE / "_sync" / "generated.py"
 SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
+PLANNED = {"scaling-out.md"}
+MOST_WORDS = 1000
+"""The length of a guide at most."""
 
 
 def blocks(text: str) -> list[str]:
-    """The Python examples in Markdown."""
+    """The Python examples in a docstring."""
     found = re.findall(r"^( *)```python\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
     return [textwrap.dedent(code) for _, code in found]
-
-
-STAYS = re.compile(r"dashscope (serve|webhooks listen)")
-INSTALLS = re.compile(r"^.*pip install .*? && (?=\.venv/bin/)", re.MULTILINE)
-
-
-def commands() -> list[str]:
-    """The examples of the command line, but for what installs, and what runs until it is stopped.
-
-    Those are in `tests/cli/test_serve.py` and `test_webhooks.py`, and what `.ci/run` does.
-    """
-    scripts = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    scripts = [
-        INSTALLS.sub("", script).replace(".venv/bin/dashscope", "dashscope") for script in scripts
-    ]
-    return [script for script in scripts if not STAYS.match(script) and "pytest" not in script]
 
 
 def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
@@ -64,27 +56,8 @@ def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{path.stem}.{getattr(node, 'name', 'module')}", code
 
 
-def rows(table: str) -> list[tuple[str, str]]:
-    """The rows of a table of calls: theirs, ours."""
-    table = README.partition(f"<!-- {table} -->")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (.*?) \| `(.*?)` \|$", table, re.MULTILINE)
-    assert len(rows) == table.count("\n| ") - 1 > 20
-    return rows
-
-
-PROGRAMS = [
-    code
-    for code in blocks(README)
-    if "from dashscope import" in code
-    and ("asyncio.run(" in code or "with Client" in code or "LocalServer" in code)
-]
-TESTS = [code for code in blocks(README) if code.startswith("def test_")]
-FRAGMENTS = [code for code in blocks(README) if code not in PROGRAMS and code not in TESTS]
-ROWS = [
-    row
-    for row in [*rows("javascript-calls"), *rows("replicate-calls")]
-    if not row[1].startswith("pip ")
-]
+TABLES = [path for path in GUIDES if path.stem.startswith("from-")]
+TESTS = [code for path in DOCUMENTS for code in tests_of(path)]
 DOCSTRINGS = [pair for path in SOURCES for pair in docstring_blocks(path)]
 TESTS += [code for _, code in DOCSTRINGS if code.startswith("def test_")]
 DOCSTRINGS = [pair for pair in DOCSTRINGS if pair[1] not in TESTS]
@@ -104,143 +77,99 @@ def _at_home(
     """A folder with the files that the examples name, and the server's address."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
-    Image.new("RGB", (640, 480), "teal").save("photo.png")
-    Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 20)
+    prepare_folder()
     logger, handlers = logging.getLogger("dashscope"), logging.getLogger("dashscope").handlers[:]
     yield
     uninstrument()
     logger.handlers[:] = handlers
     logger.setLevel(logging.NOTSET)
+    logging.getLogger("httpx").setLevel(logging.NOTSET)
 
 
-def names(server: LocalServer) -> dict[str, Any]:
-    """What the examples take for granted."""
-    with Client(base_url=server.base_url) as client:
-        with suppress(dashscope.ConflictError):
-            client.models.create("local", "my-style", visibility="private", hardware="cpu")
-        hello = client.models.get("dashscope", "hello-world").latest_version
-        markov = client.models.get("dashscope", "markov").latest_version
-        assert hello is not None
-        assert markov is not None
-        with suppress(dashscope.ConflictError):
-            client.deployments.create(
-                name="my-deployment",
-                model="dashscope/hello-world",
-                version=hello.id,
-                hardware="cpu",
-                min_instances=0,
-                max_instances=1,
-            )
-        file = client.files.create(Path("photo.png"))
-        signed = httpx.URL(file.raw["urls"]["download"]).params
-        training = client.trainings.create(
-            "dashscope",
-            "markov",
-            markov.id,
-            destination="local/my-style",
-            input={"text": Path("book.txt")},
-        )
-        assert file.urls is not None
-        return {
-            **{name: getattr(dashscope, name) for name in dashscope.__all__},
-            "asyncio": asyncio,
-            "httpx": httpx,
-            "Path": Path,
-            "AsyncClient": AsyncClient,
-            "Client": Client,
-            "model": "dashscope/hello-world",
-            "input": {"text": "Alice"},
-            "version_id": hello.id,
-            "markov_version_id": markov.id,
-            "prediction": client.models.predictions.create(
-                "dashscope", "countdown", input={"start": 1, "delay": 0}
-            ),
-            "training": training,
-            "suppress": suppress,
-            "slug": client.collections.list()[0].slug,
-            "file": file,
-            "url": file.urls.get,
-            "data_uri": "data:image/png;base64,"
-            + base64.b64encode(Path("photo.png").read_bytes()).decode(),
-            "owner": signed["owner"],
-            "expiry": int(signed["expiry"]),
-            "signature": signed["signature"],
-        }
-
-
-def run_fragment(code: str, namespace: dict[str, Any]) -> None:
-    """Run a piece of code that may `await`, with a client of its own."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    compiled = compile(code, "<example>", "exec", flags=flags)
-
-    async def run() -> None:
-        async with AsyncClient() as client:
-            result = eval(compiled, {**namespace, "client": client})
-            if result is not None:
-                await result
-
-    asyncio.run(run())
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("_at_home")
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_the_examples_of_a_document_run(path: Path, server: LocalServer) -> None:
+    printed = run_examples(path, server)
+    if path == README:
+        assert printed
+        assert set(printed) <= {"hello Alice", "hey hey hey"}
 
 
 @pytest.mark.usefixtures("_at_home")
-@pytest.mark.parametrize("code", PROGRAMS)
-def test_the_programs_of_the_readme_run(code: str) -> None:
-    Path("program.py").write_text(code)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "program.py"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    assert done.stdout.strip() in ("hello Alice", "hey hey hey")
+@pytest.mark.parametrize("path", [README, PACKAGE / "guides" / "web-applications.md"])
+def test_the_application_in_the_examples_streams(path: Path) -> None:
+    (code,) = [each.code for each in examples(path) if "app = FastAPI(" in each.code]
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    with TestClient(namespace["app"]) as browser:
+        assert browser.post("/greet", params={"name": "Alice"}).json() == "hello Alice"
+        events = browser.get("/countdown", params={"start": 2}).text
+    assert re.findall(r"^data: (.+)$", events, re.MULTILINE)[:3] == ["2", "1", "0"]
+    assert events.count("event: done") == 1
 
 
-def test_the_tests_of_the_readme_pass(
+def test_the_tests_among_the_examples_pass(
     server: LocalServer, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    pytester.makepyfile(**{f"test_{number}": code for number, code in enumerate(TESTS)})
-    for option in ("--dashscope-record", "-q"):
-        done = pytester.runpytest_subprocess("-p", "dashscope.testing", option)
-        done.assert_outcomes(passed=len(TESTS))
+    check_tests(TESTS, pytester)
 
 
 @pytest.mark.usefixtures("_at_home")
-@pytest.mark.parametrize("script", commands())
-def test_the_commands_of_the_readme_run(script: str) -> None:
-    Path("tests").symlink_to(ROOT / "tests")
-    Path("dashscope").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dashscope "$@"\n')
-    Path("dashscope").chmod(0o755)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f".:{os.environ['PATH']}"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout + done.stderr or ">" in script
-    assert "error" not in done.stderr
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_each_call_of_another_client_has_one_of_ours(path: Path, server: LocalServer) -> None:
+    namespace = names(server)
+    for theirs, ours in rows(path):
+        try:
+            run_alone(ours, dict(namespace))
+        except Exception as error:
+            error.add_note(f"The row of {theirs} in {path}.")
+            raise
 
 
-@pytest.mark.usefixtures("_at_home")
-@pytest.mark.parametrize("code", FRAGMENTS)
-def test_the_fragments_of_the_readme_run(code: str, server: LocalServer) -> None:
-    run_fragment(code, names(server))
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_a_guide_is_short_and_its_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    assert lines[0].startswith("# ")
+    assert lines[2], "the summary is the paragraph after the title"
+    assert guides.summary(path.stem)
+    assert len(text.split()) <= MOST_WORDS
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, fragment = link.partition("#")
+        if file in PLANNED:
+            continue
+        assert "://" in link or (path.parent / file).is_file() or not file, link
+        if fragment and "://" not in link:
+            target = (path.parent / file if file else path).read_text(encoding="utf-8")
+            assert fragment in [
+                _slug(line) for line in re.findall(r"^#+ (.+)$", target, re.MULTILINE)
+            ]
 
 
-@pytest.mark.usefixtures("_at_home")
-@pytest.mark.parametrize(("theirs", "ours"), ROWS)
-def test_each_call_of_other_clients_has_one_of_ours(
-    theirs: str, ours: str, server: LocalServer
-) -> None:
-    run_fragment(ours, names(server))
+def _slug(heading: str) -> str:
+    return "-".join(re.sub(r"[^\w-]", " ", heading.lower()).split())
+
+
+def test_the_messages_in_the_guide_on_troubleshooting_exist() -> None:
+    texts = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    texts = re.sub(r'"\s*\n\s*f?"', "", texts)
+    names = {*dashscope.__all__, "AttributeError: module 'dashscope' has no attribute"}
+    rows = re.findall(r"^\| `(.+?)`", guides.read("troubleshooting"), re.MULTILINE)
+    assert len(rows) > 20
+    for message in rows:
+        parts = [part.strip() for part in message.split("...")]
+        assert message in names or all(part in texts for part in parts), message
+
+
+def test_help_lists_every_guide() -> None:
+    listed = re.findall(r"^    ([a-z-]+) {2,}\S", dashscope.__doc__ or "", re.MULTILINE)
+    assert set(guides.titles()) <= set(listed)
+    assert list(guides.titles()) == [topic for topic in listed if topic in guides.titles()]
+    with pytest.raises(ValueError, match="No guide is named 'nope'. The guides are quickstart"):
+        guides.read("nope")
 
 
 @pytest.mark.usefixtures("_at_home")
@@ -248,12 +177,12 @@ def test_each_call_of_other_clients_has_one_of_ours(
 def test_the_examples_of_the_docstrings_run(where: str, code: str, server: LocalServer) -> None:
     namespace = {**names(server), "record": record, "replay": replay}
     if where == "replaying.replay":
-        run_fragment(dict(DOCSTRINGS)["recording.record"], namespace)
+        run_alone(dict(DOCSTRINGS)["recording.record"], namespace)
     code = code.replace(DEFAULT_BASE_URL, server.base_url)
     if where.startswith("trainings"):
         code = code.replace("me/my-style", "local/my-style")
         namespace["version_id"] = namespace["markov_version_id"]
-    run_fragment(code, namespace)
+    run_alone(code, namespace)
 
 
 @pytest.mark.usefixtures("_at_home")

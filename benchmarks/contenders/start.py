@@ -46,6 +46,17 @@ if __name__ == "__main__":
 
         imported = time.perf_counter()
         httpx.Client().get(f"{origin}/v1/predictions/fixed").json()
+    elif who == "httpx_async":
+        import httpx
+
+        imported = time.perf_counter()
+        import asyncio
+
+        async def get() -> None:
+            async with httpx.AsyncClient() as client:
+                (await client.get(f"{origin}/v1/predictions/fixed")).json()
+
+        asyncio.run(get())
     else:
         raise SystemExit(f"who is {who}?")
     ended = time.perf_counter()

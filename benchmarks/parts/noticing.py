@@ -16,7 +16,6 @@ from benchmarks.model import (
     Metric,
     Part,
     Target,
-    by,
 )
 
 DELAY = Metric(
@@ -63,12 +62,11 @@ def _delay(setting: str, row: str = "dashscope") -> Compute:
     return lambda figures: figures.get(DELAY.name, setting, row)
 
 
-def _requests(seconds: int) -> Compute:
-    """To the requests of somebody who asks every half second."""
-    setting = f"{seconds} s"
-    return lambda figures: by(
-        figures.get(REQUESTS.name, setting, "dashscope"), seconds / FIXED_POLL + 1
-    )
+def _requests(seconds: float, row: str) -> Compute:
+    return lambda figures: figures.get(REQUESTS.name, f"{seconds} s", row)
+
+
+STREAMED = "dashscope, urls.stream"
 
 
 PART = Part(
@@ -87,13 +85,18 @@ PART = Part(
         Target("delay at 3 s, polling, ms", 200, _delay("3 s")),
         Target("delay at 10 s, polling, ms", 280, _delay("10 s")),
         Target("delay at 60 s, polling, ms", 280, _delay("60 s")),
-        Target("requests at 10 s, to a poll every 0.5 s", 2.0, _requests(10)),
-        Target("requests at 60 s, to a poll every 0.5 s", 1.2, _requests(60)),
+        *(
+            # Three requests up to 3 s, then one more for every five.
+            Target(f"requests at {seconds} s with urls.stream", most, _requests(seconds, STREAMED))
+            for seconds, most in ((0.2, 3), (1, 3), (3, 3), (10, 5), (60, 15))
+        ),
+        Target("requests at 10 s, polling", 42, _requests(10, "dashscope")),
+        Target("requests at 60 s, polling", 145, _requests(60, "dashscope")),
         *(
             Target(
                 f"delay at {setting} with urls.stream, ms",
                 20,
-                _delay(setting, "dashscope, urls.stream"),
+                _delay(setting, STREAMED),
             )
             for setting in ("0.2 s", "1 s", "3 s", "10 s", "60 s")
         ),

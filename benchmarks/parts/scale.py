@@ -72,7 +72,7 @@ PART = Part(
             _growth("output of 10 MB", "output of 50 MB", 5),
         ),
         Target(
-            "a request at 5000 in flight, to 1", 1.4, _growth("1 in flight", "5000 in flight", 1)
+            "a request at 5000 in flight, to 1", 1.3, _growth("1 in flight", "5000 in flight", 1)
         ),
     ),
 )

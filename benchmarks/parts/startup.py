@@ -23,6 +23,7 @@ def cases(quick: bool) -> list[Case]:
             ("dashscope", "plain", "dashscope"),
             ("dashscope, async", "plain", "dashscope_async"),
             ("httpx", "bare", "httpx"),
+            ("httpx, async", "bare", "httpx_async"),
             ("replicate 1.0.7", "replicate-1", "replicate_1"),
             ("replicate 2.0.0b4", "replicate-2", "replicate_2"),
             ("openai", "openai", "openai"),
@@ -30,8 +31,8 @@ def cases(quick: bool) -> list[Case]:
     ]
 
 
-def _to(metric: Metric, peer: str) -> Compute:
-    return lambda figures: figures.ratio(metric.name, (SETTING, "dashscope"), (SETTING, peer))
+def _to(metric: Metric, peer: str, ours: str = "dashscope") -> Compute:
+    return lambda figures: figures.ratio(metric.name, (SETTING, ours), (SETTING, peer))
 
 
 PART = Part(
@@ -42,11 +43,20 @@ PART = Part(
     (WALL, IMPORT, CPU),
     cases,
     (
-        Target("import and first request, to `replicate` 1.0.7", 0.9, _to(WALL, "replicate 1.0.7")),
+        Target("CPU of all three, to bare `httpx`", 1.5, _to(CPU, "httpx")),
         Target(
-            "import and first request, to `replicate` 2.0.0b4", 0.5, _to(WALL, "replicate 2.0.0b4")
+            "CPU of all three, async, to bare `httpx`",
+            1.4,
+            _to(CPU, "httpx, async", "dashscope, async"),
         ),
-        Target("import and first request, to `openai`", 0.3, _to(WALL, "openai")),
+        Target("CPU of all three, to `replicate` 1.0.7", 1.0, _to(CPU, "replicate 1.0.7")),
+        Target(
+            "CPU of all three, async, to `replicate` 1.0.7",
+            1.0,
+            _to(CPU, "replicate 1.0.7", "dashscope, async"),
+        ),
+        Target("CPU of all three, to `replicate` 2.0.0b4", 0.5, _to(CPU, "replicate 2.0.0b4")),
+        Target("CPU of all three, to `openai`", 0.3, _to(CPU, "openai")),
         Target("the import alone, to `replicate` 1.0.7", 0.9, _to(IMPORT, "replicate 1.0.7")),
     ),
     chart="bars",

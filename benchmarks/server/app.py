@@ -116,7 +116,7 @@ class App:
 
     async def _held(self, respond: Responder, seconds: str, **_: Any) -> None:
         await asyncio.sleep(float(seconds))
-        respond.send(200, self.fixed)
+        respond.send(200, bodies.fixed(self.origin, f"held-{seconds}"))
 
     def _output(self, respond: Responder, size: str, **_: Any) -> None:
         respond.send(200, bodies.large(self.origin, int(size)))

@@ -48,9 +48,9 @@ def prediction(
     return state
 
 
-def _example(origin: str, number: int = 0) -> dict[str, Any]:
+def _example(origin: str, id: str) -> dict[str, Any]:
     return prediction(
-        f"gm3qorzdhgbfurvjtvhg6{number:05d}",
+        id,
         "succeeded",
         origin=origin,
         input={"text": "Alice"},
@@ -58,9 +58,10 @@ def _example(origin: str, number: int = 0) -> dict[str, Any]:
     )
 
 
-def fixed(origin: str) -> bytes:
+@cache
+def fixed(origin: str, id: str = "fixed") -> bytes:
     """A prediction of 700 bytes."""
-    state = _example(origin)
+    state = _example(origin, id)
     state["logs"] = "." * (700 - len(json.dumps(state)))
     return json.dumps(state).encode()
 
@@ -68,7 +69,7 @@ def fixed(origin: str) -> bytes:
 @cache
 def page(origin: str, items: int) -> bytes:
     """The last page of a listing."""
-    results = [_example(origin, number) for number in range(items)]
+    results = [_example(origin, f"gm3qorzdhgbfurvjtvhg6{number:05d}") for number in range(items)]
     return json.dumps({"previous": None, "next": None, "results": results}).encode()
 
 
@@ -76,7 +77,7 @@ def page(origin: str, items: int) -> bytes:
 def large(origin: str, size: int) -> bytes:
     """A prediction whose output is some `size` bytes of JSON."""
     row = {"label": "cat", "score": 0.98765, "box": [12, 34, 56, 78]}
-    state = _example(origin)
+    state = _example(origin, f"output-{size}")
     state["output"] = [row] * max(1, size // len(json.dumps(row)))
     return json.dumps(state).encode()
 

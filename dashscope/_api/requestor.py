@@ -8,16 +8,15 @@ from copy import copy
 from http import HTTPStatus
 from logging import DEBUG
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
 from dashscope._api import instrumentation, retry
-from dashscope._api.retry import AttemptResult, attempt_result, is_refused, may_have_executed
+from dashscope._api.retry import AttemptResult, attempt_result, may_have_executed
 from dashscope._api.state import ClientState
 from dashscope._common import random, urls
 from dashscope._common.deadline import Deadline
-from dashscope._common.json import encode, object_in
+from dashscope._common.json import encode, is_array, is_object, object_in
 from dashscope._common.logging import logger
 from dashscope._common.secrets import Token, scrub
 from dashscope._common.validation import check_flag
@@ -43,12 +42,31 @@ from dashscope.types.http import (
     remember_token,
 )
 
-REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "DELETE"})
+REPEATABLE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "QUERY", "DELETE"})
+PUBLIC_HEADERS: Final = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "cancel-after",
+        "content-type",
+        "if-range",
+        "last-event-id",
+        "prefer",
+        "range",
+        "user-agent",
+    }
+)
+"""The headers of our requests that contain no secrets."""
 ANSWER_MARGIN: Final = 10.0
 """Seconds that a response may take beyond `Prefer: wait=n`."""
 
+_answered: Final[set[urls.Origin | None]] = set()
+"""The origins on this machine that responded, as far as this process knows."""
+
 _NO_BODY: Final[Any] = object()
 
+_MESSAGES: Final = ("msg", "message", "detail", "error")
+"""The names of the message of an entry in an error's `detail`, the most specific one first."""
 _ADVICE: Final[Mapping[int, str]] = {
     401: "Check the token: api_token=... or DASHSCOPE_API_TOKEN.",
     403: "The token's account does not have permission.",
@@ -108,12 +126,26 @@ class Requestor:
         self.runtime = runtime
         self.transport = transport
         self.state = ClientState(config.max_connections)
+        is_local = urls.is_loopback(config.base_url) and config.proxy is None
+        self._local_origin = urls.origin(config.base_url) if is_local else None
+        self._responses: list[Response] | None = None
 
     def with_config(self, **changes: Any) -> Requestor:
         """Return a requestor with the same connections and state, but another configuration."""
         other = copy(self)
         other.config = evolve(self.config, **changes)
         return other
+
+    def recording(self, responses: list[Response]) -> Requestor:
+        """Return a requestor with the same connections that adds each response to a list."""
+        other = copy(self)
+        other._responses = responses
+        return other
+
+    def _record(self, response: Response) -> Response:
+        if self._responses is not None:
+            self._responses.append(response)
+        return response
 
     def resolve_use_file_output(self, use_file_output: bool | None) -> bool:
         """Return the per-call setting, falling back to the client's."""
@@ -167,17 +199,20 @@ class Requestor:
             if error is None and response is not None:
                 self.state.quota.give_back(retried=attempts > 1)
                 response = evolve(response, attempts=attempts, elapsed=elapsed)
-                return remember_token(response, self.config.token)
+                return self._record(remember_token(response, self.config.token))
             if call.method == "DELETE" and attempts > 1 and result.status == HTTPStatus.NOT_FOUND:
                 # An earlier attempt deleted it, and its response was lost.
-                return Response(
+                deleted = Response(
                     status=204,
                     headers=Headers({}),
                     content=b"",
                     attempts=attempts,
                     elapsed=elapsed,
                 )
+                return self._record(deleted)
             if not retries:
+                if isinstance(error, APIConnectionError) and self._is_never_started:
+                    error.permanent |= error.refused  # a wait need not repeat its polls
                 break
             delay = self.retry_delay(result, attempts, elapsed, deadline, repeatable=repeatable)
             if delay is None:
@@ -223,6 +258,7 @@ class Requestor:
         except APIConnectionError as failure:
             error = failure
         else:
+            self._note_response(request.url)
             remember_token(response, self.config.token)
             if logger.isEnabledFor(DEBUG):
                 milliseconds = (time.monotonic() - started) * 1000
@@ -236,11 +272,15 @@ class Requestor:
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, AttemptResult(status=response.status), response
             refused = status_error(named(request), response, token=self.config.token)
+            if response.status == HTTPStatus.NOT_FOUND and self.config.base_url.count("/") == 2:
+                refused.add(f"The base URL has no path. Set it to {self.config.base_url}/v1.")
             return refused, attempt_result(refused), None
-        if self.config.is_default_address and not error.request_sent:
+        if not error.request_sent and self._is_never_started:
             error.add(
                 "No server is running at the default address. Start one with `dashscope serve`, or "
                 "set DASHSCOPE_BASE_URL (or base_url=...) to the address of the API."
+                if self.config.is_default_address
+                else "Start the server, or check the address."
             )
         return error, attempt_result(error), None
 
@@ -256,8 +296,8 @@ class Requestor:
         """Return the seconds until the next attempt, or `None` to give up. Takes from the quota."""
         if attempts > self.config.max_retries:
             return None
-        if attempts > 1 and self.config.is_default_address and is_refused(result):
-            return None  # the local server is not running: the error says how to start it
+        if attempts > 1 and result.refused and self._is_never_started:
+            return None
         if not retry.may_repeat(result, repeatable=repeatable):
             return None
         delay = retry.delay(
@@ -274,11 +314,26 @@ class Requestor:
             return None
         return delay
 
+    @property
+    def _is_never_started(self) -> bool:
+        """Whether the server should be on this machine, and has not responded to this process.
+
+        Then it is probably not running, and the user should know soon.
+        """
+        return self._local_origin is not None and self._local_origin not in _answered
+
+    def expect_server(self) -> None:
+        """Note that a server responded to an earlier process at the base URL."""
+        if self._local_origin is not None:
+            _answered.add(self._local_origin)
+
+    def _note_response(self, url: str) -> None:
+        if self._is_never_started and urls.origin(url) == self._local_origin:
+            self.expect_server()
+
     def _request(self, call: Call) -> Request:
-        url = urls.absolute(self.config.base_url, call.path)
         params = [(name, _param(value)) for name, value in call.params if value is not None]
-        if params:
-            url += ("&" if "?" in url else "?") + urlencode(params)
+        url = urls.with_query(urls.absolute(self.config.base_url, call.path), params)
         content, kind = call.content, {}
         if call.json is not _NO_BODY:
             content, kind = encode(call.json), {"Content-Type": "application/json"}
@@ -313,7 +368,13 @@ class Requestor:
         return merged(context, self.config.headers) if context else self.config.headers
 
     async def run_request_hooks(self, request: Request) -> Request:
-        """Run the user's request hooks, which may change the request."""
+        """Run the user's request hooks, which may change the request.
+
+        If they move the URL to another origin that is not trusted, secrets stay behind: only the
+        headers in `PUBLIC_HEADERS` are sent, and those that the hooks set.
+        """
+        url = request.url
+        headers = {name.lower(): value for name, value in request.headers.items()}
         for hook in self.config.event_hooks.get("request", ()):
             changed = await self.runtime.call(hook, request)
             if isinstance(changed, Request):
@@ -321,7 +382,14 @@ class Requestor:
                 request = changed
             elif changed is not None:
                 raise TypeError(f"a request hook must return a Request or None, not {changed!r}")
-        return request
+        if urls.same_origin(url, request.url) or self.is_trusted(request.url):
+            return request
+        kept = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() in PUBLIC_HEADERS or headers.get(name.lower()) != value
+        }
+        return evolve(request, headers=kept)
 
     async def run_response_hooks(self, response: Response) -> None:
         """Run the user's response hooks."""
@@ -356,7 +424,7 @@ def status_error(
     """
     text = scrub(response.text, token)
     body = object_in(text)
-    title, detail = _str(body.get("title")), _str(body.get("detail"))
+    title, detail = _str(body.get("title")), _explanation(body.get("detail"))
     status = response.status
     error_type = status_error_type(status)
     retry_after = retry.retry_after_of(response.headers, body)
@@ -391,3 +459,40 @@ def _reason(status: int) -> str:
 
 def _str(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _explanation(detail: Any) -> str | None:
+    """Return the `detail` of an error as text, with a sentence for each entry of a list or object.
+
+    FastAPI and others send `[{"loc": ["body", "input", "prompt"], "msg": "Field required"}]`.
+    """
+    if is_array(detail):
+        sentences = [_sentence(entry) for entry in detail]
+    elif is_object(detail) and _message_of(detail) is None:
+        sentences = [f"{name}: {_sentence(entry)}" for name, entry in detail.items()]
+    elif is_object(detail):
+        sentences = [_sentence(detail)]
+    else:
+        return _str(detail)
+    return " ".join(sentences) or None
+
+
+def _sentence(entry: Any) -> str:
+    if is_array(entry) and all(isinstance(item, str) for item in entry):
+        return " ".join(map(_sentence, entry))
+    text = entry
+    if is_object(entry):
+        place = entry.get("loc") or entry.get("field")
+        place = ".".join(map(str, place)) if is_array(place) else _str(place)
+        text = _message_of(entry)
+        text = f"{place}: {text}" if text and place else text
+    if not isinstance(text, str):
+        try:
+            text = encode(entry).decode()
+        except (ValueError, RecursionError):
+            text = "(not shown)"
+    return f"{shortened(text.strip().rstrip('.'))}."
+
+
+def _message_of(entry: dict[str, Any]) -> str | None:
+    return next((text for name in _MESSAGES if (text := _str(entry.get(name)))), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from dashscope import types
 from dashscope._api.decoding import structure, structure_page
@@ -15,13 +15,6 @@ from dashscope._common.validation import check_text, shown
 T = TypeVar("T")
 
 
-class Identified(Protocol):
-    """An object with an id."""
-
-    @property
-    def id(self) -> str: ...
-
-
 class AsyncResource:
     """The operations of one resource, on one client."""
 
@@ -30,8 +23,8 @@ class AsyncResource:
     def __init__(self, api: Requestor) -> None:
         self._api = api
 
-    async def _get(self, cls: type[T], path: str) -> T:
-        return structure(await self._api.send(Call(method="GET", path=path)), cls)
+    async def _get(self, cls: type[T], path: str, *, id: str | None = None) -> T:
+        return structure(await self._api.send(Call(method="GET", path=path)), cls, id=id)
 
     async def _page(
         self, cls: type[T], path: str, *, cursor: str | None, **params: Any
@@ -63,10 +56,11 @@ def body_of(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def id_of(value: object, cls: type[Identified]) -> str:
+def id_of(value: object, cls: type[Any]) -> str:
     """Return the id of a `cls`, or `value` itself if it is an id."""
     if isinstance(value, cls):
-        return value.id
+        id: str = value.id
+        return id
     name = cls.__name__
     if not isinstance(value, str):
         raise TypeError(f"{name.lower()} must be a {name} or an id, not {shown(value)}")

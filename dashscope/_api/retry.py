@@ -43,6 +43,7 @@ class AttemptResult:
         request_sent: Whether the server may have received the request.
         timed_out: Whether the attempt timed out.
         permanent: Whether another attempt would end in the same way.
+        refused: Whether the connection was refused.
         retry_after: The seconds that the server asked to wait.
         not_executed: Whether the server says, by `x-should-retry: true`, that it rejected the
             request with 503 without executing it.
@@ -52,6 +53,7 @@ class AttemptResult:
     request_sent: bool = True
     timed_out: bool = False
     permanent: bool = False
+    refused: bool = False
     retry_after: float | None = None
     not_executed: bool = False
 
@@ -200,12 +202,8 @@ def attempt_result(error: APIError) -> AttemptResult:
         request_sent=error.request_sent,
         timed_out=isinstance(error, APITimeoutError),
         permanent=error.permanent,
+        refused=error.refused,
     )
-
-
-def is_refused(result: AttemptResult) -> bool:
-    """Return whether the connection was refused."""
-    return result.status is None and not result.request_sent and not result.timed_out
 
 
 def may_have_executed(result: AttemptResult) -> bool:

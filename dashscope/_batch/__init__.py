@@ -15,12 +15,14 @@ from dashscope._common.lazy import exports
 if TYPE_CHECKING:
     from dashscope._batch.batch import AsyncBatch
     from dashscope._batch.options import OnError, OnUnknown, Resume
+    from dashscope._batch.permits import SharedRate
 
 __all__ = [
     "AsyncBatch",
     "OnError",
     "OnUnknown",
     "Resume",
+    "SharedRate",
 ]
 
 # Lazy, so that annotations such as `_batch.AsyncBatch` resolve without loading the modules first.
@@ -31,5 +33,6 @@ __getattr__ = exports(
         "OnError": "options",
         "OnUnknown": "options",
         "Resume": "options",
+        "SharedRate": "permits",
     },
 )

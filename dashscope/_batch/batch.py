@@ -15,8 +15,9 @@ from dashscope._api.requestor import Requestor
 from dashscope._batch.checkpoint.base import Checkpoint
 from dashscope._batch.context import BatchContext
 from dashscope._batch.creator import Creator
-from dashscope._batch.input_reader import InputReader, total_of
+from dashscope._batch.input_reader import InputReader, rows_of, total_of
 from dashscope._batch.options import Options
+from dashscope._batch.permits import Permits, check
 from dashscope._batch.poll_schedule import PollSchedule
 from dashscope._batch.poller import Poller
 from dashscope._batch.rate_limiter import RateLimiter
@@ -47,7 +48,9 @@ EXIT_TIMEOUT: Final = 15.0
 """Seconds that closing a batch may take: creates in progress, then cancels."""
 
 
-load_before_fork("dashscope._batch.checkpoint.sqlite")
+load_before_fork(
+    *(f"dashscope._batch.checkpoint.{name}" for name in ("stored", "sqlite", "folder")),
+)
 
 
 class AsyncBatch:
@@ -65,6 +68,9 @@ class AsyncBatch:
     def __init__(self, api: Requestor, inputs: Any, options: Options) -> None:
         self._api = api
         self._options = options
+        inputs = rows_of(inputs)
+        if options.shared_rate is not None:
+            check(api.runtime, options.shared_rate)
         self._items = api.runtime.iterate("inputs", inputs)
         self._total = total_of(inputs)
         self._entered = False
@@ -84,6 +90,14 @@ class AsyncBatch:
         """
         self._check_entered()
         return self._progress(is_over=self._context.is_closed)
+
+    def __repr__(self) -> str:
+        if not self._entered:
+            return f"<AsyncBatch of {self._options.ref}, not entered>"
+        seen = self.progress
+        counts = ("done", "failed", "skipped", "running", "queued")
+        told = ", ".join(f"{getattr(seen, name)} {name}" for name in counts if getattr(seen, name))
+        return f"<AsyncBatch of {self._options.ref}: {told or 'no rows yet'}>"
 
     def _repr_html_(self) -> str:
         if not self._entered:
@@ -220,6 +234,7 @@ class AsyncBatch:
             results=ResultBuffer(
                 options.concurrency, ordered=options.ordered, total=self._total, now=now()
             ),
+            permits=Permits(runtime, options.shared_rate),
             notify=self._notify,
         )
         self._poller = Poller(self._context)
@@ -229,15 +244,24 @@ class AsyncBatch:
 
     def _checkpoint(self) -> Checkpoint:
         options = self._options
-        if options.checkpoint is None:
+        location = options.checkpoint
+        if location is None:
             return Checkpoint()
-        from dashscope._batch.checkpoint.sqlite import SqliteCheckpoint
+        from dashscope._batch.checkpoint import keys
+        from dashscope._batch.checkpoint.stored import StoredCheckpoint
 
-        return SqliteCheckpoint(
+        by: keys.Keys
+        if options.keys is not None:
+            by = keys.KnownKeys(options.keys)
+        elif location.is_shared:
+            by = keys.Digests(options.ref, location.salt)
+        else:
+            by = keys.Positions()
+        return StoredCheckpoint(
             self._api.runtime,
             self._api.state.clock,
-            options.checkpoint,
-            options.ref,
+            location.store(options.ref, by_digest=options.keys is not None),
+            by,
             skip_finished=options.resume == "skip",
         )
 

@@ -13,6 +13,7 @@ from dashscope._api.instrumentation import Operation, begin
 from dashscope._api.requestor import Requestor
 from dashscope._batch.checkpoint.base import Checkpoint
 from dashscope._batch.options import Options
+from dashscope._batch.permits import Permits
 from dashscope._batch.result_buffer import ResultBuffer
 from dashscope._batch.row import Row, RunningPrediction
 from dashscope._batch.scheduler import Scheduler, now
@@ -30,6 +31,7 @@ class BatchContext:
         scheduler: Tracks queued rows and running predictions.
         checkpoint: Records each step.
         results: Holds finished results.
+        permits: Limits the rate of creates together with other batches.
         notify: Wakes everything that waits for a change.
         is_closed: Whether the batch has been closed. No new work is started.
         is_canceling: Whether running predictions are being canceled. A create that completes after
@@ -45,6 +47,7 @@ class BatchContext:
     scheduler: Scheduler
     checkpoint: Checkpoint
     results: ResultBuffer
+    permits: Permits
     notify: Callable[[], None]
     is_closed: bool = False
     is_canceling: bool = False

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from dashscope import types
 from dashscope._api.requestor import Call
-from dashscope._api.retry import AttemptResult
+from dashscope._api.retry import attempt_result
 from dashscope._batch.checkpoint.fingerprint import fingerprint
 from dashscope._batch.context import BatchContext
 from dashscope._batch.poller import Poller
@@ -27,9 +27,9 @@ from dashscope._errors import (
     CheckpointError,
     DashscopeError,
 )
-from dashscope._predictions.create import creation
+from dashscope._predictions.create import cancel_after_for, creation
 from dashscope._predictions.operations import cancel_prediction, send_creation
-from dashscope._predictions.watch import CLEAN_UP, DEADLINE_MARGIN
+from dashscope._predictions.watch import CLEAN_UP
 
 BACK_PRESSURE: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """Statuses that slow down the whole batch."""
@@ -82,21 +82,22 @@ class Creator:
     async def _prepare(self, row: Row) -> None:
         options = self._context.options
         if row.call is None:
-            timeout = options.timeout
             row.call = await creation(
                 self._context.api,
                 options.reference.path,
                 version=options.reference.version,
                 input=await options.check(row.input),
-                cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+                cancel_after=cancel_after_for(options.timeout),
                 file_encoding=options.file_encoding,
             )
             if self._context.checkpoint.is_persistent:
                 row.sent_fingerprint = fingerprint(row.call.json["input"])
+        await self._context.permits.take()
         await self._context.checkpoint.record_intent(row)
 
     async def _post(self, row: Row) -> None:
         context = self._context
+        context.checkpoint.check_can_create()
         row.is_sent = True
         created: list[RunningPrediction] = []
 
@@ -149,11 +150,12 @@ class Creator:
                 error.status,
                 context.scheduler.limit,
             )
+            await context.permits.back_off(error.retry_after or 1.0)
             if was_queued:
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:
             pause = context.api.retry_delay(
-                AttemptResult(request_sent=False),
+                attempt_result(error),
                 row.attempts,
                 now() - row.first_attempt,
                 Deadline.NEVER,

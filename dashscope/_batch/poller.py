@@ -15,7 +15,12 @@ from dashscope._batch.row import RunningPrediction
 from dashscope._batch.scheduler import now
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
-from dashscope._errors import APIError, PredictionTimeoutError, RateLimitError
+from dashscope._errors import (
+    APIError,
+    CheckpointError,
+    PredictionTimeoutError,
+    RateLimitError,
+)
 from dashscope._predictions.operations import cancel_prediction, get_prediction
 from dashscope._predictions.watch import CLEAN_UP, CREATE_SETTLE_TIME, PollFailures
 from dashscope.types.prediction import Prediction
@@ -131,6 +136,8 @@ class Poller:
             elif context.scheduler.finish(running, now()):
                 if is_canceled(prediction) and self._is_canceled_by_batch(running, prediction):
                     await self._finish_canceled(running, prediction)
+                elif is_canceled(prediction) and await context.checkpoint.is_stopped():
+                    raise CheckpointError("The driver canceled the run of this batch.")
                 else:
                     results.append((running, prediction))
         if not results:
@@ -220,7 +227,7 @@ def is_partial(prediction: Prediction, running: RunningPrediction) -> bool:
     if is_canceled(prediction):
         return running.is_attached and prediction.deadline is None
     if prediction.status == "succeeded":
-        return prediction.output is None and not prediction.data_removed
+        return prediction["output"] is None and not prediction.data_removed
     return prediction.status == "failed" and None in (prediction.error, prediction.logs)
 
 

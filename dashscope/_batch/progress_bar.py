@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dashscope import types
+from dashscope._common.installing import install_command
 from dashscope._common.validation import check_count
 from dashscope._errors import ConfigurationError
 
@@ -50,7 +51,7 @@ def progress_bar(
         import rich.progress  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ModuleNotFoundError:
         raise ConfigurationError(
-            "progress_bar() requires rich: pip install 'dashscope-client[cli]'"
+            f"progress_bar() requires rich: {install_command('cli')}"
         ) from None
     if total is not None:
         check_count("total", total, least=0)

@@ -3,6 +3,8 @@
 If a process is killed after the server created a prediction and before the checkpoint recorded
 its id, the row has an intent but no id. Its prediction has the same version and the same input,
 was created around the time of the intent, and belongs to no other row.
+
+Callers that share a checkpoint also wait here for rows that another caller is working on.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from attrs import define
+from attrs import define, field
 
 from dashscope import types
+from dashscope._batch.checkpoint.base import CheckpointEntry
 from dashscope._batch.checkpoint.fingerprint import fingerprint
 from dashscope._batch.context import BatchContext
 from dashscope._batch.poller import is_canceled, list_page
@@ -21,6 +24,7 @@ from dashscope._batch.row import Row
 from dashscope._batch.scheduler import now
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
+from dashscope._common.urls import Reference
 from dashscope._errors import (
     APIConnectionError,
     APIError,
@@ -47,10 +51,13 @@ class _Candidates:
     Attributes:
         known: Predictions whose input is known.
         opaque: Predictions whose input the service does not return.
+        undecided: Fingerprints of inputs for which another caller's create is in progress. Each
+            prediction with such an input may be the other caller's.
     """
 
     known: list[types.Prediction]
     opaque: list[types.Prediction]
+    undecided: set[bytes] = field(factory=set[bytes])
 
 
 class Recovery:
@@ -62,41 +69,61 @@ class Recovery:
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
-        self._started = now()
 
     async def recover(self, rows: Sequence[Row]) -> None:
         """Attach each row to its prediction, create it again, or finish it with an error.
 
-        Rows whose create request may be in transit are returned to the scheduler.
+        Rows whose create request may be in transit, and rows that another caller is working on,
+        are returned to the scheduler.
 
         Raises:
             CheckpointError: If the checkpoint cannot be read or written.
         """
-        in_transit: list[Row] = []
+        waiting: list[Row] = []
+        unconfirmed = await self._unconfirmed(rows, waiting)
         try:
-            candidates = await self._search(rows)
+            candidates = await self._search(unconfirmed) if unconfirmed else _Candidates([], [])
         except (APIConnectionError, InternalServerError) as error:
-            for row in rows:
+            for row in unconfirmed:
                 self._context.put_error(row, error)
         except APIError as error:
-            for row in rows:
+            for row in unconfirmed:
                 await self._unknown(row, f"predictions cannot be listed ({error})")
         else:
-            for row in rows:
-                await self._match(row, candidates, in_transit)
-        self._context.scheduler.recovered(in_transit, now(), SEARCH_INTERVAL)
+            for row in unconfirmed:
+                if row.sent_fingerprint in candidates.undecided:
+                    waiting.append(row)
+                else:
+                    await self._match(row, candidates, waiting)
+        self._context.scheduler.recovered(waiting, now(), SEARCH_INTERVAL)
+
+    async def _unconfirmed(self, rows: Sequence[Row], waiting: list[Row]) -> list[Row]:
+        """Return the rows that are still unconfirmed, and resume the others."""
+        unconfirmed: list[Row] = []
+        entries = await self._context.checkpoint.reload(rows)
+        for row, entry in zip(rows, entries, strict=True):
+            if entry is not None and entry.is_busy:
+                waiting.append(row)
+            elif not resume(self._context, row, entry):
+                row.unconfirmed_since = row.unconfirmed_since or now()
+                unconfirmed.append(row)
+        return unconfirmed
 
     async def _match(self, row: Row, candidates: _Candidates, in_transit: list[Row]) -> None:
+        context = self._context
         matches = [
             prediction
             for prediction in candidates.known
-            if self._fits(row, prediction) and _fingerprint(prediction) == row.sent_fingerprint
+            if self._fits(row, prediction) and sent_fingerprint(prediction) == row.sent_fingerprint
         ]
         if matches:
             # Choose a canceled prediction last, because it would be created again.
             prediction = min(matches, key=lambda match: (is_canceled(match), match.created_at))
             candidates.known.remove(prediction)
-            await self._attach(row, prediction)
+            if await context.checkpoint.claim(row, prediction):
+                self._attach(row, prediction)
+            else:
+                in_transit.append(row)  # another caller claimed it in the meantime
         elif any(self._fits(row, prediction) for prediction in candidates.opaque):
             await self._unknown(row, "the service does not return the inputs of its predictions")
         elif self._may_be_in_transit(row):
@@ -123,21 +150,23 @@ class Recovery:
             ends_before = last is not None and last < since
             if cursor is None or len(listed) == size or ends_before:
                 break
-        same_model = [prediction for prediction in listed.values() if self._is_same(prediction)]
+        reference = context.options.reference
+        same_model = [each for each in listed.values() if is_of(reference, each)]
+        # In this order: a create that is decided in the meantime is in `recorded`.
+        candidates = _Candidates([], [], await context.checkpoint.undecided(rows))
         recorded = await context.checkpoint.recorded_ids([each.id for each in same_model])
-        candidates = _Candidates([], [])
         for prediction in same_model:
             if prediction.id in recorded or not any(self._fits(row, prediction) for row in rows):
                 continue
             whole = prediction
-            if _fingerprint(prediction) is None:
+            if sent_fingerprint(prediction) is None:
                 try:
                     whole = await get_prediction(
                         context.api, prediction.id, deadline=Deadline.NEVER, is_poll=False
                     )
                 except NotFoundError:
                     continue
-            if _fingerprint(whole) is None:
+            if sent_fingerprint(whole) is None:
                 candidates.opaque.append(whole)
             else:
                 candidates.known.append(whole)
@@ -156,25 +185,18 @@ class Recovery:
         at, intended_at = prediction.created_at, self._intended_at(row)
         return at is None or intended_at - CLOCK_MARGIN <= at <= intended_at + CREATE_WINDOW
 
-    def _is_same(self, prediction: types.Prediction) -> bool:
-        """Return whether a prediction may be of this batch's model or version."""
-        reference = self._context.options.reference
-        if reference.version is not None:
-            return prediction.version in (None, reference.version)
-        return prediction.model in (None, f"{reference.owner}/{reference.name}")
-
     def _may_be_in_transit(self, row: Row) -> bool:
         last_write = self._context.checkpoint.last_write
         at = max(row.intended_at or last_write, last_write)
         # The second condition bounds the wait if the checkpoint comes from a machine whose clock is
-        # ahead of ours: the earlier call ended before this batch started.
+        # ahead of ours: the earlier call ended before this batch saw the row.
         is_recent = datetime.now(UTC) - at < IN_TRANSIT
-        return is_recent and now() - self._started < IN_TRANSIT.total_seconds()
+        waited = now() - (row.unconfirmed_since or now())
+        return is_recent and waited < IN_TRANSIT.total_seconds()
 
-    async def _attach(self, row: Row, prediction: types.Prediction) -> None:
+    def _attach(self, row: Row, prediction: types.Prediction) -> None:
         context = self._context
         logger.info("row %d: recovered prediction %s", row.index, prediction.id)
-        await context.checkpoint.record_created(row, prediction)
         running = context.track(
             row,
             prediction.id,
@@ -204,8 +226,47 @@ class Recovery:
         )
 
 
-def _fingerprint(prediction: types.Prediction) -> bytes | None:
+def resume(context: BatchContext, row: Row, entry: CheckpointEntry | None) -> bool:
+    """Resume a row from what another call recorded.
+
+    Returns:
+        `False` if it is unknown whether the row's prediction was created.
+    """
+    if entry is None:
+        context.scheduler.add(row)
+        return True
+    row.sent_fingerprint = entry.sent_fingerprint
+    if entry.id is not None:
+        context.api.expect_server()  # it may be restarting
+    if entry.prediction is not None:
+        context.put_prediction(row, entry.prediction, from_checkpoint=True)
+    elif entry.is_finished:
+        context.results.put(row.index, None)
+    elif entry.id is not None:
+        running = context.track(
+            row,
+            entry.id,
+            entry.created_at,
+            is_attached=True,
+            cancel_requested=entry.cancel_requested,
+        )
+        context.scheduler.created(running, now())
+    elif entry.intended_at is not None:
+        row.intended_at, row.clock_skew = entry.intended_at, entry.clock_skew
+        return False
+    else:
+        context.scheduler.add(row)
+    return True
+
+
+def is_of(reference: Reference, prediction: types.Prediction) -> bool:
+    """Return whether a prediction may be of a model or version."""
+    if reference.version is not None:
+        return prediction.version in (None, reference.version)
+    return prediction.model in (None, f"{reference.owner}/{reference.name}")
+
+
+def sent_fingerprint(prediction: types.Prediction) -> bytes | None:
     """Return the fingerprint of a prediction's input, or `None` if the service omits the input."""
-    if prediction.input is None or prediction.data_removed:
-        return None
-    return fingerprint(dict(prediction.input))
+    input = prediction["input"]
+    return None if input is None or prediction.data_removed else fingerprint(dict(input))

@@ -10,6 +10,7 @@ from attrs import define
 
 from dashscope import types
 from dashscope._api.requestor import Call
+from dashscope._batch.checkpoint.events import Key
 from dashscope._predictions.watch import PollFailures
 
 
@@ -20,6 +21,7 @@ class Row:
     Attributes:
         index: Position of the input, starting at 0.
         input: The input as the user passed it.
+        key: What identifies the row in the checkpoint. `None` without a checkpoint.
         fingerprint: Fingerprint of `input` in the checkpoint. `None` without a checkpoint.
         sent_fingerprint: Fingerprint of the input as it was sent, with its files encoded. It
             identifies the prediction in `predictions.list()`.
@@ -31,11 +33,14 @@ class Row:
             the clock of that call.
         clock_skew: How far the server's clock was ahead of that clock. `None` if the earlier call
             ended before it knew.
+        unconfirmed_since: Monotonic time since when it is unknown whether an earlier call created
+            the prediction.
         is_recorded: Whether the checkpoint contains the intent to create the prediction.
     """
 
     index: int
     input: Mapping[str, Any]
+    key: Key | None = None
     fingerprint: bytes | None = None
     sent_fingerprint: bytes | None = None
     call: Call | None = None
@@ -44,6 +49,7 @@ class Row:
     is_sent: bool = False
     intended_at: datetime | None = None
     clock_skew: timedelta | None = None
+    unconfirmed_since: float | None = None
     is_recorded: bool = False
 
 

@@ -35,6 +35,10 @@ async def cancel_unfinished(
     """
     try:
         await workers.stop(GRACE + STOP_MARGIN)
+        location = context.options.checkpoint
+        if location is not None and location.leaves_running:
+            await _leave_running(context)
+            return
         context.is_canceling = True
         running, tried = context.scheduler.unfinished()
         running += context.unrecorded
@@ -51,6 +55,20 @@ async def cancel_unfinished(
         await _reset(context, canceled)
     finally:
         await context.checkpoint.close()
+
+
+async def _leave_running(context: BatchContext) -> None:
+    """Leave the predictions running for a retry, which finds them in the checkpoint."""
+    running, tried = context.scheduler.unfinished()
+    await _reset(context, [row for row in tried if not row.is_sent])
+    try:
+        for one in context.unrecorded:
+            if one.latest is not None:
+                await context.checkpoint.record_created(one.row, one.latest)
+    except CheckpointError as failure:
+        logger.warning("%s", failure)
+    if running:
+        logger.info("%d predictions keep running for a retry", len(running))
 
 
 async def _record(

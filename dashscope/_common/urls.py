@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable
-from typing import Final
-from urllib.parse import SplitResult, parse_qsl, quote, urljoin, urlsplit
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urljoin, urlsplit
 
 from attrs import frozen
 
@@ -23,6 +23,8 @@ _HOST_PATTERN: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EMBEDDING: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _PAGE_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/[^?]*\?|\?")
 _REFERENCE: Final = re.compile(r"([^\s/:]+)/([^\s/:]+)(?::([^\s/:]+))?")
+Origin: TypeAlias = tuple[str, str | None, int | None]
+
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -83,6 +85,42 @@ def path(template: str, **segments: object) -> str:
     return template.format(**{name: segment(name, value) for name, value in segments.items()})
 
 
+def names_of(expected: str, owner: str, *others: str | None) -> list[str]:
+    """Return an owner, a name and further names, of which the first two may be one text.
+
+    Args:
+        expected: The names of the parameters, separated by spaces.
+        owner: The owner, or `owner/name`.
+        others: The other arguments. `None` for those that were not passed.
+
+    Raises:
+        TypeError: If there are too many or too few names.
+        ValueError: If `owner` contains a slash but is not `owner/name`.
+    """
+    parameters = expected.split()
+    found = [owner, *others]
+    if isinstance(owner, str) and "/" in owner:
+        parsed = _REFERENCE.fullmatch(owner)
+        if parsed is None:
+            raise ValueError(f"a model or deployment must be owner/name, not {quoted(owner)}")
+        parts = [part for part in parsed.groups() if part is not None]
+        found = [*parts, *(name for name in others if name is not None)]
+    while found and found[-1] is None:
+        found.pop()
+    given = [name for name in found if name is not None]
+    if len(given) > len(parameters):
+        raise TypeError(
+            f"{quoted(owner)} and {quoted(given[-1])} are too many names: pass "
+            f"{', '.join(parameters)}"
+        )
+    if len(given) < len(parameters):
+        raise TypeError(
+            f"{parameters[len(given)]} is missing: pass {', '.join(parameters)}. One text "
+            "'owner/name' may stand for the first two"
+        )
+    return given
+
+
 def absolute(base_url: str, path: str) -> str:
     """Return `path` below the base URL. A whole URL is returned unchanged."""
     if path.startswith(("http://", "https://")):
@@ -96,6 +134,15 @@ def absolute(base_url: str, path: str) -> str:
     if {".", ".."} & set(path.partition("?")[0].lower().replace("%2e", ".").split("/")):
         raise ValueError(f"path contains '.' or '..': {quoted(path)}")
     return base_url + path
+
+
+def with_query(url: str, params: Sequence[tuple[str, str]]) -> str:
+    """Return a URL with further query parameters, and without its fragment, which is never sent."""
+    url = url.partition("#")[0]
+    if not params:
+        return url
+    separator = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
+    return url + separator + urlencode(params)
 
 
 def path_of(url: str) -> str:
@@ -142,8 +189,8 @@ def is_data(url: str) -> bool:
 
 def same_origin(a: str, b: str) -> bool:
     """Return whether two URLs have the same scheme, host and port."""
-    origin = _origin(a)
-    return origin is not None and origin == _origin(b)
+    found = origin(a)
+    return found is not None and found == origin(b)
 
 
 def gets_token(url: str, base_url: str, trusted_hosts: Iterable[str]) -> bool:
@@ -196,7 +243,8 @@ def _split(url: str) -> SplitResult | None:
     return parts
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
+def origin(url: str) -> Origin | None:
+    """Return the scheme, the host and the port of a URL, or `None` if it is invalid."""
     parts = _split(url)
     if parts is None:
         return None

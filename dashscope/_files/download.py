@@ -6,7 +6,6 @@ If the connection breaks, the download requests the rest. A data URI is read in 
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import re
 import time
@@ -180,18 +179,15 @@ class AsyncDownload:
             if not overwrite and await in_thread(target.exists):
                 raise FileError(f"{target} already exists: pass overwrite=True to replace it")
             await in_thread(saving.make_folder, target.parent)
-            handle, partial = await in_thread(saving.open_partial, target)
+            partial = saving.PartialFile(target)
             try:
+                await in_thread(partial.open)
                 while chunks := await self._chunks(WRITTEN_AT_ONCE):
-                    await in_thread(saving.write, handle, chunks)
-                await in_thread(os.close, handle)
-                handle = -1
-                await in_thread(saving.publish, partial, target, overwrite)
+                    await in_thread(partial.write, chunks)
+                await in_thread(partial.close)
+                await in_thread(partial.publish, overwrite)
             finally:
-                if handle >= 0:
-                    os.close(handle)
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(partial)  # noqa: PTH108
+                partial.discard()
         except DashscopeError:  # APITimeoutError is also an OSError
             raise
         except (OSError, ValueError) as error:  # ValueError: a null character in the path

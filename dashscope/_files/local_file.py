@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import re
 import stat
@@ -12,13 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import (
-    IO,
     Any,
     ClassVar,
     Final,
     Protocol,
     TypeAlias,
     TypeGuard,
+    cast,
     runtime_checkable,
 )
 from weakref import WeakValueDictionary
@@ -28,6 +29,7 @@ from attrs import field, frozen
 from dashscope._common.media_types import type_of
 from dashscope._common.validation import check_str, shown
 from dashscope._errors import FileError
+from dashscope._runtime.resource_lock import ResourceLock
 from dashscope._runtime.runtime import Runtime
 
 LARGEST_FILE: Final = 100 * 1024 * 1024
@@ -51,15 +53,57 @@ class Readable(Protocol):
         ...
 
 
-FileContent: TypeAlias = Path | bytes | bytearray | memoryview | Readable
-"""The types that are sent as a file: a path, bytes, or an open binary file."""
+@runtime_checkable
+class SeekableFile(Readable, Protocol):
+    """A file whose size can be measured, and that can be read again."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a position and return it."""
+        ...
+
+    def tell(self) -> int:
+        """Return the position."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+@runtime_checkable
+class PillowImage(Protocol):
+    """An image of Pillow, which is sent as a PNG file."""
+
+    def save(self, fp: Any, /, *, format: str) -> None:
+        """Write the image."""
+        ...
+
+    def convert(self, mode: str, /) -> PillowImage:
+        """Return the image in another mode."""
+        ...
+
+
+@runtime_checkable
+class Figure(Protocol):
+    """A figure of matplotlib, which is sent as a PNG file."""
+
+    def savefig(self, fname: Any, /, *, format: str) -> None:
+        """Write the figure."""
+        ...
+
+
+FileContent: TypeAlias = (
+    os.PathLike[str] | bytes | bytearray | memoryview | Readable | PillowImage | Figure
+)
+"""The types that are sent as a file: a path, bytes, an open binary file, or an image."""
 
 
 def is_file(value: Any) -> TypeGuard[FileContent]:
     """Return whether a value is sent as a file."""
-    # A file output is a `str` with a `read` method. It is sent as its URL.
-    return isinstance(value, Path | bytes | bytearray | memoryview) or (
-        isinstance(value, Readable) and not isinstance(value, str)
+    # A file output is a `str` with a `read` method. It is sent as its URL. The other types are only
+    # here because the rest of the check is slow.
+    return not isinstance(value, str | int | float | dict | list | type | None) and isinstance(
+        value, os.PathLike | bytes | bytearray | memoryview | Readable | PillowImage | Figure
     )
 
 
@@ -72,15 +116,15 @@ class OpenFile:
     _known: ClassVar[WeakValueDictionary[int, OpenFile]] = WeakValueDictionary()
     _knowing: ClassVar = threading.Lock()
 
-    def __init__(self, handle: IO[bytes], *, is_copy: bool = False) -> None:
+    def __init__(self, handle: SeekableFile, *, is_copy: bool = False) -> None:
         self.handle = handle
         self.is_copy = is_copy
         self.start: int = handle.tell()
         self._position = self.start
-        self._turn = threading.Lock()
+        self._lock = ResourceLock()
 
     @classmethod
-    def of(cls, handle: IO[bytes]) -> OpenFile:
+    def of(cls, handle: SeekableFile) -> OpenFile:
         """Return the only `OpenFile` of a handle."""
         with cls._knowing:
             known = cls._known.get(id(handle))
@@ -90,7 +134,7 @@ class OpenFile:
 
     def measure(self) -> tuple[int, int]:
         """Return the file's position, and the number of bytes after it."""
-        with self._turn:
+        with self._lock.held():
             position = self.handle.tell()
             if position != self._position:  # the owner has moved the file
                 self.start = position
@@ -103,7 +147,7 @@ class OpenFile:
 
     def read_at(self, position: int, size: int) -> bytes:
         """Return up to `size` bytes from a position."""
-        with self._turn:
+        with self._lock.held():
             if self._position != position:
                 self.handle.seek(position)
             self._position = -1  # unknown, in case the read fails
@@ -112,11 +156,14 @@ class OpenFile:
             return piece
 
     def close(self) -> None:
-        """Restore the owner's position, or delete the file if it is a temporary copy."""
-        if self.is_copy:
-            self.handle.close()
-            return
-        with self._turn, suppress(OSError, ValueError):  # the owner may have closed it
+        """Restore the owner's position, or delete the file if it is a temporary copy.
+
+        If another thread is reading the file, that thread does so afterwards.
+        """
+        self._lock.run_when_free(self.handle.close if self.is_copy else self._restore)
+
+    def _restore(self) -> None:
+        with suppress(OSError, ValueError):  # the owner may have closed it
             self.handle.seek(self.start)
             self._position = self.start
 
@@ -201,7 +248,7 @@ async def load(
     if not is_file(content):
         advice = "; for a file of that name, pass Path(...)" if isinstance(content, str) else ""
         raise TypeError(
-            "a file must be a pathlib.Path, bytes or an open binary file, "
+            "a file must be a pathlib.Path, bytes, an open binary file or an image, "
             f"not {shown(content)}{advice}"
         )
     name = filename if filename is not None else _name(content)
@@ -211,11 +258,20 @@ async def load(
     else:
         content_type = _uploaded_type(content)
     content = _upload_content(content)
-    kind = content_type or type_of(name) or "application/octet-stream"
+    is_image = isinstance(content, PillowImage | Figure)
+    usual = "image/png" if is_image else type_of(name) or "application/octet-stream"
+    kind = content_type or usual
+    if isinstance(content, os.PathLike):  # also of anyio, trio and others
+        content = Path(os.fsdecode(content))
+    copies: list[OpenFile] = []
     try:
-        source, start, size = await runtime.in_thread(_measure, content, name)
+        source, start, size = await runtime.in_thread(_measure, content, name, copies)
     except (OSError, ValueError) as error:
         raise unreadable(content if isinstance(content, Path) else name, error) from error
+    except BaseException:
+        for copy in copies:  # the caller was cancelled and does not get it
+            copy.close()
+        raise
     if size > LARGEST_FILE:
         raise _too_large(name, size)
     return LocalFile(filename=name, content_type=kind, size=size, source=source, start=start)
@@ -263,17 +319,25 @@ def _too_large(name: str, size: int) -> FileError:
     )
 
 
-def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, int, int]:
-    """Return where to read the content, the position where it starts, and its length."""
+def _measure(
+    content: FileContent, name: str, copies: list[OpenFile]
+) -> tuple[Path | bytes | OpenFile, int, int]:
+    """Return where to read the content, the position where it starts, and its length.
+
+    If the content is copied, the copy is also added to `copies`.
+    """
     if isinstance(content, bytes | bytearray | memoryview):
         data = content.tobytes() if isinstance(content, memoryview) else bytes(content)
+        return data, 0, len(data)
+    if isinstance(content, PillowImage | Figure):
+        data = _png(content)
         return data, 0, len(data)
     if isinstance(content, Path):
         with content.open("rb") as opened:
             status = os.fstat(opened.fileno())
             if stat.S_ISREG(status.st_mode) and (status.st_size > 0 or not opened.peek(1)):
                 return content, 0, status.st_size
-            return _spool(opened, name)
+            return _spool(opened, name, copies)
     handle: Any = content
     try:
         probe, whole = handle.read(0), False
@@ -290,7 +354,7 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
     if whole:
         return probe, 0, len(probe)
     if not (callable(getattr(handle, "seekable", None)) and handle.seekable()):
-        return _spool(handle, name)
+        return _spool(handle, name, copies)
     file = OpenFile.of(handle)
     start, size = file.measure()
     try:
@@ -302,13 +366,27 @@ def _measure(content: FileContent, name: str) -> tuple[Path | bytes | OpenFile, 
             return file, start, size
         # Some files report a length of 0, such as those in /proc.
         handle.seek(start)
-        return _spool(handle, name)
+        return _spool(handle, name, copies)
     finally:
         file.close()
 
 
-def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
-    spool: IO[bytes] = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
+def _png(image: PillowImage | Figure) -> bytes:
+    """Return an image as PNG. PNG has no CMYK and other modes, which become RGB."""
+    written = io.BytesIO()
+    if isinstance(image, Figure):
+        image.savefig(written, format="png")
+        return written.getvalue()
+    try:
+        image.save(written, format="PNG")
+    except OSError:
+        written = io.BytesIO()
+        image.convert("RGB").save(written, format="PNG")
+    return written.getvalue()
+
+
+def _spool(handle: Readable, name: str, copies: list[OpenFile]) -> tuple[OpenFile, int, int]:
+    spool = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
     size = 0
     try:
         while piece := handle.read(PIECE):
@@ -322,15 +400,22 @@ def _spool(handle: Readable, name: str) -> tuple[OpenFile, int, int]:
         spool.close()
         raise
     spool.seek(0)
-    return OpenFile(spool, is_copy=True), 0, size
+    copy = OpenFile(spool, is_copy=True)
+    copies.append(copy)
+    return copy, 0, size
 
 
 def _name(content: FileContent) -> str:
     """Return the file's own name, changed only where it cannot be sent."""
-    name = content if isinstance(content, Path) else getattr(content, "filename", None)
-    if not isinstance(name, Path | str):  # `filename` is that of an upload to a web framework
+    if isinstance(content, PillowImage | Figure):
+        return "image.png"
+    # `filename` is that of an upload to a web framework.
+    name = content if isinstance(content, os.PathLike) else getattr(content, "filename", None)
+    if not isinstance(
+        name, os.PathLike | str
+    ):  # `filename` is that of an upload to a web framework
         name = getattr(content, "name", None)
-    if not isinstance(name, Path | str | bytes):
+    if not isinstance(name, os.PathLike | str | bytes):
         return "file"
-    own = Path(os.fsdecode(name)).name.encode(errors="replace").decode()
+    own = Path(os.fsdecode(cast("str", name))).name.encode(errors="replace").decode()
     return _UNSENDABLE.sub("_", own) or "file"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 from email.message import Message
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote
 
 from dashscope import types
@@ -15,6 +16,7 @@ from dashscope._common.media_types import ending_of
 from dashscope._common.urls import is_data, path_of
 from dashscope._common.validation import check_flag, shown
 from dashscope._errors import FileError
+from dashscope._runtime.resource_lock import ResourceLock
 
 LONGEST_NAME: Final = 200
 """The longest file name, in bytes. File systems allow 255."""
@@ -36,8 +38,7 @@ def name_of(url: str, headers: types.Headers) -> str:
         name = unquote(path_of(url)).rpartition("/")[2]
     if safe := safe_name(name):
         return safe
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return "output" + ending_of(kind)
+    return "output" + ending_of(headers.get("content-type", ""))
 
 
 def _named(headers: types.Headers) -> str:
@@ -89,38 +90,90 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def open_partial(target: Path) -> tuple[int, str]:
-    """Open a new hidden file beside the target, to write to before publishing it."""
-    partial = target.parent / f".{target.name[:50]}.{secrets.token_hex(8)}.part"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.open(partial, flags, 0o666), os.fspath(partial)
+class PartialFile:
+    """A new hidden file beside its target. It gets the target's name when it is complete.
 
+    Owns the descriptor, and closes it once: when the file is complete, or after `discard()` when
+    no thread is writing any more.
 
-def write(handle: int, chunks: list[bytes]) -> None:
-    """Write all chunks."""
-    for chunk in chunks:
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(handle, view) :]
-
-
-def publish(partial: str, target: Path, overwrite: bool) -> None:
-    """Give the complete file its final name.
-
-    Raises:
-        FileError: If the file exists and `overwrite` is false.
+    Args:
+        target: The final path.
     """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._path = target.parent / f".{target.name[:50]}.{secrets.token_hex(8)}.part"
+        self._lock = ResourceLock()
+        self._descriptor: int | None = None
+        self._is_discarded = False
+
+    def open(self) -> None:
+        """Create the file."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with self._lock.held():
+            self._check()
+            self._descriptor = os.open(self._path, flags, 0o666)
+
+    def write(self, chunks: list[bytes]) -> None:
+        """Write all chunks."""
+        with self._lock.held():
+            for chunk in chunks:
+                view = memoryview(chunk)
+                while view:
+                    self._check()
+                    view = view[os.write(cast("int", self._descriptor), view) :]
+
+    def close(self) -> None:
+        """Close the file, which is complete."""
+        with self._lock.held():
+            self._check()
+            self._close()
+
+    def publish(self, overwrite: bool) -> None:
+        """Give the closed file its final name.
+
+        Raises:
+            FileError: If the target exists and `overwrite` is false.
+        """
+        with self._lock.held():
+            self._check()
+            _rename(self._path, self._target, overwrite=overwrite)
+
+    def discard(self) -> None:
+        """Close and remove the file, unless it was published. Never waits for another thread."""
+        self._is_discarded = True
+        self._lock.run_when_free(self._remove)
+
+    def _check(self) -> None:
+        """Raise if the caller has given up, and nobody needs the file any more."""
+        if self._is_discarded:
+            raise FileError(f"{self._target} is no longer needed")
+
+    def _remove(self) -> None:
+        # The error or cancellation that the caller is raising matters more than these.
+        with contextlib.suppress(OSError):
+            self._close()
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _rename(partial: Path, target: Path, *, overwrite: bool) -> None:
     if overwrite:
-        os.replace(partial, target)  # noqa: PTH105
+        partial.replace(target)
         return
     try:
-        os.link(partial, target)
+        target.hardlink_to(partial)
     except FileExistsError:
         exists = True
     except OSError:  # a file system without hard links
         exists = target.exists()
         if not exists:
-            os.replace(partial, target)  # noqa: PTH105
+            partial.replace(target)
     else:
         exists = False
     if exists:

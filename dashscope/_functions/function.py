@@ -11,6 +11,7 @@ from dashscope._api.requestor import Requestor
 from dashscope._batch import options
 from dashscope._batch.batch import AsyncBatch
 from dashscope._batch.options import OnError, OnUnknown, Resume
+from dashscope._batch.permits import SharedRate
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import Reference
 from dashscope._common.validation import check_timeout
@@ -21,7 +22,7 @@ from dashscope._functions import check, json_schema, signature
 from dashscope._functions.attributes import FunctionAttributes
 from dashscope._functions.schema_cache import SchemaLoader, Schemas
 from dashscope._predictions import run
-from dashscope._predictions.create import WebhookEvent, check_webhook, creation
+from dashscope._predictions.create import WebhookEvent, cancel_after_for, check_webhook, creation
 from dashscope._predictions.operations import send_creation
 from dashscope._predictions.stream import AsyncEventStream
 from dashscope.types.prediction import Prediction
@@ -182,7 +183,7 @@ class AsyncModelFunction(FunctionAttributes):
             reference.path,
             version=reference.version,
             input=await self._inputs(args, inputs, Deadline.NEVER),
-            cancel_after=self._timeout,
+            cancel_after=cancel_after_for(self._timeout, margin=0.0),
             **self._creation,
         )
         return await send_creation(self._api, call)
@@ -197,7 +198,7 @@ class AsyncModelFunction(FunctionAttributes):
         resume: Resume = "yield",
         on_error: OnError = "yield",
         on_unknown: OnUnknown = "error",
-        max_rate: float | None = None,
+        max_rate: float | SharedRate | None = None,
         progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
     ) -> AsyncBatch:
@@ -210,11 +211,18 @@ class AsyncModelFunction(FunctionAttributes):
             inputs: The inputs of each row: an iterable or async iterable of mappings.
             concurrency: How many predictions may be in flight.
             ordered: Whether to yield results in the order of the inputs.
-            checkpoint: The path of a checkpoint file, which is created if it does not exist.
+            checkpoint: The path of a checkpoint file, the path of a folder (an existing one, or a
+                path that ends in `/`), or the URL of a PostgreSQL database (`postgresql://...`).
+                It is created if it does not exist. Processes and machines can share a folder or a
+                database, where rows are recognized by their inputs, in any order.
             resume: What to do with rows that the checkpoint lists as finished: `yield` or `skip`.
+                `False` creates all rows again, which requires a folder or a database.
             on_error: `yield` puts the error of a row into its result, `raise` raises the first one.
             on_unknown: What to do with a row that may have been created: `error` or `recreate`.
-            max_rate: How many predictions to create per second at most.
+            max_rate: How many predictions to create per second at most: a number, or an object with
+                `acquire(count)`, which several batches share. See
+                `dashscope.integrations.postgres.shared_rate()`. An optional `back_off(seconds)` is
+                called after a 429.
             progress: A function called with a `BatchProgress` a few times per second, and at the
                 end.
             poll_interval: Seconds between polls.
@@ -362,7 +370,6 @@ class AsyncModelFunction(FunctionAttributes):
         return check.bind(newer, self._ref, args, inputs)
 
     async def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        input_files.check(row)
         return await self._inputs((), row, Deadline.after(self._timeout))
 
 

@@ -106,7 +106,7 @@ async def _fetched(api: Requestor, reference: Reference, deadline: Deadline) -> 
         where += path("/versions/{id}", id=id)
     response = await api.send(Call(method="GET", path=where), deadline=deadline)
     if id is not None:
-        return KnownSchema(schema_of(structure(response, Version)), None)
+        return KnownSchema(schema_of(structure(response, Version, id=id)), None)
     model = structure(response, Model)
     schema = schema_of(model.latest_version, description=model.description)
     return KnownSchema(schema, time.monotonic())

@@ -31,6 +31,8 @@ WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
 WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
 SHORTEST_CANCEL_AFTER: Final = 5
 """The shortest `cancel_after`, in seconds, that the service accepts."""
+DEADLINE_MARGIN: Final = 5.0
+"""Seconds after the client's deadline when the server cancels the prediction itself."""
 LONGEST_WAIT: Final = 60
 """The longest `wait`, in seconds, that the service accepts."""
 
@@ -106,6 +108,18 @@ def creation_headers(
             )
         headers["Cancel-After"] = f"{seconds}s"
     return headers
+
+
+def cancel_after_for(timeout: float | None, *, margin: float = DEADLINE_MARGIN) -> float | None:
+    """Return the `cancel_after` that the service accepts for a timeout of the client.
+
+    Args:
+        timeout: Seconds, or `None` for no limit.
+        margin: Seconds to add. A client that waits cancels by itself, unless it is gone.
+    """
+    if timeout is None:
+        return None
+    return min(max(timeout + margin, SHORTEST_CANCEL_AFTER), LARGEST_COUNT)
 
 
 def duration(value: float | timedelta | str) -> int:

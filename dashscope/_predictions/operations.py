@@ -13,7 +13,7 @@ from dashscope._api.requestor import Call, Requestor
 from dashscope._api.resource import id_of
 from dashscope._common.deadline import Deadline
 from dashscope._common.urls import path
-from dashscope._common.validation import check_number
+from dashscope._common.validation import check_number, check_timeout
 from dashscope._errors import BadRequestError, UnprocessableEntityError
 from dashscope._files.inputs import path_hint
 from dashscope._predictions.create import Creation, creation
@@ -27,7 +27,11 @@ load_before_fork("dashscope._predictions.stream")
 
 
 def watch_prediction(
-    api: Requestor, *, cancel_on_exit: bool, deadline: Deadline, operation: Operation = NOTHING
+    api: Requestor,
+    *,
+    cancel_on_exit: bool,
+    deadline: Deadline = Deadline.NEVER,
+    operation: Operation = NOTHING,
 ) -> Watch[Prediction]:
     """Return a watch of a prediction that is yet to be created or attached to."""
     return Watch(
@@ -46,14 +50,17 @@ def watch_prediction(
 def event_stream(
     api: Requestor,
     watch: Watch[Prediction],
-    begin: Callable[[], Awaitable[None]],
+    begin: Callable[[Deadline], Awaitable[None]],
     *,
     ref: str | None,
-    deadline: Deadline,
+    timeout: float | None,
     stall_timeout: float,
     use_file_output: bool | None,
 ) -> AsyncEventStream:
-    """Return the stream of a prediction that `begin` creates or attaches to."""
+    """Return the stream of a prediction that `begin` creates or attaches to.
+
+    The timeout counts from the moment when the stream is entered.
+    """
     from dashscope._predictions.stream import AsyncEventStream
 
     return AsyncEventStream(
@@ -61,7 +68,7 @@ def event_stream(
         watch,
         begin,
         ref=ref,
-        deadline=deadline,
+        timeout=check_timeout(timeout),
         stall_timeout=check_number("stall_timeout", stall_timeout),
         use_file_output=api.resolve_use_file_output(use_file_output),
     )
@@ -84,18 +91,19 @@ async def get_prediction(
         is_poll: Whether the request is a poll, which sets the client's pace.
         retries: Whether to retry.
     """
-    call = Call(method="GET", path=prediction_path(prediction))
-    return structure(
-        await api.send(call, deadline=deadline, is_poll=is_poll, retries=retries), Prediction
-    )
+    id = id_of(prediction, Prediction)
+    call = Call(method="GET", path=prediction_path(id))
+    response = await api.send(call, deadline=deadline, is_poll=is_poll, retries=retries)
+    return structure(response, Prediction, id=id)
 
 
 async def cancel_prediction(
     api: Requestor, prediction: Prediction | str, *, deadline: Deadline = Deadline.NEVER
 ) -> Prediction:
     """Cancel a prediction."""
-    call = Call(method="POST", path=prediction_path(prediction) + "/cancel", repeatable=True)
-    return structure(await api.send(call, deadline=deadline), Prediction)
+    id = id_of(prediction, Prediction)
+    call = Call(method="POST", path=prediction_path(id) + "/cancel", repeatable=True)
+    return structure(await api.send(call, deadline=deadline), Prediction, id=id)
 
 
 async def create_prediction(api: Requestor, path: str, **options: Unpack[Creation]) -> Prediction:
@@ -134,6 +142,6 @@ async def send_creation(
     return structure_created(response, Prediction)
 
 
-def prediction_path(prediction: Prediction | str) -> str:
+def prediction_path(id: str) -> str:
     """Return the path of a prediction."""
-    return path("/predictions/{prediction_id}", prediction_id=id_of(prediction, Prediction))
+    return path("/predictions/{prediction_id}", prediction_id=id)

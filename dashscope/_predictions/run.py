@@ -13,11 +13,11 @@ from dashscope._common.urls import Reference
 from dashscope._common.validation import check_flag, check_timeout, shown
 from dashscope._files.file_output import wrap_file_outputs
 from dashscope._files.inputs import FileEncoding
-from dashscope._predictions.create import WebhookEvent, creation
+from dashscope._predictions.create import WebhookEvent, cancel_after_for, creation
 from dashscope._predictions.operations import event_stream, send_creation, watch_prediction
 from dashscope._predictions.outcome import output_of, whole
 from dashscope._predictions.stream import AsyncEventStream
-from dashscope._predictions.watch import DEADLINE_MARGIN, check_wait
+from dashscope._predictions.watch import check_wait
 from dashscope._runtime.forking import load_before_fork
 from dashscope.types.prediction import Prediction
 from dashscope.types.training import Training
@@ -28,7 +28,7 @@ load_before_fork("dashscope._predictions.training")
 async def run(
     api: Requestor,
     ref: str,
-    input: Mapping[str, Any],
+    input: Mapping[str, Any] | None,
     *,
     wait: int | None = None,
     poll_interval: float | None = None,
@@ -51,9 +51,9 @@ async def run(
             api,
             reference.path,
             version=reference.version,
-            input=input,
+            input={} if input is None else input,
             wait=wait,
-            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            cancel_after=cancel_after_for(timeout),
             webhook=webhook,
             webhook_events_filter=webhook_events_filter,
             file_encoding=file_encoding,
@@ -76,7 +76,7 @@ async def run(
 def stream(
     api: Requestor,
     ref: str,
-    input: Mapping[str, Any],
+    input: Mapping[str, Any] | None,
     *,
     check: Callable[[Deadline], Awaitable[Mapping[str, Any]]] | None = None,
     timeout: float | None = None,
@@ -93,17 +93,17 @@ def stream(
     and returns what to send.
     """
     reference = Reference.parse(ref)
-    deadline = Deadline.after(check_timeout(timeout))
-    watch = watch_prediction(api, cancel_on_exit=cancel_on_exit, deadline=deadline)
+    check_timeout(timeout)
+    watch = watch_prediction(api, cancel_on_exit=cancel_on_exit)
 
-    async def begin() -> None:
+    async def begin(deadline: Deadline) -> None:
         given = input if check is None else await check(deadline)
         call = await creation(
             api,
             reference.path,
             version=reference.version,
-            input=given,
-            cancel_after=None if timeout is None else timeout + DEADLINE_MARGIN,
+            input={} if given is None else given,
+            cancel_after=cancel_after_for(timeout),
             stream=True,
             webhook=webhook,
             webhook_events_filter=webhook_events_filter,
@@ -120,7 +120,7 @@ def stream(
         watch,
         begin,
         ref=ref,
-        deadline=deadline,
+        timeout=timeout,
         stall_timeout=stall_timeout,
         use_file_output=use_file_output,
     )

@@ -62,10 +62,10 @@ class AsyncEventStream:
         self,
         api: Requestor,
         watch: Watch[types.Prediction],
-        begin: Callable[[], Awaitable[None]],
+        begin: Callable[[Deadline], Awaitable[None]],
         *,
         ref: str | None,
-        deadline: Deadline,
+        timeout: float | None,
         stall_timeout: float,
         use_file_output: bool,
     ) -> None:
@@ -73,7 +73,7 @@ class AsyncEventStream:
         self._watch = watch
         self._begin = begin
         self._ref = ref
-        self._deadline = deadline
+        self._timeout = timeout
         self._stall_timeout = stall_timeout
         self._use_file_output = use_file_output
         self._body: Body | None = None
@@ -99,6 +99,13 @@ class AsyncEventStream:
         self._connections = 0
         self._ending: tuple[str, str | None] | None = None
         self._failure: Exception | None = None
+
+    def __repr__(self) -> str:
+        latest = self._watch.latest
+        if latest is None:
+            return f"<AsyncEventStream of {self._ref or 'a prediction'}, not entered>"
+        model = self._ref or latest.model
+        return f"<AsyncEventStream of {model}, prediction {latest.id}, {latest.status}>"
 
     @property
     def prediction(self) -> types.Prediction:
@@ -133,7 +140,11 @@ class AsyncEventStream:
         _ = self.prediction
         with self._watch.operation.active():
             return await self._watch.until_done(
-                interval=None, deadline=self._deadline, progress=None, at_once=True, listens=False
+                interval=None,
+                deadline=self._watch.deadline,
+                progress=None,
+                at_once=True,
+                listens=False,
             )
 
     def _unopened(self) -> RuntimeError:
@@ -144,11 +155,12 @@ class AsyncEventStream:
             raise RuntimeError("a stream can be used only once: create another one")
         self._entered = True
         watch = self._watch
+        watch.deadline = Deadline.after(self._timeout)
         watch.operation = begin("stream", self._api.config.base_url, self._ref)
         try:
             with watch.operation.active():
                 try:
-                    await self._begin()
+                    await self._begin(watch.deadline)
                     self._check_streams()
                     return self  # noqa: TRY300 (an interrupt may still arrive here)
                 except BaseException as error:
@@ -198,7 +210,12 @@ class AsyncEventStream:
                 self._check_readable(is_read=queue.is_exhausted)
             return await queue.get()
         while True:
-            event = next(self._reading, None)
+            try:
+                event = next(self._reading, None)
+            except ValueError as error:
+                if "already executing" not in str(error):
+                    raise
+                raise RuntimeError(TWO_READERS) from error
             if event is not None:
                 return event
             if not await self._read_on():
@@ -229,7 +246,7 @@ class AsyncEventStream:
                     if not queue.put(event):
                         await queue.wait_for_room()
                 if self._body is not None:
-                    with self._api.runtime.bound(self._deadline):
+                    with self._api.runtime.bound(self._watch.deadline):
                         await self._receive(self._body, queue)
         finally:
             await self._close_body()
@@ -260,7 +277,7 @@ class AsyncEventStream:
     def _events_of(self, body: Body) -> Iterator[Event]:
         """Iterate over the events of a connection of a sync client."""
         try:
-            for sse in self._api.transport.sync_events(body, self._deadline):
+            for sse in self._api.transport.sync_events(body, self._watch.deadline):
                 event = self._event_of(sse)
                 if event is not None:
                     yield event
@@ -373,8 +390,8 @@ class AsyncEventStream:
                 self._api,
                 url,
                 headers=headers,
-                deadline=self._deadline,
-                read_timeout=self._deadline.within(self._stall_timeout),
+                deadline=self._watch.deadline,
+                read_timeout=self._watch.deadline.within(self._stall_timeout),
             )
         except APIConnectionError as error:
             logger.info("stream of %s: %s", self.prediction.id, error)
@@ -424,7 +441,7 @@ class AsyncEventStream:
         pause = self._retry if result.retry_after is None else result.retry_after
         if pause is None:
             pause = random.chance() * 0.1 * 2.0**self._failures
-        await self._api.runtime.sleep(self._deadline.within(min(pause, LONGEST_PAUSE)))
+        await self._api.runtime.sleep(self._watch.deadline.within(min(pause, LONGEST_PAUSE)))
         await self._is_finished_at_deadline()
 
     async def _fill(self, detail: str = "", reason: str | None = "") -> None:
@@ -477,7 +494,7 @@ class AsyncEventStream:
         Raises:
             PredictionTimeoutError: If the deadline passed and it is still running.
         """
-        if not self._deadline.expired:
+        if not self._watch.deadline.expired:
             return False
         await self._watch.poll_last(None)
         self._ending = "", ""

@@ -45,17 +45,19 @@ async def wait_for_training(
 
 async def _poll(api: Requestor, training: str, deadline: Deadline) -> Training:
     call = Call(method="GET", path=training_path(training))
-    return structure(await api.send(call, deadline=deadline, is_poll=True, retries=False), Training)
+    response = await api.send(call, deadline=deadline, is_poll=True, retries=False)
+    return structure(response, Training, id=training)
 
 
 async def cancel_training(
     api: Requestor, training: Training | str, *, deadline: Deadline = Deadline.NEVER
 ) -> Training:
     """Cancel a training."""
-    call = Call(method="POST", path=training_path(training) + "/cancel", repeatable=True)
-    return structure(await api.send(call, deadline=deadline), Training)
+    id = id_of(training, Training)
+    call = Call(method="POST", path=training_path(id) + "/cancel", repeatable=True)
+    return structure(await api.send(call, deadline=deadline), Training, id=id)
 
 
-def training_path(training: Training | str) -> str:
+def training_path(id: str) -> str:
     """Return the path of a training."""
-    return path("/trainings/{training_id}", training_id=id_of(training, Training))
+    return path("/trainings/{training_id}", training_id=id)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from dashscope import types
 from dashscope._api import polling, retry
@@ -45,10 +45,9 @@ CLEAN_UP: Final = 5.0
 """Seconds that cancelling an abandoned prediction may take."""
 LAST_POLL_SHARE: Final = 0.25
 """The share of the time after a deadline for the last poll. Cancelling gets the rest."""
-DEADLINE_MARGIN: Final = 5.0
-"""Seconds after the client's deadline when the server cancels the prediction itself."""
 
 
+@runtime_checkable
 class Job(Protocol):
     """A prediction or a training."""
 
@@ -69,6 +68,7 @@ class Watch(Generic[J]):
     """A wait for a prediction or training.
 
     Attributes:
+        deadline: When the wait times out.
         operation: The operation that waits.
     """
 
@@ -87,7 +87,7 @@ class Watch(Generic[J]):
         self._get = poll
         self._cancel = cancel
         self._cancel_on_exit = check_flag("cancel_on_exit", cancel_on_exit)
-        self._deadline = deadline
+        self.deadline = deadline
         self._stream_of = stream_of
         self._id: str | None = None
         self._is_abandoned = False
@@ -325,7 +325,7 @@ class Watch(Generic[J]):
         job = self.latest
         with suppress(APIError):
             job = await self._get(
-                self._id, Deadline.after(self._deadline.overtime * LAST_POLL_SHARE)
+                self._id, Deadline.after(self.deadline.overtime * LAST_POLL_SHARE)
             )
         if job is None or not job.is_done:
             raise self.timed_out()
@@ -343,8 +343,8 @@ class Watch(Generic[J]):
 
     async def _abandon(self, id: str, error: BaseException | None) -> None:
         # After a timeout, cancel within a short time: the server cancels by itself soon.
-        late = isinstance(error, TimeoutError) and self._deadline.expired
-        limit = self._deadline.overtime * (1 - LAST_POLL_SHARE) if late else CLEAN_UP
+        late = isinstance(error, TimeoutError) and self.deadline.expired
+        limit = self.deadline.overtime * (1 - LAST_POLL_SHARE) if late else CLEAN_UP
 
         failure: APIError | None = None
         cancelled = False

@@ -25,6 +25,7 @@ from dashscope._runtime.forking import LOADED_LATER
 from dashscope._runtime.read_ahead import ReadAhead
 from dashscope._runtime.runtime import GRACE, Runtime, is_async_iterable, one_by_one
 from dashscope._runtime.tasks import Task, start_task
+from dashscope._runtime.threads import run_in_thread
 from dashscope._runtime.workers import Channel, WorkerGroup
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class AsyncRuntime(Runtime):
         await anyio.sleep(seconds)
 
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
-        return await anyio.to_thread.run_sync(function, *args)
+        return await run_in_thread(function, *args)
 
     async def gather(
         self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, limit: int
@@ -161,6 +162,12 @@ class AsyncRuntime(Runtime):
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
+
+    async def call_blocking(self, function: Callable[..., object], *args: Any) -> None:
+        if inspect.iscoroutinefunction(function):
+            await function(*args)
+        else:
+            await self.in_thread(function, *args)
 
     def check_callback(self, name: str, function: object) -> None:
         if not callable(function):

@@ -12,7 +12,7 @@ import sys
 import weakref
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 LOADED_LATER: Final = ("dashscope._runtime.thread_workers",)
 """The modules that calls of both flavors import on first use."""
@@ -21,6 +21,7 @@ inherited: list[object] = []
 """The parent's connections in a forked child: never used or closed, and so kept alive."""
 
 
+@runtime_checkable
 class Forked(Protocol):
     """An object that can start afresh in a forked child."""
 

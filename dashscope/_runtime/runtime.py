@@ -63,7 +63,10 @@ class Runtime(ABC):
 
     @abstractmethod
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
-        """Run blocking work without blocking the event loop."""
+        """Run blocking work without blocking the event loop.
+
+        If the caller is cancelled, the cancellation is raised when the work has ended.
+        """
 
     @abstractmethod
     async def gather(
@@ -127,6 +130,10 @@ class Runtime(ABC):
     @abstractmethod
     async def call(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
         """Call a function of the user's, and await its result if it is awaitable."""
+
+    @abstractmethod
+    async def call_blocking(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function of the user's that may block: in a thread, if it is not a coroutine."""
 
     @abstractmethod
     def check_callback(self, name: str, function: object) -> None:

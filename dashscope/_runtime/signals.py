@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, Final, TypeAlias, TypeVar
 
 from dashscope._common.deadline import Deadline
+from dashscope._common.logging import logger
 
 Handler: TypeAlias = Callable[[int, "FrameType | None"], Any]
 
@@ -95,7 +96,10 @@ class _Deferral:
             handler = signal.getsignal(number)
             if callable(handler):
                 self._handlers[number] = handler
-                signal.signal(number, self._defer)
+                if not _set_handler(number, self._defer):
+                    # A sub-interpreter may not set handlers, and receives no signals either.
+                    self._handlers.clear()
+                    return
 
     def end(self) -> None:
         global _active
@@ -104,11 +108,11 @@ class _Deferral:
         while handlers:
             try:
                 _active = self._outer
-                signal.signal(*handlers[-1])
+                if not _set_handler(*handlers[-1]):
+                    logger.warning("the handler of signal %d cannot be restored", handlers[-1][0])
+                handlers.pop()
             except BaseException as error:  # noqa: BLE001 (raised below: first, all are put back)
                 interruption = error
-            else:
-                handlers.pop()
         _active = self._outer
         self._call_deferred()
         if interruption is not None:
@@ -140,6 +144,22 @@ class _Deferral:
                 self._handlers[number](number, frame)
             finally:
                 self._call(came)
+
+
+def _set_handler(number: int, handler: Handler) -> bool:
+    """Set the handler of a signal. Return false if Python refuses that.
+
+    An exception may also come from the handler of a signal that arrives here. It is raised.
+    """
+    try:
+        signal.signal(number, handler)
+    except ValueError as error:
+        try:
+            signal.signal(number, handler)
+        except ValueError:
+            return False
+        raise error from None
+    return True
 
 
 _active: _Deferral | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 import weakref
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -13,9 +14,9 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from contextvars import copy_context
+from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
 from dashscope._common.deadline import Deadline
@@ -80,28 +81,42 @@ class SyncRuntime(Runtime):
             return
         deadline = self.bounds.deadline
         outer, abort = self.bounds.abort, threading.Event()
+        waiting = deque(calls)
+        ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
-        def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        def run() -> None:
             self.bounds.deadline, self.bounds.abort = deadline, abort
-            drive(call())
+            while not abort.is_set():
+                try:
+                    call = waiting.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                try:
+                    drive(call())
+                except BaseException as error:  # noqa: BLE001 (raised in the calling thread)
+                    ended.put(error)
+                else:
+                    ended.put(None)
 
-        pool = ThreadPoolExecutor(min(limit, len(calls)))
+        # Daemons, because the end of the process waits for the threads of an executor.
+        threads = [
+            threading.Thread(
+                target=copy_context().run, args=(run,), name="dashscope-gather", daemon=True
+            )
+            for _ in range(min(limit, len(calls)))
+        ]
         try:
-            futures = [pool.submit(copy_context().run, run, call) for call in calls]
-            pending = set(futures)
-            while pending:
-                look_up = None if outer is None else LOOK_UP
-                done, pending = wait(pending, look_up, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-                if outer is not None and outer.is_set():
-                    raise timed_out("an aborted call")  # noqa: TRY301
+            for thread in threads:
+                thread.start()
+            for _ in calls:
+                _wait_for_next(ended, outer)
         except BaseException as error:
             # The other threads stop at their next chunk. Ctrl-C does not wait for them.
             abort.set()
-            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            if isinstance(error, Exception):
+                for thread in threads:
+                    thread.join()
             raise
-        pool.shutdown()
 
     @asynccontextmanager
     async def lock(self, key: str) -> AsyncGenerator[None]:
@@ -172,6 +187,9 @@ class SyncRuntime(Runtime):
             raise TypeError(f"{function!r} returned an awaitable: Client requires plain functions")
         return result
 
+    async def call_blocking(self, function: Callable[..., object], *args: Any) -> None:
+        await self.call(function, *args)
+
     def check_callback(self, name: str, function: object) -> None:
         if inspect.iscoroutinefunction(function):
             raise TypeError(f"{name} must be a plain function for Client, not a coroutine function")
@@ -189,6 +207,22 @@ class SyncRuntime(Runtime):
 
     def forget(self) -> None:
         self._start()
+
+
+def _wait_for_next(ended: SimpleQueue[BaseException | None], abort: threading.Event | None) -> None:
+    """Wait until a call has ended.
+
+    Raises:
+        APITimeoutError: If the waiting thread is aborted.
+        BaseException: What the call raised.
+    """
+    while abort is None or not abort.is_set():
+        with suppress(Empty):
+            error = ended.get(timeout=LOOK_UP)
+            if error is not None:
+                raise error
+            return
+    raise timed_out("an aborted call")
 
 
 class _Turn:

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from types import ModuleType
 from typing import Any
 
-import anyio
 import httpx
 from anyio.lowlevel import RunVar
 
@@ -60,7 +59,7 @@ class AsyncTransport(Transport):
         self._clients: set[LoopClient] = set()
         self._last_library: ModuleType = httpx
         name = f"AsyncClient(base_url={self._config.base_url!r})"
-        self._finalizer = close_when_dropped(self, self._clients, name)
+        self._keep_open = close_when_dropped(self, self._clients, name)
 
     @property
     def _library(self) -> ModuleType:
@@ -117,7 +116,7 @@ class AsyncTransport(Transport):
             return await self._send(
                 request, request.content, None, token, is_own_origin, deadline, state
             )
-        async with aclosing(_stream(multipart)) as content:
+        async with aclosing(self._stream(multipart)) as content:
             return await self._send(
                 request, content, multipart, token, is_own_origin, deadline, state
             )
@@ -146,6 +145,19 @@ class AsyncTransport(Transport):
             return ReadBody(response, named(request), token)
         return AsyncBody(response, named(request), transport_errors(library), token)
 
+    async def _stream(self, body: MultipartBody) -> AsyncGenerator[bytes, None]:
+        """Yield a multipart body. Its files are read in worker threads."""
+        for piece in body.pieces:
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            sent, pieces = 0, piece.file.pieces()
+            while (chunk := await self._runtime.in_thread(next, pieces, None)) is not None:
+                piece.tell(sent)
+                yield chunk
+                sent += len(chunk)
+            piece.tell(sent)
+
     async def aclose(self) -> None:
         self._closed = True
         here = self._here.get()
@@ -159,21 +171,7 @@ class AsyncTransport(Transport):
         return (*async_modules(http2=self._config.http2), "certifi", "encodings.idna")
 
     def forget(self) -> None:
-        self._finalizer.detach()
+        self._keep_open()
         inherited.append(self._clients)
         self._start()
         self._is_forked = True
-
-
-async def _stream(body: MultipartBody) -> AsyncGenerator[bytes, None]:
-    """Yield a multipart body. Its files are read in worker threads."""
-    for piece in body.pieces:
-        if isinstance(piece, bytes):
-            yield piece
-            continue
-        sent, pieces = 0, piece.file.pieces()
-        while (chunk := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
-            piece.tell(sent)
-            yield chunk
-            sent += len(chunk)
-        piece.tell(sent)

@@ -84,13 +84,15 @@ class LoopClient:
         self._start(self.aclose)
 
 
-def close_when_dropped(
-    owner: object, clients: set[LoopClient], name: str
-) -> weakref.finalize[..., object]:
-    """Close the clients of all loops when their owner is garbage collected, with a warning."""
+def close_when_dropped(owner: object, clients: set[LoopClient], name: str) -> Callable[[], object]:
+    """Close the clients of all loops when their owner is garbage collected, with a warning.
+
+    Returns:
+        A function that calls this off.
+    """
     finalizer = weakref.finalize(owner, _dropped, clients, name)
     finalizer.atexit = False
-    return finalizer
+    return finalizer.detach
 
 
 def _dropped(clients: set[LoopClient], name: str) -> None:

@@ -48,19 +48,27 @@ class _DecodedBody(Body):
                 f"{self.asked}."
             )
         while True:
-            if self._packed and (piece := self._unpack()):
+            if self._is_next_known() and (piece := self._unpack()):
                 return piece
-            if not self._packed:
+            if not self._is_next_known():
                 packed = await self._body.chunk()
                 if packed is None:
                     break
-                self._packed = packed
-        if self._started and not self._decompressor.eof:
+                self._packed += packed
+        if self._packed or (self._started and not self._decompressor.eof):
             raise self._broken("it ends too soon")
         return None
 
     async def aclose(self) -> None:
         await self._body.aclose()
+
+    def _is_next_known(self) -> bool:
+        """Return whether there is enough to continue with."""
+        if self._decompressor.eof:
+            self._packed = self._packed.lstrip(b"\0")  # padding to the size of a block
+        # Only the second byte tells whether `deflate` has its head.
+        least = 2 if self._wbits == zlib.MAX_WBITS and not self._started else 1
+        return len(self._packed) >= least
 
     def _unpack(self) -> bytes:
         """A piece of what there is; what is not needed for it stays for the next one."""

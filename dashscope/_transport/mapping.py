@@ -17,6 +17,7 @@ from dashscope._common.deadline import Deadline
 from dashscope._common.secrets import Token, scrub
 from dashscope._common.urls import InvalidURLError, shown
 from dashscope._errors import APIConnectionError, APIResponseError, APITimeoutError
+from dashscope._transport.http2 import is_not_processed
 from dashscope._transport.multipart import MultipartBody
 from dashscope.types.http import SILENCE_TIMEOUT, Headers, Request
 
@@ -53,6 +54,10 @@ class _NoBody(httpx.ByteStream):
 
 
 _NO_BODY: Final = _NoBody(b"")
+
+
+SEND_STATE: Final = "dashscope.send_state"
+"""The extension of a request with its `SendState`, which our connection pool updates."""
 
 
 class SendState:
@@ -92,7 +97,11 @@ def build(
     stream = httpx.ByteStream(content) if isinstance(content, bytes) else _NO_BODY
     # With `stream=`, httpx does not look for what it could add to the headers.
     built = httpx.Request(
-        request.method, url, headers=headers, stream=stream, extensions={"timeout": timeouts}
+        request.method,
+        url,
+        headers=headers,
+        stream=stream,
+        extensions={"timeout": timeouts, SEND_STATE: state},
     )
     if multipart is None:
         built.read()  # so that tools can read `request.content`
@@ -320,9 +329,10 @@ def connection_error(
         begun: Whether a part of the request may have been sent.
     """
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    sent = begun and kinds.isdisjoint(_NEVER_SENT)
+    # The HTTP/2 connections of a caller's client. Our own pool has translated the error.
+    sent = begun and kinds.isdisjoint(_NEVER_SENT) and not is_not_processed(error)
     reason = scrub(str(error) or type(error).__name__, token)
-    if not sent and _is_about_certificate(error):
+    if not sent and _is_caused_by(error, ssl.SSLCertVerificationError):
         return APIConnectionError(
             f"The certificate of the server cannot be verified ({reason}): {what}. Check the "
             "address, or pass verify=... with an ssl.SSLContext that trusts its authority.",
@@ -340,13 +350,19 @@ def connection_error(
             f"{happened} ({detail}): {what}.", request_sent=sent, permanent=is_mocked
         )
     happened = "The connection broke" if sent else "No connection"
-    return APIConnectionError(f"{happened} ({reason}): {what}.", request_sent=sent)
+    return APIConnectionError(
+        f"{happened} ({reason}): {what}.",
+        request_sent=sent,
+        refused=not sent and _is_caused_by(error, ConnectionRefusedError),
+    )
 
 
-def _is_about_certificate(error: BaseException | None) -> bool:
+def _is_caused_by(error: BaseException | None, kind: type[OSError]) -> bool:
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if isinstance(error, kind):
             return True
+        if isinstance(error, BaseExceptionGroup):  # of several addresses
+            return any(_is_caused_by(each, kind) for each in error.exceptions)
         error = error.__cause__ or error.__context__
     return False
 

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class AsyncHTTPClient(Protocol):
     """An `httpx.AsyncClient` or `httpx2.AsyncClient`, or a subclass of one."""
 
@@ -29,6 +30,7 @@ class AsyncHTTPClient(Protocol):
         ...
 
 
+@runtime_checkable
 class HTTPClient(Protocol):
     """An `httpx.Client` or `httpx2.Client`, or a subclass of one, such as a `TestClient`."""
 

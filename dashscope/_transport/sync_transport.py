@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -57,7 +57,7 @@ class SyncTransport(Transport):
         self._tls = TLS(self._config.verify)
         self._lock = threading.Lock()
         self._client: Any = None
-        self._finalizer: weakref.finalize[..., object] | None = None
+        self._keep_open: Callable[[], object] | None = None
         self._pool: SyncPool | None = None
 
     @property
@@ -82,8 +82,7 @@ class SyncTransport(Transport):
             client = httpx.Client(transport=transport, trust_env=False, timeout=NO_TIMEOUT)
             disable_cookies(client)
             name = f"Client(base_url={self._config.base_url!r})"
-            self._finalizer = weakref.finalize(self, _dropped, pool, name)
-            self._finalizer.atexit = False
+            self._close_when_dropped(_dropped, pool, name)
             _pools.add(pool)
             self._pool = pool
             return client
@@ -94,10 +93,14 @@ class SyncTransport(Transport):
             found = given.ready
         else:
             found = given.create()
-            self._finalizer = weakref.finalize(self, found.close)
-            self._finalizer.atexit = False
+            self._close_when_dropped(found.close)
         self.honors_timeouts = honors_timeouts(found, library(found))
         return found
+
+    def _close_when_dropped(self, close: Callable[..., object], *arguments: Any) -> None:
+        finalizer = weakref.finalize(self, close, *arguments)
+        finalizer.atexit = False
+        self._keep_open = finalizer.detach
 
     async def _open(
         self,
@@ -146,8 +149,8 @@ class SyncTransport(Transport):
         client = self._client
         if client is None or (self._given is not None and self._given.ready is not None):
             return
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        if self._keep_open is not None:
+            self._keep_open()
         client.close()
 
     def loaded_later(self) -> tuple[str, ...]:
@@ -155,8 +158,8 @@ class SyncTransport(Transport):
         return (*http2, "certifi", "encodings.idna")
 
     def forget(self) -> None:
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        if self._keep_open is not None:
+            self._keep_open()
         if self._pool is not None:
             _pools.discard(self._pool)
         inherited.append(self._client)

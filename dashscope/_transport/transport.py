@@ -12,6 +12,7 @@ import httpx
 from httpx_sse import ServerSentEvent
 
 from dashscope._common.deadline import Deadline
+from dashscope._common.installing import install_command
 from dashscope._common.secrets import Token
 from dashscope._config import Config
 from dashscope._errors import ConfigurationError, timed_out
@@ -185,7 +186,7 @@ def check_options(options: PoolOptions) -> None:
     if options.proxy is not None:
         parse_proxy(Proxy.from_argument(options.proxy))
     if options.http2 and find_spec("h2") is None:
-        raise ConfigurationError("http2=True requires: pip install 'dashscope-client[http2]'")
+        raise ConfigurationError(f"http2=True requires: {install_command('http2')}")
 
 
 def auth_for(client: Any, library: ModuleType, *, is_own_origin: bool) -> Any:

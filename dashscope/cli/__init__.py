@@ -11,8 +11,10 @@ import click
 from dashscope import __version__
 from dashscope.cli import actions, resources
 from dashscope.cli.batch import batch
+from dashscope.cli.checkpoints import CHECKPOINTS
 from dashscope.cli.commands import EXIT_CODES, Command, Program, group
 from dashscope.cli.completion import completion
+from dashscope.cli.docs import DOCS
 from dashscope.cli.mcp import MCP
 from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
@@ -41,6 +43,7 @@ def dashscope() -> None:
     dashscope models get dashscope/thumbnail
     dashscope predictions list --json
     dashscope serve
+    dashscope docs quickstart
     """
 
 
@@ -53,10 +56,12 @@ for _command in (
     stream,
     batch,
     serve,
+    DOCS,
     MCP,
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),
     completion,
+    group("checkpoints", *CHECKPOINTS, help="Progress of batches, to resume them."),
     group("collections", *_of(resources.COLLECTIONS), help="Curated groups of models."),
     group(
         "deployments",
@@ -64,9 +69,11 @@ for _command in (
         *actions.DEPLOYMENTS,
         help="Private endpoints for models.",
     ),
-    group("files", *_of(resources.FILES), *actions.FILES, help="Files to use in inputs."),
+    group(
+        "files", *_of(resources.FILES), *actions.FILES, help="Uploaded files, for use in inputs."
+    ),
     group("hardware", resources.HARDWARE_LIST.command(), help="Hardware that models can run on."),
-    group("models", *_of(resources.MODELS), STUBS, help="Public models, and your own."),
+    group("models", *_of(resources.MODELS), STUBS, help="Public models and your own models."),
     group("predictions", *_of(resources.PREDICTIONS), *actions.PREDICTIONS, help="Runs of models."),
     group(
         "trainings",

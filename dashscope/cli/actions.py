@@ -241,7 +241,8 @@ def _wait_command(what: str, id: str, example: str) -> Command:
         click.Option(["--logs"], is_flag=True, help="Show the logs on stderr."),
         help=f"""Wait until {what} finish, and show them.
 
-        The exit code is 1 if one of them did not succeed. Ctrl-C does not cancel them.""",
+        The exit code is 1 if one of them did not succeed. Ctrl-C ends the wait and cancels
+        nothing.""",
         examples=(f"dashscope {what} wait {example}",),
     )
 
@@ -258,7 +259,9 @@ PREDICTIONS: Final = (
             "Wait up to this many seconds for the output.",
             type=click.IntRange(1, 60),
         ),
-        option("cancel-after", "Cancel it after this time: seconds, or 1h30m, for example."),
+        option(
+            "cancel-after", "Cancel the prediction after this time: seconds, or 1h30m, for example."
+        ),
         *WEBHOOK,
         help="""Start a prediction without waiting for its output.
 
@@ -286,7 +289,7 @@ TRAININGS: Final = (
             required=True,
         ),
         *WEBHOOK,
-        help="""Train the latest version of a model, or the version in its reference.
+        help="""Train a model: its latest version, or the version that you name.
 
         To create the destination, use `dashscope models create`.""",
         examples=(
@@ -315,7 +318,7 @@ DEPLOYMENTS: Final = (
             type=click.IntRange(0),
             default=1,
         ),
-        help="Deploy the latest version of a model, or the version in its reference.",
+        help="Deploy a model: its latest version, or the version that you name.",
         examples=("dashscope deployments create my-app dashscope/hello-world --hardware cpu",),
     ),
     command(
@@ -352,7 +355,7 @@ FILES: Final = (
         id_of("file"),
         SAVE,
         OVERWRITE,
-        help="Download a file. Default: into the current folder, under its own name.",
+        help="Download a file into the current folder, or to --output.",
         examples=("dashscope files download FILE_ID -o copies/",),
     ),
 )

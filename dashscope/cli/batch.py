@@ -22,6 +22,7 @@ from dashscope import (
     Version,
     progress_bar,
 )
+from dashscope._batch.checkpoint.location import parse
 from dashscope._common.logging import logger
 from dashscope._common.urls import Reference
 from dashscope.cli.commands import REF, SOME_FAILED, command
@@ -63,7 +64,7 @@ class Summary:
         self.failed += not result.ok
         self.from_checkpoint += result.from_checkpoint
         metrics = None if result.prediction is None else result.prediction.metrics
-        self.predict_seconds += (metrics and metrics.predict_time) or 0.0
+        self.predict_seconds += 0.0 if metrics is None else metrics.predict_time or 0.0
 
     def __str__(self) -> str:
         count = self.done + self.failed
@@ -85,9 +86,32 @@ def _batch(
     overwrite: bool,
     checkpoint: str | None,
     file_keys: Sequence[str],
+    ray: str | None,
+    key: str | None,
     **options: Any,
 ) -> None:
     check_pairs(pairs)
+    if ray is not None:
+        from dashscope.cli.ray_batch import run_on_ray
+
+        if failures is not None:
+            raise click.UsageError("--failures does not apply to --ray: see the column error")
+        run_on_ray(
+            terminal,
+            address=ray,
+            ref=ref,
+            source=source,
+            pairs=pairs,
+            output=output,
+            overwrite=overwrite,
+            checkpoint=checkpoint,
+            key=key,
+            file_keys=file_keys,
+            **options,
+        )
+        return
+    if key is not None:
+        raise click.UsageError("--key requires --ray")
     if source == STDIN and any(pair.file == STDIN for pair in pairs):
         raise click.UsageError("stdin can be read only once, and it contains the rows")
     output = None if output == STDIN else output
@@ -164,7 +188,13 @@ def _check_paths(
     Returns:
         The number of results of an earlier call in the results file, if this call resumes it.
     """
-    paths = {"rows": source, "results": output, "failures": failures, "checkpoint": checkpoint}
+    is_database = checkpoint is not None and parse(checkpoint).kind == "database"
+    paths = {
+        "rows": source,
+        "results": output,
+        "failures": failures,
+        "checkpoint": None if is_database else checkpoint,
+    }
     seen: dict[str, str] = {}
     for role, path in paths.items():
         if path is None or path == STDIN:
@@ -173,7 +203,7 @@ def _check_paths(
         if real in seen:
             raise click.UsageError(f"{path} cannot be both the {seen[real]} and the {role}")
         seen[real] = role
-    resumes = checkpoint is not None and Path(checkpoint).exists()
+    resumes = checkpoint is not None and (is_database or Path(checkpoint).exists())
     kept: int | None = 0
     for path in filter(None, (output, failures)):
         if Path(path).is_dir():
@@ -270,7 +300,7 @@ batch = command(
     OVERWRITE,
     click.Option(
         ["--checkpoint"],
-        metavar="FILE.sqlite",
+        metavar="FILE|FOLDER/|URL",
         shell_complete=complete_file,
         help="Save progress here, so that the same command resumes.",
     ),
@@ -305,6 +335,12 @@ batch = command(
         show_default=True,
         help="What to do if it is unknown whether a prediction was created.",
     ),
+    click.Option(
+        ["--ray"],
+        metavar="ADDRESS",
+        help="Run on a Ray cluster: an address, auto or local. -o is a folder then.",
+    ),
+    click.Option(["--key"], metavar="COLUMN", help="The column that identifies a row, with --ray."),
     help="""Run a model over the rows of a file.
 
     ROWS is a JSON lines, CSV or Parquet file, or - for JSON lines on stdin. A row is an object of

@@ -8,16 +8,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from rich.color import Color
+from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from dashscope import APIError, FileError
+from dashscope import APIError, FileError, FileOutput
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from rich.console import Console
-
-    from dashscope import FileOutput
 
 WIDEST: Final = 80
 """The maximum width in characters."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dashscope import DashscopeError, FileError
+from dashscope._common.installing import install_command
 from dashscope._common.json import is_array, is_object
 
 AT_ONCE: Final = 512
@@ -26,9 +27,7 @@ def check_installed() -> None:
         DashscopeError: It is not.
     """
     if find_spec("pyarrow") is None:
-        raise DashscopeError(
-            "Parquet support is not installed: pip install 'dashscope-client[parquet]'"
-        )
+        raise DashscopeError(f"Parquet support is not installed: {install_command('parquet')}")
 
 
 def read(path: str) -> Iterator[dict[str, Any]]:

@@ -74,9 +74,9 @@ HARDWARE: Final = option("hardware", _HARDWARE_HELP, metavar="SKU", required=Tru
 CHANGED_HARDWARE: Final = option("hardware", _HARDWARE_HELP, metavar="SKU")
 _LINKS: Final = (
     option("description", "A description."),
-    option("github-url", "The URL of its source code."),
-    option("paper-url", "The URL of its paper."),
-    option("license-url", "The URL of its license."),
+    option("github-url", "The URL of the source code."),
+    option("paper-url", "The URL of the paper."),
+    option("license-url", "The URL of the license."),
 )
 QUERY: Final = click.Argument(["query"])
 
@@ -111,13 +111,13 @@ MODELS: Final = (
     Operation(
         name="create",
         method="models.create",
-        help="Create a model, to add versions to by training or pushing.",
+        help="Create a model. Trainings and pushes add versions.",
         examples=("dashscope models create local/cat --visibility private --hardware cpu",),
         parameters=(
             MODEL,
             option(
                 "visibility",
-                "Who can see and run it.",
+                "Who can see and run the model.",
                 type=click.Choice(["public", "private"]),
                 required=True,
             ),
@@ -140,19 +140,19 @@ MODELS: Final = (
             *_LINKS,
             option(
                 "readme",
-                "A Markdown file with its readme, - for stdin.",
+                "A Markdown file with the readme, - for stdin.",
                 type=read_text,
                 metavar="FILE",
                 shell_complete=complete_file,
             ),
-            option("weights-url", "The URL of its weights."),
+            option("weights-url", "The URL of the weights."),
         ),
         show=one,
     ),
     Operation(
         name="delete",
         method="models.delete",
-        help="Delete one of your models. It has to be private and have no versions.",
+        help="Delete a private model that has no versions.",
         examples=("dashscope models delete local/cat",),
         parameters=(MODEL,),
     ),
@@ -218,9 +218,11 @@ PREDICTIONS: Final = (
             "dashscope predictions list --created-after 2026-01-31T12:00:00Z --limit all",
         ),
         parameters=(
-            option("created-after", "Only those created since this time: 2026-01-31T12:00:00Z."),
-            option("created-before", "Only those created before this time."),
-            option("source", "Only those from this source.", type=click.Choice(["web"])),
+            option(
+                "created-after", "Only predictions created after this time: 2026-01-31T12:00:00Z."
+            ),
+            option("created-before", "Only predictions created before this time."),
+            option("source", "Only predictions from this source.", type=click.Choice(["web"])),
         ),
         columns=RUN_COLUMNS,
     ),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 from abc import abstractmethod
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from types import TracebackType
+from typing import Any, Final, Self
 
 from dashscope import BatchResult, FileError
 from dashscope._common.json import object_in
@@ -21,10 +22,6 @@ from dashscope.cli.inputs import STDIN
 from dashscope.cli.parquet import part_of
 from dashscope.cli.rows import format_of
 from dashscope.cli.terminal import json_text, writable, write
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from types import TracebackType
 
 FIELDS: Final = ("index", "status", "input", "output", "error", "prediction", "predict_time")
 """The keys of a result in JSON lines."""
@@ -59,7 +56,7 @@ def _values(result: BatchResult) -> dict[str, Any]:
     return {
         "index": result.index,
         "status": "succeeded" if result.ok else "failed",
-        "output": result.output,
+        "output": result["output"],
         "error": None if result.error is None else str(result.error),
         "prediction_id": None if prediction is None else prediction.id,
         "predict_time": None if metrics is None else metrics.predict_time,

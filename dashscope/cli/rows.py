@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import NoneType
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 from attrs import frozen
 
@@ -24,9 +24,6 @@ from dashscope._functions.schema import kind_of
 from dashscope.cli import parquet
 from dashscope.cli.inputs import STDIN, UNKNOWN, InputType, check_file, fitted, read
 from dashscope.cli.terminal import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 LONGEST_CELL: Final = 2**31 - 1
 """The maximum number of characters in a CSV cell, which can contain a data URI."""
@@ -261,7 +258,7 @@ _READERS: Final[Mapping[str, Reader]] = {
 
 
 @contextmanager
-def _opened(source: str) -> Generator[IO[bytes]]:
+def _opened(source: str) -> Iterator[IO[bytes]]:
     if source == STDIN:
         yield sys.stdin.buffer
         return

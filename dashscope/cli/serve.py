@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from dashscope._common.installing import install_command
+
 
 @click.command(short_help="Serve the API on this machine.")
 @click.argument(
@@ -23,19 +25,35 @@ import click
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The data folder. Default: in the user data folder of the platform.",
+    help="The data folder. Default: a folder for user data of the platform.",
 )
-@click.option("--token", help="The token that requests need. Default: DASHSCOPE_LOCAL_TOKEN.")
+@click.option("--token", help="The token that requests must send. Default: DASHSCOPE_LOCAL_TOKEN.")
 @click.option(
     "--rate-limit",
     metavar="N/s",
-    help="The request rate beyond which it answers 429: 10/s, 600/m, 5000/h.",
+    help="Answer 429 above this rate of requests: 10/s, 600/m, 5000/h.",
 )
 @click.option(
     "--strict-inputs",
     is_flag=True,
     help="Reject inputs with unknown names instead of ignoring them.",
 )
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="The address of the server for clients behind a reverse proxy: https://example.com/models",
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Address or network of a reverse proxy whose X-Forwarded-* headers count. Repeatable.",
+)
+@click.option(
+    "--reload", is_flag=True, help="Load MODELS again after each edit. Pages show import errors."
+)
+@click.option("--open", "open_browser", is_flag=True, help="Open the web pages in a browser.")
 def serve(
     models: Path | None,
     host: str,
@@ -44,12 +62,16 @@ def serve(
     token: str | None,
     rate_limit: str | None,
     strict_inputs: bool,
+    public_url: str | None,
+    trusted_proxies: tuple[str, ...],
+    reload: bool,
+    open_browser: bool,
 ) -> None:
     """Serve the API on this machine, with the built-in models and those in MODELS.
 
     \b
     dashscope serve
-    dashscope serve models.py --port 8000
+    dashscope serve models.py --reload --open
 
     Exit codes: 0 after Ctrl-C or SIGTERM, 2 if an option or MODELS is invalid, 3 if another
     server uses the data folder, 4 if it cannot listen on the address.
@@ -58,8 +80,8 @@ def serve(
         from dashscope.local import serve as serve_locally
     except ImportError as error:
         sys.exit(
-            "The local server is not installed: pip install 'dashscope-client[local]' "
-            f"(no module {error.name})"
+            f"The local server is not installed (no module {error.name}): "
+            + install_command("local")
         )
     sys.exit(
         serve_locally(
@@ -70,5 +92,9 @@ def serve(
             token=token,
             rate_limit=rate_limit,
             strict_inputs=strict_inputs,
+            public_url=public_url,
+            trusted_proxies=trusted_proxies,
+            reload=reload,
+            open_browser=open_browser,
         )
     )

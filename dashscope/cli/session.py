@@ -11,18 +11,17 @@ from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from importlib.util import find_spec
 from io import StringIO
-from typing import TYPE_CHECKING, Final
+from types import FrameType
+from typing import Final
 
 import click
 from attrs import define, field
 
 from dashscope import Client, DashscopeError, ModelError, Response
+from dashscope._common.installing import install_command
 from dashscope._common.json import object_in
 from dashscope._config import DEFAULT_BASE_URL
 from dashscope.cli.terminal import Terminal, write
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
@@ -30,6 +29,7 @@ MOST_IDS: Final = 5
 """The most ids of predictions in one message."""
 SERVER_NEEDS: Final = (
     "cloudpickle",
+    "markdown_it",
     "PIL",
     "platformdirs",
     "pydantic",
@@ -182,7 +182,7 @@ def _local_server(stack: ExitStack, terminal: Terminal) -> str:
     if any(find_spec(name) is None for name in SERVER_NEEDS):
         raise DashscopeError(
             "No server listens at the default address. Set DASHSCOPE_BASE_URL to the address of "
-            "the API, or install the local server: pip install 'dashscope-client[cli,local]'."
+            f"the API, or install the local server: {install_command('cli', 'local')}"
         )
     from dashscope.local import LocalServer
 

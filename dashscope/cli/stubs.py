@@ -26,7 +26,7 @@ STUBS: Final = command(
         ["refs"], nargs=-1, required=True, metavar="MODELS.PY | OWNER/NAME[:VERSION]..."
     ),
     click.Option(
-        ["--blocking"], is_flag=True, help="Make stubs for a Client. Default: for an AsyncClient."
+        ["--blocking"], is_flag=True, help="Write stubs for a Client. Default: for an AsyncClient."
     ),
     help="""Print typed stubs of models.
 

@@ -8,11 +8,13 @@ from urllib.request import getproxies
 
 import httpx
 
+from dashscope._common.installing import install_command
+
 try:
     import aiohttp
     from httpx_aiohttp import AiohttpTransport
 except ImportError as error:
-    raise ImportError("This needs: pip install 'dashscope-client[aiohttp]'") from error
+    raise ImportError(f"This needs: {install_command('aiohttp')}") from error
 
 __all__ = ["http_client"]
 

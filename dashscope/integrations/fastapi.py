@@ -4,7 +4,7 @@
 from dashscope.integrations.fastapi import ClientDep, cancel_on_disconnect, lifespan
 ```
 
-Requires the extra: `pip install 'dashscope-client[fastapi]'`.
+Requires the extra `fastapi`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import anyio
 
+from dashscope._common.installing import install_command
+
 try:
     from fastapi import Depends, FastAPI, HTTPException, Request
     from starlette.requests import ClientDisconnect, HTTPConnection
 except ImportError as error:
-    raise ImportError("This needs: pip install 'dashscope-client[fastapi]'") from error
+    raise ImportError(f"This needs: {install_command('fastapi')}") from error
 
 from dashscope import webhooks
 from dashscope._client import AsyncClient

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import logging
 import secrets
 import sqlite3
 import tempfile
@@ -11,9 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from dashscope.local.http.address import reachable
+from dashscope.local.http.address import (
+    Address,
+    Network,
+    Reachability,
+    is_loopback,
+    parse_networks,
+    reachable,
+)
 from dashscope.local.http.app import create_app
-from dashscope.local.http.middleware import AnsweredRequest, is_loopback
+from dashscope.local.http.middleware import AnsweredRequest
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.http.render import Renderer
 from dashscope.local.http.services import Services
@@ -22,6 +30,7 @@ from dashscope.local.jobs.engine import Engine
 from dashscope.local.jobs.webhooks import Webhooks
 from dashscope.local.models.catalog import Catalog
 from dashscope.local.models.references import References
+from dashscope.local.models.source_files import ModelsFile
 from dashscope.local.pages.app import create_pages
 from dashscope.local.store import Database, DataFolderError, Store
 from dashscope.local.store.folder import DataFolder, Signer
@@ -29,6 +38,8 @@ from dashscope.local.thread import Thread, listen, running
 from dashscope.local.values import ORIGIN, Version
 
 Models = Path | str | Iterable[Callable[..., Any]]
+
+logger = logging.getLogger("dashscope.local")
 
 MAX_KEPT_REQUESTS: Final = 10_000
 
@@ -53,6 +64,15 @@ class LocalServer:
         drain: Seconds to wait for running jobs before the block exits.
         strict_inputs: Reject inputs with unknown names. Defaults to false: unknown names are
             ignored with a warning in the log of the prediction, like the hosted service does.
+        public_url: The address at which clients reach the server, such as
+            ``"https://example.com/models"``, if it is behind a reverse proxy. All URLs in
+            responses start with it. Defaults to the address to which a request was sent.
+        trusted_proxies: Addresses and networks of reverse proxies, such as ``"10.0.0.0/8"``. The
+            headers ``X-Forwarded-Proto``, ``X-Forwarded-Host`` and ``X-Forwarded-Prefix`` of their
+            requests tell the address to which a request was sent. Defaults to none.
+        reload: Load the models again when their file, or a module in its folder, is edited. If
+            that fails, the pages show the error, and the models from before the edit keep running.
+            Requires ``models`` to be a path.
 
     Raises:
         ModelsError: One of ``models`` cannot be used as a model.
@@ -82,6 +102,9 @@ class LocalServer:
         queue_limit: int = 10_000,
         drain: float = 0.0,
         strict_inputs: bool = False,
+        public_url: str | None = None,
+        trusted_proxies: str | Iterable[str] = (),
+        reload: bool = False,
     ) -> None:
         if token is None and not is_loopback(host):
             raise ValueError(
@@ -92,7 +115,10 @@ class LocalServer:
             raise ValueError("The token must consist of printable ASCII characters.")
         if queue_limit < 1:
             raise ValueError(f"queue_limit must be at least 1, not {queue_limit}.")
+        if reload and not isinstance(models, (str, Path)):
+            raise ValueError("Only a models file can be reloaded. Pass its path as models.")
         self._models = models
+        self._reload = reload
         self._data = data
         self._host = host
         self._port = port
@@ -101,6 +127,8 @@ class LocalServer:
         self._queue_limit = queue_limit
         self._drain = drain
         self._strict_inputs = strict_inputs
+        self._public = read_public_url(public_url) if public_url is not None else None
+        self._proxies = read_proxies(trusted_proxies)
         self._answered: deque[AnsweredRequest] = deque(maxlen=MAX_KEPT_REQUESTS)
         self._address = ""
         self._folder: DataFolder | None = None
@@ -109,7 +137,7 @@ class LocalServer:
 
     @property
     def base_url(self) -> str:
-        """The base URL for clients, which ends in ``/v1``."""
+        """The base URL for clients on this machine, which ends in ``/v1``."""
         return f"{self._running_address()}/v1"
 
     @property
@@ -204,19 +232,50 @@ class LocalServer:
         folder = DataFolder(Path(root).absolute())
         try:
             folder.create()
-            parts = self._open(folder, address, stack)
+            parts = self._open(folder, self._public.url if self._public else address, stack)
         except (OSError, sqlite3.Error) as error:
             raise DataFolderError(
                 f"The data folder {folder.root} cannot be used: {error}."
             ) from error
-        pages = create_pages(parts, self._token)
         app = create_app(
-            parts, pages, token=self._token, rate_limit=self._rate_limit, answered=self._answered
+            parts,
+            create_pages(parts, self._token),
+            reachability=Reachability(
+                own=Address.parse(address), public=self._public, proxies=self._proxies
+            ),
+            token=self._token,
+            rate_limit=self._rate_limit,
+            answered=self._answered,
         )
+        self._warn_without_token()
         thread = stack.enter_context(running(app, parts, listener, self._drain))
         self._running = parts, thread
         self._folder = folder
         self._address = address
+
+    def _register(self, catalog: Catalog) -> ModelsFile | None:
+        """Register the models. Return their file if it is reloaded after edits."""
+        if not self._reload or not isinstance(self._models, (str, Path)):
+            catalog.register(self._models)
+            return None
+        catalog.register(None)
+        file = ModelsFile(Path(self._models))
+        loaded = file.read()
+        if loaded is not None:
+            file.register(catalog, loaded)
+        if file.problem is not None:
+            logger.warning("%s", file.problem)
+        return file
+
+    def _warn_without_token(self) -> None:
+        if self._token is not None:
+            return
+        if self._public is not None:
+            logger.warning("without a token, everyone who reaches %s can use it", self._public.url)
+        if self._proxies:
+            logger.warning(
+                "without a token, everyone who reaches a trusted proxy can use the server"
+            )
 
     def _open(self, folder: DataFolder, address: str, stack: contextlib.ExitStack) -> Services:
         try:
@@ -233,7 +292,7 @@ class LocalServer:
         folder.sweep(store.files.known())
         signer = Signer(store.setting("signing_key", lambda: secrets.token_hex(32)).encode())
         catalog = Catalog(store, folder)
-        catalog.register(self._models)
+        file = self._register(catalog)
         references = References(store, folder, address)
         engine = Engine(store, catalog, folder, signer, references, self._queue_limit)
         renderer = Renderer(store, signer, address)
@@ -255,7 +314,32 @@ class LocalServer:
             webhook_secret=secret,
             address=address,
             strict_inputs=self._strict_inputs,
+            models_file=file,
         )
+
+
+def read_public_url(url: str) -> Address:
+    """Return the address for the public URL.
+
+    Raises:
+        ValueError: The URL is not an address of a server.
+    """
+    try:
+        return Address.parse(url)
+    except ValueError as error:
+        raise ValueError(f"The public URL cannot be used: {error}.") from error
+
+
+def read_proxies(texts: str | Iterable[str]) -> tuple[Network, ...]:
+    """Return the networks of the trusted proxies.
+
+    Raises:
+        ValueError: A text is neither an address nor a network.
+    """
+    try:
+        return parse_networks(texts)
+    except ValueError as error:
+        raise ValueError(f"A trusted proxy must be an address or a network: {error}.") from error
 
 
 def new_webhook_secret() -> str:

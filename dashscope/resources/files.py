@@ -130,7 +130,7 @@ class AsyncFiles(AsyncResource):
 
         Endpoint: `GET /files/{file_id}`.
         """
-        return await self._get(File, _path(file))
+        return await self._get(File, _path(file), id=id_of(file, File))
 
     async def delete(self, file: File | str) -> None:
         """Delete a file.

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from dashscope._api.resource import AsyncResource, id_of, time_param
 from dashscope._common.deadline import Deadline
+from dashscope._common.hints import hint_for
 from dashscope._common.validation import (
     check_choice,
     check_text,
-    check_timeout,
 )
 from dashscope._config import STALL_TIMEOUT
 from dashscope._predictions.create import WebhookEvent
@@ -40,6 +40,10 @@ class AsyncPredictions(AsyncResource):
 
     __slots__ = ()
 
+    @hint_for(
+        model="pass the model as version='owner/name' or version='owner/name:version', or use "
+        "client.models.predictions.create('owner/name', input=...)",
+    )
     async def create(
         self,
         *,
@@ -115,8 +119,10 @@ class AsyncPredictions(AsyncResource):
 
         Endpoint: `GET /predictions/{prediction_id}`.
         """
-        return await self._get(Prediction, prediction_path(prediction))
+        id = id_of(prediction, Prediction)
+        return await self._get(Prediction, prediction_path(id), id=id)
 
+    @hint_for(limit="use client.iterate(client.predictions.list, max_items=...)")
     async def list(
         self,
         *,
@@ -135,7 +141,8 @@ class AsyncPredictions(AsyncResource):
                 first page.
 
         Returns:
-            A page of predictions. Their `input` and `output` may be missing.
+            A page of predictions. Servers omit large inputs and outputs: reading such an `input`
+            or `output` raises, and `predictions.get()` returns it.
 
         Raises:
             APIStatusError: If the server responds with an error.
@@ -218,11 +225,10 @@ class AsyncPredictions(AsyncResource):
 
         Endpoint: `GET` of the prediction's `urls.stream`.
         """
-        deadline = Deadline.after(check_timeout(timeout))
         id_of(prediction, Prediction)
-        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit, deadline=deadline)
+        watch = watch_prediction(self._api, cancel_on_exit=cancel_on_exit)
 
-        async def begin() -> None:
+        async def begin(deadline: Deadline) -> None:
             await watch.attach(prediction, deadline=deadline, progress=None)
 
         return event_stream(
@@ -230,7 +236,7 @@ class AsyncPredictions(AsyncResource):
             watch,
             begin,
             ref=None,
-            deadline=deadline,
+            timeout=timeout,
             stall_timeout=stall_timeout,
             use_file_output=use_file_output,
         )

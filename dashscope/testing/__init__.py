@@ -55,7 +55,9 @@ def _dashscope_local_server() -> Iterator[Any]:
     try:
         from dashscope.local import LocalServer
     except ModuleNotFoundError as error:
-        needs = f"This fixture requires {error.name}: pip install 'dashscope-client[testing]'"
+        from dashscope._common.installing import install_command
+
+        needs = f"This fixture requires {error.name}: {install_command('testing')}"
         pytest.fail(needs, pytrace=False)
     with LocalServer(strict_inputs=True) as server:
         yield server

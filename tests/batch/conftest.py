@@ -7,21 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.batch.service import Service
-from tests.fake_server import FakeServer
-from tests.operations.conftest import fake_server, make_client, shared_fake_server
-
-__all__ = ["fake_server", "make_client", "shared_fake_server"]
+from tests import flavors
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import FakeServer
 
 
-@pytest.fixture(
-    params=[
-        "asyncio",
-        pytest.param("uvloop", marks=pytest.mark.soak),
-        pytest.param("trio", marks=pytest.mark.soak),
-        "sync",
-    ]
-)
+@pytest.fixture(params=flavors.params("asyncio", "sync"))
 def flavor(request: pytest.FixtureRequest) -> str:
     """Tasks of one library and threads in the default run, all flavors in the soak run."""
     name: str = request.param

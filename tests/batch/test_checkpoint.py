@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,110 +15,22 @@ from typing import Any
 
 import pytest
 
-from dashscope import AsyncClient, CheckpointError, Client, ModelError, PredictionError
+from dashscope import AsyncClient, CheckpointError, Client
 from dashscope._api.clock import ServerClock
-from dashscope._batch.checkpoint.sqlite import SqliteCheckpoint
+from dashscope._batch.checkpoint.keys import Positions
+from dashscope._batch.checkpoint.sqlite import SqliteStore
+from dashscope._batch.checkpoint.stored import StoredCheckpoint
 from dashscope._batch.row import Row
 from dashscope._runtime.drive import drive
 from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
-from tests.batch.service import Service
-from tests.fake_server import DROP, Received, Reply, reply
+from tests.servers.batch_service import Service
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """The path of the checkpoint."""
     return tmp_path / "run.sqlite"
-
-
-async def stop_after(count: int, batch: Any) -> list[Any]:
-    """Return the first results of a batch that is closed early."""
-    seen: list[Any] = []
-    async with batch as results:
-        async for result in results:
-            seen.append(result)
-            if len(seen) == count:
-                break
-    return seen
-
-
-async def test_finished_rows_are_read_from_the_checkpoint(
-    client: Any, service: Service, path: Path
-) -> None:
-    inputs = [*rows(4), {"fail": "too hot"}]
-    first = await read(client.map(REF, inputs, ordered=True, checkpoint=path))
-    assert not any(result.from_checkpoint for result in first)
-    asked = len(service.fake_server.requests)
-    second = await read(client.map(REF, inputs, ordered=True, checkpoint=path))
-    assert len(service.fake_server.requests) == asked
-    assert all(result.from_checkpoint for result in second)
-    assert outputs(second) == outputs(first) == [0, 1, 2, 3, None]
-    assert isinstance(second[4].error, ModelError)
-    assert str(second[4].error) == str(first[4].error)
-    assert [r.prediction.id for r in second] == [r.prediction.id for r in first]
-    assert second[0].prediction.metrics.predict_time == 0.0
-
-
-async def test_finished_rows_can_be_skipped(client: Any, service: Service, path: Path) -> None:
-    await read(client.map(REF, rows(3), checkpoint=path))
-    seen: list[Any] = []
-    batch = client.map(
-        REF, rows(5), checkpoint=path, resume="skip", ordered=True, progress=seen.append
-    )
-    assert outputs(await read(batch)) == [3, 4]
-    assert len(service.created) == 5
-    assert (seen[-1].skipped, seen[-1].done) == (3, 2)
-
-
-async def test_a_batch_that_was_closed_early_resumes(
-    client: Any, service: Service, path: Path
-) -> None:
-    service.seconds = lambda input: 60.0 if input["value"] == 7 and not service.canceled else 0.0
-    await stop_after(15, client.map(REF, rows(30), concurrency=4, checkpoint=path))
-    results = await read(client.map(REF, rows(30), checkpoint=path))
-    assert sorted(outputs(results)) == list(range(30))
-    # Only canceled predictions are created again.
-    done = [one.input["value"] for one in service.created if one.status == "succeeded"]
-    assert sorted(done) == list(range(30))
-    assert len(service.canceled) >= 1
-
-
-async def test_predictions_of_an_earlier_call_are_attached_to(
-    client: Any, service: Service, path: Path
-) -> None:
-    await read(client.map(REF, rows(3), checkpoint=path))
-    change(path, "UPDATE row SET outcome = NULL")
-    results = await read(client.map(REF, rows(3), checkpoint=path))
-    assert sorted(outputs(results)) == [0, 1, 2]
-    assert len(service.created) == 3
-
-
-async def test_a_prediction_whose_id_was_not_recorded_is_recovered(
-    client: Any, service: Service, path: Path
-) -> None:
-    await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, concurrency=1))
-    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
-    service.create({"value": 1}, "other/model")
-    results = await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, ordered=True))
-    assert [result.prediction.id for result in results] == ["p0", "p1", "p2"]
-    assert service.request_counts["create"] == 3
-
-
-async def test_a_row_whose_prediction_does_not_exist_is_created(
-    client: Any, service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dashscope._batch.recovery.SEARCH_INTERVAL", 0.05)
-    await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, concurrency=1))
-    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
-    service.created[1].canceled = None
-    del service.created[1]
-    old = time.time() - 100
-    os.utime(path, (old, old))
-    change(path, "UPDATE row SET intended_at = '2020-01-01T00:00:00+00:00' WHERE position = 1")
-    os.utime(path, (old, old))
-    results = await read(client.map(REF, [{"value": 1}] * 3, checkpoint=path, ordered=True))
-    assert [result.prediction.id for result in results] == ["p0", "p3", "p2"]
 
 
 @pytest.mark.soak
@@ -135,102 +46,6 @@ async def test_a_request_of_a_killed_process_may_be_in_transit(
     timer.join()
     assert results[1].prediction.id == late.id
     assert service.request_counts["create"] == 2
-
-
-@pytest.mark.parametrize("on_unknown", ["error", "recreate"])
-async def test_a_prediction_that_cannot_be_identified(
-    client: Any, service: Service, path: Path, on_unknown: Any
-) -> None:
-    await read(client.map(REF, rows(2), checkpoint=path))
-    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
-    for one in service.created:
-        one.removed = True
-    batch = client.map(REF, rows(2), checkpoint=path, ordered=True, on_unknown=on_unknown)
-    results = await read(batch)
-    if on_unknown == "error":
-        assert isinstance(results[1].error, CheckpointError)
-        assert "index 1 may have been created at" in str(results[1].error)
-        assert service.request_counts["create"] == 2
-    else:
-        assert outputs(results) == [0, 1]
-        assert service.request_counts["create"] == 3
-
-
-async def test_without_lists_a_prediction_cannot_be_identified(
-    client: Any, service: Service, path: Path
-) -> None:
-    await read(client.map(REF, rows(2), checkpoint=path))
-    change(path, "UPDATE row SET outcome = NULL, prediction = NULL WHERE position = 1")
-    service.lists = reply({"detail": "not here"}, 403)
-    results = await read(client.map(REF, rows(2), checkpoint=path, ordered=True))
-    assert "predictions cannot be listed" in str(results[1].error)
-
-
-async def test_a_create_whose_response_was_lost_is_recovered_by_the_next_call(
-    client: Any, service: Service, path: Path
-) -> None:
-    def lose(received: Received) -> Reply | None:
-        if received.method == "POST" and received.json["input"] == {"value": 1}:
-            service.create(received.json["input"])
-            return DROP
-        return None
-
-    service.override = lose
-    results = await read(client.map(REF, rows(3), checkpoint=path, ordered=True))
-    assert [result.ok for result in results] == [True, False, True]
-    service.override = lambda _: None
-    results = await read(client.map(REF, rows(3), checkpoint=path, ordered=True))
-    assert outputs(results) == [0, 1, 2]
-    assert len(service.created) == 3
-
-
-async def test_rejected_rows_are_created_again(client: Any, service: Service, path: Path) -> None:
-    service.override = lambda received: (
-        reply({"detail": "bad"}, 422) if received.method == "POST" else None
-    )
-    results = await read(client.map(REF, rows(2), checkpoint=path))
-    assert not any(result.ok for result in results)
-    service.override = lambda _: None
-    assert sorted(outputs(await read(client.map(REF, rows(2), checkpoint=path)))) == [0, 1]
-
-
-async def test_rows_that_timed_out_are_created_again(
-    client: Any, service: Service, path: Path
-) -> None:
-    service.seconds = lambda _: 60.0
-    (result,) = await read(client.map(REF, rows(1), checkpoint=path, timeout=0.3))
-    assert isinstance(result.error, TimeoutError)
-    service.seconds = lambda _: 0.0
-    (result,) = await read(client.map(REF, rows(1), checkpoint=path, timeout=5))
-    assert result.output == 0
-
-
-async def test_a_prediction_that_somebody_else_canceled_is_not_created_again(
-    client: Any, service: Service, path: Path
-) -> None:
-    service.seconds = lambda _: 60.0
-    batch = client.map(REF, rows(1), checkpoint=path)
-    service.override = lambda received: (
-        setattr(service.created[0], "canceled", time.monotonic()) if service.created else None
-    )
-    for _ in range(2):
-        (result,) = await read(batch)
-        assert "canceled" in str(result.error)
-        batch = client.map(REF, rows(1), checkpoint=path)
-    assert len(service.created) == 1
-
-
-async def test_removed_data_is_an_error_and_not_an_empty_output(
-    client: Any, service: Service, path: Path
-) -> None:
-    await read(client.map(REF, rows(2), checkpoint=path, concurrency=1))
-    change(path, "UPDATE row SET outcome = NULL WHERE position = 1")
-    service.created[1].removed = True
-    for _ in range(2):
-        results = await read(client.map(REF, rows(2), checkpoint=path, ordered=True))
-        assert results[0].output == 0
-        assert isinstance(results[1].error, PredictionError)
-        assert "removed the output" in str(results[1].error)
 
 
 async def test_an_error_names_changed_inputs(client: Any, service: Service, path: Path) -> None:
@@ -253,12 +68,6 @@ async def test_an_error_shows_the_start_of_changed_inputs(
     assert "was {'value': <5000 bytes>, 'more': [1, 'yyyy" in str(caught.value)
     assert "is now {'value': None}" in str(caught.value)
     assert len(str(caught.value)) < 500
-
-
-async def test_the_order_of_keys_does_not_matter(client: Any, service: Service, path: Path) -> None:
-    await read(client.map(REF, [{"value": 1, "more": {"a": 1, "b": 2.0}}], checkpoint=path))
-    await read(client.map(REF, [{"more": {"b": 2, "a": 1}, "value": 1}], checkpoint=path))
-    assert len(service.created) == 1
 
 
 async def test_more_inputs_resume_and_fewer_are_logged(
@@ -314,7 +123,7 @@ async def test_a_file_that_can_be_read_only_once_is_rejected(
 async def test_two_calls_cannot_share_a_checkpoint(
     client: Any, service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._batch.checkpoint.database.LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("dashscope._batch.checkpoint.sqlite.LOCK_TIMEOUT", 0.1)
     async with client.map(REF, rows(1), checkpoint=path):
         with pytest.raises(CheckpointError, match="in use by another process"):
             await read(client.map(REF, rows(1), checkpoint=path))
@@ -350,17 +159,12 @@ def write_newer_schema(path: Path) -> None:
     connection.close()
 
 
-def make_folder(path: Path) -> None:
-    path.mkdir()
-
-
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
         (write_text, "it is not an SQLite database"),
         (write_other_database, "is not a checkpoint but another program's database"),
         (write_newer_schema, "written by a newer version of Dashscope .schema 9"),
-        (make_folder, "check that its folder exists"),
     ],
 )
 async def test_a_file_that_is_not_a_checkpoint_is_rejected(
@@ -373,14 +177,6 @@ async def test_a_file_that_is_not_a_checkpoint_is_rejected(
     assert str(path) in str(caught.value)
     assert service.fake_server.requests == []
     assert (path.read_bytes() if path.is_file() else b"") == content
-
-
-async def test_a_checkpoint_of_another_model_is_rejected(
-    client: Any, service: Service, path: Path
-) -> None:
-    await read(client.map(REF, rows(1), checkpoint=path))
-    with pytest.raises(CheckpointError, match="of a batch of owner/name, not of owner/other"):
-        await read(client.map("owner/other", rows(1), checkpoint=path))
 
 
 async def test_a_missing_folder_is_an_error(client: Any, service: Service, path: Path) -> None:
@@ -477,12 +273,13 @@ def test_concurrent_writes_are_all_recorded(path: Path) -> None:
             return function(*args)
 
     here: Any = Here()
-    checkpoint = SqliteCheckpoint(here, ServerClock(), str(path), REF, skip_finished=False)
+    store = SqliteStore(str(path), REF, "position")
+    checkpoint = StoredCheckpoint(here, ServerClock(), store, Positions(), skip_finished=False)
     drive(checkpoint.open())
 
     def record(first: int) -> None:
         for index in range(first, 400, 8):
-            row = Row(index=index, input={}, fingerprint=b"", sent_fingerprint=b"")
+            row = Row(index=index, input={}, key=index, fingerprint=b"", sent_fingerprint=b"")
             drive(checkpoint.record_intent(row))
 
     interval = sys.getswitchinterval()

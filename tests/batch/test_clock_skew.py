@@ -12,8 +12,8 @@ import pytest
 
 from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, rows
-from tests.batch.service import Service
-from tests.fake_server import DROP, Received, Reply
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import DROP, Received, Reply
 from tests.stopwatch import Stopwatch
 
 SKEWS = [timedelta(minutes=-2), timedelta(seconds=60), timedelta(minutes=11), timedelta(days=1)]

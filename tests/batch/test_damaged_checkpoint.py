@@ -10,7 +10,7 @@ import pytest
 from dashscope import CheckpointError
 from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
-from tests.batch.service import Service
+from tests.servers.batch_service import Service
 
 
 @pytest.fixture(params=["asyncio", "trio", "sync"])

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dashscope import Client
-from tests.batch.service import Service
 from tests.cli.process import Program, programs
-from tests.fake_server import Reply
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import Reply
 
 Start = Callable[..., Program]
 

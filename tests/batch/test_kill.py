@@ -61,12 +61,12 @@ def server() -> Iterator[LocalServer]:
 
 
 def run(
-    server: LocalServer, path: Path, count: int, kind: str, lines: int | None, in_transit: float
+    server: LocalServer, path: str, count: int, kind: str, lines: int | None, in_transit: float
 ) -> tuple[list[list[str]], str]:
     """Run the program to its end, or kill it after `lines` lines of output."""
     command = [sys.executable, "-W", "error", "-c", PROGRAM]
     process = subprocess.Popen(
-        [*command, server.base_url, str(path), str(count), kind, str(in_transit)],
+        [*command, server.base_url, path, str(count), kind, str(in_transit)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -89,7 +89,7 @@ def run(
 
 
 def check(
-    server: LocalServer, path: Path, count: int, kind: str, kills: int, in_transit: float
+    server: LocalServer, path: str, count: int, kind: str, kills: int, in_transit: float
 ) -> None:
     """Kill a batch at random moments, resume it, and count the predictions."""
     chance = random.Random(kills)
@@ -113,13 +113,19 @@ def check(
     assert all(one.status == "succeeded" for one in every)
 
 
+@pytest.mark.parametrize("store", ["run.sqlite", "run/"])
 @pytest.mark.parametrize("kind", ["asyncio", pytest.param("sync", marks=pytest.mark.soak)])
-def test_one_batch_and_two_kills(server: LocalServer, tmp_path: Path, kind: str) -> None:
-    check(server, tmp_path / "run.sqlite", 40, kind, kills=2, in_transit=0.5)
+def test_one_batch_and_two_kills(
+    server: LocalServer, tmp_path: Path, kind: str, store: str
+) -> None:
+    check(server, f"{tmp_path}/{store}", 40, kind, kills=2, in_transit=0.5)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("store", ["run.sqlite", "run/"])
 @pytest.mark.parametrize("kind", ["asyncio", "trio", "sync"])
-def test_two_thousand_rows_and_twenty_kills(server: LocalServer, tmp_path: Path, kind: str) -> None:
-    check(server, tmp_path / "run.sqlite", 2000, kind, kills=20, in_transit=99.0)
+def test_two_thousand_rows_and_twenty_kills(
+    server: LocalServer, tmp_path: Path, kind: str, store: str
+) -> None:
+    check(server, f"{tmp_path}/{store}", 2000, kind, kills=20, in_transit=99.0)

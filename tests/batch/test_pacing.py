@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 
 from dashscope import InternalServerError, RateLimitError
 from tests.batch.reading import REF, outputs, read, rows
-from tests.batch.service import Service
-from tests.fake_server import DROP, Received, Reply, reply
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import DROP, Received, Reply, reply
 from tests.stopwatch import Stopwatch
 
 
@@ -258,3 +259,56 @@ async def test_a_prediction_that_cannot_be_polled_is_an_error_and_is_canceled(
     service.override = lambda _: None
     assert outputs(await read(client.map(REF, rows(2), **options))) == [0, 1]
     assert service.request_counts["create"] == 2
+
+
+class Bucket:
+    """A rate limit with a blocking `acquire`, which counts its permits."""
+
+    per_second = 40.0
+
+    def __init__(self) -> None:
+        self.permits: list[int] = []
+        self.pauses: list[float] = []
+        self._next = time.monotonic()
+        self._lock = threading.Lock()
+
+    def acquire(self, count: int = 1) -> None:
+        with self._lock:
+            start = max(self._next, time.monotonic())
+            self._next = start + count / self.per_second
+            self.permits.append(count)
+        time.sleep(start - time.monotonic() if start > time.monotonic() else 0.0)
+
+    def back_off(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+class AsyncBucket(Bucket):
+    """The same with a coroutine function."""
+
+    async def acquire(self, count: int = 1) -> None:  # type: ignore[override]
+        super().acquire(count)
+
+
+async def test_a_rate_limit_can_be_an_object(client: Any, service: Service, flavor: str) -> None:
+    rejected = iter([True])
+    service.override = lambda received: (
+        reply({"detail": "slow down", "retry_after": 0.1}, 429)
+        if received.method == "POST" and next(rejected, False)
+        else None
+    )
+    for bucket in (Bucket(), AsyncBucket()):
+        if flavor == "sync" and isinstance(bucket, AsyncBucket):
+            with pytest.raises(TypeError, match=r"max_rate.acquire must be a plain function"):
+                client.map(REF, rows(1), max_rate=bucket)
+            continue
+        began = Stopwatch()
+        results = await read(client.map(REF, rows(40), max_rate=bucket))
+        assert all(result.ok for result in results)
+        assert began.wall >= 0.7
+        # Blocks of up to half a second of the rate.
+        assert sum(bucket.permits) >= 40
+        assert max(bucket.permits) <= 20
+        assert bucket.pauses in ([0.1], [])
+    with pytest.raises(TypeError, match="or an object with acquire"):
+        client.map(REF, rows(1), max_rate="5")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dashscope import BatchProgress, ConfigurationError, progress_bar
 from tests.batch.reading import REF, read, rows
-from tests.batch.service import Service
+from tests.servers.batch_service import Service
 
 
 def progress(**counts: Any) -> BatchProgress:
@@ -75,7 +75,7 @@ async def test_the_bar_stops_with_the_batch(client: Any, service: Service) -> No
 
 def test_without_rich_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.progress", None)
-    with pytest.raises(ConfigurationError, match=r"dashscope-client\[cli\]"):
+    with pytest.raises(ConfigurationError, match=r"pip install .*\[cli\]"):
         progress_bar()
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from dashscope import ModelError, NotFoundError, UnprocessableEntityError
 from tests.batch.reading import REF, outputs, read, read_into, rows
-from tests.batch.service import Service
-from tests.fake_server import DROP, Received, Reply, reply
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import DROP, Received, Reply, reply
 
 
 async def test_each_row_has_one_result(client: Any, service: Service) -> None:

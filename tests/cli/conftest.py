@@ -14,7 +14,7 @@ from dashscope.local import LocalServer
 from tests.cli.command import CommandLine, run_here
 from tests.cli.process import Finished
 from tests.cli.terminal import Terminal
-from tests.end_to_end import models
+from tests.client import models
 
 Typed: TypeAlias = Callable[..., Finished]
 """Runs the command line in this process."""

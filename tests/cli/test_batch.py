@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from dashscope import Client
+from dashscope._common.installing import install_command
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.cli.conftest import Typed
 from tests.cli.terminal import Terminal
 from tests.cli.test_interrupt import until
-from tests.end_to_end.behind import running, status_of
+from tests.client.behind import running, status_of
 
 
 def lines(path: str) -> list[dict[str, Any]]:
@@ -362,7 +363,7 @@ def test_without_the_parquet_extra_it_says_what_to_install(
     monkeypatch.setattr("dashscope.cli.parquet.find_spec", lambda _: None)
     done = typed("batch test/echo rows.parquet")
     assert done.code == 1
-    assert "pip install 'dashscope-client[parquet]'" in done.stderr
+    assert install_command("parquet") in done.stderr
 
 
 def test_ctrl_c_cancels_what_runs_and_keeps_what_is_done(

@@ -18,7 +18,7 @@ from tests.cli.conftest import Typed
 from tests.cli.process import Program
 from tests.cli.test_batch import lines, write
 from tests.cli.test_interrupt import until
-from tests.end_to_end.behind import running
+from tests.client.behind import running
 
 COMMAND = ("batch", "test/slow", "rows.jsonl", "-o", "out.jsonl", "--checkpoint", "run.sqlite")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dashscope import Client
+from dashscope import Client, guides
 from dashscope.cli import resources
 from dashscope.cli.operations import Operation
 from dashscope.local import LocalServer
@@ -287,7 +287,7 @@ def test_stdin_is_read_once(typed: Typed) -> None:
 def test_a_stream_is_text_or_events(typed: Typed) -> None:
     done = typed("stream dashscope/countdown start=2 delay=0 --logs")
     assert done.stdout == "2\n1\n0\n"
-    assert "Counting down from 2" in done.stderr
+    assert "CountingServer down from 2" in done.stderr
     events = [json.loads(line) for line in typed("stream test/words --json").stdout.splitlines()]
     text = "".join(event["data"] for event in events if event["event"] == "output")
     assert text == "word1 word2 word3 "
@@ -300,3 +300,18 @@ def test_reads_ask_once(typed: Typed, server: LocalServer) -> None:
     before = len(server.requests)
     typed("models get test/echo")
     assert len(server.requests) == before + 1
+
+
+def test_docs_shows_the_guides(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "quickstart  " in typed("docs").stdout
+    text = typed("docs quickstart").stdout
+    assert text == guides.read("quickstart")
+    (line,) = typed("docs quickstart --json").stdout.splitlines()
+    assert json.loads(line) == {"topic": "quickstart", "title": "Quickstart", "text": text}
+    refused = typed("docs nope")
+    assert refused.code == 2
+    assert "'quickstart'" in refused.stderr
+    monkeypatch.setattr("dashscope.cli.terminal.Terminal.is_for_people", True)
+    shown = typed("docs quickstart").stdout
+    assert "dashscope run dashscope/hello-world" in shown
+    assert "```" not in shown

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dashscope as package
+from dashscope._common.installing import install_command
 from dashscope.cli.session import SERVER_NEEDS
 from tests.cli.command import CommandLine
 from tests.cli.process import ROOT, Finished
@@ -47,7 +48,7 @@ def test_without_the_cli_extra_it_says_what_to_install(
 ) -> None:
     done = without(["click"], without_address, "run", "dashscope/hello-world", "text=Alice")
     assert (done.code, done.stdout) == (1, "")
-    assert "pip install 'dashscope-client[cli,local]'" in done.stderr
+    assert install_command("cli", "local") in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -81,13 +82,13 @@ def test_without_the_local_extra_it_says_what_to_install(
 def check_needs_local(done: Finished) -> None:
     assert (done.code, done.stdout) == (1, "")
     assert "DASHSCOPE_BASE_URL" in done.stderr
-    assert "pip install 'dashscope-client[cli,local]'" in done.stderr
+    assert install_command("cli", "local") in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def check_serve_needs_local(done: Finished) -> None:
     assert (done.code, done.stdout) == (1, "")
-    assert "pip install 'dashscope-client[local]'" in done.stderr
+    assert install_command("local") in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

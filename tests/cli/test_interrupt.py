@@ -12,8 +12,8 @@ import pytest
 from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
-from tests.end_to_end.behind import running, status_of
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.client.behind import running, status_of
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 INTERRUPTED = (signal.SIGINT, 130, "Interrupted.\n")
 TERMINATED = (signal.SIGTERM, 143, "Terminated.\n")

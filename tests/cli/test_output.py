@@ -16,7 +16,7 @@ from dashscope._common.logging import logger
 from dashscope.cli.terminal import prepare_streams
 from tests.cli.command import CommandLine
 from tests.cli.terminal import Terminal
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 ORDINARY = (
     "tab\there\nline two  "  # the spaces are kept

@@ -12,8 +12,8 @@ import pytest
 from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
-from tests.end_to_end.behind import running, status_of
-from tests.fake_server import FakeServer, reply
+from tests.client.behind import running, status_of
+from tests.servers.fake_server import FakeServer, reply
 
 
 def test_it_prints_the_output_and_nothing_else(dashscope: CommandLine) -> None:

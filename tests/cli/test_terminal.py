@@ -14,7 +14,7 @@ from dashscope import Client
 from tests.cli.command import CommandLine
 from tests.cli.terminal import Terminal
 from tests.cli.test_interrupt import until
-from tests.end_to_end.behind import running, status_of
+from tests.client.behind import running, status_of
 
 IN_ITS_OWN_SESSION = """
 import fcntl, os, sys, termios

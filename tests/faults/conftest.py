@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from tests.fake_server import FakeServer
-from tests.faults.proxy import Proxy
+from tests import flavors
+from tests.servers.fake_server import FakeServer
+from tests.servers.fault_proxy import Proxy
 
 # A connection that is reset before its handshake: the ssl module leaves its socket to the garbage
 # collector, which closes it at once, and says so.
@@ -18,24 +19,11 @@ LEFT_BY_SSL = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(
-    params=[
-        "asyncio",
-        "sync",
-        pytest.param("trio", marks=pytest.mark.soak),
-        pytest.param("uvloop", marks=pytest.mark.soak),
-    ]
-)
+@pytest.fixture(params=flavors.params("asyncio", "sync"))
 def flavor(request: pytest.FixtureRequest) -> str:
-    """Each way to wait; trio and uvloop, which differ below httpcore only, in the long run."""
+    """Below httpcore, all async flavors are alike: trio and uvloop run in the soak session."""
     name: str = request.param
     return name
-
-
-@pytest.fixture
-def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries come at once: the back-off has full jitter, and chance is on our side."""
-    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,11 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError
 from tests import flavors
-from tests.fake_server import FakeServer, Received, Reply
 from tests.faults.conftest import LEFT_BY_SSL
-from tests.faults.faults import RESET_AT_ONCE
-from tests.faults.proxy import Line, Proxy
 from tests.faults.test_table import SUBJECTS, Subject, run_at_once
+from tests.servers.fake_server import FakeServer, Received, Reply
+from tests.servers.fault_proxy import Line, Proxy
+from tests.servers.faults import RESET_AT_ONCE
 
 pytestmark = [pytest.mark.usefixtures("no_jitter"), LEFT_BY_SSL]
 

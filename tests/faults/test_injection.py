@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from dashscope import Client, ConfigurationError, File, Prediction
 from dashscope._config import __version__
-from tests.fake_server import FakeServer, Received, prediction, reply
-from tests.operations.test_files import content, parts
+from tests.files.test_files import content, parts
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 EVIL = [
     "",
@@ -66,18 +66,13 @@ fuzzed = settings(
 @pytest.fixture(scope="module")
 def recorder() -> Iterator[FakeServer]:
     fake_server = FakeServer()
-    fake_server.respond_with(
-        lambda _: reply(
-            {
-                "id": "x",
-                "owner": "a",
-                "name": "b",
-                "results": [],
-                **prediction("succeeded", id="x"),
-                "slug": "s",
-            }
-        )
-    )
+
+    def script(received: Received) -> Reply:
+        id = unquote(received.path.partition("?")[0].removesuffix("/cancel").rpartition("/")[2])
+        names = {"owner": "a", "name": "b", "slug": "s"}
+        return reply({**prediction("succeeded", id=id), **names, "results": []})
+
+    fake_server.respond_with(script)
     yield fake_server
     fake_server.close()
 

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from dashscope import Request
-from tests.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
+from tests.servers.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
 
 TOKEN = "r8_a-Secret+That/Nobody=Guesses"
 
@@ -48,8 +48,15 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
     return answers[case]
 
 
-@pytest.mark.parametrize("echo", [False, True], ids=["honest", "echoing"])
-@pytest.mark.parametrize("flavor", ["sync", "asyncio"])
+@pytest.mark.parametrize(
+    ("flavor", "echo"),
+    [
+        ("sync", False),
+        ("asyncio", True),
+        pytest.param("sync", True, marks=pytest.mark.soak),
+        pytest.param("asyncio", False, marks=pytest.mark.soak),
+    ],
+)
 def test_a_debugging_session_prints_everything_but_the_token(
     fake_server: FakeServer, flavor: str, *, echo: bool
 ) -> None:

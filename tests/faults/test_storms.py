@@ -17,16 +17,16 @@ from dashscope import APIError, Client, Request
 from dashscope.local import LocalServer
 from tests import flavors
 from tests.faults.conftest import LEFT_BY_SSL
-from tests.faults.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
-from tests.faults.proxy import Fault, Line, Proxy
 from tests.faults.test_table import run_at_once
+from tests.servers.fault_proxy import Fault, Line, Proxy
+from tests.servers.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
 
 pytestmark = LEFT_BY_SSL
 
 SHARE = 0.1
 """Of all answers are faulty."""
 MOST_IN_A_ROW = 3
-READ_TIMEOUT = 3.0
+READ_TIMEOUT = 1.5
 """Seconds of silence after which a connection counts as lost, where repeating does no harm."""
 MODEL = "dashscope/hello-world"
 
@@ -196,7 +196,8 @@ def hasty(request: Request) -> Request:
 
 
 SIZES = [
-    pytest.param(200, 50, id="200"),
+    pytest.param(100, 25, id="100"),
+    pytest.param(200, 50, id="200", marks=pytest.mark.soak),
     pytest.param(2000, 200, id="2000", marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
 ]
 

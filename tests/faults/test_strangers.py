@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from dashscope import APIError, APIResponseError, StreamError
 from dashscope._common import urls as _urls
 from dashscope._files.file_output import wrap_file_outputs
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
-from tests.faults.proxy import Proxy
 from tests.flavors import _plain
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.servers.fault_proxy import Proxy
 
 API, FILES, EVIL = "api.service.test", "files.service.test", "evil.test"
 TOKEN = "r8_a-Secret"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dashscope import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
 from dashscope.integrations._responses import encoded
-from tests.streams.writing import by_the_letter
+from tests.servers.stream_events import by_the_letter
 
 SEEDS = (
     b"\x0017\0hello",

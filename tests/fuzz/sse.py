@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.streams.writing import by_parser, by_the_letter, pieces
+from tests.servers.stream_events import by_parser, by_the_letter, pieces
 
 SEEDS = (
     b"\x00event: output\nid: 7\ndata: a\n\n",

@@ -38,7 +38,9 @@ def free_port() -> str:
     raise AssertionError("no port is free")
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(
+    scope="module", params=["fastapi", "django", pytest.param("flask", marks=pytest.mark.soak)]
+)
 def url(request: pytest.FixtureRequest, server: LocalServer) -> Iterator[str]:
     """An example's address, for as long as it is served."""
     port = free_port()
@@ -176,6 +178,7 @@ def worker(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     }  # nothing is left where it was started
 
 
+@pytest.mark.soak
 def test_a_celery_task_runs_a_model(worker: Ask) -> None:
     asked = worker(str(EXAMPLES / "celery_app.py"), "Alice", "Bob")
     assert (asked.code, asked.stdout) == (0, "hello Alice\nhello Bob\n"), asked.stderr

@@ -16,6 +16,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
 
 from dashscope import AsyncClient, Client, Prediction, Training, webhooks
+from dashscope._common.installing import install_command
 from dashscope.integrations.fastapi import (
     ClientDep,
     get_client,
@@ -24,6 +25,7 @@ from dashscope.integrations.fastapi import (
 )
 from dashscope.local import LocalServer
 from tests.integrations.serving import Served, TestClient, until
+from tests.variants import variants
 
 SECRET = "whsec_c2VjcmV0IG9mIG1pbmU="
 OTHER = "whsec_YW5vdGhlciBzZWNyZXQ="
@@ -137,7 +139,7 @@ def test_a_lifespan_is_made_by_a_call(wrong: Any) -> None:
 def test_without_fastapi_the_extra_is_named() -> None:
     code = "import sys; sys.modules['fastapi'] = None; import dashscope.integrations.fastapi"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "ImportError: This needs: pip install 'dashscope-client[fastapi]'" in done.stderr
+    assert f"ImportError: This needs: {install_command('fastapi')}" in done.stderr
 
 
 # Webhooks
@@ -209,7 +211,7 @@ def test_a_body_that_is_too_large_is_not_read(http: Any, told: list[Any]) -> Non
     assert not told
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "error"),
     [
         ({"secret": ""}, ValueError),

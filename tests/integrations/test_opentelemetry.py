@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_tra
 from dashscope import ModelError, PredictionTimeoutError, UnprocessableEntityError
 from dashscope.integrations.opentelemetry import instrument, uninstrument
 from dashscope.testing import ModelServer
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 
 class Tracing:

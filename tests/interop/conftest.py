@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests import flavors
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 # The dependency groups `interop` and `functions` install all packages of a folder together. If one
 # is there, another that is missing fails the collection instead of being skipped.
@@ -29,11 +30,19 @@ HELLO = "dashscope/hello-world"
 COUNTDOWN = "dashscope/countdown"
 
 
-@pytest.fixture(params=["asyncio", "trio", "sync"])
-def flavor(request: pytest.FixtureRequest) -> str:
-    """Run each test on asyncio, on trio and with the sync client."""
-    name: str = request.param
-    return name
+@pytest.fixture
+def make_client(flavor: str) -> Iterator[Callable[..., Any]]:
+    """Create clients without any configuration of the tests' own."""
+    made: list[Any] = []
+
+    def make(*args: Any, **options: Any) -> Any:
+        made.append(flavors.make_client(flavor, *args, **options))
+        return made[-1]
+
+    yield make
+    if flavor == "sync":
+        for client in made:
+            client.close()
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from PIL import Image
 import dashscope
 from dashscope import APIConnectionError, APIResponseError, APITimeoutError, NotFoundError
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer, prediction
 from tests.interop.conftest import COUNTDOWN, EVENTS, HELLO, TOKEN, created, done
+from tests.servers.fake_server import FakeServer, prediction
 
 ACCOUNT = {"type": "user", "username": "mocked"}
 

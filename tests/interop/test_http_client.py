@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 import dashscope
-from tests.fake_server import FakeServer, Received, reply
-from tests.interop import asgi
 from tests.interop.conftest import EVENTS, TOKEN, created, done, opened, run_of
+from tests.servers import asgi_api as asgi
+from tests.servers.fake_server import FakeServer, Received, reply
 
 BASE_URL = "https://api.example.com/v1"
 LOCALHOST = "http://localhost/v1"

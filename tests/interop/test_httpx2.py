@@ -19,10 +19,10 @@ from starlette.testclient import TestClient
 
 from dashscope import APIConnectionError, AsyncClient, Client, ConfigurationError
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer
-from tests.interop import asgi
 from tests.interop.conftest import EVENTS, HELLO, TOKEN, created, done, opened, run_of
 from tests.interop.test_every_request import use
+from tests.servers import asgi_api as asgi
+from tests.servers.fake_server import FakeServer
 
 BASE_URL = "https://api.example.com/v1"
 

@@ -13,8 +13,8 @@ import pytest
 from pytest_httpx import HTTPXMock, IteratorStream
 
 from dashscope import APIConnectionError, APITimeoutError, Client
-from tests.fake_server import FakeServer, reply
 from tests.interop.conftest import EVENTS, TOKEN, created, done
+from tests.servers.fake_server import FakeServer, reply
 
 UNEXPECTED = pytest.mark.httpx_mock(assert_all_requests_were_expected=False)
 

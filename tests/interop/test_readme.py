@@ -1,4 +1,4 @@
-"""The table "Your tools" of the README: the code of each row works."""
+"""The table of the guide "Your tools": the code of each row works."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 import dashscope
-from dashscope import AsyncClient, Client
-from tests.fake_server import FakeServer, reply
+from dashscope import AsyncClient, Client, guides
+from tests.servers.fake_server import FakeServer, reply
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TABLE = README.partition("<!-- your-tools -->")[2].partition("\n## ")[0]
+TABLE = guides.read("tools").partition("\n## ")[0]
 ROWS = re.findall(r"^\| (.+?) \| `(.+?)` \| `(tests/.+?)` \|$", TABLE, re.MULTILINE)
 HERE = [row[:2] for row in ROWS if "/tools/" not in row[2]]
 """The rows of tools that the tests have. The others are tested in `tools/`."""
@@ -35,6 +35,11 @@ ACCOUNT = {"type": "user", "username": "alice"}
 def test_every_row_was_found() -> None:
     assert len(ROWS) == TABLE.count("\n| ") - 1
     assert len(HERE) >= 10
+    short = README.partition("\n## Your tools\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| `(.+?)` \|$", short, re.MULTILINE)
+    assert len(rows) == short.count("\n| ") - 1
+    assert set(rows) <= {row[:2] for row in ROWS}
+    assert [row[2] for row in ROWS if not (ROOT / row[2]).exists()] == []
 
 
 async def account(request: Request) -> JSONResponse:

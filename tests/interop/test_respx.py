@@ -12,8 +12,8 @@ import respx
 
 from dashscope import APIConnectionError, NotFoundError
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer
 from tests.interop.conftest import COUNTDOWN, EVENTS, HELLO, TOKEN, created, done
+from tests.servers.fake_server import FakeServer
 
 
 @pytest.fixture(params=["httpcore", "httpx"])

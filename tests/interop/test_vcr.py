@@ -11,9 +11,9 @@ import vcr
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer, reply
 from tests.interop.conftest import HELLO, TOKEN
 from tests.interop.test_every_request import use
+from tests.servers.fake_server import FakeServer, reply
 
 ACCOUNT = {"type": "user", "username": "recorded"}
 
@@ -65,16 +65,17 @@ async def test_record_and_replay(client: Any, fake_server: FakeServer, tmp_path:
 
 
 async def test_record_and_replay_every_kind_of_request(
-    make_client: Callable[..., Any], tmp_path: Path
+    make_client: Callable[..., Any], server: LocalServer, tmp_path: Path
 ) -> None:
-    with LocalServer() as server:
-        base_url = server.base_url
-        with vcr.use_cassette(str(tmp_path / "use.yaml")) as cassette:
-            recorded = await use(make_client(base_url=base_url), tmp_path)
-            answered = [f"{request.method} {request.path}" for request in server.requests]
-        assert len(answered) > 8
-        seen = [f"{request.method} {request.path}" for request in cassette.requests]
-        assert sorted(seen) == sorted(answered)
+    base_url, before = server.base_url, len(server.requests)
+    with vcr.use_cassette(str(tmp_path / "use.yaml")) as cassette:
+        recorded = await use(make_client(base_url=base_url), tmp_path)
+        answered = [f"{request.method} {request.path}" for request in server.requests[before:]]
+    assert len(answered) > 8
+    seen = [f"{request.method} {request.path}" for request in cassette.requests]
+    assert sorted(seen) == sorted(answered)
+    before = len(server.requests)
     with vcr.use_cassette(str(tmp_path / "use.yaml"), record_mode="none") as cassette:
         assert await use(make_client(base_url=base_url), tmp_path) == recorded
         assert cassette.all_played
+    assert len(server.requests) == before

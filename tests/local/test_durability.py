@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from dashscope.local import LocalServer, serve
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach, until
 
@@ -113,11 +114,12 @@ def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_f
         assert server.get(queued)["output"] == "still wanted"
 
 
-def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.soak)])
+def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds: int) -> None:
     acknowledged: list[dict[str, Any]] = []
-    for round_ in range(3):
+    for round_ in range(rounds):
         with serving(tmp_path) as server:
-            timer = threading.Timer(0.05 * round_, server.process.kill)
+            timer = threading.Timer(0.03 + 0.05 * round_, server.process.kill)
             before = len(acknowledged)
             with contextlib.suppress(httpx.TransportError):
                 while True:
@@ -145,7 +147,14 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path) -> Non
         assert {prediction["id"] for prediction in acknowledged} <= set(seen)
 
 
-@pytest.mark.parametrize("name", ["test/spins", "test/sleep", "test/holds"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test/spins",
+        pytest.param("test/sleep", marks=pytest.mark.soak),
+        pytest.param("test/holds", marks=pytest.mark.soak),
+    ],
+)
 def test_workers_go_when_the_server_is_killed(tmp_path: Path, name: str) -> None:
     with serving(tmp_path) as server:
         reach(server.http, server.create(name), "processing")
@@ -164,7 +173,7 @@ def alive(process: psutil.Process) -> bool:
 
 def test_kill_9_of_a_worker_fails_its_prediction_and_no_other(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        running = [server.create("test/pid", seconds=seconds) for seconds in (3, 60, 3)]
+        running = [server.create("test/pid", seconds=seconds) for seconds in (1, 60, 1)]
         pids = [int(reach_log(server, prediction)) for prediction in running]
         assert len(set(pids)) == 3
         os.kill(pids[1], signal.SIGKILL)
@@ -246,40 +255,29 @@ def test_a_signal_that_the_waiting_thread_does_not_see_ends_it_all_the_same(
     assert (done.returncode, "stopping" in done.stderr) == (0, True)
 
 
-def test_interrupting_it_is_no_error(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        assert server.end(signal.SIGINT) == 0
-        assert not any("Traceback" in line for line in server.log)
-
-
-def test_a_line_for_each_request(tmp_path: Path) -> None:
+def test_it_logs_a_line_for_each_request_and_an_interrupt_is_no_error(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.http.get("/account?secret=1")
-        server.end(signal.SIGTERM)
+        assert server.end(signal.SIGINT) == 0
+        assert not any("Traceback" in line for line in server.log)
         lines = [line for line in server.log if "/v1/account" in line]
         assert len(lines) == 1
         assert re.search(r"INFO GET '/v1/account' 200 \d+\.\d ms [a-z2-7]{26}$", lines[0])
 
 
-def test_exit_codes_say_what_is_wrong(tmp_path: Path) -> None:
-    def serve(*arguments: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-c", SERVE, *arguments], capture_output=True, text=True, timeout=30
-        )
-        return done.returncode, done.stderr
-
+def test_exit_codes_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("1 / 0")
-    code, told = serve(str(bad), "0", str(tmp_path / "a"), "0")
-    assert (code, told.count("\n")) == (2, 1)
+    assert serve(bad, port=0, data=tmp_path / "a") == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
     assert "ZeroDivisionError" in told
-    with serving(tmp_path / "b") as server:
-        code, told = serve("", "0", str(tmp_path / "b"), "0")
-        assert code == 3
-        assert f"process {server.process.pid} at {str(server.http.base_url)[:-4]}" in told
-        code, told = serve("", str(server.http.base_url.port), str(tmp_path / "c"), "0")
-        assert code == 4
-        assert "Address already in use" in told
+    with LocalServer(data=tmp_path / "b") as server:
+        origin = server.base_url.removesuffix("/v1")
+        assert serve(port=0, data=tmp_path / "b") == 3
+        assert f"process {os.getpid()} at {origin}" in capsys.readouterr().err
+        assert serve(port=int(origin.rpartition(":")[2]), data=tmp_path / "c") == 4
+        assert "Address already in use" in capsys.readouterr().err
 
 
 @pytest.mark.soak  # a time is no promise on a machine that does something else

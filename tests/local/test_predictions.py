@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from dashscope.local.http import requests
 from tests.local.waiting import reach, until
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
@@ -53,7 +55,7 @@ class TestCreating:
         )
         assert answer.status_code == 201
 
-    @pytest.mark.parametrize(
+    @variants(
         ("path", "body", "status"),
         [
             ("/predictions", {"version": "nope/nope", "input": {}}, 404),
@@ -126,9 +128,7 @@ class TestWaiting:
         assert reach(http, prediction, "processing")["logs"] == "sleeping\n"
         http.post(prediction["urls"]["cancel"])
 
-    @pytest.mark.parametrize(
-        "value", ["wait=0", "wait=61", "wait=-1", "wait=x", "wait=", "wait=1.5"]
-    )
+    @variants("value", ["wait=0", "wait=61", "wait=-1", "wait=x", "wait=", "wait=1.5"])
     def test_other_times_are_refused(self, http: httpx.Client, value: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
@@ -201,7 +201,7 @@ class TestEnding:
         assert abs((deadline - created).total_seconds() - seconds) < 0.5
         http.post(prediction["urls"]["cancel"])
 
-    @pytest.mark.parametrize("text", ["4", "0", "4s", "", "x", "-5", "5d", "1m1h", "5.5", "9" * 30])
+    @variants("text", ["4", "0", "4s", "", "x", "-5", "5d", "1m1h", "5.5", "9" * 30])
     def test_other_durations_are_refused(self, http: httpx.Client, text: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
@@ -210,11 +210,12 @@ class TestEnding:
         assert "Cancel-After" in answer.json()["detail"]
 
     def test_the_deadline_cancels_what_runs_and_aborts_what_waits(
-        self, http: httpx.Client, create: Run
+        self, http: httpx.Client, create: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(requests, "MIN_DEADLINE", timedelta(0))
         # A slot that came free before its own deadline would let the one that waits begin.
-        running = [create("test/spins", headers={"Cancel-After": "8s"}) for _ in range(4)]
-        waiting = create("test/spins", headers={"Cancel-After": "5s"})
+        running = [create("test/spins", headers={"Cancel-After": "4s"}) for _ in range(4)]
+        waiting = create("test/spins", headers={"Cancel-After": "1s"})
         assert reach(http, waiting, "aborted")["status"] == "aborted"
         for prediction in running:
             assert reach(http, prediction, "canceled")["status"] == "canceled"
@@ -261,7 +262,7 @@ class TestListing:
             "results": [],
         }
 
-    @pytest.mark.parametrize(
+    @variants(
         "query",
         [
             "cursor=x",

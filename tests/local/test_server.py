@@ -20,12 +20,13 @@ from dashscope.local.models.catalog import ModelsError
 from dashscope.local.store import DataFolderError
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach, until
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
+    @variants(
         ("method", "path", "status"),
         [
             ("GET", "/nope", 404),
@@ -59,7 +60,7 @@ class TestErrors:
         assert problem["title"]
         assert problem["detail"]
 
-    @pytest.mark.parametrize(
+    @variants(
         "body",
         [
             b"", b"{", b"null", b"[]", b'"x"', b"\xff\xfe", b'{"input": NaN}',
@@ -115,7 +116,7 @@ class TestComingIn:
         with pytest.raises(ValueError, match="without a token"):
             LocalServer(host="0.0.0.0")
 
-    @pytest.mark.parametrize(
+    @variants(
         ("headers", "status"),
         [
             ({"Host": "evil.example"}, 403),
@@ -164,7 +165,7 @@ class TestLimits:
         assert limit.take(1.5) == 1
         assert [RateLimit("1/h").take(at) for at in (0, 0)] == [None, None]
 
-    @pytest.mark.parametrize("rate", ["", "0", "0/s", "x", "1/d", "-1", "1.5"])
+    @variants("rate", ["", "0", "0/s", "x", "1/d", "-1", "1.5"])
     def test_no_other_rates(self, rate: str) -> None:
         with pytest.raises(ValueError, match="A rate limit has the form"):
             LocalServer(rate_limit=rate)
@@ -386,6 +387,7 @@ LEAVING = {
             raise AssertionError
     """,
     "of a block that raises": """
+        client = httpx.Client(timeout=30)
         try:
             with LocalServer():
                 raise KeyError
@@ -396,6 +398,7 @@ LEAVING = {
         assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
     """,
     "of workers that nobody needs any more": """
+        client = httpx.Client(timeout=30)
         with (
             mock.patch.object(engine, "IDLE_LIMIT", 0.2),
             mock.patch.object(maintenance, "INTERVAL", 0.1),
@@ -414,9 +417,8 @@ LEAVING = {
 class TestLeaving:
     """In a process of its own: this one has other servers, whose workers come and go."""
 
-    @pytest.mark.parametrize("program", LEAVING, ids=LEAVING)
-    def test_nothing_is_left(self, program: str) -> None:
-        source = COUNTING + textwrap.dedent(LEAVING[program])
+    def test_nothing_is_left(self) -> None:
+        source = COUNTING + "".join(map(textwrap.dedent, LEAVING.values()))
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", source, str(MODELS)],
             capture_output=True,

@@ -120,7 +120,7 @@ def test_without_the_extra_the_fixture_says_what_to_install(pytester: pytest.Pyt
     pytester.makepyfile("def test_it(dashscope_client): ...")
     result = pytester.runpytest_subprocess("-p", "dashscope.testing")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*pip install 'dashscope-client?testing?'*"])
+    result.stdout.fnmatch_lines(["*pip install *?testing?'*"])
 
 
 ASYNC_TEST = """

@@ -15,7 +15,7 @@ from PIL import Image
 from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
 from dashscope.testing import UnexpectedRequestError, record, replay
-from tests.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 TOKEN = "r8_a-token-that-nobody-may-see"
 HELLO = "dashscope/hello-world"

@@ -28,7 +28,8 @@ SNAPSHOT = Path(__file__).with_name("public_api.txt")
 
 def modules() -> list[str]:
     """The modules that users import from, and those of the objects they meet."""
-    found = ["dashscope", "dashscope.types", "dashscope.webhooks", "dashscope.local"]
+    found = ["dashscope", "dashscope.guides", "dashscope.types", "dashscope.webhooks"]
+    found.append("dashscope.local")
     for info in pkgutil.walk_packages(dashscope.__path__, "dashscope."):
         public = not any(part.startswith("_") for part in info.name.split("."))
         if public and info.name.startswith(("dashscope.resources.", "dashscope.integrations.")):

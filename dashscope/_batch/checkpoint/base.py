@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from attrs import frozen
 
@@ -23,6 +22,7 @@ class CheckpointEntry:
         id: The id of the prediction.
         created_at: When the server created the prediction, by the server's clock.
         cancel_requested: Whether the prediction was about to be canceled.
+        is_busy: Whether another caller that is still alive is working on the row.
         is_finished: Whether the prediction has finished.
         prediction: The finished prediction. `None` if finished rows are skipped.
     """
@@ -33,12 +33,13 @@ class CheckpointEntry:
     id: str | None = None
     created_at: datetime | None = None
     cancel_requested: bool = False
+    is_busy: bool = False
     is_finished: bool = False
     prediction: types.Prediction | None = None
 
 
 class Checkpoint:
-    """The checkpoint of a batch without a checkpoint file. It records nothing.
+    """The checkpoint of a batch without one. It records nothing.
 
     Attributes:
         is_persistent: Whether a later call can resume from this checkpoint.
@@ -69,29 +70,50 @@ class Checkpoint:
     def close_nowait(self) -> None:
         """Close the checkpoint without suspending."""
 
-    async def load(
-        self, index: int, input: Mapping[str, Any]
-    ) -> tuple[bytes | None, CheckpointEntry | None]:
-        """Return the fingerprint of an input and what an earlier call recorded about its row.
-
-        Args:
-            index: The row's index.
-            input: The row's input.
-
-        Returns:
-            The fingerprint, and `None` or the entry.
+    async def load(self, row: Row) -> CheckpointEntry | None:
+        """Return what an earlier call recorded about a row, and set the row's key.
 
         Raises:
             CheckpointError: If the input has changed since the entry was recorded.
             FileError: If a file of the input cannot be read.
         """
-        return None, None
+        return None
+
+    async def reload(self, rows: Sequence[Row]) -> Sequence[CheckpointEntry | None]:
+        """Return what is recorded now about rows of which an intent was recorded."""
+        return [
+            CheckpointEntry(
+                sent_fingerprint=row.sent_fingerprint,
+                intended_at=row.intended_at,
+                clock_skew=row.clock_skew,
+            )
+            for row in rows
+        ]
+
+    async def undecided(self, rows: Sequence[Row]) -> set[bytes]:
+        """Return which sent fingerprints of these rows another live caller may be creating."""
+        return set()
+
+    async def is_stopped(self) -> bool:
+        """Return whether the driver of an engine canceled the run of this batch."""
+        return False
+
+    def check_can_create(self) -> None:
+        """Raise a `CheckpointError` if this batch must not create predictions any more."""
 
     async def record_intent(self, row: Row) -> None:
         """Record that a row's prediction is about to be created."""
 
     async def record_created(self, row: Row, prediction: types.Prediction) -> None:
         """Record that a row's prediction was created."""
+
+    async def claim(self, row: Row, prediction: types.Prediction) -> bool:
+        """Record that a prediction on the server is the row's, unless it is another row's.
+
+        Returns:
+            Whether it was recorded.
+        """
+        return True
 
     async def record_finished(self, finished: Sequence[tuple[Row, types.Prediction]]) -> None:
         """Record finished predictions."""

@@ -1,291 +1,327 @@
-"""`SqliteCheckpoint`: records each step of a batch on disk before the next step starts."""
+"""`SqliteStore`: a checkpoint in an SQLite file, and all of its SQL.
+
+The file is locked by the operating system for as long as it is open, so the lock ends with the
+process, even if the process is killed.
+"""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+import sqlite3
+import time
+from collections.abc import Collection, Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
 
-from attrs import define
-
-from dashscope._api.clock import ServerClock
-from dashscope._api.decoding import fitted
-from dashscope._batch.checkpoint import database
-from dashscope._batch.checkpoint.base import Checkpoint, CheckpointEntry
-from dashscope._batch.checkpoint.database import CheckpointDatabase, Statement, StoredRow
-from dashscope._batch.checkpoint.fingerprint import input_fingerprint, preview
-from dashscope._batch.row import Row, RunningPrediction
-from dashscope._common.logging import logger
-from dashscope._common.urls import segment
+from dashscope._batch.checkpoint.events import (
+    CancelRequested,
+    Created,
+    Event,
+    Finished,
+    Intended,
+    Key,
+    Reset,
+    SkewKnown,
+)
+from dashscope._batch.checkpoint.store import Store, StoredRow
 from dashscope._errors import CheckpointError
-from dashscope._runtime.runtime import Runtime
-from dashscope.types.prediction import Prediction
 
-READ_AHEAD: Final = 500
-"""Rows of an earlier call that are read together."""
+T = TypeVar("T")
+
+APPLICATION_ID: Final = 0x44534350
+"""Identifies a database as a checkpoint: "DSCP"."""
+SCHEMA_VERSION: Final = 3
+LOCK_TIMEOUT: Final = 1.0
+"""Seconds to wait for the lock of a process that is just exiting."""
+MAX_PARAMETERS: Final = 500
+
+_SCHEMA: Final = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE batch (ref TEXT NOT NULL, identity TEXT NOT NULL);
+CREATE TABLE row (
+    position INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL,
+    preview TEXT NOT NULL,
+    sent BLOB,
+    intended_at TEXT,
+    prediction TEXT,
+    created_at TEXT,
+    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    outcome TEXT,
+    clock_skew REAL
+);
+CREATE INDEX row_by_prediction ON row (prediction) WHERE prediction IS NOT NULL;
+"""
+# Version 1 stored `intended_at` by the server's clock, as far as it was known.
+_MIGRATION_FROM_1: Final = (
+    "ALTER TABLE row RENAME COLUMN leaving TO cancel_requested",
+    "ALTER TABLE row ADD COLUMN clock_skew REAL",
+    "UPDATE row SET clock_skew = 0 WHERE prediction IS NULL AND intended_at IS NOT NULL",
+)
+_MIGRATION_FROM_2: Final = (
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+    "ALTER TABLE batch ADD COLUMN identity TEXT NOT NULL DEFAULT 'position'",
+)
+_REASONS: Final = {
+    "SQLITE_NOTADB": "it is not an SQLite database",
+    "SQLITE_CORRUPT": "it is damaged",
+    "SQLITE_BUSY": "it is in use by another process, or by another map() of this process",
+    "SQLITE_CANTOPEN": "check that its folder exists and that the file is writable",
+    "SQLITE_READONLY": "it is read-only",
+    "SQLITE_FULL": "no space is left for it",
+    "SQLITE_IOERR": "the disk is full or broken",
+}
+
+_INTENDED: Final = {
+    "position": "INSERT INTO row (position, digest, preview, sent, intended_at, clock_skew) "
+    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (position) DO UPDATE SET sent = excluded.sent, "
+    "intended_at = excluded.intended_at, clock_skew = excluded.clock_skew",
+    "digest": "INSERT INTO row (digest, preview, sent, intended_at, clock_skew) "
+    "VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET sent = excluded.sent, "
+    "intended_at = excluded.intended_at, clock_skew = excluded.clock_skew",
+}
+_SELECT: Final = (
+    "SELECT position, digest, preview, sent, intended_at, clock_skew, prediction, created_at, "
+    "cancel_requested, outcome IS NOT NULL AS is_finished FROM row"
+)
+_SKEW_KNOWN: Final = "UPDATE row SET clock_skew = ?"
+_CREATED: Final = "UPDATE row SET prediction = ?, created_at = ?, cancel_requested = 0"
+_FINISHED: Final = "UPDATE row SET prediction = ?, outcome = ?, cancel_requested = 0"
+_CANCEL_REQUESTED: Final = "UPDATE row SET cancel_requested = 1"
+_RESET: Final = (
+    "UPDATE row SET sent = NULL, intended_at = NULL, clock_skew = NULL, prediction = NULL, "
+    "created_at = NULL, cancel_requested = 0, outcome = NULL"
+)
 
 
-@define(eq=False)
-class _Write:
-    """Statements that wait to be written."""
-
-    statements: Sequence[Statement]
-    is_written: bool = False
-
-
-class SqliteCheckpoint(Checkpoint):
-    """A checkpoint in an SQLite file.
-
-    Concurrent writes share a transaction: the thread that writes takes the pending writes of all
-    other threads with it, so that many steps cost one disk access.
+class SqliteStore(Store):
+    """A checkpoint in a file, which one batch uses at a time. Not thread-safe.
 
     Args:
-        runtime: Runs file access in worker threads.
-        clock: Provides the clock skew, which is stored with each intent.
         path: The path of the file.
         ref: The model of the batch.
-        skip_finished: Whether finished rows are skipped, so that their predictions are not read.
+        identity: What identifies rows: their position, or the digest of their inputs.
     """
 
-    is_persistent = True
+    is_shared = False
 
-    def __init__(
-        self, runtime: Runtime, clock: ServerClock, path: str, ref: str, *, skip_finished: bool
-    ) -> None:
-        self._runtime = runtime
-        self._clock = clock
-        self._path = path
-        self._database = CheckpointDatabase(path, ref)
-        self._skip_finished = skip_finished
-        self._database_lock = threading.Lock()
-        self._pending: list[_Write] = []
-        # A second lock, because the first one is held during disk access.
-        self._pending_lock = threading.Lock()
-        self._failure: str | None = None
-        self._is_broken = False
-        self._read_rows: dict[int, StoredRow] = {}
-        self._read_until = 0
-        self._fallback_skew: timedelta | None = None
-        self._without_skew: set[int] = set()
+    def __init__(self, path: str, ref: str, identity: Literal["position", "digest"]) -> None:
+        self.name = path
+        # Absolute, because the program may change its working directory.
+        self._absolute = str(Path(path).absolute())
+        self._ref = ref
+        self._identity = identity
+        self._connection: sqlite3.Connection | None = None
+        self._files: dict[str, tuple[int, int] | None] = {}
+        self._last_write = 0.0
+        self._rows = 0
 
     @property
-    def is_broken(self) -> bool:
-        """Whether nothing can be recorded any more."""
-        return self._is_broken
+    def rows(self) -> int:
+        return self._rows
 
     @property
-    def last_write(self) -> datetime:
-        """When an earlier call recorded something last."""
-        return datetime.fromtimestamp(self._database.last_write, UTC)
+    def last_write(self) -> float:
+        return self._last_write
 
-    async def open(self) -> None:
-        await self._runtime.in_thread(self._database.open)
-
-    async def close(self) -> None:
-        await self._runtime.in_thread(self.close_nowait)
-
-    def close_nowait(self) -> None:
-        with self._database_lock:
-            self._database.close()
-
-    async def load(
-        self, index: int, input: Mapping[str, Any]
-    ) -> tuple[bytes | None, CheckpointEntry | None]:
-        fingerprint = await input_fingerprint(input, self._runtime)
-        if index >= self._database.rows:
-            return fingerprint, None
-        if index >= self._read_until:
-            self._read_rows = await self._runtime.in_thread(self._read, index)
-            self._read_until = index + READ_AHEAD
-        stored = self._read_rows.pop(index, None)
-        if stored is None:
-            return fingerprint, None
-        if stored.digest != fingerprint:
-            raise CheckpointError(
-                f"The inputs have changed since {self._path} was written: the input at index "
-                f"{index} was {stored.preview} and is now {preview(input)}. Use the same inputs, "
-                "or another checkpoint."
+    def open(self) -> None:
+        self._last_write = _last_write(self._absolute)
+        with explained(self.name, "cannot be used as a checkpoint"):
+            connection = sqlite3.connect(
+                self._absolute,
+                timeout=LOCK_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
             )
-        return fingerprint, await self._entry(stored)
-
-    async def record_intent(self, row: Row) -> None:
-        if row.is_recorded:
-            return
-        row.is_recorded = True
-        skew = self._skew
-        if skew is None:
-            with self._pending_lock:
-                self._without_skew.add(row.index)
-        values = (
-            row.index,
-            row.fingerprint,
-            preview(row.input),
-            row.sent_fingerprint,
-            datetime.now(UTC).isoformat(),
-            None if skew is None else skew.total_seconds(),
-        )
-        await self._write([(database.RECORD_INTENT, values)])
-
-    async def record_created(self, row: Row, prediction: Prediction) -> None:
-        at = prediction.created_at
-        with self._pending_lock:
-            self._without_skew.discard(row.index)
-        if at is not None and row.is_sent:
-            self._fallback_skew = at - datetime.now(UTC)
-        values = (prediction.id, None if at is None else at.isoformat(), row.index)
-        await self._write([(database.RECORD_CREATED, values), *self._missing_skews()])
-
-    async def record_finished(self, finished: Sequence[tuple[Row, Prediction]]) -> None:
-        await self._write(
-            [
-                (database.RECORD_FINISHED, (prediction.id, _to_json(prediction), row.index))
-                for row, prediction in finished
-            ]
-        )
-
-    async def record_cancel_requested(self, running: Collection[RunningPrediction]) -> None:
-        await self._write(
-            [(database.RECORD_CANCEL_REQUESTED, (each.row.index,)) for each in running]
-        )
-
-    async def reset(self, rows: Collection[Row]) -> None:
-        for row in rows:
-            row.is_recorded = False
-        await self._write([(database.RESET, (row.index,)) for row in rows])
-
-    async def recorded_ids(self, ids: Collection[str]) -> set[str]:
-        return await self._runtime.in_thread(self._recorded_ids, ids)
-
-    async def check_row_count(self, rows: int) -> None:
-        stored = self._database.rows
-        if rows < stored:
-            logger.warning(
-                "%s has %d rows, but the inputs end after %d: rows from index %d on are missing",
-                self._path,
-                stored,
-                rows,
-                rows,
-            )
-
-    @property
-    def _skew(self) -> timedelta | None:
-        """The clock skew, from the `Date` of responses or else from the latest create."""
-        skew = self._clock.skew
-        return self._fallback_skew if skew is None else skew
-
-    def _missing_skews(self) -> list[Statement]:
-        """Return statements that add the clock skew to intents recorded before it was known."""
-        skew = self._skew
-        if skew is None or not self._without_skew:
-            return []
-        with self._pending_lock:
-            indexes, self._without_skew = self._without_skew, set()
-        return [(database.RECORD_CLOCK_SKEW, (skew.total_seconds(), index)) for index in indexes]
-
-    async def _entry(self, stored: StoredRow) -> CheckpointEntry:
-        text = None
-        if stored.is_finished and not self._skip_finished:
-            text = await self._runtime.in_thread(self._read_prediction, stored.position)
-        try:
-            return _decode(stored, text)
-        except (TypeError, ValueError, OverflowError) as error:
-            reason = str(error)
-        raise CheckpointError(
-            f"{self._path} is damaged: what it recorded for the input at index {stored.position} "
-            f"cannot be read ({reason}). Restore the file from a backup, or use another checkpoint."
-        )
-
-    async def _write(self, statements: Sequence[Statement]) -> None:
-        if not statements:
-            return
-        write = _Write(statements)
-        with self._pending_lock:
-            self._pending.append(write)
-        await self._runtime.in_thread(self._flush, write)
-        if self._failure is not None:
-            raise CheckpointError(self._failure)
-
-    def _flush(self, write: _Write) -> None:
-        with self._database_lock:
-            if write.is_written or self._is_broken:
-                return
-            with self._pending_lock:
-                pending, self._pending = self._pending, []
             try:
-                self._database.write(
-                    [statement for each in pending for statement in each.statements]
-                )
-            except CheckpointError as error:
-                self._failure, self._is_broken = str(error), True
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        self._files = {name: _identity(name) for name in (self._absolute, f"{self._absolute}-wal")}
+
+    def problem(self) -> str | None:
+        # SQLite does not notice if its files are deleted or replaced: it writes to the opened
+        # files, which no later process can find.
+        if self._is_in_place():
+            return None
+        return (
+            f"{self.name} or its -wal file was deleted, moved or replaced while it was in use. If "
+            "it was moved, pass its new path to resume. Otherwise, start again with another "
+            "checkpoint."
+        )
+
+    def _is_in_place(self) -> bool:
+        return all(_identity(name) == identity for name, identity in self._files.items())
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with explained(self.name, "cannot be closed"), closing(connection):
+                if not self._is_in_place():
+                    # SQLite would leave the log of a moved database behind.
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def read(self, keys: Sequence[Key]) -> dict[Key, StoredRow]:
+        found: dict[Key, StoredRow] = {}
+        for some in batched(keys, MAX_PARAMETERS):
+            marks = ", ".join("?" * len(some))
+            where = f"WHERE {self._identity} IN ({marks})"
+            rows = self._query(f"{_SELECT} {where}", some)
+            for row in rows:
+                values = {name: row[name] for name in row.keys() if name != "position"}  # noqa: SIM118
+                if self._identity == "digest":
+                    del values["digest"]
+                key = row[self._identity]
+                found[key] = StoredRow(key=key, **values)
+        return found
+
+    def read_outcome(self, key: Key) -> str:
+        sql = f"SELECT outcome FROM row WHERE {self._identity} = ?"  # noqa: S608 (a column)
+        (row,) = self._query(sql, (key,))
+        text: str = row["outcome"]
+        return text
+
+    def recorded_ids(self, ids: Collection[str]) -> set[str]:
+        found: set[str] = set()
+        for some in batched(ids, MAX_PARAMETERS):
+            marks = ", ".join("?" * len(some))
+            sql = f"SELECT prediction FROM row WHERE prediction IN ({marks})"  # noqa: S608 (marks)
+            found |= {row["prediction"] for row in self._query(sql, some)}
+        return found
+
+    def write(self, events: Iterable[Event]) -> None:
+        """Record events in one transaction. After an error, none of them is recorded."""
+        with explained(self.name, "cannot be written"):
+            connection = self._opened()
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for event in events:
+                    connection.execute(*self._statement(event))
+
+    def _statement(self, event: Event) -> tuple[str, Sequence[Any]]:
+        where = f" WHERE {self._identity} = ?"
+        match event:
+            case Intended(key, digest, preview, sent, at, clock_skew):
+                own = (key, digest) if self._identity == "position" else (key,)
+                return _INTENDED[self._identity], (*own, preview, sent, at, clock_skew)
+            case SkewKnown(key, clock_skew):
+                return _SKEW_KNOWN + where, (clock_skew, key)
+            case Created(key, prediction, created_at):
+                return _CREATED + where, (prediction, created_at, key)
+            case Finished(key, prediction, outcome):
+                return _FINISHED + where, (prediction, outcome, key)
+            case CancelRequested(key):
+                return _CANCEL_REQUESTED + where, (key,)
+            case Reset(key):
+                return _RESET + where, (key,)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        with connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            if self._is_new(connection):
+                for sql in _SCHEMA.split(";"):
+                    connection.execute(sql)
+                if self._identity == "digest":
+                    connection.execute("CREATE UNIQUE INDEX row_by_digest ON row (digest)")
+                connection.execute("INSERT INTO batch VALUES (?, ?)", (self._ref, self._identity))
             else:
-                if not self._database.is_in_place():
-                    # The database can still be written. If it was moved rather than deleted, its
-                    # new place should know what is canceled when the batch is closed.
-                    self._failure = (
-                        f"{self._path} or its -wal file was deleted, moved or replaced while it "
-                        "was in use. If it was moved, pass its new path to resume. Otherwise, "
-                        "start again with another checkpoint."
-                    )
-            for each in pending:
-                each.is_written = True
+                self._check(connection)
+        # Transactions survive a kill in any journal mode. WAL needs one fsync per transaction.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        (last,) = connection.execute("SELECT max(position) FROM row").fetchone()
+        self._rows = 0 if last is None else last + 1
 
-    def _read(self, first: int) -> dict[int, StoredRow]:
-        with self._database_lock:
-            return self._database.read(first, READ_AHEAD)
+    def _is_new(self, connection: sqlite3.Connection) -> bool:
+        ids = [_pragma(connection, name) for name in ("application_id", "user_version")]
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return ids == [0, 0] and tables == 0
 
-    def _read_prediction(self, position: int) -> str:
-        with self._database_lock:
-            return self._database.read_prediction(position)
+    def _check(self, connection: sqlite3.Connection) -> None:
+        if _pragma(connection, "application_id") != APPLICATION_ID:
+            raise CheckpointError(
+                f"{self.name} is not a checkpoint but another program's database. Use another file."
+            )
+        version = _pragma(connection, "user_version")
+        if not 1 <= version <= SCHEMA_VERSION:
+            raise CheckpointError(
+                f"{self.name} was written by a newer version of Dashscope (schema {version}; this "
+                f"version supports {SCHEMA_VERSION}). Update Dashscope, or use another file."
+            )
+        (ref,) = connection.execute("SELECT ref FROM batch").fetchone()
+        if ref != self._ref:
+            raise CheckpointError(
+                f"{self.name} is the checkpoint of a batch of {ref}, not of {self._ref}. Use "
+                "another file."
+            )
+        migrations = {1: (*_MIGRATION_FROM_1, *_MIGRATION_FROM_2), 2: _MIGRATION_FROM_2}
+        for sql in migrations.get(version, ()):
+            connection.execute(sql)
+        (identity,) = connection.execute("SELECT identity FROM batch").fetchone()
+        if identity != self._identity:
+            raise CheckpointError(
+                f"{self.name} identifies rows by {identity}, and this call by {self._identity}: "
+                "map() and udf() cannot share a file. Use another file, a folder or a database."
+            )
 
-    def _recorded_ids(self, ids: Collection[str]) -> set[str]:
-        with self._database_lock:
-            return self._database.recorded_ids(ids)
+    def _query(self, sql: str, parameters: Sequence[Any]) -> list[sqlite3.Row]:
+        with explained(self.name, "cannot be read"):
+            return self._opened().execute(sql, parameters).fetchall()
 
-
-def _to_json(prediction: Prediction) -> str:
-    """Return a prediction as JSON, without its input, which may be large and the user has."""
-    return json.dumps({name: value for name, value in prediction.raw.items() if name != "input"})
-
-
-def _decode(stored: StoredRow, text: str | None) -> CheckpointEntry:
-    """Decode a row and the JSON of its finished prediction.
-
-    Raises:
-        ValueError: If a value is not what the batch writes.
-        TypeError: If a value has another type.
-        OverflowError: If the clock skew is out of range.
-    """
-    if stored.prediction is not None:
-        segment("the prediction id", stored.prediction)
-    return CheckpointEntry(
-        sent_fingerprint=stored.sent,
-        intended_at=_decode_time(stored.intended_at),
-        clock_skew=None if stored.clock_skew is None else timedelta(seconds=stored.clock_skew),
-        id=stored.prediction,
-        created_at=_decode_time(stored.created_at),
-        cancel_requested=bool(stored.cancel_requested),
-        is_finished=bool(stored.is_finished),
-        prediction=None if text is None else _decode_prediction(text, stored.prediction),
-    )
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise CheckpointError(f"{self.name} is closed because the batch was closed.")
+        return self._connection
 
 
-def _decode_prediction(text: str, id: str | None) -> Prediction:
+@contextmanager
+def explained(path: str, problem: str) -> Generator[None]:
+    """Turn an SQLite error into a `CheckpointError` that explains it."""
     try:
-        value = json.loads(text)
-    except RecursionError:
-        raise ValueError("the prediction is nested too deeply") from None
-    prediction = fitted(value, Prediction)
-    if prediction.id != id or not prediction.is_done:
-        raise ValueError(f"it is not the finished prediction {id}")
-    return prediction
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        reason = next((text for code, text in _REASONS.items() if name.startswith(code)), "")
+        explanation = f"{reason} ({error})" if reason else str(error)
+    else:
+        return
+    raise CheckpointError(f"{path} {problem}: {explanation}.")
 
 
-def _decode_time(text: str | None) -> datetime | None:
-    if text is None:
+def batched(items: Iterable[T], size: int) -> Generator[tuple[T, ...]]:
+    """Yield the items in tuples of up to `size`."""
+    remaining = iter(items)
+    while some := tuple(islice(remaining, size)):
+        yield some
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    number: int = value
+    return number
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what identifies the file at a path, or `None` if there is none."""
+    try:
+        status = Path(path).stat()
+    except OSError:
         return None
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    return at
+    return status.st_dev, status.st_ino
+
+
+def _last_write(path: str) -> float:
+    """Return when the file or its write-ahead log was last written."""
+    times = [0.0]
+    for name in (path, f"{path}-wal"):
+        try:
+            times.append(Path(name).stat().st_mtime)
+        except OSError:
+            continue
+    return min(max(times), time.time())

@@ -49,12 +49,21 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
 
 
 class _AsyncStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream, connected_by: Deadline) -> None:
+    def __init__(
+        self,
+        stream: httpcore.AsyncNetworkStream,
+        connected_by: Deadline,
+        tls: ssl.SSLObject | None = None,
+    ) -> None:
         self._stream = stream
         self._connected_by = connected_by
+        self._tls = tls
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, self._within(timeout))
+        content = await self._stream.read(max_bytes, self._within(timeout))
+        if not content and self._tls is not None:
+            _check_close_notify(self._tls)
+        return content
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         await self._stream.write(buffer, self._within(timeout))
@@ -75,7 +84,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
             raise
-        return _AsyncStream(stream, self._connected_by)
+        return _AsyncStream(stream, self._connected_by, stream.get_extra_info("ssl_object"))
 
     def _within(self, timeout: float | None) -> float | None:
         # httpcore passes no timeout for the greeting of a SOCKS proxy.
@@ -89,6 +98,18 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
                 return True
         # Other information is read only while connecting, before anything is sent.
         raise httpcore.ConnectError("the connection was reset")
+
+
+def _check_close_notify(tls: ssl.SSLObject) -> None:
+    """Raise if the end of a TLS connection may have been forged, or cut off.
+
+    The body of a response without a length ends with the connection. anyio reports both ends in
+    the same way.
+    """
+    try:
+        tls.read(1)
+    except ssl.SSLError as error:
+        raise httpcore.ReadError(f"the TLS connection was cut off: {error}") from error
 
 
 class SyncBackend(httpcore.NetworkBackend):
@@ -203,6 +224,10 @@ class _SyncStream(httpcore.NetworkStream):
         except BaseException:
             self._stream.close()
             raise
+        sock: Any = stream.get_extra_info("socket")
+        if hasattr(sock, "suppress_ragged_eofs"):
+            # By default, a connection that is cut off looks like the end of a body.
+            sock.suppress_ragged_eofs = False
         return _SyncStream(stream, self._bounds, self._connected_by)
 
     def _within(self, timeout: float | None) -> float | None:

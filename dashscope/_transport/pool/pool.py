@@ -18,7 +18,9 @@ import httpcore
 
 from dashscope._runtime.drive import drive
 from dashscope._runtime.thread_limits import Bounds
+from dashscope._transport.http2 import NOT_PROCESSED, StreamId, is_not_processed
 from dashscope._transport.httpx_internals import has_unread_data
+from dashscope._transport.mapping import SEND_STATE
 from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY, IdleConnections, Key
 from dashscope._transport.pool.limiter import ConnectionLimiter, Permit
 from dashscope._transport.pool.network import AsyncBackend, SyncBackend
@@ -37,7 +39,8 @@ and nobody knows whether it was executed.
 MAINTENANCE_INTERVAL: Final = 1.0
 """Seconds between two searches for idle connections that have expired."""
 CLOSED: Final = "this client is closed: make a new one, or close it later"
-_NOT_REPEATED: Final = (b"POST", b"PATCH", b"PUT")
+_NOT_CONNECTED: Final = ("CONNECTING", "CONNECTION FAILED")
+_NOT_REPEATED: Final = (b"POST", b"PATCH")
 
 StartLater: TypeAlias = "Callable[[float, Callable[[], Coroutine[Any, Any, None]]], None]"
 """Starts a call in the running event loop after a number of seconds."""
@@ -80,6 +83,7 @@ class Pool(ABC, Generic[C, P]):
 
     def __init__(self, options: PoolOptions, routes: Routes[P], *, shares_http2: bool) -> None:
         self._routes = routes
+        self._http2 = options.http2
         self._shares_http2 = shares_http2
         self._max_connections = options.max_connections
         self._idle: IdleConnections[C] = IdleConnections()
@@ -105,6 +109,10 @@ class Pool(ABC, Generic[C, P]):
         """Return the trace function that closes the socket of a failed SOCKS handshake."""
 
     @abstractmethod
+    def _stream_trace(self, stream: StreamId, inner: Any) -> Callable[..., object]:
+        """Return the trace function that tells `stream` its id, and calls `inner`."""
+
+    @abstractmethod
     async def _schedule_maintenance(self) -> None:
         """Make sure that expired idle connections are closed soon."""
 
@@ -114,15 +122,24 @@ class Pool(ABC, Generic[C, P]):
     async def _handle(self, request: httpcore.Request) -> httpcore.Response:
         url = request.url
         route = self._routes.to(url)
+        untyped: Any = request
         if isinstance(route, SOCKS):
-            untyped: Any = request
             untyped.extensions = {**untyped.extensions, "trace": self._handshake_trace()}
-        permit = await self._acquire()
+        stream: StreamId | None = None
+        if self._http2 and url.scheme == b"https":
+            stream = StreamId()
+            trace = self._stream_trace(stream, untyped.extensions.get("trace"))
+            untyped.extensions = {**untyped.extensions, "trace": trace}
+        try:
+            permit = await self._acquire()
+        except BaseException:
+            _record_unsent(request)
+            raise
         connection: C | None = None
         try:
             self._check_open()  # it may have been closed while this request waited
             if self._shares_http2 and url.scheme == b"https":
-                return self._shared(await self._send_by(route, route, request), permit)
+                return self._shared(await self._send_by(route, route, request, stream), permit)
             key = (route, url.host, url.port)
             connection, expired = self._idle.take(key, _idle_limit(request))
             if connection is None:
@@ -133,10 +150,12 @@ class Pool(ABC, Generic[C, P]):
             self._busy.add(connection)
             for one in expired:
                 await self._close(one)
-            response = await self._send_by(route, connection, request)
+            response = await self._send_by(route, connection, request, stream)
         except BaseException:
             try:
                 if connection is not None:
+                    if connection.info() in _NOT_CONNECTED:
+                        _record_unsent(request)
                     await self._drop(connection)
             finally:
                 self._release(permit)
@@ -162,11 +181,15 @@ class Pool(ABC, Generic[C, P]):
             raise RuntimeError(CLOSED)
 
     async def _send_by(
-        self, route: P, connection: C | P, request: httpcore.Request
+        self, route: P, connection: C | P, request: httpcore.Request, stream: StreamId | None
     ) -> httpcore.Response:
         """Send a request. An error that happens behind a proxy names the proxy."""
         try:
             return await self._send(connection, request)
+        except httpcore.RemoteProtocolError as error:
+            if stream is not None and is_not_processed(error, stream.id):
+                raise httpcore.ConnectError(NOT_PROCESSED) from error
+            raise
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProxyError) as error:
             proxy = self._routes.proxy_of(route)
             if proxy is None:
@@ -276,6 +299,9 @@ class AsyncPool(Pool[httpcore.AsyncConnectionInterface, httpcore.AsyncConnection
     def _handshake_trace(self) -> Callable[..., object]:
         return async_handshake_trace()
 
+    def _stream_trace(self, stream: StreamId, inner: Any) -> Callable[..., object]:
+        return stream.async_trace(inner)
+
     async def _schedule_maintenance(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
@@ -369,6 +395,9 @@ class SyncPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
     def _handshake_trace(self) -> Callable[..., object]:
         return handshake_trace()
 
+    def _stream_trace(self, stream: StreamId, inner: Any) -> Callable[..., object]:
+        return stream.trace(inner)
+
     async def _schedule_maintenance(self) -> None:
         # A thread could do this while the client is idle, but Python warns of forks beside
         # threads, and servers that may not have threads use this client.
@@ -381,6 +410,13 @@ class SyncPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
         self, route: httpcore.ConnectionPool, request: httpcore.Request
     ) -> httpcore.ConnectionInterface:
         return route.create_connection(request.url.origin)
+
+
+def _record_unsent(request: httpcore.Request) -> None:
+    """Record that nothing was sent, even if the call is cancelled before the connection fails."""
+    state = request.extensions.get(SEND_STATE)
+    if state is not None:
+        state.has_begun = False
 
 
 def _idle_limit(request: httpcore.Request) -> float:

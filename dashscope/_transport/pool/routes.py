@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 import httpcore
 import httpx
 
+from dashscope._common.installing import install_command
 from dashscope._errors import ConfigurationError
 from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY
 from dashscope._transport.pool.options import PoolOptions
@@ -118,7 +119,7 @@ def parse_proxy(proxy: Proxy) -> httpx.Proxy:
         elif parsed.url.scheme.startswith("socks") and find_spec("socksio") is None:
             raise ConfigurationError(
                 f"The proxy {without_password(proxy.url)} ({proxy.source}) needs: "
-                "pip install 'dashscope-client[socks]'"
+                + install_command("socks")
             )
         else:
             return parsed

@@ -3,6 +3,7 @@
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
+from dashscope.local.http.address import Reachability, base_path
 from dashscope.local.http.middleware import AnsweredRequest, RequestMiddleware
 from dashscope.local.http.openapi import document
 from dashscope.local.http.problems import ProblemError
@@ -51,7 +53,10 @@ async def describe(request: Request) -> JSONResponse:
 
 async def redirect_to_pages(request: Request) -> RedirectResponse:
     """Redirect to the web pages."""
-    return RedirectResponse("/web/")
+    path: str = request.scope["path"]
+    if not path.startswith(("/docs", "/guides")):
+        path = "/"
+    return RedirectResponse(f"{base_path(request)}/web{quote(path)}")
 
 
 async def problem_response(request: Request, error: Exception) -> Response:
@@ -78,6 +83,7 @@ def create_app(
     parts: Services,
     pages: ASGIApp,
     *,
+    reachability: Reachability,
     token: str | None,
     rate_limit: RateLimit | None,
     answered: deque[AnsweredRequest],
@@ -93,9 +99,14 @@ def create_app(
         Mount("/v1", app=operations),
         Route("/", redirect_to_pages),
         Route("/web", redirect_to_pages),
+        Route("/docs", redirect_to_pages),
+        Route("/guides", redirect_to_pages),
+        Route("/guides/{topic}", redirect_to_pages),
         Mount("/web", app=pages),
     ]
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.services = parts
-    return RequestMiddleware(app, token=token, rate_limit=rate_limit, answered=answered)
+    return RequestMiddleware(
+        app, reachability=reachability, token=token, rate_limit=rate_limit, answered=answered
+    )

@@ -3,19 +3,25 @@
 import asyncio
 import contextlib
 import hmac
-import ipaddress
 import logging
 import re
 import time
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashscope.local.http.address import address_of
+from dashscope.local.http.address import (
+    Address,
+    Reachability,
+    address_of,
+    host_of,
+    is_loopback,
+    remember_address,
+)
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.http.uploads import FORM_LIMIT, too_large
@@ -29,7 +35,8 @@ DISCARD_SECONDS: Final = 5.0
 # These paths need no token. Their URLs are signed or cannot be guessed, and the pages have a
 # sign-in form of their own.
 _PUBLIC: Final = re.compile(
-    r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?"
+    r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?|/docs|"
+    r"/guides(/.*)?"
 )
 _CLIENT_CLOSED: Final = 499
 _STREAM_SECRET: Final = re.compile(r"^(/v1/streams/[^/]*/).+", re.DOTALL)
@@ -50,11 +57,13 @@ class RequestMiddleware:
         self,
         app: ASGIApp,
         *,
+        reachability: Reachability,
         token: str | None,
         rate_limit: RateLimit | None,
         answered: deque[AnsweredRequest],
     ) -> None:
         self._app = app
+        self._reachability = reachability
         self._token = token
         self._rate_limit = rate_limit
         self._answered = answered
@@ -69,6 +78,14 @@ class RequestMiddleware:
         received = 0
         complete = False
         recorded = False
+        problem: ProblemError | None = None
+        headers = Headers(scope=scope)
+        try:
+            address = self._reachability.address(scope, headers)
+        except ValueError as error:
+            problem = ProblemError(HTTPStatus.BAD_REQUEST, f"{error}.")
+        else:
+            scope = remember_address(scope, address)
         method, path = scope["method"], scope["path"]
 
         def record() -> None:
@@ -96,7 +113,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            problem = self._problem(scope, path)
+            problem = problem or self._problem(scope, headers)
             if problem is not None:
                 await problem.response()(scope, receive, send_recorded)
             else:
@@ -118,14 +135,10 @@ class RequestMiddleware:
                 *(method, loggable_path(path), status, milliseconds, request_id),
             )
 
-    def _problem(self, scope: Scope, path: str) -> ProblemError | None:
-        headers = Headers(scope=scope)
-        try:
-            scope["dashscope.address"] = address_of(headers)
-        except ValueError as error:
-            return ProblemError(HTTPStatus.BAD_REQUEST, str(error))
+    def _problem(self, scope: Scope, headers: Headers) -> ProblemError | None:
+        path: str = scope["path"]
         if self._token is None:
-            problem = local_request_problem(scope["method"], headers)
+            problem = self._local_request_problem(scope, headers)
         elif _PUBLIC.fullmatch(path) or authorized(headers, self._token):
             problem = None
         else:
@@ -150,6 +163,24 @@ class RequestMiddleware:
             members={"retry_after": wait},
         )
 
+    def _local_request_problem(self, scope: Scope, headers: Headers) -> ProblemError | None:
+        """Return a problem for requests that another web site may have sent from a local browser.
+
+        Without a token, every request from this machine is accepted, including those of a browser.
+        """
+        if not self._reachability.is_expected_host(scope, headers):
+            return ProblemError(
+                HTTPStatus.FORBIDDEN,
+                "Without a token, the server only accepts requests to a loopback address, to its "
+                "public URL, and to the X-Forwarded-Host of a trusted proxy.",
+            )
+        if is_cross_site(scope["method"], headers, address_of(HTTPConnection(scope))):
+            return ProblemError(
+                HTTPStatus.FORBIDDEN,
+                "Without a token, the server does not accept requests from other web sites.",
+            )
+        return None
+
 
 def loggable_path(path: str) -> str:
     """Return a path without the secret of a stream's URL."""
@@ -163,62 +194,19 @@ def authorized(headers: Headers, token: str) -> bool:
     return matches and scheme.lower() in {"bearer", "token"}
 
 
-def local_request_problem(method: str, headers: Headers) -> ProblemError | None:
-    """Return a problem for requests that another web site may have sent from a local browser.
-
-    Without a token, every request from this machine is accepted, including those of a browser.
-    """
-    if not is_loopback(host_of(f"//{headers.get('host', '')}")):
-        return ProblemError(
-            HTTPStatus.FORBIDDEN,
-            "Without a token, the server only accepts requests to a loopback address.",
-        )
-    if is_cross_site(method, headers):
-        return ProblemError(
-            HTTPStatus.FORBIDDEN,
-            "Without a token, the server does not accept requests from other web sites.",
-        )
-    return None
-
-
-def is_cross_site(method: str, headers: Headers) -> bool:
+def is_cross_site(method: str, headers: Headers, address: Address) -> bool:
     """Return whether a browser sent a request for a web site that must not send it.
 
     Pages on other ports of this machine may read. Only the server's own pages may change
     something: a browser sends a simple POST for any page without asking the server first.
     """
     origin = headers.get("origin")
-    if method in {"GET", "HEAD"}:
-        return origin is not None and not is_loopback(host_of(origin))
     if origin is None:
-        return headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
-    return netloc_of(origin) != headers.get("host", "").lower()
-
-
-def netloc_of(url: str) -> str:
-    """Return the host and port of a URL, or an empty string if the URL is invalid."""
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
-        return ""
-
-
-def host_of(url: str) -> str:
-    """Return the host of a URL, or an empty string if the URL is invalid."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is loopback."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
+        reads = method in {"GET", "HEAD"}
+        return not reads and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+    if method in {"GET", "HEAD"} and is_loopback(host_of(origin)):
         return False
+    return not address.is_origin(origin)
 
 
 def parse_content_length(text: str) -> int:

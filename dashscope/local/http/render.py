@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from dashscope.local.jobs.runs import Run
 from dashscope.local.store import Page, Store
@@ -36,6 +37,7 @@ class Renderer:
         self.address = address
         self._streaming: dict[str, bool] = {}
         self.base_url = f"{address}/v1"
+        self.base_path = urlsplit(address).path
 
     def at(self, address: str) -> "Renderer":
         """Return a renderer for another address of the server."""

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from dashscope.local.http.address import address_of
 from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.render import Renderer
 from dashscope.local.jobs.change_feed import ChangeFeed
@@ -16,6 +17,7 @@ from dashscope.local.jobs.engine import Engine
 from dashscope.local.jobs.webhooks import Webhooks
 from dashscope.local.models.catalog import Catalog
 from dashscope.local.models.references import References
+from dashscope.local.models.source_files import ModelsFile
 from dashscope.local.store import CursorError, Page, Store
 from dashscope.local.store.folder import DataFolder, Signer
 from dashscope.local.values import Model, Version
@@ -39,6 +41,7 @@ class Services:
     webhook_secret: str
     address: str
     strict_inputs: bool
+    models_file: ModelsFile | None
 
     def model(self, request: Request) -> Model:
         """Return the model named in the request's path.
@@ -79,8 +82,8 @@ class Services:
 def services(request: Request) -> Services:
     """Return the parts of the server, with URLs for the address of the request."""
     parts = cast("Services", request.app.state.services)
-    address: str | None = request.scope.get("dashscope.address")
-    if address is None or address == parts.address:
+    address = address_of(request).url
+    if address == parts.address:
         return parts
     parts.references.add_address(address)
     return evolve(parts, renderer=parts.renderer.at(address))

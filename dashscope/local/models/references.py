@@ -13,7 +13,7 @@ from dashscope.local.values import now, timestamp
 MAX_ADDRESSES: Final = 1000
 """Maximum number of addresses to remember."""
 
-FILE_URL: Final = re.compile(r"(https?://[^/?#]+)/v1/files/([a-z2-7]{26})(?:/download)?(?:\?.*)?")
+FILE_URL: Final = re.compile(r"(https?://[^?#]+?)/v1/files/([a-z2-7]{26})(?:/download)?(?:\?.*)?")
 
 
 def strings(value: object) -> Iterator[str]:
@@ -34,12 +34,16 @@ class References:
     def __init__(self, store: Store, folder: DataFolder, address: str) -> None:
         self._store = store
         self._folder = folder
-        self._addresses = {address}
+        self._address = address
+        # A dict as an ordered set, with the address of the latest request at the end.
+        self._others: dict[str, None] = {}
 
     def add_address(self, address: str) -> None:
         """Remember another address at which the server was reached."""
-        if len(self._addresses) < MAX_ADDRESSES:
-            self._addresses.add(address)
+        self._others.pop(address, None)
+        self._others[address] = None
+        if len(self._others) > MAX_ADDRESSES:
+            del self._others[next(iter(self._others))]
 
     def resolve(self, input_json: str) -> dict[str, list[str]]:
         """Return the path and name of each of this server's files, keyed by URL."""
@@ -53,7 +57,8 @@ class References:
     def missing(self, inputs: dict[str, Any]) -> str | None:
         """Return the first URL of this server that refers to no file, or None."""
         for url, address, file_id in self._urls(inputs):
-            if address in self._addresses and not self._store.files.get(file_id, timestamp(now())):
+            ours = address == self._address or address in self._others
+            if ours and self._store.files.get(file_id, timestamp(now())) is None:
                 return url
         return None
 

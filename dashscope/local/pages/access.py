@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashscope.local.http.middleware import authorized, netloc_of
+from dashscope.local.http.address import address_of, base_path
+from dashscope.local.http.middleware import authorized
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.pages.templating import PREFIX, problem_page
 from dashscope.local.store.folder import Signer
@@ -69,8 +70,8 @@ class Sessions:
             _name(request),
             self._cookie(int(time.time()) + LIFETIME),
             max_age=LIFETIME,
-            path=PREFIX,
-            secure=request.headers.get("origin", "").startswith("https:"),
+            path=f"{base_path(request)}{PREFIX}",
+            secure=address_of(request).scheme == "https",
             httponly=True,
             samesite="strict",
         )
@@ -78,7 +79,8 @@ class Sessions:
 
     def end(self, request: Request, response: Response) -> None:
         """Delete the session cookie."""
-        response.delete_cookie(_name(request), path=PREFIX, httponly=True, samesite="strict")
+        path = f"{base_path(request)}{PREFIX}"
+        response.delete_cookie(_name(request), path=path, httponly=True, samesite="strict")
 
     def _cookie(self, ends: int) -> str:
         return f"{ends}.{self._signer.session(ends, self._token or '')}"
@@ -101,7 +103,8 @@ class Access:
         """Pass a request to the pages and add security headers, or reject the request."""
         request = Request(scope)
         request.state.nonce = nonce = secrets.token_urlsafe(16)
-        request.state.can_sign_out = self._sessions.needed
+        request.state.can_sign_out = request.state.needs_token = self._sessions.needed
+        request.state.has_access = self._sessions.is_open(request)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -115,6 +118,8 @@ class Access:
                 headers["cross-origin-resource-policy"] = "same-origin"
                 if not scope["path"].startswith(ASSETS):
                     headers["cache-control"] = "no-store"
+                if headers.get("location", "").startswith("/"):
+                    headers["location"] = f"{base_path(request)}{headers['location']}"
             await send(message)
 
         answer = self._answer(request)
@@ -126,7 +131,7 @@ class Access:
         problem = cross_site_problem(request)
         if problem is not None:
             return problem_page(request, problem)
-        if path.startswith(ASSETS) or path == SIGN_IN or self._sessions.is_open(request):
+        if path.startswith(ASSETS) or path == SIGN_IN or request.state.has_access:
             return None
         request.state.can_sign_out = False
         if request.method == "GET" and not path.endswith("/events"):
@@ -145,10 +150,11 @@ def cross_site_problem(request: Request) -> ProblemError | None:
         return ProblemError(HTTPStatus.FORBIDDEN, "Other web sites cannot use this page.")
     if request.method in {"GET", "HEAD"}:
         return None
-    origin = netloc_of(headers.get("origin", ""))
-    if not origin or origin != headers.get("host", "").lower():
+    own = address_of(request)
+    if not own.is_origin(headers.get("origin", "")):
         return ProblemError(
-            HTTPStatus.FORBIDDEN, "Forms must be submitted from this server's own pages."
+            HTTPStatus.FORBIDDEN,
+            f"Forms must be submitted from this server's own pages at {own.url}{PREFIX}/.",
         )
     return None
 

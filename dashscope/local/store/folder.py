@@ -1,6 +1,5 @@
 """The data folder: its layout, and the files in it. File names are always generated ids."""
 
-import asyncio
 import base64
 import contextlib
 import hashlib
@@ -11,11 +10,13 @@ import shutil
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from attrs import frozen
 
+from dashscope._files.local_file import Readable
+from dashscope._runtime.threads import run_in_thread
 from dashscope.local.values import OWNER, File, now, parse_timestamp, timestamp
 
 LIFETIME: Final = timedelta(hours=24)
@@ -112,7 +113,7 @@ def remove_folder(path: Path) -> bool:
     return not path.exists()
 
 
-async def store_upload(content: BinaryIO, path: Path) -> tuple[int, str]:
+async def store_upload(content: Readable, path: Path) -> tuple[int, str]:
     """Copy an upload to its final path. Return its size and SHA-256 digest.
 
     Raises:
@@ -136,7 +137,7 @@ async def store_upload(content: BinaryIO, path: Path) -> tuple[int, str]:
             partial.unlink(missing_ok=True)
         return size, digest.hexdigest()
 
-    return await asyncio.to_thread(copy)
+    return await run_in_thread(copy)
 
 
 @frozen

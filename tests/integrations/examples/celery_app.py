@@ -1,7 +1,9 @@
-"""Models in Celery tasks: `celery -A celery_app worker`, then `python celery_app.py Alice`.
+"""Models in Celery tasks.
 
-One client at the top serves all of the worker's processes: each makes its own connections. When
-Celery's soft time limit passes, `run()` cancels its prediction before the task ends.
+Start a worker with `celery -A celery_app worker`, then run `python celery_app.py Alice Bob`.
+
+One client at module level serves all processes of the worker. Each process opens its own
+connections. When Celery's soft time limit passes, `run()` cancels the prediction.
 """
 
 import os
@@ -13,7 +15,7 @@ from celery import Celery
 
 from dashscope import Client, RateLimitError
 
-# A broker and results in a folder, which needs no server; have a real one in production.
+# The broker is a folder, so the example needs no server. Use Redis or RabbitMQ in production.
 folder = Path(os.environ.get("CELERY_FOLDER", tempfile.gettempdir()), "dashscope-celery")
 for name in ("messages", "control", "results"):
     (folder / name).mkdir(parents=True, exist_ok=True)

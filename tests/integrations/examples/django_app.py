@@ -1,6 +1,6 @@
-"""Models behind Django, in one file: `python django_app.py runserver`.
+"""Models in a Django application, in one file.
 
-One sync client serves all threads and processes of the server.
+Start it with `python django_app.py runserver`. One sync client serves all threads and processes.
 """
 
 import functools
@@ -47,7 +47,7 @@ def greet(request: HttpRequest) -> HttpResponseBase:
 
 @require_GET
 def countdown(request: HttpRequest) -> HttpResponseBase:
-    """Server-sent events, as they come; the prediction is cancelled when the reader leaves."""
+    """Stream server-sent events. If the browser disconnects, the prediction is cancelled."""
     start = int(request.GET.get("start", "5"))
 
     def events() -> Iterator[str]:
@@ -82,7 +82,7 @@ def secret() -> str:
     return client.webhooks.default.secret.get().key
 
 
-@require_POST  # with the CSRF middleware: @csrf_exempt as well
+@require_POST  # if you use the CSRF middleware, add @csrf_exempt
 def hook(request: HttpRequest) -> HttpResponseBase:
     try:
         job = webhooks.verify(request.body, request.headers, secret())

@@ -1,7 +1,7 @@
-"""Models behind FastAPI: `uvicorn fastapi_app:app`.
+"""Models in a FastAPI application.
 
-The address and the token are in DASHSCOPE_BASE_URL and DASHSCOPE_API_TOKEN; without them, a
-`dashscope serve` on this machine answers.
+Start it with `uvicorn fastapi_app:app`. The client reads DASHSCOPE_BASE_URL and
+DASHSCOPE_API_TOKEN. Without an address, it uses `dashscope serve` on this machine.
 """
 
 from typing import Annotated
@@ -27,7 +27,7 @@ finished: list[str] = []
 
 @app.post("/greet")
 async def greet(name: str, request: Request, client: ClientDep) -> str:
-    """Who leaves cancels the prediction."""
+    """Run a model. If the browser disconnects, the prediction is cancelled."""
     async with cancel_on_disconnect(request):
         output: str = await client.run("dashscope/hello-world", {"text": name}, timeout=60)
         return output
@@ -35,13 +35,13 @@ async def greet(name: str, request: Request, client: ClientDep) -> str:
 
 @app.get("/countdown")
 async def countdown(client: ClientDep, start: int = 5) -> EventStreamResponse:
-    """Server-sent events, as they come; who leaves cancels the prediction here too."""
+    """Stream server-sent events. Disconnecting cancels the prediction here too."""
     return EventStreamResponse(client.stream("dashscope/countdown", {"start": start}))
 
 
 @app.post("/thumbnail")
 async def thumbnail(request: Request, client: ClientDep, width: int = 64) -> FileOutputResponse:
-    """An image in, an image out."""
+    """Take an image, and return a smaller one."""
     image = await request.body()
     async with cancel_on_disconnect(request):
         output = await client.run("dashscope/thumbnail", {"image": image, "width": width})
@@ -57,7 +57,7 @@ async def uploaded_thumbnail(image: UploadFile, client: ClientDep) -> str:
 
 @app.post("/start")
 async def start(name: str, request: Request, client: ClientDep) -> str | None:
-    """Start a prediction, and be told when it is over."""
+    """Start a prediction. The server calls the webhook when it is finished."""
     model = await client.models.get("dashscope", "hello-world")
     assert model.latest_version is not None
     prediction = await client.predictions.create(
@@ -71,11 +71,11 @@ async def start(name: str, request: Request, client: ClientDep) -> str | None:
 
 @app.post("/hooks/dashscope")
 async def hook(job: Annotated[Prediction | Training, Depends(verified_webhook())]) -> None:
-    """What does not come from the server is answered by 401, and never comes here."""
+    """Receive a webhook. Requests without a valid signature are answered with 401."""
     finished.append(job.id)
 
 
 @app.get("/finished")
 async def list_finished() -> list[str]:
-    """Which predictions are over."""
+    """List the finished predictions."""
     return finished

@@ -1,4 +1,7 @@
-"""Models behind Flask: `flask --app flask_app run`. One sync client serves all threads."""
+"""Models in a Flask application.
+
+Start it with `flask --app flask_app run`. One sync client serves all threads.
+"""
 
 import functools
 import json
@@ -25,7 +28,7 @@ def greet() -> Response | tuple[Response, int]:
 
 @app.get("/countdown")
 def countdown() -> Response:
-    """Server-sent events, as they come; the prediction is cancelled when the reader leaves."""
+    """Stream server-sent events. If the browser disconnects, the prediction is cancelled."""
     start = request.args.get("start", 5, type=int)
 
     def events() -> Iterator[str]:

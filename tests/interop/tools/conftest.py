@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.fake_server import FakeServer
 from tests.interop.conftest import run_of
+from tests.servers.fake_server import FakeServer
 
 
 class Tracing:

@@ -12,8 +12,8 @@ import sys
 
 import pytest
 
-from tests.fake_server import FakeServer
 from tests.interop.conftest import run_of
+from tests.servers.fake_server import FakeServer
 
 PROGRAM = """
 import asyncio, json, sys

@@ -11,9 +11,9 @@ import hishel.httpx
 import pytest
 
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer, Received, Reply, reply
 from tests.interop.conftest import TOKEN, opened
 from tests.interop.test_every_request import use
+from tests.servers.fake_server import FakeServer, Received, Reply, reply
 
 
 def caching(is_async: bool, tmp_path: Path) -> Any:

@@ -17,7 +17,6 @@ except ImportError:
     HTTPX2ClientInstrumentor = HTTPXClientInstrumentor  # type: ignore[misc,assignment]
 
 from dashscope.integrations.opentelemetry import instrument, uninstrument
-from tests.fake_server import FakeServer
 from tests.interop.tools.conftest import (
     Tracing,
     parent_of,
@@ -25,6 +24,7 @@ from tests.interop.tools.conftest import (
     traceparent_of,
     traceparents,
 )
+from tests.servers.fake_server import FakeServer
 
 
 @pytest.fixture

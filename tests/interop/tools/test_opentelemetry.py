@@ -10,7 +10,6 @@ from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 from dashscope import APIConnectionError
 from dashscope.integrations.opentelemetry import instrument, uninstrument
-from tests.fake_server import FakeServer
 from tests.interop.tools.conftest import (
     Tracing,
     parent_of,
@@ -18,6 +17,7 @@ from tests.interop.tools.conftest import (
     traceparent_of,
     traceparents,
 )
+from tests.servers.fake_server import FakeServer
 
 REQUESTS = ["/models/owner/name/predictions", "/predictions/p1/stream", "/predictions/p1"]
 

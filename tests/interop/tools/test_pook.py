@@ -12,8 +12,8 @@ import pytest
 from pook.exceptions import PookNoMatches
 
 from dashscope import NotFoundError
-from tests.fake_server import FakeServer
 from tests.interop.conftest import EVENTS, TOKEN, created, done
+from tests.servers.fake_server import FakeServer
 
 COMPACT: Any = {"separators": (",", ":")}
 

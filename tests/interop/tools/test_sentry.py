@@ -13,7 +13,7 @@ from sentry_sdk.integrations.httpx import HttpxIntegration
 from sentry_sdk.transport import Transport
 
 from dashscope import NotFoundError
-from tests.fake_server import FakeServer, reply
+from tests.servers.fake_server import FakeServer, reply
 
 
 class Kept(Transport):

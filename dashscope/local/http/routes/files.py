@@ -5,12 +5,13 @@ import io
 import json
 import re
 from http import HTTPStatus
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from dashscope._files.local_file import Readable
 from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.services import Services, page_response, services
 from dashscope.local.http.uploads import (
@@ -49,7 +50,7 @@ async def create_file(request: Request) -> JSONResponse:
     return JSONResponse(parts.renderer.file(file), HTTPStatus.CREATED)
 
 
-async def store_file(parts: Services, source: BinaryIO, values: dict[str, Any]) -> File:
+async def store_file(parts: Services, source: Readable, values: dict[str, Any]) -> File:
     """Store an uploaded file.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Evidence for scaling out: correctness under kills, cost and speed of `map()` and `udf()`."""

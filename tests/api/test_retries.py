@@ -1,0 +1,325 @@
+"""Retries, counted at the server: what is asked again, how often, and when not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import attrs
+import pytest
+
+from dashscope import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    Client,
+    InternalServerError,
+    NotFoundError,
+    RateLimitError,
+)
+from tests.resources.contract import FULL, NOT_JSON, OPERATIONS, Operation
+from tests.servers.fake_server import DROP, FakeServer, Reply, prediction, reply
+from tests.stopwatch import Stopwatch
+from tests.variants import variants
+
+RETRIED = [408, 429, 500, 502, 503, 504]
+NOT_RETRIED = [301, 400, 401, 402, 403, 404, 405, 409, 413, 422, 501, 505]
+CREATES = [
+    "deployments.create",
+    "deployments.predictions.create",
+    "deployments.update",
+    "models.create",
+    "models.predictions.create",
+    "models.update",
+    "predictions.create",
+    "trainings.create",
+]
+"""What must not be carried out twice."""
+
+pytestmark = pytest.mark.usefixtures("no_jitter")
+
+
+def good(operation: Operation) -> Reply:
+    body = operation.answered(FULL)
+    return Reply(operation.status) if body is None else reply(body, operation.status)
+
+
+@variants("operation", [o for o in OPERATIONS if o.name not in CREATES], ids=str)
+def test_what_may_be_repeated_is_repeated_when_the_trouble_may_pass(
+    fake_server: FakeServer, operation: Operation
+) -> None:
+    with Client(base_url=fake_server.base_url) as client:
+        for bad in [*(reply({}, status) for status in RETRIED), DROP]:
+            fake_server.requests.clear()
+            fake_server.respond_with([bad, bad, good(operation)])
+            operation.call(client)
+            assert len(fake_server.requests) == 3
+            assert len({(r.method, r.path, r.body) for r in fake_server.requests}) == 1
+        for status in NOT_RETRIED:
+            fake_server.requests.clear()
+            fake_server.respond_with([reply({}, status), good(operation)])
+            with pytest.raises(APIStatusError) as caught:
+                operation.call(client)
+            assert caught.value.status == status
+            assert len(fake_server.requests) == 1
+
+
+@variants("operation", [o for o in OPERATIONS if o.name in CREATES], ids=str)
+def test_a_create_or_change_is_repeated_only_where_it_was_not_carried_out(
+    fake_server: FakeServer, operation: Operation
+) -> None:
+    with Client(base_url=fake_server.base_url) as client:
+        for bad in [*(reply({}, s) for s in RETRIED + NOT_RETRIED if s != 429), DROP]:
+            fake_server.requests.clear()
+            fake_server.respond_with([bad, good(operation)])
+            with pytest.raises(APIError):
+                operation.call(client)
+            assert len(fake_server.requests) == 1
+        fake_server.requests.clear()
+        fake_server.respond_with([reply({}, 429), reply({}, 429), good(operation)])
+        operation.call(client)
+        assert len(fake_server.requests) == 3
+
+
+def test_every_operation_is_one_or_the_other() -> None:
+    assert {o.name for o in OPERATIONS} >= set(CREATES)
+    assert "files.create" in NOT_JSON  # repeated, as tests/files/test_files.py has it
+
+
+async def test_all_flavors_retry(scripted_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with([reply({}, 503), DROP, reply({}, 429), reply({"username": "a"})])
+    assert (await scripted_client.account.get()).username == "a"
+    assert len(fake_server.requests) == 4
+    fake_server.requests.clear()
+    fake_server.respond_with([reply({}, 429), reply({}, 429), reply({}, 503)])
+    with pytest.raises(InternalServerError) as caught:
+        await scripted_client.predictions.create(version="v", input={})
+    assert caught.value.attempts == len(fake_server.requests) == 3
+    assert caught.value.may_have_been_created
+
+
+@variants(("most", "attempts"), [(0, 1), (1, 2), (5, 6)])
+async def test_max_retries_bounds_the_attempts(
+    make_client: Any, fake_server: FakeServer, most: int, attempts: int
+) -> None:
+    client = make_client(base_url=fake_server.base_url, max_retries=most)
+    for answer in (reply({}, 503), reply({}, 429, retry_after="0"), DROP):
+        fake_server.requests.clear()
+        fake_server.respond_with(answer)
+        with pytest.raises(APIError) as caught:
+            await client.account.get()
+        assert len(fake_server.requests) == caught.value.attempts == attempts
+        assert (f"after {attempts} attempts" in str(caught.value)) is (attempts > 1)
+
+
+async def test_the_default_is_five_retries(scripted_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with(reply({}, 500))
+    with pytest.raises(InternalServerError):
+        await scripted_client.account.get()
+    assert len(fake_server.requests) == 6
+
+
+class TestDeleting:
+    @variants("lost", [DROP, reply({}, 503), reply({}, 500)])
+    async def test_a_404_to_a_repeated_delete_is_success(
+        self, scripted_client: Any, fake_server: FakeServer, lost: Reply
+    ) -> None:
+        for call in (
+            lambda: scripted_client.files.delete("f1"),
+            lambda: scripted_client.models.delete("a", "b"),
+            lambda: scripted_client.deployments.delete("a", "b"),
+            lambda: scripted_client.models.versions.delete("a", "b", "v"),
+        ):
+            fake_server.requests.clear()
+            fake_server.respond_with([lost, reply({"detail": "not found"}, 404)])
+            assert await call() is None
+            assert len(fake_server.requests) == 2
+
+    async def test_a_404_to_the_first_is_an_error(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        with pytest.raises(NotFoundError):
+            await scripted_client.files.delete("f1")
+        assert len(fake_server.requests) == 1
+
+    async def test_a_404_to_a_repeated_get_is_an_error(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        fake_server.respond_with([reply({}, 503), reply({}, 404)])
+        with pytest.raises(NotFoundError):
+            await scripted_client.files.get("f1")
+
+
+class TestTheServerSaysWhen:
+    @variants(
+        "answer",
+        [
+            reply({}, 429, retry_after="0.3"),
+            reply({"retry_after": 0.3}, 429),
+            reply({"retry_after": "0.3", "detail": "Request was throttled."}, 429),
+            reply({}, 503, retry_after="0.3"),
+        ],
+        ids=["header", "body", "text", "503"],
+    )
+    async def test_the_wait_is_kept(
+        self, scripted_client: Any, fake_server: FakeServer, answer: Reply
+    ) -> None:
+        fake_server.respond_with([answer, reply({"username": "a"})])
+        started = Stopwatch()
+        await scripted_client.account.get()
+        assert started.wall >= 0.29
+        assert started.ours < 2
+        assert len(fake_server.requests) == 2
+
+    def test_the_wait_may_end_at_a_date(self, fake_server: FakeServer) -> None:
+        then = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+        fake_server.respond_with(
+            [reply({}, 429, retry_after=format_datetime(then, usegmt=True)), reply([])]
+        )
+        with Client(base_url=fake_server.base_url) as client:
+            client.hardware.list()
+        assert datetime.now(UTC) >= then
+        assert len(fake_server.requests) == 2
+
+    async def test_the_header_counts_over_the_body(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
+        fake_server.respond_with(
+            [reply({"retry_after": 50}, 429, retry_after="0"), reply({"username": "a"})]
+        )
+        started = Stopwatch()
+        await scripted_client.account.get()
+        assert started.ours < 2
+
+    @variants(
+        ("answer", "wait"),
+        [
+            (reply({}, 429, retry_after="61"), 61.0),
+            (reply({"retry_after": 3600}, 429), 3600.0),
+            (reply({}, 503, retry_after="86400"), 86400.0),
+        ],
+    )
+    async def test_a_wait_beyond_a_minute_is_an_error_at_once_that_carries_it(
+        self, scripted_client: Any, fake_server: FakeServer, answer: Reply, wait: float
+    ) -> None:
+        fake_server.respond_with(answer)
+        started = Stopwatch()
+        with pytest.raises(APIStatusError, match=f"wait {wait:g} s") as caught:
+            await scripted_client.account.get()
+        assert started.ours < 2
+        assert caught.value.retry_after == wait
+        assert caught.value.attempts == len(fake_server.requests) == 1
+
+    async def test_a_wait_beyond_the_deadline_is_an_error_at_once(
+        self, make_client: Any, fake_server: FakeServer
+    ) -> None:
+        fake_server.respond_with(reply({}, 429, retry_after="5"))
+        client = make_client(base_url=fake_server.base_url, timeout=2)
+        started = Stopwatch()
+        with pytest.raises(RateLimitError, match="wait 5 s") as caught:
+            await client.account.get()
+        assert started.ours < 1
+        assert caught.value.retry_after == 5.0
+        fake_server.requests.clear()
+        with pytest.raises(RateLimitError):
+            await client.with_options(timeout=60).request("POST", "/x", timeout=1)
+        assert len(fake_server.requests) == 1
+
+    @variants("word", ["soon", "-5", "", "٥"])
+    async def test_a_word_that_is_no_wait_leaves_the_back_off(
+        self, scripted_client: Any, fake_server: FakeServer, word: str
+    ) -> None:
+        headers = {"retry-after": word} if word.isascii() else {}
+        body = b"{}" if word.isascii() else b'{"retry_after": "\xd9\xa5"}'
+        fake_server.respond_with([Reply(429, headers, body), reply({"username": "a"})])
+        await scripted_client.account.get()
+        assert len(fake_server.requests) == 2
+
+
+async def test_the_timeout_bounds_all_attempts_together(
+    make_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(attrs.evolve(reply({}, 503), after=0.2))
+    client = make_client(base_url=fake_server.base_url, timeout=0.5, max_retries=100)
+    started = Stopwatch()
+    with pytest.raises((APITimeoutError, InternalServerError)) as caught:
+        await client.account.get()
+    assert started.wall > 0.3
+    assert started.ours < 1.0
+    assert 2 <= caught.value.attempts <= 3
+
+
+async def test_the_back_off_is_the_jitters_share_of_half_a_second(
+    scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.8)
+    fake_server.respond_with([reply({}, 503), reply({"username": "a"})])
+    started = Stopwatch()
+    await scripted_client.account.get()
+    assert started.wall > 0.39
+    assert started.ours < 0.9
+
+
+async def test_a_dead_server_is_not_hit_by_every_requests_retries(
+    make_client: Any, fake_server: FakeServer
+) -> None:
+    client = make_client(base_url=fake_server.base_url, max_retries=20)
+    view = client.with_options(headers={"X": "1"})
+    fake_server.respond_with(reply({}, 503))
+    for _ in range(6):
+        for one in (client, view):
+            with pytest.raises(InternalServerError):
+                await one.account.get()
+    # Twelve requests would be 252 attempts. What all of them share pays for a hundred retries
+    # of five requests, four of another, and the first ones of four.
+    assert len(fake_server.requests) == 12 + 100 + 4 + 4
+    # It recovers: what succeeds pays for retries to come.
+    fake_server.respond_with(reply({"username": "a"}))
+    for _ in range(5):
+        await client.account.get()
+    fake_server.respond_with([reply({}, 503), reply({"username": "a"})])
+    await view.account.get()
+
+
+async def test_a_cancel_is_repeated(scripted_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with([DROP, reply({}, 500), reply(prediction("canceled"))])
+    assert (await scripted_client.predictions.cancel("p1")).status == "canceled"
+    assert fake_server.asked == ["POST /v1/predictions/p1/cancel"] * 3
+
+
+async def test_request_repeats_by_its_method(scripted_client: Any, fake_server: FakeServer) -> None:
+    for method in ("GET", "HEAD", "PUT", "DELETE", "QUERY", "OPTIONS"):
+        fake_server.requests.clear()
+        fake_server.respond_with([reply({}, 503), reply({})])
+        await scripted_client.request(method, "/x")
+        assert len(fake_server.requests) == 2
+    for method in ("POST", "PATCH"):
+        fake_server.requests.clear()
+        fake_server.respond_with([reply({}, 503), reply({})])
+        with pytest.raises(InternalServerError):
+            await scripted_client.request(method, "/x")
+        assert len(fake_server.requests) == 1
+    fake_server.respond_with([DROP, reply({})])
+    with pytest.raises(APIConnectionError):
+        await scripted_client.request("POST", "/x")
+
+
+async def test_a_server_that_holds_the_answer_back_has_that_much_longer(
+    make_client: Any, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(attrs.evolve(reply(prediction("succeeded"), 201), after=0.4))
+    read_timeouts: list[float] = []
+    client = make_client(
+        base_url=fake_server.base_url,
+        timeout=0.2,
+        event_hooks={"request": [lambda request: read_timeouts.append(request.read_timeout)]},
+    )
+    created = await client.predictions.create(version="v", input={}, wait=5)
+    assert created.status == "succeeded"
+    with pytest.raises(APITimeoutError):
+        await client.predictions.create(version="v", input={})
+    # The connection is silent for all of the wait, and not lost for that.
+    await client.with_options(timeout=None).predictions.create(version="v", input={}, wait=60)
+    assert read_timeouts[-1] > 60

@@ -1,0 +1,210 @@
+"""A real Ctrl-C in a program that waits for `run()`: the prediction is cancelled on the server."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dashscope import Client
+from dashscope.local import LocalServer
+from tests.cli.process import Program, programs
+from tests.client.behind import running, status_of
+from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+
+Start = Callable[..., Program]
+
+SYNC = """
+import sys
+from dashscope import Client
+
+with Client(base_url=sys.argv[1]) as client:
+    try:
+        client.run("test/slow", {"seconds": 60, "tag": sys.argv[2]})
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        raise
+"""
+
+ASYNCIO = """
+import asyncio, sys
+from dashscope import AsyncClient
+
+async def main():
+    async with AsyncClient(base_url=sys.argv[1]) as client:
+        try:
+            await client.run("test/slow", {"seconds": 60, "tag": sys.argv[2]})
+        except asyncio.CancelledError:
+            print("interrupted", flush=True)
+            raise
+
+asyncio.run(main())
+"""
+
+UPLOADS = """
+import sys
+from pathlib import Path
+from dashscope import Client
+
+files = [Path(f"{number}.bin") for number in range(3)]
+for file in files:
+    file.write_bytes(bytes(3_000_000))
+with Client(base_url=sys.argv[1]) as client:
+    client.run("test/slow", {"files": files}, file_encoding="upload")
+"""
+
+TRIO = """
+import sys, trio
+from dashscope import AsyncClient
+
+async def main():
+    async with AsyncClient(base_url=sys.argv[1]) as client:
+        try:
+            await client.run("test/slow", {"seconds": 60, "tag": sys.argv[2]})
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+            raise
+
+trio.run(main)
+"""
+
+PROGRAMS = [
+    pytest.param(SYNC, id="sync"),
+    pytest.param(ASYNCIO, id="asyncio"),
+    pytest.param(TRIO, id="trio", marks=pytest.mark.soak),
+]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a program."""
+    with programs(tmp_path) as start:
+        yield start
+
+
+@pytest.mark.parametrize("source", PROGRAMS)
+def test_ctrl_c_while_waiting(
+    start: Start, server: LocalServer, behind: Client, source: str, request: pytest.FixtureRequest
+) -> None:
+    tag = f"ctrl-c-{request.node.callspec.id}"
+    program = start(source, server.base_url, tag)
+    running(behind, tag)
+    pressed = time.monotonic()
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert time.monotonic() - pressed < 3
+    assert (done.code, done.stdout) == (-signal.SIGINT, "interrupted\n")
+    assert "Warning" not in done.stderr
+    assert status_of(behind, tag) == "canceled"
+
+
+@pytest.mark.parametrize("source", PROGRAMS)
+def test_ctrl_c_while_the_create_is_in_flight(
+    start: Start, fake_server: FakeServer, source: str
+) -> None:
+    def script(received: Received) -> Reply:
+        if received.path.endswith("/cancel"):
+            return reply(prediction("canceled"))
+        created = reply(prediction("starting"), 201)
+        return Reply(created.status, created.headers, created.body, after=0.3)
+
+    fake_server.respond_with(script)
+    program = start(source, fake_server.base_url, "create")
+    while not fake_server.asked:
+        time.sleep(0.01)
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert (done.code, done.stdout) == (-signal.SIGINT, "interrupted\n")
+    assert "Warning" not in done.stderr
+    assert fake_server.asked == [
+        "POST /v1/models/test/slow/predictions",
+        "POST /v1/predictions/p1/cancel",
+    ]
+
+
+def test_ctrl_c_does_not_wait_for_parallel_uploads(start: Start, fake_server: FakeServer) -> None:
+    fake_server.respond_with(Reply(after=20.0))
+    program = start(UPLOADS, fake_server.base_url)
+    while len(fake_server.asked) < 3:
+        time.sleep(0.01)
+    pressed = time.monotonic()
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert time.monotonic() - pressed < 2
+    assert done.code == -signal.SIGINT
+    assert done.stderr.endswith("KeyboardInterrupt\n")
+    assert "Warning" not in done.stderr
+    assert set(fake_server.asked) == {"POST /v1/files"}
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_create(
+    start: Start, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(Reply(after=20.0))
+    program = start(SYNC, fake_server.base_url, "create")
+    while not fake_server.asked:
+        time.sleep(0.01)
+    pressed = time.monotonic()
+    program.send(signal.SIGINT)
+    time.sleep(0.3)
+    program.send(signal.SIGINT)
+    done = program.finish()
+    assert time.monotonic() - pressed < 3
+    assert (done.code, done.stdout) == (-signal.SIGINT, "interrupted\n")
+
+
+def test_ctrl_c_leaves_the_handler_as_it_was(start: Start, fake_server: FakeServer) -> None:
+    fake_server.respond_with(
+        lambda r: reply(prediction("canceled" if "cancel" in r.path else "processing"))
+    )
+    program = start(
+        """
+import signal, sys
+from dashscope import Client
+
+before = signal.getsignal(signal.SIGINT)
+with Client(base_url=sys.argv[1]) as client:
+    for _ in range(2):
+        try:
+            client.run("owner/name", {}, progress=lambda p: signal.raise_signal(signal.SIGINT))
+        except KeyboardInterrupt:
+            print("interrupted", signal.getsignal(signal.SIGINT) is before)
+""",
+        fake_server.base_url,
+    )
+    done = program.finish()
+    assert done.stdout == "interrupted True\ninterrupted True\n"
+    assert fake_server.asked.count("POST /v1/predictions/p1/cancel") == 2
+
+
+def test_a_handler_of_the_applications_own_is_its_own_affair(
+    start: Start, fake_server: FakeServer
+) -> None:
+    fake_server.respond_with(
+        lambda r: reply(prediction("canceled" if "cancel" in r.path else "processing"))
+    )
+    program = start(
+        """
+import signal, sys
+from dashscope import Client
+
+class Stop(Exception): ...
+def stop(number, frame): raise Stop
+signal.signal(signal.SIGTERM, stop)
+with Client(base_url=sys.argv[1]) as client:
+    try:
+        client.run("owner/name", {})
+    except Stop:
+        print("stopped")
+""",
+        fake_server.base_url,
+    )
+    while len(fake_server.asked) < 2:
+        time.sleep(0.01)
+    program.send(signal.SIGTERM)
+    done = program.finish()
+    assert (done.code, done.stdout, done.stderr) == (0, "stopped\n", "")
+    assert fake_server.asked[-1] == "POST /v1/predictions/p1/cancel"

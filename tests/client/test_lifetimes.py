@@ -1,0 +1,354 @@
+"""One client works across event loops, threads and processes.
+
+The programs run in development mode and with warnings as errors. A resource that stays open, or
+that belongs to another loop, would show on stderr.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dashscope.local import LocalServer
+from tests.cli.process import Finished, Program
+
+Script = Callable[[list[str]], Finished]
+
+PRELUDE = """
+import asyncio, gc, logging, os, sys, threading
+from dashscope import AsyncClient, Client
+
+URL = os.environ["BASE_URL"]
+# In development mode asyncio tells of callbacks that took long: on a busy machine, all do.
+logging.getLogger("asyncio").addFilter(lambda record: " took " not in record.getMessage())
+
+
+async def hello(name):
+    output = await client.run("dashscope/hello-world", {"text": name})
+    assert output == f"hello {name}", output
+
+
+def hello_sync(name):
+    output = sync.run("dashscope/hello-world", {"text": name})
+    assert output == f"hello {name}", output
+
+
+async def crowd(name, size=8):
+    await asyncio.gather(*(hello(f"{name}-{number}") for number in range(size)))
+
+
+def children(count, body):
+    pids = []
+    for number in range(count):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                body(number)
+                code = 0
+            except BaseException:
+                import traceback
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        pids.append(pid)
+    return pids
+
+
+def reap(pids):
+    for pid in pids:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+
+BEGIN = "client, sync = AsyncClient(base_url=URL), Client(base_url=URL)\n"
+END = """
+sync.close()
+gc.collect()
+print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def script(server: LocalServer, tmp_path: Path) -> Script:
+    """Run several sources, each with new clients, as one program."""
+
+    def run(sources: list[str]) -> Finished:
+        path = tmp_path / "program.py"
+        path.write_text(PRELUDE + "".join(BEGIN + textwrap.dedent(each) + END for each in sources))
+        return Program(
+            *("-X", "dev", "-W", "error", path),
+            cwd=tmp_path,
+            env={"BASE_URL": server.base_url},
+        ).finish()
+
+    return run
+
+
+PROGRAMS = {
+    "several asyncio.run calls one after another": """
+        for number in range(3):
+            asyncio.run(crowd(f"loop-{number}"))
+    """,
+    "several loops of uvloop one after another": """
+        import uvloop
+        for number in range(3):
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(crowd(f"loop-{number}"))
+    """,
+    "several trio.run calls one after another": """
+        import trio
+
+        async def main():
+            async with trio.open_nursery() as nursery:
+                for number in range(8):
+                    nursery.start_soon(hello, f"task-{number}")
+
+        for number in range(3):
+            trio.run(main)
+    """,
+    "asyncio, uvloop and trio in turns": """
+        import trio, uvloop
+        for number in range(2):
+            asyncio.run(crowd("asyncio"))
+            trio.run(hello, "trio")
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(crowd("uvloop"))
+    """,
+    "two loops in two threads at once": """
+        barrier = threading.Barrier(2)
+
+        def work(name):
+            async def main():
+                for number in range(3):
+                    barrier.wait()
+                    await crowd(f"{name}-{number}")
+            asyncio.run(main())
+            worked.append(name)
+
+        worked = []
+        threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(worked) == ["one", "two"], worked
+    """,
+    "asyncio and trio in two threads at once": """
+        import trio
+
+        def work_asyncio():
+            asyncio.run(crowd("asyncio", 30))
+            worked.append(1)
+
+        async def several():
+            for number in range(10):
+                await hello("trio")
+
+        def work_trio():
+            trio.run(several)
+            worked.append(1)
+
+        worked = []
+        threads = [threading.Thread(target=work) for work in (work_asyncio, work_trio)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(worked) == 2
+    """,
+    "many short loops in many threads": """
+        def work(number):
+            for turn in range(3):
+                asyncio.run(hello(f"{number}-{turn}"))
+            worked.append(number)
+
+        worked = []
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(worked) == 8
+    """,
+    "a client closed with its block, a new one for each loop": """
+        async def main():
+            async with AsyncClient(base_url=URL) as own:
+                assert await own.run("dashscope/hello-world", {"text": "a"}) == "hello a"
+
+        for number in range(3):
+            asyncio.run(main())
+    """,
+    "a loop left by an exception": """
+        async def main():
+            await hello("a")
+            raise ZeroDivisionError
+
+        for number in range(2):
+            try:
+                asyncio.run(main())
+            except ZeroDivisionError:
+                pass
+        asyncio.run(hello("b"))
+    """,
+    "the async client, forked between two loops": """
+        asyncio.run(crowd("before"))
+        pids = children(3, lambda number: asyncio.run(crowd(f"child-{number}")))
+        asyncio.run(crowd("parent"))
+        reap(pids)
+        asyncio.run(crowd("after"))
+    """,
+    "the async client, forked inside a running loop": """
+        async def main():
+            await crowd("before")
+            pids = children(3, lambda number: asyncio.run(crowd(f"child-{number}")))
+            await crowd("parent")
+            reap(pids)
+            await crowd("after")
+
+        asyncio.run(main())
+    """,
+    "the sync client, forked": """
+        hello_sync("before")
+        def work(number):
+            for turn in range(5):
+                hello_sync(f"child-{number}-{turn}")
+        pids = children(4, work)
+        for turn in range(5):
+            hello_sync(f"parent-{turn}")
+        reap(pids)
+        hello_sync("after")
+        sync.close()
+    """,
+    "the sync client, forked while other threads use it": """
+        hello_sync("before")
+
+        def work():
+            for turn in range(8):
+                hello_sync(f"thread-{turn}")
+            worked.append(1)
+
+        worked = []
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        pids = []
+        for _ in range(5):
+            pids += children(1, lambda number: hello_sync("child"))
+        for thread in threads:
+            thread.join()
+        reap(pids)
+        assert len(worked) == 4
+        sync.close()
+    """,
+    "one sync client in sixteen threads": """
+        def work(number):
+            for turn in range(5):
+                hello_sync(f"{number}-{turn}")
+            worked.append(number)
+
+        worked = []
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(worked) == list(range(16))
+        sync.close()
+    """,
+    "the sync client inside running loops": """
+        import trio
+
+        async def main():
+            hello_sync("in a coroutine")
+            await hello("beside it")
+            hello_sync("again")
+            for prediction in sync.iterate(sync.predictions.list, max_items=3):
+                await hello(prediction.id)
+
+        asyncio.run(main())
+        trio.run(main)
+        sync.close()
+    """,
+    "a list left in the middle": """
+        async def main():
+            async for page in client.paginate(client.predictions.list):
+                break
+            async for item in client.iterate(client.predictions.list):
+                break
+            gc.collect()
+            await asyncio.sleep(0.05)
+            await hello("after")
+
+        for _ in range(2):
+            asyncio.run(main())
+        for page in sync.paginate(sync.predictions.list):
+            break
+        for item in sync.iterate(sync.predictions.list):
+            break
+        gc.collect()
+        sync.close()
+    """,
+    "a list left in the middle, and the program with it": """
+        async def main():
+            async for item in client.iterate(client.predictions.list):
+                return item
+
+        asyncio.run(main())
+    """,
+    "a list left in the middle on trio, and closed": """
+        import contextlib, trio
+
+        async def main():
+            async with contextlib.aclosing(client.iterate(client.predictions.list)) as items:
+                async for item in items:
+                    break
+            async with contextlib.aclosing(client.paginate(client.predictions.list)) as pages:
+                async for page in pages:
+                    break
+
+        trio.run(main)
+    """,
+    "an output file left in the middle": """
+        async def main():
+            output = await client.run("test/file", {"content": "0123456789", "times": 300_000})
+            async for chunk in output.iter_bytes():
+                break
+            gc.collect()
+            await asyncio.sleep(0.05)
+
+        asyncio.run(main())
+        output = sync.run("test/file", {"content": "0123456789", "times": 300_000})
+        for chunk in output.iter_bytes():
+            break
+        gc.collect()
+        sync.close()
+    """,
+    "a program that ends in the middle of everything": """
+        async def main():
+            await crowd("before", 20)
+            tasks = [asyncio.create_task(hello(str(number))) for number in range(20)]
+            await asyncio.sleep(0.05)
+
+        asyncio.run(main())
+        sync.close()
+    """,
+}
+
+
+# Starting a process takes longer than most of these programs, so that several share one.
+GROUPS = {
+    "a list or file left in the middle": [name for name in PROGRAMS if "left in the" in name],
+    "threads and forks": [name for name in PROGRAMS if "fork" in name or "threads" in name],
+    "the end of the program": ["a program that ends in the middle of everything"],
+}
+GROUPS["loops"] = [name for name in PROGRAMS if not any(name in group for group in GROUPS.values())]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_client_survives(script: Script, group: str) -> None:
+    done = script([PROGRAMS[name] for name in GROUPS[group]])
+    assert (done.code, done.stderr, done.stdout) == (0, "", "done\n" * len(GROUPS[group]))

@@ -1,0 +1,272 @@
+"""Runs the examples of a Markdown file, one after the other, as a reader would."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import base64
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from attrs import frozen
+from markdown_it import MarkdownIt
+from PIL import Image
+
+import dashscope
+from dashscope import AsyncClient, Client
+from dashscope.local import LocalServer
+from tests.cli.command import run_here
+
+ROOT = Path(__file__).parents[1]
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+SECONDS = 240
+"""The time for an example, on a machine that is busy."""
+
+STAYS = re.compile(r"^(\.venv/bin/)?dashscope (serve|webhooks listen)", re.MULTILINE)
+"""Commands that run until they are stopped. They have tests of their own."""
+INSTALLS = re.compile(r"^.*pip install .*?( && (?=\.venv/bin/)|$)", re.MULTILINE)
+"""Commands that install something. `.ci/run` runs the one of the README."""
+
+
+@frozen
+class Example:
+    """A block of code in a Markdown file.
+
+    Blocks marked `python` and `sh` are run, and other blocks (`text`, `console`, `yaml`) are not.
+    """
+
+    path: Path
+    line: int
+    language: str
+    code: str
+
+    @property
+    def is_test(self) -> bool:
+        """True for tests and fixtures of pytest."""
+        return (
+            re.search(r"^(async )?def test_|@pytest\.fixture", self.code, re.MULTILINE) is not None
+        )
+
+    @property
+    def is_program(self) -> bool:
+        """True for whole programs, which run in a process of their own."""
+        return re.search(r"asyncio\.run\(|^if __name__", self.code, re.MULTILINE) is not None
+
+    @property
+    def script(self) -> str:
+        """The commands of a shell example that end by themselves and install nothing."""
+        if STAYS.search(self.code) or "pytest" in self.code:
+            return ""
+        return INSTALLS.sub("", self.code).replace(".venv/bin/dashscope", "dashscope").strip()
+
+
+def examples(path: Path) -> list[Example]:
+    """Return the examples of a Markdown file."""
+    return [
+        Example(path, token.map[0] + 2, token.info, token.content)
+        for token in MARKDOWN.parse(path.read_text(encoding="utf-8"))
+        if token.type == "fence" and token.map is not None and token.info in ("python", "sh")
+    ]
+
+
+def tests_of(path: Path) -> list[str]:
+    """Return the examples of a Markdown file that are tests."""
+    return [each.code for each in examples(path) if each.language == "python" and each.is_test]
+
+
+def rows(path: Path) -> list[tuple[str, str]]:
+    """Return the rows of a guide's table of calls: the other client's, ours."""
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r"^\| (.*?) \| `(.*?)` \|$", text, re.MULTILINE)
+    assert len(found) > 20
+    return [row for row in found if not row[1].startswith("pip ")]
+
+
+def run_examples(path: Path, server: LocalServer) -> list[str]:
+    """Run the examples of a Markdown file in the current folder, in their order.
+
+    Fragments share one event loop, one client and their variables.
+
+    Returns:
+        What the programs printed, one text for each.
+    """
+    namespace = {**names(server), "__name__": "__main__"}
+
+    async def run() -> list[str]:
+        printed = []
+        async with AsyncClient() as client:
+            for example in examples(path):
+                namespace["client"] = client  # an example may have replaced it
+                try:
+                    if example.language == "sh":
+                        run_script(example.script)
+                    elif example.is_program:
+                        printed.append(run_program(example.code))
+                    elif not example.is_test:
+                        await run_fragment(example, namespace)
+                except BaseException as error:
+                    error.add_note(f"The example is in {path}, line {example.line}.")
+                    raise
+        return printed
+
+    return asyncio.run(run())
+
+
+def prepare_folder() -> None:
+    """Write the files that the examples name."""
+    Image.new("RGB", (640, 480), "teal").save("photo.png")
+    Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 20)
+    with suppress(FileExistsError):
+        Path("tests").symlink_to(ROOT / "tests")
+    Path("bin").mkdir(exist_ok=True)
+    Path("bin/dashscope").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dashscope "$@"\n')
+    Path("bin/dashscope").chmod(0o755)
+
+
+def run_script(script: str) -> None:
+    """Run a shell script that calls `dashscope`.
+
+    Lines that only call `dashscope` run in this process, which takes milliseconds.
+    """
+    if not script:
+        return
+    shutil.rmtree("out", ignore_errors=True)
+    for line in script.splitlines():
+        if match := re.fullmatch(r"dashscope ([^|$;&<>]+?)(?: > (\S+))?", line):
+            done = run_here(match[1])
+            code, stdout, stderr = done.code, done.stdout, done.stderr
+            if match[2]:
+                Path(match[2]).write_text(stdout, encoding="utf-8")
+        else:
+            process = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", line],
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+                env=environment(),
+            )
+            code, stdout, stderr = process.returncode, process.stdout, process.stderr
+        assert code == 0, f"{line}: {stderr}"
+        assert stdout + stderr or ">" in line or "eval" in line
+        assert "error" not in stderr
+
+
+def run_program(code: str) -> str:
+    """Run a Python program, and return what it printed."""
+    Path("program.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "program.py"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        env=environment(),
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout.strip()
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process that runs an example."""
+    path = f"{Path('bin').absolute()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
+
+
+async def run_fragment(example: Example, namespace: dict[str, Any]) -> None:
+    """Run code that may `await`, so that a traceback shows its line in the Markdown file."""
+    source = "\n" * (example.line - 1) + example.code
+    await evaluate(source, str(example.path), namespace)
+
+
+async def evaluate(source: str, filename: str, namespace: dict[str, Any]) -> None:
+    """Run code that may `await`."""
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    result = eval(compile(source, filename, "exec", flags=flags), namespace)
+    if result is not None:
+        await result
+
+
+def run_alone(code: str, namespace: dict[str, Any]) -> None:
+    """Run code that may `await`, with an event loop and a client of its own."""
+
+    async def run() -> None:
+        async with AsyncClient() as client:
+            await evaluate(code, "<example>", {**namespace, "client": client})
+
+    asyncio.run(run())
+
+
+def check_tests(tests: list[str], pytester: pytest.Pytester) -> None:
+    """Check that the tests among the examples pass, while recording and while replaying."""
+    pytester.makepyfile(**{f"test_{number}": code for number, code in enumerate(tests)})
+    for option in ("--dashscope-record", "-q"):
+        done = pytester.runpytest_subprocess("-p", "dashscope.testing", option)
+        outcomes = done.parseoutcomes()
+        assert set(outcomes) == {"passed"}, outcomes
+        assert outcomes["passed"] >= len(tests)
+
+
+def names(server: LocalServer) -> dict[str, Any]:
+    """Return the variables that the examples take for granted."""
+    with Client(base_url=server.base_url) as client:
+        with suppress(dashscope.ConflictError):
+            client.models.create("local", "my-style", visibility="private", hardware="cpu")
+        hello = client.models.get("dashscope", "hello-world").latest_version
+        markov = client.models.get("dashscope", "markov").latest_version
+        assert hello is not None
+        assert markov is not None
+        with suppress(dashscope.ConflictError):
+            client.deployments.create(
+                name="my-deployment",
+                model="dashscope/hello-world",
+                version=hello.id,
+                hardware="cpu",
+                min_instances=0,
+                max_instances=1,
+            )
+        prepare_folder()
+        file = client.files.create(Path("photo.png"))
+        signed = httpx.URL(file.raw["urls"]["download"]).params
+        training = client.trainings.create(
+            "dashscope",
+            "markov",
+            markov.id,
+            destination="local/my-style",
+            input={"text": Path("book.txt")},
+        )
+        assert file.urls is not None
+        return {
+            **{name: getattr(dashscope, name) for name in dashscope.__all__},
+            "asyncio": asyncio,
+            "httpx": httpx,
+            "Path": Path,
+            "AsyncClient": AsyncClient,
+            "Client": Client,
+            "model": "dashscope/hello-world",
+            "input": {"text": "Alice"},
+            "version_id": hello.id,
+            "markov_version_id": markov.id,
+            "prediction": client.models.predictions.create(
+                "dashscope", "countdown", input={"start": 1, "delay": 0}
+            ),
+            "training": training,
+            "suppress": suppress,
+            "slug": client.collections.list()[0].slug,
+            "file": file,
+            "url": file.urls.get,
+            "data_uri": "data:image/png;base64,"
+            + base64.b64encode(Path("photo.png").read_bytes()).decode(),
+            "owner": signed["owner"],
+            "expiry": int(signed["expiry"]),
+            "signature": signed["signature"],
+        }

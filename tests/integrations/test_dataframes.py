@@ -1,0 +1,271 @@
+"""`udf()`: a model as a function of partitions, in this process and in pools of processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from dashscope import CheckpointError, ConfigurationError
+from dashscope.integrations.dataframes import ModelUdf, udf
+from tests.servers.batch_service import Service
+from tests.servers.fake_server import FakeServer, reply
+
+REF = "owner/name"
+
+
+@pytest.fixture
+def service(fake_server: FakeServer) -> Service:
+    """A fake service of a model with a schema."""
+    service = Service(fake_server)
+    properties = {"value": {"title": "Value"}, "fail": {"type": "string"}}
+    schemas = {"Input": {"type": "object", "properties": properties}, "Output": {}}
+    version = {
+        "id": "v1",
+        "created_at": "2026-01-01T00:00:00Z",
+        "cog_version": "0.9",
+        "openapi_schema": {"components": {"schemas": schemas}},
+    }
+    model = {"owner": "owner", "name": "name", "url": "", "latest_version": version}
+    service.override = lambda received: (
+        reply(model) if received.path == "/v1/models/owner/name" else None
+    )
+    return service
+
+
+def made(service: Service, **options: Any) -> ModelUdf:
+    """Return a function of the service's model."""
+    options = {"inputs": {"value": "number"}, **options}
+    return udf(REF, base_url=service.fake_server.base_url, **options)
+
+
+def numbers(count: int, first: int = 0) -> list[dict[str, Any]]:
+    """Return rows whose numbers count up."""
+    return [{"number": first + number, "other": "x"} for number in range(count)]
+
+
+def test_a_partition_keeps_its_kind(service: Service) -> None:
+    run = made(service)
+    rows = run(numbers(3))
+    assert [row["output"] for row in rows] == [0, 1, 2]
+    assert list(rows[0]) == ["number", "other", "output", "error", "prediction_id", "seconds"]
+    assert rows[0]["error"] is None
+    table = run(pa.Table.from_pylist(numbers(2)))
+    assert isinstance(table, pa.Table)
+    assert table.column("output").to_pylist() == ["0", "1"]
+    batch = run(pa.RecordBatch.from_pylist(numbers(2)))
+    assert isinstance(batch, pa.RecordBatch)
+    assert batch.schema.field("seconds").type == pa.float64()
+    columns = run({"number": [5, 6], "other": ["x", "y"]})
+    assert columns["output"] == ["5", "6"]
+    iterator = run(iter([pa.RecordBatch.from_pylist(numbers(2))] * 2))
+    assert [each.num_rows for each in iterator] == [2, 2]
+    assert run([]) == []
+    for wrong in ("text", 5, {"number": "text"}):
+        with pytest.raises(TypeError, match="a partition must be"):
+            run(wrong)
+
+
+def test_pandas_and_polars(service: Service) -> None:
+    pandas = pytest.importorskip("pandas")
+    polars = pytest.importorskip("polars")
+    run = made(service)
+    frame = run(pandas.DataFrame({"number": [1.0, float("nan")], "other": "x"}, index=[5, 7]))
+    assert frame["output"].tolist() == [1.0, None]
+    assert frame.index.tolist() == [5, 7]
+    assert service.values == [1.0, None]
+    assert run(polars.DataFrame(numbers(2)))["output"].to_list() == ["0", "1"]
+
+
+def test_columns_are_checked(service: Service) -> None:
+    with pytest.raises(ValueError, match="no column 'no'.* Its columns are 'number', 'other'"):
+        made(service, inputs={"value": "no"})(numbers(1))
+    with pytest.raises(ValueError, match="has a column 'error' already"):
+        made(service)([{"number": 1, "error": ""}])
+    assert service.created == []
+
+
+def test_errors_are_in_their_row(service: Service) -> None:
+    run = made(service, inputs=lambda row: {"value": row["number"], **row["more"]})
+    rows = [{"number": 1, "more": {}}, {"number": 2, "more": {"fail": "too hot"}}]
+    first, second = run(rows)
+    assert (first["output"], first["error"]) == (1, None)
+    assert (second["output"], second["error"] is not None) == (None, True)
+    assert "too hot" in second["error"]
+    wrong = made(service, inputs=lambda row: {"value": {1, 2}} if row["number"] else {"value": 0})
+    results = wrong(numbers(2))
+    assert results[0]["output"] == 0
+    assert "neither a JSON value nor a file" in results[1]["error"]
+    with pytest.raises(Exception, match="too hot"):
+        made(service, inputs=run.inputs, on_error="raise")(rows)
+
+
+def test_equal_rows_share_a_prediction_unless_a_key_tells_them_apart(
+    service: Service, tmp_path: Path
+) -> None:
+    rows = [{"number": 1, "id": id} for id in ("a", "b", "a")]
+    folder = f"{tmp_path}/run/"
+    assert len({row["prediction_id"] for row in made(service, checkpoint=folder)(rows)}) == 1
+    assert len(service.created) == 1
+    keyed = made(service, checkpoint=folder, key="id")
+    ids = [row["prediction_id"] for row in keyed(rows)]
+    assert ids[0] == ids[2] != ids[1]
+    assert len(service.created) == 3
+
+
+@pytest.mark.parametrize("place", ["run/", "run.sqlite"])
+def test_rows_are_recognized_in_any_partition(service: Service, tmp_path: Path, place: str) -> None:
+    run = made(service, checkpoint=f"{tmp_path}/{place}")
+    run(numbers(10))
+    asked = service.request_counts["create"]
+    again = made(service, checkpoint=f"{tmp_path}/{place}")
+    rows = [*again(numbers(5, 3)), *again(list(reversed(numbers(7))))]
+    assert all(row["output"] == row["number"] for row in rows)
+    assert service.request_counts["create"] == asked == 10
+    if place == "run/":
+        made(service, checkpoint=f"{tmp_path}/{place}", resume=False)(numbers(2))
+        assert service.request_counts["create"] == 12
+
+
+def test_a_process_pool_shares_a_folder(service: Service, tmp_path: Path) -> None:
+    run = made(service, checkpoint=f"{tmp_path}/run/")
+    assert b"secret" not in pickle.dumps(run)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        for _ in range(2):
+            parts = list(pool.map(run, [numbers(20, first) for first in range(0, 80, 20)]))
+            assert [row["output"] for part in parts for row in part] == list(range(80))
+    assert len(service.created) == 80
+    assert len(list(Path(f"{tmp_path}/run").glob("*.segment"))) <= 2
+
+
+PROGRAM = """
+import sys, pickle
+run = pickle.load(open(sys.argv[1], "rb"))
+first, count = int(sys.argv[2]), int(sys.argv[3])
+print("started", flush=True)
+rows = run([{"number": number, "other": "x"} for number in range(first, first + count)])
+print(sum(row["output"] == row["number"] for row in rows), flush=True)
+"""
+
+
+def start(tmp_path: Path, run: ModelUdf, first: int, count: int) -> subprocess.Popen[str]:
+    path = tmp_path / "udf.pickle"
+    path.write_bytes(pickle.dumps(run))
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(path), str(first), str(count)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )
+
+
+def wait_until(condition: Any) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_worker_leaves_its_predictions_to_the_retry(
+    service: Service, tmp_path: Path, how: signal.Signals
+) -> None:
+    service.seconds = lambda _: 1.0
+    run = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
+    process = start(tmp_path, run, 0, 24)
+    wait_until(lambda: len(service.created) >= 12)
+    process.send_signal(how)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    service.seconds = lambda _: 0.0
+    results = run(numbers(24))
+    assert [row["output"] for row in results] == list(range(24))
+    assert len(service.created) == 24
+    assert service.canceled == []
+
+
+def test_the_driver_cancels_what_its_workers_have_not_finished(
+    service: Service, tmp_path: Path
+) -> None:
+    service.seconds = lambda _: 60.0
+    run = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
+    dead, alive = start(tmp_path, run, 0, 8), start(tmp_path, run, 100, 24)
+    wait_until(lambda: len(service.created) >= 16)
+    dead.kill()
+    dead.communicate()
+    with pytest.raises(KeyboardInterrupt), run:
+        raise KeyboardInterrupt
+    _, errors = alive.communicate(timeout=30)
+    assert "canceled" in errors
+    assert len(service.created) == len(service.canceled) == 16
+    service.seconds = lambda _: 0.0
+    again = made(service, checkpoint=f"{tmp_path}/run/")
+    assert all(row["output"] == row["number"] for row in again(numbers(8)))
+
+
+def test_a_folder_that_is_not_shared(service: Service, tmp_path: Path) -> None:
+    run = made(service, checkpoint=f"{tmp_path}/run/")
+    (tmp_path / "run" / "checkpoint.json").unlink()
+    with pytest.raises(CheckpointError, match="is not shared with this worker"):
+        run(numbers(1))
+    made(service, checkpoint=f"{tmp_path}/run/")
+    with pytest.raises(CheckpointError, match="is not shared with this worker"):
+        run(numbers(1))
+    assert service.created == []
+
+
+def test_a_worker_without_a_token(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_TOKEN", "r8_secret")
+    run = made(service)
+    assert b"r8_secret" not in pickle.dumps(run)
+    monkeypatch.delenv("DASHSCOPE_API_TOKEN")
+    with pytest.raises(ConfigurationError, match="not on the worker"):
+        run(numbers(1))
+
+
+def test_two_live_workers_with_the_same_rows_are_reported(
+    service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dashscope._batch.checkpoint.events import Created, Intended
+    from dashscope._batch.checkpoint.folder import Folder, prepare
+
+    folder = f"{tmp_path}/run/"
+    id = prepare(folder, REF)
+    workers = [Folder(folder, id) for _ in range(3)]
+    for number, each in enumerate(workers[:2]):
+        each.write([Intended(b"k", b"", "", b"s", "2026-01-01T00:00:00+00:00", None)])
+        each.write([Created(b"k", f"p{number}", None)])
+    workers[2].refresh()
+    assert "two live workers created the predictions p0 and p1" in caplog.text
+    for each in workers:
+        each.close()
+    (segment, *_) = sorted(Path(folder).glob("*.segment"))
+    segment.write_bytes(segment.read_bytes() + b'["created","')  # a torn line
+    made(service, checkpoint=folder)(numbers(1))
+    segment.write_bytes(segment.read_bytes() + b'"]\n')
+    with pytest.raises(CheckpointError, match="is damaged: the line at byte"):
+        Folder(folder, id).refresh()
+
+
+def test_files_are_saved_under_a_prefix(service: Service, tmp_path: Path) -> None:
+    url = f"{service.fake_server.base_url}/files/picture.png"
+    plain = service.override
+    service.override = lambda received: (
+        reply({"any": "content"}) if received.path.endswith("picture.png") else plain(received)
+    )
+    run = made(service, inputs=lambda _: {"value": [url, "text"]}, save_to=tmp_path / "files")
+    (row,) = run(numbers(1))
+    assert row["output"] == [f"{tmp_path}/files/p0-0.png", "text"]
+    assert b"content" in (tmp_path / "files" / "p0-0.png").read_bytes()

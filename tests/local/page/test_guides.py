@@ -1,0 +1,30 @@
+"""The guides on the local server."""
+
+import httpx
+
+from dashscope import guides
+from tests.local.page.conftest import Parsed
+from tests.local.page.test_shown import harmless
+
+
+def test_the_guides_are_pages(web: httpx.Client) -> None:
+    listed = harmless(web.get("/guides", follow_redirects=True))
+    links = [link["href"] for link in listed.all("a")]
+    for topic, title in guides.titles().items():
+        assert f"/web/guides/{topic}" in links
+        page = web.get(f"/guides/{topic}", follow_redirects=True)
+        shown = harmless(page)
+        assert title in shown.text
+        assert "```" not in shown.text
+        for link in shown.all("a"):
+            planned = link["href"].endswith("/scaling-out")
+            if link["href"].startswith("/web/guides/") and not planned:
+                assert web.get(link["href"]).status_code == 200, link["href"]
+        ids = [attributes["id"] for _, attributes in shown.elements if "id" in attributes]
+        assert len(ids) == len(set(ids))
+
+
+def test_a_guide_that_does_not_exist_is_not_found(web: httpx.Client) -> None:
+    answer = web.get("/guides/nope%20%22%3E", follow_redirects=True)
+    assert answer.status_code == 404
+    assert "This guide does not exist." in Parsed(answer).text

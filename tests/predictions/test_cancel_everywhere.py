@@ -1,0 +1,209 @@
+"""A cancellation at every single suspension of a call, in every way there is: nothing runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+import trio
+
+from dashscope import AsyncClient
+from tests import flavors
+from tests.servers.prediction_server import PredictionServer, eventually
+from tests.suspending import Counted
+
+Way = Callable[[Counted], Coroutine[Any, Any, None]]
+Call = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
+
+
+class Marker(Exception):
+    """An exception of the caller's own."""
+
+
+async def _awaited(counted: Counted) -> Any:
+    return await counted
+
+
+async def task_cancel(counted: Counted) -> None:
+    task = asyncio.create_task(_awaited(counted))
+    counted.then = task.cancel
+    await asyncio.wait({task})
+    _only_cancelled(task)
+
+
+async def task_cancel_again_and_again(counted: Counted) -> None:
+    counted._again = True
+    await task_cancel(counted)
+
+
+async def asyncio_timeout(counted: Counted) -> None:
+    try:
+        async with asyncio.timeout(None) as timeout:
+            counted.then = lambda: timeout.reschedule(0)
+            await counted
+    except TimeoutError:
+        assert timeout.expired()
+
+
+async def failing_sibling(counted: Counted) -> None:
+    failing = asyncio.Event()
+    counted.then = failing.set
+
+    async def fail() -> None:
+        await failing.wait()
+        raise Marker
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            sibling = group.create_task(fail())
+            await counted
+            sibling.cancel()
+    except* Marker:
+        pass
+
+
+async def end_of_the_loop(counted: Counted) -> None:
+    """The call is in the background, and the program does not wait for it."""
+    over = asyncio.Event()
+    counted.then = over.set
+    background.append(asyncio.create_task(_awaited(counted)))
+    background[0].add_done_callback(lambda _: over.set())
+    await over.wait()
+
+
+background: list[asyncio.Task[Any]] = []
+
+
+async def anyio_scope(counted: Counted) -> None:
+    with anyio.CancelScope() as scope:
+        counted.then = scope.cancel
+        await counted
+
+
+async def anyio_failing_sibling(counted: Counted) -> None:
+    failing = anyio.Event()
+    counted.then = failing.set
+
+    async def fail() -> None:
+        await failing.wait()
+        raise Marker
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(fail)
+            await counted
+            group.cancel_scope.cancel()
+    except* Marker:
+        pass
+
+
+async def trio_nursery(counted: Counted) -> None:
+    async with trio.open_nursery() as nursery:
+        counted.then = nursery.cancel_scope.cancel
+        nursery.start_soon(_awaited, counted)
+
+
+async def trio_deadline(counted: Counted) -> None:
+    with trio.CancelScope() as scope:
+        counted.then = lambda: setattr(scope, "deadline", trio.current_time())
+        await counted
+
+
+def _only_cancelled(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.result()
+
+
+async def run(client: AsyncClient) -> Any:
+    return await client.run("owner/looks-3", {}, poll_interval=0.001)
+
+
+async def run_and_listen(client: AsyncClient) -> Any:
+    return await client.run("owner/short", {})
+
+
+async def stream(client: AsyncClient) -> Any:
+    async with client.stream("owner/never", {}) as stream:
+        async for event in stream:
+            if str(event) == "b ":
+                break
+        assert stream.prediction.id
+
+
+async def wait(client: AsyncClient) -> Any:
+    created = await client.models.predictions.create("owner", "looks-3", input={})
+    return await client.wait(created, poll_interval=0.001, cancel_on_exit=True)
+
+
+CALLS: list[Call] = [run, run_and_listen, stream, wait]
+WAYS: list[tuple[str, Way, bool]] = [
+    ("asyncio", task_cancel, True),
+    ("asyncio", task_cancel_again_and_again, True),
+    ("asyncio", asyncio_timeout, False),
+    ("asyncio", failing_sibling, False),
+    ("asyncio", end_of_the_loop, True),
+    ("asyncio", anyio_scope, True),
+    ("asyncio", anyio_failing_sibling, False),
+    ("uvloop", task_cancel, False),
+    ("uvloop", end_of_the_loop, False),
+    ("trio", anyio_scope, True),
+    ("trio", trio_nursery, True),
+    ("trio", trio_deadline, False),
+    ("trio", anyio_failing_sibling, False),
+]
+
+
+@pytest.fixture
+def nothing_thrown_away() -> Iterator[None]:
+    """What a test leaves to the garbage collector, it complains of at the test's end.
+
+    Not wherever it happens to run: the warnings of a coroutine need builtins, which the code of
+    a namedtuple does not have.
+    """
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+
+
+# The end of a loop cancels also what anyio has only just started in order to connect.
+@pytest.mark.usefixtures("nothing_thrown_away")
+@pytest.mark.filterwarnings("ignore:.*try_connect.* was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
+@pytest.mark.parametrize(
+    ("flavor", "way"),
+    [
+        pytest.param(
+            flavor, way, id=f"{way.__name__}-{flavor}", marks=() if quick else pytest.mark.soak
+        )
+        for flavor, way, quick in WAYS
+    ],
+)
+def test_wherever_a_call_is_left_nothing_is_left_running(
+    prediction_server: PredictionServer, flavor: str, way: Way, call: Call
+) -> None:
+    for suspension in range(1, 500):
+        running = set(prediction_server.running)
+        # Not closed by a block of its own: the call may outlive its caller.
+        client = AsyncClient(base_url=prediction_server.base_url)
+        counted = Counted(call(client), suspension)
+        flavors.run(flavor, partial(way, counted))
+        left = prediction_server.running - running
+        if call is wait:  # before the first look, it may not have begun to wait
+            left = {id for id in left if prediction_server.asked[f"GET /v1/predictions/{id}"]}
+        assert not left, f"suspension {suspension}"
+        assert eventually(lambda: prediction_server.open == 0), f"suspension {suspension}"
+        for task in background:
+            _only_cancelled(task)
+        background.clear()
+        if not counted.reached:
+            break
+    else:
+        raise AssertionError("it never came to its end")
+    # A stream is read in a task of its own, so that its reader suspends less often.
+    assert suspension > 5

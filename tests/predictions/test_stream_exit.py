@@ -1,0 +1,535 @@
+"""However a stream is left: its connection closes at once, and what it created is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+import pytest
+
+from dashscope import APIConnectionError, BadRequestError, DoneEvent, PredictionTimeoutError
+from tests import flavors
+from tests.predictions.stream_reading import each, events_of, read, read_into, texts
+from tests.servers.stream_events import after, done, output
+from tests.servers.stream_server import CANCEL, CREATE, LOOK, Link, StreamServer, cut, held, whole
+from tests.stopwatch import Stopwatch
+from tests.suspending import left_once
+
+
+class Stop(BaseException):
+    """An exception that nobody expects."""
+
+
+def ways_to_open(client: Any) -> dict[str, Any]:
+    return {
+        "created": client.stream("owner/name", {}),
+        "created, to be left": client.stream("owner/name", {}, cancel_on_exit=False),
+        "attached": client.predictions.stream("p1"),
+        "attached, to be cancelled": client.predictions.stream("p1", cancel_on_exit=True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("way", "cancels"),
+    [
+        ("created", 1),
+        ("created, to be left", 0),
+        ("attached", 0),
+        ("attached, to be cancelled", 1),
+    ],
+)
+class TestWhoCreatesCancels:
+    async def test_break(self, client: Any, server: StreamServer, way: str, cancels: int) -> None:
+        server.respond_with(held(output("a", "1"), output("b", "2")))
+        async with ways_to_open(client)[way] as stream:
+            async for event in each(stream):
+                assert str(event) == "a"
+                break
+            assert server.cancels == 0
+        assert server.cancels == cancels
+        assert server.links[0].closed
+        # Nobody would close another connection.
+        with pytest.raises(RuntimeError, match="exited before its end"):
+            await events_of(stream)
+        assert len(server.links) == 1
+
+    @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, Stop])
+    async def test_an_exception(
+        self,
+        client: Any,
+        server: StreamServer,
+        way: str,
+        cancels: int,
+        error: type[BaseException],
+    ) -> None:
+        server.respond_with(held(output("a", "1")))
+        raised = error("from the body")
+
+        async def body() -> None:
+            async with ways_to_open(client)[way] as stream:
+                async for _ in each(stream):
+                    raise raised
+
+        with pytest.raises(error) as caught:
+            await body()
+        assert caught.value is raised
+        assert not hasattr(raised, "__notes__")
+        assert server.cancels == cancels
+        assert server.links[0].closed
+
+    @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"], indirect=True)
+    async def test_a_cancellation(
+        self, client: Any, server: StreamServer, way: str, cancels: int
+    ) -> None:
+        server.respond_with(held(output("a", "1")))
+        events: list[Any] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(read_into, events, ways_to_open(client)[way])
+            while not events:
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        assert group.cancel_scope.cancelled_caught
+        assert texts(events) == ["a"]
+        assert server.cancels == cancels
+        assert server.links[0].closed
+
+    async def test_it_is_not_read_at_all(
+        self, client: Any, server: StreamServer, way: str, cancels: int
+    ) -> None:
+        async with ways_to_open(client)[way]:
+            pass
+        assert server.cancels == cancels
+        assert server.links == []
+
+    async def test_it_was_read_to_its_end(
+        self, client: Any, server: StreamServer, way: str, cancels: int
+    ) -> None:
+        del cancels
+        server.respond_with(whole(output("a", "1"), done(id="2")))
+        await read(ways_to_open(client)[way])
+        assert server.cancels == 0
+
+    async def test_done_was_seen(
+        self, client: Any, server: StreamServer, way: str, cancels: int
+    ) -> None:
+        del cancels
+        server.respond_with(held(output("a", "1"), done(id="2")))
+        async with ways_to_open(client)[way] as stream:
+            async for event in each(stream):
+                if isinstance(event, DoneEvent):
+                    break
+        assert server.cancels == 0
+        assert server.links[0].closed
+
+
+class TestTheConnection:
+    async def test_it_closes_before_the_prediction_is_cancelled(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(held(output("a", "1")))
+        server.delays[CANCEL] = 0.8
+        async with client.stream("owner/name", {}) as stream:
+            await anext(each(stream))
+            left = Stopwatch()
+        canceled_at = time.monotonic()
+        assert left.wall >= 0.8
+        assert server.links[0].closed
+        closed_at = server.links[0].closed_at
+        assert closed_at is not None
+        assert canceled_at - closed_at > 0.1
+
+    async def test_it_closes_while_much_is_still_to_come(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        over = threading.Event()
+
+        def script(link: Link) -> None:
+            try:
+                link.open()
+                while True:
+                    link.send(output("x" * 10_000))
+            except OSError:
+                over.set()
+
+        server.respond_with(script)
+        async with client.stream("owner/name", {}) as stream:
+            await anext(each(stream))
+        assert over.wait(30)
+        assert server.cancels == 1
+
+    async def test_it_closes_at_the_end_though_the_server_keeps_it(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(held(output("a", "1"), done(id="2")))
+        assert texts(await read(client.stream("owner/name", {}))) == ["a"]
+        assert server.links[0].closed
+        assert len(server.links) == 1
+
+
+class TestCancelling:
+    async def test_a_failure_is_a_note(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(held(output("a", "1")))
+        server.failures[CANCEL] = 400
+
+        async def body() -> None:
+            async with client.stream("owner/name", {}) as stream:
+                await anext(each(stream))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError) as caught:
+            await body()
+        assert "p1 may still be running" in caught.value.__notes__[0]
+        assert server.links[0].closed
+
+    async def test_a_failure_without_another_error_is_raised(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(held(output("a", "1")))
+        server.failures[CANCEL] = 400
+
+        async def body() -> None:
+            async with client.stream("owner/name", {}) as stream:
+                await anext(each(stream))
+
+        with pytest.raises(BadRequestError, match="does not work"):
+            await body()
+        assert server.links[0].closed
+
+    async def test_one_that_is_known_to_be_over_is_not(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(held(output("a", "1")))
+        server.ends(output=["a"])
+        async with client.stream("owner/name", {}) as stream:
+            await anext(each(stream))
+            await stream.result()
+        assert server.cancels == 0
+        assert server.links[0].closed
+
+    async def test_a_server_that_is_gone_does_not_hold_anybody_up(
+        self, connect: Callable[..., Any], server: StreamServer
+    ) -> None:
+        server.respond_with(held(output("a", "1")))
+
+        async def body() -> None:
+            async with connect(max_retries=0).stream("owner/name", {}) as stream:
+                await anext(each(stream))
+                server.close()
+                raise ZeroDivisionError
+
+        started = Stopwatch()
+        with pytest.raises(ZeroDivisionError) as caught:
+            await body()
+        assert "could not be cancelled" in caught.value.__notes__[0]
+        assert started.ours < 3
+
+
+class TestAsync:
+    """What only happens where tasks are cancelled and coroutines are thrown away."""
+
+    @pytest.fixture(params=["asyncio", "uvloop", "trio"])
+    def flavor(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    async def test_cancelled_in_the_create_it_is_still_cancelled(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.delays[CREATE] = 0.4
+        async with left_once(lambda: server.asked) as scope:
+            await read(client.stream("owner/name", {}))
+        assert scope.cancelled_caught
+        assert server.asked == [CREATE, CANCEL]
+
+    async def test_cancelled_in_the_pause_before_a_connection(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(cut(b"retry: 5000\n", output("a", "1")))
+        events: list[Any] = []
+        async with left_once(lambda: events) as scope:
+            await read_into(events, client.stream("owner/name", {}))
+        assert scope.cancelled_caught
+        assert texts(events) == ["a"]
+        assert server.cancels == 1
+
+    async def test_cancelled_while_the_answer_is_awaited(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(lambda link: link.wait_closed(60))
+        async with left_once(lambda: server.links) as scope:
+            await read(client.stream("owner/name", {}))
+        assert scope.cancelled_caught
+        assert server.cancels == 1
+        assert server.links[0].closed
+
+    async def test_a_time_limit_on_each_event_loses_none(
+        self, client: Any, server: StreamServer, no_jitter: None
+    ) -> None:
+        events = [output(text, str(number)) for number, text in enumerate("abcdef")]
+
+        def script(link: Link) -> None:
+            link.open()
+            for event in events[int(link.last_id or -1) + 1 :]:
+                time.sleep(0.05)
+                link.send(event)
+            link.send(done(id="6"))
+            link.end()
+
+        server.respond_with(script)
+        server.ends(output=list("abcdef"))
+        got: list[Any] = []
+        impatient = 0
+        async with client.stream("owner/name", {}) as stream:
+            while not got or not isinstance(got[-1], DoneEvent):
+                with anyio.move_on_after(0.4 if impatient else 0.05) as scope:
+                    got.append(await anext(stream))
+                impatient += scope.cancelled_caught
+        assert impatient
+        assert texts(got) == list("abcdef")
+
+    async def test_a_generator_around_it_that_is_closed(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(held(output("a", "1"), output("b", "2")))
+
+        async def answer() -> AsyncGenerator[str, None]:
+            async with client.stream("owner/name", {}) as stream:
+                async for event in stream:
+                    yield str(event)
+
+        async with aclosing(answer()) as parts:
+            async for part in parts:
+                assert part == "a"
+                break
+        assert server.cancels == 1
+        assert server.links[0].closed
+
+
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop"], indirect=True)
+class TestAsyncio:
+    async def test_a_task_that_is_cancelled(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(held(output("a", "1")))
+        events: list[Any] = []
+        task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
+        while not events:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert server.cancels == 1
+        assert server.links[0].closed
+
+    async def test_a_task_that_is_cancelled_twice(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(held(output("a", "1")))
+        server.delays[CANCEL] = 0.3
+        events: list[Any] = []
+        task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
+        while not events:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert server.cancels == 1
+        assert server.state["status"] == "canceled"
+        assert server.links[0].closed
+
+    async def test_wait_for(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(held(output("a", "1")))
+        events: list[Any] = []
+        task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
+        while not events:
+            await asyncio.sleep(0.01)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(task, 0.01)
+        assert server.cancels == 1
+
+
+@pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
+class TestTimeout:
+    async def within(self, seconds: float, opened: Any) -> list[Any]:
+        """Read a stream that runs into its time-out, which is in so many seconds."""
+        events: list[Any] = []
+        started = Stopwatch()
+        with pytest.raises(PredictionTimeoutError, match="p1") as caught:
+            await read_into(events, opened)
+        assert isinstance(caught.value, TimeoutError)
+        assert caught.value.prediction.id == "p1"
+        assert seconds - 0.02 <= started.wall
+        assert started.ours < seconds + 0.3
+        return events
+
+    async def test_a_silent_stream(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(held(output("a", "1")))
+        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        assert texts(events) == ["a"]
+        assert server.cancels == 1
+        assert server.links[0].closed
+
+    async def test_a_stream_of_comments(self, client: Any, server: StreamServer) -> None:
+        def script(link: Link) -> None:
+            link.open()
+            while not link.wait_closed(0.05):
+                link.send(b": still here\n\n")
+
+        server.respond_with(script)
+        assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
+        assert server.cancels == 1
+
+    async def test_an_answer_that_does_not_come(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(lambda link: link.wait_closed())
+        assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
+        assert server.cancels == 1
+
+    async def test_a_pause_between_connections(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(cut(b"retry: 5000\n", output("a", "1")))
+        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        assert texts(events) == ["a"]
+        assert server.cancels == 1
+
+    async def test_a_prediction_that_is_waited_for(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(cut(output("a")))  # without an id, the finished prediction has the rest
+        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        assert texts(events) == ["a"]
+        assert server.asked.count(LOOK) > 1
+        assert server.cancels == 1
+
+    async def test_one_that_is_attached_to_goes_on(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(held(output("a", "1")))
+        await self.within(0.3, client.predictions.stream("p1", timeout=0.3))
+        assert server.cancels == 0
+        assert server.links[0].closed
+
+    async def test_the_time_counts_while_the_user_works(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(held(output("a", "1")))
+        async with client.stream("owner/name", {}, timeout=0.3) as stream:
+            await anext(each(stream))
+            time.sleep(0.4)
+            started = Stopwatch()
+            with pytest.raises(PredictionTimeoutError):
+                await events_of(stream)
+            assert started.ours < 0.2
+
+    async def test_a_stream_that_ends_in_time_is_whole(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(whole(output("a", "1"), done(id="2")))
+        assert texts(await read(client.stream("owner/name", {}, timeout=5))) == ["a"]
+        assert server.cancels == 0
+
+
+async def test_a_server_that_dies_is_a_connection_error(
+    connect: Callable[..., Any],
+    server: StreamServer,
+    no_jitter: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.2)
+    server.respond_with(held(output("a", "1")))
+    started = Stopwatch()
+    events: list[Any] = []
+
+    async def body() -> None:
+        async with connect(max_retries=0).stream("owner/name", {}) as stream:
+            async for event in each(stream):
+                events.append(event)
+                server.close()
+
+    with pytest.raises(APIConnectionError) as caught:
+        await body()
+    assert texts(events) == ["a"]
+    assert "p1 may still be running" in caught.value.__notes__[0]
+    assert started.ours < 5
+
+
+@pytest.mark.parametrize("flavor", flavors.params("asyncio", "trio", omit="sync"))
+class TestHeartbeats:
+    """A caller that waits for the next event again and again, each time with a timeout."""
+
+    @pytest.mark.parametrize("heartbeat", [0.01, 0.2])
+    async def test_a_timeout_of_anext_loses_nothing(
+        self, client: Any, server: StreamServer, heartbeat: float
+    ) -> None:
+        sent = [output(str(number), str(number)) for number in range(5)]
+
+        def script(link: Link) -> None:
+            link.open()
+            for event in sent:
+                time.sleep(0.15)
+                link.send(event)
+            link.send(done(id="end"))
+            link.end()
+
+        server.respond_with(script)
+        received, beats = list[Any](), 0
+        async with client.stream("owner/name", {}) as stream:
+            while not received or not isinstance(received[-1], DoneEvent):
+                with anyio.move_on_after(heartbeat) as scope:
+                    received.append(await anext(stream))
+                beats += scope.cancelled_caught
+        assert texts(received) == ["0", "1", "2", "3", "4"]
+        assert len(server.links) == 1
+        assert beats > 0 or heartbeat > 0.05
+
+    async def test_a_timeout_while_it_connects_and_reconnects_loses_nothing(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        sent = [output("a", "1"), output("b", "2"), done(id="end")]
+
+        def slow(link: Link) -> None:
+            time.sleep(0.2)
+            link.open()
+            link.send(*after(sent, link.last_id)[:1])
+            link.cut()
+
+        server.respond_with(slow, slow, slow)
+        server.ends(output=["a", "b"])
+        received = list[Any]()
+        async with client.stream("owner/name", {}) as stream:
+            while not received or not isinstance(received[-1], DoneEvent):
+                with anyio.move_on_after(0.05):
+                    received.append(await anext(stream))
+        assert texts(received) == ["a", "b"]
+
+
+async def test_the_timeout_of_a_stream_counts_from_its_entry(
+    client: Any, server: StreamServer
+) -> None:
+    server.plays(lambda link: (link.open(), link.send(done(id="end")), link.end()))
+    streams = [
+        client.stream("owner/name", {}, timeout=0.5),
+        client.predictions.stream("p1", timeout=0.5),
+        client.use("owner/name", timeout=0.5).stream(),
+    ]
+    time.sleep(0.5)
+    for stream in streams:
+        async with stream:
+            assert isinstance(await anext(stream), DoneEvent)
+
+
+@pytest.mark.parametrize("flavor", ["asyncio"])
+async def test_a_native_timeout_of_anext_loses_nothing(client: Any, server: StreamServer) -> None:
+    def script(link: Link) -> None:
+        link.open()
+        for number in range(5):
+            time.sleep(0.05)
+            link.send(output(str(number), str(number)))
+        link.send(done(id="end"))
+        link.end()
+
+    server.respond_with(script)
+    received = list[Any]()
+    async with client.stream("owner/name", {}) as stream:
+        while not received or not isinstance(received[-1], DoneEvent):
+            with contextlib.suppress(TimeoutError):
+                received.append(await asyncio.wait_for(anext(stream), 0.02))
+    assert texts(received) == ["0", "1", "2", "3", "4"]
+    assert len(server.links) == 1

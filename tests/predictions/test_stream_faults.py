@@ -1,0 +1,267 @@
+"""A proxy cuts, stalls, trickles and truncates streams: what arrives is what was sent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dashscope import DoneEvent
+from dashscope.local import LocalServer
+from tests.predictions import stream_models as models
+from tests.predictions.stream_reading import events_of, printed, read, texts, told
+from tests.servers.stream_events import Recording, Sent, after, done, encoded, logs, output
+from tests.servers.stream_proxy import Fault, Proxy, cut, reset, stalled, trickled
+from tests.servers.stream_server import Link, Script, StreamServer
+
+EVENTS = (
+    logs("10%\n20%\n", "1-a"),
+    output("Grüße ✓", "2"),
+    output("two\nlines\n", "3"),
+    Sent("ping", "🙂", "4"),
+    output("", "5"),
+    output(" x ", "6"),
+    done(id="7"),
+)
+TOLD = [(event.event, "" if event.event == "done" else event.data) for event in EVENTS]
+FINISHED = {"output": ["Grüße ✓", "two\nlines\n", "", " x "], "logs": "10%\n20%\n"}
+
+
+def recorded(recording: Recording, *, chunked: bool) -> Script:
+    """The recording, from the event on after the one that the client names."""
+
+    def script(link: Link) -> None:
+        link.open(chunked=chunked)
+        link.send(encoded(after(recording.events, link.last_id), recording.ending))
+        link.end()
+
+    return script
+
+
+@pytest.fixture
+def proxy(server: StreamServer) -> Iterator[Proxy]:
+    """Stands before the scripted server's streams."""
+    proxy = Proxy(server.base_url)
+    server.stream_url = server.stream_url.replace(server.origin, proxy.origin)
+    yield proxy
+    proxy.close()
+
+
+def whole_at(answer: bytes, body: bytes) -> int:
+    """Where in an answer the stream begins."""
+    at = answer.index(body)
+    assert at > 0
+    return at
+
+
+steps = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.soak)])
+"""Cut at every seventh byte by default, and at every byte in the soak run."""
+
+
+@pytest.mark.usefixtures("no_jitter")
+class TestRecording:
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
+    @steps
+    @pytest.mark.parametrize("chunked", [True, False])
+    async def test_it_is_truncated_at_every_byte(
+        self, client: Any, server: StreamServer, proxy: Proxy, chunked: bool, step: int
+    ) -> None:
+        recording = Recording(EVENTS)
+        body = recording.body
+        server.respond_with(recorded(recording, chunked=chunked))
+        server.ends(**FINISHED)
+        finished = await client.predictions.get("p1")
+        assert told(await read(client.predictions.stream(finished))) == TOLD
+        answer = bytes(proxy.passed[0])
+        begin = whole_at(answer, body)
+        for length in range(0, len(answer) + 1, step):
+            proxy.inject([cut(length)])
+            server.links.clear()
+            async with client.predictions.stream(finished) as stream:
+                events = await events_of(stream)
+                reconnections = stream.reconnections
+            assert told(events) == TOLD, length
+            assert [event.id for event in events[:-1]] == ["1-a", "2", "3", "4", "5", "6"], length
+            last_id = recording.last_id_within(length - begin)
+            again = [] if last_id == "7" else [last_id]
+            assert server.last_ids == [None, *again], length
+            assert reconnections == len(again), length
+
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
+    @steps
+    @pytest.mark.parametrize("ending", ["\r\n", "\r"])
+    async def test_it_is_truncated_at_every_byte_whatever_ends_its_lines(
+        self, client: Any, server: StreamServer, proxy: Proxy, ending: str, step: int
+    ) -> None:
+        recording = Recording(EVENTS[1:3] + EVENTS[-1:], ending)
+        body = recording.body
+        server.respond_with(recorded(recording, chunked=True))
+        server.ends(output=FINISHED["output"][:2])
+        finished = await client.predictions.get("p1")
+        await read(client.predictions.stream(finished))
+        begin = whole_at(bytes(proxy.passed[0]), body)
+        for length in range(0, len(body) + 1, step):
+            proxy.inject([cut(begin + length)])
+            server.links.clear()
+            events = await read(client.predictions.stream(finished))
+            assert told(events) == [TOLD[1], TOLD[2], TOLD[-1]], length
+            last_id = recording.last_id_within(length)
+            assert server.last_ids == [None, *([] if last_id == "7" else [last_id])], length
+
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
+    @steps
+    async def test_it_ends_properly_at_every_byte(
+        self, client: Any, server: StreamServer, step: int
+    ) -> None:
+        recording = Recording(EVENTS)
+        server.ends(**FINISHED)
+        finished = await client.predictions.get("p1")
+        length = 0
+
+        def script(link: Link) -> None:
+            link.open()
+            body = encoded(after(recording.events, link.last_id))
+            link.send(body[:length] if link.number == 1 else body)
+            link.end()
+
+        server.respond_with(script)
+        for length in range(0, len(recording.body) + 1, step):
+            server.links.clear()
+            assert told(await read(client.predictions.stream(finished))) == TOLD, length
+            last_id = recording.last_id_within(length)
+            assert server.last_ids == [None, *([] if last_id == "7" else [last_id])], length
+
+    @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+    async def test_it_trickles(
+        self, client: Any, server: StreamServer, proxy: Proxy, ending: str
+    ) -> None:
+        server.respond_with(recorded(Recording(EVENTS, ending), chunked=True))
+        proxy.inject([trickled])
+        async with client.stream("owner/name", {}) as stream:
+            assert told(await events_of(stream)) == TOLD
+            assert stream.reconnections == 0
+
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
+    async def test_it_stalls(self, client: Any, server: StreamServer, proxy: Proxy) -> None:
+        recording = Recording(EVENTS)
+        server.respond_with(recorded(recording, chunked=True))
+        server.ends(**FINISHED)
+        finished = await client.predictions.get("p1")
+        await read(client.predictions.stream(finished))
+        answer = bytes(proxy.passed[0])
+        begin = whole_at(answer, recording.body)
+        for length in [0, 20, begin, *range(begin + 1, begin + len(recording.body) - 1, 120)]:
+            proxy.inject([stalled(length)])
+            server.links.clear()
+            events = await read(client.predictions.stream(finished, stall_timeout=0.2))
+            assert told(events) == TOLD, length
+            assert server.last_ids == [None, recording.last_id_within(length - begin)], length
+
+    async def test_no_connection_brings_more_than_an_event(
+        self, client: Any, server: StreamServer, proxy: Proxy
+    ) -> None:
+        recording = Recording(EVENTS)
+        server.respond_with(recorded(recording, chunked=False))
+        server.ends(**FINISHED)
+        await read(client.predictions.stream("p1"))
+        begin = whole_at(bytes(proxy.passed[0]), recording.body)
+        longest = max(len(event.encoded()) for event in EVENTS)
+        for length in range(longest, longest + 12, 3):
+            proxy.inject([cut(begin + length)] * 20)
+            async with client.stream("owner/name", {}) as stream:
+                assert told(await events_of(stream)) == TOLD
+                assert stream.reconnections >= 4
+        assert server.cancels == 0
+
+    @pytest.mark.parametrize("replays", [False, True])
+    async def test_everything_at_once(
+        self, client: Any, server: StreamServer, proxy: Proxy, replays: bool
+    ) -> None:
+        recording = Recording(EVENTS)
+        script = recorded(recording, chunked=True)
+        if replays:
+
+            def script(link: Link) -> None:
+                link.open()
+                link.send(recording.body)
+                link.end()
+
+        server.respond_with(script)
+        server.ends(**FINISHED)
+        chance = random.Random(4)
+        for _ in range(4):
+            faults = [any_fault(chance, 110 + len(recording.body)) for _ in range(6)]
+            proxy.inject(list(faults))
+            events = await read(client.predictions.stream("p1", stall_timeout=0.2))
+            assert told(events) == TOLD, faults
+
+
+def any_fault(chance: random.Random, most: int) -> Fault:
+    kind: Callable[[int], Fault] = chance.choice([*[cut] * 8, *[reset] * 8, stalled])
+    return kind(chance.randrange(most)) if chance.random() < 0.9 else trickled
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[LocalServer]:
+    with LocalServer(models=models.__file__) as server:
+        yield server
+
+
+@pytest.fixture
+def before(local: LocalServer) -> Iterator[Proxy]:
+    """Stands before the local server."""
+    proxy = Proxy(local.base_url)
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.usefixtures("no_jitter")
+class TestLocalServer:
+    @pytest.fixture
+    def client(self, connect: Callable[..., Any], before: Proxy) -> Any:
+        return connect(base_url=before.base_url)
+
+    async def test_a_running_model_is_streamed_whole(self, client: Any, before: Proxy) -> None:
+        chance = random.Random(5)
+        faults = [cut(chance.randrange(140, 500)) for _ in range(5)]
+        before.inject([trickled, *faults])
+        async with client.stream("test/verse", {"lines": 6, "delay": 0.03}) as stream:
+            events = await events_of(stream)
+            result = await stream.result()
+        assert texts(events) == result.output
+        assert len(result.output) == 12
+        assert printed(events) == result.logs
+        assert isinstance(events[-1], DoneEvent)
+        before.inject(faults)
+        async with client.stream("test/verse", {"lines": 6, "delay": 0.03}) as stream:
+            events = await events_of(stream)
+            result = await stream.result()
+            assert stream.reconnections >= 1
+        assert texts(events) == result.output
+        assert printed(events) == result.logs
+
+    @steps
+    @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
+    async def test_a_finished_one_is_truncated_everywhere(
+        self, client: Any, before: Proxy, step: int
+    ) -> None:
+        async with client.stream("test/verse", {"lines": 2}) as stream:
+            await events_of(stream)
+            finished = await stream.result()
+        expected = told(await read(client.predictions.stream(finished)))
+        assert [text for kind, text in expected if kind == "output"] == finished.output
+        answer = bytes(before.passed[-1])
+        for length in range(0, len(answer) + 1, 5 * step):
+            before.inject([cut(length)])
+            events = await read(client.predictions.stream(finished))
+            assert texts(events) == finished.output, length
+            assert printed(events) == finished.logs, length
+            assert isinstance(events[-1], DoneEvent), length
+
+    async def test_leaving_cancels_the_model(self, client: Any) -> None:
+        async with client.stream("test/verse", {"lines": 1000, "delay": 0.05}) as stream:
+            await stream.__anext__()
+        assert stream.prediction.status == "canceled"
+        assert (await client.predictions.get(stream.prediction)).status == "canceled"

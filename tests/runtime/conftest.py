@@ -1,0 +1,60 @@
+"""Programs that use clients of a server which knows what runs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.process import TIMEOUT, Finished, Program
+from tests.servers.prediction_server import PredictionServer
+
+Script = Callable[..., Finished]
+
+PRELUDE = """
+import asyncio, gc, logging, os, signal, sys, threading, time, warnings
+from dashscope import AsyncClient, Client
+
+URL = os.environ["BASE_URL"]
+# In development mode asyncio tells of callbacks that took long: on a busy machine, all do.
+logging.getLogger("asyncio").addFilter(lambda record: " took " not in record.getMessage())
+
+
+def fork(body):
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        signal.alarm(20)
+        body()
+        code = 0
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def reap(*pids):
+    for pid in pids:
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert code == 0, code
+"""
+
+
+@pytest.fixture
+def script(prediction_server: PredictionServer, tmp_path: Path) -> Script:
+    """Run a program to its end, with Python's options."""
+
+    def run(source: str, *options: str, within: float = TIMEOUT) -> Finished:
+        path = tmp_path / "program.py"
+        path.write_text(PRELUDE + textwrap.dedent(source))
+        env = {"BASE_URL": prediction_server.base_url}
+        return Program(*options, path, cwd=tmp_path, env=env).finish(within=within)
+
+    return run

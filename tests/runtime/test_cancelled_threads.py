@@ -1,0 +1,335 @@
+"""A cancelled call returns when its thread has ended, and leaves no file or descriptor behind.
+
+A thread cannot be cancelled. Each test cancels a call natively and by a scope while its thread is
+at work, and then looks at what the thread used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from attrs import define, field
+from dashscope._batch.checkpoint.database import CheckpointDatabase
+
+from dashscope import AsyncClient
+from dashscope._runtime import threads
+from tests import flavors
+from tests.batch.checkpoints import stored
+from tests.servers.fake_server import FakeServer, Reply, reply
+from tests.servers.prediction_server import eventually
+
+SLOW = 0.05
+HOW = [("asyncio", True), ("uvloop", True), ("asyncio", False), ("trio", False)]
+
+
+@pytest.fixture(params=HOW, ids=["asyncio", "uvloop", "asyncio-scope", "trio-scope"])
+def how(request: pytest.FixtureRequest) -> tuple[str, bool]:
+    """The flavor, and whether the cancellation is native."""
+    how: tuple[str, bool] = request.param
+    if how[0] == "uvloop":
+        pytest.importorskip("uvloop")
+    return how
+
+
+@define
+class Slowed:
+    """A function that takes a while.
+
+    Attributes:
+        function: the function.
+        only: which of its calls are slow, by their arguments.
+        until: what the slow calls wait for, else they take `SLOW` seconds.
+        reached: set when a slow call has begun.
+        running: how many slow calls are under way.
+    """
+
+    function: Callable[..., Any]
+    only: Callable[..., bool] = lambda *_: True
+    until: threading.Event | None = None
+    reached: threading.Event = field(factory=threading.Event)
+    running: int = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.only(*args):
+            return self.function(*args, **kwargs)
+        self.running += 1
+        try:
+            self.reached.set()
+            if self.until is None:
+                time.sleep(SLOW)
+            else:
+                self.until.wait(10)
+            return self.function(*args, **kwargs)
+        finally:
+            self.running -= 1
+
+
+async def cancelled(call: Callable[[], Any], when: threading.Event, *, native: bool) -> None:
+    """Cancel a call at a moment, and wait until it has raised the cancellation."""
+    if native:
+        task = asyncio.ensure_future(call())
+        while not when.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return
+    async with anyio.create_task_group() as group:
+        scope = anyio.CancelScope()
+
+        async def within() -> None:
+            with scope:
+                await call()
+
+        group.start_soon(within)
+        while not when.is_set():
+            await anyio.sleep(0.001)
+        scope.cancel()
+    assert scope.cancelled_caught
+
+
+class Descriptors:
+    """The descriptors of partial files, which one closes once."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, slow: str, until: Any = None) -> None:
+        self.opened: list[int] = []
+        self.closed: list[int] = []
+        open_, write, close, link = os.open, os.write, os.close, os.link
+
+        def is_ours(descriptor: Any, *_: Any) -> bool:
+            return descriptor in self.opened
+
+        def opening(path: Any, *args: Any, **kwargs: Any) -> int:
+            descriptor = open_(path, *args, **kwargs)
+            if str(path).endswith(".part"):
+                self.opened.append(descriptor)
+            return descriptor
+
+        def closing(descriptor: int) -> None:
+            if is_ours(descriptor):
+                self.closed.append(descriptor)
+            close(descriptor)
+
+        functions: dict[str, Callable[..., Any]] = {
+            "open": opening,
+            "write": write,
+            "close": closing,
+            "link": link,
+        }
+        self.slow = Slowed(
+            functions[slow],
+            (lambda path, *_: str(path).endswith(".part")) if slow in ("open", "link") else is_ours,
+            until,
+        )
+        for name, function in functions.items():
+            patch.setattr(os, name, self.slow if name == slow else function)
+
+
+@pytest.fixture
+def large(fake_server: FakeServer) -> None:
+    """A server with a file of 3 MB."""
+    fake_server.respond_with(Reply(200, {"content-type": "image/png"}, bytes(3_000_000)))
+
+
+async def save(client: Any, target: Path) -> None:
+    """Save the file."""
+    async with client.files.download("f", owner="o", expiry=1, signature="s") as download:
+        await download.save(target)
+
+
+@pytest.mark.parametrize("step", ["open", "write", "close", "link"])
+def test_a_cancelled_save_leaves_no_file_and_closes_its_descriptor_once(
+    how: tuple[str, bool], large: None, fake_server: FakeServer, tmp_path: Path, step: str
+) -> None:
+    flavor, native = how
+    victim = tmp_path / "victim"
+
+    async def body() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            descriptors = Descriptors(patch, step)
+            async with AsyncClient(base_url=fake_server.base_url) as client:
+                target = tmp_path / "photo.png"
+                await cancelled(
+                    lambda: save(client, target), descriptors.slow.reached, native=native
+                )
+                with victim.open("wb"):  # gets the number of the descriptor
+                    assert descriptors.slow.running == 0
+                    assert len(descriptors.opened) == 1
+                    assert descriptors.closed == descriptors.opened
+        # Cancelled at its last step, the file is complete.
+        assert {path.name for path in tmp_path.iterdir()} <= {"victim", "photo.png"}
+        assert target.exists() == (step == "link")
+
+    flavors.run(flavor, body)
+    assert victim.read_bytes() == b""
+
+
+def test_a_thread_that_does_not_end_in_time_cleans_up_itself(
+    how: tuple[str, bool],
+    large: None,
+    fake_server: FakeServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flavor, native = how
+    monkeypatch.setattr(threads, "GRACE", 0.01)
+    release = threading.Event()
+    descriptors = Descriptors(monkeypatch, "write", release)
+
+    async def body() -> None:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
+            await cancelled(
+                lambda: save(client, tmp_path / "photo.png"),
+                descriptors.slow.reached,
+                native=native,
+            )
+        assert descriptors.closed == []
+        release.set()
+        assert await anyio.to_thread.run_sync(eventually, lambda: list(tmp_path.iterdir()) == [])
+
+    flavors.run(flavor, body)
+    assert descriptors.closed == descriptors.opened
+
+
+@pytest.mark.parametrize("step", ["open", "write", "close"])
+def test_an_interrupted_save_leaves_no_file_either(
+    large: None, fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    descriptors = Descriptors(monkeypatch, step)
+    slowed = descriptors.slow.function
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        result = slowed(*args, **kwargs)
+        signal.raise_signal(signal.SIGTERM)
+        return result
+
+    def terminate(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    descriptors.slow.function = interrupted
+    client = flavors.make_client("sync", base_url=fake_server.base_url)
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            flavors.run("sync", lambda: save(client, tmp_path / "photo.png"))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        client.close()
+    assert list(tmp_path.iterdir()) == []
+    assert descriptors.closed == descriptors.opened
+
+
+class SlowFile(io.BytesIO):
+    """A file whose reads take a while."""
+
+    def __init__(self, content: bytes, *, seekable: bool = True) -> None:
+        super().__init__(content)
+        self.is_seekable = seekable
+        self.slow = Slowed(super().read, lambda size: size > 1)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content: bytes = self.slow(size)
+        return content
+
+    def seekable(self) -> bool:
+        return self.is_seekable
+
+
+def calls(client: AsyncClient, file: Any) -> Iterator[Callable[[], Any]]:
+    yield lambda: client.files.create(file)
+    yield lambda: client.run("owner/name", {"image": file})
+    yield lambda: client.run("owner/name", {"image": file}, file_encoding="upload")
+    yield lambda: client.request("POST", "/files", files={"content": file})
+
+
+def test_no_thread_reads_the_file_of_a_cancelled_upload(
+    how: tuple[str, bool], fake_server: FakeServer, tmp_path: Path
+) -> None:
+    flavor, native = how
+    fake_server.respond_with(reply({"id": "f1"}, 201))
+    path = tmp_path / "photo.png"
+    path.write_bytes(bytes(200_000))
+
+    async def body() -> None:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
+            for number in range(4):
+                for seekable in (True, False):
+                    file = SlowFile(bytes(200_000), seekable=seekable)
+                    call = list(calls(client, file))[number]
+                    await cancelled(call, file.slow.reached, native=native)
+                    assert file.slow.running == 0
+                    if seekable:
+                        assert file.tell() == 0  # back where its owner left it
+                with pytest.MonkeyPatch.context() as patch:
+                    slow = Slowed(Path.open, lambda opened, *_: opened == path)
+                    patch.setattr(Path, "open", lambda *args, s=slow: s(*args))
+                    call = list(calls(client, path))[number]
+                    await cancelled(call, slow.reached, native=native)
+                    assert slow.running == 0
+
+    flavors.run(flavor, body)
+
+
+def test_a_cancelled_batch_closes_its_checkpoint(
+    how: tuple[str, bool], fake_server: FakeServer, tmp_path: Path
+) -> None:
+    flavor, native = how
+    fake_server.respond_with(reply({"detail": "no"}, 422))
+
+    async def body() -> None:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
+            for step in ("open", "read", "write", "close"):
+                path = tmp_path / f"{step}.checkpoint"
+
+                async def call(path: Path = path) -> None:
+                    inputs = [{"n": number} for number in range(3)]
+                    async with client.map("owner/name", inputs, checkpoint=path) as batch:
+                        async for _ in batch:
+                            pass
+
+                if step == "read":
+                    await call()
+                with pytest.MonkeyPatch.context() as patch:
+                    slow = Slowed(getattr(CheckpointDatabase, step))
+                    patch.setattr(CheckpointDatabase, step, lambda *args, s=slow: s(*args))
+                    await cancelled(call, slow.reached, native=native)
+                    assert slow.running == 0
+                assert not path.with_name(path.name + "-wal").exists()
+                stored(path)  # not locked
+                await call()
+
+    flavors.run(flavor, body)
+
+
+def test_a_batch_that_is_closed_while_its_checkpoint_opens_leaves_no_lock(
+    tmp_path: Path, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "GRACE", 0.01)
+    path, release = tmp_path / "x.checkpoint", threading.Event()
+    slow = Slowed(CheckpointDatabase.open, until=release)
+    monkeypatch.setattr(CheckpointDatabase, "open", lambda *args: slow(*args))
+
+    async def body() -> None:
+        async with AsyncClient(base_url=fake_server.base_url) as client:
+            batch = client.map("owner/name", [{}], checkpoint=path)
+            entering = asyncio.ensure_future(batch.__aenter__())
+            while not slow.reached.is_set():
+                await asyncio.sleep(0.001)
+            entering.cancel()
+            threading.Timer(SLOW, release.set).start()
+            with pytest.raises(asyncio.CancelledError):
+                await entering
+        assert await asyncio.to_thread(eventually, lambda: slow.running == 0)
+        stored(path)
+
+    asyncio.run(body())

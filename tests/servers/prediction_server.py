@@ -1,0 +1,159 @@
+"""A server on a real socket that knows which predictions run, and answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from attrs import field, frozen
+
+from tests.servers.fake_server import prediction
+from tests.servers.loop_server import LoopServer, reply_json
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@frozen
+class Job:
+    """A prediction: of which model, and with which headers it was created."""
+
+    id: str
+    model: str
+    headers: dict[str, str]
+    over: asyncio.Event = field(factory=asyncio.Event)
+
+
+class PredictionServer(LoopServer):
+    """Predictions that run until they are cancelled, or looked at often enough.
+
+    The model `looks-3` succeeds at the third look, `short` once it has streamed, `never` not at
+    all; `late-0.2` takes so many
+    seconds to answer the create, `stubborn` answers a cancel with an error and `deaf` not at
+    all. Streams bring the words `a ` and `b `, and then nothing until their prediction is over.
+
+    Attributes:
+        running: the ids of those that run.
+        jobs: all, by id.
+        asked: how often, by `POST /v1/predictions/{id}/cancel`.
+    """
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.jobs: dict[str, Job] = {}
+        self.asked: Counter[str] = Counter()
+        self.creating = threading.Event()
+        """Set when a create came in."""
+        self.cancelling = threading.Event()
+        """Set when a cancel came in."""
+        self._looks: Counter[str] = Counter()
+        self._statuses: dict[str, str] = {}
+        super().__init__()
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.origin}/v1"
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        headers = dict(line.lower().split(": ", 1) for line in lines if line)
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.asked[f"{method} {path}"] += 1
+        id = path.split("/")[3] if path.count("/") > 2 else path.rpartition("/")[2]
+        if path.endswith("/cancel"):
+            self.cancelling.set()
+            match self.jobs[id].model:
+                case "stubborn":
+                    return await reply_json(writer, 400, {"detail": "not now"})
+                case "deaf":
+                    await asyncio.sleep(60)
+            self._end(id)
+            return await reply_json(writer, 200, prediction("canceled", id=id))
+        if method == "POST":
+            model = path.split("/")[4] if "/models/" in path else json.loads(body)["version"]
+            return await self._create(model.rpartition("/")[2], headers, writer)
+        if path.startswith("/streams/"):
+            return await self._stream(path.rpartition("/")[2], reader, writer)
+        if id == "account":
+            return await reply_json(writer, 200, {"type": "user", "username": "a"})
+        return await reply_json(writer, 200, self._look(id))
+
+    async def _create(
+        self,
+        model: str,
+        headers: dict[str, str],
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        id = f"p{len(self.jobs) + 1}"
+        job = self.jobs[id] = Job(id, model, headers)
+        self.running.add(id)
+        self.creating.set()
+        if model.startswith("late-"):
+            await asyncio.sleep(float(model.removeprefix("late-")))
+        elif model == "mute":
+            await asyncio.sleep(60)
+        if headers.get("prefer", "").startswith("wait"):
+            seconds = float(headers["prefer"].partition("=")[2] or 60)
+            if "cancel-after" in headers:
+                after = float(headers["cancel-after"].rstrip("s"))
+                self._loop.call_later(after, self._end, id)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(job.over.wait(), seconds)
+        return await reply_json(writer, 201, self._shown(id))
+
+    def _look(self, id: str) -> dict[str, Any]:
+        self._looks[id] += 1
+        model = self.jobs[id].model
+        if model.startswith("looks-") and self._looks[id] >= int(model.removeprefix("looks-")):
+            self._end(id, "succeeded")
+        return self._shown(id)
+
+    def _shown(self, id: str) -> dict[str, Any]:
+        urls = {}
+        if not self.jobs[id].model.startswith("looks-"):
+            urls["stream"] = f"{self.origin}/streams/{id}"
+        return prediction(self._statuses.get(id, "processing"), id=id, output="done", urls=urls)
+
+    async def _stream(
+        self, id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        writer.write(HEAD)
+        for number, word in enumerate("ab", 1):
+            _chunk(writer, f"event: output\nid: {number}\ndata: {word} \n\n")
+        await writer.drain()
+        if self.jobs[id].model == "short":
+            self._end(id, "succeeded")
+        gone = asyncio.ensure_future(reader.read())
+        over = asyncio.ensure_future(self.jobs[id].over.wait())
+        await asyncio.wait({gone, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if not gone.done():
+            gone.cancel()
+            _chunk(writer, "event: done\nid: 3\ndata: {}\n\n")
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+        return False
+
+    def _end(self, id: str, status: str = "canceled") -> None:
+        self.running.discard(id)
+        self._statuses.setdefault(id, status)
+        self.jobs[id].over.set()
+
+
+def _chunk(writer: asyncio.StreamWriter, text: str) -> None:
+    writer.write(b"%x\r\n%b\r\n" % (len(text), text.encode()))
+
+
+def eventually(condition: Callable[[], object], within: float = 10.0) -> bool:
+    """Wait for something that another thread is about to make true."""
+    over = threading.Event()
+    for _ in range(int(within / 0.005)):
+        if condition():
+            return True
+        over.wait(0.005)
+    return bool(condition())

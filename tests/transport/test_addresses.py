@@ -1,0 +1,135 @@
+"""The time to connect is that for all addresses of a name, and for looking it up where it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dashscope import APIConnectionError, APITimeoutError
+from tests.servers.fake_server import FakeServer, reply
+from tests.servers.slow_server import never_accepting, silent
+from tests.transport.test_deadlines import INSECURE, TIMEOUT, in_time, talking
+
+NAME = "localhost"
+Resolves = Callable[[list[str]], None]
+
+
+@pytest.fixture(params=["asyncio", "trio", "sync"])
+def flavor(request: pytest.FixtureRequest) -> str:
+    """All but uvloop, which has a resolver of its own."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def resolves(monkeypatch: pytest.MonkeyPatch) -> Resolves:
+    """Gives NAME addresses."""
+    real = socket.getaddrinfo
+
+    def resolve(addresses: list[str]) -> None:
+        def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+            name = host.decode() if isinstance(host, bytes) else host
+            if name != NAME:
+                return real(host, port, *args, **options)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return resolve
+
+
+@pytest.fixture
+def port(fake_server: FakeServer) -> int:
+    fake_server.respond_with(reply({"username": "a"}))
+    return int(fake_server.base_url.split(":")[2].removesuffix("/v1"))
+
+
+@pytest.fixture
+def dead(port: int) -> Iterator[list[str]]:
+    """Addresses at which a connection is never made."""
+    hosts = [f"127.0.0.{number}" for number in (2, 3, 4, 5)]
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            stack.enter_context(never_accepting(host, port))
+        yield hosts
+
+
+@pytest.fixture
+def client(make_client: Any, port: int) -> Any:
+    return make_client(base_url=f"http://{NAME}:{port}/v1", max_retries=0)
+
+
+async def test_the_callers_time_bounds_all_addresses(
+    client: Any, dead: list[str], resolves: Resolves
+) -> None:
+    resolves(dead)
+    with in_time(), pytest.raises(APITimeoutError) as caught:
+        await client.request("GET", "/account", timeout=TIMEOUT)
+    assert not caught.value.request_sent
+
+
+async def test_the_time_to_connect_bounds_all_addresses(
+    client: Any, dead: list[str], resolves: Resolves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", TIMEOUT)
+    resolves(dead)
+    with in_time(), pytest.raises(APITimeoutError) as caught:
+        await client.account.get()
+    assert not caught.value.request_sent
+
+
+async def test_a_dead_address_leaves_the_others_their_share(
+    client: Any, dead: list[str], resolves: Resolves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", 1.5)
+    resolves([*dead[:2], "127.0.0.1", *dead[2:]])
+    with in_time(1.5):
+        assert (await client.account.get()).username == "a"
+
+
+async def test_an_address_that_refuses_is_passed_over(client: Any, resolves: Resolves) -> None:
+    resolves(["127.0.0.9", "127.0.0.1"])
+    assert (await client.account.get()).username == "a"
+    resolves(["127.0.0.9", "127.0.0.8"])
+    await client.aclose()
+
+
+async def test_when_all_refuse_there_is_no_connection(client: Any, resolves: Resolves) -> None:
+    resolves(["127.0.0.9", "127.0.0.8"])
+    with pytest.raises(APIConnectionError, match="No connection") as caught:
+        await client.account.get()
+    assert not isinstance(caught.value, APITimeoutError)
+
+
+async def test_a_look_up_that_takes_all_the_time_is_a_time_out(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sync client cannot break it off, but says what it was."""
+
+    def slow(*args: Any, **options: Any) -> Any:
+        if (*args, *options.values())[-1] & socket.AI_NUMERICHOST:  # trio's first question
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        time.sleep(TIMEOUT + 0.2)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with pytest.raises(APITimeoutError) as caught:
+        await client.request("GET", "/account", timeout=TIMEOUT)
+    assert not caught.value.request_sent
+
+
+async def test_the_time_to_connect_covers_the_handshake(
+    make_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", TIMEOUT)
+    with talking(silent, "https") as server:
+        client = make_client("token", base_url=server.base_url, verify=INSECURE, max_retries=0)
+        with in_time(), pytest.raises(APITimeoutError) as caught:
+            await client.account.get()
+        await client.aclose()
+    assert not caught.value.request_sent

@@ -1,0 +1,196 @@
+"""`timeout=` bounds every call, whatever the other side does, in each flavor."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from dashscope import APITimeoutError, PredictionTimeoutError
+from tests.servers import slow_server as slow
+from tests.servers.fake_server import FakeServer, Reply, prediction, reply
+from tests.servers.slow_server import SlowServer
+from tests.stopwatch import Stopwatch
+
+TIMEOUT = 0.2
+INSECURE = ssl.create_default_context()
+INSECURE.check_hostname = False
+INSECURE.verify_mode = ssl.CERT_NONE
+
+Call = Callable[[Any], Awaitable[Any]]
+
+
+@pytest.fixture
+def connect(make_client: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda base_url, **options: make_client(
+        "token", base_url=base_url, verify=INSECURE, timeout=None, max_retries=1, **options
+    )
+
+
+@contextmanager
+def talking(talk: slow.Talk, scheme: str = "http") -> Iterator[SlowServer]:
+    server = SlowServer(talk, scheme)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def in_time(timeout: float = TIMEOUT) -> Iterator[None]:
+    """As promised: never more than half a second or a tenth over."""
+    began = Stopwatch()
+    yield
+    assert began.ours < timeout + max(0.5, timeout / 10)
+
+
+async def request(client: Any) -> Any:
+    return await client.request("GET", "/account", timeout=TIMEOUT)
+
+
+async def with_options(client: Any) -> Any:
+    return await client.with_options(timeout=TIMEOUT).account.get()
+
+
+async def run(client: Any) -> Any:
+    return await client.run("owner/name", {}, timeout=TIMEOUT)
+
+
+async def run_by_polling(client: Any) -> Any:
+    return await client.run("owner/name", {}, timeout=TIMEOUT, poll_interval=0.01)
+
+
+async def stream(client: Any) -> Any:
+    async with client.stream("owner/name", {}, timeout=TIMEOUT) as stream:
+        await anext(stream)
+
+
+async def wait(client: Any) -> Any:
+    return await client.wait("p1", timeout=TIMEOUT)
+
+
+async def wait_and_cancel(client: Any) -> Any:
+    created = await client.models.predictions.create("owner", "name", input={})
+    return await client.wait(created, timeout=TIMEOUT, cancel_on_exit=True)
+
+
+async def upload(client: Any) -> Any:
+    return await client.request("POST", "/files", content=b"x" * 30_000_000, timeout=TIMEOUT)
+
+
+async def upload_in_parts(client: Any) -> Any:
+    files = {"content": b"x" * 30_000_000}
+    return await client.request("POST", "/files", files=files, timeout=TIMEOUT)
+
+
+def some(quick: list[Call], slow: list[Call]) -> Any:
+    """Calls as parameters: the quick run has what the others are made of."""
+    marked = [pytest.param(call, id=call.__name__, marks=pytest.mark.soak) for call in slow]
+    return pytest.mark.parametrize(
+        "call", [*(pytest.param(call, id=call.__name__) for call in quick), *marked]
+    )
+
+
+TALKS = {
+    "an answer that never comes": (slow.silent, "http"),
+    "a slow head": (slow.slow_head, "http"),
+    "a slow body": (slow.slow_body, "http"),
+    "no handshake": (slow.silent, "https"),
+    "a slow handshake": (slow.slow_handshake, "https"),
+}
+
+
+@some([request, run], [with_options, stream, wait])
+@pytest.mark.parametrize("talk", TALKS)
+async def test_before_anything_is_known(connect: Callable[..., Any], call: Call, talk: str) -> None:
+    with talking(*TALKS[talk]) as server:
+        client = connect(server.base_url)
+        with in_time(), pytest.raises(APITimeoutError) as caught:
+            await call(client)
+        await client.aclose()
+    # A create whose answer is lost may have been carried out.
+    created = call in (run, stream) and TALKS[talk][1] == "http"
+    assert caught.value.may_have_been_created == created
+
+
+@some([request, run], [])
+async def test_a_connection_that_is_never_made(connect: Callable[..., Any], call: Call) -> None:
+    with slow.never_accepting() as address:
+        client = connect(address)
+        with in_time(), pytest.raises(APITimeoutError) as caught:
+            await call(client)
+        assert not caught.value.request_sent
+        assert not caught.value.may_have_been_created
+        await client.aclose()
+
+
+@some([request, run], [])
+async def test_a_connection_that_is_slower_than_the_scope_of_the_call(
+    connect: Callable[..., Any], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine, the call may be cancelled before its connection times out."""
+    monkeypatch.setattr("dashscope._runtime.async_runtime.LAST", -TIMEOUT / 2)
+    with slow.never_accepting() as address:
+        client = connect(address)
+        with in_time(), pytest.raises(APITimeoutError) as caught:
+            await call(client)
+        assert not caught.value.request_sent
+        assert not caught.value.may_have_been_created
+        await client.aclose()
+
+
+@some([upload_in_parts], [upload])
+@pytest.mark.parametrize("talk", [slow.deaf, slow.hard_of_hearing], ids=lambda talk: talk.__name__)
+async def test_an_upload_that_is_not_read(
+    connect: Callable[..., Any], call: Call, talk: slow.Talk
+) -> None:
+    with talking(talk) as server:
+        client = connect(server.base_url)
+        with in_time(), pytest.raises(APITimeoutError):
+            await call(client)
+        await client.aclose()
+
+
+@some([run, stream], [run_by_polling, wait_and_cancel])
+@pytest.mark.parametrize("then", [pytest.param("head", marks=pytest.mark.soak), "body"])
+async def test_once_there_is_a_prediction_the_error_has_it(
+    connect: Callable[..., Any], call: Call, then: str
+) -> None:
+    """Also the cancel is answered slowly: it is not waited for."""
+    with talking(slow.creating_then(then)) as server:
+        client = connect(server.base_url)
+        with in_time(), pytest.raises(PredictionTimeoutError) as caught:
+            await call(client)
+        await client.aclose()
+    assert caught.value.prediction.id == "p1"
+    assert server.asked[-1] == "POST /v1/predictions/p1/cancel"
+    assert "p1 may still be running" in caught.value.__notes__[0]
+
+
+@some([run, stream], [])
+async def test_the_server_is_told_as_well(
+    make_client: Callable[..., Any], fake_server: FakeServer, call: Call
+) -> None:
+    fake_server.respond_with(reply(prediction("succeeded", output="a"), 201))
+    client = make_client(base_url=fake_server.base_url)
+    await call(client)
+    await client.aclose()
+    seconds = fake_server.requests[0].headers["Cancel-After"].removesuffix("s")
+    assert TIMEOUT + 4 < float(seconds) <= TIMEOUT + 6
+
+
+async def test_a_prediction_in_the_blocking_mode_of_the_server(
+    make_client: Callable[..., Any], fake_server: FakeServer
+) -> None:
+    """Its id is not known, so that only the server can cancel it, as it was told to."""
+    fake_server.respond_with(Reply(after=3))
+    client = make_client(base_url=fake_server.base_url)
+    with in_time(), pytest.raises(APITimeoutError) as caught:
+        await client.run("owner/name", {}, wait=5, timeout=TIMEOUT)
+    await client.aclose()
+    assert caught.value.may_have_been_created
+    assert fake_server.requests[0].headers["Prefer"] == "wait=5"
+    assert "Cancel-After" in fake_server.requests[0].headers

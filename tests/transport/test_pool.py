@@ -1,0 +1,369 @@
+"""Connections are shared, bounded, never used once broken, and none is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+import pytest
+
+from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
+from dashscope._runtime.drive import drive
+from dashscope._transport.pool.pool import AsyncPool, SyncPool
+from tests.servers.counting_server import Answer, CountingServer, Loop, ok, pool_of, until
+from tests.stopwatch import Stopwatch
+from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
+from tests.transport.conftest import Together
+
+ASYNC = ["asyncio", "uvloop", "trio"]
+
+
+async def slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+    await asyncio.sleep(0.02)
+    return await ok(writer, path, number)
+
+
+def crowd(size: int) -> Answer:
+    """Answers once so many ask at the same time: each of them has a connection of its own."""
+    all_there = asyncio.Event()
+    asking = 0
+
+    async def answer(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        nonlocal asking
+        asking += 1
+        if asking == size:
+            all_there.set()
+        await all_there.wait()
+        return await ok(writer, path, number)
+
+    return answer
+
+
+async def broken(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+    await writer.drain()
+    return False
+
+
+async def test_never_more_connections_than_allowed(
+    make_client: Any, server: CountingServer, together: Together
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=3)
+    server.respond_with(slow)
+    accounts = await together([client.account.get for _ in range(20)])
+    assert len(accounts) == 20
+    assert server.most <= 3
+    await client.aclose()
+    until(lambda: server.open == 0)
+
+
+@pytest.mark.parametrize("flavor", ASYNC)
+async def test_who_waits_first_is_served_first(
+    make_client: Any, server: CountingServer, loop: Loop
+) -> None:
+    may_answer = asyncio.Event()
+
+    async def held(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        await may_answer.wait()
+        return await ok(writer, path, number)
+
+    client = make_client(base_url=server.base_url, max_connections=1)
+    server.respond_with(held)
+    done: list[int] = []
+
+    async def ask(number: int) -> None:
+        await client.request("GET", f"/{number}")
+        done.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(ask, number)
+            await anyio.sleep(0.02)  # until it has its turn, or waits for it
+        loop.loop.call_soon_threadsafe(may_answer.set)
+    assert done == list(range(8))
+    await client.aclose()
+
+
+async def test_waiting_for_a_turn_ends_with_the_callers_time(
+    make_client: Any, server: CountingServer, together: Together, loop: Loop
+) -> None:
+    may_answer = asyncio.Event()
+
+    async def held(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        await may_answer.wait()
+        return await ok(writer, path, number)
+
+    client = make_client(base_url=server.base_url, max_connections=1, max_retries=0)
+    server.respond_with(held)
+
+    async def first() -> Any:
+        return await client.account.get()
+
+    async def second() -> Any:
+        while not server.asked:  # until the other one has the connection
+            await anyio.sleep(0.01) if flavor_is_async(client) else time.sleep(0.01)
+        started = Stopwatch()
+        with pytest.raises(APITimeoutError) as caught:
+            await client.request("GET", "/second", timeout=0.2)
+        took = started.ours
+        loop.loop.call_soon_threadsafe(may_answer.set)
+        return caught.value, took
+
+    account, (error, took) = await together([first, second])
+    assert account.username
+    assert took < 0.7
+    assert not error.may_have_been_created
+    assert server.asked == ["/v1/account"]
+    await client.aclose()
+
+
+def flavor_is_async(client: Any) -> bool:
+    return isinstance(client, AsyncClient)
+
+
+async def test_an_idle_connection_makes_way_for_another_origin(
+    make_client: Any, server: CountingServer, another: CountingServer
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=1)
+    for _ in range(3):
+        await client.request("GET", "/here")
+        await client.request("GET", another.base_url + "/there")
+        until(lambda: server.open + another.open == 1)
+    await client.aclose()
+    until(lambda: server.open + another.open == 0)
+
+
+async def test_a_connection_that_the_server_closed_is_not_used(
+    make_client: Any, server: CountingServer
+) -> None:
+    server.idle = 0.05
+    client = make_client(base_url=server.base_url, max_retries=0)
+    for number in range(1, 4):
+        assert (await client.account.get()).username == str(number)
+        until(lambda: server.open == 0)
+    await client.aclose()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections expire in no time."""
+    for module in ("idle", "pool", "routes"):
+        monkeypatch.setattr(f"dashscope._transport.pool.{module}.KEEPALIVE_EXPIRY", 0.3)
+    monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_connection_kept_for_too_long_is_closed(
+    make_client: Any, server: CountingServer, another: CountingServer, together: Together
+) -> None:
+    server.respond_with(crowd(4))
+    another.respond_with(crowd(4))
+    client = make_client(base_url=server.base_url)
+    await together([client.account.get for _ in range(4)])
+    await together([lambda: client.request("GET", another.base_url + "/x") for _ in range(4)])
+    assert server.opened + another.opened == 8
+    end = time.monotonic() + 0.6
+    while time.monotonic() < end:  # one stays in use; those that nobody takes are closed
+        await client.account.get()
+    while server.open + another.open > 1 and flavor_is_async(client):
+        await anyio.sleep(0.01)  # they are closed in this very loop
+    until(lambda: server.open + another.open == 1)
+    await client.aclose()
+
+
+@pytest.mark.parametrize("flavor", ASYNC)
+@pytest.mark.parametrize("how", ["still there", "closed by the server"])
+@pytest.mark.usefixtures("soon")
+async def test_a_client_at_rest_keeps_no_connection(
+    make_client: Any, server: CountingServer, together: Together, loop: Loop, how: str
+) -> None:
+    client = make_client(base_url=server.base_url)
+    for turn in (1, 2):  # it begins anew
+        server.respond_with(crowd(10))
+        await together([client.account.get for _ in range(10)])
+        assert server.opened == 10 * turn
+        pool = pool_of(await client._api.transport._client())
+        if how == "closed by the server":
+            loop.run(server.drop())
+        with anyio.fail_after(30):
+            while server.open or not pool.is_empty:
+                await anyio.sleep(0.05)
+    await client.aclose()
+
+
+@pytest.mark.parametrize("flavor", ASYNC)
+@pytest.mark.usefixtures("soon")
+async def test_what_is_in_use_for_long_is_not_closed(
+    make_client: Any, server: CountingServer
+) -> None:
+    async def long(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        if path == "/v1/long":
+            await asyncio.sleep(1)
+        return await ok(writer, path, number)
+
+    server.respond_with(long)
+    client = make_client(base_url=server.base_url)
+    answers: list[Any] = []
+
+    async def ask() -> None:
+        answers.append(await client.request("GET", "/long"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await client.account.get()
+    assert answers[0].status == 200
+    await client.aclose()
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_loop_may_end_whenever_it_likes(server: CountingServer) -> None:
+    """Before, while and after its connections expire; nothing of it stays, nobody complains."""
+    server.respond_with(slow)
+    client = AsyncClient(base_url=server.base_url)
+
+    async def main(pause: float) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(client.account.get)
+        await anyio.sleep(pause)
+
+    for backend in ("asyncio", "trio"):
+        for pause in (0.0, 0.3, 0.36, 0.45):
+            anyio.run(main, pause, backend=backend)
+            gc.collect()
+            until(lambda: server.open == 0)
+
+
+async def test_a_broken_connection_is_never_used_again(
+    make_client: Any, server: CountingServer
+) -> None:
+    client = make_client(base_url=server.base_url, max_retries=0)
+    for number in (1, 2, 3):
+        server.respond_with(broken)
+        with pytest.raises(APIConnectionError):
+            await client.account.get()
+        server.respond_with(ok)
+        assert (await client.account.get()).username == str(2 * number)
+        # The connection that works is used again, and is then broken.
+        server.respond_with(broken)
+        with pytest.raises(APIConnectionError):
+            await client.account.get()
+        server.opened = 2 * number
+    await client.aclose()
+    until(lambda: server.open == 0)
+
+
+async def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(
+    make_client: Any, server: CountingServer
+) -> None:
+    async def endless(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 100_000)
+        await writer.drain()
+        return True
+
+    client = make_client(base_url=server.base_url)
+    server.respond_with(endless)
+    async with (
+        client.files.download("f1", owner="o", expiry=1, signature="s") as download,
+        aclosing(download.iter_bytes()) as chunks,
+    ):
+        assert await anext(aiter(chunks))
+    until(lambda: server.open == 0)
+    server.respond_with(ok)
+    assert (await client.account.get()).username == "2"
+    await client.aclose()
+
+
+async def test_closing_the_client_closes_its_connections(
+    make_client: Any, server: CountingServer, together: Together
+) -> None:
+    server.respond_with(crowd(10))
+    client = make_client(base_url=server.base_url)
+    await together([client.account.get for _ in range(10)])
+    assert server.open == 10
+    await client.aclose()
+    until(lambda: server.open == 0)
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.account.get()
+
+
+@pytest.mark.parametrize("flavor", ASYNC)
+async def test_a_cancelled_request_leaves_the_pool_whole(
+    make_client: Any, server: CountingServer, loop: Loop
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=1)
+
+    async def attempt(suspension: int) -> Interrupted:
+        await client.account.get()  # on a connection that is there
+        await interrupted_at(suspension, client.account.get())
+        with anyio.fail_after(30):
+            await client.account.get()
+        loop.run(server.drop())
+        until(lambda: server.open == 0)
+        met = await interrupted_at(suspension, client.account.get())  # on one to be made
+        with anyio.fail_after(30):
+            await client.account.get()
+        return met
+
+    assert await interrupted_everywhere(attempt) > 5
+    await client.aclose()
+    until(lambda: server.open == 0)
+
+
+async def test_many_threads_and_tasks_share_a_client(
+    make_client: Any, server: CountingServer, together: Together
+) -> None:
+    client = make_client(base_url=server.base_url, max_connections=8)
+
+    async def several() -> None:
+        for _ in range(25):
+            assert (await client.account.get()).username
+
+    await together([several for _ in range(16)])
+    assert len(server.asked) == 400
+    assert server.most <= 8
+    await client.aclose()
+    until(lambda: server.open == 0)
+
+
+def test_a_turn_that_nobody_has_any_more_comes_back(server: CountingServer) -> None:
+    with Client(base_url=server.base_url, max_connections=1) as client:
+        client.account.get()
+        pool = pool_of(client._async._api.transport._get_client())
+        for _ in range(3):
+            turn = drive(pool._acquire())
+            del turn  # as an interrupt between two lines does
+            client.account.get()
+        assert len(pool._limiter) == 1
+        turns = weakref.ref(pool._limiter)
+    del pool, client
+    gc.collect()
+    assert turns() is None
+
+
+async def test_a_connection_that_is_closed_just_before_its_use_costs_nothing(
+    make_client: Any, server: CountingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client(base_url=server.base_url)
+    await client.account.get()
+    for pool in (AsyncPool, SyncPool):
+        send, closed = pool._send, []
+
+        async def first_closed(
+            self: Any, connection: Any, request: Any, send: Any = send, closed: Any = closed
+        ) -> Any:
+            if not closed:
+                closed.append(connection)
+                await self._close(connection)
+            return await send(self, connection, request)
+
+        monkeypatch.setattr(pool, "_send", first_closed)
+    created = await client.request("POST", "/x")  # one that nothing but a refusal repeats
+    assert created.attempts == 2
+    await client.aclose()
+    until(lambda: server.open == 0)

@@ -1,0 +1,130 @@
+"""Threads that share a sync client's connections take turns in the order in which they came."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from dashscope import Client
+from dashscope._transport.pool.limiter import ConnectionLimiter
+from tests.servers.counting_server import CountingServer, pool_of, until
+from tests.variants import variants
+
+
+def waiting(turns: ConnectionLimiter, taken: Callable[[], object]) -> threading.Thread:
+    """A thread that stands in the queue by now."""
+    before = list(turns._waiting)
+    thread = threading.Thread(target=taken)
+    thread.start()
+    until(lambda: any(one not in before for one in list(turns._waiting)))
+    return thread
+
+
+@variants("number", range(20))
+def test_nobody_is_passed_over_by_who_has_just_had_a_turn(number: int) -> None:
+    turns = ConnectionLimiter(1)
+    served: list[str] = []
+
+    def take(name: str) -> None:
+        turn = turns.acquire(5)
+        assert turn is not None
+        served.append(name)
+        turns.release(turn)
+
+    mine = turns.acquire(None)
+    assert mine is not None
+    thread = waiting(turns, lambda: take("who waited"))
+    turns.release(mine)
+    take("who comes again")
+    thread.join()
+    assert served == ["who waited", "who comes again"]
+
+
+def test_threads_of_a_client_take_turns(server: CountingServer) -> None:
+    with (
+        Client(base_url=server.base_url, max_connections=2) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(lambda _: client.account.get(), range(80)))
+        assert len(pool_of(client._async._api.transport._get_client())._limiter) == 2
+    assert server.most <= 2
+    assert len(server.asked) == 80
+
+
+def test_first_come_first_served_whoever_gives_up() -> None:
+    turns = ConnectionLimiter(1)
+    mine = turns.acquire(None)
+    assert mine is not None
+    served: list[str] = []
+
+    def take(name: str, left: float | None) -> None:
+        turn = turns.acquire(left)
+        if turn is not None:
+            served.append(name)
+            turns.release(turn)
+
+    threads = [
+        waiting(turns, partial(take, name, left))
+        for name, left in [("a", None), ("late", 0.5), ("b", None), ("late too", 0.5), ("c", None)]
+    ]
+    until(lambda: len(turns._waiting) == 3)  # those two have given up
+    turns.release(mine)
+    for thread in threads:
+        thread.join()
+    assert served == ["a", "b", "c"]
+    assert len(turns) == 1
+
+
+def test_a_turn_that_comes_too_late_is_not_lost() -> None:
+    turns = ConnectionLimiter(1)
+
+    def patient() -> None:
+        turn = turns.acquire(0.001) or turns.acquire(5)
+        assert turn is not None
+        turns.release(turn)
+
+    for _ in range(200):
+        mine = turns.acquire(None)
+        assert mine is not None
+        thread = waiting(turns, patient)
+        turns.release(mine)
+        thread.join()
+        assert len(turns) == 1
+
+
+def test_an_interrupt_while_waiting_leaves_the_queue_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __init__(self) -> None:
+            pass
+
+        def get(self, timeout: float) -> None:
+            raise KeyboardInterrupt
+
+    turns = ConnectionLimiter(1)
+    mine = turns.acquire(None)
+    assert mine is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("dashscope._transport.pool.limiter.SimpleQueue", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            turns.acquire(None)
+    turns.release(mine)
+    assert turns.acquire(0) is not None
+
+
+def test_who_was_thrown_out_of_the_queue_comes_back_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashscope._transport.pool.limiter.RECHECK_INTERVAL", 0.05)
+    turns = ConnectionLimiter(1)
+    mine = turns.acquire(None)
+    assert mine is not None
+    came = threading.Event()
+    thread = waiting(turns, lambda: turns.acquire(5) and came.set())
+    turns._waiting.popleft()  # as an interrupt does between two lines
+    time.sleep(0.01)
+    turns.release(mine)
+    assert came.wait(5)
+    thread.join()

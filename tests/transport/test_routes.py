@@ -1,0 +1,347 @@
+"""Through proxies and over TLS, HTTP/1.1 and HTTP/2: as httpx has them, and as cheap."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import httpx
+import hypercorn
+import hypercorn.asyncio
+import pytest
+
+from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
+from dashscope._transport.pool.proxies import EnvironmentProxies
+from tests.servers.counting_server import CountingServer, Loop, pool_of, until
+from tests.servers.http_proxy import Proxy
+from tests.stopwatch import Stopwatch
+from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
+from tests.transport.conftest import Together
+
+
+@pytest.fixture
+def proxy(loop: Loop) -> Iterator[Proxy]:
+    proxy = Proxy(loop)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_requests_go_through_the_proxy(
+    make_client: Any, server: CountingServer, proxy: Proxy, scheme: str
+) -> None:
+    client = make_client(base_url=server.base_url, proxy=f"{scheme}://127.0.0.1:{proxy.port}")
+    for _ in range(3):
+        assert (await client.account.get()).username == "1"
+    assert set(proxy.seen) == {f"127.0.0.1:{server.port}"}
+    await client.aclose()
+    until(lambda: server.open == 0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_https_goes_through_the_proxy_untouched(
+    make_client: Any, secure: CountingServer, proxy: Proxy, trusting: ssl.SSLContext, scheme: str
+) -> None:
+    client = make_client(
+        "token", base_url=secure.base_url, verify=trusting,
+        proxy=f"{scheme}://127.0.0.1:{proxy.port}",
+    )  # fmt: skip
+    for _ in range(3):
+        assert (await client.account.get()).username == "1"
+    assert proxy.seen == [f"localhost:{secure.port}"]
+    await client.aclose()
+
+
+async def test_the_environment_names_the_proxy(
+    make_client: Any, server: CountingServer, proxy: Proxy, no_proxies: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
+    client = make_client(base_url=server.base_url)
+    await client.request("GET", f"http://api.test:{server.port}/v1/account")
+    assert proxy.seen == [f"api.test:{server.port}"]
+    await client.aclose()
+
+
+async def test_loopback_uses_no_proxy_of_the_environment(
+    make_client: Any, server: CountingServer, proxy: Proxy, no_proxies: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    client = make_client(base_url=server.base_url)
+    await client.account.get()
+    await client.request("GET", f"http://localhost:{server.port}/v1/account")
+    assert not proxy.seen
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "is_direct"),
+    [
+        ("api.test", "api.test", True),
+        (".test,example.com", "api.test", True),
+        ("other.test", "api.test", False),
+        ("*", "api.test", True),
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        (" 192.168.0.0/16 , 10.1.2.3", "10.1.2.3", True),
+        ("fd00::/8", "fd00::1", True),
+        ("fd00::/8", "fe00::1", False),
+        ("10.0.0.0/33", "10.0.0.1", False),
+        ("10.1.2.3:81", "10.1.2.3", False),
+    ],
+)
+def test_no_proxy_names_hosts_and_networks(
+    no_proxies: None, no_proxy: str, host: str, is_direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    found = EnvironmentProxies().proxy_for("http", host, 80)
+    assert (found is None) == is_direct
+    if found is not None:
+        assert found.source == "the environment variable ALL_PROXY"
+
+
+async def test_a_proxy_asks_for_a_password(
+    make_client: Any, server: CountingServer, loop: Loop
+) -> None:
+    proxy = Proxy(loop, user="ann:secret")
+    client = make_client(
+        base_url=server.base_url, proxy=f"http://ann:secret@127.0.0.1:{proxy.port}"
+    )
+    await client.account.get()
+    await client.aclose()
+    proxy.close()
+
+
+async def test_a_proxy_that_is_not_there(
+    make_client: Any, server: CountingServer, nobody: str
+) -> None:
+    proxy = nobody.removesuffix("/v1")
+    client = make_client(base_url=server.base_url, proxy=proxy, max_retries=0)
+    with pytest.raises(APIConnectionError) as caught:
+        await client.account.get()
+    assert not caught.value.request_sent
+    assert f"through the proxy {proxy} (proxy)" in str(caught.value)
+    assert server.asked == []
+    await client.aclose()
+
+
+async def test_a_socks_proxy_needs_its_extra(
+    make_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"pip install .*\[socks\]"):
+        make_client(proxy="socks5://127.0.0.1:1080")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ftp://ann:secret@127.0.0.1:1", "socks4://127.0.0.1:1", "http://", "http://[::1", "foo:bar",
+     "http://127.0.0.1:99999", "http://ann:secret@127.0.0.1:0"],
+)  # fmt: skip
+async def test_a_proxy_that_is_none(
+    make_client: Any, server: CountingServer, no_proxies: None, address: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with pytest.raises(ConfigurationError, match="^proxy is '.*not the URL of a proxy") as caught:
+        make_client(proxy=address)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("ALL_PROXY", address)
+    client = make_client(base_url=server.base_url, max_retries=0)
+    message = "^The environment variable ALL_PROXY is '.*unset it"
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        await client.request("GET", "http://api.test/v1/account")
+    assert "secret" not in str(caught.value)
+    await client.aclose()
+
+
+async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
+    make_client: Any, server: CountingServer, no_proxies: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    client = make_client(base_url=server.base_url, max_retries=0)
+    with pytest.raises(ConfigurationError, match=r"ALL_PROXY.*pip install .*\[socks\]"):
+        await client.request("GET", "http://api.test/v1/account")
+    await client.aclose()
+
+
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
+async def test_who_is_cancelled_in_a_handshake_leaves_the_pool_whole(
+    make_client: Any, secure: CountingServer, trusting: ssl.SSLContext
+) -> None:
+    client = make_client(
+        "token", base_url=secure.base_url, verify=trusting, max_connections=1, max_retries=0
+    )
+
+    async def attempt(suspension: int) -> Interrupted:
+        pool = pool_of(await client._api.transport._client())
+        await pool.close_idle()
+        met = await interrupted_at(suspension, client.account.get())
+        with anyio.fail_after(5):
+            await client.account.get()
+        return met
+
+    assert await interrupted_everywhere(attempt) > 5
+    await client.aclose()
+    until(lambda: secure.open == 0)
+
+
+async def test_one_certificate_store_for_all_connections_and_none_without_https(
+    make_client: Any, server: CountingServer, secure: CountingServer, trusting: ssl.SSLContext,
+    together: Together, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    made: list[object] = []
+
+    def counted(**options: object) -> ssl.SSLContext:
+        made.append(options)
+        return trusting
+
+    monkeypatch.setattr(httpx, "create_ssl_context", counted)
+    client = make_client(base_url=server.base_url)
+    await client.account.get()
+    assert not made
+    await together([lambda: client.request("GET", secure.base_url + "/x") for _ in range(5)])
+    assert len(made) == 1
+    await client.aclose()
+
+
+async def test_a_certificate_that_nobody_vouches_for(
+    make_client: Any, secure: CountingServer
+) -> None:
+    client = make_client("token", base_url=secure.base_url, max_retries=0)
+    with pytest.raises(APIConnectionError, match="(?i)certificate") as caught:
+        await client.account.get()
+    assert not caught.value.request_sent
+    assert secure.asked == []
+    await client.aclose()
+
+
+async def test_a_handshake_that_never_ends_leaves_no_socket(
+    make_client: Any, trusting: ssl.SSLContext
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(5)
+        client = make_client(
+            "token", base_url=f"https://localhost:{silent.getsockname()[1]}/v1", verify=trusting,
+            max_retries=0, timeout=0.3,
+        )  # fmt: skip
+        started = Stopwatch()
+        with pytest.raises(APITimeoutError):
+            await client.account.get()
+        assert started.ours < 0.8
+        connection, _ = silent.accept()
+        with connection:
+            connection.settimeout(5)
+            while connection.recv(65536):  # until the other side has closed it
+                pass
+        await client.aclose()
+
+
+@pytest.fixture(scope="module")
+def over_http2(loop: Loop, authority: Any, tmp_path_factory: Any) -> Iterator[dict[str, Any]]:
+    """A server with HTTP/2; what it has seen."""
+    seen: dict[str, Any] = {"clients": set(), "versions": set(), "requests": 0}
+    folder = tmp_path_factory.mktemp("tls")
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "all.pem")
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError
+        seen["clients"].add(scope["client"])
+        seen["versions"].add(scope["http_version"])
+        seen["requests"] += 1
+        await asyncio.sleep(0.01)
+        await send({
+            "type": "http.response.start", "status": 200,
+            "headers": [(b"content-type", b"application/json")],
+        })  # fmt: skip
+        await send({"type": "http.response.body", "body": b'{"username": "h2"}'})
+
+    config = hypercorn.Config()
+    config.bind = ["127.0.0.1:0"]
+    config.certfile = config.keyfile = str(folder / "all.pem")
+    config.errorlog = config.accesslog = None
+    over = asyncio.Event()
+    listening = config.create_sockets().secure_sockets[0]
+    seen["port"] = listening.getsockname()[1]
+    config.bind = [f"fd://{listening.detach()}"]
+
+    async def serve() -> None:
+        await hypercorn.asyncio.serve(app, config, shutdown_trigger=over.wait)
+
+    async def start() -> asyncio.Task[None]:
+        return asyncio.create_task(serve())
+
+    async def stop(task: asyncio.Task[None]) -> None:
+        over.set()
+        await task
+
+    task = loop.run(start())
+    yield seen
+    loop.run(stop(task))
+
+
+async def test_http2_shares_a_connection_among_tasks(
+    make_client: Any, over_http2: dict[str, Any], trusting: ssl.SSLContext, together: Together,
+    flavor: str,
+) -> None:  # fmt: skip
+    for name in ("clients", "versions"):
+        over_http2[name].clear()
+    base_url = f"https://localhost:{over_http2['port']}/v1"
+    client = make_client("token", base_url=base_url, verify=trusting, http2=True)
+    await client.account.get()
+    accounts = await together([client.account.get for _ in range(20)])
+    await client.account.get()
+    assert {account.username for account in accounts} == {"h2"}
+    assert over_http2["versions"] == {"2"}
+    if flavor == "sync":  # a connection for each thread, used again
+        assert len(over_http2["clients"]) <= 20
+    else:
+        assert len(over_http2["clients"]) == 1
+    await client.aclose()
+
+
+async def test_http2_falls_back_to_what_the_server_speaks(
+    make_client: Any, secure: CountingServer, trusting: ssl.SSLContext, together: Together
+) -> None:
+    client = make_client("token", base_url=secure.base_url, verify=trusting, http2=True)
+    accounts = await together([client.account.get for _ in range(5)])
+    assert all(account.username for account in accounts)
+    await client.aclose()
+
+
+@pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("speaks", ["2", "1.1"])
+async def test_with_http2_a_client_at_rest_keeps_no_connection(
+    make_client: Any, over_http2: dict[str, Any], secure: CountingServer, trusting: ssl.SSLContext,
+    together: Together, monkeypatch: pytest.MonkeyPatch, speaks: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("dashscope._transport.pool.routes.KEEPALIVE_EXPIRY", 0.3)
+    monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
+    port = over_http2["port"] if speaks == "2" else secure.port
+    client = make_client(
+        "token", base_url=f"https://localhost:{port}/v1", verify=trusting, http2=True
+    )
+    for _ in range(2):  # it begins anew
+        await together([client.account.get for _ in range(5)])
+        pool = pool_of(await client._api.transport._client())
+        assert pool._shared_connections()
+        with anyio.fail_after(30):
+            while pool._shared_connections() or secure.open:
+                await anyio.sleep(0.05)
+    await client.aclose()
