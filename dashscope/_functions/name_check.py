@@ -8,7 +8,6 @@ from typing import Any
 from dashscope._common.deadline import Deadline
 from dashscope._common.logging import logger
 from dashscope._errors import APIError
-from dashscope._files import inputs as input_files
 from dashscope._functions.check import check_names
 from dashscope._functions.schema import ModelSchema
 from dashscope._functions.schema_cache import SchemaLoader
@@ -36,7 +35,6 @@ class NameCheck:
         Raises:
             TypeError: If the model has no input of a name.
         """
-        input_files.check(row)
         if self._is_off or row.keys() <= self._accepted:
             return row
         if self._schema is None:
