@@ -34,7 +34,7 @@ async def test_no_inputs_and_one_input(client: Any, service: Service, count: int
 async def test_a_version_is_run(client: Any, service: Service) -> None:
     assert outputs(await read(client.map(f"{REF}:v1", [{"value": 1}]))) == [1]
     names, create = service.fake_server.requests[:2]
-    assert names.asked == "GET /v1/models/owner/name/versions/v1"
+    assert (names.method, names.path) == ("GET", "/v1/models/owner/name/versions/v1")
     assert create.path == "/v1/predictions"
     assert create.json == {"version": "v1", "input": {"value": 1}}
 
