@@ -220,6 +220,68 @@ def kill_ray(server: Server, kind: str, rows: int, kills: int) -> None:
     )
 
 
+def kill_pool(server: Server, kind: str, rows: int, kills: int) -> None:
+    """Kill forked worker processes, and run their partitions again, as an engine does."""
+    workers, size = 4, 50
+    with place(kind) as (checkpoint, database), tempfile.TemporaryDirectory() as results:
+        model = udf(
+            "owner/seconds-0.5",
+            inputs={"value": "value"},
+            checkpoint=checkpoint,
+            base_url=server.base_url,
+        )
+        waiting = list(range(0, rows, size))
+        running: dict[int, int] = {}
+        chance = random.Random(rows)
+        killed, next_kill, began = 0, time.monotonic() + 1.0, time.monotonic()
+        while waiting or running:
+            while waiting and len(running) < workers:
+                first = waiting.pop(0)
+                pid = os.fork()
+                if pid == 0:
+                    run_and_exit(model, first, size, results)
+                running[pid] = first
+            if killed < kills and time.monotonic() > next_kill and running:
+                os.kill(chance.choice(sorted(running)), signal.SIGKILL)
+                killed += 1
+                next_kill = time.monotonic() + 0.2 + chance.random()
+                if database is not None and killed == kills // 2:
+                    database.stop()
+                    database.start()
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid in running:
+                first = running.pop(pid)
+                if status != 0:
+                    waiting.append(first)
+            time.sleep(0.01)
+        seconds = time.monotonic() - began
+        out: list[Any] = []
+        for path in sorted(Path(results).iterdir()):
+            out += json.loads(path.read_text())
+    columns = {name: [row[name] for row in out] for name in ("value", "output")}
+    report(
+        "kill pool",
+        checkpoint=kind,
+        kills=killed,
+        database_restarts=int(kind == "postgres"),
+        seconds=round(seconds, 1),
+        **check(columns, server.stats(), rows),
+    )
+
+
+def run_and_exit(model: ModelUdf, first: int, size: int, results: str) -> None:
+    """Run a partition in a forked worker, and write its result."""
+    code = 1
+    try:
+        rows = model([{"value": value} for value in range(first, first + size)])
+        part = Path(results, f".{first}")
+        part.write_text(json.dumps(rows))
+        part.replace(Path(results, f"{first}"))
+        code = 0
+    finally:
+        os._exit(code)
+
+
 def run_part(model: ModelUdf, first: int, count: int) -> float:
     """Run a partition in a worker, and return the CPU seconds that it took."""
     before = time.process_time()
@@ -411,7 +473,7 @@ def main() -> None:
             f"kill-{engine}-{kind}": lambda server, run=run, kind=kind: run(
                 server, kind, rows, kills
             )
-            for engine, run in (("dask", kill_dask), ("ray", kill_ray))
+            for engine, run in (("dask", kill_dask), ("ray", kill_ray), ("pool", kill_pool))
             for kind in ("folder", "postgres")
         },
         "speed-0": lambda server: speed(server, "0", rows, "folder"),
