@@ -207,6 +207,8 @@ class ModelUdf:
 
         Example:
             ```python
+            from dashscope.integrations.dataframes import udf
+
             greet = udf("dashscope/hello-world", inputs={"text": "name"})
             print(greet([{"name": "Alice"}]))
             ```
@@ -235,11 +237,7 @@ class ModelUdf:
             ValueError: If a column is missing, or if a column of the result exists already.
             CheckpointError: If the checkpoint cannot be used.
 
-        Example:
-            ```python
-            greet = udf("dashscope/hello-world", inputs={"text": "name"})
-            print(await greet.run_async([{"name": "Alice"}]))
-            ```
+        Example: see `dashscope docs scaling-out`.
 
         Endpoints: those of `client.map()`.
         """
@@ -472,6 +470,8 @@ class ModelUdf:
 
         Example:
             ```python
+            from dashscope.integrations.dataframes import udf
+
             greet = udf("dashscope/hello-world", inputs={"text": "name"}, checkpoint="run/")
             print(greet.cancel())
             ```
