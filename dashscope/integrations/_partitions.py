@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import frozen
 
@@ -126,7 +126,7 @@ def _arrow(table: Any) -> Partition:
                 if column.is_number
                 else arrow.array(_texts(column.values), arrow.string())
             )
-        kind: Any = type(table)
+        kind = cast("Any", type(table))
         return kind.from_arrays(arrays, names=names)
 
     return Partition(list(table.schema.names), table.to_pylist(), extend)
