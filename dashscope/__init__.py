@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
     from dashscope.types.file import File
     from dashscope.types.hardware import Hardware
-    from dashscope.types.http import Headers, Request, Response
+    from dashscope.types.http import Headers, RawResponse, Request, Response
     from dashscope.types.model import Model, Version
     from dashscope.types.page import Page
     from dashscope.types.prediction import Metrics, Prediction, Progress
@@ -155,6 +155,7 @@ __all__ = [
     "PredictionTimeoutError",
     "Progress",
     "RateLimitError",
+    "RawResponse",
     "Release",
     "Request",
     "Response",
@@ -230,6 +231,7 @@ __getattr__ = exports(
         "PredictionTimeoutError": "_errors",
         "Progress": "types.prediction",
         "RateLimitError": "_errors",
+        "RawResponse": "types.http",
         "Release": "types.deployment",
         "Request": "types.http",
         "Response": "types.http",
@@ -244,6 +246,24 @@ __getattr__ = exports(
         "__version__": "_config",
         "progress_bar": "_batch.progress_bar",
         "webhooks": "webhooks",
+    },
+    hints={
+        name: f"Create a client first: Client().{attribute}, or AsyncClient().{attribute}"
+        for name, attribute in {
+            "run": "run(...)",
+            "async_run": "run(...)",
+            "stream": "stream(...)",
+            "async_stream": "stream(...)",
+            "use": "use(...)",
+            "search": "search(...)",
+            "collections": "collections",
+            "deployments": "deployments",
+            "files": "files",
+            "hardware": "hardware",
+            "models": "models",
+            "predictions": "predictions",
+            "trainings": "trainings",
+        }.items()
     },
 )
 

@@ -14,8 +14,9 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Final, NoReturn, Self, TypeVar, overload
 
 from dashscope import _batch, _config, _files, _functions, _predictions, resources, types
 from dashscope._api.requestor import Requestor
@@ -51,14 +52,23 @@ load_before_fork(
             "search",
             "trainings",
             "webhooks",
+            "raw",
             "_request",
         )
     ),
     "dashscope._api.pagination",
     "dashscope._batch.batch",
     "dashscope._batch.options",
+    "dashscope._files.file_output",
     "dashscope._functions.function",
+    "dashscope._predictions.files",
     "dashscope._predictions.run",
+)
+
+
+NOT_COPIED: Final = (
+    "clients cannot be copied. Share the client: it serves all tasks and threads of a program. For "
+    "other options, use client.with_options(...)"
 )
 
 
@@ -67,6 +77,9 @@ class AsyncClient:
 
     One client serves a whole program. It keeps connections open between requests, can be shared
     between tasks, threads and event loops, and connects only when a request is sent.
+
+    A client without an explicit token, headers, hooks, `http_client`, SSL context or password can
+    be pickled. It reads the token from the environment of the process that unpickles it.
 
     Args:
         api_token: The API token. Defaults to `DASHSCOPE_API_TOKEN`. The token is sent only to the
@@ -133,28 +146,29 @@ class AsyncClient:
     ) -> None:
         token = Token.given(api_token)
         del api_token  # tracebacks that show variables must not show the token
-        config = _config.load(
-            api_token=token,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            max_connections=max_connections,
-            max_response_bytes=max_response_bytes,
-            user_agent=user_agent,
-            headers=headers,
-            event_hooks=event_hooks,
-            proxy=proxy,
-            verify=verify,
-            http2=http2,
-            trusted_hosts=trusted_hosts,
-            use_file_output=use_file_output,
-        )
+        options: dict[str, Any] = {
+            "base_url": base_url,
+            "timeout": timeout,
+            "max_retries": max_retries,
+            "max_connections": max_connections,
+            "max_response_bytes": max_response_bytes,
+            "user_agent": user_agent,
+            "headers": headers,
+            "event_hooks": event_hooks,
+            "proxy": proxy,
+            "verify": verify,
+            "http2": http2,
+            "trusted_hosts": trusted_hosts,
+            "use_file_output": use_file_output,
+        }
+        config = _config.load(api_token=token, **options)
         from dashscope._runtime.async_runtime import AsyncRuntime
         from dashscope._transport.async_transport import AsyncTransport
 
         runtime = AsyncRuntime()
         self._api = Requestor(config, runtime, AsyncTransport(config, runtime, http_client))
         self._schemas: _functions.Schemas = {}
+        self._options = {**options, "api_token": token, "http_client": http_client}
 
     @cached_property
     def account(self) -> resources.AsyncAccountResource:
@@ -219,10 +233,21 @@ class AsyncClient:
 
         return AsyncWebhooks(self._api)
 
+    @cached_property
+    def with_raw_response(self) -> resources.AsyncRawClient:
+        """The operations of the resources, which return the HTTP response with its value.
+
+        `client.with_raw_response.predictions.get(id)` returns a `RawResponse` with the status, the
+        headers, the request id and the rate limit. Its `parse()` returns the prediction.
+        """
+        from dashscope.resources.raw import AsyncRawClient
+
+        return AsyncRawClient(self._api)
+
     async def run(
         self,
         ref: str,
-        input: Mapping[str, Any],
+        input: Mapping[str, Any] | None = None,
         *,
         wait: int | None = None,
         poll_interval: float | None = None,
@@ -241,7 +266,11 @@ class AsyncClient:
 
         Args:
             ref: The model, as `owner/name` or `owner/name:version`.
-            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            input: The model's inputs, by default none: a mapping, or an object with fields, such as
+                a pydantic model, a dataclass or a row of a data frame. Files in it (paths, bytes,
+                open binary files, Pillow images, matplotlib figures) are sent along. Arrays,
+                series, sets, iterators, `Decimal`, `UUID`, `date`, `datetime`, `Enum`, and `NaT`
+                and `NA` of pandas are converted to JSON.
             wait: Seconds (1 to 60) for the server to wait for the output before it answers the
                 create request, instead of polling. If the call is cancelled during that time, the
                 id of the prediction is unknown, and the prediction keeps running unless `timeout`
@@ -301,7 +330,7 @@ class AsyncClient:
     def stream(
         self,
         ref: str,
-        input: Mapping[str, Any],
+        input: Mapping[str, Any] | None = None,
         *,
         timeout: float | None = None,
         stall_timeout: float = STALL_TIMEOUT,
@@ -319,7 +348,7 @@ class AsyncClient:
 
         Args:
             ref: The model, as `owner/name` or `owner/name:version`.
-            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            input: The model's inputs, by default none, as for `run()`.
             timeout: Seconds that the stream may take. Defaults to no limit. The server is told to
                 cancel the prediction 5 s later, in case this process cannot.
             stall_timeout: Seconds without a byte after which the stream reconnects.
@@ -371,6 +400,7 @@ class AsyncClient:
         ref: str,
         *,
         timeout: float | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
         file_encoding: _files.FileEncoding = "auto",
@@ -385,6 +415,8 @@ class AsyncClient:
             ref: The model, as `owner/name` or `owner/name:version`.
             timeout: Seconds that a call or a stream may take. Defaults to no limit. The server
                 cancels a prediction of `create()` after that time, or after 5 s if that is longer.
+            progress: A function that each call of the model calls with the prediction when it
+                changes. `stream()`, `create()` and `map()` do not call it.
             webhook: An http(s) URL that the server sends events to. Not available for `map()`.
             webhook_events_filter: The events to send. Defaults to all.
             file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
@@ -415,6 +447,7 @@ class AsyncClient:
             self._schemas,
             ref,
             timeout=timeout,
+            progress=progress,
             webhook=webhook,
             webhook_events_filter=webhook_events_filter,
             file_encoding=file_encoding,
@@ -452,7 +485,9 @@ class AsyncClient:
 
         Args:
             ref: The model, as `owner/name` or `owner/name:version`.
-            inputs: The inputs of each row: an iterable or async iterable of mappings.
+            inputs: The inputs of each row: an iterable or async iterable of mappings, or a table of
+                pandas, Polars, Arrow or Hugging Face `datasets`. Missing values of a table, such as
+                NaN, are omitted from the input.
             concurrency: How many predictions may be in flight. At most twice as many rows are kept
                 in memory (four times if `ordered`).
             ordered: Whether to yield results in the order of the inputs.
@@ -592,6 +627,73 @@ class AsyncClient:
             progress=progress,
             cancel_on_exit=cancel_on_exit,
         )
+
+    async def files_of(
+        self, prediction: types.Prediction | types.Training | str
+    ) -> list[_files.AsyncFileOutput]:
+        """Return the file outputs of a prediction, wherever the prediction comes from.
+
+        Use it for predictions from `predictions.get()`, `wait()`, a list or a webhook, whose output
+        contains plain URLs.
+
+        Args:
+            prediction: The prediction or training. An id means a prediction.
+
+        Returns:
+            The files, in the order of the output: `str` objects with `read()`, `save(path)` and
+            `iter_bytes()`. Empty if the output contains no URL. Nothing is requested, unless
+            `prediction` is an id or comes from a list that omits its output.
+
+        Raises:
+            PredictionError: If the service has removed the output.
+            NotFoundError: If there is no such prediction.
+
+        Example:
+            ```python
+            for file in await client.files_of(prediction):
+                await file.save("downloads/")
+            ```
+
+        Endpoint: `GET /predictions/{prediction_id}`, if the output is not known.
+        """
+        from dashscope._predictions.files import files_of
+
+        return await files_of(self._api, prediction)
+
+    async def download(
+        self, url: str, path: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> Path:
+        """Save an output URL to disk.
+
+        The file gets its final name only when it is complete. If the connection breaks, the
+        download requests the rest.
+
+        Args:
+            url: An http or https URL, or a data URI. The token is sent only to the API's own origin
+                and to `trusted_hosts`.
+            path: A file, or an existing folder (or a path that ends in a slash), in which the file
+                gets the name that the server sends. `~` is the home folder.
+            overwrite: Whether to replace an existing file.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            FileError: If the file exists or cannot be written.
+            APIStatusError: If the server responds with an error.
+            APIConnectionError: If the connection breaks and the rest cannot be requested.
+
+        Example:
+            ```python
+            output = await client.run("dashscope/thumbnail", {"image": Path("photo.png")})
+            path = await client.download(str(output), "downloads/")
+            ```
+
+        Endpoint: `GET` of the URL.
+        """
+        from dashscope._files.file_output import download
+
+        return await download(self._api, url, path, overwrite=overwrite)
 
     def paginate(
         self, method: Callable[..., Awaitable[types.Page[T]]], *args: Any, **kwargs: Any
@@ -781,6 +883,7 @@ class AsyncClient:
             changes["headers"] = merged(self._api.config.headers, _config.check_headers(headers))
         view = copy_without_cached(self)
         view._api = self._api.with_config(**changes)
+        view._options = {**self._options, **changes}
         return view
 
     async def aclose(self) -> None:
@@ -820,8 +923,28 @@ class AsyncClient:
             return object.__repr__(self)
         return f"AsyncClient(base_url={self._api.config.base_url!r})"
 
-    def __reduce__(self) -> str:
-        raise TypeError("clients cannot be pickled: create one in the process that uses it")
+    def __getstate__(self) -> dict[str, Any]:
+        return self._state_of(self)
+
+    def _state_of(self, client: Any) -> dict[str, Any]:
+        """Return the state of this client, or of the sync client that drives it, for a pickle."""
+        copied: object = copy_without_cached(client)
+        attributes = vars(copied)
+        own = ("_api", "_schemas", "_options", "_async")
+        return {
+            "options": _config.picklable(self._options),
+            "attributes": {name: attributes[name] for name in attributes if name not in own},
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        AsyncClient.__init__(self, **state["options"])
+        vars(self).update(state["attributes"])
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(NOT_COPIED)
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        raise TypeError(NOT_COPIED)
 
 
 AsyncClient.__module__ = "dashscope"
@@ -842,5 +965,6 @@ def driven_client(
     runtime = SyncRuntime(to_sync)
     client = AsyncClient.__new__(AsyncClient)
     requestor = Requestor(config, runtime, SyncTransport(config, runtime, http_client))
-    vars(client).update(_api=requestor, _schemas={})
+    given = {**options, "api_token": api_token, "http_client": http_client}
+    vars(client).update(_api=requestor, _schemas={}, _options=given)
     return client

@@ -118,6 +118,28 @@ def load(
     )
 
 
+def picklable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a client for a pickle.
+
+    A base URL never contains a password.
+
+    Raises:
+        TypeError: If an option is secret, or belongs to this process.
+    """
+    tied = ("api_token", "headers", "event_hooks", "http_client")
+    reasons = [name for name in tied if options[name]]
+    if isinstance(options["verify"], ssl.SSLContext):
+        reasons.append("an SSL context")
+    if "@" in (options["proxy"] or ""):
+        reasons.append("a password in proxy")
+    if reasons:
+        raise TypeError(
+            f"clients with {', '.join(reasons)} cannot be pickled: create one in the process that "
+            "uses it"
+        )
+    return {name: value for name, value in options.items() if name not in tied}
+
+
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Return the caller's headers if they can be sent unchanged."""
     if headers is None:

@@ -31,26 +31,14 @@ All of them can be pickled. None contains the token or an object of the HTTP lib
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from dashscope import types
+from dashscope._common.base_error import DashscopeError as DashscopeError
+from dashscope._common.base_error import restore
 
 LONGEST_SAID: Final = 1000
 """The longest text of a server or a model that a message repeats, in characters."""
-
-
-class DashscopeError(Exception):
-    """The base of all errors of this package."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # `Exception.__reduce__` would call `__init__` with `args` and without keyword arguments.
-        return _restore, (type(self), self.args), self.__dict__
-
-
-def _restore(cls: type[DashscopeError], args: tuple[Any, ...]) -> DashscopeError:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    return error
 
 
 def shortened(text: str) -> str:
@@ -109,7 +97,12 @@ class APIConnectionError(APIError):
     """
 
     def __init__(
-        self, message: str, *, request_sent: bool, permanent: bool = False, refused: bool = False
+        self,
+        message: str,
+        *,
+        request_sent: bool = True,
+        permanent: bool = False,
+        refused: bool = False,
     ) -> None:
         super().__init__(message)
         self.request_sent = request_sent
@@ -130,32 +123,38 @@ def timed_out(what: str, *, request_sent: bool = True) -> APITimeoutError:
 class APIStatusError(APIError):
     """The server responded with an error.
 
+    In tests, construct one with a message: `NotFoundError("no such model")`.
+
     Attributes:
-        status: The HTTP status, such as 404.
+        status: The HTTP status, such as 404. Defaults to that of the class.
         title: The server's title for this kind of error.
-        detail: The server's explanation.
+        detail: The server's explanation. If the server sent a list or an object, a sentence for
+            each of its entries.
         request_id: The server's id of the request, to quote in a support request.
         headers: The headers of the response. Names ignore case.
         body: The body of the response, as text.
         retry_after: The seconds that the server asked to wait, or `None`.
     """
 
+    usual_status = 418
+    """The status of an error that is constructed without one."""
+
     def __init__(
         self,
         message: str,
+        status: int | None = None,
         *,
-        status: int,
-        title: str | None,
-        detail: str | None,
-        headers: types.Headers,
-        body: str,
-        retry_after: float | None,
+        title: str | None = None,
+        detail: str | None = None,
+        headers: types.Headers | None = None,
+        body: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = self.usual_status if status is None else status
         self.title = title
         self.detail = detail
-        self.headers = headers
+        self.headers = types.Headers({}) if headers is None else headers
         self.body = body
         self.retry_after = retry_after
 
@@ -173,48 +172,59 @@ class APIStatusError(APIError):
 class BadRequestError(APIStatusError):
     """400: the request is malformed."""
 
+    usual_status = 400
+
 
 class AuthenticationError(APIStatusError):
     """401: the token is missing or invalid."""
 
+    usual_status = 401
+
 
 class PaymentRequiredError(APIStatusError):
-    """402: the account has to be paid for."""
+    """402: the account needs a payment."""
+
+    usual_status = 402
 
 
 class PermissionDeniedError(APIStatusError):
     """403: the token's account does not have permission."""
 
+    usual_status = 403
+
 
 class NotFoundError(APIStatusError):
     """404: there is no such object, or this account cannot access it."""
+
+    usual_status = 404
 
 
 class ConflictError(APIStatusError):
     """409: the request conflicts with an object that exists."""
 
+    usual_status = 409
+
 
 class UnprocessableEntityError(APIStatusError):
     """422: the input does not match the model's schema. `detail` names the field."""
+
+    usual_status = 422
 
 
 class RateLimitError(APIStatusError):
     """429: too many requests. `retry_after` is the time to wait, if the server sent it."""
 
+    usual_status = 429
+
 
 class InternalServerError(APIStatusError):
     """5xx: the server failed."""
 
+    usual_status = 500
+
 
 _BY_STATUS: Mapping[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    402: PaymentRequiredError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
+    cls.usual_status: cls for cls in APIStatusError.__subclasses__()
 }
 
 
@@ -241,12 +251,17 @@ class PredictionError(DashscopeError):
     """A prediction or training has no result.
 
     Attributes:
-        prediction: The prediction or training, as last seen.
+        prediction: The prediction or training, as last seen. An error that a test constructs
+            without it has a failed prediction with an empty id.
     """
 
-    def __init__(self, message: str, *, prediction: types.Prediction | types.Training) -> None:
+    def __init__(
+        self, message: str, prediction: types.Prediction | types.Training | None = None
+    ) -> None:
         super().__init__(message)
-        self.prediction = prediction
+        if prediction is None:
+            prediction = types.Prediction(id="", status="failed")
+        self.prediction: types.Prediction | types.Training = prediction
 
 
 class ModelError(PredictionError):
@@ -276,6 +291,8 @@ class FileError(DashscopeError):
 class WebhookVerificationError(DashscopeError):
     """A webhook was not signed with the secret, or is too old."""
 
+
+_restore = restore  # the name in pickles
 
 for _value in list(globals().values()):
     if isinstance(_value, type) and issubclass(_value, DashscopeError):

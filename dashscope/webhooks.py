@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from dashscope._api.decoding import fitted
 from dashscope._common.json import decode, is_object
 from dashscope._common.validation import check_count, shown
 from dashscope._errors import WebhookVerificationError
+from dashscope.types._structure import fitted
 from dashscope.types.prediction import Prediction
 from dashscope.types.training import Training
 from dashscope.types.webhook_secret import WebhookSecret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -29,6 +30,18 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the configuration of the machine."""
     for name in ("DASHSCOPE_API_TOKEN", "DASHSCOPE_BASE_URL", "DASHSCOPE_LOG"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """The log without the local servers that tests share: they may still run other tests' jobs."""
+
+    def is_not_of_a_server(record: logging.LogRecord) -> bool:
+        return not record.name.startswith("dashscope.local")
+
+    caplog.handler.addFilter(is_not_of_a_server)
+    yield caplog
+    caplog.handler.removeFilter(is_not_of_a_server)
 
 
 # Loading the certificates takes longer than most tests, and few tests verify one.

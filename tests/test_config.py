@@ -8,11 +8,13 @@ import ssl
 import traceback
 from typing import Any
 
+import httpx
 import pytest
 
 from dashscope import AsyncClient, Client, ConfigurationError, __version__
 from dashscope._common.secrets import Token
 from dashscope._config import DEFAULT_BASE_URL, Config, check_headers, load
+from tests.variants import variants
 
 REMOTE = "https://api.example.com/v1"
 SECRET = "r8_secret"
@@ -101,7 +103,7 @@ def test_a_slash_at_the_end_of_the_base_url_does_not_matter(given: str, kept: st
     assert configure(base_url=given, api_token="t").base_url == kept
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "said"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
@@ -142,8 +144,8 @@ def test_what_cannot_work_is_an_error_that_says_what_to_set(
         configure(**options)
 
 
-@pytest.mark.parametrize("make", [AsyncClient, Client])
-@pytest.mark.parametrize(
+@variants("make", [AsyncClient, Client])
+@variants(
     ("options", "said"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
@@ -176,7 +178,7 @@ def test_a_token_of_visible_ascii_is_sent_as_it_is() -> None:
     assert authorization(configure(base_url=REMOTE, api_token=token)) == f"Bearer {token}"
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "error", "said"),
     [
         ({"timeout": 0}, ValueError, "timeout"),
@@ -269,10 +271,47 @@ class TestTheTokenStaysInside:
         assert SECRET not in f"{client} {client.predictions!r} {client.models.versions!r}"
 
     @pytest.mark.parametrize("make", [AsyncClient, Client])
-    @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-    def test_and_a_client_is_neither_pickled_nor_copied(self, make: Any, copied: Any) -> None:
-        with pytest.raises(TypeError, match="create one in the process that uses it"):
-            copied(make(SECRET, base_url=REMOTE))
+    def test_and_a_client_is_neither_pickled_nor_copied(self, make: Any) -> None:
+        client = make(SECRET, base_url=REMOTE)
+        for tied, what in (
+            (client, "api_token"),
+            (client.with_options(headers={"x-secret": "a"}), "api_token, headers"),
+            (make(headers={"x-secret": "a"}), "headers"),
+            (make(event_hooks={"request": [print]}), "event_hooks"),
+            (make(proxy="http://user:password@localhost:1"), "a password in proxy"),
+            (make(verify=ssl.create_default_context()), "an SSL context"),
+            (
+                make(http_client=httpx.AsyncClient if make is AsyncClient else httpx.Client),
+                "http_client",
+            ),
+        ):
+            with pytest.raises(TypeError, match=f"with {what} cannot be pickled: create one in"):
+                pickle.dumps(tied)
+        for copied in (copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match=r"Share the client.*client\.with_options"):
+                copied(make())
+
+    @pytest.mark.parametrize("make", [AsyncClient, Client])
+    def test_without_a_secret_a_client_is_pickled_as_its_options(
+        self, make: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DASHSCOPE_API_TOKEN", SECRET)
+        monkeypatch.setenv("DASHSCOPE_BASE_URL", REMOTE)
+        client = make(timeout=5, user_agent="app").with_options(max_retries=1)
+        assert client.predictions is not None
+        written = pickle.dumps(client)
+        assert SECRET.encode() not in written
+        assert b"dashscope._" not in written
+        monkeypatch.setenv("DASHSCOPE_API_TOKEN", "r8_of_the_other_process")
+        other = pickle.loads(written)
+        assert type(other) is make
+        config = (other if make is AsyncClient else other._async)._api.config
+        assert (config.timeout, config.max_retries, config.base_url) == (5, 1, REMOTE)
+        assert config.headers["User-Agent"].startswith("app ")
+        assert config.token.authorization() == "Bearer r8_of_the_other_process"
+        monkeypatch.delenv("DASHSCOPE_API_TOKEN")
+        with pytest.raises(ConfigurationError, match="requires an API token"):
+            pickle.loads(written)
 
     @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
     def test_nor_is_a_token(self, copied: Any) -> None:

@@ -39,6 +39,7 @@ from dashscope import (
     WebhookVerificationError,
 )
 from dashscope._errors import status_error_type
+from tests.variants import variants
 
 BASES: dict[type[DashscopeError], tuple[type, ...]] = {
     ConfigurationError: (DashscopeError,),
@@ -104,8 +105,8 @@ def test_the_hierarchy_is_as_promised() -> None:
     assert public == {DashscopeError, *BASES}
 
 
-@pytest.mark.parametrize("cls", [DashscopeError, *BASES])
-@pytest.mark.parametrize(
+@variants("cls", [DashscopeError, *BASES])
+@variants(
     "carry",
     [
         *(
@@ -143,7 +144,7 @@ def test_an_error_of_a_training_has_the_training() -> None:
     assert pickle.loads(pickle.dumps(error)).prediction == training
 
 
-@pytest.mark.parametrize(
+@variants(
     ("status", "cls"),
     [
         (400, BadRequestError),
@@ -184,3 +185,24 @@ def test_a_time_out_is_caught_as_one() -> None:
     for cls in (APITimeoutError, PredictionTimeoutError):
         with pytest.raises(TimeoutError, match=r"no answer|it failed"):
             raise made(cls)
+
+
+def test_errors_are_constructed_in_tests_with_one_or_two_arguments() -> None:
+    prediction = Prediction(id="p1", status="failed")
+    made = [
+        NotFoundError("no such model"),
+        RateLimitError("slow down", retry_after=3),
+        APIStatusError("a teapot", 499),
+        InternalServerError("broken"),
+        APIConnectionError("refused", request_sent=False),
+        APITimeoutError("too late"),
+        APIResponseError("not JSON"),
+        ModelError("no memory"),
+        ModelError("no memory", prediction),
+    ]
+    assert [error.status for error in made[:4]] == [404, 429, 499, 500]
+    assert made[1].retry_after == 3
+    assert made[0].request_id is None
+    assert [made[-2].prediction.id, made[-1].prediction] == ["", prediction]
+    for error in made:
+        assert str(pickle.loads(pickle.dumps(error))) == str(error) == error.args[0]

@@ -37,7 +37,7 @@ GUIDES = sorted((PACKAGE / "guides").glob("*.md"))
 DOCUMENTS = [README, *GUIDES]
 SYNC = PACKAGE / "_sync" / "generated.py"
 SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
-PLANNED = {"scaling-out.md", "deploying-the-server.md"}
+PLANNED = {"scaling-out.md"}
 MOST_WORDS = 1000
 """The length of a guide at most."""
 
@@ -86,6 +86,7 @@ def _at_home(
     logging.getLogger("httpx").setLevel(logging.NOTSET)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_the_examples_of_a_document_run(path: Path, server: LocalServer) -> None:

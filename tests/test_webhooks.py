@@ -30,6 +30,7 @@ from dashscope import (
 )
 from dashscope.local import LocalServer, model
 from dashscope.webhooks import sign, verify
+from tests.variants import variants
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -70,7 +71,7 @@ def test_a_webhook_is_the_prediction_it_tells_of() -> None:
     assert prediction.raw["tomorrow"] == 1
 
 
-@pytest.mark.parametrize(
+@variants(
     ("urls", "kind"),
     [
         ({"get": "https://api.example.com/v1/trainings/t1"}, Training),
@@ -92,7 +93,7 @@ def test_the_body_is_any_kind_of_bytes(wrap: Callable[[bytes], Any]) -> None:
     assert verify(wrap(BODY), signed(), SECRET).id == "p1"
 
 
-@pytest.mark.parametrize(
+@variants(
     "written",
     [
         lambda headers: headers,
@@ -221,7 +222,7 @@ def test_the_time_is_tolerated_both_ways(way: int) -> None:
     refused("tolerance is 0.5 s", headers=late, tolerance=0.5)
 
 
-@pytest.mark.parametrize(
+@variants(
     "timestamp",
     ["", " ", "now", "-1", "1.5", "1e9", "0x1", "1_0", "٣", "9" * 400, "1\n", "nan", "inf", "+1"],
 )
@@ -256,14 +257,14 @@ def test_a_header_is_there_once(name: str) -> None:
     refused("is invalid|whole seconds|not signed|body was changed", headers=joined)
 
 
-@pytest.mark.parametrize("id", ["", " ", "a b", "msg_1.2", "ä", "a\n", "\ud800", "a\0"])
+@variants("id", ["", " ", "a b", "msg_1.2", "ä", "a\n", "\ud800", "a\0"])
 def test_an_id_is_visible_ascii_without_a_full_stop(id: str) -> None:
     refused("webhook-id is invalid", headers=signed(id=id))
     with pytest.raises(ValueError, match="visible ASCII without a period"):
         sign(BODY, SECRET, id=id)
 
 
-@pytest.mark.parametrize(
+@variants(
     "headers",
     [{}, [], (), None, 5, "webhook-id", b"webhook-id", [1], [("a",)], [("a", "b", "c")],
      {"webhook-id": None}, {"webhook-id": 5}, {"webhook-id": ["a"]}, {5: "a"}, [None],
@@ -287,7 +288,7 @@ def test_a_body_that_is_no_bytes_any_more_is_an_error_that_says_so(body: Any, sa
     refused(said, body=body)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("secret", "said"),
     [
         ("", "secret is empty"),
@@ -314,7 +315,7 @@ def test_a_secret_that_is_none_is_an_error_that_says_so(secret: Any, said: str) 
     refused(said, secret=secret)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("body", "said"),
     [
         (b"", "is not JSON"),
@@ -484,7 +485,7 @@ def test_what_a_server_sends_is_verified(receiver: Receiver) -> None:
         assert told == client.trainings.get(training)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("arguments", "error", "said"),
     [
         ({"body": "text"}, TypeError, "body must be bytes, not a decoded str"),

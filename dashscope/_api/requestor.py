@@ -16,7 +16,7 @@ from dashscope._api.retry import AttemptResult, attempt_result, may_have_execute
 from dashscope._api.state import ClientState
 from dashscope._common import random, urls
 from dashscope._common.deadline import Deadline
-from dashscope._common.json import encode, object_in
+from dashscope._common.json import encode, is_array, is_object, object_in
 from dashscope._common.logging import logger
 from dashscope._common.secrets import Token, scrub
 from dashscope._common.validation import check_flag
@@ -61,10 +61,12 @@ ANSWER_MARGIN: Final = 10.0
 """Seconds that a response may take beyond `Prefer: wait=n`."""
 
 _answered: Final[set[urls.Origin | None]] = set()
-"""The origins on this machine that responded to this process."""
+"""The origins on this machine that responded, as far as this process knows."""
 
 _NO_BODY: Final[Any] = object()
 
+_MESSAGES: Final = ("msg", "message", "detail", "error")
+"""The names of the message of an entry in an error's `detail`, the most specific one first."""
 _ADVICE: Final[Mapping[int, str]] = {
     401: "Check the token: api_token=... or DASHSCOPE_API_TOKEN.",
     403: "The token's account does not have permission.",
@@ -126,12 +128,24 @@ class Requestor:
         self.state = ClientState(config.max_connections)
         is_local = urls.is_loopback(config.base_url) and config.proxy is None
         self._local_origin = urls.origin(config.base_url) if is_local else None
+        self._responses: list[Response] | None = None
 
     def with_config(self, **changes: Any) -> Requestor:
         """Return a requestor with the same connections and state, but another configuration."""
         other = copy(self)
         other.config = evolve(self.config, **changes)
         return other
+
+    def recording(self, responses: list[Response]) -> Requestor:
+        """Return a requestor with the same connections that adds each response to a list."""
+        other = copy(self)
+        other._responses = responses
+        return other
+
+    def _record(self, response: Response) -> Response:
+        if self._responses is not None:
+            self._responses.append(response)
+        return response
 
     def resolve_use_file_output(self, use_file_output: bool | None) -> bool:
         """Return the per-call setting, falling back to the client's."""
@@ -185,16 +199,17 @@ class Requestor:
             if error is None and response is not None:
                 self.state.quota.give_back(retried=attempts > 1)
                 response = evolve(response, attempts=attempts, elapsed=elapsed)
-                return remember_token(response, self.config.token)
+                return self._record(remember_token(response, self.config.token))
             if call.method == "DELETE" and attempts > 1 and result.status == HTTPStatus.NOT_FOUND:
                 # An earlier attempt deleted it, and its response was lost.
-                return Response(
+                deleted = Response(
                     status=204,
                     headers=Headers({}),
                     content=b"",
                     attempts=attempts,
                     elapsed=elapsed,
                 )
+                return self._record(deleted)
             if not retries:
                 if isinstance(error, APIConnectionError) and self._is_never_started:
                     error.permanent |= error.refused  # a wait need not repeat its polls
@@ -257,6 +272,8 @@ class Requestor:
             if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return None, AttemptResult(status=response.status), response
             refused = status_error(named(request), response, token=self.config.token)
+            if response.status == HTTPStatus.NOT_FOUND and self.config.base_url.count("/") == 2:
+                refused.add(f"The base URL has no path. Set it to {self.config.base_url}/v1.")
             return refused, attempt_result(refused), None
         if not error.request_sent and self._is_never_started:
             error.add(
@@ -305,9 +322,14 @@ class Requestor:
         """
         return self._local_origin is not None and self._local_origin not in _answered
 
+    def expect_server(self) -> None:
+        """Note that a server responded to an earlier process at the base URL."""
+        if self._local_origin is not None:
+            _answered.add(self._local_origin)
+
     def _note_response(self, url: str) -> None:
         if self._is_never_started and urls.origin(url) == self._local_origin:
-            _answered.add(self._local_origin)
+            self.expect_server()
 
     def _request(self, call: Call) -> Request:
         params = [(name, _param(value)) for name, value in call.params if value is not None]
@@ -402,7 +424,7 @@ def status_error(
     """
     text = scrub(response.text, token)
     body = object_in(text)
-    title, detail = _str(body.get("title")), _str(body.get("detail"))
+    title, detail = _str(body.get("title")), _explanation(body.get("detail"))
     status = response.status
     error_type = status_error_type(status)
     retry_after = retry.retry_after_of(response.headers, body)
@@ -437,3 +459,40 @@ def _reason(status: int) -> str:
 
 def _str(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _explanation(detail: Any) -> str | None:
+    """Return the `detail` of an error as text, with a sentence for each entry of a list or object.
+
+    FastAPI and others send `[{"loc": ["body", "input", "prompt"], "msg": "Field required"}]`.
+    """
+    if is_array(detail):
+        sentences = [_sentence(entry) for entry in detail]
+    elif is_object(detail) and _message_of(detail) is None:
+        sentences = [f"{name}: {_sentence(entry)}" for name, entry in detail.items()]
+    elif is_object(detail):
+        sentences = [_sentence(detail)]
+    else:
+        return _str(detail)
+    return " ".join(sentences) or None
+
+
+def _sentence(entry: Any) -> str:
+    if is_array(entry) and all(isinstance(item, str) for item in entry):
+        return " ".join(map(_sentence, entry))
+    text = entry
+    if is_object(entry):
+        place = entry.get("loc") or entry.get("field")
+        place = ".".join(map(str, place)) if is_array(place) else _str(place)
+        text = _message_of(entry)
+        text = f"{place}: {text}" if text and place else text
+    if not isinstance(text, str):
+        try:
+            text = encode(entry).decode()
+        except (ValueError, RecursionError):
+            text = "(not shown)"
+    return f"{shortened(text.strip().rstrip('.'))}."
+
+
+def _message_of(entry: dict[str, Any]) -> str | None:
+    return next((text for name in _MESSAGES if (text := _str(entry.get(name)))), None)

@@ -15,7 +15,7 @@ from dashscope._api.requestor import Requestor
 from dashscope._batch.checkpoint.base import Checkpoint
 from dashscope._batch.context import BatchContext
 from dashscope._batch.creator import Creator
-from dashscope._batch.input_reader import InputReader, total_of
+from dashscope._batch.input_reader import InputReader, rows_of, total_of
 from dashscope._batch.options import Options
 from dashscope._batch.permits import Permits, check
 from dashscope._batch.poll_schedule import PollSchedule
@@ -68,6 +68,7 @@ class AsyncBatch:
     def __init__(self, api: Requestor, inputs: Any, options: Options) -> None:
         self._api = api
         self._options = options
+        inputs = rows_of(inputs)
         if options.shared_rate is not None:
             check(api.runtime, options.shared_rate)
         self._items = api.runtime.iterate("inputs", inputs)
@@ -89,6 +90,14 @@ class AsyncBatch:
         """
         self._check_entered()
         return self._progress(is_over=self._context.is_closed)
+
+    def __repr__(self) -> str:
+        if not self._entered:
+            return f"<AsyncBatch of {self._options.ref}, not entered>"
+        seen = self.progress
+        counts = ("done", "failed", "skipped", "running", "queued")
+        told = ", ".join(f"{getattr(seen, name)} {name}" for name in counts if getattr(seen, name))
+        return f"<AsyncBatch of {self._options.ref}: {told or 'no rows yet'}>"
 
     def _repr_html_(self) -> str:
         if not self._entered:

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from dashscope import types
 from dashscope._api.requestor import Call
-from dashscope._api.retry import AttemptResult
+from dashscope._api.retry import attempt_result
 from dashscope._batch.checkpoint.fingerprint import fingerprint
 from dashscope._batch.context import BatchContext
 from dashscope._batch.poller import Poller
@@ -156,7 +156,7 @@ class Creator:
                 return
         elif isinstance(error, APIConnectionError) and not error.request_sent:
             pause = context.api.retry_delay(
-                AttemptResult(request_sent=False),
+                attempt_result(error),
                 row.attempts,
                 now() - row.first_attempt,
                 Deadline.NEVER,

@@ -227,7 +227,7 @@ def is_partial(prediction: Prediction, running: RunningPrediction) -> bool:
     if is_canceled(prediction):
         return running.is_attached and prediction.deadline is None
     if prediction.status == "succeeded":
-        return prediction.output is None and not prediction.data_removed
+        return prediction["output"] is None and not prediction.data_removed
     return prediction.status == "failed" and None in (prediction.error, prediction.logs)
 
 

@@ -236,6 +236,8 @@ def resume(context: BatchContext, row: Row, entry: CheckpointEntry | None) -> bo
         context.scheduler.add(row)
         return True
     row.sent_fingerprint = entry.sent_fingerprint
+    if entry.id is not None:
+        context.api.expect_server()  # it may be restarting
     if entry.prediction is not None:
         context.put_prediction(row, entry.prediction, from_checkpoint=True)
     elif entry.is_finished:
@@ -266,6 +268,5 @@ def is_of(reference: Reference, prediction: types.Prediction) -> bool:
 
 def sent_fingerprint(prediction: types.Prediction) -> bytes | None:
     """Return the fingerprint of a prediction's input, or `None` if the service omits the input."""
-    if prediction.input is None or prediction.data_removed:
-        return None
-    return fingerprint(dict(prediction.input))
+    input = prediction["input"]
+    return None if input is None or prediction.data_removed else fingerprint(dict(input))

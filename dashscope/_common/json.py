@@ -7,6 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 
+class NotJSONError(ValueError):
+    """A text contains a number that is not JSON: `NaN`, `Infinity` or `-Infinity`.
+
+    Attributes:
+        name: The number.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not JSON")
+        self.name = name
+
+
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     """Return whether a decoded value is a JSON object."""
     return isinstance(value, dict)
@@ -47,11 +59,11 @@ def decode(text: str | bytes) -> Any:
         ValueError: If the text is not JSON. NaN and infinities are not JSON either.
         RecursionError: If the JSON is nested too deeply.
     """
-    return json.loads(text, parse_constant=_refuse)
+    return json.loads(text, parse_constant=_reject_constant)
 
 
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+def _reject_constant(name: str) -> Any:
+    raise NotJSONError(name)
 
 
 def object_in(text: str) -> dict[str, Any]:

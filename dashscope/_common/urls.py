@@ -85,6 +85,42 @@ def path(template: str, **segments: object) -> str:
     return template.format(**{name: segment(name, value) for name, value in segments.items()})
 
 
+def names_of(expected: str, owner: str, *others: str | None) -> list[str]:
+    """Return an owner, a name and further names, of which the first two may be one text.
+
+    Args:
+        expected: The names of the parameters, separated by spaces.
+        owner: The owner, or `owner/name`.
+        others: The other arguments. `None` for those that were not passed.
+
+    Raises:
+        TypeError: If there are too many or too few names.
+        ValueError: If `owner` contains a slash but is not `owner/name`.
+    """
+    parameters = expected.split()
+    found = [owner, *others]
+    if isinstance(owner, str) and "/" in owner:
+        parsed = _REFERENCE.fullmatch(owner)
+        if parsed is None:
+            raise ValueError(f"a model or deployment must be owner/name, not {quoted(owner)}")
+        parts = [part for part in parsed.groups() if part is not None]
+        found = [*parts, *(name for name in others if name is not None)]
+    while found and found[-1] is None:
+        found.pop()
+    given = [name for name in found if name is not None]
+    if len(given) > len(parameters):
+        raise TypeError(
+            f"{quoted(owner)} and {quoted(given[-1])} are too many names: pass "
+            f"{', '.join(parameters)}"
+        )
+    if len(given) < len(parameters):
+        raise TypeError(
+            f"{parameters[len(given)]} is missing: pass {', '.join(parameters)}. One text "
+            "'owner/name' may stand for the first two"
+        )
+    return given
+
+
 def absolute(base_url: str, path: str) -> str:
     """Return `path` below the base URL. A whole URL is returned unchanged."""
     if path.startswith(("http://", "https://")):

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from dashscope._api.requestor import Requestor
+from dashscope._common.hints import NEEDS_CLIENT, unknown_attribute
 from dashscope._common.json import is_array, is_object
 from dashscope._common.media_types import type_of
 from dashscope._common.urls import is_data, path_of
+from dashscope._common.validation import check_str, shown
 from dashscope._files import saving
 from dashscope._files.download import DATA_URI, AsyncDownload, DataDownload, size_by
 from dashscope.types import _notebook
@@ -40,11 +42,16 @@ class AsyncFileOutput(str):
         _api: Requestor
         _headers: Headers | None
 
-    def __new__(cls, url: str, api: Requestor) -> Self:
+    def __new__(cls, url: str, api: Requestor | None = None) -> Self:
+        if api is None:
+            raise TypeError(NEEDS_CLIENT)
         self = super().__new__(cls, url)
         self._api = api
         self._headers = None
         return self
+
+    if not TYPE_CHECKING:  # type checkers must report unknown attributes
+        __getattr__ = unknown_attribute
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickle or copy has no client to read with, so it is the plain URL.
@@ -160,6 +167,30 @@ class AsyncFileOutput(str):
 
 
 AsyncFileOutput.__module__ = "dashscope"
+
+
+async def download(
+    api: Requestor, url: str, path: str | os.PathLike[str], *, overwrite: bool
+) -> Path:
+    """Save the content of a URL. `AsyncClient.download` describes the arguments."""
+    if not _URL.fullmatch(check_str("url", url)):
+        raise ValueError(f"url must be an http or https URL or a data URI, not {shown(url)}")
+    return await AsyncFileOutput(url, api).save(path, overwrite=overwrite)
+
+
+def files_in(output: Any, api: Requestor) -> list[AsyncFileOutput]:
+    """Return the file outputs in an output, of the client's flavor, in their order."""
+    found: list[Any] = []
+    places = [wrap_file_outputs(output, api)]
+    while places:
+        place = places.pop()
+        if is_object(place):
+            places += reversed(place.values())
+        elif is_array(place):
+            places += reversed(place)
+        elif isinstance(place, str) and _URL.fullmatch(place):
+            found.append(place)
+    return found
 
 
 def wrap_file_outputs(output: Any, api: Requestor) -> Any:

@@ -1,6 +1,7 @@
 """Files in a model's input: small files become data URIs, larger files are uploaded.
 
-`encode()` converts the user's input to JSON. It checks everything before sending anything: if a
+`encode()` converts the user's input to JSON, including values of NumPy, pandas, pydantic and other
+libraries. It checks everything before sending anything: if a
 file is missing, nothing is uploaded or created. Strings are never opened as paths.
 """
 
@@ -8,18 +9,35 @@ from __future__ import annotations
 
 import base64
 import math
+import operator
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+)
+from datetime import timedelta
+from enum import Enum
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from attrs import frozen
 
 from dashscope._common.json import is_mapping, is_sequence
+from dashscope._common.plain import UNCHANGED, fields_of, plain
 from dashscope._common.validation import check_choice, shown
 from dashscope._errors import FileError
 from dashscope._files.local_file import FileContent, LocalFile, check_name, is_file, load
 from dashscope._runtime.runtime import Runtime
+from dashscope.types._value import Serializable
+from dashscope.types.batch import BatchResult
+from dashscope.types.file import File
+from dashscope.types.page import Page
+from dashscope.types.prediction import Prediction
+from dashscope.types.training import Training
 
 LARGEST_DATA_URI: Final = 256 * 1024
 """The largest file, in bytes, that `auto` puts into the request itself."""
@@ -36,13 +54,48 @@ FileEncoding: TypeAlias = Literal["auto", "upload", "data-uri"]
 Upload: TypeAlias = Callable[[LocalFile], Awaitable[str]]
 
 
-def check(input: Mapping[str, Any]) -> None:
-    """Raise if `input` is not a mapping."""
-    if not isinstance(input, Mapping):
-        raise TypeError(
-            "input must be a mapping of the model's inputs, such as {'prompt': '...'}, "
-            f"not {shown(input)}"
-        )
+def as_mapping(input: Any) -> Mapping[str, Any]:
+    """Return a model's input as a mapping.
+
+    Args:
+        input: A mapping, a pydantic model, a dataclass, an attrs object, a named tuple, or a row of
+            pandas.
+
+    Raises:
+        TypeError: If the input has no fields with names, or is a value of this package.
+    """
+    if isinstance(input, Mapping) and not isinstance(input, Serializable):
+        return cast("Mapping[str, Any]", input)
+    if not isinstance(input, Serializable):
+        found = fields_of(input)
+        if isinstance(found, Mapping):
+            return cast("Mapping[str, Any]", found)
+    raise TypeError(
+        "input must be a mapping of the model's inputs, such as {'prompt': '...'}, "
+        f"not {shown(input)}{_advice(input)}"
+    )
+
+
+def settled(input: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an input that can be read several times: iterators in it are read into lists."""
+    try:
+        found: Mapping[str, Any] = _settled(input)
+    except RecursionError:  # `encode()` says what is wrong
+        return input
+    return found
+
+
+def _settled(value: Any) -> Any:
+    found: Any = value  # `isinstance()` would make it partially unknown to type checkers
+    if isinstance(value, Iterator) and not is_file(value):
+        return [_settled(item) for item in found]
+    if is_mapping(value):
+        items = {name: _settled(item) for name, item in value.items()}
+        return items if any(items[name] is not item for name, item in value.items()) else value
+    if isinstance(value, list | tuple):
+        several = [_settled(item) for item in found]
+        return several if any(map(operator.is_not, several, found)) else found
+    return value
 
 
 def check_encoding(file_encoding: str) -> None:
@@ -60,7 +113,7 @@ async def encode(
         TypeError: If a value has no JSON form.
         ValueError: If a number is not finite, or a structure contains itself.
     """
-    check(input)
+    input = as_mapping(input)
     check_encoding(file_encoding)
     files: list[_Pending] = []
     try:
@@ -165,19 +218,53 @@ def _walk(value: Any, files: list[_Pending], where: str, above: frozenset[int]) 
     if id(value) in above:
         raise ValueError(f"{where} contains itself")
     inside = above | {id(value)}
-    if is_mapping(value):
+    if is_mapping(value) and not isinstance(value, Serializable):
         made: dict[str, Any] = {}
         for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"{where} has the key {shown(key)}, but JSON keys must be str")
             made[key] = _place(item, files, f"{where}[{key!r}]", inside, made, key)
         return made
-    if is_sequence(value):
+    if is_sequence(value) and not isinstance(value, Serializable):
         row: list[Any] = [None] * len(value)
         for index, item in enumerate(value):
             row[index] = _place(item, files, f"{where}[{index}]", inside, row, index)
         return row
-    raise TypeError(f"{where} is neither a JSON value nor a file: {shown(value)}")
+    if not isinstance(value, Serializable) and (found := plain(value)) is not UNCHANGED:
+        return _walk(found, files, where, inside)
+    if isinstance(value, Serializable):
+        raise TypeError(f"{where} is a {type(value).__name__}{_advice(value)}")
+    raise TypeError(f"{where} is neither a JSON value nor a file: {shown(value)}{_advice(value)}")
+
+
+def _advice(value: Any) -> str:
+    """Return what to pass in place of a value that is not accepted, as the end of a message."""
+    match value:
+        case Prediction() | Training() | BatchResult():
+            advice = "its .output"
+        case Page():
+            advice = "the .output of one of its items"
+        case File():
+            advice = "its .urls.get"
+        case Serializable():
+            advice = "one of its fields, or its to_dict()"
+        case timedelta():
+            advice = "its total_seconds()"
+        case Awaitable():
+            advice = "its result: await it first"
+        case AsyncIterable():
+            advice = "a list of its items"
+        case _ if callable(getattr(value, "to_dicts", None)):
+            advice = "its to_dicts(), or use client.map() for its rows"
+        case _ if callable(getattr(value, "to_dict", None)):
+            advice = "its to_dict(), or use client.map() for the rows of a table"
+        case _ if isinstance(getattr(value, "content", None), bytes):
+            advice = "its .content"
+        case _ if callable(value):
+            advice = "its result: call it first"
+        case _:
+            return ""
+    return f". Pass {advice}"
 
 
 def _scalar(value: str | float | None, where: str) -> Any:
@@ -185,7 +272,7 @@ def _scalar(value: str | float | None, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} is {value!r}, which JSON cannot represent")
     if not isinstance(value, str):
-        return value
+        return value.value if isinstance(value, Enum) else value
     try:
         value.encode()
     except UnicodeEncodeError as error:

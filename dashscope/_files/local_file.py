@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from typing import (
     Protocol,
     TypeAlias,
     TypeGuard,
+    cast,
     runtime_checkable,
 )
 from weakref import WeakValueDictionary
@@ -68,15 +70,40 @@ class SeekableFile(Readable, Protocol):
         ...
 
 
-FileContent: TypeAlias = Path | bytes | bytearray | memoryview | Readable
-"""The types that are sent as a file: a path, bytes, or an open binary file."""
+@runtime_checkable
+class PillowImage(Protocol):
+    """An image of Pillow, which is sent as a PNG file."""
+
+    def save(self, fp: Any, /, *, format: str) -> None:
+        """Write the image."""
+        ...
+
+    def convert(self, mode: str, /) -> PillowImage:
+        """Return the image in another mode."""
+        ...
+
+
+@runtime_checkable
+class Figure(Protocol):
+    """A figure of matplotlib, which is sent as a PNG file."""
+
+    def savefig(self, fname: Any, /, *, format: str) -> None:
+        """Write the figure."""
+        ...
+
+
+FileContent: TypeAlias = (
+    os.PathLike[str] | bytes | bytearray | memoryview | Readable | PillowImage | Figure
+)
+"""The types that are sent as a file: a path, bytes, an open binary file, or an image."""
 
 
 def is_file(value: Any) -> TypeGuard[FileContent]:
     """Return whether a value is sent as a file."""
-    # A file output is a `str` with a `read` method. It is sent as its URL.
-    return isinstance(value, Path | bytes | bytearray | memoryview) or (
-        isinstance(value, Readable) and not isinstance(value, str)
+    # A file output is a `str` with a `read` method. It is sent as its URL. The other types are only
+    # here because the rest of the check is slow.
+    return not isinstance(value, str | int | float | dict | list | type | None) and isinstance(
+        value, os.PathLike | bytes | bytearray | memoryview | Readable | PillowImage | Figure
     )
 
 
@@ -221,14 +248,21 @@ async def load(
     if not is_file(content):
         advice = "; for a file of that name, pass Path(...)" if isinstance(content, str) else ""
         raise TypeError(
-            "a file must be a pathlib.Path, bytes or an open binary file, "
+            "a file must be a pathlib.Path, bytes, an open binary file or an image, "
             f"not {shown(content)}{advice}"
         )
     name = filename if filename is not None else _name(content)
     check_str("filename", name)
     if content_type is not None:
         check_type(content_type)
-    kind = content_type or type_of(name) or "application/octet-stream"
+    else:
+        content_type = _uploaded_type(content)
+    content = _upload_content(content)
+    is_image = isinstance(content, PillowImage | Figure)
+    usual = "image/png" if is_image else type_of(name) or "application/octet-stream"
+    kind = content_type or usual
+    if isinstance(content, os.PathLike):  # also of anyio, trio and others
+        content = Path(os.fsdecode(content))
     copies: list[OpenFile] = []
     try:
         source, start, size = await runtime.in_thread(_measure, content, name, copies)
@@ -241,6 +275,18 @@ async def load(
     if size > LARGEST_FILE:
         raise _too_large(name, size)
     return LocalFile(filename=name, content_type=kind, size=size, source=source, start=start)
+
+
+def _upload_content(content: FileContent) -> FileContent:
+    """Return the open file of an upload. The upload of FastAPI and Starlette itself is async."""
+    file = getattr(content, "file", None)
+    return file if hasattr(content, "filename") and isinstance(file, Readable) else content
+
+
+def _uploaded_type(content: FileContent) -> str | None:
+    """Return the media type that an upload came with, or `None`."""
+    kind = getattr(content, "content_type", None)
+    return kind if isinstance(kind, str) and _MEDIA_TYPE.fullmatch(kind) else None
 
 
 def check_name(filename: str) -> None:
@@ -283,6 +329,9 @@ def _measure(
     if isinstance(content, bytes | bytearray | memoryview):
         data = content.tobytes() if isinstance(content, memoryview) else bytes(content)
         return data, 0, len(data)
+    if isinstance(content, PillowImage | Figure):
+        data = _png(content)
+        return data, 0, len(data)
     if isinstance(content, Path):
         with content.open("rb") as opened:
             status = os.fstat(opened.fileno())
@@ -322,6 +371,20 @@ def _measure(
         file.close()
 
 
+def _png(image: PillowImage | Figure) -> bytes:
+    """Return an image as PNG. PNG has no CMYK and other modes, which become RGB."""
+    written = io.BytesIO()
+    if isinstance(image, Figure):
+        image.savefig(written, format="png")
+        return written.getvalue()
+    try:
+        image.save(written, format="PNG")
+    except OSError:
+        written = io.BytesIO()
+        image.convert("RGB").save(written, format="PNG")
+    return written.getvalue()
+
+
 def _spool(handle: Readable, name: str, copies: list[OpenFile]) -> tuple[OpenFile, int, int]:
     spool = tempfile.SpooledTemporaryFile(PIECE)  # noqa: SIM115 (the caller reads and closes it)
     size = 0
@@ -344,8 +407,15 @@ def _spool(handle: Readable, name: str, copies: list[OpenFile]) -> tuple[OpenFil
 
 def _name(content: FileContent) -> str:
     """Return the file's own name, changed only where it cannot be sent."""
-    name = content if isinstance(content, Path) else getattr(content, "name", None)
-    if not isinstance(name, Path | str | bytes):
+    if isinstance(content, PillowImage | Figure):
+        return "image.png"
+    # `filename` is that of an upload to a web framework.
+    name = content if isinstance(content, os.PathLike) else getattr(content, "filename", None)
+    if not isinstance(
+        name, os.PathLike | str
+    ):  # `filename` is that of an upload to a web framework
+        name = getattr(content, "name", None)
+    if not isinstance(name, os.PathLike | str | bytes):
         return "file"
-    own = Path(os.fsdecode(name)).name.encode(errors="replace").decode()
+    own = Path(os.fsdecode(cast("str", name))).name.encode(errors="replace").decode()
     return _UNSENDABLE.sub("_", own) or "file"

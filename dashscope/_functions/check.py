@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from dashscope._common.json import is_mapping, is_object, is_sequence
+from dashscope._common.plain import UNCHANGED, is_iterator, plain
 from dashscope._common.validation import either, shown
 from dashscope._files.local_file import is_file
 from dashscope._functions.schema import (
@@ -169,6 +170,9 @@ def _check(model: ModelSchema, value: Any, schema: Any, where: str, depth: int) 
                 TypeError(f"{where} must be {_either(json_types)}, not a file")
             )
         return
+    # Reading an iterator here would use it up.
+    if not is_iterator(value) and (found := plain(value)) is not UNCHANGED:
+        value = found
     kind = kind_of(value)
     if json_types and not _fits(kind, json_types):
         if schema.get("format") == "uri":

@@ -56,6 +56,7 @@ class AsyncModelFunction(FunctionAttributes):
         ref: str,
         *,
         timeout: float | None,
+        progress: Callable[[Prediction], object] | None,
         webhook: str | None,
         webhook_events_filter: Sequence[WebhookEvent] | None,
         file_encoding: FileEncoding,
@@ -66,6 +67,9 @@ class AsyncModelFunction(FunctionAttributes):
         self._timeout = check_timeout(timeout)
         loader = SchemaLoader(api, schemas, ref, Reference.parse(ref), self._timeout)
         self._become_function(loader, AsyncModelFunction.__call__.__code__)
+        if progress is not None:
+            api.runtime.check_callback("progress", progress)
+        self._progress = progress
         self._api = api
         self._ref = ref
         self._creation: dict[str, Any] = {
@@ -114,6 +118,7 @@ class AsyncModelFunction(FunctionAttributes):
             self._ref,
             inputs,
             timeout=None if self._timeout is None else max(deadline.within(self._timeout), MOMENT),
+            progress=self._progress,
             use_file_output=self._use_file_output,
             **self._creation,
         )
@@ -366,7 +371,6 @@ class AsyncModelFunction(FunctionAttributes):
         return check.bind(newer, self._ref, args, inputs)
 
     async def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        input_files.check(row)
         return await self._inputs((), row, Deadline.after(self._timeout))
 
 

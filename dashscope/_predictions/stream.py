@@ -100,6 +100,13 @@ class AsyncEventStream:
         self._ending: tuple[str, str | None] | None = None
         self._failure: Exception | None = None
 
+    def __repr__(self) -> str:
+        latest = self._watch.latest
+        if latest is None:
+            return f"<AsyncEventStream of {self._ref or 'a prediction'}, not entered>"
+        model = self._ref or latest.model
+        return f"<AsyncEventStream of {model}, prediction {latest.id}, {latest.status}>"
+
     @property
     def prediction(self) -> types.Prediction:
         """The prediction, as last seen."""

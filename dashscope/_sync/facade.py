@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+import functools
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from itertools import chain
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from types import MethodType, TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from dashscope._common.cached_property import copy_without_cached
 from dashscope._runtime.drive import drive
 from dashscope._runtime.read_ahead import TWO_READERS
+from dashscope.types.http import RawResponse
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -110,6 +113,31 @@ def view(facade: F, async_impl: Any) -> F:
     copied = copy_without_cached(facade)
     vars(copied)["_async"] = async_impl
     return copied
+
+
+class RawMethod(Generic[P, T]):
+    """An operation of a sync resource that returns the response with its value."""
+
+    def __init__(self, method: Callable[Concatenate[Any, P], T]) -> None:
+        self._method = method
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, instance: Facade, owner: type[Any]) -> Callable[P, RawResponse[T]]: ...
+    def __get__(
+        self, instance: Facade | None, owner: type[Any]
+    ) -> Self | Callable[P, RawResponse[T]]:
+        if instance is None:
+            return self
+        method = self._method
+
+        @functools.wraps(method)
+        def call(facade: Any, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
+            found: RawResponse[T] = drive(getattr(facade._async, method.__name__)(*args, **kwargs))
+            return found
+
+        return cast("Callable[P, RawResponse[T]]", MethodType(call, instance))
 
 
 class ClosingIterator(Iterator[T], Generic[T]):

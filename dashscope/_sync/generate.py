@@ -36,12 +36,22 @@ MODULES: Final = (
     "resources.predictions",
     "resources.trainings",
     "resources.webhooks",
+    "resources.raw",
     "_functions.function",
     "_client",
 )
 """The modules of the async classes. Each public `AsyncX` in them gets a sync class."""
 
-ENGINE = ("ClosingIterator", "Facade", "drive_next", "each", "enter_block", "exit_block", "view")
+ENGINE = (
+    "ClosingIterator",
+    "Facade",
+    "RawMethod",
+    "drive_next",
+    "each",
+    "enter_block",
+    "exit_block",
+    "view",
+)
 PUBLIC: Final = frozenset(
     {"Batch", "Client", "Download", "EventStream", "FileOutput", "ModelFunction"}
 )
@@ -254,6 +264,8 @@ class Writer:
         if is_function:
             self._function_class(module, cls)
         for node in cls.body:
+            if isinstance(node, ast.Assign):
+                self._raw_method(node)
             if not isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
                 continue
             if node.name == "__init__" and cls.name == "AsyncClient":
@@ -261,20 +273,29 @@ class Writer:
             elif not node.name.startswith("_") or node.name in _SYNC_NAMES:
                 self._method(module, Method(node))
         if cls.name == "AsyncClient":
-            self._add("    def __reduce__(self) -> Any:", "        return self._async.__reduce__()")
+            self._client_class(name)
         if name in PUBLIC:
             self._add(f'{name}.__module__ = "dashscope"')
 
     def _str_class(self, module: Module, cls: ast.ClassDef) -> None:
         self.runtime.add("from typing import Self")
+        self.runtime.add("from dashscope._common.hints import NEEDS_CLIENT")
         self._add(
             f"    def __new__(cls, async_impl: {_qualified(module, cls)}) -> Self:",
+            f"        if not isinstance(async_impl, {_qualified(module, cls)}):",
+            "            raise TypeError(NEEDS_CLIENT)",
             "        self = super().__new__(cls, async_impl)",
             "        self._async = async_impl",
             "        return self",
             "    def __reduce__(self) -> Any:",
             "        return self._async.__reduce__()",
+            "    if not TYPE_CHECKING:  # type checkers must report unknown attributes",
+            "        __getattr__ = unknown_attribute",
         )
+        self.runtime |= {
+            "from typing import TYPE_CHECKING",
+            "from dashscope._common.hints import unknown_attribute",
+        }
 
     def _function_class(self, module: Module, cls: ast.ClassDef) -> None:
         self.runtime.add("from dashscope._functions.attributes import FunctionAttributes")
@@ -283,6 +304,30 @@ class Writer:
             "        super().__init__(async_impl)",
             "        code = type(self).__call__.__code__",
             "        self._become_function(async_impl._loader, code)",
+        )
+
+    def _raw_method(self, node: ast.Assign) -> None:
+        match node.value:
+            case ast.Call(func=ast.Name("RawMethod"), args=[ast.Attribute(ast.Name(cls), name)]):
+                self._add(f"    {name} = RawMethod({_sync_name(cls)}.{name})")
+            case _:
+                pass
+
+    def _client_class(self, name: str) -> None:
+        self.runtime |= {
+            "from typing import NoReturn",
+            "from dashscope._client import NOT_COPIED",
+        }
+        self._add(
+            "    def __getstate__(self) -> dict[str, Any]:",
+            "        return self._async._state_of(self)",
+            "    def __setstate__(self, state: Mapping[str, Any]) -> None:",
+            f"        {name}.__init__(self, **state['options'])",
+            "        vars(self).update(state['attributes'])",
+            "    def __copy__(self) -> NoReturn:",
+            "        raise TypeError(NOT_COPIED)",
+            "    def __deepcopy__(self, memo: Any) -> NoReturn:",
+            "        raise TypeError(NOT_COPIED)",
         )
 
     def _constructor(self, module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -299,7 +344,7 @@ class Writer:
         returns = self._annotation(module, node.returns)
         for decorator in method.decorators:
             self._add(f"    @{decorator}")
-            self.runtime.add(module.origins.get(decorator, ""))
+            self.runtime.add(module.origins.get(decorator.partition("(")[0], ""))
         arguments = self._signature(module, node)
         self._add(f"    def {method.name}({arguments}) -> {returns}:")
         if "overload" in method.decorators:
@@ -310,8 +355,9 @@ class Writer:
 
     def _body(self, method: Method, returns: str) -> str:
         node = method.node
-        # A cast, because the result of an overloaded method depends on its arguments.
-        overloaded = node.name in self._overloaded
+        # A cast, because the result of an overloaded method depends on its arguments, and file
+        # outputs have the flavor of the client.
+        overloaded = node.name in self._overloaded or returns.startswith("list[FileOutput")
         call = f"cast('Any', self._async).{node.name}" if overloaded else f"self._async.{node.name}"
         if not method.is_property:
             call += f"({_passed(node.args)})"
@@ -329,7 +375,7 @@ class Writer:
             return call
         if node.name == "with_options":
             return f"return view(self, {call})"
-        if node.name in self._overloaded:
+        if overloaded:
             return f"return cast('{returns}', {call})"
         if returns in self.sync_names:
             return f"return {returns}({call})"

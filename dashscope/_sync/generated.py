@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, cast, overload
 
 from dashscope import _batch, _client, _files, _functions, _predictions, resources, types
-from dashscope._client import T, driven_client
+from dashscope._client import NOT_COPIED, T, driven_client
 from dashscope._common.cached_property import cached_property
+from dashscope._common.hints import NEEDS_CLIENT, hint_for, unknown_attribute
 from dashscope._common.secrets import Token
 from dashscope._config import (
     DEFAULT_MAX_CONNECTIONS,
@@ -34,6 +35,7 @@ from dashscope._runtime.drive import drive
 from dashscope._sync.facade import (
     ClosingIterator,
     Facade,
+    RawMethod,
     drive_next,
     each,
     enter_block,
@@ -180,12 +182,17 @@ class FileOutput(str):
     _async: _files.AsyncFileOutput
 
     def __new__(cls, async_impl: _files.AsyncFileOutput) -> Self:
+        if not isinstance(async_impl, _files.AsyncFileOutput):
+            raise TypeError(NEEDS_CLIENT)
         self = super().__new__(cls, async_impl)
         self._async = async_impl
         return self
 
     def __reduce__(self) -> Any:
         return self._async.__reduce__()
+
+    if not TYPE_CHECKING:  # type checkers must report unknown attributes
+        __getattr__ = unknown_attribute
 
     @property
     def content_type(self) -> str | None:
@@ -568,12 +575,12 @@ class Deployments(Facade):
             )
         )
 
-    def get(self, owner: str, name: str) -> types.Deployment:
+    def get(self, owner: str, name: str | None = None) -> types.Deployment:
         """Get a deployment.
 
         Args:
-            owner: The user or organization that owns the deployment.
-            name: The name of the deployment.
+            owner: The user or organization that owns the deployment, or `owner/name`.
+            name: The name of the deployment, unless `owner` contains it.
 
         Returns:
             The deployment.
@@ -594,7 +601,7 @@ class Deployments(Facade):
     def update(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         version: str | None = None,
         hardware: str | None = None,
@@ -604,8 +611,8 @@ class Deployments(Facade):
         """Change a deployment, which creates a new release. Omitted settings keep their values.
 
         Args:
-            owner: The user or organization that owns the deployment.
-            name: The name of the deployment.
+            owner: The user or organization that owns the deployment, or `owner/name`.
+            name: The name of the deployment, unless `owner` contains it.
             version: The id of the model's version.
             hardware: The `sku` of the hardware, one of `client.hardware.list()`.
             min_instances: The minimum number of instances, 0 to 5.
@@ -635,12 +642,12 @@ class Deployments(Facade):
             )
         )
 
-    def delete(self, owner: str, name: str) -> None:
+    def delete(self, owner: str, name: str | None = None) -> None:
         """Delete a deployment that has not been used for 15 minutes.
 
         Args:
-            owner: The user or organization that owns the deployment.
-            name: The name of the deployment.
+            owner: The user or organization that owns the deployment, or `owner/name`.
+            name: The name of the deployment, unless `owner` contains it.
 
         Raises:
             NotFoundError: If there is no such deployment.
@@ -665,7 +672,7 @@ class DeploymentPredictions(Facade):
     def create(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         input: Mapping[str, Any],
         wait: int | None = None,
@@ -677,8 +684,8 @@ class DeploymentPredictions(Facade):
         """Run the model of a deployment. Returns as soon as the prediction is created.
 
         Args:
-            owner: The user or organization that owns the deployment.
-            name: The name of the deployment.
+            owner: The user or organization that owns the deployment, or `owner/name`.
+            name: The name of the deployment, unless `owner` contains it.
             input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
             wait: Seconds (1 to 60) for the server to wait for the output before it answers.
             cancel_after: When the server cancels the prediction: seconds (at least 5), a
@@ -955,7 +962,7 @@ class Models(Facade):
     def create(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         visibility: Literal["public", "private"],
         hardware: str,
@@ -965,10 +972,10 @@ class Models(Facade):
         license_url: str | None = None,
         cover_image_url: str | None = None,
     ) -> types.Model:
-        """Create a model, to train or push versions of.
+        """Create a model. Trainings and pushes add its versions.
 
         Args:
-            owner: The user or organization that the token belongs to.
+            owner: The user or organization that the token belongs to, or `owner/name`.
             name: The name of the model, unique among the owner's models.
             visibility: Who can see and run the model: `public` or `private`.
             hardware: The `sku` of the hardware, one of `client.hardware.list()`.
@@ -1008,12 +1015,12 @@ class Models(Facade):
             )
         )
 
-    def get(self, owner: str, name: str) -> types.Model:
+    def get(self, owner: str, name: str | None = None) -> types.Model:
         """Get a model.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
 
         Returns:
             The model, with its latest version.
@@ -1034,7 +1041,7 @@ class Models(Facade):
     def update(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         description: str | None = None,
         readme: str | None = None,
@@ -1048,8 +1055,8 @@ class Models(Facade):
         Omitted fields keep their values. An empty text clears a field.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
             description: A short description.
             readme: The readme, in Markdown.
             github_url: The URL of the source code.
@@ -1083,12 +1090,12 @@ class Models(Facade):
             )
         )
 
-    def delete(self, owner: str, name: str) -> None:
-        """Delete a model. The model must be yours and private, and have no versions.
+    def delete(self, owner: str, name: str | None = None) -> None:
+        """Delete a private model of your own that has no versions.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
 
         Raises:
             NotFoundError: If there is no such model.
@@ -1137,7 +1144,7 @@ class ModelPredictions(Facade):
     def create(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         input: Mapping[str, Any],
         wait: int | None = None,
@@ -1149,8 +1156,8 @@ class ModelPredictions(Facade):
         """Run the latest version of a model. Returns as soon as the prediction is created.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
             input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
             wait: Seconds (1 to 60) for the server to wait for the output before it answers.
             cancel_after: When the server cancels the prediction: seconds (at least 5), a
@@ -1196,13 +1203,13 @@ class ModelVersions(Facade):
     _async: resources.AsyncModelVersions
 
     def list(
-        self, owner: str, name: str, *, cursor: str | None = None
+        self, owner: str, name: str | None = None, *, cursor: str | None = None
     ) -> types.Page[types.Version]:
         """List the versions of a model, newest first.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
             cursor: The page to return: the `next` or `previous` of another page. Defaults to the
                 first page.
 
@@ -1222,13 +1229,15 @@ class ModelVersions(Facade):
         """
         return drive(self._async.list(owner, name, cursor=cursor))
 
-    def get(self, owner: str, name: str, version_id: str) -> types.Version:
+    def get(
+        self, owner: str, name: str | None = None, version_id: str | None = None
+    ) -> types.Version:
         """Get a version of a model, with the schema of its inputs and output.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
-            version_id: The id of the version.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
+            version_id: The id of the version. The last argument if `owner` contains the name.
 
         Returns:
             The version.
@@ -1246,13 +1255,13 @@ class ModelVersions(Facade):
         """
         return drive(self._async.get(owner, name, version_id))
 
-    def delete(self, owner: str, name: str, version_id: str) -> None:
+    def delete(self, owner: str, name: str | None = None, version_id: str | None = None) -> None:
         """Delete a version of your own model, with all its predictions. The deletion takes minutes.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
-            version_id: The id of the version.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
+            version_id: The id of the version. The last argument if `owner` contains the name.
 
         Raises:
             NotFoundError: If there is no such version.
@@ -1274,13 +1283,13 @@ class ModelExamples(Facade):
     _async: resources.AsyncModelExamples
 
     def list(
-        self, owner: str, name: str, *, cursor: str | None = None
+        self, owner: str, name: str | None = None, *, cursor: str | None = None
     ) -> types.Page[types.Prediction]:
         """List the predictions that show what a model does.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
             cursor: The page to return: the `next` or `previous` of another page. Defaults to the
                 first page.
 
@@ -1306,12 +1315,12 @@ class ModelReadme(Facade):
 
     _async: resources.AsyncModelReadme
 
-    def get(self, owner: str, name: str) -> str:
+    def get(self, owner: str, name: str | None = None) -> str:
         """Get the readme of a model.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
 
         Returns:
             The readme, in Markdown.
@@ -1335,6 +1344,9 @@ class Predictions(Facade):
 
     _async: resources.AsyncPredictions
 
+    @hint_for(
+        model="pass the model as version='owner/name' or version='owner/name:version', or use client.models.predictions.create('owner/name', input=...)"
+    )
     def create(
         self,
         *,
@@ -1411,6 +1423,7 @@ class Predictions(Facade):
         """
         return drive(self._async.get(prediction))
 
+    @hint_for(limit="use client.iterate(client.predictions.list, max_items=...)")
     def list(
         self,
         *,
@@ -1429,7 +1442,8 @@ class Predictions(Facade):
                 first page.
 
         Returns:
-            A page of predictions. Their `input` and `output` may be missing.
+            A page of predictions. Servers omit large inputs and outputs: reading such an `input`
+            or `output` raises, and `predictions.get()` returns it.
 
         Raises:
             APIStatusError: If the server responds with an error.
@@ -1529,8 +1543,8 @@ class Trainings(Facade):
     def create(
         self,
         owner: str,
-        name: str,
-        version_id: str,
+        name: str | None = None,
+        version_id: str | None = None,
         *,
         destination: str,
         input: Mapping[str, Any],
@@ -1540,9 +1554,11 @@ class Trainings(Facade):
         """Train a model. Returns as soon as the training is created.
 
         Args:
-            owner: The user or organization that owns the model to train.
-            name: The name of the model to train.
-            version_id: The id of the version to train.
+            owner: The user or organization that owns the model to train, or `owner/name`, or
+                `owner/name:version`.
+            name: The name of the model to train, unless `owner` contains it.
+            version_id: The id of the version to train. The last argument if `owner` contains the
+                name.
             destination: An existing model, as `owner/name`, that gets the new version.
             input: The training's inputs. Files in it (paths, bytes, open binary files) are sent
                 along.
@@ -1738,6 +1754,256 @@ class Webhooks(Facade):
     def default(self) -> DefaultWebhook:
         """The default webhook."""
         return DefaultWebhook(self._async.default)
+
+
+class RawAccount(Facade):
+    """The account, with responses."""
+
+    _async: resources.AsyncRawAccount
+    get = RawMethod(AccountResource.get)
+
+
+class RawCollections(Facade):
+    """Collections, with responses."""
+
+    _async: resources.AsyncRawCollections
+    list = RawMethod(Collections.list)
+    get = RawMethod(Collections.get)
+
+
+class RawDeploymentPredictions(Facade):
+    """Predictions of deployments, with responses."""
+
+    _async: resources.AsyncRawDeploymentPredictions
+    create = RawMethod(DeploymentPredictions.create)
+
+
+class RawDeployments(Facade):
+    """Deployments, with responses."""
+
+    _async: resources.AsyncRawDeployments
+    list = RawMethod(Deployments.list)
+    create = RawMethod(Deployments.create)
+    get = RawMethod(Deployments.get)
+    update = RawMethod(Deployments.update)
+    delete = RawMethod(Deployments.delete)
+
+    @property
+    def predictions(self) -> RawDeploymentPredictions:
+        """Predictions that run on deployments."""
+        return RawDeploymentPredictions(self._async.predictions)
+
+
+class RawFiles(Facade):
+    """Uploaded files, with responses."""
+
+    _async: resources.AsyncRawFiles
+    create = RawMethod(Files.create)
+    list = RawMethod(Files.list)
+    get = RawMethod(Files.get)
+    delete = RawMethod(Files.delete)
+
+
+class RawHardware(Facade):
+    """Hardware, with responses."""
+
+    _async: resources.AsyncRawHardware
+    list = RawMethod(HardwareResource.list)
+
+
+class RawModelPredictions(Facade):
+    """Predictions by model name, with responses."""
+
+    _async: resources.AsyncRawModelPredictions
+    create = RawMethod(ModelPredictions.create)
+
+
+class RawModelVersions(Facade):
+    """Versions of models, with responses."""
+
+    _async: resources.AsyncRawModelVersions
+    list = RawMethod(ModelVersions.list)
+    get = RawMethod(ModelVersions.get)
+    delete = RawMethod(ModelVersions.delete)
+
+
+class RawModelExamples(Facade):
+    """Examples of models, with responses."""
+
+    _async: resources.AsyncRawModelExamples
+    list = RawMethod(ModelExamples.list)
+
+
+class RawModelReadme(Facade):
+    """Readmes of models, with responses."""
+
+    _async: resources.AsyncRawModelReadme
+    get = RawMethod(ModelReadme.get)
+
+
+class RawModels(Facade):
+    """Models, with responses."""
+
+    _async: resources.AsyncRawModels
+    list = RawMethod(Models.list)
+    create = RawMethod(Models.create)
+    get = RawMethod(Models.get)
+    update = RawMethod(Models.update)
+    delete = RawMethod(Models.delete)
+    search = RawMethod(Models.search)
+
+    @property
+    def predictions(self) -> RawModelPredictions:
+        """Predictions that run the latest version of a model."""
+        return RawModelPredictions(self._async.predictions)
+
+    @property
+    def versions(self) -> RawModelVersions:
+        """The versions of a model."""
+        return RawModelVersions(self._async.versions)
+
+    @property
+    def examples(self) -> RawModelExamples:
+        """The example predictions of a model."""
+        return RawModelExamples(self._async.examples)
+
+    @property
+    def readme(self) -> RawModelReadme:
+        """The readme of a model."""
+        return RawModelReadme(self._async.readme)
+
+
+class RawPredictions(Facade):
+    """Predictions, with responses."""
+
+    _async: resources.AsyncRawPredictions
+    create = RawMethod(Predictions.create)
+    get = RawMethod(Predictions.get)
+    list = RawMethod(Predictions.list)
+    cancel = RawMethod(Predictions.cancel)
+
+
+class RawTrainings(Facade):
+    """Trainings, with responses."""
+
+    _async: resources.AsyncRawTrainings
+    create = RawMethod(Trainings.create)
+    get = RawMethod(Trainings.get)
+    list = RawMethod(Trainings.list)
+    cancel = RawMethod(Trainings.cancel)
+
+
+class RawWebhookSecret(Facade):
+    """The signing secret, with responses."""
+
+    _async: resources.AsyncRawWebhookSecret
+    get = RawMethod(WebhookSecretResource.get)
+
+
+class RawDefaultWebhook(Facade):
+    """The default webhook, with responses."""
+
+    _async: resources.AsyncRawDefaultWebhook
+
+    @property
+    def secret(self) -> RawWebhookSecret:
+        """The secret that signs webhooks."""
+        return RawWebhookSecret(self._async.secret)
+
+
+class RawWebhooks(Facade):
+    """Webhooks, with responses."""
+
+    _async: resources.AsyncRawWebhooks
+
+    @property
+    def default(self) -> RawDefaultWebhook:
+        """The default webhook."""
+        return RawDefaultWebhook(self._async.default)
+
+
+class RawClient(Facade):
+    """The operations of a client, which return responses: `client.with_raw_response`.
+
+    Example:
+        ```python
+        response = client.with_raw_response.predictions.get(prediction.id)
+        print(response.status, response.request_id, response.rate_limit)
+        prediction = response.parse()
+        ```
+    """
+
+    _async: resources.AsyncRawClient
+
+    @property
+    def account(self) -> RawAccount:
+        """The account that the token belongs to."""
+        return RawAccount(self._async.account)
+
+    @property
+    def collections(self) -> RawCollections:
+        """Collections: curated groups of models."""
+        return RawCollections(self._async.collections)
+
+    @property
+    def deployments(self) -> RawDeployments:
+        """Deployments, and predictions that run on them."""
+        return RawDeployments(self._async.deployments)
+
+    @property
+    def files(self) -> RawFiles:
+        """Uploaded files."""
+        return RawFiles(self._async.files)
+
+    @property
+    def hardware(self) -> RawHardware:
+        """The hardware that models can run on."""
+        return RawHardware(self._async.hardware)
+
+    @property
+    def models(self) -> RawModels:
+        """Models: versions, examples, readmes, and predictions by model name."""
+        return RawModels(self._async.models)
+
+    @property
+    def predictions(self) -> RawPredictions:
+        """Predictions: runs of a model."""
+        return RawPredictions(self._async.predictions)
+
+    @property
+    def trainings(self) -> RawTrainings:
+        """Trainings: runs that create a new version of a model."""
+        return RawTrainings(self._async.trainings)
+
+    @property
+    def webhooks(self) -> RawWebhooks:
+        """The secret that signs webhooks."""
+        return RawWebhooks(self._async.webhooks)
+
+    def search(
+        self, query: str, *, limit: int | None = None
+    ) -> types.RawResponse[types.SearchResults]:
+        """Search for models, collections and documentation pages.
+
+        Args:
+            query: The text to search for.
+            limit: How many models to return at most, 1 to 50. Defaults to 20.
+
+        Returns:
+            The response. Its `parse()` returns the results.
+
+        Raises:
+            APIStatusError: If the server responds with an error.
+
+        Example:
+            ```python
+            response = client.with_raw_response.search("hello")
+            print(response.elapsed, response.parse().query)
+            ```
+
+        Endpoint: `GET /search`.
+        """
+        return drive(self._async.search(query, limit=limit))
 
 
 class ModelFunction(FunctionAttributes, Facade):
@@ -1995,6 +2261,9 @@ class Client(Facade):
     One client serves a whole program. It keeps connections open between requests, can be shared
     between tasks, threads and event loops, and connects only when a request is sent.
 
+    A client without an explicit token, headers, hooks, `http_client`, SSL context or password can
+    be pickled. It reads the token from the environment of the process that unpickles it.
+
     Args:
         api_token: The API token. Defaults to `DASHSCOPE_API_TOKEN`. The token is sent only to the
             origin of `base_url` and to `trusted_hosts`, and never to the default local address.
@@ -2120,10 +2389,19 @@ class Client(Facade):
         """The secret that signs webhooks."""
         return Webhooks(self._async.webhooks)
 
+    @cached_property
+    def with_raw_response(self) -> RawClient:
+        """The operations of the resources, which return the HTTP response with its value.
+
+        `client.with_raw_response.predictions.get(id)` returns a `RawResponse` with the status, the
+        headers, the request id and the rate limit. Its `parse()` returns the prediction.
+        """
+        return RawClient(self._async.with_raw_response)
+
     def run(
         self,
         ref: str,
-        input: Mapping[str, Any],
+        input: Mapping[str, Any] | None = None,
         *,
         wait: int | None = None,
         poll_interval: float | None = None,
@@ -2142,7 +2420,11 @@ class Client(Facade):
 
         Args:
             ref: The model, as `owner/name` or `owner/name:version`.
-            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            input: The model's inputs, by default none: a mapping, or an object with fields, such as
+                a pydantic model, a dataclass or a row of a data frame. Files in it (paths, bytes,
+                open binary files, Pillow images, matplotlib figures) are sent along. Arrays,
+                series, sets, iterators, `Decimal`, `UUID`, `date`, `datetime`, `Enum`, and `NaT`
+                and `NA` of pandas are converted to JSON.
             wait: Seconds (1 to 60) for the server to wait for the output before it answers the
                 create request, instead of polling. If the call is cancelled during that time, the
                 id of the prediction is unknown, and the prediction keeps running unless `timeout`
@@ -2201,7 +2483,7 @@ class Client(Facade):
     def stream(
         self,
         ref: str,
-        input: Mapping[str, Any],
+        input: Mapping[str, Any] | None = None,
         *,
         timeout: float | None = None,
         stall_timeout: float = STALL_TIMEOUT,
@@ -2219,7 +2501,7 @@ class Client(Facade):
 
         Args:
             ref: The model, as `owner/name` or `owner/name:version`.
-            input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
+            input: The model's inputs, by default none, as for `run()`.
             timeout: Seconds that the stream may take. Defaults to no limit. The server is told to
                 cancel the prediction 5 s later, in case this process cannot.
             stall_timeout: Seconds without a byte after which the stream reconnects.
@@ -2270,6 +2552,7 @@ class Client(Facade):
         ref: str,
         *,
         timeout: float | None = None,
+        progress: Callable[[types.Prediction], object] | None = None,
         webhook: str | None = None,
         webhook_events_filter: Sequence[_predictions.WebhookEvent] | None = None,
         file_encoding: _files.FileEncoding = "auto",
@@ -2284,6 +2567,8 @@ class Client(Facade):
             ref: The model, as `owner/name` or `owner/name:version`.
             timeout: Seconds that a call or a stream may take. Defaults to no limit. The server
                 cancels a prediction of `create()` after that time, or after 5 s if that is longer.
+            progress: A function that each call of the model calls with the prediction when it
+                changes. `stream()`, `create()` and `map()` do not call it.
             webhook: An http(s) URL that the server sends events to. Not available for `map()`.
             webhook_events_filter: The events to send. Defaults to all.
             file_encoding: How to send files: `data-uri` (inside the request), `upload`, or `auto`,
@@ -2311,6 +2596,7 @@ class Client(Facade):
             self._async.use(
                 ref,
                 timeout=timeout,
+                progress=progress,
                 webhook=webhook,
                 webhook_events_filter=webhook_events_filter,
                 file_encoding=file_encoding,
@@ -2349,7 +2635,9 @@ class Client(Facade):
 
         Args:
             ref: The model, as `owner/name` or `owner/name:version`.
-            inputs: The inputs of each row: an iterable of mappings.
+            inputs: The inputs of each row: an iterable of mappings, or a table of
+                pandas, Polars, Arrow or Hugging Face `datasets`. Missing values of a table, such as
+                NaN, are omitted from the input.
             concurrency: How many predictions may be in flight. At most twice as many rows are kept
                 in memory (four times if `ordered`).
             ordered: Whether to yield results in the order of the inputs.
@@ -2486,6 +2774,65 @@ class Client(Facade):
                 )
             ),
         )
+
+    def files_of(self, prediction: types.Prediction | types.Training | str) -> list[FileOutput]:
+        """Return the file outputs of a prediction, wherever the prediction comes from.
+
+        Use it for predictions from `predictions.get()`, `wait()`, a list or a webhook, whose output
+        contains plain URLs.
+
+        Args:
+            prediction: The prediction or training. An id means a prediction.
+
+        Returns:
+            The files, in the order of the output: `str` objects with `read()`, `save(path)` and
+            `iter_bytes()`. Empty if the output contains no URL. Nothing is requested, unless
+            `prediction` is an id or comes from a list that omits its output.
+
+        Raises:
+            PredictionError: If the service has removed the output.
+            NotFoundError: If there is no such prediction.
+
+        Example:
+            ```python
+            for file in client.files_of(prediction):
+                file.save("downloads/")
+            ```
+
+        Endpoint: `GET /predictions/{prediction_id}`, if the output is not known.
+        """
+        return cast("list[FileOutput]", drive(cast("Any", self._async).files_of(prediction)))
+
+    def download(self, url: str, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Save an output URL to disk.
+
+        The file gets its final name only when it is complete. If the connection breaks, the
+        download requests the rest.
+
+        Args:
+            url: An http or https URL, or a data URI. The token is sent only to the API's own origin
+                and to `trusted_hosts`.
+            path: A file, or an existing folder (or a path that ends in a slash), in which the file
+                gets the name that the server sends. `~` is the home folder.
+            overwrite: Whether to replace an existing file.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            FileError: If the file exists or cannot be written.
+            APIStatusError: If the server responds with an error.
+            APIConnectionError: If the connection breaks and the rest cannot be requested.
+
+        Example:
+            ```python
+            output = client.run("dashscope/thumbnail", {"image": Path("photo.png")})
+            path = client.download(str(output), "downloads/")
+            ```
+
+        Endpoint: `GET` of the URL.
+        """
+        return drive(self._async.download(url, path, overwrite=overwrite))
 
     def paginate(
         self, method: Callable[..., types.Page[T]], *args: Any, **kwargs: Any
@@ -2682,8 +3029,18 @@ class Client(Facade):
     ) -> None:
         exit_block(self._async, kind, error, traceback)
 
-    def __reduce__(self) -> Any:
-        return self._async.__reduce__()
+    def __getstate__(self) -> dict[str, Any]:
+        return self._async._state_of(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        Client.__init__(self, **state["options"])
+        vars(self).update(state["attributes"])
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(NOT_COPIED)
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        raise TypeError(NOT_COPIED)
 
 
 Client.__module__ = "dashscope"

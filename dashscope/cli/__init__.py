@@ -15,6 +15,7 @@ from dashscope.cli.checkpoints import CHECKPOINTS
 from dashscope.cli.commands import EXIT_CODES, Command, Program, group
 from dashscope.cli.completion import completion
 from dashscope.cli.docs import DOCS
+from dashscope.cli.mcp import MCP
 from dashscope.cli.operations import Operation
 from dashscope.cli.run import run, stream
 from dashscope.cli.serve import serve
@@ -56,6 +57,7 @@ for _command in (
     batch,
     serve,
     DOCS,
+    MCP,
     resources.ACCOUNT.command(),
     resources.SEARCH.command(),
     completion,

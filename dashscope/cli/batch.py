@@ -64,7 +64,7 @@ class Summary:
         self.failed += not result.ok
         self.from_checkpoint += result.from_checkpoint
         metrics = None if result.prediction is None else result.prediction.metrics
-        self.predict_seconds += (metrics and metrics.predict_time) or 0.0
+        self.predict_seconds += 0.0 if metrics is None else metrics.predict_time or 0.0
 
     def __str__(self) -> str:
         count = self.done + self.failed

@@ -56,7 +56,7 @@ def _values(result: BatchResult) -> dict[str, Any]:
     return {
         "index": result.index,
         "status": "succeeded" if result.ok else "failed",
-        "output": result.output,
+        "output": result["output"],
         "error": None if result.error is None else str(result.error),
         "prediction_id": None if prediction is None else prediction.id,
         "predict_time": None if metrics is None else metrics.predict_time,

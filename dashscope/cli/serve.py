@@ -50,6 +50,10 @@ from dashscope._common.installing import install_command
     multiple=True,
     help="Address or network of a reverse proxy whose X-Forwarded-* headers count. Repeatable.",
 )
+@click.option(
+    "--reload", is_flag=True, help="Load MODELS again after each edit. Pages show import errors."
+)
+@click.option("--open", "open_browser", is_flag=True, help="Open the web pages in a browser.")
 def serve(
     models: Path | None,
     host: str,
@@ -60,12 +64,14 @@ def serve(
     strict_inputs: bool,
     public_url: str | None,
     trusted_proxies: tuple[str, ...],
+    reload: bool,
+    open_browser: bool,
 ) -> None:
     """Serve the API on this machine, with the built-in models and those in MODELS.
 
     \b
     dashscope serve
-    dashscope serve models.py --port 8000
+    dashscope serve models.py --reload --open
 
     Exit codes: 0 after Ctrl-C or SIGTERM, 2 if an option or MODELS is invalid, 3 if another
     server uses the data folder, 4 if it cannot listen on the address.
@@ -88,5 +94,7 @@ def serve(
             strict_inputs=strict_inputs,
             public_url=public_url,
             trusted_proxies=trusted_proxies,
+            reload=reload,
+            open_browser=open_browser,
         )
     )

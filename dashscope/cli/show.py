@@ -88,7 +88,7 @@ def _found(item: Any, path: str) -> Any:
     if "/" in path:
         return "/".join(cell(_found(item, part)) for part in path.split("/"))
     for name in path.split("."):
-        item = getattr(item, name, None)
+        item = item.get(name) if is_mapping(item) else getattr(item, name, None)
     return item
 
 

@@ -24,7 +24,7 @@ from dashscope._errors import DashscopeError, ModelError, PredictionTimeoutError
 from dashscope._files.file_output import AsyncFileOutput
 from dashscope._predictions.stream import AsyncEventStream
 from dashscope.integrations._disconnect import ClientDisconnectedError, beside, until_gone
-from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
+from dashscope.types.event import Event, LogsEvent
 
 PING_INTERVAL: Final = 15.0
 """Seconds without an event after which a comment is sent, so that proxies keep the connection."""
@@ -175,15 +175,8 @@ async def _ping(sender: _Sender) -> None:
 
 def encoded(event: Event) -> bytes:
     """Return an event as server-sent event text."""
-    match event:
-        case OutputEvent(text, id):
-            return _event("output", text, id)
-        case LogsEvent(text, id):
-            return _event("logs", text, id)
-        case DoneEvent(reason, id):
-            return _event("done", json.dumps({"reason": reason} if reason else {}), id)
-        case OtherEvent(name, data, id):
-            return _event(name, data, id)
+    sent = event.to_dict()
+    return _event(sent["event"], sent["data"], sent["id"])
 
 
 def _event(name: str, data: str, id: str | None = None) -> bytes:

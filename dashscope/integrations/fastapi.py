@@ -28,6 +28,7 @@ from dashscope._client import AsyncClient
 from dashscope._common.validation import check_count
 from dashscope._errors import WebhookVerificationError
 from dashscope.integrations._disconnect import ClientDisconnectedError, cancel_on_disconnect
+from dashscope.integrations._problems import install_error_handlers
 from dashscope.integrations._responses import EventStreamResponse, FileOutputResponse
 from dashscope.types.prediction import Prediction
 from dashscope.types.training import Training
@@ -39,6 +40,7 @@ __all__ = [
     "FileOutputResponse",
     "cancel_on_disconnect",
     "get_client",
+    "install_error_handlers",
     "lifespan",
     "verified_webhook",
 ]

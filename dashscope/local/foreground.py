@@ -5,6 +5,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import webbrowser
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from queue import SimpleQueue
@@ -38,6 +40,8 @@ def serve(
     strict_inputs: bool = False,
     public_url: str | None = None,
     trusted_proxies: str | Iterable[str] = (),
+    reload: bool = False,
+    open_browser: bool = False,
 ) -> int:
     """Serve in the foreground until SIGTERM or SIGINT. A second signal stops without draining.
 
@@ -53,6 +57,8 @@ def serve(
         public_url: The address at which clients reach the server behind a reverse proxy.
         trusted_proxies: Addresses and networks of the reverse proxies whose ``X-Forwarded-*``
             headers tell the address to which a request was sent.
+        reload: Load the models again after each edit, and show errors on the pages.
+        open_browser: Open the pages in a browser.
 
     Returns:
         The exit code: 0 after a signal, 2 if an argument or a model is invalid, 3 if the data
@@ -71,11 +77,15 @@ def serve(
             strict_inputs=strict_inputs,
             public_url=public_url,
             trusted_proxies=trusted_proxies,
+            reload=reload,
         )
         with log_to_stderr(), stop_signal() as stop, server:
             sys.stdout.write(f"Ready at {server.base_url}, data in {server.data}\n")
             sys.stdout.flush()
-            logger.info("web pages at %s", server.base_url.removesuffix("v1"))
+            pages = f"{(public_url or server.base_url.removesuffix('/v1')).rstrip('/')}/web/"
+            logger.info("web pages at %s", pages)
+            if open_browser:
+                show(pages)
             taken(stop)
             logger.info("stopping: waiting up to %g s for running jobs", drain)
     except (ValueError, ModelsError) as error:
@@ -85,6 +95,17 @@ def serve(
     except OSError as error:
         return report_error(f"Cannot listen on {host}:{port}: {error.strerror}.", EXIT_ADDRESS)
     return 0
+
+
+def show(url: str) -> None:
+    """Open a URL in a browser, and do not wait for it."""
+
+    def open_url() -> None:
+        if not webbrowser.open(url):
+            logger.warning("no browser was found, open %s yourself", url)
+
+    # A text browser runs until the user quits it.
+    threading.Thread(target=open_url, name="browser", daemon=True).start()
 
 
 def report_error(error: object, code: int) -> int:

@@ -1,4 +1,4 @@
-"""Periodic maintenance: deletes expired files and stops idle workers."""
+"""Background tasks: delete expired files, stop idle workers, reload edited models."""
 
 import asyncio
 import logging
@@ -11,6 +11,8 @@ from dashscope.local.values import now, timestamp
 logger = logging.getLogger("dashscope.local")
 
 INTERVAL: Final = 30.0
+RELOAD_INTERVAL: Final = 0.3
+"""Seconds between two checks for edits of the models file."""
 
 
 async def run_maintenance(parts: Services) -> None:
@@ -22,6 +24,27 @@ async def run_maintenance(parts: Services) -> None:
             logger.exception("expired files cannot be deleted")
         await parts.engine.stop_idle()
         await asyncio.sleep(INTERVAL)
+
+
+async def reload_models(parts: Services) -> None:
+    """Load the models file again after each edit, until cancelled."""
+    file = parts.models_file
+    while file is not None:
+        await asyncio.sleep(RELOAD_INTERVAL)
+        if not await asyncio.to_thread(file.has_changed):
+            continue
+        loaded = await asyncio.to_thread(file.read)
+        try:
+            versions = file.register(parts.catalog, loaded) if loaded is not None else []
+        except (OSError, sqlite3.Error):
+            logger.exception("the models cannot be registered")
+            continue
+        if file.problem is None:
+            logger.info("loaded %s again", file.path)
+        else:
+            logger.warning("%s", file.problem)
+        await parts.engine.reload(versions)
+        parts.feed.notify()
 
 
 def delete_expired_files(parts: Services) -> None:

@@ -30,6 +30,7 @@ from dashscope.local.jobs.engine import Engine
 from dashscope.local.jobs.webhooks import Webhooks
 from dashscope.local.models.catalog import Catalog
 from dashscope.local.models.references import References
+from dashscope.local.models.source_files import ModelsFile
 from dashscope.local.pages.app import create_pages
 from dashscope.local.store import Database, DataFolderError, Store
 from dashscope.local.store.folder import DataFolder, Signer
@@ -69,6 +70,9 @@ class LocalServer:
         trusted_proxies: Addresses and networks of reverse proxies, such as ``"10.0.0.0/8"``. The
             headers ``X-Forwarded-Proto``, ``X-Forwarded-Host`` and ``X-Forwarded-Prefix`` of their
             requests tell the address to which a request was sent. Defaults to none.
+        reload: Load the models again when their file, or a module in its folder, is edited. If
+            that fails, the pages show the error, and the models from before the edit keep running.
+            Requires ``models`` to be a path.
 
     Raises:
         ModelsError: One of ``models`` cannot be used as a model.
@@ -100,6 +104,7 @@ class LocalServer:
         strict_inputs: bool = False,
         public_url: str | None = None,
         trusted_proxies: str | Iterable[str] = (),
+        reload: bool = False,
     ) -> None:
         if token is None and not is_loopback(host):
             raise ValueError(
@@ -110,7 +115,10 @@ class LocalServer:
             raise ValueError("The token must consist of printable ASCII characters.")
         if queue_limit < 1:
             raise ValueError(f"queue_limit must be at least 1, not {queue_limit}.")
+        if reload and not isinstance(models, (str, Path)):
+            raise ValueError("Only a models file can be reloaded. Pass its path as models.")
         self._models = models
+        self._reload = reload
         self._data = data
         self._host = host
         self._port = port
@@ -245,6 +253,20 @@ class LocalServer:
         self._folder = folder
         self._address = address
 
+    def _register(self, catalog: Catalog) -> ModelsFile | None:
+        """Register the models. Return their file if it is reloaded after edits."""
+        if not self._reload or not isinstance(self._models, (str, Path)):
+            catalog.register(self._models)
+            return None
+        catalog.register(None)
+        file = ModelsFile(Path(self._models))
+        loaded = file.read()
+        if loaded is not None:
+            file.register(catalog, loaded)
+        if file.problem is not None:
+            logger.warning("%s", file.problem)
+        return file
+
     def _warn_without_token(self) -> None:
         if self._token is not None:
             return
@@ -270,7 +292,7 @@ class LocalServer:
         folder.sweep(store.files.known())
         signer = Signer(store.setting("signing_key", lambda: secrets.token_hex(32)).encode())
         catalog = Catalog(store, folder)
-        catalog.register(self._models)
+        file = self._register(catalog)
         references = References(store, folder, address)
         engine = Engine(store, catalog, folder, signer, references, self._queue_limit)
         renderer = Renderer(store, signer, address)
@@ -292,6 +314,7 @@ class LocalServer:
             webhook_secret=secret,
             address=address,
             strict_inputs=self._strict_inputs,
+            models_file=file,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import uvicorn
 
 from dashscope.local.http.services import Services
-from dashscope.local.maintenance import run_maintenance
+from dashscope.local.maintenance import reload_models, run_maintenance
 
 T = TypeVar("T")
 
@@ -94,7 +94,10 @@ class Thread:
         engine = self._parts.engine
         self._parts.webhooks.start()
         engine.recover()
-        upkeep = asyncio.create_task(run_maintenance(self._parts))
+        background = [
+            asyncio.create_task(run_maintenance(self._parts)),
+            asyncio.create_task(reload_models(self._parts)),
+        ]
         serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
         while not (self._uvicorn.started or serving.done()):  # noqa: ASYNC110
             # This takes two iterations of the loop. uvicorn has no event to wait for.
@@ -108,9 +111,9 @@ class Thread:
         # Stop both together: requests that wait for a job finish once the engine stops the job.
         await asyncio.gather(serving, engine.stop())
         await self._parts.webhooks.stop()
-        for task in (stopping, upkeep):
+        for task in (stopping, *background):
             task.cancel()
-        await asyncio.gather(stopping, upkeep, return_exceptions=True)
+        await asyncio.gather(stopping, *background, return_exceptions=True)
 
 
 @contextlib.contextmanager

@@ -85,6 +85,7 @@ class Job:
     deadline: str | None
     data_removed: int
     address: str | None
+    acquired_at: str | None
 
     @property
     def finished(self) -> bool:

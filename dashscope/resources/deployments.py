@@ -9,7 +9,7 @@ from typing import Any, Final
 from dashscope._api.decoding import structure, structure_created
 from dashscope._api.requestor import Call
 from dashscope._api.resource import AsyncResource, body_of
-from dashscope._common.urls import path
+from dashscope._common.urls import names_of, path
 from dashscope._common.validation import check_count, texts
 from dashscope._predictions.create import WebhookEvent
 from dashscope._predictions.operations import create_prediction
@@ -112,12 +112,12 @@ class AsyncDeployments(AsyncResource):
         call = Call(method="POST", path="/deployments", json=body, creates=True)
         return structure_created(await self._api.send(call), Deployment)
 
-    async def get(self, owner: str, name: str) -> Deployment:
+    async def get(self, owner: str, name: str | None = None) -> Deployment:
         """Get a deployment.
 
         Args:
-            owner: The user or organization that owns the deployment.
-            name: The name of the deployment.
+            owner: The user or organization that owns the deployment, or `owner/name`.
+            name: The name of the deployment, unless `owner` contains it.
 
         Returns:
             The deployment.
@@ -138,7 +138,7 @@ class AsyncDeployments(AsyncResource):
     async def update(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         version: str | None = None,
         hardware: str | None = None,
@@ -148,8 +148,8 @@ class AsyncDeployments(AsyncResource):
         """Change a deployment, which creates a new release. Omitted settings keep their values.
 
         Args:
-            owner: The user or organization that owns the deployment.
-            name: The name of the deployment.
+            owner: The user or organization that owns the deployment, or `owner/name`.
+            name: The name of the deployment, unless `owner` contains it.
             version: The id of the model's version.
             hardware: The `sku` of the hardware, one of `client.hardware.list()`.
             min_instances: The minimum number of instances, 0 to 5.
@@ -175,12 +175,12 @@ class AsyncDeployments(AsyncResource):
         call = Call(method="PATCH", path=_path(owner, name), json=body)
         return structure(await self._api.send(call), Deployment)
 
-    async def delete(self, owner: str, name: str) -> None:
+    async def delete(self, owner: str, name: str | None = None) -> None:
         """Delete a deployment that has not been used for 15 minutes.
 
         Args:
-            owner: The user or organization that owns the deployment.
-            name: The name of the deployment.
+            owner: The user or organization that owns the deployment, or `owner/name`.
+            name: The name of the deployment, unless `owner` contains it.
 
         Raises:
             NotFoundError: If there is no such deployment.
@@ -205,7 +205,7 @@ class AsyncDeploymentPredictions(AsyncResource):
     async def create(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         input: Mapping[str, Any],
         wait: int | None = None,
@@ -217,8 +217,8 @@ class AsyncDeploymentPredictions(AsyncResource):
         """Run the model of a deployment. Returns as soon as the prediction is created.
 
         Args:
-            owner: The user or organization that owns the deployment.
-            name: The name of the deployment.
+            owner: The user or organization that owns the deployment, or `owner/name`.
+            name: The name of the deployment, unless `owner` contains it.
             input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
             wait: Seconds (1 to 60) for the server to wait for the output before it answers.
             cancel_after: When the server cancels the prediction: seconds (at least 5), a
@@ -263,5 +263,6 @@ def _instances(**values: object) -> dict[str, int]:
     }
 
 
-def _path(owner: str, name: str) -> str:
+def _path(owner: str, name: str | None) -> str:
+    owner, name = names_of("owner name", owner, name)
     return path("/deployments/{owner}/{name}", owner=owner, name=name)

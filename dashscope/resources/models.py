@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dashscope._api.decoding import structure, structure_created, structure_page
 from dashscope._api.requestor import Call
 from dashscope._api.resource import AsyncResource, page_params
-from dashscope._common.urls import path
+from dashscope._common.urls import names_of, path
 from dashscope._common.validation import check_choice, check_text, texts, texts_given
 from dashscope._predictions.create import WebhookEvent
 from dashscope._predictions.operations import create_prediction
@@ -93,7 +93,7 @@ class AsyncModels(AsyncResource):
     async def create(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         visibility: Literal["public", "private"],
         hardware: str,
@@ -103,10 +103,10 @@ class AsyncModels(AsyncResource):
         license_url: str | None = None,
         cover_image_url: str | None = None,
     ) -> Model:
-        """Create a model, to train or push versions of.
+        """Create a model. Trainings and pushes add its versions.
 
         Args:
-            owner: The user or organization that the token belongs to.
+            owner: The user or organization that the token belongs to, or `owner/name`.
             name: The name of the model, unique among the owner's models.
             visibility: Who can see and run the model: `public` or `private`.
             hardware: The `sku` of the hardware, one of `client.hardware.list()`.
@@ -132,6 +132,7 @@ class AsyncModels(AsyncResource):
 
         Endpoint: `POST /models`.
         """
+        owner, name = names_of("owner name", owner, name)
         check_choice("visibility", visibility, ("public", "private"))
         body = texts(
             owner=owner, name=name, visibility=visibility, hardware=hardware
@@ -145,12 +146,12 @@ class AsyncModels(AsyncResource):
         call = Call(method="POST", path="/models", json=body, creates=True)
         return structure_created(await self._api.send(call), Model)
 
-    async def get(self, owner: str, name: str) -> Model:
+    async def get(self, owner: str, name: str | None = None) -> Model:
         """Get a model.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
 
         Returns:
             The model, with its latest version.
@@ -171,7 +172,7 @@ class AsyncModels(AsyncResource):
     async def update(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         description: str | None = None,
         readme: str | None = None,
@@ -185,8 +186,8 @@ class AsyncModels(AsyncResource):
         Omitted fields keep their values. An empty text clears a field.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
             description: A short description.
             readme: The readme, in Markdown.
             github_url: The URL of the source code.
@@ -218,12 +219,12 @@ class AsyncModels(AsyncResource):
         call = Call(method="PATCH", path=_path(owner, name), json=body)
         return structure(await self._api.send(call), Model)
 
-    async def delete(self, owner: str, name: str) -> None:
-        """Delete a model. The model must be yours and private, and have no versions.
+    async def delete(self, owner: str, name: str | None = None) -> None:
+        """Delete a private model of your own that has no versions.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
 
         Raises:
             NotFoundError: If there is no such model.
@@ -280,7 +281,7 @@ class AsyncModelPredictions(AsyncResource):
     async def create(
         self,
         owner: str,
-        name: str,
+        name: str | None = None,
         *,
         input: Mapping[str, Any],
         wait: int | None = None,
@@ -292,8 +293,8 @@ class AsyncModelPredictions(AsyncResource):
         """Run the latest version of a model. Returns as soon as the prediction is created.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
             input: The model's inputs. Files in it (paths, bytes, open binary files) are sent along.
             wait: Seconds (1 to 60) for the server to wait for the output before it answers.
             cancel_after: When the server cancels the prediction: seconds (at least 5), a
@@ -336,12 +337,14 @@ class AsyncModelVersions(AsyncResource):
 
     __slots__ = ()
 
-    async def list(self, owner: str, name: str, *, cursor: str | None = None) -> Page[Version]:
+    async def list(
+        self, owner: str, name: str | None = None, *, cursor: str | None = None
+    ) -> Page[Version]:
         """List the versions of a model, newest first.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
             cursor: The page to return: the `next` or `previous` of another page. Defaults to the
                 first page.
 
@@ -361,13 +364,15 @@ class AsyncModelVersions(AsyncResource):
         """
         return await self._page(Version, _path(owner, name) + "/versions", cursor=cursor)
 
-    async def get(self, owner: str, name: str, version_id: str) -> Version:
+    async def get(
+        self, owner: str, name: str | None = None, version_id: str | None = None
+    ) -> Version:
         """Get a version of a model, with the schema of its inputs and output.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
-            version_id: The id of the version.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
+            version_id: The id of the version. The last argument if `owner` contains the name.
 
         Returns:
             The version.
@@ -383,15 +388,18 @@ class AsyncModelVersions(AsyncResource):
 
         Endpoint: `GET /models/{model_owner}/{model_name}/versions/{version_id}`.
         """
-        return await self._get(Version, _version_path(owner, name, version_id), id=version_id)
+        owner, name, id = names_of("owner name version_id", owner, name, version_id)
+        return await self._get(Version, _version_path(owner, name, id), id=id)
 
-    async def delete(self, owner: str, name: str, version_id: str) -> None:
+    async def delete(
+        self, owner: str, name: str | None = None, version_id: str | None = None
+    ) -> None:
         """Delete a version of your own model, with all its predictions. The deletion takes minutes.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
-            version_id: The id of the version.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
+            version_id: The id of the version. The last argument if `owner` contains the name.
 
         Raises:
             NotFoundError: If there is no such version.
@@ -404,7 +412,8 @@ class AsyncModelVersions(AsyncResource):
 
         Endpoint: `DELETE /models/{model_owner}/{model_name}/versions/{version_id}`.
         """
-        await self._delete(_version_path(owner, name, version_id))
+        owner, name, id = names_of("owner name version_id", owner, name, version_id)
+        await self._delete(_version_path(owner, name, id))
 
 
 class AsyncModelExamples(AsyncResource):
@@ -412,12 +421,14 @@ class AsyncModelExamples(AsyncResource):
 
     __slots__ = ()
 
-    async def list(self, owner: str, name: str, *, cursor: str | None = None) -> Page[Prediction]:
+    async def list(
+        self, owner: str, name: str | None = None, *, cursor: str | None = None
+    ) -> Page[Prediction]:
         """List the predictions that show what a model does.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
             cursor: The page to return: the `next` or `previous` of another page. Defaults to the
                 first page.
 
@@ -443,12 +454,12 @@ class AsyncModelReadme(AsyncResource):
 
     __slots__ = ()
 
-    async def get(self, owner: str, name: str) -> str:
+    async def get(self, owner: str, name: str | None = None) -> str:
         """Get the readme of a model.
 
         Args:
-            owner: The user or organization that owns the model.
-            name: The name of the model.
+            owner: The user or organization that owns the model, or `owner/name`.
+            name: The name of the model, unless `owner` contains it.
 
         Returns:
             The readme, in Markdown.
@@ -468,7 +479,8 @@ class AsyncModelReadme(AsyncResource):
         return (await self._api.send(call)).text
 
 
-def _path(owner: str, name: str) -> str:
+def _path(owner: str, name: str | None) -> str:
+    owner, name = names_of("owner name", owner, name)
     return path("/models/{owner}/{name}", owner=owner, name=name)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from dashscope._api.resource import AsyncResource, id_of, time_param
 from dashscope._common.deadline import Deadline
+from dashscope._common.hints import hint_for
 from dashscope._common.validation import (
     check_choice,
     check_text,
@@ -39,6 +40,10 @@ class AsyncPredictions(AsyncResource):
 
     __slots__ = ()
 
+    @hint_for(
+        model="pass the model as version='owner/name' or version='owner/name:version', or use "
+        "client.models.predictions.create('owner/name', input=...)",
+    )
     async def create(
         self,
         *,
@@ -117,6 +122,7 @@ class AsyncPredictions(AsyncResource):
         id = id_of(prediction, Prediction)
         return await self._get(Prediction, prediction_path(id), id=id)
 
+    @hint_for(limit="use client.iterate(client.predictions.list, max_items=...)")
     async def list(
         self,
         *,
@@ -135,7 +141,8 @@ class AsyncPredictions(AsyncResource):
                 first page.
 
         Returns:
-            A page of predictions. Their `input` and `output` may be missing.
+            A page of predictions. Servers omit large inputs and outputs: reading such an `input`
+            or `output` raises, and `predictions.get()` returns it.
 
         Raises:
             APIStatusError: If the server responds with an error.

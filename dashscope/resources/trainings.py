@@ -8,7 +8,7 @@ from typing import Any
 from dashscope._api.decoding import structure_created
 from dashscope._api.requestor import Call
 from dashscope._api.resource import AsyncResource, body_of, id_of
-from dashscope._common.urls import Reference, path
+from dashscope._common.urls import Reference, names_of, path
 from dashscope._files import inputs
 from dashscope._files.uploads import upload
 from dashscope._predictions.create import WebhookEvent, check_webhook
@@ -31,8 +31,8 @@ class AsyncTrainings(AsyncResource):
     async def create(
         self,
         owner: str,
-        name: str,
-        version_id: str,
+        name: str | None = None,
+        version_id: str | None = None,
         *,
         destination: str,
         input: Mapping[str, Any],
@@ -42,9 +42,11 @@ class AsyncTrainings(AsyncResource):
         """Train a model. Returns as soon as the training is created.
 
         Args:
-            owner: The user or organization that owns the model to train.
-            name: The name of the model to train.
-            version_id: The id of the version to train.
+            owner: The user or organization that owns the model to train, or `owner/name`, or
+                `owner/name:version`.
+            name: The name of the model to train, unless `owner` contains it.
+            version_id: The id of the version to train. The last argument if `owner` contains the
+                name.
             destination: An existing model, as `owner/name`, that gets the new version.
             input: The training's inputs. Files in it (paths, bytes, open binary files) are sent
                 along.
@@ -77,11 +79,12 @@ class AsyncTrainings(AsyncResource):
                 f"destination must be owner/name without a version, not {destination!r}"
             )
         check_webhook(webhook, webhook_events_filter)
+        owner, name, id = names_of("owner name version_id", owner, name, version_id)
         url = path(
             "/models/{owner}/{name}/versions/{version_id}/trainings",
             owner=owner,
             name=name,
-            version_id=version_id,
+            version_id=id,
         )
         body = body_of(
             destination=destination,

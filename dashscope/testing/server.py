@@ -99,7 +99,8 @@ class ModelServer:
                 if prediction.id == self._last:
                     break
                 if model is None or prediction.model == model:
-                    found.append(prediction)
+                    whole = {"input", "output"} <= prediction.raw.keys()
+                    found.append(prediction if whole else self._client.predictions.get(prediction))
         return found[::-1]
 
     def assert_created(

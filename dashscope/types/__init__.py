@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dashscope.types.event import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
     from dashscope.types.file import Checksums, File, FileURLs
     from dashscope.types.hardware import Hardware
-    from dashscope.types.http import FilePart, FileSource, Headers, Request, Response
+    from dashscope.types.http import FilePart, FileSource, Headers, RawResponse, Request, Response
     from dashscope.types.model import Model, Version
     from dashscope.types.page import Page
     from dashscope.types.prediction import Metrics, Prediction, PredictionURLs, Progress
@@ -61,6 +61,7 @@ __all__ = [
     "Prediction",
     "PredictionURLs",
     "Progress",
+    "RawResponse",
     "Release",
     "Request",
     "Response",
@@ -102,6 +103,7 @@ __getattr__ = exports(
         "Prediction": "prediction",
         "PredictionURLs": "prediction",
         "Progress": "prediction",
+        "RawResponse": "http",
         "Release": "deployment",
         "Request": "http",
         "Response": "http",

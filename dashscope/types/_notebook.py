@@ -14,7 +14,7 @@ from html import escape
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from dashscope._common.json import is_array, is_object
+from dashscope._common.json import is_array, is_mapping, is_object
 from dashscope._common.media_types import type_of
 
 LONGEST_TEXT: Final = 2000
@@ -102,7 +102,7 @@ def _columns(item: Any) -> Sequence[str]:
     names = _fields(item)
     if (known := _COLUMNS.get(type(item).__name__)) is not None and set(known) <= set(names):
         return known
-    short = [name for name in names if _is_short(getattr(item, name))]
+    short = [name for name in names if _is_short(_cell(item, name))]
     return (short or names or ["value"])[:MOST_COLUMNS]
 
 
@@ -116,7 +116,10 @@ def _is_short(found: Any) -> bool:
 
 
 def _cell(item: Any, name: str) -> Any:
-    return getattr(item, name) if _fields(item) else item
+    if not _fields(item):
+        return item
+    # As a mapping, a value has `None` for a field that is unavailable.
+    return item[name] if is_mapping(item) else getattr(item, name)
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:

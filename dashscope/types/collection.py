@@ -7,11 +7,12 @@ from typing import Any
 
 from attrs import field, frozen
 
+from dashscope.types._value import Value
 from dashscope.types.model import Model
 
 
-@frozen(kw_only=True)
-class Collection:
+@frozen(kw_only=True, repr=False)
+class Collection(Value):
     """A curated group of models.
 
     Attributes:

@@ -8,11 +8,12 @@ from typing import Any
 
 from attrs import field, frozen
 
+from dashscope.types._value import Value
 from dashscope.types.account import Account
 
 
-@frozen(kw_only=True)
-class DeploymentConfiguration:
+@frozen(kw_only=True, repr=False)
+class DeploymentConfiguration(Value):
     """The configuration of a release.
 
     Attributes:
@@ -28,8 +29,8 @@ class DeploymentConfiguration:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class Release:
+@frozen(kw_only=True, repr=False)
+class Release(Value):
     """A release of a deployment. Each change of the deployment creates one.
 
     Attributes:
@@ -51,8 +52,8 @@ class Release:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class Deployment:
+@frozen(kw_only=True, repr=False)
+class Deployment(Value):
     """A deployment.
 
     Attributes:

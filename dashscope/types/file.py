@@ -8,9 +8,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from dashscope.types._value import Serializable, Value
 
-@frozen(kw_only=True)
-class FileURLs:
+
+@frozen(kw_only=True, repr=False)
+class FileURLs(Serializable):
     """The URLs of a file.
 
     Attributes:
@@ -22,8 +24,8 @@ class FileURLs:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class Checksums:
+@frozen(kw_only=True, repr=False)
+class Checksums(Value):
     """The checksums of a file.
 
     Attributes:
@@ -35,8 +37,8 @@ class Checksums:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class File:
+@frozen(kw_only=True, repr=False)
+class File(Value):
     """An uploaded file.
 
     Attributes:

@@ -7,9 +7,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from dashscope.types._value import Value
 
-@frozen(kw_only=True)
-class Hardware:
+
+@frozen(kw_only=True, repr=False)
+class Hardware(Value):
     """A kind of hardware.
 
     Attributes:

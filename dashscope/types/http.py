@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from attrs import field, frozen
 
 from dashscope._common.json import decode
 from dashscope._common.secrets import Token, scrub
+
+T = TypeVar("T")
 
 SILENCE_TIMEOUT: Final = 60.0
 """Seconds without a byte after which a connection counts as lost."""
@@ -169,6 +171,18 @@ class Response(_Redactable):
         """The server's id of the request, to quote in a support request."""
         return self.headers.get("x-request-id")
 
+    @property
+    def rate_limit(self) -> dict[str, str]:
+        """The server's rate limit, such as `{"limit": "600", "remaining": "599", "reset": "1"}`.
+
+        Empty if the server sends no headers about it.
+        """
+        return {
+            name.rpartition("ratelimit-")[2]: value
+            for name, value in self.headers.items()
+            if "ratelimit-" in name
+        }
+
     def json(self) -> Any:
         """Return the body as JSON.
 
@@ -185,6 +199,42 @@ class Response(_Redactable):
             ```
         """
         return decode(self.content)
+
+
+@frozen(kw_only=True)
+class RawResponse(Response, Generic[T]):
+    """A response of an operation, from `client.with_raw_response`. `parse()` returns its value.
+
+    Attributes:
+        status: The HTTP status, such as 200.
+        headers: The headers. Names ignore case.
+        content: The body.
+        attempts: How often the request was sent.
+        elapsed: Seconds from the first attempt to the response.
+        asked: The method and the URL of the request, without its query.
+    """
+
+    _value: T | None = field(default=None, eq=False, repr=False, alias="value")
+    _error: Exception | None = field(default=None, eq=False, repr=False, alias="error")
+
+    def parse(self) -> T:
+        """Return the value of the operation.
+
+        Returns:
+            What the operation returns without `with_raw_response`.
+
+        Raises:
+            APIResponseError: If the response does not match the API.
+
+        Example:
+            ```python
+            response = await client.with_raw_response.predictions.get(prediction.id)
+            prediction = response.parse()
+            ```
+        """
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._value)
 
 
 def remember_token(response: Response, token: Token | None) -> Response:

@@ -8,11 +8,12 @@ from typing import Any
 
 from attrs import field, frozen
 
+from dashscope.types._value import Value
 from dashscope.types.prediction import Prediction
 
 
-@frozen(kw_only=True)
-class Version:
+@frozen(kw_only=True, repr=False)
+class Version(Value):
     """A version of a model.
 
     Attributes:
@@ -30,8 +31,8 @@ class Version:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class Model:
+@frozen(kw_only=True, repr=False)
+class Model(Value):
     """A model.
 
     Attributes:

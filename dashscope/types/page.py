@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, Self, TypeVar, overload
 
 from attrs import field, frozen
 
+from dashscope._common.json import is_array
 from dashscope.types import _notebook
+from dashscope.types._repr import Summary
+from dashscope.types._value import Serializable
 
 T = TypeVar("T")
 
 
-@frozen(kw_only=True)
-class Page(Sequence[T], Generic[T]):
+@frozen(kw_only=True, repr=False)
+class Page(Serializable, Sequence[T], Generic[T]):
     """A page of a list: a sequence of its results.
 
     Attributes:
@@ -37,6 +40,26 @@ class Page(Sequence[T], Generic[T]):
     def __getitem__(self, index: slice) -> tuple[T, ...]: ...
     def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
         return self.results[index]
+
+    @classmethod
+    def _from_json(cls, value: dict[str, Any], arguments: tuple[Any, ...]) -> Self:
+        item = arguments[0] if arguments else None
+        results: Any = value.get("results")
+        links = value.get("next"), value.get("previous")
+        if not is_array(results):
+            raise ValueError("results must be a list")
+        if not all(isinstance(link, str | None) for link in links):
+            raise ValueError("next and previous must be text or null")
+        if isinstance(item, type) and issubclass(item, Serializable):
+            results = [item._from_json(each, ()) for each in results]
+        return cls(results=tuple(results), next=links[0], previous=links[1], raw=value)
+
+    def _shown_fields(self) -> Iterator[tuple[str, Any]]:
+        names = {type(item).__name__ for item in self.results}
+        kind = names.pop() if len(names) == 1 else "items"
+        yield "results", Summary(f"<{len(self)} {kind}>")
+        yield "next", self.next
+        yield "previous", self.previous
 
     def _repr_html_(self) -> str:
         more = ", and there are more" if self.next else ""

@@ -5,18 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from dashscope._common.base_error import DashscopeError
 from dashscope.types import _notebook
+from dashscope.types._value import PartialValue, Serializable, Value
 
+Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+"""The known statuses of a prediction or training. A server may send others."""
 TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
 
 # The total must be complete: a line that is still being written may end inside the number.
 # The bar itself has no `|`, which keeps the matching time linear.
 _BAR = re.compile(r"(\d{1,3})%\|[^|]*\|\s{0,9}(\d{1,18})/(\d{1,18})(?=[^\d.a-zA-Z])", re.ASCII)
 _WHOLE_BAR = re.compile(_BAR.pattern.replace("(?=[", "(?=$|["), re.ASCII)
+
+
+_HINTS: Final[Mapping[str, str]] = {
+    "wait": "Use client.wait(prediction), which returns the finished prediction",
+    "async_wait": "Use await client.wait(prediction), which returns the finished prediction",
+    "reload": "Predictions do not change. Use prediction = client.predictions.get(prediction)",
+    "async_reload": "Predictions do not change. Use await client.predictions.get(prediction)",
+    "cancel": "Use client.predictions.cancel(prediction)",
+    "async_cancel": "Use await client.predictions.cancel(prediction)",
+    "stream": "Use client.predictions.stream(prediction)",
+    "async_stream": "Use client.predictions.stream(prediction)",
+    "output_iterator": "Use client.predictions.stream(prediction)",
+}
+"""What to use in place of the methods that predictions have in the `replicate` package."""
 
 
 def is_terminal(status: str) -> bool:
@@ -27,8 +45,8 @@ def is_terminal(status: str) -> bool:
     return status in TERMINAL
 
 
-@frozen(kw_only=True)
-class Progress:
+@frozen(kw_only=True, repr=False)
+class Progress(Value):
     """The progress of a prediction, from the progress bar in its logs.
 
     Attributes:
@@ -54,8 +72,8 @@ class Progress:
         return None
 
 
-@frozen(kw_only=True)
-class Metrics:
+@frozen(kw_only=True, repr=False)
+class Metrics(Value):
     """The measurements of a prediction or training.
 
     Attributes:
@@ -69,8 +87,8 @@ class Metrics:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class PredictionURLs:
+@frozen(kw_only=True, repr=False)
+class PredictionURLs(Serializable):
     """The URLs of a prediction or training.
 
     Attributes:
@@ -88,13 +106,14 @@ class PredictionURLs:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class Prediction:
+@frozen(kw_only=True, repr=False, eq=False, getstate_setstate=False)
+class Prediction(PartialValue):
     """A run of a model, as of the server's response.
 
     Attributes:
         id: The id.
-        status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`.
+        status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`. A server
+            may send other statuses, which count as running.
         model: The model, as `owner/name`.
         version: The id of the model's version, or `hidden`.
         input: The model's inputs.
@@ -114,7 +133,7 @@ class Prediction:
     """
 
     id: str
-    status: str
+    status: Status
     model: str | None = None
     version: str | None = None
     input: Mapping[str, Any] | None = field(default=None, hash=False)
@@ -131,6 +150,16 @@ class Prediction:
     data_removed: bool | None = None
     urls: PredictionURLs | None = None
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
+
+    def _unavailable(self, name: str) -> Exception:
+        return DashscopeError(
+            f"The list that the prediction {self.id} is from omits its {name}. "
+            f"Get it with client.predictions.get({self.id!r}).{name}."
+        )
+
+    def _no_attribute(self, name: str) -> str:
+        hint = _HINTS.get(name, "")
+        return f"{super()._no_attribute(name)}{hint and '. '}{hint}"
 
     @property
     def is_done(self) -> bool:
@@ -151,9 +180,11 @@ class Prediction:
         ]
         if self.metrics is not None and self.metrics.predict_time is not None:
             rows.append(("seconds", text(f"{self.metrics.predict_time:.2f}")))
-        rows += [(f"input: {name}", value(item)) for name, item in (self.input or {}).items()]
-        if self.output is not None:
-            rows.append(("output", value(self.output)))
+        input: Mapping[str, Any] | None = self["input"]
+        output = self["output"]
+        rows += [(f"input: {name}", value(item)) for name, item in (input or {}).items()]
+        if output is not None:
+            rows.append(("output", value(output)))
         if self.error:
             rows.append(("error", text(self.error)))
         if self.logs:

@@ -7,11 +7,12 @@ from typing import Any
 
 from attrs import field, frozen
 
+from dashscope.types._value import Value
 from dashscope.types.model import Model
 
 
-@frozen(kw_only=True)
-class SearchMetadata:
+@frozen(kw_only=True, repr=False)
+class SearchMetadata(Value):
     """What the search index knows about a model.
 
     Attributes:
@@ -27,8 +28,8 @@ class SearchMetadata:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class FoundModel:
+@frozen(kw_only=True, repr=False)
+class FoundModel(Value):
     """A model in search results.
 
     Attributes:
@@ -42,8 +43,8 @@ class FoundModel:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class FoundCollection:
+@frozen(kw_only=True, repr=False)
+class FoundCollection(Value):
     """A collection in search results.
 
     Attributes:
@@ -61,8 +62,8 @@ class FoundCollection:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class FoundPage:
+@frozen(kw_only=True, repr=False)
+class FoundPage(Value):
     """A documentation page in search results.
 
     Attributes:
@@ -76,8 +77,8 @@ class FoundPage:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class SearchResults:
+@frozen(kw_only=True, repr=False)
+class SearchResults(Value):
     """The results of a search.
 
     Attributes:

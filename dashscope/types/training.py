@@ -8,11 +8,12 @@ from typing import Any
 
 from attrs import field, frozen
 
-from dashscope.types.prediction import Metrics, PredictionURLs, Progress, is_terminal
+from dashscope.types._value import Value
+from dashscope.types.prediction import Metrics, PredictionURLs, Progress, Status, is_terminal
 
 
-@frozen(kw_only=True)
-class TrainingOutput:
+@frozen(kw_only=True, repr=False)
+class TrainingOutput(Value):
     """The result of a training.
 
     Attributes:
@@ -26,13 +27,14 @@ class TrainingOutput:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], eq=False, repr=False)
 
 
-@frozen(kw_only=True)
-class Training:
+@frozen(kw_only=True, repr=False)
+class Training(Value):
     """A training, as of the server's response.
 
     Attributes:
         id: The id.
-        status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`.
+        status: `starting`, `processing`, `succeeded`, `failed`, `canceled` or `aborted`. A server
+            may send other statuses, which count as running.
         model: The model that is trained, as `owner/name`.
         version: The id of the model's version.
         input: The training's inputs.
@@ -49,7 +51,7 @@ class Training:
     """
 
     id: str
-    status: str
+    status: Status
     model: str | None = None
     version: str | None = None
     input: Mapping[str, Any] | None = field(default=None, hash=False)

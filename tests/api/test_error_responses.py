@@ -36,6 +36,7 @@ from dashscope._config import DEFAULT_BASE_URL
 from dashscope._runtime.drive import drive
 from tests.servers.fake_server import DROP, FakeServer, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 STATUSES = [
     (400, BadRequestError, "Bad Request"),
@@ -68,7 +69,7 @@ def connected(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or found.__context__
 
 
-@pytest.mark.parametrize(("status", "cls", "said"), STATUSES, ids=lambda x: str(x))
+@variants(("status", "cls", "said"), STATUSES, ids=lambda x: str(x))
 async def test_a_status_is_its_class_and_knows_what_the_server_said(
     make_client: Any, fake_server: FakeServer, status: int, cls: type[APIStatusError], said: str
 ) -> None:
@@ -96,13 +97,28 @@ async def test_a_status_is_its_class_and_knows_what_the_server_said(
     assert said in message
 
 
-@pytest.mark.parametrize(
+@variants(
     ("body", "title", "detail", "shown"),
     [
         (b'{"detail": "no"}', None, "no", "no"),
         (b'{"title": "Teapot"}', "Teapot", None, "Teapot"),
         (b'{"title": "Teapot", "detail": ""}', "Teapot", "", "Teapot"),
-        (b'{"detail": [{"loc": ["body"]}]}', None, None, "loc"),
+        (b'{"detail": [{"loc": ["body"]}]}', None, '{"loc":["body"]}.', "loc"),
+        (
+            b'{"detail": [{"loc": ["body", "input", 0], "msg": "Field required"}, "And no."]}',
+            None,
+            "body.input.0: Field required. And no.",
+            "body.input.0: Field required. And no.",
+        ),
+        (b'{"detail": {"message": "no credit", "code": 5}}', None, "no credit.", "no credit"),
+        (
+            b'{"detail": {"text": ["Is too long."], "n": "bad"}}',
+            None,
+            "text: Is too long. n: bad.",
+            "n: bad",
+        ),
+        (b'{"detail": []}', None, None, "detail"),
+        (b'{"detail": [{"a": "\\ud800"}]}', None, "(not shown).", "not shown"),
         (b"<html>Bad gateway</html>", None, None, "<html>Bad gateway"),
         (b"[1]", None, None, "[1]"),
         (b"\xff\xfe", None, None, "\ufffd"),
@@ -278,7 +294,7 @@ class TestNobodyAnswers:
 
 
 class TestTheConnectionBreaks:
-    @pytest.mark.parametrize(
+    @variants(
         "answer",
         [
             DROP,
@@ -343,7 +359,7 @@ def test_a_server_error_to_a_create_may_have_created(
 
 
 class TestAnswersOfAnotherShape:
-    @pytest.mark.parametrize(
+    @variants(
         ("answer", "said"),
         [
             (
@@ -445,7 +461,7 @@ async def test_text_that_names_a_file_is_hinted_at(
 
 
 class TestWhatTheServerNames:
-    @pytest.mark.parametrize("id", ["", ".", "..", "p\ud800"])
+    @variants("id", ["", ".", "..", "p\ud800"])
     async def test_an_id_that_no_url_carries_is_none(
         self, scripted_client: Any, fake_server: FakeServer, id: str
     ) -> None:

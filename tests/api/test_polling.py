@@ -12,9 +12,10 @@ from dashscope._api import polling
 from dashscope._api.polling import Pace, delay
 from dashscope._common.validation import check_interval
 from dashscope.types.prediction import is_terminal
+from tests.variants import variants
 
 
-@pytest.mark.parametrize(
+@variants(
     ("status", "over"),
     [
         ("starting", False),
@@ -32,7 +33,7 @@ def test_a_status_we_do_not_know_counts_as_running(status: str, over: bool) -> N
     assert is_terminal(status) is over
 
 
-@pytest.mark.parametrize(
+@variants(
     ("waited", "seconds"),
     [(0, 0.1), (0.5, 0.1), (1, 0.1), (2, 0.2), (3.3, 0.33), (5, 0.5), (5.1, 0.5), (3600, 0.5)],
 )
@@ -65,7 +66,7 @@ def test_an_interval_is_a_number_of_seconds(interval: float) -> None:
     assert check_interval(None) is None
 
 
-@pytest.mark.parametrize("interval", [0, 0.0, -1, -0.001, float("inf"), float("nan")])
+@variants("interval", [0, 0.0, -1, -0.001, float("inf"), float("nan")])
 def test_an_interval_that_is_not_positive_is_refused(interval: float) -> None:
     with pytest.raises(ValueError, match="poll_interval must be a positive number"):
         check_interval(interval)

@@ -6,12 +6,11 @@ import time
 from datetime import timedelta
 from email.utils import formatdate
 
-import pytest
-
 from dashscope._api.clock import ServerClock
 from dashscope._api.retry import attempt_result, may_have_executed, may_repeat
 from dashscope._errors import APIStatusError
 from dashscope.types.http import Headers
+from tests.variants import variants
 
 
 def error(status: int, headers: dict[str, str]) -> APIStatusError:
@@ -26,7 +25,7 @@ def error(status: int, headers: dict[str, str]) -> APIStatusError:
     )
 
 
-@pytest.mark.parametrize(
+@variants(
     ("status", "headers", "is_retried"),
     [
         (503, {"X-Should-Retry": "true"}, True),

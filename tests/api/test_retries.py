@@ -22,6 +22,7 @@ from dashscope import (
 from tests.resources.contract import FULL, NOT_JSON, OPERATIONS, Operation
 from tests.servers.fake_server import DROP, FakeServer, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 RETRIED = [408, 429, 500, 502, 503, 504]
 NOT_RETRIED = [301, 400, 401, 402, 403, 404, 405, 409, 413, 422, 501, 505]
@@ -45,7 +46,7 @@ def good(operation: Operation) -> Reply:
     return Reply(operation.status) if body is None else reply(body, operation.status)
 
 
-@pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.name not in CREATES], ids=str)
+@variants("operation", [o for o in OPERATIONS if o.name not in CREATES], ids=str)
 def test_what_may_be_repeated_is_repeated_when_the_trouble_may_pass(
     fake_server: FakeServer, operation: Operation
 ) -> None:
@@ -65,7 +66,7 @@ def test_what_may_be_repeated_is_repeated_when_the_trouble_may_pass(
             assert len(fake_server.requests) == 1
 
 
-@pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.name in CREATES], ids=str)
+@variants("operation", [o for o in OPERATIONS if o.name in CREATES], ids=str)
 def test_a_create_or_change_is_repeated_only_where_it_was_not_carried_out(
     fake_server: FakeServer, operation: Operation
 ) -> None:
@@ -99,7 +100,7 @@ async def test_all_flavors_retry(scripted_client: Any, fake_server: FakeServer) 
     assert caught.value.may_have_been_created
 
 
-@pytest.mark.parametrize(("most", "attempts"), [(0, 1), (1, 2), (5, 6)])
+@variants(("most", "attempts"), [(0, 1), (1, 2), (5, 6)])
 async def test_max_retries_bounds_the_attempts(
     make_client: Any, fake_server: FakeServer, most: int, attempts: int
 ) -> None:
@@ -121,7 +122,7 @@ async def test_the_default_is_five_retries(scripted_client: Any, fake_server: Fa
 
 
 class TestDeleting:
-    @pytest.mark.parametrize("lost", [DROP, reply({}, 503), reply({}, 500)])
+    @variants("lost", [DROP, reply({}, 503), reply({}, 500)])
     async def test_a_404_to_a_repeated_delete_is_success(
         self, scripted_client: Any, fake_server: FakeServer, lost: Reply
     ) -> None:
@@ -152,7 +153,7 @@ class TestDeleting:
 
 
 class TestTheServerSaysWhen:
-    @pytest.mark.parametrize(
+    @variants(
         "answer",
         [
             reply({}, 429, retry_after="0.3"),
@@ -192,7 +193,7 @@ class TestTheServerSaysWhen:
         await scripted_client.account.get()
         assert started.ours < 2
 
-    @pytest.mark.parametrize(
+    @variants(
         ("answer", "wait"),
         [
             (reply({}, 429, retry_after="61"), 61.0),
@@ -226,7 +227,7 @@ class TestTheServerSaysWhen:
             await client.with_options(timeout=60).request("POST", "/x", timeout=1)
         assert len(fake_server.requests) == 1
 
-    @pytest.mark.parametrize("word", ["soon", "-5", "", "٥"])
+    @variants("word", ["soon", "-5", "", "٥"])
     async def test_a_word_that_is_no_wait_leaves_the_back_off(
         self, scripted_client: Any, fake_server: FakeServer, word: str
     ) -> None:

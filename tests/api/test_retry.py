@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime, formatdate
 from math import inf
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from dashscope._api.retry import (
     parse_retry_after,
     retry_after_of,
 )
+from tests.variants import variants
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ NEVER_SENT = AttemptResult(request_sent=False)
 TIMED_OUT = AttemptResult(request_sent=True, timed_out=True)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("result", "repeatable", "verdict"),
     [
         # What may be repeated, is repeated whenever the trouble may pass.
@@ -55,7 +55,7 @@ def test_an_attempt_is_repeated_where_it_helps_and_does_no_harm(
     assert may_repeat(result, repeatable=repeatable) is verdict
 
 
-@pytest.mark.parametrize(
+@variants(
     ("attempts", "most"),
     [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (50, 8.0), (100_000, 8.0)],
 )
@@ -87,7 +87,7 @@ def test_no_delay_passes_any_bound(
     assert seconds == max(backoff, retry_after or 0.0)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("retry_after", "elapsed", "left", "expected"),
     [
         (7.0, 0.0, None, 7.0),
@@ -114,7 +114,7 @@ def test_what_the_server_asks_for_is_honoured_within_bounds(
     assert delay(result, attempts=1, elapsed=elapsed, left=left, chance=1.0) == expected
 
 
-@pytest.mark.parametrize(
+@variants(
     ("header", "seconds"),
     [
         ("9" * 400, 1e9),
@@ -190,7 +190,7 @@ def test_a_date_in_the_past_is_no_wait_and_one_in_the_future_its_distance(
     )
 
 
-@pytest.mark.parametrize(
+@variants(
     ("header", "body", "seconds"),
     [
         ("3", {"retry_after": 5}, 3.0),

@@ -17,6 +17,7 @@ from dashscope._files.file_output import wrap_file_outputs
 from tests.flavors import _plain
 from tests.flavors import make_client as make_client_of
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.variants import variants
 
 REMOTE = "https://api.example.com/v1"
 
@@ -69,9 +70,7 @@ async def test_a_trusted_host_gets_no_token_over_plain_http(
     assert tokens(other_fake_server) == [None]
 
 
-@pytest.mark.parametrize(
-    ("status", "cls"), [(401, AuthenticationError), (403, PermissionDeniedError)]
-)
+@variants(("status", "cls"), [(401, AuthenticationError), (403, PermissionDeniedError)])
 async def test_a_refusal_for_want_of_the_token_names_trusted_hosts(
     with_token: Any,
     fake_server: FakeServer,
@@ -115,7 +114,7 @@ async def test_a_refusal_of_our_own_server_for_want_of_a_token_does_not(
 
 
 class TestRedirects:
-    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    @variants("status", [301, 302, 303, 307, 308])
     async def test_a_download_follows_them(
         self, with_token: Any, fake_server: FakeServer, status: int
     ) -> None:
@@ -159,7 +158,7 @@ class TestRedirects:
             await output.read()
         assert len(fake_server.requests) == 10
 
-    @pytest.mark.parametrize(
+    @variants(
         ("location", "said"),
         [
             ("file:///etc/passwd", "scheme"),

@@ -17,6 +17,7 @@ from tests.local.waiting import until
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 
 class Marker(Exception):
@@ -231,7 +232,7 @@ def test_threads_end_with_the_block(service: Service) -> None:
         assert not any(t.name == "dashscope-map" for t in threading.enumerate())
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "sentence"),
     [
         ({"concurrency": 0}, "concurrency must be at least 1"),

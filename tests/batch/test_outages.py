@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dashscope import InternalServerError
+from tests.batch.checkpoints import change
 from tests.batch.reading import REF, outputs, read, rows
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import DROP, Received, Reply, reply
@@ -84,6 +86,22 @@ async def test_polls_are_repeated_until_the_server_answers(
     assert sorted(outputs(results)) == list(range(10))
     assert service.request_counts["create"] == 10
     assert outage.failures >= 1
+
+
+async def test_a_resumed_batch_waits_for_a_server_on_this_machine_that_restarts(
+    make_client: Callable[..., Any],
+    service: Service,
+    nobody: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "run.sqlite"
+    client = make_client(base_url=service.fake_server.base_url)
+    await read(client.map(REF, rows(2), checkpoint=path))
+    change(path, "UPDATE row SET outcome = NULL")
+    monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.5)
+    results = await read(make_client(base_url=nobody).map(REF, rows(2), checkpoint=path))
+    assert all("Polls of" in str(result.error) for result in results)
 
 
 async def test_an_unknown_prediction_ends_its_row_unless_it_is_new(

@@ -16,7 +16,7 @@ from dashscope import Client
 from dashscope.cli import dashscope as program
 from tests.cli.conftest import Typed
 
-RUN_UNTIL_STOPPED = ("dashscope serve", "dashscope webhooks listen")
+RUN_UNTIL_STOPPED = ("dashscope serve", "dashscope webhooks listen", "dashscope mcp")
 """What these do is seen in tests of their own."""
 
 ORDER = ("create", "update", "wait", "", "cancel", "delete")

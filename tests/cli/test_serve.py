@@ -11,6 +11,7 @@ import pytest
 from dashscope import Client
 from tests.cli.command import CommandLine
 from tests.cli.process import Program
+from tests.local.waiting import until
 
 READY = r"\AReady at (http://127\.0\.0\.1:\d+/v1), data in (.*)\n"
 
@@ -100,7 +101,13 @@ def test_a_models_file_that_does_not_load_says_why(
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--host", "0.0.0.0"], "token"), (["--rate-limit", "often"], "often")],
+    [
+        (["--host", "0.0.0.0"], "token"),
+        (["--rate-limit", "often"], "often"),
+        (["--public-url", "example.com"], "public URL"),
+        (["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "x"], "trusted proxy"),
+        (["--reload"], "models file"),
+    ],
 )
 def test_an_option_that_cannot_be_is_refused(
     without_address: CommandLine, arguments: list[str], said: str
@@ -109,6 +116,29 @@ def test_an_option_that_cannot_be_is_refused(
     assert (done.code, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_opens_the_pages_and_reloads_the_models(without_address: CommandLine) -> None:
+    folder = without_address.folder
+    (folder / "models.py").write_text("1 / 0")
+    browser = folder / "browser.sh"
+    browser.write_text(f"#!/bin/sh\necho $1 >> {folder}/opened\n")
+    browser.chmod(0o755)
+    program = without_address.start(
+        *("serve", "models.py", "--port", "0", "--reload", "--open"),
+        *("--public-url", "https://example.com/models/"),
+        env={"BROWSER": str(browser)},
+    )
+    base_url = program.prints(READY)[1]
+    program.says("ZeroDivisionError")
+    until(lambda: (folder / "opened").exists() and (folder / "opened").read_text())
+    assert (folder / "opened").read_text() == "https://example.com/models/web/\n"
+    (folder / "models.py").write_text(SHOUT)
+    program.says("loaded .*models.py again")
+    with Client(base_url=base_url) as client:
+        assert client.run("me/shout", {"text": "hello"}) == "HELLO!"
+    program.send(signal.SIGTERM)
+    assert program.finish().code == 0
 
 
 def test_a_port_that_is_taken_is_an_error(without_address: CommandLine) -> None:

@@ -17,6 +17,7 @@ from dashscope import (
 )
 from tests.client.behind import status_of
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 
 async def test_a_model_is_run_by_its_name(client: Any) -> None:
@@ -28,9 +29,7 @@ async def test_a_version_is_run_by_its_id(client: Any) -> None:
     assert await client.run(f"test/echo:{version.id}", {"value": 1}) == 1
 
 
-@pytest.mark.parametrize(
-    "value", [None, True, 0, 1.5, "", "Ζωή 🦊", [], [[None]], {"a": {"b": []}}]
-)
+@variants("value", [None, True, 0, 1.5, "", "Ζωή 🦊", [], [[None]], {"a": {"b": []}}])
 async def test_any_json_comes_back_as_it_went(client: Any, value: Any) -> None:
     assert await client.run("test/echo", {"value": value}) == value
 

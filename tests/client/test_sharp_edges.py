@@ -24,15 +24,16 @@ from dashscope import (
     Progress,
     Response,
 )
-from dashscope._api.decoding import parse_time
 from dashscope._api.resource import page_params
 from dashscope._common import urls
 from dashscope._files.download import decode_data_uri
 from dashscope._files.file_output import wrap_file_outputs
+from dashscope.types._structure import parse_time
 from tests.files.test_files import CONTENT, CUT_OFF, SIGNED, file_output, sends
 from tests.flavors import _plain
 from tests.servers.fake_server import DROP, FakeServer, Reply, prediction, reply
 from tests.test_config import configure
+from tests.variants import variants
 
 BASE = "https://api.example.com/v1"
 
@@ -122,7 +123,7 @@ async def test_token_echoed_in_a_header(with_token, fake_server):
     assert "r8_token" not in f"{vars(caught.value)}"
 
 
-@pytest.mark.parametrize("ref", ["owner/na?me", "owner/na#me", "own%2Fer/name"])
+@variants("ref", ["owner/na?me", "owner/na#me", "own%2Fer/name"])
 async def test_ref_unescaped(scripted_client, fake_server, ref):
     fake_server.respond_with(reply(prediction("succeeded"), 201))
     try:
@@ -184,7 +185,7 @@ async def test_too_large_create(make_client, fake_server):
     assert caught.value.may_have_been_created
 
 
-@pytest.mark.parametrize("location", ["data:text/plain,hello", "mailto:a@b", "javascript:alert(1)"])
+@variants("location", ["data:text/plain,hello", "mailto:a@b", "javascript:alert(1)"])
 async def test_odd_location(scripted_client, fake_server, location):
     output = await file_output(scripted_client, fake_server)
     fake_server.respond_with(Reply(302, {"location": location}))
@@ -272,7 +273,7 @@ async def test_str_enum(scripted_client, fake_server):
     assert fake_server.requests[0].json == {"input": {"mode": "fast"}}
 
 
-@pytest.mark.parametrize("bad", [float("nan"), "\ud800"])
+@variants("bad", [float("nan"), "\ud800"])
 async def test_nothing_uploaded_before_nan(scripted_client, fake_server, bad):
     with pytest.raises(ValueError):
         await scripted_client.run("owner/name", {"a": b"x", "b": bad}, file_encoding="upload")

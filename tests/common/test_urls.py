@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope._common import urls
+from tests.variants import variants
 
 BASE = "https://api.example.com/v1"
 LOCAL = "http://127.0.0.1:3274/v1"
 
 
-@pytest.mark.parametrize(
+@variants(
     "text",
     [
         "https://api.example.com/v1",
@@ -32,7 +33,7 @@ def test_a_base_url_is_http_or_https_with_a_host(text: str) -> None:
     assert urls.base_url_problem(text) is None
 
 
-@pytest.mark.parametrize(
+@variants(
     ("text", "problem"),
     [
         ("", "empty"),
@@ -112,7 +113,7 @@ def test_a_segment_that_is_none_is_refused_by_its_name(value: str) -> None:
         urls.path("/models/{owner}", owner=value)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("path", "url"),
     [
         ("/account", f"{BASE}/account"),
@@ -192,7 +193,7 @@ def test_blank_and_repeated_values_in_a_query_are_kept() -> None:
     assert urls.page_query("bare") == [("cursor", "bare")]
 
 
-@pytest.mark.parametrize(
+@variants(
     ("a", "b", "same"),
     [
         (BASE, "https://api.example.com/other", True),
@@ -220,7 +221,7 @@ def test_an_origin_is_scheme_host_and_port(a: str, b: str, same: bool) -> None:
     assert urls.gets_token(b, a, ()) is same
 
 
-@pytest.mark.parametrize(
+@variants(
     ("url", "trusted", "verdict"),
     [
         ("https://files.example.com/x", ["files.example.com"], True),
@@ -252,7 +253,7 @@ def test_a_trusted_host_gets_the_token_over_https(
     assert urls.gets_token(url, BASE, trusted) is verdict
 
 
-@pytest.mark.parametrize(
+@variants(
     ("pattern", "valid"),
     [
         ("example.com", True),
@@ -278,7 +279,7 @@ def test_a_trusted_host_is_a_host_or_a_wildcard_and_a_host(pattern: Any, valid: 
     assert urls.is_host_pattern(pattern) is valid
 
 
-@pytest.mark.parametrize(
+@variants(
     ("url", "loopback"),
     [
         ("http://127.0.0.1:3274/v1", True),
@@ -355,7 +356,7 @@ INTERNAL_HOSTS = [
 ]
 
 
-@pytest.mark.parametrize("host", INTERNAL_HOSTS)
+@variants("host", INTERNAL_HOSTS)
 def test_a_hosted_api_does_not_lead_into_a_private_network(host: str) -> None:
     for url in (f"https://{host}/x", f"https://{host}:8443/x"):
         said = urls.url_rejection(url, BASE)
@@ -363,7 +364,7 @@ def test_a_hosted_api_does_not_lead_into_a_private_network(host: str) -> None:
         assert "private network" in said
 
 
-@pytest.mark.parametrize("host", INTERNAL_HOSTS)
+@variants("host", INTERNAL_HOSTS)
 def test_a_local_server_may_name_local_addresses(host: str) -> None:
     assert urls.url_rejection(f"http://{host}/x", LOCAL) is None
 
@@ -387,7 +388,7 @@ def test_no_spelling_of_an_address_hides_it(number: int) -> None:
     assert refused == {not address.is_global}
 
 
-@pytest.mark.parametrize(
+@variants(
     ("url", "reason"),
     [
         ("ftp://files.example.com/x", "scheme"),
@@ -423,7 +424,7 @@ def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason:
     assert reason in said
 
 
-@pytest.mark.parametrize(
+@variants(
     ("url", "base", "came_from", "allowed"),
     [
         ("https://files.example.com/x?y=1#z", BASE, None, True),

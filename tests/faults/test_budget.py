@@ -21,6 +21,7 @@ from tests.faults.test_table import READ_TIMEOUT, run_at_once
 from tests.servers.fake_server import FakeServer, Reply, prediction, reply
 from tests.servers.fault_proxy import Fault, Line, Proxy
 from tests.servers.faults import BROKEN, STALLS
+from tests.variants import variants
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
@@ -177,7 +178,7 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
         assert re.fullmatch(pattern, line)
 
 
-@pytest.mark.parametrize(
+@variants(
     "last",
     [reply({}, 422), Reply(200, {}, b"x" * 2000), Reply(200, {}, b"<html>"), reply([])],
     ids=["422", "too large", "instead of JSON", "no account"],

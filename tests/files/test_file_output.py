@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from dashscope import AsyncClient, AsyncFileOutput, Client, FileError, FileOutput
 from dashscope._files.download import decode_data_uri
 from dashscope._files.file_output import wrap_file_outputs
+from tests.variants import variants
 
 ASYNC = AsyncClient()._api
 SYNC = Client()._async._api
 URL = "https://example.com/out/image.png"
 
 
-@pytest.mark.parametrize(
+@variants(
     "text",
     [
         URL,
@@ -40,7 +41,7 @@ def test_a_url_becomes_a_file_output(text: str) -> None:
         assert output == text
 
 
-@pytest.mark.parametrize(
+@variants(
     "text",
     [
         "",
@@ -121,7 +122,7 @@ class TestAFileOutputIsItsURL:
         assert not hasattr(output, "__dict__")
 
 
-@pytest.mark.parametrize(
+@variants(
     ("uri", "kind", "content"),
     [
         ("data:text/plain;base64,aGVsbG8=", "text/plain", b"hello"),
@@ -149,7 +150,7 @@ def test_any_bytes_come_back_from_a_data_uri(content: bytes) -> None:
     assert decode_data_uri(uri) == ("image/png", content)
 
 
-@pytest.mark.parametrize(
+@variants(
     "uri",
     [
         "data:",

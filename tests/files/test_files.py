@@ -23,6 +23,7 @@ from dashscope import (
 )
 from tests.resources.contract import FILE
 from tests.servers.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
+from tests.variants import variants
 
 SIGNED: dict[str, Any] = {"owner": "acme", "expiry": 1708515345, "signature": "zuo/h+l="}
 CONTENT = b"\x89PNG" + bytes(range(256)) * 1000
@@ -92,7 +93,7 @@ class TestUploading:
         assert content(sent["filename"]).decode() == name
         assert content(sent["content"]) == b"hello"
 
-    @pytest.mark.parametrize(
+    @variants(
         "make",
         [
             lambda: b"hello",
@@ -158,7 +159,7 @@ class TestUploading:
         await scripted_client.files.create(b"", progress=seen.append)
         assert set(seen) == {0}
 
-    @pytest.mark.parametrize("error", [OSError, ConnectionResetError, TimeoutError, ValueError])
+    @variants("error", [OSError, ConnectionResetError, TimeoutError, ValueError])
     async def test_what_progress_raises_ends_the_upload(
         self, scripted_client: Any, fake_server: FakeServer, error: type[Exception]
     ) -> None:
@@ -182,7 +183,7 @@ class TestUploading:
             await scripted_client.files.create(opened)
         assert [content(parts(r)["content"]) for r in fake_server.requests] == [CONTENT] * 2
 
-    @pytest.mark.parametrize(
+    @variants(
         ("metadata", "error"), [({"a": object()}, TypeError), ({"a": float("nan")}, ValueError)]
     )
     async def test_metadata_is_json(
@@ -242,9 +243,7 @@ class TestInputs:
             await scripted_client.run("owner/name", {"a": b"x"}, file_encoding="upload")
         assert fake_server.asked == ["POST /v1/files"]
 
-    @pytest.mark.parametrize(
-        "body", [{"id": "f1"}, {"id": "f1", "urls": {}}, {"urls": {"get": ""}}]
-    )
+    @variants("body", [{"id": "f1"}, {"id": "f1", "urls": {}}, {"urls": {"get": ""}}])
     async def test_an_upload_without_a_url_is_an_error(
         self, scripted_client: Any, fake_server: FakeServer, body: Any
     ) -> None:
@@ -494,7 +493,7 @@ class TestFileOutputs:
         assert await output.save("./~/") == Path("~/photo.png")
         assert sorted(path.name for path in here.iterdir()) == ["a.png", "~"]
 
-    @pytest.mark.parametrize("path", [5, None, b"a.png", object()])
+    @variants("path", [5, None, b"a.png", object()])
     async def test_what_is_no_path_is_refused_before_it_is_asked_for(
         self, scripted_client: Any, fake_server: FakeServer, path: Any
     ) -> None:
@@ -752,7 +751,7 @@ class TestResuming:
         assert await output.read() == CONTENT
         assert len(fake_server.requests) == 4
 
-    @pytest.mark.parametrize("etag", ['W/"e1"', "", "e1"])
+    @variants("etag", ['W/"e1"', "", "e1"])
     async def test_without_a_strong_etag_it_is_an_error(
         self, scripted_client: Any, fake_server: FakeServer, etag: str
     ) -> None:

@@ -470,10 +470,9 @@ class ReadsAsync:
         ({1: "a"}, TypeError, "input has the key 1"),
         ({"a": {None: 1}}, TypeError, r"input\['a'\] has the key None"),
         ({"a": [{"b": object()}]}, TypeError, r"input\['a'\]\[0\]\['b'\] is"),
-        ({"a": {1, 2}}, TypeError, r"input\['a'\] is"),
+        ({"a": {1, 2j}}, TypeError, r"input\['a'\]\[\d\] is neither a JSON value nor a file"),
         ({"a": 1j}, TypeError, "neither a JSON value nor a file"),
-        ({"a": (x for x in "ab")}, TypeError, "neither a JSON value nor a file"),
-        ({"a": ReadsAsync()}, TypeError, "neither a JSON value nor a file"),
+        ({"a": ReadsAsync()}, TypeError, "Pass a list of its items"),
         (itself(), ValueError, r"input\['a'\]\[0\]\['b'\] contains itself"),
     ],
 )

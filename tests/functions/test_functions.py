@@ -23,6 +23,7 @@ import dashscope
 from dashscope import AsyncClient, AsyncFileOutput, Client, FileOutput, NotFoundError
 from dashscope.local import LocalServer
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.variants import variants
 
 
 def asked(server: LocalServer, since: int = 0) -> list[str]:
@@ -487,7 +488,7 @@ async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
     assert models.fetches == 3  # a version stays as it is
 
 
-@pytest.mark.parametrize("schema", [None, {}, {"components": {"schemas": {}}}])
+@variants("schema", [None, {}, {"components": {"schemas": {}}}])
 async def test_a_model_without_a_schema_takes_everything(
     scripted_client: Any, fake_server: FakeServer, schema: Any
 ) -> None:
@@ -542,7 +543,7 @@ async def test_webhooks_are_told_to_the_server(
     assert [body["webhook_events_filter"] for body in sent] == [["completed"]] * 2
 
 
-@pytest.mark.parametrize(
+@variants(
     ("ref", "options", "text"),
     [
         ("hello", {}, "owner/name"),

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import NAMES
+from tests.variants import variants
 
 
 def harness(name: str) -> Any:
@@ -20,7 +21,7 @@ def harness(name: str) -> Any:
 SEEDS = [(name, seed) for name in NAMES for seed in harness(name).SEEDS]
 
 
-@pytest.mark.parametrize(
+@variants(
     ("name", "seed"), SEEDS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(SEEDS)]
 )
 def test_a_seed_holds(name: str, seed: bytes) -> None:
@@ -56,7 +57,7 @@ def try_out(name: str, examples: int) -> None:
     run()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@variants("name", NAMES)
 def test_changed_seeds_and_any_bytes_hold(name: str) -> None:
     try_out(name, 60)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from datetime import UTC, datetime
 
-from dashscope._api.decoding import parse_time
+from dashscope.types._structure import parse_time
 
 SEEDS = (
     b"2026-01-02T03:04:05.123456789Z",

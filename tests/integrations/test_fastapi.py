@@ -25,6 +25,7 @@ from dashscope.integrations.fastapi import (
 )
 from dashscope.local import LocalServer
 from tests.integrations.serving import Served, TestClient, until
+from tests.variants import variants
 
 SECRET = "whsec_c2VjcmV0IG9mIG1pbmU="
 OTHER = "whsec_YW5vdGhlciBzZWNyZXQ="
@@ -210,7 +211,7 @@ def test_a_body_that_is_too_large_is_not_read(http: Any, told: list[Any]) -> Non
     assert not told
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "error"),
     [
         ({"secret": ""}, ValueError),

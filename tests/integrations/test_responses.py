@@ -37,6 +37,7 @@ from dashscope.local import LocalServer
 from tests.integrations.serving import Served, events_of, read_until, until
 from tests.servers.fake_server import FakeServer, Reply, reply
 from tests.servers.stream_events import by_the_letter
+from tests.variants import variants
 
 FLOOD = {"parts": 1000, "size": 20_000}
 
@@ -216,7 +217,7 @@ def test_silence_is_filled_with_comments(served: Served, monkeypatch: pytest.Mon
     assert b"word0" in received
 
 
-@pytest.mark.parametrize(
+@variants(
     ("event", "read"),
     [
         (OutputEvent("a", "1"), ("output", "a", "1")),

@@ -1,7 +1,7 @@
 """Clients work with the tools that people use with httpx.
 
-The tests in this folder run by default. The tests in `tools/` need more packages and run in an
-environment of their own: `nox -s interop`.
+The tests in this folder run by default. The tests in `tools/` and `functions/` need more packages
+and run in environments of their own: `nox -s interop`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from dashscope.local import LocalServer
 from tests import flavors
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
-# The dependency group `interop` installs all tools together. If hishel is there, a tool that is
-# missing fails the collection instead of being skipped.
-collect_ignore_glob = [] if find_spec("hishel") is not None else ["tools/*"]
+# The dependency groups `interop` and `functions` install all packages of a folder together. If one
+# is there, another that is missing fails the collection instead of being skipped.
+FOLDERS = {"tools": "hishel", "functions": "langchain_core"}
+collect_ignore_glob = [
+    f"{folder}/*" for folder, package in FOLDERS.items() if find_spec(package) is None
+]
 
 TOKEN = "r8_a-token"
 HELLO = "dashscope/hello-world"

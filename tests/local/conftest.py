@@ -1,6 +1,7 @@
 """A server with the models of ``models.py``, and clients that know nothing but HTTP."""
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,17 @@ import pytest
 
 from dashscope.local import LocalServer
 
+# `nox -s soak` installs it.
+collect_ignore = [] if find_spec("schemathesis") else ["test_fuzz.py"]
+
 MODELS = Path(__file__).with_name("models.py")
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """The log with the messages of servers, which other tests do not see."""
+    caplog.handler.filters.clear()
+    return caplog
 
 
 @pytest.fixture(scope="session")

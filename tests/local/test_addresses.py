@@ -11,8 +11,9 @@ from starlette.datastructures import Headers
 from dashscope.local import LocalServer
 from dashscope.local.http.address import Address, Reachability, parse_networks
 from tests.local.conftest import MODELS
-from tests.local.test_webhooks import Receiver
 from tests.local.waiting import reach, until
+from tests.servers.webhook_receiver import Receiver
+from tests.variants import variants
 
 
 def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ OWN = Address("http", "127.0.0.1:3274")
 FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.com"}
 
 
-@pytest.mark.parametrize(
+@variants(
     ("peer", "headers", "url"),
     [
         ("127.0.0.1", {}, "http://127.0.0.1:3274"),
@@ -101,7 +102,7 @@ def test_the_address_of_a_request(peer: str, headers: dict[str, str], url: str |
         assert overridden.address(scope, Headers(headers)).url == "https://public.example/x"
 
 
-@pytest.mark.parametrize(
+@variants(
     "url",
     [
         *("example.com", "ftp://example.com", "https://", "https://a b", "https://u@example.com"),

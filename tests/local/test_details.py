@@ -19,6 +19,7 @@ from dashscope.local.models.signature import read_docstring
 from dashscope.local.worker import messages
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
@@ -80,7 +81,7 @@ class TestLog:
         assert LOG_LIMIT <= len(log.since(0)) <= LOG_LIMIT + 1024
         assert log.text.startswith("[")
 
-    @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100, 1000])
+    @variants("size", [1, 2, 3, 5, 7, 100, 1000])
     def test_the_end_of_a_job_is_found_however_the_pipe_is_cut(self, size: int) -> None:
         marker = messages.marker("0123456789abcdef")
         reader = LogReader(marker)

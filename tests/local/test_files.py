@@ -19,6 +19,7 @@ from dashscope.local import LocalServer, maintenance
 from dashscope.local.store import folder
 from tests.local.conftest import MODELS
 from tests.local.waiting import until
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
@@ -50,7 +51,7 @@ class TestUploading:
         file = upload(http, data={"filename": "b.csv", "type": "text/csv"})
         assert (file["name"], file["content_type"]) == ("b.csv", "text/csv")
 
-    @pytest.mark.parametrize(
+    @variants(
         "fields",
         [
             [("metadata", (None, b'{"a": {"b": 1}}'))],
@@ -58,7 +59,7 @@ class TestUploading:
             [("metadata", ("metadata.json", b'{"a": {"b": 1}}', "application/json"))],
         ],
     )
-    @pytest.mark.parametrize("before", [True, False])
+    @variants("before", [True, False])
     def test_metadata_as_json(self, http: httpx.Client, fields: list[Any], before: bool) -> None:
         content = ("content", ("a.txt", b"x"))
         parts = [*fields, content] if before else [content, *fields]
@@ -74,7 +75,7 @@ class TestUploading:
         }
         assert upload(http, data=fields)["metadata"] == {"a": "1", "n": {"m": "2"}, "l": ["3", "4"]}
 
-    @pytest.mark.parametrize(
+    @variants(
         "fields",
         [
             {"metadata": "{"},
@@ -96,7 +97,7 @@ class TestUploading:
         assert answer.status_code == 400, answer.text
         assert answer.headers["content-type"] == "application/problem+json"
 
-    @pytest.mark.parametrize(
+    @variants(
         ("content_type", "body"),
         [
             ("application/json", b"{}"),
@@ -114,9 +115,7 @@ class TestUploading:
         answer = http.post("/files", content=body, headers={"Content-Type": content_type})
         assert answer.status_code == 400, answer.text
 
-    @pytest.mark.parametrize(
-        "name", ["../../etc/passwd", "/etc/passwd", "..", "a/b", "a\\b", "ü 😀"]
-    )
+    @variants("name", ["../../etc/passwd", "/etc/passwd", "..", "a/b", "a\\b", "ü 😀"])
     def test_names_never_become_paths(
         self, http: httpx.Client, server: LocalServer, name: str
     ) -> None:
@@ -205,7 +204,7 @@ class TestDownloading:
         assert query["owner"] == ["local"]
         assert len(base64.b64decode(query["signature"][0])) == 32
 
-    @pytest.mark.parametrize(
+    @variants(
         ("change", "status"),
         [
             ({"signature": "x"}, 404),

@@ -10,6 +10,7 @@ import pytest
 from dashscope.local.http import requests
 from tests.local.waiting import reach, until
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
@@ -54,7 +55,7 @@ class TestCreating:
         )
         assert answer.status_code == 201
 
-    @pytest.mark.parametrize(
+    @variants(
         ("path", "body", "status"),
         [
             ("/predictions", {"version": "nope/nope", "input": {}}, 404),
@@ -127,9 +128,7 @@ class TestWaiting:
         assert reach(http, prediction, "processing")["logs"] == "sleeping\n"
         http.post(prediction["urls"]["cancel"])
 
-    @pytest.mark.parametrize(
-        "value", ["wait=0", "wait=61", "wait=-1", "wait=x", "wait=", "wait=1.5"]
-    )
+    @variants("value", ["wait=0", "wait=61", "wait=-1", "wait=x", "wait=", "wait=1.5"])
     def test_other_times_are_refused(self, http: httpx.Client, value: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
@@ -202,7 +201,7 @@ class TestEnding:
         assert abs((deadline - created).total_seconds() - seconds) < 0.5
         http.post(prediction["urls"]["cancel"])
 
-    @pytest.mark.parametrize("text", ["4", "0", "4s", "", "x", "-5", "5d", "1m1h", "5.5", "9" * 30])
+    @variants("text", ["4", "0", "4s", "", "x", "-5", "5d", "1m1h", "5.5", "9" * 30])
     def test_other_durations_are_refused(self, http: httpx.Client, text: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
@@ -263,7 +262,7 @@ class TestListing:
             "results": [],
         }
 
-    @pytest.mark.parametrize(
+    @variants(
         "query",
         [
             "cursor=x",

@@ -207,6 +207,19 @@ def test_a_data_folder_that_cannot_be_used_is_named(
         assert "listen" not in told
 
 
+def test_the_log_is_live_and_complete_without_pythonunbuffered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    with serving(tmp_path) as (_, http):
+        running = create(http, "test/pid", seconds=60)
+        pid = until(lambda: http.get(running["urls"]["get"]).json()["logs"])
+        os.kill(int(pid), signal.SIGKILL)
+        ended = reach(http, running, "failed")
+        assert ended["logs"] == pid
+        assert finish(http, "test/pid")["logs"].strip().isdecimal()
+
+
 def test_lists_omit_long_inputs_and_outputs(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, http):
         long = finish(http, "test/echo", value=LONG)
@@ -255,3 +268,17 @@ def test_a_child_process_in_its_own_session_ends_with_its_worker_and_server(
             process.end(signal.SIGTERM if how == "exit" else signal.SIGKILL)
         for pid in map(int, pids.read_text().split()):
             until(lambda pid=pid: not psutil.pid_exists(pid), seconds=5)
+
+
+@pytest.mark.skipif(not lifeline.SUPERVISED, reason="workers are forks on Linux only")
+def test_predictions_run_after_the_fork_server_was_killed(tmp_path: Path) -> None:
+    before = set(psutil.Process().children())
+    with serving(tmp_path) as (_, http):
+        [fork_server] = set(psutil.Process().children()) - before
+        running = create(http, "test/pid", seconds=0.5)
+        reach(http, running, "processing")
+        fork_server.kill()
+        others = [create(http, "test/pid", seconds=0.1) for _ in range(3)]
+        ended = [reach(http, one, "succeeded", "failed") for one in (running, *others)]
+        assert [one["status"] for one in ended] == ["succeeded"] * 4
+    assert set(psutil.Process().children()) <= before

@@ -20,12 +20,13 @@ from dashscope.local.models.catalog import ModelsError
 from dashscope.local.store import DataFolderError
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach, until
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
+    @variants(
         ("method", "path", "status"),
         [
             ("GET", "/nope", 404),
@@ -59,7 +60,7 @@ class TestErrors:
         assert problem["title"]
         assert problem["detail"]
 
-    @pytest.mark.parametrize(
+    @variants(
         "body",
         [
             b"", b"{", b"null", b"[]", b'"x"', b"\xff\xfe", b'{"input": NaN}',
@@ -115,7 +116,7 @@ class TestComingIn:
         with pytest.raises(ValueError, match="without a token"):
             LocalServer(host="0.0.0.0")
 
-    @pytest.mark.parametrize(
+    @variants(
         ("headers", "status"),
         [
             ({"Host": "evil.example"}, 403),
@@ -164,7 +165,7 @@ class TestLimits:
         assert limit.take(1.5) == 1
         assert [RateLimit("1/h").take(at) for at in (0, 0)] == [None, None]
 
-    @pytest.mark.parametrize("rate", ["", "0", "0/s", "x", "1/d", "-1", "1.5"])
+    @variants("rate", ["", "0", "0/s", "x", "1/d", "-1", "1.5"])
     def test_no_other_rates(self, rate: str) -> None:
         with pytest.raises(ValueError, match="A rate limit has the form"):
             LocalServer(rate_limit=rate)

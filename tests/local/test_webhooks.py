@@ -1,18 +1,14 @@
 """Webhooks: signed, in order, throttled, retried, and not lost."""
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import itertools
-import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any
 from unittest import mock
 
 import httpx
@@ -22,59 +18,8 @@ from dashscope.local import LocalServer
 from dashscope.local.jobs import webhooks
 from tests.local.conftest import MODELS
 from tests.local.waiting import reach, until
-
-
-class Received(NamedTuple):
-    headers: dict[str, str]
-    body: bytes
-    at: float
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.body)
-
-
-class Receiver:
-    """Takes webhooks, and answers them as told."""
-
-    def __init__(self) -> None:
-        self.received: list[Received] = []
-        self.answers: list[tuple[int, dict[str, str]]] = []
-        self.delay = 0.0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                outer.received.append(Received(headers, body, time.monotonic()))
-                time.sleep(outer.delay)
-                status, extra = outer.answers.pop(0) if outer.answers else (200, {})
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self.send_response(status)
-                    for name, value in extra.items():
-                        self.send_header(name, value)
-                    self.send_header("content-length", "0")
-                    self.end_headers()
-
-            def do_GET(self) -> None:
-                outer.received.append(Received({}, b'{"status": "followed"}', 0))
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        self.thread = Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def statuses(self) -> list[str]:
-        return [received.json["status"] for received in self.received]
+from tests.servers.webhook_receiver import Receiver
+from tests.variants import variants
 
 
 @pytest.fixture
@@ -154,7 +99,7 @@ def test_only_the_events_asked_for(
 def test_a_failing_receiver_is_asked_again_with_the_same_id(
     receiver: Receiver, start: Start
 ) -> None:
-    receiver.answers = [(500, {}), (404, {})]
+    receiver.respond_with((500, {}), (404, {}))
     with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
         until(lambda: len(receiver.received) == 3)
@@ -176,7 +121,7 @@ def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> Non
 
 
 def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
-    receiver.answers = [(500, {})] * 3
+    receiver.respond_with(*[(500, {})] * 3)
     with (
         mock.patch.object(webhooks, "MIN_DELAY", 0.01),
         mock.patch.object(webhooks, "ATTEMPTS", 3),
@@ -188,7 +133,7 @@ def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
 
 
 def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> None:
-    receiver.answers = [(503, {}), (503, {})]
+    receiver.respond_with((503, {}), (503, {}))
     with mock.patch.object(webhooks, "MIN_DELAY", 0.1):
         start("dashscope/hello-world", ["start", "completed"], text="x")
         until(lambda: receiver.statuses()[-1:] == ["succeeded"])
@@ -196,7 +141,7 @@ def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> Non
 
 
 def test_redirects_are_not_followed(receiver: Receiver, start: Start) -> None:
-    receiver.answers = [(302, {"location": receiver.url})]
+    receiver.respond_with((302, {"location": receiver.url}))
     with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
         until(lambda: len(receiver.received) == 2)
@@ -204,7 +149,7 @@ def test_redirects_are_not_followed(receiver: Receiver, start: Start) -> None:
 
 
 def test_a_delivery_survives_a_restart(receiver: Receiver, tmp_path: Path) -> None:
-    receiver.answers = [(500, {})]
+    receiver.respond_with((500, {}))
     body = {"input": {}, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
     with (
         mock.patch.object(webhooks, "MIN_DELAY", 30.0),
@@ -239,7 +184,7 @@ def test_trainings_tell_too(http: httpx.Client, receiver: Receiver) -> None:
     assert told == http.get(answer.json()["urls"]["get"]).json()
 
 
-@pytest.mark.parametrize(
+@variants(
     "url",
     ["ftp://example.com", "example.com", "", "http://", "https:///x", "http://a b/",
      "http://example.com:port/", "javascript:alert(1)", "http://[::1", "http://ex\u0000ample.com"],

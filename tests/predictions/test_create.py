@@ -13,13 +13,14 @@ from dashscope import Prediction, Progress, Training
 from dashscope._api.resource import id_of, page_params, time_param
 from dashscope._common.urls import Reference
 from dashscope._predictions.create import check_webhook, creation_headers, duration
+from tests.variants import variants
 
 
 def progress(percentage: float, current: int, total: int) -> Progress:
     return Progress(percentage=percentage, current=current, total=total)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("logs", "expected"),
     [
         # the ways tqdm draws
@@ -75,7 +76,7 @@ def test_a_bar_cut_anywhere_never_gives_a_number_that_was_not_there(
     assert parsed in (progress(0.0, 0, 7), progress(percentage / 100, current, total))
 
 
-@pytest.mark.parametrize(
+@variants(
     "log",
     ["1%|", "1%||", "1%|| ", "1%||1/", "1%|x| 1", "1", "\r1%|", "1%|" + "x" * 1000],
 )
@@ -105,7 +106,7 @@ def test_a_reference_is_a_model_or_a_version_of_it(text: str, parts: tuple[Any, 
     assert (made.owner, made.name, made.version) == parts
 
 
-@pytest.mark.parametrize(
+@variants(
     "text",
     [
         "", "name", "/", "owner/", "/name", "owner//name", "a/b/c", "owner/name:", "owner/name:v:w",
@@ -120,7 +121,7 @@ def test_anything_else_names_the_two_forms(text: Any) -> None:
         Reference.parse(text)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("value", "seconds"),
     [
         (0, 0),
@@ -148,7 +149,7 @@ def test_a_duration_is_seconds_rounded_up(value: Any, seconds: int) -> None:
     assert type(made) is int
 
 
-@pytest.mark.parametrize(
+@variants(
     ("value", "error"),
     [
         ("", ValueError),
@@ -183,7 +184,7 @@ def test_the_parts_of_a_duration_add_up(hours: int, minutes: int, seconds: int) 
     assert duration(expected) == expected.total_seconds()
 
 
-@pytest.mark.parametrize(
+@variants(
     ("wait", "cancel_after", "headers"),
     [
         (None, None, {}),
@@ -202,7 +203,7 @@ def test_waiting_and_cancelling_are_headers(
     assert creation_headers(wait, cancel_after) == headers
 
 
-@pytest.mark.parametrize(
+@variants(
     ("wait", "cancel_after", "error", "said"),
     [
         (0, None, ValueError, "from 1 to 60"),
@@ -239,7 +240,7 @@ def test_a_webhook_is_an_http_url_and_known_events(webhook: Any, events: Any) ->
     check_webhook(webhook, events)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("webhook", "events", "error", "said"),
     [
         ("", None, ValueError, "http"),
@@ -262,7 +263,7 @@ def test_another_webhook_is_refused(
         check_webhook(webhook, events)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("cursor", "params", "query"),
     [
         (None, {"a": 1}, [("a", 1)]),

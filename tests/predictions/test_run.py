@@ -14,6 +14,7 @@ from dashscope import (
     PredictionTimeoutError,
 )
 from tests.servers.fake_server import FakeServer, Reply, prediction, reply
+from tests.variants import variants
 
 
 async def test_a_model_by_name_goes_to_its_own_endpoint(
@@ -35,7 +36,7 @@ async def test_a_version_goes_to_predictions(scripted_client: Any, fake_server: 
     assert fake_server.requests[0].json == {"version": "abc", "input": {}}
 
 
-@pytest.mark.parametrize(
+@variants(
     "ref", ["", "name", "owner/name:", "owner//name", "/name", "a/b/c", "owner/na me", None, 5]
 )
 async def test_another_reference_is_refused_before_a_request(
@@ -151,7 +152,7 @@ async def test_a_failed_prediction_raises_with_the_prediction(
     assert caught.value.prediction.logs == "bye"
 
 
-@pytest.mark.parametrize("status", ["canceled", "aborted"])
+@variants("status", ["canceled", "aborted"])
 async def test_a_cancelled_prediction_raises(
     scripted_client: Any, fake_server: FakeServer, status: str
 ) -> None:
@@ -235,7 +236,7 @@ async def test_a_finished_prediction_is_not_cancelled(
     assert fake_server.asked == ["POST /v1/models/owner/name/predictions"]
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "message"),
     [
         ({"wait": 0}, "wait"),
@@ -260,7 +261,7 @@ async def test_an_option_out_of_bounds_is_refused_before_a_request(
     assert fake_server.requests == []
 
 
-@pytest.mark.parametrize(
+@variants(
     ("input", "error", "message"),
     [
         ("text", TypeError, "mapping"),

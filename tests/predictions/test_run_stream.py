@@ -12,6 +12,7 @@ from dashscope._common.deadline import Deadline
 from dashscope._predictions.stream_end import StreamEndListener
 from tests.servers.fake_server import DROP, FakeServer, Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 OVER = "event: output\nid: 1\ndata: hello\n\nevent: done\nid: 2\ndata: {}\n\n"
 HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
@@ -119,7 +120,7 @@ async def test_output_that_looks_like_the_end_is_not(
     assert server.asked.count("predictions") == 5
 
 
-@pytest.mark.parametrize(
+@variants(
     "first",
     [
         DROP,
@@ -166,7 +167,7 @@ async def test_a_large_output_is_not_sent_twice(
     assert server.asked.count("predictions") == 4
 
 
-@pytest.mark.parametrize("options", [{"poll_interval": 0.05}, {"progress": lambda _: None}])
+@variants("options", [{"poll_interval": 0.05}, {"progress": lambda _: None}])
 async def test_who_wants_to_look_looks(
     scripted_client: Any, fake_server: FakeServer, options: Any
 ) -> None:
@@ -192,7 +193,7 @@ def polls_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("polls_soon")
-@pytest.mark.parametrize("chunk", [": hello\n\n", "event: output\ndata: a\n\n", ""])
+@variants("chunk", [": hello\n\n", "event: output\ndata: a\n\n", ""])
 async def test_a_stream_that_never_tells_the_end_does_not_hide_it(
     scripted_client: Any, fake_server: FakeServer, chunk: str
 ) -> None:

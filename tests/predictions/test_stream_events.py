@@ -41,6 +41,7 @@ from tests.predictions.stream_reading import (
 )
 from tests.servers.stream_events import Sent, done, encoded, logs, output
 from tests.servers.stream_server import Link, StreamServer, held, refused, whole
+from tests.variants import variants
 
 PARTS = [output("a", "1"), logs("log\n", "2"), output("b", "3")]
 WHOLE = [*PARTS, done(id="4")]
@@ -48,7 +49,9 @@ WHOLE = [*PARTS, done(id="4")]
 
 class TestEvents:
     async def test_they_are_what_was_sent(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*PARTS, Sent("ping", "now", "4"), Sent("", "x", "5"), done(id="6")))
+        server.respond_with(
+            whole(*PARTS, Sent("ping", "now", "4"), Sent("", "x", "5"), done(id="6"))
+        )
         assert await read(client.stream("owner/name", {})) == [
             OutputEvent(text="a", id="1"),
             LogsEvent(text="log\n", id="2"),
@@ -61,19 +64,21 @@ class TestEvents:
     async def test_only_output_has_a_text_of_its_own(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(*PARTS, Sent("ping", "now"), done()))
+        server.respond_with(whole(*PARTS, Sent("ping", "now"), done()))
         events = await read(client.stream("owner/name", {}))
         assert [str(event) for event in events] == ["a", "", "b", "", ""]
         assert "".join(map(str, events)) == "ab"
 
     async def test_a_text_has_its_lines(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(output("one\ntwo\n\n"), output(""), output("\n"), output(" "), done()))
+        server.respond_with(
+            whole(output("one\ntwo\n\n"), output(""), output("\n"), output(" "), done())
+        )
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == ["one\ntwo\n\n", "", "\n", " "]
         assert str(events[0]) == "one\ntwo\n\n"
 
     async def test_without_ids_they_have_none(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(output("a"), output("b"), done()))
+        server.respond_with(whole(output("a"), output("b"), done()))
         events = await read(client.stream("owner/name", {}))
         assert [event.id for event in events] == [None, None, None]
 
@@ -87,7 +92,7 @@ class TestEvents:
                 link.send(part)
                 time.sleep(0.15)
 
-        server.plays(script)
+        server.respond_with(script)
         arrived = []
         async with client.stream("owner/name", {}) as stream:
             async for event in each(stream):
@@ -96,7 +101,7 @@ class TestEvents:
         for (at, _), sent in zip(arrived, times, strict=True):
             assert 0 <= at - sent < 0.1
 
-    @pytest.mark.parametrize(
+    @variants(
         ("data", "reason"),
         [
             ("{}", ""),
@@ -112,13 +117,13 @@ class TestEvents:
     async def test_done_has_the_reason_of_the_end(
         self, client: Any, server: StreamServer, data: str, reason: str
     ) -> None:
-        server.plays(whole(output("a", "1"), done(data, "2")))
+        server.respond_with(whole(output("a", "1"), done(data, "2")))
         events = await read(client.stream("owner/name", {}))
         assert events[-1] == DoneEvent(reason=reason, id="2")
 
     async def test_after_done_there_is_nothing(self, client: Any, server: StreamServer) -> None:
         late = [output("late", "3"), logs("late", "4"), done('{"reason": "late"}', "5")]
-        server.plays(whole(encoded([output("a", "1"), done(id="2"), *late])))
+        server.respond_with(whole(encoded([output("a", "1"), done(id="2"), *late])))
         async with client.stream("owner/name", {}) as stream:
             assert told(await events_of(stream)) == [("output", "a"), ("done", "")]
             assert await events_of(stream) == []
@@ -142,14 +147,14 @@ class TestEvents:
 
 class TestRequests:
     async def test_the_create_asks_for_a_stream(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         await read(client.stream("owner/name", {"text": "Alice"}))
         assert server.asked == ["POST /v1/models/owner/name/predictions", "GET /streams/p1"]
         assert server.requests[0].json == {"input": {"text": "Alice"}, "stream": True}
         assert "Cancel-After" not in server.requests[0].headers
 
     async def test_a_version_goes_to_predictions(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         await read(client.stream("owner/name:abc", {}))
         assert server.requests[0].path == "/v1/predictions"
         assert server.requests[0].json == {"version": "abc", "input": {}, "stream": True}
@@ -157,12 +162,12 @@ class TestRequests:
     async def test_the_server_is_told_of_the_time_out(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         await read(client.stream("owner/name", {}, timeout=1.5))
         assert server.requests[0].headers["Cancel-After"] == "7s"
 
     async def test_a_webhook_is_sent(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         await read(
             client.stream(
                 "owner/name", {}, webhook="https://example.com", webhook_events_filter=["logs"]
@@ -176,7 +181,7 @@ class TestRequests:
         }
 
     async def test_events_are_asked_for(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         await read(client.stream("owner/name", {}))
         headers = server.links[0].headers
         assert headers["accept"] == "text/event-stream"
@@ -190,7 +195,7 @@ class TestRequests:
         client.predictions.stream("p1")
         assert server.requests == []
 
-    @pytest.mark.parametrize(
+    @variants(
         ("ref", "options", "error", "message"),
         [
             ("name", {}, ValueError, "owner/name or owner/name:version"),
@@ -212,7 +217,7 @@ class TestRequests:
             client.stream(ref, {}, **options)
         assert server.requests == []
 
-    @pytest.mark.parametrize(
+    @variants(
         ("input", "options", "error"),
         [
             ({"x": object()}, {}, TypeError),
@@ -237,7 +242,7 @@ class TestRequests:
 
 class TestPrediction:
     async def test_it_is_there_once_entered(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         opened = client.stream("owner/name", {})
         with pytest.raises(RuntimeError, match="with"):
             _ = opened.prediction
@@ -250,7 +255,7 @@ class TestPrediction:
     async def test_the_result_is_the_finished_prediction(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         server.ends(output=["a", "b"], metrics={"predict_time": 1.5})
         async with client.stream("owner/name", {}) as stream:
             await events_of(stream)
@@ -274,7 +279,7 @@ class TestPrediction:
             link.send(done(id="4"))
             link.end()
 
-        server.plays(script)
+        server.respond_with(script)
         async with client.stream("owner/name", {}) as stream:
             assert str(await anext(each(stream))) == "a"
             assert (await stream.result()).status == "succeeded"
@@ -289,7 +294,7 @@ class TestPrediction:
     async def test_the_result_is_there_after_the_block_too(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         server.ends(output=["a", "b"])
         async with client.stream("owner/name", {}) as stream:
             await events_of(stream)
@@ -298,7 +303,7 @@ class TestPrediction:
     async def test_the_result_of_a_cancelled_one_says_so(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(held(*PARTS))
+        server.respond_with(held(*PARTS))
         async with client.stream("owner/name", {}) as stream:
             await anext(each(stream))
         assert stream.prediction.status == "canceled"
@@ -307,7 +312,7 @@ class TestPrediction:
     async def test_the_result_is_waited_for_as_long_as_the_stream(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         async with client.stream("owner/name", {}, timeout=0.3) as stream:
             await events_of(stream)
             with pytest.raises(PredictionTimeoutError, match="processing"):
@@ -331,7 +336,7 @@ class TestPrediction:
                 said.append(str(error))
                 turned_away.set()
 
-        server.plays(script)
+        server.respond_with(script)
         async with client.stream("owner/name", {}) as stream:
             if flavor == "sync":
                 with ThreadPoolExecutor() as threads:
@@ -347,7 +352,7 @@ class TestPrediction:
         assert texts(got) == ["a", "b"]
 
     async def test_reconnections_are_none(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         async with client.stream("owner/name", {}) as stream:
             assert stream.reconnections == 0
             await events_of(stream)
@@ -360,7 +365,7 @@ class TestFiles:
     async def test_a_url_is_a_file_output(
         self, client: Any, server: StreamServer, flavor: str
     ) -> None:
-        server.plays(
+        server.respond_with(
             whole(output(self.URL), output("data:text/plain,hi"), output(f"see {self.URL}"), done())
         )
         url, data, text, _ = await read(client.stream("owner/name", {}))
@@ -372,20 +377,20 @@ class TestFiles:
         assert type(text.text) is str
 
     async def test_logs_are_none(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(logs(self.URL), Sent("other", self.URL), done()))
+        server.respond_with(whole(logs(self.URL), Sent("other", self.URL), done()))
         logged, other, _ = await read(client.stream("owner/name", {}))
         assert type(logged.text) is type(other.data) is str
 
     async def test_a_file_of_the_server_is_read(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(output(server.stream_url), done()), whole(b"the file"))
+        server.respond_with(whole(output(server.stream_url), done()), whole(b"the file"))
         event, _ = await read(client.stream("owner/name", {}))
         assert await result_of(event.text.read()) == b"the file"
 
-    @pytest.mark.parametrize("attached", [False, True])
+    @variants("attached", [False, True])
     async def test_they_can_be_refused(
         self, client: Any, server: StreamServer, attached: bool
     ) -> None:
-        server.plays(whole(output(self.URL), done()))
+        server.respond_with(whole(output(self.URL), done()))
         if attached:
             opened = client.predictions.stream("p1", use_file_output=False)
         else:
@@ -396,7 +401,7 @@ class TestFiles:
     async def test_the_client_can_refuse_them(
         self, connect: Callable[..., Any], server: StreamServer
     ) -> None:
-        server.plays(whole(output(self.URL), done()))
+        server.respond_with(whole(output(self.URL), done()))
         client = connect(use_file_output=False)
         assert type((await read(client.stream("owner/name", {})))[0].text) is str
         events = await read(client.stream("owner/name", {}, use_file_output=True))
@@ -411,18 +416,18 @@ class TestFiles:
 
 class TestAttached:
     async def test_an_id_is_looked_up(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         assert texts(await read(client.predictions.stream("p1"))) == ["a", "b"]
         assert server.asked == ["GET /v1/predictions/p1", "GET /streams/p1"]
 
     async def test_a_prediction_is_not(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         running = await client.predictions.create(version="v1", input={}, stream=True)
         assert texts(await read(client.predictions.stream(running))) == ["a", "b"]
         assert server.asked == ["POST /v1/predictions", "GET /streams/p1"]
 
     async def test_one_that_ran_is_told_again(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         server.ends(output=["a", "b"], logs="log\n")
         finished = await client.predictions.get("p1")
         assert told(await read(client.predictions.stream(finished))) == [
@@ -440,7 +445,7 @@ class TestAttached:
 
 
 class TestEntering:
-    @pytest.mark.parametrize("attached", [False, True])
+    @variants("attached", [False, True])
     async def test_without_with_it_says_so(
         self, client: Any, flavor: str, server: StreamServer, attached: bool
     ) -> None:
@@ -456,7 +461,7 @@ class TestEntering:
         assert server.requests == []
 
     async def test_twice_is_an_error(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         opened = client.stream("owner/name", {})
         await read(opened)
         with pytest.raises(RuntimeError, match="once"):
@@ -473,7 +478,7 @@ class TestEntering:
     async def test_the_events_are_iterated_with_async_for(
         self, client: Any, server: StreamServer, flavor: str
     ) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         async with client.stream("owner/name", {}) as stream:
             if flavor == "sync":
                 facade = stream._value
@@ -517,7 +522,7 @@ class TestWithoutAStream:
 
 
 class TestFailures:
-    @pytest.mark.parametrize("chunks", ["one", "several"])
+    @variants("chunks", ["one", "several"])
     async def test_an_error_event_raises_with_the_prediction(
         self, client: Any, server: StreamServer, chunks: str
     ) -> None:
@@ -526,7 +531,7 @@ class TestFailures:
             Sent("error", '{"detail": "no such word"}', "2"),
             done('{"reason": "error"}', "2"),
         ]
-        server.plays(whole(encoded(failed)) if chunks == "one" else whole(*failed))
+        server.respond_with(whole(encoded(failed)) if chunks == "one" else whole(*failed))
         server.ends("failed", error="no such word", output=["a"], logs="bye")
         events: list[Any] = []
         with pytest.raises(ModelError, match=r"owner/name.*p1.*no such word") as caught:
@@ -536,11 +541,11 @@ class TestFailures:
         assert told(events) == [("output", "a"), ("logs", "bye")]
         assert server.cancels == 0
 
-    @pytest.mark.parametrize("data", ['{"detail": "no luck"}', "no luck"])
+    @variants("data", ['{"detail": "no luck"}', "no luck"])
     async def test_what_the_event_says_is_not_lost(
         self, client: Any, server: StreamServer, data: str
     ) -> None:
-        server.plays(whole(Sent("error", data)))
+        server.respond_with(whole(Sent("error", data)))
         server.ends("failed")
         with pytest.raises(ModelError, match="no luck"):
             await read(client.stream("owner/name", {}))
@@ -548,7 +553,9 @@ class TestFailures:
     async def test_after_the_error_the_stream_is_over(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(encoded([Sent("error", "{}", "1"), done('{"reason": "error"}', "2")])))
+        server.respond_with(
+            whole(encoded([Sent("error", "{}", "1"), done('{"reason": "error"}', "2")]))
+        )
         server.ends("failed", error="no")
         async with client.stream("owner/name", {}) as stream:
             with pytest.raises(ModelError):
@@ -567,14 +574,14 @@ class TestFailures:
     async def test_a_cancelled_one_ends_with_the_reason(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(output("a", "1"), done('{"reason": "canceled"}', "2")))
+        server.respond_with(whole(output("a", "1"), done('{"reason": "canceled"}', "2")))
         server.ends("canceled", output=["a"])
         async with client.stream("owner/name", {}) as stream:
             events = await events_of(stream)
             assert (await stream.result()).status == "canceled"
         assert told(events) == [("output", "a"), ("done", "canceled")]
 
-    @pytest.mark.parametrize(
+    @variants(
         ("kind", "named"),
         [("text/html", "text/html"), ("application/json; charset=utf-8", "application/json")],
     )
@@ -586,13 +593,13 @@ class TestFailures:
             link.send(b"<html>Welcome to the proxy</html>")
             link.wait_closed()
 
-        server.plays(script)
+        server.respond_with(script)
         with pytest.raises(StreamError, match=named):
             await read(client.stream("owner/name", {}))
         assert server.cancels == 1
         assert server.links[0].closed_at is not None
 
-    @pytest.mark.parametrize(
+    @variants(
         "kind", ["text/event-stream; charset=utf-8", "Text/Event-Stream", "text/event-stream;x=y"]
     )
     async def test_a_stream_may_have_parameters(
@@ -603,14 +610,14 @@ class TestFailures:
             link.send(*WHOLE)
             link.end()
 
-        server.plays(script)
+        server.respond_with(script)
         assert texts(await read(client.stream("owner/name", {}))) == ["a", "b"]
 
-    @pytest.mark.parametrize("status", [400, 409, 501])
+    @variants("status", [400, 409, 501])
     async def test_a_refusal_is_the_error_it_is(
         self, client: Any, server: StreamServer, status: int
     ) -> None:
-        server.plays(refused(status, {"detail": "no such thing"}))
+        server.respond_with(refused(status, {"detail": "no such thing"}))
         with pytest.raises(Exception, match=f"no such thing.*{status}") as caught:
             await read(client.stream("owner/name", {}))
         assert caught.value.status == status  # type: ignore[attr-defined]
@@ -620,17 +627,17 @@ class TestFailures:
     async def test_an_event_beyond_the_limit_is_refused(
         self, connect: Callable[..., Any], server: StreamServer
     ) -> None:
-        server.plays(held(output("a"), *[b"data: " + b"x" * 5000 + b"\n"] * 3))
+        server.respond_with(held(output("a"), *[b"data: " + b"x" * 5000 + b"\n"] * 3))
         client = connect(max_response_bytes=10_000)
         with pytest.raises(APIResponseError, match="more than 10000 bytes"):
             await read(client.stream("owner/name", {}))
         assert server.cancels == 1
 
-    @pytest.mark.parametrize("status", [204, 404, 410])
+    @variants("status", [204, 404, 410])
     async def test_where_the_stream_is_gone_the_prediction_fills_it(
         self, client: Any, server: StreamServer, status: int
     ) -> None:
-        server.plays(refused(status))
+        server.respond_with(refused(status))
         server.ends(output=["a", 5, {"x": None}], logs="log\n")
         async with client.stream("owner/name", {}) as stream:
             events = await events_of(stream)
@@ -645,14 +652,14 @@ class TestToken:
     @pytest.fixture
     def elsewhere(self) -> Any:
         server = StreamServer()
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         yield server
         server.close()
 
     async def test_it_goes_to_the_api_itself(
         self, connect: Callable[..., Any], server: StreamServer
     ) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         await read(connect("secret").stream("owner/name", {}))
         assert server.requests[0].headers["Authorization"] == "Bearer secret"
         assert server.links[0].headers["authorization"] == "Bearer secret"
@@ -670,7 +677,7 @@ class TestToken:
     async def test_it_is_not_redirected_to_another_host(
         self, connect: Callable[..., Any], server: StreamServer, elsewhere: StreamServer
     ) -> None:
-        server.plays(refused(307, location=elsewhere.stream_url))
+        server.respond_with(refused(307, location=elsewhere.stream_url))
         client = connect("secret")
         assert texts(await read(client.stream("owner/name", {}))) == ["a", "b"]
         assert server.links[0].headers["authorization"] == "Bearer secret"
@@ -699,13 +706,13 @@ class TestToken:
     async def test_a_refusal_by_the_api_itself_has_no_such_advice(
         self, connect: Callable[..., Any], server: StreamServer
     ) -> None:
-        server.plays(refused(403, {"detail": "no"}))
+        server.respond_with(refused(403, {"detail": "no"}))
         client = connect("secret")
         with pytest.raises(PermissionDeniedError) as caught:
             await read(client.stream("owner/name", {}))
         assert "trusted_hosts" not in str(caught.value)
 
-    @pytest.mark.parametrize(
+    @variants(
         "url",
         [
             "ftp://127.0.0.1/x",

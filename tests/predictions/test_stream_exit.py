@@ -46,7 +46,7 @@ def ways_to_open(client: Any) -> dict[str, Any]:
 )
 class TestWhoCreatesCancels:
     async def test_break(self, client: Any, server: StreamServer, way: str, cancels: int) -> None:
-        server.plays(held(output("a", "1"), output("b", "2")))
+        server.respond_with(held(output("a", "1"), output("b", "2")))
         async with ways_to_open(client)[way] as stream:
             async for event in each(stream):
                 assert str(event) == "a"
@@ -68,7 +68,7 @@ class TestWhoCreatesCancels:
         cancels: int,
         error: type[BaseException],
     ) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         raised = error("from the body")
 
         async def body() -> None:
@@ -87,7 +87,7 @@ class TestWhoCreatesCancels:
     async def test_a_cancellation(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         events: list[Any] = []
         async with anyio.create_task_group() as group:
             group.start_soon(read_into, events, ways_to_open(client)[way])
@@ -111,7 +111,7 @@ class TestWhoCreatesCancels:
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
         del cancels
-        server.plays(whole(output("a", "1"), done(id="2")))
+        server.respond_with(whole(output("a", "1"), done(id="2")))
         await read(ways_to_open(client)[way])
         assert server.cancels == 0
 
@@ -119,7 +119,7 @@ class TestWhoCreatesCancels:
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
         del cancels
-        server.plays(held(output("a", "1"), done(id="2")))
+        server.respond_with(held(output("a", "1"), done(id="2")))
         async with ways_to_open(client)[way] as stream:
             async for event in each(stream):
                 if isinstance(event, DoneEvent):
@@ -132,7 +132,7 @@ class TestTheConnection:
     async def test_it_closes_before_the_prediction_is_cancelled(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         server.delays[CANCEL] = 0.8
         async with client.stream("owner/name", {}) as stream:
             await anext(each(stream))
@@ -157,7 +157,7 @@ class TestTheConnection:
             except OSError:
                 over.set()
 
-        server.plays(script)
+        server.respond_with(script)
         async with client.stream("owner/name", {}) as stream:
             await anext(each(stream))
         assert over.wait(30)
@@ -166,7 +166,7 @@ class TestTheConnection:
     async def test_it_closes_at_the_end_though_the_server_keeps_it(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(held(output("a", "1"), done(id="2")))
+        server.respond_with(held(output("a", "1"), done(id="2")))
         assert texts(await read(client.stream("owner/name", {}))) == ["a"]
         assert server.links[0].closed
         assert len(server.links) == 1
@@ -174,7 +174,7 @@ class TestTheConnection:
 
 class TestCancelling:
     async def test_a_failure_is_a_note(self, client: Any, server: StreamServer) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         server.failures[CANCEL] = 400
 
         async def body() -> None:
@@ -190,7 +190,7 @@ class TestCancelling:
     async def test_a_failure_without_another_error_is_raised(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         server.failures[CANCEL] = 400
 
         async def body() -> None:
@@ -204,7 +204,7 @@ class TestCancelling:
     async def test_one_that_is_known_to_be_over_is_not(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         server.ends(output=["a"])
         async with client.stream("owner/name", {}) as stream:
             await anext(each(stream))
@@ -215,7 +215,7 @@ class TestCancelling:
     async def test_a_server_that_is_gone_does_not_hold_anybody_up(
         self, connect: Callable[..., Any], server: StreamServer
     ) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
 
         async def body() -> None:
             async with connect(max_retries=0).stream("owner/name", {}) as stream:
@@ -249,7 +249,7 @@ class TestAsync:
     async def test_cancelled_in_the_pause_before_a_connection(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(cut(b"retry: 5000\n", output("a", "1")))
+        server.respond_with(cut(b"retry: 5000\n", output("a", "1")))
         events: list[Any] = []
         async with left_once(lambda: events) as scope:
             await read_into(events, client.stream("owner/name", {}))
@@ -260,7 +260,7 @@ class TestAsync:
     async def test_cancelled_while_the_answer_is_awaited(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(lambda link: link.wait_closed(60))
+        server.respond_with(lambda link: link.wait_closed(60))
         async with left_once(lambda: server.links) as scope:
             await read(client.stream("owner/name", {}))
         assert scope.cancelled_caught
@@ -280,7 +280,7 @@ class TestAsync:
             link.send(done(id="6"))
             link.end()
 
-        server.plays(script)
+        server.respond_with(script)
         server.ends(output=list("abcdef"))
         got: list[Any] = []
         impatient = 0
@@ -295,7 +295,7 @@ class TestAsync:
     async def test_a_generator_around_it_that_is_closed(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(held(output("a", "1"), output("b", "2")))
+        server.respond_with(held(output("a", "1"), output("b", "2")))
 
         async def answer() -> AsyncGenerator[str, None]:
             async with client.stream("owner/name", {}) as stream:
@@ -313,7 +313,7 @@ class TestAsync:
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop"], indirect=True)
 class TestAsyncio:
     async def test_a_task_that_is_cancelled(self, client: Any, server: StreamServer) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         events: list[Any] = []
         task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
         while not events:
@@ -325,7 +325,7 @@ class TestAsyncio:
         assert server.links[0].closed
 
     async def test_a_task_that_is_cancelled_twice(self, client: Any, server: StreamServer) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         server.delays[CANCEL] = 0.3
         events: list[Any] = []
         task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
@@ -341,7 +341,7 @@ class TestAsyncio:
         assert server.links[0].closed
 
     async def test_wait_for(self, client: Any, server: StreamServer) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         events: list[Any] = []
         task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
         while not events:
@@ -366,7 +366,7 @@ class TestTimeout:
         return events
 
     async def test_a_silent_stream(self, client: Any, server: StreamServer) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
         assert texts(events) == ["a"]
         assert server.cancels == 1
@@ -378,30 +378,30 @@ class TestTimeout:
             while not link.wait_closed(0.05):
                 link.send(b": still here\n\n")
 
-        server.plays(script)
+        server.respond_with(script)
         assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
         assert server.cancels == 1
 
     async def test_an_answer_that_does_not_come(self, client: Any, server: StreamServer) -> None:
-        server.plays(lambda link: link.wait_closed())
+        server.respond_with(lambda link: link.wait_closed())
         assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
         assert server.cancels == 1
 
     async def test_a_pause_between_connections(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(b"retry: 5000\n", output("a", "1")))
+        server.respond_with(cut(b"retry: 5000\n", output("a", "1")))
         events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
         assert texts(events) == ["a"]
         assert server.cancels == 1
 
     async def test_a_prediction_that_is_waited_for(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(output("a")))  # without an id, the finished prediction has the rest
+        server.respond_with(cut(output("a")))  # without an id, the finished prediction has the rest
         events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
         assert texts(events) == ["a"]
         assert server.asked.count(LOOK) > 1
         assert server.cancels == 1
 
     async def test_one_that_is_attached_to_goes_on(self, client: Any, server: StreamServer) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         await self.within(0.3, client.predictions.stream("p1", timeout=0.3))
         assert server.cancels == 0
         assert server.links[0].closed
@@ -409,7 +409,7 @@ class TestTimeout:
     async def test_the_time_counts_while_the_user_works(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(held(output("a", "1")))
+        server.respond_with(held(output("a", "1")))
         async with client.stream("owner/name", {}, timeout=0.3) as stream:
             await anext(each(stream))
             time.sleep(0.4)
@@ -421,7 +421,7 @@ class TestTimeout:
     async def test_a_stream_that_ends_in_time_is_whole(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(output("a", "1"), done(id="2")))
+        server.respond_with(whole(output("a", "1"), done(id="2")))
         assert texts(await read(client.stream("owner/name", {}, timeout=5))) == ["a"]
         assert server.cancels == 0
 
@@ -433,7 +433,7 @@ async def test_a_server_that_dies_is_a_connection_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.2)
-    server.plays(held(output("a", "1")))
+    server.respond_with(held(output("a", "1")))
     started = Stopwatch()
     events: list[Any] = []
 
@@ -468,7 +468,7 @@ class TestHeartbeats:
             link.send(done(id="end"))
             link.end()
 
-        server.plays(script)
+        server.respond_with(script)
         received, beats = list[Any](), 0
         async with client.stream("owner/name", {}) as stream:
             while not received or not isinstance(received[-1], DoneEvent):
@@ -490,7 +490,7 @@ class TestHeartbeats:
             link.send(*after(sent, link.last_id)[:1])
             link.cut()
 
-        server.plays(slow, slow, slow)
+        server.respond_with(slow, slow, slow)
         server.ends(output=["a", "b"])
         received = list[Any]()
         async with client.stream("owner/name", {}) as stream:
@@ -525,7 +525,7 @@ async def test_a_native_timeout_of_anext_loses_nothing(client: Any, server: Stre
         link.send(done(id="end"))
         link.end()
 
-    server.plays(script)
+    server.respond_with(script)
     received = list[Any]()
     async with client.stream("owner/name", {}) as stream:
         while not received or not isinstance(received[-1], DoneEvent):

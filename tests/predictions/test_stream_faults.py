@@ -70,14 +70,14 @@ class TestRecording:
     ) -> None:
         recording = Recording(EVENTS)
         body = recording.body
-        server.plays(recorded(recording, chunked=chunked))
+        server.respond_with(recorded(recording, chunked=chunked))
         server.ends(**FINISHED)
         finished = await client.predictions.get("p1")
         assert told(await read(client.predictions.stream(finished))) == TOLD
         answer = bytes(proxy.passed[0])
         begin = whole_at(answer, body)
         for length in range(0, len(answer) + 1, step):
-            proxy.faults = [cut(length)]
+            proxy.inject([cut(length)])
             server.links.clear()
             async with client.predictions.stream(finished) as stream:
                 events = await events_of(stream)
@@ -97,13 +97,13 @@ class TestRecording:
     ) -> None:
         recording = Recording(EVENTS[1:3] + EVENTS[-1:], ending)
         body = recording.body
-        server.plays(recorded(recording, chunked=True))
+        server.respond_with(recorded(recording, chunked=True))
         server.ends(output=FINISHED["output"][:2])
         finished = await client.predictions.get("p1")
         await read(client.predictions.stream(finished))
         begin = whole_at(bytes(proxy.passed[0]), body)
         for length in range(0, len(body) + 1, step):
-            proxy.faults = [cut(begin + length)]
+            proxy.inject([cut(begin + length)])
             server.links.clear()
             events = await read(client.predictions.stream(finished))
             assert told(events) == [TOLD[1], TOLD[2], TOLD[-1]], length
@@ -126,7 +126,7 @@ class TestRecording:
             link.send(body[:length] if link.number == 1 else body)
             link.end()
 
-        server.plays(script)
+        server.respond_with(script)
         for length in range(0, len(recording.body) + 1, step):
             server.links.clear()
             assert told(await read(client.predictions.stream(finished))) == TOLD, length
@@ -137,8 +137,8 @@ class TestRecording:
     async def test_it_trickles(
         self, client: Any, server: StreamServer, proxy: Proxy, ending: str
     ) -> None:
-        server.plays(recorded(Recording(EVENTS, ending), chunked=True))
-        proxy.faults = [trickled]
+        server.respond_with(recorded(Recording(EVENTS, ending), chunked=True))
+        proxy.inject([trickled])
         async with client.stream("owner/name", {}) as stream:
             assert told(await events_of(stream)) == TOLD
             assert stream.reconnections == 0
@@ -146,14 +146,14 @@ class TestRecording:
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     async def test_it_stalls(self, client: Any, server: StreamServer, proxy: Proxy) -> None:
         recording = Recording(EVENTS)
-        server.plays(recorded(recording, chunked=True))
+        server.respond_with(recorded(recording, chunked=True))
         server.ends(**FINISHED)
         finished = await client.predictions.get("p1")
         await read(client.predictions.stream(finished))
         answer = bytes(proxy.passed[0])
         begin = whole_at(answer, recording.body)
         for length in [0, 20, begin, *range(begin + 1, begin + len(recording.body) - 1, 120)]:
-            proxy.faults = [stalled(length)]
+            proxy.inject([stalled(length)])
             server.links.clear()
             events = await read(client.predictions.stream(finished, stall_timeout=0.2))
             assert told(events) == TOLD, length
@@ -163,13 +163,13 @@ class TestRecording:
         self, client: Any, server: StreamServer, proxy: Proxy
     ) -> None:
         recording = Recording(EVENTS)
-        server.plays(recorded(recording, chunked=False))
+        server.respond_with(recorded(recording, chunked=False))
         server.ends(**FINISHED)
         await read(client.predictions.stream("p1"))
         begin = whole_at(bytes(proxy.passed[0]), recording.body)
         longest = max(len(event.encoded()) for event in EVENTS)
         for length in range(longest, longest + 12, 3):
-            proxy.faults = [cut(begin + length)] * 20
+            proxy.inject([cut(begin + length)] * 20)
             async with client.stream("owner/name", {}) as stream:
                 assert told(await events_of(stream)) == TOLD
                 assert stream.reconnections >= 4
@@ -188,12 +188,12 @@ class TestRecording:
                 link.send(recording.body)
                 link.end()
 
-        server.plays(script)
+        server.respond_with(script)
         server.ends(**FINISHED)
         chance = random.Random(4)
         for _ in range(4):
             faults = [any_fault(chance, 110 + len(recording.body)) for _ in range(6)]
-            proxy.faults = list(faults)
+            proxy.inject(list(faults))
             events = await read(client.predictions.stream("p1", stall_timeout=0.2))
             assert told(events) == TOLD, faults
 
@@ -226,7 +226,7 @@ class TestLocalServer:
     async def test_a_running_model_is_streamed_whole(self, client: Any, before: Proxy) -> None:
         chance = random.Random(5)
         faults = [cut(chance.randrange(140, 500)) for _ in range(5)]
-        before.faults = [trickled, *faults]
+        before.inject([trickled, *faults])
         async with client.stream("test/verse", {"lines": 6, "delay": 0.03}) as stream:
             events = await events_of(stream)
             result = await stream.result()
@@ -234,7 +234,7 @@ class TestLocalServer:
         assert len(result.output) == 12
         assert printed(events) == result.logs
         assert isinstance(events[-1], DoneEvent)
-        before.faults = faults
+        before.inject(faults)
         async with client.stream("test/verse", {"lines": 6, "delay": 0.03}) as stream:
             events = await events_of(stream)
             result = await stream.result()
@@ -254,7 +254,7 @@ class TestLocalServer:
         assert [text for kind, text in expected if kind == "output"] == finished.output
         answer = bytes(before.passed[-1])
         for length in range(0, len(answer) + 1, 5 * step):
-            before.faults = [cut(length)]
+            before.inject([cut(length)])
             events = await read(client.predictions.stream(finished))
             assert texts(events) == finished.output, length
             assert printed(events) == finished.logs, length

@@ -33,6 +33,7 @@ from tests.servers.stream_server import (
     whole,
 )
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -83,7 +84,7 @@ class TestResuming:
     async def test_it_goes_on_after_the_last_event(
         self, client: Any, server: StreamServer, broken: Callable[..., Script]
     ) -> None:
-        server.plays(broken(*LETTERS[:2]), broken(*LETTERS[2:5]), resumed(WHOLE))
+        server.respond_with(broken(*LETTERS[:2]), broken(*LETTERS[2:5]), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             events = await events_of(stream)
@@ -99,7 +100,7 @@ class TestResuming:
         self, client: Any, server: StreamServer, broken: Callable[..., Script]
     ) -> None:
         half = output("b", "2").encoded()[:-1]
-        server.plays(broken(LETTERS[0], half), resumed(WHOLE))
+        server.respond_with(broken(LETTERS[0], half), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.last_ids == [None, "1"]
@@ -119,7 +120,7 @@ class TestResuming:
 
         monkeypatch.setattr(AsyncEventStream, "_event_of", interrupted)
         sent = [*LETTERS[:2], logs("now\n", "2a"), *LETTERS[2:], done(id="7")]
-        server.plays(whole(*sent), resumed(sent), resumed(sent))
+        server.respond_with(whole(*sent), resumed(sent), resumed(sent))
         server.ends(output=list("abcdef"), logs="now\n")
         events: list[Any] = []
         async with client.stream("owner/name", {}) as stream:
@@ -134,13 +135,13 @@ class TestResuming:
     async def test_a_break_before_the_first_event(
         self, client: Any, server: StreamServer, broken: Callable[..., Script]
     ) -> None:
-        server.plays(broken(b": hello\n\n"), resumed(WHOLE))
+        server.respond_with(broken(b": hello\n\n"), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.last_ids == [None, None]
 
     async def test_a_connection_without_an_answer(self, client: Any, server: StreamServer) -> None:
-        server.plays(lambda link: link.cut(), cut(LETTERS[0]), Link.cut, resumed(WHOLE))
+        server.respond_with(lambda link: link.cut(), cut(LETTERS[0]), Link.cut, resumed(WHOLE))
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             assert texts(await events_of(stream)) == list("abcdef")
@@ -148,7 +149,9 @@ class TestResuming:
         assert server.last_ids == [None, None, "1", "1"]
 
     async def test_an_id_without_data_counts(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(LETTERS[0], b"id: 1a\n\n"), resumed([Sent("", "", "1a"), *WHOLE[1:]]))
+        server.respond_with(
+            cut(LETTERS[0], b"id: 1a\n\n"), resumed([Sent("", "", "1a"), *WHOLE[1:]])
+        )
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.last_ids == [None, "1a"]
@@ -156,7 +159,7 @@ class TestResuming:
     async def test_an_id_counts_once_its_event_was_handed_over(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(cut(encoded(LETTERS[:3])), resumed(WHOLE))
+        server.respond_with(cut(encoded(LETTERS[:3])), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             events = each(stream)
@@ -170,14 +173,14 @@ class TestResuming:
     async def test_the_prediction_tells_the_end_after_a_break(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(cut(*LETTERS[:3]), resumed(WHOLE))
+        server.respond_with(cut(*LETTERS[:3]), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         await read(client.stream("owner/name", {}))
         assert server.asked.count(LOOK) == 1
 
     async def test_a_failure_after_a_break(self, client: Any, server: StreamServer) -> None:
         failed = encoded([Sent("error", '{"detail": "no luck"}', "2"), done('{"reason": "error"}')])
-        server.plays(cut(LETTERS[0]), whole(failed))
+        server.respond_with(cut(LETTERS[0]), whole(failed))
         server.ends("failed", error="no luck", output=["a"])
         events: list[Any] = []
         with pytest.raises(ModelError, match="no luck"):
@@ -186,7 +189,7 @@ class TestResuming:
         assert server.cancels == 0
 
     async def test_a_cancelled_one_after_a_break(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(LETTERS[0]), whole(done('{"reason": "canceled"}', "2")))
+        server.respond_with(cut(LETTERS[0]), whole(done('{"reason": "canceled"}', "2")))
         server.ends("canceled", output=["a"])
         assert told(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
@@ -205,7 +208,7 @@ class TestResuming:
             done(id="6"),
         ]
         for position in range(1, len(mixed)):
-            server.plays(cut(*mixed[:position]), resumed(mixed))
+            server.respond_with(cut(*mixed[:position]), resumed(mixed))
             server.ends(output=["a", "b"], logs="one\ntwo\n")
             assert told(await read(client.stream("owner/name", {}))) == [
                 ("logs", "one\n"),
@@ -218,14 +221,14 @@ class TestResuming:
 
     async def test_lines_and_values_are_no_hole(self, client: Any, server: StreamServer) -> None:
         parts = [output("one\ntwo\n", "1"), output('{"b": 1, "a": [2]}', "2"), output("1.0", "3")]
-        server.plays(cut(*parts[:2]), resumed([*parts, done(id="4")]))
+        server.respond_with(cut(*parts[:2]), resumed([*parts, done(id="4")]))
         server.ends(output=["one\r\ntwo\r", {"a": [2], "b": 1}, 1.0])
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == ["one\ntwo\n", '{"b": 1, "a": [2]}', "1.0"]
 
     async def test_file_outputs_are_no_hole(self, client: Any, server: StreamServer) -> None:
         url = "https://files.example.com/a.png"
-        server.plays(cut(output(url, "1")), resumed([output(url, "1"), done(id="2")]))
+        server.respond_with(cut(output(url, "1")), resumed([output(url, "1"), done(id="2")]))
         server.ends(output=[url])
         assert texts(await read(client.stream("owner/name", {}))) == [url]
 
@@ -235,7 +238,7 @@ class TestManyEventsInOnePiece:
     async def test_nothing_is_missing_and_nothing_comes_twice(
         self, client: Any, server: StreamServer, goes_on: Callable[..., Script]
     ) -> None:
-        server.plays(cut(encoded(MANY[:1500])), goes_on(*MANY, done(id="end")))
+        server.respond_with(cut(encoded(MANY[:1500])), goes_on(*MANY, done(id="end")))
         server.ends(output=[event.data for event in MANY])
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == [event.data for event in MANY]
@@ -245,13 +248,15 @@ class TestManyEventsInOnePiece:
         self, client: Any, server: StreamServer
     ) -> None:
         sent = [Sent("", "", "1"), output("a"), output("b"), output("c", "2"), output("d")]
-        server.plays(cut(encoded(sent)), whole(encoded([*sent, output("e", "3"), done(id="4")])))
+        server.respond_with(
+            cut(encoded(sent)), whole(encoded([*sent, output("e", "3"), done(id="4")]))
+        )
         server.ends(output=list("abcde"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcde")
         assert server.last_ids == [None, "2"]
 
     async def test_what_broke_is_filled(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(encoded(MANY[:1500])), refused(404))
+        server.respond_with(cut(encoded(MANY[:1500])), refused(404))
         server.ends(output=[event.data for event in MANY])
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == [event.data for event in MANY]
@@ -271,7 +276,7 @@ class TestManyEventsInOnePiece:
 
         monkeypatch.setattr(AsyncEventStream, "_event_of", interrupted)
         sent = [*MANY, done(id="end")]
-        server.plays(whole(encoded(sent)), resumed(sent))
+        server.respond_with(whole(encoded(sent)), resumed(sent))
         server.ends(output=[event.data for event in MANY])
         events: list[Any] = []
         async with client.stream("owner/name", {}) as stream:
@@ -296,7 +301,7 @@ class TestManyEventsInOnePiece:
             return event_of(stream, sse)
 
         monkeypatch.setattr(AsyncEventStream, "_event_of", counted)
-        server.plays(whole(encoded([*MANY, done(id="end")])))
+        server.respond_with(whole(encoded([*MANY, done(id="end")])))
         async with client.stream("owner/name", {}) as stream:
             async for _ in each(stream):
                 assert understood - handed_over < 600
@@ -311,24 +316,24 @@ class TestServersThatReplay:
     async def test_nothing_comes_twice(
         self, client: Any, server: StreamServer, broken: Callable[..., Script]
     ) -> None:
-        server.plays(broken(*LETTERS[:3]), broken(*LETTERS[:5]), whole(*WHOLE))
+        server.respond_with(broken(*LETTERS[:3]), broken(*LETTERS[:5]), whole(*WHOLE))
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             assert texts(await events_of(stream)) == list("abcdef")
             assert stream.reconnections == 2
 
-    @pytest.mark.parametrize("size", [1, 7, 1000])
+    @variants("size", [1, 7, 1000])
     async def test_nothing_comes_twice_however_the_bytes_come(
         self, client: Any, server: StreamServer, size: int
     ) -> None:
         stream = encoded(WHOLE)
         chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
-        server.plays(cut(*LETTERS[:3]), whole(*chunks))
+        server.respond_with(cut(*LETTERS[:3]), whole(*chunks))
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
 
     async def test_a_break_within_what_comes_again(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(*LETTERS[:4]), cut(*LETTERS[:2]), whole(*WHOLE))
+        server.respond_with(cut(*LETTERS[:4]), cut(*LETTERS[:2]), whole(*WHOLE))
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
 
@@ -336,14 +341,16 @@ class TestServersThatReplay:
         self, client: Any, server: StreamServer
     ) -> None:
         same = [output("x", str(number)) for number in range(1, 5)]
-        server.plays(cut(*same[:2]), whole(*same, done(id="5")))
+        server.respond_with(cut(*same[:2]), whole(*same, done(id="5")))
         server.ends(output=["x"] * 4)
         assert texts(await read(client.stream("owner/name", {}))) == ["x"] * 4
 
     async def test_within_a_connection_an_id_may_come_again(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(output("a", "1"), logs("log", "1"), output("b", "1"), done(id="1")))
+        server.respond_with(
+            whole(output("a", "1"), logs("log", "1"), output("b", "1"), done(id="1"))
+        )
         assert told(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
             ("logs", "log"),
@@ -354,7 +361,7 @@ class TestServersThatReplay:
     async def test_one_that_always_breaks_there_is_not_asked_for_ever(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(cut(*LETTERS[:3]))
+        server.respond_with(cut(*LETTERS[:3]))
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             assert texts(await events_of(stream)) == list("abcdef")
@@ -363,11 +370,11 @@ class TestServersThatReplay:
 
 @pytest.mark.usefixtures("no_jitter")
 class TestServersThatCannotResume:
-    @pytest.mark.parametrize("status", [204, 404, 410])
+    @variants("status", [204, 404, 410])
     async def test_one_that_refuses_is_filled(
         self, client: Any, server: StreamServer, status: int
     ) -> None:
-        server.plays(cut(*LETTERS[:3], logs("one\n", "4")), refused(status))
+        server.respond_with(cut(*LETTERS[:3], logs("one\n", "4")), refused(status))
         server.ends(output=list("abcdef"), logs="one\ntwo\n")
         async with client.stream("owner/name", {}) as stream:
             events = await events_of(stream)
@@ -386,15 +393,15 @@ class TestServersThatCannotResume:
             time.sleep(0.3)
             server.ends(output=list("abcdef"))
 
-        server.plays(cut(*LETTERS[:3]), gone)
+        server.respond_with(cut(*LETTERS[:3]), gone)
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.asked.count(LOOK) > 1
 
-    @pytest.mark.parametrize("status", ["failed", "canceled"])
+    @variants("status", ["failed", "canceled"])
     async def test_a_prediction_that_did_not_succeed_is_no_end_in_silence(
         self, client: Any, server: StreamServer, status: str
     ) -> None:
-        server.plays(cut(*LETTERS[:3]), refused(404))
+        server.respond_with(cut(*LETTERS[:3]), refused(404))
         server.ends(status, output=list("abcd"), error="no luck" if status == "failed" else None)
         events: list[Any] = []
         if status == "failed":
@@ -409,7 +416,7 @@ class TestServersThatCannotResume:
         self, client: Any, server: StreamServer, broken: Callable[..., Script]
     ) -> None:
         bare = [output(text) for text in "abc"]
-        server.plays(broken(*bare, logs("one\n")), whole(*bare))
+        server.respond_with(broken(*bare, logs("one\n")), whole(*bare))
         server.ends(output=list("abcdef"), logs="one\ntwo\n")
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == list("abcdef")
@@ -419,13 +426,13 @@ class TestServersThatCannotResume:
     async def test_without_ids_and_events_it_begins_again(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(cut(b": hello\n\n"), whole(output("a"), output("b"), done()))
+        server.respond_with(cut(b": hello\n\n"), whole(output("a"), output("b"), done()))
         server.ends(output=["a", "b"])
         assert texts(await read(client.stream("owner/name", {}))) == ["a", "b"]
         assert len(server.links) == 2
 
     async def test_an_id_that_was_reset_is_none(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(LETTERS[0], b"id\n" + output("b").encoded()), whole(*WHOLE))
+        server.respond_with(cut(LETTERS[0], b"id\n" + output("b").encoded()), whole(*WHOLE))
         server.ends(output=list("abc"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abc")
         assert len(server.links) == 1
@@ -434,14 +441,14 @@ class TestServersThatCannotResume:
         self, client: Any, server: StreamServer
     ) -> None:
         urls = ["https://files.example.com/a.png", "https://files.example.com/b.png"]
-        server.plays(cut(output(urls[0], "1")), refused(404))
+        server.respond_with(cut(output(urls[0], "1")), refused(404))
         server.ends(output=urls)
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == urls
         assert type(events[0].text) is type(events[1].text) is not str
 
     async def test_what_is_filled_may_stay_text(self, client: Any, server: StreamServer) -> None:
-        server.plays(refused(404))
+        server.respond_with(refused(404))
         server.ends(output=["https://files.example.com/a.png"])
         events = await read(client.stream("owner/name", {}, use_file_output=False))
         assert type(events[0].text) is str
@@ -449,7 +456,7 @@ class TestServersThatCannotResume:
     async def test_an_output_that_is_no_list_is_one_part(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(refused(404))
+        server.respond_with(refused(404))
         server.ends(output={"a": 1})
         assert texts(await read(client.stream("owner/name", {}))) == ['{"a": 1}']
 
@@ -457,7 +464,7 @@ class TestServersThatCannotResume:
         self, client: Any, server: StreamServer, caplog: pytest.LogCaptureFixture
     ) -> None:
         # A progress bar draws over itself; in an event each of its states is a line.
-        server.plays(cut(logs(" 10%\n 20%\n", "1")), refused(404))
+        server.respond_with(cut(logs(" 10%\n 20%\n", "1")), refused(404))
         server.ends(output=[], logs=" 10%\r 20%\r 30%\r\ndone\n")
         with caplog.at_level(logging.WARNING, "dashscope"):
             events = await read(client.stream("owner/name", {}))
@@ -467,7 +474,7 @@ class TestServersThatCannotResume:
     async def test_logs_that_do_not_fit_are_a_warning(
         self, client: Any, server: StreamServer, caplog: pytest.LogCaptureFixture
     ) -> None:
-        server.plays(cut(LETTERS[0], logs("other\n", "2")), refused(404))
+        server.respond_with(cut(LETTERS[0], logs("other\n", "2")), refused(404))
         server.ends(output=["a"], logs="log\n")
         with caplog.at_level(logging.WARNING, "dashscope"):
             events = await read(client.stream("owner/name", {}))
@@ -478,7 +485,7 @@ class TestServersThatCannotResume:
 @pytest.mark.usefixtures("no_jitter")
 class TestHoles:
     async def test_a_server_that_goes_on_from_now(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(*LETTERS[:2]), whole(*LETTERS[3:], done(id="7")))
+        server.respond_with(cut(*LETTERS[:2]), whole(*LETTERS[3:], done(id="7")))
         server.ends(output=list("abcdef"))
         events: list[Any] = []
         with pytest.raises(StreamError, match=r"missing: .*p1 broke after 5 parts.*has 6"):
@@ -491,17 +498,17 @@ class TestHoles:
         self, client: Any, server: StreamServer
     ) -> None:
         later = [output("e", "1"), output("f", "2"), done(id="3")]
-        server.plays(cut(*LETTERS[:2]), whole(*later))
+        server.respond_with(cut(*LETTERS[:2]), whole(*later))
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
 
     async def test_one_that_lost_nothing_by_it(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(*LETTERS[:2]), whole(output("c", "x1"), done(id="x2")))
+        server.respond_with(cut(*LETTERS[:2]), whole(output("c", "x1"), done(id="x2")))
         server.ends(output=list("abc"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abc")
 
     async def test_an_output_that_was_removed(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(*LETTERS[:2]), refused(404))
+        server.respond_with(cut(*LETTERS[:2]), refused(404))
         server.ends(output=None, data_removed=True)
         with pytest.raises(StreamError, match="no output any more"):
             await read(client.stream("owner/name", {}))
@@ -509,16 +516,18 @@ class TestHoles:
     async def test_a_cancelled_prediction_hides_none(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(cut(*LETTERS[:2]), whole(LETTERS[3], done('{"reason": "canceled"}', "7")))
+        server.respond_with(
+            cut(*LETTERS[:2]), whole(LETTERS[3], done('{"reason": "canceled"}', "7"))
+        )
         server.ends("canceled", output=list("abcd"))
         with pytest.raises(StreamError, match="missing"):
             await read(client.stream("owner/name", {}))
 
-    @pytest.mark.parametrize("kept", [None, ["a"]])
+    @variants("kept", [None, ["a"]])
     async def test_a_cancelled_prediction_may_have_less_than_came(
         self, client: Any, server: StreamServer, kept: list[str] | None
     ) -> None:
-        server.plays(cut(*LETTERS[:2]), whole(done('{"reason": "canceled"}', "7")))
+        server.respond_with(cut(*LETTERS[:2]), whole(done('{"reason": "canceled"}', "7")))
         server.ends("canceled", output=kept)
         assert told(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
@@ -529,7 +538,9 @@ class TestHoles:
     async def test_after_the_error_the_stream_is_over(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(cut(*LETTERS[:2]), whole(encoded([*LETTERS[3:], done(id="7"), *LETTERS])))
+        server.respond_with(
+            cut(*LETTERS[:2]), whole(encoded([*LETTERS[3:], done(id="7"), *LETTERS]))
+        )
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             with pytest.raises(StreamError):
@@ -537,20 +548,18 @@ class TestHoles:
             assert await events_of(stream) == []
 
     async def test_a_whole_stream_is_not_checked(self, client: Any, server: StreamServer) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         server.ends(output=None, data_removed=True)
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
 
 
 class TestServersThatNeverComeBack:
     @pytest.mark.usefixtures("no_jitter")
-    @pytest.mark.parametrize(
-        "script", [Link.cut, refused(503), refused(429), cut(b": hello\n\n"), whole()]
-    )
+    @variants("script", [Link.cut, refused(503), refused(429), cut(b": hello\n\n"), whole()])
     async def test_one_is_asked_a_number_of_times_and_then_filled(
         self, client: Any, server: StreamServer, script: Script
     ) -> None:
-        server.plays(cut(*LETTERS[:2]), script)
+        server.respond_with(cut(*LETTERS[:2]), script)
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             assert texts(await events_of(stream)) == list("abcdef")
@@ -558,11 +567,11 @@ class TestServersThatNeverComeBack:
         assert server.last_ids == [None, *["2"] * 8]
 
     @pytest.mark.usefixtures("no_jitter")
-    @pytest.mark.parametrize("greeting", [Sent("ping", "x"), b"retry: 1\n\n", b"id: 2\n\n"])
+    @variants("greeting", [Sent("ping", "x"), b"retry: 1\n\n", b"id: 2\n\n"])
     async def test_one_that_only_greets_is_not_asked_for_ever(
         self, client: Any, server: StreamServer, greeting: bytes | Sent
     ) -> None:
-        server.plays(cut(*LETTERS[:2]), cut(greeting))
+        server.respond_with(cut(*LETTERS[:2]), cut(greeting))
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             assert texts(await events_of(stream)) == list("abcdef")
@@ -586,7 +595,7 @@ class TestServersThatNeverComeBack:
         scripts: list[Script] = []
         for position in range(6):
             scripts += [*[Link.cut] * 6, cut(LETTERS[position])]
-        server.plays(*scripts, resumed(WHOLE))
+        server.respond_with(*scripts, resumed(WHOLE))
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             assert texts(await events_of(stream)) == list("abcdef")
@@ -597,7 +606,7 @@ class TestServersThatNeverComeBack:
     async def test_one_whose_prediction_does_not_end_is_left_by_the_time_out(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(Link.cut)
+        server.respond_with(Link.cut)
         with pytest.raises(PredictionTimeoutError):
             await read(client.stream("owner/name", {}, timeout=0.4))
         assert len(server.links) == 9
@@ -607,7 +616,7 @@ class TestServersThatNeverComeBack:
         self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.5)
-        server.plays(*[Link.cut] * 3, whole(*WHOLE))
+        server.respond_with(*[Link.cut] * 3, whole(*WHOLE))
         server.ends(output=list("abcdef"))
         await read(client.stream("owner/name", {}))
         for pause, expected in zip(server.pauses, [0.1, 0.2, 0.4], strict=True):
@@ -623,7 +632,7 @@ class TestRetry:
         monkeypatch.setattr("dashscope._common.random.chance", lambda: 1.0)
 
     async def test_it_sets_the_pause(self, client: Any, server: StreamServer) -> None:
-        server.plays(
+        server.respond_with(
             cut(b"retry: 350\n\n", *LETTERS[:2]),
             cut(LETTERS[2], b"retry: 1\n\n"),
             Link.cut,
@@ -638,7 +647,7 @@ class TestRetry:
         assert again.ours < 0.1  # it holds until there is another
 
     async def test_nothing_at_all_is_a_pause_too(self, client: Any, server: StreamServer) -> None:
-        server.plays(cut(b"retry: 0\n", LETTERS[0]), resumed(WHOLE))
+        server.respond_with(cut(b"retry: 0\n", LETTERS[0]), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         await read(client.stream("owner/name", {}))
         assert server.pauses[0].ours < 0.1
@@ -647,7 +656,7 @@ class TestRetry:
         self, client: Any, server: StreamServer
     ) -> None:
         wrong = [f"retry: {value}\n".encode() for value in ["x", "", "-1"]]
-        server.plays(cut(*wrong, LETTERS[0]), resumed(WHOLE))
+        server.respond_with(cut(*wrong, LETTERS[0]), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.pauses[0].wall >= 0.19
@@ -656,7 +665,7 @@ class TestRetry:
     async def test_a_pause_beyond_all_patience_ends_with_the_time_out(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(cut(b"retry: 999999999999999999\n", LETTERS[0]), resumed(WHOLE))
+        server.respond_with(cut(b"retry: 999999999999999999\n", LETTERS[0]), resumed(WHOLE))
         with pytest.raises(PredictionTimeoutError):
             await read(client.stream("owner/name", {}, timeout=0.3))
 
@@ -666,16 +675,16 @@ class TestRetry:
     ) -> None:
         busy = refused(status, {"detail": "busy", "retry_after": 0.35})
         if first:
-            server.plays(busy, resumed(WHOLE))
+            server.respond_with(busy, resumed(WHOLE))
         else:
-            server.plays(cut(b"retry: 1\n", LETTERS[0]), busy, resumed(WHOLE))
+            server.respond_with(cut(b"retry: 1\n", LETTERS[0]), busy, resumed(WHOLE))
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.pauses[-1].wall >= 0.34
         assert server.pauses[-1].ours < 0.5
 
     async def test_the_header_is_heeded_as_well(self, client: Any, server: StreamServer) -> None:
-        server.plays(
+        server.respond_with(
             cut(b"retry: 1\n", LETTERS[0]), refused(503, retry_after="0.4"), resumed(WHOLE)
         )
         server.ends(output=list("abcdef"))
@@ -687,7 +696,7 @@ class TestRetry:
     async def test_another_failure_that_passes_is_a_pause(
         self, client: Any, server: StreamServer, status: int
     ) -> None:
-        server.plays(cut(b"retry: 1\n", LETTERS[0]), refused(status), resumed(WHOLE))
+        server.respond_with(cut(b"retry: 1\n", LETTERS[0]), refused(status), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert len(server.links) == 3
@@ -696,7 +705,7 @@ class TestRetry:
     async def test_one_that_does_not_pass_is_raised(
         self, client: Any, server: StreamServer, status: int
     ) -> None:
-        server.plays(cut(b"retry: 1\n", LETTERS[0]), refused(status, {"detail": "never"}))
+        server.respond_with(cut(b"retry: 1\n", LETTERS[0]), refused(status, {"detail": "never"}))
         with pytest.raises(Exception, match=f"never.*{status}"):
             await read(client.stream("owner/name", {}))
         assert len(server.links) == 2
@@ -707,7 +716,9 @@ class TestRetry:
 @pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
 class TestStalls:
     async def test_silence_is_a_break(self, client: Any, server: StreamServer) -> None:
-        server.plays(held(*LETTERS[:2]), held(LETTERS[2], b"id: 4\nevent: out"), resumed(WHOLE))
+        server.respond_with(
+            held(*LETTERS[:2]), held(LETTERS[2], b"id: 4\nevent: out"), resumed(WHOLE)
+        )
         server.ends(output=list("abcdef"))
         started = Stopwatch()
         async with client.stream("owner/name", {}, stall_timeout=0.5) as stream:
@@ -723,7 +734,7 @@ class TestStalls:
     async def test_an_answer_that_does_not_come_is_one(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(lambda link: link.wait_closed(), resumed(WHOLE))
+        server.respond_with(lambda link: link.wait_closed(), resumed(WHOLE))
         server.ends(output=list("abcdef"))
         async with client.predictions.stream("p1", stall_timeout=0.5) as stream:
             assert texts(await events_of(stream)) == list("abcdef")
@@ -739,7 +750,7 @@ class TestStalls:
             link.send(b"\n", *WHOLE[1:])
             link.end()
 
-        server.plays(script)
+        server.respond_with(script)
         async with client.stream("owner/name", {}, stall_timeout=0.8) as stream:
             assert texts(await events_of(stream)) == list("abcdef")
             assert stream.reconnections == 0
@@ -747,7 +758,7 @@ class TestStalls:
     async def test_a_user_who_takes_his_time_is_none(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.plays(whole(*WHOLE))
+        server.respond_with(whole(*WHOLE))
         async with client.stream("owner/name", {}, stall_timeout=0.4) as stream:
             events = each(stream)
             for letter in "abcdef":
@@ -773,7 +784,7 @@ class TestErrorsOfTheServer:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.2)
-        server.plays(cut(*LETTERS[:2]), refused(404))
+        server.respond_with(cut(*LETTERS[:2]), refused(404))
         server.failures[LOOK] = status
         events: list[Any] = []
         with pytest.raises(error):

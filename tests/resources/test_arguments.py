@@ -16,6 +16,7 @@ from attrs import frozen
 
 from dashscope import AsyncClient, Prediction, Training
 from tests.servers.fake_server import FakeServer
+from tests.variants import variants
 
 OPENED = frozenset({"stream", "predictions.stream", "files.download", "map"})
 """What asks nothing before it is entered."""
@@ -44,6 +45,8 @@ SECONDS = Kind(
 )
 FLAG = Kind(True, (0, 1, "no", "", b"", [], Thing()))
 INPUT = Kind({"text": "x"}, (None, b"text", 7, True, "text", ["text"], Thing()), ({"a": "\ud800"},))
+NO_INPUT = Kind(INPUT.right, INPUT.types[1:], INPUT.values)
+"""The input of `run` and `stream`, which is optional."""
 EVENTS = Kind(
     ["start"],
     (b"start", 7, True, "start", {"start": 1}, [None], [b"start"], Thing(), iter(["start"])),
@@ -93,10 +96,10 @@ REQUIRED = {"name": TEXT, "model": TEXT, "version": TEXT, "hardware": TEXT}
 SCALE = {"min_instances": instances(5), "max_instances": instances(20)}
 
 CALLS: Mapping[str, Mapping[str, Kind]] = {
-    "run": {"ref": REF, "input": INPUT, "wait": WAIT, **HOOKED, **CHOSEN, **WATCHED},
+    "run": {"ref": REF, "input": NO_INPUT, "wait": WAIT, **HOOKED, **CHOSEN, **WATCHED},
     "stream": {
         "ref": REF,
-        "input": INPUT,
+        "input": NO_INPUT,
         "timeout": SECONDS,
         "stall_timeout": SECONDS,
         **HOOKED,
@@ -253,14 +256,14 @@ SAID = {
 """How a message names a parameter, where not by its name."""
 
 
-@pytest.mark.parametrize("name", CALLS)
+@variants("name", CALLS)
 def test_every_parameter_is_here(name: str) -> None:
     body = {"json"} if name == "request" else set()
     left = {"map": {"inputs"}, "iterate": {"method"}}.get(name, set())
     assert set(CALLS[name]) == names_of(name) - body - left
 
 
-@pytest.mark.parametrize("name", CALLS)
+@variants("name", CALLS)
 async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
     scripted_client: Any,
     fake_server: FakeServer,
@@ -288,7 +291,7 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["predictions.get", "predictions.cancel", "predictions.stream"])
+@variants("name", ["predictions.get", "predictions.cancel", "predictions.stream"])
 async def test_a_training_is_no_prediction(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
@@ -297,7 +300,7 @@ async def test_a_training_is_no_prediction(
     assert fake_server.requests == []
 
 
-@pytest.mark.parametrize("name", ["trainings.get", "trainings.cancel", "trainings.wait"])
+@variants("name", ["trainings.get", "trainings.cancel", "trainings.wait"])
 async def test_a_prediction_is_no_training(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:

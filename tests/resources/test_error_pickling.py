@@ -35,6 +35,7 @@ from dashscope import (
     webhooks,
 )
 from tests.servers.fake_server import DROP, FakeServer, Reply, prediction, reply
+from tests.variants import variants
 
 TOKEN = "r8_very_secret_token"
 STATUSES: dict[type[DashscopeError], int] = {
@@ -64,7 +65,7 @@ def client(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
     return make_client(TOKEN, base_url=fake_server.base_url, max_retries=0)
 
 
-@pytest.mark.parametrize("kind", STATUSES)
+@variants("kind", STATUSES)
 async def test_what_the_server_answers(
     client: Any, fake_server: FakeServer, kind: type[Any]
 ) -> None:
@@ -114,9 +115,7 @@ FAILURES: list[tuple[type[DashscopeError], Reply, Callable[[Any], Awaitable[Any]
 ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "answer", "call"), FAILURES, ids=[kind.__name__ for kind, *_ in FAILURES]
-)
+@variants(("kind", "answer", "call"), FAILURES, ids=[kind.__name__ for kind, *_ in FAILURES])
 async def test_what_else_goes_wrong(
     client: Any,
     fake_server: FakeServer,

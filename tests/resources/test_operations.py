@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from dashscope import APIResponseError, AsyncClient, Page
+from dashscope.types._value import is_available
 from tests.resources.contract import (
     FULL,
     MINIMAL,
@@ -21,6 +22,7 @@ from tests.resources.contract import (
     Operation,
 )
 from tests.servers.fake_server import FakeServer, Received, Reply, reply
+from tests.variants import variants
 
 ALL = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
@@ -63,7 +65,8 @@ def check_value(value: Any, body: Any) -> None:
     if attrs.has(type(value)):
         assert value.raw == body
         for field in attrs.fields(type(value)):
-            if field.name != "raw":
+            # A list omits inputs and outputs, and reading them raises.
+            if field.name != "raw" and is_available(value, field.name):
                 check_value(getattr(value, field.name), body.get(field.name))
     elif isinstance(value, datetime):
         assert (value, body) == (TIME, WRITTEN)
@@ -162,7 +165,7 @@ async def test_names_and_ids_are_escaped(scripted_client: Any, fake_server: Fake
     ]
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", None, 5])
+@variants("name", ["", ".", "..", None, 5])
 async def test_a_name_that_cannot_be_one_is_refused_before_a_request(
     scripted_client: Any, fake_server: FakeServer, name: Any
 ) -> None:
@@ -206,7 +209,7 @@ async def test_a_method_on_an_object_takes_the_object_or_its_id(
     ]
 
 
-@pytest.mark.parametrize("version", ["5c7d5dc6", "acme/hello-world", "acme/hello-world:5c7d5dc6"])
+@variants("version", ["5c7d5dc6", "acme/hello-world", "acme/hello-world:5c7d5dc6"])
 async def test_a_version_has_three_forms(
     scripted_client: Any, fake_server: FakeServer, version: str
 ) -> None:
@@ -215,7 +218,7 @@ async def test_a_version_has_three_forms(
     assert fake_server.requests[0].json == {"version": version, "input": {}}
 
 
-@pytest.mark.parametrize("text", ["# Hello\n\nIt says hello to *Jörg*.\n", ""])
+@variants("text", ["# Hello\n\nIt says hello to *Jörg*.\n", ""])
 async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, text: str) -> None:
     fake_server.respond_with(
         Reply(200, {"content-type": "text/plain; charset=utf-8"}, text.encode())
@@ -224,7 +227,7 @@ async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, t
     assert fake_server.asked == ["GET /v1/models/acme/hello-world/readme"]
 
 
-@pytest.mark.parametrize(
+@variants(
     ("call", "said"),
     [
         (lambda c: c.predictions.create(version="", input={}), "version"),

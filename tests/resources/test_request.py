@@ -22,6 +22,7 @@ from dashscope import (
 )
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 
 class TestRequest:
@@ -45,7 +46,7 @@ class TestRequest:
         assert (await scripted_client.request("get", "/x")).json() == {"a": [1, None]}
         assert fake_server.asked == ["GET /v1/x"]
 
-    @pytest.mark.parametrize(
+    @variants(
         ("params", "query"),
         [
             ({"a": "b c", "d": "ä&="}, "a=b+c&d=%C3%A4%26%3D"),
@@ -64,7 +65,7 @@ class TestRequest:
         assert fake_server.requests[0].path == "/v1/x" + (f"?{query}" if query else "")
         assert fake_server.requests[1].path == "/v1/x?z=1" + (f"&{query}" if query else "")
 
-    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
+    @variants("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
     async def test_any_method_has_a_body(
         self, scripted_client: Any, fake_server: FakeServer, method: str
     ) -> None:
@@ -74,7 +75,7 @@ class TestRequest:
         assert fake_server.requests[0].json == {"a": None}
         assert fake_server.requests[0].headers["Content-Type"] == "application/json"
 
-    @pytest.mark.parametrize("json", [0, "", [], False, {}])
+    @variants("json", [0, "", [], False, {}])
     async def test_an_empty_json_body_is_one(
         self, scripted_client: Any, fake_server: FakeServer, json: Any
     ) -> None:
@@ -82,7 +83,7 @@ class TestRequest:
         await scripted_client.request("POST", "/x", json=json)
         assert fake_server.requests[0].json == json
 
-    @pytest.mark.parametrize("content", [b"\x00bytes", "täxt", b"", ""])
+    @variants("content", [b"\x00bytes", "täxt", b"", ""])
     async def test_content_is_sent_as_it_is(
         self, scripted_client: Any, fake_server: FakeServer, content: Any
     ) -> None:
@@ -155,7 +156,7 @@ class TestRequest:
         with pytest.raises(NotFoundError, match=r"^nothing scripted. GET http.*/v1/nowhere: 404"):
             await scripted_client.request("GET", "/nowhere")
 
-    @pytest.mark.parametrize(
+    @variants(
         ("arguments", "options", "error", "said"),
         [
             (("GET", "account"), {}, ValueError, "slash"),
@@ -253,7 +254,7 @@ class TestOptions:
             with pytest.raises(RuntimeError, match="closed"):
                 await client.account.get()
 
-    @pytest.mark.parametrize(
+    @variants(
         ("options", "error"),
         [
             ({"timeout": 0}, ValueError),
@@ -439,7 +440,7 @@ class TestHooks:
             assert "authorization" not in sent
             assert sent["x-set"] == "by the hook"
             assert sent["user-agent"].startswith("dashscope")
-        assert other_fake_server.requests[2].headers["Content-Type"] == "application/json"
+        assert other_fake_server.requests[2].headers["content-type"] == "application/json"
         assert fake_server.requests == []
 
     @pytest.mark.parametrize("returned", [False, 0, "request", {}])
@@ -451,7 +452,7 @@ class TestHooks:
             await make_client(base_url=fake_server.base_url, event_hooks=hooks).account.get()
         assert fake_server.requests == []
 
-    @pytest.mark.parametrize("when", ["request", "response"])
+    @variants("when", ["request", "response"])
     async def test_what_a_hook_raises_is_raised(
         self, make_client: Any, fake_server: FakeServer, when: str
     ) -> None:
@@ -510,8 +511,8 @@ class TestHooks:
         assert names == ["a"] * 16
 
 
-@pytest.mark.parametrize("port", [0, 65536, 70000, 99999])
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+@variants("port", [0, 65536, 70000, 99999])
+@variants("host", ["127.0.0.1", "[::1]", "localhost"])
 async def test_there_are_no_other_ports(
     scripted_client: Any, fake_server: FakeServer, host: str, port: int
 ) -> None:
@@ -520,7 +521,7 @@ async def test_there_are_no_other_ports(
     assert not fake_server.requests
 
 
-@pytest.mark.parametrize("host", ["a" * 64 + ".invalid", "a..invalid", ".invalid"])
+@variants("host", ["a" * 64 + ".invalid", "a..invalid", ".invalid"])
 async def test_a_host_that_can_have_no_address(make_client: Any, host: str) -> None:
     client = make_client("token", base_url=f"https://{host}/v1", max_retries=0)
     with pytest.raises(APIConnectionError, match="No connection") as caught:

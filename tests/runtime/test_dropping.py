@@ -177,18 +177,18 @@ OPEN = {
         asyncio.run(other.run("owner/looks-1", {}))
     """,
     "open clients in a cycle, and the program ends": """
-        client = Client(base_url=URL)
-        client.run("owner/looks-1", {})
-        client.itself = client
-        with client.stream("owner/short", {}) as stream:
+        cyclic = Client(base_url=URL)
+        cyclic.run("owner/looks-1", {})
+        cyclic.itself = cyclic
+        with cyclic.stream("owner/short", {}) as stream:
             list(stream)
     """,
     "an open client in a thread that goes on": """
-        client = Client(base_url=URL)
+        busy = Client(base_url=URL)
 
         def work():
             while True:
-                client.run("owner/looks-1", {}, poll_interval=0.01)
+                busy.run("owner/looks-1", {}, poll_interval=0.01)
                 working.set()
 
         working = threading.Event()

@@ -59,7 +59,7 @@ class Loop:
 Answer = Callable[[asyncio.StreamWriter, str, int], Coroutine[Any, Any, bool]]
 
 
-class Counting:
+class CountingServer:
     """Answers `/v1/account` with the number of the connection as the username.
 
     Attributes:
@@ -67,7 +67,6 @@ class Counting:
         open: how many there are.
         most: how many there were at once.
         asked: the paths, in order.
-        answer: what is done with a request; by default it is answered at once.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -75,9 +74,13 @@ class Counting:
         self.asked: list[str] = []
         self.tls = tls
         self.idle: float | None = None
-        self.answer: Answer = ok
+        self._answer: Answer = ok
         self.port = 0
         self._writers: set[asyncio.StreamWriter] = set()
+
+    def respond_with(self, answer: Answer) -> None:
+        """Call this function for each request. By default, the response is sent at once."""
+        self._answer = answer
 
     async def drop(self) -> None:
         """Close the connections, as servers do with those that are idle."""
@@ -112,7 +115,7 @@ class Counting:
                 idle = self.idle
                 path = head.split(b" ", 2)[1].decode()
                 self.asked.append(path)
-                if not await self.answer(writer, path, number):
+                if not await self._answer(writer, path, number):
                     break
         except (EOFError, OSError, TimeoutError):
             pass

@@ -184,7 +184,7 @@ class Line:
             self._socket = silent
 
     def inject(self, faults: Iterable[Fault]) -> None:
-        """A new script."""
+        """Apply these faults to the next requests, in turn. Later requests are passed on."""
         self.requests.clear()
         self.connections = 0
         self.faults = deque(faults)

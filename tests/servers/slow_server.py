@@ -16,10 +16,10 @@ from tests.servers.fake_server import prediction
 PACE = 0.05
 """Seconds between two bytes: often enough that no read by itself runs into its time-out."""
 
-Talk = Callable[[socket.socket, "Server"], None]
+Talk = Callable[[socket.socket, "SlowServer"], None]
 
 
-class Server:
+class SlowServer:
     """Accepts connections and has a script talk on each, in a thread of its own."""
 
     def __init__(self, talk: Talk, scheme: str = "http") -> None:
@@ -81,35 +81,35 @@ class Server:
         return self.asked[-1]
 
 
-def silent(connection: socket.socket, server: Server) -> None:
+def silent(connection: socket.socket, server: SlowServer) -> None:
     """Never a word; also no part of a TLS handshake."""
     server.over.wait()
 
 
-def slow_handshake(connection: socket.socket, server: Server) -> None:
+def slow_handshake(connection: socket.socket, server: SlowServer) -> None:
     """A TLS record whose bytes come one by one."""
     server.drip(connection, b"\x16\x03\x03\x20\x00\x02\x00\x1f\xfc\x03\x03" + b"\x00" * 1000)
 
 
-def slow_head(connection: socket.socket, server: Server) -> None:
+def slow_head(connection: socket.socket, server: SlowServer) -> None:
     """Headers that come byte by byte."""
     server.request(connection)
     server.drip(connection, b"HTTP/1.1 200 OK\r\nx-slow: " + b"a" * 1000)
 
 
-def slow_body(connection: socket.socket, server: Server) -> None:
+def slow_body(connection: socket.socket, server: SlowServer) -> None:
     """A body that comes byte by byte."""
     server.request(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
     server.drip(connection, b'{"username": "a')
 
 
-def deaf(connection: socket.socket, server: Server) -> None:
+def deaf(connection: socket.socket, server: SlowServer) -> None:
     """Reads nothing of what it is sent."""
     server.over.wait()
 
 
-def hard_of_hearing(connection: socket.socket, server: Server) -> None:
+def hard_of_hearing(connection: socket.socket, server: SlowServer) -> None:
     """Reads what it is sent byte by byte."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     while not server.over.wait(PACE / 4):
@@ -119,7 +119,7 @@ def hard_of_hearing(connection: socket.socket, server: Server) -> None:
 def creating_then(then: str) -> Talk:
     """Creates predictions at once; all the rest is slow: `head` or `body`."""
 
-    def talk(connection: socket.socket, server: Server) -> None:
+    def talk(connection: socket.socket, server: SlowServer) -> None:
         while True:
             asked = server.request(connection)
             if not asked.endswith("/predictions"):

@@ -8,7 +8,7 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 
 Fault = Callable[[Iterator[bytes], socket.socket], None]
@@ -19,7 +19,6 @@ class Proxy:
     """Passes requests on to a server, one a connection, and the answers back.
 
     Attributes:
-        faults: what happens to the stream's connections, in turn; those after the last are whole.
         passed: the bytes of each of the stream's answers that came from the server.
     """
 
@@ -27,11 +26,15 @@ class Proxy:
         parts = urlsplit(base_url)
         self._server = (parts.hostname, parts.port)
         self._path = parts.path
-        self.faults: list[Fault] = []
+        self._faults: list[Fault] = []
         self.passed: list[bytearray] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
+
+    def inject(self, faults: Iterable[Fault]) -> None:
+        """Apply these faults to the next connections of the stream, in turn."""
+        self._faults = list(faults)
 
     @property
     def origin(self) -> str:
@@ -73,7 +76,7 @@ class Proxy:
                 if re.match(rb"GET [^ ]*/streams/", request):
                     passed = bytearray()
                     self.passed.append(passed)
-                    fault = self.faults.pop(0) if self.faults else whole
+                    fault = self._faults.pop(0) if self._faults else whole
                     fault(_noted(answer, passed), client)
                 else:
                     client.sendall(self._here(b"".join(answer)))

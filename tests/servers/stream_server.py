@@ -146,8 +146,8 @@ class StreamServer:
     def base_url(self) -> str:
         return f"{self.origin}/v1"
 
-    def plays(self, *scripts: Script) -> None:
-        """Serve the stream's connections by these in turn; the last one stays."""
+    def respond_with(self, *scripts: Script) -> None:
+        """Serve the connections of the stream with these scripts in turn. The last one stays."""
         self._scripts = list(scripts)
 
     def ends(self, status: str = "succeeded", **fields: Any) -> None:

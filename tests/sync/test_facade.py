@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import dashscope
 from dashscope._common.cached_property import cached_property
 from dashscope._sync import generate, generated
 from dashscope._sync.facade import Facade
+from tests.variants import variants
 
 # The base class of the resources has no sync counterpart.
 NO_SYNC_CLASS = {"AsyncResource"}
@@ -113,7 +112,7 @@ def test_there_is_something_to_compare() -> None:
     assert len(METHODS) > 50
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@variants("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_async_class_has_a_sync_class_with_the_same_members(cls: type) -> None:
     names = {RENAMED.get(name, name) for name in members(cls)}
     found = {
@@ -124,7 +123,7 @@ def test_every_async_class_has_a_sync_class_with_the_same_members(cls: type) -> 
     assert found == names
 
 
-@pytest.mark.parametrize(("cls", "name"), METHODS, ids=lambda x: getattr(x, "__name__", x))
+@variants(("cls", "name"), METHODS, ids=lambda x: getattr(x, "__name__", x))
 def test_a_method_has_the_same_signature(cls: type, name: str) -> None:
     method = vars(cls)[name]
     other = sync_member(cls, name)
@@ -136,7 +135,7 @@ def test_a_method_has_the_same_signature(cls: type, name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@variants(
     ("cls", "name"),
     [case for case in MEMBERS if case not in METHODS],
     ids=lambda x: getattr(x, "__name__", x),
@@ -158,7 +157,7 @@ def test_the_constructors_take_the_same() -> None:
     assert other.parameters["http_client"].annotation.startswith("protocols.HTTPClient |")
 
 
-@pytest.mark.parametrize(("cls", "name"), MEMBERS, ids=lambda x: getattr(x, "__name__", x))
+@variants(("cls", "name"), MEMBERS, ids=lambda x: getattr(x, "__name__", x))
 def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
     if name in RENAMED and name != "aclose":
         return
@@ -175,7 +174,7 @@ def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
     compile(code(other), "example", "exec")
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@variants("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_the_docstring_of_a_class_has_examples_without_await(cls: type) -> None:
     other = inspect.getdoc(sync_class(cls))
     assert other

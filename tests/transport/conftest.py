@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from dashscope._runtime.drive import drive
-from tests.servers.counting_server import Counting, Loop, ok, until
+from tests.servers.counting_server import CountingServer, Loop, ok, until
 
 Together: TypeAlias = Callable[[list[Callable[[], Coroutine[Any, Any, Any]]]], Awaitable[list[Any]]]
 
@@ -24,27 +24,28 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.fixture(scope="package")
-def _server(loop: Loop) -> Iterator[Counting]:
-    server = Counting()
+def _server(loop: Loop) -> Iterator[CountingServer]:
+    server = CountingServer()
     loop.run(server.start())
     yield server
     loop.run(server.stop())
 
 
 @pytest.fixture
-def server(_server: Counting) -> Counting:
+def server(_server: CountingServer) -> CountingServer:
     """A server that counts."""
     until(lambda: _server.open == 0)
     _server.opened = _server.most = 0
     _server.asked = []
-    _server.answer, _server.idle = ok, None
+    _server.respond_with(ok)
+    _server.idle = None
     return _server
 
 
 @pytest.fixture
-def another(loop: Loop) -> Iterator[Counting]:
+def another(loop: Loop) -> Iterator[CountingServer]:
     """A server of another origin."""
-    server = Counting()
+    server = CountingServer()
     loop.run(server.start())
     yield server
     loop.run(server.stop())
@@ -71,15 +72,15 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="package")
-def _secure(loop: Loop, server_tls: ssl.SSLContext) -> Iterator[Counting]:
-    server = Counting(server_tls)
+def _secure(loop: Loop, server_tls: ssl.SSLContext) -> Iterator[CountingServer]:
+    server = CountingServer(server_tls)
     loop.run(server.start())
     yield server
     loop.run(server.stop())
 
 
 @pytest.fixture
-def secure(_secure: Counting) -> Counting:
+def secure(_secure: CountingServer) -> CountingServer:
     """A server that counts, over TLS."""
     _secure.opened = _secure.most = 0
     _secure.asked = []

@@ -10,7 +10,7 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient
 from dashscope.integrations.aiohttp import http_client
-from tests.servers.counting_server import Counting, until
+from tests.servers.counting_server import CountingServer, until
 from tests.transport.test_pool import broken, slow
 
 
@@ -19,8 +19,8 @@ def flavor(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-async def test_connections_are_shared_and_bounded(flavor: str, server: Counting) -> None:
-    server.answer = slow
+async def test_connections_are_shared_and_bounded(flavor: str, server: CountingServer) -> None:
+    server.respond_with(slow)
     async with (
         http_client(max_connections=3) as http,
         AsyncClient(base_url=server.base_url, http_client=http) as client,
@@ -30,20 +30,20 @@ async def test_connections_are_shared_and_bounded(flavor: str, server: Counting)
     until(lambda: server.open == 0)
 
 
-async def test_a_broken_answer_is_our_error(flavor: str, server: Counting) -> None:
-    server.answer = broken
+async def test_a_broken_answer_is_our_error(flavor: str, server: CountingServer) -> None:
+    server.respond_with(broken)
     async with http_client() as http:
         client = AsyncClient(base_url=server.base_url, http_client=http, max_retries=0)
         with pytest.raises(APIConnectionError):
             await client.account.get()
 
 
-async def test_the_deadline_holds(flavor: str, server: Counting) -> None:
+async def test_the_deadline_holds(flavor: str, server: CountingServer) -> None:
     async def never(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
         await asyncio.sleep(3)
         return False
 
-    server.answer = never
+    server.respond_with(never)
     async with http_client() as http:
         client = AsyncClient(base_url=server.base_url, http_client=http, max_retries=0)
         with pytest.raises(APITimeoutError):
@@ -51,7 +51,7 @@ async def test_the_deadline_holds(flavor: str, server: Counting) -> None:
 
 
 async def test_certificates_are_verified(
-    flavor: str, secure: Counting, trusting: ssl.SSLContext
+    flavor: str, secure: CountingServer, trusting: ssl.SSLContext
 ) -> None:
     async with http_client(verify=trusting) as http:
         client = AsyncClient("token", base_url=secure.base_url, http_client=http)
@@ -63,7 +63,7 @@ async def test_certificates_are_verified(
 
 
 async def test_the_environment_names_the_proxy(
-    flavor: str, server: Counting, monkeypatch: pytest.MonkeyPatch
+    flavor: str, server: CountingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     async with http_client() as http:
@@ -73,6 +73,8 @@ async def test_the_environment_names_the_proxy(
     assert server.asked == []
 
 
-async def test_it_stays_an_httpx_client_for_other_requests(flavor: str, server: Counting) -> None:
+async def test_it_stays_an_httpx_client_for_other_requests(
+    flavor: str, server: CountingServer
+) -> None:
     async with http_client() as http:
         assert (await http.get(server.base_url + "/account")).json() == {"username": "1"}

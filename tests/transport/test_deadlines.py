@@ -12,7 +12,7 @@ import pytest
 from dashscope import APITimeoutError, PredictionTimeoutError
 from tests.servers import slow_server as slow
 from tests.servers.fake_server import FakeServer, Reply, prediction, reply
-from tests.servers.slow_server import Server
+from tests.servers.slow_server import SlowServer
 from tests.stopwatch import Stopwatch
 
 TIMEOUT = 0.2
@@ -31,8 +31,8 @@ def connect(make_client: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def talking(talk: slow.Talk, scheme: str = "http") -> Iterator[Server]:
-    server = Server(talk, scheme)
+def talking(talk: slow.Talk, scheme: str = "http") -> Iterator[SlowServer]:
+    server = SlowServer(talk, scheme)
     try:
         yield server
     finally:

@@ -35,6 +35,7 @@ def start(authority: trustme.CA) -> Iterator[Start]:
         authority.issue_cert("localhost").configure_cert(context)
 
         def talk_tls(connection: socket.socket, server: Server) -> None:
+            connection.settimeout(10)
             with context.wrap_socket(connection, server_side=True) as secure:
                 talk(secure, server)
 
@@ -109,6 +110,8 @@ async def test_a_create_that_http2_says_was_not_processed_is_sent_again(
     for options in ({"verify": trusting, "http2": True}, {"http_client": theirs}):
         # On the first stream of a connection, and on the second.
         for before in ([], ["answer"]):
+            if before and ending == "goaway before the body" and "http_client" in options:
+                continue  # only our own connections tell the id of a stream that is being sent
             server = start(http2(*before, ending, ending, "answer"), "h2")
             client = make_client(base_url=server.base_url, timeout=20, **options)
             for _ in (*before, "create"):

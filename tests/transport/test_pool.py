@@ -15,7 +15,7 @@ import pytest
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
 from dashscope._runtime.drive import drive
 from dashscope._transport.pool.pool import AsyncPool, SyncPool
-from tests.servers.counting_server import Answer, Counting, Loop, ok, pool_of, until
+from tests.servers.counting_server import Answer, CountingServer, Loop, ok, pool_of, until
 from tests.stopwatch import Stopwatch
 from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
 from tests.transport.conftest import Together
@@ -51,10 +51,10 @@ async def broken(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
 
 
 async def test_never_more_connections_than_allowed(
-    make_client: Any, server: Counting, together: Together
+    make_client: Any, server: CountingServer, together: Together
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=3)
-    server.answer = slow
+    server.respond_with(slow)
     accounts = await together([client.account.get for _ in range(20)])
     assert len(accounts) == 20
     assert server.most <= 3
@@ -64,7 +64,7 @@ async def test_never_more_connections_than_allowed(
 
 @pytest.mark.parametrize("flavor", ASYNC)
 async def test_who_waits_first_is_served_first(
-    make_client: Any, server: Counting, loop: Loop
+    make_client: Any, server: CountingServer, loop: Loop
 ) -> None:
     may_answer = asyncio.Event()
 
@@ -73,7 +73,7 @@ async def test_who_waits_first_is_served_first(
         return await ok(writer, path, number)
 
     client = make_client(base_url=server.base_url, max_connections=1)
-    server.answer = held
+    server.respond_with(held)
     done: list[int] = []
 
     async def ask(number: int) -> None:
@@ -90,7 +90,7 @@ async def test_who_waits_first_is_served_first(
 
 
 async def test_waiting_for_a_turn_ends_with_the_callers_time(
-    make_client: Any, server: Counting, together: Together, loop: Loop
+    make_client: Any, server: CountingServer, together: Together, loop: Loop
 ) -> None:
     may_answer = asyncio.Event()
 
@@ -99,7 +99,7 @@ async def test_waiting_for_a_turn_ends_with_the_callers_time(
         return await ok(writer, path, number)
 
     client = make_client(base_url=server.base_url, max_connections=1, max_retries=0)
-    server.answer = held
+    server.respond_with(held)
 
     async def first() -> Any:
         return await client.account.get()
@@ -127,7 +127,7 @@ def flavor_is_async(client: Any) -> bool:
 
 
 async def test_an_idle_connection_makes_way_for_another_origin(
-    make_client: Any, server: Counting, another: Counting
+    make_client: Any, server: CountingServer, another: CountingServer
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=1)
     for _ in range(3):
@@ -139,7 +139,7 @@ async def test_an_idle_connection_makes_way_for_another_origin(
 
 
 async def test_a_connection_that_the_server_closed_is_not_used(
-    make_client: Any, server: Counting
+    make_client: Any, server: CountingServer
 ) -> None:
     server.idle = 0.05
     client = make_client(base_url=server.base_url, max_retries=0)
@@ -159,9 +159,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("soon")
 async def test_a_connection_kept_for_too_long_is_closed(
-    make_client: Any, server: Counting, another: Counting, together: Together
+    make_client: Any, server: CountingServer, another: CountingServer, together: Together
 ) -> None:
-    server.answer, another.answer = crowd(4), crowd(4)
+    server.respond_with(crowd(4))
+    another.respond_with(crowd(4))
     client = make_client(base_url=server.base_url)
     await together([client.account.get for _ in range(4)])
     await together([lambda: client.request("GET", another.base_url + "/x") for _ in range(4)])
@@ -179,11 +180,11 @@ async def test_a_connection_kept_for_too_long_is_closed(
 @pytest.mark.parametrize("how", ["still there", "closed by the server"])
 @pytest.mark.usefixtures("soon")
 async def test_a_client_at_rest_keeps_no_connection(
-    make_client: Any, server: Counting, together: Together, loop: Loop, how: str
+    make_client: Any, server: CountingServer, together: Together, loop: Loop, how: str
 ) -> None:
     client = make_client(base_url=server.base_url)
     for turn in (1, 2):  # it begins anew
-        server.answer = crowd(10)
+        server.respond_with(crowd(10))
         await together([client.account.get for _ in range(10)])
         assert server.opened == 10 * turn
         pool = pool_of(await client._api.transport._client())
@@ -197,13 +198,15 @@ async def test_a_client_at_rest_keeps_no_connection(
 
 @pytest.mark.parametrize("flavor", ASYNC)
 @pytest.mark.usefixtures("soon")
-async def test_what_is_in_use_for_long_is_not_closed(make_client: Any, server: Counting) -> None:
+async def test_what_is_in_use_for_long_is_not_closed(
+    make_client: Any, server: CountingServer
+) -> None:
     async def long(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
         if path == "/v1/long":
             await asyncio.sleep(1)
         return await ok(writer, path, number)
 
-    server.answer = long
+    server.respond_with(long)
     client = make_client(base_url=server.base_url)
     answers: list[Any] = []
 
@@ -218,9 +221,9 @@ async def test_what_is_in_use_for_long_is_not_closed(make_client: Any, server: C
 
 
 @pytest.mark.usefixtures("soon")
-def test_a_loop_may_end_whenever_it_likes(server: Counting) -> None:
+def test_a_loop_may_end_whenever_it_likes(server: CountingServer) -> None:
     """Before, while and after its connections expire; nothing of it stays, nobody complains."""
-    server.answer = slow
+    server.respond_with(slow)
     client = AsyncClient(base_url=server.base_url)
 
     async def main(pause: float) -> None:
@@ -236,16 +239,18 @@ def test_a_loop_may_end_whenever_it_likes(server: Counting) -> None:
             until(lambda: server.open == 0)
 
 
-async def test_a_broken_connection_is_never_used_again(make_client: Any, server: Counting) -> None:
+async def test_a_broken_connection_is_never_used_again(
+    make_client: Any, server: CountingServer
+) -> None:
     client = make_client(base_url=server.base_url, max_retries=0)
     for number in (1, 2, 3):
-        server.answer = broken
+        server.respond_with(broken)
         with pytest.raises(APIConnectionError):
             await client.account.get()
-        server.answer = ok
+        server.respond_with(ok)
         assert (await client.account.get()).username == str(2 * number)
         # The connection that works is used again, and is then broken.
-        server.answer = broken
+        server.respond_with(broken)
         with pytest.raises(APIConnectionError):
             await client.account.get()
         server.opened = 2 * number
@@ -254,7 +259,7 @@ async def test_a_broken_connection_is_never_used_again(make_client: Any, server:
 
 
 async def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(
-    make_client: Any, server: Counting
+    make_client: Any, server: CountingServer
 ) -> None:
     async def endless(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 100_000)
@@ -262,22 +267,22 @@ async def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(
         return True
 
     client = make_client(base_url=server.base_url)
-    server.answer = endless
+    server.respond_with(endless)
     async with (
         client.files.download("f1", owner="o", expiry=1, signature="s") as download,
         aclosing(download.iter_bytes()) as chunks,
     ):
         assert await anext(aiter(chunks))
     until(lambda: server.open == 0)
-    server.answer = ok
+    server.respond_with(ok)
     assert (await client.account.get()).username == "2"
     await client.aclose()
 
 
 async def test_closing_the_client_closes_its_connections(
-    make_client: Any, server: Counting, together: Together
+    make_client: Any, server: CountingServer, together: Together
 ) -> None:
-    server.answer = crowd(10)
+    server.respond_with(crowd(10))
     client = make_client(base_url=server.base_url)
     await together([client.account.get for _ in range(10)])
     assert server.open == 10
@@ -289,7 +294,7 @@ async def test_closing_the_client_closes_its_connections(
 
 @pytest.mark.parametrize("flavor", ASYNC)
 async def test_a_cancelled_request_leaves_the_pool_whole(
-    make_client: Any, server: Counting, loop: Loop
+    make_client: Any, server: CountingServer, loop: Loop
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=1)
 
@@ -311,7 +316,7 @@ async def test_a_cancelled_request_leaves_the_pool_whole(
 
 
 async def test_many_threads_and_tasks_share_a_client(
-    make_client: Any, server: Counting, together: Together
+    make_client: Any, server: CountingServer, together: Together
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=8)
 
@@ -326,7 +331,7 @@ async def test_many_threads_and_tasks_share_a_client(
     until(lambda: server.open == 0)
 
 
-def test_a_turn_that_nobody_has_any_more_comes_back(server: Counting) -> None:
+def test_a_turn_that_nobody_has_any_more_comes_back(server: CountingServer) -> None:
     with Client(base_url=server.base_url, max_connections=1) as client:
         client.account.get()
         pool = pool_of(client._async._api.transport._get_client())
@@ -342,7 +347,7 @@ def test_a_turn_that_nobody_has_any_more_comes_back(server: Counting) -> None:
 
 
 async def test_a_connection_that_is_closed_just_before_its_use_costs_nothing(
-    make_client: Any, server: Counting, monkeypatch: pytest.MonkeyPatch
+    make_client: Any, server: CountingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make_client(base_url=server.base_url)
     await client.account.get()

@@ -12,7 +12,8 @@ import pytest
 
 from dashscope import Client
 from dashscope._transport.pool.limiter import ConnectionLimiter
-from tests.servers.counting_server import Counting, pool_of, until
+from tests.servers.counting_server import CountingServer, pool_of, until
+from tests.variants import variants
 
 
 def waiting(turns: ConnectionLimiter, taken: Callable[[], object]) -> threading.Thread:
@@ -24,8 +25,8 @@ def waiting(turns: ConnectionLimiter, taken: Callable[[], object]) -> threading.
     return thread
 
 
-@pytest.mark.parametrize("_", range(20))
-def test_nobody_is_passed_over_by_who_has_just_had_a_turn(_: int) -> None:
+@variants("number", range(20))
+def test_nobody_is_passed_over_by_who_has_just_had_a_turn(number: int) -> None:
     turns = ConnectionLimiter(1)
     served: list[str] = []
 
@@ -44,7 +45,7 @@ def test_nobody_is_passed_over_by_who_has_just_had_a_turn(_: int) -> None:
     assert served == ["who waited", "who comes again"]
 
 
-def test_threads_of_a_client_take_turns(server: Counting) -> None:
+def test_threads_of_a_client_take_turns(server: CountingServer) -> None:
     with (
         Client(base_url=server.base_url, max_connections=2) as client,
         ThreadPoolExecutor(8) as pool,

@@ -12,47 +12,15 @@ import anyio
 import httpx
 import hypercorn
 import hypercorn.asyncio
-import pproxy
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
 from dashscope._transport.pool.proxies import EnvironmentProxies
-from tests.servers.counting_server import Counting, Loop, pool_of, until
+from tests.servers.counting_server import CountingServer, Loop, pool_of, until
+from tests.servers.http_proxy import Proxy
 from tests.stopwatch import Stopwatch
 from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
 from tests.transport.conftest import Together
-
-
-class Proxy:
-    """A real proxy, for HTTP and SOCKS. It finds every `.test` host on this machine.
-
-    Attributes:
-        seen: The addresses that it was asked to connect to.
-    """
-
-    def __init__(self, loop: Loop, user: str = "") -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.seen: list[str] = []
-        server = pproxy.Server(f"http+socks5://127.0.0.1:{self.port}{'#' + user if user else ''}")
-        direct = pproxy.Connection("direct")
-        connect = direct.open_connection
-
-        def noted(host: str, port: int, *args: Any) -> Any:
-            self.seen.append(f"{host}:{port}")
-            return connect("127.0.0.1" if host.endswith(".test") else host, port, *args)
-
-        direct.open_connection = noted
-        self._handle = loop.run(server.start_server({"rserver": [direct], "verbose": nothing}))
-        self._loop = loop
-
-    def close(self) -> None:
-        self._loop.loop.call_soon_threadsafe(self._handle.close)
-
-
-def nothing(*args: object) -> None:
-    pass
 
 
 @pytest.fixture
@@ -71,7 +39,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 async def test_requests_go_through_the_proxy(
-    make_client: Any, server: Counting, proxy: Proxy, scheme: str
+    make_client: Any, server: CountingServer, proxy: Proxy, scheme: str
 ) -> None:
     client = make_client(base_url=server.base_url, proxy=f"{scheme}://127.0.0.1:{proxy.port}")
     for _ in range(3):
@@ -83,7 +51,7 @@ async def test_requests_go_through_the_proxy(
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 async def test_https_goes_through_the_proxy_untouched(
-    make_client: Any, secure: Counting, proxy: Proxy, trusting: ssl.SSLContext, scheme: str
+    make_client: Any, secure: CountingServer, proxy: Proxy, trusting: ssl.SSLContext, scheme: str
 ) -> None:
     client = make_client(
         "token", base_url=secure.base_url, verify=trusting,
@@ -96,7 +64,7 @@ async def test_https_goes_through_the_proxy_untouched(
 
 
 async def test_the_environment_names_the_proxy(
-    make_client: Any, server: Counting, proxy: Proxy, no_proxies: None,
+    make_client: Any, server: CountingServer, proxy: Proxy, no_proxies: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
@@ -107,7 +75,7 @@ async def test_the_environment_names_the_proxy(
 
 
 async def test_loopback_uses_no_proxy_of_the_environment(
-    make_client: Any, server: Counting, proxy: Proxy, no_proxies: None,
+    make_client: Any, server: CountingServer, proxy: Proxy, no_proxies: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -146,7 +114,9 @@ def test_no_proxy_names_hosts_and_networks(
         assert found.source == "the environment variable ALL_PROXY"
 
 
-async def test_a_proxy_asks_for_a_password(make_client: Any, server: Counting, loop: Loop) -> None:
+async def test_a_proxy_asks_for_a_password(
+    make_client: Any, server: CountingServer, loop: Loop
+) -> None:
     proxy = Proxy(loop, user="ann:secret")
     client = make_client(
         base_url=server.base_url, proxy=f"http://ann:secret@127.0.0.1:{proxy.port}"
@@ -156,7 +126,9 @@ async def test_a_proxy_asks_for_a_password(make_client: Any, server: Counting, l
     proxy.close()
 
 
-async def test_a_proxy_that_is_not_there(make_client: Any, server: Counting, nobody: str) -> None:
+async def test_a_proxy_that_is_not_there(
+    make_client: Any, server: CountingServer, nobody: str
+) -> None:
     proxy = nobody.removesuffix("/v1")
     client = make_client(base_url=server.base_url, proxy=proxy, max_retries=0)
     with pytest.raises(APIConnectionError) as caught:
@@ -181,7 +153,7 @@ async def test_a_socks_proxy_needs_its_extra(
      "http://127.0.0.1:99999", "http://ann:secret@127.0.0.1:0"],
 )  # fmt: skip
 async def test_a_proxy_that_is_none(
-    make_client: Any, server: Counting, no_proxies: None, address: str,
+    make_client: Any, server: CountingServer, no_proxies: None, address: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     with pytest.raises(ConfigurationError, match="^proxy is '.*not the URL of a proxy") as caught:
@@ -197,7 +169,7 @@ async def test_a_proxy_that_is_none(
 
 
 async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
-    make_client: Any, server: Counting, no_proxies: None, monkeypatch: pytest.MonkeyPatch
+    make_client: Any, server: CountingServer, no_proxies: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
@@ -209,7 +181,7 @@ async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
 
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 async def test_who_is_cancelled_in_a_handshake_leaves_the_pool_whole(
-    make_client: Any, secure: Counting, trusting: ssl.SSLContext
+    make_client: Any, secure: CountingServer, trusting: ssl.SSLContext
 ) -> None:
     client = make_client(
         "token", base_url=secure.base_url, verify=trusting, max_connections=1, max_retries=0
@@ -229,7 +201,7 @@ async def test_who_is_cancelled_in_a_handshake_leaves_the_pool_whole(
 
 
 async def test_one_certificate_store_for_all_connections_and_none_without_https(
-    make_client: Any, server: Counting, secure: Counting, trusting: ssl.SSLContext,
+    make_client: Any, server: CountingServer, secure: CountingServer, trusting: ssl.SSLContext,
     together: Together, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     made: list[object] = []
@@ -247,7 +219,9 @@ async def test_one_certificate_store_for_all_connections_and_none_without_https(
     await client.aclose()
 
 
-async def test_a_certificate_that_nobody_vouches_for(make_client: Any, secure: Counting) -> None:
+async def test_a_certificate_that_nobody_vouches_for(
+    make_client: Any, secure: CountingServer
+) -> None:
     client = make_client("token", base_url=secure.base_url, max_retries=0)
     with pytest.raises(APIConnectionError, match="(?i)certificate") as caught:
         await client.account.get()
@@ -343,7 +317,7 @@ async def test_http2_shares_a_connection_among_tasks(
 
 
 async def test_http2_falls_back_to_what_the_server_speaks(
-    make_client: Any, secure: Counting, trusting: ssl.SSLContext, together: Together
+    make_client: Any, secure: CountingServer, trusting: ssl.SSLContext, together: Together
 ) -> None:
     client = make_client("token", base_url=secure.base_url, verify=trusting, http2=True)
     accounts = await together([client.account.get for _ in range(5)])
@@ -354,7 +328,7 @@ async def test_http2_falls_back_to_what_the_server_speaks(
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("speaks", ["2", "1.1"])
 async def test_with_http2_a_client_at_rest_keeps_no_connection(
-    make_client: Any, over_http2: dict[str, Any], secure: Counting, trusting: ssl.SSLContext,
+    make_client: Any, over_http2: dict[str, Any], secure: CountingServer, trusting: ssl.SSLContext,
     together: Together, monkeypatch: pytest.MonkeyPatch, speaks: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("dashscope._transport.pool.routes.KEEPALIVE_EXPIRY", 0.3)

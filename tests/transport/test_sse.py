@@ -24,6 +24,7 @@ from tests.servers.stream_events import (
     pieces,
     single_bytes,
 )
+from tests.variants import variants
 
 settings.register_profile("streams", deadline=None, derandomize=True, database=None)
 settings.load_profile("streams")
@@ -54,7 +55,7 @@ RULES: dict[str, tuple[bytes, Read]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@variants("rule", RULES.values(), ids=RULES)
 def test_a_stream_is_read_however_its_bytes_arrive(rule: tuple[bytes, Read]) -> None:
     stream, expected = rule
     assert by_the_letter(stream) == expected

@@ -19,6 +19,7 @@ from dashscope._common.deadline import Deadline
 from dashscope._common.json import encode, is_array, is_mapping, is_object, is_sequence, object_in
 from dashscope._files.local_file import LocalFile
 from dashscope.types.http import FilePart
+from tests.variants import variants
 
 
 class TestHeaders:
@@ -109,7 +110,7 @@ class TestJSON:
     def test_it_is_written_without_waste(self) -> None:
         assert encode({"a": [1, "ü"], "b": None}) == '{"a":[1,"ü"],"b":null}'.encode()
 
-    @pytest.mark.parametrize(
+    @variants(
         ("value", "error"),
         [
             (float("nan"), ValueError),
@@ -131,7 +132,7 @@ class TestJSON:
         with pytest.raises(ValueError):
             encode(value)
 
-    @pytest.mark.parametrize("text", ["", "null", "[]", "5", "{", "<html>", "[" * 100_000, "\x00"])
+    @variants("text", ["", "null", "[]", "5", "{", "<html>", "[" * 100_000, "\x00"])
     def test_a_text_without_an_object_holds_an_empty_one(self, text: str) -> None:
         assert object_in(text) == {}
 

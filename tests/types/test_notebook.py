@@ -6,15 +6,15 @@ import io
 from html.parser import HTMLParser
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from dashscope import BatchProgress, BatchResult, Model, Page, Prediction
-from dashscope._api.decoding import fitted
 from dashscope.testing import ModelServer
 from dashscope.types import _notebook as html
+from dashscope.types._structure import fitted
+from tests.variants import variants
 
 EVIL = "<script>alert(1)</script>"
 ALLOWED = {
@@ -99,7 +99,7 @@ def test_a_batch_shows_how_far_it_is_and_its_results() -> None:
     assert read(bad._repr_html_()).said.count(EVIL) == 2
 
 
-@pytest.mark.parametrize(
+@variants(
     ("url", "tag"),
     [
         ("https://example.com/a.png", "img"),

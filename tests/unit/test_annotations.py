@@ -8,10 +8,9 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from dashscope._common.cached_property import cached_property
 from tests.unit.public_api import modules
+from tests.variants import variants
 
 
 def public(module: str) -> Iterator[Any]:
@@ -36,7 +35,7 @@ def public(module: str) -> Iterator[Any]:
             yield value
 
 
-@pytest.mark.parametrize("module", modules())
+@variants("module", modules())
 def test_public_annotations_resolve(module: str) -> None:
     found = list(public(module))
     assert found

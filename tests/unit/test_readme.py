@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from benchmarks.readme import updated
+from tests.variants import variants
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("README.md", "README.zh-CN.md")
@@ -100,7 +101,7 @@ def test_the_headings_are_the_same_in_both_languages() -> None:
     ]
 
 
-@pytest.mark.parametrize("part", PARTS)
+@variants("part", PARTS)
 def test_each_section_has_the_same_in_both_languages(part: str) -> None:
     for english, chinese in PAIRS:
         if part == "links" and english is ENGLISH[0]:

@@ -11,7 +11,6 @@ from typing import cast
 from attrs import define
 
 from dashscope._api.clock import ServerClock
-from dashscope._api.decoding import fitted
 from dashscope._batch.checkpoint.base import Checkpoint, CheckpointEntry
 from dashscope._batch.checkpoint.events import (
     CancelRequested,
@@ -32,6 +31,7 @@ from dashscope._common.urls import segment
 from dashscope._errors import CheckpointError
 from dashscope._runtime.resource_lock import ResourceLock
 from dashscope._runtime.runtime import Runtime
+from dashscope.types._structure import fitted
 from dashscope.types.prediction import Prediction
 
 

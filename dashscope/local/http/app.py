@@ -53,7 +53,9 @@ async def describe(request: Request) -> JSONResponse:
 
 async def redirect_to_pages(request: Request) -> RedirectResponse:
     """Redirect to the web pages."""
-    path = request.scope["path"] if request.scope["path"].startswith("/guides") else "/"
+    path: str = request.scope["path"]
+    if not path.startswith(("/docs", "/guides")):
+        path = "/"
     return RedirectResponse(f"{base_path(request)}/web{quote(path)}")
 
 
@@ -97,6 +99,7 @@ def create_app(
         Mount("/v1", app=operations),
         Route("/", redirect_to_pages),
         Route("/web", redirect_to_pages),
+        Route("/docs", redirect_to_pages),
         Route("/guides", redirect_to_pages),
         Route("/guides/{topic}", redirect_to_pages),
         Mount("/web", app=pages),

@@ -35,7 +35,8 @@ DISCARD_SECONDS: Final = 5.0
 # These paths need no token. Their URLs are signed or cannot be guessed, and the pages have a
 # sign-in form of their own.
 _PUBLIC: Final = re.compile(
-    r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?|/guides(/.*)?"
+    r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?|/docs|"
+    r"/guides(/.*)?"
 )
 _CLIENT_CLOSED: Final = 499
 _STREAM_SECRET: Final = re.compile(r"^(/v1/streams/[^/]*/).+", re.DOTALL)

@@ -17,6 +17,7 @@ from dashscope.local.jobs.engine import Engine
 from dashscope.local.jobs.webhooks import Webhooks
 from dashscope.local.models.catalog import Catalog
 from dashscope.local.models.references import References
+from dashscope.local.models.source_files import ModelsFile
 from dashscope.local.store import CursorError, Page, Store
 from dashscope.local.store.folder import DataFolder, Signer
 from dashscope.local.values import Model, Version
@@ -40,6 +41,7 @@ class Services:
     webhook_secret: str
     address: str
     strict_inputs: bool
+    models_file: ModelsFile | None
 
     def model(self, request: Request) -> Model:
         """Return the model named in the request's path.

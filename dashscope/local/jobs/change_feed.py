@@ -15,7 +15,7 @@ from dashscope.local.jobs.runs import Run
 KEEP_ALIVE: Final = 15.0
 """Seconds without a change after which None is yielded, to keep the connection open."""
 
-PACE: Final = 0.5
+PACE: Final = 0.2
 """Minimum seconds between two notifications. Changes in between are combined."""
 
 

@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -144,6 +144,11 @@ class Engine:
         if pool is not None:
             await pool.stop()
 
+    async def reload(self, versions: Iterable[Version]) -> None:
+        """Load the code of versions again for their next jobs. Running jobs are not affected."""
+        pools = [self._pools[version.id] for version in versions if version.id in self._pools]
+        await asyncio.gather(*(pool.reload() for pool in pools))
+
     # Start and stop.
 
     def recover(self) -> None:
@@ -231,6 +236,7 @@ class Engine:
             run = pool.queue.popleft()
             if not run.finished.is_set():
                 pool.active += 1
+                run.acquired_at = timestamp(now())
                 task = asyncio.create_task(self._execute(pool, run))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -367,7 +373,12 @@ class Engine:
     def _started(self, run: Run) -> None:
         with self._transaction(run):
             run.job = self._store.jobs.update(
-                run.job, {"status": "processing", "started_at": timestamp(now())}
+                run.job,
+                {
+                    "status": "processing",
+                    "acquired_at": run.acquired_at,
+                    "started_at": timestamp(now()),
+                },
             )
             self._announce(run, "start")
         run.notify()

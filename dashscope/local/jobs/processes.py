@@ -1,4 +1,4 @@
-"""The server side of a worker: starts the process, sends it jobs, and reads its log."""
+"""The server side of a worker: sends it jobs, and reads its messages and its log."""
 
 import asyncio
 import codecs
@@ -8,21 +8,17 @@ import json
 import os
 import secrets
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from attrs import frozen
 
-from dashscope.local.worker import lifeline, messages
+from dashscope.local.jobs.launching import Launcher, Process, launch
+from dashscope.local.worker import messages
 
 STOP_GRACE: Final = 2.0
 """Seconds an idle worker has to exit before it is killed."""
-
-EXIT_POLL: Final = 0.02
 
 DRAIN_GRACE: Final = 1.0
 """Seconds to wait for the remaining output of a dead worker.
@@ -129,8 +125,7 @@ class Worker:
     def __init__(self) -> None:
         self.alive = False
         self._nonce = secrets.token_hex(16)
-        self._process: subprocess.Popen[bytes]
-        self._lifeline: int | None = None
+        self._process: Process
         self._messages: Messages
         self._transport: asyncio.Transport
         self._log: LogReader
@@ -138,10 +133,10 @@ class Worker:
         self.ended: asyncio.Task[int]
 
     @classmethod
-    async def start(cls) -> "Worker":
+    async def start(cls, launcher: Launcher) -> "Worker":
         """Start a process that has not loaded a model yet."""
         worker = cls()
-        ours, log = worker._spawn()
+        worker._process, ours, log = launch(launcher)
         loop = asyncio.get_running_loop()
         worker._transport, worker._messages = await loop.create_connection(Messages, sock=ours)
         worker._log_transport, worker._log = await loop.connect_read_pipe(
@@ -150,36 +145,6 @@ class Worker:
         worker.alive = True
         worker.ended = asyncio.create_task(worker._watch())
         return worker
-
-    def _spawn(self) -> tuple[socket.socket, BinaryIO]:
-        """Start the process. Return the server's ends of its socket and its log pipe."""
-        ours, theirs = socket.socketpair()
-        log_read, log_write = os.pipe()
-        held, lifeline_end = os.pipe()
-        self._lifeline = lifeline_end
-        try:
-            self._process = subprocess.Popen(  # noqa: S603
-                [
-                    *(sys.executable, "-m", "dashscope.local.worker", str(held)),
-                    *(["supervised"] if lifeline.SUPERVISED else []),
-                ],
-                pass_fds=[held],
-                stdin=theirs.fileno(),
-                stdout=log_write,
-                stderr=log_write,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
-            )
-        except BaseException:
-            ours.close()
-            os.close(log_read)
-            self._cut_lifeline()
-            raise
-        finally:
-            theirs.close()
-            os.close(held)
-            os.close(log_write)
-        return ours, os.fdopen(log_read, "rb", buffering=0)
 
     async def load(self, setup: Setup) -> None:
         """Load the code of a model in the worker.
@@ -222,22 +187,7 @@ class Worker:
     def kill(self) -> None:
         """Kill the worker and its child processes immediately."""
         self.alive = False
-        if self._process.returncode is not None:
-            return
-        if lifeline.SUPERVISED:
-            self._cut_lifeline()
-            return
-        if not hasattr(os, "killpg"):
-            self._process.kill()
-            return
-        # The process is not reaped yet, so the process group id is still valid.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def _cut_lifeline(self) -> None:
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
+        self._process.kill()
 
     async def stop(self) -> None:
         """Ask the worker to exit, and kill it after ``STOP_GRACE``."""
@@ -260,11 +210,8 @@ class Worker:
 
     async def _watch(self) -> int:
         """Wait for the process to exit, and kill the processes it left behind."""
-        await exited(self._process)
+        code = await self._process.wait()
         self.alive = False
-        self.kill()
-        code = self._process.wait()
-        self._cut_lifeline()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_GRACE):
                 await self._messages.closed.wait()
@@ -274,30 +221,6 @@ class Worker:
         await self._messages.closed.wait()
         await self._log.closed.wait()
         return code
-
-
-async def exited(process: subprocess.Popen[bytes]) -> None:
-    """Wait until a process has exited, without reaping it."""
-    if not hasattr(os, "waitid"):
-        # Without process groups, nothing needs the process id after the exit.
-        while process.poll() is None:  # noqa: ASYNC110
-            await asyncio.sleep(EXIT_POLL)
-        return
-    if not hasattr(os, "pidfd_open"):
-        # Outside Linux, poll for the exit.
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        while os.waitid(os.P_PID, process.pid, flags) is None:  # noqa: ASYNC110, ASYNC222
-            await asyncio.sleep(EXIT_POLL)
-        return
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    descriptor = os.pidfd_open(process.pid)
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
 
 
 def describe_exit(code: int) -> str:

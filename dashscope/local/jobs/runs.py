@@ -24,6 +24,7 @@ class Run:
         self.output: str | None = None
         self.files: list[dict[str, Any]] = []
         self.streams = False
+        self.acquired_at: str | None = None
         self.worker: Worker | None = None
         self.acquiring: asyncio.Future[Worker] | None = None
         self.deadline: asyncio.TimerHandle | None = None

@@ -39,6 +39,11 @@ MAX_IN_FLIGHT: Final = 8
 """Maximum number of requests in flight to one receiver."""
 
 MAX_KEPT_ATTEMPTS: Final = 1000
+KEPT_PAYLOAD: Final = 16_000
+"""Characters of a payload that are kept for the webhooks page."""
+
+KEPT_RESPONSE: Final = 2000
+"""Bytes of a receiver's response that are kept for the webhooks page."""
 
 
 @frozen(kw_only=True)
@@ -52,6 +57,17 @@ class Attempt:
     at: str
     number: int
     problem: str | None
+    payload: str
+    response: str
+    seconds: float
+
+
+@frozen(kw_only=True)
+class Result:
+    """What the receiver of a delivery returned. ``problem`` says why it failed, or is None."""
+
+    problem: str | None = None
+    response: str = ""
 
 
 @runtime_checkable
@@ -133,11 +149,24 @@ class Webhooks:
         self._add(run, event)
 
     def _add(self, run: Run, event: str) -> None:
-        body = json.dumps(self._stored.job(run.job, run))
-        if run.job.address is not None:
-            body = body.replace(ORIGIN, run.job.address)
+        body = self._body(run.job, run)
         self._store.deliveries.add(run.job.id, event, run.job.webhook or "", body)
         self._deliver(run.job.id)
+
+    def _body(self, job: Job, run: Run | None) -> str:
+        body = json.dumps(self._stored.job(job, run))
+        return body.replace(ORIGIN, job.address) if job.address is not None else body
+
+    def resend(self, attempt: Attempt, job: Job, run: Run | None) -> None:
+        """Send an event again, with the current state of its job and the id of the first delivery.
+
+        A delivery that is still pending does not change: it will be retried anyway.
+        """
+        if self._store.deliveries.is_pending(attempt.id):
+            return
+        body = self._body(job, run)
+        self._store.deliveries.add(job.id, attempt.event, attempt.url, body, attempt.id)
+        self._deliver(job.id)
 
     def _deliver(self, job_id: str) -> None:
         if job_id not in self._tasks:
@@ -149,8 +178,10 @@ class Webhooks:
             while (delivery := self._store.deliveries.next_of(job_id)) is not None:
                 self._in_flight[job_id] = delivery.seq
                 async with self._queue(delivery.url):
-                    problem = await self._send(delivery)
-                self._note(delivery, problem)
+                    began = time.monotonic()
+                    result = await self._send(delivery)
+                self._note(delivery, result, time.monotonic() - began)
+                problem = result.problem
                 if problem is None or delivery.attempts + 1 >= ATTEMPTS:
                     self._store.deliveries.delete(delivery)
                     if problem is not None:
@@ -174,7 +205,7 @@ class Webhooks:
         """Return the attempts for a job, among the last 1,000 attempts of the server."""
         return [attempt for attempt in self.attempts if attempt.job == job_id]
 
-    def _note(self, delivery: Delivery, problem: str | None) -> None:
+    def _note(self, delivery: Delivery, result: Result, seconds: float) -> None:
         self.attempts.append(
             Attempt(
                 id=delivery.id,
@@ -183,14 +214,17 @@ class Webhooks:
                 url=delivery.url,
                 at=timestamp(now()),
                 number=delivery.attempts + 1,
-                problem=problem,
+                problem=result.problem,
+                payload=self._sent.localize(delivery.body[:KEPT_PAYLOAD]),
+                response=result.response,
+                seconds=seconds,
             )
         )
         for listener in self.listeners:
             listener()
 
-    async def _send(self, delivery: Delivery) -> str | None:
-        """Make one attempt. Return what went wrong, or None."""
+    async def _send(self, delivery: Delivery) -> Result:
+        """Make one attempt."""
         body = self._sent.localize(delivery.body).encode()
         signed = sign(body, self._secret, id=delivery.id)
         headers = {"content-type": "application/json", **signed}
@@ -212,11 +246,14 @@ class Webhooks:
                     "POST", delivery.url, content=body, headers=headers
                 ) as response,
             ):
-                if response.is_success:
-                    return None
-                return f"the receiver returned {response.status_code}"
+                said = f"{response.status_code} {response.reason_phrase}\n"
+                async for chunk in response.aiter_bytes(KEPT_RESPONSE):
+                    said += chunk.decode(errors="replace")
+                    break
+                problem = f"the receiver returned {response.status_code}"
+                return Result(problem=None if response.is_success else problem, response=said)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            return f"{type(error).__name__} {error}".strip()
+            return Result(problem=f"{type(error).__name__} {error}".strip())
 
 
 def wanted(job: Job) -> list[str] | tuple[str, ...]:

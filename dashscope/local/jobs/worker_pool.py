@@ -8,7 +8,9 @@ import asyncio
 import time
 from collections import deque
 from typing import Final, Generic, TypeVar
+from weakref import WeakSet
 
+from dashscope.local.jobs.launching import make_launcher
 from dashscope.local.jobs.processes import Setup, Worker, WorkerError
 
 IDLE_LIMIT: Final = 60.0
@@ -27,6 +29,7 @@ class WorkerProcesses:
         self._all: set[Worker] = set()
         self._starting: set[asyncio.Task[Worker]] = set()
         self._next: asyncio.Task[Worker] | None = None
+        self._launcher = make_launcher()
 
     def prepare(self) -> None:
         """Start the spare process if there is none."""
@@ -56,9 +59,10 @@ class WorkerProcesses:
         self._next = None
         await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._all))
+        await self._launcher.stop()
 
     async def _start(self) -> Worker:
-        worker = await Worker.start()
+        worker = await Worker.start(self._launcher)
         self._all.add(worker)
         worker.ended.add_done_callback(lambda _: self._all.discard(worker))
         return worker
@@ -79,6 +83,7 @@ class WorkerPool(Generic[Item]):
         self._concurrency = concurrency
         self._processes = processes
         self._idle: list[tuple[float, Worker]] = []
+        self._current: WeakSet[Worker] = WeakSet()
 
     @property
     def has_capacity(self) -> bool:
@@ -95,6 +100,7 @@ class WorkerPool(Generic[Item]):
             _, worker = self._idle.pop()
             if worker.alive:
                 return worker
+        current = self._current
         try:
             worker = await self._processes.acquire()
         except OSError as error:
@@ -104,12 +110,20 @@ class WorkerPool(Generic[Item]):
         except BaseException:
             worker.kill()
             raise
+        current.add(worker)
         return worker
 
     def release(self, worker: Worker) -> None:
-        """Keep a worker for the next job."""
-        if worker.alive:
+        """Keep a worker for the next job, or kill it if its modules have changed."""
+        if worker not in self._current:
+            worker.kill()
+        elif worker.alive:
             self._idle.append((time.monotonic(), worker))
+
+    async def reload(self) -> None:
+        """Use each worker for no other job, because a module that it has loaded has changed."""
+        self._current = WeakSet()
+        await self.stop()
 
     @property
     def idle_since(self) -> list[float]:

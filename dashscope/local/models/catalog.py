@@ -62,12 +62,7 @@ class Catalog:
                 return
             if isinstance(models, (str, Path)):
                 path = Path(models).absolute()
-                try:
-                    source = path.read_bytes()
-                except OSError as error:
-                    raise ModelsError(f"{path} cannot be read: {error.strerror}.") from error
-                if not self._register_source(source, path):
-                    raise ModelsError(f"{path} defines no model. Decorate a function with @model.")
+                self.register_functions(path, *read_models(path))
                 return
             for function in models:
                 self.add(function)
@@ -76,7 +71,25 @@ class Catalog:
         """Register the shipped models."""
         for name in _SHIPPED:
             resource = files("dashscope.local.models.shipped") / f"{name}.py"
-            self._register_source(resource.read_bytes(), Path(str(resource)))
+            path = Path(str(resource))
+            self.register_functions(path, *read_models(path))
+
+    def register_functions(
+        self, path: Path, source: bytes, functions: Iterable[Function]
+    ) -> list[Version]:
+        """Register the models that ``read_models`` has returned for a file.
+
+        Raises:
+            ModelsError: One of the models cannot be registered.
+        """
+        versions: list[Version] = []
+        with self._store.transaction():
+            for function in functions:
+                spec = spec_of(function)
+                if spec is not None:
+                    code = Code(name=spec.name, origin=str(path), payload=source)
+                    versions.append(self._register(function, spec, code))
+        return versions
 
     def add(self, function: Function) -> Version:
         """Register one model.
@@ -115,18 +128,6 @@ class Catalog:
     def forget(self, version: Version) -> None:
         """Unload the code of a deleted version."""
         self._loaded.pop(version.id, None)
-
-    def _register_source(self, source: bytes, origin: Path) -> bool:
-        try:
-            functions = load_source(source, origin)
-        except CodeError as error:
-            raise ModelsError(str(error)) from error
-        for function in functions:
-            spec = spec_of(function)
-            if spec is not None:
-                code = Code(name=spec.name, origin=str(origin), payload=source)
-                self._register(function, spec, code)
-        return bool(functions)
 
     def _register(self, function: Function, spec: ModelSpec, code: Code) -> Version:
         try:
@@ -201,3 +202,21 @@ class Catalog:
             "started_at": version.created_at,
             "completed_at": version.created_at,
         }
+
+
+def read_models(path: Path) -> tuple[bytes, list[Function]]:
+    """Execute a models file. Return its source and its models.
+
+    Raises:
+        ModelsError: The file cannot be read or loaded, or defines no model.
+    """
+    try:
+        source = path.read_bytes()
+        functions = load_source(source, path)
+    except OSError as error:
+        raise ModelsError(f"{path} cannot be read: {error.strerror}.") from error
+    except CodeError as error:
+        raise ModelsError(str(error)) from error
+    if not functions:
+        raise ModelsError(f"{path} defines no model. Decorate a function with @model.")
+    return source, functions

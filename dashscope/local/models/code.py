@@ -6,6 +6,7 @@ The server loads the code to read the signature, and the worker to call the func
 import hashlib
 import importlib
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -117,6 +118,17 @@ def pickled(function: Function, name: str) -> Code:
         if by_value:
             cloudpickle.unregister_pickle_by_value(module)
     return Code(name=name, origin=None, payload=payload)
+
+
+def traceback_of(error: CodeError) -> str:
+    """Return the traceback inside the code of the model, or an empty string if there is none."""
+    cause = error.__cause__
+    if cause is None:
+        return ""
+    trace = cause.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(cause), cause, trace))
 
 
 def describe(error: BaseException) -> str:

@@ -28,6 +28,7 @@ from pydantic import (
     create_model,
 )
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import ErrorDetails
 
 from dashscope.local.decorator import is_weights, spec_of, unannotated
 
@@ -254,16 +255,48 @@ def explain(error: ValidationError, what: str) -> str:
 
 
 def by_field(error: ValidationError) -> dict[str, str]:
-    """Describe a validation error with one message per invalid input."""
+    """Describe a validation error with one message per invalid input, in words."""
     sentences: dict[str, str] = {}
     for found in error.errors(include_url=False, include_input=False):
         first, *inside = [str(part) for part in found["loc"]]
-        message = "required" if found["type"] == "missing" else found["msg"]
         place = f"{'.'.join(inside)}: " if inside else ""
-        sentence = f"{place}{message.removeprefix('Value error, ')}."
+        sentence = f"{place}{_in_words(found)}."
         earlier = f"{sentences[first]} " if first in sentences else ""
         sentences[first] = f"{earlier}{sentence[:1].upper()}{sentence[1:]}"
     return sentences
+
+
+def _in_words(found: ErrorDetails) -> str:
+    template = _WORDS.get(found["type"])
+    if template is None:
+        return found["msg"].removeprefix("Value error, ")
+    return template.format(**found.get("ctx", {}))
+
+
+_WORDS: Final = {
+    "missing": "required",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "too_short": "must have at least {min_length} items",
+    "too_long": "must have at most {max_length} items",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
 
 
 def openapi_schema(function: Callable[..., Any]) -> tuple[dict[str, Any], Signature]:

@@ -103,7 +103,8 @@ class Access:
         """Pass a request to the pages and add security headers, or reject the request."""
         request = Request(scope)
         request.state.nonce = nonce = secrets.token_urlsafe(16)
-        request.state.can_sign_out = self._sessions.needed
+        request.state.can_sign_out = request.state.needs_token = self._sessions.needed
+        request.state.has_access = self._sessions.is_open(request)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -130,7 +131,7 @@ class Access:
         problem = cross_site_problem(request)
         if problem is not None:
             return problem_page(request, problem)
-        if path.startswith(ASSETS) or path == SIGN_IN or self._sessions.is_open(request):
+        if path.startswith(ASSETS) or path == SIGN_IN or request.state.has_access:
             return None
         request.state.can_sign_out = False
         if request.method == "GET" and not path.endswith("/events"):

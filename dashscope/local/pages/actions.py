@@ -1,4 +1,4 @@
-"""The actions of buttons (cancel, run again, sign in and out), and the webhooks page."""
+"""The actions of buttons: cancel, run again, resend, delete a file, sign in and out."""
 
 import json
 from http import HTTPStatus
@@ -8,21 +8,25 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.requests import JobBody
+from dashscope.local.http.routes import files
 from dashscope.local.http.routes.predictions import create_job
 from dashscope.local.http.services import services
 from dashscope.local.pages.access import SIGN_IN, Sessions, safe_return
 from dashscope.local.pages.display import as_items
-from dashscope.local.pages.jobs import KINDS, find, page_of
+from dashscope.local.pages.jobs import KINDS, find
+from dashscope.local.pages.models import playground_path
+from dashscope.local.pages.result import path_of
 from dashscope.local.pages.templating import PREFIX, page
 
 
 async def cancel(request: Request) -> Response:
-    """Cancel a prediction or a training."""
-    parts = services(request)
-    job = parts.engine.cancel(find(request))
-    return RedirectResponse(page_of(job), HTTPStatus.SEE_OTHER)
+    """Cancel a prediction or a training, and return to the page of the button."""
+    job = services(request).engine.cancel(find(request))
+    in_playground = request.query_params.get("in") == "playground"
+    target = playground_path(job) if in_playground else path_of(job)
+    return RedirectResponse(target, HTTPStatus.SEE_OTHER)
 
 
 async def run_again(request: Request) -> Response:
@@ -37,22 +41,30 @@ async def run_again(request: Request) -> Response:
     inputs = as_items(json.loads(parts.renderer.localize(job.input)))
     values = {"kind": job.kind, "destination": job.destination, "source": "web"}
     run = create_job(parts, version, JobBody(input=inputs), values)
-    return RedirectResponse(page_of(run.job), HTTPStatus.SEE_OTHER)
+    return RedirectResponse(path_of(run.job), HTTPStatus.SEE_OTHER)
 
 
-async def show_webhooks(request: Request) -> Response:
-    """Show the pending webhook deliveries and the last attempts."""
+async def resend_webhook(request: Request) -> Response:
+    """Send the event of a webhook attempt again."""
     parts = services(request)
-    waiting = parts.store.deliveries.waiting()
-    attempts = list(reversed(parts.webhooks.attempts))[:100]
-    return page(
-        request,
-        "webhooks.html",
-        waiting=waiting,
-        attempts=attempts,
-        kinds=parts.store.jobs.kinds({*(w.job for w in waiting), *(a.job for a in attempts)}),
-        feed=parts.feed.count,
-    )
+    message_id: str = request.path_params["message_id"]
+    attempt = next((a for a in reversed(parts.webhooks.attempts) if a.id == message_id), None)
+    if attempt is None:
+        raise not_found(f"Delivery {message_id[:100]}")
+    kind = parts.store.jobs.kinds([attempt.job]).get(attempt.job, "")
+    job = parts.store.jobs.get(attempt.job, kind)
+    if job is None or job.data_removed:
+        raise ProblemError(
+            HTTPStatus.CONFLICT, "This cannot be sent again: its prediction was deleted."
+        )
+    parts.webhooks.resend(attempt, job, parts.engine.run_of(job.id))
+    return RedirectResponse(f"{PREFIX}/webhooks", HTTPStatus.SEE_OTHER)
+
+
+async def delete_file(request: Request) -> Response:
+    """Delete an uploaded file."""
+    await files.delete_file(request)
+    return RedirectResponse(f"{PREFIX}/files", HTTPStatus.SEE_OTHER)
 
 
 def session_routes(sessions: Sessions) -> list[Route]:
@@ -85,7 +97,8 @@ def session_routes(sessions: Sessions) -> list[Route]:
 
 
 ROUTES: Final = [
-    Route("/webhooks", show_webhooks),
+    Route("/webhooks/{message_id}/resend", resend_webhook, methods=["POST"]),
+    Route("/files/{file_id}/delete", delete_file, methods=["POST"]),
     *(
         route
         for kind in KINDS

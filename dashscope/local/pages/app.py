@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount
@@ -13,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.services import Services
-from dashscope.local.pages import actions, events, guides, jobs, models
+from dashscope.local.pages import actions, events, guides, jobs, lists, models, resources
 from dashscope.local.pages.access import Access, Sessions
 from dashscope.local.pages.templating import problem_page
 
@@ -46,13 +47,16 @@ def create_pages(parts: Services, token: str | None) -> Access:
     routes = [
         *models.ROUTES,
         *events.ROUTES,
+        *lists.ROUTES,
+        *resources.ROUTES,
         *jobs.ROUTES,
         *guides.ROUTES,
         *actions.ROUTES,
         *actions.session_routes(sessions),
-        Mount("/assets", StaticFiles(directory=Path(__file__).with_name("assets"))),
+        Mount("/assets", GZipMiddleware(StaticFiles(directory=Path(__file__).with_name("assets")))),
     ]
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.services = parts
+    app.state.lists = lists.Lists()
     return Access(app, sessions)

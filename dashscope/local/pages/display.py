@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
+from markupsafe import Markup
 
 from dashscope.local.models.references import FILE_URL, strings
 from dashscope.local.store import Store
@@ -31,6 +32,15 @@ ITEM_LIMIT: Final = 100
 PREVIEW_LIMIT: Final = 20_000
 """Bytes of a text file that are shown next to its link."""
 
+TREE_LIMIT: Final = 300
+"""Maximum values of a JSON document in its collapsible view."""
+
+MAX_DEPTH: Final = 20
+"""Maximum depth of a JSON document in its collapsible view."""
+
+OPEN_DEPTH: Final = 2
+"""Levels of a JSON document that are expanded at first."""
+
 _DATA: Final = re.compile(
     r"data:(image|audio|video)/[a-z0-9.+-]{1,40}(;[a-z0-9=.+-]{1,40})?;base64,[A-Za-z0-9+/=\s]*",
     re.IGNORECASE,
@@ -40,24 +50,43 @@ _TEXTUAL: Final = re.compile(r"text/(?!html)|application/(json|xml|x-ndjson|yaml
 
 
 @frozen(kw_only=True)
+class Node:
+    """A value in the collapsible view of a JSON document. ``more`` members are not shown."""
+
+    key: str
+    text: str
+    kind: str
+    children: "tuple[Node, ...]" = ()
+    more: int = 0
+    is_open: bool = False
+
+
+@frozen(kw_only=True)
 class DisplayItem:
-    """One value as a page shows it."""
+    """One value as a page shows it.
+
+    ``url`` opens a file without a token. ``own_url`` is the URL of a file of this server in inputs.
+    """
 
     kind: Kind
     text: str = ""
     more: int = 0
     url: str = ""
+    own_url: str = ""
     file: File | None = None
+    tree: Node | None = None
+    html: Markup | None = None
 
 
 class Display:
     """Converts values to display items."""
 
-    def __init__(self, store: Store, folder: DataFolder, signer: Signer, base_path: str) -> None:
+    def __init__(self, store: Store, folder: DataFolder, signer: Signer, address: str) -> None:
         self._store = store
         self._folder = folder
         self._signer = signer
-        self._base_path = base_path
+        self._address = address
+        self._base_path = urlsplit(address).path
 
     def output(self, value: Any) -> list[DisplayItem]:
         """Return the items of an output. A list that contains strings has one item per element."""
@@ -84,7 +113,8 @@ class Display:
             case bool() | int() | float():
                 return DisplayItem(kind="number", text=json.dumps(value))
             case _:
-                return cut("json", json.dumps(value, indent=2, ensure_ascii=False))
+                shown = cut("json", json.dumps(value, indent=2, ensure_ascii=False))
+                return evolve(shown, tree=tree(value)) if value else shown
 
     def preview(self, output: str | None) -> DisplayItem | None:
         """Return the preview of an output in a list: an image, or the start of a text."""
@@ -131,7 +161,43 @@ class Display:
         if kind == "file" and _TEXTUAL.match(file.content_type):
             preview = read_start(self._folder.files / file.id)
         more = max(0, file.size - PREVIEW_LIMIT) if preview else 0
-        return DisplayItem(kind=kind, url=url, file=file, text=preview, more=more)
+        own_url = f"{self._address}/v1/files/{file.id}"
+        return DisplayItem(kind=kind, url=url, own_url=own_url, file=file, text=preview, more=more)
+
+
+def tree(value: Any) -> Node:
+    """Return the collapsible view of a JSON value."""
+    left = TREE_LIMIT
+
+    def node(key: str, value: Any, depth: int) -> Node:
+        nonlocal left
+        left -= 1
+        members: list[tuple[str, Any]] = []
+        if is_dict(value):
+            kind, members = "object", list(value.items())
+            text = f"{{{len(members)}}}"
+        elif is_list(value):
+            kind, members = "array", [(str(place), item) for place, item in enumerate(value)]
+            text = f"[{len(members)}]"
+        else:
+            kind = "text" if isinstance(value, str) else "value"
+            text = json.dumps(value, ensure_ascii=False)
+            text = f"{text[:500]}…" if len(text) > 500 else text
+        children: list[Node] = []
+        for name, item in members:
+            if left <= 0 or depth > MAX_DEPTH:
+                break
+            children.append(node(name[:200], item, depth + 1))
+        return Node(
+            key=key,
+            text=text,
+            kind=kind,
+            children=tuple(children),
+            more=len(members) - len(children),
+            is_open=depth < OPEN_DEPTH,
+        )
+
+    return node("", value, 0)
 
 
 def cut(kind: Kind, text: str) -> DisplayItem:

@@ -20,12 +20,13 @@ from dashscope.local.http.services import services
 from dashscope.local.jobs.change_feed import KEEP_ALIVE
 from dashscope.local.jobs.runs import Run
 from dashscope.local.pages.display import TEXT_LIMIT
-from dashscope.local.pages.jobs import KINDS, concatenates, find, progress_of
+from dashscope.local.pages.jobs import KINDS, find
+from dashscope.local.pages.lists import KEEP_ALIVE_COMMENT
+from dashscope.local.pages.result import concatenates, progress_of
 
 PACE: Final = 0.05
 """Minimum seconds between two events of a job. Changes in between are combined."""
 
-KEEP_ALIVE_COMMENT: Final = ": still here\n\n"
 
 _PLACE: Final = re.compile(r"([0-9]{1,12})-([0-9]{1,12})(?:-(starting|processing))?(-end)?")
 

@@ -1,5 +1,7 @@
 """Converts a model's schema to form fields, in the order of the function's parameters."""
 
+import json
+import math
 from typing import Any, Final, Literal
 
 from attrs import frozen
@@ -8,7 +10,7 @@ from dashscope.local.type_guards import is_dict, is_list
 
 Schema = dict[str, Any]
 Kind = Literal[
-    "text", "secret", "date", "integer", "number", "flag", "choice", "file", "files", "json"
+    "text", "secret", "date", "integer", "number", "flag", "choice", "file", "files", "list", "json"
 ]
 
 _REFERENCE: Final = "#/components/schemas/"
@@ -29,6 +31,8 @@ class Field:
     default: Any
     choices: tuple[Any, ...]
     schema: Schema
+    item: str = ""
+    """The type of the items of a list: string, integer or number."""
 
     @property
     def minimum(self) -> float | None:
@@ -44,6 +48,42 @@ class Field:
         if self.kind == "integer" and isinstance(bound := self.schema.get(exclusive), int):
             return bound + step
         return self.schema.get(name)
+
+    @property
+    def step(self) -> float | None:
+        """The step of the slider, or None if the values have no bounds or too many values."""
+        low, high = self.minimum, self.maximum
+        if low is None or high is None or not low < high:
+            return None
+        if self.kind == "integer":
+            return 1 if high - low <= SLIDER_STEPS else None
+        if self.kind == "number" and math.isfinite(high - low):
+            return float(f"1e{math.floor(math.log10((high - low) / 100))}")
+        return None
+
+    @property
+    def is_seed(self) -> bool:
+        """Whether the field is the seed of a random generator."""
+        return self.kind == "integer" and self.name.lower().rpartition("_")[2] == "seed"
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether the choices are few and short enough to show all of them."""
+        labels = [_label(choice) for choice in self.choices]
+        return len(labels) <= MAX_SEGMENTS and sum(map(len, labels)) <= SEGMENTS_LENGTH
+
+    @property
+    def type_name(self) -> str:
+        """The type of the values in words."""
+        match self.kind:
+            case "choice":
+                return f"one of {', '.join(map(_label, self.choices))}"
+            case "files":
+                return "list of files"
+            case "list":
+                return f"list of {_TYPE_NAMES.get(self.item, self.item)}s"
+            case _:
+                return describe_type(self.schema)
 
     @property
     def hint(self) -> str:
@@ -70,12 +110,45 @@ class Field:
                 said.insert(0, "a whole number")
             case "number":
                 said.insert(0, "a number")
-            case "json":
+            case "json" | "list":
                 said.insert(0, f"JSON{_JSON_EXAMPLES.get(str(schema.get('type')), '')}")
             case _:
                 pass
         text = ", ".join(said)
         return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+SLIDER_STEPS: Final = 10_000
+"""Maximum number of values of a slider for whole numbers."""
+
+MAX_SEGMENTS: Final = 5
+SEGMENTS_LENGTH: Final = 32
+"""Maximum characters of all choices that are shown side by side."""
+
+_TYPE_NAMES: Final = {
+    "string": "string",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "object": "object",
+    "array": "list",
+    "null": "null",
+}
+_FORMAT_NAMES: Final = {"uri": "file", "date": "date", "date-time": "time", "password": "secret"}
+
+
+def _label(choice: Any) -> str:
+    return choice if isinstance(choice, str) else json.dumps(choice)
+
+
+def describe_type(schema: Schema) -> str:
+    """Return the type of a resolved schema in words."""
+    of = schema.get("type")
+    if of == "string":
+        return _FORMAT_NAMES.get(schema.get("format", ""), "string")
+    if of == "array" and is_dict(items := schema.get("items")):
+        return f"list of {describe_type(items)}s"
+    return _TYPE_NAMES.get(of, "any JSON") if isinstance(of, str) else "any JSON"
 
 
 _JSON_EXAMPLES: Final = {"array": ": a list like [1, 2]", "object": ': an object like {"a": 1}'}
@@ -95,6 +168,7 @@ def _field(name: str, said: Schema, required: bool, definitions: Schema) -> Fiel
     schema, nullable = resolve(said, definitions)
     choices = _choices(schema)
     kind: Kind = "json"
+    item_type = ""
     of = schema.get("type")
     if choices:
         kind = "choice"
@@ -108,8 +182,12 @@ def _field(name: str, said: Schema, required: bool, definitions: Schema) -> Fiel
         kind = _PLAIN[of]
     elif of == "array" and is_dict(items := schema.get("items")):
         item, _ = resolve(items, definitions)
-        kind = "files" if (item.get("type"), item.get("format")) == ("string", "uri") else "json"
+        if (item.get("type"), item.get("format")) == ("string", "uri"):
+            kind = "files"
+        elif item.get("type") in _PLAIN and "enum" not in item:
+            kind, item_type = "list", str(item["type"])
     return Field(
+        item=item_type,
         name=name,
         label=str(said.get("title") or name),
         kind=kind,

@@ -50,7 +50,7 @@ def write(field: Field, value: Any) -> str:
     match field.kind:
         case "choice" | "flag":
             return json.dumps(value)
-        case "json":
+        case "json" | "list":
             return json.dumps(value, indent=2, ensure_ascii=False)
         case "files" if is_list(value):
             return "\n".join(map(str, value))
@@ -113,7 +113,7 @@ def _parse(field: Field, text: str) -> Any:
             return _number(text)
         case "files":
             return text.split()
-        case "choice" | "flag" | "json":
+        case "choice" | "flag" | "json" | "list":
             return _json(text)
         case _:
             return text

@@ -1,11 +1,12 @@
 """The guides as pages."""
 
+from __future__ import annotations
+
+import functools
 from http import HTTPStatus
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,7 +16,10 @@ from dashscope.local.http.address import base_path
 from dashscope.local.http.problems import ProblemError
 from dashscope.local.pages.templating import PREFIX, page
 
-_MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
 _AS_PAGE: Final = r"[\1]({prefix}/guides/\2\3)"
 
 
@@ -38,16 +42,25 @@ async def show_guide(request: Request) -> Response:
     )
 
 
+@functools.cache
+def _markdown() -> MarkdownIt:
+    # Importing the parser takes about as long as starting the server.
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
 def render(text: str) -> str:
     """Convert Markdown to HTML. Markup in the text is escaped, and headings get ids."""
-    tokens = _MARKDOWN.parse(text)
+    markdown = _markdown()
+    tokens = markdown.parse(text)
     for token, following in pairwise(tokens):
         if token.type == "heading_open":
             token.attrSet("id", _slug(following))
         # The content security policy forbids style attributes.
         if "style" in token.attrs:
             token.attrSet("class", str(token.attrs.pop("style")).replace("text-align:", ""))
-    rendered: Any = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    rendered: Any = markdown.renderer.render(tokens, markdown.options, {})
     return str(rendered)
 
 

@@ -1,4 +1,4 @@
-"""The pages of models: the list, the run form and the training form."""
+"""The pages of models: the list, the playground with its tabs, and the training form."""
 
 import functools
 import json
@@ -8,29 +8,33 @@ from typing import Any, Final
 from attrs import evolve, frozen
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dashscope.local.decorator import NAME
-from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.problems import ProblemError, not_found
 from dashscope.local.http.requests import BODY_LIMIT, JobBody
+from dashscope.local.http.routes.collections import find_models
 from dashscope.local.http.routes.files import store_file
 from dashscope.local.http.routes.predictions import create_job
 from dashscope.local.http.services import Services, services
 from dashscope.local.http.uploads import read_name, read_type
 from dashscope.local.jobs.runs import Run
-from dashscope.local.pages.display import as_items
-from dashscope.local.pages.fields import Field, read_fields
+from dashscope.local.pages.code import Call, has_data, snippets
+from dashscope.local.pages.display import TEXT_LIMIT, DisplayItem, as_items
+from dashscope.local.pages.fields import Field, describe_type, read_fields, resolve
 from dashscope.local.pages.form_values import FormValues, prefill, read
-from dashscope.local.pages.jobs import page_of, row
-from dashscope.local.pages.templating import page
+from dashscope.local.pages.lists import ListQuery, lists
+from dashscope.local.pages.markdown import MARKDOWN_LIMIT, render_in_thread
+from dashscope.local.pages.result import display, path_of, result_of
+from dashscope.local.pages.templating import PREFIX, page
 from dashscope.local.store import CursorError
-from dashscope.local.values import Model, Version, now, timestamp
+from dashscope.local.values import Job, Model, Version, now, timestamp
 
 _LIMITS: Final[Any] = {"max_files": 100, "max_fields": 1000, "max_part_size": BODY_LIMIT}
 
 RECENT: Final = 8
-"""The number of recent jobs on the pages of models."""
+"""The number of recent jobs on the page of all models."""
 
 
 @frozen(kw_only=True)
@@ -55,23 +59,26 @@ def _properties(version: Version) -> dict[str, Any]:
 async def show_models(request: Request) -> Response:
     """Show the models and the latest predictions."""
     parts = services(request)
+    search = request.query_params.get("q", "").strip()
     try:
         listed = parts.store.models.page_by_age(request.query_params.get("cursor"))
     except CursorError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
+    if search:
+        found = find_models(parts.store, search, private=True)
+        listed = evolve(listed, results=[model for _, model in found], next=None, previous=None)
     latest = {
         model.full_name: _properties(version)
         for model in listed.results
         if model.latest and (version := parts.store.models.version(model.latest))
     }
-    recent = parts.store.jobs.overview("prediction", size=RECENT).results
     return page(
         request,
         "models.html",
         listed=listed,
+        search=search,
         latest=latest,
-        rows=[row(parts, job) for job in recent],
-        feed=parts.feed.count,
+        recent=lists(request).read(parts, ListQuery(size=RECENT)),
     )
 
 
@@ -85,51 +92,189 @@ def _version(request: Request) -> tuple[Model, Version | None]:
     return model, parts.store.models.version(model.latest) if model.latest else None
 
 
-async def show_model(request: Request) -> Response:
-    """Show a model and its run form. The form is filled from the run in ``from`` if given."""
-    parts = services(request)
-    model, version = _version(request)
-    if version is None:
-        return page(request, "no_version.html", model=model)
-    fields = read_fields(json.loads(version.schema), "Input")
-    source = request.query_params.get("from")
-    earlier = parts.store.jobs.get(source, "prediction") if source is not None else None
-    if earlier is None and not source:
-        earlier = parts.store.jobs.first_example(model.full_name)
-    inputs = as_items(json.loads(parts.renderer.localize(earlier.input))) if earlier else {}
-    return _run_page(request, model, version, Form(fields=fields, values=prefill(fields, inputs)))
-
-
-def _run_page(
-    request: Request, model: Model, version: Version, form: Form, status: int = HTTPStatus.OK
+def _model_page(
+    request: Request,
+    tab: str,
+    model: Model,
+    version: Version,
+    status: int = HTTPStatus.OK,
+    **context: Any,
 ) -> Response:
-    parts = services(request)
-    recent = parts.store.jobs.overview("prediction", version=version.id, size=RECENT).results
+    """Return a tab of a model's page."""
+    suffix = f"?version={version.id}" if version.id != model.latest else ""
     return page(
         request,
-        "model.html",
+        f"model_{tab}.html",
         status,
+        tab=tab,
         model=model,
         version=version,
-        versions=parts.store.models.versions(model.full_name, None).results,
-        form=form,
-        rows=[row(parts, job) for job in recent],
-        feed=parts.feed.count,
+        version_query=suffix,
         **_properties(version),
+        **context,
     )
 
 
-async def run_model(request: Request) -> Response:
-    """Create a prediction from a submitted form, and redirect to its page."""
+def _tab(request: Request) -> tuple[Model, Version]:
+    """Return the model and version of a tab.
+
+    Raises:
+        ProblemError: The model has no version.
+    """
+    model, version = _version(request)
+    return model, version or services(request).latest(model)
+
+
+async def show_model(request: Request) -> Response:
+    """Show the playground of a model.
+
+    The form has the input of the run in ``run``, whose result is next to the form, of the run in
+    ``from``, or of the model's example.
+    """
     parts = services(request)
     model, version = _version(request)
-    version = version or parts.latest(model)
+    shown = _shown_run(request, model)
+    if shown is not None and "version" not in request.query_params:
+        version = parts.store.models.version(shown.version) or version
+    if version is None:
+        return page(request, "no_version.html", model=model)
+    source = request.query_params.get("from")
+    earlier = parts.store.jobs.get(source, "prediction") if source is not None else shown
+    if earlier is None and not source:
+        earlier = shown = parts.store.jobs.first_example(model.full_name)
+    fields = read_fields(json.loads(version.schema), "Input")
+    inputs = as_items(json.loads(parts.renderer.localize(earlier.input))) if earlier else {}
+    form = Form(fields=fields, values=prefill(fields, inputs))
+    return await _playground(request, model, version, form, shown)
+
+
+def _shown_run(request: Request, model: Model) -> Job | None:
+    """Return the run whose result the playground shows, or None.
+
+    Raises:
+        ProblemError: The model has no such run.
+    """
+    job_id = request.query_params.get("run")
+    if job_id is None:
+        return None
+    job = services(request).store.jobs.get(job_id, "prediction")
+    if job is None or job.model != model.full_name:
+        raise not_found(f"Run {job_id[:100]} of {model.full_name}")
+    return job
+
+
+async def _playground(
+    request: Request,
+    model: Model,
+    version: Version,
+    form: Form,
+    shown: Job | None,
+    status: int = HTTPStatus.OK,
+) -> Response:
+    parts = services(request)
+    inputs = await _current_inputs(form)
+    call = _call(request, model, version, inputs)
+    return _model_page(
+        request,
+        "playground",
+        model,
+        version,
+        status,
+        form=form,
+        previews=_previews(parts, form),
+        result=await result_of(parts, shown) if shown is not None else None,
+        text_limit=TEXT_LIMIT,
+        snippets=snippets(call),
+        has_data=has_data(inputs),
+    )
+
+
+async def _current_inputs(form: Form) -> dict[str, Any]:
+    """Return the inputs for the texts of a form, without those that have the default."""
+    texts = {f"input:{name}": text for name, text in form.values.texts.items() if text != "false"}
+    values = await read(FormData(texts), form.fields, _refuse_upload)
+    return _without_defaults(form.fields, values.inputs)
+
+
+async def _refuse_upload(upload: UploadFile) -> str:
+    raise ValueError(f"The file {upload.filename} was not uploaded yet.")
+
+
+def _without_defaults(fields: list[Field], inputs: Any) -> dict[str, Any]:
+    defaults = {field.name: field.default for field in fields if not field.required}
+    return {
+        name: value
+        for name, value in inputs.items()
+        if name not in defaults or defaults[name] != value
+    }
+
+
+def _call(request: Request, model: Model, version: Version, inputs: dict[str, Any]) -> Call:
+    parts = services(request)
+    return Call(
+        model=model.full_name,
+        version=version.id if version.id != model.latest else None,
+        inputs=inputs,
+        base_url=parts.renderer.base_url,
+        needs_token=request.state.needs_token,
+        streams=_properties(version)["streams"],
+    )
+
+
+def _previews(parts: Services, form: Form) -> dict[str, list[DisplayItem]]:
+    """Return the files of the form's fields that can be shown."""
+    shown = display(parts)
+    return {
+        field.name: [
+            item
+            for text in form.values.texts.get(field.name, "").split()[:20]
+            if (item := shown.value(text)).url and item.kind != "link"
+        ]
+        for field in form.fields
+        if field.kind in {"file", "files"}
+    }
+
+
+async def run_model(request: Request) -> Response:
+    """Create a prediction from a submitted form, and redirect to its result."""
+    model, version = _tab(request)
+    parts = services(request)
     fields = read_fields(json.loads(version.schema), "Input")
     async with request.form(**_LIMITS) as sent:
         form, run = await _submit(parts, version, fields, sent, {"kind": "prediction"})
     if run is None:
-        return _run_page(request, model, version, form, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return RedirectResponse(page_of(run.job), HTTPStatus.SEE_OTHER)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        return await _playground(request, model, version, form, None, status)
+    return RedirectResponse(playground_path(run.job), HTTPStatus.SEE_OTHER)
+
+
+def playground_path(job: Job) -> str:
+    """Return the path of the playground with the result of a prediction."""
+    return f"{PREFIX}/models/{job.model}?run={job.id}"
+
+
+async def show_code(request: Request) -> Response:
+    """Return the code for the values of a form."""
+    model, version = _tab(request)
+    fields = read_fields(json.loads(version.schema), "Input")
+    async with request.form(**_LIMITS) as sent:
+        values = await read(sent, fields, _refuse_upload)
+    inputs = _without_defaults(fields, values.inputs)
+    call = _call(request, model, version, inputs)
+    return page(request, "code.html", snippets=snippets(call), has_data=has_data(inputs))
+
+
+async def upload_file(request: Request) -> Response:
+    """Store a file for a form before the form is submitted, and return its URL and preview."""
+    parts = services(request)
+    async with request.form(**_LIMITS) as sent:
+        upload = sent.get("file")
+        if not isinstance(upload, UploadFile):
+            raise ProblemError(HTTPStatus.BAD_REQUEST, "The form has no file.")
+        url = await _store_upload(parts, upload)
+    item = display(parts).value(url)
+    name = item.file.name if item.file is not None else ""
+    return JSONResponse({"url": url, "preview": item.url, "kind": item.kind, "name": name})
 
 
 async def _submit(
@@ -182,6 +327,115 @@ async def _store_upload(parts: Services, upload: UploadFile) -> str:
     return url
 
 
+async def show_api(request: Request) -> Response:
+    """Show the inputs and the output of a model, and an example request and response."""
+    parts = services(request)
+    model, version = _tab(request)
+    document = json.loads(version.schema)
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    example = parts.store.jobs.first_example(model.full_name)
+    fields = read_fields(document, "Input")
+    inputs = as_items(json.loads(parts.renderer.localize(example.input))) if example else {}
+    if not inputs:
+        inputs = {field.name: _sample(field) for field in fields if field.required}
+    output, _ = resolve(schemas["Output"], schemas)
+    return _model_page(
+        request,
+        "api",
+        model,
+        version,
+        fields=fields,
+        output=output,
+        output_type=describe_type(output),
+        output_fields=read_fields(document, "Output") if output.get("properties") else [],
+        schema=schemas,
+        snippets=snippets(_call(request, model, version, inputs)),
+        has_data=False,
+        response=_sample_response(parts, version, inputs, example),
+    )
+
+
+def _sample(field: Field) -> Any:
+    """Return an example value for a required input."""
+    if field.choices:
+        return field.choices[0]
+    samples: dict[str, Any] = {
+        "integer": field.minimum if field.minimum is not None else 1,
+        "number": field.minimum if field.minimum is not None else 0.5,
+        "flag": True,
+        "file": "https://example.com/input.png",
+        "files": ["https://example.com/input.png"],
+        "list": [],
+        "date": "2025-01-31",
+        "json": {} if field.schema.get("type") == "object" else [],
+    }
+    return samples.get(field.kind, "...")
+
+
+def _sample_response(
+    parts: Services, version: Version, inputs: dict[str, Any], example: Job | None
+) -> dict[str, Any]:
+    """Return a finished prediction as the API returns it."""
+    if example is not None:
+        return parts.renderer.prediction(example)
+    base_url = parts.renderer.base_url
+    return {
+        "id": "4xvvozlaujmmdbnmyjdy4t3mna",
+        "model": version.model,
+        "version": version.id,
+        "status": "starting",
+        "input": inputs,
+        "output": None,
+        "urls": {"get": f"{base_url}/predictions/4xvvozlaujmmdbnmyjdy4t3mna"},
+    }
+
+
+async def show_examples(request: Request) -> Response:
+    """Show the examples of a model."""
+    parts = services(request)
+    model, version = _tab(request)
+    jobs = parts.store.jobs.examples(model.full_name, None).results
+    shown = display(parts)
+    examples = [
+        {
+            "result": await result_of(parts, job),
+            "inputs": {
+                name: shown.with_files(value)
+                for name, value in as_items(json.loads(parts.renderer.localize(job.input))).items()
+            },
+        }
+        for job in jobs
+        if job.input
+    ]
+    return _model_page(request, "examples", model, version, examples=examples)
+
+
+async def show_versions(request: Request) -> Response:
+    """Show the versions of a model."""
+    model, version = _tab(request)
+    versions = services(request).store.models.versions(model.full_name, None).results
+    return _model_page(request, "versions", model, version, versions=versions)
+
+
+async def show_runs(request: Request) -> Response:
+    """Show the predictions of a model or of the selected version."""
+    parts = services(request)
+    model, version = _tab(request)
+    selected = request.query_params.get("version", "")
+    query = ListQuery(model=model.full_name, version=selected)
+    listed = lists(request).read(parts, query, request.query_params.get("cursor"))
+    is_first = "cursor" not in request.query_params
+    return _model_page(request, "runs", model, version, listed=listed, is_first=is_first)
+
+
+async def show_readme(request: Request) -> Response:
+    """Show the readme of a model, rendered from Markdown."""
+    model, version = _tab(request)
+    readme = model.readme or ""
+    html = await render_in_thread(readme) if 0 < len(readme) <= MARKDOWN_LIMIT else None
+    return _model_page(request, "readme", model, version, html=html)
+
+
 async def show_training_form(request: Request) -> Response:
     """Show the training form of a model."""
     model, version = _trainable(request)
@@ -200,7 +454,8 @@ def _trainable(request: Request) -> tuple[Model, Version]:
 def _training_page(
     request: Request, model: Model, version: Version, form: Form, status: int = HTTPStatus.OK
 ) -> Response:
-    return page(request, "train.html", status, model=model, version=version, form=form)
+    previews = _previews(services(request), form)
+    return _model_page(request, "train", model, version, status, form=form, previews=previews)
 
 
 async def train_model(request: Request) -> Response:
@@ -220,15 +475,22 @@ async def train_model(request: Request) -> Response:
             form, run = await _submit(parts, version, fields, sent, job)
     if run is None:
         return _training_page(request, model, version, form, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return RedirectResponse(page_of(run.job), HTTPStatus.SEE_OTHER)
+    return RedirectResponse(path_of(run.job), HTTPStatus.SEE_OTHER)
 
 
 _MODEL: Final = "/models/{model_owner}/{model_name}"
 
 ROUTES: Final = [
     Route("/", show_models),
+    Route("/upload", upload_file, methods=["POST"]),
     Route(_MODEL, show_model),
     Route(_MODEL, run_model, methods=["POST"]),
+    Route(f"{_MODEL}/code", show_code, methods=["POST"]),
+    Route(f"{_MODEL}/api", show_api),
+    Route(f"{_MODEL}/examples", show_examples),
+    Route(f"{_MODEL}/versions", show_versions),
+    Route(f"{_MODEL}/runs", show_runs),
+    Route(f"{_MODEL}/readme", show_readme),
     Route(f"{_MODEL}/train", show_training_form),
     Route(f"{_MODEL}/train", train_model, methods=["POST"]),
 ]

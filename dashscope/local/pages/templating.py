@@ -1,17 +1,18 @@
 """Renders pages from templates. Values are escaped, and undefined variables raise."""
 
 import json
-import pprint
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from dashscope._config import __version__
 from dashscope.local.http.address import base_path
 from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.services import services
 
 PREFIX: Final = "/web"
 """The path of the pages. All other paths belong to the API."""
@@ -36,9 +37,9 @@ def format_size(size: int) -> str:
     return f"{size} bytes"
 
 
-def format_python(value: Any) -> str:
-    """Format a JSON value as a Python literal."""
-    return pprint.pformat(value, width=80, sort_dicts=False)
+def format_json(value: Any) -> str:
+    """Format a JSON value for reading. The template escapes it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 _TEMPLATES: Final = Environment(
@@ -50,23 +51,33 @@ _TEMPLATES: Final = Environment(
 )
 cast("dict[str, Any]", _TEMPLATES.globals)["release"] = __version__
 _TEMPLATES.filters.update(
-    duration=format_duration, size=format_size, python=format_python, as_json=json.dumps
+    duration=format_duration, size=format_size, tojson_plain=format_json, as_json=json.dumps
 )
+
+
+def render(template: str, base: str, /, **context: Any) -> Markup:
+    """Render a template below a base path."""
+    text = _TEMPLATES.get_template(template).render(
+        base_path=base, prefix=f"{base}{PREFIX}", **context
+    )
+    return Markup(text)  # noqa: S704
 
 
 def page(
     request: Request, template: str, status: int = HTTPStatus.OK, /, **context: Any
 ) -> HTMLResponse:
     """Render a template and return the page."""
-    text = _TEMPLATES.get_template(template).render(
+    file = services(request).models_file if request.state.has_access else None
+    html = render(
+        template,
+        base_path(request),
+        models_problem=file.problem if file is not None else None,
         nonce=request.state.nonce,
         can_sign_out=request.state.can_sign_out,
         path=request.scope["path"].removeprefix(PREFIX),
-        base_path=base_path(request),
-        prefix=f"{base_path(request)}{PREFIX}",
         **context,
     )
-    return HTMLResponse(text, status)
+    return HTMLResponse(html, status)
 
 
 def problem_page(request: Request, problem: ProblemError) -> HTMLResponse:

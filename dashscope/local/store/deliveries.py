@@ -25,12 +25,16 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, job: str, event: str, url: str, body: str) -> None:
+    def add(self, job: str, event: str, url: str, body: str, message_id: str | None = None) -> None:
         """Insert a delivery, in the transaction of the event it reports."""
+        message_id = message_id or f"msg_{new_id()}"
         self._database.insert(
-            "delivery",
-            {"id": f"msg_{new_id()}", "job": job, "event": event, "url": url, "body": body},
+            "delivery", {"id": message_id, "job": job, "event": event, "url": url, "body": body}
         )
+
+    def is_pending(self, message_id: str) -> bool:
+        """Return whether a delivery with this id has not been accepted yet."""
+        return self._database.row("SELECT 1 FROM delivery WHERE id = ?", message_id) is not None
 
     def drop_progress(self, job: str, in_flight: int) -> None:
         """Delete the ``output`` and ``logs`` deliveries of a job, except the one in flight."""

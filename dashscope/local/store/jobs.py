@@ -1,10 +1,12 @@
 """The jobs table: predictions, trainings and examples."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
+from attrs import frozen
 
 from dashscope.local.store.database import Database
 from dashscope.local.store.paging import PAGE_SIZE, Listing, Page, read_page
@@ -35,7 +37,7 @@ OVERVIEW_CHARACTERS: Final = 10_000
 
 _OMITTED: Final = {
     "logs": "''",
-    "input": "'{}'",
+    "input": "CASE WHEN length(input) <= 2000 THEN input ELSE '{}' END",
     "output": f"CASE WHEN length(output) <= {OVERVIEW_CHARACTERS} THEN output END",
 }
 _OVERVIEW: Final = Listing(
@@ -45,6 +47,57 @@ _OVERVIEW: Final = Listing(
     ),
     source="job",
     make=Job,
+)
+
+SEARCHED: Final = 20_000
+"""Number of jobs that a search reads, newest first."""
+
+
+@frozen(kw_only=True)
+class JobFilter:
+    """Selects the jobs of an overview. Members that are None or empty select all jobs."""
+
+    kind: str = "prediction"
+    model: str | None = None
+    version: str | None = None
+    deployment: str | None = None
+    statuses: tuple[str, ...] = ()
+    created_after: str | None = None
+    text: str = ""
+
+    def condition(self) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL condition and its parameters."""
+        where = "kind = ? AND example = 0"
+        parameters: tuple[Any, ...] = (self.kind,)
+        for condition, value in (
+            ("model = ?", self.model),
+            ("version = ?", self.version),
+            ("deployment = ?", self.deployment),
+            ("created_at >= ?", self.created_after),
+        ):
+            if value is not None:
+                where += f" AND {condition}"
+                parameters += (value,)
+        if self.statuses:
+            where += f" AND status IN ({', '.join('?' * len(self.statuses))})"
+            parameters += self.statuses
+        if self.text:
+            # A text that is in no job must not make the search read the whole table.
+            where += " AND seq > (SELECT max(seq) FROM job) - ? AND ("
+            where += " OR ".join(f"{name} LIKE ? ESCAPE '!'" for name in _SEARCHABLE) + ")"
+            # In the JSON of an input, quotes and special characters are escaped.
+            forms = [self.text] * (len(_SEARCHABLE) - 1) + [json.dumps(self.text)[1:-1]]
+            parameters += (SEARCHED,)
+            parameters += tuple("%" + re.sub("([!%_])", r"!\1", form) + "%" for form in forms)
+        return where, parameters
+
+
+_SEARCHABLE: Final = (
+    "id",
+    "model",
+    "coalesce(destination, '')",
+    "coalesce(error, '')",
+    "CASE WHEN length(input) <= 16384 THEN input ELSE '' END",
 )
 
 
@@ -95,17 +148,10 @@ class Jobs:
         return read_page(self._database, _JOBS, where, parameters, cursor)
 
     def overview(
-        self,
-        kind: str,
-        cursor: str | None = None,
-        version: str | None = None,
-        size: int = PAGE_SIZE,
+        self, selected: JobFilter, cursor: str | None = None, size: int = PAGE_SIZE
     ) -> Page[Job]:
-        """Return a page of predictions or trainings without their logs, inputs and long outputs."""
-        where = "kind = ? AND example = 0"
-        parameters: tuple[str, ...] = (kind,)
-        if version is not None:
-            where, parameters = f"{where} AND version = ?", (kind, version)
+        """Return a page of predictions or trainings without logs, long inputs and long outputs."""
+        where, parameters = selected.condition()
         return read_page(self._database, _OVERVIEW, where, parameters, cursor, size)
 
     def kinds(self, job_ids: Iterable[str]) -> dict[str, str]:

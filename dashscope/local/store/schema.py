@@ -120,4 +120,7 @@ _FIRST: Final = (
 # The address at which the job was created. The URLs in its webhooks start with it.
 _ADDRESS: Final = ("ALTER TABLE job ADD COLUMN address TEXT",)
 
-MIGRATIONS: Final = (_FIRST, _ADDRESS)
+# When the job left the queue. Until it starts, its worker loads the model.
+_ACQUIRED: Final = ("ALTER TABLE job ADD COLUMN acquired_at TEXT",)
+
+MIGRATIONS: Final = (_FIRST, _ADDRESS, _ACQUIRED)

@@ -1,18 +1,12 @@
-"""``python -m dashscope.local.worker DESCRIPTOR [supervised]``: start the runner of a model.
+"""``python -m dashscope.local.worker [DESCRIPTOR]``: run the jobs of a model.
 
-``DESCRIPTOR`` is the read end of the lifeline (see ``lifeline``). With ``supervised``, a supervisor
-becomes the parent process of the runner.
+``DESCRIPTOR`` is the read end of the lifeline (see ``lifeline``). Without it, this process forks
+workers, one for each request of the server (see ``fork_server``).
 """
 
 import sys
 
 if __name__ == "__main__":
-    descriptor = int(sys.argv[1])
-    if "supervised" in sys.argv[2:]:
-        # Fork before the imports of the runner, so that the supervisor stays small.
-        from dashscope.local.worker import supervisor
+    from dashscope.local.worker import fork_server, runner
 
-        supervisor.start(descriptor)
-    from dashscope.local.worker import runner
-
-    runner.main(descriptor)
+    runner.main(int(sys.argv[1]) if sys.argv[1:] else fork_server.run())

@@ -13,7 +13,7 @@ import sys
 from typing import Final
 
 SUPERVISED: Final = sys.platform == "linux"
-"""Whether workers have a supervisor, which ends all their child processes with them."""
+"""Whether workers are forks with a supervisor, which ends all their child processes with them."""
 
 
 def hold(descriptor: int) -> None:

@@ -8,7 +8,6 @@ exit too.
 import asyncio
 import inspect
 import io
-import json
 import os
 import queue
 import signal
@@ -55,10 +54,8 @@ class Server:
         self._connection.sendall(messages.encode(message))
 
     def _listen(self) -> None:
-        size = messages.LENGTH.size
-        while len(head := self._reader.read(size)) == size:
-            body = self._reader.read(messages.LENGTH.unpack(head)[0])
-            self._messages.put(json.loads(body))
+        while (message := messages.read(self._reader)) is not None:
+            self._messages.put(message)
         if self._busy.is_set():
             # The server has died during a job. Kill the model and its child processes.
             lifeline.end_group()
@@ -117,6 +114,12 @@ def model_traceback(trace: TracebackType | None) -> TracebackType | None:
     return own or trace
 
 
+def unbuffered(descriptor: int) -> io.TextIOWrapper:
+    """Return a stream that writes text at once, so that the log is live and complete."""
+    file = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(file, "utf-8", "backslashreplace", write_through=True)
+
+
 def limit_memory(limit: int | None) -> None:
     """Limit the memory of the process. If memory runs out, the kernel kills this process first."""
     score = Path("/proc/self/oom_score_adj")
@@ -143,10 +146,8 @@ def main(descriptor: int) -> None:
     os.dup2(null, 0)
     os.close(null)
     log = os.dup(2)
-    streams = sys.stdout, sys.stderr
-    for stream in streams:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(write_through=True, errors="backslashreplace")
+    streams = sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
+    sys.__dict__.update(__stdout__=sys.stdout, __stderr__=sys.stderr)
     setup = server.receive()
     if setup is None:
         return

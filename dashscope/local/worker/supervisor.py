@@ -8,39 +8,51 @@ whose parent exits. So it can end them one generation after the other.
 import contextlib
 import ctypes
 import os
-import resource
 import select
 import signal
+import struct
 from pathlib import Path
 from typing import Final
+
+STATUS: Final = struct.Struct("i")
+NOT_STARTED: Final = 1 << 8
+"""The status of a process that exits with code 1."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
-def start(descriptor: int) -> None:
+def start(lifeline: int, status: int) -> None:
     """Fork. Return in the child, which becomes the worker. The parent supervises it and exits.
 
     Args:
-        descriptor: The read end of the lifeline. All processes end when it reaches its end.
+        lifeline: The read end of the lifeline. All processes end when it reaches its end.
+        status: The pipe to which the supervisor writes how the worker has ended.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     parent = os.getpid()
     worker = os.fork()
     if worker:
-        os._exit(_supervise(descriptor, worker))
+        try:
+            report(status, _supervise(lifeline, worker))
+        finally:
+            os._exit(0)
+    os.close(status)
     os.setsid()
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
 
-def _supervise(descriptor: int, worker: int) -> int:
-    """Wait for the worker or the lifeline to end, then end all descendants. Return the exit code.
+def report(pipe: int, status: int) -> None:
+    """Write the status of a worker, as ``os.waitpid`` returns it, unless the server has exited."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(pipe, STATUS.pack(status))
 
-    If a signal has killed the worker, this process ends by the same signal instead.
-    """
+
+def _supervise(lifeline: int, worker: int) -> int:
+    """Wait for the worker or the lifeline to end, then end all descendants. Return the status."""
     woken, wake = os.pipe()
     for end in (woken, wake):
         os.set_blocking(end, False)
@@ -53,18 +65,12 @@ def _supervise(descriptor: int, worker: int) -> int:
     for stream in range(3):
         os.dup2(null, stream)
     status = _reap(worker)
-    while status is None and descriptor not in select.select([descriptor, woken], [], [])[0]:
+    while status is None and lifeline not in select.select([lifeline, woken], [], [])[0]:
         with contextlib.suppress(BlockingIOError):
             os.read(woken, 4096)
         status = _reap(worker)
     ended = _end_descendants(worker)
-    status = ended if status is None else status
-    if os.WIFSIGNALED(status):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if os.WTERMSIG(status) != signal.SIGKILL:
-            signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
-        os.kill(os.getpid(), os.WTERMSIG(status))
-    return os.waitstatus_to_exitcode(status)
+    return ended if status is None else status
 
 
 def _reap(worker: int) -> int | None:

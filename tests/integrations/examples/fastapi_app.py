@@ -6,7 +6,7 @@ DASHSCOPE_API_TOKEN. Without an address, it uses `dashscope serve` on this machi
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, UploadFile
 
 from dashscope import Prediction, Training
 from dashscope.integrations.fastapi import (
@@ -14,11 +14,13 @@ from dashscope.integrations.fastapi import (
     EventStreamResponse,
     FileOutputResponse,
     cancel_on_disconnect,
+    install_error_handlers,
     lifespan,
     verified_webhook,
 )
 
 app = FastAPI(lifespan=lifespan())
+install_error_handlers(app)
 
 finished: list[str] = []
 
@@ -44,6 +46,13 @@ async def thumbnail(request: Request, client: ClientDep, width: int = 64) -> Fil
     async with cancel_on_disconnect(request):
         output = await client.run("dashscope/thumbnail", {"image": image, "width": width})
     return FileOutputResponse(output, content_disposition_type="inline")
+
+
+@app.post("/uploaded-thumbnail")
+async def uploaded_thumbnail(image: UploadFile, client: ClientDep) -> str:
+    """A form with an image in, the URL of an image out."""
+    output: str = await client.run("dashscope/thumbnail", {"image": image, "width": 16})
+    return output
 
 
 @app.post("/start")

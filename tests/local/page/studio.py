@@ -6,6 +6,7 @@ import struct
 import tempfile
 import time
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -86,3 +87,26 @@ def tone(hertz: Annotated[int, Field(ge=20, le=4000)] = 440) -> Path:
                 struct.pack("<h", int(9000 * math.sin(2 * math.pi * hertz * sample / 8000)))
             )
     return path
+
+
+@model("studio/writer", examples=({"input": {"topic": "Rain"}, "output": ["# Rain\n\n", "*wet*"]},))
+def writer(
+    topic: str,
+    words: list[str] | None = None,
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7,
+    seed: int | None = None,
+    delay: float = 0.01,
+) -> Iterator[str]:
+    """Writes Markdown about a topic."""
+    print(f"seed {seed}", flush=True)
+    for part in (f"# {topic}\n\n", "Some **bold** text.\n\n", *(f"- {w}\n" for w in words or [])):
+        yield part
+        time.sleep(delay)
+
+
+@model("studio/gray")
+def gray(image: Path, mask: Path | None = None) -> Path:
+    """Removes the colors of an image."""
+    target = image.with_name("gray.png")
+    Image.open(image).convert("L").save(target)
+    return target

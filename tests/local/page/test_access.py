@@ -9,6 +9,7 @@ import pytest
 from dashscope.local import LocalServer
 from dashscope.local.pages.access import LIFETIME, safe_return
 from tests.local.page.conftest import Parsed
+from tests.variants import variants
 
 TOKEN = "a secret of the test"
 
@@ -115,7 +116,7 @@ class TestTheToken:
             name = f"dashscope-{httpx.URL(url).port}"
             assert httpx.get(url, headers={"Cookie": f"{name}={cookie}"}).status_code == 303
 
-    @pytest.mark.parametrize(
+    @variants(
         ("path", "to"),
         [
             ("/web/predictions/x", "/web/predictions/x"),
@@ -150,7 +151,7 @@ class TestTheToken:
 
 
 class TestOtherSites:
-    @pytest.mark.parametrize(
+    @variants(
         "origin",
         ["https://evil.example", "null", "", "http://localhost:1", "http://127.0.0.1",
          "http://[", "file://"],
@@ -166,8 +167,8 @@ class TestOtherSites:
         answer = httpx.post(f"{root}/web/models/dashscope/hello-world", data={"input:text": "x"})
         assert answer.status_code == 403
 
-    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-    @pytest.mark.parametrize("mode", ["no-cors", "cors", "same-origin"])
+    @variants("site", ["cross-site", "same-site"])
+    @variants("mode", ["no-cors", "cors", "same-origin"])
     def test_cannot_embed_pages(self, web: httpx.Client, site: str, mode: str) -> None:
         headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
         for path in ("/web/", "/web/events", "/web/assets/page.js"):

@@ -10,6 +10,7 @@ import pytest
 from dashscope.local.pages.fields import read_fields
 from tests.local.page.conftest import Parsed
 from tests.local.waiting import reach, until
+from tests.variants import variants
 
 Send = Callable[..., Any]
 
@@ -25,7 +26,7 @@ URI = {"type": "string", "format": "uri"}
 
 
 class TestFields:
-    @pytest.mark.parametrize(
+    @variants(
         ("schema", "kind", "nullable"),
         [
             ({"type": "string"}, "text", False),
@@ -36,7 +37,8 @@ class TestFields:
             ({"const": 1}, "choice", False),
             (URI, "file", False),
             ({"type": "array", "items": URI}, "files", False),
-            ({"type": "array", "items": {"type": "integer"}}, "json", False),
+            ({"type": "array", "items": {"type": "integer"}}, "list", False),
+            ({"type": "array", "items": {"type": "object"}}, "json", False),
             ({"type": "object"}, "json", False),
             ({}, "json", False),
             ({"type": "string", "format": "date"}, "date", False),
@@ -76,8 +78,9 @@ def send(web: httpx.Client, http: httpx.Client) -> Send:
         if answer.status_code != 303:
             assert answer.status_code == 422, answer.text
             return Parsed(answer)
-        prediction = answer.headers["location"].replace("/web", "")
-        return reach(http, {"urls": {"get": prediction}}, "succeeded", "failed")
+        shown, run = answer.headers["location"].split("?run=")
+        assert shown == f"/web/models/{name}"
+        return reach(http, {"urls": {"get": f"/predictions/{run}"}}, "succeeded", "failed")
 
     return send
 
@@ -86,9 +89,13 @@ class TestForm:
     def test_has_a_labelled_field_for_each_input(self, web: httpx.Client) -> None:
         parsed = Parsed(web.get("/web/models/test/typed"))
         named = {f["id"] for f in parsed.all("input", "textarea", "select") if f.get("id")}
-        labelled = {label["for"] for label in parsed.all("label")}
+        labelled = {label["for"] for label in parsed.all("label") if "for" in label}
         assert named == labelled
-        assert {f"input-{name}" for name in ("text", "count", "flag", "size", "tags")} <= named
+        assert {f"input-{name}" for name in ("text", "count", "flag", "tags")} <= named
+        # A few short choices are radio buttons in a fieldset with a legend.
+        assert parsed.by_id("input-size")["data-kind"] == "choice"
+        sizes = [f["value"] for f in parsed.all("input") if f.get("name") == "input:size"]
+        assert sizes == ['"small"', '"large"']
         count = parsed.by_id("input-count")
         assert (count["type"], count["min"], count["max"], count["value"]) == (
             "number", "1", "10", "3",
@@ -160,16 +167,16 @@ class TestForm:
     @pytest.mark.parametrize(
         ("values", "wrong", "said"),
         [
-            ({"text": "x", "count": "11"}, "count", "less than or equal to 10"),
+            ({"text": "x", "count": "11"}, "count", "Must be at most 10."),
             ({"text": "x", "count": "many"}, "count", "Enter a whole number"),
             ({"text": "x", "count": "9" * 5000}, "count", "Enter a whole number"),
             ({"text": "x", "count": "1.5"}, "count", "Enter a whole number"),
             ({"text": "x", "ratio": "half"}, "ratio", "Enter a number"),
             ({"text": "x", "ratio": "1e999"}, "ratio", "Enter a finite number"),
             ({"text": "x", "ratio": "nan"}, "ratio", "Enter a finite number"),
-            ({"text": "x", "size": '"huge"'}, "size", "Input should be"),
+            ({"text": "x", "size": '"huge"'}, "size", "Must be 'small' or 'large'."),
             ({"text": "x", "tags": "a, b"}, "tags", "Enter valid JSON"),
-            ({"text": "x", "tags": "[1]"}, "tags", "0: Input should be a valid string"),
+            ({"text": "x", "tags": "[1]"}, "tags", "0: must be text."),
             ({"text": "x", "tags": "[" * 100_000}, "tags", "Enter valid JSON"),
             ({"text": ""}, "text", "Required."),
             ({}, "text", "Required."),
@@ -198,15 +205,16 @@ class TestForm:
         assert "<again>" in parsed.text
         assert parsed.by_id("input-count")["value"] == "7"
         assert "checked" in parsed.by_id("input-flag")
-        chosen = [option["value"] for option in parsed.all("option") if "selected" in option]
-        assert chosen == ['"large"']
+        radios = [f for f in parsed.all("input") if f.get("name") == "input:size"]
+        assert [f["value"] for f in radios if "checked" in f] == ['"large"']
 
     def test_is_filled_with_the_example_of_a_model(self, web: httpx.Client) -> None:
         assert "Alice" in Parsed(web.get("/web/models/dashscope/hello-world")).text
 
     def test_can_ask_for_a_webhook(self, web: httpx.Client) -> None:
         data = {"input:text": "x", "webhook": "http://127.0.0.1:9/hook"}
-        page = web.post("/web/models/dashscope/hello-world", data=data).headers["location"]
+        shown = web.post("/web/models/dashscope/hello-world", data=data).headers["location"]
+        page = f"/web/predictions/{shown.partition('?run=')[2]}"
         until(lambda: "completed to http://127.0.0.1:9/hook" in Parsed(web.get(page)).text)
         data["webhook"] = "ftp://x"
         refused = web.post("/web/models/dashscope/hello-world", data=data)

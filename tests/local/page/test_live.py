@@ -115,22 +115,34 @@ class TestAJob:
             assert [event.event for event in heard][-1] == "end"
 
 
+def rows_of(web: httpx.Client, path: str) -> str:
+    """Return where the list of a page listens, after what the page shows itself."""
+    rows = Parsed(web.get(path)).by_id("rows")
+    return f"{rows['data-rows']}&after={rows['data-after']}"
+
+
 class TestTheLists:
     def test_hear_of_every_change(self, web: httpx.Client, create: Run) -> None:
-        path = Parsed(web.get("/web/predictions")).by_id("main")["data-events"]
-        with listening(web, path) as heard:
-            create("dashscope/hello-world", text="x")
+        with listening(web, rows_of(web, "/web/predictions")) as heard:
+            job_id = create("dashscope/hello-world", text="x")["id"]
             event = next(heard)
-        assert event.event == "changed"
+        assert event.event == "rows"
         assert re.fullmatch("[0-9]+", event.id)
+        sent = json.loads(event.data)
+        # Only the rows that changed are sent, and the order of all rows.
+        assert sent["order"][0] == job_id
+        assert list(sent["rows"]) == [job_id]
+        assert f'id="row-{job_id}"' in sent["rows"][job_id]
 
     def test_hear_at_once_of_what_happened_before_they_listened(
         self, web: httpx.Client, run: Run
     ) -> None:
-        path = Parsed(web.get("/web/predictions")).by_id("main")["data-events"]
-        run("dashscope/hello-world", text="x")
+        path = rows_of(web, "/web/predictions?q=before+listening")
+        run("dashscope/hello-world", text="before listening")
+        run("dashscope/hello-world", text="something else")
         with listening(web, path) as heard:
-            assert next(heard).event == "changed"
+            sent = json.loads(next(heard).data)
+        assert len(sent["order"]) == 1
 
     def test_let_go_when_the_server_stops(self) -> None:
         with LocalServer(models=MODELS) as server:
@@ -138,7 +150,7 @@ class TestTheLists:
             with httpx.Client(base_url=root, headers={"Origin": root}, timeout=30) as web:
                 created = web.post("/v1/models/test/sleep/predictions", json={"input": {}}).json()
                 reach(web, created, "processing")
-                path = Parsed(web.get("/web/")).by_id("main")["data-events"]
+                path = rows_of(web, "/web/")
                 listened = threading.Event()
                 ended: list[str] = []
 

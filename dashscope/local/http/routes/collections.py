@@ -39,11 +39,13 @@ def score(model: Model, words: list[str]) -> float:
     return sum(3.0 * (word in name) + 1.0 * (word in text) for word in words)
 
 
-def find_models(store: Store, query: str) -> list[tuple[float, Model]]:
-    """Return the public models that match a query, best match first."""
+def find_models(store: Store, query: str, *, private: bool = False) -> list[tuple[float, Model]]:
+    """Return the models that match a query, best match first. Private models are an option."""
     words = re.findall(r"\w+", query.lower())
     scored = [(score(model, words), model) for model in store.models.all()]
-    fitting = [pair for pair in scored if pair[0] > 0 and pair[1].visibility == "public"]
+    fitting = [
+        pair for pair in scored if pair[0] > 0 and (private or pair[1].visibility == "public")
+    ]
     return sorted(fitting, key=lambda pair: -pair[0])
 
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashscope.local import LocalServer
 from tests.local.page import studio
 
 Run = Callable[..., dict[str, Any]]
+
+expect.set_options(timeout=20_000)
 
 DESKTOP = {"width": 1100, "height": 760}
 PHONE = {"width": 375, "height": 700}

@@ -12,6 +12,9 @@ from tests.local.page.browser.conftest import PHONE, Run
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
+TABS = ("api", "examples", "versions", "runs", "readme")
+
+
 class TestEveryone:
     @pytest.fixture
     def paths(self, run: Run, create: Run, http: Any) -> list[str]:
@@ -23,9 +26,11 @@ class TestEveryone:
             create("dashscope/countdown", start=600), hooked,
         ]  # fmt: skip
         return [
-            "/web/", "/web/predictions", "/web/trainings", "/web/webhooks",
-            "/web/models/test/typed", "/web/models/test/read", "/web/nope",
-            "/web/models/dashscope/markov/train",
+            "/web/", "/web/predictions", "/web/trainings", "/web/webhooks", "/web/deployments",
+            "/web/files", "/web/collections", "/web/hardware", "/web/docs", "/web/nope",
+            "/web/models/test/typed", "/web/models/test/read", "/web/models/dashscope/markov/train",
+            *(f"/web/models/dashscope/hello-world/{tab}" for tab in TABS),
+            *(f"/web/models/{p['model']}?run={p['id']}" for p in predictions[:5]),
             *(f"/web/predictions/{prediction['id']}" for prediction in predictions),
         ]  # fmt: skip
 
@@ -38,9 +43,8 @@ class TestEveryone:
         for path in paths:
             page.goto(path)
             page.get_by_role("main").wait_for()
-            if "models" in path and "train" not in path:
-                # With what is wrong said beside the fields, too.
-                page.evaluate("document.querySelector('form[data-keys]').noValidate = true")
+            if path.startswith("/web/models/test/") and "run=" not in path:
+                # Also with problems next to the fields.
                 page.get_by_role("button", name="Run", exact=True).click()
                 page.locator("#problems").wait_for()
             found = Axe().run(page)
@@ -70,16 +74,18 @@ class TestEveryone:
         context = chromium.new_context(base_url=root)
         page = context.new_page()
         page.goto("/web/models/test/typed")
-        page.get_by_label("Tags").fill("a, b")
+        count = page.get_by_label("Count", exact=True)
+        count.fill("11")
         page.get_by_label("Text").fill("x")
         page.get_by_role("button", name="Run", exact=True).click()
         expect(page.locator("#problems")).to_be_focused()
-        page.get_by_role("link", name="tags").click()
-        expect(page.get_by_label("Tags")).to_be_focused()
-        expect(page.get_by_label("Tags")).to_have_value("a, b")
-        expect(page.get_by_label("Tags")).to_have_accessible_description(
-            re.compile("a list like.*This is not JSON")
-        )
+        page.get_by_role("link", name="count").click()
+        expect(count).to_be_focused()
+        expect(count).to_have_value("11")
+        expect(count).to_have_accessible_description(re.compile("How many.*Must be at most 10"))
+        # A problem disappears when its field changes.
+        count.fill("10")
+        expect(page.locator("#input-count-problem")).to_have_count(0)
         context.close()
 
     @pytest.mark.parametrize("width", [320, 360, PHONE["width"]])
@@ -95,7 +101,7 @@ class TestEveryone:
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             small = page.evaluate(
-                "[...document.querySelectorAll('button, .button, nav a, .row')]"
+                "[...document.querySelectorAll('button:not(.tool), .button, nav a, .row')]"
                 ".filter(it => it.offsetHeight && it.offsetHeight < 32).map(it => it.outerHTML)"
             )
             assert small == [], path

@@ -26,6 +26,10 @@ class TestSafety:
         prediction = create("dashscope/markov", prompt=f"a {text}", length=30, delay=0.05)
         page.goto(prediction["urls"]["web"])
         expect(page.locator("#status")).to_contain_text("succeeded")
+        # The same in the rows that a list receives.
+        page.goto("/web/predictions")
+        run("test/fails", message=text)
+        expect(page.locator("#rows")).to_contain_text(text)
         page.goto(run("test/fails", message=text)["urls"]["web"])
         expect(page.locator("#error")).to_contain_text(text)
         page.goto("/web/predictions")

@@ -1,0 +1,223 @@
+"""The pages of deployments, files, collections, hardware, webhooks and the API description."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dashscope.local.http.json_schemas import SCHEMAS
+from dashscope.local.http.openapi import document
+from dashscope.local.http.problems import ProblemError, not_found
+from dashscope.local.http.routes.collections import describe, models_by_collection
+from dashscope.local.http.services import services
+from dashscope.local.models.hardware import hardware
+from dashscope.local.pages.fields import describe_type
+from dashscope.local.pages.lists import ListQuery, lists
+from dashscope.local.pages.result import display
+from dashscope.local.pages.templating import page
+from dashscope.local.store import CursorError
+from dashscope.local.type_guards import is_dict, is_list
+from dashscope.local.values import now, timestamp
+
+ATTEMPTS: Final = 100
+"""The number of webhook attempts on the page."""
+
+_METHODS: Final = {"x-query": "QUERY"}
+"""OpenAPI has no key for the method QUERY."""
+
+
+async def show_deployments(request: Request) -> Response:
+    """Show the deployments."""
+    try:
+        cursor = request.query_params.get("cursor")
+        listed = services(request).store.deployments.page(cursor)
+    except CursorError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
+    return page(request, "deployments.html", listed=listed)
+
+
+async def show_deployment(request: Request) -> Response:
+    """Show a deployment, its current release and its predictions."""
+    parts = services(request)
+    name: str = request.path_params["name"]
+    deployment = parts.store.deployments.get(name)
+    if deployment is None:
+        raise not_found(f"Deployment {name[:100]}")
+    cursor = request.query_params.get("cursor")
+    listed = lists(request).read(parts, ListQuery(deployment=deployment.name), cursor)
+    return page(
+        request, "deployment.html", deployment=deployment, listed=listed, is_first=cursor is None
+    )
+
+
+async def show_files(request: Request) -> Response:
+    """Show the uploaded files."""
+    parts = services(request)
+    try:
+        cursor = request.query_params.get("cursor")
+        listed = parts.store.files.page(cursor, timestamp(now()))
+    except CursorError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
+    shown = display(parts)
+    base_url = parts.renderer.base_url
+    items = [shown.value(f"{base_url}/files/{file.id}") for file in listed.results]
+    return page(request, "files.html", listed=listed, items=items)
+
+
+async def show_collections(request: Request) -> Response:
+    """Show the collections with their models."""
+    found = models_by_collection(services(request).store)
+    collections = [{**describe(slug), "models": models} for slug, models in sorted(found.items())]
+    return page(request, "collections.html", collections=collections)
+
+
+async def show_hardware(request: Request) -> Response:
+    """Show the hardware of this machine."""
+    return page(request, "hardware.html", hardware=await hardware())
+
+
+async def show_webhooks(request: Request) -> Response:
+    """Show the pending webhook deliveries and the last attempts."""
+    parts = services(request)
+    waiting = parts.store.deliveries.waiting()
+    attempts = list(reversed(parts.webhooks.attempts))[:ATTEMPTS]
+    return page(
+        request,
+        "webhooks.html",
+        waiting=waiting,
+        attempts=attempts,
+        kinds=parts.store.jobs.kinds({*(w.job for w in waiting), *(a.job for a in attempts)}),
+        feed=parts.feed.count,
+    )
+
+
+@frozen(kw_only=True)
+class Member:
+    """A parameter, or a member of a body."""
+
+    name: str
+    type: str
+    required: bool
+    place: str = ""
+
+
+@frozen(kw_only=True)
+class Operation:
+    """An operation of the API as the page shows it."""
+
+    id: str
+    method: str
+    path: str
+    parameters: list[Member]
+    body_type: str
+    body: list[Member]
+    responses: list[tuple[str, str]]
+
+
+async def show_docs(request: Request) -> Response:
+    """Show the operations of the API."""
+    described = document(services(request).renderer.base_url)
+    groups: dict[str, list[Operation]] = {}
+    for path, methods in described["paths"].items():
+        group = path.split("/")[1]
+        for method, operation in methods.items():
+            if is_dict(operation):
+                groups.setdefault(group, []).append(
+                    _operation(described, path, method, operation, methods["parameters"])
+                )
+    schemas = described["components"]["schemas"]
+    return page(
+        request,
+        "docs.html",
+        base_url=described["servers"][0]["url"],
+        groups=groups,
+        schemas=sorted(schemas),
+    )
+
+
+async def show_schema(request: Request) -> Response:
+    """Show a schema of the API."""
+    name: str = request.path_params["name"]
+    if name not in SCHEMAS:
+        raise not_found(f"Schema {name[:100]}")
+    return page(request, "schema.html", name=name, schema=SCHEMAS[name])
+
+
+def _operation(
+    described: dict[str, Any],
+    path: str,
+    method: str,
+    operation: dict[str, Any],
+    shared: list[dict[str, Any]],
+) -> Operation:
+    schemas = described["components"]["schemas"]
+    body_type, body = "", []
+    for content in operation.get("requestBody", {}).get("content", {}).items():
+        body_type = content[0]
+        body = _members(schemas, content[1]["schema"])
+    return Operation(
+        id=operation["operationId"],
+        method=_METHODS.get(method, method.upper()),
+        path=path,
+        parameters=[
+            Member(
+                name=given["name"],
+                type=_type(given["schema"]),
+                required=given["required"],
+                place=given["in"],
+            )
+            for given in [*shared, *operation.get("parameters", [])]
+        ],
+        body_type=body_type,
+        body=body,
+        responses=[
+            (status, _content_name(response))
+            for status, response in sorted(operation["responses"].items())
+        ],
+    )
+
+
+def _members(schemas: dict[str, Any], schema: dict[str, Any]) -> list[Member]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    resolved: dict[str, Any] = schemas[name] if name else schema
+    required = resolved.get("required", [])
+    return [
+        Member(name=name, type=_type(member), required=name in required)
+        for name, member in resolved.get("properties", {}).items()
+    ]
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if reference := schema.get("$ref"):
+        return str(reference).rpartition("/")[2]
+    if choices := schema.get("enum"):
+        return f"one of {', '.join(map(str, choices))}"
+    if is_list(forms := schema.get("anyOf")):
+        return " or ".join(_type(form) for form in forms)
+    if is_list(types := schema.get("type")):
+        return " or ".join(map(str, types))
+    if schema.get("format") == "uri":
+        return "URL"
+    return describe_type(schema)
+
+
+def _content_name(response: dict[str, Any]) -> str:
+    for kind, content in response.get("content", {}).items():
+        name = str(content["schema"].get("$ref", "")).rpartition("/")[2]
+        return name or str(kind)
+    return ""
+
+
+ROUTES: Final = [
+    Route("/deployments", show_deployments),
+    Route("/deployments/{name}", show_deployment),
+    Route("/files", show_files),
+    Route("/collections", show_collections),
+    Route("/hardware", show_hardware),
+    Route("/webhooks", show_webhooks),
+    Route("/docs", show_docs),
+    Route("/docs/schemas/{name}", show_schema),
+]

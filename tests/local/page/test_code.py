@@ -1,0 +1,112 @@
+"""The code on the pages does what the form does."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from attrs import evolve
+
+from dashscope.local import LocalServer
+from dashscope.local.pages.code import CODE_LIMIT, DEFAULT_BASE_URL, Call, snippets
+from tests.local.page.conftest import Parsed
+
+NASTY = "a \"b\" 'c' $d `e` \\ é\n</script> #{f} ${g} @x"
+
+
+def call(base_url: str, model: str = "test/echo", **inputs: Any) -> Call:
+    return Call(
+        model=model,
+        version=None,
+        inputs=inputs,
+        base_url=base_url,
+        needs_token=False,
+        streams=False,
+    )
+
+
+def code(of: Call) -> dict[str, str]:
+    return {snippet.name: snippet.text for snippet in snippets(of)}
+
+
+def run_python(text: str) -> str:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(text, "snippet", "exec"), {"__name__": "__main__"})
+    return printed.getvalue()
+
+
+def run_shell(text: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", text], env={**os.environ, "PATH": path}, capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+class TestCode:
+    def test_runs(self, server: LocalServer) -> None:
+        value = {"text": NASTY, "list": [1, 2.5, None, True], "long": ["x" * 40] * 3}
+        made = code(call(server.base_url, value=value))
+        for name in ("python", "python-async"):
+            assert run_python(made[name]) == f"{value}\n"
+        assert json.loads(run_shell(made["curl"]))["output"] == value
+        assert json.loads(run_shell(made["command"])) == value
+
+    def test_streams(self, server: LocalServer) -> None:
+        made = code(evolve(call(server.base_url, "test/parts", count=3), streams=True))
+        for name in ("python", "python-async"):
+            assert run_python(made[name]) == "0 1 2 "
+        assert run_shell(made["command"]).strip() == "0 1 2"
+        assert "for await" in made["javascript"]
+
+    def test_of_an_older_version_names_the_version(
+        self, server: LocalServer, http: httpx.Client
+    ) -> None:
+        version = http.get("/models/test/echo").json()["latest_version"]["id"]
+        made = code(evolve(call(server.base_url, value="v"), version=version))
+        assert run_python(made["python"]) == "v\n"
+        assert json.loads(run_shell(made["curl"]))["output"] == "v"
+        assert all(f"test/echo:{version}" in text for text in made.values())
+
+    def test_of_the_latest_version_is_short(self) -> None:
+        data = "data:image/png;base64," + "A" * 1000
+        made = code(evolve(call(DEFAULT_BASE_URL, image=data, n=1), needs_token=True))
+        for name, text in made.items():
+            assert "base64" not in text
+            assert len(text.splitlines()) <= 14, name
+        assert 'Path("input-file")' in made["python"]
+        assert made["command"] == "dashscope run test/echo image=@input-file n=1\n"
+        assert "Client()" in made["python"]
+        for name in ("javascript", "fetch", "curl"):
+            assert "DASHSCOPE_API_TOKEN" in made[name]
+        assert snippets(call(DEFAULT_BASE_URL, text="x" * CODE_LIMIT)) == []
+
+    @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+    def test_is_valid_javascript(self, tmp_path: Path) -> None:
+        for streams in (False, True):
+            made = code(evolve(call(DEFAULT_BASE_URL, value=NASTY), streams=streams))
+            for name in ("javascript", "fetch"):
+                file = tmp_path / f"{name}.mjs"
+                file.write_text(made[name])
+                subprocess.run(["node", "--check", str(file)], check=True, timeout=60)
+
+    def test_follows_the_form(self, web: httpx.Client, server: LocalServer) -> None:
+        path = "/web/models/test/typed/code"
+        answer = web.post(path, data={"input:text": NASTY, "input:count": "3", "input:ratio": "x"})
+        parsed = Parsed(answer)
+        # Defaults are omitted, and so is what is not valid yet.
+        assert f'"text": {json.dumps(NASTY, ensure_ascii=False)}' in parsed.text
+        assert "count" not in parsed.text
+        assert "ratio" not in parsed.text
+        page = Parsed(web.get("/web/models/dashscope/hello-world"))
+        assert 'client.run("dashscope/hello-world", {"text": "Alice"})' in page.text
+        assert server.base_url in page.text

@@ -1,0 +1,103 @@
+"""Models that are edited while the server runs."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dashscope.local import LocalServer, maintenance
+from tests.local.page.conftest import Parsed
+from tests.local.waiting import until
+
+SAYS = """
+from dashscope.local import model
+from helper import GREETING
+
+@model("me/says")
+def says(name: str = "you") -> str:
+    return f"{GREETING} {name}"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _check_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "RELOAD_INTERVAL", 0.02)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file as editors do, so that the server never sees half of it."""
+    partial = path.with_suffix(".new")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def test_an_edit_changes_the_model_and_an_error_is_shown_until_it_is_fixed(tmp_path: Path) -> None:
+    file, helper = tmp_path / "models.py", tmp_path / "helper.py"
+    file.write_text("def broken(:\n")
+    with (
+        LocalServer(file, data=tmp_path / "data", reload=True) as server,
+        httpx.Client(base_url=server.base_url.removesuffix("v1"), timeout=30) as http,
+    ):
+
+        def problem() -> str:
+            page = http.get("web/")
+            shown = any(
+                attributes.get("id") == "models-problem" for _, attributes in Parsed(page).elements
+            )
+            return Parsed(page).text if shown else ""
+
+        def says(**inputs: Any) -> Any:
+            path = "v1/models/me/says/predictions"
+            answer = http.post(path, json={"input": inputs}, headers={"Prefer": "wait"})
+            return answer.json().get("output")
+
+        assert "SyntaxError: invalid syntax" in problem()
+        assert "def broken(:" in problem()
+        assert "dashscope/local" not in problem()
+        assert says() is None
+
+        # The module that is missing appears later.
+        write(file, SAYS)
+        until(lambda: "No module named 'helper'" in problem())
+        write(helper, "GREETING = 'hello'")
+        until(lambda: says() == "hello you")
+        assert not problem()
+
+        # The source of the model is the same, but a worker has loaded the old module.
+        versions = http.get("v1/models/me/says/versions").json()["results"]
+        write(helper, "GREETING = 'goodbye'")
+        until(lambda: says() == "goodbye you")
+        assert http.get("v1/models/me/says/versions").json()["results"] == versions
+
+        with http.stream("GET", "web/events") as events:
+            lines = events.iter_lines()
+            next(lines)
+            write(helper, "1 / 0")
+            until(lambda: "ZeroDivisionError" in problem())
+            assert any("changed" in line for line in lines)
+        write(helper, "GREETING = 'hello'")
+        write(file, SAYS.replace("me/says", "Bad Name"))
+        until(lambda: "owner/name" in problem())
+        assert says(name="again").endswith(" again")
+
+        write(file, SAYS.replace('"you"', '"everybody"'))
+        until(lambda: not problem())
+        assert says() == "hello everybody"
+        latest = http.get("v1/models/me/says").json()["latest_version"]
+        assert latest["id"] != versions[0]["id"]
+
+
+def test_the_error_is_shown_to_those_who_have_signed_in(tmp_path: Path) -> None:
+    file = tmp_path / "models.py"
+    file.write_text("1 / 0")
+    with LocalServer(file, reload=True, token="secret") as server:
+        page = server.base_url.replace("/v1", "/web/sign-in")
+        assert "ZeroDivisionError" not in httpx.get(page).text
+        headers = {"Authorization": "Bearer secret"}
+        assert "ZeroDivisionError" in httpx.get(page.replace("sign-in", ""), headers=headers).text
+
+
+def test_only_a_file_can_be_reloaded() -> None:
+    with pytest.raises(ValueError, match="Only a models file can be reloaded"):
+        LocalServer(reload=True)
