@@ -46,8 +46,9 @@ class AsyncFiles(AsyncResource):
         """Upload a file of up to 100 MB, for use in a model's input.
 
         Args:
-            content: A `pathlib.Path`, bytes, or a file open in binary mode. An open file is sent
-                from its current position, and returned to that position.
+            content: A `pathlib.Path` or other path object, bytes, a file open in binary mode, or an
+                image of Pillow or matplotlib, which is sent as PNG. An open file is sent from its
+                current position, and returned to that position.
             filename: The name of the file. Defaults to the name in the path.
             content_type: The media type (the API's `type`). Defaults to a guess from the name.
             metadata: A JSON object to store with the file.

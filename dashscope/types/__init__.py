@@ -3,6 +3,17 @@
 ```python
 from dashscope.types import Page, Prediction
 ```
+
+Every value has `to_dict()` and `to_json()`, and is a pydantic field and a FastAPI response model.
+Except for the `*URLs` classes and `Page`, it is also a read-only mapping of its fields. `cattrs`
+would treat it as any mapping, and needs a hook:
+
+```python
+import cattrs
+
+converter = cattrs.Converter()
+converter.register_unstructure_hook(Prediction, lambda prediction: prediction.to_dict())
+```
 """
 
 from __future__ import annotations

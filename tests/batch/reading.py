@@ -27,5 +27,5 @@ async def read_into(seen: list[Any], batch: Any) -> None:
 
 
 def outputs(results: list[Any]) -> list[Any]:
-    """Return the outputs of results."""
-    return [result.output for result in results]
+    """Return the outputs of results, `None` for failed rows."""
+    return [result["output"] for result in results]

@@ -28,7 +28,7 @@ recovery.IN_TRANSIT = min(recovery.IN_TRANSIT, timedelta(seconds=float(sys.argv[
 inputs = ({"value": number // 2} for number in range(count))
 
 def show(result):
-    print(result.index, result.output, result.error, flush=True)
+    print(result.index, result["output"], result.error, flush=True)
 
 async def asynchronous():
     async with AsyncClient(base_url=base_url) as client:

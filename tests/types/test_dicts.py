@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import attrs
+import cattrs
 import httpx
 import msgspec
 import orjson
@@ -133,6 +134,12 @@ def test_to_dict_has_wire_names_and_json_types() -> None:
             yaml.safe_load(yaml.safe_dump(plain)),
         ):
             assert encoded == plain
+
+
+def test_cattrs_takes_the_documented_hook() -> None:
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook(Prediction, lambda prediction: prediction.to_dict())
+    assert converter.unstructure([PREDICTION]) == [PREDICTION.to_dict()]
 
 
 def test_django_responds_with_a_dict() -> None:
