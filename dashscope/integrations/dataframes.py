@@ -370,7 +370,8 @@ class ModelUdf:
         return AsyncBatch(client._api, inputs, options)  # pyright: ignore[reportPrivateUsage]
 
     async def _row_cells(self, client: AsyncClient, result: BatchResult) -> dict[str, Any]:
-        prediction, output, error = result.prediction, result.output, result.error
+        prediction, error = result.prediction, result.error
+        output = result.output if error is None else None
         if self.save_to is not None and prediction is not None and error is None:
             try:
                 output = await self._saved(client, prediction, output)
