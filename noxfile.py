@@ -144,6 +144,15 @@ def build(session: nox.Session) -> None:
     session.run(python, "-W", "error", "-c", IMPORTS_NO_EXTRA, external=True)
 
 
+FOREIGN_PYTHON = (
+    ("REPLICATE_1", "replicate==1.0.7"),
+    ("REPLICATE_2", "replicate[aiohttp]==2.0.0b4"),
+    ("LANGCHAIN", "langchain-community==0.4.2", "replicate==1.0.7"),
+    ("LLAMA_INDEX", "llama-index-llms-replicate==0.7.0", "replicate==1.0.7"),
+)
+FOREIGN_NPM = ("replicate@1.4.0", "ai@6.0.326", "@ai-sdk/replicate@2.0.57")
+
+
 @nox.session
 def release(session: nox.Session) -> None:
     """Everything for a release is ready: the changelog, the wheel and the sdist.
@@ -194,12 +203,12 @@ def foreign(session: nox.Session) -> None:
     install(session)
     folder = Path(session.create_tmp()).resolve()
     environment = {"FOREIGN_NODE_MODULES": str(folder / "npm")}
-    for number, requirement in (("1", "replicate==1.0.7"), ("2", "replicate[aiohttp]==2.0.0b4")):
-        python = folder / f"replicate-{number}" / "bin" / "python"
+    for name, *requirements in FOREIGN_PYTHON:
+        python = folder / name / "bin" / "python"
         session.run("python", "-m", "venv", "--clear", str(python.parents[1]))
-        session.run(str(python), "-m", "pip", "install", "-q", requirement, external=True)
-        environment[f"FOREIGN_REPLICATE_{number}"] = str(python)
-    session.run("npm", "install", "--prefix", str(folder / "npm"), "replicate@1.4.0", external=True)
+        session.run(str(python), "-m", "pip", "install", "-q", *requirements, external=True)
+        environment[f"FOREIGN_{name}"] = str(python)
+    session.run("npm", "install", "--prefix", str(folder / "npm"), *FOREIGN_NPM, external=True)
     session.run(
         "python", "-m", "pytest", "tests/local/foreign", "-m", "foreign", *session.posargs,
         env=environment,

@@ -61,6 +61,7 @@ load_before_fork(
     "dashscope._batch.options",
     "dashscope._files.file_output",
     "dashscope._functions.function",
+    "dashscope._functions.name_check",
     "dashscope._predictions.files",
     "dashscope._predictions.run",
 )
@@ -517,7 +518,8 @@ class AsyncClient:
 
         Returns:
             A batch, for use with `async with`. It yields one `BatchResult` per input, with `index`,
-            `input`, `output` or `error`, and `prediction`.
+            `input`, `output` or `error`, and `prediction`. A row with an input that the model does
+            not have gets an error and is not sent.
 
         Raises:
             CheckpointError: If the checkpoint is in use, is not a checkpoint, or belongs to other
@@ -533,17 +535,23 @@ class AsyncClient:
                     print(result.index, result.output if result.ok else result.error)
             ```
 
-        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`,
+        Endpoints: `GET /models/{model_owner}/{model_name}` or
+        `GET /models/{model_owner}/{model_name}/versions/{version_id}` once, for the names of the
+        inputs, `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`,
         then `GET /predictions`, one page for up to 100 predictions, and
         `GET /predictions/{prediction_id}` for a prediction that the list does not contain.
         """
         # sync doc: an iterable or async iterable of -> an iterable of
         from dashscope._batch import options
         from dashscope._batch.batch import AsyncBatch
+        from dashscope._common.urls import Reference
+        from dashscope._functions.name_check import NameCheck
+        from dashscope._functions.schema_cache import SchemaLoader
 
         use_file_output = self._api.resolve_use_file_output(use_file_output)
         if progress is not None:
             self._api.runtime.check_callback("progress", progress)
+        loader = SchemaLoader(self._api, self._schemas, ref, Reference.parse(ref), timeout)
         checked = options.check(
             ref,
             concurrency=concurrency,
@@ -558,6 +566,7 @@ class AsyncClient:
             file_encoding=file_encoding,
             use_file_output=use_file_output,
             poll_interval=poll_interval,
+            check=NameCheck(loader),
         )
         return AsyncBatch(self._api, inputs, checked)
 

@@ -10,6 +10,7 @@ from typing import Any
 from _pytest.mark import ParameterSet
 
 from tests.servers.fake_server import FakeServer
+from tests.servers.stream_server import StreamServer
 
 Test = Callable[..., Any]
 
@@ -22,8 +23,8 @@ def variants(
 ) -> Callable[[Test], Test]:
     """Run a test once for each value, like `pytest.mark.parametrize` but as a single test.
 
-    The variants share the fixtures of the test. The requests of a `FakeServer` are forgotten before
-    each variant. The error of a variant has a note that names it.
+    The variants share the fixtures of the test. A fake server forgets its requests before each
+    variant. The error of a variant has a note that names it.
 
     Args:
         names: The parameter, or the parameters separated by commas.
@@ -52,6 +53,8 @@ def variants(
                 for value in arguments.values():
                     if isinstance(value, FakeServer):
                         value.requests.clear()
+                    elif isinstance(value, StreamServer):
+                        value.reset()
                 yield label, {**arguments, **row}
 
         if inspect.iscoroutinefunction(test):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,7 +67,7 @@ def shown(id: str) -> dict[str, Any]:
 def listing(query: dict[str, list[str]]) -> dict[str, Any]:
     since = query.get("created_after", [""])[0]
     end = int(query.get("cursor", [str(len(ids))])[0])
-    start = max(bisect_right(times, since), end - PAGE_SIZE)
+    start = max(bisect_left(times, since), end - PAGE_SIZE)
     page = [shown(ids[place]) for place in range(end - 1, start - 1, -1)]
     more = start > 0 and len(page) == PAGE_SIZE
     cursor = f"http://here/v1/predictions?cursor={start}&created_after={since}"

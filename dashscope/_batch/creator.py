@@ -82,12 +82,11 @@ class Creator:
     async def _prepare(self, row: Row) -> None:
         options = self._context.options
         if row.call is None:
-            input = row.input if options.check is None else await options.check(row.input)
             row.call = await creation(
                 self._context.api,
                 options.reference.path,
                 version=options.reference.version,
-                input=input,
+                input=await options.check(row.input),
                 cancel_after=cancel_after_for(options.timeout),
                 file_encoding=options.file_encoding,
             )

@@ -26,6 +26,7 @@ from dashscope._files.inputs import FileEncoding
 Resume: TypeAlias = Literal["yield", "skip", False]
 OnError: TypeAlias = Literal["yield", "raise"]
 OnUnknown: TypeAlias = Literal["error", "recreate"]
+Check: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 @frozen(kw_only=True)
@@ -47,7 +48,7 @@ class Options:
     file_encoding: FileEncoding
     use_file_output: bool
     poll_interval: float | None
-    check: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]] | None = None
+    check: Check
     """Validates an input against the model's schema before its files are uploaded, and returns the
     input to send."""
     keys: Sequence[bytes] | None = None
@@ -69,6 +70,7 @@ def check(
     file_encoding: FileEncoding,
     use_file_output: bool,
     poll_interval: float | None,
+    check: Check,
 ) -> Options:
     """Validate the arguments of `map()`.
 
@@ -109,6 +111,7 @@ def check(
         file_encoding=file_encoding,
         use_file_output=use_file_output,
         poll_interval=check_interval(poll_interval),
+        check=check,
     )
 
 

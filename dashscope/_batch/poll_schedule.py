@@ -7,6 +7,7 @@ they run. The schedule is pure: the caller passes the time and the random number
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from dashscope._api import polling
@@ -22,6 +23,14 @@ INDIVIDUAL_MAX: Final = 5.0
 """In larger batches, the individual poll interval is this share of a prediction's age, clamped."""
 DURATION_WEIGHT: Final = 0.1
 """Weight of the latest prediction in the moving average of durations."""
+RECENT: Final = 64
+"""The number of recent durations from which the next one is estimated."""
+ENOUGH: Final = 8
+"""The number of durations that an estimate needs."""
+SHORT: Final = 0.1
+"""The share of predictions that may finish before the estimate."""
+EARLY: Final = 0.95
+"""List polls start at this share of the estimate. If predictions become faster, so does this."""
 UNLISTED_MIN: Final = 1.0
 """Seconds without list polls after a useless one. Doubles each time, up to `UNLISTED_MAX`."""
 UNLISTED_MAX: Final = 300.0
@@ -39,6 +48,7 @@ class PollSchedule:
         self._interval = interval
         self._pace = pace
         self._typical_duration: float | None = None
+        self._recent: deque[float] = deque(maxlen=RECENT)
         self._useless_lists = 0
         self._no_list_before = float("-inf")
 
@@ -50,20 +60,30 @@ class PollSchedule:
         """Record that a prediction finished after `seconds`."""
         old = self._typical_duration
         self._typical_duration = seconds if old is None else old + DURATION_WEIGHT * (seconds - old)
+        self._recent.append(seconds)
 
-    def until_list_poll(self, waited: float, *, pages: int, chance: float) -> float:
+    def until_list_poll(self, waited: float, *, oldest: float, pages: int, chance: float) -> float:
         """Return the seconds until the next list poll.
 
         The interval is a tenth of the typical duration, and longer if list polls take many pages.
+        While all predictions are too young to have finished, there is no list poll.
 
         Args:
             waited: Seconds since the first prediction was created. It replaces the typical
                 duration until a prediction has finished.
+            oldest: The age of the oldest running prediction in seconds.
             pages: The number of pages that the last list poll took.
             chance: A random number from 0 to 1, for the jitter.
         """
         typical = waited if self._typical_duration is None else self._typical_duration
-        return self._delay(typical, chance) * max(1.0, pages / 2)
+        usual = self._delay(typical, chance) * max(1.0, pages / 2)
+        return max(usual, self._shortest() - oldest)
+
+    def _shortest(self) -> float:
+        """Return the age before which few predictions finish."""
+        if self._interval is not None or len(self._recent) < ENOUGH:
+            return 0.0
+        return sorted(self._recent)[int(len(self._recent) * SHORT)] * EARLY
 
     def until_poll(self, age: float, *, running: int, chance: float) -> float:
         """Return the seconds until a prediction is polled individually.

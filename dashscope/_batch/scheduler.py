@@ -11,7 +11,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TypeAlias
 
 from attrs import frozen
@@ -133,7 +133,7 @@ class Scheduler:
             if self._first_created is None:
                 self._first_created = now
             if not self._running:
-                self._next_list_poll = now + self._until_list_poll(now, pages=1)
+                self._next_list_poll = now + self._until_list_poll(now, pages=1, oldest=0.0)
             self._running[running.row.index] = running
             if running.created_at is None:
                 self._poll_at(running, now + self._until_poll(running, now))
@@ -227,8 +227,8 @@ class Scheduler:
 
     def list_polled(
         self,
-        seen: Iterable[tuple[RunningPrediction, types.Prediction]],
-        unseen: Iterable[RunningPrediction],
+        seen: Collection[tuple[RunningPrediction, types.Prediction]],
+        unseen: Collection[RunningPrediction],
         *,
         pages: int,
         useful: bool,
@@ -246,7 +246,9 @@ class Scheduler:
         with self._lock:
             self._is_polling_list = False
             self._schedule.listed(useful=useful, now=now)
-            self._next_list_poll = now + self._until_list_poll(now, pages=pages)
+            remaining = [*(running for running, _ in seen), *unseen]
+            oldest = max((now - each.started for each in remaining), default=0.0)
+            self._next_list_poll = now + self._until_list_poll(now, pages=pages, oldest=oldest)
             for running, prediction in seen:
                 running.latest = prediction
                 running.failures = None
@@ -326,7 +328,8 @@ class Scheduler:
             else:
                 for running in self._without_poll():
                     self._poll_at(running, now)
-                self._next_list_poll = now + self._until_list_poll(now, pages=1)
+                oldest = now - min(running.started for running in self._running.values())
+                self._next_list_poll = now + self._until_list_poll(now, pages=1, oldest=oldest)
         while self._polls and self._polls[0][0] <= now:
             poll_at, _, running = heapq.heappop(self._polls)
             # The heap keeps entries of polls that were rescheduled or are no longer needed.
@@ -349,9 +352,11 @@ class Scheduler:
         running.poll_at = at
         heapq.heappush(self._polls, (at, next(self._count), running))
 
-    def _until_list_poll(self, now: float, *, pages: int) -> float:
+    def _until_list_poll(self, now: float, *, pages: int, oldest: float) -> float:
         waited = now - (self._first_created if self._first_created is not None else now)
-        return self._schedule.until_list_poll(waited, pages=pages, chance=random.chance())
+        return self._schedule.until_list_poll(
+            waited, oldest=oldest, pages=pages, chance=random.chance()
+        )
 
     def _until_poll(self, running: RunningPrediction, now: float) -> float:
         return self._schedule.until_poll(

@@ -6,8 +6,6 @@ import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import evolve
-
 from dashscope import types
 from dashscope._api.requestor import Requestor
 from dashscope._batch import options
@@ -265,8 +263,9 @@ class AsyncModelFunction(FunctionAttributes):
             file_encoding=self._creation["file_encoding"],
             use_file_output=self._api.resolve_use_file_output(self._use_file_output),
             poll_interval=poll_interval,
+            check=self._row,
         )
-        return AsyncBatch(self._api, inputs, evolve(checked, check=self._row))
+        return AsyncBatch(self._api, inputs, checked)
 
     async def load(self) -> None:
         """Fetch the model's schema, unless it was fetched before.

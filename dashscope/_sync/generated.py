@@ -2668,7 +2668,8 @@ class Client(Facade):
 
         Returns:
             A batch, for use with `with`. It yields one `BatchResult` per input, with `index`,
-            `input`, `output` or `error`, and `prediction`.
+            `input`, `output` or `error`, and `prediction`. A row with an input that the model does
+            not have gets an error and is not sent.
 
         Raises:
             CheckpointError: If the checkpoint is in use, is not a checkpoint, or belongs to other
@@ -2684,7 +2685,9 @@ class Client(Facade):
                     print(result.index, result.output if result.ok else result.error)
             ```
 
-        Endpoints: `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`,
+        Endpoints: `GET /models/{model_owner}/{model_name}` or
+        `GET /models/{model_owner}/{model_name}/versions/{version_id}` once, for the names of the
+        inputs, `POST /models/{model_owner}/{model_name}/predictions` or `POST /predictions`,
         then `GET /predictions`, one page for up to 100 predictions, and
         `GET /predictions/{prediction_id}` for a prediction that the list does not contain.
         """

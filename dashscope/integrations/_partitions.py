@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import frozen
 
-from dashscope._common.json import is_array, is_mapping
+from dashscope._common.json import is_array, is_mapping, is_sequence
 from dashscope._common.validation import shown
 
 SUPPORTED: Final = (
@@ -74,7 +74,7 @@ def open_partition(partition: Any, *, as_text: bool) -> Partition:
         return _polars(partition)
     if library == "pyarrow" and hasattr(partition, "to_pylist"):
         return _arrow(partition)
-    if isinstance(partition, Mapping):
+    if is_mapping(partition):
         return _columns(partition)
     if is_array(partition) and all(isinstance(row, Mapping) for row in partition):
         return _rows(partition)
@@ -126,7 +126,8 @@ def _arrow(table: Any) -> Partition:
                 if column.is_number
                 else arrow.array(_texts(column.values), arrow.string())
             )
-        return type(table).from_arrays(arrays, names=names)
+        kind = cast("Any", type(table))
+        return kind.from_arrays(arrays, names=names)
 
     return Partition(list(table.schema.names), table.to_pylist(), extend)
 
@@ -152,7 +153,7 @@ def _values(name: str, column: Any) -> list[Any]:
     if hasattr(column, "tolist"):
         found: list[Any] = column.tolist()
         return found
-    if isinstance(column, str | bytes) or not isinstance(column, Sequence):
+    if isinstance(column, str | bytes) or not is_sequence(column):
         raise TypeError(
             f"a partition must be {SUPPORTED}; in this dict, {name!r} is {shown(column)}. For "
             "datasets.map, pass batched=True."

@@ -25,6 +25,7 @@ from dashscope._batch.checkpoint.location import Location
 from dashscope._batch.options import OnUnknown
 from dashscope._batch.options import check as check_options
 from dashscope._batch.permits import SharedRate
+from dashscope._common.json import is_array, is_mapping, is_object
 from dashscope._common.urls import Reference
 from dashscope._common.validation import check_choice, shown
 from dashscope._files.file_output import AsyncFileOutput
@@ -123,7 +124,7 @@ def udf(
         raise ValueError("resume requires a checkpoint: pass checkpoint='run/'")
     model = ModelUdf(
         ref=ref,
-        inputs=dict(inputs) if isinstance(inputs, Mapping) else inputs,
+        inputs=dict(inputs.items()) if is_mapping(inputs) else inputs,
         output=output,
         location=location,
         key=keys,
@@ -207,6 +208,8 @@ class ModelUdf:
 
         Example:
             ```python
+            from dashscope.integrations.dataframes import udf
+
             greet = udf("dashscope/hello-world", inputs={"text": "name"})
             print(greet([{"name": "Alice"}]))
             ```
@@ -235,11 +238,7 @@ class ModelUdf:
             ValueError: If a column is missing, or if a column of the result exists already.
             CheckpointError: If the checkpoint cannot be used.
 
-        Example:
-            ```python
-            greet = udf("dashscope/hello-world", inputs={"text": "name"})
-            print(await greet.run_async([{"name": "Alice"}]))
-            ```
+        Example: see `dashscope docs scaling-out`.
 
         Endpoints: those of `client.map()`.
         """
@@ -264,7 +263,7 @@ class ModelUdf:
         return worker.client(key, lambda: AsyncClient(base_url=self.base_url))
 
     def _check_columns(self, partition: Partition) -> None:
-        needed = {*self.key, *(self.inputs.values() if isinstance(self.inputs, Mapping) else ())}
+        needed = {*self.key, *(() if callable(self.inputs) else self._named.values())}
         names = set(partition.columns if partition.columns is not None else ())
         if partition.columns is None:
             for row in partition.rows:
@@ -311,16 +310,21 @@ class ModelUdf:
         return cells
 
     def _input(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        if not isinstance(self.inputs, Mapping):
+        if callable(self.inputs):
             found = self.inputs(row)
             if not isinstance(found, Mapping):
                 raise TypeError(f"inputs= returned {shown(found)}, not a mapping of inputs")
             return {name: _partitions.plain(value) for name, value in found.items()}
         return {
             name: _partitions.plain(value)
-            for name, column in self.inputs.items()
+            for name, column in self._named.items()
             if not _partitions.is_missing(value := row.get(column))
         }
+
+    @property
+    def _named(self) -> Mapping[str, str]:
+        """The columns of the inputs, if they are not a function."""
+        return cast("Mapping[str, str]", self.inputs)
 
     def _key(self, row: Mapping[str, Any], fingerprint: bytes) -> bytes:
         salt = None if self.location is None else self.location.salt
@@ -339,6 +343,8 @@ class ModelUdf:
         self._options()
 
     def _options(self) -> Any:
+        # Without a checkpoint here, because the location is known already.
+        options: dict[str, Any] = {**self.options, "on_unknown": "error"}
         checked = check_options(
             self.ref,
             ordered=False,
@@ -348,7 +354,7 @@ class ModelUdf:
             progress=None,
             use_file_output=self.save_to is not None,
             poll_interval=None,
-            **{**self.options, "on_unknown": "error"},
+            **options,
         )
         return evolve(checked, on_unknown=self.options["on_unknown"], checkpoint=self.location)
 
@@ -364,7 +370,8 @@ class ModelUdf:
         return AsyncBatch(client._api, inputs, options)  # pyright: ignore[reportPrivateUsage]
 
     async def _row_cells(self, client: AsyncClient, result: BatchResult) -> dict[str, Any]:
-        prediction, output, error = result.prediction, result.output, result.error
+        prediction, error = result.prediction, result.error
+        output = result.output if error is None else None
         if self.save_to is not None and prediction is not None and error is None:
             try:
                 output = await self._saved(client, prediction, output)
@@ -396,9 +403,9 @@ class ModelUdf:
                 address = f"{prefix.rstrip('/')}/{name}"
                 await runtime.in_thread(_write, address, await value.read())
                 return address
-            if isinstance(value, Mapping):
+            if is_object(value):
                 return {name: await save(item) for name, item in value.items()}
-            if isinstance(value, list):
+            if is_array(value):
                 return [await save(item) for item in value]
             return value
 
@@ -472,6 +479,8 @@ class ModelUdf:
 
         Example:
             ```python
+            from dashscope.integrations.dataframes import udf
+
             greet = udf("dashscope/hello-world", inputs={"text": "name"}, checkpoint="run/")
             print(greet.cancel())
             ```

@@ -153,7 +153,7 @@ async def test_a_prediction_times_out(client: Any, service: Service) -> None:
     assert "within 0.5 s" in str(results[1].error)
     assert service.canceled == [results[1].prediction.id]
     headers = {
-        name.lower(): value for name, value in service.fake_server.requests[0].headers.items()
+        name.lower(): value for name, value in service.fake_server.requests[1].headers.items()
     }
     assert headers["cancel-after"] == "6s"
 

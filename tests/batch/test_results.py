@@ -33,8 +33,10 @@ async def test_no_inputs_and_one_input(client: Any, service: Service, count: int
 
 async def test_a_version_is_run(client: Any, service: Service) -> None:
     assert outputs(await read(client.map(f"{REF}:v1", [{"value": 1}]))) == [1]
-    assert service.fake_server.requests[0].path == "/v1/predictions"
-    assert service.fake_server.requests[0].json == {"version": "v1", "input": {"value": 1}}
+    names, create = service.fake_server.requests[:2]
+    assert (names.method, names.path) == ("GET", "/v1/models/owner/name/versions/v1")
+    assert create.path == "/v1/predictions"
+    assert create.json == {"version": "v1", "input": {"value": 1}}
 
 
 async def test_results_are_returned_as_they_finish(client: Any, service: Service) -> None:

@@ -239,3 +239,16 @@ def test_the_result_buffer_is_bounded() -> None:
     assert not buffer.has_room
     assert buffer.pop() is not None
     assert buffer.has_room
+
+
+def test_the_list_is_not_polled_before_a_prediction_can_have_finished() -> None:
+    schedule = PollSchedule(None, Pace())
+    for _ in range(8):
+        assert schedule.until_list_poll(1.0, oldest=0.0, pages=1, chance=0.5) <= 0.6
+        schedule.finished(5.0)
+    assert schedule.until_list_poll(1.0, oldest=0.0, pages=1, chance=0.5) == pytest.approx(4.75)
+    assert schedule.until_list_poll(1.0, oldest=4.0, pages=1, chance=0.5) == pytest.approx(0.75)
+    assert schedule.until_list_poll(1.0, oldest=6.0, pages=1, chance=0.5) <= 0.6
+    for _ in range(8):  # more than a tenth are fast
+        schedule.finished(0.2)
+    assert schedule.until_list_poll(1.0, oldest=0.0, pages=1, chance=0.5) <= 0.6

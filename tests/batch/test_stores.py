@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from dashscope import CheckpointError, ModelError, PredictionError
+from dashscope._batch.checkpoint import inspection
+from dashscope._batch.checkpoint.location import parse
 from tests.batch.reading import REF, outputs, read, rows
 from tests.batch.stores import TestedFile, TestedFolder, TestedStore
 from tests.servers.batch_service import Service
@@ -236,3 +238,19 @@ async def test_a_checkpoint_of_another_model_is_rejected(
     await read(client.map(REF, rows(1), checkpoint=store.checkpoint))
     with pytest.raises(CheckpointError, match="of a batch of owner/name, not of owner/other"):
         await read(client.map("owner/other", rows(1), checkpoint=store.checkpoint))
+
+
+async def test_finished_rows_can_be_pruned(
+    client: Any, service: Service, store: TestedStore
+) -> None:
+    await read(client.map(REF, rows(3), checkpoint=store.checkpoint, concurrency=1))
+    store.forget(0)
+    location = parse(store.checkpoint)
+    (summary,) = inspection.summaries(location)
+    assert (summary.rows, summary.finished, summary.running) == (3, 2, 1)
+    assert inspection.prune(location, ref="other/model", before=None) == 0
+    assert inspection.prune(location, ref=None, before=None) == 2
+    (summary,) = inspection.summaries(location)
+    assert (summary.rows, summary.finished, summary.running) == (1, 0, 1)
+    await read(client.map(REF, rows(3), checkpoint=store.checkpoint))
+    assert len(service.created) == 5

@@ -16,7 +16,8 @@ from dashscope.integrations.dataframes import ModelUdf, udf
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer, reply
 
-pytestmark = pytest.mark.distributed
+# The engines give warnings of their own.
+pytestmark = [pytest.mark.distributed, pytest.mark.filterwarnings("default")]
 
 REF = "owner/name"
 

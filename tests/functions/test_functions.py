@@ -116,6 +116,33 @@ async def test_a_model_maps_and_an_input_that_does_not_fit_is_an_error_row(
     assert "mapping" in results[3]
 
 
+async def test_a_batch_checks_the_names_of_its_inputs_with_one_request(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
+    models = Models(fake_server, document(text={"type": "string"}))
+    rows = [{"text": "a"}, {"txet": "b"}, {"text": 3}, {"text": "c", "extra": 1}]
+
+    async def outcome() -> dict[int, Any]:
+        async with scripted_client.map("owner/name", rows) as batch:
+            found = [await anext(batch) for _ in rows]
+        return {each.index: each.output if each.ok else str(each.error) for each in found}
+
+    results = await outcome()
+    assert results[0] == {"text": "a"}
+    assert "owner/name has no input 'txet'. Did you mean 'text'?" in results[1]
+    assert results[2] == {"text": 3}  # only the names are checked here
+    assert "no input 'extra'" in results[3]
+    assert models.fetches == 1
+    assert len([line for line in fake_server.asked if line.startswith("POST")]) == 2
+
+    # Without a schema, nothing is checked, and the next batch asks again.
+    rows = [{"txet": "b"}] * 3
+    models.fails = Reply(404, {}, b'{"detail": "private"}')
+    async with scripted_client.map("owner/other", rows) as batch:
+        assert [(await anext(batch)).output for _ in rows] == rows
+    assert models.fetches < 5
+
+
 def test_a_batch_has_no_webhook(make_client: Callable[..., Any]) -> None:
     client = make_client(base_url="http://127.0.0.1:9/v1")
     with pytest.raises(ValueError, match="not support webhooks"):

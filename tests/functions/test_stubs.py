@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
@@ -48,6 +49,34 @@ async def main() -> None:
     number: int = await hello_world(text="Alice")
 """
 
+MODELS = """
+from dashscope import AsyncClient, Client
+
+LIMIT: int = 3
+client = AsyncClient()
+sync_client = Client()
+hello = client.use("dashscope/hello-world")
+also, hello_sync = 1, None
+hello_sync = sync_client.use(ref="dashscope/hello-world")
+
+def helper() -> int: ...
+"""
+
+MIXED = """
+from mine import LIMIT, HelloInput, client, hello, hello_sync, helper, sync_client
+
+async def main() -> None:
+    text: str = await hello("Alice") + hello_sync(text="Bob")
+    rows: list[HelloInput] = [{"text": text}]
+    async with client, hello.map(rows, ordered=True) as batch:
+        async for result in batch:
+            print(result.output, LIMIT, helper())
+    with sync_client, hello_sync.map([{"text": "a"}]) as results:
+        print(list(results))
+    hello.map([{"txet": "a"}])
+    hello_sync.map([{"text": 1}])
+"""
+
 BLOCKING = """
 from models_blocking import hello_world
 
@@ -76,7 +105,10 @@ def test_a_type_checker_finds_a_wrong_argument(server: LocalServer, tmp_path: Pa
     refs = ["dashscope/hello-world", "dashscope/thumbnail", "dashscope/markov", "test/kinds"]
     (tmp_path / "models.pyi").write_text(write(server, *refs).stdout)
     (tmp_path / "models_blocking.pyi").write_text(write(server, "--blocking", refs[0]).stdout)
-    for name, code in (("right", RIGHT), ("wrong", WRONG), ("blocking", BLOCKING)):
+    (tmp_path / "mine.py").write_text(MODELS)
+    (tmp_path / "mine.pyi").write_text(write(server, str(tmp_path / "mine.py")).stdout)
+    programs = {"right": RIGHT, "wrong": WRONG, "blocking": BLOCKING, "mixed": MIXED}
+    for name, code in programs.items():
         (tmp_path / f"{name}.py").write_text(code)
     done = subprocess.run(
         [
@@ -91,6 +123,8 @@ def test_a_type_checker_finds_a_wrong_argument(server: LocalServer, tmp_path: Pa
             "right.py",
             "wrong.py",
             "blocking.py",
+            "mine.pyi",
+            "mixed.py",
         ],
         cwd=tmp_path,
         env={**os.environ, "MYPYPATH": str(ROOT)},
@@ -108,6 +142,8 @@ def test_a_type_checker_finds_a_wrong_argument(server: LocalServer, tmp_path: Pa
     }
     assert sorted(found) == [
         "blocking.py:5",
+        "mixed.py:12",
+        "mixed.py:13",
         "wrong.py:5",
         "wrong.py:6",
         "wrong.py:7",
@@ -126,6 +162,18 @@ def test_what_cannot_be_written_says_why(server: LocalServer) -> None:
     assert "no-such-model not found" in done.stderr
     assert "Traceback" not in done.stderr
     assert "owner/name" in write(server, "hello").stderr
+    assert "No such file" in write(server, "missing.py").stderr
+    assert "no model function" in write(server, __file__).stderr
+
+
+def test_the_options_of_map_are_those_of_the_function() -> None:
+    text = stubs.stubs({"a/b": schema({})})
+    tree = ast.parse(text)
+    (cls,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    (typed,) = [node for node in cls.body if getattr(node, "name", "") == "map"]
+    assert isinstance(typed, ast.FunctionDef)
+    names = [arg.arg for arg in [*typed.args.args, *typed.args.kwonlyargs]]
+    assert names == list(inspect.signature(dashscope.AsyncModelFunction.map).parameters)
 
 
 def test_a_version_has_a_stub_too(server: LocalServer) -> None:
@@ -173,7 +221,7 @@ def test_whatever_a_server_says_the_stub_is_python() -> None:
     )
     tree = ast.parse(text)
     names = [node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)]  # type: ignore[union-attr]
-    assert names[1:] == [
+    assert names[2:] == [
         "a_b",
         "c_b",
         "model_1",

@@ -102,7 +102,7 @@ def test_errors_are_in_their_row(service: Service) -> None:
     assert (first["output"], first["error"]) == (1, None)
     assert (second["output"], second["error"] is not None) == (None, True)
     assert "too hot" in second["error"]
-    wrong = made(service, inputs=lambda row: {"value": {1, 2}} if row["number"] else {"value": 0})
+    wrong = made(service, inputs=lambda row: {"value": {1, 2j}} if row["number"] else {"value": 0})
     results = wrong(numbers(2))
     assert results[0]["output"] == 0
     assert "neither a JSON value nor a file" in results[1]["error"]

@@ -134,7 +134,7 @@ async def test_a_stream_that_is_left_says_how_it_ended(client: Any, tracing: Tra
 
 
 async def test_a_map_is_a_span_with_one_for_each_row(client: Any, tracing: Tracing) -> None:
-    rows = [{"text": "a"}, {"txet": "b"}, {"text": "c"}]
+    rows = [{"text": "a"}, {"text": 2}, {"text": "c"}]
     async with client.map("dashscope/hello-world", rows) as batch:
         for _ in rows:
             await anext(batch)

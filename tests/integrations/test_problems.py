@@ -13,8 +13,8 @@ from fastapi import FastAPI, UploadFile
 from dashscope import AsyncClient
 from dashscope.integrations.fastapi import ClientDep, install_error_handlers, lifespan
 from dashscope.local import LocalServer
-from tests.fake_server import FakeServer, prediction, reply
 from tests.integrations.serving import TestClient
+from tests.servers.fake_server import FakeServer, prediction, reply
 
 TOKEN = "r8_secret"
 

@@ -266,11 +266,10 @@ async def test_an_option_out_of_bounds_is_refused_before_a_request(
     [
         ("text", TypeError, "mapping"),
         ([("text", "a")], TypeError, "mapping"),
-        (None, TypeError, "mapping"),
         ({"x": object()}, TypeError, r"input\['x'\]"),
         ({"x": {1: 2}}, TypeError, "keys must be str"),
         ({"x": [float("nan")]}, ValueError, "JSON"),
-        ({"x": {1, 2}}, TypeError, "neither a JSON value nor a file"),
+        ({"x": [object()]}, TypeError, "neither"),
     ],
 )
 async def test_an_input_that_is_not_json_is_refused_before_a_request(

@@ -408,7 +408,7 @@ class TestFiles:
         assert type(events[0].text) is not str
 
     def test_an_event_with_one_is_pickled_as_text(self) -> None:
-        event = OutputEvent(text=AsyncFileOutput(self.URL, None))  # type: ignore[arg-type]
+        event = OutputEvent(text=AsyncFileOutput(self.URL, object()))  # type: ignore[arg-type]
         copied = pickle.loads(pickle.dumps(event))
         assert copied == event
         assert type(copied.text) is str
@@ -696,7 +696,7 @@ class TestToken:
         error: type[Exception],
     ) -> None:
         server.stream_url = elsewhere.stream_url
-        elsewhere.plays(refused(status, {"detail": "no token"}))
+        elsewhere.respond_with(refused(status, {"detail": "no token"}))
         client = connect("secret")
         with pytest.raises(error, match=r"no token.*127\.0\.0\.1.*trusted_hosts"):
             await read(client.stream("owner/name", {}))

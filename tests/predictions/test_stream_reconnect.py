@@ -580,7 +580,7 @@ class TestServersThatNeverComeBack:
     @pytest.mark.usefixtures("no_jitter")
     async def test_one_that_is_down(self, client: Any, server: StreamServer) -> None:
         elsewhere = StreamServer()
-        elsewhere.plays(cut(*LETTERS[:2]))
+        elsewhere.respond_with(cut(*LETTERS[:2]))
         server.stream_url = elsewhere.stream_url
         server.ends(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:

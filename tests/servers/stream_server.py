@@ -122,6 +122,17 @@ class StreamServer:
     """
 
     def __init__(self) -> None:
+        self.reset()
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        self.stream_url = f"{self.origin}/streams/p1"
+
+    def reset(self) -> None:
+        """Forget what was requested and scripted."""
         self.requests: list[Received] = []
         self.links: list[Link] = []
         self.pauses: list[Lasted] = []
@@ -130,13 +141,6 @@ class StreamServer:
         self.delays: dict[str, float] = {}
         self.failures: dict[str, int] = {}
         self._scripts: list[Script] = []
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-        self.stream_url = f"{self.origin}/streams/p1"
 
     @property
     def origin(self) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from attrs import frozen
 
@@ -72,7 +72,8 @@ def parse(checkpoint: Any) -> Location:
     Raises:
         TypeError: If it is not a path or a URL.
     """
-    address = os.fspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else None
+    is_path = isinstance(checkpoint, str | os.PathLike)
+    address: Any = os.fspath(cast("str", checkpoint)) if is_path else None
     if not isinstance(address, str) or not address:
         raise TypeError(
             "checkpoint must be the path of a file, such as 'run.sqlite', the path of a folder, "

@@ -195,7 +195,8 @@ def connect(location: Location) -> psycopg.Connection[Any]:
     import psycopg
     from psycopg.rows import dict_row
 
-    connection = psycopg.connect(
+    connect: Any = psycopg.connect  # its types do not know rows that are dicts
+    connection: psycopg.Connection[Any] = connect(
         location.address, autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT
     )
     try:
@@ -482,7 +483,7 @@ class PostgresStore(SharedStore):
         self, connection: psycopg.Connection[Any], sql: str, values: Any = None
     ) -> psycopg.Cursor[Any]:
         self.statements += 1
-        return connection.execute(sql, values)
+        return connection.execute(cast("Any", sql), values)
 
 
 class _Connections:

@@ -33,6 +33,9 @@ def run(name: str) -> dict[str, Any]:
         ("langchain_tool", "hello Alice"),
         ("pydantic_ai_tool", '{"hello_world":"hello a"}'),
         ("mcp_tool", "hello Alice"),
+        ("pandas_frame", "hello Alice, hello Bob"),
+        ("polars_frame", "hello Alice, hello Bob"),
+        ("datasets_rows", "hello Alice, hello Bob"),
     ],
 )
 def test_programs(name: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,8 @@
 """Clients that others wrote for this API, unchanged, against this server.
 
-Each runs in an environment of its own, which the caller names: FOREIGN_REPLICATE_1 and
-FOREIGN_REPLICATE_2 are Pythons with replicate 1.0.7 and 2.0.0b4, FOREIGN_NODE_MODULES is a folder
-with npm's replicate 1.4.0 in its node_modules.
+Each runs in an environment of its own, which the caller names: FOREIGN_REPLICATE_1,
+FOREIGN_REPLICATE_2, FOREIGN_LANGCHAIN and FOREIGN_LLAMA_INDEX are Pythons, FOREIGN_NODE_MODULES is
+a folder with packages of npm. `noxfile.py` lists the packages of each.
 """
 
 import os
@@ -47,12 +47,18 @@ def run(*command: str) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "script"),
-    [("FOREIGN_REPLICATE_1", "replicate_1.py"), ("FOREIGN_REPLICATE_2", "replicate_2.py")],
+    [
+        ("FOREIGN_REPLICATE_1", "replicate_1.py"),
+        ("FOREIGN_REPLICATE_2", "replicate_2.py"),
+        ("FOREIGN_LANGCHAIN", "langchain_llm.py"),
+        ("FOREIGN_LLAMA_INDEX", "llama_index_llm.py"),
+    ],
 )
 def test_python_clients(variable: str, script: str, origin: str, png: str) -> None:
     run(os.environ[variable], str(HERE / script), origin, TOKEN, png)
 
 
-def test_the_javascript_client(origin: str, png: str) -> None:
+@pytest.mark.parametrize("script", ["replicate.mjs", "ai_sdk.mjs"])
+def test_javascript_clients(script: str, origin: str, png: str) -> None:
     modules = os.environ["FOREIGN_NODE_MODULES"]
-    run("node", str(HERE / "replicate.mjs"), modules, origin, TOKEN, png)
+    run("node", str(HERE / script), modules, origin, TOKEN, png)
