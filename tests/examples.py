@@ -77,7 +77,7 @@ def examples(path: Path) -> list[Example]:
     ]
 
 
-def tests_of(path: Path) -> list[str]:
+def code_of_tests(path: Path) -> list[str]:
     """Return the examples of a Markdown file that are tests."""
     return [each.code for each in examples(path) if each.language == "python" and each.is_test]
 

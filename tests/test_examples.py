@@ -21,13 +21,13 @@ from dashscope.testing import record, replay
 from tests.examples import (
     ROOT,
     check_tests,
+    code_of_tests,
     examples,
     names,
     prepare_folder,
     rows,
     run_alone,
     run_examples,
-    tests_of,
 )
 from tests.integrations.serving import TestClient
 
@@ -56,7 +56,7 @@ def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
 
 
 TABLES = [path for path in GUIDES if path.stem.startswith("from-")]
-TESTS = [code for path in DOCUMENTS for code in tests_of(path)]
+TESTS = [code for path in DOCUMENTS for code in code_of_tests(path)]
 DOCSTRINGS = [pair for path in SOURCES for pair in docstring_blocks(path)]
 TESTS += [code for _, code in DOCSTRINGS if code.startswith("def test_")]
 DOCSTRINGS = [pair for pair in DOCSTRINGS if pair[1] not in TESTS]

@@ -41,7 +41,7 @@ from dashscope._common.installing import install_command
 @click.option(
     "--public-url",
     metavar="URL",
-    help="The address of the server for clients behind a reverse proxy: https://example.com/models",
+    help="The address of the server for clients behind a reverse proxy: https://example.com/models.",
 )
 @click.option(
     "--trusted-proxy",

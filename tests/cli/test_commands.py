@@ -287,7 +287,7 @@ def test_stdin_is_read_once(typed: Typed) -> None:
 def test_a_stream_is_text_or_events(typed: Typed) -> None:
     done = typed("stream dashscope/countdown start=2 delay=0 --logs")
     assert done.stdout == "2\n1\n0\n"
-    assert "CountingServer down from 2" in done.stderr
+    assert "Counting down from 2" in done.stderr
     events = [json.loads(line) for line in typed("stream test/words --json").stdout.splitlines()]
     text = "".join(event["data"] for event in events if event["event"] == "output")
     assert text == "word1 word2 word3 "
