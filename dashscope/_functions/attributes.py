@@ -96,22 +96,22 @@ class _Annotations(dict[str, Any]):
         return self
 
     def __contains__(self, name: object) -> bool:
-        return dict.__contains__(self._loaded(), name)
+        return dict[str, Any].__contains__(self._loaded(), name)
 
     def __eq__(self, other: object) -> bool:
-        return dict.__eq__(self._loaded(), other)
+        return dict[str, Any].__eq__(self._loaded(), other)
 
     def __getitem__(self, name: str) -> Any:
-        return dict.__getitem__(self._loaded(), name)
+        return dict[str, Any].__getitem__(self._loaded(), name)
 
     def __iter__(self) -> Iterator[str]:
-        return dict.__iter__(self._loaded())
+        return dict[str, Any].__iter__(self._loaded())
 
     def __len__(self) -> int:
-        return dict.__len__(self._loaded())
+        return dict[str, Any].__len__(self._loaded())
 
     def __repr__(self) -> str:
-        return dict.__repr__(self._loaded())
+        return dict[str, Any].__repr__(self._loaded())
 
     def copy(self) -> dict[str, Any]:
         """Return the annotations as a plain dict."""
@@ -119,16 +119,16 @@ class _Annotations(dict[str, Any]):
 
     def get(self, name: str, default: Any = None, /) -> Any:
         """Return an annotation, or the default."""
-        return dict.get(self._loaded(), name, default)
+        return dict[str, Any].get(self._loaded(), name, default)
 
     def items(self) -> ItemsView[str, Any]:  # type: ignore[override]
         """Return the names and the annotations."""
-        return dict.items(self._loaded())
+        return dict[str, Any].items(self._loaded())
 
     def keys(self) -> KeysView[str]:  # type: ignore[override]
         """Return the names."""
-        return dict.keys(self._loaded())
+        return dict[str, Any].keys(self._loaded())
 
     def values(self) -> ValuesView[Any]:  # type: ignore[override]
         """Return the annotations."""
-        return dict.values(self._loaded())
+        return dict[str, Any].values(self._loaded())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from contextlib import aclosing
 from types import ModuleType
 from typing import Any
@@ -152,7 +152,7 @@ class AsyncTransport(Transport):
                 yield piece
                 continue
             sent, pieces = 0, piece.file.pieces()
-            while (chunk := await self._runtime.in_thread(next, pieces, None)) is not None:
+            while (chunk := await self._runtime.in_thread(_next, pieces)) is not None:
                 piece.tell(sent)
                 yield chunk
                 sent += len(chunk)
@@ -175,3 +175,7 @@ class AsyncTransport(Transport):
         inherited.append(self._clients)
         self._start()
         self._is_forked = True
+
+
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache, lru_cache
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpcore
 import httpx
@@ -362,7 +362,8 @@ def _is_caused_by(error: BaseException | None, kind: type[OSError]) -> bool:
         if isinstance(error, kind):
             return True
         if isinstance(error, BaseExceptionGroup):  # of several addresses
-            return any(_is_caused_by(each, kind) for each in error.exceptions)
+            several: tuple[BaseException, ...] = cast("Any", error).exceptions
+            return any(_is_caused_by(each, kind) for each in several)
         error = error.__cause__ or error.__context__
     return False
 

@@ -185,7 +185,7 @@ class Tools:
         if name == "get_prediction":
             (id,) = _strings(name, arguments, "id")
             return _json(_details(await self._client.predictions.get(id)))
-        inputs = arguments.pop("input", {}) if name == "run_model" else {}
+        inputs: Any = arguments.pop("input", {}) if name == "run_model" else {}
         if not is_object(inputs):
             raise TypeError("run_model requires 'input' to be an object.")
         (ref,) = _strings(name, arguments, "ref")
@@ -250,7 +250,7 @@ class Progress:
     def __init__(self, report: ReportProgress) -> None:
         self._report = report
         self._value = -SMALLEST_STEP
-        self._message = ""
+        self._message: str | None = ""
 
     async def __call__(self, prediction: Prediction) -> None:
         """Report the progress, unless nothing has changed."""

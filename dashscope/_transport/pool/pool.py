@@ -414,7 +414,8 @@ class SyncPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
 
 def _record_unsent(request: httpcore.Request) -> None:
     """Record that nothing was sent, even if the call is cancelled before the connection fails."""
-    state = request.extensions.get(SEND_STATE)
+    untyped: Any = request
+    state = untyped.extensions.get(SEND_STATE)
     if state is not None:
         state.has_begun = False
 
