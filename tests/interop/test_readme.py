@@ -24,22 +24,36 @@ from tests.servers.fake_server import FakeServer, reply
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TABLE = guides.read("tools").partition("\n## ")[0]
-ROWS = re.findall(r"^\| (.+?) \| `(.+?)` \| `(tests/.+?)` \|$", TABLE, re.MULTILINE)
+GUIDE = guides.read("tools")
+TABLE = GUIDE.partition("\n## ")[0]
+FUNCTIONS = GUIDE.partition("\n## Tools that take functions, models and tables\n")[2].partition(
+    "\n## "
+)[0]
+ROW = re.compile(r"^\| (.+?) \| `(.+?)` \| `(tests/.+?)` \|$", re.MULTILINE)
+ROWS = ROW.findall(TABLE)
 HERE = [row[:2] for row in ROWS if "/tools/" not in row[2]]
 """The rows of tools that the tests have. The others are tested in `tools/`."""
+FUNCTION_ROWS = ROW.findall(FUNCTIONS)
 
 ACCOUNT = {"type": "user", "username": "alice"}
 
 
 def test_every_row_was_found() -> None:
     assert len(ROWS) == TABLE.count("\n| ") - 1
+    assert len(FUNCTION_ROWS) == FUNCTIONS.count("\n| ") - 1
     assert len(HERE) >= 10
     short = README.partition("\n## Your tools\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.+?) \| `(.+?)` \|$", short, re.MULTILINE)
     assert len(rows) == short.count("\n| ") - 1
-    assert set(rows) <= {row[:2] for row in ROWS}
+    assert set(rows) <= {row[:2] for row in ROWS + FUNCTION_ROWS}
     assert [row[2] for row in ROWS if not (ROOT / row[2]).exists()] == []
+
+
+@pytest.mark.parametrize(("tool", "code", "path"), FUNCTION_ROWS)
+def test_a_row_of_a_recipe_is_in_the_recipe(tool: str, code: str, path: str) -> None:
+    """The recipes themselves run in `nox -s interop`."""
+    recipe = (ROOT / path).read_text(encoding="utf-8")
+    assert code in recipe.replace('"dashscope/hello-world"', "ref"), tool
 
 
 async def account(request: Request) -> JSONResponse:
