@@ -6,6 +6,7 @@ import inspect
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,6 +31,13 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the configuration of the machine."""
     for name in ("DASHSCOPE_API_TOKEN", "DASHSCOPE_BASE_URL", "DASHSCOPE_LOG"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_known_servers() -> None:
+    """Forget the addresses that responded: a later server may get the same port."""
+    if (requestor := sys.modules.get("dashscope._api.requestor")) is not None:
+        requestor._answered.clear()
 
 
 @pytest.fixture

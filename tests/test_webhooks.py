@@ -281,7 +281,7 @@ def test_headers_of_another_shape_are_refused(headers: Any) -> None:
         (json.loads(BODY), "a parsed dict.*await request.body"),
         ([1], "a parsed list"),
         (None, "not NoneType"),
-        (Prediction(id="p1", status="x"), "not Prediction"),
+        (Prediction(id="p1", status="x"), "not a parsed Prediction"),
     ],
 )
 def test_a_body_that_is_no_bytes_any_more_is_an_error_that_says_so(body: Any, said: str) -> None:

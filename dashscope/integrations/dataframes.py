@@ -354,6 +354,7 @@ class ModelUdf:
             progress=None,
             use_file_output=self.save_to is not None,
             poll_interval=None,
+            check=_unchecked,
             **options,
         )
         return evolve(checked, on_unknown=self.options["on_unknown"], checkpoint=self.location)
@@ -552,3 +553,8 @@ def _on_exception(
                 if count:
                     print(f"Cancelled {count} predictions.", file=sys.stderr)  # noqa: T201
     _previous(kind, error, traceback)
+
+
+async def _unchecked(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Stand in for the check against the schema, which needs a client."""
+    return row

@@ -134,6 +134,7 @@ async def test_a_checkpoint_of_the_first_version_is_resumed(
     await read(client.map(REF, rows(3), checkpoint=path))
     change(path, "UPDATE row SET outcome = NULL WHERE position > 0")
     change(path, "UPDATE row SET prediction = NULL WHERE position > 1")
+    change(path, "ALTER TABLE batch DROP COLUMN identity")
     change(path, "ALTER TABLE row DROP COLUMN clock_skew")
     change(path, "ALTER TABLE row RENAME COLUMN cancel_requested TO leaving")
     change(path, "PRAGMA user_version = 1")

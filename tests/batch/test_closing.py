@@ -238,7 +238,7 @@ def test_threads_end_with_the_block(service: Service) -> None:
         ({"concurrency": 0}, "concurrency must be at least 1"),
         ({"concurrency": 2.5}, "concurrency must be an integer"),
         ({"max_rate": 0}, "max_rate must be a positive number"),
-        ({"max_rate": "3"}, "max_rate must be a number"),
+        ({"max_rate": "3"}, "max_rate must be creates per second, or an object"),
         ({"resume": "no"}, "resume must be 'yield' or 'skip'"),
         ({"resume": "skip"}, "require a checkpoint"),
         ({"on_unknown": "recreate"}, "require a checkpoint"),

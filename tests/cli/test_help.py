@@ -75,6 +75,9 @@ def test_each_example_runs(
     Path("in.csv").write_text("text\nAlice\nBob\n")
     Path("rows.jsonl").write_text('{"text": "Alice"}\n{"text": "Bob"}\n')
     Path("a.csv").write_text("image\nphoto.png\n")
+    rows = [{"text": "Alice"}, {"text": "Bob"}]
+    with client.map("dashscope/hello-world", rows, checkpoint="in.sqlite") as batch:
+        assert len(list(batch)) == len(rows)
     lines = sorted({line for _, command in LEAVES for line in examples(command)}, key=_rank)
     for number, line in enumerate(lines):
         if line.startswith(RUN_UNTIL_STOPPED):

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define
 
-EXIT = frozenset({"__exit__", "leave"})
+EXIT = frozenset({"__exit__", "exit_block"})
 """An interrupt at the very call of `__exit__` is one that no `with` in Python survives."""
 
 

@@ -106,7 +106,7 @@ CALLS: Mapping[str, Mapping[str, Kind]] = {
         **CHOSEN,
         "cancel_on_exit": FLAG,
     },
-    "use": {"ref": REF, "timeout": SECONDS, **HOOKED, **CHOSEN},
+    "use": {"ref": REF, "timeout": SECONDS, "progress": FUNCTION, **HOOKED, **CHOSEN},
     "map": {
         "ref": REF,
         "concurrency": Kind(3, (None, "3", 1.5, True), (0, -1, 10**400)),

@@ -19,9 +19,9 @@ from typing import Any
 import anyio
 import pytest
 from attrs import define, field
-from dashscope._batch.checkpoint.database import CheckpointDatabase
 
 from dashscope import AsyncClient
+from dashscope._batch.checkpoint.sqlite import SqliteStore
 from dashscope._runtime import threads
 from tests import flavors
 from tests.batch.checkpoints import stored
@@ -300,8 +300,8 @@ def test_a_cancelled_batch_closes_its_checkpoint(
                 if step == "read":
                     await call()
                 with pytest.MonkeyPatch.context() as patch:
-                    slow = Slowed(getattr(CheckpointDatabase, step))
-                    patch.setattr(CheckpointDatabase, step, lambda *args, s=slow: s(*args))
+                    slow = Slowed(getattr(SqliteStore, step))
+                    patch.setattr(SqliteStore, step, lambda *args, s=slow: s(*args))
                     await cancelled(call, slow.reached, native=native)
                     assert slow.running == 0
                 assert not path.with_name(path.name + "-wal").exists()
@@ -316,8 +316,8 @@ def test_a_batch_that_is_closed_while_its_checkpoint_opens_leaves_no_lock(
 ) -> None:
     monkeypatch.setattr(threads, "GRACE", 0.01)
     path, release = tmp_path / "x.checkpoint", threading.Event()
-    slow = Slowed(CheckpointDatabase.open, until=release)
-    monkeypatch.setattr(CheckpointDatabase, "open", lambda *args: slow(*args))
+    slow = Slowed(SqliteStore.open, until=release)
+    monkeypatch.setattr(SqliteStore, "open", lambda *args: slow(*args))
 
     async def body() -> None:
         async with AsyncClient(base_url=fake_server.base_url) as client:
