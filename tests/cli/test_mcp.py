@@ -169,7 +169,7 @@ def wait_for(client: Client, tag: str, status: str) -> str:
     """Return the id of the prediction with a tag once it has a status."""
     for _ in range(200):
         for prediction in client.predictions.list().results:
-            if (prediction.input or {}).get("tag") == tag and prediction.status == status:
+            if (prediction.get("input") or {}).get("tag") == tag and prediction.status == status:
                 return prediction.id
         time.sleep(0.05)
     raise TimeoutError(f"no prediction {tag} is {status}")

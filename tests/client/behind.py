@@ -10,7 +10,7 @@ from dashscope import Client, Prediction
 def find(client: Client, tag: str) -> Prediction | None:
     """The newest prediction of `test/slow` that has this tag."""
     for prediction in client.predictions.list():
-        if (prediction.input or {}).get("tag") == tag:
+        if (prediction.get("input") or {}).get("tag") == tag:
             return prediction
     return None
 

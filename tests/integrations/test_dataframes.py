@@ -13,6 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -77,14 +79,12 @@ def test_a_partition_keeps_its_kind(service: Service) -> None:
 
 
 def test_pandas_and_polars(service: Service) -> None:
-    pandas = pytest.importorskip("pandas")
-    polars = pytest.importorskip("polars")
     run = made(service)
-    frame = run(pandas.DataFrame({"number": [1.0, float("nan")], "other": "x"}, index=[5, 7]))
+    frame = run(pd.DataFrame({"number": [1.0, float("nan")], "other": "x"}, index=[5, 7]))
     assert frame["output"].tolist() == [1.0, None]
     assert frame.index.tolist() == [5, 7]
     assert service.values == [1.0, None]
-    assert run(polars.DataFrame(numbers(2)))["output"].to_list() == ["0", "1"]
+    assert run(pl.DataFrame(numbers(2)))["output"].to_list() == ["0", "1"]
 
 
 def test_columns_are_checked(service: Service) -> None:

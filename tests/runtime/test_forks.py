@@ -70,9 +70,9 @@ reap(fork(child))
 @pytest.mark.parametrize(
     ("module", "kind"),
     [
-        ("cattrs.gen", "sync"),
+        ("dashscope._predictions.watch", "sync"),
         ("dashscope._predictions.operations", "asyncio"),
-        pytest.param("cattrs.gen", "asyncio", marks=pytest.mark.soak),
+        pytest.param("dashscope._predictions.watch", "asyncio", marks=pytest.mark.soak),
         pytest.param("dashscope._predictions.operations", "sync", marks=pytest.mark.soak),
     ],
 )
