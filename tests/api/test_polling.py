@@ -87,7 +87,7 @@ class TestPace:
             seen.append(pace.slowdown)
         assert seen == [2, 4, 8, 16, 32, 32, 32]
 
-    def test_looks_that_succeed_bring_it_back_to_normal(self) -> None:
+    def test_successful_polls_restore_the_pace(self) -> None:
         pace = Pace()
         for _ in range(5):
             pace.throttled(None)
@@ -97,7 +97,7 @@ class TestPace:
             pace.succeeded()
         assert pace.slowdown == 1.0
 
-    def test_nobody_looks_before_the_server_wants_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_poll_before_the_server_wants_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 1000.0
         monkeypatch.setattr(polling.time, "monotonic", lambda: now)
         pace = Pace()

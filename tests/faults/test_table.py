@@ -229,19 +229,19 @@ class Table:
         key = str(next(self._numbers))
         self._faults[key] = deque([case.fault])
         self._answers[key] = subject.answer
-        looks = 0
+        polls = 0
 
-        def look(request: Request) -> Request:
-            nonlocal looks
-            looks += 1
-            hasty = case.means is Means.SILENT and looks == 1
+        def check(request: Request) -> Request:
+            nonlocal polls
+            polls += 1
+            hasty = case.means is Means.SILENT and polls == 1
             return attrs.evolve(request, read_timeout=READ_TIMEOUT if hasty else 60.0)
 
         async def body() -> str | None:
             client = flavors.make_client(
                 self._flavor,
                 base_url=f"{self._line.origin}/{key}/v1",
-                event_hooks={"request": [look]},
+                event_hooks={"request": [check]},
             )
             try:
                 if case.warm:

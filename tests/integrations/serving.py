@@ -139,7 +139,7 @@ class Served(Asked):
         loop = self._loop
         assert loop is not None
 
-        async def look() -> list[str]:
+        async def check() -> list[str]:
             return [
                 repr(task)
                 for task in asyncio.all_tasks()
@@ -149,7 +149,7 @@ class Served(Asked):
                 )
             ]
 
-        return asyncio.run_coroutine_threadsafe(look(), loop).result(10)
+        return asyncio.run_coroutine_threadsafe(check(), loop).result(10)
 
 
 def read_until(connection: socket.socket, end: bytes) -> bytes:
@@ -162,10 +162,10 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
     return data
 
 
-def until(look: Callable[[], Any], *, seconds: float = 30.0) -> Any:
-    """What `look` finds, once it finds something."""
+def until(check: Callable[[], Any], *, seconds: float = 30.0) -> Any:
+    """What `check` finds, once it finds something."""
     end = time.monotonic() + seconds
-    while not (found := look()):
+    while not (found := check()):
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.01)
     return found

@@ -103,12 +103,12 @@ def newest(behind: Client) -> Callable[[], Prediction | None]:
     """The prediction that was created since the test began, if there is one."""
     before = {prediction.id for prediction in behind.predictions.list()}
 
-    def look() -> Prediction | None:
+    def check() -> Prediction | None:
         new = [found for found in behind.predictions.list() if found.id not in before]
         assert len(new) <= 1
         return new[0] if new else None
 
-    return look
+    return check
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import httpx
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], *, seconds: float = 30) -> T:
-    """Return what ``look`` gives once it is true."""
+def until(check: Callable[[], T], *, seconds: float = 30) -> T:
+    """Return what ``check`` gives once it is true."""
     end = time.monotonic() + seconds
     while True:
-        if seen := look():
+        if seen := check():
             return seen
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.01)
@@ -22,8 +22,8 @@ def until(look: Callable[[], T], *, seconds: float = 30) -> T:
 def reach(http: httpx.Client, prediction: dict[str, Any], *statuses: str) -> dict[str, Any]:
     """Return a prediction or training once it has one of these statuses."""
 
-    def look() -> dict[str, Any] | None:
+    def check() -> dict[str, Any] | None:
         seen = http.get(prediction["urls"]["get"]).json()
         return seen if seen["status"] in statuses else None
 
-    return until(look)
+    return until(check)

@@ -120,7 +120,7 @@ def _only_cancelled(task: asyncio.Task[Any]) -> None:
 
 
 async def run(client: AsyncClient) -> Any:
-    return await client.run("owner/looks-3", {}, poll_interval=0.001)
+    return await client.run("owner/polls-3", {}, poll_interval=0.001)
 
 
 async def run_and_listen(client: AsyncClient) -> Any:
@@ -136,7 +136,7 @@ async def stream(client: AsyncClient) -> Any:
 
 
 async def wait(client: AsyncClient) -> Any:
-    created = await client.models.predictions.create("owner", "looks-3", input={})
+    created = await client.models.predictions.create("owner", "polls-3", input={})
     return await client.wait(created, poll_interval=0.001, cancel_on_exit=True)
 
 
@@ -194,7 +194,7 @@ def test_wherever_a_call_is_left_nothing_is_left_running(
         counted = Counted(call(client), suspension)
         flavors.run(flavor, partial(way, counted))
         left = prediction_server.running - running
-        if call is wait:  # before the first look, it may not have begun to wait
+        if call is wait:  # before the first poll, it may not have begun to wait
             left = {id for id in left if prediction_server.asked[f"GET /v1/predictions/{id}"]}
         assert not left, f"suspension {suspension}"
         assert eventually(lambda: prediction_server.open == 0), f"suspension {suspension}"

@@ -1,4 +1,4 @@
-"""`run()`: create, look until it is over, give the output or say why there is none."""
+"""`run()`: create, poll until the prediction has finished, return the output or raise."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 
 
 class Server:
-    """A prediction that is over once its stream has said so, or after so many looks."""
+    """A prediction that is over once its stream has said so, or after so many polls."""
 
-    def __init__(self, fake_server: FakeServer, *streams: Reply, looks: int = 0) -> None:
+    def __init__(self, fake_server: FakeServer, *streams: Reply, polls: int = 0) -> None:
         self.streams = list(streams)
-        self.looks = looks
+        self.polls = polls
         self.url = fake_server.base_url + "/stream/p1"
         self.over = False
         self.fake_server = fake_server
@@ -36,8 +36,8 @@ class Server:
             return stream
         if received.method == "POST":
             return reply(self.state(), 201)
-        self.looks -= 1
-        self.over = self.over or self.looks == 0
+        self.polls -= 1
+        self.over = self.over or self.polls == 0
         return reply(self.state())
 
     def state(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ async def test_output_that_looks_like_the_end_is_not(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     tricky = "event: output\ndata: event: done\n\nevent: done-and-dusted\ndata: x\n\n"
-    server = Server(fake_server, stream(tricky), stream(tricky), stream(tricky), looks=5)
+    server = Server(fake_server, stream(tricky), stream(tricky), stream(tricky), polls=5)
     assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked.count("predictions") == 5
 
@@ -143,7 +143,7 @@ async def test_where_the_stream_breaks_it_is_looked_at_and_heard_again(
 async def test_where_it_keeps_breaking_polling_takes_its_place(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
-    server = Server(fake_server, DROP, SILENT, DROP, looks=6)
+    server = Server(fake_server, DROP, SILENT, DROP, polls=6)
     assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked[1:] == ["stream", "predictions"] * 3 + ["predictions"] * 3
 
@@ -152,7 +152,7 @@ async def test_a_stream_that_falls_silent_is_given_up(
     scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.stream_end.LONGEST_SILENCE", 0.2)
-    server = Server(fake_server, *[stream(OVER, after=0.6) for _ in range(3)], looks=2)
+    server = Server(fake_server, *[stream(OVER, after=0.6) for _ in range(3)], polls=2)
     assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked[1:3] == ["stream", "predictions"]
 
@@ -162,16 +162,16 @@ async def test_a_large_output_is_not_sent_twice(
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.stream_end.MOST_BYTES", 1000)
     large = "event: output\ndata: " + "x" * 100_000 + "\n\n"
-    server = Server(fake_server, *[stream(large) for _ in range(3)], looks=4)
+    server = Server(fake_server, *[stream(large) for _ in range(3)], polls=4)
     assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked.count("predictions") == 4
 
 
 @variants("options", [{"poll_interval": 0.05}, {"progress": lambda _: None}])
-async def test_who_wants_to_look_looks(
+async def test_interval_and_progress_poll(
     scripted_client: Any, fake_server: FakeServer, options: Any
 ) -> None:
-    server = Server(fake_server, looks=3)
+    server = Server(fake_server, polls=3)
     assert await scripted_client.run("owner/name", {}, **options) == "hello"
     assert "stream" not in server.asked
 
@@ -180,7 +180,7 @@ async def test_listening_leaves_connections_for_others(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     client = make_client(base_url=fake_server.base_url, max_connections=1)
-    server = Server(fake_server, looks=2)
+    server = Server(fake_server, polls=2)
     assert await client.run("owner/name", {}) == "hello"
     assert "stream" not in server.asked
 
@@ -198,7 +198,7 @@ async def test_a_stream_that_never_tells_the_end_does_not_hide_it(
     scripted_client: Any, fake_server: FakeServer, chunk: str
 ) -> None:
     endless = Reply(raw=HEAD.encode(), drip=[chunk.encode()] * 100, drip_interval=0.05)
-    server = Server(fake_server, endless, looks=2)
+    server = Server(fake_server, endless, polls=2)
     started = Stopwatch()
     assert await scripted_client.run("owner/name", {}) == "hello"
     assert server.asked[1:] == ["stream", "predictions", "predictions"]
@@ -209,7 +209,7 @@ async def test_a_prediction_that_finished_at_the_deadline_has_its_output(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     endless = Reply(raw=HEAD.encode(), drip=[b": hello\n\n"] * 100, drip_interval=0.05)
-    server = Server(fake_server, endless, looks=1)
+    server = Server(fake_server, endless, polls=1)
     assert await scripted_client.run("owner/name", {}, timeout=0.4) == "hello"
     assert server.asked[1:] in (["stream", "predictions"], ["stream", "predictions", "predictions"])
 

@@ -42,7 +42,7 @@ def number(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def run(client: Client) -> Any:
-    return client.run("owner/looks-3", {}, poll_interval=0.001)
+    return client.run("owner/polls-3", {}, poll_interval=0.001)
 
 
 def stream(client: Client) -> Any:
@@ -54,7 +54,7 @@ def stream(client: Client) -> Any:
 
 
 def wait(client: Client) -> Any:
-    created = client.models.predictions.create("owner", "looks-3", input={})
+    created = client.models.predictions.create("owner", "polls-3", input={})
     return client.wait(created, poll_interval=0.001, cancel_on_exit=True)
 
 
@@ -93,7 +93,7 @@ def test_at_whatever_line_a_signal_comes_nothing_is_left_running(
                 break
             assert done.swallowed or isinstance(done.error, kind), (done.where, done.error)
             left = prediction_server.running - running
-            if call is wait:  # before the first look, it may not have begun to wait
+            if call is wait:  # before the first poll, it may not have begun to wait
                 left = {id for id in left if prediction_server.asked[f"GET /v1/predictions/{id}"]}
             assert not left, done.where
         assert done.error is None
@@ -175,7 +175,7 @@ def test_a_handler_that_does_not_raise_leaves_the_run_alone(
         sent(signal.SIGTERM, prediction_server.creating),
     ):
         client.models.predictions.create("owner", "late-0.4", input={})
-        assert client.run("owner/looks-1", {}) == "done"
+        assert client.run("owner/polls-1", {}) == "done"
     assert handled_ones == [signal.SIGTERM]
 
 

@@ -233,9 +233,9 @@ def test_sync(fast: FastServer) -> None:
     assert fast.cancels == cancelled_by(ways)
 
 
-async def until(look: Callable[[], bool]) -> None:
+async def until(check: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not look():
+        while not check():
             await asyncio.sleep(0.01)
 
 

@@ -33,7 +33,7 @@ def check(name, before):
 async def use():
     client = AsyncClient(base_url=URL)
     before = sockets()
-    await client.run("owner/looks-1", {})
+    await client.run("owner/polls-1", {})
     await client.account.get()
     assert sockets() > before
     client.itself = client  # for the garbage collector, rather than for the count of references
@@ -41,7 +41,7 @@ async def use():
 
 def use_sync():
     client = Client(base_url=URL)
-    client.run("owner/looks-1", {})
+    client.run("owner/polls-1", {})
     client.itself = client
 """
 
@@ -131,13 +131,13 @@ def test_a_client_that_is_dropped_is_closed_with_one_warning(script: Script) -> 
 CLOSED = {
     "a closed client": """
         with Client(base_url=URL) as client:
-            client.run("owner/looks-1", {})
+            client.run("owner/polls-1", {})
         del client
         gc.collect()
     """,
     "an async client whose loop is over": """
         client = AsyncClient(base_url=URL)
-        asyncio.run(client.run("owner/looks-1", {}))
+        asyncio.run(client.run("owner/polls-1", {}))
         del client
         gc.collect()
     """,
@@ -172,13 +172,13 @@ CLOSED = {
 OPEN = {
     "open clients, and the program ends": """
         client = Client(base_url=URL)
-        client.run("owner/looks-1", {})
+        client.run("owner/polls-1", {})
         other = AsyncClient(base_url=URL)
-        asyncio.run(other.run("owner/looks-1", {}))
+        asyncio.run(other.run("owner/polls-1", {}))
     """,
     "open clients in a cycle, and the program ends": """
         cyclic = Client(base_url=URL)
-        cyclic.run("owner/looks-1", {})
+        cyclic.run("owner/polls-1", {})
         cyclic.itself = cyclic
         with cyclic.stream("owner/short", {}) as stream:
             list(stream)
@@ -188,7 +188,7 @@ OPEN = {
 
         def work():
             while True:
-                busy.run("owner/looks-1", {}, poll_interval=0.01)
+                busy.run("owner/polls-1", {}, poll_interval=0.01)
                 working.set()
 
         working = threading.Event()
@@ -215,7 +215,7 @@ def test_a_closed_client_says_so(script: Script) -> None:
             await client.aclose()
             for call in (
                 client.account.get(),
-                client.run("owner/looks-1", {}),
+                client.run("owner/polls-1", {}),
                 client.with_options(timeout=1).account.get(),
                 anext(client.paginate(client.predictions.list)),
             ):
@@ -227,7 +227,7 @@ def test_a_closed_client_says_so(script: Script) -> None:
         asyncio.run(main())
         client = Client(base_url=URL)
         client.close()
-        for call in (client.account.get, lambda: client.run("owner/looks-1", {})):
+        for call in (client.account.get, lambda: client.run("owner/polls-1", {})):
             try:
                 call()
             except RuntimeError as error:

@@ -16,20 +16,20 @@ from pathlib import Path
 def everything():
     client = Client(base_url=URL)
     assert client.run("owner/short", {}) == "done"
-    assert client.run("owner/looks-2", {"file": b"x"}, poll_interval=0.01) == "done"
+    assert client.run("owner/polls-2", {"file": b"x"}, poll_interval=0.01) == "done"
     with client.stream("owner/short", {}) as stream:
         assert "".join(map(str, stream)) == "a b "
-    created = client.predictions.create(version="owner/looks-2", input={})
+    created = client.predictions.create(version="owner/polls-2", input={})
     client.wait(created, poll_interval=0.01)
     client.account.get()
 
 async def everything_async():
     client = AsyncClient(base_url=URL)
     assert await client.run("owner/short", {}) == "done"
-    assert await client.run("owner/looks-2", {"file": b"x"}, poll_interval=0.01) == "done"
+    assert await client.run("owner/polls-2", {"file": b"x"}, poll_interval=0.01) == "done"
     async with client.stream("owner/short", {}) as stream:
         assert "".join([str(event) async for event in stream]) == "a b "
-    created = await client.predictions.create(version="owner/looks-2", input={})
+    created = await client.predictions.create(version="owner/polls-2", input={})
     await client.wait(created, poll_interval=0.01)
     await client.account.get()
     await client.aclose()
@@ -80,8 +80,8 @@ def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
     script: Script, module: str, kind: str
 ) -> None:
     calls = {
-        "sync": 'assert client.run("owner/looks-1", {}) == "done"',
-        "asyncio": 'assert asyncio.run(client.run("owner/looks-1", {})) == "done"',
+        "sync": 'assert client.run("owner/polls-1", {}) == "done"',
+        "asyncio": 'assert asyncio.run(client.run("owner/polls-1", {})) == "done"',
     }
     done = script(
         f"""
@@ -120,14 +120,14 @@ def test_workers_of_a_server_that_was_preloaded(script: Script, kind: str) -> No
 
         async def main():
             for _ in range(5):
-                assert await client.run("owner/looks-1", {{}}) == "done"
+                assert await client.run("owner/polls-1", {{}}) == "done"
 
         def use():
             if "{kind}" == "asyncio":
                 asyncio.run(main())
                 return
             for _ in range(5):
-                assert client.run("owner/looks-1", {{}}) == "done"
+                assert client.run("owner/polls-1", {{}}) == "done"
 
         use()
         pids = [fork(use) for _ in range(4)]
@@ -156,7 +156,7 @@ def test_multiprocessing(script: Script, method: str) -> None:
         client = Client(base_url=URL)
 
         def work(number):
-            return client.run("owner/looks-1", {{"number": number}})
+            return client.run("owner/polls-1", {{"number": number}})
 
         if __name__ == "__main__":
             client.account.get()

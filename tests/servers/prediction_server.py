@@ -31,7 +31,7 @@ class Job:
 class PredictionServer(LoopServer):
     """Predictions that run until they are cancelled, or looked at often enough.
 
-    The model `looks-3` succeeds at the third look, `short` once it has streamed, `never` not at
+    The model `polls-3` succeeds at the third poll, `short` once it has streamed, `never` not at
     all; `late-0.2` takes so many
     seconds to answer the create, `stubborn` answers a cancel with an error and `deaf` not at
     all. Streams bring the words `a ` and `b `, and then nothing until their prediction is over.
@@ -50,7 +50,7 @@ class PredictionServer(LoopServer):
         """Set when a create came in."""
         self.cancelling = threading.Event()
         """Set when a cancel came in."""
-        self._looks: Counter[str] = Counter()
+        self._polls: Counter[str] = Counter()
         self._statuses: dict[str, str] = {}
         super().__init__()
 
@@ -81,7 +81,7 @@ class PredictionServer(LoopServer):
             return await self._stream(path.rpartition("/")[2], reader, writer)
         if id == "account":
             return await reply_json(writer, 200, {"type": "user", "username": "a"})
-        return await reply_json(writer, 200, self._look(id))
+        return await reply_json(writer, 200, self._poll(id))
 
     async def _create(
         self,
@@ -106,16 +106,16 @@ class PredictionServer(LoopServer):
                 await asyncio.wait_for(job.over.wait(), seconds)
         return await reply_json(writer, 201, self._shown(id))
 
-    def _look(self, id: str) -> dict[str, Any]:
-        self._looks[id] += 1
+    def _poll(self, id: str) -> dict[str, Any]:
+        self._polls[id] += 1
         model = self.jobs[id].model
-        if model.startswith("looks-") and self._looks[id] >= int(model.removeprefix("looks-")):
+        if model.startswith("polls-") and self._polls[id] >= int(model.removeprefix("polls-")):
             self._end(id, "succeeded")
         return self._shown(id)
 
     def _shown(self, id: str) -> dict[str, Any]:
         urls = {}
-        if not self.jobs[id].model.startswith("looks-"):
+        if not self.jobs[id].model.startswith("polls-"):
             urls["stream"] = f"{self.origin}/streams/{id}"
         return prediction(self._statuses.get(id, "processing"), id=id, output="done", urls=urls)
 

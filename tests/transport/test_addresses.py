@@ -106,7 +106,7 @@ async def test_when_all_refuse_there_is_no_connection(client: Any, resolves: Res
     assert not isinstance(caught.value, APITimeoutError)
 
 
-async def test_a_look_up_that_takes_all_the_time_is_a_time_out(
+async def test_a_lookup_that_takes_the_whole_timeout_times_out(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sync client cannot break it off, but says what it was."""

@@ -22,9 +22,9 @@ def step(name):
     print("ok:", name, flush=True)
 
 
-def until(look):
+def until(check):
     end = time.monotonic() + 20
-    while not look():
+    while not check():
         assert time.monotonic() < end
         time.sleep(0.05)
 
