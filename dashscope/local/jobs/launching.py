@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from dashscope.local.worker import lifeline, messages, supervisor
 
@@ -18,6 +18,7 @@ FORK_TIMEOUT: Final = 5.0
 """Seconds to wait until the fork server reads a request."""
 
 
+@runtime_checkable
 class Process(Protocol):
     """A worker process and its child processes."""
 
@@ -30,6 +31,7 @@ class Process(Protocol):
         ...
 
 
+@runtime_checkable
 class Launcher(Protocol):
     """Starts worker processes."""
 

@@ -2,13 +2,14 @@
 
 import json
 import struct
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 LENGTH: Final = struct.Struct(">I")
 FRAME_LIMIT: Final = 64 * 1024 * 1024
 """Maximum bytes of one message, and so of the output of a model."""
 
 
+@runtime_checkable
 class Readable(Protocol):
     """A binary file, buffered or not."""
 
