@@ -60,6 +60,21 @@ async def test_a_file_elsewhere_is_asked_without_it(
     assert fake_server.requests == []
 
 
+async def test_the_clients_headers_go_to_the_api_and_nowhere_else(
+    make_client: Any, fake_server: FakeServer, other_fake_server: FakeServer
+) -> None:
+    client = make_client(
+        "r8_token", base_url=fake_server.base_url, headers={"X-Secret": "classified"}
+    )
+    own = await output_of(client, fake_server, fake_server.base_url.replace("/v1", "/out/a.png"))
+    other = await output_of(client, fake_server, other_fake_server.base_url + "/a.png")
+    for server, output in ((fake_server, own), (other_fake_server, other)):
+        server.respond_with(Reply(200, {}, b"x"))
+        assert await output.read() == b"x"
+    assert [each.headers.get("X-Secret") for each in fake_server.requests] == ["classified"]
+    assert [each.headers.get("X-Secret") for each in other_fake_server.requests] == [None]
+
+
 async def test_a_trusted_host_gets_no_token_over_plain_http(
     make_client: Any, fake_server: FakeServer, other_fake_server: FakeServer
 ) -> None:
