@@ -59,17 +59,13 @@ def body_of(**fields: Any) -> dict[str, Any]:
 def id_of(value: object, cls: type[Any]) -> str:
     """Return the id of a `cls`, or `value` itself if it is an id."""
     if isinstance(value, cls):
-        return _id(value)
+        found: Any = value
+        return str(found.id)
     name = cls.__name__
     if not isinstance(value, str):
         raise TypeError(f"{name.lower()} must be a {name} or an id, not {shown(value)}")
     segment(name.lower(), value)  # raise now, not in the first request
     return value
-
-
-def _id(value: Any) -> str:
-    id: str = value.id
-    return id
 
 
 def time_param(name: str, value: datetime | str | None) -> str | None:

@@ -34,7 +34,7 @@ def _list(terminal: Terminal, *, place: str) -> None:
             terminal.line(asdict(summary))
         return
     if not found:
-        terminal.note(f"There are no checkpoints in {place}.")
+        terminal.note(f"The folder {place} contains no checkpoints.")
         return
     table(terminal, COLUMNS, found)
 

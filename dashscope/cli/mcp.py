@@ -38,7 +38,7 @@ def _mcp(
     for ref in refs:
         Reference.parse(ref)
     if find_spec("mcp") is None:
-        raise DashscopeError(f"This needs: {install_command('mcp')}")
+        raise DashscopeError(f"The MCP SDK is not installed. Run: {install_command('mcp')}")
     with suppress(KeyboardInterrupt, Terminated), terminable():
         asyncio.run(_serve(terminal, refs, root, (host, port) if http else None))
 

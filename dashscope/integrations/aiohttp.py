@@ -14,7 +14,9 @@ try:
     import aiohttp
     from httpx_aiohttp import AiohttpTransport
 except ImportError as error:
-    raise ImportError(f"This needs: {install_command('aiohttp')}") from error
+    raise ImportError(
+        f"httpx-aiohttp is not installed. Run: {install_command('aiohttp')}"
+    ) from error
 
 __all__ = ["http_client"]
 

@@ -21,7 +21,7 @@ try:
     from fastapi import Depends, FastAPI, HTTPException, Request
     from starlette.requests import ClientDisconnect, HTTPConnection
 except ImportError as error:
-    raise ImportError(f"This needs: {install_command('fastapi')}") from error
+    raise ImportError(f"FastAPI is not installed. Run: {install_command('fastapi')}") from error
 
 from dashscope import webhooks
 from dashscope._client import AsyncClient

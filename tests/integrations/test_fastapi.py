@@ -139,7 +139,9 @@ def test_a_lifespan_is_made_by_a_call(wrong: Any) -> None:
 def test_without_fastapi_the_extra_is_named() -> None:
     code = "import sys; sys.modules['fastapi'] = None; import dashscope.integrations.fastapi"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert f"ImportError: This needs: {install_command('fastapi')}" in done.stderr
+    assert (
+        f"ImportError: FastAPI is not installed. Run: {install_command('fastapi')}" in done.stderr
+    )
 
 
 # Webhooks
