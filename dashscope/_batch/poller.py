@@ -150,7 +150,7 @@ class Poller:
 
     def _is_canceled_by_batch(self, running: RunningPrediction, prediction: Prediction) -> bool:
         """Return whether this or an earlier call canceled the prediction, or its timeout did."""
-        if running.cancel_requested:
+        if running.cancel_requested or running.is_expired:
             return True
         has_deadline = running.is_attached or self._context.options.timeout is not None
         return has_deadline and _timed_out_on_server(prediction)
@@ -159,7 +159,7 @@ class Poller:
         """Reset the row of a prediction that a batch canceled, so that it can be created again."""
         context = self._context
         await context.checkpoint.reset([running.row])
-        if running.is_attached:
+        if running.is_attached and not running.is_expired:
             context.scheduler.add(running.row)
         else:
             context.put_error(running.row, self._timeout_error(running, prediction), prediction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,28 @@ async def test_rows_that_timed_out_are_created_again(
     assert isinstance(result.error, TimeoutError)
     service.seconds = lambda _: 0.0
     (result,) = await read(client.map(REF, rows(1), checkpoint=store.checkpoint, timeout=5))
+    assert result.output == 0
+
+
+async def test_a_poll_that_sees_the_cancel_first_reports_the_timeout(
+    client: Any, service: Service, store: TestedStore
+) -> None:
+    polled = threading.Event()
+
+    def cancel_slowly(received: Received) -> None:
+        if received.path.endswith("/cancel"):
+            service.created[0].canceled = time.monotonic()
+            polled.wait(10)
+        elif service.created and service.created[0].canceled is not None:
+            polled.set()
+
+    service.seconds = lambda _: 60.0
+    service.override = cancel_slowly
+    (result,) = await read(client.map(REF, rows(1), checkpoint=store.checkpoint, timeout=0.3))
+    assert polled.is_set()
+    assert isinstance(result.error, TimeoutError)
+    service.override, service.seconds = (lambda _: None), (lambda _: 0.0)
+    (result,) = await read(client.map(REF, rows(1), checkpoint=store.checkpoint))
     assert result.output == 0
 
 

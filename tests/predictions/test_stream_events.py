@@ -597,7 +597,7 @@ class TestFailures:
         with pytest.raises(StreamError, match=named):
             await read(client.stream("owner/name", {}))
         assert server.cancels == 1
-        assert server.links[0].closed_at is not None
+        assert server.links[0].closed
 
     @variants(
         "kind", ["text/event-stream; charset=utf-8", "Text/Event-Stream", "text/event-stream;x=y"]
