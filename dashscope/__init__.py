@@ -261,9 +261,15 @@ __getattr__ = exports(
             "files": "files",
             "hardware": "hardware",
             "models": "models",
+            "paginate": "paginate(...)",
             "predictions": "predictions",
             "trainings": "trainings",
         }.items()
+    }
+    | {
+        "AsyncReplicate": "Use AsyncClient",
+        "Replicate": "Use Client",
+        "ReplicateError": "Use APIStatusError, or its base class DashscopeError",
     },
 )
 

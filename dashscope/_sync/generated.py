@@ -1541,6 +1541,10 @@ class Trainings(Facade):
 
     _async: resources.AsyncTrainings
 
+    @hint_for(
+        model="pass the model and the id of the version first: client.trainings.create('owner/name', version_id, destination=..., input=...)",
+        version="pass the version first: client.trainings.create('owner/name:version', destination=..., input=...)",
+    )
     def create(
         self,
         owner: str,
