@@ -94,7 +94,9 @@ class PredictionURLs(Serializable):
 
 @frozen(kw_only=True, repr=False, eq=False, getstate_setstate=False)
 class Prediction(PartialValue):
-    """A run of a model, as of the server's response.
+    """A run of a model, in its state when the server responded.
+
+    The state does not change. `client.wait()` and `client.predictions.get()` return a newer one.
 
     Attributes:
         id: The id.
@@ -111,7 +113,7 @@ class Prediction(PartialValue):
         started_at: When the model started.
         completed_at: When the prediction finished.
         deadline: When the server cancels the prediction.
-        deployment: The deployment that runs it.
+        deployment: The deployment that runs the model.
         source: `api` or `web`.
         data_removed: Whether the service has removed the input and output.
         urls: The URLs.
