@@ -13,11 +13,11 @@ import pytest
 
 from dashscope import AsyncClient, Client
 from tests.batch.reading import REF, read, rows
-from tests.local.waiting import until
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
 from tests.variants import variants
+from tests.waiting import wait_until
 
 
 class Marker(Exception):
@@ -336,7 +336,7 @@ def test_closing_the_client_ends_the_batches_of_other_threads(service: Service) 
 
     thread = threading.Thread(target=run)
     thread.start()
-    until(lambda: len(service.created) == 4)
+    wait_until(lambda: len(service.created) == 4)
     client.close()
     assert len(service.canceled) == 4
     thread.join(10)

@@ -21,8 +21,8 @@ from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.cli.conftest import Typed
 from tests.cli.terminal import Terminal
-from tests.cli.test_interrupt import until
 from tests.client.behind import running, status_of
+from tests.waiting import wait_until
 
 
 def lines(path: str) -> list[dict[str, Any]]:
@@ -374,7 +374,7 @@ def test_ctrl_c_cancels_what_runs_and_keeps_what_is_done(
     out = dashscope.folder / "out.jsonl"
     program = dashscope.start("batch", "test/slow", "rows.jsonl", "-o", "out.jsonl")
     id = running(client, "batch-1")
-    until(lambda: out.exists() and out.read_text().endswith("\n"))
+    wait_until(lambda: out.exists() and out.read_text().endswith("\n"))
     program.send(signal.SIGINT)
     done = program.finish()
     assert (done.code, done.stdout) == (130, "")

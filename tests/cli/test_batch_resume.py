@@ -17,8 +17,8 @@ from tests.cli.command import CommandLine
 from tests.cli.conftest import Typed
 from tests.cli.process import Program
 from tests.cli.test_batch import lines, write
-from tests.cli.test_interrupt import until
 from tests.client.behind import running
+from tests.waiting import wait_until
 
 COMMAND = ("batch", "test/slow", "rows.jsonl", "-o", "out.jsonl", "--checkpoint", "run.sqlite")
 
@@ -38,7 +38,7 @@ def started(dashscope: CommandLine, count: int, **slow: Any) -> Program:
     (dashscope.folder / "rows.jsonl").write_text(text)
     program = dashscope.start(*COMMAND)
     out = dashscope.folder / "out.jsonl"
-    until(lambda: out.exists() and out.read_bytes().count(b"\n") == count)
+    wait_until(lambda: out.exists() and out.read_bytes().count(b"\n") == count)
     return program
 
 

@@ -14,6 +14,7 @@ from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.client.behind import running, status_of
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.waiting import wait_until
 
 INTERRUPTED = (signal.SIGINT, 130, "Interrupted.\n")
 TERMINATED = (signal.SIGTERM, 143, "Terminated.\n")
@@ -62,7 +63,7 @@ def test_a_signal_during_the_create_cancels_what_it_created(
     fake_server.respond_with(script)
     env = {"DASHSCOPE_BASE_URL": fake_server.base_url}
     program = dashscope.start(*command.split(), "test/slow", "tag=a", env=env)
-    until(lambda: fake_server.asked)
+    wait_until(lambda: fake_server.asked)
     program.send(number)
     done = program.finish()
     assert fake_server.asked == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
@@ -76,7 +77,7 @@ def test_a_signal_takes_the_commands_own_server_along(
     program = without_address.start("run", "dashscope/countdown", "start=3", "delay=60")
     base_url = program.says(r"http://127\.0\.0\.1:\d+/v1")[0]
     with Client(base_url=base_url) as client:
-        until(lambda: any(p.status == "processing" for p in client.predictions.list()))
+        wait_until(lambda: any(p.status == "processing" for p in client.predictions.list()))
     sent = time.monotonic()
     program.send(number)
     done = program.finish()
@@ -93,7 +94,7 @@ def test_ctrl_c_of_a_wait_says_that_it_cancelled_nothing(
 ) -> None:
     created = client.models.predictions.create("test", "slow", input={"seconds": 60, "tag": "wait"})
     program = dashscope.start("predictions", "wait", created.id)
-    until(lambda: any(request.path.endswith(created.id) for request in server.requests))
+    wait_until(lambda: any(request.path.endswith(created.id) for request in server.requests))
     program.send(signal.SIGINT)
     done = program.finish()
     status = client.predictions.cancel(created).status
@@ -116,7 +117,7 @@ def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_
     program = dashscope.start(
         "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": fake_server.base_url}
     )
-    until(lambda: len(fake_server.asked) > 1)
+    wait_until(lambda: len(fake_server.asked) > 1)
     program.send(signal.SIGINT)
     done = program.finish()
     assert done.code == 130
@@ -135,9 +136,9 @@ def test_a_second_ctrl_c_ends_it_at_once(dashscope: CommandLine, fake_server: Fa
     program = dashscope.start(
         "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": fake_server.base_url}
     )
-    until(lambda: len(fake_server.asked) > 1)
+    wait_until(lambda: len(fake_server.asked) > 1)
     program.send(signal.SIGINT)
-    until(lambda: fake_server.asked[-1] == "POST /v1/predictions/p1/cancel")
+    wait_until(lambda: fake_server.asked[-1] == "POST /v1/predictions/p1/cancel")
     for _ in range(2):
         program.send(signal.SIGINT)
         time.sleep(0.1)
@@ -146,12 +147,3 @@ def test_a_second_ctrl_c_ends_it_at_once(dashscope: CommandLine, fake_server: Fa
     assert time.monotonic() - again < 2
     assert done.code == 130
     assert "Traceback" not in done.stderr
-
-
-def until(condition: object, *, within: float = 20.0) -> None:
-    """Wait for something to become true."""
-    assert callable(condition)
-    end = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.01)

@@ -11,7 +11,7 @@ import pytest
 from dashscope import Client
 from tests.cli.command import CommandLine
 from tests.cli.process import Program
-from tests.local.waiting import until
+from tests.waiting import wait_until
 
 READY = r"\AReady at (http://127\.0\.0\.1:\d+/v1), data in (.*)\n"
 
@@ -131,7 +131,7 @@ def test_it_opens_the_pages_and_reloads_the_models(without_address: CommandLine)
     )
     base_url = program.prints(READY)[1]
     program.says("ZeroDivisionError")
-    until(lambda: (folder / "opened").exists() and (folder / "opened").read_text())
+    wait_until(lambda: (folder / "opened").exists() and (folder / "opened").read_text())
     assert (folder / "opened").read_text() == "https://example.com/models/web/\n"
     (folder / "models.py").write_text(SHOUT)
     program.says("loaded .*models.py again")

@@ -13,8 +13,8 @@ import pytest
 from dashscope import Client
 from tests.cli.command import CommandLine
 from tests.cli.terminal import Terminal
-from tests.cli.test_interrupt import until
 from tests.client.behind import running, status_of
+from tests.waiting import wait_until
 
 IN_ITS_OWN_SESSION = """
 import fcntl, os, sys, termios
@@ -175,6 +175,6 @@ def test_text_is_seen_as_it_comes(dashscope: CommandLine, terminal: Terminal) ->
     program = dashscope.start(
         *("stream", "dashscope/countdown", "start=1", "delay=30"), stdout=terminal.end
     )
-    until(lambda: "1" in terminal.shown)
+    wait_until(lambda: "1" in terminal.shown)
     program.send(signal.SIGINT)
     assert program.finish().code == 130

@@ -7,9 +7,8 @@ import contextlib
 import json
 import socket
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self
 
 import anyio
@@ -18,12 +17,14 @@ import hypercorn.asyncio
 import hypercorn.trio
 import uvicorn
 
+from tests.waiting import wait_until
+
 with warnings.catch_warnings():
     # Starlette would have its successor to httpx here.
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
-__all__ = ["Hypercorn", "Served", "TestClient", "as_json", "events_of", "read_until", "until"]
+__all__ = ["Hypercorn", "Served", "TestClient", "as_json", "events_of", "read_until"]
 
 
 class Asked:
@@ -122,7 +123,7 @@ class Served(Asked):
 
     def __enter__(self) -> Self:
         self._thread.start()
-        until(lambda: self._server.started or not self._thread.is_alive())
+        wait_until(lambda: self._server.started or not self._thread.is_alive())
         assert self._failure is None
         return self
 
@@ -160,15 +161,6 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
         assert piece, data
         data += piece
     return data
-
-
-def until(check: Callable[[], Any], *, seconds: float = 30.0) -> Any:
-    """What `check` finds, once it finds something."""
-    end = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
-    return found
 
 
 def events_of(text: str) -> list[tuple[str, str]]:

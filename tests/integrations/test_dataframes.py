@@ -8,7 +8,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from dashscope import CheckpointError, ConfigurationError
 from dashscope.integrations.dataframes import ModelUdf, udf
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer, reply
+from tests.waiting import wait_until
 
 REF = "owner/name"
 
@@ -169,13 +169,6 @@ def start(tmp_path: Path, run: ModelUdf, first: int, count: int) -> subprocess.P
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
     )
-
-
-def wait_until(condition: Any) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

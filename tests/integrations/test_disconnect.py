@@ -27,7 +27,8 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Hypercorn, Served, TestClient, as_json, read_until, until
+from tests.integrations.serving import Hypercorn, Served, TestClient, as_json, read_until
+from tests.waiting import wait_until
 
 BODY = as_json({"words": 2})
 
@@ -127,10 +128,10 @@ def test_a_client_that_leaves_a_handler_cancels_its_prediction(
 ) -> None:
     with Served(app) as served:
         with served.asked("POST", path, BODY):
-            prediction = until(newest)
-            until(lambda: behind.predictions.get(prediction).status == "processing")
-        until(lambda: behind.predictions.get(prediction).status == "canceled")
-        until(lambda: not served.tasks())
+            prediction = wait_until(newest)
+            wait_until(lambda: behind.predictions.get(prediction).status == "processing")
+        wait_until(lambda: behind.predictions.get(prediction).status == "canceled")
+        wait_until(lambda: not served.tasks())
     if path == "/run":
         body, error = seen
         assert body == {"words": 2}
@@ -148,8 +149,8 @@ def test_a_client_that_leaves_a_stream_cancels_its_prediction(
             read_until(connection, b"word0" if path == "/stream" else b"text/event-stream")
             prediction = newest()
             assert not prediction.is_done
-        until(lambda: behind.predictions.get(prediction).status == "canceled")
-        until(lambda: not served.tasks())
+        wait_until(lambda: behind.predictions.get(prediction).status == "canceled")
+        wait_until(lambda: not served.tasks())
 
 
 @pytest.mark.usefixtures("_quiet")
@@ -159,13 +160,13 @@ def test_other_servers_and_trio_tell_of_it_too(
 ) -> None:
     with Hypercorn(make_app(server, []), worker=worker) as served:
         with served.asked("POST", "/run", BODY):
-            first = until(newest)
-        until(lambda: behind.predictions.get(first).status == "canceled")
+            first = wait_until(newest)
+        wait_until(lambda: behind.predictions.get(first).status == "canceled")
         with served.asked("POST", "/stream", BODY) as connection:
             read_until(connection, b"word0")
             second = behind.predictions.list()[0]
             assert second.id != first.id
-        until(lambda: behind.predictions.get(second).status == "canceled")
+        wait_until(lambda: behind.predictions.get(second).status == "canceled")
 
 
 @pytest.mark.parametrize("path", ["/run", "/stream", "/plain"])
@@ -176,7 +177,7 @@ def test_a_server_that_stops_takes_its_predictions_along(
     with Served(make_app(server, []), graceful_timeout=0) as served:
         connection = served.asked("POST", path, BODY)
         connection.__enter__()
-        prediction = until(newest)
+        prediction = wait_until(newest)
     connection.__exit__(None, None, None)
     assert behind.predictions.get(prediction).status == "canceled"
 
@@ -205,13 +206,13 @@ def test_without_the_block_nobody_is_cancelled(
     """What servers do by themselves: nothing."""
     with Served(make_app(server, [])) as served:
         with served.asked("POST", "/plain", b"{}"):
-            prediction = until(newest)
+            prediction = wait_until(newest)
         with served.asked("POST", "/run", BODY):
             pass
         assert not behind.predictions.get(prediction).is_done
         assert served.tasks()
         behind.predictions.cancel(prediction)
-        until(lambda: not served.tasks())
+        wait_until(lambda: not served.tasks())
 
 
 @pytest.mark.usefixtures("_quiet")
@@ -221,8 +222,8 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(
     with Served(make_app(server, seen)) as served:
         with served.connected() as connection:
             connection.sendall(b"POST /run HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
-            until(served.tasks)
-        until(lambda: not served.tasks())
+            wait_until(served.tasks)
+        wait_until(lambda: not served.tasks())
     (error,) = seen
     assert error.status_code == 499
 
@@ -267,17 +268,17 @@ def test_many_clients_that_disconnect_leave_nothing_behind(
                 connection.__enter__()
                 count += 1
             if count % 40 == 0:
-                until(lambda: len(running()) > 10)
+                wait_until(lambda: len(running()) > 10)
             for connection in asked:
                 connection.__exit__(None, None, None)
             if count % 40 == 0:  # each has seconds to be cancelled in
-                until(lambda: not served.tasks())
+                wait_until(lambda: not served.tasks())
         assert count == clients
-        until(lambda: not served.tasks())
-        until(lambda: not running())
-        until(lambda: not sockets(served.port))
+        wait_until(lambda: not served.tasks())
+        wait_until(lambda: not running())
+        wait_until(lambda: not sockets(served.port))
     # What the application's client kept for later has gone with it.
-    until(lambda: len(sockets()) <= len(before))
+    wait_until(lambda: len(sockets()) <= len(before))
 
 
 # The block itself

@@ -17,7 +17,8 @@ from PIL import Image
 from dashscope import Client, webhooks
 from dashscope.local import LocalServer
 from tests.cli.process import Finished, Program
-from tests.integrations.serving import events_of, until
+from tests.integrations.serving import events_of
+from tests.waiting import wait_until
 
 EXAMPLES = Path(__file__).parent / "examples"
 SERVERS = {
@@ -49,7 +50,7 @@ def url(request: pytest.FixtureRequest, server: LocalServer) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: answers(url))
+        wait_until(lambda: answers(url))
         yield url
     finally:
         program.kill()
@@ -91,7 +92,7 @@ def test_who_leaves_a_stream_cancels_its_prediction(url: str, behind: Client) ->
         prediction = behind.predictions.list()[0]
         assert prediction.id not in before
         assert not prediction.is_done
-    until(lambda: behind.predictions.get(prediction).status == "canceled")
+    wait_until(lambda: behind.predictions.get(prediction).status == "canceled")
 
 
 def test_a_file_is_given(url: str) -> None:
@@ -102,7 +103,7 @@ def test_a_file_is_given(url: str) -> None:
 
 def test_a_webhook_is_verified(url: str, behind: Client) -> None:
     id = httpx.post(f"{url}/start", params={"name": "Carol"}).json()
-    until(lambda: id in httpx.get(f"{url}/finished").json())
+    wait_until(lambda: id in httpx.get(f"{url}/finished").json())
     body = b'{"id": "p1", "status": "succeeded"}'
     forged = webhooks.sign(body, "whsec_c2VjcmV0IG9mIG1pbmU=")
     answer = httpx.post(f"{url}/hooks/dashscope", content=body, headers=forged)

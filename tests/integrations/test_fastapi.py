@@ -24,8 +24,9 @@ from dashscope.integrations.fastapi import (
     verified_webhook,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Served, TestClient, until
+from tests.integrations.serving import Served, TestClient
 from tests.variants import variants
+from tests.waiting import wait_until
 
 SECRET = "whsec_c2VjcmV0IG9mIG1pbmU="
 OTHER = "whsec_YW5vdGhlciBzZWNyZXQ="
@@ -247,7 +248,7 @@ def test_a_webhook_of_the_servers_is_verified_with_the_secret_it_tells(
             webhook=f"{served.url}/hook",
             webhook_events_filter=["completed"],
         )
-        until(lambda: told)
+        wait_until(lambda: told)
     (prediction,) = told
     assert prediction.output == output == "hello Alice"
     assert prediction == behind.predictions.get(prediction)
@@ -259,6 +260,6 @@ def test_who_leaves_in_the_middle_of_a_webhook_leaves_no_traceback(
     with caplog.at_level(logging.WARNING), Served(make_app(told, SECRET)) as served:
         with served.connected() as connection:
             connection.sendall(b"POST /hook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
-            until(served.tasks)
-        until(lambda: not served.tasks())
+            wait_until(served.tasks)
+        wait_until(lambda: not served.tasks())
     assert not caplog.records

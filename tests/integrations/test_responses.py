@@ -34,10 +34,11 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Served, events_of, read_until, until
+from tests.integrations.serving import Served, events_of, read_until
 from tests.servers.fake_server import FakeServer, Reply, reply
 from tests.servers.stream_events import by_the_letter
 from tests.variants import variants
+from tests.waiting import wait_until
 
 FLOOD = {"parts": 1000, "size": 20_000}
 
@@ -117,7 +118,7 @@ def test_a_stream_is_passed_on(served: Served, done: list[str]) -> None:
     output = "".join(data for kind, data in events if kind == "output")
     assert events[-1] == ("done", "{}")
     assert output.split()[:3] == ["3", "2", "1"]
-    until(lambda: done == ["countdown"])
+    wait_until(lambda: done == ["countdown"])
 
 
 async def test_who_asks_for_the_head_of_a_stream_makes_no_prediction(
@@ -144,7 +145,7 @@ def test_a_prediction_that_somebody_else_created_is_left_alone(
     with Served(app) as served:
         with served.asked("GET", f"/{prediction.id}") as connection:
             read_until(connection, b"word0")
-        until(lambda: not served.tasks())
+        wait_until(lambda: not served.tasks())
     assert not behind.predictions.get(prediction).is_done
     behind.predictions.cancel(prediction)
 
@@ -197,7 +198,7 @@ def test_a_slow_reader_is_waited_for(
     body = f'{{"parts": {FLOOD["parts"]}, "size": {FLOOD["size"]}}}'.encode()
     asked = served.asked("POST", "/stream/test/flood", body, small_window=True)
     with asked as connection:
-        until(stands_still)
+        wait_until(stands_still)
         # What is on its way between the sockets, and no more, of 20 MB.
         assert taken < FLOOD["parts"] / 2
         received = bytearray()

@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 from dashscope.local import LocalServer
 from dashscope.local.http.address import Address, Reachability, parse_networks
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
 from tests.servers.webhook_receiver import Receiver
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 
 def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
@@ -23,11 +23,11 @@ def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
         with httpx.Client(base_url=f"{other}/v1/", timeout=30) as http:
             body = {"input": {}, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
             created = http.post("models/test/image/predictions", json=body).json()
-            finished = reach(http, created, "succeeded")
+            finished = wait_for_status(http, created, "succeeded")
             assert finished["urls"]["get"].startswith(f"{other}/v1/")
             assert finished["output"].startswith(f"{other}/v1/files/")
             assert httpx.get(finished["output"]).status_code == 200
-            until(lambda: receiver.received)
+            wait_until(lambda: receiver.received)
             assert receiver.received[0].json == finished
             elsewhere = httpx.get(f"{server.base_url}/predictions/{created['id']}").json()
             assert elsewhere["output"].startswith(server.base_url)
@@ -149,7 +149,7 @@ def test_a_server_without_a_token_behind_a_proxy(
         assert http.post(path, json=body, headers=foreign).status_code == 403
         created = http.post(path, json=body, headers=own).json()
         assert created["urls"]["get"] == f"{address}/v1/predictions/{created['id']}"
-        until(lambda: receiver.received)
+        wait_until(lambda: receiver.received)
         output = receiver.received[0].json["output"]
         assert output.startswith(f"{address}/v1/files/")
         # The proxy may pass the path with or without the prefix.

@@ -18,8 +18,8 @@ from dashscope.local.models.catalog import ModelsError
 from dashscope.local.models.signature import read_docstring
 from dashscope.local.worker import messages
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach
 from tests.variants import variants
+from tests.waiting import wait_for_status
 
 Run = Callable[..., dict[str, Any]]
 
@@ -174,9 +174,9 @@ class TestFailuresInside:
         version = http.get("/models/test/slow-train").json()["latest_version"]["id"]
         path = f"/models/test/slow-train/versions/{version}/trainings"
         training = http.post(path, json={"destination": "local/gone", "input": {}}).json()
-        reach(http, training, "processing")
+        wait_for_status(http, training, "processing")
         assert http.delete("/models/local/gone").status_code == 204
-        assert "local/gone" in reach(http, training, "failed")["error"]
+        assert "local/gone" in wait_for_status(http, training, "failed")["error"]
 
     def test_deleting_a_version_deletes_its_files(self, tmp_path: Path) -> None:
         with (
@@ -188,7 +188,7 @@ class TestFailuresInside:
             made = http.post(path, json=body, headers={"Prefer": "wait"}).json()
             assert len(list((tmp_path / "files").iterdir())) == 1
             running = http.post(path, json={"input": {"seconds": 60}}).json()
-            reach(http, running, "processing")
+            wait_for_status(http, running, "processing")
             deleted = http.delete(f"/models/test/private-image/versions/{made['version']}")
             assert deleted.status_code == 202
             assert list((tmp_path / "files").iterdir()) == []

@@ -18,7 +18,7 @@ import pytest
 
 from dashscope.local import LocalServer, serve
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
+from tests.waiting import wait_for_status, wait_until
 
 SERVE = (
     "import sys; from dashscope.local import serve; "
@@ -95,10 +95,10 @@ def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_f
         image = server.create("test/image", held=True)
         running = [server.create("test/spins") for _ in range(4)]
         for prediction in running:
-            reach(server.http, prediction, "processing")
+            wait_for_status(server.http, prediction, "processing")
         queued = server.create("test/echo", value="still wanted")
         blocked = server.create("test/spins")
-        reach(server.http, queued, "succeeded")
+        wait_for_status(server.http, queued, "succeeded")
         server.end()
     with serving(tmp_path) as server:
         again = server.get(finished)
@@ -110,7 +110,7 @@ def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_f
             failed = server.get(prediction)
             assert failed["status"] == "failed"
             assert "The server stopped while this job was running" in failed["error"]
-        until(lambda: server.get(blocked)["status"] == "processing")
+        wait_until(lambda: server.get(blocked)["status"] == "processing")
         assert server.get(queued)["output"] == "still wanted"
 
 
@@ -132,7 +132,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds
         for number, prediction in enumerate(acknowledged):
             seen = server.get(prediction)
             assert seen["input"] == {"value": number}
-        until(
+        wait_until(
             lambda: all(
                 server.get(prediction)["status"] in {"succeeded", "failed"}
                 for prediction in acknowledged
@@ -157,12 +157,12 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds
 )
 def test_workers_go_when_the_server_is_killed(tmp_path: Path, name: str) -> None:
     with serving(tmp_path) as server:
-        reach(server.http, server.create(name), "processing")
+        wait_for_status(server.http, server.create(name), "processing")
         forked = int(server.create("test/forks", held=True, wait=60)["output"].split()[-1])
         children = [*server.children(), psutil.Process(forked)]
         assert len(children) >= 3
         server.end()
-        until(lambda: not any(map(alive, children)))
+        wait_until(lambda: not any(map(alive, children)))
 
 
 def alive(process: psutil.Process) -> bool:
@@ -177,7 +177,10 @@ def test_kill_9_of_a_worker_fails_its_prediction_and_no_other(tmp_path: Path) ->
         pids = [int(reach_log(server, prediction)) for prediction in running]
         assert len(set(pids)) == 3
         os.kill(pids[1], signal.SIGKILL)
-        ended = [reach(server.http, prediction, "succeeded", "failed") for prediction in running]
+        ended = [
+            wait_for_status(server.http, prediction, "succeeded", "failed")
+            for prediction in running
+        ]
         assert [prediction["status"] for prediction in ended] == [
             "succeeded",
             "failed",
@@ -187,13 +190,13 @@ def test_kill_9_of_a_worker_fails_its_prediction_and_no_other(tmp_path: Path) ->
 
 
 def reach_log(server: Process, prediction: dict[str, Any]) -> str:
-    return until(lambda: server.get(prediction)["logs"].strip())
+    return wait_until(lambda: server.get(prediction)["logs"].strip())
 
 
 def test_sigterm_lets_running_ones_end(tmp_path: Path) -> None:
     with serving(tmp_path, drain=10.0) as server:
         prediction = server.create("test/sleep", seconds=1)
-        reach(server.http, prediction, "processing")
+        wait_for_status(server.http, prediction, "processing")
         assert server.end(signal.SIGTERM) == 0
     with serving(tmp_path) as server:
         assert server.get(prediction)["output"] == "slept"
@@ -202,7 +205,7 @@ def test_sigterm_lets_running_ones_end(tmp_path: Path) -> None:
 def test_sigterm_waits_for_a_bounded_time(tmp_path: Path) -> None:
     with serving(tmp_path, drain=0.5) as server:
         prediction = server.create("test/sleep", seconds=60)
-        reach(server.http, prediction, "processing")
+        wait_for_status(server.http, prediction, "processing")
         began = time.monotonic()
         assert server.end(signal.SIGTERM) == 0
         assert time.monotonic() - began < 15
@@ -216,14 +219,14 @@ def test_sigterm_waits_for_a_bounded_time(tmp_path: Path) -> None:
 def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
     with serving(tmp_path, drain=30.0) as server:
         prediction = server.create("test/sleep", seconds=60)
-        reach(server.http, prediction, "processing")
+        wait_for_status(server.http, prediction, "processing")
         server.process.send_signal(signal.SIGTERM)
 
         def refused() -> httpx.Response | None:
             answer = server.http.post("/models/test/echo/predictions", json={"input": {}})
             return None if answer.status_code == 201 else answer
 
-        answer = until(refused)
+        answer = wait_until(refused)
         assert answer is not None
         assert answer.status_code == 503
         assert answer.headers["retry-after"]

@@ -18,8 +18,8 @@ from PIL import Image
 from dashscope.local import LocalServer, maintenance
 from dashscope.local.store import folder
 from tests.local.conftest import MODELS
-from tests.local.waiting import until
 from tests.variants import variants
+from tests.waiting import wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -252,8 +252,8 @@ class TestExpiring:
                 "/models/test/image/predictions", json={"input": {}}, headers={"Prefer": "wait"}
             )
             assert answer.json()["data_removed"] is False
-            until(lambda: http.get(file["urls"]["get"]).status_code == 404)
-            until(lambda: not list((tmp_path / "files").iterdir()))
+            wait_until(lambda: http.get(file["urls"]["get"]).status_code == 404)
+            wait_until(lambda: not list((tmp_path / "files").iterdir()))
             prediction = http.get(answer.json()["urls"]["get"]).json()
             assert prediction["data_removed"] is True
             assert prediction["output"] is None

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from dashscope.local.http import requests
-from tests.local.waiting import reach, until
 from tests.stopwatch import Stopwatch
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -125,7 +125,7 @@ class TestWaiting:
         prediction = answer.json()
         assert prediction["status"] == "starting"
         assert "started_at" not in prediction
-        assert reach(http, prediction, "processing")["logs"] == "sleeping\n"
+        assert wait_for_status(http, prediction, "processing")["logs"] == "sleeping\n"
         http.post(prediction["urls"]["cancel"])
 
     @variants("value", ["wait=0", "wait=61", "wait=-1", "wait=x", "wait=", "wait=1.5"])
@@ -148,7 +148,7 @@ class TestWaiting:
 class TestEnding:
     def test_a_running_one_is_cancelled_at_once(self, http: httpx.Client, create: Run) -> None:
         prediction = create("test/sleep")
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         answer = http.post(prediction["urls"]["cancel"])
         assert answer.status_code == 200
         assert answer.json()["status"] == "canceled"
@@ -159,7 +159,7 @@ class TestEnding:
     ) -> None:
         running = [create("test/spins") for _ in range(4)]
         for prediction in running:
-            reach(http, prediction, "processing")
+            wait_for_status(http, prediction, "processing")
         queued = create("test/spins")
         assert http.post(queued["urls"]["cancel"]).json()["status"] == "canceled"
         assert "started_at" not in http.get(queued["urls"]["get"]).json()
@@ -176,7 +176,7 @@ class TestEnding:
         self, http: httpx.Client, create: Run, run: Run
     ) -> None:
         prediction = create("test/sleep")
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         http.post(prediction["urls"]["cancel"])
         assert run("test/sleep", seconds=0)["output"] == "slept"
 
@@ -216,9 +216,9 @@ class TestEnding:
         # A slot that came free before its own deadline would let the one that waits begin.
         running = [create("test/spins", headers={"Cancel-After": "4s"}) for _ in range(4)]
         waiting = create("test/spins", headers={"Cancel-After": "1s"})
-        assert reach(http, waiting, "aborted")["status"] == "aborted"
+        assert wait_for_status(http, waiting, "aborted")["status"] == "aborted"
         for prediction in running:
-            assert reach(http, prediction, "canceled")["status"] == "canceled"
+            assert wait_for_status(http, prediction, "canceled")["status"] == "canceled"
 
 
 class TestListing:
@@ -282,7 +282,7 @@ class TestListing:
 
     def test_a_running_one_shows_its_state(self, http: httpx.Client, create: Run) -> None:
         prediction = create("test/parts", count=2, delay=0.5)
-        until(lambda: http.get(prediction["urls"]["get"]).json()["output"] == ["0 "])
+        wait_until(lambda: http.get(prediction["urls"]["get"]).json()["output"] == ["0 "])
         listed = http.get("/predictions").json()["results"][0]
         assert listed["status"] == "processing"
         assert listed["output"] == ["0 "]

@@ -8,7 +8,7 @@ import pytest
 
 from dashscope.local import LocalServer, maintenance
 from tests.local.page.conftest import Parsed
-from tests.local.waiting import until
+from tests.waiting import wait_until
 
 SAYS = """
 from dashscope.local import model
@@ -59,30 +59,30 @@ def test_an_edit_changes_the_model_and_an_error_is_shown_until_it_is_fixed(tmp_p
 
         # The module that is missing appears later.
         write(file, SAYS)
-        until(lambda: "No module named 'helper'" in problem())
+        wait_until(lambda: "No module named 'helper'" in problem())
         write(helper, "GREETING = 'hello'")
-        until(lambda: says() == "hello you")
+        wait_until(lambda: says() == "hello you")
         assert not problem()
 
         # The source of the model is the same, but a worker has loaded the old module.
         versions = http.get("v1/models/me/says/versions").json()["results"]
         write(helper, "GREETING = 'goodbye'")
-        until(lambda: says() == "goodbye you")
+        wait_until(lambda: says() == "goodbye you")
         assert http.get("v1/models/me/says/versions").json()["results"] == versions
 
         with http.stream("GET", "web/events") as events:
             lines = events.iter_lines()
             next(lines)
             write(helper, "1 / 0")
-            until(lambda: "ZeroDivisionError" in problem())
+            wait_until(lambda: "ZeroDivisionError" in problem())
             assert any("changed" in line for line in lines)
         write(helper, "GREETING = 'hello'")
         write(file, SAYS.replace("me/says", "Bad Name"))
-        until(lambda: "owner/name" in problem())
+        wait_until(lambda: "owner/name" in problem())
         assert says(name="again").endswith(" again")
 
         write(file, SAYS.replace('"you"', '"everybody"'))
-        until(lambda: not problem())
+        wait_until(lambda: not problem())
         assert says() == "hello everybody"
         latest = http.get("v1/models/me/says").json()["latest_version"]
         assert latest["id"] != versions[0]["id"]

@@ -23,7 +23,7 @@ from dashscope.local.store import DataFolderError, folder
 from dashscope.local.worker import lifeline
 from tests.local.conftest import MODELS
 from tests.local.test_durability import serving as serving_process
-from tests.local.waiting import reach, until
+from tests.waiting import wait_for_status, wait_until
 
 FILE = "data:text/plain,content"
 LONG = "x" * 100_000
@@ -46,7 +46,7 @@ def create(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
 
 def finish(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
     prediction = create(http, name, **inputs)
-    return reach(http, prediction, "succeeded", "failed", "canceled")
+    return wait_for_status(http, prediction, "succeeded", "failed", "canceled")
 
 
 @contextlib.contextmanager
@@ -84,23 +84,23 @@ class TestAFullDisk:
         with mock.patch.object(engine, "RECORD_RETRY", 0.05), serving(tmp_path) as (server, http):
             running = create(http, "test/parts", count=4000)
             hanging = create(http, "test/sleep")
-            reach(http, hanging, "processing")
+            wait_for_status(http, hanging, "processing")
             with full_disk(server):
-                until(lambda: http.get(running["urls"]["get"]).json()["status"] != "starting")
+                wait_until(lambda: http.get(running["urls"]["get"]).json()["status"] != "starting")
                 refused = http.post(
                     "/models/test/echo/predictions", json={"input": {"value": LONG}}
                 )
                 assert refused.status_code == 500
                 hanging["output"] = http.post(hanging["urls"]["cancel"]).json()
                 assert http.get("/account").status_code == 200
-            assert reach(http, hanging, "canceled")
-            ended = reach(http, running, "failed", "succeeded")
+            assert wait_for_status(http, hanging, "canceled")
+            ended = wait_for_status(http, running, "failed", "succeeded")
             assert ended["completed_at"]
             assert finish(http, "test/echo", value=LONG)["output"] == LONG
 
     def test_does_not_raise_at_the_end_of_the_block(self, tmp_path: Path) -> None:
         with serving(tmp_path) as (server, http):
-            reach(http, create(http, "test/sleep", seconds=60), "processing")
+            wait_for_status(http, create(http, "test/sleep", seconds=60), "processing")
             assert server._running is not None
             parts, thread = server._running
 
@@ -117,7 +117,7 @@ class TestAFullDisk:
 def test_a_row_without_a_run_can_be_canceled(tmp_path: Path) -> None:
     with serving(tmp_path) as (server, http):
         prediction = create(http, "test/sleep")
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         assert server._running is not None
         parts, thread = server._running
 
@@ -148,14 +148,14 @@ def test_a_worker_that_hangs_while_loading_gives_its_slot_back(tmp_path: Path) -
         hang.touch()
         path = "/models/me/hangs/predictions"
         prediction = http.post(path, json={"input": {}}, headers=headers).json()
-        until(lambda: not hang.exists())
+        wait_until(lambda: not hang.exists())
         return prediction
 
     with LocalServer(file) as server, httpx.Client(base_url=server.base_url, timeout=30) as http:
         canceled = create_hanging()
         assert http.post(canceled["urls"]["cancel"]).json()["status"] == "canceled"
         with mock.patch.object(requests, "MIN_DEADLINE", timedelta(0)):
-            assert reach(http, create_hanging(**{"Cancel-After": "1s"}), "aborted")
+            assert wait_for_status(http, create_hanging(**{"Cancel-After": "1s"}), "aborted")
         assert finish(http, "me/hangs")["output"] == "done"
 
 
@@ -213,9 +213,9 @@ def test_the_log_is_live_and_complete_without_pythonunbuffered(
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with serving(tmp_path) as (_, http):
         running = create(http, "test/pid", seconds=60)
-        pid = until(lambda: http.get(running["urls"]["get"]).json()["logs"])
+        pid = wait_until(lambda: http.get(running["urls"]["get"]).json()["logs"])
         os.kill(int(pid), signal.SIGKILL)
-        ended = reach(http, running, "failed")
+        ended = wait_for_status(http, running, "failed")
         assert ended["logs"] == pid
         assert finish(http, "test/pid")["logs"].strip().isdecimal()
 
@@ -224,7 +224,9 @@ def test_lists_omit_long_inputs_and_outputs(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, http):
         long = finish(http, "test/echo", value=LONG)
         running = create(http, "test/parts", count=10_000, delay=0.0001)
-        until(lambda: len(json.dumps(http.get(running["urls"]["get"]).json()["output"])) > 20_000)
+        wait_until(
+            lambda: len(json.dumps(http.get(running["urls"]["get"]).json()["output"])) > 20_000
+        )
         short = finish(http, "test/echo", value="x" * 1000)
         first, second, third = http.get("/predictions").json()["results"]
         assert first["output"] == short["output"]
@@ -244,10 +246,10 @@ def test_without_process_groups_workers_are_ended_one_by_one(
     monkeypatch.setattr(lifeline, "SUPERVISED", False)
     with serving(tmp_path) as (_, http):
         prediction = create(http, "test/pid", seconds=60)
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
         ended = create(http, "test/ends", how="exit")
-        assert "exited with code 3" in reach(http, ended, "failed")["error"]
+        assert "exited with code 3" in wait_for_status(http, ended, "failed")["error"]
         pid = finish(http, "test/pid")["output"]
         os.kill(pid, 0)
     with pytest.raises(ProcessLookupError):
@@ -261,13 +263,13 @@ def test_a_child_process_in_its_own_session_ends_with_its_worker_and_server(
     pids = tmp_path / "pids"
     with serving_process(tmp_path / "data") as process:
         prediction = process.create("test/daemons", file=str(pids), seconds=60)
-        until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
         if how == "cancel":
             process.http.post(prediction["urls"]["cancel"])
         else:
             process.end(signal.SIGTERM if how == "exit" else signal.SIGKILL)
         for pid in map(int, pids.read_text().split()):
-            until(lambda pid=pid: not psutil.pid_exists(pid), seconds=5)
+            wait_until(lambda pid=pid: not psutil.pid_exists(pid), timeout=5)
 
 
 @pytest.mark.skipif(not lifeline.SUPERVISED, reason="workers are forks on Linux only")
@@ -276,9 +278,9 @@ def test_predictions_run_after_the_fork_server_was_killed(tmp_path: Path) -> Non
     with serving(tmp_path) as (_, http):
         [fork_server] = set(psutil.Process().children()) - before
         running = create(http, "test/pid", seconds=0.5)
-        reach(http, running, "processing")
+        wait_for_status(http, running, "processing")
         fork_server.kill()
         others = [create(http, "test/pid", seconds=0.1) for _ in range(3)]
-        ended = [reach(http, one, "succeeded", "failed") for one in (running, *others)]
+        ended = [wait_for_status(http, one, "succeeded", "failed") for one in (running, *others)]
         assert [one["status"] for one in ended] == ["succeeded"] * 4
     assert set(psutil.Process().children()) <= before

@@ -19,8 +19,8 @@ from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.models.catalog import ModelsError
 from dashscope.local.store import DataFolderError
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -306,7 +306,7 @@ class TestCrashes:
         assert failed["status"] == "failed"
         assert told in failed["error"]
         assert failed["output"] == ["0", "1"]
-        assert reach(http, other, "succeeded")["output"][-1] == "still here"
+        assert wait_for_status(http, other, "succeeded")["output"][-1] == "still here"
         assert run("test/ends", how="")["status"] == "succeeded"
 
     def test_memory_without_end_fails_its_prediction(self, run: Run) -> None:
@@ -321,7 +321,7 @@ class TestCrashes:
 
     def test_what_a_model_forked_dies_with_it(self, http: httpx.Client, create: Run) -> None:
         sleeping = create("test/sleep")
-        reach(http, sleeping, "processing")
+        wait_for_status(http, sleeping, "processing")
         before = {process.pid for process in psutil.Process().children(recursive=True)}
         output = run_to_end(http, "test/forks", wait=60)
         child = int(output.split()[-1])
@@ -455,7 +455,7 @@ class TestLeaving:
         with socket.create_connection((host, port)) as connection:
             connection.sendall(head.encode())
             time.sleep(0.1)
-        until(lambda: ("POST", "/v1/files", 499) in server.requests)
+        wait_until(lambda: ("POST", "/v1/files", 499) in server.requests)
         body = '{"input": {"seconds": 1}}'
         head = (
             "POST /v1/models/test/sleep/predictions HTTP/1.1\r\nHost: localhost\r\n"
@@ -465,7 +465,7 @@ class TestLeaving:
             connection.sendall(head.encode())
             time.sleep(0.1)
         newest = http.get("/predictions").json()["results"][0]
-        assert reach(http, newest, "succeeded")["output"] == "slept"
+        assert wait_for_status(http, newest, "succeeded")["output"] == "slept"
 
 
 class TestDataFolder:

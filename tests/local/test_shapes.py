@@ -11,7 +11,7 @@ import pytest
 from dashscope.local import LocalServer
 from dashscope.local.http.openapi import PATHS, document
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach
+from tests.waiting import wait_for_status
 
 DOCUMENT = document("http://127.0.0.1/v1")
 FORMATS = jsonschema.Draft202012Validator.FORMAT_CHECKER
@@ -112,7 +112,7 @@ def test_all_37_operations(call: Caller) -> None:
     markov = call("models.get", 200, "dashscope", "markov")["latest_version"]["id"]
     wanted = {"destination": "local/mine", "input": {"text": file["urls"]["get"]}}
     training = call("trainings.create", 201, "dashscope", "markov", markov, json=wanted)
-    reach(call.http, training, "succeeded")
+    wait_for_status(call.http, training, "succeeded")
     trained = call("trainings.get", 200, training["id"])["output"]["version"]
     call("trainings.list", 200)
     call("trainings.cancel", 200, training["id"])
@@ -197,7 +197,7 @@ class TestTrainings:
     def test_make_versions_that_know_their_weights(self, call: Caller) -> None:
         outputs = []
         for text in ("abc", "xyz"):
-            training = reach(call.http, self.train(call, text, times=2), "succeeded")
+            training = wait_for_status(call.http, self.train(call, text, times=2), "succeeded")
             assert training["logs"] == "training\n"
             version = training["output"]["version"]
             body = {"version": version, "input": {"prompt": "-"}}
@@ -216,7 +216,7 @@ class TestTrainings:
         file = call("files.create", 201, files={"content": ("t.txt", text.encode())})
         body = {"destination": "local/mine", "input": {"text": file["urls"]["get"]}}
         training = call("trainings.create", 201, "dashscope", "markov", version, json=body)
-        trained = reach(call.http, training, "succeeded")["output"]["version"]
+        trained = wait_for_status(call.http, training, "succeeded")["output"]["version"]
         body = {"version": trained, "input": {"prompt": "the cat", "length": 40}}
         ended = call("predictions.create", 201, json=body, headers=WAIT)
         assert len(ended["output"]) == 40
@@ -227,7 +227,7 @@ class TestTrainings:
         version = call("models.get", 200, "dashscope", "markov")["latest_version"]["id"]
         body = {"destination": "local/mine", "input": {"text": "data:,short"}}
         training = call("trainings.create", 201, "dashscope", "markov", version, json=body)
-        failed = reach(call.http, training, "failed")
+        failed = wait_for_status(call.http, training, "failed")
         assert "more than 2 words" in failed["error"]
         assert "output" not in failed
         check("trainings.get", call.http.get(training["urls"]["get"]))
@@ -246,11 +246,11 @@ class TestTrainings:
         call("trainings.create", 404, "dashscope", "markov", "0" * 64, json=body)
 
     def test_a_base_version_stays(self, call: Caller) -> None:
-        reach(call.http, self.train(call, "abc"), "succeeded")
+        wait_for_status(call.http, self.train(call, "abc"), "succeeded")
         trained = call("models.get", 200, "local", "mine")["latest_version"]["id"]
         body = {"destination": "local/mine", "input": {"text": "data:,x"}}
         training = call("trainings.create", 201, "local", "mine", trained, json=body)
-        reach(call.http, training, "succeeded")
+        wait_for_status(call.http, training, "succeeded")
         call("models.versions.delete", 409, "local", "mine", trained)
 
     def test_cancelled(self, call: Caller) -> None:

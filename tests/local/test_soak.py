@@ -20,7 +20,7 @@ import pytest
 from dashscope.local import LocalServer, model
 from tests.local.conftest import MODELS
 from tests.local.test_durability import alive, serving
-from tests.local.waiting import until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
@@ -139,12 +139,12 @@ def test_100_kills_under_load_lose_no_acknowledged_write(tmp_path: Path) -> None
             enough = len(created) + chance.randrange(1, 50)
             with ThreadPoolExecutor(4) as pool:
                 done = [pool.submit(load_until_killed, number) for number in range(4)]
-                until(lambda enough=enough: len(created) >= enough)
+                wait_until(lambda enough=enough: len(created) >= enough)
                 left += process.children()
                 process.end()
             for one in done:
                 one.result()
-    until(lambda: not any(map(alive, left)))
+    wait_until(lambda: not any(map(alive, left)))
     with serving(tmp_path) as process:
         for id_, value in created.items():
             assert process.get({"id": id_})["input"] == {"value": value}
@@ -154,7 +154,7 @@ def test_100_kills_under_load_lose_no_acknowledged_write(tmp_path: Path) -> None
         print(f"{kills} kills, {len(created)} predictions, {len(uploaded)} files")
         ended = {"succeeded", "failed"}
         for id_ in created:
-            until(lambda id_=id_: process.get({"id": id_})["status"] in ended, seconds=120)
+            wait_until(lambda id_=id_: process.get({"id": id_})["status"] in ended, timeout=120)
 
 
 def test_a_100_mb_upload_takes_constant_memory(tmp_path: Path) -> None:
@@ -229,5 +229,5 @@ def test_streams_that_are_left_do_not_pile_up(server: LocalServer, create: Run) 
     for _ in range(100):
         with httpx.stream("GET", prediction["urls"]["stream"]) as response:
             next(response.iter_raw())
-    until(lambda: process.num_fds() <= before + 2)
+    wait_until(lambda: process.num_fds() <= before + 2)
     httpx.post(prediction["urls"]["cancel"])

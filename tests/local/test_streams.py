@@ -12,7 +12,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from dashscope.local import LocalServer
 from dashscope.local.http.routes import streams
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -101,7 +101,7 @@ def test_coming_back_continues_after_the_last_event(
             if len(output(got)) == 2:
                 break
     if finished:
-        reach(http, prediction, "succeeded")
+        wait_for_status(http, prediction, "succeeded")
     got += read(prediction["urls"]["stream"], got[-1].id)
     assert "".join(output(got)) == "0 1 2 3 4 5 "
     assert logs(got) == "".join(f"part {number}\n" for number in range(6))
@@ -172,5 +172,5 @@ def test_the_secret_of_a_stream_is_not_logged(
     with caplog.at_level("INFO", logger="dashscope.local"):
         assert httpx.get(url).status_code == 200
         assert httpx.get(f"{url}%0a/more").status_code == 404
-        until(lambda: caplog.text.count("/v1/streams/") >= 2)
+        wait_until(lambda: caplog.text.count("/v1/streams/") >= 2)
     assert url.rsplit("/", 1)[1] not in caplog.text

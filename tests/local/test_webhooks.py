@@ -17,9 +17,9 @@ import pytest
 from dashscope.local import LocalServer
 from dashscope.local.jobs import webhooks
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
 from tests.servers.webhook_receiver import Receiver
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ Start = Callable[..., dict[str, Any]]
 
 def test_signed_over_the_exact_bytes(http: httpx.Client, receiver: Receiver, start: Start) -> None:
     start("dashscope/hello-world", ["completed"], text="Ä")
-    until(lambda: receiver.received)
+    wait_until(lambda: receiver.received)
     headers, body, _ = receiver.received[0]
     key = base64.b64decode(http.get("/webhooks/default/secret").json()["key"][len("whsec_") :])
     message = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
@@ -58,7 +58,7 @@ def test_signed_over_the_exact_bytes(http: httpx.Client, receiver: Receiver, sta
 
 def test_the_body_is_what_get_answers(http: httpx.Client, receiver: Receiver, start: Start) -> None:
     prediction = start("test/image", ["completed"])
-    until(lambda: receiver.received)
+    wait_until(lambda: receiver.received)
     told = receiver.received[0].json
     assert told == http.get(prediction["urls"]["get"]).json()
     assert httpx.get(told["output"]).headers["content-type"] == "image/png"
@@ -66,7 +66,7 @@ def test_the_body_is_what_get_answers(http: httpx.Client, receiver: Receiver, st
 
 def test_start_and_completed_always_the_rest_throttled(receiver: Receiver, start: Start) -> None:
     start("test/parts", ["start", "output", "logs", "completed"], count=20, delay=0.08)
-    until(lambda: receiver.statuses()[-1:] == ["succeeded"])
+    wait_until(lambda: receiver.statuses()[-1:] == ["succeeded"])
     first, *between, last = receiver.received
     assert first.json["output"] is None
     assert first.json["status"] == "processing"
@@ -90,8 +90,8 @@ def test_start_and_completed_always_the_rest_throttled(receiver: Receiver, start
 def test_only_the_events_asked_for(
     http: httpx.Client, receiver: Receiver, start: Start, events: list[str] | None, told: list[str]
 ) -> None:
-    reach(http, start("dashscope/hello-world", events, text="x"), "succeeded")
-    until(lambda: len(receiver.received) >= len(told))
+    wait_for_status(http, start("dashscope/hello-world", events, text="x"), "succeeded")
+    wait_until(lambda: len(receiver.received) >= len(told))
     time.sleep(0.1)
     assert receiver.statuses() == told
 
@@ -102,7 +102,7 @@ def test_a_failing_receiver_is_asked_again_with_the_same_id(
     receiver.respond_with((500, {}), (404, {}))
     with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
-        until(lambda: len(receiver.received) == 3)
+        wait_until(lambda: len(receiver.received) == 3)
     assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
     assert len({received.body for received in receiver.received}) == 1
 
@@ -114,10 +114,10 @@ def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> Non
         mock.patch.object(webhooks, "TIMEOUT", 0.1),
     ):
         start("dashscope/hello-world", ["completed"], text="x")
-        until(lambda: len(receiver.received) >= 2)
+        wait_until(lambda: len(receiver.received) >= 2)
         receiver.delay = 0.0
         seen = len(receiver.received)
-        until(lambda: len(receiver.received) > seen)
+        wait_until(lambda: len(receiver.received) > seen)
 
 
 def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
@@ -127,7 +127,7 @@ def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
         mock.patch.object(webhooks, "ATTEMPTS", 3),
     ):
         start("dashscope/hello-world", ["completed"], text="x")
-        until(lambda: len(receiver.received) == 3)
+        wait_until(lambda: len(receiver.received) == 3)
         time.sleep(0.3)
     assert len(receiver.received) == 3
 
@@ -136,7 +136,7 @@ def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> Non
     receiver.respond_with((503, {}), (503, {}))
     with mock.patch.object(webhooks, "MIN_DELAY", 0.1):
         start("dashscope/hello-world", ["start", "completed"], text="x")
-        until(lambda: receiver.statuses()[-1:] == ["succeeded"])
+        wait_until(lambda: receiver.statuses()[-1:] == ["succeeded"])
     assert receiver.statuses() == ["processing", "processing", "processing", "succeeded"]
 
 
@@ -144,7 +144,7 @@ def test_redirects_are_not_followed(receiver: Receiver, start: Start) -> None:
     receiver.respond_with((302, {"location": receiver.url}))
     with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
-        until(lambda: len(receiver.received) == 2)
+        wait_until(lambda: len(receiver.received) == 2)
     assert receiver.statuses() == ["succeeded", "succeeded"]
 
 
@@ -156,10 +156,10 @@ def test_a_delivery_survives_a_restart(receiver: Receiver, tmp_path: Path) -> No
         LocalServer(models=MODELS, data=tmp_path) as server,
     ):
         httpx.post(f"{server.base_url}/models/test/image/predictions", json=body)
-        until(lambda: receiver.received)
+        wait_until(lambda: receiver.received)
     assert len(receiver.received) == 1
     with LocalServer(data=tmp_path) as server:
-        until(lambda: len(receiver.received) == 2)
+        wait_until(lambda: len(receiver.received) == 2)
         told = receiver.received[1].json
         assert told["output"].startswith(server.base_url)
         assert httpx.get(told["output"]).status_code == 200
@@ -178,7 +178,7 @@ def test_trainings_tell_too(http: httpx.Client, receiver: Receiver) -> None:
         },
     )
     assert answer.status_code == 201, answer.text
-    until(lambda: receiver.received)
+    wait_until(lambda: receiver.received)
     told = receiver.received[-1].json
     assert told["output"]["version"].startswith("local/told:")
     assert told == http.get(answer.json()["urls"]["get"]).json()
@@ -218,5 +218,5 @@ def test_a_dead_receiver_does_not_delay_the_others(
             http.post("/models/dashscope/hello-world/predictions", json=body)
         began = time.monotonic()
         start("dashscope/hello-world", ["completed"], text="x")
-        until(lambda: receiver.received)
+        wait_until(lambda: receiver.received)
         assert time.monotonic() - began < webhooks.TIMEOUT / 2

@@ -14,8 +14,9 @@ import trio
 
 from dashscope import AsyncClient
 from tests import flavors
-from tests.servers.prediction_server import PredictionServer, eventually
+from tests.servers.prediction_server import PredictionServer
 from tests.suspending import Counted
+from tests.waiting import wait_until
 
 Way = Callable[[Counted], Coroutine[Any, Any, None]]
 Call = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
@@ -197,7 +198,7 @@ def test_wherever_a_call_is_left_nothing_is_left_running(
         if call is wait:  # before the first poll, it may not have begun to wait
             left = {id for id in left if prediction_server.asked[f"GET /v1/predictions/{id}"]}
         assert not left, f"suspension {suspension}"
-        assert eventually(lambda: prediction_server.open == 0), f"suspension {suspension}"
+        wait_until(lambda: prediction_server.open == 0)
         for task in background:
             _only_cancelled(task)
         background.clear()

@@ -11,9 +11,10 @@ import pytest
 
 from dashscope import APIStatusError, AsyncClient, Client, PredictionTimeoutError
 from tests.predictions.test_signals import handled, sent
-from tests.servers.prediction_server import PredictionServer, eventually
+from tests.servers.prediction_server import PredictionServer
 from tests.stopwatch import Stopwatch
 from tests.suspending import left_once
+from tests.waiting import wait_until
 
 FLAVORS = pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 
@@ -145,7 +146,7 @@ class TestTheBlockingModeOfTheServer:
         async with AsyncClient(base_url=prediction_server.base_url) as client:
             with pytest.raises(TimeoutError):
                 await client.run("owner/never", {}, wait=30, timeout=0.3)
-        assert eventually(lambda: prediction_server.running == set())
+        wait_until(lambda: prediction_server.running == set())
 
     @FLAVORS
     async def test_an_answer_within_the_grace_is_enough_to_cancel(

@@ -20,8 +20,9 @@ import dashscope
 from dashscope import Client
 from dashscope._runtime import signals
 from tests.predictions.interrupting import interrupted_at
-from tests.servers.prediction_server import PredictionServer, eventually
+from tests.servers.prediction_server import PredictionServer
 from tests.stopwatch import Stopwatch
+from tests.waiting import wait_until
 
 OURS = str(Path(dashscope.__file__).parent)
 THEIRS = str(Path(httpcore.__file__).parent)
@@ -101,7 +102,7 @@ def test_at_whatever_line_a_signal_comes_nothing_is_left_running(
     # What was interrupted while it had a connection in hand, has dropped it.
     del done
     gc.collect()
-    assert eventually(lambda: prediction_server.open == 0)
+    wait_until(lambda: prediction_server.open == 0)
 
 
 def test_every_signal_that_programs_turn_into_exceptions_is_deferred(

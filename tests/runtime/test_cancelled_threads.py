@@ -26,7 +26,7 @@ from dashscope._runtime import threads
 from tests import flavors
 from tests.batch.checkpoints import stored
 from tests.servers.fake_server import FakeServer, Reply, reply
-from tests.servers.prediction_server import eventually
+from tests.waiting import wait_until
 
 SLOW = 0.05
 HOW = [("asyncio", True), ("uvloop", True), ("asyncio", False), ("trio", False)]
@@ -195,7 +195,7 @@ def test_a_thread_that_does_not_end_in_time_cleans_up_itself(
             )
         assert descriptors.closed == []
         release.set()
-        assert await anyio.to_thread.run_sync(eventually, lambda: list(tmp_path.iterdir()) == [])
+        await anyio.to_thread.run_sync(wait_until, lambda: list(tmp_path.iterdir()) == [])
 
     flavors.run(flavor, body)
     assert descriptors.closed == descriptors.opened
@@ -329,7 +329,7 @@ def test_a_batch_that_is_closed_while_its_checkpoint_opens_leaves_no_lock(
             threading.Timer(SLOW, release.set).start()
             with pytest.raises(asyncio.CancelledError):
                 await entering
-        assert await asyncio.to_thread(eventually, lambda: slow.running == 0)
+        await asyncio.to_thread(wait_until, lambda: slow.running == 0)
         stored(path)
 
     asyncio.run(body())

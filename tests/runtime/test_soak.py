@@ -9,7 +9,8 @@ import pytest
 
 from tests import flavors
 from tests.runtime.conftest import Script
-from tests.servers.prediction_server import PredictionServer, eventually
+from tests.servers.prediction_server import PredictionServer
+from tests.waiting import wait_until
 
 MEGABYTE = 1024 * 1024
 
@@ -150,4 +151,4 @@ def test_they_leave_everything_as_it_was(
     assert after["sockets"] <= max(before["sockets"], 25)
     assert (after["threads"], after["tasks"]) == (before["threads"], before["tasks"])
     assert prediction_server.running == set()
-    assert eventually(lambda: prediction_server.open == 0)
+    wait_until(lambda: prediction_server.open == 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
@@ -133,11 +132,3 @@ async def ok(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
     )
     await writer.drain()
     return True
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.01)

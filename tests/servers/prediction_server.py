@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -147,13 +146,3 @@ class PredictionServer(LoopServer):
 
 def _chunk(writer: asyncio.StreamWriter, text: str) -> None:
     writer.write(b"%x\r\n%b\r\n" % (len(text), text.encode()))
-
-
-def eventually(condition: Callable[[], object], within: float = 10.0) -> bool:
-    """Wait for something that another thread is about to make true."""
-    over = threading.Event()
-    for _ in range(int(within / 0.005)):
-        if condition():
-            return True
-        over.wait(0.005)
-    return bool(condition())

@@ -12,7 +12,8 @@ import pytest
 import trustme
 
 from dashscope._runtime.drive import drive
-from tests.servers.counting_server import CountingServer, Loop, ok, until
+from tests.servers.counting_server import CountingServer, Loop, ok
+from tests.waiting import wait_until
 
 Together: TypeAlias = Callable[[list[Callable[[], Coroutine[Any, Any, Any]]]], Awaitable[list[Any]]]
 
@@ -34,7 +35,7 @@ def _server(loop: Loop) -> Iterator[CountingServer]:
 @pytest.fixture
 def server(_server: CountingServer) -> CountingServer:
     """A server that counts."""
-    until(lambda: _server.open == 0)
+    wait_until(lambda: _server.open == 0)
     _server.opened = _server.most = 0
     _server.asked = []
     _server.respond_with(ok)

@@ -10,8 +10,9 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient
 from dashscope.integrations.aiohttp import http_client
-from tests.servers.counting_server import CountingServer, until
+from tests.servers.counting_server import CountingServer
 from tests.transport.test_pool import broken, slow
+from tests.waiting import wait_until
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -27,7 +28,7 @@ async def test_connections_are_shared_and_bounded(flavor: str, server: CountingS
     ):
         await asyncio.gather(*[client.account.get() for _ in range(12)])
         assert server.most == 3
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)
 
 
 async def test_a_broken_answer_is_our_error(flavor: str, server: CountingServer) -> None:

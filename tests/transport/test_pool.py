@@ -15,10 +15,11 @@ import pytest
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
 from dashscope._runtime.drive import drive
 from dashscope._transport.pool.pool import AsyncPool, SyncPool
-from tests.servers.counting_server import Answer, CountingServer, Loop, ok, pool_of, until
+from tests.servers.counting_server import Answer, CountingServer, Loop, ok, pool_of
 from tests.stopwatch import Stopwatch
 from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
 from tests.transport.conftest import Together
+from tests.waiting import wait_until
 
 ASYNC = ["asyncio", "uvloop", "trio"]
 
@@ -59,7 +60,7 @@ async def test_never_more_connections_than_allowed(
     assert len(accounts) == 20
     assert server.most <= 3
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)
 
 
 @pytest.mark.parametrize("flavor", ASYNC)
@@ -133,9 +134,9 @@ async def test_an_idle_connection_makes_way_for_another_origin(
     for _ in range(3):
         await client.request("GET", "/here")
         await client.request("GET", another.base_url + "/there")
-        until(lambda: server.open + another.open == 1)
+        wait_until(lambda: server.open + another.open == 1)
     await client.aclose()
-    until(lambda: server.open + another.open == 0)
+    wait_until(lambda: server.open + another.open == 0)
 
 
 async def test_a_connection_that_the_server_closed_is_not_used(
@@ -145,7 +146,7 @@ async def test_a_connection_that_the_server_closed_is_not_used(
     client = make_client(base_url=server.base_url, max_retries=0)
     for number in range(1, 4):
         assert (await client.account.get()).username == str(number)
-        until(lambda: server.open == 0)
+        wait_until(lambda: server.open == 0)
     await client.aclose()
 
 
@@ -172,7 +173,7 @@ async def test_a_connection_kept_for_too_long_is_closed(
         await client.account.get()
     while server.open + another.open > 1 and flavor_is_async(client):
         await anyio.sleep(0.01)  # they are closed in this very loop
-    until(lambda: server.open + another.open == 1)
+    wait_until(lambda: server.open + another.open == 1)
     await client.aclose()
 
 
@@ -236,7 +237,7 @@ def test_a_loop_may_end_whenever_it_likes(server: CountingServer) -> None:
         for pause in (0.0, 0.3, 0.36, 0.45):
             anyio.run(main, pause, backend=backend)
             gc.collect()
-            until(lambda: server.open == 0)
+            wait_until(lambda: server.open == 0)
 
 
 async def test_a_broken_connection_is_never_used_again(
@@ -255,7 +256,7 @@ async def test_a_broken_connection_is_never_used_again(
             await client.account.get()
         server.opened = 2 * number
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)
 
 
 async def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(
@@ -273,7 +274,7 @@ async def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(
         aclosing(download.iter_bytes()) as chunks,
     ):
         assert await anext(aiter(chunks))
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)
     server.respond_with(ok)
     assert (await client.account.get()).username == "2"
     await client.aclose()
@@ -287,7 +288,7 @@ async def test_closing_the_client_closes_its_connections(
     await together([client.account.get for _ in range(10)])
     assert server.open == 10
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)
     with pytest.raises(RuntimeError, match="closed"):
         await client.account.get()
 
@@ -304,7 +305,7 @@ async def test_a_cancelled_request_leaves_the_pool_whole(
         with anyio.fail_after(30):
             await client.account.get()
         loop.run(server.drop())
-        until(lambda: server.open == 0)
+        wait_until(lambda: server.open == 0)
         met = await interrupted_at(suspension, client.account.get())  # on one to be made
         with anyio.fail_after(30):
             await client.account.get()
@@ -312,7 +313,7 @@ async def test_a_cancelled_request_leaves_the_pool_whole(
 
     assert await interrupted_everywhere(attempt) > 5
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)
 
 
 async def test_many_threads_and_tasks_share_a_client(
@@ -328,7 +329,7 @@ async def test_many_threads_and_tasks_share_a_client(
     assert len(server.asked) == 400
     assert server.most <= 8
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)
 
 
 def test_a_turn_that_nobody_has_any_more_comes_back(server: CountingServer) -> None:
@@ -366,4 +367,4 @@ async def test_a_connection_that_is_closed_just_before_its_use_costs_nothing(
     created = await client.request("POST", "/x")  # one that nothing but a refusal repeats
     assert created.attempts == 2
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)

@@ -12,8 +12,9 @@ import pytest
 
 from dashscope import Client
 from dashscope._transport.pool.limiter import ConnectionLimiter
-from tests.servers.counting_server import CountingServer, pool_of, until
+from tests.servers.counting_server import CountingServer, pool_of
 from tests.variants import variants
+from tests.waiting import wait_until
 
 
 def waiting(turns: ConnectionLimiter, taken: Callable[[], object]) -> threading.Thread:
@@ -21,7 +22,7 @@ def waiting(turns: ConnectionLimiter, taken: Callable[[], object]) -> threading.
     before = list(turns._waiting)
     thread = threading.Thread(target=taken)
     thread.start()
-    until(lambda: any(one not in before for one in list(turns._waiting)))
+    wait_until(lambda: any(one not in before for one in list(turns._waiting)))
     return thread
 
 
@@ -72,7 +73,7 @@ def test_first_come_first_served_whoever_gives_up() -> None:
         waiting(turns, partial(take, name, left))
         for name, left in [("a", None), ("late", 0.5), ("b", None), ("late too", 0.5), ("c", None)]
     ]
-    until(lambda: len(turns._waiting) == 3)  # those two have given up
+    wait_until(lambda: len(turns._waiting) == 3)  # those two have given up
     turns.release(mine)
     for thread in threads:
         thread.join()

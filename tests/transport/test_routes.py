@@ -16,11 +16,12 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
 from dashscope._transport.pool.proxies import EnvironmentProxies
-from tests.servers.counting_server import CountingServer, Loop, pool_of, until
+from tests.servers.counting_server import CountingServer, Loop, pool_of
 from tests.servers.http_proxy import Proxy
 from tests.stopwatch import Stopwatch
 from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
 from tests.transport.conftest import Together
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ async def test_requests_go_through_the_proxy(
         assert (await client.account.get()).username == "1"
     assert set(proxy.seen) == {f"127.0.0.1:{server.port}"}
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open == 0)
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
@@ -197,7 +198,7 @@ async def test_who_is_cancelled_in_a_handshake_leaves_the_pool_whole(
 
     assert await interrupted_everywhere(attempt) > 5
     await client.aclose()
-    until(lambda: secure.open == 0)
+    wait_until(lambda: secure.open == 0)
 
 
 async def test_one_certificate_store_for_all_connections_and_none_without_https(

@@ -9,8 +9,8 @@ import pytest
 
 from dashscope.local.pages.fields import read_fields
 from tests.local.page.conftest import Parsed
-from tests.local.waiting import reach, until
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 Send = Callable[..., Any]
 
@@ -80,7 +80,9 @@ def send(web: httpx.Client, http: httpx.Client) -> Send:
             return Parsed(answer)
         shown, run = answer.headers["location"].split("?run=")
         assert shown == f"/web/models/{name}"
-        return reach(http, {"urls": {"get": f"/predictions/{run}"}}, "succeeded", "failed")
+        return wait_for_status(
+            http, {"urls": {"get": f"/predictions/{run}"}}, "succeeded", "failed"
+        )
 
     return send
 
@@ -215,7 +217,7 @@ class TestForm:
         data = {"input:text": "x", "webhook": "http://127.0.0.1:9/hook"}
         shown = web.post("/web/models/dashscope/hello-world", data=data).headers["location"]
         page = f"/web/predictions/{shown.partition('?run=')[2]}"
-        until(lambda: "completed to http://127.0.0.1:9/hook" in Parsed(web.get(page)).text)
+        wait_until(lambda: "completed to http://127.0.0.1:9/hook" in Parsed(web.get(page)).text)
         data["webhook"] = "ftp://x"
         refused = web.post("/web/models/dashscope/hello-world", data=data)
         assert refused.status_code == 422

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.local.page.conftest import Parsed
-from tests.local.waiting import reach, until
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -111,7 +111,7 @@ class TestResources:
             data={"destination": "local/listed"},
             files={"upload:text": ("my words.txt", b"hi", "text/plain")},
         ).headers["location"]
-        seen = reach(http, {"urls": {"get": page.removeprefix("/web")}}, "succeeded")
+        seen = wait_for_status(http, {"urls": {"get": page.removeprefix("/web")}}, "succeeded")
         name, _, version = seen["output"]["version"].partition(":")
         links = [a["href"] for a in Parsed(web.get("/web/trainings")).all("a")]
         assert f"/web/models/{name}?version={version}" in links
@@ -120,7 +120,7 @@ class TestResources:
             data={"destination": "local/listed", "input:times": "-1"},
             files={"upload:text": ("other words.txt", b"\xff", "text/plain")},
         ).headers["location"]
-        reach(http, {"urls": {"get": failed.removeprefix("/web")}}, "failed")
+        wait_for_status(http, {"urls": {"get": failed.removeprefix("/web")}}, "failed")
 
 
 class TestWebhooks:
@@ -149,7 +149,7 @@ class TestWebhooks:
                 "webhook_events_filter": ["completed"],
             }  # fmt: skip
             created = http.post("/models/test/echo/predictions", json=body).json()
-            page = until(
+            page = wait_until(
                 lambda: (
                     seen
                     if "thanks <b>" in (seen := Parsed(web.get("/web/webhooks"))).text
@@ -160,7 +160,7 @@ class TestWebhooks:
             assert "202" in page.text
             resend = next(f["action"] for f in page.all("form") if f["action"].endswith("/resend"))
             assert web.post(resend).headers["location"] == "/web/webhooks"
-            until(lambda: len(received) == 2)
+            wait_until(lambda: len(received) == 2)
             assert received[0] == received[1]
             assert received[0][1]["id"] == created["id"]
             assert web.post("/web/webhooks/msg_nope/resend").status_code == 404

@@ -14,8 +14,8 @@ from httpx_sse import ServerSentEvent, connect_sse
 from dashscope.local import LocalServer
 from tests.local.conftest import MODELS
 from tests.local.page.conftest import Parsed
-from tests.local.waiting import reach
 from tests.stopwatch import Stopwatch
+from tests.waiting import wait_for_status
 
 Run = Callable[..., dict[str, Any]]
 
@@ -149,7 +149,7 @@ class TestTheLists:
             root = server.base_url.removesuffix("/v1")
             with httpx.Client(base_url=root, headers={"Origin": root}, timeout=30) as web:
                 created = web.post("/v1/models/test/sleep/predictions", json={"input": {}}).json()
-                reach(web, created, "processing")
+                wait_for_status(web, created, "processing")
                 path = rows_of(web, "/web/")
                 listened = threading.Event()
                 ended: list[str] = []

@@ -10,8 +10,8 @@ import pytest
 
 from dashscope.local import LocalServer, model
 from tests.local.page.conftest import Parsed
-from tests.local.waiting import reach, until
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -113,7 +113,7 @@ class TestText:
                 in harmless(web.get("/web/webhooks")).text
             )
 
-        until(told)
+        wait_until(told)
         links = [link["href"] for link in Parsed(web.get("/web/webhooks")).all("a")]
         assert f"/web/predictions/{created['id']}" in links
 
@@ -216,13 +216,13 @@ class TestPages:
         self, web: httpx.Client, http: httpx.Client, create: Run
     ) -> None:
         prediction = create("test/sleep")
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         page = web.get(prediction["urls"]["web"])
         (cancel,) = [f["action"] for f in Parsed(page).all("form") if "cancel" in f["action"]]
         answer = web.post(cancel)
         assert answer.status_code == 303
         assert "canceled" in Parsed(web.get(answer.headers["location"])).text
-        assert reach(http, prediction, "canceled")
+        assert wait_for_status(http, prediction, "canceled")
 
     def test_an_ended_job_can_be_run_again(
         self, web: httpx.Client, http: httpx.Client, run: Run
@@ -234,7 +234,7 @@ class TestPages:
         assert answer.status_code == 303
         second = answer.headers["location"].rpartition("/")[2]
         assert second != prediction["id"]
-        seen = reach(http, {"urls": {"get": f"/predictions/{second}"}}, "succeeded")
+        seen = wait_for_status(http, {"urls": {"get": f"/predictions/{second}"}}, "succeeded")
         assert (seen["output"], seen["source"]) == ("hello once more", "web")
 
     def test_trainings_are_shown_with_what_they_made(
@@ -247,7 +247,7 @@ class TestPages:
         )
         assert answer.status_code == 303
         training = answer.headers["location"]
-        seen = reach(http, {"urls": {"get": training.replace("/web", "")}}, "succeeded")
+        seen = wait_for_status(http, {"urls": {"get": training.replace("/web", "")}}, "succeeded")
         parsed = Parsed(web.get(training))
         version = seen["output"]["version"].partition(":")[2]
         assert f"/web/models/local/from-a-page?version={version}" in [
@@ -289,4 +289,4 @@ class TestPages:
 
 def run_form(web: httpx.Client, path: str) -> str:
     page = web.post(path, data={"input:prompt": ""}).headers["location"]
-    return until(lambda: text if "succeeded" in (text := Parsed(web.get(page)).text) else "")
+    return wait_until(lambda: text if "succeeded" in (text := Parsed(web.get(page)).text) else "")
