@@ -118,7 +118,7 @@ def test_the_tests_among_the_examples_pass(
 
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
-def test_each_call_of_another_client_has_one_of_ours(path: Path, server: LocalServer) -> None:
+def test_each_call_of_another_client_has_an_equivalent(path: Path, server: LocalServer) -> None:
     namespace = names(server)
     for theirs, ours in rows(path):
         try:
@@ -129,7 +129,7 @@ def test_each_call_of_another_client_has_one_of_ours(path: Path, server: LocalSe
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_a_guide_is_short_and_its_links_lead_somewhere(path: Path) -> None:
+def test_guides_are_short_and_their_links_work(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     assert lines[0].startswith("# ")
@@ -150,7 +150,7 @@ def _slug(heading: str) -> str:
     return "-".join(re.sub(r"[^\w-]", " ", heading.lower()).split())
 
 
-def test_the_messages_in_the_guide_on_troubleshooting_exist() -> None:
+def test_the_messages_in_the_troubleshooting_guide_exist() -> None:
     texts = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
     texts = re.sub(r'"\s*\n\s*f?"', "", texts)
     names = {*dashscope.__all__, "AttributeError: module 'dashscope' has no attribute"}

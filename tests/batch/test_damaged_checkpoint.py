@@ -40,7 +40,7 @@ DAMAGE = [
 ]
 
 
-async def test_a_damaged_row_is_blamed_on_the_checkpoint(
+async def test_a_damaged_row_raises_a_checkpoint_error(
     client: Any, service: Service, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.sqlite"

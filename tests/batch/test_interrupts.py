@@ -100,7 +100,7 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
 def test_repeated_ctrl_c_does_not_wait_for_the_cancels(start: Start, service: Service) -> None:
     service.seconds = lambda _: 60.0
     service.override = lambda received: (
-        Reply(after=30.0) if received.path.endswith("/cancel") else None
+        Reply(delay=30.0) if received.path.endswith("/cancel") else None
     )
     program = start(SYNC, service.fake_server.base_url, "run.sqlite")
     while len(service.created) < 20:

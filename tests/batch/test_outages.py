@@ -49,7 +49,7 @@ class Outage:
         return self._answer
 
 
-async def test_a_503_that_executed_nothing_is_retried(client: Any, service: Service) -> None:
+async def test_a_503_with_x_should_retry_is_retried(client: Any, service: Service) -> None:
     answer = reply(UNAVAILABLE, 503, x_should_retry="true")
     service.override = outage = Outage(answer, method="POST", after=20, seconds=0.8)
     results = await read(client.map(REF, rows(120), concurrency=16))
@@ -58,7 +58,7 @@ async def test_a_503_that_executed_nothing_is_retried(client: Any, service: Serv
     assert 1 <= outage.failures <= 16 + 8
 
 
-async def test_a_503_that_may_have_executed_fails_few_rows(client: Any, service: Service) -> None:
+async def test_a_503_without_x_should_retry_fails_few_rows(client: Any, service: Service) -> None:
     answer = reply(UNAVAILABLE, 503)
     service.override = outage = Outage(answer, method="POST", after=20, seconds=0.8)
     results = await read(client.map(REF, rows(120), concurrency=16))
@@ -76,7 +76,7 @@ async def test_retry_after_of_a_503_blocks_all_creates(client: Any, service: Ser
 
 
 @pytest.mark.parametrize("answer", [DROP, reply(UNAVAILABLE, 503), reply(None, 429)])
-async def test_polls_are_repeated_until_the_server_answers(
+async def test_polls_are_retried_until_the_server_responds(
     make_client: Callable[..., Any], service: Service, answer: Reply
 ) -> None:
     service.seconds = lambda _: 0.2
@@ -91,7 +91,7 @@ async def test_polls_are_repeated_until_the_server_answers(
 async def test_a_resumed_batch_waits_for_a_server_on_this_machine_that_restarts(
     make_client: Callable[..., Any],
     service: Service,
-    nobody: str,
+    unreachable_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -100,7 +100,7 @@ async def test_a_resumed_batch_waits_for_a_server_on_this_machine_that_restarts(
     await read(client.map(REF, rows(2), checkpoint=path))
     change(path, "UPDATE row SET outcome = NULL")
     monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.5)
-    results = await read(make_client(base_url=nobody).map(REF, rows(2), checkpoint=path))
+    results = await read(make_client(base_url=unreachable_url).map(REF, rows(2), checkpoint=path))
     assert all("Polls of" in str(result.error) for result in results)
 
 

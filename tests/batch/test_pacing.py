@@ -179,7 +179,7 @@ async def test_a_fixed_poll_interval(client: Any, service: Service) -> None:
     assert service.request_counts["get"] <= 3
 
 
-async def test_progress(client: Any, service: Service) -> None:
+async def test_progress_receives_the_counts(client: Any, service: Service) -> None:
     seen: list[Any] = []
     service.seconds = lambda _: 0.1
     inputs = [*rows(19), {"fail": "x"}]

@@ -215,7 +215,7 @@ async def test_a_poll_that_sees_the_cancel_first_reports_the_timeout(
     assert result.output == 0
 
 
-async def test_a_prediction_that_somebody_else_canceled_is_not_created_again(
+async def test_a_prediction_canceled_by_someone_else_is_not_created_again(
     client: Any, service: Service, store: TestedStore
 ) -> None:
     service.seconds = lambda _: 60.0

@@ -119,9 +119,9 @@ def run_here(
     encoding: str = "utf-8",
 ) -> Finished:
     """Run a command in this process, folder and environment, as `CommandLine` describes it."""
-    typed = [str(argument) for argument in arguments]
-    if len(typed) == 1:
-        typed = shlex.split(typed[0])
+    words = [str(argument) for argument in arguments]
+    if len(words) == 1:
+        words = shlex.split(words[0])
     started = time.monotonic()
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
@@ -132,7 +132,7 @@ def run_here(
         patch.setattr(sys, "stderr", err)
         code = 0
         try:
-            program(typed, prog_name="dashscope")
+            program(words, prog_name="dashscope")
         except SystemExit as end:
             if isinstance(end.code, str):
                 err.write(f"{end.code}\n")

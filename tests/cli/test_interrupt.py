@@ -12,7 +12,7 @@ import pytest
 from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
-from tests.client.behind import running, status_of
+from tests.client.tags import status_of, wait_until_running
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.waiting import wait_until
 
@@ -26,7 +26,7 @@ def test_a_signal_cancels_the_prediction(
     dashscope: CommandLine, client: Client, number: signal.Signals, code: int, said: str
 ) -> None:
     program = dashscope.start("run", "test/slow", "seconds=60", f"tag={number.name}")
-    id = running(client, number.name)
+    id = wait_until_running(client, number.name)
     sent = time.monotonic()
     program.send(number)
     done = program.finish()
@@ -45,7 +45,7 @@ def test_a_signal_cancels_the_prediction(
         soak("deployments run", "deployments/test/slow/predictions", *INTERRUPTED),
     ],
 )
-def test_a_signal_during_the_create_cancels_what_it_created(
+def test_a_signal_during_the_create_cancels_the_prediction(
     dashscope: CommandLine,
     fake_server: FakeServer,
     command: str,
@@ -58,20 +58,20 @@ def test_a_signal_during_the_create_cancels_what_it_created(
         if received.path.endswith("/cancel"):
             return reply(prediction("canceled"))
         created = reply(prediction("starting"), 201)
-        return Reply(created.status, created.headers, created.body, after=0.5)
+        return Reply(created.status, created.headers, created.body, delay=0.5)
 
     fake_server.respond_with(script)
     env = {"DASHSCOPE_BASE_URL": fake_server.base_url}
     program = dashscope.start(*command.split(), "test/slow", "tag=a", env=env)
-    wait_until(lambda: fake_server.asked)
+    wait_until(lambda: fake_server.request_lines)
     program.send(number)
     done = program.finish()
-    assert fake_server.asked == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
+    assert fake_server.request_lines == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
     assert (done.code, done.stdout, done.stderr) == (code, "", f"{said}Cancelled prediction p1.\n")
 
 
 @pytest.mark.parametrize(("number", "code", "said"), [TERMINATED, soak(*INTERRUPTED)])
-def test_a_signal_takes_the_commands_own_server_along(
+def test_a_signal_stops_the_server_of_the_command(
     without_address: CommandLine, number: signal.Signals, code: int, said: str
 ) -> None:
     program = without_address.start("run", "dashscope/countdown", "start=3", "delay=60")
@@ -89,7 +89,7 @@ def test_a_signal_takes_the_commands_own_server_along(
     assert list(without_address.temporary.iterdir()) == []
 
 
-def test_ctrl_c_of_a_wait_says_that_it_cancelled_nothing(
+def test_ctrl_c_during_wait_cancels_nothing(
     dashscope: CommandLine, client: Client, server: LocalServer
 ) -> None:
     created = client.models.predictions.create("test", "slow", input={"seconds": 60, "tag": "wait"})
@@ -105,7 +105,7 @@ def test_ctrl_c_of_a_wait_says_that_it_cancelled_nothing(
     assert status == "canceled"
 
 
-def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_long(
+def test_an_unanswered_cancel_is_reported_after_a_short_wait(
     dashscope: CommandLine, fake_server: FakeServer
 ) -> None:
     def script(received: Received) -> Reply:
@@ -117,7 +117,7 @@ def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_
     program = dashscope.start(
         "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": fake_server.base_url}
     )
-    wait_until(lambda: len(fake_server.asked) > 1)
+    wait_until(lambda: len(fake_server.request_lines) > 1)
     program.send(signal.SIGINT)
     done = program.finish()
     assert done.code == 130
@@ -126,19 +126,19 @@ def test_a_server_that_does_not_answer_the_cancel_is_told_of_and_not_waited_for_
     assert "not now" in done.stderr
 
 
-def test_a_second_ctrl_c_ends_it_at_once(dashscope: CommandLine, fake_server: FakeServer) -> None:
+def test_a_second_ctrl_c_exits_at_once(dashscope: CommandLine, fake_server: FakeServer) -> None:
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
-            return Reply(after=4.0)
+            return Reply(delay=4.0)
         return reply(prediction("processing"))
 
     fake_server.respond_with(script)
     program = dashscope.start(
         "run", "test/slow", "tag=a", env={"DASHSCOPE_BASE_URL": fake_server.base_url}
     )
-    wait_until(lambda: len(fake_server.asked) > 1)
+    wait_until(lambda: len(fake_server.request_lines) > 1)
     program.send(signal.SIGINT)
-    wait_until(lambda: fake_server.asked[-1] == "POST /v1/predictions/p1/cancel")
+    wait_until(lambda: fake_server.request_lines[-1] == "POST /v1/predictions/p1/cancel")
     for _ in range(2):
         program.send(signal.SIGINT)
         time.sleep(0.1)

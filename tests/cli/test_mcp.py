@@ -72,7 +72,7 @@ async def test_models_are_tools(server: LocalServer, photo: Path) -> None:
         assert json.loads(result.content[0].text)["title"] == "t"
 
 
-async def test_a_local_file_comes_from_beneath_the_root_only(
+async def test_local_files_must_be_below_the_root(
     server: LocalServer, photo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -88,7 +88,7 @@ async def test_a_local_file_comes_from_beneath_the_root_only(
             assert "start the server with --root" in result.content[0].text
 
 
-async def test_errors_are_results(server: LocalServer) -> None:
+async def test_errors_are_tool_results(server: LocalServer) -> None:
     async with connected(server, "test/fail", "dashscope/countdown") as session:
         for name, arguments, text in (
             ("fail", {"message": "no luck"}, "no luck"),
@@ -141,7 +141,7 @@ async def test_progress_is_reported(server: LocalServer) -> None:
     assert any(total == 100 and value >= 25 for value, total, _ in reports)
 
 
-async def test_progress_only_ever_rises(client: Client) -> None:
+async def test_progress_never_decreases(client: Client) -> None:
     reports: list[tuple[float, float | None, str | None]] = []
 
     async def report(*values: Any) -> None:
@@ -175,14 +175,14 @@ def wait_for(client: Client, tag: str, status: str) -> str:
     raise TimeoutError(f"no prediction {tag} is {status}")
 
 
-def test_names() -> None:
+def test_tool_names() -> None:
     refs = ["a/x-y", "b/x", "c/x", "d/search_models", "e/z:" + "1" * 64, "e/z"]
     assert tool_names(refs)[:4] == ["x_y", "b_x", "c_x", "d_search_models"]
     assert len(set(tool_names(refs))) == len(refs)
     assert max(map(len, tool_names(refs))) <= 64
 
 
-async def test_stdio(server: LocalServer, photo: Path) -> None:
+async def test_the_server_runs_over_stdio(server: LocalServer, photo: Path) -> None:
     command = StdioServerParameters(
         command=sys.executable,
         args=["-m", "dashscope", "mcp", "dashscope/hello-world", "test/slow"],
@@ -193,7 +193,7 @@ async def test_stdio(server: LocalServer, photo: Path) -> None:
         assert result.content[0].text == "hello Alice"
 
 
-async def test_streamable_http(dashscope: CommandLine, client: Client) -> None:
+async def test_the_server_runs_over_streamable_http(dashscope: CommandLine, client: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = dashscope.start("mcp", "test/slow", "--http", "--port", str(port))

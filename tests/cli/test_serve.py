@@ -25,7 +25,7 @@ def shout(text: str, times: int = 1) -> str:
 '''
 
 
-def test_it_serves_models_until_it_is_told_to_stop(without_address: CommandLine) -> None:
+def test_serve_runs_until_a_signal(without_address: CommandLine) -> None:
     """One server and its successor: each rule about a server in the foreground."""
     (without_address.folder / "models.py").write_text(SHOUT)
     command = ("models.py", "--token", "s3cret", "--data", "data")
@@ -67,7 +67,7 @@ def test_it_serves_models_until_it_is_told_to_stop(without_address: CommandLine)
     assert program.leaves_behind() == []
 
 
-def test_a_second_signal_does_not_wait_for_what_runs(without_address: CommandLine) -> None:
+def test_a_second_signal_does_not_wait_for_predictions(without_address: CommandLine) -> None:
     program, base_url = serving(without_address)
     folder = program.prints(READY)[2]
     assert folder == str(without_address.folder / "data-home/dashscope"), "the default folder"
@@ -89,7 +89,7 @@ def test_a_second_signal_does_not_wait_for_what_runs(without_address: CommandLin
         ("from dashscope.local import model\n@model('Bad Name')\ndef f(): ...", "owner/name"),
     ],
 )
-def test_a_models_file_that_does_not_load_says_why(
+def test_an_invalid_models_file_is_an_error(
     without_address: CommandLine, source: str, said: str
 ) -> None:
     (without_address.folder / "models.py").write_text(source)
@@ -109,7 +109,7 @@ def test_a_models_file_that_does_not_load_says_why(
         (["--reload"], "models file"),
     ],
 )
-def test_an_option_that_cannot_be_is_refused(
+def test_invalid_options_are_rejected(
     without_address: CommandLine, arguments: list[str], said: str
 ) -> None:
     done = without_address("serve", "--port", "0", "--data", "data", *arguments)
@@ -118,7 +118,7 @@ def test_an_option_that_cannot_be_is_refused(
     assert "Traceback" not in done.stderr
 
 
-def test_it_opens_the_pages_and_reloads_the_models(without_address: CommandLine) -> None:
+def test_open_and_reload(without_address: CommandLine) -> None:
     folder = without_address.folder
     (folder / "models.py").write_text("1 / 0")
     browser = folder / "browser.sh"
@@ -141,7 +141,7 @@ def test_it_opens_the_pages_and_reloads_the_models(without_address: CommandLine)
     assert program.finish().code == 0
 
 
-def test_a_port_that_is_taken_is_an_error(without_address: CommandLine) -> None:
+def test_a_port_in_use_is_an_error(without_address: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = without_address("serve", "--port", str(port), "--data", "data")

@@ -349,6 +349,6 @@ GROUPS["loops"] = [name for name in PROGRAMS if not any(name in group for group 
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_client_survives(script: Script, group: str) -> None:
+def test_a_client_works_across_loops_threads_and_forks(script: Script, group: str) -> None:
     done = script([PROGRAMS[name] for name in GROUPS[group]])
     assert (done.code, done.stderr, done.stdout) == (0, "", "done\n" * len(GROUPS[group]))

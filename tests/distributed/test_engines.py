@@ -173,7 +173,9 @@ def test_ctrl_c_in_the_driver_cancels_on_every_worker(service: Service, tmp_path
         assert len(service.canceled) == 20
 
 
-def test_two_live_workers_with_the_same_partition(service: Service, database: Any) -> None:
+def test_two_live_workers_with_the_same_partition_are_reported(
+    service: Service, database: Any
+) -> None:
     service.seconds = lambda _: 0.5
     model = udf(
         REF,

@@ -95,7 +95,7 @@ def test_a_second_batch_waits_for_the_rows_of_the_first(
     assert len(service.created) == 20
 
 
-async def test_a_restart_of_the_database_is_survived(
+async def test_a_batch_survives_a_restart_of_the_database(
     client: Any, service: Service, store: TestedStore, database: Database
 ) -> None:
     service.seconds = lambda _: 0.2

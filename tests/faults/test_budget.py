@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
 REQUESTS = 100
 RESET = next(case.fault for case in BROKEN if str(case) == "reset after the request")
-SILENT = next(case.fault for case in STALLS if str(case) == "no answer")
+SILENT = next(case.fault for case in STALLS if str(case) == "no response")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ DEAD = {
 
 
 @pytest.mark.parametrize(("fault", "most"), DEAD.values(), ids=DEAD)
-def test_hundreds_of_requests_to_a_server_that(
+def test_the_quota_limits_retries_of_hundreds_of_requests(
     flavor: str, line: Line, server: FakeServer, fault: Fault | None, most: int
 ) -> None:
     server.respond_with(reply({}, 503))
@@ -86,7 +86,7 @@ def test_hundreds_of_requests_to_a_server_that(
     assert REQUESTS + 60 <= len(line.requests) <= most + 20
 
 
-def test_hundreds_of_requests_to_a_server_that_is_not_there(flavor: str, line: Line) -> None:
+def test_the_quota_limits_retries_of_refused_connections(flavor: str, line: Line) -> None:
     errors = all_at_once(
         flavor, line, lambda client: client.predictions.create(version="v", input={})
     )
@@ -96,7 +96,7 @@ def test_hundreds_of_requests_to_a_server_that_is_not_there(flavor: str, line: L
     assert REQUESTS + 60 <= attempts <= 300
 
 
-def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
+def test_streams_and_downloads_share_the_retry_quota(
     flavor: str, line: Line, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What a stream did not bring is polled for, outside the budget: here, a single time.
@@ -124,7 +124,7 @@ def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
     assert len(line.requests) - len(asked) - REQUESTS <= 2 * REQUESTS
 
 
-def test_a_server_that_is_back_is_asked_as_ever(
+def test_a_recovered_server_receives_all_requests(
     flavor: str, line: Line, server: FakeServer
 ) -> None:
     server.respond_with(reply({}, 503))
@@ -148,7 +148,7 @@ def test_a_server_that_is_back_is_asked_as_ever(
     close(flavor, client)
 
 
-async def test_the_error_and_the_log_say_how_often_and_how_long(
+async def test_errors_and_logs_contain_attempts_and_duration(
     make_client: Any,
     fake_server: FakeServer,
     caplog: pytest.LogCaptureFixture,
@@ -183,7 +183,7 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
     [reply({}, 422), Reply(200, {}, b"x" * 2000), Reply(200, {}, b"<html>"), reply([])],
     ids=["422", "too large", "instead of JSON", "no account"],
 )
-async def test_every_error_has_the_attempts_before_it(
+async def test_every_error_has_its_earlier_attempts(
     make_client: Any, fake_server: FakeServer, last: Reply
 ) -> None:
     client = make_client(base_url=fake_server.base_url, max_response_bytes=1000)
@@ -194,7 +194,7 @@ async def test_every_error_has_the_attempts_before_it(
     assert caught.value.elapsed > 0
 
 
-async def test_a_wait_that_is_too_long_is_told_at_once(
+async def test_a_retry_after_that_is_too_long_raises_at_once(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     client = make_client(base_url=fake_server.base_url)
@@ -204,7 +204,7 @@ async def test_a_wait_that_is_too_long_is_told_at_once(
     assert (caught.value.attempts, caught.value.retry_after) == (2, 600.0)
 
 
-async def test_a_used_up_budget_is_in_the_log(
+async def test_an_exhausted_quota_is_logged(
     make_client: Any, fake_server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="dashscope")

@@ -15,13 +15,13 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError
 from tests import flavors
-from tests.faults.conftest import LEFT_BY_SSL
+from tests.faults.conftest import UNCLOSED_SSL_SOCKET
 from tests.faults.test_table import SUBJECTS, Subject, run_at_once
 from tests.servers.fake_server import FakeServer, Received, Reply
 from tests.servers.fault_proxy import Line, Proxy
 from tests.servers.faults import RESET_AT_ONCE
 
-pytestmark = [pytest.mark.usefixtures("no_jitter"), LEFT_BY_SSL]
+pytestmark = [pytest.mark.usefixtures("no_jitter"), UNCLOSED_SSL_SOCKET]
 
 NAME = "api.example.test"
 
@@ -89,7 +89,7 @@ def carried_out_once(server: FakeServer) -> bool:
     )
 
 
-def test_refused_and_then_answered(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
+def test_a_refused_connection_is_retried(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
     lines = [proxy.line() for _ in SUBJECTS]
     counts = [Attempts(line.listen) for line in lines]
     calls = [
@@ -101,7 +101,7 @@ def test_refused_and_then_answered(flavor: str, proxy: Proxy, answering: FakeSer
     assert carried_out_once(answering)
 
 
-def test_reset_before_the_request(
+def test_a_connection_reset_before_the_request_is_retried(
     flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext, trust: ssl.SSLContext
 ) -> None:
     lines = [proxy.line(tls=tls) for _ in SUBJECTS]
@@ -131,7 +131,9 @@ def check_never_sent(
     assert server.requests == []
 
 
-def test_nobody_there(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
+def test_an_unreachable_server_is_a_connection_error(
+    flavor: str, proxy: Proxy, answering: FakeServer
+) -> None:
     line = proxy.line()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
@@ -142,7 +144,7 @@ def test_nobody_there(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
     check_never_sent(run_at_once(flavor, calls), counts, 2, "No connection", answering)
 
 
-def test_a_certificate_that_does_not_verify_is_an_error_at_once(
+def test_an_invalid_certificate_raises_at_once(
     flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext
 ) -> None:
     line = proxy.line(tls=tls)
@@ -188,7 +190,7 @@ def named(proxy: Proxy, authority: Any) -> Line:
     return line
 
 
-def test_a_name_that_does_not_resolve_and_then_does(
+def test_a_temporary_resolution_failure_is_retried(
     flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
@@ -208,7 +210,7 @@ def test_a_name_that_does_not_resolve_and_then_does(
     assert carried_out_once(answering)
 
 
-def test_a_name_that_never_resolves(
+def test_an_unresolvable_name_is_a_connection_error(
     flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]

@@ -47,7 +47,7 @@ async def _with_more_after(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("act", [_twice, _with_more_after])
-async def test_an_answer_too_many_is_not_taken_for_the_next_ones(
+async def test_an_extra_response_is_not_used_for_the_next_request(
     make_client: Any, line: Line, act: Callable[[Exchange], Any]
 ) -> None:
     client = make_client(base_url=line.base_url, max_retries=0)
@@ -82,7 +82,7 @@ async def pause(flavor: str, seconds: float) -> None:
         await anyio.sleep(seconds)
 
 
-async def test_a_create_does_not_meet_a_server_that_closes_what_is_idle(
+async def test_a_create_does_not_use_a_connection_idle_for_long(
     make_client: Any, flavor: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.pool.pool.FRESH", 0.1)
@@ -99,9 +99,7 @@ async def test_a_create_does_not_meet_a_server_that_closes_what_is_idle(
     await client.aclose()
 
 
-async def test_what_is_asked_in_quick_succession_uses_one_connection(
-    make_client: Any, line: Line
-) -> None:
+async def test_quick_successive_requests_share_a_connection(make_client: Any, line: Line) -> None:
     client = make_client(base_url=line.base_url)
     for _ in range(5):
         await client.predictions.get("x")
@@ -110,12 +108,12 @@ async def test_what_is_asked_in_quick_succession_uses_one_connection(
     await client.aclose()
 
 
-async def test_a_create_that_does_meet_one_says_that_it_may_be_there(
+async def test_a_create_on_a_closed_connection_may_have_executed(
     make_client: Any, line: Line, server: FakeServer
 ) -> None:
     client = make_client(base_url=line.base_url)
     await client.predictions.get("x")
-    line.inject([FAULTS["closed at the moment of reuse"]])
+    line.inject([FAULTS["closed on reuse"]])
     with pytest.raises(APIConnectionError) as caught:
         await client.predictions.create(version="v", input={})
     assert caught.value.may_have_been_created
@@ -126,7 +124,7 @@ async def test_a_create_that_does_meet_one_says_that_it_may_be_there(
     await client.aclose()
 
 
-async def test_a_connection_that_is_reset_before_its_request_makes_one_prediction_at_most(
+async def test_a_connection_reset_before_its_request_creates_at_most_one_prediction(
     make_client: Any, line: Line, server: FakeServer
 ) -> None:
     # Without TLS nobody can tell whether the request was still under way.

@@ -36,7 +36,7 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
         "html": Reply(200, {"content-type": f"text/html; echo={sent}"}, f"<p>{sent}".encode()),
         "large": Reply(200, {}, sent.encode() * 1000),
         "gzip": Reply(200, {"content-encoding": "gzip"}, sent.encode()),
-        "slow": attrs.evolve(reply(refusal), after=0.8),
+        "slow": attrs.evolve(reply(refusal), delay=0.8),
         "wrong": reply([sent], 201),
         "redirect": Reply(302, {"location": f"http://127.0.0.1:1/{sent}"}),
         "file": reply(prediction("succeeded", output=fake_server.base_url + "/401"), 201),
@@ -57,7 +57,7 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
         pytest.param("asyncio", False, marks=pytest.mark.soak),
     ],
 )
-def test_a_debugging_session_prints_everything_but_the_token(
+def test_a_debugging_session_never_prints_the_token(
     fake_server: FakeServer, flavor: str, *, echo: bool
 ) -> None:
     fake_server.respond_with(lambda received: answer(received, fake_server, echo=echo))
@@ -100,7 +100,7 @@ def test_a_debugging_session_prints_everything_but_the_token(
     assert lines == [], "\n".join(line[:300] for line in lines[:40])
 
 
-async def test_an_authorization_of_the_callers_own_is_sent_in_the_tokens_place_and_not_shown(
+async def test_an_authorization_header_of_the_caller_replaces_the_token(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({}))
@@ -123,7 +123,7 @@ async def test_an_authorization_of_the_callers_own_is_sent_in_the_tokens_place_a
         assert not any(word in text for word in ("c2VjcmV0", "session=secret", "other"))
 
 
-async def test_a_hook_cannot_send_what_http_does_not_carry(
+async def test_a_hook_cannot_send_invalid_headers(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     def spoil(request: Request) -> Request:
@@ -135,7 +135,7 @@ async def test_a_hook_cannot_send_what_http_does_not_carry(
     assert fake_server.requests == []
 
 
-async def test_a_hook_that_sends_a_request_elsewhere_sends_no_token_there(
+async def test_a_request_that_a_hook_redirects_has_no_token(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     other = FakeServer()
@@ -151,7 +151,7 @@ async def test_a_hook_that_sends_a_request_elsewhere_sends_no_token_there(
     async with client.files.download("f1", owner="a", expiry=1, signature="s") as download:
         await download.read()
     other.close()
-    assert other.asked == ["GET /v1/elsewhere"] * 2
+    assert other.request_lines == ["GET /v1/elsewhere"] * 2
     assert [received.headers.get("Authorization") for received in other.requests] == [None, None]
 
 

@@ -16,12 +16,20 @@ import pytest
 from dashscope import APIError, Client, Request
 from dashscope.local import LocalServer
 from tests import flavors
-from tests.faults.conftest import LEFT_BY_SSL
+from tests.faults.conftest import UNCLOSED_SSL_SOCKET
 from tests.faults.test_table import run_at_once
 from tests.servers.fault_proxy import Fault, Line, Proxy
-from tests.servers.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
+from tests.servers.faults import (
+    BROKEN,
+    CORRUPT,
+    ERROR_STATUSES,
+    HARMLESS,
+    STALLS,
+    Effect,
+    FaultCase,
+)
 
-pytestmark = LEFT_BY_SSL
+pytestmark = UNCLOSED_SSL_SOCKET
 
 SHARE = 0.1
 """Of all answers are faulty."""
@@ -33,13 +41,15 @@ MODEL = "dashscope/hello-world"
 # What takes a second or more is left to the table: here it would be most of the time.
 QUICK = [
     case
-    for case in [*BROKEN, *CORRUPT, *HARMLESS, *ANSWERED]
-    if not case.warm and case.means is not Means.NOT_NOW and "a date to come" not in str(case)
+    for case in [*BROKEN, *CORRUPT, *HARMLESS, *ERROR_STATUSES]
+    if not case.on_reused_connection
+    and case.effect is not Effect.RETRY_LATER
+    and "a date to come" not in str(case)
 ]
 # A connection that is closed between two requests may be the next create's.
-TO_ONE = [case for case in [*QUICK, *STALLS] if not case.after]
-DECLINED = [case for case in QUICK if case.means is Means.DECLINED]
-UNSURE = [case for case in QUICK if case.means in (Means.LOST, Means.FAILED)] + STALLS
+TO_ONE = [case for case in [*QUICK, *STALLS] if not case.between_requests]
+DECLINED = [case for case in QUICK if case.effect is Effect.DECLINED]
+UNSURE = [case for case in QUICK if case.effect in (Effect.LOST, Effect.FAILED)] + STALLS
 
 
 class Weather:
@@ -50,7 +60,7 @@ class Weather:
         requests: how many requests there were.
     """
 
-    def __init__(self, seed: int, to_creates: list[Case], to_others: list[Case]) -> None:
+    def __init__(self, seed: int, to_creates: list[FaultCase], to_others: list[FaultCase]) -> None:
         self._random = random.Random(seed)
         self._to_creates = to_creates
         self._to_others = to_others
@@ -203,7 +213,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
-def test_every_run_ends_right_and_is_made_once(
+def test_every_run_succeeds_and_is_created_once(
     flavor: str,
     front: Proxy,
     local: LocalServer,
@@ -220,7 +230,7 @@ def test_every_run_ends_right_and_is_made_once(
 
 
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
-def test_where_a_create_may_be_lost_a_run_ends_right_or_says_so(
+def test_if_a_create_may_be_lost_run_succeeds_or_reports_it(
     flavor: str,
     front: Proxy,
     local: LocalServer,

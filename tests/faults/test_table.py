@@ -35,13 +35,13 @@ from tests.resources.contract import FILE, FULL, OPERATIONS
 from tests.servers.fake_server import FakeServer, Received, Reply, reply
 from tests.servers.fault_proxy import Fault, Proxy
 from tests.servers.faults import (
-    ANSWERED,
     BROKEN,
     CORRUPT,
+    ERROR_STATUSES,
     HARMLESS,
     STALLS,
-    Case,
-    Means,
+    Effect,
+    FaultCase,
 )
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
@@ -146,15 +146,15 @@ class Expected:
     unsure: bool = False
 
 
-def expected(subject: Subject, case: Case) -> Expected:
+def expected(subject: Subject, case: FaultCase) -> Expected:
     """The table."""
     again = Expected(attempts=2)
-    match case.means:
-        case Means.NOTHING:
+    match case.effect:
+        case Effect.NONE:
             return Expected()
-        case Means.NOT_SENT | Means.DECLINED:
+        case Effect.NOT_SENT | Effect.DECLINED:
             return again
-        case Means.NOT_NOW:
+        case Effect.RETRY_LATER:
             return Expected(
                 error=status_error_type(case.status or 0),
                 unsure=subject.creates and case.status != 429,
@@ -164,11 +164,11 @@ def expected(subject: Subject, case: Case) -> Expected:
             return Expected(error=APIConnectionError, attempts=2)
         case _ if subject.repeatable:
             return again
-        case Means.LOST:
+        case Effect.LOST:
             return Expected(error=APIConnectionError, unsure=subject.creates)
-        case Means.SILENT:
+        case Effect.STALLED:
             return Expected(error=APITimeoutError, unsure=subject.creates)
-        case Means.FAILED:
+        case Effect.FAILED:
             return Expected(error=status_error_type(case.status or 0), unsure=subject.creates)
 
 
@@ -193,7 +193,7 @@ class Table:
         self._carried_out: Counter[str] = Counter()
         server.respond_with(self._serve)
 
-    def run(self, cases: Sequence[Case]) -> None:
+    def run(self, cases: Sequence[FaultCase]) -> None:
         """Run the operations through each of these faults, all at once."""
         bodies = [self._body(subject, case) for case in cases for subject in self._subjects]
         problems = list(filter(None, run_at_once(self._flavor, bodies)))
@@ -225,7 +225,7 @@ class Table:
             return Reply(206, headers, CONTENT[first:])
         return answer
 
-    def _body(self, subject: Subject, case: Case) -> Callable[[], Awaitable[str | None]]:
+    def _body(self, subject: Subject, case: FaultCase) -> Callable[[], Awaitable[str | None]]:
         key = str(next(self._numbers))
         self._faults[key] = deque([case.fault])
         self._answers[key] = subject.answer
@@ -234,7 +234,7 @@ class Table:
         def check(request: Request) -> Request:
             nonlocal polls
             polls += 1
-            hasty = case.means is Means.SILENT and polls == 1
+            hasty = case.effect is Effect.STALLED and polls == 1
             return attrs.evolve(request, read_timeout=READ_TIMEOUT if hasty else 60.0)
 
         async def body() -> str | None:
@@ -244,9 +244,9 @@ class Table:
                 event_hooks={"request": [check]},
             )
             try:
-                if case.warm:
+                if case.on_reused_connection:
                     await client.request("GET", "/warm")
-                for turn in range(2 if case.after else 1):
+                for turn in range(2 if case.between_requests else 1):
                     while turn == 1 and not self._ended[key].is_set():
                         await sleep(self._flavor)
                     self._carried_out[key] = 0
@@ -316,21 +316,21 @@ def table(request: pytest.FixtureRequest, flavor: str, proxy: Proxy, server: Fak
     return Table(flavor, SAMPLE if request.param == "sample" else SUBJECTS, proxy, server)
 
 
-def test_a_broken_connection(table: Table) -> None:
+def test_broken_connections(table: Table) -> None:
     table.run(BROKEN)
 
 
-def test_broken_framing(table: Table) -> None:
+def test_corrupt_responses(table: Table) -> None:
     table.run(CORRUPT)
 
 
-def test_silence(table: Table) -> None:
+def test_stalled_connections(table: Table) -> None:
     table.run(STALLS)
 
 
-def test_what_does_no_harm(table: Table) -> None:
+def test_harmless_faults(table: Table) -> None:
     table.run(HARMLESS)
 
 
-def test_a_status_that_may_pass(table: Table) -> None:
-    table.run(ANSWERED)
+def test_error_statuses(table: Table) -> None:
+    table.run(ERROR_STATUSES)

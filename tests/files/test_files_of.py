@@ -35,7 +35,7 @@ def served(fake_server: FakeServer) -> dict[str, Any]:
     return whole
 
 
-async def test_files_of_a_prediction_from_anywhere(
+async def test_files_of_accepts_any_prediction(
     scripted_client: Any, fake_server: FakeServer, served: dict[str, Any], tmp_path: Path
 ) -> None:
     body = json.dumps(served).encode()
@@ -75,7 +75,7 @@ async def test_download_saves_a_url(
     assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_file_output_of_a_text_points_to_the_client() -> None:
+def test_a_file_output_without_a_client_names_the_methods_of_the_client() -> None:
     for cls in (AsyncFileOutput, FileOutput):
         with pytest.raises(TypeError, match=r"client\.files_of\(.*client\.download\(url, path\)"):
             cls("https://example.com/a.png")  # type: ignore[arg-type]

@@ -126,7 +126,7 @@ async def test_values_of_other_libraries_become_json(tmp_path: Path) -> None:
         assert int(size) > 50
 
 
-async def test_a_rejected_value_names_the_call_that_helps() -> None:
+async def test_an_error_suggests_a_conversion() -> None:
     prediction = Prediction(id="p1", status="succeeded")
     for value, advice in (
         (prediction, r"is a Prediction\. Pass its \.output"),
@@ -182,7 +182,7 @@ class Rows:
         return iter([{"width": 64, "text": "a"}, {"width": 32, "text": None}])
 
 
-def test_tables_are_read_row_by_row_without_missing_values() -> None:
+def test_tables_are_read_by_row_without_missing_values() -> None:
     columns = {"width": [64, 32], "text": ["a", None]}
     table = pa.table(columns)
     for inputs in (
@@ -200,7 +200,7 @@ def test_tables_are_read_row_by_row_without_missing_values() -> None:
     assert rows_of(plain) is plain
 
 
-async def test_map_takes_a_data_frame(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_map_accepts_a_data_frame(scripted_client: Any, fake_server: FakeServer) -> None:
     def answer(request: Received) -> Reply:
         if request.method == "POST":
             return reply(prediction("succeeded", output=request.json["input"]), 201)
@@ -254,7 +254,7 @@ async def test_iterators_are_read_once_and_fingerprints_are_stable(tmp_path: Pat
     assert len(found) == 1
 
 
-def test_a_model_function_checks_the_plain_value() -> None:
+def test_a_model_function_checks_the_converted_value() -> None:
     schema = {"components": {"schemas": {"Input": {"properties": {
         "width": {"type": "integer", "maximum": 100}, "image": {"type": "string", "format": "uri"},
         "tags": {"type": "array", "items": {"type": "string"}},

@@ -155,7 +155,7 @@ def test_a_type_checker_finds_a_wrong_argument(server: LocalServer, tmp_path: Pa
     assert 'Missing positional argument "image"' in found["wrong.py:7"]
 
 
-def test_what_cannot_be_written_says_why(server: LocalServer) -> None:
+def test_a_model_that_cannot_be_written_is_explained(server: LocalServer) -> None:
     done = write(server, "dashscope/no-such-model")
     assert done.returncode == 1
     assert done.stdout == ""
@@ -166,7 +166,7 @@ def test_what_cannot_be_written_says_why(server: LocalServer) -> None:
     assert "no model function" in write(server, __file__).stderr
 
 
-def test_the_options_of_map_are_those_of_the_function() -> None:
+def test_map_has_the_options_of_the_function() -> None:
     text = stubs.stubs({"a/b": schema({})})
     tree = ast.parse(text)
     (cls,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -194,7 +194,7 @@ def test_the_outputs_of_one_model_are_an_input_of_another() -> None:
     assert "def __call__(_self, /" in text  # as type checkers let `self` be called
 
 
-def test_whatever_a_server_says_the_stub_is_python() -> None:
+def test_any_schema_produces_valid_python() -> None:
     odd = schema(
         {
             "self": {"type": "string", "description": 'ends """ early \\'},
@@ -236,6 +236,6 @@ def test_whatever_a_server_says_the_stub_is_python() -> None:
 
 
 @pytest.mark.parametrize("module", ["dashscope.stubs"])
-def test_importing_the_client_does_not_import_it(module: str) -> None:
+def test_importing_the_client_does_not_import_stubs(module: str) -> None:
     code = f"import dashscope, sys; dashscope.Client; assert {module!r} not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dashscope import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
 from dashscope.integrations._responses import encoded
-from tests.servers.stream_events import by_the_letter
+from tests.servers.stream_events import parse_by_specification
 
 SEEDS = (
     b"\x0017\0hello",
@@ -33,7 +33,7 @@ def one_input(data: bytes) -> None:
         else OtherEvent("new", text, id) if kind == 2
         else DoneEvent(text, id)
     )  # fmt: skip
-    ((name, read, read_id),) = by_the_letter(encoded(event)).events
+    ((name, read, read_id),) = parse_by_specification(encoded(event)).events
     assert name == ("output", "logs", "new", "done")[kind]
     assert read_id == (id or "")
     assert kind == 3 or read == lines

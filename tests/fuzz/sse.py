@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.servers.stream_events import by_parser, by_the_letter, pieces
+from tests.servers.stream_events import parse_by_specification, parse_with_clients, random_pieces
 
 SEEDS = (
     b"\x00event: output\nid: 7\ndata: a\n\n",
@@ -16,8 +16,8 @@ SEEDS = (
 
 def one_input(data: bytes) -> None:
     stream = data[1:]
-    read = by_parser([stream])
+    read = parse_with_clients([stream])
     # Digits without end are a number by the rules, and no pause that anybody would wait for.
     if b"retry" not in stream:
-        assert read == by_the_letter(stream)
-    assert by_parser(pieces(stream, random.Random(data[:1]))) == read
+        assert read == parse_by_specification(stream)
+    assert parse_with_clients(random_pieces(stream, random.Random(data[:1]))) == read

@@ -24,7 +24,7 @@ SEEDS = [(name, seed) for name in NAMES for seed in harness(name).SEEDS]
 @variants(
     ("name", "seed"), SEEDS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(SEEDS)]
 )
-def test_a_seed_holds(name: str, seed: bytes) -> None:
+def test_seeds_pass(name: str, seed: bytes) -> None:
     harness(name).one_input(seed)
 
 
@@ -58,11 +58,11 @@ def try_out(name: str, examples: int) -> None:
 
 
 @variants("name", NAMES)
-def test_changed_seeds_and_any_bytes_hold(name: str) -> None:
+def test_mutated_seeds_and_random_bytes_pass(name: str) -> None:
     try_out(name, 60)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", NAMES)
-def test_a_great_many_hold(name: str) -> None:
+def test_many_random_inputs_pass(name: str) -> None:
     try_out(name, 5_000)

@@ -46,7 +46,7 @@ class Asked:
         return connection
 
     @contextlib.contextmanager
-    def asked(
+    def send_request(
         self, method: str, path: str, body: bytes = b"", *, small_window: bool = False
     ) -> Iterator[socket.socket]:
         """A connection that has sent a request; leaving the block leaves the server."""

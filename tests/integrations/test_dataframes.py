@@ -56,7 +56,7 @@ def numbers(count: int, first: int = 0) -> list[dict[str, Any]]:
     return [{"number": first + number, "other": "x"} for number in range(count)]
 
 
-def test_a_partition_keeps_its_kind(service: Service) -> None:
+def test_a_partition_keeps_its_type(service: Service) -> None:
     run = made(service)
     rows = run(numbers(3))
     assert [row["output"] for row in rows] == [0, 1, 2]
@@ -78,7 +78,7 @@ def test_a_partition_keeps_its_kind(service: Service) -> None:
             run(wrong)
 
 
-def test_pandas_and_polars(service: Service) -> None:
+def test_udf_accepts_pandas_and_polars(service: Service) -> None:
     run = made(service)
     frame = run(pd.DataFrame({"number": [1.0, float("nan")], "other": "x"}, index=[5, 7]))
     assert frame["output"].tolist() == [1.0, None]
@@ -252,7 +252,7 @@ def test_two_live_workers_with_the_same_rows_are_reported(
         Folder(folder, id).refresh()
 
 
-def test_files_are_saved_under_a_prefix(service: Service, tmp_path: Path) -> None:
+def test_output_files_are_saved_under_a_prefix(service: Service, tmp_path: Path) -> None:
     url = f"{service.fake_server.base_url}/files/picture.png"
     plain = service.override
     service.override = lambda received: (

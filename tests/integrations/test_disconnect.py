@@ -100,12 +100,12 @@ def app(request: pytest.FixtureRequest, server: LocalServer, seen: list[Any]) ->
 
 
 @pytest.fixture
-def newest(behind: Client) -> Callable[[], Prediction | None]:
+def newest(observer: Client) -> Callable[[], Prediction | None]:
     """The prediction that was created since the test began, if there is one."""
-    before = {prediction.id for prediction in behind.predictions.list()}
+    before = {prediction.id for prediction in observer.predictions.list()}
 
     def check() -> Prediction | None:
-        new = [found for found in behind.predictions.list() if found.id not in before]
+        new = [found for found in observer.predictions.list() if found.id not in before]
         assert len(new) <= 1
         return new[0] if new else None
 
@@ -123,14 +123,14 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.parametrize("path", ["/run", "/run-parsed"])
-def test_a_client_that_leaves_a_handler_cancels_its_prediction(
-    path: str, app: FastAPI, newest: Any, behind: Client, seen: list[Any]
+def test_disconnecting_from_a_handler_cancels_its_prediction(
+    path: str, app: FastAPI, newest: Any, observer: Client, seen: list[Any]
 ) -> None:
     with Served(app) as served:
-        with served.asked("POST", path, BODY):
+        with served.send_request("POST", path, BODY):
             prediction = wait_until(newest)
-            wait_until(lambda: behind.predictions.get(prediction).status == "processing")
-        wait_until(lambda: behind.predictions.get(prediction).status == "canceled")
+            wait_until(lambda: observer.predictions.get(prediction).status == "processing")
+        wait_until(lambda: observer.predictions.get(prediction).status == "canceled")
         wait_until(lambda: not served.tasks())
     if path == "/run":
         body, error = seen
@@ -140,50 +140,50 @@ def test_a_client_that_leaves_a_handler_cancels_its_prediction(
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.parametrize("path", ["/stream", "/stream-from-the-start"])
-def test_a_client_that_leaves_a_stream_cancels_its_prediction(
-    path: str, app: FastAPI, newest: Any, behind: Client
+def test_disconnecting_from_a_stream_cancels_its_prediction(
+    path: str, app: FastAPI, newest: Any, observer: Client
 ) -> None:
     """Also while there is nothing to send, when no failed write would tell."""
     with Served(app) as served:
-        with served.asked("POST", path, BODY) as connection:
+        with served.send_request("POST", path, BODY) as connection:
             read_until(connection, b"word0" if path == "/stream" else b"text/event-stream")
             prediction = newest()
             assert not prediction.is_done
-        wait_until(lambda: behind.predictions.get(prediction).status == "canceled")
+        wait_until(lambda: observer.predictions.get(prediction).status == "canceled")
         wait_until(lambda: not served.tasks())
 
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.parametrize("worker", ["asyncio", "trio"])
-def test_other_servers_and_trio_tell_of_it_too(
-    worker: str, server: LocalServer, newest: Any, behind: Client
+def test_disconnects_are_noticed_with_other_servers_and_trio(
+    worker: str, server: LocalServer, newest: Any, observer: Client
 ) -> None:
     with Hypercorn(make_app(server, []), worker=worker) as served:
-        with served.asked("POST", "/run", BODY):
+        with served.send_request("POST", "/run", BODY):
             first = wait_until(newest)
-        wait_until(lambda: behind.predictions.get(first).status == "canceled")
-        with served.asked("POST", "/stream", BODY) as connection:
+        wait_until(lambda: observer.predictions.get(first).status == "canceled")
+        with served.send_request("POST", "/stream", BODY) as connection:
             read_until(connection, b"word0")
-            second = behind.predictions.list()[0]
+            second = observer.predictions.list()[0]
             assert second.id != first.id
-        wait_until(lambda: behind.predictions.get(second).status == "canceled")
+        wait_until(lambda: observer.predictions.get(second).status == "canceled")
 
 
 @pytest.mark.parametrize("path", ["/run", "/stream", "/plain"])
-def test_a_server_that_stops_takes_its_predictions_along(
-    path: str, server: LocalServer, newest: Any, behind: Client
+def test_stopping_the_server_cancels_its_predictions(
+    path: str, server: LocalServer, newest: Any, observer: Client
 ) -> None:
     """It cancels its handlers, and closes the client at once: after what they have to say."""
     with Served(make_app(server, []), graceful_timeout=0) as served:
-        connection = served.asked("POST", path, BODY)
+        connection = served.send_request("POST", path, BODY)
         connection.__enter__()
         prediction = wait_until(newest)
     connection.__exit__(None, None, None)
-    assert behind.predictions.get(prediction).status == "canceled"
+    assert observer.predictions.get(prediction).status == "canceled"
 
 
-async def test_a_client_that_is_closed_lets_predictions_be_cancelled(
-    server: LocalServer, newest: Any, behind: Client
+async def test_closing_the_client_cancels_predictions(
+    server: LocalServer, newest: Any, observer: Client
 ) -> None:
     created = asyncio.Event()
     client = AsyncClient(base_url=server.base_url)
@@ -194,29 +194,29 @@ async def test_a_client_that_is_closed_lets_predictions_be_cancelled(
     run.cancel()
     await asyncio.sleep(0)
     await client.aclose()
-    assert behind.predictions.get(newest()).status == "canceled"
+    assert observer.predictions.get(newest()).status == "canceled"
     with pytest.raises(asyncio.CancelledError):
         await run
 
 
 @pytest.mark.usefixtures("_quiet")
-def test_without_the_block_nobody_is_cancelled(
-    server: LocalServer, newest: Any, behind: Client
+def test_without_the_block_nothing_is_canceled(
+    server: LocalServer, newest: Any, observer: Client
 ) -> None:
     """What servers do by themselves: nothing."""
     with Served(make_app(server, [])) as served:
-        with served.asked("POST", "/plain", b"{}"):
+        with served.send_request("POST", "/plain", b"{}"):
             prediction = wait_until(newest)
-        with served.asked("POST", "/run", BODY):
+        with served.send_request("POST", "/run", BODY):
             pass
-        assert not behind.predictions.get(prediction).is_done
+        assert not observer.predictions.get(prediction).is_done
         assert served.tasks()
-        behind.predictions.cancel(prediction)
+        observer.predictions.cancel(prediction)
         wait_until(lambda: not served.tasks())
 
 
 @pytest.mark.usefixtures("_quiet")
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(
+def test_a_disconnect_during_the_request_body_is_noticed(
     server: LocalServer, seen: list[Any], newest: Any
 ) -> None:
     with Served(make_app(server, seen)) as served:
@@ -237,13 +237,13 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(
         pytest.param("uvloop", 200, marks=pytest.mark.soak),
     ],
 )
-def test_many_clients_that_disconnect_leave_nothing_behind(
-    server: LocalServer, behind: Client, loop: str, clients: int
+def test_many_disconnects_leave_nothing_running(
+    server: LocalServer, observer: Client, loop: str, clients: int
 ) -> None:
     def running() -> list[str]:
         return [
             prediction.id
-            for page in behind.paginate(behind.predictions.list)
+            for page in observer.paginate(observer.predictions.list)
             for prediction in page
             if not prediction.is_done
         ]
@@ -261,7 +261,7 @@ def test_many_clients_that_disconnect_leave_nothing_behind(
         count, before = 0, sockets()
         for _ in range(clients // 20):
             asked = [
-                served.asked("POST", path, BODY)
+                served.send_request("POST", path, BODY)
                 for path in ("/run", "/stream", "/run-parsed", "/stream-from-the-start") * 5
             ]
             for connection in asked:
@@ -306,7 +306,7 @@ EMPTY = {"type": "http.request", "body": b"", "more_body": False}
 GONE = {"type": "http.disconnect"}
 
 
-async def test_the_block_gives_what_it_returns_and_raises_what_it_raises() -> None:
+async def test_the_block_returns_values_and_propagates_exceptions() -> None:
     async def fails() -> None:
         await asyncio.sleep(0)
         raise LookupError("mine")
@@ -321,7 +321,7 @@ async def test_the_block_gives_what_it_returns_and_raises_what_it_raises() -> No
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_handler_that_is_cancelled_is_cancelled() -> None:
+async def test_a_canceled_handler_stays_canceled() -> None:
     started = asyncio.Event()
 
     async def waits() -> None:
@@ -339,7 +339,7 @@ async def test_a_handler_that_is_cancelled_is_cancelled() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_who_left_before_the_block_does_not_enter_it() -> None:
+async def test_a_disconnect_before_the_block_prevents_entering_it() -> None:
     entered: list[bool] = []
 
     async def enters() -> None:
@@ -350,7 +350,7 @@ async def test_who_left_before_the_block_does_not_enter_it() -> None:
     assert not entered
 
 
-async def test_who_leaves_as_all_is_done_is_answered_all_the_same() -> None:
+async def test_a_disconnect_at_the_end_still_returns_the_response() -> None:
     gone = asyncio.Event()
     left = [EMPTY]
 
@@ -366,7 +366,7 @@ async def test_who_leaves_as_all_is_done_is_answered_all_the_same() -> None:
     assert await in_block(receive, body) == 5
 
 
-async def test_what_the_cleaning_up_raises_is_raised() -> None:
+async def test_an_exception_during_cleanup_propagates() -> None:
     async def body() -> None:
         try:
             await asyncio.Event().wait()
@@ -377,7 +377,7 @@ async def test_what_the_cleaning_up_raises_is_raised() -> None:
         await in_block(messages(EMPTY, GONE), body)
 
 
-async def test_a_request_without_a_server_is_an_error_that_says_so() -> None:
+async def test_a_request_without_a_server_is_an_error() -> None:
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     with pytest.raises(RuntimeError, match="Receive channel has not been made available"):
         async with cancel_on_disconnect(Request(scope)):
@@ -385,7 +385,7 @@ async def test_a_request_without_a_server_is_an_error_that_says_so() -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_the_block_is_at_home_in_a_test_client_and_under_trio(backend: Any) -> None:
+def test_the_block_works_in_a_test_client_and_on_trio(backend: Any) -> None:
     async def handler(request: Request) -> Response:
         async with cancel_on_disconnect(request):
             form = await request.form()
@@ -397,7 +397,7 @@ def test_the_block_is_at_home_in_a_test_client_and_under_trio(backend: Any) -> N
         assert client.post("/", data={"name": "Alice"}).text == "hello Alice"
 
 
-def test_a_stream_that_was_read_before_is_not_read_again() -> None:
+def test_a_body_that_was_read_before_is_not_read_again() -> None:
     async def handler(request: Request) -> Response:
         size = 0
         async for chunk in request.stream():

@@ -70,12 +70,12 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def test_a_model_is_run(url: str) -> None:
+def test_running_a_model(url: str) -> None:
     answer = httpx.post(f"{url}/greet", params={"name": "Ada & Bob"})
     assert (answer.status_code, answer.json()) == (200, "hello Ada & Bob")
 
 
-def test_events_come_as_they_are_made(url: str) -> None:
+def test_events_are_streamed(url: str) -> None:
     with httpx.stream("GET", f"{url}/countdown", params={"start": 2}) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         text = "".join(answer.iter_text())
@@ -84,24 +84,24 @@ def test_events_come_as_they_are_made(url: str) -> None:
     assert data.split() == ["2", "1", "0"] or data == "210"
 
 
-def test_who_leaves_a_stream_cancels_its_prediction(url: str, behind: Client) -> None:
-    before = {each.id for each in behind.predictions.list()}
+def test_disconnecting_from_a_stream_cancels_its_prediction(url: str, observer: Client) -> None:
+    before = {each.id for each in observer.predictions.list()}
     with httpx.stream("GET", f"{url}/countdown", params={"start": 1000}) as answer:
         parts = answer.iter_bytes()  # held: the connection closes with it
         next(parts)
-        prediction = behind.predictions.list()[0]
+        prediction = observer.predictions.list()[0]
         assert prediction.id not in before
         assert not prediction.is_done
-    wait_until(lambda: behind.predictions.get(prediction).status == "canceled")
+    wait_until(lambda: observer.predictions.get(prediction).status == "canceled")
 
 
-def test_a_file_is_given(url: str) -> None:
+def test_serving_a_file(url: str) -> None:
     answer = httpx.post(f"{url}/thumbnail", content=picture())
     assert answer.headers["content-type"].startswith("image/")
     assert Image.open(io.BytesIO(answer.content)).width == 64
 
 
-def test_a_webhook_is_verified(url: str, behind: Client) -> None:
+def test_a_webhook_is_verified(url: str, observer: Client) -> None:
     id = httpx.post(f"{url}/start", params={"name": "Carol"}).json()
     wait_until(lambda: id in httpx.get(f"{url}/finished").json())
     body = b'{"id": "p1", "status": "succeeded"}'
@@ -185,9 +185,9 @@ def test_a_celery_task_runs_a_model(worker: Ask) -> None:
     assert (asked.code, asked.stdout) == (0, "hello Alice\nhello Bob\n"), asked.stderr
 
 
-def test_one_client_serves_all_processes_of_a_worker(worker: Ask, behind: Client) -> None:
+def test_one_client_serves_all_processes_of_a_worker(worker: Ask, observer: Client) -> None:
     """Made, and used, before they are forked; a task that takes too long cancels its prediction."""
     asked = worker("ask.py")
     assert (asked.code, asked.stdout) == (0, "2 processes\ntoo long\n"), asked.stderr
-    waited = next(found for found in behind.predictions.list() if found.model == "test/forever")
+    waited = next(found for found in observer.predictions.list() if found.model == "test/forever")
     assert waited.status == "canceled"

@@ -95,7 +95,7 @@ async def test_a_run_is_a_span(
     assert "a secret" not in span.to_json()
 
 
-async def test_a_wait_is_a_span_of_its_own(client: Any, tracing: Tracing) -> None:
+async def test_a_wait_is_a_separate_span(client: Any, tracing: Tracing) -> None:
     created = await client.models.predictions.create(
         "dashscope", "hello-world", input={"text": "a"}
     )
@@ -108,7 +108,7 @@ async def test_a_wait_is_a_span_of_its_own(client: Any, tracing: Tracing) -> Non
     assert "gen_ai.operation.name" not in attributes(span)  # it is counted where it was created
 
 
-async def test_a_stream_is_a_span_and_the_code_in_its_block_is_not_in_it(
+async def test_a_stream_is_a_span_without_the_code_in_its_block(
     client: Any, tracing: Tracing
 ) -> None:
     with tracing.tracer.start_as_current_span("caller") as caller:
@@ -125,7 +125,9 @@ async def test_a_stream_is_a_span_and_the_code_in_its_block_is_not_in_it(
     assert attributes(span)["dashscope.prediction.status"] == "succeeded"
 
 
-async def test_a_stream_that_is_left_says_how_it_ended(client: Any, tracing: Tracing) -> None:
+async def test_the_span_of_an_exited_stream_records_the_reason(
+    client: Any, tracing: Tracing
+) -> None:
     async with client.stream("dashscope/countdown", {"start": 90, "delay": 1}) as stream:
         await anext(stream)
     span = tracing.one("stream")
@@ -133,7 +135,7 @@ async def test_a_stream_that_is_left_says_how_it_ended(client: Any, tracing: Tra
     assert span.status.status_code is StatusCode.UNSET
 
 
-async def test_a_map_is_a_span_with_one_for_each_row(client: Any, tracing: Tracing) -> None:
+async def test_a_map_is_a_span_with_a_child_per_row(client: Any, tracing: Tracing) -> None:
     rows = [{"text": "a"}, {"text": 2}, {"text": "c"}]
     async with client.map("dashscope/hello-world", rows) as batch:
         for _ in rows:
@@ -151,7 +153,7 @@ async def test_a_map_is_a_span_with_one_for_each_row(client: Any, tracing: Traci
     assert attributes(failed)["error.type"] == "422"
 
 
-async def test_rows_that_were_left_end_with_the_batch(client: Any, tracing: Tracing) -> None:
+async def test_spans_of_unfinished_rows_end_with_the_batch(client: Any, tracing: Tracing) -> None:
     rows = [{"start": 90, "delay": 1}] * 2 + [{"start": 0, "delay": 0}]
     async with client.map("dashscope/countdown", rows) as batch:
         await anext(batch)
@@ -191,7 +193,7 @@ def answer(request: Received) -> Reply:
     return reply(prediction("succeeded", output="x"))
 
 
-async def test_every_request_of_an_operation_carries_its_context(
+async def test_every_request_of_an_operation_has_its_context(
     scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
     fake_server.respond_with(answer)
@@ -209,7 +211,7 @@ async def test_every_request_of_an_operation_carries_its_context(
     assert not any("baggage" in one for one in headers)
 
 
-async def test_a_request_by_itself_carries_the_callers_context(
+async def test_a_single_request_has_the_context_of_the_caller(
     scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
     fake_server.respond_with(reply({"username": "me", "type": "user"}))
@@ -221,7 +223,7 @@ async def test_a_request_by_itself_carries_the_callers_context(
     assert "traceparent" not in second
 
 
-async def test_other_origins_do_not_see_the_trace(
+async def test_other_origins_receive_no_trace_context(
     scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
     other = FakeServer()
@@ -248,7 +250,7 @@ async def test_after_uninstrument_nothing_is_traced(
     assert not any("traceparent" in one.headers for one in fake_server.requests)
 
 
-def test_without_it_an_operation_costs_next_to_nothing() -> None:
+def test_without_tracing_an_operation_has_almost_no_overhead() -> None:
     from dashscope._api import instrumentation
 
     times = 20_000
@@ -261,7 +263,7 @@ def test_without_it_an_operation_costs_next_to_nothing() -> None:
     assert (time.perf_counter() - started) / times < 50e-6
 
 
-def test_the_client_does_not_import_it() -> None:
+def test_the_client_does_not_import_opentelemetry() -> None:
     code = "import sys; from dashscope import AsyncClient, Client; AsyncClient(); Client(); "
     code += "assert not any(name.startswith('opentelemetry') for name in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

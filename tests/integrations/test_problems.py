@@ -49,7 +49,7 @@ FAILED = prediction("failed", error="out of memory", logs="private logs", output
         (reply(prediction("canceled"), 201), {"status": 503, "prediction_id": "p1"}),
     ],
 )
-def test_each_error_has_its_status(
+def test_each_error_has_a_status(
     answer: Any,
     expected: dict[str, Any],
     fake_server: FakeServer,
@@ -75,17 +75,17 @@ def test_each_error_has_its_status(
         assert response.headers["retry-after"] == str(math.ceil(1.5))
 
 
-def test_a_message_of_a_model_is_shown_if_wanted(fake_server: FakeServer) -> None:
+def test_model_errors_are_shown_on_request(fake_server: FakeServer) -> None:
     fake_server.respond_with(reply(FAILED, 201))
     with TestClient(app_of(fake_server.base_url, show_model_errors=True)) as http:
         assert http.get("/").json()["detail"] == "out of memory"
 
 
-def test_without_an_answer(nobody: str) -> None:
-    with TestClient(app_of(nobody)) as http:
+def test_errors_without_a_response(unreachable_url: str) -> None:
+    with TestClient(app_of(unreachable_url)) as http:
         response = http.get("/")
     assert response.status_code == 502
-    assert nobody not in response.text
+    assert unreachable_url not in response.text
 
 
 def test_an_upload_is_a_file_input(server: LocalServer) -> None:

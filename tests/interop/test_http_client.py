@@ -215,7 +215,7 @@ async def test_event_hooks(
     assert {request.headers["X-Hook"] for request in fake_server.requests} == {"called"}
 
 
-async def test_our_transport_in_a_callers_client(
+async def test_our_transport_works_in_a_client_of_the_caller(
     make_client: Callable[..., Any], http_class: Any, is_async: bool, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(run_of(fake_server.base_url))
@@ -255,6 +255,6 @@ class TestASGI:
             client = make_client(base_url=asgi.BASE_URL, http_client=http)
             with anyio.fail_after(15):
                 assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
-        assert api.asked.count("stream") >= 1
-        assert api.asked.count("get") >= 1  # polls run beside the stream
-        assert api.open == 0
+        assert api.operations.count("stream") >= 1
+        assert api.operations.count("get") >= 1  # polls run beside the stream
+        assert api.open_streams == 0

@@ -140,6 +140,6 @@ def test_should_mock(httpx_mock: HTTPXMock) -> None:
         server.respond_with(reply({"type": "user", "username": "real"}))
         with Client(base_url=server.base_url) as client:
             assert client.account.get().username == "real"
-        assert server.asked == ["GET /v1/account"]
+        assert server.request_lines == ["GET /v1/account"]
     finally:
         server.close()

@@ -37,7 +37,7 @@ def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
     receiver.close()
 
 
-def test_own_files_are_recognized_at_every_address_handed_out(tmp_path: Path) -> None:
+def test_files_of_the_server_are_recognized_at_every_address(tmp_path: Path) -> None:
     with LocalServer(models=MODELS, data=tmp_path) as server:
         other = server.base_url.replace("127.0.0.1", "localhost")
         file = httpx.post(f"{other}/files", files={"content": ("a.csv", b"text")}).json()
@@ -50,7 +50,7 @@ def test_own_files_are_recognized_at_every_address_handed_out(tmp_path: Path) ->
         assert httpx.post(url, json={"input": {"file": gone}}).status_code == 422
 
 
-def test_the_unspecified_address_is_never_handed_out(tmp_path: Path) -> None:
+def test_urls_never_contain_the_unspecified_address(tmp_path: Path) -> None:
     with LocalServer(host="0.0.0.0", token="secret", data=tmp_path) as server:
         assert server.base_url.startswith("http://127.0.0.1:")
         headers = {"Authorization": "Bearer secret", "Host": "0.0.0.0:1234"}
@@ -88,7 +88,9 @@ FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.com"}
         ("10.1.2.3", {"X-Forwarded-Prefix": "/a?b"}, None),
     ],
 )
-def test_the_address_of_a_request(peer: str, headers: dict[str, str], url: str | None) -> None:
+def test_the_client_address_of_a_request(
+    peer: str, headers: dict[str, str], url: str | None
+) -> None:
     networks = parse_networks(["10.0.0.0/8", "fe80::1"])
     reachability = Reachability(own=OWN, public=None, proxies=networks)
     scope = {"client": (peer, 1)}

@@ -87,7 +87,7 @@ def serving(data: Path, **options: Any) -> Iterator[Process]:
             process.end()
 
 
-def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_failed(
+def test_after_kill_9_finished_queued_and_running_predictions_are_recovered(
     tmp_path: Path,
 ) -> None:
     with serving(tmp_path) as server:
@@ -155,7 +155,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds
         pytest.param("test/holds", marks=pytest.mark.soak),
     ],
 )
-def test_workers_go_when_the_server_is_killed(tmp_path: Path, name: str) -> None:
+def test_workers_exit_when_the_server_is_killed(tmp_path: Path, name: str) -> None:
     with serving(tmp_path) as server:
         wait_for_status(server.http, server.create(name), "processing")
         forked = int(server.create("test/forks", held=True, wait=60)["output"].split()[-1])
@@ -193,7 +193,7 @@ def reach_log(server: Process, prediction: dict[str, Any]) -> str:
     return wait_until(lambda: server.get(prediction)["logs"].strip())
 
 
-def test_sigterm_lets_running_ones_end(tmp_path: Path) -> None:
+def test_sigterm_waits_for_running_predictions(tmp_path: Path) -> None:
     with serving(tmp_path, drain=10.0) as server:
         prediction = server.create("test/sleep", seconds=1)
         wait_for_status(server.http, prediction, "processing")
@@ -202,7 +202,7 @@ def test_sigterm_lets_running_ones_end(tmp_path: Path) -> None:
         assert server.get(prediction)["output"] == "slept"
 
 
-def test_sigterm_waits_for_a_bounded_time(tmp_path: Path) -> None:
+def test_sigterm_waits_for_a_limited_time(tmp_path: Path) -> None:
     with serving(tmp_path, drain=0.5) as server:
         prediction = server.create("test/sleep", seconds=60)
         wait_for_status(server.http, prediction, "processing")
@@ -216,7 +216,7 @@ def test_sigterm_waits_for_a_bounded_time(tmp_path: Path) -> None:
         assert "The server stopped" in failed["error"]
 
 
-def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
+def test_creates_are_rejected_while_draining(tmp_path: Path) -> None:
     with serving(tmp_path, drain=30.0) as server:
         prediction = server.create("test/sleep", seconds=60)
         wait_for_status(server.http, prediction, "processing")
@@ -250,7 +250,7 @@ sys.exit(serve(port=0, data=sys.argv[1]))
 """
 
 
-def test_a_signal_that_the_waiting_thread_does_not_see_ends_it_all_the_same(
+def test_a_signal_in_another_thread_stops_the_server(
     tmp_path: Path,
 ) -> None:
     command = [sys.executable, "-c", ELSEWHERE, str(tmp_path)]
@@ -258,7 +258,7 @@ def test_a_signal_that_the_waiting_thread_does_not_see_ends_it_all_the_same(
     assert (done.returncode, "stopping" in done.stderr) == (0, True)
 
 
-def test_it_logs_a_line_for_each_request_and_an_interrupt_is_no_error(tmp_path: Path) -> None:
+def test_each_request_is_logged_and_ctrl_c_is_no_error(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.http.get("/account?secret=1")
         assert server.end(signal.SIGINT) == 0
@@ -268,7 +268,7 @@ def test_it_logs_a_line_for_each_request_and_an_interrupt_is_no_error(tmp_path: 
         assert re.search(r"INFO GET '/v1/account' 200 \d+\.\d ms [a-z2-7]{26}$", lines[0])
 
 
-def test_exit_codes_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("1 / 0")
     assert serve(bad, port=0, data=tmp_path / "a") == 2

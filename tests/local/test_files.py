@@ -33,7 +33,7 @@ def upload(
 
 
 class TestUploading:
-    def test_what_is_said_of_a_file(self, http: httpx.Client) -> None:
+    def test_the_fields_of_a_file(self, http: httpx.Client) -> None:
         file = http.post("/files", files={"content": ("a.png", b"x" * 9, "image/png")}).json()
         assert file["name"] == "a.png"
         assert file["content_type"] == "image/png"
@@ -47,7 +47,7 @@ class TestUploading:
         assert abs(expires - created - timedelta(hours=24)) < timedelta(seconds=1)
         assert http.get(file["urls"]["get"]).json() == file
 
-    def test_fields_of_their_own_win(self, http: httpx.Client) -> None:
+    def test_separate_fields_take_precedence(self, http: httpx.Client) -> None:
         file = upload(http, data={"filename": "b.csv", "type": "text/csv"})
         assert (file["name"], file["content_type"]) == ("b.csv", "text/csv")
 
@@ -92,7 +92,7 @@ class TestUploading:
             {"filename": "a\u0000b"},
         ],
     )
-    def test_bad_fields_are_refused(self, http: httpx.Client, fields: dict[str, str]) -> None:
+    def test_invalid_fields_are_rejected(self, http: httpx.Client, fields: dict[str, str]) -> None:
         answer = http.post("/files", files={"content": ("a", b"x")}, data=fields)
         assert answer.status_code == 400, answer.text
         assert answer.headers["content-type"] == "application/problem+json"
@@ -109,7 +109,7 @@ class TestUploading:
             ("application/x-www-form-urlencoded", b"content=x"),
         ],
     )
-    def test_other_bodies_are_refused(
+    def test_other_bodies_are_rejected(
         self, http: httpx.Client, content_type: str, body: bytes
     ) -> None:
         answer = http.post("/files", content=body, headers={"Content-Type": content_type})
@@ -125,7 +125,7 @@ class TestUploading:
         assert answer.content == b"content"
         assert answer.headers["content-disposition"].startswith("attachment")
 
-    def test_too_large(self, http: httpx.Client, server: LocalServer) -> None:
+    def test_a_too_large_file_is_rejected(self, http: httpx.Client, server: LocalServer) -> None:
         def endless() -> Iterator[bytes]:
             yield b'--x\r\nContent-Disposition: form-data; name="content"; filename="a"\r\n\r\n'
             for _ in range(102):
@@ -142,13 +142,15 @@ class TestUploading:
             assert http.post("/files", files={"content": ("a", b"x" * 11)}).status_code == 413
         assert set((server.data / "files").iterdir()) == before
 
-    def test_listed_newest_first_without_outputs(self, http: httpx.Client, run: Run) -> None:
+    def test_files_are_listed_newest_first_without_outputs(
+        self, http: httpx.Client, run: Run
+    ) -> None:
         first, second = upload(http), upload(http)
         run("test/image")
         page = http.get("/files").json()
         assert [item["id"] for item in page["results"][:2]] == [second["id"], first["id"]]
 
-    def test_deleted(self, http: httpx.Client, server: LocalServer) -> None:
+    def test_a_deleted_file_is_gone(self, http: httpx.Client, server: LocalServer) -> None:
         file = upload(http)
         answer = http.delete(file["urls"]["get"])
         assert (answer.status_code, answer.content) == (204, b"")
@@ -159,7 +161,7 @@ class TestUploading:
 
 
 class TestDownloading:
-    def test_with_type_name_and_tag(self, http: httpx.Client) -> None:
+    def test_a_download_has_type_name_and_etag(self, http: httpx.Client) -> None:
         file = http.post("/files", files={"content": ("a.png", b"0123456789", "image/png")}).json()
         answer = httpx.get(file["urls"]["download"])
         assert answer.content == b"0123456789"
@@ -178,7 +180,7 @@ class TestDownloading:
             ("bytes=x", 400, None),
         ],
     )
-    def test_parts(
+    def test_range_requests(
         self, http: httpx.Client, wanted: str, status: int, content: bytes | None
     ) -> None:
         file = upload(http, b"0123456789")
@@ -187,19 +189,19 @@ class TestDownloading:
         if content is not None:
             assert answer.content == content
 
-    def test_a_part_only_of_the_same_content(self, http: httpx.Client) -> None:
+    def test_if_range_requires_the_same_content(self, http: httpx.Client) -> None:
         file = upload(http, b"0123456789")
         for tag, status in ((file["etag"], 206), ('"other"', 200)):
             headers = {"Range": "bytes=0-3", "If-Range": tag}
             assert httpx.get(file["urls"]["download"], headers=headers).status_code == status
 
-    def test_not_again_what_the_client_has(self, http: httpx.Client) -> None:
+    def test_if_none_match_returns_304(self, http: httpx.Client) -> None:
         file = upload(http)
         for tag in (file["etag"], f'"x", W/{file["etag"]}', "*"):
             answer = httpx.get(file["urls"]["download"], headers={"If-None-Match": tag})
             assert (answer.status_code, answer.content) == (304, b"")
 
-    def test_the_signature_is_that_of_the_contract(self, http: httpx.Client) -> None:
+    def test_the_signature_follows_the_specification(self, http: httpx.Client) -> None:
         query = parse_qs(urlsplit(upload(http)["urls"]["download"]).query)
         assert query["owner"] == ["local"]
         assert len(base64.b64decode(query["signature"][0])) == 32
@@ -220,7 +222,7 @@ class TestDownloading:
             ({"signature": None}, 400),
         ],
     )
-    def test_any_other_url_is_refused(
+    def test_any_other_url_is_rejected(
         self, http: httpx.Client, change: dict[str, str | None], status: int
     ) -> None:
         url = httpx.URL(upload(http)["urls"]["download"])
@@ -228,7 +230,7 @@ class TestDownloading:
             url = url.copy_remove_param(name) if value is None else url.copy_set_param(name, value)
         assert httpx.get(url).status_code == status
 
-    def test_needs_no_token(self) -> None:
+    def test_a_download_needs_no_token(self) -> None:
         with LocalServer(token="secret") as server:
             answer = httpx.post(
                 f"{server.base_url}/files",
@@ -240,7 +242,7 @@ class TestDownloading:
 
 
 class TestExpiring:
-    def test_an_expired_file_is_gone_and_then_swept(self, tmp_path: Path) -> None:
+    def test_an_expired_file_is_gone_and_removed_later(self, tmp_path: Path) -> None:
         with (
             mock.patch.object(folder, "LIFETIME", timedelta(seconds=0.5)),
             mock.patch.object(maintenance, "INTERVAL", 0.1),
@@ -260,7 +262,7 @@ class TestExpiring:
             assert prediction["input"] == {}
 
 
-class TestModelsFiles:
+class TestModelFiles:
     def test_an_upload_as_input(self, http: httpx.Client, run: Run) -> None:
         file = upload(http, b"hello", "notes.TXT")
         for url in (file["urls"]["get"], file["urls"]["download"]):
@@ -271,7 +273,7 @@ class TestModelsFiles:
         url = "data:text/plain;base64," + base64.b64encode("ü".encode()).decode()
         assert run("test/read", file=url)["output"]["text"] == "ü"
 
-    def test_a_url_from_elsewhere_as_input(self, http: httpx.Client, run: Run) -> None:
+    def test_a_url_of_another_server_as_input(self, http: httpx.Client, run: Run) -> None:
         with LocalServer() as other, httpx.Client(base_url=other.base_url) as there:
             url = upload(there, b"far away", "a.txt")["urls"]["download"]
             assert run("test/read", file=url)["output"]["text"] == "far away"
@@ -280,12 +282,12 @@ class TestModelsFiles:
         assert "refused" in failed["error"]
 
     @pytest.mark.parametrize("url", ["file:///etc/passwd", "/etc/passwd", "ftp://x/y", "", "http:"])
-    def test_no_other_urls(self, http: httpx.Client, url: str) -> None:
+    def test_other_urls_are_rejected(self, http: httpx.Client, url: str) -> None:
         answer = http.post("/models/test/read/predictions", json={"input": {"file": url}})
         assert answer.status_code == 422
         assert "input.file" in answer.json()["detail"]
 
-    def test_a_file_that_is_not_there(self, http: httpx.Client) -> None:
+    def test_a_missing_file_is_an_error(self, http: httpx.Client) -> None:
         url = f"{http.base_url}files/{'a' * 26}"
         answer = http.post("/models/test/read/predictions", json={"input": {"file": url}})
         assert answer.status_code == 422
@@ -300,7 +302,7 @@ class TestModelsFiles:
         assert picture.headers["content-type"] == "image/png"
         assert Image.open(BytesIO(picture.content)).size == (7, 2)
 
-    def test_an_output_is_an_input_again(self, run: Run) -> None:
+    def test_an_output_can_be_an_input(self, run: Run) -> None:
         made = run("test/image", width=200)["output"]
         small = run("dashscope/thumbnail", image=made, width=50)["output"]
         assert Image.open(BytesIO(httpx.get(small).content)).size == (50, 1)
@@ -313,12 +315,12 @@ class TestModelsFiles:
         assert Image.open(BytesIO(small.content)).size == (60, 40)
         assert len(small.content) < len(picture.getvalue())
 
-    def test_no_picture_is_a_failure_that_says_so(self, run: Run) -> None:
+    def test_an_invalid_image_fails_with_a_clear_error(self, run: Run) -> None:
         failed = run("dashscope/thumbnail", image="data:,nonsense")
         assert failed["status"] == "failed"
         assert "cannot identify image" in failed["error"]
 
-    def test_json_numbers_too_large_to_be_numbers(self, http: httpx.Client) -> None:
+    def test_too_large_json_numbers_are_rejected(self, http: httpx.Client) -> None:
         body = json.dumps({"input": {"value": 0}}).replace("0", "1e999")
         answer = http.post("/models/test/echo/predictions", content=body)
         assert answer.status_code == 400

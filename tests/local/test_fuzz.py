@@ -38,7 +38,7 @@ SCHEMA = schemathesis.openapi.from_dict(description())
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
 )
-def test_no_answer_is_a_5xx(case: "schemathesis.Case", server: LocalServer) -> None:
+def test_no_response_is_a_5xx(case: "schemathesis.Case", server: LocalServer) -> None:
     answer = case.call(base_url=server.base_url)
     assert answer.status_code < 500, answer.text
     assert answer.status_code == 304 or not 300 <= answer.status_code < 400

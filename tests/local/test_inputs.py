@@ -61,7 +61,7 @@ def test_an_input_file_has_the_extension_of_its_name_or_media_type(run: Run) -> 
         assert run("test/read", file=f"{url}/a.json?x=1")["output"]["suffix"] == ".json"
 
 
-def test_a_whole_number_is_an_integer_however_it_is_written(http: httpx.Client, run: Run) -> None:
+def test_floats_without_a_fraction_are_integers(http: httpx.Client, run: Run) -> None:
     done = run("test/whole", count=7.0, sizes=[1, 2.0, 1e3], point={"x": 3.0, "y": 4.0})
     assert done["output"] == [7, [1, 2, 1000], 3]
     for inputs in ({"count": 7.5}, {"count": "7"}, {"count": True}, {"count": 1, "sizes": [0.5]}):

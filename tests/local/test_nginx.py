@@ -97,7 +97,7 @@ def start_nginx(folder: Path, port: int, upstream: URL, path: str, headers: str)
 
 
 @pytest.mark.parametrize("how", ["forwarded headers", "public URL", "public URL, whole path"])
-def test_behind_nginx(tmp_path: Path, authority: ssl.SSLContext, how: str) -> None:
+def test_the_server_works_behind_nginx(tmp_path: Path, authority: ssl.SSLContext, how: str) -> None:
     port = free_port()
     address = f"https://localhost:{port}/models"
     forwarded = how == "forwarded headers"

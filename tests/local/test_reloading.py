@@ -88,7 +88,7 @@ def test_an_edit_changes_the_model_and_an_error_is_shown_until_it_is_fixed(tmp_p
         assert latest["id"] != versions[0]["id"]
 
 
-def test_the_error_is_shown_to_those_who_have_signed_in(tmp_path: Path) -> None:
+def test_the_error_is_shown_only_after_sign_in(tmp_path: Path) -> None:
     file = tmp_path / "models.py"
     file.write_text("1 / 0")
     with LocalServer(file, reload=True, token="secret") as server:
@@ -98,6 +98,6 @@ def test_the_error_is_shown_to_those_who_have_signed_in(tmp_path: Path) -> None:
         assert "ZeroDivisionError" in httpx.get(page.replace("sign-in", ""), headers=headers).text
 
 
-def test_only_a_file_can_be_reloaded() -> None:
+def test_reload_requires_a_file() -> None:
     with pytest.raises(ValueError, match="Only a models file can be reloaded"):
         LocalServer(reload=True)

@@ -80,7 +80,7 @@ def test_a_job_folder_that_cannot_be_deleted_does_not_block_the_model(tmp_path: 
 
 
 class TestAFullDisk:
-    def test_ends_predictions_once_there_is_space_again(self, tmp_path: Path) -> None:
+    def test_predictions_end_once_there_is_space_again(self, tmp_path: Path) -> None:
         with mock.patch.object(engine, "RECORD_RETRY", 0.05), serving(tmp_path) as (server, http):
             running = create(http, "test/parts", count=4000)
             hanging = create(http, "test/sleep")
@@ -98,7 +98,7 @@ class TestAFullDisk:
             assert ended["completed_at"]
             assert finish(http, "test/echo", value=LONG)["output"] == LONG
 
-    def test_does_not_raise_at_the_end_of_the_block(self, tmp_path: Path) -> None:
+    def test_the_block_exits_without_an_exception(self, tmp_path: Path) -> None:
         with serving(tmp_path) as (server, http):
             wait_for_status(http, create(http, "test/sleep", seconds=60), "processing")
             assert server._running is not None
@@ -114,7 +114,7 @@ class TestAFullDisk:
             assert "The server stopped" in interrupted["error"]
 
 
-def test_a_row_without_a_run_can_be_canceled(tmp_path: Path) -> None:
+def test_a_job_without_a_run_can_be_canceled(tmp_path: Path) -> None:
     with serving(tmp_path) as (server, http):
         prediction = create(http, "test/sleep")
         wait_for_status(http, prediction, "processing")
@@ -128,7 +128,7 @@ def test_a_row_without_a_run_can_be_canceled(tmp_path: Path) -> None:
         assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
 
 
-def test_a_worker_that_hangs_while_loading_gives_its_slot_back(tmp_path: Path) -> None:
+def test_a_worker_that_hangs_while_loading_releases_its_slot(tmp_path: Path) -> None:
     file, hang = tmp_path / "models.py", tmp_path / "hang"
     file.write_text(
         textwrap.dedent(f"""
@@ -159,7 +159,7 @@ def test_a_worker_that_hangs_while_loading_gives_its_slot_back(tmp_path: Path) -
         assert finish(http, "me/hangs")["output"] == "done"
 
 
-def test_nobody_else_can_read_an_existing_data_folder(tmp_path: Path) -> None:
+def test_an_existing_data_folder_becomes_private(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir(mode=0o755)
     data.chmod(0o755)
@@ -181,7 +181,7 @@ def test_nobody_else_can_read_an_existing_data_folder(tmp_path: Path) -> None:
         assert not stat.S_IMODE((shared / "dashscope.db").stat().st_mode) & 0o077
 
 
-def test_outputs_that_are_links_or_named_twice_can_be_downloaded(tmp_path: Path) -> None:
+def test_linked_and_duplicate_output_files_can_be_downloaded(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, http):
         for how in ("twice", "linked", "link"):
             done = finish(http, "test/named", file=FILE, how=how)
@@ -238,7 +238,7 @@ def test_lists_omit_long_inputs_and_outputs(tmp_path: Path) -> None:
         assert long["input"] == {"value": LONG}
 
 
-def test_without_process_groups_workers_are_ended_one_by_one(
+def test_without_process_groups_workers_are_ended_individually(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("killpg", "getpgrp", "setsid", "waitid", "pidfd_open"):

@@ -69,7 +69,7 @@ def call() -> Iterator[Caller]:
 WAIT = {"Prefer": "wait"}
 
 
-def test_all_37_operations(call: Caller) -> None:
+def test_responses_of_all_operations_match_the_schema(call: Caller) -> None:
     call("account.get", 200)
     call("hardware.list", 200)
     call("webhooks.default.secret.get", 200)
@@ -137,7 +137,7 @@ def test_all_37_operations(call: Caller) -> None:
     assert len(call.called) == 37
 
 
-def test_problems_too(call: Caller) -> None:
+def test_problems_match_the_schema(call: Caller) -> None:
     call("predictions.get", 404, "x")
     call("predictions.create", 400, content=b"{")
     call("predictions.create", 422, json={})
@@ -168,7 +168,7 @@ class TestDeployments:
         call("deployments.delete", 204, "local", "d")
         call("deployments.delete", 404, "local", "d")
 
-    def test_a_deployed_version_stays(self, call: Caller) -> None:
+    def test_a_deployed_version_cannot_be_deleted(self, call: Caller) -> None:
         version = call("models.get", 200, "test", "private")["latest_version"]["id"]
         body = {
             "name": "d", "model": "test/private", "version": version, "hardware": "cpu",
@@ -194,7 +194,7 @@ class TestTrainings:
         mine = {"owner": "local", "name": "mine", "visibility": "private", "hardware": "cpu"}
         call("models.create", 201, json=mine)
 
-    def test_make_versions_that_know_their_weights(self, call: Caller) -> None:
+    def test_a_training_creates_a_version_with_its_weights(self, call: Caller) -> None:
         outputs = []
         for text in ("abc", "xyz"):
             training = wait_for_status(call.http, self.train(call, text, times=2), "succeeded")
@@ -210,7 +210,7 @@ class TestTrainings:
         base = call("models.get", 200, "test", "trainable")["latest_version"]["id"]
         assert base != latest
 
-    def test_markov_writes_in_the_style_of_its_text(self, call: Caller) -> None:
+    def test_markov_imitates_its_text(self, call: Caller) -> None:
         version = call("models.get", 200, "dashscope", "markov")["latest_version"]["id"]
         text = "the cat sat on the mat and the cat ran to the dog and the dog sat on the cat"
         file = call("files.create", 201, files={"content": ("t.txt", text.encode())})
@@ -223,7 +223,7 @@ class TestTrainings:
         assert {word.strip() for word in ended["output"]} <= set(text.split())
         assert ended["urls"]["stream"]
 
-    def test_a_failed_one_says_why(self, call: Caller) -> None:
+    def test_a_failed_training_has_an_error(self, call: Caller) -> None:
         version = call("models.get", 200, "dashscope", "markov")["latest_version"]["id"]
         body = {"destination": "local/mine", "input": {"text": "data:,short"}}
         training = call("trainings.create", 201, "dashscope", "markov", version, json=body)
@@ -232,7 +232,7 @@ class TestTrainings:
         assert "output" not in failed
         check("trainings.get", call.http.get(training["urls"]["get"]))
 
-    def test_what_cannot_be_trained_is_refused(self, call: Caller) -> None:
+    def test_invalid_trainings_are_rejected(self, call: Caller) -> None:
         version = call("models.get", 200, "dashscope", "hello-world")["latest_version"]["id"]
         body: dict[str, Any] = {"destination": "local/mine", "input": {}}
         call("trainings.create", 400, "dashscope", "hello-world", version, json=body)
@@ -245,7 +245,7 @@ class TestTrainings:
         call("trainings.create", 422, *path, json={"input": text})
         call("trainings.create", 404, "dashscope", "markov", "0" * 64, json=body)
 
-    def test_a_base_version_stays(self, call: Caller) -> None:
+    def test_a_base_version_cannot_be_deleted(self, call: Caller) -> None:
         wait_for_status(call.http, self.train(call, "abc"), "succeeded")
         trained = call("models.get", 200, "local", "mine")["latest_version"]["id"]
         body = {"destination": "local/mine", "input": {"text": "data:,x"}}
@@ -253,13 +253,13 @@ class TestTrainings:
         wait_for_status(call.http, training, "succeeded")
         call("models.versions.delete", 409, "local", "mine", trained)
 
-    def test_cancelled(self, call: Caller) -> None:
+    def test_a_training_can_be_canceled(self, call: Caller) -> None:
         training = self.train(call, "abc")
         cancelled = call("trainings.cancel", 200, training["id"])
         assert cancelled["status"] == "canceled"
 
 
-def test_the_description_is_served(call: Caller) -> None:
+def test_the_openapi_document_is_served(call: Caller) -> None:
     base = str(call.http.base_url)
     assert call.http.get(base.replace("/v1/", "/openapi.json")).json()["servers"] == [
         {"url": base.rstrip("/")}
@@ -267,7 +267,7 @@ def test_the_description_is_served(call: Caller) -> None:
 
 
 @pytest.mark.soak
-def test_a_trivial_prediction_is_quick(call: Caller) -> None:
+def test_a_trivial_prediction_is_fast(call: Caller) -> None:
     """Create under 5 ms, held create under 20 ms, at the median."""
     for headers, limit in (({}, 0.005), (WAIT, 0.020)):
         took = []

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 Run = Callable[..., dict[str, Any]]
 
 
-def test_10_000_listed_while_new_ones_arrive(tmp_path: Path) -> None:
+def test_10_000_predictions_are_listed_while_new_ones_arrive(tmp_path: Path) -> None:
     with (
         LocalServer(models=MODELS, data=tmp_path, queue_limit=20_000) as server,
         httpx.Client(base_url=server.base_url, timeout=60) as http,
@@ -65,7 +65,7 @@ def test_10_000_listed_while_new_ones_arrive(tmp_path: Path) -> None:
         print(f"{len(took)} pages, {sorted(took)[len(took) // 2] * 1000:.1f} ms at the median")
 
 
-def test_a_create_takes_few_milliseconds(tmp_path: Path) -> None:
+def test_a_create_takes_a_few_milliseconds(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         connection = http.client.HTTPConnection(urlsplit(str(server.http.base_url)).netloc)
         body = json.dumps({"input": {"seconds": 60}})
@@ -188,14 +188,14 @@ def test_a_100_mb_upload_takes_constant_memory(tmp_path: Path) -> None:
         print(f"{(peak - before) / 1024 / 1024:.1f} MB more while it came in")
 
 
-def test_100_mb_of_logs(run: Run) -> None:
+def test_100_mb_of_logs_are_bounded(run: Run) -> None:
     prediction = run("test/floods", megabytes=100)
     assert prediction["status"] == "succeeded"
     assert prediction["logs"].endswith("the last line\n")
     assert len(prediction["logs"]) < 1.1 * 1024 * 1024
 
 
-def test_the_server_answers_while_models_never_yield(http: httpx.Client, create: Run) -> None:
+def test_the_server_responds_while_models_never_yield(http: httpx.Client, create: Run) -> None:
     spinning = [create("test/spins") for _ in range(4)]
     took = []
     for _ in range(50):
@@ -207,7 +207,7 @@ def test_the_server_answers_while_models_never_yield(http: httpx.Client, create:
         assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
 
 
-def test_300_held_creates_at_once(http: httpx.Client, server: LocalServer) -> None:
+def test_300_blocking_creates_at_once(http: httpx.Client, server: LocalServer) -> None:
     def create(number: int) -> Any:
         return httpx.post(
             f"{server.base_url}/models/test/echo/predictions",
@@ -220,7 +220,7 @@ def test_300_held_creates_at_once(http: httpx.Client, server: LocalServer) -> No
         assert list(pool.map(create, range(300))) == list(range(300))
 
 
-def test_streams_that_are_left_do_not_pile_up(server: LocalServer, create: Run) -> None:
+def test_abandoned_streams_do_not_accumulate(server: LocalServer, create: Run) -> None:
     process = psutil.Process()
     prediction = create("test/parts", count=1000, delay=0.05)
     with httpx.stream("GET", prediction["urls"]["stream"]) as first:

@@ -45,7 +45,9 @@ def start(http: httpx.Client, receiver: Receiver) -> Callable[..., dict[str, Any
 Start = Callable[..., dict[str, Any]]
 
 
-def test_signed_over_the_exact_bytes(http: httpx.Client, receiver: Receiver, start: Start) -> None:
+def test_webhooks_sign_the_exact_bytes(
+    http: httpx.Client, receiver: Receiver, start: Start
+) -> None:
     start("dashscope/hello-world", ["completed"], text="Ä")
     wait_until(lambda: receiver.received)
     headers, body, _ = receiver.received[0]
@@ -56,7 +58,9 @@ def test_signed_over_the_exact_bytes(http: httpx.Client, receiver: Receiver, sta
     assert abs(int(headers["webhook-timestamp"]) - time.time()) < 10
 
 
-def test_the_body_is_what_get_answers(http: httpx.Client, receiver: Receiver, start: Start) -> None:
+def test_the_body_equals_the_response_of_a_get(
+    http: httpx.Client, receiver: Receiver, start: Start
+) -> None:
     prediction = start("test/image", ["completed"])
     wait_until(lambda: receiver.received)
     told = receiver.received[0].json
@@ -64,7 +68,9 @@ def test_the_body_is_what_get_answers(http: httpx.Client, receiver: Receiver, st
     assert httpx.get(told["output"]).headers["content-type"] == "image/png"
 
 
-def test_start_and_completed_always_the_rest_throttled(receiver: Receiver, start: Start) -> None:
+def test_start_and_completed_are_always_sent_and_the_rest_throttled(
+    receiver: Receiver, start: Start
+) -> None:
     start("test/parts", ["start", "output", "logs", "completed"], count=20, delay=0.08)
     wait_until(lambda: receiver.statuses()[-1:] == ["succeeded"])
     first, *between, last = receiver.received
@@ -87,7 +93,7 @@ def test_start_and_completed_always_the_rest_throttled(receiver: Receiver, start
         ([], []),
     ],
 )
-def test_only_the_events_asked_for(
+def test_only_the_requested_events_are_sent(
     http: httpx.Client, receiver: Receiver, start: Start, events: list[str] | None, told: list[str]
 ) -> None:
     wait_for_status(http, start("dashscope/hello-world", events, text="x"), "succeeded")
@@ -96,9 +102,7 @@ def test_only_the_events_asked_for(
     assert receiver.statuses() == told
 
 
-def test_a_failing_receiver_is_asked_again_with_the_same_id(
-    receiver: Receiver, start: Start
-) -> None:
+def test_a_failed_delivery_is_retried_with_the_same_id(receiver: Receiver, start: Start) -> None:
     receiver.respond_with((500, {}), (404, {}))
     with mock.patch.object(webhooks, "MIN_DELAY", 0.05):
         start("dashscope/hello-world", ["completed"], text="x")
@@ -107,7 +111,7 @@ def test_a_failing_receiver_is_asked_again_with_the_same_id(
     assert len({received.body for received in receiver.received}) == 1
 
 
-def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> None:
+def test_a_delivery_that_times_out_is_retried(receiver: Receiver, start: Start) -> None:
     receiver.delay = 0.3
     with (
         mock.patch.object(webhooks, "MIN_DELAY", 0.05),
@@ -120,7 +124,7 @@ def test_a_slow_receiver_is_asked_again(receiver: Receiver, start: Start) -> Non
         wait_until(lambda: len(receiver.received) > seen)
 
 
-def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
+def test_retries_end_after_the_last_attempt(receiver: Receiver, start: Start) -> None:
     receiver.respond_with(*[(500, {})] * 3)
     with (
         mock.patch.object(webhooks, "MIN_DELAY", 0.01),
@@ -132,7 +136,7 @@ def test_it_is_given_up_in_the_end(receiver: Receiver, start: Start) -> None:
     assert len(receiver.received) == 3
 
 
-def test_in_order_though_one_is_refused(receiver: Receiver, start: Start) -> None:
+def test_deliveries_stay_in_order_despite_a_failure(receiver: Receiver, start: Start) -> None:
     receiver.respond_with((503, {}), (503, {}))
     with mock.patch.object(webhooks, "MIN_DELAY", 0.1):
         start("dashscope/hello-world", ["start", "completed"], text="x")
@@ -165,7 +169,7 @@ def test_a_delivery_survives_a_restart(receiver: Receiver, tmp_path: Path) -> No
         assert httpx.get(told["output"]).status_code == 200
 
 
-def test_trainings_tell_too(http: httpx.Client, receiver: Receiver) -> None:
+def test_trainings_send_webhooks(http: httpx.Client, receiver: Receiver) -> None:
     body = {"owner": "local", "name": "told", "visibility": "private", "hardware": "cpu"}
     http.post("/models", json=body)
     version = http.get("/models/test/trainable").json()["latest_version"]["id"]
@@ -189,7 +193,7 @@ def test_trainings_tell_too(http: httpx.Client, receiver: Receiver) -> None:
     ["ftp://example.com", "example.com", "", "http://", "https:///x", "http://a b/",
      "http://example.com:port/", "javascript:alert(1)", "http://[::1", "http://ex\u0000ample.com"],
 )  # fmt: skip
-def test_what_is_no_http_url_is_refused(http: httpx.Client, url: str) -> None:
+def test_the_url_must_be_http(http: httpx.Client, url: str) -> None:
     answer = http.post(
         "/models/dashscope/hello-world/predictions", json={"input": {"text": ""}, "webhook": url}
     )
@@ -197,7 +201,7 @@ def test_what_is_no_http_url_is_refused(http: httpx.Client, url: str) -> None:
     assert "webhook" in answer.json()["detail"]
 
 
-def test_an_unknown_event_is_refused(http: httpx.Client) -> None:
+def test_an_unknown_event_is_rejected(http: httpx.Client) -> None:
     body = {
         "input": {"text": ""},
         "webhook": "https://example.com",
@@ -208,7 +212,7 @@ def test_an_unknown_event_is_refused(http: httpx.Client) -> None:
     assert "'finished' is not an event" in answer.json()["detail"]
 
 
-def test_a_dead_receiver_does_not_delay_the_others(
+def test_an_unreachable_receiver_does_not_delay_others(
     http: httpx.Client, receiver: Receiver, start: Start
 ) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as dead:

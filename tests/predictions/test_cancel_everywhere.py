@@ -15,10 +15,10 @@ import trio
 from dashscope import AsyncClient
 from tests import flavors
 from tests.servers.prediction_server import PredictionServer
-from tests.suspending import Counted
+from tests.suspending import SuspensionCounter
 from tests.waiting import wait_until
 
-Way = Callable[[Counted], Coroutine[Any, Any, None]]
+Way = Callable[[SuspensionCounter], Coroutine[Any, Any, None]]
 Call = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 
 
@@ -26,23 +26,23 @@ class Marker(Exception):
     """An exception of the caller's own."""
 
 
-async def _awaited(counted: Counted) -> Any:
+async def _awaited(counted: SuspensionCounter) -> Any:
     return await counted
 
 
-async def task_cancel(counted: Counted) -> None:
+async def task_cancel(counted: SuspensionCounter) -> None:
     task = asyncio.create_task(_awaited(counted))
     counted.then = task.cancel
     await asyncio.wait({task})
     _only_cancelled(task)
 
 
-async def task_cancel_again_and_again(counted: Counted) -> None:
+async def task_cancel_again_and_again(counted: SuspensionCounter) -> None:
     counted._again = True
     await task_cancel(counted)
 
 
-async def asyncio_timeout(counted: Counted) -> None:
+async def asyncio_timeout(counted: SuspensionCounter) -> None:
     try:
         async with asyncio.timeout(None) as timeout:
             counted.then = lambda: timeout.reschedule(0)
@@ -51,7 +51,7 @@ async def asyncio_timeout(counted: Counted) -> None:
         assert timeout.expired()
 
 
-async def failing_sibling(counted: Counted) -> None:
+async def failing_sibling(counted: SuspensionCounter) -> None:
     failing = asyncio.Event()
     counted.then = failing.set
 
@@ -68,7 +68,7 @@ async def failing_sibling(counted: Counted) -> None:
         pass
 
 
-async def end_of_the_loop(counted: Counted) -> None:
+async def end_of_the_loop(counted: SuspensionCounter) -> None:
     """The call is in the background, and the program does not wait for it."""
     over = asyncio.Event()
     counted.then = over.set
@@ -80,13 +80,13 @@ async def end_of_the_loop(counted: Counted) -> None:
 background: list[asyncio.Task[Any]] = []
 
 
-async def anyio_scope(counted: Counted) -> None:
+async def anyio_scope(counted: SuspensionCounter) -> None:
     with anyio.CancelScope() as scope:
         counted.then = scope.cancel
         await counted
 
 
-async def anyio_failing_sibling(counted: Counted) -> None:
+async def anyio_failing_sibling(counted: SuspensionCounter) -> None:
     failing = anyio.Event()
     counted.then = failing.set
 
@@ -103,13 +103,13 @@ async def anyio_failing_sibling(counted: Counted) -> None:
         pass
 
 
-async def trio_nursery(counted: Counted) -> None:
+async def trio_nursery(counted: SuspensionCounter) -> None:
     async with trio.open_nursery() as nursery:
         counted.then = nursery.cancel_scope.cancel
         nursery.start_soon(_awaited, counted)
 
 
-async def trio_deadline(counted: Counted) -> None:
+async def trio_deadline(counted: SuspensionCounter) -> None:
     with trio.CancelScope() as scope:
         counted.then = lambda: setattr(scope, "deadline", trio.current_time())
         await counted
@@ -185,18 +185,20 @@ def nothing_thrown_away() -> Iterator[None]:
         for flavor, way, quick in WAYS
     ],
 )
-def test_wherever_a_call_is_left_nothing_is_left_running(
+def test_exiting_a_call_at_any_suspension_leaves_nothing_running(
     prediction_server: PredictionServer, flavor: str, way: Way, call: Call
 ) -> None:
     for suspension in range(1, 500):
         running = set(prediction_server.running)
         # Not closed by a block of its own: the call may outlive its caller.
         client = AsyncClient(base_url=prediction_server.base_url)
-        counted = Counted(call(client), suspension)
+        counted = SuspensionCounter(call(client), suspension)
         flavors.run(flavor, partial(way, counted))
         left = prediction_server.running - running
         if call is wait:  # before the first poll, it may not have begun to wait
-            left = {id for id in left if prediction_server.asked[f"GET /v1/predictions/{id}"]}
+            left = {
+                id for id in left if prediction_server.request_counts[f"GET /v1/predictions/{id}"]
+            }
         assert not left, f"suspension {suspension}"
         wait_until(lambda: prediction_server.open == 0)
         for task in background:

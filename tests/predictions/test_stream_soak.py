@@ -192,7 +192,7 @@ async def test_asyncio(fast: FastServer) -> None:
     assert fast.cancels == cancelled_by(ways)
 
 
-async def test_asyncio_cancelled_anywhere(fast: FastServer) -> None:
+async def test_asyncio_with_random_cancellations(fast: FastServer) -> None:
     """Each is cancelled a moment later than the one before, from its create to its end."""
     steady = Steady(fast, 2 * CONCURRENCY)
     tasks = asyncio.all_tasks()

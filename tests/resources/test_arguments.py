@@ -257,14 +257,14 @@ SAID = {
 
 
 @variants("name", CALLS)
-def test_every_parameter_is_here(name: str) -> None:
+def test_the_table_contains_every_parameter(name: str) -> None:
     body = {"json"} if name == "request" else set()
     left = {"map": {"inputs"}, "iterate": {"method"}}.get(name, set())
     assert set(CALLS[name]) == names_of(name) - body - left
 
 
 @variants("name", CALLS)
-async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
+async def test_invalid_arguments_are_rejected_before_a_request(
     scripted_client: Any,
     fake_server: FakeServer,
     name: str,
@@ -292,7 +292,7 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
 
 
 @variants("name", ["predictions.get", "predictions.cancel", "predictions.stream"])
-async def test_a_training_is_no_prediction(
+async def test_a_training_is_not_a_prediction(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
     with pytest.raises(TypeError, match=r"a Prediction or an id, not Training\("):
@@ -301,7 +301,7 @@ async def test_a_training_is_no_prediction(
 
 
 @variants("name", ["trainings.get", "trainings.cancel", "trainings.wait"])
-async def test_a_prediction_is_no_training(
+async def test_a_prediction_is_not_a_training(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
     with pytest.raises(TypeError, match=r"a Training or an id, not Prediction\("):

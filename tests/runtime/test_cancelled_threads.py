@@ -148,7 +148,7 @@ async def save(client: Any, target: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["open", "write", "close", "link"])
-def test_a_cancelled_save_leaves_no_file_and_closes_its_descriptor_once(
+def test_a_canceled_save_leaves_no_file_and_closes_its_descriptor_once(
     how: tuple[str, bool], large: None, fake_server: FakeServer, tmp_path: Path, step: str
 ) -> None:
     flavor, native = how
@@ -202,7 +202,7 @@ def test_a_thread_that_does_not_end_in_time_cleans_up_itself(
 
 
 @pytest.mark.parametrize("step", ["open", "write", "close"])
-def test_an_interrupted_save_leaves_no_file_either(
+def test_an_interrupted_save_leaves_no_file(
     large: None, fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     descriptors = Descriptors(monkeypatch, step)
@@ -252,7 +252,7 @@ def calls(client: AsyncClient, file: Any) -> Iterator[Callable[[], Any]]:
     yield lambda: client.request("POST", "/files", files={"content": file})
 
 
-def test_no_thread_reads_the_file_of_a_cancelled_upload(
+def test_no_thread_reads_the_file_of_a_canceled_upload(
     how: tuple[str, bool], fake_server: FakeServer, tmp_path: Path
 ) -> None:
     flavor, native = how
@@ -280,7 +280,7 @@ def test_no_thread_reads_the_file_of_a_cancelled_upload(
     flavors.run(flavor, body)
 
 
-def test_a_cancelled_batch_closes_its_checkpoint(
+def test_a_canceled_batch_closes_its_checkpoint(
     how: tuple[str, bool], fake_server: FakeServer, tmp_path: Path
 ) -> None:
     flavor, native = how
@@ -311,7 +311,7 @@ def test_a_cancelled_batch_closes_its_checkpoint(
     flavors.run(flavor, body)
 
 
-def test_a_batch_that_is_closed_while_its_checkpoint_opens_leaves_no_lock(
+def test_closing_a_batch_while_its_checkpoint_opens_leaves_no_lock(
     tmp_path: Path, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "GRACE", 0.01)

@@ -90,7 +90,9 @@ def test_closing_cancels_the_runs_of_other_threads(server: LocalServer) -> None:
     assert running(server) == []
 
 
-async def test_what_is_to_go_on_goes_on(flavor: str, server: LocalServer, make_client: Any) -> None:
+async def test_cancel_on_exit_false_leaves_predictions_running(
+    flavor: str, server: LocalServer, make_client: Any
+) -> None:
     client = make_client(base_url=server.base_url)
     prediction = await client.models.predictions.create(
         "dashscope", "countdown", input={"start": 1000}
@@ -103,7 +105,7 @@ async def test_what_is_to_go_on_goes_on(flavor: str, server: LocalServer, make_c
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_closing_cancels_what_a_create_in_flight_creates(
+async def test_closing_cancels_the_prediction_of_a_create_in_flight(
     flavor: str, prediction_server: PredictionServer, make_client: Callable[..., Any]
 ) -> None:
     client = make_client(base_url=prediction_server.base_url)
@@ -121,7 +123,7 @@ async def test_closing_cancels_what_a_create_in_flight_creates(
             await anyio.sleep(0.01)
         await client.aclose()
     assert len(errors) == 1
-    assert prediction_server.asked["POST /v1/predictions/p1/cancel"] == 1
+    assert prediction_server.request_counts["POST /v1/predictions/p1/cancel"] == 1
     assert prediction_server.running == set()
 
 

@@ -132,7 +132,7 @@ PROGRAMS = {"asyncio": ASYNCIO, "trio": TRIO, "sync": SYNC}
         pytest.param(100_000, 10_000, 5_000, id="many", marks=pytest.mark.soak),
     ],
 )
-def test_they_leave_everything_as_it_was(
+def test_clients_leave_no_resources_behind(
     script: Script,
     prediction_server: PredictionServer,
     flavor: str,

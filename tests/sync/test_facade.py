@@ -101,7 +101,7 @@ def test_the_generated_file_is_what_the_generator_writes() -> None:
     assert written == generate.generate(), "run: python -m dashscope._sync.generate"
 
 
-def test_there_is_something_to_compare() -> None:
+def test_the_comparison_is_not_empty() -> None:
     assert {cls.__name__ for cls in CLASSES} >= {
         "AsyncClient",
         "AsyncPredictions",
@@ -140,7 +140,7 @@ def test_a_method_has_the_same_signature(cls: type, name: str) -> None:
     [case for case in MEMBERS if case not in METHODS],
     ids=lambda x: getattr(x, "__name__", x),
 )
-def test_a_property_stays_one_of_the_same_type(cls: type, name: str) -> None:
+def test_a_property_has_the_same_type(cls: type, name: str) -> None:
     def getter(value: Any) -> Any:
         return value.fget if isinstance(value, property) else value.func
 
@@ -149,7 +149,7 @@ def test_a_property_stays_one_of_the_same_type(cls: type, name: str) -> None:
     assert plain_signature(getter(other)) == plain_signature(getter(own))
 
 
-def test_the_constructors_take_the_same() -> None:
+def test_the_constructors_have_the_same_parameters() -> None:
     own = inspect.signature(dashscope.AsyncClient)
     other = inspect.signature(dashscope.Client)
     assert other == plain_signature(dashscope.AsyncClient)
@@ -158,7 +158,7 @@ def test_the_constructors_take_the_same() -> None:
 
 
 @variants(("cls", "name"), MEMBERS, ids=lambda x: getattr(x, "__name__", x))
-def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
+def test_docstrings_have_no_await(cls: type, name: str) -> None:
     if name in RENAMED and name != "aclose":
         return
     own, other = inspect.getdoc(vars(cls)[name]), inspect.getdoc(sync_member(cls, name))
@@ -175,14 +175,14 @@ def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
 
 
 @variants("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_the_docstring_of_a_class_has_examples_without_await(cls: type) -> None:
+def test_examples_of_classes_have_no_await(cls: type) -> None:
     other = inspect.getdoc(sync_class(cls))
     assert other
     assert not re.search(r"\b(await|async|Async\w+)\b", code(other))
     compile(code(other), "example", "exec")
 
 
-def test_a_facade_shows_itself_under_its_own_name() -> None:
+def test_a_facade_has_its_own_name_in_its_repr() -> None:
     client = dashscope.Client()
     assert repr(client) == "Client(base_url='http://127.0.0.1:3274/v1')"
     assert isinstance(client.models.versions, Facade)
@@ -197,7 +197,7 @@ def test_views_of_a_client_are_clients() -> None:
     client.close()
 
 
-def test_a_view_of_a_subclass_is_one_with_its_attributes() -> None:
+def test_a_view_of_a_subclass_is_an_instance_of_it() -> None:
     class Own(dashscope.Client):
         def __init__(self, name: str) -> None:
             super().__init__()
@@ -216,7 +216,7 @@ def test_a_view_of_a_subclass_is_one_with_its_attributes() -> None:
         assert view.models is not models
 
 
-def test_a_resource_is_made_once() -> None:
+def test_a_resource_is_created_once() -> None:
     for client in (dashscope.AsyncClient(), dashscope.Client()):
         assert client.models is client.models
         assert client.predictions is not client.trainings

@@ -64,7 +64,7 @@ def client(make_client: Any, port: int) -> Any:
     return make_client(base_url=f"http://{NAME}:{port}/v1", max_retries=0)
 
 
-async def test_the_callers_time_bounds_all_addresses(
+async def test_the_timeout_covers_all_addresses(
     client: Any, dead: list[str], resolves: Resolves
 ) -> None:
     resolves(dead)
@@ -73,7 +73,7 @@ async def test_the_callers_time_bounds_all_addresses(
     assert not caught.value.request_sent
 
 
-async def test_the_time_to_connect_bounds_all_addresses(
+async def test_the_connect_timeout_covers_all_addresses(
     client: Any, dead: list[str], resolves: Resolves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", TIMEOUT)
@@ -83,7 +83,7 @@ async def test_the_time_to_connect_bounds_all_addresses(
     assert not caught.value.request_sent
 
 
-async def test_a_dead_address_leaves_the_others_their_share(
+async def test_an_unresponsive_address_leaves_time_for_the_others(
     client: Any, dead: list[str], resolves: Resolves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", 1.5)
@@ -92,23 +92,23 @@ async def test_a_dead_address_leaves_the_others_their_share(
         assert (await client.account.get()).username == "a"
 
 
-async def test_an_address_that_refuses_is_passed_over(client: Any, resolves: Resolves) -> None:
+async def test_an_address_that_refuses_is_skipped(client: Any, resolves: Resolves) -> None:
     resolves(["127.0.0.9", "127.0.0.1"])
     assert (await client.account.get()).username == "a"
     resolves(["127.0.0.9", "127.0.0.8"])
     await client.aclose()
 
 
-async def test_when_all_refuse_there_is_no_connection(client: Any, resolves: Resolves) -> None:
+async def test_if_all_addresses_refuse_there_is_no_connection(
+    client: Any, resolves: Resolves
+) -> None:
     resolves(["127.0.0.9", "127.0.0.8"])
     with pytest.raises(APIConnectionError, match="No connection") as caught:
         await client.account.get()
     assert not isinstance(caught.value, APITimeoutError)
 
 
-async def test_a_lookup_that_takes_the_whole_timeout_times_out(
-    client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_dns_lookup_times_out(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sync client cannot break it off, but says what it was."""
 
     def slow(*args: Any, **options: Any) -> Any:
@@ -123,7 +123,7 @@ async def test_a_lookup_that_takes_the_whole_timeout_times_out(
     assert not caught.value.request_sent
 
 
-async def test_the_time_to_connect_covers_the_handshake(
+async def test_the_connect_timeout_covers_the_handshake(
     make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", TIMEOUT)

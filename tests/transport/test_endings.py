@@ -64,7 +64,7 @@ def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
                     size = event.flow_controlled_length
                     state.acknowledge_received_data(size, event.stream_id)
                 if isinstance(event, h2.events.RequestReceived):
-                    server.asked.append("request")
+                    server.request_lines.append("request")
                     ends = remaining[0] == "goaway before the body"
                 if ends:
                     ending = remaining.pop(0) if len(remaining) > 1 else remaining[0]
@@ -103,7 +103,7 @@ TEXT = "x" * 200_000
 
 
 @pytest.mark.parametrize("ending", NOT_EXECUTED)
-async def test_a_create_that_http2_says_was_not_processed_is_sent_again(
+async def test_a_create_that_http2_did_not_process_is_retried(
     make_client: Any,
     flavor: str,
     start: Start,
@@ -122,7 +122,7 @@ async def test_a_create_that_http2_says_was_not_processed_is_sent_again(
             for _ in (*before, "create"):
                 created = await client.predictions.create(version="v", input={"text": TEXT})
                 assert created.output == "x"
-            assert len(server.asked) == len(before) + 3
+            assert len(server.request_lines) == len(before) + 3
             await client.aclose()
     if flavor == "sync":
         theirs.close()
@@ -131,7 +131,7 @@ async def test_a_create_that_http2_says_was_not_processed_is_sent_again(
 
 
 @pytest.mark.parametrize("ending", ["goaway after ours", "reset"])
-async def test_a_create_that_may_have_been_processed_is_not(
+async def test_a_create_that_may_have_been_processed_is_not_retried(
     make_client: Any, start: Start, trusting: ssl.SSLContext, ending: str
 ) -> None:
     server = start(http2("answer", ending), "h2")
@@ -140,7 +140,7 @@ async def test_a_create_that_may_have_been_processed_is_not(
     with pytest.raises(APIConnectionError) as caught:
         await client.predictions.create(version="v", input={})
     assert caught.value.may_have_been_created
-    assert len(server.asked) == 2
+    assert len(server.request_lines) == 2
     await client.aclose()
 
 

@@ -27,7 +27,7 @@ def waiting(turns: ConnectionLimiter, taken: Callable[[], object]) -> threading.
 
 
 @variants("number", range(20))
-def test_nobody_is_passed_over_by_who_has_just_had_a_turn(number: int) -> None:
+def test_a_releasing_thread_does_not_overtake_waiting_threads(number: int) -> None:
     turns = ConnectionLimiter(1)
     served: list[str] = []
 
@@ -46,18 +46,18 @@ def test_nobody_is_passed_over_by_who_has_just_had_a_turn(number: int) -> None:
     assert served == ["who waited", "who comes again"]
 
 
-def test_threads_of_a_client_take_turns(server: CountingServer) -> None:
+def test_threads_of_a_client_are_served_fairly(server: CountingServer) -> None:
     with (
         Client(base_url=server.base_url, max_connections=2) as client,
         ThreadPoolExecutor(8) as pool,
     ):
         list(pool.map(lambda _: client.account.get(), range(80)))
         assert len(pool_of(client._async._api.transport._get_client())._limiter) == 2
-    assert server.most <= 2
-    assert len(server.asked) == 80
+    assert server.max_connections <= 2
+    assert len(server.paths) == 80
 
 
-def test_first_come_first_served_whoever_gives_up() -> None:
+def test_waiters_are_served_in_order_despite_cancellations() -> None:
     turns = ConnectionLimiter(1)
     mine = turns.acquire(None)
     assert mine is not None
@@ -81,7 +81,7 @@ def test_first_come_first_served_whoever_gives_up() -> None:
     assert len(turns) == 1
 
 
-def test_a_turn_that_comes_too_late_is_not_lost() -> None:
+def test_a_permit_granted_after_the_timeout_is_not_lost() -> None:
     turns = ConnectionLimiter(1)
 
     def patient() -> None:
@@ -98,7 +98,9 @@ def test_a_turn_that_comes_too_late_is_not_lost() -> None:
         assert len(turns) == 1
 
 
-def test_an_interrupt_while_waiting_leaves_the_queue_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_waiting_leaves_the_queue_intact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Interrupted:
         def __init__(self) -> None:
             pass
@@ -117,7 +119,7 @@ def test_an_interrupt_while_waiting_leaves_the_queue_whole(monkeypatch: pytest.M
     assert turns.acquire(0) is not None
 
 
-def test_who_was_thrown_out_of_the_queue_comes_back_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dropped_waiter_rejoins_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashscope._transport.pool.limiter.RECHECK_INTERVAL", 0.05)
     turns = ConnectionLimiter(1)
     mine = turns.acquire(None)

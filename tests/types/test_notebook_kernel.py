@@ -49,7 +49,7 @@ hello(text="Eve")
 
 
 @pytest.mark.soak
-def test_a_notebook_runs_and_shows(dashscope_server: ModelServer, tmp_path: Path) -> None:
+def test_a_notebook_runs_and_displays_values(dashscope_server: ModelServer, tmp_path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
 

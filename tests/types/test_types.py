@@ -197,7 +197,7 @@ def test_every_value_is_exported_and_its_hints_resolve() -> None:
             assert getattr(dashscope, name) is value
 
 
-def test_importing_the_package_loads_no_value() -> None:
+def test_importing_the_package_loads_no_value_class() -> None:
     program = (
         "import sys, dashscope.types; print(*(name for name in sys.modules if 'attr' in name))"
     )
@@ -205,7 +205,7 @@ def test_importing_the_package_loads_no_value() -> None:
     assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
-def test_what_users_import_from_the_root_says_so() -> None:
+def test_public_names_have_a_public_module() -> None:
     for name in dashscope.__all__:
         value = getattr(dashscope, name)
         if isinstance(value, type):

@@ -102,7 +102,7 @@ def test_the_headings_are_the_same_in_both_languages() -> None:
 
 
 @variants("part", PARTS)
-def test_each_section_has_the_same_in_both_languages(part: str) -> None:
+def test_each_section_has_the_same_code_names_and_numbers(part: str) -> None:
     for english, chinese in PAIRS:
         if part == "links" and english is ENGLISH[0]:
             continue  # each to the other
@@ -117,7 +117,7 @@ def sentences(name: str) -> Iterator[str]:
             yield token.content
 
 
-def test_nothing_is_left_in_english() -> None:
+def test_the_chinese_readme_has_no_english_sentences() -> None:
     english = set(sentences("README.md"))
     assert len(english) > 40
     assert english.isdisjoint(sentences("README.zh-CN.md"))
@@ -138,7 +138,7 @@ def test_the_files_that_the_readme_names_exist() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_performance_table_is_what_was_measured(language: str) -> None:
+def test_the_performance_table_matches_the_results(language: str) -> None:
     results = json.loads((ROOT / "benchmarks/results/results.json").read_text(encoding="utf-8"))
     text = (ROOT / language).read_text(encoding="utf-8")
     assert updated(text, results) == text, "run `python -m benchmarks.readme`"

@@ -46,7 +46,7 @@ AFTER = """# Changelog
 """
 
 
-def test_the_unreleased_changes_become_those_of_the_version() -> None:
+def test_the_unreleased_section_becomes_that_of_the_version() -> None:
     assert release.released(BEFORE, "0.2.0", TODAY) == AFTER
     assert release.released(AFTER, "0.2.0", TODAY) == AFTER
     with pytest.raises(ValueError, match="no unreleased changes"):
@@ -61,7 +61,7 @@ def test_a_deprecated_name_is_removed_in_time() -> None:
     assert release.overdue("1.0.0", sources) == ["a.py: It goes in 0.4"]
 
 
-def test_this_version_removed_what_it_has_to() -> None:
+def test_this_version_has_no_overdue_deprecations() -> None:
     package = SCRIPT.parents[1] / "dashscope"
     sources = {path.name: path.read_text("utf-8") for path in package.rglob("*.py")}
     assert release.overdue(release.version(), sources) == []

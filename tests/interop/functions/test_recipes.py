@@ -38,7 +38,7 @@ def run(name: str) -> dict[str, Any]:
         ("datasets_rows", "hello Alice, hello Bob"),
     ],
 )
-def test_programs(name: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_recipes_run(name: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(name)
     assert capsys.readouterr().out.strip() == printed
 

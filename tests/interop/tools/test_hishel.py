@@ -35,7 +35,7 @@ async def test_a_fresh_response_is_cached(
         client = make_client(base_url=fake_server.base_url, http_client=http)
         for _ in range(3):
             assert (await client.account.get()).username == "kept"
-    assert fake_server.asked == ["GET /v1/account"]
+    assert fake_server.request_lines == ["GET /v1/account"]
 
 
 async def test_a_stale_response_is_revalidated(
@@ -79,5 +79,5 @@ async def test_the_class_as_http_client(
     client = make_client(base_url=fake_server.base_url, http_client=http_class)
     for _ in range(3):
         assert (await client.account.get()).username == "kept"
-    assert fake_server.asked == ["GET /v1/account"]
+    assert fake_server.request_lines == ["GET /v1/account"]
     await client.aclose()

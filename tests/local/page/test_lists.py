@@ -20,7 +20,7 @@ def listed(web: httpx.Client, **filters: str) -> list[str]:
 
 
 class TestFilters:
-    def test_select_jobs(self, web: httpx.Client, run: Run) -> None:
+    def test_filters_select_jobs(self, web: httpx.Client, run: Run) -> None:
         text = 'needle 100% "quoted" ü_'
         found = run("test/echo", value=text)["id"]
         failed = run("test/fails", message="needle of a failure")["id"]
@@ -35,7 +35,7 @@ class TestFilters:
         # What is no filter is ignored.
         assert listed(web, q="needle", status="x", since="y") == [failed, found]
 
-    def test_are_shown_in_the_form_and_kept_for_older_pages(self, web: httpx.Client) -> None:
+    def test_filters_are_shown_and_kept_on_older_pages(self, web: httpx.Client) -> None:
         page = web.get("/web/predictions", params={"status": "failed", "q": '"><script>'})
         parsed = Parsed(page)
         assert "No prediction matches the filters." in parsed.text
@@ -43,7 +43,7 @@ class TestFilters:
         assert search["value"] == '"><script>'
         assert "status=failed" in parsed.by_id("rows")["data-rows"]
 
-    def test_models_are_searched_too(self, web: httpx.Client) -> None:
+    def test_models_can_be_searched(self, web: httpx.Client) -> None:
         parsed = Parsed(web.get("/web/", params={"q": "markov"}))
         assert [c["href"] for c in parsed.all("a") if c.get("class") == "card"] == [
             "/web/models/dashscope/markov"
@@ -90,7 +90,7 @@ class TestResources:
             assert web.get(path).status_code == 200
         assert web.get("/web/docs/schemas/nope").status_code == 404
 
-    def test_the_tabs_of_a_model(self, web: httpx.Client, run: Run) -> None:
+    def test_tabs_of_a_model(self, web: httpx.Client, run: Run) -> None:
         path = "/web/models/dashscope/hello-world"
         prediction = run("dashscope/hello-world", text="x")
         for tab, said in (
@@ -124,7 +124,7 @@ class TestResources:
 
 
 class TestWebhooks:
-    def test_show_payload_and_response_and_are_sent_again(
+    def test_deliveries_show_payload_and_response_and_can_be_resent(
         self, web: httpx.Client, http: httpx.Client
     ) -> None:
         received: list[tuple[str, dict[str, Any]]] = []

@@ -52,7 +52,7 @@ def harmless(page: httpx.Response) -> Parsed:
 
 class TestText:
     @pytest.mark.parametrize("text", NASTY)
-    def test_of_a_model_stays_text(self, web: httpx.Client, run: Run, text: str) -> None:
+    def test_model_output_is_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         for value in (text, [text, text], {text: text}):
             page = web.get(run("test/echo", value=value)["urls"]["web"])
             assert text in harmless(page).text or "\\" in page.text
@@ -60,7 +60,7 @@ class TestText:
         harmless(web.get("/web/"))
 
     @pytest.mark.parametrize("text", NASTY)
-    def test_of_an_input_stays_text(self, web: httpx.Client, run: Run, text: str) -> None:
+    def test_inputs_are_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         prediction = run("dashscope/hello-world", text=text)
         parsed = harmless(web.get(prediction["urls"]["web"]))
         assert f"hello {text}" in parsed.text
@@ -71,11 +71,11 @@ class TestText:
         assert harmless(refused).by_id("input-count")["value"] == text.strip()
 
     @pytest.mark.parametrize("text", NASTY)
-    def test_of_an_error_or_log_stays_text(self, web: httpx.Client, run: Run, text: str) -> None:
+    def test_errors_and_logs_are_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         parsed = harmless(web.get(run("test/fails", message=text)["urls"]["web"]))
         assert f"Failed: {text}" in parsed.text
 
-    def test_of_a_models_description_stays_text(self) -> None:
+    def test_model_descriptions_are_escaped(self) -> None:
         @model("me/nasty", description=NASTY[0], readme="\n".join(NASTY))
         def nasty(text: str = NASTY[1]) -> str:
             """Is nasty.
@@ -90,7 +90,7 @@ class TestText:
                 parsed = harmless(httpx.get(server.base_url.replace("/v1", path)))
                 assert NASTY[0] in parsed.text
 
-    def test_of_a_path_stays_text(self, web: httpx.Client) -> None:
+    def test_paths_are_escaped(self, web: httpx.Client) -> None:
         for path in (
             "/web/predictions/<script>alert(1)<%2Fscript>",
             "/web/models/<b>/<i>",
@@ -100,7 +100,7 @@ class TestText:
         ):  # fmt: skip
             harmless(web.get(path))
 
-    def test_of_a_webhook_stays_text(self, web: httpx.Client, http: httpx.Client) -> None:
+    def test_webhooks_are_escaped(self, web: httpx.Client, http: httpx.Client) -> None:
         created = http.post(
             "/models/test/echo/predictions",
             json={"input": {"value": 1}, "webhook": "http://127.0.0.1:9/<script>x</script>"},
@@ -117,7 +117,7 @@ class TestText:
         links = [link["href"] for link in Parsed(web.get("/web/webhooks")).all("a")]
         assert f"/web/predictions/{created['id']}" in links
 
-    def test_is_a_link_only_where_it_is_a_whole_http_url(self, web: httpx.Client, run: Run) -> None:
+    def test_only_complete_http_urls_become_links(self, web: httpx.Client, run: Run) -> None:
         url = "https://example.com/a?b=c&d=<e>"
         links = [
             link
@@ -131,7 +131,7 @@ class TestText:
 
 
 class TestFiles:
-    def test_images_are_shown_from_the_page_s_own_origin(self, web: httpx.Client, run: Run) -> None:
+    def test_images_are_loaded_from_the_same_origin(self, web: httpx.Client, run: Run) -> None:
         page = web.get(run("test/image", width=40)["urls"]["web"])
         (source,) = [i["src"] for i in harmless(page).all("img") if "/files/" in i["src"]]
         assert source.startswith("/v1/files/")
@@ -139,24 +139,24 @@ class TestFiles:
         assert (image.status_code, image.headers["content-type"]) == (200, "image/png")
         assert all("alt" in image for image in Parsed(page).all("img"))
 
-    def test_a_text_file_shows_how_it_starts(self, web: httpx.Client, run: Run) -> None:
+    def test_a_text_file_shows_its_start(self, web: httpx.Client, run: Run) -> None:
         page = web.get(run("test/files", text="<b>first line</b>")["urls"]["web"])
         parsed = harmless(page)
         assert parsed.text.count("<b>first line</b>") >= 3
         assert [link for link in parsed.all("a") if "download" in link]
 
-    def test_data_urls_of_pictures_are_shown(self, web: httpx.Client, run: Run) -> None:
+    def test_data_urls_of_images_are_shown(self, web: httpx.Client, run: Run) -> None:
         data = base64.b64encode(b"\x89PNG").decode()
         page = web.get(run("test/echo", value=f"data:image/png;base64,{data}")["urls"]["web"])
         assert [i for i in harmless(page).all("img") if i["src"].startswith("data:image/png")]
 
-    def test_nothing_of_another_site_is_embedded(self, web: httpx.Client, run: Run) -> None:
+    def test_no_content_of_other_sites_is_embedded(self, web: httpx.Client, run: Run) -> None:
         page = web.get(run("test/echo", value=["https://example.com/x.png"])["urls"]["web"])
         assert not [i for i in harmless(page).all("img") if "example.com" in i["src"]]
 
 
 class TestPages:
-    def test_the_root_leads_to_them(self, web: httpx.Client) -> None:
+    def test_the_root_redirects_to_the_pages(self, web: httpx.Client) -> None:
         for path in ("/", "/web"):
             assert web.get(path).headers["location"] == "/web/"
 
@@ -166,7 +166,7 @@ class TestPages:
         assert {"/web/models/dashscope/markov", "/web/models/test/private"} <= links
         assert "Generates text in the style of its training text" in parsed.text
 
-    def test_a_prediction_s_page_is_its_url_for_the_web(
+    def test_the_web_url_of_a_prediction_is_its_page(
         self, web: httpx.Client, root: str, run: Run
     ) -> None:
         prediction = run("test/logs")
@@ -175,10 +175,10 @@ class TestPages:
         for said in ("test/logs", "succeeded", "logged", "from a child", prediction["id"]):
             assert said in text
 
-    def test_what_streams_is_one_text(self, web: httpx.Client, run: Run) -> None:
+    def test_streamed_text_is_joined(self, web: httpx.Client, run: Run) -> None:
         assert "0 1 2 " in Parsed(web.get(run("test/parts", count=3)["urls"]["web"])).text
 
-    def test_what_is_too_long_is_cut(self, web: httpx.Client, run: Run) -> None:
+    def test_long_values_are_truncated(self, web: httpx.Client, run: Run) -> None:
         long = web.get(run("test/echo", value="x" * 300_000)["urls"]["web"])
         assert "200,000 more characters" in long.text
         assert len(long.text) < 250_000
@@ -212,7 +212,7 @@ class TestPages:
             assert [len(row) for row in rows] == [50, 1]
             assert [a for a in Parsed(second).all("a") if a.get("rel") == "prev"]
 
-    def test_a_running_job_can_be_cancelled_there(
+    def test_a_running_job_can_be_canceled(
         self, web: httpx.Client, http: httpx.Client, create: Run
     ) -> None:
         prediction = create("test/sleep")
@@ -224,7 +224,7 @@ class TestPages:
         assert "canceled" in Parsed(web.get(answer.headers["location"])).text
         assert wait_for_status(http, prediction, "canceled")
 
-    def test_an_ended_job_can_be_run_again(
+    def test_a_finished_job_can_be_rerun(
         self, web: httpx.Client, http: httpx.Client, run: Run
     ) -> None:
         prediction = run("dashscope/hello-world", text="once more")
@@ -237,9 +237,7 @@ class TestPages:
         seen = wait_for_status(http, {"urls": {"get": f"/predictions/{second}"}}, "succeeded")
         assert (seen["output"], seen["source"]) == ("hello once more", "web")
 
-    def test_trainings_are_shown_with_what_they_made(
-        self, web: httpx.Client, http: httpx.Client
-    ) -> None:
+    def test_trainings_show_their_version(self, web: httpx.Client, http: httpx.Client) -> None:
         answer = web.post(
             "/web/models/test/trainable/train",
             data={"destination": "local/from-a-page", "input:times": "2"},
@@ -271,18 +269,16 @@ class TestPages:
             ("/web/?cursor=nope", 400),
         ],
     )
-    def test_what_is_not_there_is_said_on_a_page(
-        self, web: httpx.Client, path: str, status: int
-    ) -> None:
+    def test_a_missing_page_is_a_404_page(self, web: httpx.Client, path: str, status: int) -> None:
         page = web.get(path)
         assert page.status_code == status
         assert Parsed(page).all("h1")
 
-    def test_the_api_keeps_its_own_words(self, web: httpx.Client) -> None:
+    def test_api_errors_stay_json(self, web: httpx.Client) -> None:
         for path in ("/predictions", "/nope", "/webx", "/v1/nope"):
             assert web.get(path).headers["content-type"] == "application/problem+json"
 
-    def test_is_named_in_what_webhooks_are_told(self, http: httpx.Client, run: Run) -> None:
+    def test_webhooks_contain_the_url_of_the_page(self, http: httpx.Client, run: Run) -> None:
         prediction = run("test/pid")
         assert http.get(prediction["urls"]["get"]).json()["urls"] == prediction["urls"]
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 TABS = ("api", "examples", "versions", "runs", "readme")
 
 
-class TestEveryone:
+class TestAccessibility:
     @pytest.fixture
     def paths(self, run: Run, create: Run, http: Any) -> list[str]:
         told = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
@@ -35,7 +35,7 @@ class TestEveryone:
         ]  # fmt: skip
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_finds_no_barrier(
+    def test_axe_finds_no_violation(
         self, chromium: Browser, root: str, paths: list[str], scheme: Any
     ) -> None:
         context = chromium.new_context(base_url=root, color_scheme=scheme, bypass_csp=True)
@@ -51,7 +51,7 @@ class TestEveryone:
             assert found.violations_count == 0, (path, found.generate_report())
         context.close()
 
-    def test_needs_no_mouse(self, page: Page) -> None:
+    def test_the_keyboard_is_enough(self, page: Page) -> None:
         page.goto("/web/models/dashscope/hello-world")
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -70,7 +70,7 @@ class TestEveryone:
         page.keyboard.press("Enter")
         expect(page.locator("#output")).to_contain_text("hello keys")
 
-    def test_is_led_to_what_is_wrong(self, chromium: Browser, root: str) -> None:
+    def test_focus_moves_to_the_invalid_field(self, chromium: Browser, root: str) -> None:
         context = chromium.new_context(base_url=root)
         page = context.new_page()
         page.goto("/web/models/test/typed")
@@ -89,7 +89,7 @@ class TestEveryone:
         context.close()
 
     @pytest.mark.parametrize("width", [320, 360, PHONE["width"]])
-    def test_on_a_phone_scrolls_down_only(
+    def test_pages_do_not_scroll_sideways_on_a_phone(
         self, chromium: Browser, root: str, paths: list[str], run: Run, width: int
     ) -> None:
         screen = {**PHONE, "width": width}
@@ -107,7 +107,7 @@ class TestEveryone:
             assert small == [], path
         context.close()
 
-    def test_with_long_lists_and_outputs_does_not_wait(self, page: Page, create: Run) -> None:
+    def test_long_lists_and_outputs_stay_responsive(self, page: Page, create: Run) -> None:
         prediction = create("test/floods", megabytes=30)
         page.goto(prediction["urls"]["web"])
         # The longest that the page did not answer, while it floods.

@@ -95,7 +95,7 @@ class TestPlayground:
         expect(topic(page)).to_have_value("typed while it runs")
         expect(page).to_have_url(re.compile(r"\?run="))
 
-    def test_writes_the_code_while_typing(self, playground: Page) -> None:
+    def test_updates_the_code_while_typing(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/writer")
         topic(page).fill('a "quoted" topic')
@@ -113,7 +113,7 @@ class TestPlayground:
         page.goto("/web/models/studio/landscape")
         expect(page.get_by_label("curl code")).to_be_visible()
 
-    def test_has_comfortable_fields(self, playground: Page) -> None:
+    def test_field_controls(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/writer")
         page.get_by_label("Temperature slider").fill("1.5")
@@ -136,7 +136,7 @@ class TestPlayground:
         page.get_by_role("link", name="Details").click()
         expect(page.locator("#input")).to_contain_text("noon")
 
-    def test_says_at_the_field_what_is_wrong(self, playground: Page) -> None:
+    def test_shows_errors_next_to_the_field(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/writer")
         topic(page).fill("kept")
@@ -151,7 +151,7 @@ class TestPlayground:
         expect(page.locator("#status")).to_contain_text("succeeded")
         expect(page.locator("#problems")).to_have_count(0)
 
-    def test_takes_files_and_shows_images(self, playground: Page, photo: Path) -> None:
+    def test_accepts_files_and_shows_images(self, playground: Page, photo: Path) -> None:
         page = playground
         page.goto("/web/models/studio/gray")
         # Dropped like a file from the desktop.
@@ -180,7 +180,7 @@ class TestPlayground:
         expect(page.locator("#input-mask-shown").get_by_role("img")).to_be_visible()
         expect(page.get_by_label("Mask", exact=True)).to_have_value(re.compile("/v1/files/"))
 
-    def test_images_are_enlarged(self, playground: Page) -> None:
+    def test_images_can_be_enlarged(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/landscape")
         page.get_by_label("Prompt").fill("hills")
@@ -195,7 +195,7 @@ class TestPlayground:
         dialog.get_by_role("button", name="Close").click()
         expect(dialog).to_have_count(0)
 
-    def test_on_a_phone_the_result_comes_into_view(
+    def test_on_a_phone_the_result_scrolls_into_view(
         self, chromium: Browser, studio_root: str
     ) -> None:
         context = chromium.new_context(base_url=studio_root, viewport=PHONE)
@@ -209,7 +209,9 @@ class TestPlayground:
 
 
 class TestLists:
-    def test_are_filtered_while_typing_and_follow(self, playground: Page, studio_root: str) -> None:
+    def test_lists_are_filtered_while_typing_and_updated(
+        self, playground: Page, studio_root: str
+    ) -> None:
         page = playground
 
         def create(name: str, text: str) -> str:
@@ -232,7 +234,7 @@ class TestLists:
         page.get_by_label("Status").select_option("failed")
         expect(page.get_by_text("No prediction matches the filters.")).to_be_visible()
 
-    def test_load_older_rows_when_scrolled(self, playground: Page, studio_root: str) -> None:
+    def test_scrolling_loads_older_rows(self, playground: Page, studio_root: str) -> None:
         with httpx.Client(base_url=studio_root) as client:
             for number in range(220):
                 body = {"input": {"topic": f"{number}", "delay": 0}}
@@ -250,7 +252,7 @@ class TestLists:
         assert len(set(ids)) == len(ids)
 
 
-def test_pages_are_light(playground: Page) -> None:
+def test_pages_are_small(playground: Page) -> None:
     """A page with its styles and scripts is at most 60 KB on the wire."""
     for path in (
         "/", "/web/predictions", "/web/docs", "/web/models/studio/writer",

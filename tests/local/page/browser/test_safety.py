@@ -18,7 +18,9 @@ class TestSafety:
         ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
          "</div><script src=/v1/files/x></script>", "javascript:alert(1)"],
     )  # fmt: skip
-    def test_what_a_model_says_is_text(self, page: Page, create: Run, run: Run, text: str) -> None:
+    def test_model_output_is_shown_as_text(
+        self, page: Page, create: Run, run: Run, text: str
+    ) -> None:
         page.goto(run("test/echo", value=text)["urls"]["web"])
         expect(page.locator("#output")).to_contain_text(text)
         assert page.get_by_role("link", name=text).count() == 0
@@ -34,7 +36,7 @@ class TestSafety:
         expect(page.locator("#error")).to_contain_text(text)
         page.goto("/web/predictions")
 
-    def test_a_script_put_into_a_page_does_not_run(self, chromium: Browser, root: str) -> None:
+    def test_an_injected_script_does_not_run(self, chromium: Browser, root: str) -> None:
         context = chromium.new_context(base_url=root)
         page = context.new_page()
         page.goto("/web/")
