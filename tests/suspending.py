@@ -13,15 +13,15 @@ from attrs import frozen
 
 @frozen
 class Interruption:
-    """The result of a coroutine that was cancelled at a suspension.
+    """The result of a coroutine that was canceled at a suspension.
 
     Attributes:
         reached: Whether the coroutine reached the suspension.
-        cancelled: Whether the cancellation propagated to the caller.
+        canceled: Whether the cancellation propagated to the caller.
     """
 
     reached: bool
-    cancelled: bool
+    canceled: bool
 
 
 async def cancel_at_suspension(
@@ -29,7 +29,7 @@ async def cancel_at_suspension(
 ) -> Interruption:
     """Run a coroutine and cancel it at a suspension.
 
-    On asyncio the task is cancelled natively. On trio a surrounding scope is cancelled.
+    On asyncio the task is canceled natively. On trio a surrounding scope is canceled.
 
     Args:
         suspension: The number of the suspension, counted from 1.
@@ -118,7 +118,7 @@ class SuspensionCounter:
 
 @asynccontextmanager
 async def cancel_once(condition: Callable[[], object]) -> AsyncIterator[anyio.CancelScope]:
-    """A scope that is cancelled once `condition` returns a true value."""
+    """A scope that is canceled once `condition` returns a true value."""
 
     async def watch() -> None:
         while not condition():

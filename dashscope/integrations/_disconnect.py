@@ -34,7 +34,7 @@ async def cancel_on_disconnect(request: Request) -> AsyncGenerator[None, None]:
     """Cancel the block when the client of the request disconnects.
 
     Servers let a handler run to its end even if the client is gone. Inside this block, the handler
-    is cancelled, and so is what it awaits: `run()` cancels its prediction on the server.
+    is canceled, and so is what it awaits: `run()` cancels its prediction on the server.
 
     The body of the request is read first, so that the block can still use `request.body()`,
     `json()` or `form()`. Use the block in the handler, not in a dependency and not in a `def`
@@ -83,7 +83,7 @@ async def until_gone(receive: Receive) -> None:
 
 @asynccontextmanager
 async def beside(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
-    """Run a task while the block runs. If the task fails, the block is cancelled.
+    """Run a task while the block runs. If the task fails, the block is canceled.
 
     The exception of the block, or else of the task, is raised without an exception group.
     """

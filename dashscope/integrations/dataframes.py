@@ -472,7 +472,7 @@ class ModelUdf:
         notebook, or use the function as a context manager.
 
         Returns:
-            How many predictions were cancelled.
+            How many predictions were canceled.
 
         Raises:
             ValueError: If the workers share no checkpoint.
@@ -551,7 +551,7 @@ def _on_exception(
                 print(f"Predictions may still be running: {failure}", file=sys.stderr)  # noqa: T201
             else:
                 if count:
-                    print(f"Cancelled {count} predictions.", file=sys.stderr)  # noqa: T201
+                    print(f"Canceled {count} predictions.", file=sys.stderr)  # noqa: T201
     _previous(kind, error, traceback)
 
 

@@ -81,7 +81,7 @@ async def test_closing_takes_seconds_even_if_the_server_hangs(
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_a_cancelled_scope_cancels_running_predictions(client: Any, service: Service) -> None:
+async def test_a_canceled_scope_cancels_running_predictions(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     async with anyio.create_task_group() as group:
         group.start_soon(read, client.map(REF, rows(40), concurrency=20))
@@ -92,7 +92,7 @@ async def test_a_cancelled_scope_cancels_running_predictions(client: Any, servic
 
 
 @pytest.mark.parametrize("flavor", ["asyncio"])
-async def test_a_task_cancelled_many_times_cancels_running_predictions(
+async def test_a_task_canceled_many_times_cancels_running_predictions(
     client: Any, service: Service
 ) -> None:
     service.seconds = lambda _: 60.0

@@ -377,7 +377,7 @@ def test_ctrl_c_cancels_running_predictions_and_keeps_results(
     done = program.finish()
     assert (done.code, done.stdout) == (130, "")
     assert done.stderr == (
-        f"Interrupted.\n1 row finished. Results are in out.jsonl.\nCancelled prediction {id}.\n"
+        f"Interrupted.\n1 row finished. Results are in out.jsonl.\nCanceled prediction {id}.\n"
     )
     assert json.loads(out.read_text())["input"]["tag"] == "done"
     assert status_of(client, "batch-1") == "canceled"

@@ -59,14 +59,14 @@ def test_the_same_command_resumes_and_writes_each_row_once(
             "Interrupted.\n"
             "5 rows finished. Results are in out.jsonl.\n"
             "To resume, run the same command again.\n"
-            f"Cancelled prediction {id}.\n"
+            f"Canceled prediction {id}.\n"
         )
     done = dashscope(*COMMAND)
     assert (done.code, done.stdout) == (0, "")
     assert done.stderr.startswith("6 rows (5 from the checkpoint): 6 done, 0 failed, ")
     results = lines(str(dashscope.folder / "out.jsonl"))
     assert sorted(one["index"] for one in results) == list(range(6))
-    # What ran when it was killed goes on; what Ctrl-C cancelled is created again.
+    # What ran when it was killed goes on; what Ctrl-C canceled is created again.
     assert created(server, before) == (7 if number == signal.SIGINT else 6)
 
 

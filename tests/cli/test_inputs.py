@@ -248,7 +248,7 @@ def test_a_usage_error_explains_how_to_get_help(
         (["test/echo:0123456789abcdef", "value=1"], "0123456789abcdef"),
         (["dashscope/hello-world"], "input.text is required"),
         (["test/slow", "seconds=long"], "input.seconds"),
-        (["test/kinds", "colour=red"], "colour"),
+        (["test/kinds", "color=red"], "color"),
     ],
 )
 def test_a_rejection_of_the_server_is_printed(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the prediction is cancelled on the server, and nothing stays behind."""
+"""Ctrl-C and SIGTERM: the prediction is canceled on the server, and nothing stays behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_signal_cancels_the_prediction(
     program.send(number)
     done = program.finish()
     assert time.monotonic() - sent < 3
-    said += f"Cancelled prediction {id}.\n"
+    said += f"Canceled prediction {id}.\n"
     assert (done.code, done.stdout, done.stderr) == (code, "", said)
     assert status_of(client, number.name) == "canceled"
 
@@ -67,7 +67,7 @@ def test_a_signal_during_the_create_cancels_the_prediction(
     program.send(number)
     done = program.finish()
     assert fake_server.request_lines == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
-    assert (done.code, done.stdout, done.stderr) == (code, "", f"{said}Cancelled prediction p1.\n")
+    assert (done.code, done.stdout, done.stderr) == (code, "", f"{said}Canceled prediction p1.\n")
 
 
 @pytest.mark.parametrize(("number", "code", "said"), [TERMINATED, soak(*INTERRUPTED)])
@@ -83,7 +83,7 @@ def test_a_signal_stops_the_server_of_the_command(
     done = program.finish()
     assert time.monotonic() - sent < 5
     assert (done.code, done.stdout) == (code, "")
-    assert re.search(f"{said}Cancelled prediction \\w+\\.\n$", done.stderr)
+    assert re.search(f"{said}Canceled prediction \\w+\\.\n$", done.stderr)
     assert "Traceback" not in done.stderr
     assert program.leaves_behind() == []
     assert list(without_address.temporary.iterdir()) == []
@@ -100,7 +100,7 @@ def test_ctrl_c_during_wait_cancels_nothing(
     status = client.predictions.cancel(created).status
     assert done.code == 130
     assert (
-        done.stderr == f"Interrupted.\nNothing was cancelled: {created.id} may still be running.\n"
+        done.stderr == f"Interrupted.\nNothing was canceled: {created.id} may still be running.\n"
     )
     assert status == "canceled"
 

@@ -156,7 +156,7 @@ async def test_progress_never_decreases(client: Client) -> None:
     assert [message for _, _, message in reports][:2] == ["processing", "loading"]
 
 
-async def test_a_cancelled_call_cancels_the_prediction(server: LocalServer, client: Client) -> None:
+async def test_a_canceled_call_cancels_the_prediction(server: LocalServer, client: Client) -> None:
     async with connected(server, "test/slow") as session:
         call = asyncio.create_task(session.call_tool("slow", {"seconds": 60, "tag": "mcp"}))
         prediction = await asyncio.to_thread(wait_for, client, "mcp", "processing")

@@ -98,7 +98,7 @@ def test_ctrl_c_in_a_terminal_cancels_the_prediction(
     terminal.close()
     assert time.monotonic() - pressed < 3
     assert (done.code, done.stdout) == (130, "")
-    assert terminal.shown.replace("\r", "").endswith(f"Interrupted.\nCancelled prediction {id}.\n")
+    assert terminal.shown.replace("\r", "").endswith(f"Interrupted.\nCanceled prediction {id}.\n")
     assert "Traceback" not in terminal.shown
     assert status_of(client, "keyboard") == "canceled"
 

@@ -1,4 +1,4 @@
-"""Running models: by name, version and deployment; waiting, cancelling; and how they fail."""
+"""Running models: by name, version and deployment; waiting, canceling; and how they fail."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ async def test_wait_times_out_without_canceling(client: Any) -> None:
     assert began.adjusted < 1
     assert caught.value.prediction.id == created.id
     assert not (await client.predictions.get(created)).is_done
-    cancelled = await client.predictions.cancel(created)
-    assert cancelled.status == "canceled"
+    canceled = await client.predictions.cancel(created)
+    assert canceled.status == "canceled"
     assert (await client.predictions.cancel(created.id)).status == "canceled"
 
 

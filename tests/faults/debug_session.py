@@ -161,7 +161,7 @@ def asynchronous() -> None:
 
         attempt(lambda: asyncio.run(main()))
 
-    async def cancelled(client: AsyncClient) -> None:
+    async def canceled(client: AsyncClient) -> None:
         task = asyncio.create_task(client.models.get("acme", "slow"))
         await asyncio.sleep(0.2)
         show("a task", task)
@@ -179,7 +179,7 @@ def asynchronous() -> None:
         attempt_async(
             lambda client, case=case: client.models.predictions.create("acme", case, input={})
         )
-    attempt_async(cancelled)
+    attempt_async(canceled)
     attempt_async(lambda client: client.with_options(timeout=0.3).models.get("acme", "slow"))
     attempt_async(shown)
     attempt_async(lambda client: client.run("acme/failed", {}))

@@ -271,7 +271,7 @@ def test_many_disconnects_leave_nothing_running(
                 wait_until(lambda: len(running()) > 10)
             for connection in asked:
                 connection.__exit__(None, None, None)
-            if count % 40 == 0:  # each has seconds to be cancelled in
+            if count % 40 == 0:  # each has seconds to be canceled in
                 wait_until(lambda: not served.tasks())
         assert count == clients
         wait_until(lambda: not served.tasks())

@@ -255,8 +255,8 @@ class TestTrainings:
 
     def test_a_training_can_be_canceled(self, call: Caller) -> None:
         training = self.train(call, "abc")
-        cancelled = call("trainings.cancel", 200, training["id"])
-        assert cancelled["status"] == "canceled"
+        canceled = call("trainings.cancel", 200, training["id"])
+        assert canceled["status"] == "canceled"
 
 
 def test_the_openapi_document_is_served(call: Caller) -> None:

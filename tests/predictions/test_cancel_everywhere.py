@@ -34,7 +34,7 @@ async def task_cancel(counted: SuspensionCounter) -> None:
     task = asyncio.create_task(_awaited(counted))
     counted.then = task.cancel
     await asyncio.wait({task})
-    _only_cancelled(task)
+    _only_canceled(task)
 
 
 async def task_cancel_again_and_again(counted: SuspensionCounter) -> None:
@@ -115,7 +115,7 @@ async def trio_deadline(counted: SuspensionCounter) -> None:
         await counted
 
 
-def _only_cancelled(task: asyncio.Task[Any]) -> None:
+def _only_canceled(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.result()
 
@@ -202,7 +202,7 @@ def test_exiting_a_call_at_any_suspension_leaves_nothing_running(
         assert not left, f"suspension {suspension}"
         wait_until(lambda: prediction_server.open == 0)
         for task in background:
-            _only_cancelled(task)
+            _only_canceled(task)
         background.clear()
         if not counted.reached:
             break

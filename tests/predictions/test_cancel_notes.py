@@ -35,7 +35,7 @@ async def test_a_failed_cancel_is_a_note_of_the_cancellation(
             raise
     assert scope.cancelled_caught
     (note,) = caught[0].__notes__
-    assert note.startswith("p1 may still be running: it could not be cancelled (")
+    assert note.startswith("p1 may still be running: it could not be canceled (")
     assert "not now" in note
 
 

@@ -223,7 +223,7 @@ async def test_a_failed_cancel_is_a_note(scripted_client: Any, fake_server: Fake
     )
     with pytest.raises(PredictionTimeoutError) as caught:
         await scripted_client.run("owner/name", {}, timeout=0.8)
-    assert "could not be cancelled" in caught.value.__notes__[0]
+    assert "could not be canceled" in caught.value.__notes__[0]
 
 
 async def test_a_finished_prediction_is_not_canceled(

@@ -1,4 +1,4 @@
-"""However a stream is left: its connection closes at once, and what it created is cancelled."""
+"""However a stream is left: its connection closes at once, and what it created is canceled."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ways_to_open(client: Any) -> dict[str, Any]:
         "created": client.stream("owner/name", {}),
         "created, to be left": client.stream("owner/name", {}, cancel_on_exit=False),
         "attached": client.predictions.stream("p1"),
-        "attached, to be cancelled": client.predictions.stream("p1", cancel_on_exit=True),
+        "attached, to be canceled": client.predictions.stream("p1", cancel_on_exit=True),
     }
 
 
@@ -50,7 +50,7 @@ def ways_to_open(client: Any) -> dict[str, Any]:
         ("created", 1),
         ("created, to be left", 0),
         ("attached", 0),
-        ("attached, to be cancelled", 1),
+        ("attached, to be canceled", 1),
     ],
 )
 class TestExitCancels:
@@ -233,12 +233,12 @@ class TestCancel:
         started = Stopwatch()
         with pytest.raises(ZeroDivisionError) as caught:
             await body()
-        assert "could not be cancelled" in caught.value.__notes__[0]
+        assert "could not be canceled" in caught.value.__notes__[0]
         assert started.adjusted < 3
 
 
 class TestAsync:
-    """What only happens where tasks are cancelled and coroutines are thrown away."""
+    """What only happens where tasks are canceled and coroutines are thrown away."""
 
     @pytest.fixture(params=["asyncio", "uvloop", "trio"])
     def flavor(self, request: pytest.FixtureRequest) -> Any:
@@ -357,7 +357,7 @@ class TestAsyncio:
 @pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
 class TestTimeout:
     async def within(self, seconds: float, opened: Any) -> list[Any]:
-        """Read a stream that runs into its time-out, which is in so many seconds."""
+        """Read a stream that runs into its timeout, which is in so many seconds."""
         events: list[Any] = []
         started = Stopwatch()
         with pytest.raises(PredictionTimeoutError, match="p1") as caught:

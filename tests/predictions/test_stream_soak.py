@@ -165,7 +165,7 @@ def one_sync(client: Client, way: str) -> None:
             assert isinstance(events[-1], DoneEvent)
 
 
-def cancelled_by(ways: list[str]) -> int:
+def canceled_by(ways: list[str]) -> int:
     return sum(way in ("held", "refused", "unread", "raises") for way in ways)
 
 
@@ -189,11 +189,11 @@ async def test_asyncio(fast: FastServer) -> None:
         steady.check(STREAMS)
     await gone(fast)
     assert asyncio.all_tasks() == tasks
-    assert fast.cancels == cancelled_by(ways)
+    assert fast.cancels == canceled_by(ways)
 
 
 async def test_asyncio_with_random_cancellations(fast: FastServer) -> None:
-    """Each is cancelled a moment later than the one before, from its create to its end."""
+    """Each is canceled a moment later than the one before, from its create to its end."""
     steady = Steady(fast, 2 * CONCURRENCY)
     tasks = asyncio.all_tasks()
     numbers = iter(range(STREAMS // 5))
@@ -230,7 +230,7 @@ def test_sync(fast: FastServer) -> None:
         assert threading.active_count() == threads
         steady.check(STREAMS)
     asyncio.run(gone(fast))
-    assert fast.cancels == cancelled_by(ways)
+    assert fast.cancels == canceled_by(ways)
 
 
 async def until(check: Callable[[], bool]) -> None:

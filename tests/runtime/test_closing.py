@@ -65,7 +65,7 @@ async def test_closing_cancels_the_runs_of_other_tasks(
             while len(client._api.state.open_operations) < 2:
                 await anyio.sleep(0.01)
             await client.aclose()
-    assert errors  # the run's; the stream may have been told that it was cancelled
+    assert errors  # the run's; the stream may have been told that it was canceled
     assert running(server) == []
     assert not client._api.state.open_operations
 

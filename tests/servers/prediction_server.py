@@ -54,7 +54,7 @@ class PredictionServer(LoopServer):
         self.request_counts: Counter[str] = Counter()
         self.creating = threading.Event()
         """Set when a create has arrived."""
-        self.cancelling = threading.Event()
+        self.canceling = threading.Event()
         """Set when a cancel has arrived."""
         self._polls: Counter[str] = Counter()
         self._statuses: dict[str, str] = {}
@@ -72,7 +72,7 @@ class PredictionServer(LoopServer):
         self.request_counts[f"{method} {path}"] += 1
         id = path.split("/")[3] if path.count("/") > 2 else path.rpartition("/")[2]
         if path.endswith("/cancel"):
-            self.cancelling.set()
+            self.canceling.set()
             match self.jobs[id].model:
                 case "rejects-cancel":
                     return await reply_json(writer, 400, {"detail": "not now"})

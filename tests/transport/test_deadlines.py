@@ -133,7 +133,7 @@ async def test_a_connection_that_never_succeeds(connect: Callable[..., Any], cal
 async def test_a_connection_that_is_slower_than_the_scope_of_the_call(
     connect: Callable[..., Any], call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine, the call may be cancelled before its connection times out."""
+    """On a busy machine, the call may be canceled before its connection times out."""
     monkeypatch.setattr("dashscope._runtime.async_runtime.LAST", -TIMEOUT / 2)
     with slow.never_accepting() as address:
         client = connect(address)

@@ -54,7 +54,7 @@ async def use_async(client: AsyncClient, folder: Path) -> None:
     try:
         await asyncio.wait_for(client.run("dashscope/countdown", {"start": 60}), 0.5)
     except TimeoutError:
-        print("cancelled")
+        print("canceled")
 
 
 async def run_async(base_url: str, folder: Path) -> None:

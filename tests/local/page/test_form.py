@@ -91,8 +91,8 @@ class TestForm:
     def test_each_input_has_a_labeled_field(self, web: httpx.Client) -> None:
         parsed = Parsed(web.get("/web/models/test/typed"))
         named = {f["id"] for f in parsed.all("input", "textarea", "select") if f.get("id")}
-        labelled = {label["for"] for label in parsed.all("label") if "for" in label}
-        assert named == labelled
+        labeled = {label["for"] for label in parsed.all("label") if "for" in label}
+        assert named == labeled
         assert {f"input-{name}" for name in ("text", "count", "flag", "tags")} <= named
         # A few short choices are radio buttons in a fieldset with a legend.
         assert parsed.by_id("input-size")["data-kind"] == "choice"

@@ -1,6 +1,6 @@
-"""A cancelled call returns when its thread has ended, and leaves no file or descriptor behind.
+"""A canceled call returns when its thread has ended, and leaves no file or descriptor behind.
 
-A thread cannot be cancelled. Each test cancels a call natively and by a scope while its thread is
+A thread cannot be canceled. Each test cancels a call natively and by a scope while its thread is
 at work, and then looks at what the thread used.
 """
 
@@ -74,7 +74,7 @@ class Slowed:
             self.running -= 1
 
 
-async def cancelled(call: Callable[[], Any], when: threading.Event, *, native: bool) -> None:
+async def cancel_when(call: Callable[[], Any], when: threading.Event, *, native: bool) -> None:
     """Cancel a call at a moment, and wait until it has raised the cancellation."""
     if native:
         task = asyncio.ensure_future(call())
@@ -159,14 +159,14 @@ def test_a_canceled_save_leaves_no_file_and_closes_its_descriptor_once(
             descriptors = Descriptors(patch, step)
             async with AsyncClient(base_url=fake_server.base_url) as client:
                 target = tmp_path / "photo.png"
-                await cancelled(
+                await cancel_when(
                     lambda: save(client, target), descriptors.slow.reached, native=native
                 )
                 with victim.open("wb"):  # gets the number of the descriptor
                     assert descriptors.slow.running == 0
                     assert len(descriptors.opened) == 1
                     assert descriptors.closed == descriptors.opened
-        # Cancelled at its last step, the file is complete.
+        # Canceled at its last step, the file is complete.
         assert {path.name for path in tmp_path.iterdir()} <= {"victim", "photo.png"}
         assert target.exists() == (step == "link")
 
@@ -188,7 +188,7 @@ def test_a_thread_that_does_not_end_in_time_cleans_up_itself(
 
     async def body() -> None:
         async with AsyncClient(base_url=fake_server.base_url) as client:
-            await cancelled(
+            await cancel_when(
                 lambda: save(client, tmp_path / "photo.png"),
                 descriptors.slow.reached,
                 native=native,
@@ -266,7 +266,7 @@ def test_no_thread_reads_the_file_of_a_canceled_upload(
                 for seekable in (True, False):
                     file = SlowFile(bytes(200_000), seekable=seekable)
                     call = list(calls(client, file))[number]
-                    await cancelled(call, file.slow.reached, native=native)
+                    await cancel_when(call, file.slow.reached, native=native)
                     assert file.slow.running == 0
                     if seekable:
                         assert file.tell() == 0  # back where its owner left it
@@ -274,7 +274,7 @@ def test_no_thread_reads_the_file_of_a_canceled_upload(
                     slow = Slowed(Path.open, lambda opened, *_: opened == path)
                     patch.setattr(Path, "open", lambda *args, s=slow: s(*args))
                     call = list(calls(client, path))[number]
-                    await cancelled(call, slow.reached, native=native)
+                    await cancel_when(call, slow.reached, native=native)
                     assert slow.running == 0
 
     flavors.run(flavor, body)
@@ -302,7 +302,7 @@ def test_a_canceled_batch_closes_its_checkpoint(
                 with pytest.MonkeyPatch.context() as patch:
                     slow = Slowed(getattr(SqliteStore, step))
                     patch.setattr(SqliteStore, step, lambda *args, s=slow: s(*args))
-                    await cancelled(call, slow.reached, native=native)
+                    await cancel_when(call, slow.reached, native=native)
                     assert slow.running == 0
                 assert not path.with_name(path.name + "-wal").exists()
                 stored(path)  # not locked

@@ -307,9 +307,9 @@ async def test_canceling_run_at_any_suspension_leaves_nothing_running(
         )
         if not outcome.reached:
             break
-        # Trio's last suspension, after the last byte was read, is none that can be cancelled.
+        # Trio's last suspension, after the last byte was read, is none that can be canceled.
         over = flavor == "trio" and seen[-1] == "succeeded"
-        assert outcome.cancelled or over, f"swallowed at suspension {suspension}"
+        assert outcome.canceled or over, f"swallowed at suspension {suspension}"
         assert seen[-1] in ("not created", "canceled", "succeeded"), f"suspension {suspension}"
     assert not outcome.reached, "it never came to its end"
     assert seen[-1] == "succeeded"
