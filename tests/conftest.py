@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import socket
 import ssl
 import sys
@@ -18,6 +19,11 @@ from tests.servers.fake_server import FakeServer
 from tests.servers.prediction_server import PredictionServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
+
+# Write compiled modules to `__pycache__`, also where the environment of the machine says not to.
+# Otherwise each process that a test starts compiles all of its imports again, for a second or more.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # By default, hypothesis runs the same examples each time and has no time limit. `nox -s soak` uses
 # the profile `search` to look for new examples.
