@@ -20,8 +20,8 @@ from tests.servers.prediction_server import PredictionServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
 
-# Write compiled modules to `__pycache__`, also where the environment of the machine says not to.
-# Otherwise each process that a test starts compiles all of its imports again, for a second or more.
+# Tests start hundreds of processes. Without bytecode files, each would compile the package again,
+# which takes a second.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
