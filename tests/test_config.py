@@ -1,4 +1,4 @@
-"""Configuration: what a client is told by arguments and environment, and what cannot be right."""
+"""Configuration by arguments and environment variables, and invalid configuration."""
 
 from __future__ import annotations
 

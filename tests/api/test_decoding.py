@@ -1,4 +1,4 @@
-"""JSON to types: checked and never coerced, with what was received in `.raw`."""
+"""Decoding: JSON is checked but never coerced, and `.raw` contains the received object."""
 
 from __future__ import annotations
 
@@ -300,10 +300,10 @@ def test_a_list_is_an_array() -> None:
             "2026-01-02T03:04:05+05:30",
             datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=5, minutes=30))),
         ),
-        # without a zone it is UTC
+        # without a time zone it is UTC
         ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
         ("2026-01-02 03:04:05.5", datetime(2026, 1, 2, 3, 4, 5, 500000, tzinfo=UTC)),
-        # a leap second, and a server that counts on
+        # a leap second, and a leap year
         ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
         ("2016-12-31T23:59:60.25Z", datetime(2017, 1, 1, 0, 0, 0, 250000, tzinfo=UTC)),
         ("2026-01-02T03:04:75Z", datetime(2026, 1, 2, 3, 5, 15, tzinfo=UTC)),

@@ -1,4 +1,4 @@
-"""Errors of the server and of the wire: the class, what it knows, and what its message says."""
+"""Errors from responses and connections: their classes, attributes and messages."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ STATUSES = [
 
 
 def connected(error: BaseException) -> Iterator[BaseException]:
-    """The error, and all that it is chained to."""
+    """Return an error and all errors in its chain."""
     found: BaseException | None = error
     while found is not None:
         yield found
@@ -214,7 +214,7 @@ class TestNoServer:
         client = make_client(base_url=unreachable_url, max_retries=2)
         with pytest.raises(APIConnectionError) as caught:
             await client.run("owner/name", {})
-        # The connection was never made, so it may be tried again, and nothing was created.
+        # The connection was never established: the create is retried, and nothing was created.
         assert caught.value.attempts == 2
         assert not caught.value.may_have_been_created
 
@@ -260,7 +260,7 @@ class TestNoServer:
         with pytest.raises(InternalServerError):
             await first.account.get()
         server.close()
-        # Any client of this process knows that the server exists.
+        # Every client of this process knows that the server exists.
         client = make_client(base_url=server.base_url, max_retries=3)
         with pytest.raises(APIConnectionError) as caught:
             await client.account.get()
@@ -320,7 +320,7 @@ class TestBrokenConnections:
             await client.account.get()
         assert got.value.request_sent
         assert not got.value.may_have_been_created
-        # A create whose answer was lost may have been carried out.
+        # A create whose response was lost may have been executed.
         with pytest.raises(APIConnectionError, match="may have been created") as got:
             await client.predictions.create(version="v", input={})
         assert got.value.may_have_been_created
@@ -391,7 +391,7 @@ class TestUnexpectedResponses:
         fake_server.respond_with(answer)
         with pytest.raises(APIResponseError, match=said):
             await scripted_client.account.get()
-        # It is an answer: asking again would bring the same.
+        # An undecodable response is not retried: the next response would be the same.
         assert len(fake_server.requests) == 1
 
     async def test_compressed_responses_are_decompressed(
@@ -425,7 +425,7 @@ class TestUnexpectedResponses:
                 chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
                 fake_server.respond_with(Reply(raw=head.encode() + b"\r\n" + chunks + b"0\r\n\r\n"))
                 assert (await scripted_client.account.get()).username == "a"
-            # Cut off, it is no answer.
+            # A truncated body is not a valid response.
             for end in (1, len(packed.rstrip(b"\0")) - 1):
                 fake_server.respond_with(Reply(200, {"content-encoding": coding}, packed[:end]))
                 with pytest.raises(APIResponseError, match="cannot be decompressed"):

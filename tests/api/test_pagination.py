@@ -1,4 +1,4 @@
-"""Lists: pages by a cursor or by the URL of another page, and walks through all of them."""
+"""Pagination: cursors, page URLs, `paginate()` and `iterate()`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_the_query_of_a_page_url_overrides_the_arguments(
 
 
 def three_pages(received: Received) -> Reply:
-    """Predictions 1 and 2, then 3 and 4, then 5; the URLs as the hosted service writes them."""
+    """Three pages with five predictions, with URLs like those of the hosted service."""
     query = dict(parse_qsl(urlsplit(received.path).query))
     number = int(query.get("cursor", "1"))
     kept = "".join(f"&{name}={value}" for name, value in query.items() if name != "cursor")
@@ -84,7 +84,7 @@ async def test_paginate_yields_all_pages(scripted_client: Any, fake_server: Fake
         ["p5"],
     ]
     assert all(type(page) is Page for page in pages)
-    # The server's URLs name another host: their query is asked of our own.
+    # The server's URLs name another host. Only their query is used, with our base URL.
     assert fake_server.request_lines == [
         "GET /v1/predictions",
         "GET /v1/predictions?cursor=2",
@@ -174,7 +174,7 @@ async def test_breaking_early_requests_no_further_page(
             assert len(page) == 2
             break
     assert len(fake_server.requests) == 2
-    # It is over: nothing more comes of it.
+    # The iterator is exhausted.
     assert [item async for item in items] == []
     assert len(fake_server.requests) == 2
 

@@ -1,4 +1,4 @@
-"""Retries, counted at the server: what is asked again, how often, and when not."""
+"""Retries, counted at the server: which requests are retried, and how often."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_creates_and_updates_are_retried_only_if_not_executed(
 
 def test_every_operation_is_idempotent_or_not() -> None:
     assert {o.name for o in OPERATIONS} >= set(CREATES)
-    assert "files.create" in NOT_JSON  # repeated, as tests/files/test_files.py has it
+    assert "files.create" in NOT_JSON  # retried, as tests/files/test_files.py checks
 
 
 async def test_all_flavors_retry(scripted_client: Any, fake_server: FakeServer) -> None:
@@ -270,10 +270,10 @@ async def test_the_retry_quota_limits_retries_to_a_dead_server(
         for one in (client, view):
             with pytest.raises(InternalServerError):
                 await one.account.get()
-    # Twelve requests would be 252 attempts. What all of them share pays for a hundred retries
-    # of five requests, four of another, and the first ones of four.
+    # Twelve requests would be 252 attempts. The shared quota pays for a hundred retries
+    # of five requests, four of another, and the first retry of four more.
     assert len(fake_server.requests) == 12 + 100 + 4 + 4
-    # It recovers: what succeeds pays for retries to come.
+    # After the recovery, successes refill the quota.
     fake_server.respond_with(reply({"username": "a"}))
     for _ in range(5):
         await client.account.get()
@@ -320,6 +320,6 @@ async def test_a_blocking_create_extends_the_read_timeout(
     assert created.status == "succeeded"
     with pytest.raises(APITimeoutError):
         await client.predictions.create(version="v", input={})
-    # The connection is silent for all of the wait, and not lost for that.
+    # The connection is silent for the whole wait, but is not considered lost.
     await client.with_options(timeout=None).predictions.create(version="v", input={}, wait=60)
     assert read_timeouts[-1] > 60

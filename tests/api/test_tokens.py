@@ -1,4 +1,4 @@
-"""Whose the token is: the API's own origin and trusted hosts, also across redirects."""
+"""The token is sent to the API's own origin and to trusted hosts only, also after redirects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def redirect(location: str, status: int = 302) -> Reply:
 
 
 async def output_of(client: Any, fake_server: FakeServer, url: str) -> Any:
-    """A file output with that URL."""
+    """Return a file output with this URL."""
     before = list(fake_server.requests)
     fake_server.respond_with(reply(prediction("succeeded", output=url), 201))
     output = await client.run("owner/name", {})
@@ -99,7 +99,7 @@ async def test_a_401_without_a_token_suggests_trusted_hosts(
         await output.read()
     assert "Check the token" not in str(caught.value)
     assert "The token's account" not in str(caught.value)
-    # Also where a redirect led there.
+    # The same applies after a redirect.
     output = await output_of(with_token, fake_server, fake_server.base_url + "/b.png")
     fake_server.respond_with(redirect(other_fake_server.base_url + "/secret.png"))
     with pytest.raises(cls, match=r"who are you.*/secret\.png: .*trusted_hosts"):
@@ -218,7 +218,7 @@ class TestRedirects:
 
 
 class TestHostedAPI:
-    """The API is at an https address: what is refused there, is refused without a request."""
+    """The API has a public https address. Rejected URLs are not requested."""
 
     @pytest.fixture
     def hosted(self, make_client: Any) -> Any:
@@ -264,7 +264,7 @@ async def test_pages_are_requested_from_the_base_url_with_the_token(
 
 
 class TestOverHTTPS:
-    """Servers with certificates, in the place of the network."""
+    """Servers with certificates that replace the network."""
 
     @pytest.fixture
     def request_lines(self) -> list[tuple[str, str | None]]:
@@ -272,7 +272,7 @@ class TestOverHTTPS:
 
     @pytest.fixture
     def https(self, flavor: str, asked: list[tuple[str, str | None]]) -> Any:
-        """Makes clients for which each URL answers with its location, or with `x`."""
+        """Create clients whose URLs respond with a redirect to their location, or with `x`."""
 
         def make(locations: dict[str, str], **options: Any) -> Any:
             def handle(request: httpx.Request) -> httpx.Response:

@@ -284,7 +284,7 @@ class Bucket:
 
 
 class AsyncBucket(Bucket):
-    """The same with a coroutine function."""
+    """The same rate limit with a coroutine function."""
 
     async def acquire(self, count: int = 1) -> None:  # type: ignore[override]
         super().acquire(count)
@@ -306,7 +306,7 @@ async def test_a_rate_limit_can_be_an_object(client: Any, service: Service, flav
         results = await read(client.map(REF, rows(40), max_rate=bucket))
         assert all(result.ok for result in results)
         assert began.wall >= 0.7
-        # Blocks of up to half a second of the rate.
+        # The rate is granted in blocks of up to half a second.
         assert sum(bucket.permits) >= 40
         assert max(bucket.permits) <= 20
         assert bucket.pauses in ([0.1], [])

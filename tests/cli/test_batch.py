@@ -1,4 +1,4 @@
-"""`dashscope batch`: a row in, a result out; formats by extension, and what can be wrong."""
+"""`dashscope batch`: formats of inputs and results, summaries and errors."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_csv_cells_are_converted_by_the_schema(run_cli: RunCLI) -> None:
 
 
 def test_a_float_without_a_fraction_is_an_integer(run_cli: RunCLI) -> None:
-    """Data frames write integers beside missing ones as 3.0."""
+    """Data frames write integers as 3.0 if a column has missing values."""
     Path("rows.csv").write_text("whole,real,text\n3.0,2.0,1.0\n")
     pq.write_table(pa.table({"whole": [3.0], "real": [2.0], "text": ["1.0"]}), "rows.parquet")
     write("rows.jsonl", {"whole": 3.0, "real": 2.0, "text": "1.0"})
@@ -167,7 +167,7 @@ def test_a_table_of_results_has_the_columns_of_the_input(run_cli: RunCLI, client
     assert table.column_names == ["text", "whole", "items", *ours]
     assert table.column("text").to_pylist() == ["007", "b", "c"]
 
-    # Types are those of the rows, as far as a column has one.
+    # A column has the type of its rows, if they have the same type.
     write(
         "rows.jsonl", *({"anything": x, "real": x, "index": x} for x in (1, 2.5)), {"anything": [1]}
     )
@@ -191,7 +191,7 @@ def test_a_table_of_results_has_the_columns_of_the_input(run_cli: RunCLI, client
     assert row["value"] == "data:application/octet-stream;base64,MTIz"
     assert row["at"] == "2026-01-31T00:00:00+00:00"
 
-    # The columns of rows on stdin are not known in advance.
+    # The columns of rows from stdin are not known in advance.
     run_cli("batch test/echo - -o stdin.csv", stdin=b'{"value": 1}\n')
     with Path("stdin.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
@@ -337,7 +337,7 @@ def test_a_missing_model_is_reported_once(run_cli: RunCLI, server: LocalServer) 
     before = len(server.requests)
     done = run_cli("batch test/nothing rows.jsonl -o out.jsonl")
     assert (done.code, done.stdout) == (1, "")
-    assert done.stderr.count("test/nothing") == 2  # the request, and the server's words
+    assert done.stderr.count("test/nothing") == 2  # the request and the message of the server
     assert len(server.requests) == before + 1
     assert not Path("out.jsonl").exists()
 

@@ -1,4 +1,4 @@
-"""`dashscope batch --checkpoint`: the same command goes on, and writes each row's result once."""
+"""`dashscope batch --checkpoint`: the same command resumes and writes each result once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMAND = ("batch", "test/slow", "rows.jsonl", "-o", "out.jsonl", "--checkpoint"
 
 
 def created(server: LocalServer, since: int) -> int:
-    """How many predictions were created."""
+    """Return the number of created predictions."""
     return sum(
         request.method == "POST" and request.path.endswith("/predictions")
         for request in server.requests[since:]
@@ -32,7 +32,7 @@ def created(server: LocalServer, since: int) -> int:
 
 
 def started(dashscope: CommandLine, count: int, **slow: Any) -> Program:
-    """A batch of which all rows but the last, slow one are over."""
+    """Run a batch until all rows but the last, slow one are finished."""
     rows = [{"seconds": 0, "tag": str(number)} for number in range(count)] + [slow]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (dashscope.folder / "rows.jsonl").write_text(text)
@@ -66,7 +66,7 @@ def test_the_same_command_resumes_and_writes_each_row_once(
     assert done.stderr.startswith("6 rows (5 from the checkpoint): 6 done, 0 failed, ")
     results = lines(str(dashscope.folder / "out.jsonl"))
     assert sorted(one["index"] for one in results) == list(range(6))
-    # What ran when it was killed goes on; what Ctrl-C canceled is created again.
+    # After a kill, predictions keep running. Predictions that Ctrl-C canceled are recreated.
     assert created(server, before) == (7 if number == signal.SIGINT else 6)
 
 

@@ -1,4 +1,4 @@
-"""The commands on the API's resources: what they show people, and what they give programs."""
+"""The commands for the resources of the API, and their output as text and JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prediction(client: Client) -> str:
 
 @pytest.fixture
 def style(client: Client) -> Iterator[str]:
-    """A model of one's own."""
+    """A private model."""
     client.models.create("local", "style", visibility="private", hardware="cpu")
     yield "local/style"
     for version in client.models.versions.list("local", "style"):

@@ -1,4 +1,4 @@
-"""Files in an output: their URLs on stdout, or with `-o` the files themselves."""
+"""File outputs: URLs on stdout, or saved files with `-o`."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_an_unwritable_path_is_reported(dashscope: CommandLine, model: str) -> N
 
 
 def files_of(dashscope: CommandLine) -> dict[str, bytes]:
-    """Every file below the folder, hidden ones too."""
+    """Return all files below the folder, including hidden ones."""
     return {
         path.relative_to(dashscope.folder).as_posix(): path.read_bytes()
         for path in dashscope.folder.rglob("*")

@@ -1,4 +1,4 @@
-"""`KEY=VALUE`: values by the model's schema, files by `@`, and what is refused."""
+"""`KEY=VALUE` inputs: values by the schema, files with `@`, and errors."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_a_missing_or_unneeded_at_sign_gets_a_hint(
         assert done.stderr.startswith(f"error: {argument}")
         assert hint in done.stderr
     assert not [r for r in server.requests[before:] if r.method == "POST"]
-    # Text that names a file is text for an input that takes text.
+    # A file name is valid text for a text input.
     assert dashscope("run", "test/texts", "text0=x.png").stdout == "x.png\n"
     (dashscope.folder / "rows.csv").write_text("document\nREADME\n")
     batch = dashscope("batch", "test/measure", "rows.csv")

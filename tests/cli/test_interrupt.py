@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the prediction is canceled on the server, and nothing stays behind."""
+"""Ctrl-C and SIGTERM cancel the prediction and leave no process behind."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_a_pipe_receives_the_output_unchanged(
 
 
 def _anywhere(received: Received) -> Reply:
-    """A server that says the same text wherever it can say any."""
+    """A server that sends the same text in every field."""
     found = prediction("failed", error=EVIL, logs=f"{EVIL}\n", model=f"a/{EVIL}", output=None)
     if received.path.endswith("/failing/predictions"):
         return reply(found, 201)
@@ -85,7 +85,7 @@ def _anywhere(received: Received) -> Reply:
     "line",
     [
         "run a/failing",  # an error and logs
-        "run a/refusing",  # the words of the server
+        "run a/refusing",  # the message of the server
         "stream a/refusing",
         "predictions get p1",  # fields
         "predictions get p1 --json",
@@ -95,7 +95,7 @@ def _anywhere(received: Received) -> Reply:
         "models get a/b",
         "batch a/failing rows.jsonl",
         "batch a/failing rows.jsonl -o out.jsonl",
-        "run a/b \x1b[31m=1 \x1b[31m=2",  # a wrong command line
+        "run a/b \x1b[31m=1 \x1b[31m=2",  # a usage error
     ],
 )
 def test_no_text_of_a_server_controls_the_terminal(

@@ -1,4 +1,4 @@
-"""`dashscope serve`: a server in the foreground, with the user's own models."""
+"""`dashscope serve`: a server in the foreground with the user's models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shout(text: str, times: int = 1) -> str:
 
 
 def test_serve_runs_until_a_signal(without_address: CommandLine) -> None:
-    """One server and its successor: each rule about a server in the foreground."""
+    """One server and its successor check all rules of a server in the foreground."""
     (without_address.folder / "models.py").write_text(SHOUT)
     command = ("models.py", "--token", "s3cret", "--data", "data")
     program, base_url = serving(without_address, *command)
@@ -55,7 +55,7 @@ def test_serve_runs_until_a_signal(without_address: CommandLine) -> None:
     assert "Traceback" not in done.stderr
     assert program.leaves_behind() == []
 
-    # What it stored is there the next time.
+    # The stored predictions are there after a restart.
     program, base_url = serving(without_address, *command)
     with Client("s3cret", base_url=base_url) as client:
         outputs = [one.output for one in client.predictions.list()]
@@ -151,6 +151,6 @@ def test_a_port_in_use_is_an_error(without_address: CommandLine) -> None:
 
 
 def serving(command: CommandLine, *arguments: str | Path) -> tuple[Program, str]:
-    """Start a server on a free port, and wait until it says that it is ready."""
+    """Start a server on a free port, and wait until it is ready."""
     program = command.start("serve", *arguments, "--port", "0")
     return program, program.prints(READY)[1]

@@ -1,4 +1,4 @@
-"""`dashscope webhooks listen`: what is signed is printed, once; what is not is refused."""
+"""`dashscope webhooks listen` prints signed webhooks once and rejects others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 def receive(
     command: CommandLine, *arguments: str, send: Callable[[str], object]
 ) -> tuple[Finished, Any]:
-    """Listen in this process, call `send` with the address, and return how both ended."""
+    """Listen in this process, call `send` with the address, and return both results."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 

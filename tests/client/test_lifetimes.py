@@ -339,7 +339,7 @@ PROGRAMS = {
 }
 
 
-# Starting a process takes longer than most of these programs, so that several share one.
+# Starting a process takes longer than most of these programs, so they share processes.
 GROUPS = {
     "a list or file left in the middle": [name for name in PROGRAMS if "left in the" in name],
     "threads and forks": [name for name in PROGRAMS if "fork" in name or "threads" in name],

@@ -1,4 +1,4 @@
-"""Running models: by name, version and deployment; waiting, canceling; and how they fail."""
+"""Running models by name, version and deployment; waiting, canceling and failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token is printed nowhere: not in a log, a repr, an error, a pickle or a variable of ours."""
+"""The token appears in no log, repr, error, pickle or variable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKEN = "r8_a-Secret+That/Nobody=Guesses"
 
 
 def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
-    """By the last part of the path; some servers repeat the token, wherever they can."""
+    """Return a response by the last path segment. Some responses repeat the token everywhere."""
     sent = received.headers.get("Authorization", "nothing") if echo else "a token"
     case = received.path.removesuffix("/predictions").rpartition("/")[2]
     refusal = {"detail": f"You sent {sent}.", "title": sent, "status": 401}
@@ -78,7 +78,7 @@ def test_a_debugging_session_never_prints_the_token(
     )
     printed = done.stdout + done.stderr
     assert "THE END" in printed
-    # It did print what it is about: errors of each kind, the variables of our frames, the log.
+    # The session did print errors of each kind, the variables of our frames, and the log.
     assert {f"Bearer {TOKEN}"} <= {r.headers.get("Authorization") for r in fake_server.requests}
     for word in (
         "ERROR ConfigurationError",

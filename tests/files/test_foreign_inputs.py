@@ -1,4 +1,4 @@
-"""Inputs of other libraries: NumPy, pandas, Pillow, pydantic and the standard library."""
+"""Inputs from other libraries: NumPy, pandas, Pillow, pydantic and the standard library."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_an_input_may_be_any_object_with_fields() -> None:
 
 
 class Rows:
-    """A data set of Hugging Face, as far as we use one."""
+    """A minimal stand-in for a data set of Hugging Face."""
 
     features = column_names = ("width",)
 

@@ -1,4 +1,4 @@
-"""What a server says of the next page is asked of our own address, or is an error of ours."""
+"""A page URL from a server is requested from the base URL, or raises a Dashscope error."""
 
 from __future__ import annotations
 

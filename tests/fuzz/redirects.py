@@ -1,7 +1,7 @@
-"""A file's URL and its redirects: the token goes home only, and nobody is sent inside.
+"""Redirects of files never send the token elsewhere and never reach a private network.
 
-The first byte says which address is the base URL, and whether the server answers with the URL as
-an output or as a redirect.
+The first byte selects the base URL, and whether the server returns the URL as an output or as a
+redirect.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def one_input(data: bytes) -> None:
     begin = f"{base}/files/f1/download" if choice & 1 else url
     output = wrap_file_outputs(begin, client._async._api)
     if type(output) is str:
-        return  # no URL
+        return  # not a URL
     assert isinstance(output.filename, str)
     assert output.content_type is None or isinstance(output.content_type, str)
     try:

@@ -1,4 +1,4 @@
-"""A client whose server is a function: no socket, no waiting."""
+"""A client whose server is a function, without sockets and delays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOKEN = "r8_fuzzed_token"
 
 
 def client_of(answer: Callable[[httpx.Request], httpx.Response], **options: Any) -> Client:
-    """A client that gets its answers from a function, and never sleeps."""
+    """Return a client that gets its responses from a function and never sleeps."""
     options = {"base_url": "https://api.example.com/v1", "max_retries": 1, **options}
     client = Client(
         TOKEN, http_client=httpx.Client(transport=httpx.MockTransport(answer)), **options

@@ -1,4 +1,4 @@
-"""A name or an id is refused, or reaches the server as it is: no path or header is made of it."""
+"""A name or an id is rejected, or reaches the server unchanged and as one path segment."""
 
 from __future__ import annotations
 

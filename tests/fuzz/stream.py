@@ -1,7 +1,7 @@
-"""A stream gives events or an error of ours, and comes to an end, whatever the server says.
+"""A stream of any bytes yields events or raises a Dashscope error, and always ends.
 
-The first byte says how the bytes are cut. Connections are separated by `=====`; the first byte
-of each says how it is answered. The last part is the prediction that is found at the end.
+The first byte selects the size of the chunks. Connections are separated by `=====`, and the first
+byte of each selects the response. The last part is the prediction that the final poll returns.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def one_input(data: bytes) -> None:
         asked += 1
         assert asked < MOST_REQUESTS
         if request.url.path == "/v1/predictions/p":
-            # In the end it is over, or the client would rightly wait.
+            # The prediction is finished at the end. Otherwise the client would wait.
             content = last if asked < 4 else WHOLE
             return httpx.Response(200, content=content)
         said = next(left, None)

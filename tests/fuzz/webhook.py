@@ -1,6 +1,6 @@
-"""A webhook is verified, or a `WebhookVerificationError`; signed or not, whatever it says.
+"""Any webhook is verified or raises a `WebhookVerificationError`.
 
-The first byte says whether the body is signed, and which header is replaced by the first line.
+The first byte selects whether the body is signed, and which header the first line replaces.
 """
 
 from __future__ import annotations

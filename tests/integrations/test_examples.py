@@ -1,4 +1,4 @@
-"""The examples for web frameworks and Celery, each started for real, as its user would."""
+"""The examples for web frameworks and Celery, started as a user would."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ SERVERS = {
 
 
 def free_port() -> str:
-    """A port that nobody else takes until an example has started.
+    """Return a port that no other process takes until an example has started.
 
-    The ports that a system gives to connections and to those who ask for any are others.
+    It is outside the range of ports that the system assigns.
     """
     for port in random.Random().sample(range(20_000, 32_000), 100):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -43,7 +43,7 @@ def free_port() -> str:
     scope="module", params=["fastapi", "django", pytest.param("flask", marks=pytest.mark.soak)]
 )
 def url(request: pytest.FixtureRequest, server: LocalServer) -> Iterator[str]:
-    """An example's address, for as long as it is served."""
+    """Start an example and yield its address."""
     port = free_port()
     program = Program(
         *SERVERS[request.param], port, cwd=EXAMPLES, env={"DASHSCOPE_BASE_URL": server.base_url}
@@ -87,7 +87,7 @@ def test_events_are_streamed(url: str) -> None:
 def test_disconnecting_from_a_stream_cancels_its_prediction(url: str, observer: Client) -> None:
     before = {each.id for each in observer.predictions.list()}
     with httpx.stream("GET", f"{url}/countdown", params={"start": 1000}) as answer:
-        parts = answer.iter_bytes()  # held: the connection closes with it
+        parts = answer.iter_bytes()  # the connection closes at the end
         next(parts)
         prediction = observer.predictions.list()[0]
         assert prediction.id not in before
@@ -157,7 +157,7 @@ except SoftTimeLimitExceeded as error:
 
 @pytest.fixture(scope="module")
 def worker(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """A worker of the example, with some more tasks; gives what runs a program beside it."""
+    """Start a worker of the example with more tasks. Yield a function that runs a program."""
     folder = tmp_path_factory.mktemp("celery")
     (folder / "warm.py").write_text(WARM)
     (folder / "ask.py").write_text(ASK)
@@ -176,7 +176,7 @@ def worker(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "ask.py",
         "__pycache__",
         "dashscope-celery",
-    }  # nothing is left where it was started
+    }  # the folder of the example is unchanged
 
 
 @pytest.mark.soak
@@ -186,7 +186,7 @@ def test_a_celery_task_runs_a_model(worker: Ask) -> None:
 
 
 def test_one_client_serves_all_processes_of_a_worker(worker: Ask, observer: Client) -> None:
-    """Made, and used, before they are forked; a task that takes too long cancels its prediction."""
+    """The client is created and used before the fork. A timeout cancels its prediction."""
     asked = worker("ask.py")
     assert (asked.code, asked.stdout) == (0, "2 processes\ntoo long\n"), asked.stderr
     waited = next(found for found in observer.predictions.list() if found.model == "test/forever")

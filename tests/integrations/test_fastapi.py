@@ -1,4 +1,4 @@
-"""The application's client, and webhooks that are checked before the handler sees them."""
+"""The client of a FastAPI application, and verified webhooks."""
 
 from __future__ import annotations
 

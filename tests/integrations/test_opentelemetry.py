@@ -1,4 +1,4 @@
-"""Spans say what a client did, in all flavors, and requests carry their context."""
+"""Spans describe the operations of a client, and requests have their context."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.servers.fake_server import FakeServer, Received, Reply, prediction, r
 
 
 class Tracing:
-    """What was traced."""
+    """The recorded spans and metrics."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -50,7 +50,7 @@ def is_child(span: ReadableSpan, parent: Any) -> bool:
 
 @pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "sync"])
 def flavor(request: pytest.FixtureRequest) -> str:
-    """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
+    """Asyncio, trio and sync; uvloop only in the soak session."""
     name: str = request.param
     return name
 
@@ -105,7 +105,7 @@ async def test_a_wait_is_a_separate_span(client: Any, tracing: Tracing) -> None:
     assert span.kind is SpanKind.INTERNAL
     assert attributes(span)["dashscope.prediction.id"] == created.id
     assert attributes(span)["gen_ai.request.model"] == "dashscope/hello-world"
-    assert "gen_ai.operation.name" not in attributes(span)  # it is counted where it was created
+    assert "gen_ai.operation.name" not in attributes(span)  # it is counted at its create
 
 
 async def test_a_stream_is_a_span_without_the_code_in_its_block(

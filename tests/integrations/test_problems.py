@@ -1,4 +1,4 @@
-"""Errors become responses that tell visitors enough and nothing secret."""
+"""Errors become problem responses without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams and files of models, passed on by an application as they come."""
+"""Streams and files that an application relays to its clients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FLOOD = {"parts": 1000, "size": 20_000}
 
 @pytest.fixture
 def done() -> list[str]:
-    """What ran in the background, after a response."""
+    """The tasks that ran after a response."""
     return []
 
 
@@ -94,7 +94,7 @@ def post(served: Served, path: str, **input: Any) -> httpx.Response:
 
 
 async def head(response: Any) -> tuple[httpx.Headers, bytes]:
-    """What a response says to a HEAD: a server would drop a body."""
+    """Return the response to a HEAD request as the application sends it."""
     said: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -195,7 +195,7 @@ def test_a_slow_reader_applies_backpressure(
     asked = served.send_request("POST", "/stream/test/flood", body, small_window=True)
     with asked as connection:
         wait_until(stands_still)
-        # What is on its way between the sockets, and no more, of 20 MB.
+        # Only what fits into the socket buffers has been sent of 20 MB.
         assert taken < FLOOD["parts"] / 2
         received = bytearray()
         while not received.endswith(b"0\r\n\r\n"):
@@ -282,7 +282,7 @@ def test_a_data_uri_is_relayed_as_a_file(
 
 @pytest.fixture
 def scripted_client(fake_server: FakeServer) -> Iterator[Served]:
-    """An application that passes on a file of a server that says what a test scripts."""
+    """An application that relays a file of the scripted server."""
     app = FastAPI(
         lifespan=lifespan(partial(AsyncClient, base_url=fake_server.base_url, max_retries=0))
     )
@@ -345,7 +345,7 @@ def test_a_truncated_file_is_not_a_complete_response(
         httpx.get(scripted_client.url)
 
 
-# What is no stream, and no file
+# Invalid streams and files
 
 
 def test_other_objects_are_rejected() -> None:
@@ -364,7 +364,7 @@ def test_other_objects_are_rejected() -> None:
 async def test_a_server_that_raises_on_a_disconnect_is_supported(
     server: LocalServer, observer: Client
 ) -> None:
-    """Servers of ASGI 2.4 raise OSError from send()."""
+    """Servers of ASGI 2.4 raise OSError in send()."""
     async with AsyncClient(base_url=server.base_url) as client:
         stream = client.stream("test/silence", {"words": 3})
         response = EventStreamResponse(stream)

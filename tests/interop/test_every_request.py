@@ -88,7 +88,7 @@ class TestMocksOfSend:
         self, client: Any, fake_server: FakeServer, send: Any
     ) -> None:
         assert (await client.account.get()).username == "mocked"
-        assert (await client.account.get()).username == "mocked"  # from the very same response
+        assert (await client.account.get()).username == "mocked"  # from the same response
         (request,) = send.call_args.args
         assert isinstance(request, httpx.Request)
         assert (request.method, str(request.url)) == ("GET", f"{fake_server.base_url}/account")

@@ -1,4 +1,4 @@
-"""`http_client=` takes a client with any configuration that httpx offers."""
+"""`http_client=` accepts a client with any configuration that httpx offers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`http_client=` takes httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
+"""`http_client=` accepts httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
 
 from __future__ import annotations
 

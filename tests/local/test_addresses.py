@@ -1,4 +1,4 @@
-"""The addresses at which the server is reached, and the URLs it hands out."""
+"""The addresses of the server, and the URLs that it creates."""
 
 import json
 import logging
@@ -127,7 +127,7 @@ def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
 def test_a_server_without_a_token_behind_a_proxy(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, public: bool
 ) -> None:
-    """The external address is the server's own origin: for forms, the API, files and webhooks."""
+    """The external address is the server's origin for forms, the API, files and webhooks."""
     address = "https://example.com/models"
     own, sent = {"Origin": "https://example.com"}, {}
     options = {"public_url": address} if public else {"trusted_proxies": "127.0.0.0/8"}

@@ -1,4 +1,4 @@
-"""The corners: what goes wrong inside the server, and the machine it runs on."""
+"""Internal failures of the server, and details of the machine."""
 
 import os
 import shutil
@@ -136,7 +136,7 @@ class TestInternalFailures:
                 return httpx.post(url, json={"input": {}}, headers={"Prefer": "wait"}).json()
 
             with mock.patch.object(worker_pool.Worker, "start", side_effect=OSError("none left")):
-                # The first one still finds the process that was started ahead.
+                # The first prediction uses the process that was started in advance.
                 assert run("echo")["status"] == "succeeded"
                 for name in ("pid", "logs"):
                     assert "could not be started" in run(name)["error"]

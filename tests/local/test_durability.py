@@ -1,4 +1,4 @@
-"""Real processes, real signals: what survives, what ends, and what the next start makes of it."""
+"""Real processes and signals: what survives a crash, and how the next start recovers."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ SERVE = (
 
 
 class Process:
-    """`serve` in a process of its own."""
+    """`serve` in a separate process."""
 
     def __init__(self, data: Path, *, drain: float = 0.0, port: int = 0) -> None:
         self.data = data
@@ -283,7 +283,7 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "Address already in use" in capsys.readouterr().err
 
 
-@pytest.mark.soak  # a time is no promise on a machine that does something else
+@pytest.mark.soak  # start-up time is not guaranteed on a busy machine
 def test_ready_in_under_a_second(tmp_path: Path) -> None:
     took = []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Schemathesis over the server's own description: whatever it sends, no answer is a 5xx."""
+"""Schemathesis with the server's OpenAPI document: no response is a 5xx."""
 
 import pytest
 import schemathesis
@@ -18,7 +18,7 @@ KNOWN = {
 
 
 def description() -> dict[str, object]:
-    """The server's description, with names in its paths that exist, among any others."""
+    """The server's OpenAPI document, with existing names as examples."""
     described = document("http://127.0.0.1/v1")
     for operations in described["paths"].values():
         for parameter in operations["parameters"]:

@@ -1,4 +1,4 @@
-"""Inputs: files that are fetched, numbers, and names that the model does not know."""
+"""Inputs: downloaded files, numbers, and unknown names."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Models: what a function becomes, how it is described, found, changed and deleted."""
+"""Models: schemas from functions, listing, searching, updating and deleting."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Predictions: the ways to create one, to wait for it, to end it, and to list them."""
+"""Predictions: creating, waiting, canceling and listing."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -217,7 +217,7 @@ class TestCancel:
         self, http: httpx.Client, create: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(requests, "MIN_DEADLINE", timedelta(0))
-        # A slot that came free before its own deadline would let the one that waits begin.
+        # If a slot became free before its own deadline, the queued prediction would start.
         running = [create("test/spins", headers={"Cancel-After": "4s"}) for _ in range(4)]
         waiting = create("test/spins", headers={"Cancel-After": "1s"})
         assert wait_for_status(http, waiting, "aborted")["status"] == "aborted"

@@ -1,4 +1,4 @@
-"""What the server survives: full disks, folders that stay, workers that hang, no process groups."""
+"""Failures that the server survives: full disks, locked folders, hanging workers."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ def finish(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def full_disk(server: LocalServer) -> Iterator[None]:
-    """Let SQLite report a full disk for every write that needs another page."""
+    """Make SQLite report a full disk for every write that needs another page."""
 
     def limit(pages: int) -> None:
         async def execute() -> None:
@@ -176,7 +176,7 @@ def test_an_existing_data_folder_becomes_private(tmp_path: Path) -> None:
     shared.chmod(0o755)
     (shared / "notes.txt").write_text("")
     with LocalServer(data=shared):
-        # The folder of somebody else's files stays as it is.
+        # The existing folder with other files is unchanged.
         assert stat.S_IMODE(shared.stat().st_mode) == 0o755
         assert not stat.S_IMODE((shared / "dashscope.db").stat().st_mode) & 0o077
 

@@ -1,4 +1,4 @@
-"""The server as a whole: its errors, its limits, who may come in, and what it leaves behind."""
+"""The server as a whole: errors, limits, authorization and shutdown."""
 
 import os
 import socket
@@ -419,7 +419,7 @@ LEAVING = {
 
 
 class TestShutdown:
-    """In a process of its own: this one has other servers, whose workers come and go."""
+    """Run in a separate process, because this process has other servers with workers."""
 
     def test_nothing_is_left_running(self) -> None:
         source = COUNTING + "".join(map(textwrap.dedent, LEAVING.values()))

@@ -1,4 +1,4 @@
-"""Every operation's answer has the shape that the server's own description promises."""
+"""The responses of every operation match the server's OpenAPI document."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ OPERATIONS = {
 
 
 def check(operation: str, answer: httpx.Response) -> Any:
-    """Hold an answer against what the description says of its status."""
+    """Check a response against the schema of its status."""
     method, path = OPERATIONS[operation]
     responses = DOCUMENT["paths"][path][method]["responses"]
     described = responses.get(str(answer.status_code), responses["default"])
@@ -43,7 +43,7 @@ def check(operation: str, answer: httpx.Response) -> Any:
 
 
 class Caller:
-    """Calls operations by their names, and checks each answer."""
+    """Calls operations by name and checks each response."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
@@ -268,7 +268,7 @@ def test_the_openapi_document_is_served(call: Caller) -> None:
 
 @pytest.mark.soak
 def test_a_trivial_prediction_is_fast(call: Caller) -> None:
-    """Create under 5 ms, held create under 20 ms, at the median."""
+    """At the median, a create takes less than 5 ms and a blocking create less than 20 ms."""
     for headers, limit in (({}, 0.005), (WAIT, 0.020)):
         took = []
         for _ in range(300):

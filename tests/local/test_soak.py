@@ -1,4 +1,4 @@
-"""What takes long: many predictions, large files, hostile models in the full size."""
+"""Long tests: many predictions, large files, and hostile models at full size."""
 
 import contextlib
 import http.client
@@ -94,7 +94,7 @@ def test_a_create_takes_a_few_milliseconds(tmp_path: Path) -> None:
 
 
 def test_workers_start_in_less_than_half_a_second() -> None:
-    """Each of these predictions ends its worker, so that the next one needs another."""
+    """Each of these predictions ends its worker, so the next one needs a new worker."""
 
     @model("me/exits")
     def exits() -> str:

@@ -1,4 +1,4 @@
-"""Streams: a prediction's output and logs as server-sent events."""
+"""Streams: the output and logs of a prediction as server-sent events."""
 
 import json
 from collections.abc import Callable, Iterator

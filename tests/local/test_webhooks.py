@@ -1,4 +1,4 @@
-"""Webhooks: signed, in order, throttled, retried, and not lost."""
+"""Webhooks: signed, in order, throttled, retried, and never lost."""
 
 import base64
 import hashlib

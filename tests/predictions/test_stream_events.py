@@ -1,4 +1,4 @@
-"""A stream gives the events of a prediction as they come, and at last the prediction."""
+"""Streams: the events of a prediction and its final result."""
 
 from __future__ import annotations
 

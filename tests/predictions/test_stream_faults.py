@@ -1,4 +1,4 @@
-"""A proxy cuts, stalls, trickles and truncates streams: what arrives is what was sent."""
+"""A proxy cuts, stalls, slows and truncates streams: all events arrive unchanged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FINISHED = {"output": ["Grüße ✓", "two\nlines\n", "", " x "], "logs": "10%\n
 
 
 def recorded(recording: Recording, *, chunked: bool) -> Script:
-    """The recording, from the event on after the one that the client names."""
+    """Return the recording after the event with the `Last-Event-ID`."""
 
     def script(connection: StreamConnection) -> None:
         connection.open(chunked=chunked)
@@ -59,7 +59,7 @@ def recorded(recording: Recording, *, chunked: bool) -> Script:
 
 @pytest.fixture
 def proxy(server: StreamServer) -> Iterator[Proxy]:
-    """Stands before the scripted server's streams."""
+    """A proxy in front of the scripted server."""
     proxy = Proxy(server.base_url)
     server.stream_url = server.stream_url.replace(server.origin, proxy.origin)
     yield proxy
@@ -67,7 +67,7 @@ def proxy(server: StreamServer) -> Iterator[Proxy]:
 
 
 def whole_at(answer: bytes, body: bytes) -> int:
-    """Where in an answer the stream begins."""
+    """Return the offset at which the stream starts in a response."""
     at = answer.index(body)
     assert at > 0
     return at
@@ -230,7 +230,7 @@ def local() -> Iterator[LocalServer]:
 
 @pytest.fixture
 def before(local: LocalServer) -> Iterator[Proxy]:
-    """Stands before the local server."""
+    """A proxy in front of the local server."""
     proxy = Proxy(local.base_url)
     yield proxy
     proxy.close()

@@ -1,4 +1,4 @@
-"""Every error, as real failures raise it, crosses processes whole, and without the token."""
+"""Every error from a real failure pickles completely and without the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every operation of the API: what arrives at the server, and what its answer becomes."""
+"""Every operation of the API: its request and its decoded response."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def check_request(received: Received, operation: Operation, path: str, body: Any
 
 
 def check_value(value: Any, body: Any) -> None:
-    """A value says all that the JSON says, and nothing else."""
+    """Check that a value has all fields of the JSON and no others."""
     if attrs.has(type(value)):
         assert value.raw == body
         for field in attrs.fields(type(value)):
-            # A list omits inputs and outputs, and reading them raises.
+            # A list omits inputs and outputs, and accessing them raises.
             if field.name != "raw" and is_available(value, field.name):
                 check_value(getattr(value, field.name), body.get(field.name))
     elif isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""`"owner/name"` as one text or two, calls without inputs, and hints for habits from elsewhere."""
+"""`"owner/name"` as one or two strings, calls without inputs, and hints for other clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`request()`, `with_options()` and hooks: the client's care for what it has no method for."""
+"""`request()`, `with_options()`, hooks, and closing a client."""
 
 from __future__ import annotations
 
@@ -321,7 +321,7 @@ class TestHooks:
         assert (first.method, first.url) == ("GET", fake_server.base_url + "/account")
         assert (refused.status, answer.status) == (503, 200)
         assert answer.json() == {"username": "a"}
-        # Hooks see no token.
+        # Hooks do not see the token.
         assert "r8_token" not in str([attrs.asdict(item) for item in (first, second)])
 
     async def test_hooks_receive_downloads_and_streams_before_the_body_is_read(

@@ -1,4 +1,4 @@
-"""Closing a client cancels what is still under way: nobody will wait for it."""
+"""Closing a client cancels its running predictions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_closing_cancels_the_runs_of_other_tasks(
             while len(client._api.state.open_operations) < 2:
                 await anyio.sleep(0.01)
             await client.aclose()
-    assert errors  # the run's; the stream may have been told that it was canceled
+    assert errors  # the error of the run; the stream may have received the cancellation
     assert running(server) == []
     assert not client._api.state.open_operations
 
@@ -158,7 +158,7 @@ async def test_closing_ends_requests_that_wait_for_a_connection(
 
 
 async def together(flavor: str, *calls: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run calls at once, in tasks or threads."""
+    """Run calls concurrently, in tasks or threads."""
     if flavor == "sync":
         with ThreadPoolExecutor(len(calls)) as pool:
             for done in [pool.submit(drive, call()) for call in calls]:

@@ -1,4 +1,4 @@
-"""The sync client's engine: coroutines driven without a loop, generators without a leak."""
+"""`drive()`: running coroutines without a loop, and closing generators."""
 
 from __future__ import annotations
 

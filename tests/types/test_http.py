@@ -1,4 +1,4 @@
-"""The small values of the wire: headers, requests, responses, JSON, deadlines, and the log."""
+"""Small HTTP values: headers, requests, responses, JSON, deadlines, and logging."""
 
 from __future__ import annotations
 

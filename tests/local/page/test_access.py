@@ -1,4 +1,4 @@
-"""Who may see the pages: the token, sessions, and what other web sites may have a browser do."""
+"""Access to the pages: the token, sessions, and requests from other sites."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A model's schema as a form, the form as an input, and what is wrong said beside the field."""
+"""Forms: fields from the schema, inputs from the fields, and errors next to the fields."""
 
 import json
 from collections.abc import Callable
@@ -70,7 +70,7 @@ class TestFields:
 
 @pytest.fixture
 def send(web: httpx.Client, http: httpx.Client) -> Send:
-    """Fill in a form and send it; return the prediction at its end, or the form with problems."""
+    """Submit a form. Return the finished prediction, or the form with errors."""
 
     def send(name: str, files: Any = None, **values: str) -> Any:
         data = {f"input:{key}": value for key, value in values.items()}
@@ -94,7 +94,7 @@ class TestForm:
         labeled = {label["for"] for label in parsed.all("label") if "for" in label}
         assert named == labeled
         assert {f"input-{name}" for name in ("text", "count", "flag", "tags")} <= named
-        # A few short choices are radio buttons in a fieldset with a legend.
+        # Short choices are radio buttons in a fieldset with a legend.
         assert parsed.by_id("input-size")["data-kind"] == "choice"
         sizes = [f["value"] for f in parsed.all("input") if f.get("name") == "input:size"]
         assert sizes == ['"small"', '"large"']

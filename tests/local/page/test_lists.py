@@ -32,7 +32,7 @@ class TestFilters:
         assert listed(web, q="needle", status="failed") == [failed]
         assert listed(web, q="needle", model="test/echo") == [found]
         assert listed(web, q="needle", since="hour") == [failed, found]
-        # What is no filter is ignored.
+        # Unknown filters are ignored.
         assert listed(web, q="needle", status="x", since="y") == [failed, found]
 
     def test_filters_are_shown_and_kept_on_older_pages(self, web: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""Markdown of models becomes a few elements, and nothing else."""
+"""Markdown of models becomes a few safe elements."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What the pages show, and that nothing a model or a user wrote becomes more than text."""
+"""The content of the pages. Text of models and users is always escaped."""
 
 import base64
 from collections.abc import Callable
@@ -34,7 +34,7 @@ NASTY = [
 
 
 def harmless(page: httpx.Response) -> Parsed:
-    """Read a page, and see that all in it that could do something is the server's own."""
+    """Parse a page, and check that all its active content is from the server."""
     parsed = Parsed(page)
     scripts = parsed.all("script")
     assert [script["src"].partition("?")[0] for script in scripts] == ["/web/assets/page.js"]
@@ -124,7 +124,7 @@ class TestText:
             for link in Parsed(web.get(run("test/echo", value=url)["urls"]["web"])).all("a")
             if link["href"] == url
         ]
-        # It is the input as well as the output.
+        # The value is the input as well as the output.
         assert [link["rel"] for link in links] == ["noopener noreferrer nofollow"] * 2
         page = web.get(run("test/echo", value=f"see {url}")["urls"]["web"])
         assert not [link for link in Parsed(page).all("a") if url in link["href"]]
