@@ -499,9 +499,9 @@ class AsyncClient:
             resume: What to do with rows that the checkpoint lists as finished: `yield` yields their
                 results again, `skip` omits them. `False` creates all rows again, which requires a
                 folder or a database.
-            on_error: `yield` puts the error of a row into its result, `raise` raises the first one.
-            on_unknown: What to do with a row that may have been created just before the process was
-                killed, if the server's list has no inputs to tell: `error` or `recreate`.
+            on_error: `yield` puts the error of a row into its result. `raise` raises the first one.
+            on_unknown: What to do with a row whose prediction may have been created just before the
+                process was killed, if the server's list omits the inputs: `error` or `recreate`.
             max_rate: How many predictions to create per second at most: a number, or an object with
                 `acquire(count)`, which several batches share. See
                 `dashscope.integrations.postgres.shared_rate()`. An optional `back_off(seconds)` is
@@ -640,7 +640,7 @@ class AsyncClient:
     async def files_of(
         self, prediction: types.Prediction | types.Training | str
     ) -> list[_files.AsyncFileOutput]:
-        """Return the file outputs of a prediction, wherever the prediction comes from.
+        """Return the file outputs of any prediction.
 
         Use it for predictions from `predictions.get()`, `wait()`, a list or a webhook, whose output
         contains plain URLs.

@@ -112,7 +112,7 @@ MCP: Final = command(
         ["--host"],
         default="127.0.0.1",
         show_default=True,
-        help="The address to listen on with --http. Everybody who reaches it can run the models.",
+        help="The address to listen on with --http. Anyone who can reach it can run the models.",
     ),
     click.Option(
         ["--port"],

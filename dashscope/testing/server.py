@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ModelServer:
-    """A local server as one test sees it: the models it registered and the predictions it created.
+    """A local server for one test, with the models and predictions of this test.
 
     Example:
         ```python
@@ -39,7 +39,7 @@ class ModelServer:
         return self._server.base_url
 
     def model(self, name: str, **options: Any) -> Callable[[Function], Function]:
-        """Register a function as a model for this test. The name may be that of a real model.
+        """Register a function as a model for this test. The name can be that of a real model.
 
         The function runs in its own process: the test sees what it returns and prints, but not
         changes of variables.

@@ -69,6 +69,7 @@ FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.com"}
         ("127.0.0.1", {}, "http://127.0.0.1:3274"),
         ("127.0.0.1", {"Host": "localhost:8080"}, "http://localhost:8080"),
         ("127.0.0.1", {"Host": "localhost:65536"}, None),
+        ("127.0.0.1", {"Host": ""}, None),
         ("127.0.0.1", {"Host": "a", **FORWARDED}, "http://a"),
         ("10.1.2.3", {"Host": "a", **FORWARDED}, "https://example.com"),
         ("::ffff:10.1.2.3", {"Host": "a", **FORWARDED}, "https://example.com"),

@@ -41,8 +41,11 @@ def test_a_truncated_input_file_fails_the_prediction(run: Run) -> None:
     for headers in (
         b"Content-Length: 1000\r\n\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n",
+        # Only a part of the file, although all of it was requested.
+        b"Content-Range: bytes 0-399/1000\r\nContent-Length: 400\r\n\r\n",
     ):
-        with answering(head + headers + b"x" * 400) as url:
+        status = head.replace(b"200", b"206") if b"Range" in headers else head
+        with answering(status + headers + b"x" * 400) as url:
             failed = run("test/read", file=f"{url}/input.txt")
         assert failed["status"] == "failed"
         assert f"The file at {url}/input.txt is incomplete" in failed["error"]
@@ -59,11 +62,22 @@ def test_an_input_file_has_the_extension_of_its_name_or_media_type(run: Run) -> 
     with answering(head + b"text") as url:
         assert run("test/read", file=f"{url}/download?name=a.png")["output"]["suffix"] == ".csv"
         assert run("test/read", file=f"{url}/a.json?x=1")["output"]["suffix"] == ".json"
+        moved = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {url}/b.mp3\r\n\r\n"
+        with answering(moved.encode()) as other:
+            assert run("test/read", file=f"{other}/latest")["output"]["suffix"] == ".mp3"
+    named = b'Content-Disposition: attachment; filename="c.webp"\r\n\r\n'
+    with answering(head.replace(b"\r\n\r\n", b"\r\n" + named) + b"text") as url:
+        assert run("test/read", file=f"{url}/download")["output"]["suffix"] == ".webp"
 
 
 def test_floats_without_a_fraction_are_integers(http: httpx.Client, run: Run) -> None:
     done = run("test/whole", count=7.0, sizes=[1, 2.0, 1e3], point={"x": 3.0, "y": 4.0})
     assert done["output"] == [7, [1, 2, 1000], 3]
+    # Neither list is the first member of its union.
+    done = run("test/whole", count=1, sizes={"a": 2.0}, point={"x": 3.0})
+    assert done["output"] == [1, {"a": 2}, 3]
+    done = run("test/whole", count=1, sizes=[[1.0], [2]])
+    assert done["output"] == [1, [[1], [2]], None]
     for inputs in ({"count": 7.5}, {"count": "7"}, {"count": True}, {"count": 1, "sizes": [0.5]}):
         answer = http.post("/models/test/whole/predictions", json={"input": inputs})
         assert answer.status_code == 422, inputs

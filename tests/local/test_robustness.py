@@ -19,7 +19,7 @@ import pytest
 from dashscope.local import LocalServer, foreground
 from dashscope.local.http import requests
 from dashscope.local.jobs import engine
-from dashscope.local.store import DataFolderError, folder
+from dashscope.local.store import DataFolderError
 from dashscope.local.worker import lifeline
 from tests.local.conftest import MODELS
 from tests.local.test_durability import serving as serving_process
@@ -68,15 +68,19 @@ def full_disk(server: LocalServer) -> Iterator[None]:
 
 def test_a_job_folder_that_cannot_be_deleted_does_not_block_the_model(tmp_path: Path) -> None:
     with serving(tmp_path) as (server, http):
-        with mock.patch.object(folder.shutil, "rmtree", side_effect=OSError("in use")):
+        with mock.patch.object(Path, "rmdir", side_effect=OSError("in use")):
             for _ in range(3):
                 assert finish(http, "test/stays", file=FILE)["output"] == "done"
-        for _ in range(3):
-            assert finish(http, "test/stays", file=FILE)["output"] == "done"
+        for how in ("deep", "link", "file", "closed"):
+            for _ in range(3):
+                assert finish(http, "test/stays", file=FILE, how=how)["output"] == "done"
         jobs = server.data / "jobs"
         assert list(jobs.iterdir())
+    other = jobs.with_name("files") / "lost+found"
+    other.mkdir()
     with serving(tmp_path):
         assert not list(jobs.iterdir())
+        assert other.exists()
 
 
 class TestAFullDisk:
@@ -90,7 +94,8 @@ class TestAFullDisk:
                 refused = http.post(
                     "/models/test/echo/predictions", json={"input": {"value": LONG}}
                 )
-                assert refused.status_code == 500
+                assert refused.status_code == 507
+                assert "disk of the server is full" in refused.json()["detail"]
                 hanging["output"] = http.post(hanging["urls"]["cancel"]).json()
                 assert http.get("/account").status_code == 200
             assert wait_for_status(http, hanging, "canceled")
@@ -183,7 +188,7 @@ def test_an_existing_data_folder_becomes_private(tmp_path: Path) -> None:
 
 def test_linked_and_duplicate_output_files_can_be_downloaded(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, http):
-        for how in ("twice", "linked", "link"):
+        for how in ("twice", "linked", "link", "odd"):
             done = finish(http, "test/named", file=FILE, how=how)
             assert done["status"] == "succeeded", done["error"]
             assert {httpx.get(url).text for url in done["output"]} == {"content"}
@@ -236,6 +241,16 @@ def test_lists_omit_long_inputs_and_outputs(tmp_path: Path) -> None:
         assert {"input", "output"}.isdisjoint(third)
         assert http.get(third["urls"]["get"]).json()["output"] == LONG
         assert long["input"] == {"value": LONG}
+
+
+def test_an_error_is_short_and_can_be_stored(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, http):
+        for how, error in (("surrogate", "a?b"), ("unprintable", "UnprintableError")):
+            failed = finish(http, "test/fails-oddly", how=how)
+            assert (failed["status"], failed["error"]) == ("failed", error)
+        failed = finish(http, "test/fails-oddly", how="long")
+        assert failed["error"].endswith("x… (3000000 characters)")
+        assert len(http.get("/predictions").content) < 20_000
 
 
 def test_without_process_groups_workers_are_ended_individually(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import dashscope
-from dashscope import Client, NotFoundError
+from dashscope import Client, Deployment, Model, NotFoundError, Training
 from dashscope._files.file_output import wrap_file_outputs
 from tests.servers.fake_server import FakeServer, prediction, reply
 
@@ -101,6 +101,18 @@ async def test_arguments_of_other_clients_get_a_hint(
     for name in ("run", "predictions", "async_run"):
         with pytest.raises(AttributeError, match=rf"no attribute '{name}'\. Create a client first"):
             getattr(dashscope, name)
+    with pytest.raises(AttributeError, match=r"'ReplicateError'\. Use APIStatusError"):
+        dashscope.ReplicateError  # noqa: B018
+    for model in ({"model": "owner/name", "version": "v1"}, {"version": "owner/name:v1"}):
+        with pytest.raises(TypeError, match="client.trainings.create\\('owner/name"):
+            await scripted_client.trainings.create(**model, destination="me/mine", input={})
+    for value, name, hint in (
+        (Training(id="t1", status="starting"), "reload", "client.trainings.get"),
+        (Model(owner="owner", name="name"), "versions", "client.models.versions.list"),
+        (Deployment(owner="owner", name="name"), "predictions", "client.deployments.predictions"),
+    ):
+        with pytest.raises(AttributeError, match=rf"no attribute '{name}'\. .*{hint}"):
+            getattr(value, name)
     api = scripted_client._api if hasattr(scripted_client, "_api") else Client()._async._api
     output = wrap_file_outputs("https://example.com/a.png", api)
     with pytest.raises(AttributeError, match=r"no attribute 'url'\. A file output is its URL"):

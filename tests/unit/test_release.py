@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,15 @@ def test_this_version_has_no_overdue_deprecations() -> None:
     package = SCRIPT.parents[1] / "dashscope"
     sources = {path.name: path.read_text("utf-8") for path in package.rglob("*.py")}
     assert release.overdue(release.version(), sources) == []
+
+
+def test_the_addresses_of_the_project_are_in_one_file() -> None:
+    root = SCRIPT.parents[1]
+    project = (root / "pyproject.toml").read_text("utf-8")
+    source = tomllib.loads(project)["project"]["urls"]["Source"]
+    owner = re.escape(source.rpartition("/")[0].partition("://")[2])
+    assert set(re.findall(rf"https://{owner}/[\w.-]+", project)) == {source}
+    texts = [*root.glob("*.md"), *root.glob(".github/**/*.*"), *root.glob("dashscope/**/*.md")]
+    assert len(texts) > 30
+    others = [path for path in texts if re.search(owner, path.read_text("utf-8"))]
+    assert others == [], "write a relative link"

@@ -1,6 +1,5 @@
 """The application for the pages, mounted at ``/web``."""
 
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.problems import ProblemError, server_problem
 from dashscope.local.http.services import Services
 from dashscope.local.pages import actions, events, guides, jobs, lists, models, resources
 from dashscope.local.pages.access import Access, Sessions
@@ -29,10 +28,7 @@ async def problem_response(request: Request, error: Exception) -> Response:
         case ClientDisconnect():
             return Response(status_code=499)
         case _:
-            problem = ProblemError(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                "The server failed to process the request. See the server's log.",
-            )
+            problem = server_problem(error)
     return problem_page(request, problem)
 
 
