@@ -79,7 +79,11 @@ def examples(path: Path) -> list[Example]:
 
 def code_of_tests(path: Path) -> list[str]:
     """Return the examples of a Markdown file that are tests."""
-    return [each.code for each in examples(path) if each.language == "python" and each.is_test]
+    return [
+        example.code
+        for example in examples(path)
+        if example.language == "python" and example.is_test
+    ]
 
 
 def rows(path: Path) -> list[tuple[str, str]]:

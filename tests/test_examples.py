@@ -98,7 +98,7 @@ def test_the_examples_of_a_document_run(path: Path, server: LocalServer) -> None
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("path", [README, PACKAGE / "guides" / "web-applications.md"])
 def test_the_application_in_the_examples_streams(path: Path) -> None:
-    (code,) = [each.code for each in examples(path) if "app = FastAPI(" in each.code]
+    (code,) = [example.code for example in examples(path) if "app = FastAPI(" in example.code]
     namespace: dict[str, Any] = {}
     exec(code, namespace)
     with TestClient(namespace["app"]) as browser:

@@ -53,9 +53,9 @@ def signed(body: bytes = BODY, secret: str = SECRET, **changes: str | None) -> d
 
 
 def refused(
-    said: str, body: Any = BODY, headers: Any = UNTOUCHED, secret: Any = SECRET, **options: Any
+    message: str, body: Any = BODY, headers: Any = UNTOUCHED, secret: Any = SECRET, **options: Any
 ) -> None:
-    with pytest.raises(WebhookVerificationError, match=said) as caught:
+    with pytest.raises(WebhookVerificationError, match=message) as caught:
         verify(body, signed() if headers is UNTOUCHED else headers, secret, **options)
     for hidden in (SECRET[6:], OTHER[6:], base64.b64encode(KEY).decode()):
         assert hidden not in str(caught.value)
@@ -277,7 +277,7 @@ def test_invalid_header_collections_are_rejected(headers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (BODY.decode(), "a decoded str.*request.get_data"),
         (json.loads(BODY), "a parsed dict.*await request.body"),
@@ -286,12 +286,12 @@ def test_invalid_header_collections_are_rejected(headers: Any) -> None:
         (Prediction(id="p1", status="x"), "not a parsed Prediction"),
     ],
 )
-def test_a_decoded_body_is_an_error(body: Any, said: str) -> None:
-    refused(said, body=body)
+def test_a_decoded_body_is_an_error(body: Any, message: str) -> None:
+    refused(message, body=body)
 
 
 @variants(
-    ("secret", "said"),
+    ("secret", "message"),
     [
         ("", "secret is empty"),
         ("whsec_", "secret is empty"),
@@ -313,12 +313,12 @@ def test_a_decoded_body_is_an_error(body: Any, said: str) -> None:
         ("\ud800", "must be whsec_ and base64"),
     ],
 )
-def test_an_invalid_secret_is_an_error(secret: Any, said: str) -> None:
-    refused(said, secret=secret)
+def test_an_invalid_secret_is_an_error(secret: Any, message: str) -> None:
+    refused(message, secret=secret)
 
 
 @variants(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"", "is not JSON"),
         (b"hello", "is not JSON"),
@@ -337,8 +337,8 @@ def test_an_invalid_secret_is_an_error(secret: Any, said: str) -> None:
         (b'{"id": "t", "status": "x", "urls": 5}', "is not a Prediction: .*urls"),
     ],
 )
-def test_a_signed_body_that_is_no_prediction_is_rejected(body: bytes, said: str) -> None:
-    refused(said, body=body, headers=signed(body))
+def test_a_signed_body_that_is_no_prediction_is_rejected(body: bytes, message: str) -> None:
+    refused(message, body=body, headers=signed(body))
 
 
 def test_an_error_truncates_a_huge_body() -> None:
@@ -482,13 +482,13 @@ def test_webhooks_of_a_server_are_verified(receiver: Receiver) -> None:
             input={"text": b"the cat sat on the mat. " * 20}, webhook=receiver.url,
             webhook_events_filter=["completed"],
         )  # fmt: skip
-        told = verify(*receiver.received.get(timeout=30), secret)
-        assert isinstance(told, Training)
-        assert told == client.trainings.get(training)
+        messages = verify(*receiver.received.get(timeout=30), secret)
+        assert isinstance(messages, Training)
+        assert messages == client.trainings.get(training)
 
 
 @variants(
-    ("arguments", "error", "said"),
+    ("arguments", "error", "message"),
     [
         ({"body": "text"}, TypeError, "body must be bytes, not a decoded str"),
         ({"body": None}, TypeError, "body must be bytes, not NoneType"),
@@ -501,7 +501,7 @@ def test_webhooks_of_a_server_are_verified(receiver: Receiver) -> None:
     ],
 )
 def test_sign_rejects_what_verify_would_reject(
-    arguments: dict[str, Any], error: type[Exception], said: str
+    arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         sign(**{"body": b"{}", "secret": "whsec_c2VjcmV0IG9mIG1pbmU=", **arguments})

@@ -37,15 +37,15 @@ async def test_every_list_accepts_a_cursor_or_a_page_url(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(EMPTY))
-    for call, asked in LISTS:
+    for call, requested in LISTS:
         fake_server.requests.clear()
         await call(scripted_client, cursor="b==")
         await call(scripted_client, cursor=NEXT)
         await call(scripted_client, cursor="https://127.0.0.1:1/?cursor=&x=1&x=2")
         assert fake_server.request_lines == [
-            f"{asked}?cursor=b%3D%3D",
-            f"{asked}?cursor=a%2Fb%3D%3D&extra=1",
-            f"{asked}?cursor=&x=1&x=2",
+            f"{requested}?cursor=b%3D%3D",
+            f"{requested}?cursor=a%2Fb%3D%3D&extra=1",
+            f"{requested}?cursor=&x=1&x=2",
         ]
 
 
@@ -108,7 +108,9 @@ async def test_paginate_keeps_the_filters(scripted_client: Any, fake_server: Fak
     fake_server.respond_with(three_pages)
     async for _ in scripted_client.paginate(scripted_client.predictions.list, source="web"):
         pass
-    assert [dict(parse_qsl(urlsplit(asked).query)) for asked in fake_server.request_lines] == [
+    assert [
+        dict(parse_qsl(urlsplit(requested).query)) for requested in fake_server.request_lines
+    ] == [
         {"source": "web"},
         {"cursor": "2", "source": "web"},
         {"cursor": "3", "source": "web"},

@@ -71,8 +71,8 @@ async def test_client_headers_are_sent_to_the_api_only(
     for server, output in ((fake_server, own), (other_fake_server, other)):
         server.respond_with(Reply(200, {}, b"x"))
         assert await output.read() == b"x"
-    assert [each.headers.get("X-Secret") for each in fake_server.requests] == ["classified"]
-    assert [each.headers.get("X-Secret") for each in other_fake_server.requests] == [None]
+    assert [request.headers.get("X-Secret") for request in fake_server.requests] == ["classified"]
+    assert [request.headers.get("X-Secret") for request in other_fake_server.requests] == [None]
 
 
 async def test_no_token_is_sent_to_a_trusted_host_over_http(
@@ -181,7 +181,7 @@ class TestRedirects:
         assert len(fake_server.requests) == 10
 
     @variants(
-        ("location", "said"),
+        ("location", "message"),
         [
             ("file:///etc/passwd", "scheme"),
             ("ftp://example.com/x", "scheme"),
@@ -191,11 +191,11 @@ class TestRedirects:
         ],
     )
     async def test_a_redirect_to_an_invalid_url_is_an_error(
-        self, scripted_client: Any, fake_server: FakeServer, location: str, said: str
+        self, scripted_client: Any, fake_server: FakeServer, location: str, message: str
     ) -> None:
         output = await output_of(scripted_client, fake_server, fake_server.base_url + "/a")
         fake_server.respond_with(redirect(location))
-        with pytest.raises(APIResponseError, match=rf"is not allowed: .*{said}"):
+        with pytest.raises(APIResponseError, match=rf"is not allowed: .*{message}"):
             await output.read()
         assert len(fake_server.requests) == 1
 
@@ -271,12 +271,12 @@ class TestOverHTTPS:
         return []
 
     @pytest.fixture
-    def https(self, flavor: str, asked: list[tuple[str, str | None]]) -> Any:
+    def https(self, flavor: str, requested: list[tuple[str, str | None]]) -> Any:
         """Create clients whose URLs respond with a redirect to their location, or with `x`."""
 
         def make(locations: dict[str, str], **options: Any) -> Any:
             def handle(request: httpx.Request) -> httpx.Response:
-                asked.append((str(request.url), request.headers.get("Authorization")))
+                requested.append((str(request.url), request.headers.get("Authorization")))
                 location = locations.get(str(request.url))
                 if location is None:
                     return httpx.Response(200, content=b"x")
@@ -293,7 +293,7 @@ class TestOverHTTPS:
         return _plain(wrap_file_outputs(url, api))
 
     async def test_only_trusted_hosts_receive_the_token(
-        self, https: Any, flavor: str, asked: list[Any]
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         client = https({}, base_url=REMOTE, trusted_hosts=["*.example.com", "files.example.org"])
         urls = {
@@ -307,10 +307,10 @@ class TestOverHTTPS:
         }
         for url in urls:
             assert await self.output(client, flavor, url).read() == b"x"
-        assert asked == [(url, "Bearer r8_token" if yes else None) for url, yes in urls.items()]
+        assert requested == [(url, "Bearer r8_token" if yes else None) for url, yes in urls.items()]
 
     async def test_a_redirect_to_another_host_drops_the_token(
-        self, https: Any, flavor: str, asked: list[Any]
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         locations = {
             "https://files.example.com/a": "https://evil.com/b",
@@ -318,7 +318,7 @@ class TestOverHTTPS:
         }
         client = https(locations, base_url=REMOTE, trusted_hosts=["files.example.com"])
         await self.output(client, flavor, "https://files.example.com/a").read()
-        assert asked == [
+        assert requested == [
             ("https://files.example.com/a", "Bearer r8_token"),
             ("https://evil.com/b", None),
             ("https://files.example.com/c", "Bearer r8_token"),
@@ -326,19 +326,19 @@ class TestOverHTTPS:
 
     @pytest.mark.parametrize("base_url", [REMOTE, "http://127.0.0.1:1/v1"])
     async def test_a_redirect_from_https_to_http_is_rejected(
-        self, https: Any, flavor: str, asked: list[Any], base_url: str
+        self, https: Any, flavor: str, requested: list[Any], base_url: str
     ) -> None:
         locations = {"https://files.example.com/a": "http://files.example.com/a"}
         client = https(locations, base_url=base_url)
         with pytest.raises(APIResponseError, match="goes from https to http"):
             await self.output(client, flavor, "https://files.example.com/a").read()
-        assert [url for url, _ in asked] == ["https://files.example.com/a"]
+        assert [url for url, _ in requested] == ["https://files.example.com/a"]
 
     async def test_a_redirect_into_a_private_network_is_rejected(
-        self, https: Any, flavor: str, asked: list[Any]
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         locations = {"https://files.example.com/a": "https://169.254.169.254/latest"}
         client = https(locations, base_url=REMOTE)
         with pytest.raises(APIResponseError, match="private network"):
             await self.output(client, flavor, "https://files.example.com/a").read()
-        assert len(asked) == 1
+        assert len(requested) == 1

@@ -74,7 +74,7 @@ class TestedFolder(TestedStore):
         key = list(dict.fromkeys(str(event[1]) for event, _ in events))[index]
         kinds = ("finished", "created") if id else ("finished",)
         self._replace(
-            [each for each in events if each[0][1] != key or each[0][0] not in kinds],
+            [item for item in events if item[0][1] != key or item[0][0] not in kinds],
         )
 
     def make_old(self) -> None:

@@ -39,12 +39,12 @@ def test_each_row_has_a_result_and_the_summary_shows_the_counts(run_cli: RunCLI)
     assert (done.code, done.stdout) == (0, "")
     assert done.stderr.startswith("20 rows: 20 done, 0 failed, in ")
     assert done.stderr.endswith(" predict seconds.\n")
-    results = sorted(lines("results.jsonl"), key=lambda one: one["index"])
-    assert [one["output"] for one in results] == [f"hello N{number}" for number in range(20)]
+    results = sorted(lines("results.jsonl"), key=lambda item: item["index"])
+    assert [row["output"] for row in results] == [f"hello N{number}" for number in range(20)]
     assert results[3]["input"] == {"text": "N3"}
     assert results[3]["status"] == "succeeded"
     assert results[3]["error"] is None
-    assert len({one["prediction"] for one in results}) == 20
+    assert len({row["prediction"] for row in results}) == 20
     assert not Path("results.failures.jsonl").exists()
 
 
@@ -74,7 +74,7 @@ def test_failed_rows_can_be_used_as_input(run_cli: RunCLI, photo: Path) -> None:
     again = "dashscope batch dashscope/thumbnail out.failures.jsonl --file=image"
     assert done.stderr.endswith(f"  {again}\n")
     assert lines("out.failures.jsonl") == [{"image": photo.name, "width": "wide"}]
-    failed = next(one for one in lines("out.jsonl") if one["status"] == "failed")
+    failed = next(row for row in lines("out.jsonl") if row["status"] == "failed")
     assert "width" in failed["error"]
     assert failed["prediction"] is None
     write("out.failures.jsonl", {"image": photo.name, "width": 30})
@@ -96,7 +96,7 @@ def test_csv_cells_are_converted_by_the_schema(run_cli: RunCLI) -> None:
         '\ufefftext,whole,flag,items\n42,3,TRUE,\n"a,\nb",,,"[1, 2]"\n\n', "utf-8"
     )
     run_cli("batch test/kinds rows.csv -o out.jsonl --ordered real=2 text=unused")
-    assert [one["output"] for one in lines("out.jsonl")] == [
+    assert [row["output"] for row in lines("out.jsonl")] == [
         {"text": "42", "whole": 3, "real": 2, "flag": True},
         {"text": "a,\nb", "real": 2, "items": [1, 2]},
     ]
@@ -249,7 +249,7 @@ def test_an_input_without_rows_prints_a_message(run_cli: RunCLI, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("rows.jsonl", b'{"value": 1}\n{"value":\n', "rows.jsonl, line 2 is not JSON"),
         ("rows.jsonl", b'{"value": 1}\n{"val', "The file may be incomplete."),
@@ -267,13 +267,13 @@ def test_an_input_without_rows_prints_a_message(run_cli: RunCLI, name: str) -> N
     ],
 )
 def test_invalid_rows_are_rejected_before_anything_runs(
-    run_cli: RunCLI, server: LocalServer, name: str, content: bytes, said: str
+    run_cli: RunCLI, server: LocalServer, name: str, content: bytes, message: str
 ) -> None:
     Path(name).write_bytes(content)
     before = len(server.requests)
     done = run_cli(f"batch test/echo {name.replace('other', 'rows')} -o out.jsonl")
     assert (done.code, done.stdout) == (1, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert server.requests[before:] == []
     assert not Path("out.jsonl").exists()
 
@@ -298,7 +298,7 @@ def test_a_missing_input_file_is_reported_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "message"),
     [
         ("-o rows.jsonl --overwrite", 2, "rows.jsonl cannot be both the rows and the results"),
         (
@@ -320,14 +320,14 @@ def test_a_missing_input_file_is_reported_before_anything_runs(
     ],
 )
 def test_invalid_options_are_rejected_before_anything_runs(
-    run_cli: RunCLI, server: LocalServer, options: str, code: int, said: str
+    run_cli: RunCLI, server: LocalServer, options: str, code: int, message: str
 ) -> None:
     write("rows.jsonl", {"value": 1})
     Path("precious.jsonl").write_text("precious")
     before = len(server.requests)
     done = run_cli(f"batch test/echo rows.jsonl {options}")
     assert (done.code, done.stdout) == (code, "")
-    assert said in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())
     assert server.requests[before:] == []
     assert Path("precious.jsonl").read_text() == "precious"
 

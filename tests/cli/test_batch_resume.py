@@ -65,7 +65,7 @@ def test_the_same_command_resumes_and_writes_each_row_once(
     assert (done.code, done.stdout) == (0, "")
     assert done.stderr.startswith("6 rows (5 from the checkpoint): 6 done, 0 failed, ")
     results = lines(str(dashscope.folder / "out.jsonl"))
-    assert sorted(one["index"] for one in results) == list(range(6))
+    assert sorted(row["index"] for row in results) == list(range(6))
     # After a kill, predictions keep running. Predictions that Ctrl-C canceled are recreated.
     assert created(server, before) == (7 if number == signal.SIGINT else 6)
 
@@ -128,7 +128,7 @@ def test_missing_rows_are_reported(run_cli: RunCLI) -> None:
     done = run_cli(command)
     assert done.code == 0
     assert "warning: run.sqlite has 3 rows, but the inputs end after 1" in done.stderr
-    assert [one["index"] for one in lines("out.jsonl")] == [0]
+    assert [row["index"] for row in lines("out.jsonl")] == [0]
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
@@ -150,7 +150,7 @@ def test_earlier_results_are_kept_until_as_many_are_written(tmp_path: Path, name
     assert count_results(path) == 4, "more"
     write_some(2, kept=4)
     assert count_results(path) == 2, "fewer, and to the end"
-    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
 def test_an_invalid_checkpoint_is_reported(run_cli: RunCLI) -> None:

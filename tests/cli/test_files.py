@@ -27,8 +27,10 @@ def test_run_saves_the_thumbnail_of_a_photo(
         assert image.format == "PNG"
         assert image.size == (64, 32)
     assert (dashscope.folder / saved).stat().st_size < photo.stat().st_size
-    asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
-    assert ("POST", "/v1/files", 201) in asked
+    requested = [
+        (request.method, request.path, request.status) for request in server.requests[before:]
+    ]
+    assert ("POST", "/v1/files", 201) in requested
     uploaded = client.files.list()[0]
     assert (uploaded.name, uploaded.content_type) == ("photo.png", "image/png")
     assert uploaded.size == photo.stat().st_size

@@ -40,7 +40,8 @@ def test_control_characters_are_escaped(
     terminal.close()
     assert done.code == 0
     escapes = "".join(
-        f"\\x{ord(one):02x}" if ord(one) < 0x100 else f"\\u{ord(one):04x}" for one in text
+        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
+        for character in text
     )
     assert terminal.drawn == f"{escapes}\r\n"
 
@@ -110,7 +111,7 @@ def test_no_text_of_a_server_controls_the_terminal(
     left = set(re.sub(ours, "", terminal.drawn)) - {"\n"}
     assert terminal.drawn
     assert [
-        one for one in left if unicodedata.category(one) in ("Cc", "Cs") or one == "\u202e"
+        item for item in left if unicodedata.category(item) in ("Cc", "Cs") or item == "\u202e"
     ] == []
 
 

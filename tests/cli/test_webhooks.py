@@ -72,9 +72,9 @@ def test_received_webhooks_are_printed(dashscope: CommandLine, client: Client) -
         ),
     )
     assert done.code == 0
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["id"] for one in told] == [created.id] * 2
-    assert told[-1]["output"] == "hello Al"
+    message = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [item["id"] for item in message] == [created.id] * 2
+    assert message[-1]["output"] == "hello Al"
 
 
 def test_unsigned_webhooks_are_rejected_and_duplicates_printed_once(

@@ -193,9 +193,9 @@ async def test_a_cancellation_cancels_the_prediction(
                 progress=lambda p: running.set() if p.status == "processing" else None,
             ),
         )
-        began = Stopwatch()
+        started = Stopwatch()
         await way(run, running.wait)
-        assert began.adjusted < 5
+        assert started.adjusted < 5
         assert status_of(observer, tag) == "canceled"
         assert len(caught) == 1
         assert isinstance(caught[0], anyio.get_cancelled_exc_class())
@@ -240,10 +240,10 @@ async def test_a_cancellation_waits_only_seconds_for_a_hanging_create(
 ) -> None:
     fake_server.respond_with(Reply(delay=9.0))
     async with AsyncClient(base_url=fake_server.base_url) as client:
-        began = Stopwatch()
+        started = Stopwatch()
         with anyio.move_on_after(0.2):
             await client.run("owner/name", {})
-        assert began.adjusted < 7
+        assert started.adjusted < 7
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])

@@ -78,7 +78,9 @@ def script(server: LocalServer, tmp_path: Path) -> Script:
 
     def run(sources: list[str]) -> Finished:
         path = tmp_path / "program.py"
-        path.write_text(PRELUDE + "".join(BEGIN + textwrap.dedent(each) + END for each in sources))
+        path.write_text(
+            PRELUDE + "".join(BEGIN + textwrap.dedent(source) + END for source in sources)
+        )
         return Program(
             *("-X", "dev", "-W", "error", path),
             cwd=tmp_path,

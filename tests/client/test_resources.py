@@ -228,5 +228,5 @@ async def test_breaking_early_requests_no_further_page(
         break
     await items.aclose()
     await client.account.get()  # so that earlier requests have been recorded
-    asked = [request.path for request in server.requests[before:]]
-    assert asked.count("/v1/predictions") == 1
+    requested = [request.path for request in server.requests[before:]]
+    assert requested.count("/v1/predictions") == 1

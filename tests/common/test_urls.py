@@ -65,15 +65,15 @@ def test_a_base_url_needs_http_or_https_and_a_host(text: str) -> None:
     ],
 )
 def test_an_error_explains_the_invalid_base_url(text: Any, problem: str) -> None:
-    said = urls.base_url_problem(text)
-    assert said is not None
-    assert problem in said
+    message = urls.base_url_problem(text)
+    assert message is not None
+    assert problem in message
 
 
 def test_errors_do_not_contain_the_password_of_a_base_url() -> None:
-    said = urls.base_url_problem("https://user:hunter2@api.example.com/v1")
-    assert said is not None
-    assert "hunter2" not in said
+    message = urls.base_url_problem("https://user:hunter2@api.example.com/v1")
+    assert message is not None
+    assert "hunter2" not in message
 
 
 @given(st.text())
@@ -359,9 +359,9 @@ INTERNAL_HOSTS = [
 @variants("host", INTERNAL_HOSTS)
 def test_a_hosted_api_may_not_link_to_a_private_network(host: str) -> None:
     for url in (f"https://{host}/x", f"https://{host}:8443/x"):
-        said = urls.url_rejection(url, BASE)
-        assert said is not None
-        assert "private network" in said
+        message = urls.url_rejection(url, BASE)
+        assert message is not None
+        assert "private network" in message
 
 
 @variants("host", INTERNAL_HOSTS)
@@ -419,9 +419,9 @@ def test_every_spelling_of_an_address_is_recognized(number: int) -> None:
     ],
 )
 def test_the_rejection_of_a_url_has_a_reason(url: str, reason: str) -> None:
-    said = urls.url_rejection(url, BASE)
-    assert said is not None
-    assert reason in said
+    message = urls.url_rejection(url, BASE)
+    assert message is not None
+    assert reason in message
 
 
 @variants(

@@ -190,5 +190,5 @@ def test_two_live_workers_with_the_same_partition_are_reported(
         thread.start()
     for thread in threads:
         thread.join()
-    assert [[row["output"] for row in each] for each in found] == [list(range(20))] * 3
+    assert [[row["output"] for row in item] for item in found] == [list(range(20))] * 3
     assert len(service.created) == 20

@@ -91,7 +91,7 @@ def test_a_second_batch_waits_for_the_rows_of_the_first(
         thread.start()
     for thread in threads:
         thread.join()
-    assert [sorted(each) for each in found] == [list(range(20))] * 2
+    assert [sorted(item) for item in found] == [list(range(20))] * 2
     assert len(service.created) == 20
 
 

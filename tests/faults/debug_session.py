@@ -63,9 +63,9 @@ def frames(trace: TracebackType | None) -> Iterator[Any]:
 def show_error(error: BaseException) -> None:
     print("ERROR", type(error).__name__)
     traceback.print_exception(error)
-    for one in chained(error):
-        show("an error", one)
-        for frame in () if ECHO else frames(one.__traceback__):
+    for item in chained(error):
+        show("an error", item)
+        for frame in () if ECHO else frames(item.__traceback__):
             for name, value in frame.f_locals.items():
                 print(frame.f_code.co_qualname, name, pretty_repr(value, max_depth=5))
     if isinstance(error, dashscope.DashscopeError):

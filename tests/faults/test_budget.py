@@ -118,10 +118,10 @@ def test_streams_and_downloads_share_the_retry_quota(
 
     errors = all_at_once(flavor, line, stream)
     assert all(isinstance(error, InternalServerError) for error in errors)
-    asked = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
+    requested = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
     # Without the quota: 300 times 9, and then 300 times 6 polls. Each prediction is polled.
-    assert len(asked) <= 700
-    assert len(line.requests) - len(asked) - REQUESTS <= 2 * REQUESTS
+    assert len(requested) <= 700
+    assert len(line.requests) - len(requested) - REQUESTS <= 2 * REQUESTS
 
 
 def test_a_recovered_server_receives_all_requests(
@@ -164,10 +164,10 @@ async def test_errors_and_logs_contain_attempts_and_duration(
     assert error.attempts == 3
     assert 0.15 <= error.elapsed < 5
     assert f"after 3 attempts in {error.elapsed:.1f} s" in str(error)
-    said = [record.getMessage() for record in caplog.records]
+    message = [record.getMessage() for record in caplog.records]
     url = re.escape(f"GET {fake_server.base_url}/account")
     for line, pattern in zip(
-        said,
+        message,
         (
             url + r": 503 after \d\.\d\d s; attempt 2 follows in 0\.10 s",
             url + r": 429 after \d\.\d\d s; attempt 3 follows in 0\.20 s",
@@ -213,5 +213,5 @@ async def test_an_exhausted_quota_is_logged(
     with pytest.raises(InternalServerError) as caught:
         await client.account.get()
     assert caught.value.attempts == 1 + 1 + 99
-    said = [record.getMessage() for record in caplog.records]
-    assert [line for line in said if "quota is empty" in line] == said[-2:-1]
+    message = [record.getMessage() for record in caplog.records]
+    assert [line for line in message if "quota is empty" in line] == message[-2:-1]

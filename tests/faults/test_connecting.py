@@ -36,10 +36,10 @@ def flavor(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def answering(server: FakeServer) -> FakeServer:
     """A server that responds to each operation. The first segment of a path names the operation."""
-    answers = {subject.name: subject.answer for subject in SUBJECTS}
+    responses = {subject.name: subject.answer for subject in SUBJECTS}
 
     def script(received: Received) -> Reply:
-        return answers[received.path.split("/", 2)[1]]
+        return responses[received.path.split("/", 2)[1]]
 
     server.respond_with(script)
     server.requests.clear()
@@ -119,7 +119,7 @@ def test_a_connection_reset_before_the_request_is_retried(
 
 
 def check_never_sent(
-    results: list[Any], counts: list[Attempts], attempts: int, said: str, server: FakeServer
+    results: list[Any], counts: list[Attempts], attempts: int, message: str, server: FakeServer
 ) -> None:
     for result, counted in zip(results, counts, strict=True):
         assert isinstance(result, APIConnectionError)
@@ -127,7 +127,7 @@ def check_never_sent(
         assert not result.request_sent
         assert not result.may_have_been_created
         assert result.attempts == counted.number == attempts
-        assert said in str(result)
+        assert message in str(result)
     assert server.requests == []
 
 

@@ -38,8 +38,8 @@ HOLDS = {"owner": "a", "name": "b", "status": "starting"}
 
 
 async def _twice(exchange: Exchange) -> None:
-    answer = await exchange.answer()
-    await exchange.send(answer + answer)
+    response = await exchange.answer()
+    await exchange.send(response + response)
 
 
 async def _with_more_after(exchange: Exchange) -> None:

@@ -244,15 +244,15 @@ def test_the_checked_host_is_the_requested_host(url: str) -> None:
     if _urls.url_rejection(url, base) is not None:
         return
     try:
-        asked = httpx.URL(url)
+        requested = httpx.URL(url)
     except httpx.InvalidURL:
         return
     judged = urlsplit(url)
     # The checks and httpx parse the same host from the URL.
-    assert asked.scheme == judged.scheme
-    assert asked.port == (None if judged.port == 443 else judged.port)
+    assert requested.scheme == judged.scheme
+    assert requested.port == (None if judged.port == 443 else judged.port)
     if _urls.gets_token(url, base, ["*.service.test"]):
-        host = asked.raw_host.decode()
+        host = requested.raw_host.decode()
         assert host == API or host.endswith(".service.test")
-        assert asked.scheme == "https"
-    assert not asked.userinfo
+        assert requested.scheme == "https"
+    assert not requested.userinfo

@@ -667,9 +667,9 @@ def ranged(
 ) -> Reply:
     """Respond with the requested range of CONTENT, or with at most `most` bytes of it."""
     begin = int(received.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-    said, piece = begin if start is None else start, CONTENT[begin : begin + most]
+    text, piece = begin if start is None else start, CONTENT[begin : begin + most]
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    span = f"bytes {said}-{begin + len(piece) - 1}/{total}"
+    span = f"bytes {text}-{begin + len(piece) - 1}/{total}"
     return Reply(status, {"content-range": span, "etag": '"e1"', **named}, piece)
 
 
@@ -738,10 +738,10 @@ class TestDownloadResume:
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         output = await file_output(scripted_client, fake_server)
-        answers = [cut(5000), DROP, reply({}, 503), None]
+        responses = [cut(5000), DROP, reply({}, 503), None]
 
         def script(received: Received) -> Reply:
-            return answers.pop(0) or ranged(received)
+            return responses.pop(0) or ranged(received)
 
         fake_server.respond_with(script)
         assert await output.read() == CONTENT
@@ -758,7 +758,7 @@ class TestDownloadResume:
         assert len(fake_server.requests) == 1
 
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
             lambda r: sends(CONTENT, etag='"e2"'),  # the file has changed
             lambda r: ranged(r, start=0),  # another range than requested
@@ -781,10 +781,10 @@ class TestDownloadResume:
         ],
     )
     async def test_a_response_with_another_range_is_an_error(
-        self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path, answer: Any
+        self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path, response: Any
     ) -> None:
         output = await file_output(scripted_client, fake_server)
-        fake_server.respond_with(lambda r: answer(r) if "Range" in r.headers else cut(5000))
+        fake_server.respond_with(lambda r: response(r) if "Range" in r.headers else cut(5000))
         with pytest.raises(APIConnectionError, match="broke"):
             await output.save(tmp_path)
         assert len(fake_server.requests) == 2

@@ -72,7 +72,7 @@ async def test_download_saves_a_url(
     for wrong, error in (("a.png", ValueError), ("ftp://x/y", ValueError), (path, TypeError)):
         with pytest.raises(error, match="url must be"):
             await scripted_client.download(wrong, tmp_path)
-    assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
+    assert [item.name for item in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_a_file_output_without_a_client_names_the_methods_of_the_client() -> None:

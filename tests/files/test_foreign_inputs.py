@@ -201,12 +201,12 @@ def test_tables_are_read_by_row_without_missing_values() -> None:
 
 
 async def test_map_accepts_a_data_frame(scripted_client: Any, fake_server: FakeServer) -> None:
-    def answer(request: Received) -> Reply:
+    def response(request: Received) -> Reply:
         if request.method == "POST":
             return reply(prediction("succeeded", output=request.json["input"]), 201)
         return reply({"results": []})
 
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     frame = pd.DataFrame({"width": np.array([64, 32]), "text": ["a", None]})
     async with scripted_client.map("owner/name", frame, ordered=True) as results:
         assert results.progress.total == 2

@@ -405,10 +405,10 @@ def bad_files(folder: Path) -> list[tuple[Any, str]]:
 
 
 async def test_one_invalid_file_prevents_all_requests(runtime: Runtime, tmp_path: Path) -> None:
-    for bad, said in bad_files(tmp_path):
+    for bad, message in bad_files(tmp_path):
         uploads = Uploads()
         for input in ({"good": LARGE, "bad": bad}, {"bad": [bad], "good": LARGE}):
-            with pytest.raises(FileError, match=said):
+            with pytest.raises(FileError, match=message):
                 await encode(input, runtime, uploads, "upload")
         assert uploads == []
 
@@ -460,7 +460,7 @@ class ReadsAsync:
 
 
 @pytest.mark.parametrize(
-    ("input", "error", "said"),
+    ("input", "error", "message"),
     [
         ("text", TypeError, "input must be a mapping"),
         ([{"a": 1}], TypeError, "input must be a mapping"),
@@ -475,10 +475,10 @@ class ReadsAsync:
     ],
 )
 async def test_an_error_names_the_unsupported_value(
-    runtime: Runtime, input: Any, error: type[Exception], said: str
+    runtime: Runtime, input: Any, error: type[Exception], message: str
 ) -> None:
     uploads = Uploads()
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         await encode(input, runtime, uploads, "upload")
     assert uploads == []
 

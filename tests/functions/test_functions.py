@@ -123,7 +123,7 @@ async def test_a_batch_checks_the_names_of_its_inputs_with_one_request(
     async def outcome() -> dict[int, Any]:
         async with scripted_client.map("owner/name", rows) as batch:
             found = [await anext(batch) for _ in rows]
-        return {each.index: each.output if each.ok else str(each.error) for each in found}
+        return {item.index: item.output if item.ok else str(item.error) for item in found}
 
     results = await outcome()
     assert results[0] == {"text": "a"}
@@ -543,7 +543,7 @@ async def test_the_timeout_of_a_function_limits_created_predictions(
     for timeout in (0.1, 2, 60, 30_000_000.0):
         await scripted_client.use("owner/name", timeout=timeout).create(a=1)
     await scripted_client.use("owner/name").create(a=1)
-    sent = [each.headers for each in fake_server.requests if each.method == "POST"]
+    sent = [request.headers for request in fake_server.requests if request.method == "POST"]
     # The service accepts at least five seconds.
     assert [headers.get("Cancel-After") for headers in sent] == [
         "5s",

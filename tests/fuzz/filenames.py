@@ -46,5 +46,5 @@ def one_input(data: bytes) -> None:
     assert name not in ("", ".", "..")
     assert len(os.fsencode(name)) <= 255
     assert not set(name) & set('/\\:*?"<>|\0\r\n')
-    assert not any(unicodedata.bidirectional(one) in BIDI_CONTROLS for one in name)
+    assert not any(unicodedata.bidirectional(item) in BIDI_CONTROLS for item in name)
     assert not name.startswith((".", "-"))

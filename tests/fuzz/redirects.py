@@ -52,7 +52,7 @@ def one_input(data: bytes) -> None:
     home = httpx.URL(base)
     first = True
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         nonlocal first
         to = request.url
         assert to.scheme in ("http", "https")
@@ -71,7 +71,7 @@ def one_input(data: bytes) -> None:
             return httpx.Response(302, headers=[(b"location", url.encode())])
         return httpx.Response(200, content=b"content")
 
-    client = client_of(answer, base_url=base, trusted_hosts=[TRUSTED], max_retries=0)
+    client = client_of(response, base_url=base, trusted_hosts=[TRUSTED], max_retries=0)
     begin = f"{base}/files/f1/download" if choice & 1 else url
     output = wrap_file_outputs(begin, client._async._api)
     if type(output) is str:

@@ -251,25 +251,25 @@ def test_many_disconnects_leave_nothing_running(
     def sockets(port: int | None = None) -> list[Any]:
         found = psutil.Process(os.getpid()).net_connections("tcp")
         return [
-            one
-            for one in found
-            if port is None or (one.laddr.port == port and one.status != "LISTEN")
+            item
+            for item in found
+            if port is None or (item.laddr.port == port and item.status != "LISTEN")
         ]
 
     running()  # the observing client has a connection as well from now on
     with Served(make_app(server, []), loop=loop) as served:
         count, before = 0, sockets()
         for _ in range(clients // 20):
-            asked = [
+            requested = [
                 served.send_request("POST", path, BODY)
                 for path in ("/run", "/stream", "/run-parsed", "/stream-from-the-start") * 5
             ]
-            for connection in asked:
+            for connection in requested:
                 connection.__enter__()
                 count += 1
             if count % 40 == 0:
                 wait_until(lambda: len(running()) > 10)
-            for connection in asked:
+            for connection in requested:
                 connection.__exit__(None, None, None)
             if count % 40 == 0:  # each prediction has seconds to be canceled
                 wait_until(lambda: not served.tasks())
@@ -290,9 +290,9 @@ async def in_block(receive: Any, body: Callable[[], Any]) -> Any:
         return await body()
 
 
-def messages(*said: dict[str, Any]) -> Any:
+def messages(*message: dict[str, Any]) -> Any:
     """Return a `receive` that sends these messages and then waits forever."""
-    left = list(said)
+    left = list(message)
 
     async def receive() -> dict[str, Any]:
         if not left:

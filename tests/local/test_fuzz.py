@@ -39,8 +39,8 @@ SCHEMA = schemathesis.openapi.from_dict(description())
     phases=[Phase.explicit, Phase.generate],
 )
 def test_no_response_is_a_5xx(case: "schemathesis.Case", server: LocalServer) -> None:
-    answer = case.call(base_url=server.base_url)
-    assert answer.status_code < 500, answer.text
-    assert answer.status_code == 304 or not 300 <= answer.status_code < 400
-    if answer.status_code >= 400 and answer.content:
-        assert answer.headers["content-type"][0].startswith("application/problem+json")
+    response = case.call(base_url=server.base_url)
+    assert response.status_code < 500, response.text
+    assert response.status_code == 304 or not 300 <= response.status_code < 400
+    if response.status_code >= 400 and response.content:
+        assert response.headers["content-type"][0].startswith("application/problem+json")

@@ -49,8 +49,8 @@ def test_an_edit_changes_the_model_and_an_error_is_shown_until_it_is_fixed(tmp_p
 
         def says(**inputs: Any) -> Any:
             path = "v1/models/me/says/predictions"
-            answer = http.post(path, json={"input": inputs}, headers={"Prefer": "wait"})
-            return answer.json().get("output")
+            response = http.post(path, json={"input": inputs}, headers={"Prefer": "wait"})
+            return response.json().get("output")
 
         assert "SyntaxError: invalid syntax" in problem()
         assert "def broken(:" in problem()

@@ -55,7 +55,7 @@ def printed(events: list[Any]) -> str:
     return "".join(event.text for event in events if isinstance(event, LogsEvent))
 
 
-def told(events: list[Any]) -> list[tuple[str, str]]:
+def summaries(events: list[Any]) -> list[tuple[str, str]]:
     """Return events as pairs of kind and text, without ids."""
 
     def short(event: Any) -> tuple[str, str]:

@@ -79,10 +79,10 @@ async def test_an_unanswered_cancel_is_awaited_for_seconds_only(
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.4)
     async with AsyncClient(base_url=prediction_server.base_url) as client:
-        began = Stopwatch()
+        started = Stopwatch()
         async with cancel_once(lambda: prediction_server.request_counts["GET /v1/predictions/p1"]):
             await client.run("owner/ignores-cancel", {}, poll_interval=0.01)
-        assert began.adjusted < 4
+        assert started.adjusted < 4
     assert prediction_server.request_counts["POST /v1/predictions/p1/cancel"] >= 1
 
 

@@ -202,7 +202,7 @@ def test_wait_and_timeout_become_headers(
 
 
 @variants(
-    ("wait", "cancel_after", "error", "said"),
+    ("wait", "cancel_after", "error", "message"),
     [
         (0, None, ValueError, "from 1 to 60"),
         (61, None, ValueError, "from 1 to 60"),
@@ -218,9 +218,9 @@ def test_wait_and_timeout_become_headers(
     ],
 )
 def test_out_of_range_headers_are_rejected(
-    wait: Any, cancel_after: Any, error: type[Exception], said: str
+    wait: Any, cancel_after: Any, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         creation_headers(wait, cancel_after)
 
 
@@ -239,7 +239,7 @@ def test_a_webhook_needs_an_http_url_and_known_events(webhook: Any, events: Any)
 
 
 @variants(
-    ("webhook", "events", "error", "said"),
+    ("webhook", "events", "error", "message"),
     [
         ("", None, ValueError, "http"),
         ("example.com/hook", None, ValueError, "http"),
@@ -255,9 +255,9 @@ def test_a_webhook_needs_an_http_url_and_known_events(webhook: Any, events: Any)
     ],
 )
 def test_an_invalid_webhook_is_rejected(
-    webhook: Any, events: Any, error: type[Exception], said: str
+    webhook: Any, events: Any, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         check_webhook(webhook, events)
 
 

@@ -162,10 +162,10 @@ def test_a_signal_is_deferred_for_a_limited_time(
         handled(signal.SIGINT, signal.default_int_handler),
         sent(signal.SIGINT, prediction_server.creating),
     ):
-        began = Stopwatch()
+        started = Stopwatch()
         with pytest.raises(KeyboardInterrupt) as caught:
             client.run("owner/never-creates", {})
-    assert began.adjusted < 3
+    assert started.adjusted < 3
     assert "may have been created" in caught.value.__notes__[0]
 
 

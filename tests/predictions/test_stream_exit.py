@@ -300,12 +300,12 @@ class TestAsync:
     ) -> None:
         server.respond_with(hold_open(output("a", "1"), output("b", "2")))
 
-        async def answer() -> AsyncGenerator[str, None]:
+        async def response() -> AsyncGenerator[str, None]:
             async with client.stream("owner/name", {}) as stream:
                 async for event in stream:
                     yield str(event)
 
-        async with aclosing(answer()) as parts:
+        async with aclosing(response()) as parts:
             async for part in parts:
                 assert part == "a"
                 break

@@ -19,7 +19,15 @@ from dashscope import (
     StreamError,
 )
 from dashscope._predictions.stream import AsyncEventStream
-from tests.predictions.stream_reading import each, events_of, printed, read, read_into, texts, told
+from tests.predictions.stream_reading import (
+    each,
+    events_of,
+    printed,
+    read,
+    read_into,
+    summaries,
+    texts,
+)
 from tests.servers.stream_events import SentEvent, done, encoded, logs, output
 from tests.servers.stream_server import (
     POLL,
@@ -97,7 +105,7 @@ class TestResume:
         assert events[:-1] == [
             OutputEvent(text=text, id=str(number)) for number, text in enumerate("abcdef", 1)
         ]
-        assert told(events)[-1] == ("done", "")
+        assert summaries(events)[-1] == ("done", "")
         assert server.cancels == 0
 
     async def test_an_incomplete_event_is_ignored(
@@ -199,13 +207,13 @@ class TestResume:
         events: list[Any] = []
         with pytest.raises(ModelError, match="no luck"):
             await read_into(events, client.stream("owner/name", {}))
-        assert told(events) == [("output", "a")]
+        assert summaries(events) == [("output", "a")]
         assert server.cancels == 0
 
     async def test_a_cancellation_after_a_break(self, client: Any, server: StreamServer) -> None:
         server.respond_with(cut_off(LETTERS[0]), complete(done('{"reason": "canceled"}', "2")))
         server.finish("canceled", output=["a"])
-        assert told(await read(client.stream("owner/name", {}))) == [
+        assert summaries(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
             ("done", "canceled"),
         ]
@@ -224,7 +232,7 @@ class TestResume:
         for position in range(1, len(mixed)):
             server.respond_with(cut_off(*mixed[:position]), resume_after_last_id(mixed))
             server.finish(output=["a", "b"], logs="one\ntwo\n")
-            assert told(await read(client.stream("owner/name", {}))) == [
+            assert summaries(await read(client.stream("owner/name", {}))) == [
                 ("logs", "one\n"),
                 ("output", "a"),
                 ("ping", "x"),
@@ -367,7 +375,7 @@ class TestServersThatReplay:
         server.respond_with(
             complete(output("a", "1"), logs("log", "1"), output("b", "1"), done(id="1"))
         )
-        assert told(await read(client.stream("owner/name", {}))) == [
+        assert summaries(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
             ("logs", "log"),
             ("output", "b"),
@@ -547,7 +555,7 @@ class TestGaps:
     ) -> None:
         server.respond_with(cut_off(*LETTERS[:2]), complete(done('{"reason": "canceled"}', "7")))
         server.finish("canceled", output=kept)
-        assert told(await read(client.stream("owner/name", {}))) == [
+        assert summaries(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
             ("output", "b"),
             ("done", "canceled"),

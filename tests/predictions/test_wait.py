@@ -106,7 +106,7 @@ async def test_a_timeout_does_not_cancel(scripted_client: Any, fake_server: Fake
     assert started.wall > 0.1
     assert started.adjusted < 1.5
     assert caught.value.prediction.id == "x1"
-    assert not any("cancel" in asked for asked in fake_server.request_lines)
+    assert not any("cancel" in requested for requested in fake_server.request_lines)
 
 
 @kinds

@@ -279,11 +279,11 @@ async def test_invalid_arguments_are_rejected_before_a_request(
     caplog.set_level("INFO", "dashscope")
     right = {name: kind.right for name, kind in kinds.items() if kind.right is not None}
     for parameter, kind in kinds.items():
-        said = SAID.get(parameter, parameter)
+        message = SAID.get(parameter, parameter)
         cases = [(TypeError, wrong) for wrong in kind.types]
         cases += [(ValueError, wrong) for wrong in kind.values]
         for error, wrong in cases:
-            with pytest.raises(error, match=said) as caught:
+            with pytest.raises(error, match=message) as caught:
                 await call(scripted_client, name, right | {parameter: wrong})
             assert isinstance(caught.value, error), (parameter, wrong)
             assert not hasattr(caught.value, "__notes__"), (parameter, wrong)

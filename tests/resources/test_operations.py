@@ -228,7 +228,7 @@ async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, t
 
 
 @variants(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda c: c.predictions.create(version="", input={}), "version"),
         (lambda c: c.predictions.create(version=None, input={}), "version"),
@@ -262,8 +262,8 @@ async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, t
     ],
 )
 async def test_invalid_arguments_are_rejected_before_a_request(
-    scripted_client: Any, fake_server: FakeServer, call: Any, said: str
+    scripted_client: Any, fake_server: FakeServer, call: Any, message: str
 ) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
+    with pytest.raises((ValueError, TypeError), match=message):
         await call(scripted_client)
     assert fake_server.requests == []

@@ -130,10 +130,10 @@ async def test_closing_cancels_the_prediction_of_a_create_in_flight(
 async def test_closing_ends_requests_that_wait_for_a_connection(
     flavor: str, fake_server: FakeServer, make_client: Callable[..., Any]
 ) -> None:
-    asked, may_answer = threading.Event(), threading.Event()
+    requested, may_answer = threading.Event(), threading.Event()
 
     def script(received: Received) -> Reply:
-        asked.set()
+        requested.set()
         may_answer.wait(30)
         return reply({"username": "a"})
 
@@ -148,7 +148,7 @@ async def test_closing_ends_requests_that_wait_for_a_connection(
             errors.append(error)
 
     async def close() -> None:
-        await wait_for(flavor, asked.is_set)
+        await wait_for(flavor, requested.is_set)
         await client.aclose()
         may_answer.set()
 

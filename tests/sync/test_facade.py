@@ -130,8 +130,8 @@ def test_a_method_has_the_same_signature(cls: type, name: str) -> None:
     assert plain_signature(other) == plain_signature(method)
     assert not inspect.iscoroutinefunction(other)
     assert not inspect.isasyncgenfunction(other)
-    assert [plain_signature(each) for each in typing.get_overloads(other)] == [
-        plain_signature(each) for each in typing.get_overloads(method)
+    assert [plain_signature(item) for item in typing.get_overloads(other)] == [
+        plain_signature(item) for item in typing.get_overloads(method)
     ]
 
 

@@ -42,9 +42,9 @@ def talking(talk: slow.Talk, scheme: str = "http") -> Iterator[SlowServer]:
 @contextmanager
 def in_time(timeout: float = TIMEOUT) -> Iterator[None]:
     """A call may exceed its timeout by at most half a second or a tenth."""
-    began = Stopwatch()
+    started = Stopwatch()
     yield
-    assert began.adjusted < timeout + max(0.5, timeout / 10)
+    assert started.adjusted < timeout + max(0.5, timeout / 10)
 
 
 async def request(client: Any) -> Any:

@@ -34,7 +34,7 @@ def crowd(size: int) -> Answer:
     all_there = asyncio.Event()
     asking = 0
 
-    async def answer(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+    async def response(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
         nonlocal asking
         asking += 1
         if asking == size:
@@ -42,7 +42,7 @@ def crowd(size: int) -> Answer:
         await all_there.wait()
         return await ok(writer, path, number)
 
-    return answer
+    return response
 
 
 async def broken(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
@@ -216,15 +216,15 @@ async def test_a_connection_in_use_does_not_expire(
 
     server.respond_with(long)
     client = make_client(base_url=server.base_url)
-    answers: list[Any] = []
+    responses: list[Any] = []
 
     async def ask() -> None:
-        answers.append(await client.request("GET", "/long"))
+        responses.append(await client.request("GET", "/long"))
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
         await client.account.get()
-    assert answers[0].status == 200
+    assert responses[0].status == 200
     await client.aclose()
 
 

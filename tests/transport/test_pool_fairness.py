@@ -22,7 +22,7 @@ def waiting(turns: ConnectionLimiter, taken: Callable[[], object]) -> threading.
     before = list(turns._waiting)
     thread = threading.Thread(target=taken)
     thread.start()
-    wait_until(lambda: any(one not in before for one in list(turns._waiting)))
+    wait_until(lambda: any(item not in before for item in list(turns._waiting)))
     return thread
 
 

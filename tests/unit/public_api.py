@@ -73,9 +73,9 @@ def _member(path: str, value: Any) -> Iterator[str]:
             written = {}  # as written in the class: attrs may have resolved its types
             for base in reversed(value.__mro__):
                 written.update(vars(base).get("__annotations__", {}))
-            for each in attrs.fields(value):
-                if not each.name.startswith("_"):
-                    yield f"  {path}.{each.name}: {_shown(written[each.name])}"
+            for item in attrs.fields(value):
+                if not item.name.startswith("_"):
+                    yield f"  {path}.{item.name}: {_shown(written[item.name])}"
         elif "__init__" in vars(value) and "Args:" in (value.__doc__ or ""):
             yield f"  {path}{_signature(value.__init__)}"
         for name, member in sorted(vars(value).items()):

@@ -103,8 +103,10 @@ class TestCode:
         self, web: httpx.Client, server: LocalServer
     ) -> None:
         path = "/web/models/test/typed/code"
-        answer = web.post(path, data={"input:text": NASTY, "input:count": "3", "input:ratio": "x"})
-        parsed = Parsed(answer)
+        response = web.post(
+            path, data={"input:text": NASTY, "input:count": "3", "input:ratio": "x"}
+        )
+        parsed = Parsed(response)
         # Defaults and invalid values are omitted.
         assert f'"text": {json.dumps(NASTY, ensure_ascii=False)}' in parsed.text
         assert "count" not in parsed.text

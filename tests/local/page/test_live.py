@@ -84,9 +84,9 @@ class TestJobEvents:
     def test_sends_progress(self, web: httpx.Client, create: Run) -> None:
         prediction = create("dashscope/countdown", start=9, delay=0.03)
         with listening(web, events_of(web, prediction)) as heard:
-            told = [int(event.data) for event in heard if event.event == "progress"]
-        assert told == sorted(told)
-        assert told[-1] == 100
+            message = [int(event.data) for event in heard if event.event == "progress"]
+        assert message == sorted(message)
+        assert message[-1] == 100
 
     def test_a_finished_job_sends_one_event(self, web: httpx.Client, run: Run) -> None:
         path = f"/web/predictions/{run('test/pid')['id']}/events"
@@ -162,10 +162,10 @@ class TestListEvents:
                 for thread in threads:
                     thread.start()
                 listened.wait(10)
-                began = Stopwatch()
+                started = Stopwatch()
                 server.__exit__(None, None, None)
                 # If the stream did not end, uvicorn would wait for its one-second timeout.
-                assert began.adjusted < 5
+                assert started.adjusted < 5
                 for thread in threads:
                     thread.join(10)
                     assert not thread.is_alive()

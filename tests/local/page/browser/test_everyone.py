@@ -18,8 +18,8 @@ TABS = ("api", "examples", "versions", "runs", "readme")
 class TestAccessibility:
     @pytest.fixture
     def paths(self, run: Run, create: Run, http: Any) -> list[str]:
-        told = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
-        hooked = http.post("/models/dashscope/hello-world/predictions", json=told).json()
+        message = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
+        hooked = http.post("/models/dashscope/hello-world/predictions", json=message).json()
         predictions = [
             run("test/image", width=40), run("test/fails"), run("test/files", text="x"),
             run("test/echo", value={"a": 1}), run("test/parts"),

@@ -216,8 +216,8 @@ class TestLists:
 
         def create(name: str, text: str) -> str:
             body = {"input": {"topic": text}}
-            answer = httpx.post(f"{studio_root}/v1/models/{name}/predictions", json=body)
-            job_id: str = answer.json()["id"]
+            response = httpx.post(f"{studio_root}/v1/models/{name}/predictions", json=body)
+            job_id: str = response.json()["id"]
             return job_id
 
         other, wanted = create("studio/writer", "another"), create("studio/writer", "wanted word")

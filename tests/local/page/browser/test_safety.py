@@ -66,7 +66,7 @@ class TestSafety:
                 f"{root}/web/models/dashscope/hello-world",
             )
             assert status in {"opaque", "TypeError: Failed to fetch"}
-            with page.expect_response(lambda answer: "/web/models" in answer.url) as answered:
+            with page.expect_response(lambda response: "/web/models" in response.url) as answered:
                 page.evaluate(
                     """url => { const form = document.createElement("form");
                         form.action = url; form.method = "post";
