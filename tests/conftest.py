@@ -34,7 +34,7 @@ settings.load_profile("same")
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the configuration of the machine."""
+    """Remove the settings of the machine."""
     for name in ("DASHSCOPE_API_TOKEN", "DASHSCOPE_BASE_URL", "DASHSCOPE_LOG"):
         monkeypatch.delenv(name, raising=False)
 

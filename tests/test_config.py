@@ -1,4 +1,4 @@
-"""Configuration: what a client is told by arguments and environment, and what cannot be right."""
+"""Configuration by arguments and environment variables, and invalid configuration."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_trailing_slash_of_the_base_url_is_ignored(given: str, kept: str) -> N
 
 
 @variants(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
         ({"base_url": "http://127.0.0.1:0/v1"}, "port 0"),
@@ -137,14 +137,14 @@ def test_a_trailing_slash_of_the_base_url_is_ignored(given: str, kept: str) -> N
         ({"trusted_hosts": [None]}, "trusted_hosts"),
     ],
 )
-def test_invalid_configuration_names_the_setting(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_invalid_configuration_names_the_setting(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         configure(**options)
 
 
 @variants("make", [AsyncClient, Client])
 @variants(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
         ({"base_url": "nonsense"}, "DASHSCOPE_BASE_URL"),
@@ -153,8 +153,10 @@ def test_invalid_configuration_names_the_setting(options: dict[str, Any], said: 
         ({"http_client": object()}, "http_client"),
     ],
 )
-def test_an_invalid_client_cannot_be_created(make: Any, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+def test_an_invalid_client_cannot_be_created(
+    make: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         make(**options)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
@@ -175,7 +177,7 @@ def test_a_token_of_visible_ascii_is_sent_unchanged() -> None:
 
 
 @variants(
-    ("options", "error", "said"),
+    ("options", "error", "message"),
     [
         ({"timeout": 0}, ValueError, "timeout"),
         ({"timeout": -1}, ValueError, "timeout"),
@@ -216,9 +218,9 @@ def test_a_token_of_visible_ascii_is_sent_unchanged() -> None:
     ],
 )
 def test_an_option_of_the_wrong_type_is_named(
-    options: dict[str, Any], error: type[Exception], said: str
+    options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         configure(**options)
 
 

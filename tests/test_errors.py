@@ -1,4 +1,4 @@
-"""Errors: one hierarchy, each a value that crosses processes and knows no secret."""
+"""Errors: one hierarchy, picklable and without secrets."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ PREDICTION = Prediction(id="p1", status="failed", error="no", logs="bye", output
 
 
 def made(cls: type[DashscopeError]) -> DashscopeError:
-    """One of each, as the client would make it."""
+    """Return an error of each class, as the client creates it."""
     error: Any
     if issubclass(cls, APIStatusError):
         error = cls(

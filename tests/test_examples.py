@@ -1,4 +1,4 @@
-"""Every example of the README, of the guides and of the docstrings runs, as it stands there."""
+"""Every example of the README, of the guides and of the docstrings runs unchanged."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ MOST_WORDS = 1000
 
 
 def blocks(text: str) -> list[str]:
-    """The Python examples in a docstring."""
+    """Return the Python examples in a docstring."""
     found = re.findall(r"^( *)```python\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
     return [textwrap.dedent(code) for _, code in found]
 
 
 def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
-    """The examples in a module's docstrings, and whose they are."""
+    """Return the examples in a module's docstrings, with the names of their objects."""
     source = path.read_text(encoding="utf-8")
     if "```python" not in source:
         return
@@ -76,7 +76,7 @@ def server() -> Iterator[LocalServer]:
 def _at_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: LocalServer
 ) -> Iterator[None]:
-    """A folder with the files that the examples name, and the server's address."""
+    """A folder with the files that the examples use, and the server's address."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     prepare_folder()
@@ -101,7 +101,7 @@ def test_the_examples_of_a_document_run(path: Path, server: LocalServer) -> None
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("path", [README, PACKAGE / "guides" / "web-applications.md"])
 def test_the_application_in_the_examples_streams(path: Path) -> None:
-    (code,) = [each.code for each in examples(path) if "app = FastAPI(" in each.code]
+    (code,) = [example.code for example in examples(path) if "app = FastAPI(" in example.code]
     namespace: dict[str, Any] = {}
     exec(code, namespace)
     with TestClient(namespace["app"]) as browser:

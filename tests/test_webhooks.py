@@ -1,4 +1,4 @@
-"""A webhook is what the server sent, lately and unchanged, or a `WebhookVerificationError`."""
+"""A webhook is recent and unchanged, or raises a `WebhookVerificationError`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def signed(body: bytes = BODY, secret: str = SECRET, **changes: str | None) -> dict[str, str]:
-    """Headers that would pass, but for the changes."""
+    """Return valid headers with these changes."""
     headers = sign(body, secret)
     for name, value in changes.items():
         name = "webhook-" + name
@@ -53,16 +53,16 @@ def signed(body: bytes = BODY, secret: str = SECRET, **changes: str | None) -> d
 
 
 def refused(
-    said: str, body: Any = BODY, headers: Any = UNTOUCHED, secret: Any = SECRET, **options: Any
+    message: str, body: Any = BODY, headers: Any = UNTOUCHED, secret: Any = SECRET, **options: Any
 ) -> None:
-    with pytest.raises(WebhookVerificationError, match=said) as caught:
+    with pytest.raises(WebhookVerificationError, match=message) as caught:
         verify(body, signed() if headers is UNTOUCHED else headers, secret, **options)
     for hidden in (SECRET[6:], OTHER[6:], base64.b64encode(KEY).decode()):
         assert hidden not in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-# What is read
+# Reading
 
 
 def test_unwrap_returns_the_prediction() -> None:
@@ -113,7 +113,7 @@ def test_header_names_ignore_case_in_any_mapping_or_list(
     assert verify(BODY, written(signed()), SECRET).id == "p1"
 
 
-# The scheme, by the reference
+# The signature scheme, compared with the reference
 
 
 @given(st.binary(min_size=1, max_size=64), st.text(max_size=50), st.integers(-299, 299))
@@ -136,7 +136,7 @@ def test_signatures_match_the_reference_implementation(
 
 
 def two_signatures() -> tuple[dict[str, str], str, str]:
-    """Headers, their signature, and that of the same webhook with the other secret."""
+    """Return headers, their signature, and the signature with the other secret."""
     now = int(time.time())
     right, wrong = (sign(BODY, secret, id="msg_1", timestamp=now) for secret in (SECRET, OTHER))
     return right, right["webhook-signature"], wrong["webhook-signature"]
@@ -183,7 +183,7 @@ def test_every_byte_is_signed() -> None:
 
 
 def test_id_timestamp_and_body_are_separated() -> None:
-    """Who has a say in the body cannot have a part of it taken for the whole."""
+    """An attacker who controls the body cannot shift the borders."""
     now = str(int(time.time()))
     inner = '{"id": "p2", "status": "succeeded"}'
     outer = f'{{"id": "p1", "status": "x"}} .{now}.{inner}'.encode()
@@ -207,7 +207,7 @@ def test_verification_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(compared) == 4
 
 
-# The time
+# The timestamp
 
 
 @pytest.mark.parametrize("way", [1, -1])
@@ -244,7 +244,7 @@ def test_a_tolerance_must_be_a_number(tolerance: Any) -> None:
         verify(BODY, signed(), SECRET, tolerance=tolerance)
 
 
-# What is wrong
+# Invalid webhooks
 
 
 @pytest.mark.parametrize("name", ["id", "timestamp", "signature"])
@@ -277,7 +277,7 @@ def test_invalid_header_collections_are_rejected(headers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (BODY.decode(), "a decoded str.*request.get_data"),
         (json.loads(BODY), "a parsed dict.*await request.body"),
@@ -286,12 +286,12 @@ def test_invalid_header_collections_are_rejected(headers: Any) -> None:
         (Prediction(id="p1", status="x"), "not a parsed Prediction"),
     ],
 )
-def test_a_decoded_body_is_an_error(body: Any, said: str) -> None:
-    refused(said, body=body)
+def test_a_decoded_body_is_an_error(body: Any, message: str) -> None:
+    refused(message, body=body)
 
 
 @variants(
-    ("secret", "said"),
+    ("secret", "message"),
     [
         ("", "secret is empty"),
         ("whsec_", "secret is empty"),
@@ -313,12 +313,12 @@ def test_a_decoded_body_is_an_error(body: Any, said: str) -> None:
         ("\ud800", "must be whsec_ and base64"),
     ],
 )
-def test_an_invalid_secret_is_an_error(secret: Any, said: str) -> None:
-    refused(said, secret=secret)
+def test_an_invalid_secret_is_an_error(secret: Any, message: str) -> None:
+    refused(message, secret=secret)
 
 
 @variants(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"", "is not JSON"),
         (b"hello", "is not JSON"),
@@ -337,8 +337,8 @@ def test_an_invalid_secret_is_an_error(secret: Any, said: str) -> None:
         (b'{"id": "t", "status": "x", "urls": 5}', "is not a Prediction: .*urls"),
     ],
 )
-def test_a_signed_body_that_is_no_prediction_is_rejected(body: bytes, said: str) -> None:
-    refused(said, body=body, headers=signed(body))
+def test_a_signed_body_that_is_no_prediction_is_rejected(body: bytes, message: str) -> None:
+    refused(message, body=body, headers=signed(body))
 
 
 def test_an_error_truncates_a_huge_body() -> None:
@@ -353,7 +353,7 @@ def test_a_huge_body_is_read() -> None:
     assert len(verify(body, signed(body), SECRET).output) == 50_000_000  # type: ignore[arg-type]
 
 
-# Whatever comes, it is one error
+# Any input raises the same error
 
 
 ANY = st.recursive(
@@ -417,7 +417,7 @@ def test_sign_checks_its_arguments() -> None:
     assert first["webhook-id"] != second["webhook-id"]
 
 
-# For real
+# Real servers
 
 
 @model("test/say")
@@ -426,7 +426,7 @@ def say(text: str) -> str:
 
 
 class Receiver:
-    """A plain server of the standard library that takes webhooks."""
+    """A plain server of the standard library that receives webhooks."""
 
     def __init__(self) -> None:
         self.received: queue.Queue[tuple[bytes, Any]] = queue.Queue()
@@ -482,13 +482,13 @@ def test_webhooks_of_a_server_are_verified(receiver: Receiver) -> None:
             input={"text": b"the cat sat on the mat. " * 20}, webhook=receiver.url,
             webhook_events_filter=["completed"],
         )  # fmt: skip
-        told = verify(*receiver.received.get(timeout=30), secret)
-        assert isinstance(told, Training)
-        assert told == client.trainings.get(training)
+        messages = verify(*receiver.received.get(timeout=30), secret)
+        assert isinstance(messages, Training)
+        assert messages == client.trainings.get(training)
 
 
 @variants(
-    ("arguments", "error", "said"),
+    ("arguments", "error", "message"),
     [
         ({"body": "text"}, TypeError, "body must be bytes, not a decoded str"),
         ({"body": None}, TypeError, "body must be bytes, not NoneType"),
@@ -501,7 +501,7 @@ def test_webhooks_of_a_server_are_verified(receiver: Receiver) -> None:
     ],
 )
 def test_sign_rejects_what_verify_would_reject(
-    arguments: dict[str, Any], error: type[Exception], said: str
+    arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         sign(**{"body": b"{}", "secret": "whsec_c2VjcmV0IG9mIG1pbmU=", **arguments})

@@ -1,4 +1,4 @@
-"""Errors of the server and of the wire: the class, what it knows, and what its message says."""
+"""Errors from responses and connections: their classes, attributes and messages."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ STATUSES = [
 
 
 def connected(error: BaseException) -> Iterator[BaseException]:
-    """The error, and all that it is chained to."""
+    """Return an error and all errors in its chain."""
     found: BaseException | None = error
     while found is not None:
         yield found
         found = found.__cause__ or found.__context__
 
 
-@variants(("status", "cls", "said"), STATUSES, ids=lambda x: str(x))
+@variants(("status", "cls", "text"), STATUSES, ids=lambda x: str(x))
 async def test_each_status_has_an_error_class_with_the_detail_of_the_server(
-    make_client: Any, fake_server: FakeServer, status: int, cls: type[APIStatusError], said: str
+    make_client: Any, fake_server: FakeServer, status: int, cls: type[APIStatusError], text: str
 ) -> None:
     body = {"title": "A title", "detail": "Something is wrong.", "status": status, "more": [1]}
     fake_server.respond_with(reply(body, status, x_request_id="r1", x_other="y"))
@@ -91,10 +91,10 @@ async def test_each_status_has_an_error_class_with_the_detail_of_the_server(
     assert error.retry_after is None
     assert not error.may_have_been_created
     message = str(error)
-    asked = f"GET {fake_server.base_url}/models/acme/hello-world: {status}"
-    assert message.startswith(f"Something is wrong. {asked} ")
+    requested = f"GET {fake_server.base_url}/models/acme/hello-world: {status}"
+    assert message.startswith(f"Something is wrong. {requested} ")
     assert message.endswith(" (request r1)")
-    assert said in message
+    assert text in message
 
 
 @variants(
@@ -148,8 +148,8 @@ async def test_an_error_does_not_reference_httpx_objects(
     make_client: Any, fake_server: FakeServer, no_jitter: None
 ) -> None:
     client = make_client("r8_token", base_url=fake_server.base_url, max_retries=1, timeout=5)
-    for answer in (reply({}, 404), reply({}, 503), DROP, Reply(200, {}, b"<html>"), Reply(204)):
-        fake_server.respond_with(answer)
+    for response in (reply({}, 404), reply({}, 503), DROP, Reply(200, {}, b"<html>"), Reply(204)):
+        fake_server.respond_with(response)
         with pytest.raises(DashscopeError) as caught:
             await client.account.get()
         for error in connected(caught.value):
@@ -168,8 +168,8 @@ async def test_errors_do_not_contain_the_token(
     caplog.set_level("DEBUG")
     client = make_client("r8_token", base_url=fake_server.base_url, max_retries=1)
     echo = {"detail": "no such token: r8_token", "title": "r8_token"}
-    for answer in (reply(echo, 401), reply(echo, 503), DROP):
-        fake_server.respond_with(answer)
+    for response in (reply(echo, 401), reply(echo, 503), DROP):
+        fake_server.respond_with(response)
         with pytest.raises(APIError) as caught:
             await client.account.get()
         error = caught.value
@@ -187,9 +187,9 @@ async def test_the_log_contains_the_url_but_no_body_or_token(
     fake_server.respond_with(reply(prediction("succeeded", output="classified output"), 201))
     await scripted_client.predictions.create(version="v1", input={"prompt": "classified input"})
     await scripted_client.request("GET", "/x", params={"signature": "classified query"})
-    said = [r.getMessage() for r in caplog.records if r.name == "dashscope"]
-    assert any("POST" in line and "/predictions: 201" in line for line in said)
-    assert "classified" not in " ".join(said)
+    text = [r.getMessage() for r in caplog.records if r.name == "dashscope"]
+    assert any("POST" in line and "/predictions: 201" in line for line in text)
+    assert "classified" not in " ".join(text)
 
 
 class TestNoServer:
@@ -214,7 +214,7 @@ class TestNoServer:
         client = make_client(base_url=unreachable_url, max_retries=2)
         with pytest.raises(APIConnectionError) as caught:
             await client.run("owner/name", {})
-        # The connection was never made, so it may be tried again, and nothing was created.
+        # The connection was never established: the create is retried, and nothing was created.
         assert caught.value.attempts == 2
         assert not caught.value.may_have_been_created
 
@@ -260,7 +260,7 @@ class TestNoServer:
         with pytest.raises(InternalServerError):
             await first.account.get()
         server.close()
-        # Any client of this process knows that the server exists.
+        # Every client of this process knows that the server exists.
         client = make_client(base_url=server.base_url, max_retries=3)
         with pytest.raises(APIConnectionError) as caught:
             await client.account.get()
@@ -301,7 +301,7 @@ class TestNoServer:
 
 class TestBrokenConnections:
     @variants(
-        "answer",
+        "response",
         [
             DROP,
             Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
@@ -312,15 +312,15 @@ class TestBrokenConnections:
         ids=["closed", "truncated", "chunk", "not HTTP", "status line"],
     )
     async def test_an_incomplete_response_is_a_connection_error(
-        self, make_client: Any, fake_server: FakeServer, answer: Reply
+        self, make_client: Any, fake_server: FakeServer, response: Reply
     ) -> None:
-        fake_server.respond_with(answer)
+        fake_server.respond_with(response)
         client = make_client(base_url=fake_server.base_url, max_retries=0)
         with pytest.raises(APIConnectionError, match=r"The connection broke .*/account") as got:
             await client.account.get()
         assert got.value.request_sent
         assert not got.value.may_have_been_created
-        # A create whose answer was lost may have been carried out.
+        # A create whose response was lost may have been executed.
         with pytest.raises(APIConnectionError, match="may have been created") as got:
             await client.predictions.create(version="v", input={})
         assert got.value.may_have_been_created
@@ -368,7 +368,7 @@ def test_a_server_error_on_create_may_have_executed(
 
 class TestUnexpectedResponses:
     @variants(
-        ("answer", "said"),
+        ("response", "text"),
         [
             (
                 Reply(200, {"content-type": "text/html"}, b"<html>Log in</html>"),
@@ -386,12 +386,12 @@ class TestUnexpectedResponses:
         ],
     )
     async def test_an_error_quotes_the_unexpected_response(
-        self, scripted_client: Any, fake_server: FakeServer, answer: Reply, said: str
+        self, scripted_client: Any, fake_server: FakeServer, response: Reply, text: str
     ) -> None:
-        fake_server.respond_with(answer)
-        with pytest.raises(APIResponseError, match=said):
+        fake_server.respond_with(response)
+        with pytest.raises(APIResponseError, match=text):
             await scripted_client.account.get()
-        # It is an answer: asking again would bring the same.
+        # An undecodable response is not retried: the next response would be the same.
         assert len(fake_server.requests) == 1
 
     async def test_compressed_responses_are_decompressed(
@@ -425,7 +425,7 @@ class TestUnexpectedResponses:
                 chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
                 fake_server.respond_with(Reply(raw=head.encode() + b"\r\n" + chunks + b"0\r\n\r\n"))
                 assert (await scripted_client.account.get()).username == "a"
-            # Cut off, it is no answer.
+            # A truncated body is not a valid response.
             for end in (1, len(packed.rstrip(b"\0")) - 1):
                 fake_server.respond_with(Reply(200, {"content-encoding": coding}, packed[:end]))
                 with pytest.raises(APIResponseError, match="cannot be decompressed"):

@@ -1,4 +1,4 @@
-"""The chance in delays is the client's own: seeded programs neither notice nor share it."""
+"""Jitter uses its own random numbers, so seeded programs do not affect it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.servers.fake_server import FakeServer, prediction, reply
 
 @pytest.fixture
 def busy(fake_server: FakeServer) -> FakeServer:
-    """A server whose every answer makes the client wait a little."""
+    """A server whose responses all require a short retry delay."""
     running = [reply(prediction("processing"))] * 2
     busy = reply({"detail": "later"}, 429, retry_after="0.001")
     fake_server.respond_with(

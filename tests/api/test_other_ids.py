@@ -1,4 +1,4 @@
-"""A response about something else than what was requested."""
+"""A response about another object than the one requested raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists: pages by a cursor or by the URL of another page, and walks through all of them."""
+"""Pagination: cursors, page URLs, `paginate()` and `iterate()`."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ async def test_every_list_accepts_a_cursor_or_a_page_url(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(EMPTY))
-    for call, asked in LISTS:
+    for call, requested in LISTS:
         fake_server.requests.clear()
         await call(scripted_client, cursor="b==")
         await call(scripted_client, cursor=NEXT)
         await call(scripted_client, cursor="https://127.0.0.1:1/?cursor=&x=1&x=2")
         assert fake_server.request_lines == [
-            f"{asked}?cursor=b%3D%3D",
-            f"{asked}?cursor=a%2Fb%3D%3D&extra=1",
-            f"{asked}?cursor=&x=1&x=2",
+            f"{requested}?cursor=b%3D%3D",
+            f"{requested}?cursor=a%2Fb%3D%3D&extra=1",
+            f"{requested}?cursor=&x=1&x=2",
         ]
 
 
@@ -62,7 +62,7 @@ async def test_the_query_of_a_page_url_overrides_the_arguments(
 
 
 def three_pages(received: Received) -> Reply:
-    """Predictions 1 and 2, then 3 and 4, then 5; the URLs as the hosted service writes them."""
+    """Three pages with five predictions, with URLs like those of the hosted service."""
     query = dict(parse_qsl(urlsplit(received.path).query))
     number = int(query.get("cursor", "1"))
     kept = "".join(f"&{name}={value}" for name, value in query.items() if name != "cursor")
@@ -84,7 +84,7 @@ async def test_paginate_yields_all_pages(scripted_client: Any, fake_server: Fake
         ["p5"],
     ]
     assert all(type(page) is Page for page in pages)
-    # The server's URLs name another host: their query is asked of our own.
+    # The server's URLs name another host. Only their query is used, with our base URL.
     assert fake_server.request_lines == [
         "GET /v1/predictions",
         "GET /v1/predictions?cursor=2",
@@ -108,7 +108,9 @@ async def test_paginate_keeps_the_filters(scripted_client: Any, fake_server: Fak
     fake_server.respond_with(three_pages)
     async for _ in scripted_client.paginate(scripted_client.predictions.list, source="web"):
         pass
-    assert [dict(parse_qsl(urlsplit(asked).query)) for asked in fake_server.request_lines] == [
+    assert [
+        dict(parse_qsl(urlsplit(requested).query)) for requested in fake_server.request_lines
+    ] == [
         {"source": "web"},
         {"cursor": "2", "source": "web"},
         {"cursor": "3", "source": "web"},
@@ -174,7 +176,7 @@ async def test_breaking_early_requests_no_further_page(
             assert len(page) == 2
             break
     assert len(fake_server.requests) == 2
-    # It is over: nothing more comes of it.
+    # The iterator is exhausted.
     assert [item async for item in items] == []
     assert len(fake_server.requests) == 2
 

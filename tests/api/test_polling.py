@@ -1,4 +1,4 @@
-"""Polling: when a prediction is looked at again, and how a 429 slows everybody down."""
+"""Polling: the delays between polls, and how a 429 slows down all polls of a client."""
 
 from __future__ import annotations
 

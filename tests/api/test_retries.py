@@ -1,4 +1,4 @@
-"""Retries, counted at the server: what is asked again, how often, and when not."""
+"""Retries, counted at the server: which requests are retried, and how often."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_creates_and_updates_are_retried_only_if_not_executed(
 
 def test_every_operation_is_idempotent_or_not() -> None:
     assert {o.name for o in OPERATIONS} >= set(CREATES)
-    assert "files.create" in NOT_JSON  # repeated, as tests/files/test_files.py has it
+    assert "files.create" in NOT_JSON  # retried, as tests/files/test_files.py checks
 
 
 async def test_all_flavors_retry(scripted_client: Any, fake_server: FakeServer) -> None:
@@ -105,9 +105,9 @@ async def test_max_retries_limits_the_attempts(
     make_client: Any, fake_server: FakeServer, most: int, attempts: int
 ) -> None:
     client = make_client(base_url=fake_server.base_url, max_retries=most)
-    for answer in (reply({}, 503), reply({}, 429, retry_after="0"), DROP):
+    for response in (reply({}, 503), reply({}, 429, retry_after="0"), DROP):
         fake_server.requests.clear()
-        fake_server.respond_with(answer)
+        fake_server.respond_with(response)
         with pytest.raises(APIError) as caught:
             await client.account.get()
         assert len(fake_server.requests) == caught.value.attempts == attempts
@@ -154,7 +154,7 @@ class TestDelete:
 
 class TestRetryAfter:
     @variants(
-        "answer",
+        "response",
         [
             reply({}, 429, retry_after="0.3"),
             reply({"retry_after": 0.3}, 429),
@@ -164,9 +164,9 @@ class TestRetryAfter:
         ids=["header", "body", "text", "503"],
     )
     async def test_retry_after_is_honored(
-        self, scripted_client: Any, fake_server: FakeServer, answer: Reply
+        self, scripted_client: Any, fake_server: FakeServer, response: Reply
     ) -> None:
-        fake_server.respond_with([answer, reply({"username": "a"})])
+        fake_server.respond_with([response, reply({"username": "a"})])
         started = Stopwatch()
         await scripted_client.account.get()
         assert started.wall >= 0.29
@@ -194,7 +194,7 @@ class TestRetryAfter:
         assert started.adjusted < 2
 
     @variants(
-        ("answer", "wait"),
+        ("response", "wait"),
         [
             (reply({}, 429, retry_after="61"), 61.0),
             (reply({"retry_after": 3600}, 429), 3600.0),
@@ -202,9 +202,9 @@ class TestRetryAfter:
         ],
     )
     async def test_a_retry_after_beyond_a_minute_raises_at_once(
-        self, scripted_client: Any, fake_server: FakeServer, answer: Reply, wait: float
+        self, scripted_client: Any, fake_server: FakeServer, response: Reply, wait: float
     ) -> None:
-        fake_server.respond_with(answer)
+        fake_server.respond_with(response)
         started = Stopwatch()
         with pytest.raises(APIStatusError, match=f"wait {wait:g} s") as caught:
             await scripted_client.account.get()
@@ -267,13 +267,13 @@ async def test_the_retry_quota_limits_retries_to_a_dead_server(
     view = client.with_options(headers={"X": "1"})
     fake_server.respond_with(reply({}, 503))
     for _ in range(6):
-        for one in (client, view):
+        for item in (client, view):
             with pytest.raises(InternalServerError):
-                await one.account.get()
-    # Twelve requests would be 252 attempts. What all of them share pays for a hundred retries
-    # of five requests, four of another, and the first ones of four.
+                await item.account.get()
+    # Twelve requests would be 252 attempts. The shared quota pays for a hundred retries
+    # of five requests, four of another, and the first retry of four more.
     assert len(fake_server.requests) == 12 + 100 + 4 + 4
-    # It recovers: what succeeds pays for retries to come.
+    # After the recovery, successes refill the quota.
     fake_server.respond_with(reply({"username": "a"}))
     for _ in range(5):
         await client.account.get()
@@ -320,6 +320,6 @@ async def test_a_blocking_create_extends_the_read_timeout(
     assert created.status == "succeeded"
     with pytest.raises(APITimeoutError):
         await client.predictions.create(version="v", input={})
-    # The connection is silent for all of the wait, and not lost for that.
+    # The connection is silent for the whole wait, but is not considered lost.
     await client.with_options(timeout=None).predictions.create(version="v", input={}, wait=60)
     assert read_timeouts[-1] > 60

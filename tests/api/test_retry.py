@@ -1,4 +1,4 @@
-"""Retrying: which result is worth another attempt, after how long, and who pays for it."""
+"""Retry decisions: which results are retried, after which delay, and the retry quota."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TIMED_OUT = AttemptResult(request_sent=True, timed_out=True)
 @variants(
     ("result", "repeatable", "verdict"),
     [
-        # What may be repeated, is repeated whenever the trouble may pass.
+        # Idempotent requests are retried on every transient error.
         (LOST, True, True),
         (NEVER_SENT, True, True),
         (TIMED_OUT, True, True),
@@ -38,7 +38,7 @@ TIMED_OUT = AttemptResult(request_sent=True, timed_out=True)
             (AttemptResult(status=status), True, False)
             for status in (200, 301, 400, 401, 402, 403, 404, 409, 413, 422, 501, 505)
         ],
-        # Anything else only where it cannot have been carried out.
+        # Other requests are retried only if they cannot have been executed.
         (LOST, False, False),
         (TIMED_OUT, False, False),
         (NEVER_SENT, False, True),
@@ -97,7 +97,7 @@ def test_delays_never_exceed_their_bounds(
         (60.0, 60.0, None, 60.0),
         (60.0, 60.1, None, None),
         (0.0, 119.6, None, None),
-        # within the deadline, which must leave time for the attempt itself
+        # within the deadline, which must leave time for the attempt
         (5.0, 0.0, 5.1, 5.0),
         (5.0, 0.0, 5.0, None),
         (5.0, 0.0, 1.0, None),
@@ -108,7 +108,7 @@ def test_retry_after_is_honored_within_bounds(
     retry_after: float, elapsed: float, left: float | None, expected: float | None
 ) -> None:
     result = AttemptResult(status=429, retry_after=retry_after)
-    # It never shortens the back-off, which is half a second at most before the second attempt.
+    # It never shortens the back-off, which is at most half a second before the second attempt.
     assert delay(result, attempts=1, elapsed=elapsed, left=left, chance=1.0) == expected
 
 
@@ -127,16 +127,16 @@ def test_retry_after_is_honored_within_bounds(
         (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
         (format_datetime(NOW, usegmt=True), 0.0),
         (format_datetime(NOW - timedelta(days=400), usegmt=True), 0.0),
-        # another zone, and a zone that is not known (RFC 5322's -0000), which is UTC
+        # another time zone, and RFC 5322's -0000, which is UTC
         (
             format_datetime((NOW + timedelta(hours=1)).astimezone(timezone(timedelta(hours=5)))),
             3600,
         ),
         ("Fri, 02 Jan 2026 03:04:15 -0000", 10.0),
-        # the two older forms of an HTTP date
+        # the two obsolete forms of an HTTP date
         ("Friday, 02-Jan-26 03:04:15 GMT", 10.0),
         ("Fri Jan  2 03:04:15 2026", 10.0),
-        # not a wait
+        # not a delay
         (None, None),
         ("", None),
         ("soon", None),

@@ -1,4 +1,4 @@
-"""Whose the token is: the API's own origin and trusted hosts, also across redirects."""
+"""The token is sent to the API's own origin and to trusted hosts only, also after redirects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def redirect(location: str, status: int = 302) -> Reply:
 
 
 async def output_of(client: Any, fake_server: FakeServer, url: str) -> Any:
-    """A file output with that URL."""
+    """Return a file output with this URL."""
     before = list(fake_server.requests)
     fake_server.respond_with(reply(prediction("succeeded", output=url), 201))
     output = await client.run("owner/name", {})
@@ -71,8 +71,8 @@ async def test_client_headers_are_sent_to_the_api_only(
     for server, output in ((fake_server, own), (other_fake_server, other)):
         server.respond_with(Reply(200, {}, b"x"))
         assert await output.read() == b"x"
-    assert [each.headers.get("X-Secret") for each in fake_server.requests] == ["classified"]
-    assert [each.headers.get("X-Secret") for each in other_fake_server.requests] == [None]
+    assert [request.headers.get("X-Secret") for request in fake_server.requests] == ["classified"]
+    assert [request.headers.get("X-Secret") for request in other_fake_server.requests] == [None]
 
 
 async def test_no_token_is_sent_to_a_trusted_host_over_http(
@@ -99,7 +99,7 @@ async def test_a_401_without_a_token_suggests_trusted_hosts(
         await output.read()
     assert "Check the token" not in str(caught.value)
     assert "The token's account" not in str(caught.value)
-    # Also where a redirect led there.
+    # The same applies after a redirect.
     output = await output_of(with_token, fake_server, fake_server.base_url + "/b.png")
     fake_server.respond_with(redirect(other_fake_server.base_url + "/secret.png"))
     with pytest.raises(cls, match=r"who are you.*/secret\.png: .*trusted_hosts"):
@@ -181,7 +181,7 @@ class TestRedirects:
         assert len(fake_server.requests) == 10
 
     @variants(
-        ("location", "said"),
+        ("location", "message"),
         [
             ("file:///etc/passwd", "scheme"),
             ("ftp://example.com/x", "scheme"),
@@ -191,11 +191,11 @@ class TestRedirects:
         ],
     )
     async def test_a_redirect_to_an_invalid_url_is_an_error(
-        self, scripted_client: Any, fake_server: FakeServer, location: str, said: str
+        self, scripted_client: Any, fake_server: FakeServer, location: str, message: str
     ) -> None:
         output = await output_of(scripted_client, fake_server, fake_server.base_url + "/a")
         fake_server.respond_with(redirect(location))
-        with pytest.raises(APIResponseError, match=rf"is not allowed: .*{said}"):
+        with pytest.raises(APIResponseError, match=rf"is not allowed: .*{message}"):
             await output.read()
         assert len(fake_server.requests) == 1
 
@@ -218,7 +218,7 @@ class TestRedirects:
 
 
 class TestHostedAPI:
-    """The API is at an https address: what is refused there, is refused without a request."""
+    """The API has a public https address. Rejected URLs are not requested."""
 
     @pytest.fixture
     def hosted(self, make_client: Any) -> Any:
@@ -264,19 +264,19 @@ async def test_pages_are_requested_from_the_base_url_with_the_token(
 
 
 class TestOverHTTPS:
-    """Servers with certificates, in the place of the network."""
+    """Servers with certificates that replace the network."""
 
     @pytest.fixture
     def request_lines(self) -> list[tuple[str, str | None]]:
         return []
 
     @pytest.fixture
-    def https(self, flavor: str, asked: list[tuple[str, str | None]]) -> Any:
-        """Makes clients for which each URL answers with its location, or with `x`."""
+    def https(self, flavor: str, requested: list[tuple[str, str | None]]) -> Any:
+        """Create clients whose URLs respond with a redirect to their location, or with `x`."""
 
         def make(locations: dict[str, str], **options: Any) -> Any:
             def handle(request: httpx.Request) -> httpx.Response:
-                asked.append((str(request.url), request.headers.get("Authorization")))
+                requested.append((str(request.url), request.headers.get("Authorization")))
                 location = locations.get(str(request.url))
                 if location is None:
                     return httpx.Response(200, content=b"x")
@@ -293,7 +293,7 @@ class TestOverHTTPS:
         return _plain(wrap_file_outputs(url, api))
 
     async def test_only_trusted_hosts_receive_the_token(
-        self, https: Any, flavor: str, asked: list[Any]
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         client = https({}, base_url=REMOTE, trusted_hosts=["*.example.com", "files.example.org"])
         urls = {
@@ -307,10 +307,10 @@ class TestOverHTTPS:
         }
         for url in urls:
             assert await self.output(client, flavor, url).read() == b"x"
-        assert asked == [(url, "Bearer r8_token" if yes else None) for url, yes in urls.items()]
+        assert requested == [(url, "Bearer r8_token" if yes else None) for url, yes in urls.items()]
 
     async def test_a_redirect_to_another_host_drops_the_token(
-        self, https: Any, flavor: str, asked: list[Any]
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         locations = {
             "https://files.example.com/a": "https://evil.com/b",
@@ -318,7 +318,7 @@ class TestOverHTTPS:
         }
         client = https(locations, base_url=REMOTE, trusted_hosts=["files.example.com"])
         await self.output(client, flavor, "https://files.example.com/a").read()
-        assert asked == [
+        assert requested == [
             ("https://files.example.com/a", "Bearer r8_token"),
             ("https://evil.com/b", None),
             ("https://files.example.com/c", "Bearer r8_token"),
@@ -326,19 +326,19 @@ class TestOverHTTPS:
 
     @pytest.mark.parametrize("base_url", [REMOTE, "http://127.0.0.1:1/v1"])
     async def test_a_redirect_from_https_to_http_is_rejected(
-        self, https: Any, flavor: str, asked: list[Any], base_url: str
+        self, https: Any, flavor: str, requested: list[Any], base_url: str
     ) -> None:
         locations = {"https://files.example.com/a": "http://files.example.com/a"}
         client = https(locations, base_url=base_url)
         with pytest.raises(APIResponseError, match="goes from https to http"):
             await self.output(client, flavor, "https://files.example.com/a").read()
-        assert [url for url, _ in asked] == ["https://files.example.com/a"]
+        assert [url for url, _ in requested] == ["https://files.example.com/a"]
 
     async def test_a_redirect_into_a_private_network_is_rejected(
-        self, https: Any, flavor: str, asked: list[Any]
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         locations = {"https://files.example.com/a": "https://169.254.169.254/latest"}
         client = https(locations, base_url=REMOTE)
         with pytest.raises(APIResponseError, match="private network"):
             await self.output(client, flavor, "https://files.example.com/a").read()
-        assert len(asked) == 1
+        assert len(requested) == 1

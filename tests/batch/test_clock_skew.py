@@ -36,7 +36,7 @@ async def test_creates_without_a_response_are_recovered_by_the_next_call(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As after a kill before the first create was answered: the server created the predictions."""
+    """Simulate a kill before the first create was answered: the server created the predictions."""
     monkeypatch.setattr("dashscope._batch.recovery.SEARCH_INTERVAL", 0.05)
 
     def lose(received: Received) -> Reply | None:
@@ -82,7 +82,7 @@ async def test_the_next_call_does_not_wait_for_the_clock_of_the_server(
 async def test_the_skew_of_the_earlier_call_is_stored_and_used(
     client: Any, service: Service, tmp_path: Path
 ) -> None:
-    """As if the earlier call ran on a machine whose clock was an hour behind."""
+    """Simulate an earlier call on a machine whose clock was an hour behind."""
     path = tmp_path / "run.sqlite"
     sent = threading.Event()
 

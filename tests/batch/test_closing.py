@@ -29,7 +29,7 @@ async def test_break_cancels_running_predictions(client: Any, service: Service) 
     async with client.map(REF, rows(100), concurrency=20) as results:
         async for _ in results:
             break
-    assert all(one.is_finished for one in service.created)
+    assert all(prediction.is_finished for prediction in service.created)
     assert len(service.canceled) >= 1
     assert len(service.canceled) == len(service.created) - 1
 
@@ -43,7 +43,7 @@ async def test_an_exception_cancels_running_predictions_and_propagates(
             async for _ in results:
                 raise Marker
     assert caught.value.__context__ is None
-    assert all(one.is_finished for one in service.created)
+    assert all(prediction.is_finished for prediction in service.created)
 
 
 async def test_cancels_run_in_parallel(client: Any, service: Service) -> None:
@@ -53,15 +53,15 @@ async def test_cancels_run_in_parallel(client: Any, service: Service) -> None:
     def slow_cancel(received: Received) -> Reply | None:
         if not received.path.endswith("/cancel"):
             return None
-        answer = reply(document)
-        return Reply(answer.status, answer.headers, answer.body, delay=0.4)
+        response = reply(document)
+        return Reply(response.status, response.headers, response.body, delay=0.4)
 
     service.override = slow_cancel
     async with client.map(REF, rows(24), concurrency=24) as results:
         async for _ in results:
             break
-        began = Stopwatch()
-    assert began.adjusted < 3
+        started = Stopwatch()
+    assert started.adjusted < 3
     assert service.request_counts["cancel"] == len(service.created) - 1
 
 
@@ -76,8 +76,8 @@ async def test_closing_takes_seconds_even_if_the_server_hangs(
     async with client.map(REF, rows(40), concurrency=40) as results:
         async for _ in results:
             break
-        began = Stopwatch()
-    assert began.adjusted < 12
+        started = Stopwatch()
+    assert started.adjusted < 12
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
@@ -115,9 +115,9 @@ async def test_creates_in_flight_complete_and_are_canceled(client: Any, service:
         if received.method != "POST" or received.path.endswith("/cancel"):
             return None
         made = create(received.json["input"])
-        answer = reply(made.document(), 201)
+        response = reply(made.document(), 201)
         slow = 0.0 if made.input["value"] == 0 else 0.7
-        return Reply(answer.status, answer.headers, answer.body, delay=slow)
+        return Reply(response.status, response.headers, response.body, delay=slow)
 
     service.override = slow_create
     async with client.map(REF, rows(6), concurrency=6) as results:
@@ -294,7 +294,7 @@ async def test_closing_the_client_inside_the_block_cancels_running_predictions(
         async with client.map(REF, rows(9)) as results:
             async for _ in results:
                 await client.aclose()
-                assert all(one.is_finished for one in service.created)
+                assert all(prediction.is_finished for prediction in service.created)
     assert len(service.canceled) == len(service.created) - 1
 
 

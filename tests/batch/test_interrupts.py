@@ -84,7 +84,7 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
     assert done.stdout.endswith("interrupted\n")
     assert "Warning" not in done.stderr
     assert "ExceptionGroup" not in done.stderr
-    assert all(one.is_finished for one in service.created)
+    assert all(prediction.is_finished for prediction in service.created)
 
     service.seconds = lambda _: 0.0
     inputs = [{"value": number} for number in range(40)]
@@ -93,7 +93,11 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
         client.map("owner/name", inputs, checkpoint=tmp_path / "run.sqlite") as results,
     ):
         assert sorted(result.output for result in results) == list(range(40))
-    succeeded = sorted(one.input["value"] for one in service.created if one.status == "succeeded")
+    succeeded = sorted(
+        prediction.input["value"]
+        for prediction in service.created
+        if prediction.status == "succeeded"
+    )
     assert succeeded == list(range(40))
 
 

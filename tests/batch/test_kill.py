@@ -107,10 +107,10 @@ def check(
     assert all(int(output) == int(index) // 2 for index, output, _ in printed)
     with Client(base_url=server.base_url) as client:
         every = list(client.iterate(client.predictions.list))
-    values: Counter[Any] = Counter(one.input["value"] for one in every if one.input is not None)
+    values: Counter[Any] = Counter(item.input["value"] for item in every if item.input is not None)
     assert len(every) == count
     assert set(values.values()) == {2}
-    assert all(one.status == "succeeded" for one in every)
+    assert all(item.status == "succeeded" for item in every)
 
 
 @pytest.mark.parametrize("store", ["run.sqlite", "run/"])

@@ -1,4 +1,4 @@
-"""Takes the picture of a terminal for the README: `python -m tests.cli.screenshot`.
+"""Create the terminal screenshot of the README: `python -m tests.cli.screenshot`.
 
 Runs commands on a pseudo-terminal, and needs Debian's chromium to draw the result.
 """
@@ -57,7 +57,7 @@ def terminal_output(command: str, folder: str, base_url: str) -> str:
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write the screenshot."""
     console = Console(
         record=True,
         width=COLUMNS,

@@ -1,4 +1,4 @@
-"""`dashscope batch`: a row in, a result out; formats by extension, and what can be wrong."""
+"""`dashscope batch`: formats of inputs and results, summaries and errors."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_each_row_has_a_result_and_the_summary_shows_the_counts(run_cli: RunCLI)
     assert (done.code, done.stdout) == (0, "")
     assert done.stderr.startswith("20 rows: 20 done, 0 failed, in ")
     assert done.stderr.endswith(" predict seconds.\n")
-    results = sorted(lines("results.jsonl"), key=lambda one: one["index"])
-    assert [one["output"] for one in results] == [f"hello N{number}" for number in range(20)]
+    results = sorted(lines("results.jsonl"), key=lambda item: item["index"])
+    assert [row["output"] for row in results] == [f"hello N{number}" for number in range(20)]
     assert results[3]["input"] == {"text": "N3"}
     assert results[3]["status"] == "succeeded"
     assert results[3]["error"] is None
-    assert len({one["prediction"] for one in results}) == 20
+    assert len({row["prediction"] for row in results}) == 20
     assert not Path("results.failures.jsonl").exists()
 
 
@@ -74,7 +74,7 @@ def test_failed_rows_can_be_used_as_input(run_cli: RunCLI, photo: Path) -> None:
     again = "dashscope batch dashscope/thumbnail out.failures.jsonl --file=image"
     assert done.stderr.endswith(f"  {again}\n")
     assert lines("out.failures.jsonl") == [{"image": photo.name, "width": "wide"}]
-    failed = next(one for one in lines("out.jsonl") if one["status"] == "failed")
+    failed = next(row for row in lines("out.jsonl") if row["status"] == "failed")
     assert "width" in failed["error"]
     assert failed["prediction"] is None
     write("out.failures.jsonl", {"image": photo.name, "width": 30})
@@ -96,14 +96,14 @@ def test_csv_cells_are_converted_by_the_schema(run_cli: RunCLI) -> None:
         '\ufefftext,whole,flag,items\n42,3,TRUE,\n"a,\nb",,,"[1, 2]"\n\n', "utf-8"
     )
     run_cli("batch test/kinds rows.csv -o out.jsonl --ordered real=2 text=unused")
-    assert [one["output"] for one in lines("out.jsonl")] == [
+    assert [row["output"] for row in lines("out.jsonl")] == [
         {"text": "42", "whole": 3, "real": 2, "flag": True},
         {"text": "a,\nb", "real": 2, "items": [1, 2]},
     ]
 
 
 def test_a_float_without_a_fraction_is_an_integer(run_cli: RunCLI) -> None:
-    """Data frames write integers beside missing ones as 3.0."""
+    """Data frames write integers as 3.0 if a column has missing values."""
     Path("rows.csv").write_text("whole,real,text\n3.0,2.0,1.0\n")
     pq.write_table(pa.table({"whole": [3.0], "real": [2.0], "text": ["1.0"]}), "rows.parquet")
     write("rows.jsonl", {"whole": 3.0, "real": 2.0, "text": "1.0"})
@@ -167,7 +167,7 @@ def test_a_table_of_results_has_the_columns_of_the_input(run_cli: RunCLI, client
     assert table.column_names == ["text", "whole", "items", *ours]
     assert table.column("text").to_pylist() == ["007", "b", "c"]
 
-    # Types are those of the rows, as far as a column has one.
+    # A column has the type of its rows, if they have the same type.
     write(
         "rows.jsonl", *({"anything": x, "real": x, "index": x} for x in (1, 2.5)), {"anything": [1]}
     )
@@ -191,7 +191,7 @@ def test_a_table_of_results_has_the_columns_of_the_input(run_cli: RunCLI, client
     assert row["value"] == "data:application/octet-stream;base64,MTIz"
     assert row["at"] == "2026-01-31T00:00:00+00:00"
 
-    # The columns of rows on stdin are not known in advance.
+    # The columns of rows from stdin are not known in advance.
     run_cli("batch test/echo - -o stdin.csv", stdin=b'{"value": 1}\n')
     with Path("stdin.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
@@ -249,7 +249,7 @@ def test_an_input_without_rows_prints_a_message(run_cli: RunCLI, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("rows.jsonl", b'{"value": 1}\n{"value":\n', "rows.jsonl, line 2 is not JSON"),
         ("rows.jsonl", b'{"value": 1}\n{"val', "The file may be incomplete."),
@@ -267,13 +267,13 @@ def test_an_input_without_rows_prints_a_message(run_cli: RunCLI, name: str) -> N
     ],
 )
 def test_invalid_rows_are_rejected_before_anything_runs(
-    run_cli: RunCLI, server: LocalServer, name: str, content: bytes, said: str
+    run_cli: RunCLI, server: LocalServer, name: str, content: bytes, message: str
 ) -> None:
     Path(name).write_bytes(content)
     before = len(server.requests)
     done = run_cli(f"batch test/echo {name.replace('other', 'rows')} -o out.jsonl")
     assert (done.code, done.stdout) == (1, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert server.requests[before:] == []
     assert not Path("out.jsonl").exists()
 
@@ -298,7 +298,7 @@ def test_a_missing_input_file_is_reported_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "message"),
     [
         ("-o rows.jsonl --overwrite", 2, "rows.jsonl cannot be both the rows and the results"),
         (
@@ -320,14 +320,14 @@ def test_a_missing_input_file_is_reported_before_anything_runs(
     ],
 )
 def test_invalid_options_are_rejected_before_anything_runs(
-    run_cli: RunCLI, server: LocalServer, options: str, code: int, said: str
+    run_cli: RunCLI, server: LocalServer, options: str, code: int, message: str
 ) -> None:
     write("rows.jsonl", {"value": 1})
     Path("precious.jsonl").write_text("precious")
     before = len(server.requests)
     done = run_cli(f"batch test/echo rows.jsonl {options}")
     assert (done.code, done.stdout) == (code, "")
-    assert said in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())
     assert server.requests[before:] == []
     assert Path("precious.jsonl").read_text() == "precious"
 
@@ -337,7 +337,7 @@ def test_a_missing_model_is_reported_once(run_cli: RunCLI, server: LocalServer) 
     before = len(server.requests)
     done = run_cli("batch test/nothing rows.jsonl -o out.jsonl")
     assert (done.code, done.stdout) == (1, "")
-    assert done.stderr.count("test/nothing") == 2  # the request, and the server's words
+    assert done.stderr.count("test/nothing") == 2  # the request and the message of the server
     assert len(server.requests) == before + 1
     assert not Path("out.jsonl").exists()
 

@@ -1,4 +1,4 @@
-"""`dashscope batch --checkpoint`: the same command goes on, and writes each row's result once."""
+"""`dashscope batch --checkpoint`: the same command resumes and writes each result once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMAND = ("batch", "test/slow", "rows.jsonl", "-o", "out.jsonl", "--checkpoint"
 
 
 def created(server: LocalServer, since: int) -> int:
-    """How many predictions were created."""
+    """Return the number of created predictions."""
     return sum(
         request.method == "POST" and request.path.endswith("/predictions")
         for request in server.requests[since:]
@@ -32,7 +32,7 @@ def created(server: LocalServer, since: int) -> int:
 
 
 def started(dashscope: CommandLine, count: int, **slow: Any) -> Program:
-    """A batch of which all rows but the last, slow one are over."""
+    """Run a batch until all rows but the last, slow one are finished."""
     rows = [{"seconds": 0, "tag": str(number)} for number in range(count)] + [slow]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (dashscope.folder / "rows.jsonl").write_text(text)
@@ -65,8 +65,8 @@ def test_the_same_command_resumes_and_writes_each_row_once(
     assert (done.code, done.stdout) == (0, "")
     assert done.stderr.startswith("6 rows (5 from the checkpoint): 6 done, 0 failed, ")
     results = lines(str(dashscope.folder / "out.jsonl"))
-    assert sorted(one["index"] for one in results) == list(range(6))
-    # What ran when it was killed goes on; what Ctrl-C canceled is created again.
+    assert sorted(row["index"] for row in results) == list(range(6))
+    # After a kill, predictions keep running. Predictions that Ctrl-C canceled are recreated.
     assert created(server, before) == (7 if number == signal.SIGINT else 6)
 
 
@@ -128,7 +128,7 @@ def test_missing_rows_are_reported(run_cli: RunCLI) -> None:
     done = run_cli(command)
     assert done.code == 0
     assert "warning: run.sqlite has 3 rows, but the inputs end after 1" in done.stderr
-    assert [one["index"] for one in lines("out.jsonl")] == [0]
+    assert [row["index"] for row in lines("out.jsonl")] == [0]
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
@@ -150,7 +150,7 @@ def test_earlier_results_are_kept_until_as_many_are_written(tmp_path: Path, name
     assert count_results(path) == 4, "more"
     write_some(2, kept=4)
     assert count_results(path) == 2, "fewer, and to the end"
-    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
 def test_an_invalid_checkpoint_is_reported(run_cli: RunCLI) -> None:

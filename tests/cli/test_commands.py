@@ -1,4 +1,4 @@
-"""The commands on the API's resources: what they show people, and what they give programs."""
+"""The commands for the resources of the API, and their output as text and JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prediction(client: Client) -> str:
 
 @pytest.fixture
 def style(client: Client) -> Iterator[str]:
-    """A model of one's own."""
+    """A private model."""
     client.models.create("local", "style", visibility="private", hardware="cpu")
     yield "local/style"
     for version in client.models.versions.list("local", "style"):
@@ -226,7 +226,7 @@ def test_files_can_be_uploaded_and_downloaded(run_cli: RunCLI, photo: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("models get test/nothing", "test/nothing"),
         ("predictions get nothing", "nothing"),
@@ -235,11 +235,11 @@ def test_files_can_be_uploaded_and_downloaded(run_cli: RunCLI, photo: Path) -> N
         ("search ' '", "query must not be blank, but is ' '"),
     ],
 )
-def test_an_error_is_one_sentence(run_cli: RunCLI, line: str, said: str) -> None:
+def test_an_error_is_one_sentence(run_cli: RunCLI, line: str, message: str) -> None:
     done = run_cli(line)
     assert (done.code, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -262,7 +262,7 @@ def test_arguments_override_the_input_file(run_cli: RunCLI) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"[1]", "stdin is a JSON array, not an object"),
         (b"{", "stdin is not JSON"),
@@ -270,10 +270,10 @@ def test_arguments_override_the_input_file(run_cli: RunCLI) -> None:
         (b"", "stdin is not JSON"),
     ],
 )
-def test_an_input_must_be_an_object(run_cli: RunCLI, content: bytes, said: str) -> None:
+def test_an_input_must_be_an_object(run_cli: RunCLI, content: bytes, message: str) -> None:
     done = run_cli("run test/kinds --input -", stdin=content)
     assert (done.code, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_stdin_can_be_used_once(run_cli: RunCLI) -> None:

@@ -1,4 +1,4 @@
-"""Files in an output: their URLs on stdout, or with `-o` the files themselves."""
+"""File outputs: URLs on stdout, or saved files with `-o`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ def test_run_saves_the_thumbnail_of_a_photo(
         assert image.format == "PNG"
         assert image.size == (64, 32)
     assert (dashscope.folder / saved).stat().st_size < photo.stat().st_size
-    asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
-    assert ("POST", "/v1/files", 201) in asked
+    requested = [
+        (request.method, request.path, request.status) for request in server.requests[before:]
+    ]
+    assert ("POST", "/v1/files", 201) in requested
     uploaded = client.files.list()[0]
     assert (uploaded.name, uploaded.content_type) == ("photo.png", "image/png")
     assert uploaded.size == photo.stat().st_size
@@ -194,7 +196,7 @@ def test_an_unwritable_path_is_reported(dashscope: CommandLine, model: str) -> N
 
 
 def files_of(dashscope: CommandLine) -> dict[str, bytes]:
-    """Every file below the folder, hidden ones too."""
+    """Return all files below the folder, including hidden ones."""
     return {
         path.relative_to(dashscope.folder).as_posix(): path.read_bytes()
         for path in dashscope.folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Every command's help teaches by example, and its examples are real."""
+"""Every command has help with examples, and the examples run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORDER = ("create", "update", "wait", "", "cancel", "delete")
 
 
 def commands(command: click.Command = program, *path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command there is, by what is typed."""
+    """Return all commands, by their words."""
     yield " ".join(path), command
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
@@ -31,7 +31,7 @@ def commands(command: click.Command = program, *path: str) -> Iterator[tuple[str
 
 
 def examples(command: click.Command) -> list[str]:
-    """The lines of its help that one can type."""
+    """Return the example lines of a help text."""
     return [
         line.strip()
         for line in (command.help or "").splitlines()
@@ -68,7 +68,7 @@ def test_each_option_has_help() -> None:
 def test_each_example_runs(
     run_cli: RunCLI, client: Client, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of them, one after another: what one creates, another one deletes."""
+    """The examples run in order: later ones delete what earlier ones created."""
     Path("a.md").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
     Path("README.md").write_text("# style\n")
     Path("input.json").write_text(json.dumps({"text": "Alice"}))
@@ -95,12 +95,12 @@ def test_each_example_runs(
 
 def _rank(line: str) -> tuple[int, bool, str]:
     verb = next((verb for verb in ORDER if verb and f" {verb} " in line), "")
-    # A version goes before its model, which goes when it has none.
+    # A model can only be deleted without versions.
     return ORDER.index(verb), "models delete" in line, line
 
 
 def _with_ids(line: str, client: Client) -> str:
-    """The example with real ids in place of those that the help cannot know."""
+    """Replace the ids in an example by real ones."""
     if "PREDICTION_ID" in line:
         return line.replace("PREDICTION_ID", client.predictions.list()[0].id)
     if "TRAINING_ID" in line:
@@ -130,7 +130,7 @@ def test_completion_scripts_are_printed(run_cli: RunCLI) -> None:
         ("dashscope models list --sort-direction ", ["asc", "desc"]),
         ("dashscope completion ", ["bash", "zsh", "fish"]),
         ("dashscope run a/b image=@ph", ["image=@photo.png"]),
-        ("dashscope run a/b image =@ ph", ["@photo.png"]),  # as bash parts it
+        ("dashscope run a/b image =@ ph", ["@photo.png"]),  # split like bash does
         ("dashscope run a/b image =@", ["@photo.png", "@pictures/"]),
         ("dashscope run a/b image=@pictures/", ["image=@pictures/small/", "image=@pictures/z.png"]),
     ],

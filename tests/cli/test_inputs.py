@@ -1,4 +1,4 @@
-"""`KEY=VALUE`: values by the model's schema, files by `@`, and what is refused."""
+"""`KEY=VALUE` inputs: values by the schema, files with `@`, and errors."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def test_a_closed_stdin_is_an_empty_file(dashscope: CommandLine) -> None:
     program = dashscope.program(
         "-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})"
     )
-    for line, said in (
+    for line, message in (
         ("run test/texts text0=@-", "stdin is empty"),
         ("run test/texts --input -", "stdin is not JSON"),
         ("batch test/texts -", "There are no rows"),
     ):
-        assert said in dashscope(line).stderr
+        assert message in dashscope(line).stderr
     assert "stdin is empty" in program.finish().stderr
 
 
@@ -101,8 +101,10 @@ def test_files_of_any_size_are_sent_completely(
         "sha256": hashlib.sha256(content).hexdigest(),
         "suffix": ".bin",
     }
-    asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
-    posted = [one for one in asked if one[0] == "POST"]
+    requested = [
+        (request.method, request.path, request.status) for request in server.requests[before:]
+    ]
+    posted = [received for received in requested if received[0] == "POST"]
     assert posted[0] == ("POST", "/v1/files", 201)
     newest = client.files.list()[0]
     assert (newest.name, newest.size) == ("some data.bin", len(content))
@@ -138,7 +140,7 @@ def test_a_folder_is_not_a_file(dashscope: CommandLine, server: LocalServer) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["hello-world"], 2, "owner/name or owner/name:version"),
         (["test/echo", "value=1", "value=2"], 2, "value is given 2 times"),
@@ -150,7 +152,7 @@ def test_a_folder_is_not_a_file(dashscope: CommandLine, server: LocalServer) -> 
     ],
 )
 def test_invalid_arguments_are_rejected_before_a_server_starts(
-    run_cli: RunCLI, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
+    run_cli: RunCLI, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
 ) -> None:
     monkeypatch.setattr(
         "dashscope.cli.session._needs_local_server", lambda: pytest.fail("too late")
@@ -158,7 +160,7 @@ def test_invalid_arguments_are_rejected_before_a_server_starts(
     Path("mine.txt").write_text("precious")
     done = run_cli(shlex.join(["run", *arguments]))
     assert (done.code, done.stdout) == (code, "")
-    assert said in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())
 
 
 def test_a_repeated_file_is_a_list_of_files(dashscope: CommandLine, server: LocalServer) -> None:
@@ -202,7 +204,7 @@ def test_a_missing_or_unneeded_at_sign_gets_a_hint(
         assert done.stderr.startswith(f"error: {argument}")
         assert hint in done.stderr
     assert not [r for r in server.requests[before:] if r.method == "POST"]
-    # Text that names a file is text for an input that takes text.
+    # A file name is valid text for a text input.
     assert dashscope("run", "test/texts", "text0=x.png").stdout == "x.png\n"
     (dashscope.folder / "rows.csv").write_text("document\nREADME\n")
     batch = dashscope("batch", "test/measure", "rows.csv")
@@ -242,7 +244,7 @@ def test_a_usage_error_explains_how_to_get_help(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["test/nothing", "a=1"], "test/nothing"),
         (["test/echo:0123456789abcdef", "value=1"], "0123456789abcdef"),
@@ -252,10 +254,10 @@ def test_a_usage_error_explains_how_to_get_help(
     ],
 )
 def test_a_rejection_of_the_server_is_printed(
-    dashscope: CommandLine, arguments: list[str], said: str
+    dashscope: CommandLine, arguments: list[str], message: str
 ) -> None:
     done = dashscope("run", *arguments)
     assert (done.code, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

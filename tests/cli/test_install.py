@@ -1,4 +1,4 @@
-"""Help and version; and what is said where an extra is not installed."""
+"""Help, version, and errors for missing extras."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_ctrl_c_during_imports_prints_no_traceback(without_address: CommandLine)
 
 
 def without(modules: list[str], command: CommandLine, *arguments: str) -> Finished:
-    """Run `dashscope` where some modules are not installed.
+    """Run `dashscope` without some modules.
 
     Python starts without its site-packages, and with a folder of links to all of them but those.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the prediction is canceled on the server, and nothing stays behind."""
+"""Ctrl-C and SIGTERM cancel the prediction and leave no process behind."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TERMINATED = (signal.SIGTERM, 143, "Terminated.\n")
 soak = partial(pytest.param, marks=pytest.mark.soak)
 
 
-@pytest.mark.parametrize(("number", "code", "said"), [INTERRUPTED, TERMINATED])
+@pytest.mark.parametrize(("number", "code", "message"), [INTERRUPTED, TERMINATED])
 def test_a_signal_cancels_the_prediction(
-    dashscope: CommandLine, client: Client, number: signal.Signals, code: int, said: str
+    dashscope: CommandLine, client: Client, number: signal.Signals, code: int, message: str
 ) -> None:
     program = dashscope.start("run", "test/slow", "seconds=60", f"tag={number.name}")
     id = wait_until_running(client, number.name)
@@ -31,13 +31,13 @@ def test_a_signal_cancels_the_prediction(
     program.send(number)
     done = program.finish()
     assert time.monotonic() - sent < 3
-    said += f"Canceled prediction {id}.\n"
-    assert (done.code, done.stdout, done.stderr) == (code, "", said)
+    message += f"Canceled prediction {id}.\n"
+    assert (done.code, done.stdout, done.stderr) == (code, "", message)
     assert status_of(client, number.name) == "canceled"
 
 
 @pytest.mark.parametrize(
-    ("command", "creates", "number", "code", "said"),
+    ("command", "creates", "number", "code", "message"),
     [
         ("run", "models/test/slow/predictions", *INTERRUPTED),
         ("deployments run", "deployments/test/slow/predictions", *TERMINATED),
@@ -52,7 +52,7 @@ def test_a_signal_during_the_create_cancels_the_prediction(
     creates: str,
     number: signal.Signals,
     code: int,
-    said: str,
+    message: str,
 ) -> None:
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
@@ -67,12 +67,16 @@ def test_a_signal_during_the_create_cancels_the_prediction(
     program.send(number)
     done = program.finish()
     assert fake_server.request_lines == [f"POST /v1/{creates}", "POST /v1/predictions/p1/cancel"]
-    assert (done.code, done.stdout, done.stderr) == (code, "", f"{said}Canceled prediction p1.\n")
+    assert (done.code, done.stdout, done.stderr) == (
+        code,
+        "",
+        f"{message}Canceled prediction p1.\n",
+    )
 
 
-@pytest.mark.parametrize(("number", "code", "said"), [TERMINATED, soak(*INTERRUPTED)])
+@pytest.mark.parametrize(("number", "code", "message"), [TERMINATED, soak(*INTERRUPTED)])
 def test_a_signal_stops_the_server_of_the_command(
-    without_address: CommandLine, number: signal.Signals, code: int, said: str
+    without_address: CommandLine, number: signal.Signals, code: int, message: str
 ) -> None:
     program = without_address.start("run", "dashscope/countdown", "start=3", "delay=60")
     base_url = program.says(r"http://127\.0\.0\.1:\d+/v1")[0]
@@ -83,7 +87,7 @@ def test_a_signal_stops_the_server_of_the_command(
     done = program.finish()
     assert time.monotonic() - sent < 5
     assert (done.code, done.stdout) == (code, "")
-    assert re.search(f"{said}Canceled prediction \\w+\\.\n$", done.stderr)
+    assert re.search(f"{message}Canceled prediction \\w+\\.\n$", done.stderr)
     assert "Traceback" not in done.stderr
     assert program.leaves_behind() == []
     assert list(without_address.temporary.iterdir()) == []

@@ -1,4 +1,4 @@
-"""`dashscope mcp`: agents run models as tools, seen with the client of the official SDK."""
+"""`dashscope mcp` with the client of the official SDK: agents run models as tools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MODELS = ("dashscope/thumbnail", "dashscope/countdown", "test/album", "test/step
 async def connected(
     server: LocalServer, *refs: str, root: Path | None = None
 ) -> AsyncIterator[Any]:
-    """A client of the SDK that talks to the tools in this process."""
+    """A client of the SDK that is connected to the tools in this process."""
     async with AsyncClient(base_url=server.base_url) as client:
         tools = Tools(client, root)
         await tools.load(refs)
@@ -198,7 +198,7 @@ async def test_the_server_runs_over_streamable_http(dashscope: CommandLine, clie
         port = free.getsockname()[1]
     program = dashscope.start("mcp", "test/slow", "--http", "--port", str(port))
     program.says("Serving MCP at")
-    for _ in range(200):  # the message comes just before it listens
+    for _ in range(200):  # the message is printed just before the server listens
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port)).close()
             break

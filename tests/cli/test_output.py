@@ -40,7 +40,8 @@ def test_control_characters_are_escaped(
     terminal.close()
     assert done.code == 0
     escapes = "".join(
-        f"\\x{ord(one):02x}" if ord(one) < 0x100 else f"\\u{ord(one):04x}" for one in text
+        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
+        for character in text
     )
     assert terminal.drawn == f"{escapes}\r\n"
 
@@ -68,7 +69,7 @@ def test_a_pipe_receives_the_output_unchanged(
 
 
 def _anywhere(received: Received) -> Reply:
-    """A server that says the same text wherever it can say any."""
+    """A server that sends the same text in every field."""
     found = prediction("failed", error=EVIL, logs=f"{EVIL}\n", model=f"a/{EVIL}", output=None)
     if received.path.endswith("/failing/predictions"):
         return reply(found, 201)
@@ -85,7 +86,7 @@ def _anywhere(received: Received) -> Reply:
     "line",
     [
         "run a/failing",  # an error and logs
-        "run a/refusing",  # the words of the server
+        "run a/refusing",  # the message of the server
         "stream a/refusing",
         "predictions get p1",  # fields
         "predictions get p1 --json",
@@ -95,7 +96,7 @@ def _anywhere(received: Received) -> Reply:
         "models get a/b",
         "batch a/failing rows.jsonl",
         "batch a/failing rows.jsonl -o out.jsonl",
-        "run a/b \x1b[31m=1 \x1b[31m=2",  # a wrong command line
+        "run a/b \x1b[31m=1 \x1b[31m=2",  # a usage error
     ],
 )
 def test_no_text_of_a_server_controls_the_terminal(
@@ -110,7 +111,7 @@ def test_no_text_of_a_server_controls_the_terminal(
     left = set(re.sub(ours, "", terminal.drawn)) - {"\n"}
     assert terminal.drawn
     assert [
-        one for one in left if unicodedata.category(one) in ("Cc", "Cs") or one == "\u202e"
+        item for item in left if unicodedata.category(item) in ("Cc", "Cs") or item == "\u202e"
     ] == []
 
 

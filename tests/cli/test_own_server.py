@@ -1,4 +1,4 @@
-"""With no address configured and nobody at the default one, `run` brings its own server."""
+"""Without a configured address and a server at the default one, `run` starts a server."""
 
 from __future__ import annotations
 

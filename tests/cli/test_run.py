@@ -144,7 +144,7 @@ def test_an_unreachable_address_is_named(dashscope: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("127.0.0.1:3274", "http:// or https://"),
         ("http://example.com/v1", "DASHSCOPE_API_TOKEN"),
@@ -152,11 +152,11 @@ def test_an_unreachable_address_is_named(dashscope: CommandLine) -> None:
     ],
 )
 def test_an_invalid_address_names_the_setting(
-    dashscope: CommandLine, address: str, said: str
+    dashscope: CommandLine, address: str, message: str
 ) -> None:
     done = dashscope("run", "test/echo", env={"DASHSCOPE_BASE_URL": address})
     assert (done.code, done.stdout) == (1, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "secret" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

@@ -1,4 +1,4 @@
-"""`dashscope serve`: a server in the foreground, with the user's own models."""
+"""`dashscope serve`: a server in the foreground with the user's models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shout(text: str, times: int = 1) -> str:
 
 
 def test_serve_runs_until_a_signal(without_address: CommandLine) -> None:
-    """One server and its successor: each rule about a server in the foreground."""
+    """One server and its successor check all rules of a server in the foreground."""
     (without_address.folder / "models.py").write_text(SHOUT)
     command = ("models.py", "--token", "s3cret", "--data", "data")
     program, base_url = serving(without_address, *command)
@@ -55,10 +55,10 @@ def test_serve_runs_until_a_signal(without_address: CommandLine) -> None:
     assert "Traceback" not in done.stderr
     assert program.leaves_behind() == []
 
-    # What it stored is there the next time.
+    # The stored predictions are there after a restart.
     program, base_url = serving(without_address, *command)
     with Client("s3cret", base_url=base_url) as client:
-        outputs = [one.output for one in client.predictions.list()]
+        outputs = [prediction.output for prediction in client.predictions.list()]
     assert outputs == ["hello Alice", "HELLO!!!"]
     program.send(signal.SIGINT)
     done = program.finish()
@@ -82,7 +82,7 @@ def test_a_second_signal_does_not_wait_for_predictions(without_address: CommandL
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("1/0", "ZeroDivisionError"),
         pytest.param("def", "models.py", marks=pytest.mark.soak),
@@ -90,17 +90,17 @@ def test_a_second_signal_does_not_wait_for_predictions(without_address: CommandL
     ],
 )
 def test_an_invalid_models_file_is_an_error(
-    without_address: CommandLine, source: str, said: str
+    without_address: CommandLine, source: str, message: str
 ) -> None:
     (without_address.folder / "models.py").write_text(source)
     done = without_address("serve", "models.py", "--port", "0", "--data", "data")
     assert (done.code, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "token"),
         (["--rate-limit", "often"], "often"),
@@ -110,11 +110,11 @@ def test_an_invalid_models_file_is_an_error(
     ],
 )
 def test_invalid_options_are_rejected(
-    without_address: CommandLine, arguments: list[str], said: str
+    without_address: CommandLine, arguments: list[str], message: str
 ) -> None:
     done = without_address("serve", "--port", "0", "--data", "data", *arguments)
     assert (done.code, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -151,6 +151,6 @@ def test_a_port_in_use_is_an_error(without_address: CommandLine) -> None:
 
 
 def serving(command: CommandLine, *arguments: str | Path) -> tuple[Program, str]:
-    """Start a server on a free port, and wait until it says that it is ready."""
+    """Start a server on a free port, and wait until it is ready."""
     program = command.start("serve", *arguments, "--port", "0")
     return program, program.prints(READY)[1]

@@ -1,4 +1,4 @@
-"""On a terminal: a line that says how the prediction stands, and Ctrl-C from the keyboard."""
+"""Output on a terminal: the status line, tables, images and Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dashscope webhooks listen`: what is signed is printed, once; what is not is refused."""
+"""`dashscope webhooks listen` prints signed webhooks once and rejects others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 def receive(
     command: CommandLine, *arguments: str, send: Callable[[str], object]
 ) -> tuple[Finished, Any]:
-    """Listen in this process, call `send` with the address, and return how both ended."""
+    """Listen in this process, call `send` with the address, and return both results."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -72,9 +72,9 @@ def test_received_webhooks_are_printed(dashscope: CommandLine, client: Client) -
         ),
     )
     assert done.code == 0
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["id"] for one in told] == [created.id] * 2
-    assert told[-1]["output"] == "hello Al"
+    message = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [item["id"] for item in message] == [created.id] * 2
+    assert message[-1]["output"] == "hello Al"
 
 
 def test_unsigned_webhooks_are_rejected_and_duplicates_printed_once(

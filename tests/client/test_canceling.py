@@ -1,4 +1,4 @@
-"""However `run()` is left early, its prediction ends `canceled`, and the exception goes on."""
+"""If `run()` is canceled at any time, the prediction is canceled and the exception propagates."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Ready = Callable[[], Awaitable[None]]
 
 
 def soak(flavor: str) -> Any:
-    """A flavor that adds little, for the long run only."""
+    """A flavor of the soak session only."""
     return pytest.param(flavor, marks=pytest.mark.soak)
 
 
 class Marker(Exception):
-    """An exception of the caller's own."""
+    """An exception of the caller."""
 
 
 async def by_task_cancel(run: Run, ready: Ready) -> None:
@@ -135,12 +135,12 @@ async def by_trio_move_on_after(run: Run, ready: Ready) -> None:
 
 
 def ends(scope: anyio.CancelScope | trio.CancelScope, at: float) -> None:
-    """Time is up once the run is under way, however long that takes on this machine."""
+    """Cancel by a timeout that starts once the prediction is running."""
     scope.deadline = at
 
 
 async def alongside(run: Run, ready: Ready, then: Callable[[], object]) -> None:
-    """Run in this very task, and do something from another one once it is under way."""
+    """Run in the current task, and act from another task once the prediction is running."""
 
     async def wait() -> None:
         await ready()
@@ -193,9 +193,9 @@ async def test_a_cancellation_cancels_the_prediction(
                 progress=lambda p: running.set() if p.status == "processing" else None,
             ),
         )
-        began = Stopwatch()
+        started = Stopwatch()
         await way(run, running.wait)
-        assert began.adjusted < 5
+        assert started.adjusted < 5
         assert status_of(observer, tag) == "canceled"
         assert len(caught) == 1
         assert isinstance(caught[0], anyio.get_cancelled_exc_class())
@@ -240,10 +240,10 @@ async def test_a_cancellation_waits_only_seconds_for_a_hanging_create(
 ) -> None:
     fake_server.respond_with(Reply(delay=9.0))
     async with AsyncClient(base_url=fake_server.base_url) as client:
-        began = Stopwatch()
+        started = Stopwatch()
         with anyio.move_on_after(0.2):
             await client.run("owner/name", {})
-        assert began.adjusted < 7
+        assert started.adjusted < 7
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
@@ -279,7 +279,7 @@ async def test_canceling_many_runs_leaves_nothing_running(
     ):
         for _ in range(40):
             group.start_soon(client.run, "test/slow", {"seconds": 60, "tag": tag})
-        while len(server.requests) < before + 60:  # some were created, some are being so
+        while len(server.requests) < before + 60:  # some are created, and others are being created
             await anyio.sleep(0.01)
         group.cancel_scope.cancel()
     crowd = [
@@ -295,7 +295,7 @@ async def test_canceling_many_runs_leaves_nothing_running(
 async def test_canceling_run_at_any_suspension_leaves_nothing_running(
     server: LocalServer, observer: Client, flavor: str
 ) -> None:
-    """Cancel `run()` at its first suspension, at its second, and so on until there is no such."""
+    """Cancel `run()` at each of its suspensions."""
     seen: list[str] = []
     for suspension in range(1, 200):
         tag = f"at-{suspension}-{flavor}"
@@ -307,7 +307,7 @@ async def test_canceling_run_at_any_suspension_leaves_nothing_running(
         )
         if not outcome.reached:
             break
-        # Trio's last suspension, after the last byte was read, is none that can be canceled.
+        # A cancellation at trio's last suspension, after the last byte, has no effect.
         over = flavor == "trio" and seen[-1] == "succeeded"
         assert outcome.canceled or over, f"swallowed at suspension {suspension}"
         assert seen[-1] in ("not created", "canceled", "succeeded"), f"suspension {suspension}"
@@ -317,7 +317,7 @@ async def test_canceling_run_at_any_suspension_leaves_nothing_running(
 
 
 def noting(caught: list[BaseException], run: Run) -> Run:
-    """A run whose exception is noted on its way."""
+    """A run that adds a note to its exception."""
 
     async def noted() -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Files in inputs and outputs: a real image there and back, and everything in between."""
+"""Files in inputs and outputs, against a local server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LARGE = bytes(range(256)) * 1200
 
 
 def measured(content: bytes, suffix: str) -> dict[str, Any]:
-    """What `test/measure` says of a file."""
+    """Return the expected output of `test/measure` for a file."""
     return {
         "size": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -32,7 +32,7 @@ def measured(content: bytes, suffix: str) -> dict[str, Any]:
 
 
 def uploads(server: LocalServer) -> int:
-    """How many files the server has been sent."""
+    """Return the number of uploaded files."""
     return sum(request[:2] == ("POST", "/v1/files") for request in server.requests)
 
 
@@ -213,7 +213,7 @@ async def test_a_wrong_signature_is_rejected(
 
 
 def signature(url: str) -> dict[str, Any]:
-    """What a signed URL says, as the arguments of `files.download`."""
+    """Return the parameters of a signed URL as arguments of `files.download`."""
     query = parse_qs(urlsplit(url).query)
     return {
         "owner": query["owner"][0],

@@ -1,4 +1,4 @@
-"""A real Ctrl-C in a program that waits for `run()`: the prediction is canceled on the server."""
+"""Ctrl-C in a program that waits for `run()` cancels the prediction on the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every resource of the API, against a server that has some of each."""
+"""Every resource of the API, against a local server."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_a_failed_training_has_an_error(client: Any, flavor: str) -> None:
 
 @frozen
 class Many:
-    """Predictions enough for several pages, and the times between which all of them were made."""
+    """Create predictions for several pages, and return the times before and after."""
 
     ids: tuple[str, ...]
     span: dict[str, datetime]
@@ -227,6 +227,6 @@ async def test_breaking_early_requests_no_further_page(
     async for _ in items:
         break
     await items.aclose()
-    await client.account.get()  # so that what was asked before has been noted
-    asked = [request.path for request in server.requests[before:]]
-    assert asked.count("/v1/predictions") == 1
+    await client.account.get()  # so that earlier requests have been recorded
+    requested = [request.path for request in server.requests[before:]]
+    assert requested.count("/v1/predictions") == 1

@@ -1,4 +1,4 @@
-"""Running models: by name, version and deployment; waiting, canceling; and how they fail."""
+"""Running models by name, version and deployment; waiting, canceling and failures."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ async def test_a_background_prediction_can_be_waited_for(client: Any) -> None:
 
 async def test_wait_times_out_without_canceling(client: Any) -> None:
     created = await client.models.predictions.create("test", "slow", input={"seconds": 30})
-    began = Stopwatch()
+    started = Stopwatch()
     with pytest.raises(PredictionTimeoutError) as caught:
         await client.wait(created, timeout=0.3)
-    assert began.wall > 0.25
-    assert began.adjusted < 1
+    assert started.wall > 0.25
+    assert started.adjusted < 1
     assert caught.value.prediction.id == created.id
     assert not (await client.predictions.get(created)).is_done
     canceled = await client.predictions.cancel(created)

@@ -1,4 +1,4 @@
-"""Sharp edges: what a client got wrong once, or could easily."""
+"""Regressions: mistakes that a client made once or could easily make."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ async def test_timeout_while_saving(make_client, fake_server, tmp_path):
     import socket
     import threading
 
-    # announces more than it sends, and then is silent
+    # announces more bytes than it sends, and then stays silent
     listener = socket.create_server(("127.0.0.1", 0))
     conns = []
 

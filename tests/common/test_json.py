@@ -1,4 +1,4 @@
-"""JSON is decoded strictly: what Python alone takes for JSON is refused."""
+"""JSON is decoded strictly: values that only Python accepts are rejected."""
 
 from __future__ import annotations
 

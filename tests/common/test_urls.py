@@ -1,4 +1,4 @@
-"""URLs: which may be an address, a path, followed, and whose get the token."""
+"""URLs: base URLs, paths, redirects, and which origins receive the token."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def test_a_base_url_needs_http_or_https_and_a_host(text: str) -> None:
     ],
 )
 def test_an_error_explains_the_invalid_base_url(text: Any, problem: str) -> None:
-    said = urls.base_url_problem(text)
-    assert said is not None
-    assert problem in said
+    message = urls.base_url_problem(text)
+    assert message is not None
+    assert problem in message
 
 
 def test_errors_do_not_contain_the_password_of_a_base_url() -> None:
-    said = urls.base_url_problem("https://user:hunter2@api.example.com/v1")
-    assert said is not None
-    assert "hunter2" not in said
+    message = urls.base_url_problem("https://user:hunter2@api.example.com/v1")
+    assert message is not None
+    assert "hunter2" not in message
 
 
 @given(st.text())
@@ -84,7 +84,7 @@ def test_a_path_segment_is_escaped_or_rejected(value: str) -> None:
         assert value in ("", ".", "..") or any("\ud800" <= c <= "\udfff" for c in value)
         return
     assert unquote(made, errors="strict") == value
-    # It is one segment: nothing in it splits a path, starts a query, or climbs.
+    # The value stays one segment: it cannot split the path, start a query, or go up.
     assert not set(made) & set("/?#\\ ;:@&=+")
     assert made.isascii()
     parts = urlsplit(f"https://api.example.com/v1/models/{made}/versions?x=1")
@@ -217,7 +217,7 @@ def test_blank_and_repeated_values_in_a_query_are_kept() -> None:
 def test_an_origin_has_scheme_host_and_port(a: str, b: str, same: bool) -> None:
     assert urls.same_origin(a, b) is same
     assert urls.same_origin(b, a) is same
-    # The API's own origin gets the token, nothing else does by itself.
+    # Only the origin of the API receives the token by default.
     assert urls.gets_token(b, a, ()) is same
 
 
@@ -310,7 +310,7 @@ INTERNAL_HOSTS = [
     "LocalHost",
     "localhost.",
     "db.localhost",
-    # loopback, as a resolver takes it
+    # loopback addresses in all spellings that a resolver accepts
     "127.0.0.1",
     "127.0.0.1.",
     "127.255.255.254",
@@ -359,9 +359,9 @@ INTERNAL_HOSTS = [
 @variants("host", INTERNAL_HOSTS)
 def test_a_hosted_api_may_not_link_to_a_private_network(host: str) -> None:
     for url in (f"https://{host}/x", f"https://{host}:8443/x"):
-        said = urls.url_rejection(url, BASE)
-        assert said is not None
-        assert "private network" in said
+        message = urls.url_rejection(url, BASE)
+        assert message is not None
+        assert "private network" in message
 
 
 @variants("host", INTERNAL_HOSTS)
@@ -419,9 +419,9 @@ def test_every_spelling_of_an_address_is_recognized(number: int) -> None:
     ],
 )
 def test_the_rejection_of_a_url_has_a_reason(url: str, reason: str) -> None:
-    said = urls.url_rejection(url, BASE)
-    assert said is not None
-    assert reason in said
+    message = urls.url_rejection(url, BASE)
+    assert message is not None
+    assert reason in message
 
 
 @variants(
@@ -435,7 +435,7 @@ def test_the_rejection_of_a_url_has_a_reason(url: str, reason: str) -> None:
         ("https://localhost.example.com/x", BASE, None, True),
         ("https://1.2.3.4.5/x", BASE, None, True),
         ("https://256.1.1.1/x", BASE, None, True),
-        # A step down is refused wherever on the way it happens, and only there.
+        # A downgrade is rejected at any step of the chain.
         ("http://files.example.com/x", LOCAL, None, True),
         ("https://files.example.com/x", LOCAL, None, True),
         ("http://files.example.com/x", LOCAL, "http://127.0.0.1:3274/y", True),

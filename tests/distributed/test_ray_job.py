@@ -55,9 +55,9 @@ def test_the_job_creates_each_prediction_once(
         finally:
             cluster.shutdown()
         created = [
-            asked
-            for asked in server.requests
-            if asked.method == "POST" and asked.path.endswith("/predictions")
+            requested
+            for requested in server.requests
+            if requested.method == "POST" and requested.path.endswith("/predictions")
         ]
     assert len(created) == len(names)
     table = parquet.read_table(tmp_path / "results" / "parts").to_pylist()

@@ -1,4 +1,4 @@
-"""Answers without measure: what a server sends, a client holds within bounds, or not at all."""
+"""Responses of unlimited size: the client reads them within its limits or rejects them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEMORY = 12_000_000
 
 
 def bomb(megabytes: int, wbits: int) -> bytes:
-    """So many megabytes of nothing, compressed."""
+    """Return compressed zeros of this size in megabytes."""
     squeeze = zlib.compressobj(9, wbits=wbits)
     pieces = [squeeze.compress(bytes(1_000_000)) for _ in range(megabytes)]
     return b"".join([*pieces, squeeze.flush()])
@@ -45,7 +45,7 @@ def peak() -> int:
 
 @pytest.fixture
 def memory() -> Iterator[Callable[[], int]]:
-    """The most bytes that were held at once since the start."""
+    """The peak memory since the start."""
     tracemalloc.start()
     yield peak
     tracemalloc.stop()
@@ -101,7 +101,7 @@ async def test_a_bomb_in_a_download_is_rejected(
     async with bounded.files.download("f1", **SIGNED) as download:
         with pytest.raises(APIResponseError, match="max_response_bytes"):
             await download.read()
-    # Piece by piece it may be as large as it likes.
+    # A response that is read in chunks may have any size.
     size = 0
     async with bounded.files.download("f1", **SIGNED) as download:
         async for piece in download.iter_bytes():

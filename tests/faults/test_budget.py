@@ -1,4 +1,4 @@
-"""A dead server is not hit by every request's retries at once; what was tried is told."""
+"""The retry quota: a dead server does not receive the retries of all requests at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def line(proxy: Proxy, server: FakeServer) -> Line:
 def all_at_once(
     flavor: str, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> list[Any]:
-    """The error of each of many calls, all made at once by one client."""
+    """Return the errors of many calls that one client makes concurrently."""
     client = flavors.make_client(flavor, base_url=line.base_url, **options)
 
     async def body() -> BaseException | None:
@@ -61,8 +61,8 @@ def close(flavor: str, client: Any) -> None:
     run_at_once(flavor, [body])
 
 
-# Each request's first retry costs 1 of 500, each further one 5, and 10 after a silence. This is the
-# largest number of attempts: all requests are retried once before any is retried twice.
+# The first retry of a request costs 1 of 500, each further retry 5, or 10 after a timeout. This is
+# the maximum number of attempts: all requests are retried once before any is retried twice.
 DEAD = {
     "answers 503": (None, REQUESTS + REQUESTS + 80),
     "resets": (RESET, REQUESTS + REQUESTS + 80),
@@ -81,7 +81,7 @@ def test_the_quota_limits_retries_of_hundreds_of_requests(
     options: dict[str, Any] = {"event_hooks": hasty} if fault is SILENT else {}
     errors = all_at_once(flavor, line, lambda client: client.account.get(), **options)
     assert all(isinstance(error, APIError) for error in errors)
-    # Without the budget: 6 attempts per request. Threads that pay at the same moment may pay once.
+    # Without the quota: 6 attempts per request. Concurrent threads may each pay once.
     assert len(line.requests) == sum(error.attempts for error in errors)
     assert REQUESTS + 60 <= len(line.requests) <= most + 20
 
@@ -99,7 +99,7 @@ def test_the_quota_limits_retries_of_refused_connections(flavor: str, line: Line
 def test_streams_and_downloads_share_the_retry_quota(
     flavor: str, line: Line, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What a stream did not bring is polled for, outside the budget: here, a single time.
+    # A stream that failed is replaced by polls, which do not use the quota: here a single poll.
     monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.0)
 
     def script(received: Any) -> Reply:
@@ -118,10 +118,10 @@ def test_streams_and_downloads_share_the_retry_quota(
 
     errors = all_at_once(flavor, line, stream)
     assert all(isinstance(error, InternalServerError) for error in errors)
-    asked = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
-    # Without it: 300 times 9, and then 300 times 6 looks at the prediction. Each is looked at.
-    assert len(asked) <= 700
-    assert len(line.requests) - len(asked) - REQUESTS <= 2 * REQUESTS
+    requested = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
+    # Without the quota: 300 times 9, and then 300 times 6 polls. Each prediction is polled.
+    assert len(requested) <= 700
+    assert len(line.requests) - len(requested) - REQUESTS <= 2 * REQUESTS
 
 
 def test_a_recovered_server_receives_all_requests(
@@ -140,7 +140,7 @@ def test_a_recovered_server_receives_all_requests(
 
     assert max(run_at_once(flavor, [call] * REQUESTS)) > 1
     while run_at_once(flavor, [call]) != [1]:
-        pass  # until nothing is left
+        pass  # until the quota is exhausted
     server.respond_with(reply({"username": "a"}))
     assert not any(run_at_once(flavor, [call] * 50))
     server.respond_with([reply({}, 503), reply({}, 503), reply({"username": "a"})])
@@ -164,10 +164,10 @@ async def test_errors_and_logs_contain_attempts_and_duration(
     assert error.attempts == 3
     assert 0.15 <= error.elapsed < 5
     assert f"after 3 attempts in {error.elapsed:.1f} s" in str(error)
-    said = [record.getMessage() for record in caplog.records]
+    message = [record.getMessage() for record in caplog.records]
     url = re.escape(f"GET {fake_server.base_url}/account")
     for line, pattern in zip(
-        said,
+        message,
         (
             url + r": 503 after \d\.\d\d s; attempt 2 follows in 0\.10 s",
             url + r": 429 after \d\.\d\d s; attempt 3 follows in 0\.20 s",
@@ -213,5 +213,5 @@ async def test_an_exhausted_quota_is_logged(
     with pytest.raises(InternalServerError) as caught:
         await client.account.get()
     assert caught.value.attempts == 1 + 1 + 99
-    said = [record.getMessage() for record in caplog.records]
-    assert [line for line in said if "quota is empty" in line] == said[-2:-1]
+    message = [record.getMessage() for record in caplog.records]
+    assert [line for line in message if "quota is empty" in line] == message[-2:-1]

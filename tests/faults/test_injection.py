@@ -1,6 +1,6 @@
-"""Any text, wherever the API takes one, is refused before a request, or arrives as that text.
+"""Any text argument is rejected before a request or arrives unchanged.
 
-The server is one on a socket, with a parser of requests that others wrote.
+The server uses the request parser of the standard library on a real socket.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def client(recorder: FakeServer) -> Iterator[Client]:
 
 
 def sent(fake_server: FakeServer, call: Callable[[], object]) -> Received | None:
-    """The request that arrived, or `None` where it was refused."""
+    """Return the request that arrived, or `None` if the argument was rejected."""
     fake_server.requests.clear()
     try:
         call()
@@ -146,7 +146,7 @@ def test_no_injection_in_a_path(
         assert (
             text in ("", ".", "..")
             or any("\ud800" <= c <= "\udfff" for c in text)
-            # An owner with a slash stands for an owner and a name.
+            # An owner with a slash is an owner and a name.
             or ("/" in text and path in OWNERS)
         )
 
@@ -189,7 +189,7 @@ def test_no_injection_in_a_cursor(
         return
     assert received.path.startswith("/v1/")
     query = parse_qsl(received.path.partition("?")[2], keep_blank_values=True)
-    # The URL of a page stands for its query.
+    # A page URL is replaced by its query.
     if query != [("cursor", text)]:
         assert text.startswith(("http://", "https://", "/", "?"))
         assert query == parse_qsl(text.partition("?")[2].partition("#")[0], keep_blank_values=True)

@@ -1,4 +1,4 @@
-"""Connections that are kept: closed by the server at the wrong moment, or with too much on them."""
+"""Kept connections that the server closes at a bad time, or that have extra data."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ HOLDS = {"owner": "a", "name": "b", "status": "starting"}
 
 
 async def _twice(exchange: Exchange) -> None:
-    answer = await exchange.answer()
-    await exchange.send(answer + answer)
+    response = await exchange.answer()
+    await exchange.send(response + response)
 
 
 async def _with_more_after(exchange: Exchange) -> None:
@@ -56,13 +56,13 @@ async def test_an_extra_response_is_not_used_for_the_next_request(
         assert (await client.predictions.get(f"x{number}")).id == f"x{number}"
     created = await client.predictions.create(version="v", input={})
     assert created.id == "p4"
-    # Each of them took its connection along.
+    # Each fault closed its connection.
     assert line.connections == 4
     await client.aclose()
 
 
 def closing(after: float) -> Fault:
-    """A server that closes what has been idle for some time, and is closing it right now."""
+    """A server that closes idle connections after some time, and is just closing one."""
     last = time.monotonic()
 
     async def act(exchange: Exchange) -> None:
@@ -94,7 +94,7 @@ async def test_a_create_does_not_use_a_connection_idle_for_long(
         created = await client.predictions.create(version="v", input={})
         assert created.id.startswith("p")
         await pause(flavor, 0.2)
-        # What may be repeated uses what there is, and is repeated.
+        # Idempotent requests use the connection and are retried.
         await client.predictions.get("x")
     await client.aclose()
 
@@ -119,7 +119,7 @@ async def test_a_create_on_a_closed_connection_may_have_executed(
     assert caught.value.may_have_been_created
     assert caught.value.attempts == 1
     assert [received.method for received in server.requests] == ["GET"]
-    # And the next one is none the worse for it.
+    # The next request is not affected.
     await client.predictions.create(version="v", input={})
     await client.aclose()
 
@@ -127,7 +127,7 @@ async def test_a_create_on_a_closed_connection_may_have_executed(
 async def test_a_connection_reset_before_its_request_creates_at_most_one_prediction(
     make_client: Any, line: Line, server: FakeServer
 ) -> None:
-    # Without TLS nobody can tell whether the request was still under way.
+    # Without TLS, the request may already have been sent.
     for _ in range(20):
         server.requests.clear()
         client = make_client(base_url=line.base_url)

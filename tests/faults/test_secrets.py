@@ -1,4 +1,4 @@
-"""The token is printed nowhere: not in a log, a repr, an error, a pickle or a variable of ours."""
+"""The token appears in no log, repr, error, pickle or variable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.servers.fake_server import DROP, FakeServer, Received, Reply, predict
 TOKEN = "r8_a-Secret+That/Nobody=Guesses"
 
 
-def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
-    """By the last part of the path; some servers repeat the token, wherever they can."""
+def response(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
+    """Return a response by the last path segment. Some responses repeat the token everywhere."""
     sent = received.headers.get("Authorization", "nothing") if echo else "a token"
     case = received.path.removesuffix("/predictions").rpartition("/")[2]
     refusal = {"detail": f"You sent {sent}.", "title": sent, "status": 401}
@@ -28,7 +28,7 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
         return reply(prediction("canceled"))
     if received.path.startswith("/v1/predictions/"):
         return reply(prediction("processing"))
-    answers = {
+    responses = {
         "401": reply(refusal, 401, x_echo=sent, x_request_id=sent),
         "503": reply(refusal, 503, x_echo=sent),
         "echo": reply({"id": 5, "sent": sent}, 201),
@@ -45,7 +45,7 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
         "stream": reply(prediction(urls={"stream": fake_server.base_url + "/401"}), 201),
         "good": reply({"owner": "acme", "name": "good"}),
     }
-    return answers[case]
+    return responses[case]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
 def test_a_debugging_session_never_prints_the_token(
     fake_server: FakeServer, flavor: str, *, echo: bool
 ) -> None:
-    fake_server.respond_with(lambda received: answer(received, fake_server, echo=echo))
+    fake_server.respond_with(lambda received: response(received, fake_server, echo=echo))
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("debug_session.py")), flavor],
         env={
@@ -78,7 +78,7 @@ def test_a_debugging_session_never_prints_the_token(
     )
     printed = done.stdout + done.stderr
     assert "THE END" in printed
-    # It did print what it is about: errors of each kind, the variables of our frames, the log.
+    # The session did print errors of each kind, the variables of our frames, and the log.
     assert {f"Bearer {TOKEN}"} <= {r.headers.get("Authorization") for r in fake_server.requests}
     for word in (
         "ERROR ConfigurationError",

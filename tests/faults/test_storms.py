@@ -1,4 +1,4 @@
-"""Storms: many runs at once, a tenth of all answers faulty, and each prediction made once."""
+"""Many concurrent runs with faults in a tenth of all responses: each prediction is created once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ READ_TIMEOUT = 1.5
 """Seconds of silence after which a connection counts as lost, where repeating does no harm."""
 MODEL = "dashscope/hello-world"
 
-# What takes a second or more is left to the table: here it would be most of the time.
+# Faults that take a second or more are left to the table.
 QUICK = [
     case
     for case in [*BROKEN, *CORRUPT, *HARMLESS, *ERROR_STATUSES]
@@ -46,18 +46,18 @@ QUICK = [
     and case.effect is not Effect.RETRY_LATER
     and "a date to come" not in str(case)
 ]
-# A connection that is closed between two requests may be the next create's.
+# A connection that is closed between two requests may be used by the next create.
 TO_ONE = [case for case in [*QUICK, *STALLS] if not case.between_requests]
 DECLINED = [case for case in QUICK if case.effect is Effect.DECLINED]
 UNSURE = [case for case in QUICK if case.effect in (Effect.LOST, Effect.FAILED)] + STALLS
 
 
 class Weather:
-    """Chooses what happens to each request, by a seed.
+    """Chooses the fault of each request, by a seed.
 
     Attributes:
-        faults: how many faults there were, by their names.
-        requests: how many requests there were.
+        faults: The number of faults, by name.
+        requests: The number of requests.
     """
 
     def __init__(self, seed: int, to_creates: list[FaultCase], to_others: list[FaultCase]) -> None:
@@ -84,7 +84,7 @@ class Weather:
         return case.fault
 
     def greet(self) -> bool:
-        """Is the connection broken before its first request?"""
+        """Return whether to reset a new connection."""
         broken = self._random.random() < SHARE / 2
         self.faults["reset before the request"] += broken
         return broken
@@ -105,7 +105,7 @@ def front(local: LocalServer) -> Iterator[Proxy]:
 
 
 class Refusing:
-    """Nobody answers at the line for a moment, again and again."""
+    """Refuse connections at the line for short times."""
 
     def __init__(self, line: Line, weather: Weather) -> None:
         self._line = line
@@ -129,7 +129,7 @@ class Refusing:
 
 
 class Storm:
-    """Runs through a line with some weather, and what the server has of them afterwards."""
+    """Runs through a line with random faults, and the resulting predictions of the server."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class Storm:
         line.listen()
 
     def run(self, runs: int, in_flight: int) -> list[Any]:
-        """The output or the error of each run."""
+        """Return the output or the error of each run."""
         mark = f"{time.monotonic_ns()}"
         client = flavors.make_client(
             self._flavor,
@@ -189,7 +189,7 @@ class Storm:
         return results
 
     def _count(self, mark: str) -> Counter[int]:
-        """How many predictions there are of each run."""
+        """Return the number of predictions of each run."""
         made: Counter[int] = Counter()
         with Client(base_url=self._local.base_url) as client:
             for prediction in client.iterate(client.predictions.list):
@@ -200,7 +200,7 @@ class Storm:
 
 
 def hasty(request: Request) -> Request:
-    # Under load an answer takes its time, and a create is not to be given up for that.
+    # Under load a response takes longer, and a create must not time out.
     is_create = request.method == "POST" and request.url.endswith("/predictions")
     return attrs.evolve(request, read_timeout=5 * READ_TIMEOUT if is_create else READ_TIMEOUT)
 

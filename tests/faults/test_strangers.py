@@ -1,7 +1,7 @@
-"""URLs that a server gives, behind a public address: where they lead, and with what.
+"""URLs from a server at a public address: which are requested, and with which headers.
 
-The addresses are public by their names, and over https; a resolver that leads them to this
-machine stands in for the network, and what is asked is recorded there.
+The host names are public and use https. A fake resolver maps them to this machine, where the
+requests are recorded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOKEN = "r8_a-Secret"
 
 @pytest.fixture(params=["asyncio", "sync", pytest.param("trio", marks=pytest.mark.soak)])
 def flavor(request: pytest.FixtureRequest) -> str:
-    """All but uvloop, which has a resolver of its own."""
+    """All flavors except uvloop, which has its own resolver."""
     name: str = request.param
     return name
 
@@ -49,7 +49,7 @@ def _network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Internet:
-    """Servers under three names, over https and over http, and what each was asked."""
+    """Servers with three host names over https and http, which record their requests."""
 
     def __init__(self, proxy: Proxy, server: FakeServer, authority: trustme.CA) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -64,7 +64,7 @@ class Internet:
         return f"{scheme}://{host}:{urlsplit(line.origin).port}{path}"
 
     def requests(self) -> list[tuple[str, str, str | None]]:
-        """Who was asked for what, with which token."""
+        """Return the host, path and token of each request."""
         return [
             (received.headers["Host"].partition(":")[0], received.path, authorization(received))
             for received in self.server.requests
@@ -157,19 +157,19 @@ ALL_BAD = pytest.mark.parametrize("bad", [make for _, make in BAD], ids=[name fo
 @ALL_BAD
 async def test_unsafe_urls_are_never_requested(client: Any, internet: Internet, bad: Any) -> None:
     url = bad(internet)
-    # As an output, where it looks like a URL; without a host, it stays the text that it is.
+    # As an output that looks like a URL. Without a host, the output stays text.
     if url == "https:///a":
         assert type(output_of(client, url)) is str
     elif url.startswith("http") and " " not in url and "\n" not in url:
         with pytest.raises(APIResponseError, match="is not allowed"):
             await output_of(client, url).read()
         assert internet.requests() == []
-    # As the place of a redirect. (A line break would end the header.)
+    # As the target of a redirect. (A line break would end the header.)
     if "\n" not in url and url:
         internet.server.respond_with(Reply(302, {"location": url}))
         with pytest.raises(APIError):
             await output_of(client, internet.url(API, "/1")).read()
-        # A place without a host is one of the same server's: round in circles, here.
+        # A target without a host is relative to the server: here a redirect loop.
         assert {who for who, _, _ in internet.requests()} == {API}
         internet.server.requests.clear()
     # As a stream.
@@ -244,15 +244,15 @@ def test_the_checked_host_is_the_requested_host(url: str) -> None:
     if _urls.url_rejection(url, base) is not None:
         return
     try:
-        asked = httpx.URL(url)
+        requested = httpx.URL(url)
     except httpx.InvalidURL:
         return
     judged = urlsplit(url)
-    # The library that sends the request and the rules above read the same host out of it.
-    assert asked.scheme == judged.scheme
-    assert asked.port == (None if judged.port == 443 else judged.port)
+    # The checks and httpx parse the same host from the URL.
+    assert requested.scheme == judged.scheme
+    assert requested.port == (None if judged.port == 443 else judged.port)
     if _urls.gets_token(url, base, ["*.service.test"]):
-        host = asked.raw_host.decode()
+        host = requested.raw_host.decode()
         assert host == API or host.endswith(".service.test")
-        assert asked.scheme == "https"
-    assert not asked.userinfo
+        assert requested.scheme == "https"
+    assert not requested.userinfo

@@ -1,8 +1,7 @@
-"""Every operation through every fault: retried to success, or which error, and how often it is
-carried out.
+"""Every operation with every fault: the result, and how often the server executes it.
 
-What is expected follows from two things alone: whether the operation may be repeated, and what the
-fault tells about the request that it happened to.
+The expected result depends only on the effect of the fault, and on whether the operation is
+idempotent.
 """
 
 from __future__ import annotations
@@ -53,14 +52,14 @@ READ_TIMEOUT = 0.5
 
 @frozen
 class Subject:
-    """An operation as the table sees it.
+    """An operation in the table.
 
     Attributes:
-        name: its name.
-        call: calls it.
-        repeatable: whether it may be repeated when nobody knows whether it was carried out.
-        creates: whether it makes something that must not be made twice.
-        answer: a good answer.
+        name: The name of the operation.
+        call: Calls the operation.
+        repeatable: Whether it may be retried if it may have been executed.
+        creates: Whether it creates something that must not be created twice.
+        answer: A valid response.
     """
 
     name: str
@@ -133,12 +132,12 @@ def test_the_table_has_every_operation_of_each_kind() -> None:
 
 @frozen(kw_only=True)
 class Expected:
-    """How a call ends.
+    """The expected result of a call.
 
     Attributes:
-        error: the error, `None` for success.
-        attempts: how often it is sent.
-        unsure: whether the error says that something may have been created.
+        error: The error class, or `None` for success.
+        attempts: The number of attempts.
+        unsure: Whether the error says that something may have been created.
     """
 
     error: type[APIError] | None = None
@@ -147,7 +146,7 @@ class Expected:
 
 
 def expected(subject: Subject, case: FaultCase) -> Expected:
-    """The table."""
+    """Return the expected result of an operation with a fault."""
     again = Expected(attempts=2)
     match case.effect:
         case Effect.NONE:
@@ -160,7 +159,7 @@ def expected(subject: Subject, case: FaultCase) -> Expected:
                 unsure=subject.creates and case.status != 429,
             )
         case _ if (subject.name, str(case)) == ("files.download", "a length beyond the body"):
-            # Asked again, the server names another length: which of them is true, nobody knows.
+            # A retry gets another content length. Neither of them can be trusted.
             return Expected(error=APIConnectionError, attempts=2)
         case _ if subject.repeatable:
             return again
@@ -173,7 +172,7 @@ def expected(subject: Subject, case: FaultCase) -> Expected:
 
 
 class Table:
-    """Runs calls through faults, and says what was not as expected."""
+    """Runs calls with faults and reports unexpected results."""
 
     def __init__(
         self, flavor: str, subjects: Sequence[Subject], proxy: Proxy, server: FakeServer
@@ -194,7 +193,7 @@ class Table:
         server.respond_with(self._serve)
 
     def run(self, cases: Sequence[FaultCase]) -> None:
-        """Run the operations through each of these faults, all at once."""
+        """Run the operations with each of these faults, all concurrently."""
         bodies = [self._body(subject, case) for case in cases for subject in self._subjects]
         problems = list(filter(None, run_at_once(self._flavor, bodies)))
         assert not problems, "\n".join(problems)
@@ -290,7 +289,7 @@ def key_of(path: str) -> str:
 def run_at_once(
     flavor: str, bodies: Sequence[Callable[[], Awaitable[Any]]], *, most: int = 80
 ) -> list[Any]:
-    """The results of coroutine functions, run at the same time in a flavor."""
+    """Run coroutine functions concurrently in a flavor, and return their results."""
     if flavor == "sync":
         with ThreadPoolExecutor(most) as pool:
             return list(pool.map(lambda body: drive(body()), bodies))

@@ -1,4 +1,4 @@
-"""Files in an output: each URL becomes a `str` that can read and save itself."""
+"""File outputs: each URL in an output becomes a `str` that can be read and saved."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_nested_urls_become_file_outputs() -> None:
     assert all(type(item) is AsyncFileOutput for item in found)
     assert type(claimed["more"][2]) is str
     assert all(type(key) is str for key in claimed)
-    # What the prediction holds stays as it was.
+    # The output of the prediction is unchanged.
     assert type(output["image"]) is str
 
 

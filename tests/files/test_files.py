@@ -1,4 +1,4 @@
-"""Files: what an upload looks like on the wire, and how downloads are read and saved."""
+"""Files: the requests of uploads, and reading and saving downloads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONTENT = b"\x89PNG" + bytes(range(256)) * 1000
 
 
 def parts(received: Received) -> dict[str, Any]:
-    """The parts of a form, by name, as an independent parser sees them."""
+    """Return the parts of a form by name, parsed by an independent parser."""
     head = f"Content-Type: {received.headers['Content-Type']}\r\n\r\n".encode()
     message = BytesParser().parsebytes(head + received.body)
     found = {}
@@ -145,7 +145,7 @@ class TestUploading:
 
         fake_server.respond_with(reply({"id": "f1"}, 201))
         await scripted_client.files.create(Pipe(CONTENT * 2))
-        gc.collect()  # a file that nobody closed would be a warning
+        gc.collect()  # an unclosed file would warn
         assert content(parts(fake_server.requests[0])["content"]) == CONTENT * 2
 
     async def test_progress_restarts_with_each_attempt(
@@ -310,7 +310,7 @@ class TestDownload:
     async def test_cannot_be_read_after_its_block(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
-        # With an ETag, the rest could be asked for, on a connection that nobody closes.
+        # With an ETag, the client would request the rest on another connection.
         fake_server.respond_with(
             lambda r: ranged(r) if "Range" in r.headers else sends(CONTENT, etag='"e1"')
         )
@@ -368,14 +368,14 @@ class TestDownload:
         async with client.files.download("f1", **SIGNED) as download:
             with pytest.raises(APIResponseError, match=r"1000 bytes \(max_response_bytes\)"):
                 await download.read()
-        # Saving takes no memory, and has no bound.
+        # Saving needs no memory and has no limit.
         async with client.files.download("f1", **SIGNED) as download:
             saved = await download.save(tmp_path / "photo.png")
         assert saved.read_bytes() == CONTENT
 
 
 async def file_output(client: Any, fake_server: FakeServer, path: str = "/out/photo.png") -> Any:
-    """What `run()` gives for a model that answers with a URL of this server."""
+    """Return the output of `run()` for a model that outputs a URL of this server."""
     url = fake_server.base_url.replace("/v1", path)
     before = list(fake_server.requests)
     fake_server.respond_with(reply(prediction("succeeded", output=url), 201))
@@ -431,7 +431,7 @@ class TestFileOutputs:
             ("/out/x", 'attachment; filename="photo.png"', "photo.png"),
             ("/out/photo.png", "attachment", "photo.png"),
             ("/out/x", "attachment; filename*=UTF-8''gr%C3%BC%C3%9Fe.png", "grüße.png"),
-            # A server gives a name, never a path.
+            # The name from a server is never a path.
             ("/out/..%2F..%2Fevil.png", None, None),
             ("/out/%2Fetc%2Fevil.png", None, None),
             ("/out/a%5C..%5Cevil.png", None, None),
@@ -665,22 +665,22 @@ def ranged(
     most: int = len(CONTENT),
     **headers: str,
 ) -> Reply:
-    """The rest of CONTENT that a request asks for, or `most` bytes of it."""
+    """Respond with the requested range of CONTENT, or with at most `most` bytes of it."""
     begin = int(received.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-    said, piece = begin if start is None else start, CONTENT[begin : begin + most]
+    text, piece = begin if start is None else start, CONTENT[begin : begin + most]
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    span = f"bytes {said}-{begin + len(piece) - 1}/{total}"
+    span = f"bytes {text}-{begin + len(piece) - 1}/{total}"
     return Reply(status, {"content-range": span, "etag": '"e1"', **named}, piece)
 
 
 def cut(at: int, etag: str = '"e1"') -> Reply:
-    """CONTENT, of which the connection brings no more than the start."""
+    """Respond with the headers of CONTENT, but only its start."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(CONTENT)}\r\nETag: {etag}\r\n\r\n"
     return Reply(raw=head.encode() + CONTENT[:at])
 
 
 class TestDownloadResume:
-    """Where the server has a strong ETag, a download that broke off goes on where it was."""
+    """With a strong ETag, a broken download resumes where it stopped."""
 
     @pytest.fixture(autouse=True)
     def _at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -738,10 +738,10 @@ class TestDownloadResume:
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         output = await file_output(scripted_client, fake_server)
-        answers = [cut(5000), DROP, reply({}, 503), None]
+        responses = [cut(5000), DROP, reply({}, 503), None]
 
         def script(received: Received) -> Reply:
-            return answers.pop(0) or ranged(received)
+            return responses.pop(0) or ranged(received)
 
         fake_server.respond_with(script)
         assert await output.read() == CONTENT
@@ -758,12 +758,12 @@ class TestDownloadResume:
         assert len(fake_server.requests) == 1
 
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
-            lambda r: sends(CONTENT, etag='"e2"'),  # it has changed meanwhile
-            lambda r: ranged(r, start=0),  # another piece than was asked for
+            lambda r: sends(CONTENT, etag='"e2"'),  # the file has changed
+            lambda r: ranged(r, start=0),  # another range than requested
             lambda r: ranged(r, status=200),
-            lambda r: ranged(r, etag='"e2"'),  # a server that knows no If-Range
+            lambda r: ranged(r, etag='"e2"'),  # a server that ignores If-Range
             lambda r: ranged(r, total=len(CONTENT) + 1),
             lambda r: ranged(r, content_encoding="gzip"),
             lambda r: reply({}, 404),
@@ -781,10 +781,10 @@ class TestDownloadResume:
         ],
     )
     async def test_a_response_with_another_range_is_an_error(
-        self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path, answer: Any
+        self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path, response: Any
     ) -> None:
         output = await file_output(scripted_client, fake_server)
-        fake_server.respond_with(lambda r: answer(r) if "Range" in r.headers else cut(5000))
+        fake_server.respond_with(lambda r: response(r) if "Range" in r.headers else cut(5000))
         with pytest.raises(APIConnectionError, match="broke"):
             await output.save(tmp_path)
         assert len(fake_server.requests) == 2
@@ -806,7 +806,7 @@ class TestFileMetadata:
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         output = await file_output(scripted_client, fake_server, "/out/photo.jpeg?x=1")
-        known = getattr(output, "file", output)  # the sync one behind its async interface
+        known = getattr(output, "file", output)  # the sync output behind its async interface
         assert known.content_type == "image/jpeg"
         assert known.size is None
         fake_server.respond_with(sends(CONTENT))

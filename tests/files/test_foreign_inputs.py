@@ -1,4 +1,4 @@
-"""Inputs of other libraries: NumPy, pandas, Pillow, pydantic and the standard library."""
+"""Inputs from other libraries: NumPy, pandas, Pillow, pydantic and the standard library."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_an_input_may_be_any_object_with_fields() -> None:
 
 
 class Rows:
-    """A data set of Hugging Face, as far as we use one."""
+    """A minimal stand-in for a data set of Hugging Face."""
 
     features = column_names = ("width",)
 
@@ -201,12 +201,12 @@ def test_tables_are_read_by_row_without_missing_values() -> None:
 
 
 async def test_map_accepts_a_data_frame(scripted_client: Any, fake_server: FakeServer) -> None:
-    def answer(request: Received) -> Reply:
+    def response(request: Received) -> Reply:
         if request.method == "POST":
             return reply(prediction("succeeded", output=request.json["input"]), 201)
         return reply({"results": []})
 
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     frame = pd.DataFrame({"width": np.array([64, 32]), "text": ["a", None]})
     async with scripted_client.map("owner/name", frame, ordered=True) as results:
         assert results.progress.total == 2

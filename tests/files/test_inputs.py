@@ -1,4 +1,4 @@
-"""Files in a model's input: found wherever they are, read before anything is sent."""
+"""Files in inputs: found at any depth, and read before any request."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def make_runtime(flavor: str) -> Runtime:
 
 
 class Uploads(list[LocalFile]):
-    """What was uploaded; the nth is given the URL `https://files/n`."""
+    """The uploaded files. The nth upload gets the URL `https://files/n`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.contents: list[bytes] = []
 
     async def read(self, file: LocalFile) -> str:
-        """Take a file, and its content at once."""
+        """Store a file and its content."""
         self.contents.append(file.read())
         return await self(file)
 
@@ -160,7 +160,7 @@ async def test_a_file_has_the_name_of_its_path_and_the_type_of_its_extension(
 
 async def test_a_file_without_a_name_has_a_default_type(runtime: Runtime) -> None:
     named = io.BytesIO(SMALL)
-    named.name = 7  # a file descriptor, as `open(7)` has it
+    named.name = 7  # a file descriptor, as in `open(7)`
     for content in (SMALL, bytearray(SMALL), memoryview(SMALL), io.BytesIO(SMALL), named):
         made = await load(content, runtime)
         assert (made.filename, made.content_type) == ("file", "application/octet-stream")
@@ -196,7 +196,7 @@ async def test_an_open_file_is_read_from_a_changed_position(runtime: Runtime) ->
     opened.seek(6)
     second = await load(opened, runtime)
     assert (first.size, second.size) == (10, 4)
-    pieces = zip(first.pieces(), second.pieces(), strict=True)  # in turns
+    pieces = zip(first.pieces(), second.pieces(), strict=True)  # one after the other
     assert list(pieces) == [(b"headerbody", b"body")]
 
 
@@ -405,10 +405,10 @@ def bad_files(folder: Path) -> list[tuple[Any, str]]:
 
 
 async def test_one_invalid_file_prevents_all_requests(runtime: Runtime, tmp_path: Path) -> None:
-    for bad, said in bad_files(tmp_path):
+    for bad, message in bad_files(tmp_path):
         uploads = Uploads()
         for input in ({"good": LARGE, "bad": bad}, {"bad": [bad], "good": LARGE}):
-            with pytest.raises(FileError, match=said):
+            with pytest.raises(FileError, match=message):
                 await encode(input, runtime, uploads, "upload")
         assert uploads == []
 
@@ -433,7 +433,7 @@ async def test_data_uris_beyond_the_size_limit_are_rejected(
         await encode({"x": bytes(50), "y": bytes(50)}, runtime, Uploads(), "data-uri")
     with pytest.raises(FileError, match="'auto' or 'upload'"):
         await encode({"x": bytes(200)}, runtime, Uploads(), "data-uri")
-    # One that stands in two places is sent twice.
+    # A file that occurs twice is sent twice.
     twice = bytes(90)
     assert await encode({"x": twice}, runtime, Uploads(), "data-uri")
     with pytest.raises(FileError, match="characters of data URIs"):
@@ -460,7 +460,7 @@ class ReadsAsync:
 
 
 @pytest.mark.parametrize(
-    ("input", "error", "said"),
+    ("input", "error", "message"),
     [
         ("text", TypeError, "input must be a mapping"),
         ([{"a": 1}], TypeError, "input must be a mapping"),
@@ -475,10 +475,10 @@ class ReadsAsync:
     ],
 )
 async def test_an_error_names_the_unsupported_value(
-    runtime: Runtime, input: Any, error: type[Exception], said: str
+    runtime: Runtime, input: Any, error: type[Exception], message: str
 ) -> None:
     uploads = Uploads()
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         await encode(input, runtime, uploads, "upload")
     assert uploads == []
 

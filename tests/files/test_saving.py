@@ -1,4 +1,4 @@
-"""Names of downloaded files are safe in any folder."""
+"""Sanitized names of downloaded files."""
 
 from __future__ import annotations
 

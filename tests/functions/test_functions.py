@@ -1,4 +1,4 @@
-"""A model is a function: it knows its inputs, and checks them before anything is sent."""
+"""`client.use()`: a model as a function that checks its inputs before a request."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def document(**inputs: Any) -> dict[str, Any]:
 
 
 class Models:
-    """A server that knows a model, counts who asks for it, and runs it at once."""
+    """A server with one model, which counts requests for the schema and finishes at once."""
 
     def __init__(self, fake_server: FakeServer, *documents: Any) -> None:
         self.documents = list(documents)
@@ -78,7 +78,7 @@ async def test_a_version_is_called_like_a_function(client: Any) -> None:
 async def test_a_model_streams(client: Any) -> None:
     async with client.use("dashscope/countdown").stream(start=2) as stream:
         text = ""
-        while not text:  # its log comes beside its output, in as many events as it likes
+        while not text:  # a model may have both a log and an output with any number of events
             text = str(await anext(stream))
         assert (await stream.result()).output == ["2\n", "1\n", "0\n"]
     assert text == "2\n"
@@ -123,17 +123,17 @@ async def test_a_batch_checks_the_names_of_its_inputs_with_one_request(
     async def outcome() -> dict[int, Any]:
         async with scripted_client.map("owner/name", rows) as batch:
             found = [await anext(batch) for _ in rows]
-        return {each.index: each.output if each.ok else str(each.error) for each in found}
+        return {item.index: item.output if item.ok else str(item.error) for item in found}
 
     results = await outcome()
     assert results[0] == {"text": "a"}
     assert "owner/name has no input 'txet'. Did you mean 'text'?" in results[1]
-    assert results[2] == {"text": 3}  # only the names are checked here
+    assert results[2] == {"text": 3}  # only the names of inputs are checked here
     assert "no input 'extra'" in results[3]
     assert models.fetches == 1
     assert len([line for line in fake_server.request_lines if line.startswith("POST")]) == 2
 
-    # Without a schema, nothing is checked, and the next batch asks again.
+    # Without a schema nothing is checked, and the next batch fetches it again.
     rows = [{"txet": "b"}] * 3
     models.fails = Reply(404, {}, b'{"detail": "private"}')
     async with scripted_client.map("owner/other", rows) as batch:
@@ -285,7 +285,7 @@ async def test_a_model_has_the_attributes_of_a_function(client: Any, flavor: str
         "image: The image, in any format that Pillow reads. (URL or file)",
     ):
         assert line in text
-    # The class is as it was.
+    # The class is unchanged.
     assert "width" not in str(inspect.signature(type(face).__call__))
     assert "image" not in str(inspect.signature(type(face)))
     assert (type(face).__doc__ or "").startswith("A model as a function")
@@ -310,7 +310,7 @@ async def test_the_json_schema_of_a_model(client: Any) -> None:
     assert tool["function"]["name"] == "thumbnail"
     assert tool["function"]["description"].startswith("Creates a smaller PNG")
     assert tool["function"]["parameters"] == schema
-    schema["properties"].clear()  # the caller's own copy
+    schema["properties"].clear()  # the copy of the caller
     assert model.json_schema["properties"]
 
 
@@ -500,7 +500,7 @@ async def test_the_latest_version_is_checked_before_an_argument_is_rejected(
     await function.load()
     with pytest.raises(TypeError, match="no input 'b'"):
         await function(a=1, b=2)
-    assert models.fetches == 1  # it was fetched a moment ago
+    assert models.fetches == 1  # the schema was fetched a moment ago
     monkeypatch.setattr("dashscope._functions.schema_cache.FRESH", 0.0)
     assert await function(a=1, b=2) == {"a": 1, "b": 2}
     assert models.fetches == 2
@@ -508,7 +508,7 @@ async def test_the_latest_version_is_checked_before_an_argument_is_rejected(
     await versioned.load()
     with pytest.raises(TypeError, match="no input 'c'"):
         await versioned(c=1)
-    assert models.fetches == 3  # a version stays as it is
+    assert models.fetches == 3  # a version never changes
 
 
 @variants("schema", [None, {}, {"components": {"schemas": {}}}])
@@ -543,8 +543,8 @@ async def test_the_timeout_of_a_function_limits_created_predictions(
     for timeout in (0.1, 2, 60, 30_000_000.0):
         await scripted_client.use("owner/name", timeout=timeout).create(a=1)
     await scripted_client.use("owner/name").create(a=1)
-    sent = [each.headers for each in fake_server.requests if each.method == "POST"]
-    # The service accepts no less than five seconds.
+    sent = [request.headers for request in fake_server.requests if request.method == "POST"]
+    # The service accepts at least five seconds.
     assert [headers.get("Cancel-After") for headers in sent] == [
         "5s",
         "5s",

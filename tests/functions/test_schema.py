@@ -1,4 +1,4 @@
-"""An input is held against the model's schema: nothing is refused that the server would take."""
+"""Checking inputs against a schema never rejects an input that the server would accept."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ def test_inputs_have_the_order_of_the_model() -> None:
         {"image": Path("a.png")},
         {"image": b"content"},
         {"image": io.BytesIO(b"content")},
-        {"prompt": io.BytesIO(b"content")},  # the server decides what becomes of it
+        {"prompt": io.BytesIO(b"content")},  # the server decides about it
         {"steps": 1},
         {"steps": 2.0},
         {"scale": 1},
-        {"seed": None},  # as schemas of older models mean it
+        {"seed": None},  # as in the schemas of older models
         {"mask": None},
         {"scheduler": "ddim"},
         {"sizes": [1, 9]},
         {"sizes": (1, 9)},
         {"old": None},
         {"old": 1},
-        {"steps": 1j},  # no JSON: refused with all else that is not
+        {"steps": 1j},  # not JSON: rejected elsewhere
     ],
 )
 def test_valid_inputs_are_accepted(inputs: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Stubs of models: a type checker knows a model's inputs and its output."""
+"""Typed stubs of models: type checkers know the inputs and the output of a model."""
 
 from __future__ import annotations
 
@@ -214,11 +214,11 @@ def test_a_version_has_a_stub_too(server: LocalServer) -> None:
 def test_the_outputs_of_one_model_are_an_input_of_another() -> None:
     files = {"type": "array", "items": {"type": "string", "format": "uri"}}
     text = stubs.stubs({"a/b": schema({"images": files, "self": {"type": "object"}}, files)})
-    # A `list[AsyncFileOutput]` is no `list` of whatever else a file may be.
+    # A `list[AsyncFileOutput]` is not a `list` of the other file types.
     assert "images: Sequence[_File | str] | None" in text
     assert '"self": Mapping[str, Any] | None' in text
     assert "-> list[AsyncFileOutput]:" in text
-    assert "def __call__(_self, /" in text  # as type checkers let `self` be called
+    assert "def __call__(_self, /" in text  # type checkers allow this for `self`
 
 
 def test_any_schema_produces_valid_python() -> None:

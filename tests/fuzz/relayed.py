@@ -1,6 +1,6 @@
-"""An event that is passed on to a browser is read there as it was.
+"""An event that is relayed to a browser is parsed there unchanged.
 
-An event's kind is in the first byte; its id and its text are separated by NUL.
+The first byte selects the kind of the event. Its id and its text are separated by NUL.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SEEDS = (
 
 def one_input(data: bytes) -> None:
     head, _, tail = data[1:].partition(b"\0")
-    # What a parser gave: an id of one line without NUL.
+    # A parser returns ids of one line without NUL.
     id = head.decode("utf-8", "replace").replace("\r", "").replace("\n", "") or None
     text = tail.decode("utf-8", "replace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n")

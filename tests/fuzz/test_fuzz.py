@@ -1,4 +1,4 @@
-"""Every harness holds on its seeds, on seeds that were changed, and on any bytes."""
+"""Every harness passes with its seeds, with mutated seeds, and with random bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_seeds_pass(name: str, seed: bytes) -> None:
 
 @st.composite
 def changed(draw: Callable[..., Any], seeds: tuple[bytes, ...]) -> bytes:
-    """A seed with a piece of it taken out, put elsewhere, or replaced."""
+    """Return a seed with a piece removed, moved or replaced."""
     seed, other = draw(st.sampled_from(seeds)), draw(st.sampled_from(seeds))
     start, end = sorted(draw(st.tuples(st.integers(0, len(seed)), st.integers(0, len(seed)))))
     piece = draw(

@@ -1,4 +1,4 @@
-"""An ASGI application served by uvicorn on a real socket, and clients that leave."""
+"""Serve an ASGI application on a real socket, and connect clients that disconnect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import uvicorn
 from tests.waiting import wait_until
 
 with warnings.catch_warnings():
-    # Starlette would have its successor to httpx here.
+    # Starlette recommends a successor of httpx.
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
@@ -28,7 +28,7 @@ __all__ = ["Hypercorn", "Served", "TestClient", "as_json", "events_of", "read_un
 
 
 class Asked:
-    """What is served on a port of this machine, asked over plain sockets."""
+    """An application on a port of this machine, with plain sockets as clients."""
 
     port: int
 
@@ -37,7 +37,7 @@ class Asked:
         return f"http://127.0.0.1:{self.port}"
 
     def connected(self, *, small_window: bool = False) -> socket.socket:
-        """A connection that has said nothing yet."""
+        """Return a connection that has sent nothing."""
         connection = socket.socket()
         if small_window:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -49,7 +49,7 @@ class Asked:
     def send_request(
         self, method: str, path: str, body: bytes = b"", *, small_window: bool = False
     ) -> Iterator[socket.socket]:
-        """A connection that has sent a request; leaving the block leaves the server."""
+        """Send a request and yield the connection. Exiting the block disconnects."""
         with self.connected(small_window=small_window) as connection:
             head = (
                 f"{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {len(body)}\r\n"
@@ -96,7 +96,7 @@ class Hypercorn(Asked):
 
 
 class Served(Asked):
-    """An application that uvicorn serves in a thread, for the length of a `with` block."""
+    """An application that uvicorn serves in a thread, until the end of the block."""
 
     def __init__(self, app: Any, *, loop: Any = "asyncio", graceful_timeout: int = 5) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -136,7 +136,7 @@ class Served(Asked):
             raise self._failure
 
     def tasks(self) -> list[str]:
-        """What the server's loop is at, but for the server itself."""
+        """Return the running tasks of the server's loop, without those of the server."""
         loop = self._loop
         assert loop is not None
 
@@ -154,7 +154,7 @@ class Served(Asked):
 
 
 def read_until(connection: socket.socket, end: bytes) -> bytes:
-    """What comes until `end` does."""
+    """Read from a connection until `end` arrives."""
     data = b""
     while end not in data:
         piece = connection.recv(4096)
@@ -164,7 +164,7 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
 
 
 def events_of(text: str) -> list[tuple[str, str]]:
-    """Server-sent events, as kind and data."""
+    """Parse server-sent events to their kind and data."""
     events = []
     for block in text.split("\n\n"):
         lines = [line.partition(": ") for line in block.split("\n") if line]

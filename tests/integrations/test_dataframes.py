@@ -71,7 +71,7 @@ def test_a_partition_keeps_its_type(service: Service) -> None:
     columns = run({"number": [5, 6], "other": ["x", "y"]})
     assert columns["output"] == ["5", "6"]
     iterator = run(iter([pa.RecordBatch.from_pylist(numbers(2))] * 2))
-    assert [each.num_rows for each in iterator] == [2, 2]
+    assert [item.num_rows for item in iterator] == [2, 2]
     assert run([]) == []
     for wrong in ("text", 5, {"number": "text"}):
         with pytest.raises(TypeError, match="a partition must be"):
@@ -127,11 +127,11 @@ def test_equal_rows_share_a_prediction_unless_a_key_tells_them_apart(
 def test_rows_are_recognized_in_any_partition(service: Service, tmp_path: Path, place: str) -> None:
     run = made(service, checkpoint=f"{tmp_path}/{place}")
     run(numbers(10))
-    asked = service.request_counts["create"]
+    requested = service.request_counts["create"]
     again = made(service, checkpoint=f"{tmp_path}/{place}")
     rows = [*again(numbers(5, 3)), *again(list(reversed(numbers(7))))]
     assert all(row["output"] == row["number"] for row in rows)
-    assert service.request_counts["create"] == asked == 10
+    assert service.request_counts["create"] == requested == 10
     if place == "run/":
         made(service, checkpoint=f"{tmp_path}/{place}", resume=False)(numbers(2))
         assert service.request_counts["create"] == 12
@@ -242,8 +242,8 @@ def test_two_live_workers_with_the_same_rows_are_reported(
         each.write([Created(b"k", f"p{number}", None)])
     workers[2].refresh()
     assert "two live workers created the predictions p0 and p1" in caplog.text
-    for each in workers:
-        each.close()
+    for worker in workers:
+        worker.close()
     (segment, *_) = sorted(Path(folder).glob("*.segment"))
     segment.write_bytes(segment.read_bytes() + b'["created","')  # a torn line
     made(service, checkpoint=folder)(numbers(1))

@@ -1,4 +1,4 @@
-"""A client that goes away takes its prediction along: uvicorn, real sockets, a real server."""
+"""If a client disconnects, its prediction is canceled: uvicorn, real sockets, a local server."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ BODY = as_json({"words": 2})
 
 
 class Middleware(BaseHTTPMiddleware):
-    """Starlette's own kind of middleware, which puts its own `receive` before the handler."""
+    """Starlette's middleware class, which replaces the handler's `receive`."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         return await call_next(request)
 
 
 class ReadingMiddleware(Middleware):
-    """One that reads the body first."""
+    """A middleware that reads the body first."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         assert await request.body() == BODY
@@ -53,7 +53,7 @@ def make_app(server: LocalServer, seen: list[Any]) -> FastAPI:
 
     @app.post("/run")
     async def run(request: Request, client: ClientDep) -> Any:
-        """The body is read by nobody before the block."""
+        """The body is not read before the block."""
         try:
             async with cancel_on_disconnect(request):
                 seen.append(await request.json())
@@ -101,7 +101,7 @@ def app(request: pytest.FixtureRequest, server: LocalServer, seen: list[Any]) ->
 
 @pytest.fixture
 def newest(observer: Client) -> Callable[[], Prediction | None]:
-    """The prediction that was created since the test began, if there is one."""
+    """Return the prediction that was created since the test began, if any."""
     before = {prediction.id for prediction in observer.predictions.list()}
 
     def check() -> Prediction | None:
@@ -114,7 +114,7 @@ def newest(observer: Client) -> Callable[[], Prediction | None]:
 
 @pytest.fixture
 def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nobody logs an error or a traceback."""
+    """No errors or tracebacks are logged."""
     with caplog.at_level(logging.WARNING):
         yield
     loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -143,7 +143,7 @@ def test_disconnecting_from_a_handler_cancels_its_prediction(
 def test_disconnecting_from_a_stream_cancels_its_prediction(
     path: str, app: FastAPI, newest: Any, observer: Client
 ) -> None:
-    """Also while there is nothing to send, when no failed write would tell."""
+    """The disconnect is noticed even if there is nothing to send and no write can fail."""
     with Served(app) as served:
         with served.send_request("POST", path, BODY) as connection:
             read_until(connection, b"word0" if path == "/stream" else b"text/event-stream")
@@ -173,7 +173,7 @@ def test_disconnects_are_noticed_with_other_servers_and_trio(
 def test_stopping_the_server_cancels_its_predictions(
     path: str, server: LocalServer, newest: Any, observer: Client
 ) -> None:
-    """It cancels its handlers, and closes the client at once: after what they have to say."""
+    """The server cancels its handlers and closes the client after their cleanup."""
     with Served(make_app(server, []), graceful_timeout=0) as served:
         connection = served.send_request("POST", path, BODY)
         connection.__enter__()
@@ -203,7 +203,7 @@ async def test_closing_the_client_cancels_predictions(
 def test_without_the_block_nothing_is_canceled(
     server: LocalServer, newest: Any, observer: Client
 ) -> None:
-    """What servers do by themselves: nothing."""
+    """Servers do nothing by themselves."""
     with Served(make_app(server, [])) as served:
         with served.send_request("POST", "/plain", b"{}"):
             prediction = wait_until(newest)
@@ -251,33 +251,33 @@ def test_many_disconnects_leave_nothing_running(
     def sockets(port: int | None = None) -> list[Any]:
         found = psutil.Process(os.getpid()).net_connections("tcp")
         return [
-            one
-            for one in found
-            if port is None or (one.laddr.port == port and one.status != "LISTEN")
+            item
+            for item in found
+            if port is None or (item.laddr.port == port and item.status != "LISTEN")
         ]
 
-    running()  # also the client that looks on has a connection from now on
+    running()  # the observing client has a connection as well from now on
     with Served(make_app(server, []), loop=loop) as served:
         count, before = 0, sockets()
         for _ in range(clients // 20):
-            asked = [
+            requested = [
                 served.send_request("POST", path, BODY)
                 for path in ("/run", "/stream", "/run-parsed", "/stream-from-the-start") * 5
             ]
-            for connection in asked:
+            for connection in requested:
                 connection.__enter__()
                 count += 1
             if count % 40 == 0:
                 wait_until(lambda: len(running()) > 10)
-            for connection in asked:
+            for connection in requested:
                 connection.__exit__(None, None, None)
-            if count % 40 == 0:  # each has seconds to be canceled in
+            if count % 40 == 0:  # each prediction has seconds to be canceled
                 wait_until(lambda: not served.tasks())
         assert count == clients
         wait_until(lambda: not served.tasks())
         wait_until(lambda: not running())
         wait_until(lambda: not sockets(served.port))
-    # What the application's client kept for later has gone with it.
+    # The connections of the application's client are closed as well.
     wait_until(lambda: len(sockets()) <= len(before))
 
 
@@ -290,9 +290,9 @@ async def in_block(receive: Any, body: Callable[[], Any]) -> Any:
         return await body()
 
 
-def messages(*said: dict[str, Any]) -> Any:
-    """A `receive` that says so much, and then nothing more."""
-    left = list(said)
+def messages(*message: dict[str, Any]) -> Any:
+    """Return a `receive` that sends these messages and then waits forever."""
+    left = list(message)
 
     async def receive() -> dict[str, Any]:
         if not left:

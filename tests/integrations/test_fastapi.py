@@ -1,4 +1,4 @@
-"""The application's client, and webhooks that are checked before the handler sees them."""
+"""The client of a FastAPI application, and verified webhooks."""
 
 from __future__ import annotations
 
@@ -149,36 +149,36 @@ def test_without_fastapi_the_error_names_the_extra() -> None:
 
 
 @pytest.fixture
-def told() -> list[Prediction | Training]:
+def text() -> list[Prediction | Training]:
     return []
 
 
-def make_app(told: list[Any], *args: Any, make: Any = AsyncClient, **options: Any) -> FastAPI:
+def make_app(text: list[Any], *args: Any, make: Any = AsyncClient, **options: Any) -> FastAPI:
     app = FastAPI(lifespan=lifespan(make))
     webhook = verified_webhook(*args, **options)
 
     @app.post("/hook")
     async def hook(job: Any = Depends(webhook)) -> None:  # noqa: B008
-        told.append(job)
+        text.append(job)
 
     return app
 
 
 @pytest.fixture
-def http(told: list[Any]) -> Iterator[Any]:
-    with TestClient(make_app(told, [OTHER, SECRET], max_bytes=10_000)) as http:
+def http(text: list[Any]) -> Iterator[Any]:
+    with TestClient(make_app(text, [OTHER, SECRET], max_bytes=10_000)) as http:
         yield http
 
 
-def test_a_webhook_is_decoded_to_its_prediction(http: Any, told: list[Any]) -> None:
+def test_a_webhook_is_decoded_to_its_prediction(http: Any, text: list[Any]) -> None:
     for secret in (SECRET, OTHER):
-        answer = http.post("/hook", content=BODY, headers=webhooks.sign(BODY, secret))
-        assert answer.status_code == 200
-    assert told == [Prediction(id="p1", status="succeeded", output=1)] * 2
+        response = http.post("/hook", content=BODY, headers=webhooks.sign(BODY, secret))
+        assert response.status_code == 200
+    assert text == [Prediction(id="p1", status="succeeded", output=1)] * 2
 
 
 @pytest.mark.parametrize(
-    ("body", "changes", "said"),
+    ("body", "changes", "message"),
     [
         (BODY + b" ", {}, "not signed with this secret"),
         (BODY, {"webhook-id": "msg_other"}, "not signed with this secret"),
@@ -189,27 +189,27 @@ def test_a_webhook_is_decoded_to_its_prediction(http: Any, told: list[Any]) -> N
     ],
 )
 def test_a_webhook_with_a_wrong_signature_is_rejected(
-    http: Any, told: list[Any], body: bytes, changes: dict[str, str], said: str
+    http: Any, text: list[Any], body: bytes, changes: dict[str, str], message: str
 ) -> None:
-    answer = http.post("/hook", content=body, headers={**webhooks.sign(BODY, SECRET), **changes})
-    assert answer.status_code == 401
-    assert said in answer.json()["detail"]
-    assert not told
+    response = http.post("/hook", content=body, headers={**webhooks.sign(BODY, SECRET), **changes})
+    assert response.status_code == 401
+    assert message in response.json()["detail"]
+    assert not text
 
 
-def test_invalid_and_unsigned_webhooks_are_rejected(http: Any, told: list[Any]) -> None:
-    answer = http.post("/hook", content=b"[]", headers=webhooks.sign(b"[]", SECRET))
-    assert (answer.status_code, "is not a Prediction" in answer.text) == (401, True)
-    answer = http.post("/hook", content=BODY)
-    assert (answer.status_code, "no header webhook-id" in answer.text) == (401, True)
-    assert not told
+def test_invalid_and_unsigned_webhooks_are_rejected(http: Any, text: list[Any]) -> None:
+    response = http.post("/hook", content=b"[]", headers=webhooks.sign(b"[]", SECRET))
+    assert (response.status_code, "is not a Prediction" in response.text) == (401, True)
+    response = http.post("/hook", content=BODY)
+    assert (response.status_code, "no header webhook-id" in response.text) == (401, True)
+    assert not text
 
 
-def test_a_too_large_body_is_not_read(http: Any, told: list[Any]) -> None:
+def test_a_too_large_body_is_not_read(http: Any, text: list[Any]) -> None:
     body = BODY + b" " * 10_000
-    answer = http.post("/hook", content=body, headers=webhooks.sign(body, SECRET))
-    assert answer.status_code == 413
-    assert not told
+    response = http.post("/hook", content=body, headers=webhooks.sign(body, SECRET))
+    assert response.status_code == 413
+    assert not text
 
 
 @variants(
@@ -232,9 +232,9 @@ def test_invalid_configuration_is_rejected_before_the_first_webhook(
 
 
 def test_a_webhook_is_verified_with_the_secret_of_the_server(
-    server: LocalServer, observer: Client, told: list[Any]
+    server: LocalServer, observer: Client, text: list[Any]
 ) -> None:
-    app = make_app(told, make=partial(AsyncClient, base_url=server.base_url))
+    app = make_app(text, make=partial(AsyncClient, base_url=server.base_url))
     with Served(app) as served:
         refused = httpx.post(
             f"{served.url}/hook", content=BODY, headers=webhooks.sign(BODY, SECRET)
@@ -246,16 +246,16 @@ def test_a_webhook_is_verified_with_the_secret_of_the_server(
             webhook=f"{served.url}/hook",
             webhook_events_filter=["completed"],
         )
-        wait_until(lambda: told)
-    (prediction,) = told
+        wait_until(lambda: text)
+    (prediction,) = text
     assert prediction.output == output == "hello Alice"
     assert prediction == observer.predictions.get(prediction)
 
 
 def test_a_disconnect_during_a_webhook_logs_no_traceback(
-    told: list[Any], caplog: pytest.LogCaptureFixture
+    text: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING), Served(make_app(told, SECRET)) as served:
+    with caplog.at_level(logging.WARNING), Served(make_app(text, SECRET)) as served:
         with served.connected() as connection:
             connection.sendall(b"POST /hook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
             wait_until(served.tasks)

@@ -1,4 +1,4 @@
-"""Streams and files of models, passed on by an application as they come."""
+"""Streams and files that an application relays to its clients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FLOOD = {"parts": 1000, "size": 20_000}
 
 @pytest.fixture
 def done() -> list[str]:
-    """What ran in the background, after a response."""
+    """The tasks that ran after a response."""
     return []
 
 
@@ -94,14 +94,14 @@ def post(served: Served, path: str, **input: Any) -> httpx.Response:
 
 
 async def head(response: Any) -> tuple[httpx.Headers, bytes]:
-    """What a response says to a HEAD: a server would drop a body."""
-    said: list[Any] = []
+    """Return the response to a HEAD request as the application sends it."""
+    text: list[Any] = []
 
     async def send(message: Any) -> None:
-        said.append(message)
+        text.append(message)
 
     await response({"type": "http", "method": "HEAD"}, _waits, send)
-    start, *chunks = said
+    start, *chunks = text
     return httpx.Headers(start["headers"]), b"".join(chunk["body"] for chunk in chunks)
 
 
@@ -109,12 +109,12 @@ async def head(response: Any) -> tuple[httpx.Headers, bytes]:
 
 
 def test_a_stream_is_relayed(served: Served, done: list[str]) -> None:
-    answer = post(served, "/stream/dashscope/countdown", start=3, delay=0)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["x-accel-buffering"] == "no"
-    events = events_of(answer.text)
+    response = post(served, "/stream/dashscope/countdown", start=3, delay=0)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-accel-buffering"] == "no"
+    events = events_of(response.text)
     output = "".join(data for kind, data in events if kind == "output")
     assert events[-1] == ("done", "{}")
     assert output.split()[:3] == ["3", "2", "1"]
@@ -167,10 +167,10 @@ def test_a_timeout_ends_the_stream_with_an_error_event(served: Served) -> None:
 
 
 def test_an_error_before_the_first_event_raises_in_the_application(served: Served) -> None:
-    answer = post(served, "/stream/test/missing")
-    assert (answer.status_code, answer.json()["said"]) == (404, "Not Found")
-    answer = post(served, "/stream/test/silence", words="many")
-    assert answer.status_code == 422
+    response = post(served, "/stream/test/missing")
+    assert (response.status_code, response.json()["said"]) == (404, "Not Found")
+    response = post(served, "/stream/test/silence", words="many")
+    assert response.status_code == 422
 
 
 def test_a_slow_reader_applies_backpressure(
@@ -192,10 +192,10 @@ def test_a_slow_reader_applies_backpressure(
 
     monkeypatch.setattr(AsyncEventStream, "__anext__", counted)
     body = f'{{"parts": {FLOOD["parts"]}, "size": {FLOOD["size"]}}}'.encode()
-    asked = served.send_request("POST", "/stream/test/flood", body, small_window=True)
-    with asked as connection:
+    requested = served.send_request("POST", "/stream/test/flood", body, small_window=True)
+    with requested as connection:
         wait_until(stands_still)
-        # What is on its way between the sockets, and no more, of 20 MB.
+        # Only what fits into the socket buffers has been sent of 20 MB.
         assert taken < FLOOD["parts"] / 2
         received = bytearray()
         while not received.endswith(b"0\r\n\r\n"):
@@ -236,13 +236,13 @@ def test_events_are_relayed_unchanged(event: Any, read: tuple[str, str, str]) ->
 
 
 def test_a_file_is_relayed_with_its_type_length_and_name(served: Served) -> None:
-    answer = post(served, "/file/file", name="result.txt", size=300_000)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert answer.headers["content-length"] == "300000"
-    assert answer.headers["content-disposition"] == 'attachment; filename="result.txt"'
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.text == "a" * 300_000
+    response = post(served, "/file/file", name="result.txt", size=300_000)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    assert response.headers["content-length"] == "300000"
+    assert response.headers["content-disposition"] == 'attachment; filename="result.txt"'
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.text == "a" * 300_000
 
 
 async def test_a_head_request_for_a_file_has_no_body(server: LocalServer) -> None:
@@ -255,9 +255,9 @@ async def test_a_head_request_for_a_file_has_no_body(server: LocalServer) -> Non
 
 
 def test_a_name_beyond_ascii_is_quoted(served: Served) -> None:
-    answer = post(served, "/file/file?kind=inline", name='bär "1".txt', size=1)
+    response = post(served, "/file/file?kind=inline", name='bär "1".txt', size=1)
     named = "b%C3%A4r%20_1_.txt"
-    assert answer.headers["content-disposition"] == f"inline; filename*=utf-8''{named}"
+    assert response.headers["content-disposition"] == f"inline; filename*=utf-8''{named}"
 
 
 @pytest.mark.parametrize(
@@ -272,17 +272,17 @@ def test_a_name_beyond_ascii_is_quoted(served: Served) -> None:
 def test_a_data_uri_is_relayed_as_a_file(
     served: Served, uri: str, kind: str, content: bytes
 ) -> None:
-    answer = post(served, "/file/data", uri=uri)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == kind
-    assert answer.headers["content-length"] == str(len(content))
-    assert answer.headers["content-disposition"].startswith('attachment; filename="output')
-    assert answer.content == content
+    response = post(served, "/file/data", uri=uri)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == kind
+    assert response.headers["content-length"] == str(len(content))
+    assert response.headers["content-disposition"].startswith('attachment; filename="output')
+    assert response.content == content
 
 
 @pytest.fixture
 def scripted_client(fake_server: FakeServer) -> Iterator[Served]:
-    """An application that passes on a file of a server that says what a test scripts."""
+    """An application that relays a file of the scripted server."""
     app = FastAPI(
         lifespan=lifespan(partial(AsyncClient, base_url=fake_server.base_url, max_retries=0))
     )
@@ -304,19 +304,19 @@ def test_a_missing_file_raises_in_the_application(
     scripted_client: Served, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"detail": "It has expired"}, 404))
-    answer = httpx.get(scripted_client.url)
-    assert (answer.status_code, answer.json()) == (502, {"said": "It has expired"})
+    response = httpx.get(scripted_client.url)
+    assert (response.status_code, response.json()) == (502, {"said": "It has expired"})
 
 
 def test_a_file_without_a_length_has_no_content_length(
     scripted_client: Served, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(lambda _: _chunked(b"abc"))
-    answer = httpx.get(scripted_client.url)
-    assert answer.content == b"abc"
-    assert answer.headers["transfer-encoding"] == "chunked"
-    assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["content-disposition"] == 'attachment; filename="mine.png"'
+    response = httpx.get(scripted_client.url)
+    assert response.content == b"abc"
+    assert response.headers["transfer-encoding"] == "chunked"
+    assert response.headers["content-type"] == "image/png"
+    assert response.headers["content-disposition"] == 'attachment; filename="mine.png"'
 
 
 def _chunked(content: bytes) -> Reply:
@@ -331,9 +331,9 @@ def test_a_compressed_file_has_no_content_length(
     fake_server.respond_with(
         Reply(headers={"content-encoding": "gzip"}, body=gzip.compress(content))
     )
-    answer = httpx.get(scripted_client.url)
-    assert answer.content == content
-    assert "content-length" not in answer.headers
+    response = httpx.get(scripted_client.url)
+    assert response.content == content
+    assert "content-length" not in response.headers
 
 
 def test_a_truncated_file_is_not_a_complete_response(
@@ -345,7 +345,7 @@ def test_a_truncated_file_is_not_a_complete_response(
         httpx.get(scripted_client.url)
 
 
-# What is no stream, and no file
+# Invalid streams and files
 
 
 def test_other_objects_are_rejected() -> None:
@@ -364,7 +364,7 @@ def test_other_objects_are_rejected() -> None:
 async def test_a_server_that_raises_on_a_disconnect_is_supported(
     server: LocalServer, observer: Client
 ) -> None:
-    """Servers of ASGI 2.4 raise OSError from send()."""
+    """Servers of ASGI 2.4 raise OSError in send()."""
     async with AsyncClient(base_url=server.base_url) as client:
         stream = client.stream("test/silence", {"words": 3})
         response = EventStreamResponse(stream)

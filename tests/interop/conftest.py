@@ -102,14 +102,14 @@ async def opened(http: Any) -> AsyncIterator[Any]:
 def run_of(base_url: str) -> Callable[[Received], Reply]:
     """Return a script for the requests of `run()`: create, stream and poll."""
 
-    def answer(request: Received) -> Reply:
+    def response(request: Received) -> Reply:
         if request.method == "POST":
             return reply(created(base_url), 201)
         if request.path.endswith("/stream"):
             return Reply(200, {"content-type": "text/event-stream"}, EVENTS)
         return reply(done(base_url))
 
-    return answer
+    return response
 
 
 def created(base_url: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`http_client=` takes httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
+"""`http_client=` accepts httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_run_uses_the_stream(
 
 
 async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def response(request: httpx2.Request) -> httpx2.Response:
         if request.method == "POST":
             assert json.loads(request.content)["input"] == {"text": "Alice"}
             return httpx2.Response(201, json=created(BASE_URL))
@@ -68,7 +68,7 @@ async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any
         packed = gzip.compress(json.dumps(done(BASE_URL)).encode())
         return httpx2.Response(200, headers={"content-encoding": "gzip"}, content=packed)
 
-    async with opened(http_class(transport=httpx2.MockTransport(answer))) as http:
+    async with opened(http_class(transport=httpx2.MockTransport(response))) as http:
         client = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
         async with client.stream("owner/name", {"text": "Alice"}) as stream:

@@ -123,7 +123,7 @@ async def test_errors_and_retries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
-    httpx_mock.add_exception(httpx.ConnectError("nobody is there"))
+    httpx_mock.add_exception(httpx.ConnectError("connection refused"))
     httpx_mock.add_response(status_code=503)
     httpx_mock.add_response(json={"type": "user", "username": "registered"})
     client = make_client(base_url=fake_server.base_url)

@@ -40,11 +40,11 @@ def run(http: httpx.Client) -> Callable[..., dict[str, Any]]:
     """Run a model and return the finished prediction."""
 
     def run(name: str, /, **inputs: Any) -> dict[str, Any]:
-        answer = http.post(
+        response = http.post(
             f"/models/{name}/predictions", json={"input": inputs}, headers={"Prefer": "wait=30"}
         )
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+        assert response.status_code == 201, response.text
+        return response.json()
 
     return run
 
@@ -54,10 +54,10 @@ def create(http: httpx.Client) -> Callable[..., dict[str, Any]]:
     """Create a prediction and return it as created."""
 
     def create(name: str, /, *, headers: dict[str, str] | None = None, **inputs: Any) -> Any:
-        answer = http.post(
+        response = http.post(
             f"/models/{name}/predictions", json={"input": inputs}, headers=headers or {}
         )
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+        assert response.status_code == 201, response.text
+        return response.json()
 
     return create

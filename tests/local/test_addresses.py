@@ -1,4 +1,4 @@
-"""The addresses at which the server is reached, and the URLs it hands out."""
+"""The addresses of the server, and the URLs that it creates."""
 
 import json
 import logging
@@ -54,9 +54,9 @@ def test_urls_never_contain_the_unspecified_address(tmp_path: Path) -> None:
     with LocalServer(host="0.0.0.0", token="secret", data=tmp_path) as server:
         assert server.base_url.startswith("http://127.0.0.1:")
         headers = {"Authorization": "Bearer secret", "Host": "0.0.0.0:1234"}
-        answer = httpx.get(f"{server.base_url}/models", headers=headers)
-        assert "0.0.0.0" not in json.dumps(answer.json())
-        assert "http://127.0.0.1:1234/v1/models/" in answer.text
+        response = httpx.get(f"{server.base_url}/models", headers=headers)
+        assert "0.0.0.0" not in json.dumps(response.json())
+        assert "http://127.0.0.1:1234/v1/models/" in response.text
 
 
 OWN = Address("http", "127.0.0.1:3274")
@@ -128,7 +128,7 @@ def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
 def test_a_server_without_a_token_behind_a_proxy(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, public: bool
 ) -> None:
-    """The external address is the server's own origin: for forms, the API, files and webhooks."""
+    """The external address is the server's origin for forms, the API, files and webhooks."""
     address = "https://example.com/models"
     own, sent = {"Origin": "https://example.com"}, {}
     options = {"public_url": address} if public else {"trusted_proxies": "127.0.0.0/8"}
@@ -182,16 +182,16 @@ def test_a_server_without_a_token_behind_a_proxy(
 def test_without_a_trusted_proxy_forwarded_headers_are_ignored(tmp_path: Path) -> None:
     with LocalServer(token="secret", data=tmp_path) as server:
         headers = {**FORWARDED, "X-Forwarded-For": "1.2.3.4", "Authorization": "Bearer secret"}
-        answer = httpx.get(f"{server.base_url}/models", headers=headers)
-        assert answer.json()["results"][0]["url"].startswith(server.base_url)
+        response = httpx.get(f"{server.base_url}/models", headers=headers)
+        assert response.json()["results"][0]["url"].startswith(server.base_url)
 
 
 def test_a_session_behind_tls(tmp_path: Path) -> None:
     with LocalServer(token="secret", trusted_proxies="127.0.0.1", data=tmp_path) as server:
         headers = {**FORWARDED, "X-Forwarded-Prefix": "/models", "Origin": "https://example.com"}
         with httpx.Client(base_url=server.base_url.removesuffix("/v1"), headers=headers) as http:
-            asked = http.get("/web/predictions")
-            assert asked.headers["location"] == "/models/web/sign-in?next=/web/predictions"
+            requested = http.get("/web/predictions")
+            assert requested.headers["location"] == "/models/web/sign-in?next=/web/predictions"
             form = {"token": "secret", "next": "/web/predictions"}
             signed_in = http.post("/web/sign-in", data=form)
             assert signed_in.headers["location"] == "/models/web/predictions"

@@ -1,4 +1,4 @@
-"""The corners: what goes wrong inside the server, and the machine it runs on."""
+"""Internal failures of the server, and details of the machine."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ Run = Callable[..., dict[str, Any]]
 
 class TestDecorator:
     @pytest.mark.parametrize(
-        ("options", "told"),
+        ("options", "message"),
         [
             ({"name": "noowner"}, "owner/name"),
             ({"name": "A/b"}, "owner/name"),
@@ -34,8 +34,8 @@ class TestDecorator:
             ({"name": "a/b", "memory": 0}, "memory of a/b"),
         ],
     )
-    def test_errors_of_the_decorator(self, options: dict[str, Any], told: str) -> None:
-        with pytest.raises(ValueError, match=told):
+    def test_errors_of_the_decorator(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
             model(**options)
 
     def test_the_decorated_function_is_unchanged(self) -> None:
@@ -136,7 +136,7 @@ class TestInternalFailures:
                 return httpx.post(url, json={"input": {}}, headers={"Prefer": "wait"}).json()
 
             with mock.patch.object(worker_pool.Worker, "start", side_effect=OSError("none left")):
-                # The first one still finds the process that was started ahead.
+                # The first prediction uses the process that was started in advance.
                 assert run("echo")["status"] == "succeeded"
                 for name in ("pid", "logs"):
                     assert "could not be started" in run(name)["error"]
@@ -152,9 +152,9 @@ class TestInternalFailures:
             ]
         shutil.rmtree(tmp_path / "code")
         with LocalServer(data=tmp_path) as server, httpx.Client(base_url=server.base_url) as http:
-            answer = http.post("/models/test/echo/predictions", json=body)
-            assert answer.status_code == 409
-            assert "cannot be loaded" in answer.json()["detail"]
+            response = http.post("/models/test/echo/predictions", json=body)
+            assert response.status_code == 409
+            assert "cannot be loaded" in response.json()["detail"]
             failed = http.get(f"/predictions/{made[-1]['id']}").json()
             assert failed["status"] == "failed"
             assert "cannot be loaded" in failed["error"]
@@ -164,9 +164,9 @@ class TestInternalFailures:
             LocalServer() as server,
             mock.patch("dashscope.local.http.routes.account.hardware", side_effect=KeyError("x")),
         ):
-            answer = httpx.get(f"{server.base_url}/hardware")
-            assert answer.status_code == 500
-            assert answer.headers["content-type"] == "application/problem+json"
+            response = httpx.get(f"{server.base_url}/hardware")
+            assert response.status_code == 500
+            assert response.headers["content-type"] == "application/problem+json"
 
     def test_a_training_without_its_destination_fails(self, http: httpx.Client) -> None:
         mine = {"owner": "local", "name": "gone", "visibility": "private", "hardware": "cpu"}
@@ -214,5 +214,5 @@ class TestHardware:
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
         with LocalServer() as server:
-            told = httpx.get(f"{server.base_url}/hardware").json()
-        assert told[1] == {"sku": "gpu-0", "name": "GPU: NVIDIA A100, 40960 MiB"}
+            message = httpx.get(f"{server.base_url}/hardware").json()
+        assert message[1] == {"sku": "gpu-0", "name": "GPU: NVIDIA A100, 40960 MiB"}

@@ -1,4 +1,4 @@
-"""Real processes, real signals: what survives, what ends, and what the next start makes of it."""
+"""Real processes and signals: what survives a crash, and how the next start recovers."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ SERVE = (
 
 
 class Process:
-    """`serve` in a process of its own."""
+    """`serve` in a separate process."""
 
     def __init__(self, data: Path, *, drain: float = 0.0, port: int = 0) -> None:
         self.data = data
@@ -53,11 +53,11 @@ class Process:
 
     def create(self, name: str, *, held: bool = False, **inputs: Any) -> dict[str, Any]:
         headers = {"Prefer": "wait"} if held else {}
-        answer = self.http.post(
+        response = self.http.post(
             f"/models/{name}/predictions", json={"input": inputs}, headers=headers
         )
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+        assert response.status_code == 201, response.text
+        return response.json()
 
     def get(self, prediction: dict[str, Any]) -> dict[str, Any]:
         return self.http.get(f"/predictions/{prediction['id']}").json()
@@ -206,9 +206,9 @@ def test_sigterm_waits_for_a_limited_time(tmp_path: Path) -> None:
     with serving(tmp_path, drain=0.5) as server:
         prediction = server.create("test/sleep", seconds=60)
         wait_for_status(server.http, prediction, "processing")
-        began = time.monotonic()
+        started = time.monotonic()
         assert server.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - started < 15
         assert not any("Traceback" in line for line in server.log)
     with serving(tmp_path) as server:
         failed = server.get(prediction)
@@ -223,14 +223,14 @@ def test_creates_are_rejected_while_draining(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
 
         def refused() -> httpx.Response | None:
-            answer = server.http.post("/models/test/echo/predictions", json={"input": {}})
-            return None if answer.status_code == 201 else answer
+            response = server.http.post("/models/test/echo/predictions", json={"input": {}})
+            return None if response.status_code == 201 else response
 
-        answer = wait_until(refused)
-        assert answer is not None
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"]
-        assert answer.headers["x-should-retry"] == "true"
+        response = wait_until(refused)
+        assert response is not None
+        assert response.status_code == 503
+        assert response.headers["retry-after"]
+        assert response.headers["x-should-retry"] == "true"
         assert server.get(prediction)["status"] == "processing"
         assert server.end(signal.SIGTERM) in {0, -signal.SIGTERM}
 
@@ -272,9 +272,9 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("1 / 0")
     assert serve(bad, port=0, data=tmp_path / "a") == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "ZeroDivisionError" in told
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "ZeroDivisionError" in message
     with LocalServer(data=tmp_path / "b") as server:
         origin = server.base_url.removesuffix("/v1")
         assert serve(port=0, data=tmp_path / "b") == 3
@@ -283,11 +283,11 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "Address already in use" in capsys.readouterr().err
 
 
-@pytest.mark.soak  # a time is no promise on a machine that does something else
+@pytest.mark.soak  # start-up time is not guaranteed on a busy machine
 def test_ready_in_under_a_second(tmp_path: Path) -> None:
     took = []
     for _ in range(3):
-        began = time.monotonic()
+        started = time.monotonic()
         with serving(tmp_path):
-            took.append(time.monotonic() - began)
+            took.append(time.monotonic() - started)
     assert min(took) < 1.5, took

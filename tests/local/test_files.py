@@ -27,9 +27,9 @@ Run = Callable[..., dict[str, Any]]
 def upload(
     http: httpx.Client, content: bytes = b"content", name: str = "a.txt", **options: Any
 ) -> dict[str, Any]:
-    answer = http.post("/files", files={"content": (name, content)}, **options)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
+    response = http.post("/files", files={"content": (name, content)}, **options)
+    assert response.status_code == 201, response.text
+    return response.json()
 
 
 class TestUploading:
@@ -63,9 +63,9 @@ class TestUploading:
     def test_metadata_as_json(self, http: httpx.Client, fields: list[Any], before: bool) -> None:
         content = ("content", ("a.txt", b"x"))
         parts = [*fields, content] if before else [content, *fields]
-        answer = http.post("/files", files=parts)
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["metadata"] == {"a": {"b": 1}}
+        response = http.post("/files", files=parts)
+        assert response.status_code == 201, response.text
+        assert response.json()["metadata"] == {"a": {"b": 1}}
 
     def test_metadata_as_fields(self, http: httpx.Client) -> None:
         fields = {
@@ -93,9 +93,9 @@ class TestUploading:
         ],
     )
     def test_invalid_fields_are_rejected(self, http: httpx.Client, fields: dict[str, str]) -> None:
-        answer = http.post("/files", files={"content": ("a", b"x")}, data=fields)
-        assert answer.status_code == 400, answer.text
-        assert answer.headers["content-type"] == "application/problem+json"
+        response = http.post("/files", files={"content": ("a", b"x")}, data=fields)
+        assert response.status_code == 400, response.text
+        assert response.headers["content-type"] == "application/problem+json"
 
     @variants(
         ("content_type", "body"),
@@ -112,8 +112,8 @@ class TestUploading:
     def test_other_bodies_are_rejected(
         self, http: httpx.Client, content_type: str, body: bytes
     ) -> None:
-        answer = http.post("/files", content=body, headers={"Content-Type": content_type})
-        assert answer.status_code == 400, answer.text
+        response = http.post("/files", content=body, headers={"Content-Type": content_type})
+        assert response.status_code == 400, response.text
 
     @variants("name", ["../../etc/passwd", "/etc/passwd", "..", "a/b", "a\\b", "ü 😀"])
     def test_names_never_become_paths(
@@ -121,9 +121,9 @@ class TestUploading:
     ) -> None:
         file = upload(http, name=name)
         assert (server.data / "files" / file["id"]).read_bytes() == b"content"
-        answer = httpx.get(file["urls"]["download"])
-        assert answer.content == b"content"
-        assert answer.headers["content-disposition"].startswith("attachment")
+        response = httpx.get(file["urls"]["download"])
+        assert response.content == b"content"
+        assert response.headers["content-disposition"].startswith("attachment")
 
     def test_a_too_large_file_is_rejected(self, http: httpx.Client, server: LocalServer) -> None:
         def endless() -> Iterator[bytes]:
@@ -133,9 +133,9 @@ class TestUploading:
 
         before = set((server.data / "files").iterdir())
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
-        answer = http.post("/files", content=endless(), headers=headers)
-        assert answer.status_code == 413
-        assert "100 MB" in answer.json()["detail"]
+        response = http.post("/files", content=endless(), headers=headers)
+        assert response.status_code == 413
+        assert "100 MB" in response.json()["detail"]
         announced = http.post("/files", files={"content": ("a", bytes(102 * 1024 * 1024))})
         assert announced.status_code == 413
         with mock.patch.object(folder, "FILE_LIMIT", 10):
@@ -152,8 +152,8 @@ class TestUploading:
 
     def test_a_deleted_file_is_gone(self, http: httpx.Client, server: LocalServer) -> None:
         file = upload(http)
-        answer = http.delete(file["urls"]["get"])
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = http.delete(file["urls"]["get"])
+        assert (response.status_code, response.content) == (204, b"")
         assert http.get(file["urls"]["get"]).status_code == 404
         assert http.delete(file["urls"]["get"]).status_code == 404
         assert httpx.get(file["urls"]["download"]).status_code == 404
@@ -163,11 +163,11 @@ class TestUploading:
 class TestDownloading:
     def test_a_download_has_type_name_and_etag(self, http: httpx.Client) -> None:
         file = http.post("/files", files={"content": ("a.png", b"0123456789", "image/png")}).json()
-        answer = httpx.get(file["urls"]["download"])
-        assert answer.content == b"0123456789"
-        assert answer.headers["content-type"] == "image/png"
-        assert answer.headers["etag"] == file["etag"]
-        assert 'filename="a.png"' in answer.headers["content-disposition"]
+        response = httpx.get(file["urls"]["download"])
+        assert response.content == b"0123456789"
+        assert response.headers["content-type"] == "image/png"
+        assert response.headers["etag"] == file["etag"]
+        assert 'filename="a.png"' in response.headers["content-disposition"]
         assert httpx.head(file["urls"]["download"]).headers["content-length"] == "10"
 
     @pytest.mark.parametrize(
@@ -184,10 +184,10 @@ class TestDownloading:
         self, http: httpx.Client, wanted: str, status: int, content: bytes | None
     ) -> None:
         file = upload(http, b"0123456789")
-        answer = httpx.get(file["urls"]["download"], headers={"Range": wanted})
-        assert answer.status_code == status
+        response = httpx.get(file["urls"]["download"], headers={"Range": wanted})
+        assert response.status_code == status
         if content is not None:
-            assert answer.content == content
+            assert response.content == content
 
     def test_if_range_requires_the_same_content(self, http: httpx.Client) -> None:
         file = upload(http, b"0123456789")
@@ -198,8 +198,8 @@ class TestDownloading:
     def test_if_none_match_returns_304(self, http: httpx.Client) -> None:
         file = upload(http)
         for tag in (file["etag"], f'"x", W/{file["etag"]}', "*"):
-            answer = httpx.get(file["urls"]["download"], headers={"If-None-Match": tag})
-            assert (answer.status_code, answer.content) == (304, b"")
+            response = httpx.get(file["urls"]["download"], headers={"If-None-Match": tag})
+            assert (response.status_code, response.content) == (304, b"")
 
     def test_the_signature_follows_the_specification(self, http: httpx.Client) -> None:
         query = parse_qs(urlsplit(upload(http)["urls"]["download"]).query)
@@ -232,13 +232,13 @@ class TestDownloading:
 
     def test_a_download_needs_no_token(self) -> None:
         with LocalServer(token="secret") as server:
-            answer = httpx.post(
+            response = httpx.post(
                 f"{server.base_url}/files",
                 files={"content": ("a", b"x")},
                 headers={"Authorization": "Bearer secret"},
             )
-            assert httpx.get(answer.json()["urls"]["get"]).status_code == 401
-            assert httpx.get(answer.json()["urls"]["download"]).content == b"x"
+            assert httpx.get(response.json()["urls"]["get"]).status_code == 401
+            assert httpx.get(response.json()["urls"]["download"]).content == b"x"
 
 
 class TestExpiring:
@@ -250,13 +250,13 @@ class TestExpiring:
             httpx.Client(base_url=server.base_url) as http,
         ):
             file = upload(http)
-            answer = http.post(
+            response = http.post(
                 "/models/test/image/predictions", json={"input": {}}, headers={"Prefer": "wait"}
             )
-            assert answer.json()["data_removed"] is False
+            assert response.json()["data_removed"] is False
             wait_until(lambda: http.get(file["urls"]["get"]).status_code == 404)
             wait_until(lambda: not list((tmp_path / "files").iterdir()))
-            prediction = http.get(answer.json()["urls"]["get"]).json()
+            prediction = http.get(response.json()["urls"]["get"]).json()
             assert prediction["data_removed"] is True
             assert prediction["output"] is None
             assert prediction["input"] == {}
@@ -283,15 +283,15 @@ class TestModelFiles:
 
     @pytest.mark.parametrize("url", ["file:///etc/passwd", "/etc/passwd", "ftp://x/y", "", "http:"])
     def test_other_urls_are_rejected(self, http: httpx.Client, url: str) -> None:
-        answer = http.post("/models/test/read/predictions", json={"input": {"file": url}})
-        assert answer.status_code == 422
-        assert "input.file" in answer.json()["detail"]
+        response = http.post("/models/test/read/predictions", json={"input": {"file": url}})
+        assert response.status_code == 422
+        assert "input.file" in response.json()["detail"]
 
     def test_a_missing_file_is_an_error(self, http: httpx.Client) -> None:
         url = f"{http.base_url}files/{'a' * 26}"
-        answer = http.post("/models/test/read/predictions", json={"input": {"file": url}})
-        assert answer.status_code == 422
-        assert url in answer.json()["detail"]
+        response = http.post("/models/test/read/predictions", json={"input": {"file": url}})
+        assert response.status_code == 422
+        assert url in response.json()["detail"]
 
     def test_files_and_images_become_urls(self, http: httpx.Client, run: Run) -> None:
         output = run("test/files", text="made")["output"]
@@ -322,5 +322,5 @@ class TestModelFiles:
 
     def test_too_large_json_numbers_are_rejected(self, http: httpx.Client) -> None:
         body = json.dumps({"input": {"value": 0}}).replace("0", "1e999")
-        answer = http.post("/models/test/echo/predictions", content=body)
-        assert answer.status_code == 400
+        response = http.post("/models/test/echo/predictions", content=body)
+        assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""Models: what a function becomes, how it is described, found, changed and deleted."""
+"""Models: schemas from functions, listing, searching, updating and deleting."""
 
 from collections.abc import Callable
 from typing import Any
@@ -86,8 +86,8 @@ class TestOutputs:
         assert run("test/unwritable", what="surrogate")["output"] == "a?b"
 
     def test_logs_contain_all_output(self, run: Run) -> None:
-        told = run("test/logs")["logs"].splitlines()
-        assert told == [
+        message = run("test/logs")["logs"].splitlines()
+        assert message == [
             "from print",
             "from stderr",
             "from the file descriptor",
@@ -143,10 +143,10 @@ class TestModels:
         assert http.delete("/models/local/mine").status_code == 404
 
     def test_required_fields_of_a_model(self, http: httpx.Client) -> None:
-        answer = http.post("/models", json={"owner": "Bad Owner", "visibility": "secret"})
-        assert answer.status_code == 422
+        response = http.post("/models", json={"owner": "Bad Owner", "visibility": "secret"})
+        assert response.status_code == 422
         for name in ("owner", "name is required", "visibility", "hardware is required"):
-            assert name in answer.json()["detail"]
+            assert name in response.json()["detail"]
 
     def test_public_models_and_models_with_versions_cannot_be_deleted(
         self, http: httpx.Client
@@ -167,8 +167,8 @@ class TestModels:
     def test_deleting_a_version_deletes_its_predictions(self, http: httpx.Client, run: Run) -> None:
         prediction = run("test/forgotten", text="x")
         path = f"/models/test/forgotten/versions/{prediction['version']}"
-        answer = http.delete(path)
-        assert (answer.status_code, answer.content) == (202, b"")
+        response = http.delete(path)
+        assert (response.status_code, response.content) == (202, b"")
         assert http.get(path).status_code == 404
         assert http.get(prediction["urls"]["get"]).status_code == 404
         assert http.get("/models/test/forgotten").json()["latest_version"] is None
@@ -193,11 +193,11 @@ class TestFinding:
     def test_query_accepts_three_forms(
         self, http: httpx.Client, content_type: str, body: bytes
     ) -> None:
-        answer = http.request(
+        response = http.request(
             "QUERY", "/models", content=body, headers={"Content-Type": content_type}
         )
-        assert answer.status_code == 200
-        assert answer.json()["results"][0]["name"] == "hello-world"
+        assert response.status_code == 200
+        assert response.json()["results"][0]["name"] == "hello-world"
 
     @pytest.mark.parametrize(
         ("content_type", "body"),
@@ -211,10 +211,10 @@ class TestFinding:
     def test_other_queries_are_rejected(
         self, http: httpx.Client, content_type: str, body: bytes
     ) -> None:
-        answer = http.request(
+        response = http.request(
             "QUERY", "/models", content=body, headers={"Content-Type": content_type}
         )
-        assert answer.status_code == 400
+        assert response.status_code == 400
 
     def test_search(self, http: httpx.Client) -> None:
         found = http.get("/search", params={"query": "thumbnail images"}).json()

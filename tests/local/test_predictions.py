@@ -1,4 +1,4 @@
-"""Predictions: the ways to create one, to wait for it, to end it, and to list them."""
+"""Predictions: creating, waiting, canceling and listing."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,13 +19,13 @@ class TestCreating:
     def test_create_accepts_a_version_in_three_forms(self, http: httpx.Client) -> None:
         version = http.get("/models/dashscope/hello-world").json()["latest_version"]["id"]
         for form in (version, f"dashscope/hello-world:{version}", "dashscope/hello-world"):
-            answer = http.post(
+            response = http.post(
                 "/predictions",
                 json={"version": form, "input": {"text": "Alice"}},
                 headers={"Prefer": "wait"},
             )
-            assert answer.status_code == 201
-            prediction = answer.json()
+            assert response.status_code == 201
+            prediction = response.json()
             assert prediction["output"] == "hello Alice"
             assert prediction["version"] == version
             assert prediction["model"] == "dashscope/hello-world"
@@ -49,11 +49,11 @@ class TestCreating:
         assert 0 <= metrics["predict_time"] <= metrics["total_time"] < 30
 
     def test_unknown_fields_of_the_body_are_ignored(self, http: httpx.Client) -> None:
-        answer = http.post(
+        response = http.post(
             "/models/dashscope/hello-world/predictions",
             json={"input": {"text": "x"}, "stream": True, "later": 1},
         )
-        assert answer.status_code == 201
+        assert response.status_code == 201
 
     @variants(
         ("path", "body", "status"),
@@ -75,13 +75,13 @@ class TestCreating:
     def test_invalid_creates_are_rejected(
         self, http: httpx.Client, path: str, body: dict[str, Any], status: int
     ) -> None:
-        answer = http.post(path, json=body)
-        assert answer.status_code == status
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["status"] == status
+        response = http.post(path, json=body)
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["status"] == status
 
     @pytest.mark.parametrize(
-        ("inputs", "told"),
+        ("inputs", "message"),
         [
             ({}, "input.text is required."),
             ({"text": 5}, "input.text: input should be a valid string."),
@@ -91,40 +91,40 @@ class TestCreating:
         ],
     )
     def test_the_error_names_the_invalid_input(
-        self, http: httpx.Client, inputs: dict[str, Any], told: str
+        self, http: httpx.Client, inputs: dict[str, Any], message: str
     ) -> None:
-        answer = http.post("/models/test/typed/predictions", json={"input": inputs})
-        assert answer.status_code == 422
-        assert told in answer.json()["detail"]
+        response = http.post("/models/test/typed/predictions", json={"input": inputs})
+        assert response.status_code == 422
+        assert message in response.json()["detail"]
 
 
 class TestWaiting:
     def test_a_blocking_create_returns_when_the_prediction_finishes(
         self, http: httpx.Client
     ) -> None:
-        began = Stopwatch()
-        answer = http.post(
+        start = Stopwatch()
+        response = http.post(
             "/models/test/sleep/predictions",
             json={"input": {"seconds": 0.3}},
             headers={"Prefer": "wait=10"},
         )
-        assert answer.status_code == 201
-        assert answer.headers["preference-applied"] == "wait=10"
-        assert answer.json()["output"] == "slept"
-        assert began.wall >= 0.3
-        assert began.adjusted < 5
+        assert response.status_code == 201
+        assert response.headers["preference-applied"] == "wait=10"
+        assert response.json()["output"] == "slept"
+        assert start.wall >= 0.3
+        assert start.adjusted < 5
 
     def test_a_blocking_create_returns_202_at_its_timeout(self, http: httpx.Client) -> None:
-        began = Stopwatch()
-        answer = http.post(
+        start = Stopwatch()
+        response = http.post(
             "/models/test/sleep/predictions",
             json={"input": {"seconds": 30}},
             headers={"Prefer": "wait=1"},
         )
-        assert began.wall > 0.5
-        assert began.adjusted < 1
-        assert answer.status_code == 202
-        prediction = answer.json()
+        assert start.wall > 0.5
+        assert start.adjusted < 1
+        assert response.status_code == 202
+        prediction = response.json()
         assert prediction["status"] == "starting"
         assert "started_at" not in prediction
         assert wait_for_status(http, prediction, "processing")["logs"] == "sleeping\n"
@@ -134,17 +134,17 @@ class TestWaiting:
     def test_other_wait_times_are_rejected(self, http: httpx.Client, value: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
-        answer = http.post(path, json=body, headers={"Prefer": value})
-        assert answer.status_code == 400
-        assert "1 to 60 seconds" in answer.json()["detail"]
+        response = http.post(path, json=body, headers={"Prefer": value})
+        assert response.status_code == 400
+        assert "1 to 60 seconds" in response.json()["detail"]
 
     @pytest.mark.parametrize("value", ["respond-async", "return=minimal"])
     def test_other_preferences_are_ignored(self, http: httpx.Client, value: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
-        answer = http.post(path, json=body, headers={"Prefer": value})
-        assert answer.status_code == 201
-        assert answer.json()["status"] == "starting"
+        response = http.post(path, json=body, headers={"Prefer": value})
+        assert response.status_code == 201
+        assert response.json()["status"] == "starting"
 
 
 class TestCancel:
@@ -153,10 +153,10 @@ class TestCancel:
     ) -> None:
         prediction = create("test/sleep")
         wait_for_status(http, prediction, "processing")
-        answer = http.post(prediction["urls"]["cancel"])
-        assert answer.status_code == 200
-        assert answer.json()["status"] == "canceled"
-        assert answer.json()["completed_at"]
+        response = http.post(prediction["urls"]["cancel"])
+        assert response.status_code == 200
+        assert response.json()["status"] == "canceled"
+        assert response.json()["completed_at"]
 
     def test_a_queued_prediction_is_canceled_without_running(
         self, http: httpx.Client, create: Run
@@ -174,9 +174,9 @@ class TestCancel:
         self, http: httpx.Client, run: Run
     ) -> None:
         prediction = run("dashscope/hello-world", text="x")
-        answer = http.post(prediction["urls"]["cancel"])
-        assert answer.status_code == 200
-        assert answer.json() == prediction
+        response = http.post(prediction["urls"]["cancel"])
+        assert response.status_code == 200
+        assert response.json() == prediction
 
     def test_the_model_runs_after_a_cancel(self, http: httpx.Client, create: Run, run: Run) -> None:
         prediction = create("test/sleep")
@@ -186,10 +186,10 @@ class TestCancel:
 
     def test_a_cancel_ignores_body_and_content_type(self, http: httpx.Client, create: Run) -> None:
         prediction = create("test/sleep")
-        answer = http.post(
+        response = http.post(
             prediction["urls"]["cancel"], headers={"Content-Type": "application/json"}
         )
-        assert answer.json()["status"] == "canceled"
+        assert response.json()["status"] == "canceled"
 
     @pytest.mark.parametrize(
         ("text", "seconds"),
@@ -209,15 +209,15 @@ class TestCancel:
     def test_other_durations_are_rejected(self, http: httpx.Client, text: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
-        answer = http.post(path, json=body, headers={"Cancel-After": text})
-        assert answer.status_code == 400
-        assert "Cancel-After" in answer.json()["detail"]
+        response = http.post(path, json=body, headers={"Cancel-After": text})
+        assert response.status_code == 400
+        assert "Cancel-After" in response.json()["detail"]
 
     def test_the_deadline_cancels_running_and_aborts_queued_predictions(
         self, http: httpx.Client, create: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(requests, "MIN_DEADLINE", timedelta(0))
-        # A slot that came free before its own deadline would let the one that waits begin.
+        # If a slot became free before its own deadline, the queued prediction would start.
         running = [create("test/spins", headers={"Cancel-After": "4s"}) for _ in range(4)]
         waiting = create("test/spins", headers={"Cancel-After": "1s"})
         assert wait_for_status(http, waiting, "aborted")["status"] == "aborted"
@@ -279,8 +279,8 @@ class TestList:
         ],
     )
     def test_bad_parameters_are_refused(self, http: httpx.Client, query: str) -> None:
-        answer = http.get(f"/predictions?{query}")
-        assert answer.status_code == 400, answer.text
+        response = http.get(f"/predictions?{query}")
+        assert response.status_code == 400, response.text
 
     def test_a_running_prediction_is_listed_with_its_status(
         self, http: httpx.Client, create: Run

@@ -26,7 +26,7 @@ def _check_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file as editors do, so that the server never sees half of it."""
+    """Replace a file atomically, so that the server never reads half of it."""
     partial = path.with_suffix(".new")
     partial.write_text(text)
     partial.replace(path)
@@ -49,22 +49,22 @@ def test_an_edit_changes_the_model_and_an_error_is_shown_until_it_is_fixed(tmp_p
 
         def says(**inputs: Any) -> Any:
             path = "v1/models/me/says/predictions"
-            answer = http.post(path, json={"input": inputs}, headers={"Prefer": "wait"})
-            return answer.json().get("output")
+            response = http.post(path, json={"input": inputs}, headers={"Prefer": "wait"})
+            return response.json().get("output")
 
         assert "SyntaxError: invalid syntax" in problem()
         assert "def broken(:" in problem()
         assert "dashscope/local" not in problem()
         assert says() is None
 
-        # The module that is missing appears later.
+        # The missing module is created later.
         write(file, SAYS)
         wait_until(lambda: "No module named 'helper'" in problem())
         write(helper, "GREETING = 'hello'")
         wait_until(lambda: says() == "hello you")
         assert not problem()
 
-        # The source of the model is the same, but a worker has loaded the old module.
+        # The source of the model is unchanged, but a worker has loaded the old module.
         versions = http.get("v1/models/me/says/versions").json()["results"]
         write(helper, "GREETING = 'goodbye'")
         wait_until(lambda: says() == "goodbye you")

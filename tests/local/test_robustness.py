@@ -1,4 +1,4 @@
-"""What the server survives: full disks, folders that stay, workers that hang, no process groups."""
+"""Failures that the server survives: full disks, locked folders, hanging workers."""
 
 import contextlib
 import json
@@ -39,9 +39,9 @@ def serving(tmp_path: Path, **options: Any) -> Iterator[tuple[LocalServer, httpx
 
 
 def create(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
-    answer = http.post(f"/models/{name}/predictions", json={"input": inputs})
-    assert answer.status_code == 201, answer.text
-    return answer.json()
+    response = http.post(f"/models/{name}/predictions", json={"input": inputs})
+    assert response.status_code == 201, response.text
+    return response.json()
 
 
 def finish(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def finish(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def full_disk(server: LocalServer) -> Iterator[None]:
-    """Let SQLite report a full disk for every write that needs another page."""
+    """Make SQLite report a full disk for every write that needs another page."""
 
     def limit(pages: int) -> None:
         async def execute() -> None:
@@ -181,7 +181,7 @@ def test_an_existing_data_folder_becomes_private(tmp_path: Path) -> None:
     shared.chmod(0o755)
     (shared / "notes.txt").write_text("")
     with LocalServer(data=shared):
-        # The folder of somebody else's files stays as it is.
+        # The existing folder with other files is unchanged.
         assert stat.S_IMODE(shared.stat().st_mode) == 0o755
         assert not stat.S_IMODE((shared / "dashscope.db").stat().st_mode) & 0o077
 
@@ -207,9 +207,9 @@ def test_a_data_folder_that_cannot_be_used_is_named(
         with pytest.raises(DataFolderError, match="cannot be used"):
             LocalServer(data=data).__enter__()
         assert foreground.serve(port=0, data=data) == foreground.EXIT_DATA_IN_USE
-        told = capsys.readouterr().err
-        assert f"The data folder {data} cannot be used" in told
-        assert "listen" not in told
+        message = capsys.readouterr().err
+        assert f"The data folder {data} cannot be used" in message
+        assert "listen" not in message
 
 
 def test_the_log_is_live_and_complete_without_pythonunbuffered(
@@ -296,6 +296,6 @@ def test_predictions_run_after_the_fork_server_was_killed(tmp_path: Path) -> Non
         wait_for_status(http, running, "processing")
         fork_server.kill()
         others = [create(http, "test/pid", seconds=0.1) for _ in range(3)]
-        ended = [wait_for_status(http, one, "succeeded", "failed") for one in (running, *others)]
-        assert [one["status"] for one in ended] == ["succeeded"] * 4
+        ended = [wait_for_status(http, item, "succeeded", "failed") for item in (running, *others)]
+        assert [item["status"] for item in ended] == ["succeeded"] * 4
     assert set(psutil.Process().children()) <= before

@@ -1,4 +1,4 @@
-"""The server as a whole: its errors, its limits, who may come in, and what it leaves behind."""
+"""The server as a whole: errors, limits, authorization and shutdown."""
 
 import os
 import socket
@@ -54,10 +54,10 @@ class TestErrors:
         request = http.build_request(method, "/x")
         raw = httpx.URL(str(http.base_url)).copy_with(raw_path=f"/v1{path}".encode())
         request.url = raw
-        answer = http.send(request)
-        assert answer.status_code == status
-        assert answer.headers["content-type"] == "application/problem+json"
-        problem = answer.json()
+        response = http.send(request)
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = response.json()
         assert problem["status"] == status
         assert problem["title"]
         assert problem["detail"]
@@ -72,17 +72,17 @@ class TestErrors:
     )  # fmt: skip
     def test_a_body_that_is_not_a_json_object_is_400(self, http: httpx.Client, body: bytes) -> None:
         for path in ("/models/dashscope/hello-world/predictions", "/models", "/deployments"):
-            answer = http.post(path, content=body, headers={"Content-Type": "application/json"})
-            assert answer.status_code == 400, answer.text
+            response = http.post(path, content=body, headers={"Content-Type": "application/json"})
+            assert response.status_code == 400, response.text
 
     def test_a_body_that_is_too_large_is_413(self, http: httpx.Client) -> None:
         body = b'{"input": {"text": "' + b"x" * 33 * 1024 * 1024 + b'"}}'
-        answer = http.post("/models/dashscope/hello-world/predictions", content=body)
-        assert answer.status_code == 413
+        response = http.post("/models/dashscope/hello-world/predictions", content=body)
+        assert response.status_code == 413
 
     def test_every_response_has_a_request_id(self, http: httpx.Client) -> None:
-        answers = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
-        assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+        responses = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
+        assert len({response.headers["x-request-id"] for response in responses}) == 3
 
     def test_file_inputs_do_not_follow_redirects_to_the_server(self, http: httpx.Client) -> None:
         assert httpx.get(f"{http.base_url}predictions/").status_code == 404
@@ -109,9 +109,9 @@ class TestAuthorization:
     ) -> None:
         headers = {} if value is None else {b"Authorization": value}
         for path in ("/account", "/nope", "/files/x"):
-            answer = httpx.get(f"{locked.base_url}{path}", headers=headers)
-            assert answer.status_code == 401
-            assert answer.headers["www-authenticate"] == "Bearer"
+            response = httpx.get(f"{locked.base_url}{path}", headers=headers)
+            assert response.status_code == 401
+            assert response.headers["www-authenticate"] == "Bearer"
 
     def test_health_needs_no_token(self, locked: LocalServer) -> None:
         assert httpx.get(locked.base_url.replace("/v1", "/health")).json() == {"status": "ok"}
@@ -154,12 +154,12 @@ class TestAuthorization:
 class TestLimits:
     def test_the_rate_limit_sends_retry_after(self) -> None:
         with LocalServer(rate_limit="3/m") as server:
-            answers = [httpx.get(f"{server.base_url}/account") for _ in range(4)]
-            assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-            wait = answers[3].json()["retry_after"]
+            responses = [httpx.get(f"{server.base_url}/account") for _ in range(4)]
+            assert [response.status_code for response in responses] == [200, 200, 200, 429]
+            wait = responses[3].json()["retry_after"]
             assert 15 <= wait <= 20
-            assert answers[3].headers["retry-after"] == str(wait)
-            assert f"~{wait}s" in answers[3].json()["detail"]
+            assert responses[3].headers["retry-after"] == str(wait)
+            assert f"~{wait}s" in responses[3].json()["detail"]
             assert httpx.get(server.base_url.replace("/v1", "/health")).status_code == 200
 
     def test_the_rate_limit_refills(self) -> None:
@@ -177,11 +177,11 @@ class TestLimits:
     def test_a_full_queue_sends_retry_after(self) -> None:
         with LocalServer(models=MODELS, queue_limit=2) as server:
             url = f"{server.base_url}/models/test/spins/predictions"
-            answers = [httpx.post(url, json={"input": {}}) for _ in range(8)]
-            assert [answer.status_code for answer in answers] == [201] * 6 + [429] * 2
-            assert answers[-1].headers["retry-after"] == "1"
-            assert answers[-1].json()["retry_after"] == 1
-            httpx.post(answers[5].json()["urls"]["cancel"])
+            responses = [httpx.post(url, json={"input": {}}) for _ in range(8)]
+            assert [response.status_code for response in responses] == [201] * 6 + [429] * 2
+            assert responses[-1].headers["retry-after"] == "1"
+            assert responses[-1].json()["retry_after"] == 1
+            httpx.post(responses[5].json()["urls"]["cancel"])
             assert httpx.post(url, json={"input": {}}).status_code == 201
 
     def test_logs_keep_their_end(self, run: Run) -> None:
@@ -200,12 +200,12 @@ class TestModels:
             return number * factor
 
         with LocalServer(models=[times]) as server:
-            answer = httpx.post(
+            response = httpx.post(
                 f"{server.base_url}/models/local/times/predictions",
                 json={"input": {"number": 5}},
                 headers={"Prefer": "wait"},
             )
-            assert answer.json()["output"] == 15
+            assert response.json()["output"] == 15
 
     def test_an_edit_creates_a_version_and_the_old_one_still_runs(self, tmp_path: Path) -> None:
         file = tmp_path / "models.py"
@@ -221,12 +221,12 @@ class TestModels:
                 url = f"{server.base_url}/models/me/word"
                 versions.append(httpx.get(url).json()["latest_version"]["id"])
                 for version in versions:
-                    answer = httpx.post(
+                    response = httpx.post(
                         f"{server.base_url}/predictions",
                         json={"version": version, "input": {}},
                         headers={"Prefer": "wait"},
                     )
-                    outputs.append(answer.json()["output"])
+                    outputs.append(response.json()["output"])
                 listed = httpx.get(f"{url}/versions").json()["results"]
                 assert [item["id"] for item in listed] == versions[::-1]
         assert outputs == ["one", "one", "two"]
@@ -235,12 +235,12 @@ class TestModels:
         versions = []
         for _ in range(2):
             with LocalServer(models=MODELS, data=tmp_path) as server:
-                answer = httpx.get(f"{server.base_url}/models/test/echo")
-                versions.append(answer.json()["latest_version"]["id"])
+                response = httpx.get(f"{server.base_url}/models/test/echo")
+                versions.append(response.json()["latest_version"]["id"])
         assert versions[0] == versions[1]
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "message"),
         [
             ("1 / 0", "ZeroDivisionError"),
             ("syntax error", "SyntaxError"),
@@ -265,10 +265,12 @@ class TestModels:
             ("from dashscope.local import model\n@model('Not a name')\ndef f(): ...", "Not a name"),
         ],
     )
-    def test_an_invalid_models_file_is_an_error(self, tmp_path: Path, text: str, told: str) -> None:
+    def test_an_invalid_models_file_is_an_error(
+        self, tmp_path: Path, text: str, message: str
+    ) -> None:
         file = tmp_path / "models.py"
         file.write_text(text)
-        with pytest.raises(ModelsError, match=told), LocalServer(models=file):
+        with pytest.raises(ModelsError, match=message), LocalServer(models=file):
             pass
 
     def test_an_invalid_model_is_named(self, tmp_path: Path) -> None:
@@ -287,28 +289,28 @@ class TestModels:
             "@model('me/never')\ndef never() -> str: return ''\n"
         )
         with LocalServer(models=file) as server:
-            answer = httpx.post(
+            response = httpx.post(
                 f"{server.base_url}/models/me/never/predictions",
                 json={"input": {}},
                 headers={"Prefer": "wait"},
             )
-            assert answer.json()["status"] == "failed"
-            assert "RuntimeError: not here" in answer.json()["error"]
+            assert response.json()["status"] == "failed"
+            assert "RuntimeError: not here" in response.json()["error"]
 
 
 class TestCrashes:
     @pytest.mark.parametrize(
-        ("how", "told"),
+        ("how", "message"),
         [("exit", "exited with code 3"), ("kill", "SIGKILL"), ("segfault", "SIGSEGV"),
          ("sys.exit", "left")],
     )  # fmt: skip
     def test_a_crash_fails_only_its_prediction(
-        self, http: httpx.Client, create: Run, run: Run, how: str, told: str
+        self, http: httpx.Client, create: Run, run: Run, how: str, message: str
     ) -> None:
         other = create("test/ends", how="", after_parts=3)
         failed = run("test/ends", how=how, after_parts=2)
         assert failed["status"] == "failed"
-        assert told in failed["error"]
+        assert message in failed["error"]
         assert failed["output"] == ["0", "1"]
         assert wait_for_status(http, other, "succeeded")["output"][-1] == "still here"
         assert run("test/ends", how="")["status"] == "succeeded"
@@ -335,10 +337,10 @@ class TestCrashes:
 
 
 def run_to_end(http: httpx.Client, name: str, **inputs: Any) -> str:
-    answer = http.post(
+    response = http.post(
         f"/models/{name}/predictions", json={"input": inputs}, headers={"Prefer": "wait"}
     )
-    return answer.json()["output"]
+    return response.json()["output"]
 
 
 COUNTING = """
@@ -419,7 +421,7 @@ LEAVING = {
 
 
 class TestShutdown:
-    """In a process of its own: this one has other servers, whose workers come and go."""
+    """Run in a separate process, because this process has other servers with workers."""
 
     def test_nothing_is_left_running(self) -> None:
         source = COUNTING + "".join(map(textwrap.dedent, LEAVING.values()))

@@ -1,4 +1,4 @@
-"""Every operation's answer has the shape that the server's own description promises."""
+"""The responses of every operation match the server's OpenAPI document."""
 
 import time
 from collections.abc import Iterator
@@ -22,28 +22,28 @@ OPERATIONS = {
 }
 
 
-def check(operation: str, answer: httpx.Response) -> Any:
-    """Hold an answer against what the description says of its status."""
+def check(operation: str, response: httpx.Response) -> Any:
+    """Check a response against the schema of its status."""
     method, path = OPERATIONS[operation]
     responses = DOCUMENT["paths"][path][method]["responses"]
-    described = responses.get(str(answer.status_code), responses["default"])
-    media_type = answer.headers.get("content-type", "").partition(";")[0]
+    described = responses.get(str(response.status_code), responses["default"])
+    media_type = response.headers.get("content-type", "").partition(";")[0]
     content = described.get("content")
     if content is None:
-        assert answer.content == b""
+        assert response.content == b""
         return None
     if "application/octet-stream" in content:
-        return answer.content
-    assert media_type in content, (answer.status_code, media_type, answer.text)
+        return response.content
+    assert media_type in content, (response.status_code, media_type, response.text)
     if "json" not in media_type:
-        return answer.text
+        return response.text
     schema = {**content[media_type]["schema"], "components": DOCUMENT["components"]}
-    jsonschema.validate(answer.json(), schema, format_checker=FORMATS)
-    return answer.json()
+    jsonschema.validate(response.json(), schema, format_checker=FORMATS)
+    return response.json()
 
 
 class Caller:
-    """Calls operations by their names, and checks each answer."""
+    """Calls operations by name and checks each response."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
@@ -54,10 +54,10 @@ class Caller:
         for part in parts:
             start, _, rest = path.partition("{")
             path = start + part + rest.partition("}")[2]
-        answer = self.http.request(method.removeprefix("x-"), path, **options)
-        assert answer.status_code == status, answer.text
+        response = self.http.request(method.removeprefix("x-"), path, **options)
+        assert response.status_code == status, response.text
         self.called.add(name)
-        return check(name, answer)
+        return check(name, response)
 
 
 @pytest.fixture
@@ -268,13 +268,13 @@ def test_the_openapi_document_is_served(call: Caller) -> None:
 
 @pytest.mark.soak
 def test_a_trivial_prediction_is_fast(call: Caller) -> None:
-    """Create under 5 ms, held create under 20 ms, at the median."""
+    """At the median, a create takes less than 5 ms and a blocking create less than 20 ms."""
     for headers, limit in (({}, 0.005), (WAIT, 0.020)):
         took = []
         for _ in range(300):
-            began = time.perf_counter()
+            started = time.perf_counter()
             path = ("dashscope", "hello-world")
             body = {"input": {"text": "x"}}
             call("models.predictions.create", 201, *path, json=body, headers=headers)
-            took.append(time.perf_counter() - began)
+            took.append(time.perf_counter() - started)
         assert sorted(took)[150] < limit, sorted(took)[150]

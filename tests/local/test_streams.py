@@ -1,4 +1,4 @@
-"""Streams: a prediction's output and logs as server-sent events."""
+"""Streams: the output and logs of a prediction as server-sent events."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -147,10 +147,10 @@ def with_token() -> Iterator[LocalServer]:
 
 def test_a_stream_needs_no_token(with_token: LocalServer) -> None:
     headers = {"Authorization": "Bearer secret", "Prefer": "wait"}
-    answer = httpx.post(
+    response = httpx.post(
         f"{with_token.base_url}/models/test/parts/predictions", json={"input": {}}, headers=headers
     )
-    assert output(read(answer.json()["urls"]["stream"])) == ["0 ", "1 ", "2 "]
+    assert output(read(response.json()["urls"]["stream"])) == ["0 ", "1 ", "2 "]
 
 
 def test_a_stream_ends_with_the_server() -> None:

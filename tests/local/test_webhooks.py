@@ -1,4 +1,4 @@
-"""Webhooks: signed, in order, throttled, retried, and not lost."""
+"""Webhooks: signed, in order, throttled, retried, and never lost."""
 
 import base64
 import hashlib
@@ -35,9 +35,9 @@ def start(http: httpx.Client, receiver: Receiver) -> Callable[..., dict[str, Any
         body: dict[str, Any] = {"input": inputs, "webhook": receiver.url}
         if events is not None:
             body["webhook_events_filter"] = events
-        answer = http.post(f"/models/{name}/predictions", json=body)
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+        response = http.post(f"/models/{name}/predictions", json=body)
+        assert response.status_code == 201, response.text
+        return response.json()
 
     return start
 
@@ -63,9 +63,9 @@ def test_the_body_equals_the_response_of_a_get(
 ) -> None:
     prediction = start("test/image", ["completed"])
     wait_until(lambda: receiver.received)
-    told = receiver.received[0].json
-    assert told == http.get(prediction["urls"]["get"]).json()
-    assert httpx.get(told["output"]).headers["content-type"] == "image/png"
+    text = receiver.received[0].json
+    assert text == http.get(prediction["urls"]["get"]).json()
+    assert httpx.get(text["output"]).headers["content-type"] == "image/png"
 
 
 def test_start_and_completed_are_always_sent_and_the_rest_throttled(
@@ -84,7 +84,7 @@ def test_start_and_completed_are_always_sent_and_the_rest_throttled(
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "text"),
     [
         (["completed"], ["succeeded"]),
         (["start"], ["processing"]),
@@ -94,12 +94,12 @@ def test_start_and_completed_are_always_sent_and_the_rest_throttled(
     ],
 )
 def test_only_the_requested_events_are_sent(
-    http: httpx.Client, receiver: Receiver, start: Start, events: list[str] | None, told: list[str]
+    http: httpx.Client, receiver: Receiver, start: Start, events: list[str] | None, text: list[str]
 ) -> None:
     wait_for_status(http, start("dashscope/hello-world", events, text="x"), "succeeded")
-    wait_until(lambda: len(receiver.received) >= len(told))
+    wait_until(lambda: len(receiver.received) >= len(text))
     time.sleep(0.1)
-    assert receiver.statuses() == told
+    assert receiver.statuses() == text
 
 
 def test_a_failed_delivery_is_retried_with_the_same_id(receiver: Receiver, start: Start) -> None:
@@ -164,16 +164,16 @@ def test_a_delivery_survives_a_restart(receiver: Receiver, tmp_path: Path) -> No
     assert len(receiver.received) == 1
     with LocalServer(data=tmp_path) as server:
         wait_until(lambda: len(receiver.received) == 2)
-        told = receiver.received[1].json
-        assert told["output"].startswith(server.base_url)
-        assert httpx.get(told["output"]).status_code == 200
+        text = receiver.received[1].json
+        assert text["output"].startswith(server.base_url)
+        assert httpx.get(text["output"]).status_code == 200
 
 
 def test_trainings_send_webhooks(http: httpx.Client, receiver: Receiver) -> None:
     body = {"owner": "local", "name": "told", "visibility": "private", "hardware": "cpu"}
     http.post("/models", json=body)
     version = http.get("/models/test/trainable").json()["latest_version"]["id"]
-    answer = http.post(
+    response = http.post(
         f"/models/test/trainable/versions/{version}/trainings",
         json={
             "destination": "local/told",
@@ -181,11 +181,11 @@ def test_trainings_send_webhooks(http: httpx.Client, receiver: Receiver) -> None
             "webhook": receiver.url,
         },
     )
-    assert answer.status_code == 201, answer.text
+    assert response.status_code == 201, response.text
     wait_until(lambda: receiver.received)
-    told = receiver.received[-1].json
-    assert told["output"]["version"].startswith("local/told:")
-    assert told == http.get(answer.json()["urls"]["get"]).json()
+    text = receiver.received[-1].json
+    assert text["output"]["version"].startswith("local/told:")
+    assert text == http.get(response.json()["urls"]["get"]).json()
 
 
 @variants(
@@ -194,11 +194,11 @@ def test_trainings_send_webhooks(http: httpx.Client, receiver: Receiver) -> None
      "http://example.com:port/", "javascript:alert(1)", "http://[::1", "http://ex\u0000ample.com"],
 )  # fmt: skip
 def test_the_url_must_be_http(http: httpx.Client, url: str) -> None:
-    answer = http.post(
+    response = http.post(
         "/models/dashscope/hello-world/predictions", json={"input": {"text": ""}, "webhook": url}
     )
-    assert answer.status_code == 400
-    assert "webhook" in answer.json()["detail"]
+    assert response.status_code == 400
+    assert "webhook" in response.json()["detail"]
 
 
 def test_an_unknown_event_is_rejected(http: httpx.Client) -> None:
@@ -207,9 +207,9 @@ def test_an_unknown_event_is_rejected(http: httpx.Client) -> None:
         "webhook": "https://example.com",
         "webhook_events_filter": ["finished"],
     }
-    answer = http.post("/models/dashscope/hello-world/predictions", json=body)
-    assert answer.status_code == 400
-    assert "'finished' is not an event" in answer.json()["detail"]
+    response = http.post("/models/dashscope/hello-world/predictions", json=body)
+    assert response.status_code == 400
+    assert "'finished' is not an event" in response.json()["detail"]
 
 
 def test_an_unreachable_receiver_does_not_delay_others(
@@ -220,7 +220,7 @@ def test_an_unreachable_receiver_does_not_delay_others(
         for _ in range(3 * webhooks.MAX_IN_FLIGHT):
             body = {"input": {"text": "x"}, "webhook": url, "webhook_events_filter": ["completed"]}
             http.post("/models/dashscope/hello-world/predictions", json=body)
-        began = time.monotonic()
+        started = time.monotonic()
         start("dashscope/hello-world", ["completed"], text="x")
         wait_until(lambda: receiver.received)
-        assert time.monotonic() - began < webhooks.TIMEOUT / 2
+        assert time.monotonic() - started < webhooks.TIMEOUT / 2

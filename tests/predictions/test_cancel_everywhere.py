@@ -1,4 +1,4 @@
-"""A cancellation at every single suspension of a call, in every way there is: nothing runs on."""
+"""Cancel a call at each of its suspensions, in every way: nothing is left running."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Call = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 
 
 class Marker(Exception):
-    """An exception of the caller's own."""
+    """An exception of the caller."""
 
 
 async def _awaited(counted: SuspensionCounter) -> Any:
@@ -69,7 +69,7 @@ async def failing_sibling(counted: SuspensionCounter) -> None:
 
 
 async def end_of_the_loop(counted: SuspensionCounter) -> None:
-    """The call is in the background, and the program does not wait for it."""
+    """Run the call in a background task that the program does not await."""
     over = asyncio.Event()
     counted.then = over.set
     background.append(asyncio.create_task(_awaited(counted)))
@@ -161,10 +161,10 @@ WAYS: list[tuple[str, Way, bool]] = [
 
 @pytest.fixture
 def nothing_thrown_away() -> Iterator[None]:
-    """What a test leaves to the garbage collector, it complains of at the test's end.
+    """Garbage left by a test is collected at its end.
 
-    Not wherever it happens to run: the warnings of a coroutine need builtins, which the code of
-    a namedtuple does not have.
+    The garbage collector must not run during a test: the warning about a coroutine needs builtins,
+    which the code of a namedtuple does not have.
     """
     gc.disable()
     yield
@@ -172,7 +172,7 @@ def nothing_thrown_away() -> Iterator[None]:
     gc.collect()
 
 
-# The end of a loop cancels also what anyio has only just started in order to connect.
+# The end of a loop also cancels the connection attempts that anyio has just started.
 @pytest.mark.usefixtures("nothing_thrown_away")
 @pytest.mark.filterwarnings("ignore:.*try_connect.* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
@@ -190,12 +190,12 @@ def test_exiting_a_call_at_any_suspension_leaves_nothing_running(
 ) -> None:
     for suspension in range(1, 500):
         running = set(prediction_server.running)
-        # Not closed by a block of its own: the call may outlive its caller.
+        # Do not use a block: the call may outlive its caller.
         client = AsyncClient(base_url=prediction_server.base_url)
         counted = SuspensionCounter(call(client), suspension)
         flavors.run(flavor, partial(way, counted))
         left = prediction_server.running - running
-        if call is wait:  # before the first poll, it may not have begun to wait
+        if call is wait:  # before the first poll, the call may not have started to wait
             left = {
                 id for id in left if prediction_server.request_counts[f"GET /v1/predictions/{id}"]
             }
@@ -208,5 +208,5 @@ def test_exiting_a_call_at_any_suspension_leaves_nothing_running(
             break
     else:
         raise AssertionError("it never came to its end")
-    # A stream is read in a task of its own, so that its reader suspends less often.
+    # The stream is read in a separate task, so its reader suspends less often.
     assert suspension > 5

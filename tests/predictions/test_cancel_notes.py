@@ -1,4 +1,4 @@
-"""What a caller is told who leaves: the original exception, with a note where something runs on."""
+"""Exceptions of a call that ends early have a note if a prediction may still be running."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_ctrl_c_has_the_note(prediction_server: PredictionServer) -> None:
 async def test_exiting_a_stream_reports_a_failed_cancel(
     prediction_server: PredictionServer,
 ) -> None:
-    """There is no exception to note it on: the failure itself is raised."""
+    """Without another exception, the failed cancel is raised."""
     async with AsyncClient(base_url=prediction_server.base_url) as client:
         with pytest.raises(APIStatusError, match="not now"):
             async with client.stream("owner/rejects-cancel", {}) as stream:
@@ -79,10 +79,10 @@ async def test_an_unanswered_cancel_is_awaited_for_seconds_only(
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.4)
     async with AsyncClient(base_url=prediction_server.base_url) as client:
-        began = Stopwatch()
+        started = Stopwatch()
         async with cancel_once(lambda: prediction_server.request_counts["GET /v1/predictions/p1"]):
             await client.run("owner/ignores-cancel", {}, poll_interval=0.01)
-        assert began.adjusted < 4
+        assert started.adjusted < 4
     assert prediction_server.request_counts["POST /v1/predictions/p1/cancel"] >= 1
 
 
@@ -135,7 +135,7 @@ class TestCancelOnExitFalse:
 
 
 class TestBlockingCreate:
-    """With `wait=n` the id is not known before the prediction is over."""
+    """With `wait=n`, the id is unknown until the prediction is finished."""
 
     @FLAVORS
     async def test_the_server_cancels_after_its_deadline(

@@ -1,4 +1,4 @@
-"""What predictions are made of: references, bars, durations, headers, webhooks, cursors."""
+"""Parsing and validation: references, progress bars, durations, headers, webhooks, cursors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def progress(percentage: float, current: int, total: int) -> Progress:
 @variants(
     ("logs", "expected"),
     [
-        # the ways tqdm draws
+        # all styles of tqdm
         ("  0%|          | 0/10 [00:00<?, ?it/s]", progress(0.0, 0, 10)),
         (" 40%|████      | 4/10 [00:01<00:01,  3.98it/s]\n", progress(0.4, 4, 10)),
         ("100%|██████████| 10/10 [00:02<00:00,  4.99it/s]", progress(1.0, 10, 10)),
@@ -42,14 +42,14 @@ def progress(percentage: float, current: int, total: int) -> Progress:
         (" 90%|█| 9/10 [0]\n 10%|█| 1/10 [0]\n", progress(0.1, 1, 10)),
         ("10%|█| 1/10 [0]\r\n20%|██| 2/10 [0]\r\n", progress(0.2, 2, 10)),
         ("10%|█| 1/10 [0] 20%|██| 2/10 [0]\n", progress(0.2, 2, 10)),
-        # a line that is still being written does not
+        # an incomplete line does not count
         (" 10%|█| 1/10 [0]\r 20%|██| 2/1", progress(0.1, 1, 10)),
         (" 10%|█| 1/10 [0]\r 20%|██| 2/10", progress(0.1, 1, 10)),
         (" 10%|█| 1/10 [0]\r 20%|██| 2/", progress(0.1, 1, 10)),
         (" 10%|█| 1/10 [0]\r 20%|██", progress(0.1, 1, 10)),
         (" 10%|█| 1/10 [0]\r 2", progress(0.1, 1, 10)),
         (" 20%|██| 2/10", None),
-        # no bar, or one without whole numbers
+        # no bar, or a bar without whole numbers
         ("", None),
         ("\n", None),
         ("50% done, 5/10\n", None),
@@ -80,7 +80,7 @@ def test_a_truncated_bar_never_yields_a_wrong_number(current: int, total: int, c
 )
 @pytest.mark.timeout(20)
 def test_parsing_progress_takes_linear_time(log: str) -> None:
-    """Half a minute for 48 KB of the first, it was."""
+    """A quadratic regular expression once took half a minute for 48 KB."""
     for start in ("", "1%|x"):
         Progress.parse(start + log * (900_000 // len(log)))
 
@@ -202,7 +202,7 @@ def test_wait_and_timeout_become_headers(
 
 
 @variants(
-    ("wait", "cancel_after", "error", "said"),
+    ("wait", "cancel_after", "error", "message"),
     [
         (0, None, ValueError, "from 1 to 60"),
         (61, None, ValueError, "from 1 to 60"),
@@ -218,9 +218,9 @@ def test_wait_and_timeout_become_headers(
     ],
 )
 def test_out_of_range_headers_are_rejected(
-    wait: Any, cancel_after: Any, error: type[Exception], said: str
+    wait: Any, cancel_after: Any, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         creation_headers(wait, cancel_after)
 
 
@@ -239,7 +239,7 @@ def test_a_webhook_needs_an_http_url_and_known_events(webhook: Any, events: Any)
 
 
 @variants(
-    ("webhook", "events", "error", "said"),
+    ("webhook", "events", "error", "message"),
     [
         ("", None, ValueError, "http"),
         ("example.com/hook", None, ValueError, "http"),
@@ -255,9 +255,9 @@ def test_a_webhook_needs_an_http_url_and_known_events(webhook: Any, events: Any)
     ],
 )
 def test_an_invalid_webhook_is_rejected(
-    webhook: Any, events: Any, error: type[Exception], said: str
+    webhook: Any, events: Any, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         check_webhook(webhook, events)
 
 
@@ -272,7 +272,7 @@ def test_an_invalid_webhook_is_rejected(
         ("https://x/v1/models?cursor=a%2Fb%3D%3D&limit=", {}, [("cursor", "a/b=="), ("limit", "")]),
         ("/v1/models?cursor=c2", {}, [("cursor", "c2")]),
         ("?cursor=c2", {}, [("cursor", "c2")]),
-        # what the URL says counts over the arguments
+        # the query of the URL overrides the arguments
         ("http://x/?cursor=c2&a=9", {"a": 1, "b": 2}, [("b", 2), ("cursor", "c2"), ("a", "9")]),
     ],
 )

@@ -117,11 +117,11 @@ async def test_a_404_is_retried_only_right_after_the_create(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     unknown = reply({"detail": "not found"}, 404)
-    answers = [reply(prediction(), 201), unknown, reply(prediction("succeeded", output=1))]
-    fake_server.respond_with(answers)
+    responses = [reply(prediction(), 201), unknown, reply(prediction("succeeded", output=1))]
+    fake_server.respond_with(responses)
     assert await scripted_client.run("owner/name", {}) == 1
     monkeypatch.setattr("dashscope._predictions.watch.CREATE_SETTLE_TIME", 0.0)
-    fake_server.respond_with(answers)
+    fake_server.respond_with(responses)
     with pytest.raises(NotFoundError):
         await scripted_client.run("owner/name", {})
 
@@ -214,7 +214,7 @@ async def test_cancel_on_exit_false_leaves_it_running(
     fake_server.respond_with(reply(prediction("processing")))
     with pytest.raises(PredictionTimeoutError):
         await scripted_client.run("owner/name", {}, timeout=0.2, cancel_on_exit=False)
-    assert not any("cancel" in asked for asked in fake_server.request_lines)
+    assert not any("cancel" in requested for requested in fake_server.request_lines)
 
 
 async def test_a_failed_cancel_is_a_note(scripted_client: Any, fake_server: FakeServer) -> None:

@@ -1,4 +1,4 @@
-"""Where a prediction streams, its stream tells when it is over: at once, and at three requests."""
+"""`run()` with a stream: the stream triggers the last poll, with three requests in total."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 
 
 class Server:
-    """A prediction that is over once its stream has said so, or after so many polls."""
+    """A prediction that finishes when its stream has ended, or after a number of polls."""
 
     def __init__(self, fake_server: FakeServer, *streams: Reply, polls: int = 0) -> None:
         self.streams = list(streams)
@@ -86,7 +86,7 @@ async def heard(*pieces: bytes) -> bool:
 
 
 class Cut:
-    """A body of these pieces."""
+    """A body of these chunks."""
 
     def __init__(self, *pieces: bytes) -> None:
         self.runtime = self
@@ -194,7 +194,7 @@ async def test_streams_leave_connections_for_requests(
 
 @pytest.fixture
 def polls_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The polls beside a stream come after a tenth of the usual time."""
+    """Polls during a stream are a tenth as frequent."""
     monkeypatch.setattr("dashscope._predictions.watch.STREAM_POLL_INTERVAL", 0.3)
     monkeypatch.setattr("dashscope._predictions.watch.SILENT_STREAM_POLL", 0.2)
 

@@ -1,4 +1,4 @@
-"""Signals in the sync client: wherever one comes, nothing is left running."""
+"""Signals in the sync client: a signal at any line leaves nothing running."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def terminate(number: int, frame: object) -> None:
 
 @pytest.fixture(params=["SIGINT", "SIGTERM"])
 def number(request: pytest.FixtureRequest) -> Iterator[int]:
-    """A signal whose handler raises."""
+    """The exception of a signal handler."""
     number = getattr(signal, request.param)
     before = signal.getsignal(number)
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else terminate)
@@ -82,7 +82,7 @@ def test_a_signal_at_any_line_leaves_nothing_running(
 ) -> None:
     kind = KeyboardInterrupt if number == signal.SIGINT else SystemExit
     with Client(base_url=prediction_server.base_url) as client:
-        call(client)  # what is imported and made at the first call only, is not to be interrupted
+        call(client)  # imports and caches of the first call must not be interrupted
         before = signal.getsignal(number)
         line = 1 - step
         while True:
@@ -94,7 +94,7 @@ def test_a_signal_at_any_line_leaves_nothing_running(
                 break
             assert done.swallowed or isinstance(done.error, kind), (done.where, done.error)
             left = prediction_server.running - running
-            if call is wait:  # before the first poll, it may not have begun to wait
+            if call is wait:  # before the first poll, the call may not have started to wait
                 left = {
                     id
                     for id in left
@@ -103,7 +103,7 @@ def test_a_signal_at_any_line_leaves_nothing_running(
             assert not left, done.where
         assert done.error is None
     assert line > 300 // step
-    # What was interrupted while it had a connection in hand, has dropped it.
+    # An interrupted call has closed its connection.
     del done
     gc.collect()
     wait_until(lambda: prediction_server.open == 0)
@@ -112,7 +112,7 @@ def test_a_signal_at_any_line_leaves_nothing_running(
 def test_every_signal_that_programs_turn_into_exceptions_is_deferred(
     prediction_server: PredictionServer,
 ) -> None:
-    """A time limit by SIGALRM, Celery's soft one by SIGUSR1: the create is answered first."""
+    """A SIGALRM timeout or Celery's soft limit (SIGUSR1): the create completes first."""
 
     class TimeIsUp(Exception):
         pass
@@ -162,10 +162,10 @@ def test_a_signal_is_deferred_for_a_limited_time(
         handled(signal.SIGINT, signal.default_int_handler),
         sent(signal.SIGINT, prediction_server.creating),
     ):
-        began = Stopwatch()
+        started = Stopwatch()
         with pytest.raises(KeyboardInterrupt) as caught:
             client.run("owner/never-creates", {})
-    assert began.adjusted < 3
+    assert started.adjusted < 3
     assert "may have been created" in caught.value.__notes__[0]
 
 
@@ -232,7 +232,7 @@ def handled(number: int, handler: Any) -> Iterator[None]:
 
 @contextmanager
 def sent(number: int, when: threading.Event) -> Iterator[None]:
-    """Send this process a signal once something has happened."""
+    """Send a signal to this process once a condition is true."""
     when.clear()
 
     def send() -> None:

@@ -1,4 +1,4 @@
-"""A stream gives the events of a prediction as they come, and at last the prediction."""
+"""Streams: the events of a prediction and its final result."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from tests.predictions.stream_reading import (
     read,
     read_into,
     result_of,
+    summaries,
     texts,
-    told,
 )
 from tests.servers.stream_events import SentEvent, done, encoded, logs, output
 from tests.servers.stream_server import (
@@ -129,7 +129,7 @@ class TestEvents:
         late = [output("late", "3"), logs("late", "4"), done('{"reason": "late"}', "5")]
         server.respond_with(complete(encoded([output("a", "1"), done(id="2"), *late])))
         async with client.stream("owner/name", {}) as stream:
-            assert told(await events_of(stream)) == [("output", "a"), ("done", "")]
+            assert summaries(await events_of(stream)) == [("output", "a"), ("done", "")]
             assert await events_of(stream) == []
         assert len(server.connections) == 1
 
@@ -289,7 +289,7 @@ class TestPrediction:
         async with client.stream("owner/name", {}) as stream:
             assert str(await anext(each(stream))) == "a"
             assert (await stream.result()).status == "succeeded"
-            assert told(await events_of(stream)) == [
+            assert summaries(await events_of(stream)) == [
                 ("logs", "log\n"),
                 ("output", "b"),
                 ("done", ""),
@@ -327,7 +327,7 @@ class TestPrediction:
     async def test_two_readers_do_not_wait_for_the_same_event(
         self, client: Any, flavor: str, server: StreamServer
     ) -> None:
-        turned_away, said, got = threading.Event(), list[str](), list[Any]()
+        turned_away, expected, got = threading.Event(), list[str](), list[Any]()
 
         def script(connection: StreamConnection) -> None:
             connection.open()
@@ -339,7 +339,7 @@ class TestPrediction:
             try:
                 got.extend(await events_of(stream))
             except RuntimeError as error:
-                said.append(str(error))
+                expected.append(str(error))
                 turned_away.set()
 
         server.respond_with(script)
@@ -347,14 +347,14 @@ class TestPrediction:
             if flavor == "sync":
                 with ThreadPoolExecutor() as threads:
                     both = [threads.submit(lambda: drive(reads(stream))) for _ in range(2)]
-                for one in both:
-                    one.result()
+                for item in both:
+                    item.result()
             else:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(reads, stream)
                     tasks.start_soon(reads, stream)
             assert stream.reconnections == 0
-        assert said == ["another task or thread is waiting for the next event of this stream"]
+        assert expected == ["another task or thread is waiting for the next event of this stream"]
         assert texts(got) == ["a", "b"]
 
     async def test_reconnections_start_at_zero(self, client: Any, server: StreamServer) -> None:
@@ -440,7 +440,7 @@ class TestAttach:
         server.respond_with(complete(*WHOLE))
         server.finish(output=["a", "b"], logs="log\n")
         finished = await client.predictions.get("p1")
-        assert told(await read(client.predictions.stream(finished))) == [
+        assert summaries(await read(client.predictions.stream(finished))) == [
             ("output", "a"),
             ("logs", "log\n"),
             ("output", "b"),
@@ -532,7 +532,7 @@ class TestPredictionWithoutStream:
         events = await read(client.predictions.stream("p1"))
         assert texts(events) == ["a", "b"]
         assert printed(events) == "log\n"
-        assert told(events)[-1] == ("done", "")
+        assert summaries(events)[-1] == ("done", "")
 
 
 class TestFailures:
@@ -552,7 +552,7 @@ class TestFailures:
             await read_into(events, client.stream("owner/name", {}))
         assert caught.value.prediction.status == "failed"
         assert caught.value.prediction.logs == "bye"
-        assert told(events) == [("output", "a"), ("logs", "bye")]
+        assert summaries(events) == [("output", "a"), ("logs", "bye")]
         assert server.cancels == 0
 
     @variants("data", ['{"detail": "no luck"}', "no luck"])
@@ -591,7 +591,7 @@ class TestFailures:
         async with client.stream("owner/name", {}) as stream:
             events = await events_of(stream)
             assert (await stream.result()).status == "canceled"
-        assert told(events) == [("output", "a"), ("done", "canceled")]
+        assert summaries(events) == [("output", "a"), ("done", "canceled")]
 
     @variants(
         ("kind", "named"),
@@ -656,7 +656,7 @@ class TestFailures:
             assert stream.prediction.status == "succeeded"
         assert texts(events) == ["a", "5", '{"x": null}']
         assert printed(events) == "log\n"
-        assert told(events)[-1] == ("done", "")
+        assert summaries(events)[-1] == ("done", "")
         assert server.cancels == 0
 
 

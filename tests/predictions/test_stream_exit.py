@@ -1,4 +1,4 @@
-"""However a stream is left: its connection closes at once, and what it created is canceled."""
+"""Exiting a stream early closes its connection at once and cancels its prediction."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.suspending import cancel_once
 
 
 class Stop(BaseException):
-    """An exception that nobody expects."""
+    """An unexpected exception."""
 
 
 def ways_to_open(client: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class TestExitCancels:
             assert server.cancels == 0
         assert server.cancels == cancels
         assert server.connections[0].closed
-        # Nobody would close another connection.
+        # The connection would stay open otherwise.
         with pytest.raises(RuntimeError, match="exited before its end"):
             await events_of(stream)
         assert len(server.connections) == 1
@@ -238,7 +238,7 @@ class TestCancel:
 
 
 class TestAsync:
-    """What only happens where tasks are canceled and coroutines are thrown away."""
+    """Cancellation of tasks and closing of coroutines, which exist in async code only."""
 
     @pytest.fixture(params=["asyncio", "uvloop", "trio"])
     def flavor(self, request: pytest.FixtureRequest) -> Any:
@@ -300,12 +300,12 @@ class TestAsync:
     ) -> None:
         server.respond_with(hold_open(output("a", "1"), output("b", "2")))
 
-        async def answer() -> AsyncGenerator[str, None]:
+        async def response() -> AsyncGenerator[str, None]:
             async with client.stream("owner/name", {}) as stream:
                 async for event in stream:
                     yield str(event)
 
-        async with aclosing(answer()) as parts:
+        async with aclosing(response()) as parts:
             async for part in parts:
                 assert part == "a"
                 break
@@ -357,7 +357,7 @@ class TestAsyncio:
 @pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
 class TestTimeout:
     async def within(self, seconds: float, opened: Any) -> list[Any]:
-        """Read a stream that runs into its timeout, which is in so many seconds."""
+        """Read a stream that times out after `seconds`."""
         events: list[Any] = []
         started = Stopwatch()
         with pytest.raises(PredictionTimeoutError, match="p1") as caught:
@@ -399,7 +399,7 @@ class TestTimeout:
     async def test_a_result_that_does_not_arrive(self, client: Any, server: StreamServer) -> None:
         server.respond_with(
             cut_off(output("a"))
-        )  # without an id, the finished prediction has the rest
+        )  # without ids, the finished prediction provides the rest
         events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
         assert texts(events) == ["a"]
         assert server.request_lines.count(POLL) > 1
@@ -459,7 +459,7 @@ async def test_an_unreachable_server_is_a_connection_error(
 
 @pytest.mark.parametrize("flavor", flavors.params("asyncio", "trio", omit="sync"))
 class TestHeartbeats:
-    """A caller that waits for the next event again and again, each time with a timeout."""
+    """A caller that waits for events with a short timeout, again and again."""
 
     @pytest.mark.parametrize("heartbeat", [0.01, 0.2])
     async def test_a_timeout_of_anext_loses_nothing(

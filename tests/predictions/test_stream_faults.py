@@ -1,4 +1,4 @@
-"""A proxy cuts, stalls, trickles and truncates streams: what arrives is what was sent."""
+"""A proxy cuts, stalls, slows and truncates streams: all events arrive unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from dashscope import DoneEvent
 from dashscope.local import LocalServer
 from tests.predictions import stream_models as models
-from tests.predictions.stream_reading import events_of, printed, read, texts, told
+from tests.predictions.stream_reading import events_of, printed, read, summaries, texts
 from tests.servers.stream_events import (
     Recording,
     SentEvent,
@@ -45,7 +45,7 @@ FINISHED = {"output": ["Grüße ✓", "two\nlines\n", "", " x "], "logs": "10%\n
 
 
 def recorded(recording: Recording, *, chunked: bool) -> Script:
-    """The recording, from the event on after the one that the client names."""
+    """Return the recording after the event with the `Last-Event-ID`."""
 
     def script(connection: StreamConnection) -> None:
         connection.open(chunked=chunked)
@@ -59,16 +59,16 @@ def recorded(recording: Recording, *, chunked: bool) -> Script:
 
 @pytest.fixture
 def proxy(server: StreamServer) -> Iterator[Proxy]:
-    """Stands before the scripted server's streams."""
+    """A proxy in front of the scripted server."""
     proxy = Proxy(server.base_url)
     server.stream_url = server.stream_url.replace(server.origin, proxy.origin)
     yield proxy
     proxy.close()
 
 
-def whole_at(answer: bytes, body: bytes) -> int:
-    """Where in an answer the stream begins."""
-    at = answer.index(body)
+def whole_at(response: bytes, body: bytes) -> int:
+    """Return the offset at which the stream starts in a response."""
+    at = response.index(body)
     assert at > 0
     return at
 
@@ -90,16 +90,16 @@ class TestRecordedStream:
         server.respond_with(recorded(recording, chunked=chunked))
         server.finish(**FINISHED)
         finished = await client.predictions.get("p1")
-        assert told(await read(client.predictions.stream(finished))) == TOLD
-        answer = bytes(proxy.passed[0])
-        begin = whole_at(answer, body)
-        for length in range(0, len(answer) + 1, step):
+        assert summaries(await read(client.predictions.stream(finished))) == TOLD
+        response = bytes(proxy.passed[0])
+        begin = whole_at(response, body)
+        for length in range(0, len(response) + 1, step):
             proxy.inject([cut_after(length)])
             server.connections.clear()
             async with client.predictions.stream(finished) as stream:
                 events = await events_of(stream)
                 reconnections = stream.reconnections
-            assert told(events) == TOLD, length
+            assert summaries(events) == TOLD, length
             assert [event.id for event in events[:-1]] == ["1-a", "2", "3", "4", "5", "6"], length
             last_id = recording.last_id_within(length - begin)
             again = [] if last_id == "7" else [last_id]
@@ -123,7 +123,7 @@ class TestRecordedStream:
             proxy.inject([cut_after(begin + length)])
             server.connections.clear()
             events = await read(client.predictions.stream(finished))
-            assert told(events) == [TOLD[1], TOLD[2], TOLD[-1]], length
+            assert summaries(events) == [TOLD[1], TOLD[2], TOLD[-1]], length
             last_id = recording.last_id_within(length)
             assert server.last_ids == [None, *([] if last_id == "7" else [last_id])], length
 
@@ -146,7 +146,7 @@ class TestRecordedStream:
         server.respond_with(script)
         for length in range(0, len(recording.body) + 1, step):
             server.connections.clear()
-            assert told(await read(client.predictions.stream(finished))) == TOLD, length
+            assert summaries(await read(client.predictions.stream(finished))) == TOLD, length
             last_id = recording.last_id_within(length)
             assert server.last_ids == [None, *([] if last_id == "7" else [last_id])], length
 
@@ -157,7 +157,7 @@ class TestRecordedStream:
         server.respond_with(recorded(Recording(EVENTS, ending), chunked=True))
         proxy.inject([byte_by_byte])
         async with client.stream("owner/name", {}) as stream:
-            assert told(await events_of(stream)) == TOLD
+            assert summaries(await events_of(stream)) == TOLD
             assert stream.reconnections == 0
 
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
@@ -167,13 +167,13 @@ class TestRecordedStream:
         server.finish(**FINISHED)
         finished = await client.predictions.get("p1")
         await read(client.predictions.stream(finished))
-        answer = bytes(proxy.passed[0])
-        begin = whole_at(answer, recording.body)
+        response = bytes(proxy.passed[0])
+        begin = whole_at(response, recording.body)
         for length in [0, 20, begin, *range(begin + 1, begin + len(recording.body) - 1, 120)]:
             proxy.inject([stall_after(length)])
             server.connections.clear()
             events = await read(client.predictions.stream(finished, stall_timeout=0.2))
-            assert told(events) == TOLD, length
+            assert summaries(events) == TOLD, length
             assert server.last_ids == [None, recording.last_id_within(length - begin)], length
 
     async def test_one_event_per_connection(
@@ -188,7 +188,7 @@ class TestRecordedStream:
         for length in range(longest, longest + 12, 3):
             proxy.inject([cut_after(begin + length)] * 20)
             async with client.stream("owner/name", {}) as stream:
-                assert told(await events_of(stream)) == TOLD
+                assert summaries(await events_of(stream)) == TOLD
                 assert stream.reconnections >= 4
         assert server.cancels == 0
 
@@ -212,7 +212,7 @@ class TestRecordedStream:
             faults = [any_fault(chance, 110 + len(recording.body)) for _ in range(6)]
             proxy.inject(list(faults))
             events = await read(client.predictions.stream("p1", stall_timeout=0.2))
-            assert told(events) == TOLD, faults
+            assert summaries(events) == TOLD, faults
 
 
 def any_fault(chance: random.Random, most: int) -> Fault:
@@ -230,7 +230,7 @@ def local() -> Iterator[LocalServer]:
 
 @pytest.fixture
 def before(local: LocalServer) -> Iterator[Proxy]:
-    """Stands before the local server."""
+    """A proxy in front of the local server."""
     proxy = Proxy(local.base_url)
     yield proxy
     proxy.close()
@@ -269,10 +269,10 @@ class TestLocalServer:
         async with client.stream("test/verse", {"lines": 2}) as stream:
             await events_of(stream)
             finished = await stream.result()
-        expected = told(await read(client.predictions.stream(finished)))
+        expected = summaries(await read(client.predictions.stream(finished)))
         assert [text for kind, text in expected if kind == "output"] == finished.output
-        answer = bytes(before.passed[-1])
-        for length in range(0, len(answer) + 1, 5 * step):
+        response = bytes(before.passed[-1])
+        for length in range(0, len(response) + 1, 5 * step):
             before.inject([cut_after(length)])
             events = await read(client.predictions.stream(finished))
             assert texts(events) == finished.output, length

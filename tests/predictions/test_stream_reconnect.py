@@ -1,4 +1,4 @@
-"""Where a stream breaks it goes on: nothing twice, nothing missing, never a silent hole."""
+"""A broken stream is resumed without lost or repeated events, and never with a silent gap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ from dashscope import (
     StreamError,
 )
 from dashscope._predictions.stream import AsyncEventStream
-from tests.predictions.stream_reading import each, events_of, printed, read, read_into, texts, told
+from tests.predictions.stream_reading import (
+    each,
+    events_of,
+    printed,
+    read,
+    read_into,
+    summaries,
+    texts,
+)
 from tests.servers.stream_events import SentEvent, done, encoded, logs, output
 from tests.servers.stream_server import (
     POLL,
@@ -42,19 +50,19 @@ WHOLE = [*LETTERS, done(id="7")]
 
 
 def reset(*parts: bytes | SentEvent) -> Script:
-    """The begin of a stream, and then the connection is reset."""
+    """Send the start of a stream, then reset the connection."""
 
     def script(connection: StreamConnection) -> None:
         connection.open()
         connection.send(*parts)
-        time.sleep(0.05)  # what was sent would be lost with the connection
+        time.sleep(0.05)  # a reset would discard unread data
         connection.reset()
 
     return script
 
 
 def unframed(*parts: bytes | SentEvent) -> Script:
-    """The begin of a stream whose end is that of its connection."""
+    """Send a stream without chunks, whose end is the end of the connection."""
 
     def script(connection: StreamConnection) -> None:
         connection.open(chunked=False)
@@ -97,7 +105,7 @@ class TestResume:
         assert events[:-1] == [
             OutputEvent(text=text, id=str(number)) for number, text in enumerate("abcdef", 1)
         ]
-        assert told(events)[-1] == ("done", "")
+        assert summaries(events)[-1] == ("done", "")
         assert server.cancels == 0
 
     async def test_an_incomplete_event_is_ignored(
@@ -109,7 +117,7 @@ class TestResume:
         assert texts(await read(client.stream("owner/name", {}))) == list("abcdef")
         assert server.last_ids == [None, "1"]
 
-    @pytest.mark.parametrize("flavor", ["sync"])  # elsewhere, Ctrl-C cancels the main task
+    @pytest.mark.parametrize("flavor", ["sync"])  # otherwise Ctrl-C cancels the main task
     async def test_a_reset_between_two_events_loses_none(
         self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -175,7 +183,7 @@ class TestResume:
         server.finish(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
             events = each(stream)
-            # All three arrived in one piece; the next connection waits for the third.
+            # All three events arrived in one chunk. The next connection waits for the third.
             for letter in "abc":
                 assert str(await anext(events)) == letter
                 assert len(server.connections) == 1
@@ -199,13 +207,13 @@ class TestResume:
         events: list[Any] = []
         with pytest.raises(ModelError, match="no luck"):
             await read_into(events, client.stream("owner/name", {}))
-        assert told(events) == [("output", "a")]
+        assert summaries(events) == [("output", "a")]
         assert server.cancels == 0
 
     async def test_a_cancellation_after_a_break(self, client: Any, server: StreamServer) -> None:
         server.respond_with(cut_off(LETTERS[0]), complete(done('{"reason": "canceled"}', "2")))
         server.finish("canceled", output=["a"])
-        assert told(await read(client.stream("owner/name", {}))) == [
+        assert summaries(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
             ("done", "canceled"),
         ]
@@ -224,7 +232,7 @@ class TestResume:
         for position in range(1, len(mixed)):
             server.respond_with(cut_off(*mixed[:position]), resume_after_last_id(mixed))
             server.finish(output=["a", "b"], logs="one\ntwo\n")
-            assert told(await read(client.stream("owner/name", {}))) == [
+            assert summaries(await read(client.stream("owner/name", {}))) == [
                 ("logs", "one\n"),
                 ("output", "a"),
                 ("ping", "x"),
@@ -277,7 +285,7 @@ class TestManyEventsInOneChunk:
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == [event.data for event in MANY]
 
-    @pytest.mark.parametrize("flavor", ["sync"])  # elsewhere, Ctrl-C cancels the main task
+    @pytest.mark.parametrize("flavor", ["sync"])  # otherwise Ctrl-C cancels the main task
     async def test_an_interrupt_while_parsing_loses_none(
         self, client: Any, server: StreamServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -327,7 +335,7 @@ class TestManyEventsInOneChunk:
 
 @pytest.mark.usefixtures("no_jitter")
 class TestServersThatReplay:
-    """They ignore `Last-Event-ID` and begin again."""
+    """These servers ignore `Last-Event-ID` and restart the stream."""
 
     async def test_no_event_is_repeated(
         self, client: Any, server: StreamServer, broken: Callable[..., Script]
@@ -367,7 +375,7 @@ class TestServersThatReplay:
         server.respond_with(
             complete(output("a", "1"), logs("log", "1"), output("b", "1"), done(id="1"))
         )
-        assert told(await read(client.stream("owner/name", {}))) == [
+        assert summaries(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
             ("logs", "log"),
             ("output", "b"),
@@ -479,7 +487,7 @@ class TestServersThatCannotResume:
     async def test_logs_with_carriage_returns_are_completed(
         self, client: Any, server: StreamServer, caplog: pytest.LogCaptureFixture
     ) -> None:
-        # A progress bar draws over itself; in an event each of its states is a line.
+        # A progress bar overwrites itself. In an event, each state is a line.
         server.respond_with(cut_off(logs(" 10%\n 20%\n", "1")), fail_with(404))
         server.finish(output=[], logs=" 10%\r 20%\r 30%\r\ndone\n")
         with caplog.at_level(logging.WARNING, "dashscope"):
@@ -547,7 +555,7 @@ class TestGaps:
     ) -> None:
         server.respond_with(cut_off(*LETTERS[:2]), complete(done('{"reason": "canceled"}', "7")))
         server.finish("canceled", output=kept)
-        assert told(await read(client.stream("owner/name", {}))) == [
+        assert summaries(await read(client.stream("owner/name", {}))) == [
             ("output", "a"),
             ("output", "b"),
             ("done", "canceled"),
@@ -655,7 +663,7 @@ class TestServersThatStayDown:
 class TestRetry:
     @pytest.fixture(autouse=True)
     def _long_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without `retry`, the first pause would be 0.2 s, and the second 0.4 s."""
+        """Without `retry`, the first delay would be 0.2 s and the second 0.4 s."""
         monkeypatch.setattr("dashscope._common.random.chance", lambda: 1.0)
 
     async def test_retry_sets_the_delay(self, client: Any, server: StreamServer) -> None:
@@ -671,7 +679,7 @@ class TestRetry:
         assert long.wall >= 0.34
         assert long.adjusted < 0.5
         assert short.adjusted < 0.1
-        assert again.adjusted < 0.1  # it holds until there is another
+        assert again.adjusted < 0.1  # the value applies until it changes
 
     async def test_a_retry_of_zero_is_no_delay(self, client: Any, server: StreamServer) -> None:
         server.respond_with(cut_off(b"retry: 0\n", LETTERS[0]), resume_after_last_id(WHOLE))
@@ -806,7 +814,7 @@ class TestStalls:
 
 
 class TestServerErrors:
-    """What the finished prediction cannot be asked for."""
+    """Failures that the finished prediction cannot repair."""
 
     @pytest.mark.usefixtures("no_jitter")
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`wait()`: looking at a prediction or training that somebody else created, until it is over."""
+"""`wait()`: poll a prediction or training of someone else until it is finished."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def path(waited: str) -> str:
 
 
 def wait(client: Any, waited: str, **options: Any) -> Any:
-    """Wait in one of the ways there are."""
+    """Wait in one of the possible ways."""
     if waited == "prediction":
         return client.wait(Prediction(id="x1", status="starting"), **options)
     if waited == "prediction id":
@@ -106,14 +106,14 @@ async def test_a_timeout_does_not_cancel(scripted_client: Any, fake_server: Fake
     assert started.wall > 0.1
     assert started.adjusted < 1.5
     assert caught.value.prediction.id == "x1"
-    assert not any("cancel" in asked for asked in fake_server.request_lines)
+    assert not any("cancel" in requested for requested in fake_server.request_lines)
 
 
 @kinds
 async def test_cancel_on_exit_cancels(
     make_client: Any, fake_server: FakeServer, waited: str
 ) -> None:
-    sent: list[str] = []  # as the client sent it: one that was given up may arrive later
+    sent: list[str] = []  # sorted, because an abandoned request may arrive late
     hooks = {"request": [lambda request: sent.append(request.url)]}
     client = make_client(base_url=fake_server.base_url, event_hooks=hooks)
     fake_server.respond_with(lambda r: state("canceled" if "cancel" in r.path else "processing"))
@@ -166,7 +166,7 @@ async def test_a_429_slows_all_waits_of_the_client(
     started = Stopwatch()
     await scripted_client.wait("x1", poll_interval=0.15)
     assert started.wall > 0.25
-    # Another waiter, of a view of the client, shares the pace: 2, then 1.8 and 1.62 times.
+    # A view of the client shares the polling pace: 2, then 1.8 and 1.62 times.
     fake_server.respond_with([state(), state("succeeded")])
     started = Stopwatch()
     await scripted_client.with_options(max_retries=1).wait("x1", poll_interval=0.15)

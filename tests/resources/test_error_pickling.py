@@ -1,4 +1,4 @@
-"""Every error, as real failures raise it, crosses processes whole, and without the token."""
+"""Every error from a real failure pickles completely and without the token."""
 
 from __future__ import annotations
 
@@ -115,15 +115,15 @@ FAILURES: list[tuple[type[DashscopeError], Reply, Callable[[Any], Awaitable[Any]
 ]
 
 
-@variants(("kind", "answer", "call"), FAILURES, ids=[kind.__name__ for kind, *_ in FAILURES])
+@variants(("kind", "response", "call"), FAILURES, ids=[kind.__name__ for kind, *_ in FAILURES])
 async def test_other_errors_pickle(
     client: Any,
     fake_server: FakeServer,
     kind: type[Any],
-    answer: Reply,
+    response: Reply,
     call: Callable[[Any], Awaitable[Any]],
 ) -> None:
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     with pytest.raises(kind) as caught:
         await call(client)
     assert type(caught.value) is kind

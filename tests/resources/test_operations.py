@@ -1,4 +1,4 @@
-"""Every operation of the API: what arrives at the server, and what its answer becomes."""
+"""Every operation of the API: its request and its decoded response."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def check_request(received: Received, operation: Operation, path: str, body: Any
 
 
 def check_value(value: Any, body: Any) -> None:
-    """A value says all that the JSON says, and nothing else."""
+    """Check that a value has all fields of the JSON and no others."""
     if attrs.has(type(value)):
         assert value.raw == body
         for field in attrs.fields(type(value)):
-            # A list omits inputs and outputs, and reading them raises.
+            # A list omits inputs and outputs, and accessing them raises.
             if field.name != "raw" and is_available(value, field.name):
                 check_value(getattr(value, field.name), body.get(field.name))
     elif isinstance(value, datetime):
@@ -228,7 +228,7 @@ async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, t
 
 
 @variants(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda c: c.predictions.create(version="", input={}), "version"),
         (lambda c: c.predictions.create(version=None, input={}), "version"),
@@ -262,8 +262,8 @@ async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, t
     ],
 )
 async def test_invalid_arguments_are_rejected_before_a_request(
-    scripted_client: Any, fake_server: FakeServer, call: Any, said: str
+    scripted_client: Any, fake_server: FakeServer, call: Any, message: str
 ) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
+    with pytest.raises((ValueError, TypeError), match=message):
         await call(scripted_client)
     assert fake_server.requests == []

@@ -27,8 +27,8 @@ async def test_an_operation_returns_its_response(
     scripted_client: Any, fake_server: FakeServer, no_jitter: None
 ) -> None:
     raw = scripted_client.with_raw_response
-    answer = reply(prediction("succeeded", output=[1]), x_request_id="r1", **RATE_LIMIT)
-    fake_server.respond_with([reply({"detail": "busy"}, 503), answer])
+    scripted = reply(prediction("succeeded", output=[1]), x_request_id="r1", **RATE_LIMIT)
+    fake_server.respond_with([reply({"detail": "busy"}, 503), scripted])
     response = await raw.predictions.get("p1")
     assert isinstance(response, RawResponse)
     assert isinstance(response, Response)

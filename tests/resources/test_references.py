@@ -1,4 +1,4 @@
-"""`"owner/name"` as one text or two, calls without inputs, and hints for habits from elsewhere."""
+"""`"owner/name"` as one or two strings, calls without inputs, and hints for other clients."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_missing_and_extra_names_are_errors(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     models = scripted_client.models
-    for names, error, said in (
+    for names, error, message in (
         (("a",), TypeError, "name is missing: pass owner, name"),
         (("a/b", "c"), TypeError, "'a/b' and 'c' are too many names"),
         (("a/b:v1",), TypeError, "too many names"),
@@ -67,7 +67,7 @@ async def test_missing_and_extra_names_are_errors(
         (("/b",), ValueError, "must be owner/name"),
         ((5, "b"), TypeError, "owner must be a str"),
     ):
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             await models.get(*names)
     with pytest.raises(TypeError, match="version_id is missing"):
         await models.versions.get("a/b")

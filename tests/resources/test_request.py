@@ -1,4 +1,4 @@
-"""`request()`, `with_options()` and hooks: the client's care for what it has no method for."""
+"""`request()`, `with_options()`, hooks, and closing a client."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class TestRequest:
             await scripted_client.request("GET", "/nowhere")
 
     @variants(
-        ("arguments", "options", "error", "said"),
+        ("arguments", "options", "error", "message"),
         [
             (("GET", "account"), {}, ValueError, "slash"),
             (("GET", ""), {}, ValueError, "slash"),
@@ -185,9 +185,9 @@ class TestRequest:
         arguments: Any,
         options: Any,
         error: Any,
-        said: str,
+        message: str,
     ) -> None:
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             await scripted_client.request(*arguments, **options)
         assert fake_server.requests == []
 
@@ -299,10 +299,10 @@ async def test_a_missing_local_server_fails_fast(
     make_client: Any, unreachable_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", unreachable_url)
-    began = Stopwatch()
+    started = Stopwatch()
     with pytest.raises(APIConnectionError, match="dashscope serve") as caught:
         await make_client().account.get()
-    assert began.adjusted < 1.5
+    assert started.adjusted < 1.5
     assert caught.value.attempts == 2
 
 
@@ -315,13 +315,13 @@ class TestHooks:
         hooks = {"request": [seen.append], "response": [seen.append]}
         client = make_client("r8_token", base_url=fake_server.base_url, event_hooks=hooks)
         await client.account.get()
-        first, refused, second, answer = seen
+        first, refused, second, response = seen
         assert type(first) is type(second) is Request
         assert first == second
         assert (first.method, first.url) == ("GET", fake_server.base_url + "/account")
-        assert (refused.status, answer.status) == (503, 200)
-        assert answer.json() == {"username": "a"}
-        # Hooks see no token.
+        assert (refused.status, response.status) == (503, 200)
+        assert response.json() == {"username": "a"}
+        # Hooks do not see the token.
         assert "r8_token" not in str([attrs.asdict(item) for item in (first, second)])
 
     async def test_hooks_receive_downloads_and_streams_before_the_body_is_read(
@@ -352,7 +352,7 @@ class TestHooks:
         assert await output.read() == b"content"
         async with client.stream("owner/name", {}) as stream:
             assert str(await anext(stream)) == ""
-        assert [(answer.status, answer.content == b"") for answer in seen] == [
+        assert [(response.status, response.content == b"") for response in seen] == [
             (201, False),
             (200, True),
             (201, False),
@@ -362,8 +362,8 @@ class TestHooks:
     async def test_an_exception_in_a_hook_closes_the_download(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
-        def fail(answer: Response) -> None:
-            if answer.headers.get("x-kind") == "file":
+        def fail(response: Response) -> None:
+            if response.headers.get("x-kind") == "file":
                 raise ZeroDivisionError
 
         def script(received: Received) -> Reply:

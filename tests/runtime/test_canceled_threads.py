@@ -1,7 +1,7 @@
 """A canceled call returns when its thread has ended, and leaves no file or descriptor behind.
 
 A thread cannot be canceled. Each test cancels a call natively and by a scope while its thread is
-at work, and then looks at what the thread used.
+running, and then checks the files and locks of the thread.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def how(request: pytest.FixtureRequest) -> tuple[str, bool]:
 
 @define
 class Slowed:
-    """A function that takes a while.
+    """A slowed-down function.
 
     Attributes:
-        function: the function.
-        only: which of its calls are slow, by their arguments.
-        until: what the slow calls wait for, else they take `SLOW` seconds.
-        reached: set when a slow call has begun.
-        running: how many slow calls are under way.
+        function: The original function.
+        only: Returns whether a call is slow, by its arguments.
+        until: The event that slow calls wait for. By default they take `SLOW` seconds.
+        reached: Set when a slow call has started.
+        running: The number of running slow calls.
     """
 
     function: Callable[..., Any]
@@ -75,7 +75,7 @@ class Slowed:
 
 
 async def cancel_when(call: Callable[[], Any], when: threading.Event, *, native: bool) -> None:
-    """Cancel a call at a moment, and wait until it has raised the cancellation."""
+    """Cancel a call when an event is set, and wait until it has raised the cancellation."""
     if native:
         task = asyncio.ensure_future(call())
         while not when.is_set():
@@ -99,7 +99,7 @@ async def cancel_when(call: Callable[[], Any], when: threading.Event, *, native:
 
 
 class Descriptors:
-    """The descriptors of partial files, which one closes once."""
+    """Records the descriptors of partial files, each of which must be closed once."""
 
     def __init__(self, patch: pytest.MonkeyPatch, slow: str, until: Any = None) -> None:
         self.opened: list[int] = []
@@ -162,11 +162,11 @@ def test_a_canceled_save_leaves_no_file_and_closes_its_descriptor_once(
                 await cancel_when(
                     lambda: save(client, target), descriptors.slow.reached, native=native
                 )
-                with victim.open("wb"):  # gets the number of the descriptor
+                with victim.open("wb"):  # gets the same descriptor number
                     assert descriptors.slow.running == 0
                     assert len(descriptors.opened) == 1
                     assert descriptors.closed == descriptors.opened
-        # Canceled at its last step, the file is complete.
+        # If it is canceled at its last step, the file is complete.
         assert {path.name for path in tmp_path.iterdir()} <= {"victim", "photo.png"}
         assert target.exists() == (step == "link")
 
@@ -230,7 +230,7 @@ def test_an_interrupted_save_leaves_no_file(
 
 
 class SlowFile(io.BytesIO):
-    """A file whose reads take a while."""
+    """A file with slow reads."""
 
     def __init__(self, content: bytes, *, seekable: bool = True) -> None:
         super().__init__(content)
@@ -269,7 +269,7 @@ def test_no_thread_reads_the_file_of_a_canceled_upload(
                     await cancel_when(call, file.slow.reached, native=native)
                     assert file.slow.running == 0
                     if seekable:
-                        assert file.tell() == 0  # back where its owner left it
+                        assert file.tell() == 0  # back at its original position
                 with pytest.MonkeyPatch.context() as patch:
                     slow = Slowed(Path.open, lambda opened, *_: opened == path)
                     patch.setattr(Path, "open", lambda *args, s=slow: s(*args))

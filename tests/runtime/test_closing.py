@@ -1,4 +1,4 @@
-"""Closing a client cancels what is still under way: nobody will wait for it."""
+"""Closing a client cancels its running predictions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_closing_cancels_the_runs_of_other_tasks(
             while len(client._api.state.open_operations) < 2:
                 await anyio.sleep(0.01)
             await client.aclose()
-    assert errors  # the run's; the stream may have been told that it was canceled
+    assert errors  # the error of the run; the stream may have received the cancellation
     assert running(server) == []
     assert not client._api.state.open_operations
 
@@ -130,10 +130,10 @@ async def test_closing_cancels_the_prediction_of_a_create_in_flight(
 async def test_closing_ends_requests_that_wait_for_a_connection(
     flavor: str, fake_server: FakeServer, make_client: Callable[..., Any]
 ) -> None:
-    asked, may_answer = threading.Event(), threading.Event()
+    requested, may_answer = threading.Event(), threading.Event()
 
     def script(received: Received) -> Reply:
-        asked.set()
+        requested.set()
         may_answer.wait(30)
         return reply({"username": "a"})
 
@@ -148,7 +148,7 @@ async def test_closing_ends_requests_that_wait_for_a_connection(
             errors.append(error)
 
     async def close() -> None:
-        await wait_for(flavor, asked.is_set)
+        await wait_for(flavor, requested.is_set)
         await client.aclose()
         may_answer.set()
 
@@ -158,7 +158,7 @@ async def test_closing_ends_requests_that_wait_for_a_connection(
 
 
 async def together(flavor: str, *calls: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run calls at once, in tasks or threads."""
+    """Run calls concurrently, in tasks or threads."""
     if flavor == "sync":
         with ThreadPoolExecutor(len(calls)) as pool:
             for done in [pool.submit(drive, call()) for call in calls]:

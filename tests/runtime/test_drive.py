@@ -1,4 +1,4 @@
-"""The sync client's engine: coroutines driven without a loop, generators without a leak."""
+"""`drive()`: running coroutines without a loop, and closing generators."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dashscope._runtime.drive import drive
 from dashscope._sync.facade import ClosingIterator
 
 
-async def answer(value: Any) -> Any:
+async def response(value: Any) -> Any:
     return value
 
 
 async def nested(value: Any) -> Any:
     async with aclosing(numbers(3, [])) as items:
-        return [await answer(item + value) async for item in items]
+        return [await response(item + value) async for item in items]
 
 
 async def numbers(count: int, closed: list[str]) -> AsyncGenerator[int, None]:
@@ -35,7 +35,7 @@ async def numbers(count: int, closed: list[str]) -> AsyncGenerator[int, None]:
 
 
 def test_runs_a_coroutine_to_its_end() -> None:
-    assert drive(answer(7)) == 7
+    assert drive(response(7)) == 7
     assert drive(nested(1)) == [1, 2, 3]
 
 

@@ -1,4 +1,4 @@
-"""Clients that are dropped, or that outlive the program: one warning of ours, and no noise."""
+"""Clients that are dropped or that outlive the program: one warning and no other messages."""
 
 from __future__ import annotations
 

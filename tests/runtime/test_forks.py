@@ -1,4 +1,4 @@
-"""A child of a fork works as its parent does, whatever the parent's threads were about."""
+"""A forked child works like its parent, whatever the parent's threads were doing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def everything_async():
     ids=["sync", "asyncio", "trio"],
 )
 def test_calls_after_a_fork_import_nothing(script: Script, kind: str, call: str) -> None:
-    """What they load on first use is loaded before: its import has a lock."""
+    """Modules that are loaded on first use are imported before, because imports take a lock."""
     done = script(
         EVERYTHING
         + f"""
@@ -113,7 +113,7 @@ def test_a_fork_waits_for_an_import_in_another_thread(
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
 def test_workers_of_a_preloaded_server(script: Script, kind: str) -> None:
-    """As gunicorn does: the parent makes a client, and a request; four children use it."""
+    """Like gunicorn: the parent creates a client and sends a request, and four children use it."""
     done = script(
         f"""
         client = {"Client" if kind == "sync" else "AsyncClient"}(base_url=URL)
@@ -233,7 +233,7 @@ def test_a_fork_during_json_decoding_keeps_garbage_collection(script: Script, ki
 
 
 def test_a_fork_while_creating_a_tls_context(script: Script) -> None:
-    """It has a lock, which the child must not inherit."""
+    """The context has a lock, which the child must not inherit."""
     done = script(
         """
         import ssl

@@ -1,4 +1,4 @@
-"""Many requests and streams leave memory, sockets, threads and tasks where they were."""
+"""Many requests and streams do not leak memory, sockets, threads or tasks."""
 
 from __future__ import annotations
 

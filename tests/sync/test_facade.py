@@ -1,4 +1,4 @@
-"""The sync client says what the async one says, without a word of `await`."""
+"""The sync client has the same API as the async client, without `await`."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def sync_member(cls: type, name: str) -> Any:
 
 
 def plain(annotation: Any) -> Any:
-    """The annotation that the sync counterpart has to have."""
+    """Return the annotation that the sync counterpart must have."""
     if not isinstance(annotation, str):
         return annotation
     annotation = re.sub(r"\bAsyncGenerator\[(.+), None\]", r"ClosingIterator[\1]", annotation)
     annotation = re.sub(r"(Iterable\[.+\]) \| Async\1", r"\1", annotation)
-    # A module names what it does not import as an attribute of the package that exports it.
+    # A module refers to names that it does not import as attributes of the exporting package.
     annotation = re.sub(r"\b(types|resources|_\w+)\.", "", annotation)
     annotation = re.sub(r"\bAwaitable\[(\w+\[\w+\])\]", r"\1", annotation)
     return re.sub(r"\bAsync(?=[A-Z])", "", annotation)
@@ -130,8 +130,8 @@ def test_a_method_has_the_same_signature(cls: type, name: str) -> None:
     assert plain_signature(other) == plain_signature(method)
     assert not inspect.iscoroutinefunction(other)
     assert not inspect.isasyncgenfunction(other)
-    assert [plain_signature(each) for each in typing.get_overloads(other)] == [
-        plain_signature(each) for each in typing.get_overloads(method)
+    assert [plain_signature(item) for item in typing.get_overloads(other)] == [
+        plain_signature(item) for item in typing.get_overloads(method)
     ]
 
 
@@ -167,7 +167,7 @@ def test_docstrings_have_no_await(cls: type, name: str) -> None:
     assert not re.search(r"\b(await|async|aclose|anext|Async\w+)\b", code(other))
     assert "async" not in other.lower().replace("asynchron", "")
     assert "await" not in other
-    # All that is said of the arguments, of what is raised and which endpoint it is, is said there.
+    # The sections on arguments, exceptions and the endpoint are the same.
     for pattern in (r"^\s+(\w+):", r"^\s+(\w+Error):", r"^Endpoints?: .*"):
         assert re.findall(pattern, other, re.MULTILINE) == re.findall(pattern, own, re.MULTILINE)
     assert code(other).count("\n") == code(own).count("\n")
@@ -209,7 +209,7 @@ def test_a_view_of_a_subclass_is_an_instance_of_it() -> None:
             self.name = name
 
     for client in (Own("a"), AsyncOwn("a")):
-        models = client.models  # what a client caches is the view's own
+        models = client.models  # each view has its own cached values
         view = client.with_options(timeout=5)
         assert type(view) is type(client)
         assert view.name == "a"

@@ -1,4 +1,4 @@
-"""The fixtures: models that are functions of the test, and what was done with them."""
+"""The fixtures: models that are functions of the test, and assertions about predictions."""
 
 from __future__ import annotations
 

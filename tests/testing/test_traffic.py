@@ -1,4 +1,4 @@
-"""Traffic is recorded without what is private, and replayed without a network."""
+"""Traffic is recorded without private data, and replayed without a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HELLO = "dashscope/hello-world"
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[LocalServer]:
-    """A server that wants a token."""
+    """A server that requires a token."""
     with LocalServer(token=TOKEN) as server:
         yield server
 
@@ -39,7 +39,7 @@ def recorded(path: Path) -> list[Any]:
 
 
 def use(client: Client, photo: Path) -> list[Any]:
-    """A little of everything."""
+    """Send requests of each kind."""
     output = client.run(HELLO, {"text": "Alice"})
     with client.stream("dashscope/countdown", {"start": 2, "delay": 0}) as stream:
         texts = [str(event) for event in stream]
@@ -55,7 +55,7 @@ def use(client: Client, photo: Path) -> list[Any]:
 
 
 async def use_async(client: AsyncClient, photo: Path) -> list[Any]:
-    """The same."""
+    """Send the same requests with the sync client."""
     output = await client.run(HELLO, {"text": "Alice"})
     async with client.stream("dashscope/countdown", {"start": 2, "delay": 0}) as stream:
         texts = [str(event) async for event in stream]
@@ -88,7 +88,9 @@ def test_recorded_traffic_is_replayed(
     text = path.read_text()
     assert TOKEN not in text
     assert "whsec_" not in text
-    assert len(text) < 100_000  # an upload and a data URI of 160 kB each are not in it
+    assert (
+        len(text) < 100_000
+    )  # the contents of an upload and a data URI of 160 kB are not recorded
     assert recorded(path)[0] == {"dashscope_traffic": 1, "base_url": guarded.base_url}
 
 

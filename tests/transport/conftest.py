@@ -45,7 +45,7 @@ def server(_server: CountingServer) -> CountingServer:
 
 @pytest.fixture
 def another(loop: LoopThread) -> Iterator[CountingServer]:
-    """A server of another origin."""
+    """A second server, with another origin."""
     server = CountingServer()
     loop.run(server.start())
     yield server

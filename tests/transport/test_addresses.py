@@ -1,4 +1,4 @@
-"""The time to connect is that for all addresses of a name, and for looking it up where it fails."""
+"""The connect timeout covers all addresses of a host, and the DNS lookup if it fails."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Resolves = Callable[[list[str]], None]
 
 @pytest.fixture(params=["asyncio", "trio", "sync"])
 def flavor(request: pytest.FixtureRequest) -> str:
-    """All but uvloop, which has a resolver of its own."""
+    """All flavors except uvloop, which has its own resolver."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def resolves(monkeypatch: pytest.MonkeyPatch) -> Resolves:
-    """Gives NAME addresses."""
+    """Resolve NAME to these addresses."""
     real = socket.getaddrinfo
 
     def resolve(addresses: list[str]) -> None:
@@ -51,7 +51,7 @@ def port(fake_server: FakeServer) -> int:
 
 @pytest.fixture
 def dead(port: int) -> Iterator[list[str]]:
-    """Addresses at which a connection is never made."""
+    """Addresses at which no connection succeeds."""
     hosts = [f"127.0.0.{number}" for number in (2, 3, 4, 5)]
     with contextlib.ExitStack() as stack:
         for host in hosts:
@@ -109,10 +109,10 @@ async def test_if_all_addresses_refuse_there_is_no_connection(
 
 
 async def test_a_slow_dns_lookup_times_out(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sync client cannot break it off, but says what it was."""
+    """The sync client cannot interrupt the lookup, but reports it."""
 
     def slow(*args: Any, **options: Any) -> Any:
-        if (*args, *options.values())[-1] & socket.AI_NUMERICHOST:  # trio's first question
+        if (*args, *options.values())[-1] & socket.AI_NUMERICHOST:  # trio's first query
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         time.sleep(TIMEOUT + 0.2)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")

@@ -1,4 +1,4 @@
-"""A client's connections: kept, shared by loops and threads, not by forks, or the caller's."""
+"""The connections of a client: kept, shared by loops and threads, but not by forks."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_fork_breaks_neither_side(fake_server: FakeServer, opened: list[Any]) 
             os._exit(0 if client.account.get().username == "a" else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert client.account.get().username == "a"
-    # The child made a connection of its own; the parent went on with the one it had.
+    # The child opened its own connection, and the parent kept its connection.
     assert len(opened) == 2
 
 

@@ -1,4 +1,4 @@
-"""`timeout=` bounds every call, whatever the other side does, in each flavor."""
+"""`timeout=` limits every call, whatever the server does, in each flavor."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def talking(talk: slow.Talk, scheme: str = "http") -> Iterator[SlowServer]:
 
 @contextmanager
 def in_time(timeout: float = TIMEOUT) -> Iterator[None]:
-    """As promised: never more than half a second or a tenth over."""
-    began = Stopwatch()
+    """A call may exceed its timeout by at most half a second or a tenth."""
+    started = Stopwatch()
     yield
-    assert began.adjusted < timeout + max(0.5, timeout / 10)
+    assert started.adjusted < timeout + max(0.5, timeout / 10)
 
 
 async def request(client: Any) -> Any:
@@ -87,7 +87,7 @@ async def upload_in_parts(client: Any) -> Any:
 
 
 def some(quick: list[Call], slow: list[Call]) -> Any:
-    """Calls as parameters: the quick run has what the others are made of."""
+    """Parametrize a test with calls. The default session has the basic ones only."""
     marked = [pytest.param(call, id=call.__name__, marks=pytest.mark.soak) for call in slow]
     return pytest.mark.parametrize(
         "call", [*(pytest.param(call, id=call.__name__) for call in quick), *marked]
@@ -113,7 +113,7 @@ async def test_a_timeout_before_the_create(
         with in_time(), pytest.raises(APITimeoutError) as caught:
             await call(client)
         await client.aclose()
-    # A create whose answer is lost may have been carried out.
+    # A create whose response was lost may have been executed.
     created = call in (run, stream) and TALKS[talk][1] == "http"
     assert caught.value.may_have_been_created == created
 
@@ -163,7 +163,7 @@ async def test_an_upload_that_is_never_read(
 async def test_after_the_create_the_error_has_the_prediction(
     connect: Callable[..., Any], call: Call, then: str
 ) -> None:
-    """Also the cancel is answered slowly: it is not waited for."""
+    """The cancel is also slow, and the client does not wait for it."""
     with talking(slow.create_then_slow(then)) as server:
         client = connect(server.base_url)
         with in_time(), pytest.raises(PredictionTimeoutError) as caught:
@@ -189,7 +189,7 @@ async def test_the_timeout_is_sent_to_the_server(
 async def test_a_timeout_of_a_blocking_create(
     make_client: Callable[..., Any], fake_server: FakeServer
 ) -> None:
-    """Its id is not known, so that only the server can cancel it, as it was told to."""
+    """The id is unknown, so only the server can cancel the prediction."""
     fake_server.respond_with(Reply(delay=3))
     client = make_client(base_url=fake_server.base_url)
     with in_time(), pytest.raises(APITimeoutError) as caught:

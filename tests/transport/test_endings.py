@@ -1,4 +1,4 @@
-"""How connections end: with HTTP/2 in order, and with TLS cut off."""
+"""How connections end: with a GOAWAY or reset in HTTP/2, and without close_notify in TLS."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Start = Callable[..., SlowServer]
 
 @pytest.fixture
 def start(authority: trustme.CA) -> Iterator[Start]:
-    """Start a TLS server that has a script talk on each connection."""
+    """Start a TLS server that runs a script for each connection."""
     servers: list[SlowServer] = []
 
     def start(talk: Callable[[ssl.SSLSocket, SlowServer], None], *protocols: str) -> SlowServer:
@@ -50,7 +50,7 @@ def start(authority: trustme.CA) -> Iterator[Start]:
 
 
 def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
-    """Talk HTTP/2, and end the requests in turn. The last ending stays."""
+    """Speak HTTP/2, and end the requests in turn. The last ending repeats."""
     remaining = list(endings)
 
     def talk(connection: ssl.SSLSocket, server: SlowServer) -> None:
@@ -73,7 +73,7 @@ def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
                         break
             connection.sendall(state.data_to_send())
             if state.state_machine.state is h2.connection.ConnectionState.CLOSED:
-                while connection.recv(65536):  # a reset would destroy what it sent
+                while connection.recv(65536):  # a reset would discard the sent data
                     pass
                 return
 
@@ -81,7 +81,7 @@ def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
 
 
 def end(state: h2.connection.H2Connection, stream: int, ending: str) -> None:
-    """Answer a request, or refuse it."""
+    """Respond to a request, or reject it."""
     match ending:
         case "answer":
             body = httpx.Response(201, json=prediction("succeeded", output="x")).content
@@ -116,7 +116,7 @@ async def test_a_create_that_http2_did_not_process_is_retried(
         # On the first stream of a connection, and on the second.
         for before in ([], ["answer"]):
             if before and ending == "goaway before the body" and "http_client" in options:
-                continue  # only our own connections tell the id of a stream that is being sent
+                continue  # only our own connections know the id of a stream that is being sent
             server = start(http2(*before, ending, ending, "answer"), "h2")
             client = make_client(base_url=server.base_url, timeout=20, **options)
             for _ in (*before, "create"):

@@ -1,4 +1,4 @@
-"""Connections are shared, bounded, never used once broken, and none is left behind."""
+"""Connections are shared, limited, never reused once broken, and always closed."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ async def slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
 
 
 def crowd(size: int) -> Answer:
-    """Answers once so many ask at the same time: each of them has a connection of its own."""
+    """Respond once `count` requests are waiting, so that each has a separate connection."""
     all_there = asyncio.Event()
     asking = 0
 
-    async def answer(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+    async def response(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
         nonlocal asking
         asking += 1
         if asking == size:
@@ -42,7 +42,7 @@ def crowd(size: int) -> Answer:
         await all_there.wait()
         return await ok(writer, path, number)
 
-    return answer
+    return response
 
 
 async def broken(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
@@ -84,7 +84,7 @@ async def test_waiting_requests_are_served_in_order(
     async with anyio.create_task_group() as group:
         for number in range(8):
             group.start_soon(ask, number)
-            await anyio.sleep(0.02)  # until it has its turn, or waits for it
+            await anyio.sleep(0.02)  # until it has a connection or waits for one
         loop.loop.call_soon_threadsafe(may_answer.set)
     assert done == list(range(8))
     await client.aclose()
@@ -106,7 +106,7 @@ async def test_waiting_for_a_connection_times_out(
         return await client.account.get()
 
     async def second() -> Any:
-        while not server.paths:  # until the other one has the connection
+        while not server.paths:  # until the other request has the connection
             await anyio.sleep(0.01) if flavor_is_async(client) else time.sleep(0.01)
         started = Stopwatch()
         with pytest.raises(APITimeoutError) as caught:
@@ -152,7 +152,7 @@ async def test_a_connection_that_the_server_closed_is_not_used(
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections expire in no time."""
+    """Idle connections expire quickly."""
     for module in ("idle", "pool", "routes"):
         monkeypatch.setattr(f"dashscope._transport.pool.{module}.KEEPALIVE_EXPIRY", 0.3)
     monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
@@ -172,10 +172,10 @@ async def test_an_expired_idle_connection_is_closed(
     await gather([lambda: client.request("GET", another.base_url + "/x") for _ in range(4)])
     assert server.total_connections + another.total_connections == 8
     end = time.monotonic() + 0.6
-    while time.monotonic() < end:  # one stays in use; those that nobody takes are closed
+    while time.monotonic() < end:  # one stays in use; unused ones are closed
         await client.account.get()
     while server.open_connections + another.open_connections > 1 and flavor_is_async(client):
-        await anyio.sleep(0.01)  # they are closed in this very loop
+        await anyio.sleep(0.01)  # they are closed in this loop
     wait_until(lambda: server.open_connections + another.open_connections == 1)
     await client.aclose()
 
@@ -191,7 +191,7 @@ async def test_an_idle_client_keeps_no_connection(
     how: str,
 ) -> None:
     client = make_client(base_url=server.base_url)
-    for turn in (1, 2):  # it begins anew
+    for turn in (1, 2):  # the pool starts again
         server.respond_with(crowd(10))
         await gather([client.account.get for _ in range(10)])
         assert server.total_connections == 10 * turn
@@ -216,21 +216,21 @@ async def test_a_connection_in_use_does_not_expire(
 
     server.respond_with(long)
     client = make_client(base_url=server.base_url)
-    answers: list[Any] = []
+    responses: list[Any] = []
 
     async def ask() -> None:
-        answers.append(await client.request("GET", "/long"))
+        responses.append(await client.request("GET", "/long"))
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
         await client.account.get()
-    assert answers[0].status == 200
+    assert responses[0].status == 200
     await client.aclose()
 
 
 @pytest.mark.usefixtures("soon")
 def test_a_loop_may_end_at_any_time(server: CountingServer) -> None:
-    """Before, while and after its connections expire; nothing of it stays, nobody complains."""
+    """The loop ends before, while and after its connections expire, without leaks or warnings."""
     server.respond_with(slow)
     client = AsyncClient(base_url=server.base_url)
 
@@ -257,7 +257,7 @@ async def test_a_broken_connection_is_never_used_again(
             await client.account.get()
         server.respond_with(ok)
         assert (await client.account.get()).username == str(2 * number)
-        # The connection that works is used again, and is then broken.
+        # The working connection is used again, and then breaks.
         server.respond_with(broken)
         with pytest.raises(APIConnectionError):
             await client.account.get()
@@ -307,13 +307,13 @@ async def test_a_canceled_request_leaves_the_pool_intact(
     client = make_client(base_url=server.base_url, max_connections=1)
 
     async def attempt(suspension: int) -> Interruption:
-        await client.account.get()  # on a connection that is there
+        await client.account.get()  # on an existing connection
         await cancel_at_suspension(suspension, client.account.get())
         with anyio.fail_after(30):
             await client.account.get()
         loop.run(server.close_connections())
         wait_until(lambda: server.open_connections == 0)
-        met = await cancel_at_suspension(suspension, client.account.get())  # on one to be made
+        met = await cancel_at_suspension(suspension, client.account.get())  # on a new connection
         with anyio.fail_after(30):
             await client.account.get()
         return met
@@ -345,7 +345,7 @@ def test_an_abandoned_permit_is_returned(server: CountingServer) -> None:
         pool = pool_of(client._async._api.transport._get_client())
         for _ in range(3):
             turn = drive(pool._acquire())
-            del turn  # as an interrupt between two lines does
+            del turn  # like an interrupt between two lines
             client.account.get()
         assert len(pool._limiter) == 1
         turns = weakref.ref(pool._limiter)
@@ -371,7 +371,9 @@ async def test_a_connection_closed_just_before_use_is_replaced(
             return await send(self, connection, request)
 
         monkeypatch.setattr(pool, "_send", first_closed)
-    created = await client.request("POST", "/x")  # one that nothing but a refusal repeats
+    created = await client.request(
+        "POST", "/x"
+    )  # a create, which is retried only if it was rejected
     assert created.attempts == 2
     await client.aclose()
     wait_until(lambda: server.open_connections == 0)

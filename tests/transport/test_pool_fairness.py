@@ -1,4 +1,4 @@
-"""Threads that share a sync client's connections take turns in the order in which they came."""
+"""Threads that share the connections of a sync client are served in FIFO order."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.waiting import wait_until
 
 
 def waiting(turns: ConnectionLimiter, taken: Callable[[], object]) -> threading.Thread:
-    """A thread that stands in the queue by now."""
+    """Start a thread that is now waiting in the queue."""
     before = list(turns._waiting)
     thread = threading.Thread(target=taken)
     thread.start()
-    wait_until(lambda: any(one not in before for one in list(turns._waiting)))
+    wait_until(lambda: any(item not in before for item in list(turns._waiting)))
     return thread
 
 
@@ -126,7 +126,7 @@ def test_a_dropped_waiter_rejoins_the_queue(monkeypatch: pytest.MonkeyPatch) -> 
     assert mine is not None
     came = threading.Event()
     thread = waiting(turns, lambda: turns.acquire(5) and came.set())
-    turns._waiting.popleft()  # as an interrupt does between two lines
+    turns._waiting.popleft()  # like an interrupt between two lines
     time.sleep(0.01)
     turns.release(mine)
     assert came.wait(5)

@@ -1,4 +1,4 @@
-"""Through proxies and over TLS, HTTP/1.1 and HTTP/2: as httpx has them, and as cheap."""
+"""Proxies, TLS, HTTP/1.1 and HTTP/2 work as in httpx."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ async def test_a_hanging_handshake_leaves_no_socket(
 
 @pytest.fixture(scope="module")
 def over_http2(loop: LoopThread, authority: Any, tmp_path_factory: Any) -> Iterator[dict[str, Any]]:
-    """A server with HTTP/2; what it has seen."""
+    """An HTTP/2 server, and the connections that it has seen."""
     seen: dict[str, Any] = {"clients": set(), "versions": set(), "requests": 0}
     folder = tmp_path_factory.mktemp("tls")
     certificate = authority.issue_cert("localhost")
@@ -308,7 +308,7 @@ async def test_http2_shares_a_connection_among_tasks(
     await client.account.get()
     assert {account.username for account in accounts} == {"h2"}
     assert over_http2["versions"] == {"2"}
-    if flavor == "sync":  # a connection for each thread, used again
+    if flavor == "sync":  # one connection for each thread, reused
         assert len(over_http2["clients"]) <= 20
     else:
         assert len(over_http2["clients"]) == 1
@@ -339,7 +339,7 @@ async def test_an_idle_http2_client_keeps_no_connection(
     client = make_client(
         "token", base_url=f"https://localhost:{port}/v1", verify=trusting, http2=True
     )
-    for _ in range(2):  # it begins anew
+    for _ in range(2):  # the pool starts again
         await gather([client.account.get for _ in range(5)])
         pool = pool_of(await client._api.transport._client())
         assert pool._shared_connections()

@@ -1,4 +1,4 @@
-"""Bytes in, events out: as httpx-sse reads them, wherever the bytes are cut."""
+"""The parser of server-sent events agrees with httpx-sse, in any chunks."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_stream_is_parsed_in_any_chunks(rule: tuple[bytes, Parsed]) -> None:
     stream, expected = rule
     assert parse_by_specification(stream) == expected
     for ending in (b"\n", b"\r\n", b"\r"):
-        # A carriage return at the end may be half of a line ending: a byte after it decides.
+        # A carriage return at the end may be half of a line ending. The next byte decides.
         written = re.sub(b"\n", ending, stream) + (b":" if ending == b"\r" else b"")
         assert parse_with_clients([written]) == expected
         assert parse_with_clients(single_bytes(written)) == expected
@@ -85,7 +85,7 @@ FRAGMENTS = st.lists(
 def test_any_bytes_are_parsed_by_the_specification(
     fragments: list[bytes], chance: random.Random
 ) -> None:
-    # A byte after the last line ending tells whether that was a whole one.
+    # The byte after the last line ending shows whether the ending was complete.
     stream = b"".join(fragments) + b":"
     expected = parse_by_specification(stream)
     assert parse_with_clients([stream]) == expected

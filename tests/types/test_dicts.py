@@ -1,4 +1,4 @@
-"""Values wherever a dict works: JSON libraries, pydantic, FastAPI, data frames, and any mapping."""
+"""Values work wherever a dict works: JSON, pydantic, FastAPI, data frames, and mappings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small values of the wire: headers, requests, responses, JSON, deadlines, and the log."""
+"""Small HTTP values: headers, requests, responses, JSON, deadlines, and logging."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def response(content: bytes, **headers: str) -> Response:
 
 class TestResponse:
     def test_text_and_json(self) -> None:
-        answer = response('{"a": "ü"}'.encode(), X_Request_Id="r1")
-        assert answer.text == '{"a": "ü"}'
-        assert answer.json() == {"a": "ü"}
-        assert answer.request_id == "r1"
+        result = response('{"a": "ü"}'.encode(), X_Request_Id="r1")
+        assert result.text == '{"a": "ü"}'
+        assert result.json() == {"a": "ü"}
+        assert result.request_id == "r1"
 
     def test_undecodable_bytes_are_replaced(self) -> None:
         assert response(b"a\xff").text == "a\ufffd"
@@ -75,11 +75,11 @@ class TestResponse:
             response(content).json()
 
     def test_a_response_is_a_value(self) -> None:
-        answer = response(b"big" * 1000, A="1")
-        assert pickle.loads(pickle.dumps(answer)) == answer
-        assert "bigbig" not in repr(answer)
+        result = response(b"big" * 1000, A="1")
+        assert pickle.loads(pickle.dumps(result)) == result
+        assert "bigbig" not in repr(result)
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
-            answer.status = 500  # type: ignore[misc]
+            result.status = 500  # type: ignore[misc]
 
 
 def test_the_repr_of_a_request_has_no_body() -> None:

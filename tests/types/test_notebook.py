@@ -1,4 +1,4 @@
-"""What a notebook shows of a value; whatever is in it is text, and never markup."""
+"""The HTML of values in notebooks. Text is always escaped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALLOWED = {
 
 
 class Reader(HTMLParser):
-    """Reads HTML as a browser does, and refuses what must not be in it."""
+    """Parses HTML like a browser, and rejects unsafe elements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,9 +155,11 @@ async def test_a_file_output_shows_its_content_and_a_batch_its_progress(
     Image.new("RGB", (20, 10), "teal").save(image, "PNG")
     output = await client.run("dashscope/thumbnail", {"image": image.getvalue()})
     file = getattr(output, "file", output)
-    assert [tag for tag, _ in read(file._repr_html_()).tags] == ["a", "img"]  # by its address
+    assert [tag for tag, _ in read(file._repr_html_()).tags] == ["a", "img"]  # by its URL
     await output.read()
-    assert [tag for tag, _ in read(file._repr_html_()).tags] == ["img"]  # now it is known
+    assert [tag for tag, _ in read(file._repr_html_()).tags] == [
+        "img"
+    ]  # the length is known after reading
     batch = client.map("dashscope/hello-world", [{"text": "a"}])
     plain = getattr(batch, "_value", batch)
     assert "has not been entered" in plain._repr_html_()

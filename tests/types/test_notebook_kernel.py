@@ -1,4 +1,4 @@
-"""In a real notebook, `await` works in a cell, the sync client too, and values are displayed."""
+"""In a real notebook, `await` and the sync client work, and values are displayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dashscope.types`: a leaf, loaded on first use, whose values unpickle across versions."""
+"""`dashscope.types` is loaded on first use, and its values unpickle across versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import dashscope
 from dashscope import types
 from tests.variants import variants
 
-# Made by version 0.1.0, whose classes were in other modules: the pickle, and the value's `repr`.
+# Pickles of version 0.1.0, whose classes were in other modules, with the `repr` of the value.
 PICKLES = {
     "batch_result": (
         (
@@ -174,7 +174,7 @@ PICKLES = {
 @variants("name", PICKLES)
 def test_a_pickle_of_an_older_version_loads(name: str) -> None:
     written, shown = PICKLES[name]
-    # In a process of its own: nothing has imported the modules that the pickle does not name.
+    # In a separate process, which has not imported modules that the pickle does not name.
     program = f"import base64, pickle; print(pickle.loads(base64.b64decode({written!r})))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""What the API answers are values: frozen, compared and hashed by what they say, and portable."""
+"""Values of the API are frozen, comparable, hashable, picklable and copyable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks' report says what was measured, and what was not."""
+"""The report of the benchmarks shows measured and missing results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes in `recipes/` run as they stand there."""
+"""The recipes in `recipes/` run unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The import hooks of beartype and typeguard check the whole package, and find nothing."""
+"""The import hooks of beartype and typeguard check the whole package without errors."""
 
 from __future__ import annotations
 

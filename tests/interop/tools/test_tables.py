@@ -48,12 +48,12 @@ def test_tables_are_read_by_row() -> None:
 
 
 async def test_map_accepts_tables_and_rows(make_client: Any, fake_server: FakeServer) -> None:
-    def answer(request: Received) -> Reply:
+    def response(request: Received) -> Reply:
         if request.method == "POST":
             return reply(prediction("succeeded", output=request.json["input"]), 201)
         return reply({"results": []})
 
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     client = make_client(base_url=fake_server.base_url)
     frame = pl.DataFrame(COLUMNS)
     for inputs in (frame, Dataset.from_dict(COLUMNS), frame.to_arrow()):

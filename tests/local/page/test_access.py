@@ -1,4 +1,4 @@
-"""Who may see the pages: the token, sessions, and what other web sites may have a browser do."""
+"""Access to the pages: the token, sessions, and requests from other sites."""
 
 import time
 from collections.abc import Iterator
@@ -34,10 +34,10 @@ def sign_in(browser: httpx.Client, token: str = TOKEN, path: str = "") -> httpx.
 class TestSignIn:
     def test_the_token_is_required(self, browser: httpx.Client) -> None:
         for path in ("/web/", "/web/predictions/x", "/web/models/a/b", "/web/nope"):
-            answer = browser.get(path)
-            assert answer.status_code == 303
-            assert answer.headers["location"] == f"/web/sign-in?next={path}"
-            assert not answer.text
+            response = browser.get(path)
+            assert response.status_code == 303
+            assert response.headers["location"] == f"/web/sign-in?next={path}"
+            assert not response.text
         for path in ("/web/events", "/web/predictions/x/events"):
             assert browser.get(path).status_code == 401
         posts = ["/web/models/dashscope/hello-world", "/web/predictions/x/again", "/web/sign-out"]
@@ -47,12 +47,12 @@ class TestSignIn:
     def test_the_token_opens_a_session(self, browser: httpx.Client, locked: LocalServer) -> None:
         page = browser.get("/web/predictions", follow_redirects=True)
         assert Parsed(page).by_id("token")["type"] == "password"
-        answer = sign_in(browser, path="/web/predictions")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/web/predictions")
-        cookie = answer.headers["set-cookie"]
+        response = sign_in(browser, path="/web/predictions")
+        assert (response.status_code, response.headers["location"]) == (303, "/web/predictions")
+        cookie = response.headers["set-cookie"]
         assert TOKEN not in cookie
-        for said in ("HttpOnly", "SameSite=strict", "Path=/web;", f"Max-Age={LIFETIME}"):
-            assert said in cookie
+        for message in ("HttpOnly", "SameSite=strict", "Path=/web;", f"Max-Age={LIFETIME}"):
+            assert message in cookie
         assert "Secure" not in cookie
         assert Parsed(browser.get("/web/predictions")).all("h1")
         run = browser.post("/web/models/dashscope/hello-world", data={"input:text": "x"})
@@ -72,10 +72,10 @@ class TestSignIn:
 
     @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], "é", "x" * 5000])
     def test_a_wrong_token_is_rejected(self, browser: httpx.Client, token: str) -> None:
-        answer = sign_in(browser, token)
-        assert answer.status_code == 401
-        assert "set-cookie" not in answer.headers
-        assert "The token is incorrect" in Parsed(answer).text
+        response = sign_in(browser, token)
+        assert response.status_code == 401
+        assert "set-cookie" not in response.headers
+        assert "The token is incorrect" in Parsed(response).text
         assert browser.get("/web/").status_code == 303
 
     def test_signing_out_removes_the_cookie(self, browser: httpx.Client) -> None:
@@ -135,16 +135,16 @@ class TestSignIn:
 
     def test_assets_of_the_sign_in_page_need_no_token(self, browser: httpx.Client) -> None:
         for name, kind in (("page.css", "text/css"), ("page.js", "text/javascript")):
-            answer = browser.get(f"/web/assets/{name}")
-            assert answer.status_code == 200
-            assert answer.headers["content-type"].startswith(kind)
+            response = browser.get(f"/web/assets/{name}")
+            assert response.status_code == 200
+            assert response.headers["content-type"].startswith(kind)
 
     @pytest.mark.parametrize("host", ["x:y", "[::1", "a:99999999", "", "é".encode()])
     def test_the_token_is_required_for_every_host_name(
         self, browser: httpx.Client, host: str | bytes
     ) -> None:
-        answer = browser.get("/web/", headers={b"Host": host})
-        assert answer.status_code in {303, 400}
+        response = browser.get("/web/", headers={b"Host": host})
+        assert response.status_code in {303, 400}
 
     def test_without_a_token_no_sign_in_is_required(self, web: httpx.Client) -> None:
         assert web.get("/web/sign-in").headers["location"] == "/web/"
@@ -161,13 +161,13 @@ class TestOtherSites:
     ) -> None:
         before = http.get("/predictions").json()["results"][:1]
         for path in ("/web/models/dashscope/hello-world", "/web/predictions/x/cancel"):
-            answer = web.post(path, data={"input:text": "x"}, headers={"Origin": origin})
-            assert answer.status_code == 403
+            response = web.post(path, data={"input:text": "x"}, headers={"Origin": origin})
+            assert response.status_code == 403
         assert http.get("/predictions").json()["results"][:1] == before
 
     def test_forms_need_an_origin(self, root: str) -> None:
-        answer = httpx.post(f"{root}/web/models/dashscope/hello-world", data={"input:text": "x"})
-        assert answer.status_code == 403
+        response = httpx.post(f"{root}/web/models/dashscope/hello-world", data={"input:text": "x"})
+        assert response.status_code == 403
 
     @variants("site", ["cross-site", "same-site"])
     @variants("mode", ["no-cors", "cors", "same-origin"])
@@ -197,8 +197,8 @@ class TestOtherSites:
 
     def test_other_methods_are_rejected(self, web: httpx.Client) -> None:
         for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "QUERY"):
-            answer = web.request(method, "/web/", headers={"Origin": "https://evil.example"})
-            assert answer.status_code == 403
+            response = web.request(method, "/web/", headers={"Origin": "https://evil.example"})
+            assert response.status_code == 403
 
 
 class TestHeaders:
@@ -224,7 +224,7 @@ class TestHeaders:
 
     def test_assets_have_a_media_type(self, web: httpx.Client) -> None:
         for name in ("page.css", "page.js", "icon.svg"):
-            answer = web.get(f"/web/assets/{name}")
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert "http://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
-            assert "https://" not in answer.text
+            response = web.get(f"/web/assets/{name}")
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert "http://" not in response.text.replace("http://www.w3.org/2000/svg", "")
+            assert "https://" not in response.text

@@ -1,4 +1,4 @@
-"""The code on the pages does what the form does."""
+"""The code examples on the pages do the same as the form."""
 
 import contextlib
 import io
@@ -103,9 +103,11 @@ class TestCode:
         self, web: httpx.Client, server: LocalServer
     ) -> None:
         path = "/web/models/test/typed/code"
-        answer = web.post(path, data={"input:text": NASTY, "input:count": "3", "input:ratio": "x"})
-        parsed = Parsed(answer)
-        # Defaults are omitted, and so is what is not valid yet.
+        response = web.post(
+            path, data={"input:text": NASTY, "input:count": "3", "input:ratio": "x"}
+        )
+        parsed = Parsed(response)
+        # Defaults and invalid values are omitted.
         assert f'"text": {json.dumps(NASTY, ensure_ascii=False)}' in parsed.text
         assert "count" not in parsed.text
         assert "ratio" not in parsed.text

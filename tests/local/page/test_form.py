@@ -1,4 +1,4 @@
-"""A model's schema as a form, the form as an input, and what is wrong said beside the field."""
+"""Forms: fields from the schema, inputs from the fields, and errors next to the fields."""
 
 import json
 from collections.abc import Callable
@@ -70,15 +70,15 @@ class TestFields:
 
 @pytest.fixture
 def send(web: httpx.Client, http: httpx.Client) -> Send:
-    """Fill in a form and send it; return the prediction at its end, or the form with problems."""
+    """Submit a form. Return the finished prediction, or the form with errors."""
 
     def send(name: str, files: Any = None, **values: str) -> Any:
         data = {f"input:{key}": value for key, value in values.items()}
-        answer = web.post(f"/web/models/{name}", data=data, files=files)
-        if answer.status_code != 303:
-            assert answer.status_code == 422, answer.text
-            return Parsed(answer)
-        shown, run = answer.headers["location"].split("?run=")
+        response = web.post(f"/web/models/{name}", data=data, files=files)
+        if response.status_code != 303:
+            assert response.status_code == 422, response.text
+            return Parsed(response)
+        shown, run = response.headers["location"].split("?run=")
         assert shown == f"/web/models/{name}"
         return wait_for_status(
             http, {"urls": {"get": f"/predictions/{run}"}}, "succeeded", "failed"
@@ -94,7 +94,7 @@ class TestForm:
         labeled = {label["for"] for label in parsed.all("label") if "for" in label}
         assert named == labeled
         assert {f"input-{name}" for name in ("text", "count", "flag", "tags")} <= named
-        # A few short choices are radio buttons in a fieldset with a legend.
+        # Short choices are radio buttons in a fieldset with a legend.
         assert parsed.by_id("input-size")["data-kind"] == "choice"
         sizes = [f["value"] for f in parsed.all("input") if f.get("name") == "input:size"]
         assert sizes == ['"small"', '"large"']
@@ -156,16 +156,16 @@ class TestForm:
         assert prediction["output"]["others"] == ["two"]
 
     def test_an_error_keeps_uploaded_files(self, web: httpx.Client, root: str) -> None:
-        answer = web.post(
+        response = web.post(
             "/web/models/dashscope/thumbnail",
             data={"input:width": "0"},
             files={"upload:image": ("x.png", b"png", "image/png")},
         )
-        assert answer.status_code == 422
-        assert Parsed(answer).by_id("input-image")["value"].startswith(f"{root}/v1/files/")
+        assert response.status_code == 422
+        assert Parsed(response).by_id("input-image")["value"].startswith(f"{root}/v1/files/")
 
     @pytest.mark.parametrize(
-        ("values", "wrong", "said"),
+        ("values", "wrong", "message"),
         [
             ({"text": "x", "count": "11"}, "count", "Must be at most 10."),
             ({"text": "x", "count": "many"}, "count", "Enter a whole number"),
@@ -183,14 +183,14 @@ class TestForm:
         ],
     )
     def test_errors_are_shown_next_to_the_field(
-        self, send: Send, values: dict[str, str], wrong: str, said: str
+        self, send: Send, values: dict[str, str], wrong: str, message: str
     ) -> None:
         parsed = send("test/typed", **values)
         assert parsed.by_id(f"input-{wrong}")["aria-invalid"] == "true"
         described = parsed.by_id(f"input-{wrong}")["aria-describedby"].split()
         assert f"input-{wrong}-problem" in described
         assert parsed.by_id(f"input-{wrong}-problem")
-        assert said in parsed.text
+        assert message in parsed.text
         assert parsed.by_id("problems")["role"] == "alert"
         assert f"#input-{wrong}" in [link["href"] for link in parsed.all("a")]
 

@@ -32,7 +32,7 @@ class TestFilters:
         assert listed(web, q="needle", status="failed") == [failed]
         assert listed(web, q="needle", model="test/echo") == [found]
         assert listed(web, q="needle", since="hour") == [failed, found]
-        # What is no filter is ignored.
+        # Unknown filters are ignored.
         assert listed(web, q="needle", status="x", since="y") == [failed, found]
 
     def test_filters_are_shown_and_kept_on_older_pages(self, web: httpx.Client) -> None:
@@ -93,11 +93,11 @@ class TestResources:
     def test_tabs_of_a_model(self, web: httpx.Client, run: Run) -> None:
         path = "/web/models/dashscope/hello-world"
         prediction = run("dashscope/hello-world", text="x")
-        for tab, said in (
+        for tab, message in (
             ("api", "Example response"), ("examples", "Alice"), ("versions", "latest"),
             ("runs", prediction["id"][:8]), ("readme", "Greets the name in text."),
         ):  # fmt: skip
-            assert said in Parsed(web.get(f"{path}/{tab}")).text, tab
+            assert message in Parsed(web.get(f"{path}/{tab}")).text, tab
         shown = Parsed(web.get(f"{path}?run={prediction['id']}")).text
         assert "hello x" in shown
         for wrong in ("nope", run("test/pid")["id"]):

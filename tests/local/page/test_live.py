@@ -1,4 +1,4 @@
-"""What the pages hear of while they are open: text as it grows, and that something changed."""
+"""Live updates of the pages: growing text and other changes."""
 
 import itertools
 import json
@@ -31,12 +31,12 @@ def listening(
 
 
 def events_of(web: httpx.Client, prediction: dict[str, Any]) -> str:
-    """Return where the page of a prediction listens, after what it shows itself."""
+    """Return the URL of the events of a prediction's page, from its current state on."""
     return Parsed(web.get(prediction["urls"]["web"])).by_id("main")["data-events"]
 
 
 def grows(events: list[ServerSentEvent], name: str, whole: str) -> bool:
-    """Tell whether the pieces are a text from some place on, and each says where it belongs."""
+    """Return whether the pieces form a text from an offset, and each has its position."""
     pieces = [json.loads(event.data) for event in events if event.event == name]
     assert all(whole[piece["from"] : piece["to"]] == piece["text"] for piece in pieces)
     edges = [(piece["from"], piece["to"]) for piece in pieces]
@@ -55,7 +55,7 @@ class TestJobEvents:
         assert grows(events, "text", "".join(f"{number} " for number in range(20)))
         assert grows(events, "log", "".join(f"part {number}\n" for number in range(20)))
         assert "data-events" not in page.by_id("main")
-        # What came close together is one event: a flood of parts is no flood of events.
+        # Chunks that arrive together are sent as one event.
         assert len([event for event in events if event.event == "text"]) < 20
 
     def test_resumes_after_an_interruption(self, web: httpx.Client, create: Run) -> None:
@@ -84,9 +84,9 @@ class TestJobEvents:
     def test_sends_progress(self, web: httpx.Client, create: Run) -> None:
         prediction = create("dashscope/countdown", start=9, delay=0.03)
         with listening(web, events_of(web, prediction)) as heard:
-            told = [int(event.data) for event in heard if event.event == "progress"]
-        assert told == sorted(told)
-        assert told[-1] == 100
+            message = [int(event.data) for event in heard if event.event == "progress"]
+        assert message == sorted(message)
+        assert message[-1] == 100
 
     def test_a_finished_job_sends_one_event(self, web: httpx.Client, run: Run) -> None:
         path = f"/web/predictions/{run('test/pid')['id']}/events"
@@ -114,7 +114,7 @@ class TestJobEvents:
 
 
 def rows_of(web: httpx.Client, path: str) -> str:
-    """Return where the list of a page listens, after what the page shows itself."""
+    """Return the URL of the events of a list page, from its current state on."""
     rows = Parsed(web.get(path)).by_id("rows")
     return f"{rows['data-rows']}&after={rows['data-after']}"
 
@@ -127,7 +127,7 @@ class TestListEvents:
         assert event.event == "rows"
         assert re.fullmatch("[0-9]+", event.id)
         sent = json.loads(event.data)
-        # Only the rows that changed are sent, and the order of all rows.
+        # Only changed rows are sent, together with the order of all rows.
         assert sent["order"][0] == job_id
         assert list(sent["rows"]) == [job_id]
         assert f'id="row-{job_id}"' in sent["rows"][job_id]
@@ -162,10 +162,10 @@ class TestListEvents:
                 for thread in threads:
                     thread.start()
                 listened.wait(10)
-                began = Stopwatch()
+                started = Stopwatch()
                 server.__exit__(None, None, None)
-                # Without being let go, uvicorn waits its second out.
-                assert began.adjusted < 5
+                # If the stream did not end, uvicorn would wait for its one-second timeout.
+                assert started.adjusted < 5
                 for thread in threads:
                     thread.join(10)
                     assert not thread.is_alive()

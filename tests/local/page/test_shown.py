@@ -1,4 +1,4 @@
-"""What the pages show, and that nothing a model or a user wrote becomes more than text."""
+"""The content of the pages. Text of models and users is always escaped."""
 
 import base64
 from collections.abc import Callable
@@ -34,7 +34,7 @@ NASTY = [
 
 
 def harmless(page: httpx.Response) -> Parsed:
-    """Read a page, and see that all in it that could do something is the server's own."""
+    """Parse a page, and check that all its active content is from the server."""
     parsed = Parsed(page)
     scripts = parsed.all("script")
     assert [script["src"].partition("?")[0] for script in scripts] == ["/web/assets/page.js"]
@@ -106,14 +106,14 @@ class TestText:
             json={"input": {"value": 1}, "webhook": "http://127.0.0.1:9/<script>x</script>"},
         ).json()
 
-        def told() -> bool:
+        def messages() -> bool:
             harmless(web.get(created["urls"]["web"]))
             return (
                 "completed to http://127.0.0.1:9/<script>"
                 in harmless(web.get("/web/webhooks")).text
             )
 
-        wait_until(told)
+        wait_until(messages)
         links = [link["href"] for link in Parsed(web.get("/web/webhooks")).all("a")]
         assert f"/web/predictions/{created['id']}" in links
 
@@ -124,7 +124,7 @@ class TestText:
             for link in Parsed(web.get(run("test/echo", value=url)["urls"]["web"])).all("a")
             if link["href"] == url
         ]
-        # It is the input as well as the output.
+        # The value is the input as well as the output.
         assert [link["rel"] for link in links] == ["noopener noreferrer nofollow"] * 2
         page = web.get(run("test/echo", value=f"see {url}")["urls"]["web"])
         assert not [link for link in Parsed(page).all("a") if url in link["href"]]
@@ -172,8 +172,8 @@ class TestPages:
         prediction = run("test/logs")
         assert prediction["urls"]["web"] == f"{root}/web/predictions/{prediction['id']}"
         text = Parsed(web.get(prediction["urls"]["web"])).text
-        for said in ("test/logs", "succeeded", "logged", "from a child", prediction["id"]):
-            assert said in text
+        for message in ("test/logs", "succeeded", "logged", "from a child", prediction["id"]):
+            assert message in text
 
     def test_streamed_text_is_joined(self, web: httpx.Client, run: Run) -> None:
         assert "0 1 2 " in Parsed(web.get(run("test/parts", count=3)["urls"]["web"])).text
@@ -219,9 +219,9 @@ class TestPages:
         wait_for_status(http, prediction, "processing")
         page = web.get(prediction["urls"]["web"])
         (cancel,) = [f["action"] for f in Parsed(page).all("form") if "cancel" in f["action"]]
-        answer = web.post(cancel)
-        assert answer.status_code == 303
-        assert "canceled" in Parsed(web.get(answer.headers["location"])).text
+        response = web.post(cancel)
+        assert response.status_code == 303
+        assert "canceled" in Parsed(web.get(response.headers["location"])).text
         assert wait_for_status(http, prediction, "canceled")
 
     def test_a_finished_job_can_be_rerun(
@@ -230,21 +230,21 @@ class TestPages:
         prediction = run("dashscope/hello-world", text="once more")
         page = web.get(prediction["urls"]["web"])
         (again,) = [f["action"] for f in Parsed(page).all("form") if "again" in f["action"]]
-        answer = web.post(again)
-        assert answer.status_code == 303
-        second = answer.headers["location"].rpartition("/")[2]
+        response = web.post(again)
+        assert response.status_code == 303
+        second = response.headers["location"].rpartition("/")[2]
         assert second != prediction["id"]
         seen = wait_for_status(http, {"urls": {"get": f"/predictions/{second}"}}, "succeeded")
         assert (seen["output"], seen["source"]) == ("hello once more", "web")
 
     def test_trainings_show_their_version(self, web: httpx.Client, http: httpx.Client) -> None:
-        answer = web.post(
+        response = web.post(
             "/web/models/test/trainable/train",
             data={"destination": "local/from-a-page", "input:times": "2"},
             files={"upload:text": ("words.txt", b"hello ", "text/plain")},
         )
-        assert answer.status_code == 303
-        training = answer.headers["location"]
+        assert response.status_code == 303
+        training = response.headers["location"]
         seen = wait_for_status(http, {"urls": {"get": training.replace("/web", "")}}, "succeeded")
         parsed = Parsed(web.get(training))
         version = seen["output"]["version"].partition(":")[2]

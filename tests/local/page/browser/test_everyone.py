@@ -1,4 +1,4 @@
-"""The pages for everyone: by keyboard, by ear, on a phone, and when there is much to show."""
+"""Accessibility of the pages: keyboard, screen readers, phones, and large amounts of data."""
 
 import re
 from typing import Any
@@ -18,8 +18,8 @@ TABS = ("api", "examples", "versions", "runs", "readme")
 class TestAccessibility:
     @pytest.fixture
     def paths(self, run: Run, create: Run, http: Any) -> list[str]:
-        told = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
-        hooked = http.post("/models/dashscope/hello-world/predictions", json=told).json()
+        message = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
+        hooked = http.post("/models/dashscope/hello-world/predictions", json=message).json()
         predictions = [
             run("test/image", width=40), run("test/fails"), run("test/files", text="x"),
             run("test/echo", value={"a": 1}), run("test/parts"),
@@ -44,7 +44,7 @@ class TestAccessibility:
             page.goto(path)
             page.get_by_role("main").wait_for()
             if path.startswith("/web/models/test/") and "run=" not in path:
-                # Also with problems next to the fields.
+                # The same applies with errors next to the fields.
                 page.get_by_role("button", name="Run", exact=True).click()
                 page.locator("#problems").wait_for()
             found = Axe().run(page)
@@ -83,7 +83,7 @@ class TestAccessibility:
         expect(count).to_be_focused()
         expect(count).to_have_value("11")
         expect(count).to_have_accessible_description(re.compile("How many.*Must be at most 10"))
-        # A problem disappears when its field changes.
+        # An error disappears when its field changes.
         count.fill("10")
         expect(page.locator("#input-count-problem")).to_have_count(0)
         context.close()
@@ -93,7 +93,7 @@ class TestAccessibility:
         self, chromium: Browser, root: str, paths: list[str], run: Run, width: int
     ) -> None:
         screen = {**PHONE, "width": width}
-        # As wide as a phone and no phone: that would shrink a page that is too wide.
+        # A viewport as wide as a phone. A real phone would shrink a page that is too wide.
         context = chromium.new_context(base_url=root, viewport=screen, has_touch=True)
         page = context.new_page()
         long = run("test/echo", value={"x" * 200: ["y" * 2000, "http://a.example/" + "z" * 900]})
@@ -110,7 +110,7 @@ class TestAccessibility:
     def test_long_lists_and_outputs_stay_responsive(self, page: Page, create: Run) -> None:
         prediction = create("test/floods", megabytes=30)
         page.goto(prediction["urls"]["web"])
-        # The longest that the page did not answer, while it floods.
+        # The longest time that the page was blocked during the flood.
         page.evaluate("""() => {
             window.longest = 0;
             let last = performance.now();

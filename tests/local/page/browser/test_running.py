@@ -1,4 +1,4 @@
-"""The pages as someone uses them: run a model, watch it, cancel it, run it again."""
+"""Using the pages: run a model, watch it, cancel it, run it again."""
 
 import os
 import re
@@ -105,7 +105,7 @@ class TestRunning:
         entry.get_by_role("link").focus()
         http.post(prediction["urls"]["cancel"])
         expect(entry).to_contain_text("canceled")
-        # What is replaced while it has the focus keeps the focus.
+        # An element that is replaced keeps the focus.
         expect(entry.get_by_role("link")).to_be_focused()
 
     def test_a_form_with_input_is_not_reloaded(self, page: Page, create: Run) -> None:
@@ -155,7 +155,7 @@ class TestRunning:
 
 
 def test_screenshot_for_the_readme(studio_page: Page, tmp_path: Path) -> None:
-    """`nox -s browser` sets DASHSCOPE_SCREENSHOT and so replaces the picture in the README."""
+    """`nox -s browser` sets DASHSCOPE_SCREENSHOT to update the screenshot of the README."""
     page = studio_page
     page.goto("/web/models/studio/landscape")
     page.get_by_label("Prompt").fill("Blue hills behind blue hills, a low sun")
