@@ -122,16 +122,19 @@ class Catalog:
         """
         if version.id not in self._loaded:
             try:
-                function = Code.read(self._folder.code / version.code).load()
-                spec = spec_of(function)
-                if spec is None:
-                    raise CodeError(f"{version.model} is not a model")
-                self._loaded[version.id] = Runnable.of(version, spec, Signatures.of(function))
+                self._loaded[version.id] = self._load(version)
             except (CodeError, SignatureError, OSError, ValueError) as error:
                 raise ModelsError(
                     f"The code of version {version.id} cannot be loaded: {error}"
                 ) from error
         return self._loaded[version.id]
+
+    def _load(self, version: Version) -> Runnable:
+        function = Code.read(self._folder.code / version.code).load()
+        spec = spec_of(function)
+        if spec is None:
+            raise CodeError(f"{version.model} is not a model")
+        return Runnable.of(version, spec, Signatures.of(function))
 
     def add_trained(self, base: Version, destination: str, weights: str | None) -> Version:
         """Add the version that a training created. It becomes the destination's latest version."""
