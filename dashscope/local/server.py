@@ -28,7 +28,7 @@ from dashscope.local.http.services import Services
 from dashscope.local.jobs.change_feed import ChangeFeed
 from dashscope.local.jobs.engine import Engine
 from dashscope.local.jobs.webhooks import Webhooks
-from dashscope.local.models.catalog import Catalog
+from dashscope.local.models.catalog import Catalog, is_shipped
 from dashscope.local.models.references import References
 from dashscope.local.models.source_files import ModelsFile
 from dashscope.local.pages.app import create_pages
@@ -63,13 +63,13 @@ class LocalServer:
         queue_limit: The maximum number of queued jobs per version. Above it, a create returns 429.
         drain: Seconds to wait for running jobs before the block exits.
         strict_inputs: Reject inputs with unknown names. Defaults to false: unknown names are
-            ignored with a warning in the log of the prediction, like the hosted service does.
+            ignored with a warning in the log of the prediction, as in the hosted service.
         public_url: The address at which clients reach the server, such as
             ``"https://example.com/models"``, if it is behind a reverse proxy. All URLs in
             responses start with it. Defaults to the address to which a request was sent.
         trusted_proxies: Addresses and networks of reverse proxies, such as ``"10.0.0.0/8"``. The
             headers ``X-Forwarded-Proto``, ``X-Forwarded-Host`` and ``X-Forwarded-Prefix`` of their
-            requests tell the address to which a request was sent. Defaults to none.
+            requests contain the address to which a request was sent. Defaults to none.
         reload: Load the models again when their file, or a module in its folder, is edited. If
             that fails, the pages show the error, and the models from before the edit keep running.
             Requires ``models`` to be a path.
@@ -187,8 +187,9 @@ class LocalServer:
             model = parts.store.models.get(version.model)
             if model is not None and not parts.store.models.has_versions(version.model):
                 parts.store.models.delete(model)
-            with parts.store.transaction():
-                parts.catalog.register_shipped()
+            if is_shipped(version.model):
+                with parts.store.transaction():
+                    parts.catalog.register_shipped()
 
         parts, thread = self._running_parts()
         thread.call(remove)

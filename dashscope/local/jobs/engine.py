@@ -291,7 +291,7 @@ class Engine:
         finally:
             run.acquiring = None
         if run.finished.is_set():
-            # The job was cancelled just after the worker had started. The worker is unused.
+            # The job was canceled just after the worker had started. The worker is unused.
             pool.release(worker)
             return None
         run.worker = worker
