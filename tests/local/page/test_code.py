@@ -77,7 +77,9 @@ class TestCode:
         assert json.loads(run_shell(made["curl"]))["output"] == "v"
         assert all(f"test/echo:{version}" in text for text in made.values())
 
-    def test_the_example_of_a_deployment_runs(self, server: LocalServer, http: httpx.Client) -> None:
+    def test_the_example_of_a_deployment_runs(
+        self, server: LocalServer, http: httpx.Client
+    ) -> None:
         version = http.get("/models/test/echo").json()["latest_version"]["id"]
         body = {
             "name": "coded", "model": "test/echo", "version": version, "hardware": "cpu",

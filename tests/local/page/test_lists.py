@@ -71,7 +71,9 @@ class TestResources:
         assert 'client.deployments.predictions.create(\n        "local/page-dep' in page.text
         assert web.get(f"/web/deployments/nope?run={created['id']}").status_code == 404
         location = web.post(path, data={"input:value": '"from the form"'}).headers["location"]
-        prediction = reach(http, {"urls": {"get": f"/predictions/{location[-26:]}"}}, "succeeded")
+        prediction = wait_for_status(
+            http, {"urls": {"get": f"/predictions/{location[-26:]}"}}, "succeeded"
+        )
         assert prediction["output"] == "from the form"
         assert location == f"{path}?run={prediction['id']}"
         page = Parsed(web.get(location))
