@@ -228,3 +228,7 @@ class TestHeaders:
             assert response.headers["x-content-type-options"] == "nosniff"
             assert "http://" not in response.text.replace("http://www.w3.org/2000/svg", "")
             assert "https://" not in response.text
+        # Browsers keep the assets that a page names, because their URLs change with their content.
+        (script,) = Parsed(web.get("/web/")).all("script")
+        assert "immutable" in web.get(script["src"]).headers["cache-control"]
+        assert "cache-control" not in web.get("/web/assets/page.js?other").headers

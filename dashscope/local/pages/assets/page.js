@@ -420,7 +420,7 @@ equip(document);
 tail();
 setInterval(tick, 200);
 if (document.querySelector("form[data-keys]")) {
-  // The query is the release, so that browsers do not combine files of two releases.
+  // The query identifies the files, so that browsers do not combine files of two releases.
   const { start } = await import(`./form.js${new URL(import.meta.url).search}`);
   start({ parse, refresh, show });
 }
