@@ -67,11 +67,11 @@ class Program:
         self._stdout = _Collected(self._process.stdout)
         self._stderr = _Collected(self._process.stderr)
 
-    def prints(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
+    def wait_for_stdout(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stdout matches a pattern."""
         return self._stdout.wait_for(pattern, within)
 
-    def says(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
+    def wait_for_stderr(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stderr matches a pattern."""
         return self._stderr.wait_for(pattern, within)
 
@@ -96,12 +96,12 @@ class Program:
             ) from None
         seconds = time.monotonic() - self._started
         if not (self._stdout.join(within) and self._stderr.join(within)):
-            left = self.leaves_behind(within=0)
+            left = self.remaining_children(within=0)
             self.kill()
             raise AssertionError(f"over, but not so what it started: {left}")
         return Finished(code, self._stdout.text, self._stderr.text, seconds)
 
-    def leaves_behind(self, *, within: float = 10.0) -> list[str]:
+    def remaining_children(self, *, within: float = 10.0) -> list[str]:
         """Return the command lines of children that still run after `within` seconds."""
         end = time.monotonic() + within
         while (left := self._family()) and time.monotonic() < end:

@@ -18,7 +18,7 @@ def test_the_first_command_of_the_readme_works(without_address: CommandLine) -> 
     assert (done.code, done.stdout) == (0, "hello Alice\n")
     assert done.stderr.startswith(NOTE)
     assert done.stderr.count("\n") == 1
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
     assert list(without_address.temporary.iterdir()) == []
 
 
@@ -50,7 +50,7 @@ def test_an_error_stops_the_server(without_address: CommandLine) -> None:
     done = program.finish()
     assert (done.code, done.stdout) == (1, "")
     assert "input.text is required" in done.stderr
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
     assert list(without_address.temporary.iterdir()) == []
 
 

@@ -59,7 +59,7 @@ class Attempts:
             self._before_second()
 
 
-def calling(
+def call_and_count(
     flavor: str, subject: Subject, origin: str, attempts: Attempts, *args: Any, **options: Any
 ) -> Callable[[], Awaitable[BaseException | None]]:
     """Call an operation and return its error."""
@@ -83,7 +83,7 @@ def calling(
     return body
 
 
-def carried_out_once(server: FakeServer) -> bool:
+def executed_once(server: FakeServer) -> bool:
     return sorted(r.path.split("/", 2)[1] for r in server.requests) == sorted(
         subject.name for subject in SUBJECTS
     )
@@ -93,12 +93,12 @@ def test_a_refused_connection_is_retried(flavor: str, proxy: Proxy, answering: F
     lines = [proxy.line() for _ in SUBJECTS]
     counts = [Attempts(line.listen) for line in lines]
     calls = [
-        calling(flavor, subject, line.origin, attempts)
+        call_and_count(flavor, subject, line.origin, attempts)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
 def test_a_connection_reset_before_the_request_is_retried(
@@ -110,12 +110,12 @@ def test_a_connection_reset_before_the_request_is_retried(
         line.inject([RESET_AT_ONCE])
         line.listen()
     calls = [
-        calling(flavor, subject, line.origin, attempts, "r8_token", verify=trust)
+        call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=trust)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
 def check_never_sent(
@@ -137,7 +137,7 @@ def test_an_unreachable_server_is_a_connection_error(
     line = proxy.line()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(flavor, subject, line.origin, attempts, max_retries=2)
+        call_and_count(flavor, subject, line.origin, attempts, max_retries=2)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     # No server has ever responded at this loopback address, so the client retries only once.
@@ -152,7 +152,7 @@ def test_an_invalid_certificate_raises_at_once(
     stranger = ssl.create_default_context()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(flavor, subject, line.origin, attempts, "r8_token", verify=stranger)
+        call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=stranger)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     # A retry would fail the same way.
@@ -195,7 +195,7 @@ def test_a_temporary_resolution_failure_is_retried(
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(
+        call_and_count(
             flavor,
             subject,
             named.origin.replace("127.0.0.1", f"server{number}.{NAME}"),
@@ -207,7 +207,7 @@ def test_a_temporary_resolution_failure_is_retried(
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
 def test_an_unresolvable_name_is_a_connection_error(
@@ -216,7 +216,7 @@ def test_an_unresolvable_name_is_a_connection_error(
     counts = [Attempts() for _ in SUBJECTS]
     origin = named.origin.replace("127.0.0.1", f"never.{NAME}")
     calls = [
-        calling(flavor, subject, origin, attempts, "r8_token", verify=trust, max_retries=2)
+        call_and_count(flavor, subject, origin, attempts, "r8_token", verify=trust, max_retries=2)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     results = run_at_once(flavor, calls)

@@ -88,7 +88,7 @@ def local(make_client: Callable[..., Any], server: LocalServer) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def opened(http: Any) -> AsyncIterator[Any]:
+async def closing(http: Any) -> AsyncIterator[Any]:
     """Close an httpx or httpx2 client, sync or async, at the end of the block."""
     try:
         yield http
@@ -99,7 +99,7 @@ async def opened(http: Any) -> AsyncIterator[Any]:
             http.close()
 
 
-def run_of(base_url: str) -> Callable[[Received], Reply]:
+def respond_to_run(base_url: str) -> Callable[[Received], Reply]:
     """Return a script for the requests of `run()`: create, stream and poll."""
 
     def response(request: Received) -> Reply:

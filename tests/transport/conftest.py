@@ -44,7 +44,7 @@ def server(_server: CountingServer) -> CountingServer:
 
 
 @pytest.fixture
-def another(loop: LoopThread) -> Iterator[CountingServer]:
+def other_server(loop: LoopThread) -> Iterator[CountingServer]:
     """A second server, with another origin."""
     server = CountingServer()
     loop.run(server.start())
@@ -65,7 +65,7 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="package")
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
+def trusting_tls(authority: trustme.CA) -> ssl.SSLContext:
     """The TLS context of a client that trusts the authority."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
@@ -73,7 +73,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="package")
-def _secure(loop: LoopThread, server_tls: ssl.SSLContext) -> Iterator[CountingServer]:
+def _tls_server(loop: LoopThread, server_tls: ssl.SSLContext) -> Iterator[CountingServer]:
     server = CountingServer(server_tls)
     loop.run(server.start())
     yield server
@@ -81,11 +81,11 @@ def _secure(loop: LoopThread, server_tls: ssl.SSLContext) -> Iterator[CountingSe
 
 
 @pytest.fixture
-def secure(_secure: CountingServer) -> CountingServer:
+def tls_server(_tls_server: CountingServer) -> CountingServer:
     """A server that counts its connections, over TLS."""
-    _secure.total_connections = _secure.max_connections = 0
-    _secure.paths = []
-    return _secure
+    _tls_server.total_connections = _tls_server.max_connections = 0
+    _tls_server.paths = []
+    return _tls_server
 
 
 @pytest.fixture
