@@ -102,7 +102,7 @@ def run_examples(path: Path, server: LocalServer) -> list[str]:
     Returns:
         What the programs printed, one text for each.
     """
-    namespace = {**names(server), "__name__": "__main__"}
+    namespace = {**names(server, path.read_text(encoding="utf-8")), "__name__": "__main__"}
 
     async def run() -> list[str]:
         printed = []
@@ -220,35 +220,15 @@ def check_tests(tests: list[str], pytester: pytest.Pytester) -> None:
         assert outcomes["passed"] >= len(tests)
 
 
-def names(server: LocalServer) -> dict[str, Any]:
-    """Return the variables that the examples assume."""
+def names(server: LocalServer, code: str) -> dict[str, Any]:
+    """Return the variables that an example assumes.
+
+    Args:
+        server: The server that the example uses.
+        code: The example. What it does not name is not created.
+    """
+    prepare_folder()
     with Client(base_url=server.base_url) as client:
-        with suppress(dashscope.ConflictError):
-            client.models.create("local", "my-style", visibility="private", hardware="cpu")
-        hello = client.models.get("dashscope", "hello-world").latest_version
-        markov = client.models.get("dashscope", "markov").latest_version
-        assert hello is not None
-        assert markov is not None
-        with suppress(dashscope.ConflictError):
-            client.deployments.create(
-                name="my-deployment",
-                model="dashscope/hello-world",
-                version=hello.id,
-                hardware="cpu",
-                min_instances=0,
-                max_instances=1,
-            )
-        prepare_folder()
-        file = client.files.create(Path("photo.png"))
-        signed = httpx.URL(file.raw["urls"]["download"]).params
-        training = client.trainings.create(
-            "dashscope",
-            "markov",
-            markov.id,
-            destination="local/my-style",
-            input={"text": Path("book.txt")},
-        )
-        assert file.urls is not None
         return {
             **{name: getattr(dashscope, name) for name in dashscope.__all__},
             "asyncio": asyncio,
@@ -258,19 +238,66 @@ def names(server: LocalServer) -> dict[str, Any]:
             "Client": Client,
             "model": "dashscope/hello-world",
             "input": {"text": "Alice"},
-            "version_id": hello.id,
-            "markov_version_id": markov.id,
-            "prediction": client.models.predictions.create(
-                "dashscope", "countdown", input={"start": 1, "delay": 0}
-            ),
-            "training": training,
+            "version_id": version_id(client, "hello-world"),
+            "markov_version_id": version_id(client, "markov"),
             "suppress": suppress,
-            "slug": client.collections.list()[0].slug,
-            "file": file,
-            "url": file.urls.get,
             "data_uri": "data:image/png;base64,"
             + base64.b64encode(Path("photo.png").read_bytes()).decode(),
+            **created(client, set(re.findall(r"[\w-]+", code))),
+        }
+
+
+def version_id(client: Client, name: str) -> str:
+    """Return the id of the latest version of a model of the server."""
+    version = client.models.get("dashscope", name).latest_version
+    assert version is not None
+    return version.id
+
+
+def created(client: Client, words: set[str]) -> dict[str, Any]:
+    """Create what an example names, and return its variables.
+
+    Args:
+        client: A client of the server.
+        words: The words of the example.
+    """
+    variables: dict[str, Any] = {}
+    if words & {"my-style", "training", "trainings"}:
+        with suppress(dashscope.ConflictError):
+            client.models.create("local", "my-style", visibility="private", hardware="cpu")
+    if "my-deployment" in words:
+        with suppress(dashscope.ConflictError):
+            client.deployments.create(
+                name="my-deployment",
+                model="dashscope/hello-world",
+                version=version_id(client, "hello-world"),
+                hardware="cpu",
+                min_instances=0,
+                max_instances=1,
+            )
+    if "prediction" in words:
+        variables["prediction"] = client.models.predictions.create(
+            "dashscope", "countdown", input={"start": 1, "delay": 0}
+        )
+    if "training" in words:
+        variables["training"] = client.trainings.create(
+            "dashscope",
+            "markov",
+            version_id(client, "markov"),
+            destination="local/my-style",
+            input={"text": Path("book.txt")},
+        )
+    if "slug" in words:
+        variables["slug"] = client.collections.list()[0].slug
+    if words & {"file", "url", "owner", "expiry", "signature"}:
+        file = client.files.create(Path("photo.png"))
+        signed = httpx.URL(file.raw["urls"]["download"]).params
+        assert file.urls is not None
+        variables |= {
+            "file": file,
+            "url": file.urls.get,
             "owner": signed["owner"],
             "expiry": int(signed["expiry"]),
             "signature": signed["signature"],
         }
+    return variables

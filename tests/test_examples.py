@@ -49,7 +49,10 @@ def blocks(text: str) -> list[str]:
 
 def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
     """Return the examples in a module's docstrings, with the names of their objects."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    source = path.read_text(encoding="utf-8")
+    if "```python" not in source:
+        return
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for code in blocks(ast.get_docstring(node) or ""):
                 yield f"{path.stem}.{getattr(node, 'name', 'module')}", code
@@ -119,7 +122,7 @@ def test_the_tests_among_the_examples_pass(
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_each_call_of_another_client_has_an_equivalent(path: Path, server: LocalServer) -> None:
-    namespace = names(server)
+    namespace = names(server, path.read_text(encoding="utf-8"))
     for theirs, ours in rows(path):
         try:
             run_alone(ours, dict(namespace))
@@ -172,7 +175,7 @@ def test_help_lists_every_guide() -> None:
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize(("where", "code"), DOCSTRINGS, ids=[where for where, _ in DOCSTRINGS])
 def test_the_examples_of_the_docstrings_run(where: str, code: str, server: LocalServer) -> None:
-    namespace = {**names(server), "record": record, "replay": replay}
+    namespace = {**names(server, code), "record": record, "replay": replay}
     if where == "replaying.replay":
         run_alone(dict(DOCSTRINGS)["recording.record"], namespace)
     code = code.replace(DEFAULT_BASE_URL, server.base_url)
@@ -189,7 +192,7 @@ def test_the_examples_of_the_docstrings_run(where: str, code: str, server: Local
 def test_the_examples_of_the_sync_docstrings_run(
     where: str, code: str, server: LocalServer
 ) -> None:
-    namespace = names(server)
+    namespace = names(server, code)
     if "my-style" in code:
         code = code.replace("me/my-style", "local/my-style")
         namespace["version_id"] = namespace["markov_version_id"]

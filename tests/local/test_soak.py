@@ -113,6 +113,7 @@ def test_workers_start_in_less_than_half_a_second() -> None:
     assert took < 0.5
 
 
+@pytest.mark.timeout(3600)
 def test_100_kills_under_load_lose_no_acknowledged_write(tmp_path: Path) -> None:
     kills = int(os.environ.get("KILLS", "100"))
     created: dict[str, int] = {}

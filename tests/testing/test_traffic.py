@@ -217,15 +217,15 @@ def test_the_fixture_records_next_to_the_test(
         """
     )
     options = ["-p", "dashscope.testing"]
-    missing = pytester.runpytest_subprocess(*options)
+    missing = pytester.runpytest_inprocess(*options)
     missing.stdout.fnmatch_lines(["*Record it with pytest --dashscope-record*"])
     monkeypatch.setenv("DASHSCOPE_BASE_URL", guarded.base_url)
     monkeypatch.setenv("DASHSCOPE_API_TOKEN", TOKEN)
-    pytester.runpytest_subprocess(*options, "--dashscope-record").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*options, "--dashscope-record").assert_outcomes(passed=1)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.delenv("DASHSCOPE_API_TOKEN")
     assert (pytester.path / "traffic" / "test_it.test_hello.jsonl").exists()
-    pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*options).assert_outcomes(passed=1)
 
 
 def test_each_test_has_a_separate_file(
@@ -254,7 +254,7 @@ def test_each_test_has_a_separate_file(
     monkeypatch.setenv("DASHSCOPE_BASE_URL", guarded.base_url)
     monkeypatch.setenv("DASHSCOPE_API_TOKEN", TOKEN)
     for options in (["--dashscope-record"], []):
-        done = pytester.runpytest_subprocess("-p", "dashscope.testing", *options)
+        done = pytester.runpytest_inprocess("-p", "dashscope.testing", *options)
         done.assert_outcomes(passed=6)
     names = {path.name for path in (pytester.path / "traffic").iterdir()}
     assert len(names) == 6

@@ -16,6 +16,7 @@ from dashscope.local.http.services import Services
 from dashscope.local.pages import actions, events, guides, jobs, lists, models, resources
 from dashscope.local.pages.access import Access, Sessions
 from dashscope.local.pages.templating import problem_page
+from dashscope.local.store import CursorError
 
 
 async def problem_response(request: Request, error: Exception) -> Response:
@@ -23,6 +24,8 @@ async def problem_response(request: Request, error: Exception) -> Response:
     match error:
         case ProblemError():
             problem = error
+        case CursorError():
+            problem = ProblemError(400, _DETAILS[404])
         case HTTPException():
             problem = ProblemError(error.status_code, _DETAILS.get(error.status_code, error.detail))
         case ClientDisconnect():
@@ -37,7 +40,7 @@ _DETAILS = {404: "This page does not exist.", 405: "This page does not support t
 
 def create_pages(parts: Services, token: str | None) -> Access:
     """Return the application for the pages."""
-    errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
+    errors = (ProblemError, CursorError, HTTPException, ClientDisconnect, Exception)
     handlers: dict[Any, Any] = dict.fromkeys(errors, problem_response)
     sessions = Sessions(parts.signer, token)
     routes = [

@@ -149,21 +149,25 @@ class TestWebhooks:
                 "webhook_events_filter": ["completed"],
             }  # fmt: skip
             created = http.post("/models/test/echo/predictions", json=body).json()
-            page = wait_until(
-                lambda: (
-                    seen
-                    if "thanks <b>" in (seen := Parsed(web.get("/web/webhooks"))).text
-                    else None
-                )
-            )
-            assert '"output": "<payload>"' in page.text
-            assert "202" in page.text
-            resend = next(f["action"] for f in page.all("form") if f["action"].endswith("/resend"))
-            assert web.post(resend).headers["location"] == "/web/webhooks"
+
+            def delivery() -> str | None:
+                page = Parsed(web.get(f"/web/predictions/{created['id']}"))
+                links = [a["href"] for a in page.all("a") if "/webhooks/msg_" in a["href"]]
+                return links[0] if links else None
+
+            path = wait_until(delivery)
+            assert path in web.get("/web/webhooks").text
+            page = Parsed(web.get(path))
+            for said in ("thanks <b>", "202", '"output": "<payload>"'):
+                assert said in page.text
+            [resend] = [f["action"] for f in page.all("form") if f["action"].endswith("/resend")]
+            assert web.post(resend).headers["location"] == path
             wait_until(lambda: len(received) == 2)
             assert received[0] == received[1]
             assert received[0][1]["id"] == created["id"]
+            wait_until(lambda: Parsed(web.get(path)).text.count("thanks <b>") == 2)
             assert web.post("/web/webhooks/msg_nope/resend").status_code == 404
+            assert web.get("/web/webhooks/msg_nope").status_code == 404
         finally:
             receiver.shutdown()
             thread.join()

@@ -241,14 +241,16 @@ class TestLists:
                 client.post("/v1/models/studio/writer/predictions", json=body)
         page = playground
         page.goto("/web/predictions")
-        rows = page.locator("#rows > li")
+        rows = page.locator(".rows > li")
         for _ in range(50):
             page.mouse.wheel(0, 5000)
             if rows.count() >= 220:
                 break
             page.wait_for_timeout(50)
-        ids = page.evaluate("[...document.querySelectorAll('#rows > li')].map(row => row.id)")
+        ids = page.evaluate("[...document.querySelectorAll('.rows > li')].map(row => row.id)")
         assert len(ids) >= 220
+        # Each page of rows is a list of its own.
+        assert page.get_by_role("list", name="Predictions, newest first, page").count() > 1
         assert len(set(ids)) == len(ids)
 
 
