@@ -217,7 +217,7 @@ def measure_open_pages(creates: int = 20) -> dict[str, Any]:
             took: list[float] = []
             async with httpx.AsyncClient(base_url=server.base_url) as client:
                 for _ in range(creates):
-                    # Longer than the feed's pace, so that each change is sent on its own.
+                    # Longer than the feed's interval, so that each change is sent separately.
                     await asyncio.sleep(0.5)
                     waiting = OPEN_PAGES
                     changed.clear()

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand, on asyncio's bare protocols: what the server does at the least cost."""
+"""A minimal HTTP/1.1 server on asyncio protocols."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORT_BODY = 1 << 20
 
 
 class Connection(asyncio.Protocol):
-    """One connection, which answers one request after another."""
+    """A connection that responds to one request after another."""
 
     def __init__(self, app: App) -> None:
         self._app = app
