@@ -17,6 +17,7 @@ from dashscope import APIConnectionError, APITimeoutError
 from tests import flavors
 from tests.faults.conftest import UNCLOSED_SSL_SOCKET
 from tests.faults.test_table import SUBJECTS, Subject, run_at_once
+from tests.servers.certificates import server_context
 from tests.servers.fake_server import FakeServer, Received, Reply
 from tests.servers.fault_proxy import Line, Proxy
 from tests.servers.faults import RESET_AT_ONCE
@@ -102,7 +103,11 @@ def test_a_refused_connection_is_retried(flavor: str, proxy: Proxy, answering: F
 
 
 def test_a_connection_reset_before_the_request_is_retried(
-    flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext, trust: ssl.SSLContext
+    flavor: str,
+    proxy: Proxy,
+    answering: FakeServer,
+    tls: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
 ) -> None:
     lines = [proxy.line(tls=tls) for _ in SUBJECTS]
     counts = [Attempts() for _ in lines]
@@ -110,7 +115,7 @@ def test_a_connection_reset_before_the_request_is_retried(
         line.inject([RESET_AT_ONCE])
         line.listen()
     calls = [
-        call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=trust)
+        call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=trusting_tls)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
@@ -183,15 +188,17 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 @pytest.fixture
 def named(proxy: Proxy, authority: Any) -> Line:
     """A line with a certificate for names below NAME."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(f"*.{NAME}").configure_cert(context)
-    line = proxy.line(tls=context)
+    line = proxy.line(tls=server_context(authority, f"*.{NAME}"))
     line.listen()
     return line
 
 
 def test_a_temporary_resolution_failure_is_retried(
-    flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
+    flavor: str,
+    named: Line,
+    answering: FakeServer,
+    trusting_tls: ssl.SSLContext,
+    resolver: Counter[str],
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
@@ -201,7 +208,7 @@ def test_a_temporary_resolution_failure_is_retried(
             named.origin.replace("127.0.0.1", f"server{number}.{NAME}"),
             counts[number],
             "r8_token",
-            verify=trust,
+            verify=trusting_tls,
         )
         for number, subject in enumerate(SUBJECTS)
     ]
@@ -211,12 +218,18 @@ def test_a_temporary_resolution_failure_is_retried(
 
 
 def test_an_unresolvable_name_is_a_connection_error(
-    flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
+    flavor: str,
+    named: Line,
+    answering: FakeServer,
+    trusting_tls: ssl.SSLContext,
+    resolver: Counter[str],
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     origin = named.origin.replace("127.0.0.1", f"never.{NAME}")
     calls = [
-        call_and_count(flavor, subject, origin, attempts, "r8_token", verify=trust, max_retries=2)
+        call_and_count(
+            flavor, subject, origin, attempts, "r8_token", verify=trusting_tls, max_retries=2
+        )
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     results = run_at_once(flavor, calls)

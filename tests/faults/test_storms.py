@@ -137,13 +137,13 @@ class RunsWithFaults:
         line: Line,
         local: LocalServer,
         weather: RandomFaults,
-        trust: ssl.SSLContext,
+        trusting_tls: ssl.SSLContext,
     ) -> None:
         self._flavor = flavor
         self._line = line
         self._local = local
         self._weather = weather
-        self._trust = trust
+        self._trust = trusting_tls
         line.choose, line.greet = weather.choose, weather.greet
         line.listen()
 
@@ -218,12 +218,12 @@ def test_every_run_succeeds_and_is_created_once(
     front: Proxy,
     local: LocalServer,
     tls: ssl.SSLContext,
-    trust: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
     runs: int,
     in_flight: int,
 ) -> None:
     weather = RandomFaults(4, DECLINED, TO_ONE)
-    storm = RunsWithFaults(flavor, front.line(tls=tls), local, weather, trust)
+    storm = RunsWithFaults(flavor, front.line(tls=tls), local, weather, trusting_tls)
     assert storm.run(runs, in_flight) == storm.right
     assert storm.made == Counter(range(runs))
     assert weather.faults.total() > weather.requests * SHARE / 2
@@ -235,12 +235,12 @@ def test_if_a_create_may_be_lost_run_succeeds_or_reports_it(
     front: Proxy,
     local: LocalServer,
     tls: ssl.SSLContext,
-    trust: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
     runs: int,
     in_flight: int,
 ) -> None:
     weather = RandomFaults(5, UNSURE, [*QUICK, *STALLS])
-    storm = RunsWithFaults(flavor, front.line(tls=tls), local, weather, trust)
+    storm = RunsWithFaults(flavor, front.line(tls=tls), local, weather, trusting_tls)
     results = storm.run(runs, in_flight)
     for number, (result, right) in enumerate(zip(results, storm.right, strict=True)):
         if isinstance(result, APIError):

@@ -29,20 +29,8 @@ REF = "owner/name"
 @pytest.fixture
 def service(fake_server: FakeServer) -> Service:
     """A fake service of a model with a schema."""
-    service = Service(fake_server)
     properties = {"value": {"title": "Value"}, "fail": {"type": "string"}}
-    schemas = {"Input": {"type": "object", "properties": properties}, "Output": {}}
-    version = {
-        "id": "v1",
-        "created_at": "2026-01-01T00:00:00Z",
-        "cog_version": "0.9",
-        "openapi_schema": {"components": {"schemas": schemas}},
-    }
-    model = {"owner": "owner", "name": "name", "url": "", "latest_version": version}
-    service.override = lambda received: (
-        reply(model) if received.path == "/v1/models/owner/name" else None
-    )
-    return service
+    return Service.with_schema(fake_server, properties)
 
 
 def made(service: Service, **options: Any) -> ModelUdf:

@@ -12,8 +12,11 @@ import pytest
 import trustme
 
 from dashscope._runtime.drive import drive
+from tests.servers.certificates import authority, server_context, trusting_tls
 from tests.servers.counting_server import CountingServer, LoopThread, ok
 from tests.waiting import wait_until
+
+__all__ = ["authority", "trusting_tls"]
 
 Gather: TypeAlias = Callable[[list[Callable[[], Coroutine[Any, Any, Any]]]], Awaitable[list[Any]]]
 
@@ -53,23 +56,8 @@ def other_server(loop: LoopThread) -> Iterator[CountingServer]:
 
 
 @pytest.fixture(scope="package")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="package")
 def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
-
-
-@pytest.fixture(scope="package")
-def trusting_tls(authority: trustme.CA) -> ssl.SSLContext:
-    """The TLS context of a client that trusts the authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+    return server_context(authority, "localhost")
 
 
 @pytest.fixture(scope="package")

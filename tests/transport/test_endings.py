@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from dashscope import APIConnectionError
+from tests.servers.certificates import server_context
 from tests.servers.fake_server import prediction
 from tests.servers.slow_server import SlowServer
 
@@ -30,9 +31,8 @@ def start(authority: trustme.CA) -> Iterator[Start]:
     servers: list[SlowServer] = []
 
     def start(talk: Callable[[ssl.SSLSocket, SlowServer], None], *protocols: str) -> SlowServer:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context = server_context(authority, "localhost")
         context.set_alpn_protocols(list(protocols))
-        authority.issue_cert("localhost").configure_cert(context)
 
         def talk_tls(connection: socket.socket, server: SlowServer) -> None:
             connection.settimeout(10)
