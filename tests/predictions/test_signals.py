@@ -69,7 +69,7 @@ CALLS = {"run": run, "stream": stream, "wait": wait}
 @pytest.mark.parametrize(
     ("within", "step"),
     [
-        pytest.param((OURS,), 29, id="some-lines"),
+        pytest.param((OURS,), 61, id="some-lines"),
         pytest.param((OURS, THEIRS), 1, id="all-lines", marks=[pytest.mark.soak, SLOW]),
     ],
 )
