@@ -91,14 +91,14 @@ class Program:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(
-                f"not over within {within} s; stdout: {self._stdout.text!r}, "
+                f"still running after {within} s; stdout: {self._stdout.text!r}, "
                 f"stderr: {self._stderr.text!r}"
             ) from None
         seconds = time.monotonic() - self._started
         if not (self._stdout.join(within) and self._stderr.join(within)):
             left = self.remaining_children(within=0)
             self.kill()
-            raise AssertionError(f"over, but not so what it started: {left}")
+            raise AssertionError(f"child processes are still running: {left}")
         return Finished(code, self._stdout.text, self._stderr.text, seconds)
 
     def remaining_children(self, *, within: float = 10.0) -> list[str]:

@@ -403,7 +403,7 @@ LEAVING = {
         after = counts()
         assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
     """,
-    "of workers that nobody needs any more": """
+    "of workers that are no longer needed": """
         client = httpx.Client(timeout=30)
         with (
             mock.patch.object(engine, "IDLE_LIMIT", 0.2),

@@ -38,9 +38,9 @@ class Stop(BaseException):
 def ways_to_open(client: Any) -> dict[str, Any]:
     return {
         "created": client.stream("owner/name", {}),
-        "created, to be left": client.stream("owner/name", {}, cancel_on_exit=False),
+        "created, exited early": client.stream("owner/name", {}, cancel_on_exit=False),
         "attached": client.predictions.stream("p1"),
-        "attached, to be canceled": client.predictions.stream("p1", cancel_on_exit=True),
+        "attached, with cancel_on_exit": client.predictions.stream("p1", cancel_on_exit=True),
     }
 
 
@@ -48,9 +48,9 @@ def ways_to_open(client: Any) -> dict[str, Any]:
     ("way", "cancels"),
     [
         ("created", 1),
-        ("created, to be left", 0),
+        ("created, exited early", 0),
         ("attached", 0),
-        ("attached, to be canceled", 1),
+        ("attached, with cancel_on_exit", 1),
     ],
 )
 class TestExitCancels:
