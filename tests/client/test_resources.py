@@ -47,7 +47,7 @@ async def test_models(client: Any) -> None:
 
 async def test_a_model_has_an_input_schema(client: Any) -> None:
     model = await client.models.get("test", "echo")
-    assert model.description == "Gives back what it got."
+    assert model.description == "Return the input."
     assert (await client.models.readme.get("test", "echo")).startswith("# echo")
     schema = model.latest_version.openapi_schema["components"]["schemas"]
     assert schema["Input"]["properties"]["value"]["description"] == "Any JSON."
