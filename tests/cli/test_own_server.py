@@ -36,9 +36,7 @@ def test_quiet_does_not_mention_the_server(without_address: CommandLine) -> None
     assert (done.code, done.stdout, done.stderr) == (0, "hello Alice\n", "")
 
 
-def test_a_url_that_stops_working_with_the_server_is_reported(
-    without_address: CommandLine, photo: Path
-) -> None:
+def test_a_url_of_a_temporary_server_gets_a_hint(without_address: CommandLine, photo: Path) -> None:
     done = without_address("run", "dashscope/thumbnail", f"image=@{photo.name}")
     assert done.code == 0
     assert done.stdout.startswith("http://127.0.0.1:")

@@ -84,7 +84,7 @@ class TestErrors:
         responses = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
         assert len({response.headers["x-request-id"] for response in responses}) == 3
 
-    def test_file_inputs_do_not_follow_redirects_to_the_server(self, http: httpx.Client) -> None:
+    def test_a_trailing_slash_is_not_redirected(self, http: httpx.Client) -> None:
         assert httpx.get(f"{http.base_url}predictions/").status_code == 404
 
 
