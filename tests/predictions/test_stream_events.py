@@ -357,7 +357,9 @@ class TestPrediction:
         assert expected == ["another task or thread is waiting for the next event of this stream"]
         assert texts(got) == ["a", "b"]
 
-    async def test_reconnections_start_at_zero(self, client: Any, server: StreamServer) -> None:
+    async def test_an_unbroken_stream_has_no_reconnections(
+        self, client: Any, server: StreamServer
+    ) -> None:
         server.respond_with(complete(*WHOLE))
         async with client.stream("owner/name", {}) as stream:
             assert stream.reconnections == 0

@@ -422,7 +422,7 @@ class TestServersThatCannotResume:
         assert server.request_lines.count(POLL) > 1
 
     @variants("status", ["failed", "canceled"])
-    async def test_an_unsuccessful_prediction_raises(
+    async def test_the_stream_of_an_unsuccessful_prediction_is_completed(
         self, client: Any, server: StreamServer, status: str
     ) -> None:
         server.respond_with(cut_off(*LETTERS[:3]), fail_with(404))
