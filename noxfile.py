@@ -18,7 +18,12 @@ PINS = "tests/constraints.txt"
 # These tests run the local server, POSIX signals or forks, so they are skipped on Windows.
 POSIX_ONLY = (
     *("cli", "client", "functions", "integrations", "interop", "local", "runtime", "testing"),
-    *("batch/test_kill.py", "faults/test_concurrent_faults.py", "test_examples.py", "types/test_notebook.py"),
+    *(
+        "batch/test_kill.py",
+        "faults/test_concurrent_faults.py",
+        "test_examples.py",
+        "types/test_notebook.py",
+    ),
 )
 PROJECT = nox.project.load_toml("pyproject.toml")
 
