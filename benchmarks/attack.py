@@ -107,7 +107,7 @@ RUNNING = "SELECT count(*) FROM job WHERE completed_at IS NULL"
 
 KINDS = ("asyncio", "sync", "trio")
 PAYLOAD = bytes(400_000)
-"""Large enough to be uploaded rather than sent in the request."""
+"""Large enough to be uploaded."""
 
 Operation = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 

@@ -35,7 +35,7 @@ SHOWN = frozenset(
         ),
     }
 )
-"""The packages whose versions a report names."""
+"""The packages whose versions the report shows."""
 
 
 class Environments:

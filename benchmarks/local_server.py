@@ -1,6 +1,6 @@
 """`python -m benchmarks.local_server`: how fast the local server and its pages are.
 
-Each part measures a server in a process of its own. Times are given as minimum, median and 99th
+Each part measures a server in a separate process. Times are given as minimum, median and 99th
 percentile, in milliseconds. `cpu` is the CPU time of the server process for each operation, which
 other programs on the machine change less. The parts that need a browser use Debian's `chromium`
 through playwright (`pip install playwright`).

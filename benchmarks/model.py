@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 Sample = Mapping[str, Any]
-"""What one run of a contender's script printed."""
+"""The output of one run of a contender's script."""
 
 
 @frozen
@@ -170,7 +170,7 @@ class Figures:
 
 
 Compute: TypeAlias = Callable[[Figures], float | None]
-"""A ratio or a figure, computed from the medians; `None` where one is missing."""
+"""Computes a ratio or value from the medians. Returns `None` if one is missing."""
 
 
 def by(numerator: float | None, denominator: float | None) -> float | None:

@@ -38,7 +38,7 @@ DOCUMENTS = [README, *GUIDES]
 SYNC = PACKAGE / "_sync" / "generated.py"
 SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
 MOST_WORDS = 1000
-"""The length of a guide at most."""
+"""The maximum length of a guide, in words."""
 
 
 def blocks(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from benchmarks.server.app import App
 _REASONS = {200: "OK", 201: "Created", 202: "Accepted", 404: "Not Found"}
 _COMMON = b"date: Sat, 31 Jan 2026 12:00:00 GMT\r\nserver: bench\r\nx-request-id: 0123456789\r\n"
 _SHORT_BODY = 1 << 20
-"""Bytes of a body that are kept; of longer ones, which are files, only the length counts."""
+"""The number of bytes to keep of a body. Only the length of longer bodies (files) matters."""
 
 
 class Connection(asyncio.Protocol):

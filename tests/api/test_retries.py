@@ -36,7 +36,7 @@ CREATES = [
     "predictions.create",
     "trainings.create",
 ]
-"""What must not be carried out twice."""
+"""Operations that must not be executed twice."""
 
 pytestmark = pytest.mark.usefixtures("no_jitter")
 

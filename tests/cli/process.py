@@ -19,7 +19,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 90.0
-"""Seconds after which a program counts as hanging, on a busy machine."""
+"""Seconds after which a program is considered hung, even on a busy machine."""
 
 _MARK = "PROGRAM_OF_THE_TESTS"
 

@@ -13,7 +13,7 @@ from tests.cli.process import Program
 EXAMPLES = Path(__file__).parents[1] / "integrations" / "examples"
 ROOT = Path(__file__).parents[2]
 
-# Starting Ray takes up to a minute on a busy machine, and Ray gives warnings of its own.
+# Starting Ray takes up to a minute on a busy machine, and Ray emits warnings.
 pytestmark = [
     pytest.mark.distributed,
     pytest.mark.filterwarnings("default"),

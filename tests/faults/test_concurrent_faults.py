@@ -32,10 +32,10 @@ from tests.servers.faults import (
 pytestmark = UNCLOSED_SSL_SOCKET
 
 SHARE = 0.1
-"""Of all answers are faulty."""
+"""The share of faulty responses."""
 MOST_IN_A_ROW = 3
 READ_TIMEOUT = 1.5
-"""Seconds of silence after which a connection counts as lost, where repeating does no harm."""
+"""The read timeout of idempotent requests, in seconds."""
 MODEL = "dashscope/hello-world"
 
 # Faults that take a second or more are left to the table.

@@ -1,7 +1,7 @@
 """Fixtures for tests with other tools for httpx.
 
 The tests in this folder run by default. The tests in `tools/` and `functions/` need more packages
-and run in environments of their own: `nox -s interop`.
+and run in separate environments: `nox -s interop`.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def whole_at(response: bytes, body: bytes) -> int:
 
 
 steps = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.soak)])
-"""Cut at every seventh byte by default, and at every byte in the soak run."""
+"""Cut at every seventh byte by default, and at every byte in the soak session."""
 
 
 @pytest.mark.usefixtures("no_jitter")

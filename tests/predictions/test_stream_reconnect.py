@@ -72,7 +72,7 @@ def unframed(*parts: bytes | SentEvent) -> Script:
 
 
 MANY = [output(f"part {number}", str(number)) for number in range(2000)]
-"""More than are understood at once, and less than a piece of the stream may have."""
+"""More events than are parsed at once, and less than a chunk of the stream may contain."""
 
 BREAKS = {"cut": cut_off, "ended": complete, "reset": reset, "unframed": unframed}
 

@@ -19,7 +19,7 @@ from tests.servers.fake_server import FakeServer
 from tests.variants import variants
 
 OPENED = frozenset({"stream", "predictions.stream", "files.download", "map"})
-"""What asks nothing before it is entered."""
+"""Operations that send nothing before they are entered."""
 
 
 @frozen
@@ -293,7 +293,7 @@ SAID = {
     "method": "method|paginate",
     "headers": "header",
 }
-"""How a message names a parameter, where not by its name."""
+"""The names of parameters in messages, if they differ from the parameter."""
 
 
 @variants("name", CALLS)

@@ -99,7 +99,7 @@ def end(state: h2.connection.H2Connection, stream: int, ending: str) -> None:
 
 NOT_EXECUTED = ["goaway before ours", "goaway before the body", "refused"]
 TEXT = "x" * 200_000
-"""More than a stream may send at once."""
+"""More than the flow control window of a stream."""
 
 
 @pytest.mark.parametrize("ending", NOT_EXECUTED)
