@@ -124,6 +124,17 @@ def parts(count: int = 3, delay: float = 0.0) -> Iterator[str]:
         time.sleep(delay)
 
 
+@model("test/released")
+def released(file: str, count: int = 3, percent: bool = False) -> Iterator[str]:
+    """Like `parts`, but each part waits until the file has one byte for it."""
+    for number in range(count):
+        while not (path := Path(file)).exists() or path.stat().st_size <= number:
+            time.sleep(0.01)
+        part = f"part {number}"
+        print(f"{100 * (number + 1) // count:3}%|{part}| {number}/{count}" if percent else part)
+        yield f"{number} "
+
+
 @model("test/numbers")
 def numbers(count: int = 3) -> Iterator[int]:
     yield from range(count)

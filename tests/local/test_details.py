@@ -144,10 +144,10 @@ class TestFailuresInside:
             assert run("numbers")["status"] == "succeeded"
 
     def test_a_version_whose_code_is_gone_says_so(self, tmp_path: Path) -> None:
-        body: dict[str, Any] = {"input": {}}
+        body: dict[str, Any] = {"input": {"seconds": 60}}
         with LocalServer(models=MODELS, data=tmp_path) as server:
             made = [
-                httpx.post(f"{server.base_url}/models/test/spins/predictions", json=body).json()
+                httpx.post(f"{server.base_url}/models/test/pid/predictions", json=body).json()
                 for _ in range(5)
             ]
         shutil.rmtree(tmp_path / "code")

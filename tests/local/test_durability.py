@@ -93,11 +93,11 @@ def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_f
     with serving(tmp_path) as server:
         finished = server.create("test/parts", held=True)
         image = server.create("test/image", held=True)
-        running = [server.create("test/spins") for _ in range(4)]
+        running = [server.create("test/pid", seconds=60) for _ in range(4)]
         for prediction in running:
             reach(server.http, prediction, "processing")
         queued = server.create("test/echo", value="still wanted")
-        blocked = server.create("test/spins")
+        blocked = server.create("test/pid", seconds=60)
         reach(server.http, queued, "succeeded")
         server.end()
     with serving(tmp_path) as server:

@@ -157,10 +157,10 @@ class TestEnding:
     def test_a_queued_one_is_cancelled_without_running(
         self, http: httpx.Client, create: Run
     ) -> None:
-        running = [create("test/spins") for _ in range(4)]
+        running = [create("test/pid", seconds=60) for _ in range(4)]
         for prediction in running:
             reach(http, prediction, "processing")
-        queued = create("test/spins")
+        queued = create("test/pid")
         assert http.post(queued["urls"]["cancel"]).json()["status"] == "canceled"
         assert "started_at" not in http.get(queued["urls"]["get"]).json()
         for prediction in running:
@@ -210,15 +210,17 @@ class TestEnding:
         assert "Cancel-After" in answer.json()["detail"]
 
     def test_the_deadline_cancels_what_runs_and_aborts_what_waits(
-        self, http: httpx.Client, create: Run, monkeypatch: pytest.MonkeyPatch
+        self, http: httpx.Client, create: Run, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(requests, "MIN_DEADLINE", timedelta(0))
-        # A slot that came free before its own deadline would let the one that waits begin.
-        running = [create("test/spins", headers={"Cancel-After": "4s"}) for _ in range(4)]
-        waiting = create("test/spins", headers={"Cancel-After": "1s"})
-        assert reach(http, waiting, "aborted")["status"] == "aborted"
-        for prediction in running:
-            assert reach(http, prediction, "canceled")["status"] == "canceled"
+        run("test/pid")  # and its worker can take the next one at once
+        running = create("test/pid", seconds=60, headers={"Cancel-After": "2s"})
+        assert reach(http, running, "canceled", "aborted")["status"] == "canceled"
+        held = [create("test/pid", seconds=60) for _ in range(4)]
+        waiting = create("test/pid", headers={"Cancel-After": "0s"})
+        assert reach(http, waiting, "canceled", "aborted")["status"] == "aborted"
+        for prediction in held:
+            http.post(prediction["urls"]["cancel"])
 
 
 class TestListing:

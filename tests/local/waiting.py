@@ -12,11 +12,13 @@ T = TypeVar("T")
 def until(check: Callable[[], T], *, seconds: float = 30) -> T:
     """Return what ``check`` gives once it is true."""
     end = time.monotonic() + seconds
+    pause = 0.01
     while True:
         if seen := check():
             return seen
         assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.1)
 
 
 def reach(http: httpx.Client, prediction: dict[str, Any], *statuses: str) -> dict[str, Any]:
