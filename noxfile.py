@@ -308,14 +308,19 @@ def _built(pattern: str) -> list[str]:
 
 
 HAS_ITS_PAGES = """
-import sys, zipfile
-names = set(zipfile.ZipFile(sys.argv[1]).namelist())
+import re, sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+names = set(wheel.namelist())
 pages = "dashscope/local/pages"
 for name in ("assets/page.css", "assets/page.js", "assets/icon.svg", "templates/base.html"):
     assert f"{pages}/{name}" in names, name
 for name in ("quickstart", "batches", "troubleshooting"):
     assert f"dashscope/guides/{name}.md" in names, name
 assert not [name for name in names if name.endswith(".png")]
+(metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+links = re.findall(r"\\]\\(([^)]*)\\)", wheel.read(metadata).decode())
+assert len(links) > 20
+assert not [link for link in links if not link.startswith("https://")], links
 """
 IMPORTS_NO_EXTRA = """
 import sys

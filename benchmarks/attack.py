@@ -43,6 +43,11 @@ def row(value: int) -> int:
     return value
 
 
+@model("attack/idle", concurrency=1)
+def idle(seconds: float = 3600.0) -> None:
+    time.sleep(seconds)
+
+
 @model("attack/slow", concurrency=4)
 def slow(seconds: float = 120.0, file: Path | None = None) -> Iterator[str]:
     for number in range(int(seconds * 20)):
@@ -113,7 +118,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self._models = folder / "models.py"
         self._models.write_text(MODELS)
-        self._data = folder / "data"
+        self.data = folder / "data"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
@@ -122,13 +127,18 @@ class Server:
     def start(self) -> None:
         """Start the server, and wait until it is ready."""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(self._models), str(self._port), str(self._data)],
+            [sys.executable, "-c", SERVE, str(self._models), str(self._port), str(self.data)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline().startswith(b"Ready")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server."""
+        return self._process.pid
 
     def kill(self) -> None:
         """Kill the server and its workers with SIGKILL."""
@@ -160,7 +170,7 @@ class Server:
         self.kill()
         (path,) = (
             path
-            for path in self._data.iterdir()
+            for path in self.data.iterdir()
             if path.is_file() and path.read_bytes().startswith(b"SQLite format 3")
         )
         with closing(sqlite3.connect(path)) as database:

@@ -6,12 +6,12 @@ from dashscope import AsyncClient, Client
 
 Guides, each shown by `dashscope docs TOPIC` or `dashscope.guides.read(TOPIC)`:
 
-    quickstart            The first five minutes
+    quickstart            Quickstart
     configuration         Authentication and configuration
     files                 Files in inputs and outputs
     streaming             Output while the model runs
     functions             Models as functions, and tools for agents
-    batches               One model, many inputs
+    batches               Batches: one model, many inputs
     scaling-out           Batches on a cluster
     timeouts              Timeouts and cancellation
     errors                Errors and retries
@@ -19,17 +19,17 @@ Guides, each shown by `dashscope docs TOPIC` or `dashscope.guides.read(TOPIC)`:
     webhooks              Webhooks
     testing               Tests with local models and recordings
     tracing               Traces and logs
-    tools                 Your tools for httpx
+    tools                 Your tools
     command-line          The command line
     local-server          The local server
-    deploying-the-server  Running the server for a team
+    deploying-the-server  Deploying the server
     notebooks             Notebooks and data frames
     trainings             Trainings and deployments
     from-replicate        Migrating from replicate
     from-javascript       Migrating from JavaScript
     troubleshooting       Error messages, their causes and fixes
-    performance           What a request costs
-    how-it-works          What happens behind a call
+    performance           Performance
+    how-it-works          How it works
     versioning            Versions and deprecations
 """
 
@@ -261,9 +261,15 @@ __getattr__ = exports(
             "files": "files",
             "hardware": "hardware",
             "models": "models",
+            "paginate": "paginate(...)",
             "predictions": "predictions",
             "trainings": "trainings",
         }.items()
+    }
+    | {
+        "AsyncReplicate": "Use AsyncClient",
+        "Replicate": "Use Client",
+        "ReplicateError": "Use APIStatusError, or its base class DashscopeError",
     },
 )
 

@@ -269,7 +269,7 @@ class ModelError(PredictionError):
 
 
 class PredictionCanceledError(PredictionError):
-    """The prediction was cancelled."""
+    """The prediction was canceled."""
 
 
 class PredictionTimeoutError(PredictionError, TimeoutError):

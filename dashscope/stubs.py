@@ -290,7 +290,7 @@ def stubs_for(client: Client, arguments: Sequence[str], *, blocking: bool) -> st
     Args:
         client: The client.
         arguments: The path of a module, such as `models.py`, or references of models.
-        blocking: Whether the functions of models are those of a `Client`. A module tells itself.
+        blocking: Whether the functions are those of a `Client`. Ignored for a module.
 
     Returns:
         The text of the stub file.

@@ -63,7 +63,7 @@ def verify(
         tolerance: Seconds that the signature may be old, or ahead of this machine's clock.
 
     Returns:
-        The prediction or training, as of the time of sending.
+        The prediction or training, in its state when the webhook was sent.
 
     Raises:
         WebhookVerificationError: If the body, the headers or the secret are wrong. Respond with

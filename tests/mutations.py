@@ -103,18 +103,18 @@ MUTATIONS = [
         ("tests/api/test_tokens.py", "tests/faults/test_strangers.py"),
     ),
     Mutation(
-        "a run that is cancelled leaves its prediction running",
+        "a run that is canceled leaves its prediction running",
         "_predictions/watch.py",
         "if error is not None and not isinstance(error, GeneratorExit):",
         "if isinstance(error, Exception):",
-        ("tests/predictions/test_cancel_notes.py", "tests/client/test_cancelling.py"),
+        ("tests/predictions/test_cancel_notes.py", "tests/client/test_canceling.py"),
     ),
     Mutation(
         "the create is not protected from cancellation",
         "_predictions/watch.py",
         "await self._api.runtime.shield(run, grace=CLEAN_UP)",
         "await run()",
-        ("tests/client/test_cancelling.py",),
+        ("tests/client/test_canceling.py",),
     ),
     Mutation(
         "no poll after the deadline",
@@ -145,7 +145,7 @@ MUTATIONS = [
         ("tests/batch/test_scheduler.py",),
     ),
     Mutation(
-        "a create that completes after the batch was closed is not cancelled",
+        "a create that completes after the batch was closed is not canceled",
         "_batch/creator.py",
         "if context.is_canceling:",
         "if not context.is_canceling:",

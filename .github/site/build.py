@@ -11,6 +11,7 @@ import inspect
 import json
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +24,8 @@ from tests.unit.public_api import modules
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SITE_URL = "https://dashscope-client.github.io/dashscope-client/"
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
+SITE_URL = URLS["Documentation"]
 PARTS = {
     "Start": ("quickstart", "configuration", "from-replicate", "from-javascript"),
     "Use models": ("files", "streaming", "functions", "batches", "scaling-out", "trainings"),
@@ -43,8 +45,8 @@ def prepare(folder: Path) -> None:
     docs = folder / "docs"
     shutil.rmtree(folder, ignore_errors=True)
     (docs / "reference").mkdir(parents=True)
-    for path in Path(guides.__file__).parent.glob("*.md"):
-        shutil.copy(path, docs)
+    for topic in guides.titles():
+        (docs / f"{topic}.md").write_text(guides.read(topic), "utf-8")
     shutil.copy(HERE / "site.css", docs)
     (docs / "index.md").write_text(index(), "utf-8")
     (docs / "llms.txt").write_text(llms(), "utf-8")
@@ -56,8 +58,14 @@ def prepare(folder: Path) -> None:
     nav.append({"Reference": reference(docs / "reference")})
     nav.append({"Changelog": "changelog.md"})
     config = (HERE / "zensical.toml").read_text("utf-8")
-    assert "nav = []" in config
-    config = config.replace("nav = []", f"nav = {toml(nav)}")
+    filled = {
+        "nav = []": toml(nav),
+        'site_url = ""': toml(SITE_URL),
+        'repo_url = ""': toml(URLS["Source"]),
+    }
+    for line, value in filled.items():
+        assert line in config, line
+        config = config.replace(line, f"{line.partition(' = ')[0]} = {value}")
     (folder / "zensical.toml").write_text(config, "utf-8")
 
 

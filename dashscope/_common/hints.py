@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -15,6 +15,28 @@ NEEDS_CLIENT: Final = (
     "save a URL"
 )
 
+ATTRIBUTES: Final[Mapping[str, Mapping[str, str]]] = {
+    "Prediction": {
+        "wait": "Use client.wait(prediction), which returns the finished prediction",
+        "async_wait": "Use await client.wait(prediction), which returns the finished prediction",
+        "reload": "Predictions do not change. Use prediction = client.predictions.get(prediction)",
+        "async_reload": "Predictions do not change. Use await client.predictions.get(prediction)",
+        "cancel": "Use client.predictions.cancel(prediction)",
+        "async_cancel": "Use await client.predictions.cancel(prediction)",
+        "stream": "Use client.predictions.stream(prediction)",
+        "async_stream": "Use client.predictions.stream(prediction)",
+        "output_iterator": "Use client.predictions.stream(prediction)",
+    },
+    "Training": {
+        "wait": "Use client.wait(training), which returns the finished training",
+        "reload": "Trainings do not change. Use training = client.trainings.get(training)",
+        "cancel": "Use client.trainings.cancel(training)",
+    },
+    "Model": {"versions": "Use client.models.versions.list('owner/name')"},
+    "Deployment": {"predictions": "Use client.deployments.predictions.create('owner/name', ...)"},
+}
+"""What to use in place of attributes that values have in the `replicate` package, by class."""
+
 
 def hint_for(**hints: str) -> Callable[[F], F]:
     """Return a decorator for a method that adds hints to the errors about unexpected arguments.
@@ -24,8 +46,9 @@ def hint_for(**hints: str) -> Callable[[F], F]:
     """
 
     def check(arguments: dict[str, Any]) -> None:
-        for name in arguments.keys() & hints.keys():
-            raise TypeError(f"there is no argument {name!r}: {hints[name]}")
+        for name, hint in hints.items():
+            if name in arguments:
+                raise TypeError(f"there is no argument {name!r}: {hint}")
 
     def decorate(method: F) -> F:
         @functools.wraps(method)

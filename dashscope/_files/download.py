@@ -393,7 +393,7 @@ def _is_encoded(headers: Headers) -> bool:
 
 
 def size_by(headers: Headers) -> int | None:
-    """Return the length of the content in bytes, or `None` if the headers do not tell."""
+    """Return the length of the content in bytes, or `None` if the headers do not contain it."""
     if _is_encoded(headers):
         return None  # the header is the length of the encoded bytes
     length = headers.get("content-length", "")

@@ -59,7 +59,7 @@ class AsyncFileOutput(str):
 
     @property
     def content_type(self) -> str | None:
-        """The media type. It is a guess from the URL until the file was read, then the server's."""
+        """The media type: guessed from the URL, or the server's once the file was read."""
         if self._headers is not None:
             return self._headers.get("content-type")
         if (data := DATA_URI.fullmatch(self)) is not None:
@@ -70,7 +70,7 @@ class AsyncFileOutput(str):
     def filename(self) -> str:
         """A safe name for the file, never a path.
 
-        It comes from the URL until the file was read, then from the server.
+        It is derived from the URL, or sent by the server once the file was read.
         """
         return saving.name_of(self, self._headers or Headers({}))
 

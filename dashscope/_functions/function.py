@@ -36,9 +36,9 @@ LONGEST_TOOL_NAME: Final = 64
 class AsyncModelFunction(FunctionAttributes):
     """A model as a function: `client.use("owner/name")`, then `await model(prompt="...")`.
 
-    The first call, or `load()`, fetches the model's schema. From then on the function has the
-    signature, annotations and docstring of a function with the model's inputs, and tools that take
-    a function take it. Arguments are checked before anything is sent.
+    The first call, or `load()`, fetches the model's schema. After that, the function has
+    a signature, annotations and a docstring for the model's inputs, and works with any tool that
+    takes a function. Arguments are checked before anything is sent.
 
     Example:
         ```python
@@ -202,7 +202,7 @@ class AsyncModelFunction(FunctionAttributes):
         progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
     ) -> AsyncBatch:
-        """Run the model over many inputs, and yield each result when ready, like `client.map()`.
+        """Run the model over many inputs, and yield each result when it is ready.
 
         An input that does not match the model's schema becomes an error in its result and is not
         sent.

@@ -21,7 +21,7 @@ CLOSED_EARLY: Final = "this stream was exited before its end and has no more eve
 class ReadAhead(Generic[T]):
     """A bounded queue with a producer that runs in a task of its own.
 
-    Cancelling `get()` leaves the producer running, so that a reader can wait with a timeout
+    Canceling `get()` leaves the producer running, so that a reader can wait with a timeout
     again and again without losing an item.
 
     Args:
@@ -110,7 +110,7 @@ class ReadAhead(Generic[T]):
 
     def _end(self, task: Task[None]) -> None:
         self._task = None
-        # If the program cancelled the task along with others, the next wait starts it again.
+        # If the program canceled the task along with others, the next wait starts it again.
         if not task.cancelled():
             self._is_finished = True
             task.result()

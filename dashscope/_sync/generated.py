@@ -196,14 +196,14 @@ class FileOutput(str):
 
     @property
     def content_type(self) -> str | None:
-        """The media type. It is a guess from the URL until the file was read, then the server's."""
+        """The media type: guessed from the URL, or the server's once the file was read."""
         return self._async.content_type
 
     @property
     def filename(self) -> str:
         """A safe name for the file, never a path.
 
-        It comes from the URL until the file was read, then from the server.
+        It is derived from the URL, or sent by the server once the file was read.
         """
         return self._async.filename
 
@@ -1444,7 +1444,7 @@ class Predictions(Facade):
 
         Returns:
             A page of predictions. Servers omit large inputs and outputs: reading such an `input`
-            or `output` raises, and `predictions.get()` returns it.
+            or `output` raises an error. Use `predictions.get()`.
 
         Raises:
             APIStatusError: If the server responds with an error.
@@ -1541,6 +1541,10 @@ class Trainings(Facade):
 
     _async: resources.AsyncTrainings
 
+    @hint_for(
+        model="pass the model and the id of the version first: client.trainings.create('owner/name', version_id, destination=..., input=...)",
+        version="pass the version first: client.trainings.create('owner/name:version', destination=..., input=...)",
+    )
     def create(
         self,
         owner: str,
@@ -2010,9 +2014,9 @@ class RawClient(Facade):
 class ModelFunction(FunctionAttributes, Facade):
     """A model as a function: `client.use("owner/name")`, then `model(prompt="...")`.
 
-    The first call, or `load()`, fetches the model's schema. From then on the function has the
-    signature, annotations and docstring of a function with the model's inputs, and tools that take
-    a function take it. Arguments are checked before anything is sent.
+    The first call, or `load()`, fetches the model's schema. After that, the function has
+    a signature, annotations and a docstring for the model's inputs, and works with any tool that
+    takes a function. Arguments are checked before anything is sent.
 
     Example:
         ```python
@@ -2124,7 +2128,7 @@ class ModelFunction(FunctionAttributes, Facade):
         progress: Callable[[types.BatchProgress], object] | None = None,
         poll_interval: float | None = None,
     ) -> Batch:
-        """Run the model over many inputs, and yield each result when ready, like `client.map()`.
+        """Run the model over many inputs, and yield each result when it is ready.
 
         An input that does not match the model's schema becomes an error in its result and is not
         sent.
@@ -2417,7 +2421,7 @@ class Client(Facade):
         """Run a model and wait for its output.
 
         If the call ends before the prediction finishes (because of a cancellation, the timeout or
-        another exception), the prediction is cancelled on the server, and the exception is raised.
+        another exception), the prediction is canceled on the server, and the exception is raised.
 
         Args:
             ref: The model, as `owner/name` or `owner/name:version`.
@@ -2427,7 +2431,7 @@ class Client(Facade):
                 series, sets, iterators, `Decimal`, `UUID`, `date`, `datetime`, `Enum`, and `NaT`
                 and `NA` of pandas are converted to JSON.
             wait: Seconds (1 to 60) for the server to wait for the output before it answers the
-                create request, instead of polling. If the call is cancelled during that time, the
+                create request, instead of polling. If the call is canceled during that time, the
                 id of the prediction is unknown, and the prediction keeps running unless `timeout`
                 is set.
             poll_interval: Seconds between polls. Setting `poll_interval` or `progress` makes the
@@ -2451,7 +2455,7 @@ class Client(Facade):
 
         Raises:
             ModelError: If the model fails.
-            PredictionCanceledError: If the prediction is cancelled by someone else.
+            PredictionCanceledError: If the prediction is canceled by someone else.
             PredictionTimeoutError: If `timeout` passes first.
             PredictionError: If the service has removed the output.
             NotFoundError: If there is no such model.
@@ -2631,7 +2635,7 @@ class Client(Facade):
 
         With a `checkpoint`, the same call resumes where the last run stopped, even after `kill -9`,
         and creates no prediction twice. The file records how each prediction ended. Rows without a
-        prediction (because the input was refused, for example) and rows that were cancelled by an
+        prediction (because the input was refused, for example) and rows that were canceled by an
         early exit or by `timeout` are retried. Files in inputs are identified by name and content.
 
         Args:
@@ -2649,9 +2653,9 @@ class Client(Facade):
             resume: What to do with rows that the checkpoint lists as finished: `yield` yields their
                 results again, `skip` omits them. `False` creates all rows again, which requires a
                 folder or a database.
-            on_error: `yield` puts the error of a row into its result, `raise` raises the first one.
-            on_unknown: What to do with a row that may have been created just before the process was
-                killed, if the server's list has no inputs to tell: `error` or `recreate`.
+            on_error: `yield` puts the error of a row into its result. `raise` raises the first one.
+            on_unknown: What to do with a row whose prediction may have been created just before the
+                process was killed, if the server's list omits the inputs: `error` or `recreate`.
             max_rate: How many predictions to create per second at most: a number, or an object with
                 `acquire(count)`, which several batches share. See
                 `dashscope.integrations.postgres.shared_rate()`. An optional `back_off(seconds)` is
@@ -2780,7 +2784,7 @@ class Client(Facade):
         )
 
     def files_of(self, prediction: types.Prediction | types.Training | str) -> list[FileOutput]:
-        """Return the file outputs of a prediction, wherever the prediction comes from.
+        """Return the file outputs of any prediction.
 
         Use it for predictions from `predictions.get()`, `wait()`, a list or a webhook, whose output
         contains plain URLs.
@@ -3008,7 +3012,7 @@ class Client(Facade):
     def close(self) -> None:
         """Close the client and its connections. Later requests raise an error.
 
-        Predictions of `run()`, `stream()` and `map()` that have not finished are cancelled on the
+        Predictions of `run()`, `stream()` and `map()` that have not finished are canceled on the
         server.
 
         Example:

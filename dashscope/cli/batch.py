@@ -320,7 +320,7 @@ batch = command(
     click.Option(
         ["--timeout"],
         type=click.FloatRange(min=0, min_open=True),
-        help="Seconds until a prediction is cancelled.",
+        help="Seconds until a prediction is canceled.",
     ),
     click.Option(
         ["--file", "file_keys"],
@@ -338,7 +338,7 @@ batch = command(
     click.Option(
         ["--ray"],
         metavar="ADDRESS",
-        help="Run on a Ray cluster: an address, auto or local. -o is a folder then.",
+        help="Run on a Ray cluster: an address, auto or local. Then -o is a folder.",
     ),
     click.Option(["--key"], metavar="COLUMN", help="The column that identifies a row, with --ray."),
     help="""Run a model over the rows of a file.

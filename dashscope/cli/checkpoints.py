@@ -93,7 +93,7 @@ CHECKPOINTS: Final = (
         help="""Show how many rows of a checkpoint are finished.
 
         CHECKPOINT is a file, a folder or a postgresql:// URL. "running" rows had a running
-        prediction at the last write. "unknown" rows may have one: the next run looks for it.""",
+        prediction at the last write. "unknown" rows may have one, which the next run looks for.""",
         examples=("dashscope checkpoints show in.sqlite",),
     ),
     command(
@@ -105,7 +105,7 @@ CHECKPOINTS: Final = (
             ["--older-than", "days"],
             type=click.FloatRange(min=0),
             metavar="DAYS",
-            help="Only rows that were created before that.",
+            help="Only rows that were created more than this many days ago.",
         ),
         help="""Remove finished rows from a checkpoint.
 

@@ -48,7 +48,7 @@ from dashscope._common.installing import install_command
     "trusted_proxies",
     metavar="ADDRESS",
     multiple=True,
-    help="Address or network of a reverse proxy whose X-Forwarded-* headers count. Repeatable.",
+    help="A reverse proxy (address or network) to accept X-Forwarded-* from. Can be repeated.",
 )
 @click.option(
     "--reload", is_flag=True, help="Load MODELS again after each edit. Pages show import errors."
@@ -74,7 +74,7 @@ def serve(
     dashscope serve models.py --reload --open
 
     Exit codes: 0 after Ctrl-C or SIGTERM, 2 if an option or MODELS is invalid, 3 if another
-    server uses the data folder, 4 if it cannot listen on the address.
+    server uses the data folder, 4 if the server cannot listen on the address.
     """
     try:
         from dashscope.local import serve as serve_locally

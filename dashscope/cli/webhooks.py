@@ -163,7 +163,7 @@ listen = command(
         ["--secret"],
         envvar="DASHSCOPE_WEBHOOK_SECRET",
         show_envvar=True,
-        help="The signing secret, whsec_.... Default: requested from the API.",
+        help="The signing secret (whsec_...). Default: requested from the API.",
     ),
     click.Option(["--count"], type=click.IntRange(1), help="Stop after this many webhooks."),
     help="""Receive webhooks, verify them and print them.

@@ -13,8 +13,11 @@ print(guides.read("streaming"))
 from __future__ import annotations
 
 import re
+from importlib import metadata
 from pathlib import Path
 from typing import Final
+
+from dashscope._common.installing import DISTRIBUTION
 
 __all__ = ["read", "titles"]
 
@@ -47,6 +50,8 @@ _ORDER: Final = (
     "versioning",
 )
 _LINK: Final = re.compile(r"\[([^\]]+)\]\(([\w-]+)\.md(#[\w-]*)?\)")
+_REPOSITORY: Final = "](../../"
+"""The start of a link to a file that is in the repository but not in the wheel."""
 
 
 def titles() -> dict[str, str]:
@@ -88,7 +93,8 @@ def read(topic: str) -> str:
     """
     if topic not in titles():
         raise ValueError(f"No guide is named {topic!r}. The guides are {', '.join(titles())}.")
-    return (_FOLDER / f"{topic}.md").read_text(encoding="utf-8")
+    text = (_FOLDER / f"{topic}.md").read_text(encoding="utf-8")
+    return _with_addresses(text) if _REPOSITORY in text else text
 
 
 def summary(topic: str) -> str:
@@ -106,6 +112,16 @@ def with_links(text: str, link: str) -> str:
             fragment.
     """
     return _LINK.sub(link, text)
+
+
+def _with_addresses(text: str) -> str:
+    """Return a text in which links to files of the repository are addresses on the web."""
+    try:
+        project = metadata.metadata(DISTRIBUTION)
+    except metadata.PackageNotFoundError:  # a copied folder
+        return text
+    urls = dict(url.split(", ", 1) for url in project.get_all("Project-URL", []))
+    return text.replace(_REPOSITORY, f"]({urls['Source']}/blob/main/")
 
 
 def _title(topic: str) -> str:

@@ -22,7 +22,7 @@ CLIENT_CLOSED_REQUEST: Final = 499
 class ClientDisconnectedError(HTTPException):
     """The client disconnected before the response.
 
-    The framework turns it into a response that nobody receives, and logs no traceback.
+    The framework handles this error, and logs no traceback.
     """
 
     def __init__(self) -> None:
@@ -33,8 +33,8 @@ class ClientDisconnectedError(HTTPException):
 async def cancel_on_disconnect(request: Request) -> AsyncGenerator[None, None]:
     """Cancel the block when the client of the request disconnects.
 
-    Servers let a handler run to its end even if the client is gone. Inside this block, the handler
-    is cancelled, and so is what it awaits: `run()` cancels its prediction on the server.
+    Servers let a handler run to its end even if the client has disconnected. Inside this block, the
+    handler and the call that it awaits are canceled: `run()` cancels its prediction on the server.
 
     The body of the request is read first, so that the block can still use `request.body()`,
     `json()` or `form()`. Use the block in the handler, not in a dependency and not in a `def`
@@ -83,7 +83,7 @@ async def until_gone(receive: Receive) -> None:
 
 @asynccontextmanager
 async def beside(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
-    """Run a task while the block runs. If the task fails, the block is cancelled.
+    """Run a task while the block runs. If the task fails, the block is canceled.
 
     The exception of the block, or else of the task, is raised without an exception group.
     """

@@ -57,9 +57,9 @@ _PROBLEMS: Final[tuple[tuple[type[DashscopeError], HTTPStatus, str], ...]] = (
 def install_error_handlers(app: Starlette, *, show_model_errors: bool = False) -> None:
     """Turn the errors of this package into responses, as problem details.
 
-    An invalid input is answered with 422 and the server's explanation. A failed model, or a
-    service that fails or rejects the application's token, is a 502, a timeout a 504, a rate limit a
-    503 with `Retry-After`. All other errors are a 500. Apart from the explanation of a 422, a
+    The status is 422 for an invalid input, with the server's explanation; 502 for a failed model, a
+    failed service or a rejected token; 504 for a timeout; 503 with `Retry-After` for a rate limit;
+    and 500 for all other errors. Apart from the explanation of a 422, a
     response contains only a title, the id of the prediction, and the request id of the service: no
     message, URL, input or log. Errors of 500 and above are logged with their traceback.
 

@@ -102,7 +102,7 @@ class EventStreamResponse(_Relay):
 
     The prediction is created when the response is sent. Errors before that (an unknown model, an
     invalid input) are raised, and the application's exception handlers respond to them. If the
-    client disconnects, the prediction is cancelled. If the client reads slowly, the stream waits.
+    client disconnects, the prediction is canceled. If the client reads slowly, the stream waits.
 
     The events have the API's names: `output` and finally `done`, or an `error` whose data is
     `{"detail": "..."}`. Close the `EventSource` after either of them, or the browser repeats the
@@ -111,8 +111,8 @@ class EventStreamResponse(_Relay):
     Args:
         stream: The stream, not entered yet: `client.stream(...)`, or
             `client.predictions.stream(...)`, which does not cancel the prediction.
-        logs: Whether to relay what the model prints, as `logs`. Logs may be private: the local
-            server puts the traceback of a failed model there.
+        logs: Whether to relay what the model prints, as `logs`. Logs may be private: those of the
+            local server contain the traceback of a failed model.
         status_code: The HTTP status.
         headers: Further headers.
         background: A task to run afterwards.
@@ -200,8 +200,9 @@ def _detail(error: DashscopeError) -> str:
 class FileOutputResponse(_Relay):
     """Relays a file that a model returned.
 
-    The type, length and name are the server's. The file is sent as a download, which an `<img>`
-    still shows. With `inline`, a browser may treat the model's output as a page of your site.
+    The response has the type, length and name that the server sent. The file is sent as a download,
+    which `<img>` elements can display. With `inline`, a browser may treat the model's output as a
+    page of your site.
 
     Args:
         output: The file output, from `run()` of an `AsyncClient`.

@@ -73,8 +73,8 @@ def udf(
         ref: The model, as `owner/name` or `owner/name:version`.
         inputs: The columns that the model's inputs come from, as `{"input": "column"}`, or a
             function that returns the inputs of a row. Empty cells are omitted.
-        output: The name of the column for the output. Where a column has a single type (Arrow,
-            Polars, Spark), an output that is not text becomes JSON text.
+        output: The name of the column for the output. In formats whose columns have one type
+            (Arrow, Polars, Spark), an output that is not text becomes JSON text.
         checkpoint: The path of a folder that all workers share, or the URL of a PostgreSQL
             database. A path that does not end in `/` is a file for a single worker process.
         concurrency: How many predictions each call may have in flight.
@@ -83,15 +83,15 @@ def udf(
         timeout: Seconds that each prediction may take. Defaults to no limit.
         key: A column or columns that identify a row together with its inputs. Without a key, rows
             with equal inputs share a prediction.
-        on_error: `column` puts the error of a row into the column `error`, `raise` raises it.
-        on_unknown: What to do with a row that may have been created just before a worker was
-            killed, if the server's list has no inputs to tell: `error` or `recreate`.
+        on_error: `column` puts the error of a row into the column `error`. `raise` raises it.
+        on_unknown: What to do with a row whose prediction may have been created just before a
+            worker was killed, if the server's list omits the inputs: `error` or `recreate`.
         save_to: A folder, or a prefix such as `s3://bucket/images` (requires `fsspec`). File
             outputs are written there, and the output column contains their new addresses.
         resume: `False` creates rows again that earlier runs have finished.
         file_encoding: How to send files in inputs: `data-uri`, `upload`, or `auto`.
         base_url: The API's address. Defaults to the driver's `DASHSCOPE_BASE_URL`.
-        client: A function that creates the client in each worker process. It has to be picklable.
+        client: A picklable function that creates the client in each worker process.
 
     Returns:
         The function. As a context manager it cancels the unfinished predictions if the block ends
@@ -472,7 +472,7 @@ class ModelUdf:
         notebook, or use the function as a context manager.
 
         Returns:
-            How many predictions were cancelled.
+            How many predictions were canceled.
 
         Raises:
             ValueError: If the workers share no checkpoint.
@@ -551,7 +551,7 @@ def _on_exception(
                 print(f"Predictions may still be running: {failure}", file=sys.stderr)  # noqa: T201
             else:
                 if count:
-                    print(f"Cancelled {count} predictions.", file=sys.stderr)  # noqa: T201
+                    print(f"Canceled {count} predictions.", file=sys.stderr)  # noqa: T201
     _previous(kind, error, traceback)
 
 

@@ -56,7 +56,7 @@ def serve(
         strict_inputs: Reject inputs with unknown names instead of ignoring them.
         public_url: The address at which clients reach the server behind a reverse proxy.
         trusted_proxies: Addresses and networks of the reverse proxies whose ``X-Forwarded-*``
-            headers tell the address to which a request was sent.
+            headers contain the address to which a request was sent.
         reload: Load the models again after each edit, and show errors on the pages.
         open_browser: Open the pages in a browser.
 

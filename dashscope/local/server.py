@@ -63,13 +63,13 @@ class LocalServer:
         queue_limit: The maximum number of queued jobs per version. Above it, a create returns 429.
         drain: Seconds to wait for running jobs before the block exits.
         strict_inputs: Reject inputs with unknown names. Defaults to false: unknown names are
-            ignored with a warning in the log of the prediction, like the hosted service does.
+            ignored with a warning in the log of the prediction, as in the hosted service.
         public_url: The address at which clients reach the server, such as
             ``"https://example.com/models"``, if it is behind a reverse proxy. All URLs in
             responses start with it. Defaults to the address to which a request was sent.
         trusted_proxies: Addresses and networks of reverse proxies, such as ``"10.0.0.0/8"``. The
             headers ``X-Forwarded-Proto``, ``X-Forwarded-Host`` and ``X-Forwarded-Prefix`` of their
-            requests tell the address to which a request was sent. Defaults to none.
+            requests contain the address to which a request was sent. Defaults to none.
         reload: Load the models again when their file, or a module in its folder, is edited. If
             that fails, the pages show the error, and the models from before the edit keep running.
             Requires ``models`` to be a path.

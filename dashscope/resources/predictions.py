@@ -142,7 +142,7 @@ class AsyncPredictions(AsyncResource):
 
         Returns:
             A page of predictions. Servers omit large inputs and outputs: reading such an `input`
-            or `output` raises, and `predictions.get()` returns it.
+            or `output` raises an error. Use `predictions.get()`.
 
         Raises:
             APIStatusError: If the server responds with an error.

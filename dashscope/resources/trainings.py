@@ -8,6 +8,7 @@ from typing import Any
 from dashscope._api.decoding import structure_created
 from dashscope._api.requestor import Call
 from dashscope._api.resource import AsyncResource, body_of, id_of
+from dashscope._common.hints import hint_for
 from dashscope._common.urls import Reference, names_of, path
 from dashscope._files import inputs
 from dashscope._files.uploads import upload
@@ -28,6 +29,12 @@ class AsyncTrainings(AsyncResource):
 
     __slots__ = ()
 
+    @hint_for(
+        model="pass the model and the id of the version first: "
+        "client.trainings.create('owner/name', version_id, destination=..., input=...)",
+        version="pass the version first: "
+        "client.trainings.create('owner/name:version', destination=..., input=...)",
+    )
     async def create(
         self,
         owner: str,

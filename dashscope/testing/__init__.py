@@ -109,7 +109,7 @@ def dashscope_async_client(
 
 @pytest.fixture
 def dashscope_traffic(request: pytest.FixtureRequest) -> Iterator[Traffic]:
-    """Clients that answer from `traffic/`, beside the test's file, without a network.
+    """Clients that get recorded responses from `traffic/` next to the test's file.
 
     With `--dashscope-record` they send requests to the real API, and the test's file is rewritten.
     """

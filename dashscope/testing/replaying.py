@@ -1,4 +1,4 @@
-"""`replay()`: clients that answer from recorded traffic, and refuse other requests."""
+"""`replay()`: clients that get recorded responses and reject other requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def replay(path: str | os.PathLike[str], *, scrub: Scrub | None = None) -> Traff
 
 
 class Replayer(Traffic):
-    """Answers requests from the file, and refuses others."""
+    """Answers requests from the file, and rejects others."""
 
     def __init__(self, path: str | os.PathLike[str], scrub: Scrub | None) -> None:
         super().__init__(path, scrub)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, cast
 
 import attrs
 
+from dashscope._common.hints import ATTRIBUTES
 from dashscope._common.json import is_mapping, is_sequence
 from dashscope._common.plain import UNCHANGED, plain
 from dashscope.types._repr import class_of, represent
@@ -117,6 +118,14 @@ class Value(Serializable, Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in names_of(type(self))
 
+    if not TYPE_CHECKING:  # type checkers must report unknown attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self).__name__
+            hint = ATTRIBUTES.get(kind, {}).get(name, "")
+            message = f"{kind!r} object has no attribute {name!r}{hint and '. '}{hint}"
+            raise AttributeError(message, name=name, obj=self)
+
 
 class PartialValue(Value):
     """A value of which some fields may be unavailable. Reading such a field raises.
@@ -132,20 +141,16 @@ class PartialValue(Value):
             return None if found is MISSING else _as_dicts(found)
         raise KeyError(name)
 
-    if not TYPE_CHECKING:  # type checkers must report unknown attributes
+    if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
             if name in names_of(type(self)):
                 raise self._unavailable(name)
-            raise AttributeError(self._no_attribute(name), name=name, obj=self)
+            super().__getattr__(name)
 
     def _unavailable(self, name: str) -> Exception:
         """Return the exception to raise when an unavailable field is read."""
         raise NotImplementedError
-
-    def _no_attribute(self, name: str) -> str:
-        """Return the message about an attribute that does not exist."""
-        return f"{type(self).__name__!r} object has no attribute {name!r}"
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

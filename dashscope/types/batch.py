@@ -25,7 +25,7 @@ class BatchResult(PartialValue):
         error: Why there is no output, or `None`.
         prediction: The prediction, as last seen. `None` if none was created. From a list it may
             lack its logs, and from a checkpoint its input.
-        from_checkpoint: Whether the result comes from the checkpoint of an earlier run.
+        from_checkpoint: Whether the checkpoint of an earlier run contained the result.
     """
 
     index: int
@@ -86,7 +86,7 @@ class BatchProgress(Value):
 
     Attributes:
         total: The number of inputs, or `None` if the inputs have no `len()`.
-        queued: How many have not started. If `total` is unknown, only those read so far count.
+        queued: How many have not started. If `total` is unknown, only those that were read.
         running: How many are running.
         done: How many have succeeded.
         failed: How many have ended with an error.

@@ -67,7 +67,7 @@ class OutputEvent(_Event):
     """A part of the output.
 
     Attributes:
-        text: The part. A file output if it is a URL.
+        text: The part. If the part is a URL, it is a file output.
         id: The id of the event.
     """
 
@@ -117,7 +117,7 @@ class DoneEvent(_Event):
     """The end of the stream.
 
     Attributes:
-        reason: Why the stream ended: empty if the model finished, or such as `canceled`.
+        reason: Why the stream ended, such as `canceled`. Empty if the model finished.
         id: The id of the event.
     """
 
@@ -140,7 +140,7 @@ class DoneEvent(_Event):
 
 @frozen(repr=False)
 class OtherEvent(_Event):
-    """An event of a kind that this version does not know.
+    """An event of a kind that this version does not support.
 
     Attributes:
         event: The kind of event.

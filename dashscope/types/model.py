@@ -19,7 +19,7 @@ class Version(Value):
     Attributes:
         id: The id, 64 hexadecimal digits.
         created_at: When the version was created.
-        cog_version: The version of the tool that packaged it.
+        cog_version: The version of the tool that packaged the model.
         openapi_schema: The OpenAPI schema of the inputs and the output.
         raw: The JSON as received.
     """

@@ -23,20 +23,6 @@ _BAR = re.compile(r"(\d{1,3})%\|[^|]*\|\s{0,9}(\d{1,18})/(\d{1,18})(?=[^\d.a-zA-
 _WHOLE_BAR = re.compile(_BAR.pattern.replace("(?=[", "(?=$|["), re.ASCII)
 
 
-_HINTS: Final[Mapping[str, str]] = {
-    "wait": "Use client.wait(prediction), which returns the finished prediction",
-    "async_wait": "Use await client.wait(prediction), which returns the finished prediction",
-    "reload": "Predictions do not change. Use prediction = client.predictions.get(prediction)",
-    "async_reload": "Predictions do not change. Use await client.predictions.get(prediction)",
-    "cancel": "Use client.predictions.cancel(prediction)",
-    "async_cancel": "Use await client.predictions.cancel(prediction)",
-    "stream": "Use client.predictions.stream(prediction)",
-    "async_stream": "Use client.predictions.stream(prediction)",
-    "output_iterator": "Use client.predictions.stream(prediction)",
-}
-"""What to use in place of the methods that predictions have in the `replicate` package."""
-
-
 def is_terminal(status: str) -> bool:
     """Return whether a prediction or training with this status is finished.
 
@@ -108,7 +94,9 @@ class PredictionURLs(Serializable):
 
 @frozen(kw_only=True, repr=False, eq=False, getstate_setstate=False)
 class Prediction(PartialValue):
-    """A run of a model, as of the server's response.
+    """A run of a model, in its state when the server responded.
+
+    The state does not change. `client.wait()` and `client.predictions.get()` return a newer one.
 
     Attributes:
         id: The id.
@@ -125,7 +113,7 @@ class Prediction(PartialValue):
         started_at: When the model started.
         completed_at: When the prediction finished.
         deadline: When the server cancels the prediction.
-        deployment: The deployment that runs it.
+        deployment: The deployment that runs the model.
         source: `api` or `web`.
         data_removed: Whether the service has removed the input and output.
         urls: The URLs.
@@ -156,10 +144,6 @@ class Prediction(PartialValue):
             f"The list that the prediction {self.id} is from omits its {name}. "
             f"Get it with client.predictions.get({self.id!r}).{name}."
         )
-
-    def _no_attribute(self, name: str) -> str:
-        hint = _HINTS.get(name, "")
-        return f"{super()._no_attribute(name)}{hint and '. '}{hint}"
 
     @property
     def is_done(self) -> bool:

@@ -13,7 +13,7 @@ from dashscope.types.model import Model
 
 @frozen(kw_only=True, repr=False)
 class SearchMetadata(Value):
-    """What the search index knows about a model.
+    """What the search index contains about a model.
 
     Attributes:
         generated_description: A long description, written by a model.
@@ -34,7 +34,7 @@ class FoundModel(Value):
 
     Attributes:
         model: The model.
-        metadata: What the search index knows about it.
+        metadata: What the search index contains about the model.
         raw: The JSON as received.
     """
 

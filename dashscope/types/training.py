@@ -29,7 +29,9 @@ class TrainingOutput(Value):
 
 @frozen(kw_only=True, repr=False)
 class Training(Value):
-    """A training, as of the server's response.
+    """A training, in its state when the server responded.
+
+    The state does not change. `client.wait()` and `client.trainings.get()` return a newer one.
 
     Attributes:
         id: The id.

@@ -218,7 +218,7 @@ def test_the_result_buffer_keeps_the_order_and_counts() -> None:
     buffer.put(1, None)
     assert buffer.pop() is None
     buffer.put(0, result(0, error=ValueError()))
-    assert [each.index for each in (buffer.pop(), buffer.pop()) if each is not None] == [0, 2]
+    assert [item.index for item in (buffer.pop(), buffer.pop()) if item is not None] == [0, 2]
     buffer.end_inputs(None)
     assert not buffer.is_exhausted
     progress = buffer.progress(queued=0, running=1, now=2.0)

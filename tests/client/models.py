@@ -1,4 +1,4 @@
-"""The models of the tests' local server: one for each way a model can behave."""
+"""Models for the local server of the tests, each with one behavior."""
 
 import hashlib
 import os

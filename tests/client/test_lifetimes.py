@@ -78,7 +78,9 @@ def script(server: LocalServer, tmp_path: Path) -> Script:
 
     def run(sources: list[str]) -> Finished:
         path = tmp_path / "program.py"
-        path.write_text(PRELUDE + "".join(BEGIN + textwrap.dedent(each) + END for each in sources))
+        path.write_text(
+            PRELUDE + "".join(BEGIN + textwrap.dedent(source) + END for source in sources)
+        )
         return Program(
             *("-X", "dev", "-W", "error", path),
             cwd=tmp_path,
@@ -339,7 +341,7 @@ PROGRAMS = {
 }
 
 
-# Starting a process takes longer than most of these programs, so that several share one.
+# Starting a process takes longer than most of these programs, so they share processes.
 GROUPS = {
     "a list or file left in the middle": [name for name in PROGRAMS if "left in the" in name],
     "threads and forks": [name for name in PROGRAMS if "fork" in name or "threads" in name],
@@ -349,6 +351,6 @@ GROUPS["loops"] = [name for name in PROGRAMS if not any(name in group for group 
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_client_survives(script: Script, group: str) -> None:
+def test_a_client_works_across_loops_threads_and_forks(script: Script, group: str) -> None:
     done = script([PROGRAMS[name] for name in GROUPS[group]])
     assert (done.code, done.stderr, done.stdout) == (0, "", "done\n" * len(GROUPS[group]))

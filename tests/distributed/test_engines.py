@@ -16,7 +16,7 @@ from dashscope.integrations.dataframes import ModelUdf, udf
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer, reply
 
-# The engines give warnings of their own.
+# The engines emit warnings.
 pytestmark = [pytest.mark.distributed, pytest.mark.filterwarnings("default")]
 
 REF = "owner/name"
@@ -55,7 +55,7 @@ def frame(count: int) -> Any:
 
 
 def test_dask(service: Service, tmp_path: Path) -> None:
-    """A killed worker: the retry finds its predictions."""
+    """After a worker was killed, the retry finds its predictions."""
     distributed = pytest.importorskip("distributed")
     dask = pytest.importorskip("dask.dataframe")
     service.seconds = lambda _: 0.5
@@ -173,7 +173,9 @@ def test_ctrl_c_in_the_driver_cancels_on_every_worker(service: Service, tmp_path
         assert len(service.canceled) == 20
 
 
-def test_two_live_workers_with_the_same_partition(service: Service, database: Any) -> None:
+def test_two_live_workers_with_the_same_partition_are_reported(
+    service: Service, database: Any
+) -> None:
     service.seconds = lambda _: 0.5
     model = udf(
         REF,
@@ -188,5 +190,5 @@ def test_two_live_workers_with_the_same_partition(service: Service, database: An
         thread.start()
     for thread in threads:
         thread.join()
-    assert [[row["output"] for row in each] for each in found] == [list(range(20))] * 3
+    assert [[row["output"] for row in item] for item in found] == [list(range(20))] * 3
     assert len(service.created) == 20

@@ -13,7 +13,7 @@ import pytest
 from dashscope import guides
 from dashscope.local import LocalServer
 
-# The engines give warnings of their own.
+# The engines emit warnings.
 pytestmark = [pytest.mark.distributed, pytest.mark.filterwarnings("default")]
 
 EXAMPLES = re.findall(r"^```py\n(.*?)^```$", guides.read("scaling-out"), re.MULTILINE | re.DOTALL)

@@ -49,7 +49,7 @@ class TestedDatabase(TestedStore):
 @pytest.fixture
 def store(database: Database, monkeypatch: pytest.MonkeyPatch) -> TestedStore:
     """The database."""
-    # A row of a database may always have been created just now.
+    # A row of a database may have been created just now.
     monkeypatch.setattr("dashscope._batch.recovery.IN_TRANSIT", timedelta(seconds=0.5))
     return TestedDatabase(database.url)
 
@@ -62,7 +62,7 @@ def flavor(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_checkpoint_of_another_model_is_rejected() -> None:
-    """A database has rows of all models."""
+    """A database contains rows of several models."""
 
 
 async def test_two_models_share_a_database(
@@ -91,11 +91,11 @@ def test_a_second_batch_waits_for_the_rows_of_the_first(
         thread.start()
     for thread in threads:
         thread.join()
-    assert [sorted(each) for each in found] == [list(range(20))] * 2
+    assert [sorted(item) for item in found] == [list(range(20))] * 2
     assert len(service.created) == 20
 
 
-async def test_a_restart_of_the_database_is_survived(
+async def test_a_batch_survives_a_restart_of_the_database(
     client: Any, service: Service, store: TestedStore, database: Database
 ) -> None:
     service.seconds = lambda _: 0.2

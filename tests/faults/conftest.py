@@ -1,4 +1,4 @@
-"""Retries that come at once, and certificates that were made for these tests."""
+"""Fixtures for the fault tests: a proxy, its server, and certificates."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tests import flavors
 from tests.servers.fake_server import FakeServer
 from tests.servers.fault_proxy import Proxy
 
-# A connection that is reset before its handshake: the ssl module leaves its socket to the garbage
-# collector, which closes it at once, and says so.
-LEFT_BY_SSL = pytest.mark.filterwarnings(
+# If a connection is reset before its handshake, the ssl module does not close the socket. The
+# garbage collector closes it and warns.
+UNCLOSED_SSL_SOCKET = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
 )
 
 
 @pytest.fixture(params=flavors.params("asyncio", "sync"))
 def flavor(request: pytest.FixtureRequest) -> str:
-    """Below httpcore, all async flavors are alike: trio and uvloop run in the soak session."""
+    """Asyncio and sync by default. Below httpcore, all async flavors behave the same."""
     name: str = request.param
     return name
 
@@ -33,7 +33,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="session")
 def tls(authority: trustme.CA) -> ssl.SSLContext:
-    """What a server at 127.0.0.1 shows."""
+    """The TLS context of a server at 127.0.0.1."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -41,7 +41,7 @@ def tls(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture(scope="session")
 def trust(authority: trustme.CA) -> ssl.SSLContext:
-    """What a client that knows the authority verifies with."""
+    """The TLS context of a client that trusts the authority."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context

@@ -1,4 +1,4 @@
-"""Storms: many runs at once, a tenth of all answers faulty, and each prediction made once."""
+"""Many concurrent runs with faults in a tenth of all responses: each prediction is created once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,20 @@ import pytest
 from dashscope import APIError, Client, Request
 from dashscope.local import LocalServer
 from tests import flavors
-from tests.faults.conftest import LEFT_BY_SSL
+from tests.faults.conftest import UNCLOSED_SSL_SOCKET
 from tests.faults.test_table import run_at_once
 from tests.servers.fault_proxy import Fault, Line, Proxy
-from tests.servers.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
+from tests.servers.faults import (
+    BROKEN,
+    CORRUPT,
+    ERROR_STATUSES,
+    HARMLESS,
+    STALLS,
+    Effect,
+    FaultCase,
+)
 
-pytestmark = LEFT_BY_SSL
+pytestmark = UNCLOSED_SSL_SOCKET
 
 SHARE = 0.1
 """Of all answers are faulty."""
@@ -30,27 +38,29 @@ READ_TIMEOUT = 1.5
 """Seconds of silence after which a connection counts as lost, where repeating does no harm."""
 MODEL = "dashscope/hello-world"
 
-# What takes a second or more is left to the table: here it would be most of the time.
+# Faults that take a second or more are left to the table.
 QUICK = [
     case
-    for case in [*BROKEN, *CORRUPT, *HARMLESS, *ANSWERED]
-    if not case.warm and case.means is not Means.NOT_NOW and "a date to come" not in str(case)
+    for case in [*BROKEN, *CORRUPT, *HARMLESS, *ERROR_STATUSES]
+    if not case.on_reused_connection
+    and case.effect is not Effect.RETRY_LATER
+    and "a date to come" not in str(case)
 ]
-# A connection that is closed between two requests may be the next create's.
-TO_ONE = [case for case in [*QUICK, *STALLS] if not case.after]
-DECLINED = [case for case in QUICK if case.means is Means.DECLINED]
-UNSURE = [case for case in QUICK if case.means in (Means.LOST, Means.FAILED)] + STALLS
+# A connection that is closed between two requests may be used by the next create.
+TO_ONE = [case for case in [*QUICK, *STALLS] if not case.between_requests]
+DECLINED = [case for case in QUICK if case.effect is Effect.DECLINED]
+UNSURE = [case for case in QUICK if case.effect in (Effect.LOST, Effect.FAILED)] + STALLS
 
 
 class Weather:
-    """Chooses what happens to each request, by a seed.
+    """Chooses the fault of each request, by a seed.
 
     Attributes:
-        faults: how many faults there were, by their names.
-        requests: how many requests there were.
+        faults: The number of faults, by name.
+        requests: The number of requests.
     """
 
-    def __init__(self, seed: int, to_creates: list[Case], to_others: list[Case]) -> None:
+    def __init__(self, seed: int, to_creates: list[FaultCase], to_others: list[FaultCase]) -> None:
         self._random = random.Random(seed)
         self._to_creates = to_creates
         self._to_others = to_others
@@ -74,7 +84,7 @@ class Weather:
         return case.fault
 
     def greet(self) -> bool:
-        """Is the connection broken before its first request?"""
+        """Return whether to reset a new connection."""
         broken = self._random.random() < SHARE / 2
         self.faults["reset before the request"] += broken
         return broken
@@ -95,7 +105,7 @@ def front(local: LocalServer) -> Iterator[Proxy]:
 
 
 class Refusing:
-    """Nobody answers at the line for a moment, again and again."""
+    """Refuse connections at the line for short times."""
 
     def __init__(self, line: Line, weather: Weather) -> None:
         self._line = line
@@ -119,7 +129,7 @@ class Refusing:
 
 
 class Storm:
-    """Runs through a line with some weather, and what the server has of them afterwards."""
+    """Runs through a line with random faults, and the resulting predictions of the server."""
 
     def __init__(
         self,
@@ -138,7 +148,7 @@ class Storm:
         line.listen()
 
     def run(self, runs: int, in_flight: int) -> list[Any]:
-        """The output or the error of each run."""
+        """Return the output or the error of each run."""
         mark = f"{time.monotonic_ns()}"
         client = flavors.make_client(
             self._flavor,
@@ -179,7 +189,7 @@ class Storm:
         return results
 
     def _count(self, mark: str) -> Counter[int]:
-        """How many predictions there are of each run."""
+        """Return the number of predictions of each run."""
         made: Counter[int] = Counter()
         with Client(base_url=self._local.base_url) as client:
             for prediction in client.iterate(client.predictions.list):
@@ -190,7 +200,7 @@ class Storm:
 
 
 def hasty(request: Request) -> Request:
-    # Under load an answer takes its time, and a create is not to be given up for that.
+    # Under load a response takes longer, and a create must not time out.
     is_create = request.method == "POST" and request.url.endswith("/predictions")
     return attrs.evolve(request, read_timeout=5 * READ_TIMEOUT if is_create else READ_TIMEOUT)
 
@@ -203,7 +213,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
-def test_every_run_ends_right_and_is_made_once(
+def test_every_run_succeeds_and_is_created_once(
     flavor: str,
     front: Proxy,
     local: LocalServer,
@@ -220,7 +230,7 @@ def test_every_run_ends_right_and_is_made_once(
 
 
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
-def test_where_a_create_may_be_lost_a_run_ends_right_or_says_so(
+def test_if_a_create_may_be_lost_run_succeeds_or_reports_it(
     flavor: str,
     front: Proxy,
     local: LocalServer,

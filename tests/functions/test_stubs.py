@@ -1,4 +1,4 @@
-"""Stubs of models: a type checker knows a model's inputs and its output."""
+"""Typed stubs of models: type checkers know the inputs and the output of a model."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_type_checker_finds_a_wrong_argument(
     assert 'Missing positional argument "image"' in found["wrong.py:7"]
 
 
-def test_what_cannot_be_written_says_why(write: Write) -> None:
+def test_a_model_that_cannot_be_written_is_explained(write: Write) -> None:
     done = write("dashscope/no-such-model")
     assert done.code == 1
     assert done.stdout == ""
@@ -193,7 +193,7 @@ def test_what_cannot_be_written_says_why(write: Write) -> None:
     assert "no model function" in write(__file__).stderr
 
 
-def test_the_options_of_map_are_those_of_the_function() -> None:
+def test_map_has_the_options_of_the_function() -> None:
     text = stubs.stubs({"a/b": schema({})})
     tree = ast.parse(text)
     (cls,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -214,14 +214,14 @@ def test_a_version_has_a_stub_too(server: LocalServer) -> None:
 def test_the_outputs_of_one_model_are_an_input_of_another() -> None:
     files = {"type": "array", "items": {"type": "string", "format": "uri"}}
     text = stubs.stubs({"a/b": schema({"images": files, "self": {"type": "object"}}, files)})
-    # A `list[AsyncFileOutput]` is no `list` of whatever else a file may be.
+    # A `list[AsyncFileOutput]` is not a `list` of the other file types.
     assert "images: Sequence[_File | str] | None" in text
     assert '"self": Mapping[str, Any] | None' in text
     assert "-> list[AsyncFileOutput]:" in text
-    assert "def __call__(_self, /" in text  # as type checkers let `self` be called
+    assert "def __call__(_self, /" in text  # type checkers allow this for `self`
 
 
-def test_whatever_a_server_says_the_stub_is_python() -> None:
+def test_any_schema_produces_valid_python() -> None:
     odd = schema(
         {
             "self": {"type": "string", "description": 'ends """ early \\'},
@@ -263,6 +263,6 @@ def test_whatever_a_server_says_the_stub_is_python() -> None:
 
 
 @pytest.mark.parametrize("module", ["dashscope.stubs"])
-def test_importing_the_client_does_not_import_it(module: str) -> None:
+def test_importing_the_client_does_not_import_stubs(module: str) -> None:
     code = f"import dashscope, sys; dashscope.Client; assert {module!r} not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The models that the integrations' tests run."""
+"""Models for the tests of integrations."""
 
 from __future__ import annotations
 

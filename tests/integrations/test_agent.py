@@ -1,4 +1,4 @@
-"""The example of an agent, with a language model that is a script."""
+"""The example of an agent, with a scripted language model."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from dashscope import CheckpointError, ConfigurationError
 from dashscope.integrations.dataframes import ModelUdf, udf
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer, reply
+from tests.waiting import wait_until
 
 REF = "owner/name"
 
@@ -56,7 +56,7 @@ def numbers(count: int, first: int = 0) -> list[dict[str, Any]]:
     return [{"number": first + number, "other": "x"} for number in range(count)]
 
 
-def test_a_partition_keeps_its_kind(service: Service) -> None:
+def test_a_partition_keeps_its_type(service: Service) -> None:
     run = made(service)
     rows = run(numbers(3))
     assert [row["output"] for row in rows] == [0, 1, 2]
@@ -71,14 +71,14 @@ def test_a_partition_keeps_its_kind(service: Service) -> None:
     columns = run({"number": [5, 6], "other": ["x", "y"]})
     assert columns["output"] == ["5", "6"]
     iterator = run(iter([pa.RecordBatch.from_pylist(numbers(2))] * 2))
-    assert [each.num_rows for each in iterator] == [2, 2]
+    assert [item.num_rows for item in iterator] == [2, 2]
     assert run([]) == []
     for wrong in ("text", 5, {"number": "text"}):
         with pytest.raises(TypeError, match="a partition must be"):
             run(wrong)
 
 
-def test_pandas_and_polars(service: Service) -> None:
+def test_udf_accepts_pandas_and_polars(service: Service) -> None:
     run = made(service)
     frame = run(pd.DataFrame({"number": [1.0, float("nan")], "other": "x"}, index=[5, 7]))
     assert frame["output"].tolist() == [1.0, None]
@@ -127,11 +127,11 @@ def test_equal_rows_share_a_prediction_unless_a_key_tells_them_apart(
 def test_rows_are_recognized_in_any_partition(service: Service, tmp_path: Path, place: str) -> None:
     run = made(service, checkpoint=f"{tmp_path}/{place}")
     run(numbers(10))
-    asked = service.request_counts["create"]
+    requested = service.request_counts["create"]
     again = made(service, checkpoint=f"{tmp_path}/{place}")
     rows = [*again(numbers(5, 3)), *again(list(reversed(numbers(7))))]
     assert all(row["output"] == row["number"] for row in rows)
-    assert service.request_counts["create"] == asked == 10
+    assert service.request_counts["create"] == requested == 10
     if place == "run/":
         made(service, checkpoint=f"{tmp_path}/{place}", resume=False)(numbers(2))
         assert service.request_counts["create"] == 12
@@ -169,13 +169,6 @@ def start(tmp_path: Path, run: ModelUdf, first: int, count: int) -> subprocess.P
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
     )
-
-
-def wait_until(condition: Any) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -249,8 +242,8 @@ def test_two_live_workers_with_the_same_rows_are_reported(
         each.write([Created(b"k", f"p{number}", None)])
     workers[2].refresh()
     assert "two live workers created the predictions p0 and p1" in caplog.text
-    for each in workers:
-        each.close()
+    for worker in workers:
+        worker.close()
     (segment, *_) = sorted(Path(folder).glob("*.segment"))
     segment.write_bytes(segment.read_bytes() + b'["created","')  # a torn line
     made(service, checkpoint=folder)(numbers(1))
@@ -259,7 +252,7 @@ def test_two_live_workers_with_the_same_rows_are_reported(
         Folder(folder, id).refresh()
 
 
-def test_files_are_saved_under_a_prefix(service: Service, tmp_path: Path) -> None:
+def test_output_files_are_saved_under_a_prefix(service: Service, tmp_path: Path) -> None:
     url = f"{service.fake_server.base_url}/files/picture.png"
     plain = service.override
     service.override = lambda received: (

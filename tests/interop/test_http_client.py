@@ -1,4 +1,4 @@
-"""`http_client=` takes a client with any configuration that httpx offers."""
+"""`http_client=` accepts a client with any configuration that httpx offers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOCALHOST = "http://localhost/v1"
 ACCOUNT = {"type": "user", "username": "mine"}
 
 
-def answer(request: httpx.Request) -> httpx.Response:
+def response(request: httpx.Request) -> httpx.Response:
     """Answer a run as the handler of a `MockTransport`."""
     if request.method == "POST":
         assert json.loads(request.content)["input"] == {"text": "Alice"}
@@ -38,7 +38,7 @@ def answer(request: httpx.Request) -> httpx.Response:
 
 
 async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
-    async with opened(http_class(transport=httpx.MockTransport(answer))) as http:
+    async with opened(http_class(transport=httpx.MockTransport(response))) as http:
         client = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
         async with client.stream("owner/name", {"text": "Alice"}) as stream:
@@ -51,7 +51,7 @@ async def test_a_callable_is_called_once_and_its_client_closed(
     made: list[Any] = []
 
     def make() -> Any:
-        made.append(http_class(transport=httpx.MockTransport(answer)))
+        made.append(http_class(transport=httpx.MockTransport(response)))
         return made[-1]
 
     client = make_client(TOKEN, base_url=BASE_URL, http_client=make)
@@ -66,7 +66,7 @@ async def test_mounts(
     make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"type": "user", "username": "not mounted"}))
-    mounts = {"all://api.example.com": httpx.MockTransport(answer)}
+    mounts = {"all://api.example.com": httpx.MockTransport(response)}
     async with opened(http_class(mounts=mounts)) as http:
         mounted = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await mounted.run("owner/name", {"text": "Alice"}) == "hello Alice"
@@ -89,7 +89,7 @@ async def test_a_unix_socket(
 @contextlib.contextmanager
 def listening(path: str) -> Iterator[None]:
     """Serve a model on a Unix socket."""
-    answers = run_of(LOCALHOST)
+    responses = run_of(LOCALHOST)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -102,7 +102,7 @@ def listening(path: str) -> Iterator[None]:
             self._answer(self.rfile.read(int(self.headers["content-length"])))
 
         def _answer(self, body: bytes) -> None:
-            found = answers(Received(self.command, self.path, dict(self.headers), body))
+            found = responses(Received(self.command, self.path, dict(self.headers), body))
             self._send(found.status, found.headers["content-type"], found.body)
 
         def _send(self, status: int, kind: str, body: bytes) -> None:
@@ -147,12 +147,12 @@ class Signature(httpx.Auth):
 async def test_auth_applies_to_the_api(
     make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
-    answers = run_of(fake_server.base_url)
+    responses = run_of(fake_server.base_url)
 
     def challenge(request: Received) -> Any:
         if "and n1" not in request.headers.get("X-Signature", ""):
             return reply({"detail": "a nonce is missing"}, 401, x_nonce="n1")
-        return answers(request)
+        return responses(request)
 
     fake_server.respond_with(challenge)
     async with opened(http_class(auth=Signature())) as http:
@@ -215,7 +215,7 @@ async def test_event_hooks(
     assert {request.headers["X-Hook"] for request in fake_server.requests} == {"called"}
 
 
-async def test_our_transport_in_a_callers_client(
+async def test_our_transport_works_in_a_client_of_the_caller(
     make_client: Callable[..., Any], http_class: Any, is_async: bool, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(run_of(fake_server.base_url))
@@ -255,6 +255,6 @@ class TestASGI:
             client = make_client(base_url=asgi.BASE_URL, http_client=http)
             with anyio.fail_after(15):
                 assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
-        assert api.asked.count("stream") >= 1
-        assert api.asked.count("get") >= 1  # polls run beside the stream
-        assert api.open == 0
+        assert api.operations.count("stream") >= 1
+        assert api.operations.count("get") >= 1  # polls run beside the stream
+        assert api.open_streams == 0

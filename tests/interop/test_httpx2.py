@@ -1,4 +1,4 @@
-"""`http_client=` takes httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
+"""`http_client=` accepts httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ async def test_every_kind_of_request(
     await client.aclose()
 
 
-async def test_run_listens_to_the_stream(
+async def test_run_uses_the_stream(
     make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(run_of(fake_server.base_url))
     async with opened(http_class()) as http:
         client = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
-    assert len(fake_server.asked) == 3
-    assert fake_server.asked[1].endswith("/stream")
+    assert len(fake_server.request_lines) == 3
+    assert fake_server.request_lines[1].endswith("/stream")
 
 
 async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def response(request: httpx2.Request) -> httpx2.Response:
         if request.method == "POST":
             assert json.loads(request.content)["input"] == {"text": "Alice"}
             return httpx2.Response(201, json=created(BASE_URL))
@@ -68,7 +68,7 @@ async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any
         packed = gzip.compress(json.dumps(done(BASE_URL)).encode())
         return httpx2.Response(200, headers={"content-encoding": "gzip"}, content=packed)
 
-    async with opened(http_class(transport=httpx2.MockTransport(answer))) as http:
+    async with opened(http_class(transport=httpx2.MockTransport(response))) as http:
         client = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
         async with client.stream("owner/name", {"text": "Alice"}) as stream:
@@ -76,10 +76,10 @@ async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any
 
 
 async def test_httpx2_errors_become_ours(
-    make_client: Callable[..., Any], http_class: Any, nobody: str
+    make_client: Callable[..., Any], http_class: Any, unreachable_url: str
 ) -> None:
     async with opened(http_class()) as http:
-        client = make_client(base_url=nobody, http_client=http, max_retries=0)
+        client = make_client(base_url=unreachable_url, http_client=http, max_retries=0)
         with pytest.raises(APIConnectionError) as unmade:
             await client.run("owner/name", {})
         assert not unmade.value.request_sent
@@ -124,8 +124,8 @@ class TestTestClient:
         with TestClient(api.app) as http:
             client = Client(base_url=asgi.BASE_URL, http_client=http)
             assert client.run("owner/name", {"text": "Alice"}, timeout=20) == "hello Alice"
-        assert api.asked.count("get") >= 1
-        assert api.open == 0
+        assert api.operations.count("get") >= 1
+        assert api.open_streams == 0
 
     def test_errors_of_the_application_propagate(self, api: asgi.API) -> None:
         with TestClient(api.app) as http:

@@ -50,7 +50,7 @@ def test_every_row_was_found() -> None:
 
 
 @pytest.mark.parametrize(("tool", "code", "path"), FUNCTION_ROWS)
-def test_a_row_of_a_recipe_is_in_the_recipe(tool: str, code: str, path: str) -> None:
+def test_each_row_of_a_recipe_is_in_the_recipe(tool: str, code: str, path: str) -> None:
     """The recipes themselves run in `nox -s interop`."""
     recipe = (ROOT / path).read_text(encoding="utf-8")
     assert code in recipe.replace('"dashscope/hello-world"', "ref"), tool

@@ -1,7 +1,7 @@
-"""Every parameter of every operation: another type is a TypeError, another value a ValueError.
+"""Every parameter of every operation: a wrong type is a TypeError, a wrong value a ValueError.
 
-Both name it, and nothing is sent. `CALLS` has each operation with arguments that are right; each
-test puts something else in the place of one of them.
+Both name the parameter, and nothing is sent. `CALLS` has valid arguments for each operation. Each
+test replaces one of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPENED = frozenset({"stream", "predictions.stream", "files.download", "map"})
 
 @frozen
 class Kind:
-    """A kind of parameter: what is of another type, and what has another value."""
+    """A kind of parameter, with values of a wrong type and wrong values."""
 
     right: Any
     types: tuple[Any, ...]
@@ -32,12 +32,14 @@ class Kind:
 
 
 class Thing:
-    """Of no type that any parameter takes."""
+    """An object that no parameter accepts."""
 
 
 TEXT = Kind("text", (None, b"text", 7, True, 1.5, ["text"], Thing()), ("", " ", "\ud800"))
 SEGMENT = Kind("text", TEXT.types, ("", "..", "\ud800"))
-MAYBE = Kind("text", TEXT.types[1:], ("\ud800",))  # None is nothing, an empty text empties
+MAYBE = Kind(
+    "text", TEXT.types[1:], ("\ud800",)
+)  # None changes nothing, an empty text clears the field
 REF = Kind("owner/name", TEXT.types, ("", " ", "text", "a/\ud800", "x" * 100_000))
 CURSOR = Kind("cD0x", TEXT.types[1:], ("", " ", "a\nb", "\ud800", "x" * 16_385))
 SECONDS = Kind(
@@ -257,14 +259,14 @@ SAID = {
 
 
 @variants("name", CALLS)
-def test_every_parameter_is_here(name: str) -> None:
+def test_the_table_contains_every_parameter(name: str) -> None:
     body = {"json"} if name == "request" else set()
     left = {"map": {"inputs"}, "iterate": {"method"}}.get(name, set())
     assert set(CALLS[name]) == names_of(name) - body - left
 
 
 @variants("name", CALLS)
-async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
+async def test_invalid_arguments_are_rejected_before_a_request(
     scripted_client: Any,
     fake_server: FakeServer,
     name: str,
@@ -277,11 +279,11 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
     caplog.set_level("INFO", "dashscope")
     right = {name: kind.right for name, kind in kinds.items() if kind.right is not None}
     for parameter, kind in kinds.items():
-        said = SAID.get(parameter, parameter)
+        message = SAID.get(parameter, parameter)
         cases = [(TypeError, wrong) for wrong in kind.types]
         cases += [(ValueError, wrong) for wrong in kind.values]
         for error, wrong in cases:
-            with pytest.raises(error, match=said) as caught:
+            with pytest.raises(error, match=message) as caught:
                 await call(scripted_client, name, right | {parameter: wrong})
             assert isinstance(caught.value, error), (parameter, wrong)
             assert not hasattr(caught.value, "__notes__"), (parameter, wrong)
@@ -292,7 +294,7 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
 
 
 @variants("name", ["predictions.get", "predictions.cancel", "predictions.stream"])
-async def test_a_training_is_no_prediction(
+async def test_a_training_is_not_a_prediction(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
     with pytest.raises(TypeError, match=r"a Prediction or an id, not Training\("):
@@ -301,7 +303,7 @@ async def test_a_training_is_no_prediction(
 
 
 @variants("name", ["trainings.get", "trainings.cancel", "trainings.wait"])
-async def test_a_prediction_is_no_training(
+async def test_a_prediction_is_not_a_training(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
     with pytest.raises(TypeError, match=r"a Training or an id, not Prediction\("):

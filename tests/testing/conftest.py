@@ -1,4 +1,4 @@
-"""Test runs within the test: with our plugin, and without those that happen to be installed."""
+"""Run pytest inside a test, with our plugin and without other installed plugins."""
 
 from __future__ import annotations
 

@@ -269,7 +269,7 @@ class StoredCheckpoint(Checkpoint):
 
     def _open(self) -> None:
         with self._store_lock.held():
-            if not self._is_closed:  # a cancelled batch may be closed before this thread starts
+            if not self._is_closed:  # a canceled batch may be closed before this thread starts
                 self._store.open()
 
     def _close(self) -> None:

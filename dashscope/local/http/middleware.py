@@ -39,7 +39,7 @@ _PUBLIC: Final = re.compile(
     r"/guides(/.*)?"
 )
 _CLIENT_CLOSED: Final = 499
-_STREAM_SECRET: Final = re.compile(r"^(/v1/streams/[^/]*/).+", re.DOTALL)
+_STREAM_SECRET: Final = re.compile(r"(/streams/[^/]*/).+", re.DOTALL | re.IGNORECASE)
 
 
 class AnsweredRequest(NamedTuple):

@@ -32,8 +32,9 @@ class WorkerProcesses:
         self._launcher = make_launcher()
 
     def prepare(self) -> None:
-        """Start the spare process if there is none."""
-        if self._next is None:
+        """Start the spare process if there is none, or if its start has failed."""
+        spare = self._next
+        if spare is None or (spare.done() and spare.exception() is not None):
             self._next = asyncio.create_task(self._start())
             self._starting.add(self._next)
             self._next.add_done_callback(self._starting.discard)

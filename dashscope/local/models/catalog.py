@@ -43,15 +43,8 @@ class Runnable:
     training: Signature | None
 
     @classmethod
-    def of(cls, version: Version, function: Function, signatures: Signatures) -> "Runnable":
-        """Return a version with its function.
-
-        Raises:
-            CodeError: The function is not a model.
-        """
-        spec = spec_of(function)
-        if spec is None:
-            raise CodeError(f"{version.model} is not a model")
+    def of(cls, version: Version, spec: ModelSpec, signatures: Signatures) -> "Runnable":
+        """Return a version with its code and the signatures of its function."""
         return cls(
             version=version,
             spec=spec,
@@ -129,13 +122,19 @@ class Catalog:
         """
         if version.id not in self._loaded:
             try:
-                function = Code.read(self._folder.code / version.code).load()
-                self._loaded[version.id] = Runnable.of(version, function, Signatures.of(function))
+                self._loaded[version.id] = self._load(version)
             except (CodeError, SignatureError, OSError, ValueError) as error:
                 raise ModelsError(
                     f"The code of version {version.id} cannot be loaded: {error}"
                 ) from error
         return self._loaded[version.id]
+
+    def _load(self, version: Version) -> Runnable:
+        function = Code.read(self._folder.code / version.code).load()
+        spec = spec_of(function)
+        if spec is None:
+            raise CodeError(f"{version.model} is not a model")
+        return Runnable.of(version, spec, Signatures.of(function))
 
     def add_trained(self, base: Version, destination: str, weights: str | None) -> Version:
         """Add the version that a training created. It becomes the destination's latest version."""
@@ -154,7 +153,7 @@ class Catalog:
         code.write(self._folder.code)
         schema = json.dumps(signatures.openapi_schema(spec.name))
         version = self._add_version(spec.name, schema, code.digest, None, None)
-        self._loaded[version.id] = Runnable.of(version, function, signatures)
+        self._loaded[version.id] = Runnable.of(version, spec, signatures)
         self._store.jobs.replace_examples(
             spec.name, [self._example(version, example) for example in spec.examples]
         )

@@ -231,8 +231,8 @@ def _convert_whole_floats(inputs: Any, error: ValidationError) -> bool:
             try:
                 value: Any = container[step]
             except (KeyError, IndexError, TypeError):
-                # The rest of the location names members of a union.
-                break
+                # This step names a member of a union.
+                continue
             if isinstance(value, float) and value.is_integer():
                 container[step] = int(value)
                 converted = True

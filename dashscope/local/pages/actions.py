@@ -58,7 +58,7 @@ async def resend_webhook(request: Request) -> Response:
             HTTPStatus.CONFLICT, "This cannot be sent again: its prediction was deleted."
         )
     parts.webhooks.resend(attempt, job, parts.engine.run_of(job.id))
-    return RedirectResponse(f"{PREFIX}/webhooks", HTTPStatus.SEE_OTHER)
+    return RedirectResponse(f"{PREFIX}/webhooks/{message_id}", HTTPStatus.SEE_OTHER)
 
 
 async def delete_file(request: Request) -> Response:

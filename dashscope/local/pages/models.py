@@ -24,14 +24,16 @@ from dashscope.local.pages.code import Call, has_data, snippets
 from dashscope.local.pages.display import TEXT_LIMIT, DisplayItem, as_items
 from dashscope.local.pages.fields import Field, describe_type, read_fields, resolve
 from dashscope.local.pages.form_values import FormValues, prefill, read
-from dashscope.local.pages.lists import ListQuery, lists
+from dashscope.local.pages.lists import ROWS, ListQuery, lists
 from dashscope.local.pages.markdown import MARKDOWN_LIMIT, render_in_thread
 from dashscope.local.pages.result import display, path_of, result_of
 from dashscope.local.pages.templating import PREFIX, page
-from dashscope.local.store import CursorError
 from dashscope.local.values import Job, Model, Version, now, timestamp
 
 _LIMITS: Final[Any] = {"max_files": 100, "max_fields": 1000, "max_part_size": BODY_LIMIT}
+
+CARDS: Final = 36
+"""The number of models on a page."""
 
 RECENT: Final = 8
 """The number of recent jobs on the page of all models."""
@@ -60,10 +62,7 @@ async def show_models(request: Request) -> Response:
     """Show the models and the latest predictions."""
     parts = services(request)
     search = request.query_params.get("q", "").strip()
-    try:
-        listed = parts.store.models.page_by_age(request.query_params.get("cursor"))
-    except CursorError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
+    listed = parts.store.models.page_by_age(request.query_params.get("cursor"), CARDS)
     if search:
         found = find_models(parts.store, search, private=True)
         listed = evolve(listed, results=[model for _, model in found], next=None, previous=None)
@@ -413,8 +412,9 @@ async def show_examples(request: Request) -> Response:
 async def show_versions(request: Request) -> Response:
     """Show the versions of a model."""
     model, version = _tab(request)
-    versions = services(request).store.models.versions(model.full_name, None).results
-    return _model_page(request, "versions", model, version, versions=versions)
+    cursor = request.query_params.get("cursor")
+    listed = services(request).store.models.versions(model.full_name, cursor, ROWS)
+    return _model_page(request, "versions", model, version, listed=listed)
 
 
 async def show_runs(request: Request) -> Response:

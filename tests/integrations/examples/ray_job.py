@@ -2,8 +2,8 @@
 
 Start it with `python ray_job.py rows.jsonl results/` on one machine, or with
 `ray job submit -- python ray_job.py ...` on a cluster, where both paths must be on storage that all
-workers share. Each row is an object such as `{"name": "Alice"}`. Run the same command again after a
-crash: the checkpoint prevents that a prediction is created twice.
+workers share. Each row is an object such as `{"name": "Alice"}`. After a crash, run the same
+command again: it creates no prediction twice and replaces the results. It needs Ray 2.48 or later.
 """
 
 import sys
@@ -26,7 +26,8 @@ def main(rows: str, results: str) -> None:
         workers=(1, 4),
         timeout=300,
     )
-    greeted.write_parquet(f"{results.rstrip('/')}/parts/")
+    parts = f"{results.rstrip('/')}/parts/"
+    greeted.write_parquet(parts, mode=ray.data.SaveMode.OVERWRITE)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,6 @@ def test_the_guides_are_pages(web: httpx.Client) -> None:
 
 
 def test_a_guide_that_does_not_exist_is_not_found(web: httpx.Client) -> None:
-    answer = web.get("/guides/nope%20%22%3E", follow_redirects=True)
-    assert answer.status_code == 404
-    assert "This guide does not exist." in Parsed(answer).text
+    response = web.get("/guides/nope%20%22%3E", follow_redirects=True)
+    assert response.status_code == 404
+    assert "This guide does not exist." in Parsed(response).text
