@@ -153,7 +153,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds
                 server.get(prediction)["status"] in {"succeeded", "failed"}
                 for prediction in acknowledged
             ),
-            seconds=60,
+            timeout=60,
         )
         page = server.http.get("/predictions").json()
         seen = [item["id"] for item in page["results"]]
