@@ -242,6 +242,7 @@ def leave_a_thread(file: Path) -> None:
             with contextlib.suppress(OSError):
                 file.parent.mkdir(exist_ok=True)
                 file.with_name(f"more-{number}").write_text("")
+            time.sleep(0.001)
 
     threading.Thread(target=write, daemon=True).start()
 
