@@ -56,7 +56,7 @@ class Program:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        with _interruptible():
+        with interruptible():
             self._process = subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
                 cwd=cwd,
@@ -190,7 +190,7 @@ class _Collected:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Restore the default SIGINT handler for a program: shells ignore SIGINT in background jobs."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         yield

@@ -139,6 +139,17 @@ def parts(count: int = 3, delay: float = 0.0) -> Iterator[str]:
         time.sleep(delay)
 
 
+@model("test/released")
+def released(file: str, count: int = 3, percent: bool = False) -> Iterator[str]:
+    """Like `parts`, but each part waits until the file has one byte for it."""
+    for number in range(count):
+        while not (path := Path(file)).exists() or path.stat().st_size <= number:
+            time.sleep(0.01)
+        part = f"part {number}"
+        print(f"{100 * (number + 1) // count:3}%|{part}| {number}/{count}" if percent else part)
+        yield f"{number} "
+
+
 @model("test/numbers")
 def numbers(count: int = 3) -> Iterator[int]:
     yield from range(count)
@@ -231,6 +242,7 @@ def leave_a_thread(file: Path) -> None:
             with contextlib.suppress(OSError):
                 file.parent.mkdir(exist_ok=True)
                 file.with_name(f"more-{number}").write_text("")
+            time.sleep(0.001)
 
     threading.Thread(target=write, daemon=True).start()
 

@@ -176,13 +176,14 @@ class TestLimits:
 
     def test_a_full_queue_sends_retry_after(self) -> None:
         with LocalServer(models=MODELS, queue_limit=2) as server:
-            url = f"{server.base_url}/models/test/spins/predictions"
-            responses = [httpx.post(url, json={"input": {}}) for _ in range(8)]
+            url = f"{server.base_url}/models/test/pid/predictions"
+            body = {"input": {"seconds": 60}}
+            responses = [httpx.post(url, json=body) for _ in range(8)]
             assert [response.status_code for response in responses] == [201] * 6 + [429] * 2
             assert responses[-1].headers["retry-after"] == "1"
             assert responses[-1].json()["retry_after"] == 1
             httpx.post(responses[5].json()["urls"]["cancel"])
-            assert httpx.post(url, json={"input": {}}).status_code == 201
+            assert httpx.post(url, json=body).status_code == 201
 
     def test_logs_keep_their_end(self, run: Run) -> None:
         logs = run("test/floods", megabytes=3)["logs"]
