@@ -54,8 +54,9 @@ class RowInputs:
         """Return the inputs of a row. Empty cells are omitted."""
         found = dict(self.base)
         for name, value in row.items():
-            is_empty = value is None or (self.is_csv and value == "")
-            if is_empty or (self.known and name not in self.known):
+            if value is None or (self.is_csv and value == ""):
+                continue
+            if self.known and name not in self.known:
                 continue
             kinds = self.known.get(name, UNKNOWN).kinds
             if name in self.files:
