@@ -19,7 +19,7 @@ import pytest
 import dashscope
 from dashscope import Client
 from dashscope._runtime import signals
-from tests.predictions.interrupting import interrupted_at
+from tests.predictions.interrupting import interrupt_at_line
 from tests.servers.prediction_server import PredictionServer
 from tests.stopwatch import Stopwatch
 from tests.waiting import wait_until
@@ -69,7 +69,7 @@ CALLS = {"run": run, "stream": stream, "wait": wait}
 @pytest.mark.parametrize(
     ("within", "step"),
     [
-        pytest.param((OURS,), 29, id="some-lines"),
+        pytest.param((OURS,), 61, id="some-lines"),
         pytest.param((OURS, THEIRS), 1, id="all-lines", marks=[pytest.mark.soak, SLOW]),
     ],
 )
@@ -88,7 +88,7 @@ def test_a_signal_at_any_line_leaves_nothing_running(
         while True:
             line += step
             running = set(prediction_server.running)
-            done = interrupted_at(line, lambda: call(client), within=within, number=number)
+            done = interrupt_at_line(line, lambda: call(client), within=within, number=number)
             assert signal.getsignal(number) == before, done.where
             if done.where is None:
                 break

@@ -256,7 +256,7 @@ class TestLists:
             page.wait_for_timeout(50)
         ids = page.evaluate("[...document.querySelectorAll('.rows > li')].map(row => row.id)")
         assert len(ids) >= 220
-        # Each page of rows is a list of its own.
+        # Each page of rows is a separate list.
         assert page.get_by_role("list", name="Predictions, newest first, page").count() > 1
         assert len(set(ids)) == len(ids)
 
