@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T], *, timeout: float = 30.0) -> T:
-    """Call `condition` every 10 ms until it returns a true value.
+    """Call `condition`, at first every 10 ms and later every 0.1 s, until it returns a true value.
 
     Args:
         condition: The function to call.
@@ -25,9 +25,11 @@ def wait_until(condition: Callable[[], T], *, timeout: float = 30.0) -> T:
         AssertionError: The condition is still false after `timeout` seconds.
     """
     end = time.monotonic() + timeout
+    pause = 0.01
     while not (result := condition()):
         assert time.monotonic() < end, f"The condition is still false after {timeout} s."
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.1)
     return result
 
 

@@ -66,7 +66,7 @@ class PollSchedule:
         self._no_list_before = float("-inf")
 
     def blocked_for(self) -> float:
-        """Return the seconds for which the server asked not to be polled."""
+        """Return the seconds for which the server requested no polls."""
         return self._pace.held(0.0)
 
     def finished(self, seconds: float) -> None:

@@ -70,7 +70,7 @@ class PostgresRate:
         """Keep all workers from creating predictions for some time.
 
         Args:
-            seconds: How long the server asked to wait.
+            seconds: The wait that the server requested.
 
         Raises:
             CheckpointError: If the database cannot be reached.

@@ -165,7 +165,7 @@ class RayRate:
         """Keep all workers from creating predictions for some time.
 
         Args:
-            seconds: How long the server asked to wait.
+            seconds: The wait that the server requested.
 
         Example: see `dashscope docs scaling-out`.
         """

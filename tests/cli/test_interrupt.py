@@ -21,7 +21,7 @@ TERMINATED = (signal.SIGTERM, 143, "Terminated.\n")
 soak = partial(pytest.param, marks=pytest.mark.soak)
 
 
-@pytest.mark.parametrize(("number", "code", "message"), [INTERRUPTED, TERMINATED])
+@pytest.mark.parametrize(("number", "code", "message"), [INTERRUPTED, soak(*TERMINATED)])
 def test_a_signal_cancels_the_prediction(
     dashscope: CommandLine, client: Client, number: signal.Signals, code: int, message: str
 ) -> None:
@@ -30,7 +30,7 @@ def test_a_signal_cancels_the_prediction(
     sent = time.monotonic()
     program.send(number)
     done = program.finish()
-    assert time.monotonic() - sent < 3
+    assert time.monotonic() - sent < 20
     message += f"Canceled prediction {id}.\n"
     assert (done.code, done.stdout, done.stderr) == (code, "", message)
     assert status_of(client, number.name) == "canceled"
@@ -79,17 +79,17 @@ def test_a_signal_stops_the_server_of_the_command(
     without_address: CommandLine, number: signal.Signals, code: int, message: str
 ) -> None:
     program = without_address.start("run", "dashscope/countdown", "start=3", "delay=60")
-    base_url = program.says(r"http://127\.0\.0\.1:\d+/v1")[0]
+    base_url = program.wait_for_stderr(r"http://127\.0\.0\.1:\d+/v1")[0]
     with Client(base_url=base_url) as client:
         wait_until(lambda: any(p.status == "processing" for p in client.predictions.list()))
     sent = time.monotonic()
     program.send(number)
     done = program.finish()
-    assert time.monotonic() - sent < 5
+    assert time.monotonic() - sent < 20
     assert (done.code, done.stdout) == (code, "")
     assert re.search(f"{message}Canceled prediction \\w+\\.\n$", done.stderr)
     assert "Traceback" not in done.stderr
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
     assert list(without_address.temporary.iterdir()) == []
 
 
@@ -133,7 +133,7 @@ def test_an_unanswered_cancel_is_reported_after_a_short_wait(
 def test_a_second_ctrl_c_exits_at_once(dashscope: CommandLine, fake_server: FakeServer) -> None:
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
-            return Reply(delay=4.0)
+            return Reply(delay=60.0)
         return reply(prediction("processing"))
 
     fake_server.respond_with(script)
@@ -148,6 +148,6 @@ def test_a_second_ctrl_c_exits_at_once(dashscope: CommandLine, fake_server: Fake
         time.sleep(0.1)
     again = time.monotonic()
     done = program.finish()
-    assert time.monotonic() - again < 2
+    assert time.monotonic() - again < 20
     assert done.code == 130
     assert "Traceback" not in done.stderr

@@ -14,7 +14,7 @@ import pytest
 
 from dashscope.integrations.dataframes import ModelUdf, udf
 from tests.servers.batch_service import Service
-from tests.servers.fake_server import FakeServer, reply
+from tests.servers.fake_server import FakeServer
 
 # The engines emit warnings, and start slowly on a busy machine.
 pytestmark = [
@@ -29,19 +29,7 @@ REF = "owner/name"
 @pytest.fixture
 def service(fake_server: FakeServer) -> Service:
     """A fake service of a model with a schema."""
-    service = Service(fake_server)
-    schemas = {"Input": {"type": "object", "properties": {"value": {}}}, "Output": {}}
-    version = {
-        "id": "v1",
-        "created_at": "2026-01-01T00:00:00Z",
-        "cog_version": "0.9",
-        "openapi_schema": {"components": {"schemas": schemas}},
-    }
-    model = {"owner": "owner", "name": "name", "url": "", "latest_version": version}
-    service.override = lambda received: (
-        reply(model) if received.path == "/v1/models/owner/name" else None
-    )
-    return service
+    return Service.with_schema(fake_server, {"value": {}})
 
 
 def made(service: Service, folder: Path) -> ModelUdf:

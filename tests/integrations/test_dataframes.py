@@ -19,6 +19,7 @@ import pytest
 
 from dashscope import CheckpointError, ConfigurationError
 from dashscope.integrations.dataframes import ModelUdf, udf
+from tests.cli.process import interruptible
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer, reply
 from tests.waiting import wait_until
@@ -29,20 +30,8 @@ REF = "owner/name"
 @pytest.fixture
 def service(fake_server: FakeServer) -> Service:
     """A fake service of a model with a schema."""
-    service = Service(fake_server)
     properties = {"value": {"title": "Value"}, "fail": {"type": "string"}}
-    schemas = {"Input": {"type": "object", "properties": properties}, "Output": {}}
-    version = {
-        "id": "v1",
-        "created_at": "2026-01-01T00:00:00Z",
-        "cog_version": "0.9",
-        "openapi_schema": {"components": {"schemas": schemas}},
-    }
-    model = {"owner": "owner", "name": "name", "url": "", "latest_version": version}
-    service.override = lambda received: (
-        reply(model) if received.path == "/v1/models/owner/name" else None
-    )
-    return service
+    return Service.with_schema(fake_server, properties)
 
 
 def made(service: Service, **options: Any) -> ModelUdf:
@@ -175,27 +164,30 @@ print(sum(row["output"] == row["number"] for row in rows), flush=True)
 def start(tmp_path: Path, run: ModelUdf, first: int, count: int) -> subprocess.Popen[str]:
     path = tmp_path / "udf.pickle"
     path.write_bytes(pickle.dumps(run))
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path), str(first), str(count)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-    )
+    with interruptible():
+        return subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(path), str(first), str(count)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        )
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_worker_leaves_its_predictions_to_the_retry(
     service: Service, tmp_path: Path, how: signal.Signals
 ) -> None:
-    service.seconds = lambda _: 1.0
+    service.seconds = lambda _: 0.0 if len(service.created) < 8 else 60.0
     run = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
     process = start(tmp_path, run, 0, 24)
-    wait_until(lambda: len(service.created) >= 12)
+    wait_until(lambda: len(service.created) >= 16)
     process.send_signal(how)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode != 0
     service.seconds = lambda _: 0.0
+    for created in service.created:
+        created.seconds = 0.0
     results = run(numbers(24))
     assert [row["output"] for row in results] == list(range(24))
     assert len(service.created) == 24
@@ -217,7 +209,7 @@ def test_the_driver_cancels_what_its_workers_have_not_finished(
     wait_until(lambda: len(service.created) >= 20)
     with pytest.raises(KeyboardInterrupt), run:
         raise KeyboardInterrupt
-    _, errors = alive.communicate(timeout=30)
+    _, errors = alive.communicate(timeout=60)
     assert "canceled" in errors
     canceled = [one.input["value"] for one in service.created if one.canceled is not None]
     assert sorted(canceled) == [*range(4), *range(100, 108)]

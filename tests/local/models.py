@@ -1,4 +1,4 @@
-"""Models that misbehave, or show one thing each; every test of the server can run them."""
+"""Models for the tests of the server. Each misbehaves in one way or shows one feature."""
 
 import collections
 import contextlib
@@ -139,6 +139,17 @@ def parts(count: int = 3, delay: float = 0.0) -> Iterator[str]:
         time.sleep(delay)
 
 
+@model("test/released")
+def released(file: str, count: int = 3, percent: bool = False) -> Iterator[str]:
+    """Like `parts`, but each part waits until the file has one byte for it."""
+    for number in range(count):
+        while not (path := Path(file)).exists() or path.stat().st_size <= number:
+            time.sleep(0.01)
+        part = f"part {number}"
+        print(f"{100 * (number + 1) // count:3}%|{part}| {number}/{count}" if percent else part)
+        yield f"{number} "
+
+
 @model("test/numbers")
 def numbers(count: int = 3) -> Iterator[int]:
     yield from range(count)
@@ -231,6 +242,7 @@ def leave_a_thread(file: Path) -> None:
             with contextlib.suppress(OSError):
                 file.parent.mkdir(exist_ok=True)
                 file.with_name(f"more-{number}").write_text("")
+            time.sleep(0.001)
 
     threading.Thread(target=write, daemon=True).start()
 
@@ -268,7 +280,7 @@ def spins() -> str:
 
 @model("test/holds")
 def holds() -> None:
-    """Stays in C code that lets no other thread of Python run."""
+    """Run C code that never releases the GIL."""
     collections.deque(itertools.repeat(None), maxlen=0)
 
 
@@ -283,7 +295,7 @@ def forks(wait: float = 0.0) -> str:
 
 @model("test/daemons")
 def daemons(file: str, seconds: float) -> str:
-    """Starts a process in its own session, and one whose parent has exited."""
+    """Start a process in a separate session, and one whose parent has exited."""
     child = f"import os, time; print(os.getpid(), file=open({file!r}, 'a')); time.sleep({seconds})"
     start = "import subprocess, sys; subprocess.Popen({}, start_new_session=True)"
     subprocess.Popen([sys.executable, "-c", child], start_new_session=True)

@@ -27,7 +27,25 @@ SERVE = (
 )
 
 
-class Process:
+class Server:
+    """A server and its predictions, as an HTTP client sees them."""
+
+    def __init__(self, base_url: str) -> None:
+        self.http = httpx.Client(base_url=base_url, timeout=30)
+
+    def create(self, name: str, *, held: bool = False, **inputs: Any) -> dict[str, Any]:
+        headers = {"Prefer": "wait"} if held else {}
+        response = self.http.post(
+            f"/models/{name}/predictions", json={"input": inputs}, headers=headers
+        )
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def get(self, prediction: dict[str, Any]) -> dict[str, Any]:
+        return self.http.get(f"/predictions/{prediction['id']}").json()
+
+
+class Process(Server):
     """`serve` in a separate process."""
 
     def __init__(self, data: Path, *, drain: float = 0.0, port: int = 0) -> None:
@@ -45,22 +63,11 @@ class Process:
         self.reader.start()
         match = re.match(r"Ready at (\S+), data in (.+)\n", self.ready)
         assert match, self.ready + "".join(self.log)
-        self.http = httpx.Client(base_url=match[1], timeout=30)
+        super().__init__(match[1])
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         self.log += self.process.stderr
-
-    def create(self, name: str, *, held: bool = False, **inputs: Any) -> dict[str, Any]:
-        headers = {"Prefer": "wait"} if held else {}
-        response = self.http.post(
-            f"/models/{name}/predictions", json={"input": inputs}, headers=headers
-        )
-        assert response.status_code == 201, response.text
-        return response.json()
-
-    def get(self, prediction: dict[str, Any]) -> dict[str, Any]:
-        return self.http.get(f"/predictions/{prediction['id']}").json()
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -87,20 +94,29 @@ def serving(data: Path, **options: Any) -> Iterator[Process]:
             process.end()
 
 
+@contextlib.contextmanager
+def restarted(data: Path) -> Iterator[Server]:
+    """Start the next server of a data folder, in this process."""
+    with LocalServer(models=MODELS, data=data) as running:
+        server = Server(running.base_url)
+        with server.http:
+            yield server
+
+
 def test_after_kill_9_finished_queued_and_running_predictions_are_recovered(
     tmp_path: Path,
 ) -> None:
     with serving(tmp_path) as server:
         finished = server.create("test/parts", held=True)
         image = server.create("test/image", held=True)
-        running = [server.create("test/spins") for _ in range(4)]
+        running = [server.create("test/pid", seconds=60) for _ in range(4)]
         for prediction in running:
             wait_for_status(server.http, prediction, "processing")
         queued = server.create("test/echo", value="still wanted")
-        blocked = server.create("test/spins")
+        blocked = server.create("test/pid", seconds=60)
         wait_for_status(server.http, queued, "succeeded")
         server.end()
-    with serving(tmp_path) as server:
+    with restarted(tmp_path) as server:
         again = server.get(finished)
         for name in ("output", "logs", "status", "started_at", "completed_at", "metrics"):
             assert again[name] == finished[name]
@@ -128,7 +144,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds
                         timer.start()
             timer.join()
             server.end()
-    with serving(tmp_path) as server:
+    with restarted(tmp_path) as server:
         for number, prediction in enumerate(acknowledged):
             seen = server.get(prediction)
             assert seen["input"] == {"value": number}
@@ -137,7 +153,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds
                 server.get(prediction)["status"] in {"succeeded", "failed"}
                 for prediction in acknowledged
             ),
-            seconds=60,
+            timeout=60,
         )
         page = server.http.get("/predictions").json()
         seen = [item["id"] for item in page["results"]]
@@ -198,7 +214,7 @@ def test_sigterm_waits_for_running_predictions(tmp_path: Path) -> None:
         prediction = server.create("test/sleep", seconds=1)
         wait_for_status(server.http, prediction, "processing")
         assert server.end(signal.SIGTERM) == 0
-    with serving(tmp_path) as server:
+    with restarted(tmp_path) as server:
         assert server.get(prediction)["output"] == "slept"
 
 
@@ -210,7 +226,7 @@ def test_sigterm_waits_for_a_limited_time(tmp_path: Path) -> None:
         assert server.end(signal.SIGTERM) == 0
         assert time.monotonic() - started < 15
         assert not any("Traceback" in line for line in server.log)
-    with serving(tmp_path) as server:
+    with restarted(tmp_path) as server:
         failed = server.get(prediction)
         assert failed["status"] == "failed"
         assert "The server stopped" in failed["error"]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from dashscope.local import LocalServer, maintenance
+from dashscope.local.http import middleware
 from dashscope.local.store import folder
 from tests.local.conftest import MODELS
 from tests.variants import variants
@@ -128,16 +130,23 @@ class TestUploading:
     def test_a_too_large_file_is_rejected(self, http: httpx.Client, server: LocalServer) -> None:
         def endless() -> Iterator[bytes]:
             yield b'--x\r\nContent-Disposition: form-data; name="content"; filename="a"\r\n\r\n'
-            for _ in range(102):
+            for _ in range(12):
                 yield bytes(1024 * 1024)
 
         before = set((server.data / "files").iterdir())
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
-        response = http.post("/files", content=endless(), headers=headers)
-        assert response.status_code == 413
-        assert "100 MB" in response.json()["detail"]
-        announced = http.post("/files", files={"content": ("a", bytes(102 * 1024 * 1024))})
-        assert announced.status_code == 413
+        with mock.patch.object(middleware, "FORM_LIMIT", 10 * 1024 * 1024):
+            response = http.post("/files", content=endless(), headers=headers)
+            assert response.status_code == 413
+            assert "100 MB" in response.json()["detail"]
+        announced = (
+            "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 106954752\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        )
+        url = httpx.URL(server.base_url)
+        with socket.create_connection((url.host, url.port)) as connection:
+            connection.sendall(announced.encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
         with mock.patch.object(folder, "FILE_LIMIT", 10):
             assert http.post("/files", files={"content": ("a", b"x" * 11)}).status_code == 413
         assert set((server.data / "files").iterdir()) == before

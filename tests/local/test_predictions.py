@@ -161,10 +161,10 @@ class TestCancel:
     def test_a_queued_prediction_is_canceled_without_running(
         self, http: httpx.Client, create: Run
     ) -> None:
-        running = [create("test/spins") for _ in range(4)]
+        running = [create("test/pid", seconds=60) for _ in range(4)]
         for prediction in running:
             wait_for_status(http, prediction, "processing")
-        queued = create("test/spins")
+        queued = create("test/pid")
         assert http.post(queued["urls"]["cancel"]).json()["status"] == "canceled"
         assert "started_at" not in http.get(queued["urls"]["get"]).json()
         for prediction in running:
@@ -214,15 +214,17 @@ class TestCancel:
         assert "Cancel-After" in response.json()["detail"]
 
     def test_the_deadline_cancels_running_and_aborts_queued_predictions(
-        self, http: httpx.Client, create: Run, monkeypatch: pytest.MonkeyPatch
+        self, http: httpx.Client, create: Run, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(requests, "MIN_DEADLINE", timedelta(0))
-        # If a slot became free before its own deadline, the queued prediction would start.
-        running = [create("test/spins", headers={"Cancel-After": "4s"}) for _ in range(4)]
-        waiting = create("test/spins", headers={"Cancel-After": "1s"})
-        assert wait_for_status(http, waiting, "aborted")["status"] == "aborted"
-        for prediction in running:
-            assert wait_for_status(http, prediction, "canceled")["status"] == "canceled"
+        run("test/pid")  # Its worker starts the next prediction without a delay.
+        running = create("test/pid", seconds=60, headers={"Cancel-After": "2s"})
+        assert wait_for_status(http, running, "canceled", "aborted")["status"] == "canceled"
+        others = [create("test/pid", seconds=60) for _ in range(4)]
+        queued = create("test/pid", headers={"Cancel-After": "0s"})
+        assert wait_for_status(http, queued, "canceled", "aborted")["status"] == "aborted"
+        for prediction in others:
+            http.post(prediction["urls"]["cancel"])
 
 
 class TestList:

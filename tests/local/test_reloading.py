@@ -1,5 +1,8 @@
 """Models that are edited while the server runs."""
 
+import itertools
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +28,18 @@ def _check_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "RELOAD_INTERVAL", 0.02)
 
 
+EDITS = itertools.count(int(time.time()) * 10**9)
+
+
 def write(path: Path, text: str) -> None:
-    """Replace a file atomically, so that the server never reads half of it."""
+    """Replace a file atomically, so that the server never reads half of it.
+
+    All edits have the same time in seconds, which is what Python's bytecode files contain.
+    """
     partial = path.with_suffix(".new")
     partial.write_text(text)
+    edited = next(EDITS)
+    os.utime(partial, ns=(edited, edited))
     partial.replace(path)
 
 
@@ -66,8 +77,8 @@ def test_an_edit_changes_the_model_and_an_error_is_shown_until_it_is_fixed(tmp_p
 
         # The source of the model is unchanged, but a worker has loaded the old module.
         versions = http.get("v1/models/me/says/versions").json()["results"]
-        write(helper, "GREETING = 'goodbye'")
-        wait_until(lambda: says() == "goodbye you")
+        write(helper, "GREETING = 'howdy'")
+        wait_until(lambda: says() == "howdy you")
         assert http.get("v1/models/me/says/versions").json()["results"] == versions
 
         with http.stream("GET", "web/events") as events:

@@ -284,7 +284,7 @@ def test_a_child_process_in_its_own_session_ends_with_its_worker_and_server(
         else:
             process.end(signal.SIGTERM if how == "exit" else signal.SIGKILL)
         for pid in map(int, pids.read_text().split()):
-            wait_until(lambda pid=pid: not psutil.pid_exists(pid), timeout=5)
+            wait_until(lambda pid=pid: not psutil.pid_exists(pid))
 
 
 @pytest.mark.skipif(not lifeline.SUPERVISED, reason="workers are forks on Linux only")
@@ -294,8 +294,13 @@ def test_predictions_run_after_the_fork_server_was_killed(tmp_path: Path) -> Non
         [fork_server] = set(psutil.Process().children()) - before
         running = create(http, "test/pid", seconds=0.5)
         wait_for_status(http, running, "processing")
-        fork_server.kill()
+        # Kill the fork server before it reads these requests.
+        fork_server.suspend()
         others = [create(http, "test/pid", seconds=0.1) for _ in range(3)]
+        for _ in range(3):
+            http.get("/account")
+        fork_server.kill()
+        others.append(create(http, "test/pid"))
         ended = [wait_for_status(http, item, "succeeded", "failed") for item in (running, *others)]
-        assert [item["status"] for item in ended] == ["succeeded"] * 4
+        assert [item["status"] for item in ended] == ["succeeded"] * 5
     assert set(psutil.Process().children()) <= before

@@ -84,7 +84,7 @@ class TestErrors:
         responses = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
         assert len({response.headers["x-request-id"] for response in responses}) == 3
 
-    def test_file_inputs_do_not_follow_redirects_to_the_server(self, http: httpx.Client) -> None:
+    def test_a_trailing_slash_is_not_redirected(self, http: httpx.Client) -> None:
         assert httpx.get(f"{http.base_url}predictions/").status_code == 404
 
 
@@ -176,13 +176,14 @@ class TestLimits:
 
     def test_a_full_queue_sends_retry_after(self) -> None:
         with LocalServer(models=MODELS, queue_limit=2) as server:
-            url = f"{server.base_url}/models/test/spins/predictions"
-            responses = [httpx.post(url, json={"input": {}}) for _ in range(8)]
+            url = f"{server.base_url}/models/test/pid/predictions"
+            body = {"input": {"seconds": 60}}
+            responses = [httpx.post(url, json=body) for _ in range(8)]
             assert [response.status_code for response in responses] == [201] * 6 + [429] * 2
             assert responses[-1].headers["retry-after"] == "1"
             assert responses[-1].json()["retry_after"] == 1
             httpx.post(responses[5].json()["urls"]["cancel"])
-            assert httpx.post(url, json={"input": {}}).status_code == 201
+            assert httpx.post(url, json=body).status_code == 201
 
     def test_logs_keep_their_end(self, run: Run) -> None:
         logs = run("test/floods", megabytes=3)["logs"]
@@ -403,7 +404,7 @@ LEAVING = {
         after = counts()
         assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
     """,
-    "of workers that nobody needs any more": """
+    "of workers that are no longer needed": """
         client = httpx.Client(timeout=30)
         with (
             mock.patch.object(engine, "IDLE_LIMIT", 0.2),

@@ -76,9 +76,8 @@ def test_start_and_completed_are_always_sent_and_the_rest_throttled(
     first, *between, last = receiver.received
     assert first.json["output"] is None
     assert first.json["status"] == "processing"
-    assert 2 <= len(between) <= 6
+    assert 2 <= len(between) <= (last.at - first.at) / webhooks.INTERVAL + 2
     for earlier, later in itertools.pairwise(between):
-        assert later.at - earlier.at > 0.4
         assert len(later.json["output"]) > len(earlier.json["output"] or [])
     assert len(last.json["output"]) == 20
 

@@ -1,6 +1,6 @@
 """`FolderStore`: a checkpoint in a folder that many worker processes share.
 
-Each process appends to a segment of its own and reads those of the others, so the folder may be on
+Each process appends to its own segment and reads those of the others, so the folder may be on
 a network file system. The folder cannot exclude two live workers with the same rows: it only
 reports rows that were created twice.
 """

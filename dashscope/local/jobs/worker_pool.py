@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 from weakref import WeakSet
 
 from dashscope.local.jobs.launching import make_launcher
-from dashscope.local.jobs.processes import Setup, Worker, WorkerError
+from dashscope.local.jobs.processes import Setup, Worker, WorkerError, WorkerExitError
 
 IDLE_LIMIT: Final = 60.0
 """Seconds after which an idle worker is stopped."""
@@ -101,6 +101,13 @@ class WorkerPool(Generic[Item]):
             _, worker = self._idle.pop()
             if worker.alive:
                 return worker
+        try:
+            return await self._start()
+        except WorkerExitError:
+            # For example, the fork server was killed before it had forked this process.
+            return await self._start()
+
+    async def _start(self) -> Worker:
         current = self._current
         try:
             worker = await self._processes.acquire()

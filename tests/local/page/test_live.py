@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -46,9 +47,13 @@ def grows(events: list[ServerSentEvent], name: str, whole: str) -> bool:
 
 
 class TestJobEvents:
-    def test_sends_text_and_logs_as_they_grow(self, web: httpx.Client, create: Run) -> None:
-        prediction = create("test/parts", count=20, delay=0.02)
+    def test_sends_text_and_logs_as_they_grow(
+        self, web: httpx.Client, create: Run, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "released"
+        prediction = create("test/released", file=str(file), count=20)
         with listening(web, events_of(web, prediction)) as heard:
+            file.write_bytes(bytes(20))
             events = list(heard)
         assert events[-1].event == "end"
         page = Parsed(web.get(prediction["urls"]["web"]))
@@ -58,18 +63,23 @@ class TestJobEvents:
         # Chunks that arrive together are sent as one event.
         assert len([event for event in events if event.event == "text"]) < 20
 
-    def test_resumes_after_an_interruption(self, web: httpx.Client, create: Run) -> None:
-        prediction = create("test/parts", count=30, delay=0.02)
+    def test_resumes_after_an_interruption(
+        self, web: httpx.Client, create: Run, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "released"
+        prediction = create("test/released", file=str(file), count=30)
         path = events_of(web, prediction)
         first: list[ServerSentEvent] = []
         # Once after each kind of event.
-        for name in ("log", "text", "log"):
+        for number, name in enumerate(("log", "text", "log"), start=1):
             with listening(web, path, first[-1].id if first else None) as heard:
+                file.write_bytes(bytes(5 * number))
                 for event in heard:
                     first.append(event)
                     if event.event == name:
                         break
         with listening(web, path, first[-1].id) as heard:
+            file.write_bytes(bytes(30))
             second = list(heard)
         assert grows([*first, *second], "log", "".join(f"part {number}\n" for number in range(30)))
         assert grows([*first, *second], "text", "".join(f"{number} " for number in range(30)))
@@ -81,9 +91,11 @@ class TestJobEvents:
             http.post(prediction["urls"]["cancel"])
             assert [event.event for event in heard if event.event != "log"][-1] == "end"
 
-    def test_sends_progress(self, web: httpx.Client, create: Run) -> None:
-        prediction = create("dashscope/countdown", start=9, delay=0.03)
+    def test_sends_progress(self, web: httpx.Client, create: Run, tmp_path: Path) -> None:
+        file = tmp_path / "released"
+        prediction = create("test/released", file=str(file), count=9, percent=True)
         with listening(web, events_of(web, prediction)) as heard:
+            file.write_bytes(bytes(9))
             message = [int(event.data) for event in heard if event.event == "progress"]
         assert message == sorted(message)
         assert message[-1] == 100
@@ -121,8 +133,9 @@ def rows_of(web: httpx.Client, path: str) -> str:
 
 class TestListEvents:
     def test_every_change_is_sent(self, web: httpx.Client, create: Run) -> None:
-        with listening(web, rows_of(web, "/web/predictions")) as heard:
-            job_id = create("dashscope/hello-world", text="x")["id"]
+        # Jobs of other tests may still change, so list only the job of this test.
+        with listening(web, rows_of(web, "/web/predictions?q=every+change")) as heard:
+            job_id = create("dashscope/hello-world", text="every change")["id"]
             event = next(heard)
         assert event.event == "rows"
         assert re.fullmatch("[0-9]+", event.id)

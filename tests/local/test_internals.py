@@ -144,10 +144,10 @@ class TestInternalFailures:
             assert run("numbers")["status"] == "succeeded"
 
     def test_a_version_without_its_code_fails_with_a_clear_error(self, tmp_path: Path) -> None:
-        body: dict[str, Any] = {"input": {}}
+        body: dict[str, Any] = {"input": {"seconds": 60}}
         with LocalServer(models=MODELS, data=tmp_path) as server:
             made = [
-                httpx.post(f"{server.base_url}/models/test/spins/predictions", json=body).json()
+                httpx.post(f"{server.base_url}/models/test/pid/predictions", json=body).json()
                 for _ in range(5)
             ]
         shutil.rmtree(tmp_path / "code")
