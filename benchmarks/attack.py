@@ -1,7 +1,7 @@
 """`python -m benchmarks.attack`: kills, cancellations, closes and steady load on a local server.
 
-The server is a process of its own with a database. What counts is in the database: predictions that
-were created twice, and predictions that still run although nobody waits for them.
+The server is a separate process with a database. The script counts predictions in the database that
+were created twice, and predictions that still run although no client waits for them.
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ RUNNING = "SELECT count(*) FROM job WHERE completed_at IS NULL"
 
 KINDS = ("asyncio", "sync", "trio")
 PAYLOAD = bytes(400_000)
-"""Large enough to be uploaded rather than sent in the request."""
+"""Large enough to be uploaded."""
 
 Operation = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 
 
 class Server:
-    """The local server in a process group of its own, which can be killed and started again."""
+    """The local server in a separate process group, which can be killed and restarted."""
 
     def __init__(self, folder: Path) -> None:
         self._models = folder / "models.py"
@@ -156,10 +156,10 @@ class Server:
         self.kill()
 
     def stop(self, within: float = 10.0) -> dict[str, int]:
-        """Stop the server as soon as no prediction runs, and count what its database has.
+        """Stop the server once no prediction runs, and count the predictions in its database.
 
         Args:
-            within: When to stop it anyway, in seconds.
+            within: Seconds after which to stop it in any case.
         """
         end = time.monotonic() + within
         with Client(base_url=self.base_url) as client:
@@ -184,7 +184,7 @@ class Server:
 
 
 def attack_map(server: Server, folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
-    """Kill the client and the server in turn while a batch runs, and resume it."""
+    """Kill the client and the server alternately while a batch runs, and resume it."""
     count = max(200, kills * 40)
     path = folder / "checkpoint"
     killed: Counter[str] = Counter()

@@ -1,6 +1,6 @@
 """`python -m benchmarks.local_server`: how fast the local server and its pages are.
 
-Each part measures a server in a process of its own. Times are given as minimum, median and 99th
+Each part measures a server in a separate process. Times are given as minimum, median and 99th
 percentile, in milliseconds. `cpu` is the CPU time of the server process for each operation, which
 other programs on the machine change less. The parts that need a browser use Debian's `chromium`
 through playwright (`pip install playwright`).
@@ -217,7 +217,7 @@ def measure_open_pages(creates: int = 20) -> dict[str, Any]:
             took: list[float] = []
             async with httpx.AsyncClient(base_url=server.base_url) as client:
                 for _ in range(creates):
-                    # Longer than the feed's pace, so that each change is sent on its own.
+                    # Longer than the feed's interval, so that each change is sent separately.
                     await asyncio.sleep(0.5)
                     waiting = OPEN_PAGES
                     changed.clear()

@@ -6,31 +6,32 @@ from dashscope import AsyncClient, Client
 
 Guides, each shown by `dashscope docs TOPIC` or `dashscope.guides.read(TOPIC)`:
 
-    quickstart            Quickstart
-    configuration         Authentication and configuration
-    files                 Files in inputs and outputs
-    streaming             Output while the model runs
-    functions             Models as functions, and tools for agents
-    batches               Batches: one model, many inputs
-    scaling-out           Batches on a cluster
-    timeouts              Timeouts and cancellation
-    errors                Errors and retries
-    web-applications      FastAPI, Django, Flask and Celery
-    webhooks              Webhooks
-    testing               Tests with local models and recordings
-    tracing               Traces and logs
-    tools                 Your tools
-    command-line          The command line
-    local-server          The local server
-    deploying-the-server  Deploying the server
-    notebooks             Notebooks and data frames
-    trainings             Trainings and deployments
-    from-replicate        Migrating from replicate
-    from-javascript       Migrating from JavaScript
-    troubleshooting       Error messages, their causes and fixes
-    performance           Performance
-    how-it-works          How it works
-    versioning            Versions and deprecations
+    quickstart               Quickstart
+    configuration            Authentication and configuration
+    files                    Files in inputs and outputs
+    streaming                Output while the model runs
+    functions                Models as functions, and tools for agents
+    batches                  Batches: one model, many inputs
+    scaling-out              Batches on a cluster
+    timeouts                 Timeouts and cancellation
+    errors                   Errors and retries
+    web-applications         FastAPI, Django, Flask and Celery
+    webhooks                 Webhooks
+    testing                  Tests with local models and recordings
+    tracing                  Traces and logs
+    tools                    Your tools
+    command-line             The command line
+    local-server             The local server
+    deploying-the-server     Deploying the server
+    notebooks                Notebooks and data frames
+    trainings                Trainings and deployments
+    from-replicate           Migrating from replicate
+    from-javascript          Migrating from JavaScript
+    troubleshooting          Error messages, their causes and fixes
+    troubleshooting-batches  Error messages of files, batches and webhooks
+    performance              Performance
+    how-it-works             How it works
+    versioning               Versions and deprecations
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ from tests.cli.command import run_here
 ROOT = Path(__file__).parents[1]
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 SECONDS = 240
-"""The time for an example, on a machine that is busy."""
+"""The time limit of an example, even on a busy machine."""
 
 STAYS = re.compile(r"^(\.venv/bin/)?dashscope (serve|mcp|webhooks listen)", re.MULTILINE)
-"""Commands that run until they are stopped. They have tests of their own."""
+"""Commands that run until they are stopped. Other tests check them."""
 INSTALLS = re.compile(r"^.*pip install .*?( && (?=\.venv/bin/)|$)", re.MULTILINE)
-"""Commands that install something. `.ci/run` runs the one of the README."""
+"""Commands that install something. `.ci/run` runs the command of the README."""
 
 
 @frozen

@@ -100,7 +100,7 @@ MUTATIONS = [
         "_api/fetch.py",
         "came_from, url = url, urls.joined(url, location)",
         "came_from, url = None, urls.joined(url, location)",
-        ("tests/api/test_tokens.py", "tests/faults/test_strangers.py"),
+        ("tests/api/test_tokens.py", "tests/faults/test_unsafe_urls.py"),
     ),
     Mutation(
         "a run that is canceled leaves its prediction running",

@@ -65,7 +65,7 @@ def refused(
 # Reading
 
 
-def test_unwrap_returns_the_prediction() -> None:
+def test_verify_returns_the_prediction() -> None:
     prediction = verify(BODY, signed(), SECRET)
     assert prediction == Prediction(id="p1", status="succeeded", output="ä")
     assert prediction.raw["tomorrow"] == 1

@@ -30,8 +30,8 @@ PARTS = {
     "Start": ("quickstart", "configuration", "from-replicate", "from-javascript"),
     "Use models": ("files", "streaming", "functions", "batches", "scaling-out", "trainings"),
     "Production": (
-        *("timeouts", "errors", "web-applications", "webhooks", "tracing", "troubleshooting"),
-        "performance",
+        *("timeouts", "errors", "web-applications", "webhooks", "tracing"),
+        *("troubleshooting", "troubleshooting-batches", "performance"),
     ),
     "Tools": (
         *("testing", "tools", "command-line", "local-server", "deploying-the-server", "notebooks"),

@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "distributed.jsonl"
 
 
 class Server:
-    """The counting server, in a process of its own."""
+    """The counting server, in a separate process."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""`ReadAhead`: items that a task of its own produces, and that wait until they are read."""
+"""`ReadAhead`: items that a separate task produces, and that wait until they are read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLOSED_EARLY: Final = "this stream was exited before its end and has no more eve
 
 
 class ReadAhead(Generic[T]):
-    """A bounded queue with a producer that runs in a task of its own.
+    """A bounded queue with a producer that runs in a separate task.
 
     Canceling `get()` leaves the producer running, so that a reader can wait with a timeout
     again and again without losing an item.

@@ -121,7 +121,7 @@ class Runtime(ABC):
     def read_ahead(
         self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
     ) -> ReadAhead[T] | None:
-        """Return a queue that a task of its own fills, or `None` in a sync client."""
+        """Return a queue that a separate task fills, or `None` in a sync client."""
 
     @abstractmethod
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:

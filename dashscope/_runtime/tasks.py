@@ -1,4 +1,4 @@
-"""Calls that run in tasks of their own and survive the cancellation of their caller."""
+"""Calls that run in separate tasks and survive the cancellation of their caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Task(ABC, Generic[T]):
-    """A call that runs in a task of its own, outside the caller's cancel scopes."""
+    """A call that runs in a separate task, outside the caller's cancel scopes."""
 
     @abstractmethod
     async def wait(self, seconds: float | None) -> None:

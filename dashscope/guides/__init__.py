@@ -45,6 +45,7 @@ _ORDER: Final = (
     "from-replicate",
     "from-javascript",
     "troubleshooting",
+    "troubleshooting-batches",
     "performance",
     "how-it-works",
     "versioning",

@@ -36,7 +36,7 @@ CREATES = [
     "predictions.create",
     "trainings.create",
 ]
-"""What must not be carried out twice."""
+"""Operations that must not be executed twice."""
 
 pytestmark = pytest.mark.usefixtures("no_jitter")
 
@@ -83,7 +83,7 @@ def test_creates_and_updates_are_retried_only_if_not_executed(
         assert len(fake_server.requests) == 3
 
 
-def test_every_operation_is_idempotent_or_not() -> None:
+def test_the_table_contains_every_create() -> None:
     assert {o.name for o in OPERATIONS} >= set(CREATES)
     assert "files.create" in NOT_JSON  # retried, as tests/files/test_files.py checks
 

@@ -267,7 +267,7 @@ class TestOverHTTPS:
     """Servers with certificates that replace the network."""
 
     @pytest.fixture
-    def request_lines(self) -> list[tuple[str, str | None]]:
+    def requested(self) -> list[tuple[str, str | None]]:
         return []
 
     @pytest.fixture

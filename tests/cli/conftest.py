@@ -9,29 +9,17 @@ from typing import TypeAlias
 import pytest
 from PIL import Image
 
-from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine, run_here
 from tests.cli.process import Finished
 from tests.cli.terminal import Terminal
-from tests.client import models
+from tests.client.conftest import observer as client
+from tests.client.conftest import server
+
+__all__ = ["client", "server"]
 
 RunCLI: TypeAlias = Callable[..., Finished]
 """Runs the command line in this process."""
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[LocalServer]:
-    """The server that the commands talk to."""
-    with LocalServer(models=models.__file__, strict_inputs=True) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def client(server: LocalServer) -> Iterator[Client]:
-    """A client for checking what the command did on the server."""
-    with Client(base_url=server.base_url) as client:
-        yield client
 
 
 @pytest.fixture

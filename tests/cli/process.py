@@ -19,7 +19,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 90.0
-"""Seconds after which a program counts as hanging, on a busy machine."""
+"""Seconds after which a program is considered hung, even on a busy machine."""
 
 _MARK = "PROGRAM_OF_THE_TESTS"
 
@@ -67,11 +67,11 @@ class Program:
         self._stdout = _Collected(self._process.stdout)
         self._stderr = _Collected(self._process.stderr)
 
-    def prints(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
+    def wait_for_stdout(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stdout matches a pattern."""
         return self._stdout.wait_for(pattern, within)
 
-    def says(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
+    def wait_for_stderr(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stderr matches a pattern."""
         return self._stderr.wait_for(pattern, within)
 
@@ -91,17 +91,17 @@ class Program:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(
-                f"not over within {within} s; stdout: {self._stdout.text!r}, "
+                f"still running after {within} s; stdout: {self._stdout.text!r}, "
                 f"stderr: {self._stderr.text!r}"
             ) from None
         seconds = time.monotonic() - self._started
         if not (self._stdout.join(within) and self._stderr.join(within)):
-            left = self.leaves_behind(within=0)
+            left = self.remaining_children(within=0)
             self.kill()
-            raise AssertionError(f"over, but not so what it started: {left}")
+            raise AssertionError(f"child processes are still running: {left}")
         return Finished(code, self._stdout.text, self._stderr.text, seconds)
 
-    def leaves_behind(self, *, within: float = 10.0) -> list[str]:
+    def remaining_children(self, *, within: float = 10.0) -> list[str]:
         """Return the command lines of children that still run after `within` seconds."""
         end = time.monotonic() + within
         while (left := self._family()) and time.monotonic() < end:

@@ -163,7 +163,7 @@ def test_an_invalid_checkpoint_is_reported(run_cli: RunCLI) -> None:
     assert not Path("out.jsonl").exists()
 
 
-def test_a_checkpoint_needs_a_configured_server(
+def test_with_a_checkpoint_no_temporary_server_is_started(
     run_cli: RunCLI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DASHSCOPE_BASE_URL")

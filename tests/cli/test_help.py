@@ -17,7 +17,7 @@ from dashscope.cli import dashscope as program
 from tests.cli.conftest import RunCLI
 
 RUN_UNTIL_STOPPED = ("dashscope serve", "dashscope webhooks listen", "dashscope mcp")
-"""What these do is seen in tests of their own."""
+"""Other tests check these commands."""
 
 ORDER = ("create", "update", "wait", "", "cancel", "delete")
 

@@ -79,7 +79,7 @@ def test_a_signal_stops_the_server_of_the_command(
     without_address: CommandLine, number: signal.Signals, code: int, message: str
 ) -> None:
     program = without_address.start("run", "dashscope/countdown", "start=3", "delay=60")
-    base_url = program.says(r"http://127\.0\.0\.1:\d+/v1")[0]
+    base_url = program.wait_for_stderr(r"http://127\.0\.0\.1:\d+/v1")[0]
     with Client(base_url=base_url) as client:
         wait_until(lambda: any(p.status == "processing" for p in client.predictions.list()))
     sent = time.monotonic()
@@ -89,7 +89,7 @@ def test_a_signal_stops_the_server_of_the_command(
     assert (done.code, done.stdout) == (code, "")
     assert re.search(f"{message}Canceled prediction \\w+\\.\n$", done.stderr)
     assert "Traceback" not in done.stderr
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
     assert list(without_address.temporary.iterdir()) == []
 
 

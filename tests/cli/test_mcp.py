@@ -197,7 +197,7 @@ async def test_the_server_runs_over_streamable_http(dashscope: CommandLine, clie
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = dashscope.start("mcp", "test/slow", "--http", "--port", str(port))
-    program.says("Serving MCP at")
+    program.wait_for_stderr("Serving MCP at")
     for _ in range(200):  # the message is printed just before the server listens
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port)).close()

@@ -18,7 +18,7 @@ def test_the_first_command_of_the_readme_works(without_address: CommandLine) -> 
     assert (done.code, done.stdout) == (0, "hello Alice\n")
     assert done.stderr.startswith(NOTE)
     assert done.stderr.count("\n") == 1
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
     assert list(without_address.temporary.iterdir()) == []
 
 
@@ -36,9 +36,7 @@ def test_quiet_does_not_mention_the_server(without_address: CommandLine) -> None
     assert (done.code, done.stdout, done.stderr) == (0, "hello Alice\n", "")
 
 
-def test_a_url_that_stops_working_with_the_server_is_reported(
-    without_address: CommandLine, photo: Path
-) -> None:
+def test_a_url_of_a_temporary_server_gets_a_hint(without_address: CommandLine, photo: Path) -> None:
     done = without_address("run", "dashscope/thumbnail", f"image=@{photo.name}")
     assert done.code == 0
     assert done.stdout.startswith("http://127.0.0.1:")
@@ -50,7 +48,7 @@ def test_an_error_stops_the_server(without_address: CommandLine) -> None:
     done = program.finish()
     assert (done.code, done.stdout) == (1, "")
     assert "input.text is required" in done.stderr
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
     assert list(without_address.temporary.iterdir()) == []
 
 

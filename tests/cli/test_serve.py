@@ -53,7 +53,7 @@ def test_serve_runs_until_a_signal(without_address: CommandLine) -> None:
     assert done.code == 0
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
 
     # The stored predictions are there after a restart.
     program, base_url = serving(without_address, *command)
@@ -64,21 +64,21 @@ def test_serve_runs_until_a_signal(without_address: CommandLine) -> None:
     done = program.finish()
     assert done.code == 0
     assert "Traceback" not in done.stderr
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
 
 
 def test_a_second_signal_does_not_wait_for_predictions(without_address: CommandLine) -> None:
     program, base_url = serving(without_address)
-    folder = program.prints(READY)[2]
+    folder = program.wait_for_stdout(READY)[2]
     assert folder == str(without_address.folder / "data-home/dashscope"), "the default folder"
     with Client(base_url=base_url) as client:
         client.models.predictions.create("dashscope", "countdown", input={"delay": 60})
         program.send(signal.SIGTERM)
-        program.says("stopping")
+        program.wait_for_stderr("stopping")
         program.send(signal.SIGTERM)
         done = program.finish(within=5)
     assert done.code == -signal.SIGTERM
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_open_and_reload(without_address: CommandLine) -> None:
         *("--public-url", "https://example.com/models/"),
         env={"BROWSER": str(browser)},
     )
-    base_url = program.prints(READY)[1]
-    program.says("ZeroDivisionError")
+    base_url = program.wait_for_stdout(READY)[1]
+    program.wait_for_stderr("ZeroDivisionError")
     wait_until(lambda: (folder / "opened").exists() and (folder / "opened").read_text())
     assert (folder / "opened").read_text() == "https://example.com/models/web/\n"
     (folder / "models.py").write_text(SHOUT)
-    program.says("loaded .*models.py again")
+    program.wait_for_stderr("loaded .*models.py again")
     with Client(base_url=base_url) as client:
         assert client.run("me/shout", {"text": "hello"}) == "HELLO!"
     program.send(signal.SIGTERM)
@@ -153,4 +153,4 @@ def test_a_port_in_use_is_an_error(without_address: CommandLine) -> None:
 def serving(command: CommandLine, *arguments: str | Path) -> tuple[Program, str]:
     """Start a server on a free port, and wait until it is ready."""
     program = command.start("serve", *arguments, "--port", "0")
-    return program, program.prints(READY)[1]
+    return program, program.wait_for_stdout(READY)[1]

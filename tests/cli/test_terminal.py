@@ -22,7 +22,7 @@ os.setsid()
 fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "dashscope", *sys.argv[1:]])
 """
-"""The command line with the terminal at stderr as its controlling one, as a shell starts it."""
+"""Run the command with the terminal as its controlling terminal, as a shell does."""
 
 
 ERASED = "\x1b[2K"

@@ -26,7 +26,7 @@ BODY = b'{"id": "p1", "status": "failed", "model": "me/it", "error": "out\\nof \
 
 def listening(command: CommandLine, *arguments: str, **options: object) -> tuple[Program, str]:
     program = command.start("webhooks", "listen", "--port", "0", *arguments, **options)
-    return program, program.says(r"Listening at (http://127\.0\.0\.1:\d+)")[1]
+    return program, program.wait_for_stderr(r"Listening at (http://127\.0\.0\.1:\d+)")[1]
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
@@ -87,7 +87,7 @@ def test_unsigned_webhooks_are_rejected_and_duplicates_printed_once(
     assert post(url, BODY, webhooks.sign(BODY, SECRET, timestamp=1)) == 401
     assert post(url, BODY, headers) == 200
     assert post(url, BODY, headers) == 200
-    program.prints("p1")
+    program.wait_for_stdout("p1")
     program.send(signal.SIGINT)
     done = program.finish()
     assert done.code == 0

@@ -311,7 +311,7 @@ async def test_canceling_run_at_any_suspension_leaves_nothing_running(
         over = flavor == "trio" and seen[-1] == "succeeded"
         assert outcome.canceled or over, f"swallowed at suspension {suspension}"
         assert seen[-1] in ("not created", "canceled", "succeeded"), f"suspension {suspension}"
-    assert not outcome.reached, "it never came to its end"
+    assert not outcome.reached, "The call never completed."
     assert seen[-1] == "succeeded"
     assert seen.count("canceled") > 5
 

@@ -19,7 +19,7 @@ from dashscope.local import LocalServer
 
 SMALL = b"a small file"
 LARGE = bytes(range(256)) * 1200
-"""More than goes into a request."""
+"""Too large to be sent inline."""
 
 
 def measured(content: bytes, suffix: str) -> dict[str, Any]:

@@ -91,17 +91,17 @@ def script(server: LocalServer, tmp_path: Path) -> Script:
 
 
 PROGRAMS = {
-    "several asyncio.run calls one after another": """
+    "several asyncio.run calls in sequence": """
         for number in range(3):
             asyncio.run(crowd(f"loop-{number}"))
     """,
-    "several loops of uvloop one after another": """
+    "several loops of uvloop in sequence": """
         import uvloop
         for number in range(3):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(crowd(f"loop-{number}"))
     """,
-    "several trio.run calls one after another": """
+    "several trio.run calls in sequence": """
         import trio
 
         async def main():
@@ -184,7 +184,7 @@ PROGRAMS = {
         for number in range(3):
             asyncio.run(main())
     """,
-    "a loop left by an exception": """
+    "a loop that an exception ends": """
         async def main():
             await hello("a")
             raise ZeroDivisionError
@@ -275,7 +275,7 @@ PROGRAMS = {
         trio.run(main)
         sync.close()
     """,
-    "a list left in the middle": """
+    "an abandoned iteration": """
         async def main():
             async for page in client.paginate(client.predictions.list):
                 break
@@ -294,14 +294,14 @@ PROGRAMS = {
         gc.collect()
         sync.close()
     """,
-    "a list left in the middle, and the program with it": """
+    "an abandoned iteration at the end of the program": """
         async def main():
             async for item in client.iterate(client.predictions.list):
                 return item
 
         asyncio.run(main())
     """,
-    "a list left in the middle on trio, and closed": """
+    "an abandoned iteration on trio that is closed": """
         import contextlib, trio
 
         async def main():
@@ -314,7 +314,7 @@ PROGRAMS = {
 
         trio.run(main)
     """,
-    "an output file left in the middle": """
+    "an abandoned output file": """
         async def main():
             output = await client.run("test/file", {"content": "0123456789", "times": 300_000})
             async for chunk in output.iter_bytes():
@@ -343,7 +343,7 @@ PROGRAMS = {
 
 # Starting a process takes longer than most of these programs, so they share processes.
 GROUPS = {
-    "a list or file left in the middle": [name for name in PROGRAMS if "left in the" in name],
+    "an abandoned iteration or file": [name for name in PROGRAMS if "left in the" in name],
     "threads and forks": [name for name in PROGRAMS if "fork" in name or "threads" in name],
     "the end of the program": ["a program that ends in the middle of everything"],
 }

@@ -47,7 +47,7 @@ async def test_models(client: Any) -> None:
 
 async def test_a_model_has_an_input_schema(client: Any) -> None:
     model = await client.models.get("test", "echo")
-    assert model.description == "Gives back what it got."
+    assert model.description == "Return the input."
     assert (await client.models.readme.get("test", "echo")).startswith("# echo")
     schema = model.latest_version.openapi_schema["components"]["schemas"]
     assert schema["Input"]["properties"]["value"]["description"] == "Any JSON."
@@ -163,7 +163,7 @@ async def test_a_failed_training_has_an_error(client: Any, flavor: str) -> None:
 
 
 @frozen
-class Many:
+class SeveralPages:
     """Create predictions for several pages, and return the times before and after."""
 
     ids: tuple[str, ...]
@@ -171,7 +171,7 @@ class Many:
 
 
 @pytest.fixture(scope="session")
-def many(server: LocalServer, observer: Client) -> Many:
+def several_pages(server: LocalServer, observer: Client) -> SeveralPages:
     async def create() -> tuple[str, ...]:
         async with AsyncClient(base_url=server.base_url) as client:
             made = await asyncio.gather(
@@ -185,45 +185,47 @@ def many(server: LocalServer, observer: Client) -> Many:
     assert first.created_at is not None
     assert last.created_at is not None
     after = first.created_at + timedelta(microseconds=1)
-    return Many(ids, {"created_after": after, "created_before": last.created_at})
+    return SeveralPages(ids, {"created_after": after, "created_before": last.created_at})
 
 
-async def test_a_page_has_a_hundred_items_newest_first(client: Any, many: Many) -> None:
-    page = await client.predictions.list(**many.span)
+async def test_a_page_has_a_hundred_items_newest_first(
+    client: Any, several_pages: SeveralPages
+) -> None:
+    page = await client.predictions.list(**several_pages.span)
     assert len(page) == 100
     times = [prediction.created_at for prediction in page]
     assert times == sorted(times, reverse=True)
-    following = await client.predictions.list(**many.span, cursor=page.next)
+    following = await client.predictions.list(**several_pages.span, cursor=page.next)
     assert len(following) == 100
     assert not {p.id for p in page} & {p.id for p in following}
-    back = await client.predictions.list(**many.span, cursor=following.previous)
+    back = await client.predictions.list(**several_pages.span, cursor=following.previous)
     assert [p.id for p in back] == [p.id for p in page]
 
 
-async def test_paginate_yields_all_pages(client: Any, many: Many) -> None:
-    pages = [page async for page in client.paginate(client.predictions.list, **many.span)]
+async def test_paginate_yields_all_pages(client: Any, several_pages: SeveralPages) -> None:
+    pages = [page async for page in client.paginate(client.predictions.list, **several_pages.span)]
     assert [len(page) for page in pages] == [100, 100, 30]
-    assert {prediction.id for page in pages for prediction in page} == set(many.ids)
+    assert {prediction.id for page in pages for prediction in page} == set(several_pages.ids)
 
 
-async def test_iterate_yields_all_items(client: Any, many: Many) -> None:
-    items = client.iterate(client.predictions.list, **many.span)
+async def test_iterate_yields_all_items(client: Any, several_pages: SeveralPages) -> None:
+    items = client.iterate(client.predictions.list, **several_pages.span)
     ids = [prediction.id async for prediction in items]
     assert len(ids) == 230
-    assert set(ids) == set(many.ids)
+    assert set(ids) == set(several_pages.ids)
 
 
-async def test_iterate_stops_at_max_items(client: Any, many: Many) -> None:
+async def test_iterate_stops_at_max_items(client: Any, several_pages: SeveralPages) -> None:
     for most in (0, 1, 100, 101, 1000):
-        items = client.iterate(client.predictions.list, max_items=most, **many.span)
+        items = client.iterate(client.predictions.list, max_items=most, **several_pages.span)
         assert len([item async for item in items]) == min(most, 230)
 
 
 async def test_breaking_early_requests_no_further_page(
-    client: Any, many: Many, server: LocalServer
+    client: Any, several_pages: SeveralPages, server: LocalServer
 ) -> None:
     before = len(server.requests)
-    items = client.iterate(client.predictions.list, **many.span)
+    items = client.iterate(client.predictions.list, **several_pages.span)
     async for _ in items:
         break
     await items.aclose()

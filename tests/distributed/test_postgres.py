@@ -120,6 +120,27 @@ async def test_another_schema_is_rejected(
         await read(client.map(REF, rows(1), checkpoint=store.checkpoint))
 
 
+async def test_a_full_database_loses_nothing(
+    client: Any, service: Service, store: TestedStore
+) -> None:
+    await read(client.map(REF, rows(2), checkpoint=store.checkpoint))
+    full = """
+        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER full_disk BEFORE UPDATE ON dashscope_checkpoint FOR EACH ROW
+        WHEN (NEW.outcome IS NOT NULL) EXECUTE FUNCTION full_disk();
+    """
+    with psycopg.connect(store.checkpoint) as connection:
+        connection.execute(full)
+    with pytest.raises(CheckpointError, match="the database is full .could not extend file"):
+        await read(client.map(REF, rows(6), checkpoint=store.checkpoint))
+    with psycopg.connect(store.checkpoint) as connection:
+        connection.execute("DROP TRIGGER full_disk ON dashscope_checkpoint")
+    results = await read(client.map(REF, rows(6), checkpoint=store.checkpoint))
+    assert sorted(result.output for result in results) == list(range(6))
+    assert len(service.created) == 6
+
+
 async def test_an_unreachable_database_is_named_without_its_password(
     client: Any, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

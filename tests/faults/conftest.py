@@ -9,8 +9,11 @@ import pytest
 import trustme
 
 from tests import flavors
+from tests.servers.certificates import authority, server_context, trusting_tls
 from tests.servers.fake_server import FakeServer
 from tests.servers.fault_proxy import Proxy
+
+__all__ = ["authority", "trusting_tls"]
 
 # If a connection is reset before its handshake, the ssl module does not close the socket. The
 # garbage collector closes it and warns.
@@ -27,24 +30,9 @@ def flavor(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
 def tls(authority: trustme.CA) -> ssl.SSLContext:
     """The TLS context of a server at 127.0.0.1."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-@pytest.fixture(scope="session")
-def trust(authority: trustme.CA) -> ssl.SSLContext:
-    """The TLS context of a client that trusts the authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+    return server_context(authority, "127.0.0.1")
 
 
 @pytest.fixture(scope="package")

@@ -30,7 +30,7 @@ PACKAGE = str(Path(dashscope.__file__).parent)
 ADDRESS = os.environ["ADDRESS"]
 
 ECHO = os.environ["ECHO"] == "yes"
-"""Does the server repeat the token? Then answers as they came are left out: those are its words."""
+"""Whether the server repeats the token. If so, do not print raw responses."""
 
 if not ECHO:
     logging.basicConfig(level="DEBUG")

@@ -19,7 +19,7 @@ from tests.stopwatch import Stopwatch
 
 LIMIT = 1_000_000
 MEMORY = 12_000_000
-"""Bytes that reading an answer of up to LIMIT may take on the way."""
+"""The memory that reading a response of up to LIMIT may use, in bytes."""
 
 
 def bomb(megabytes: int, wbits: int) -> bytes:

@@ -36,7 +36,7 @@ def line(proxy: Proxy, server: FakeServer) -> Line:
     return proxy.line()
 
 
-def all_at_once(
+def run_concurrently(
     flavor: str, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> list[Any]:
     """Return the errors of many calls that one client makes concurrently."""
@@ -79,7 +79,7 @@ def test_the_quota_limits_retries_of_hundreds_of_requests(
     line.listen()
     hasty = {"request": [lambda request: attrs.evolve(request, read_timeout=READ_TIMEOUT)]}
     options: dict[str, Any] = {"event_hooks": hasty} if fault is SILENT else {}
-    errors = all_at_once(flavor, line, lambda client: client.account.get(), **options)
+    errors = run_concurrently(flavor, line, lambda client: client.account.get(), **options)
     assert all(isinstance(error, APIError) for error in errors)
     # Without the quota: 6 attempts per request. Concurrent threads may each pay once.
     assert len(line.requests) == sum(error.attempts for error in errors)
@@ -87,7 +87,7 @@ def test_the_quota_limits_retries_of_hundreds_of_requests(
 
 
 def test_the_quota_limits_retries_of_refused_connections(flavor: str, line: Line) -> None:
-    errors = all_at_once(
+    errors = run_concurrently(
         flavor, line, lambda client: client.predictions.create(version="v", input={})
     )
     assert all(isinstance(error, APIConnectionError) for error in errors)
@@ -116,7 +116,7 @@ def test_streams_and_downloads_share_the_retry_quota(
             async for _ in stream:
                 pass
 
-    errors = all_at_once(flavor, line, stream)
+    errors = run_concurrently(flavor, line, stream)
     assert all(isinstance(error, InternalServerError) for error in errors)
     requested = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
     # Without the quota: 300 times 9, and then 300 times 6 polls. Each prediction is polled.

@@ -17,6 +17,7 @@ from dashscope import APIConnectionError, APITimeoutError
 from tests import flavors
 from tests.faults.conftest import UNCLOSED_SSL_SOCKET
 from tests.faults.test_table import SUBJECTS, Subject, run_at_once
+from tests.servers.certificates import server_context
 from tests.servers.fake_server import FakeServer, Received, Reply
 from tests.servers.fault_proxy import Line, Proxy
 from tests.servers.faults import RESET_AT_ONCE
@@ -59,7 +60,7 @@ class Attempts:
             self._before_second()
 
 
-def calling(
+def call_and_count(
     flavor: str, subject: Subject, origin: str, attempts: Attempts, *args: Any, **options: Any
 ) -> Callable[[], Awaitable[BaseException | None]]:
     """Call an operation and return its error."""
@@ -83,7 +84,7 @@ def calling(
     return body
 
 
-def carried_out_once(server: FakeServer) -> bool:
+def executed_once(server: FakeServer) -> bool:
     return sorted(r.path.split("/", 2)[1] for r in server.requests) == sorted(
         subject.name for subject in SUBJECTS
     )
@@ -93,16 +94,20 @@ def test_a_refused_connection_is_retried(flavor: str, proxy: Proxy, answering: F
     lines = [proxy.line() for _ in SUBJECTS]
     counts = [Attempts(line.listen) for line in lines]
     calls = [
-        calling(flavor, subject, line.origin, attempts)
+        call_and_count(flavor, subject, line.origin, attempts)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
 def test_a_connection_reset_before_the_request_is_retried(
-    flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext, trust: ssl.SSLContext
+    flavor: str,
+    proxy: Proxy,
+    answering: FakeServer,
+    tls: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
 ) -> None:
     lines = [proxy.line(tls=tls) for _ in SUBJECTS]
     counts = [Attempts() for _ in lines]
@@ -110,12 +115,12 @@ def test_a_connection_reset_before_the_request_is_retried(
         line.inject([RESET_AT_ONCE])
         line.listen()
     calls = [
-        calling(flavor, subject, line.origin, attempts, "r8_token", verify=trust)
+        call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=trusting_tls)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
 def check_never_sent(
@@ -137,7 +142,7 @@ def test_an_unreachable_server_is_a_connection_error(
     line = proxy.line()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(flavor, subject, line.origin, attempts, max_retries=2)
+        call_and_count(flavor, subject, line.origin, attempts, max_retries=2)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     # No server has ever responded at this loopback address, so the client retries only once.
@@ -152,7 +157,7 @@ def test_an_invalid_certificate_raises_at_once(
     stranger = ssl.create_default_context()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(flavor, subject, line.origin, attempts, "r8_token", verify=stranger)
+        call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=stranger)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     # A retry would fail the same way.
@@ -183,40 +188,48 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 @pytest.fixture
 def named(proxy: Proxy, authority: Any) -> Line:
     """A line with a certificate for names below NAME."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(f"*.{NAME}").configure_cert(context)
-    line = proxy.line(tls=context)
+    line = proxy.line(tls=server_context(authority, f"*.{NAME}"))
     line.listen()
     return line
 
 
 def test_a_temporary_resolution_failure_is_retried(
-    flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
+    flavor: str,
+    named: Line,
+    answering: FakeServer,
+    trusting_tls: ssl.SSLContext,
+    resolver: Counter[str],
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(
+        call_and_count(
             flavor,
             subject,
             named.origin.replace("127.0.0.1", f"server{number}.{NAME}"),
             counts[number],
             "r8_token",
-            verify=trust,
+            verify=trusting_tls,
         )
         for number, subject in enumerate(SUBJECTS)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
 def test_an_unresolvable_name_is_a_connection_error(
-    flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
+    flavor: str,
+    named: Line,
+    answering: FakeServer,
+    trusting_tls: ssl.SSLContext,
+    resolver: Counter[str],
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     origin = named.origin.replace("127.0.0.1", f"never.{NAME}")
     calls = [
-        calling(flavor, subject, origin, attempts, "r8_token", verify=trust, max_retries=2)
+        call_and_count(
+            flavor, subject, origin, attempts, "r8_token", verify=trusting_tls, max_retries=2
+        )
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     results = run_at_once(flavor, calls)

@@ -47,7 +47,7 @@ pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
 CONTENT = bytes(range(256)) * 8
 READ_TIMEOUT = 0.5
-"""Seconds of silence after which a connection that is meant to be silent counts as lost."""
+"""The read timeout for stalled connections, in seconds."""
 
 
 @frozen
@@ -110,7 +110,7 @@ SAMPLE = [
     in ("account.get", "deployments.update", "files.create", "files.delete", "files.download")
     or subject.name in ("models.create", "predictions.cancel", "predictions.create")
 ]
-"""The default run tests one operation of each kind, the soak run all of them."""
+"""The default session tests one operation of each kind, and the soak session all of them."""
 
 
 def test_the_table_has_every_operation_of_each_kind() -> None:

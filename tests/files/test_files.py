@@ -259,7 +259,7 @@ def sends(body: bytes, **headers: str) -> Reply:
 
 
 CUT_OFF = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(200_000))
-"""An answer whose connection breaks in the middle."""
+"""A response whose connection breaks in the middle."""
 
 
 class TestDownload:

@@ -378,7 +378,7 @@ class Broken:
         raise self.error
 
 
-class Gives:
+class CustomReader:
     def __init__(self, what: Any) -> None:
         self.what = what
 
@@ -399,8 +399,8 @@ def bad_files(folder: Path) -> list[tuple[Any, str]]:
         (io.StringIO("text"), "text mode"),
         (Broken(OSError(5, "Input/output error")), "Input/output error"),
         (Broken(ValueError("read of closed file")), "cannot be read"),
-        (Gives(bytearray(b"x")), "must return bytes from read\\(\\), not bytearray"),
-        (Gives(None), "must return bytes from read\\(\\), not NoneType"),
+        (CustomReader(bytearray(b"x")), "must return bytes from read\\(\\), not bytearray"),
+        (CustomReader(None), "must return bytes from read\\(\\), not NoneType"),
     ]
 
 
@@ -448,7 +448,7 @@ async def test_a_failed_upload_raises(runtime: Runtime) -> None:
         await encode({"x": SMALL}, runtime, upload, "upload")
 
 
-def itself() -> dict[str, Any]:
+def identity() -> dict[str, Any]:
     input: dict[str, Any] = {"a": []}
     input["a"].append({"b": input})
     return input
@@ -471,7 +471,7 @@ class ReadsAsync:
         ({"a": {1, 2j}}, TypeError, r"input\['a'\]\[\d\] is neither a JSON value nor a file"),
         ({"a": 1j}, TypeError, "neither a JSON value nor a file"),
         ({"a": ReadsAsync()}, TypeError, "Pass a list of its items"),
-        (itself(), ValueError, r"input\['a'\]\[0\]\['b'\] contains itself"),
+        (identity(), ValueError, r"input\['a'\]\[0\]\['b'\] contains itself"),
     ],
 )
 async def test_an_error_names_the_unsupported_value(

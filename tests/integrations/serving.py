@@ -24,10 +24,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
-__all__ = ["Hypercorn", "Served", "TestClient", "as_json", "events_of", "read_until"]
+__all__ = ["HypercornServer", "TestClient", "UvicornServer", "as_json", "events_of", "read_until"]
 
 
-class Asked:
+class SocketClient:
     """An application on a port of this machine, with plain sockets as clients."""
 
     port: int
@@ -59,7 +59,7 @@ class Asked:
             yield connection
 
 
-class Hypercorn(Asked):
+class HypercornServer(SocketClient):
     """An application that hypercorn serves in a thread, on asyncio or trio."""
 
     def __init__(self, app: Any, *, worker: str) -> None:
@@ -95,7 +95,7 @@ class Hypercorn(Asked):
         assert not self._thread.is_alive()
 
 
-class Served(Asked):
+class UvicornServer(SocketClient):
     """An application that uvicorn serves in a thread, until the end of the block."""
 
     def __init__(self, app: Any, *, loop: Any = "asyncio", graceful_timeout: int = 5) -> None:

@@ -27,7 +27,13 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Hypercorn, Served, TestClient, as_json, read_until
+from tests.integrations.serving import (
+    HypercornServer,
+    TestClient,
+    UvicornServer,
+    as_json,
+    read_until,
+)
 from tests.waiting import wait_until
 
 BODY = as_json({"words": 2})
@@ -126,7 +132,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def test_disconnecting_from_a_handler_cancels_its_prediction(
     path: str, app: FastAPI, newest: Any, observer: Client, seen: list[Any]
 ) -> None:
-    with Served(app) as served:
+    with UvicornServer(app) as served:
         with served.send_request("POST", path, BODY):
             prediction = wait_until(newest)
             wait_until(lambda: observer.predictions.get(prediction).status == "processing")
@@ -144,7 +150,7 @@ def test_disconnecting_from_a_stream_cancels_its_prediction(
     path: str, app: FastAPI, newest: Any, observer: Client
 ) -> None:
     """The disconnect is noticed even if there is nothing to send and no write can fail."""
-    with Served(app) as served:
+    with UvicornServer(app) as served:
         with served.send_request("POST", path, BODY) as connection:
             read_until(connection, b"word0" if path == "/stream" else b"text/event-stream")
             prediction = newest()
@@ -158,7 +164,7 @@ def test_disconnecting_from_a_stream_cancels_its_prediction(
 def test_disconnects_are_noticed_with_other_servers_and_trio(
     worker: str, server: LocalServer, newest: Any, observer: Client
 ) -> None:
-    with Hypercorn(make_app(server, []), worker=worker) as served:
+    with HypercornServer(make_app(server, []), worker=worker) as served:
         with served.send_request("POST", "/run", BODY):
             first = wait_until(newest)
         wait_until(lambda: observer.predictions.get(first).status == "canceled")
@@ -174,7 +180,7 @@ def test_stopping_the_server_cancels_its_predictions(
     path: str, server: LocalServer, newest: Any, observer: Client
 ) -> None:
     """The server cancels its handlers and closes the client after their cleanup."""
-    with Served(make_app(server, []), graceful_timeout=0) as served:
+    with UvicornServer(make_app(server, []), graceful_timeout=0) as served:
         connection = served.send_request("POST", path, BODY)
         connection.__enter__()
         prediction = wait_until(newest)
@@ -204,7 +210,7 @@ def test_without_the_block_nothing_is_canceled(
     server: LocalServer, newest: Any, observer: Client
 ) -> None:
     """Servers do nothing by themselves."""
-    with Served(make_app(server, [])) as served:
+    with UvicornServer(make_app(server, [])) as served:
         with served.send_request("POST", "/plain", b"{}"):
             prediction = wait_until(newest)
         with served.send_request("POST", "/run", BODY):
@@ -219,7 +225,7 @@ def test_without_the_block_nothing_is_canceled(
 def test_a_disconnect_during_the_request_body_is_noticed(
     server: LocalServer, seen: list[Any], newest: Any
 ) -> None:
-    with Served(make_app(server, seen)) as served:
+    with UvicornServer(make_app(server, seen)) as served:
         with served.connected() as connection:
             connection.sendall(b"POST /run HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
             wait_until(served.tasks)
@@ -257,7 +263,7 @@ def test_many_disconnects_leave_nothing_running(
         ]
 
     running()  # the observing client has a connection as well from now on
-    with Served(make_app(server, []), loop=loop) as served:
+    with UvicornServer(make_app(server, []), loop=loop) as served:
         count, before = 0, sockets()
         for _ in range(clients // 20):
             requested = [
@@ -406,5 +412,5 @@ def test_a_body_that_was_read_before_is_not_read_again() -> None:
             return PlainTextResponse(str(size))
 
     app = Starlette(routes=[Route("/", handler, methods=["POST"])])
-    with Served(app) as served:
+    with UvicornServer(app) as served:
         assert httpx.post(served.url, content=b"x" * 300_000).text == "300000"

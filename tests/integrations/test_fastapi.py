@@ -24,7 +24,7 @@ from dashscope.integrations.fastapi import (
     verified_webhook,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Served, TestClient
+from tests.integrations.serving import TestClient, UvicornServer
 from tests.variants import variants
 from tests.waiting import wait_until
 
@@ -235,7 +235,7 @@ def test_a_webhook_is_verified_with_the_secret_of_the_server(
     server: LocalServer, observer: Client, text: list[Any]
 ) -> None:
     app = make_app(text, make=partial(AsyncClient, base_url=server.base_url))
-    with Served(app) as served:
+    with UvicornServer(app) as served:
         refused = httpx.post(
             f"{served.url}/hook", content=BODY, headers=webhooks.sign(BODY, SECRET)
         )
@@ -255,7 +255,7 @@ def test_a_webhook_is_verified_with_the_secret_of_the_server(
 def test_a_disconnect_during_a_webhook_logs_no_traceback(
     text: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING), Served(make_app(text, SECRET)) as served:
+    with caplog.at_level(logging.WARNING), UvicornServer(make_app(text, SECRET)) as served:
         with served.connected() as connection:
             connection.sendall(b"POST /hook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
             wait_until(served.tasks)

@@ -34,7 +34,7 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Served, events_of, read_until
+from tests.integrations.serving import UvicornServer, events_of, read_until
 from tests.servers.fake_server import FakeServer, Reply, reply
 from tests.servers.stream_events import parse_by_specification
 from tests.variants import variants
@@ -84,12 +84,12 @@ def app(server: LocalServer, done: list[str]) -> FastAPI:
 
 
 @pytest.fixture
-def served(app: FastAPI) -> Iterator[Served]:
-    with Served(app) as served:
+def served(app: FastAPI) -> Iterator[UvicornServer]:
+    with UvicornServer(app) as served:
         yield served
 
 
-def post(served: Served, path: str, **input: Any) -> httpx.Response:
+def post(served: UvicornServer, path: str, **input: Any) -> httpx.Response:
     return httpx.post(served.url + path, json=input, timeout=30)
 
 
@@ -108,7 +108,7 @@ async def head(response: Any) -> tuple[httpx.Headers, bytes]:
 # Events
 
 
-def test_a_stream_is_relayed(served: Served, done: list[str]) -> None:
+def test_a_stream_is_relayed(served: UvicornServer, done: list[str]) -> None:
     response = post(served, "/stream/dashscope/countdown", start=3, delay=0)
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -138,7 +138,7 @@ def test_an_attached_prediction_is_not_canceled(server: LocalServer, observer: C
         return EventStreamResponse(client.predictions.stream(await client.predictions.get(id)))
 
     prediction = observer.models.predictions.create("test", "silence", input={})
-    with Served(app) as served:
+    with UvicornServer(app) as served:
         with served.send_request("GET", f"/{prediction.id}") as connection:
             read_until(connection, b"word0")
         wait_until(lambda: not served.tasks())
@@ -147,26 +147,26 @@ def test_an_attached_prediction_is_not_canceled(server: LocalServer, observer: C
 
 
 def test_a_failed_prediction_ends_the_stream_with_an_error_event(
-    served: Served, caplog: pytest.LogCaptureFixture
+    served: UvicornServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     events = events_of(post(served, "/stream/test/half").text)
     assert events == [("output", "one\ntwo"), ("error", '{"detail": "no three"}')]
     assert "a relayed stream failed" in caplog.text
 
 
-def test_logs_are_relayed_on_request(served: Served) -> None:
+def test_logs_are_relayed_on_request(served: UvicornServer) -> None:
     events = events_of(post(served, "/stream/test/half?logs=true").text)
     assert [kind for kind, _ in events if kind != "logs"] == ["output", "error"]
     logs = "\n".join(data for kind, data in events if kind == "logs")
     assert logs.startswith("so far, so good")
 
 
-def test_a_timeout_ends_the_stream_with_an_error_event(served: Served) -> None:
+def test_a_timeout_ends_the_stream_with_an_error_event(served: UvicornServer) -> None:
     events = events_of(httpx.post(served.url + "/timed", timeout=30).text)
     assert events[-1] == ("error", '{"detail": "The model took too long."}')
 
 
-def test_an_error_before_the_first_event_raises_in_the_application(served: Served) -> None:
+def test_an_error_before_the_first_event_raises_in_the_application(served: UvicornServer) -> None:
     response = post(served, "/stream/test/missing")
     assert (response.status_code, response.json()["said"]) == (404, "Not Found")
     response = post(served, "/stream/test/silence", words="many")
@@ -174,7 +174,7 @@ def test_an_error_before_the_first_event_raises_in_the_application(served: Serve
 
 
 def test_a_slow_reader_applies_backpressure(
-    served: Served, monkeypatch: pytest.MonkeyPatch, observer: Client
+    served: UvicornServer, monkeypatch: pytest.MonkeyPatch, observer: Client
 ) -> None:
     taken = 0
     original = AsyncEventStream.__anext__
@@ -205,7 +205,7 @@ def test_a_slow_reader_applies_backpressure(
     assert len(received) > FLOOD["parts"] * FLOOD["size"]
 
 
-def test_idle_streams_send_comments(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_streams_send_comments(served: UvicornServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_responses, "PING_INTERVAL", 0.05)
     with served.send_request("POST", "/stream/test/silence", b"{}") as connection:
         received = b""
@@ -235,7 +235,7 @@ def test_events_are_relayed_unchanged(event: Any, read: tuple[str, str, str]) ->
 # Files
 
 
-def test_a_file_is_relayed_with_its_type_length_and_name(served: Served) -> None:
+def test_a_file_is_relayed_with_its_type_length_and_name(served: UvicornServer) -> None:
     response = post(served, "/file/file", name="result.txt", size=300_000)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain")
@@ -254,7 +254,7 @@ async def test_a_head_request_for_a_file_has_no_body(server: LocalServer) -> Non
     assert body == b""
 
 
-def test_a_name_beyond_ascii_is_quoted(served: Served) -> None:
+def test_a_name_beyond_ascii_is_quoted(served: UvicornServer) -> None:
     response = post(served, "/file/file?kind=inline", name='bär "1".txt', size=1)
     named = "b%C3%A4r%20_1_.txt"
     assert response.headers["content-disposition"] == f"inline; filename*=utf-8''{named}"
@@ -270,7 +270,7 @@ def test_a_name_beyond_ascii_is_quoted(served: Served) -> None:
     ],
 )
 def test_a_data_uri_is_relayed_as_a_file(
-    served: Served, uri: str, kind: str, content: bytes
+    served: UvicornServer, uri: str, kind: str, content: bytes
 ) -> None:
     response = post(served, "/file/data", uri=uri)
     assert response.status_code == 200
@@ -281,7 +281,7 @@ def test_a_data_uri_is_relayed_as_a_file(
 
 
 @pytest.fixture
-def scripted_client(fake_server: FakeServer) -> Iterator[Served]:
+def scripted_client(fake_server: FakeServer) -> Iterator[UvicornServer]:
     """An application that relays a file of the scripted server."""
     app = FastAPI(
         lifespan=lifespan(partial(AsyncClient, base_url=fake_server.base_url, max_retries=0))
@@ -296,12 +296,12 @@ def scripted_client(fake_server: FakeServer) -> Iterator[Served]:
         url = f"{fake_server.base_url}/out/picture.png"
         return FileOutputResponse(AsyncFileOutput(url, client._api), filename="mine.png")
 
-    with Served(app) as served:
+    with UvicornServer(app) as served:
         yield served
 
 
 def test_a_missing_file_raises_in_the_application(
-    scripted_client: Served, fake_server: FakeServer
+    scripted_client: UvicornServer, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"detail": "It has expired"}, 404))
     response = httpx.get(scripted_client.url)
@@ -309,7 +309,7 @@ def test_a_missing_file_raises_in_the_application(
 
 
 def test_a_file_without_a_length_has_no_content_length(
-    scripted_client: Served, fake_server: FakeServer
+    scripted_client: UvicornServer, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(lambda _: _chunked(b"abc"))
     response = httpx.get(scripted_client.url)
@@ -325,7 +325,7 @@ def _chunked(content: bytes) -> Reply:
 
 
 def test_a_compressed_file_has_no_content_length(
-    scripted_client: Served, fake_server: FakeServer
+    scripted_client: UvicornServer, fake_server: FakeServer
 ) -> None:
     content = b"abc" * 1000
     fake_server.respond_with(
@@ -337,7 +337,7 @@ def test_a_compressed_file_has_no_content_length(
 
 
 def test_a_truncated_file_is_not_a_complete_response(
-    scripted_client: Served, fake_server: FakeServer
+    scripted_client: UvicornServer, fake_server: FakeServer
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
     fake_server.respond_with(Reply(raw=head + b"half"))

@@ -1,7 +1,7 @@
 """Fixtures for tests with other tools for httpx.
 
 The tests in this folder run by default. The tests in `tools/` and `functions/` need more packages
-and run in environments of their own: `nox -s interop`.
+and run in separate environments: `nox -s interop`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def local(make_client: Callable[..., Any], server: LocalServer) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def opened(http: Any) -> AsyncIterator[Any]:
+async def closing(http: Any) -> AsyncIterator[Any]:
     """Close an httpx or httpx2 client, sync or async, at the end of the block."""
     try:
         yield http
@@ -99,7 +99,7 @@ async def opened(http: Any) -> AsyncIterator[Any]:
             http.close()
 
 
-def run_of(base_url: str) -> Callable[[Received], Reply]:
+def respond_to_run(base_url: str) -> Callable[[Received], Reply]:
     """Return a script for the requests of `run()`: create, stream and poll."""
 
     def response(request: Received) -> Reply:

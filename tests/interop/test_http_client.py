@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 import dashscope
-from tests.interop.conftest import EVENTS, TOKEN, created, done, opened, run_of
+from tests.interop.conftest import EVENTS, TOKEN, closing, created, done, respond_to_run
 from tests.servers import asgi_api as asgi
 from tests.servers.fake_server import FakeServer, Received, reply
 
@@ -38,7 +38,7 @@ def response(request: httpx.Request) -> httpx.Response:
 
 
 async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
-    async with opened(http_class(transport=httpx.MockTransport(response))) as http:
+    async with closing(http_class(transport=httpx.MockTransport(response))) as http:
         client = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
         async with client.stream("owner/name", {"text": "Alice"}) as stream:
@@ -67,7 +67,7 @@ async def test_mounts(
 ) -> None:
     fake_server.respond_with(reply({"type": "user", "username": "not mounted"}))
     mounts = {"all://api.example.com": httpx.MockTransport(response)}
-    async with opened(http_class(mounts=mounts)) as http:
+    async with closing(http_class(mounts=mounts)) as http:
         mounted = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await mounted.run("owner/name", {"text": "Alice"}) == "hello Alice"
         other = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
@@ -80,7 +80,7 @@ async def test_a_unix_socket(
 ) -> None:
     path = os.path.relpath(tmp_path / "api", Path.cwd())  # a socket path has at most 108 bytes
     with listening(path):
-        async with opened(http_class(transport=transport_class(uds=path))) as http:
+        async with closing(http_class(transport=transport_class(uds=path))) as http:
             client = make_client(TOKEN, base_url=LOCALHOST, http_client=http)
             assert (await client.account.get()).username == "mine"
             assert await client.run("owner/name", {}) == "hello Alice"
@@ -89,7 +89,7 @@ async def test_a_unix_socket(
 @contextlib.contextmanager
 def listening(path: str) -> Iterator[None]:
     """Serve a model on a Unix socket."""
-    responses = run_of(LOCALHOST)
+    responses = respond_to_run(LOCALHOST)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -147,7 +147,7 @@ class Signature(httpx.Auth):
 async def test_auth_applies_to_the_api(
     make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
-    responses = run_of(fake_server.base_url)
+    responses = respond_to_run(fake_server.base_url)
 
     def challenge(request: Received) -> Any:
         if "and n1" not in request.headers.get("X-Signature", ""):
@@ -155,7 +155,7 @@ async def test_auth_applies_to_the_api(
         return responses(request)
 
     fake_server.respond_with(challenge)
-    async with opened(http_class(auth=Signature())) as http:
+    async with closing(http_class(auth=Signature())) as http:
         client = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
     length = len(fake_server.requests[0].body)
@@ -178,7 +178,7 @@ async def test_auth_does_not_apply_to_other_origins(
         fake_server.respond_with(
             reply({**done(fake_server.base_url), "output": f"{other.base_url}/file.txt"}, 201)
         )
-        async with opened(http_class(auth=("user", "password"))) as http:
+        async with closing(http_class(auth=("user", "password"))) as http:
             client = make_client(base_url=fake_server.base_url, http_client=http)
             output = await client.run("owner/name", {})
             assert await output.read() == b'"content"'
@@ -190,7 +190,7 @@ async def test_auth_does_not_apply_to_other_origins(
 async def test_event_hooks(
     make_client: Callable[..., Any], http_class: Any, is_async: bool, fake_server: FakeServer
 ) -> None:
-    fake_server.respond_with(run_of(fake_server.base_url))
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
     seen: list[str] = []
 
     async def request_hook(request: httpx.Request) -> None:
@@ -208,7 +208,7 @@ async def test_event_hooks(
         return hook if is_async else call
 
     hooks = {"request": [sync(request_hook)], "response": [sync(response_hook)]}
-    async with opened(http_class(event_hooks=hooks)) as http:
+    async with closing(http_class(event_hooks=hooks)) as http:
         client = make_client(base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
     assert seen == ["POST", "201", "GET", "200", "GET", "200"]
@@ -218,9 +218,9 @@ async def test_event_hooks(
 async def test_our_transport_works_in_a_client_of_the_caller(
     make_client: Callable[..., Any], http_class: Any, is_async: bool, fake_server: FakeServer
 ) -> None:
-    fake_server.respond_with(run_of(fake_server.base_url))
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
     pooled = dashscope.AsyncHTTPTransport if is_async else dashscope.HTTPTransport
-    async with opened(http_class(transport=pooled())) as http:
+    async with closing(http_class(transport=pooled())) as http:
         client = make_client(base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
         url = f"{fake_server.base_url}/account"

@@ -32,7 +32,7 @@ FUNCTIONS = GUIDE.partition("\n## Tools that take functions, models and tables\n
 ROW = re.compile(r"^\| (.+?) \| `(.+?)` \| `(tests/.+?)` \|$", re.MULTILINE)
 ROWS = ROW.findall(TABLE)
 HERE = [row[:2] for row in ROWS if "/tools/" not in row[2]]
-"""The rows of tools that the tests have. The others are tested in `tools/`."""
+"""The rows of installed tools. The tests in `tools/` check the others."""
 FUNCTION_ROWS = ROW.findall(FUNCTIONS)
 
 ACCOUNT = {"type": "user", "username": "alice"}

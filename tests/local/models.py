@@ -1,4 +1,4 @@
-"""Models that misbehave, or show one thing each; every test of the server can run them."""
+"""Models for the tests of the server. Each misbehaves in one way or shows one feature."""
 
 import collections
 import contextlib
@@ -280,7 +280,7 @@ def spins() -> str:
 
 @model("test/holds")
 def holds() -> None:
-    """Stays in C code that lets no other thread of Python run."""
+    """Run C code that never releases the GIL."""
     collections.deque(itertools.repeat(None), maxlen=0)
 
 
@@ -295,7 +295,7 @@ def forks(wait: float = 0.0) -> str:
 
 @model("test/daemons")
 def daemons(file: str, seconds: float) -> str:
-    """Starts a process in its own session, and one whose parent has exited."""
+    """Start a process in a separate session, and one whose parent has exited."""
     child = f"import os, time; print(os.getpid(), file=open({file!r}, 'a')); time.sleep({seconds})"
     start = "import subprocess, sys; subprocess.Popen({}, start_new_session=True)"
     subprocess.Popen([sys.executable, "-c", child], start_new_session=True)

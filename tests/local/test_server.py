@@ -84,7 +84,7 @@ class TestErrors:
         responses = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
         assert len({response.headers["x-request-id"] for response in responses}) == 3
 
-    def test_file_inputs_do_not_follow_redirects_to_the_server(self, http: httpx.Client) -> None:
+    def test_a_trailing_slash_is_not_redirected(self, http: httpx.Client) -> None:
         assert httpx.get(f"{http.base_url}predictions/").status_code == 404
 
 
@@ -404,7 +404,7 @@ LEAVING = {
         after = counts()
         assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
     """,
-    "of workers that nobody needs any more": """
+    "of workers that are no longer needed": """
         client = httpx.Client(timeout=30)
         with (
             mock.patch.object(engine, "IDLE_LIMIT", 0.2),

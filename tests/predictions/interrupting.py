@@ -15,7 +15,7 @@ EXIT = frozenset({"__exit__", "exit_block"})
 
 
 @define
-class Interrupted:
+class InterruptedCall:
     """The result of an interrupted call.
 
     Attributes:
@@ -32,9 +32,9 @@ class Interrupted:
     swallowed: bool = False
 
 
-def interrupted_at(
+def interrupt_at_line(
     line: int, call: Callable[[], Any], *, within: Iterable[str], number: int = signal.SIGINT
-) -> Interrupted:
+) -> InterruptedCall:
     """Call a function and raise a signal before one of its lines.
 
     Args:
@@ -45,7 +45,7 @@ def interrupted_at(
     """
     folders = tuple(within)
     ours: dict[CodeType, bool] = {}
-    found = Interrupted()
+    found = InterruptedCall()
     count = 0
 
     def in_exit(frame: FrameType, event: str, _: object) -> Any:

@@ -9,7 +9,7 @@ from dashscope import DoneEvent, LogsEvent, OtherEvent, OutputEvent
 from tests.flavors import Awaited
 
 
-class Each:
+class SyncStreamIterator:
     """Wraps a sync stream for `async for`."""
 
     def __init__(self, stream: Awaited) -> None:
@@ -22,20 +22,20 @@ class Each:
         return await self._stream.__anext__()
 
 
-def each(stream: Any) -> Any:
+def iterate(stream: Any) -> Any:
     """Return a stream of any flavor for `async for`."""
-    return Each(stream) if isinstance(stream, Awaited) else stream
+    return SyncStreamIterator(stream) if isinstance(stream, Awaited) else stream
 
 
 async def events_of(stream: Any) -> list[Any]:
     """Return all events of an entered stream."""
-    return [event async for event in each(stream)]
+    return [event async for event in iterate(stream)]
 
 
 async def read_into(events: list[Any], opened: Any) -> None:
     """Append the events of a stream, which may raise, to `events`."""
     async with opened as stream:
-        async for event in each(stream):
+        async for event in iterate(stream):
             events.append(event)
 
 
@@ -50,7 +50,7 @@ def texts(events: list[Any]) -> list[str]:
     return [event.text for event in events if isinstance(event, OutputEvent)]
 
 
-def printed(events: list[Any]) -> str:
+def log_text(events: list[Any]) -> str:
     """Return the joined text of the log events."""
     return "".join(event.text for event in events if isinstance(event, LogsEvent))
 

@@ -209,6 +209,6 @@ def test_exiting_a_call_at_any_suspension_leaves_nothing_running(
         if not counted.reached:
             break
     else:
-        raise AssertionError("it never came to its end")
+        raise AssertionError("The call never completed.")
     # The stream is read in a separate task, so its reader suspends less often.
     assert suspension > 5

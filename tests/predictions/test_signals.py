@@ -19,7 +19,7 @@ import pytest
 import dashscope
 from dashscope import Client
 from dashscope._runtime import signals
-from tests.predictions.interrupting import interrupted_at
+from tests.predictions.interrupting import interrupt_at_line
 from tests.servers.prediction_server import PredictionServer
 from tests.stopwatch import Stopwatch
 from tests.waiting import wait_until
@@ -88,7 +88,7 @@ def test_a_signal_at_any_line_leaves_nothing_running(
         while True:
             line += step
             running = set(prediction_server.running)
-            done = interrupted_at(line, lambda: call(client), within=within, number=number)
+            done = interrupt_at_line(line, lambda: call(client), within=within, number=number)
             assert signal.getsignal(number) == before, done.where
             if done.where is None:
                 break

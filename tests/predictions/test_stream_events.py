@@ -30,9 +30,9 @@ from dashscope import (
 )
 from dashscope._runtime.drive import drive
 from tests.predictions.stream_reading import (
-    each,
     events_of,
-    printed,
+    iterate,
+    log_text,
     read,
     read_into,
     result_of,
@@ -99,7 +99,7 @@ class TestEvents:
         server.respond_with(script)
         arrived = []
         async with client.stream("owner/name", {}) as stream:
-            async for event in each(stream):
+            async for event in iterate(stream):
                 arrived.append((time.monotonic(), event))
         assert len(arrived) == len(times) == 4
         for (at, _), sent in zip(arrived, times, strict=True):
@@ -287,7 +287,7 @@ class TestPrediction:
 
         server.respond_with(script)
         async with client.stream("owner/name", {}) as stream:
-            assert str(await anext(each(stream))) == "a"
+            assert str(await anext(iterate(stream))) == "a"
             assert (await stream.result()).status == "succeeded"
             assert summaries(await events_of(stream)) == [
                 ("logs", "log\n"),
@@ -311,7 +311,7 @@ class TestPrediction:
     ) -> None:
         server.respond_with(hold_open(*PARTS))
         async with client.stream("owner/name", {}) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
         assert stream.prediction.status == "canceled"
         assert (await stream.result()).status == "canceled"
 
@@ -357,7 +357,9 @@ class TestPrediction:
         assert expected == ["another task or thread is waiting for the next event of this stream"]
         assert texts(got) == ["a", "b"]
 
-    async def test_reconnections_start_at_zero(self, client: Any, server: StreamServer) -> None:
+    async def test_an_unbroken_stream_has_no_reconnections(
+        self, client: Any, server: StreamServer
+    ) -> None:
         server.respond_with(complete(*WHOLE))
         async with client.stream("owner/name", {}) as stream:
             assert stream.reconnections == 0
@@ -464,7 +466,7 @@ class TestEntering:
         opened = client.predictions.stream("p1") if attached else client.stream("owner/name", {})
         how = "with" if flavor == "sync" else "async with"
         with pytest.raises(RuntimeError, match=f"entered first: {how} client.stream"):
-            async for _ in each(opened):
+            async for _ in iterate(opened):
                 pass
         with pytest.raises(RuntimeError, match=f"entered first: {how} client.stream"):
             print(opened.prediction)
@@ -531,7 +533,7 @@ class TestPredictionWithoutStream:
         server.finish(output=["a", "b"], logs="log\n")
         events = await read(client.predictions.stream("p1"))
         assert texts(events) == ["a", "b"]
-        assert printed(events) == "log\n"
+        assert log_text(events) == "log\n"
         assert summaries(events)[-1] == ("done", "")
 
 
@@ -655,7 +657,7 @@ class TestFailures:
             events = await events_of(stream)
             assert stream.prediction.status == "succeeded"
         assert texts(events) == ["a", "5", '{"x": null}']
-        assert printed(events) == "log\n"
+        assert log_text(events) == "log\n"
         assert summaries(events)[-1] == ("done", "")
         assert server.cancels == 0
 

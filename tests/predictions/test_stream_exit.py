@@ -15,7 +15,7 @@ import pytest
 
 from dashscope import APIConnectionError, BadRequestError, DoneEvent, PredictionTimeoutError
 from tests import flavors
-from tests.predictions.stream_reading import each, events_of, read, read_into, texts
+from tests.predictions.stream_reading import events_of, iterate, read, read_into, texts
 from tests.servers.stream_events import done, events_after, output
 from tests.servers.stream_server import (
     CANCEL,
@@ -38,9 +38,9 @@ class Stop(BaseException):
 def ways_to_open(client: Any) -> dict[str, Any]:
     return {
         "created": client.stream("owner/name", {}),
-        "created, to be left": client.stream("owner/name", {}, cancel_on_exit=False),
+        "created, exited early": client.stream("owner/name", {}, cancel_on_exit=False),
         "attached": client.predictions.stream("p1"),
-        "attached, to be canceled": client.predictions.stream("p1", cancel_on_exit=True),
+        "attached, with cancel_on_exit": client.predictions.stream("p1", cancel_on_exit=True),
     }
 
 
@@ -48,9 +48,9 @@ def ways_to_open(client: Any) -> dict[str, Any]:
     ("way", "cancels"),
     [
         ("created", 1),
-        ("created, to be left", 0),
+        ("created, exited early", 0),
         ("attached", 0),
-        ("attached, to be canceled", 1),
+        ("attached, with cancel_on_exit", 1),
     ],
 )
 class TestExitCancels:
@@ -59,7 +59,7 @@ class TestExitCancels:
     ) -> None:
         server.respond_with(hold_open(output("a", "1"), output("b", "2")))
         async with ways_to_open(client)[way] as stream:
-            async for event in each(stream):
+            async for event in iterate(stream):
                 assert str(event) == "a"
                 break
             assert server.cancels == 0
@@ -84,7 +84,7 @@ class TestExitCancels:
 
         async def body() -> None:
             async with ways_to_open(client)[way] as stream:
-                async for _ in each(stream):
+                async for _ in iterate(stream):
                     raise raised
 
         with pytest.raises(error) as caught:
@@ -132,7 +132,7 @@ class TestExitCancels:
         del cancels
         server.respond_with(hold_open(output("a", "1"), done(id="2")))
         async with ways_to_open(client)[way] as stream:
-            async for event in each(stream):
+            async for event in iterate(stream):
                 if isinstance(event, DoneEvent):
                     break
         assert server.cancels == 0
@@ -144,7 +144,7 @@ class TestConnection:
         server.respond_with(hold_open(output("a", "1")))
         server.delays[CANCEL] = 0.8
         async with client.stream("owner/name", {}) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
             left = Stopwatch()
         canceled_at = time.monotonic()
         assert left.wall >= 0.8
@@ -166,7 +166,7 @@ class TestConnection:
 
         server.respond_with(script)
         async with client.stream("owner/name", {}) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
         assert over.wait(30)
         assert server.cancels == 1
 
@@ -186,7 +186,7 @@ class TestCancel:
 
         async def body() -> None:
             async with client.stream("owner/name", {}) as stream:
-                await anext(each(stream))
+                await anext(iterate(stream))
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError) as caught:
@@ -202,7 +202,7 @@ class TestCancel:
 
         async def body() -> None:
             async with client.stream("owner/name", {}) as stream:
-                await anext(each(stream))
+                await anext(iterate(stream))
 
         with pytest.raises(BadRequestError, match="does not work"):
             await body()
@@ -214,7 +214,7 @@ class TestCancel:
         server.respond_with(hold_open(output("a", "1")))
         server.finish(output=["a"])
         async with client.stream("owner/name", {}) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
             await stream.result()
         assert server.cancels == 0
         assert server.connections[0].closed
@@ -226,7 +226,7 @@ class TestCancel:
 
         async def body() -> None:
             async with connect(max_retries=0).stream("owner/name", {}) as stream:
-                await anext(each(stream))
+                await anext(iterate(stream))
                 server.close()
                 raise ZeroDivisionError
 
@@ -418,7 +418,7 @@ class TestTimeout:
     ) -> None:
         server.respond_with(hold_open(output("a", "1")))
         async with client.stream("owner/name", {}, timeout=0.3) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
             time.sleep(0.4)
             started = Stopwatch()
             with pytest.raises(PredictionTimeoutError):
@@ -446,7 +446,7 @@ async def test_an_unreachable_server_is_a_connection_error(
 
     async def body() -> None:
         async with connect(max_retries=0).stream("owner/name", {}) as stream:
-            async for event in each(stream):
+            async for event in iterate(stream):
                 events.append(event)
                 server.close()
 

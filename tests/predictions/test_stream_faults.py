@@ -11,7 +11,7 @@ import pytest
 from dashscope import DoneEvent
 from dashscope.local import LocalServer
 from tests.predictions import stream_models as models
-from tests.predictions.stream_reading import events_of, printed, read, summaries, texts
+from tests.predictions.stream_reading import events_of, log_text, read, summaries, texts
 from tests.servers.stream_events import (
     Recording,
     SentEvent,
@@ -74,7 +74,7 @@ def whole_at(response: bytes, body: bytes) -> int:
 
 
 steps = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.soak)])
-"""Cut at every seventh byte by default, and at every byte in the soak run."""
+"""Cut at every seventh byte by default, and at every byte in the soak session."""
 
 
 @pytest.mark.usefixtures("no_jitter")
@@ -251,7 +251,7 @@ class TestLocalServer:
             result = await stream.result()
         assert texts(events) == result.output
         assert len(result.output) == 12
-        assert printed(events) == result.logs
+        assert log_text(events) == result.logs
         assert isinstance(events[-1], DoneEvent)
         before.inject(faults)
         async with client.stream("test/verse", {"lines": 6, "delay": 0.03}) as stream:
@@ -259,7 +259,7 @@ class TestLocalServer:
             result = await stream.result()
             assert stream.reconnections >= 1
         assert texts(events) == result.output
-        assert printed(events) == result.logs
+        assert log_text(events) == result.logs
 
     @steps
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
@@ -276,7 +276,7 @@ class TestLocalServer:
             before.inject([cut_after(length)])
             events = await read(client.predictions.stream(finished))
             assert texts(events) == finished.output, length
-            assert printed(events) == finished.logs, length
+            assert log_text(events) == finished.logs, length
             assert isinstance(events[-1], DoneEvent), length
 
     async def test_exiting_cancels_the_model(self, client: Any) -> None:

@@ -20,9 +20,9 @@ from dashscope import (
 )
 from dashscope._predictions.stream import AsyncEventStream
 from tests.predictions.stream_reading import (
-    each,
     events_of,
-    printed,
+    iterate,
+    log_text,
     read,
     read_into,
     summaries,
@@ -72,7 +72,7 @@ def unframed(*parts: bytes | SentEvent) -> Script:
 
 
 MANY = [output(f"part {number}", str(number)) for number in range(2000)]
-"""More than are understood at once, and less than a piece of the stream may have."""
+"""More events than are parsed at once, and less than a chunk of the stream may contain."""
 
 BREAKS = {"cut": cut_off, "ended": complete, "reset": reset, "unframed": unframed}
 
@@ -138,7 +138,7 @@ class TestResume:
         async with client.stream("owner/name", {}) as stream:
             for error in (KeyboardInterrupt, TimeoutError):
                 with pytest.raises(error):
-                    async for event in each(stream):
+                    async for event in iterate(stream):
                         events.append(event)
             events.extend(await events_of(stream))
         assert texts(events) == list("abcdef")
@@ -182,7 +182,7 @@ class TestResume:
         server.respond_with(cut_off(encoded(LETTERS[:3])), resume_after_last_id(WHOLE))
         server.finish(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
-            events = each(stream)
+            events = iterate(stream)
             # All three events arrived in one chunk. The next connection waits for the third.
             for letter in "abc":
                 assert str(await anext(events)) == letter
@@ -305,7 +305,7 @@ class TestManyEventsInOneChunk:
         events: list[Any] = []
         async with client.stream("owner/name", {}) as stream:
             with pytest.raises(KeyboardInterrupt):
-                async for event in each(stream):
+                async for event in iterate(stream):
                     events.append(event)
             assert 0 < len(events) < len(MANY)
             last_id = events[-1].id
@@ -327,7 +327,7 @@ class TestManyEventsInOneChunk:
         monkeypatch.setattr(AsyncEventStream, "_event_of", counted)
         server.respond_with(complete(encoded([*MANY, done(id="end")])))
         async with client.stream("owner/name", {}) as stream:
-            async for _ in each(stream):
+            async for _ in iterate(stream):
                 assert understood - handed_over < 600
                 handed_over += 1
         assert handed_over == len(MANY) + 1
@@ -405,7 +405,7 @@ class TestServersThatCannotResume:
             assert stream.reconnections == 1
             assert stream.prediction.status == "succeeded"
         assert texts(events) == list("abcdef")
-        assert printed(events) == "one\ntwo\n"
+        assert log_text(events) == "one\ntwo\n"
         assert isinstance(events[-1], DoneEvent)
         assert server.cancels == 0
 
@@ -422,7 +422,7 @@ class TestServersThatCannotResume:
         assert server.request_lines.count(POLL) > 1
 
     @variants("status", ["failed", "canceled"])
-    async def test_an_unsuccessful_prediction_raises(
+    async def test_the_stream_of_an_unsuccessful_prediction_is_completed(
         self, client: Any, server: StreamServer, status: str
     ) -> None:
         server.respond_with(cut_off(*LETTERS[:3]), fail_with(404))
@@ -444,7 +444,7 @@ class TestServersThatCannotResume:
         server.finish(output=list("abcdef"), logs="one\ntwo\n")
         events = await read(client.stream("owner/name", {}))
         assert texts(events) == list("abcdef")
-        assert printed(events) == "one\ntwo\n"
+        assert log_text(events) == "one\ntwo\n"
         assert len(server.connections) == 1
 
     async def test_without_ids_and_events_the_stream_restarts(
@@ -492,7 +492,7 @@ class TestServersThatCannotResume:
         server.finish(output=[], logs=" 10%\r 20%\r 30%\r\ndone\n")
         with caplog.at_level(logging.WARNING, "dashscope"):
             events = await read(client.stream("owner/name", {}))
-        assert printed(events) == " 10%\n 20%\n 30%\ndone\n"
+        assert log_text(events) == " 10%\n 20%\n 30%\ndone\n"
         assert caplog.text == ""
 
     async def test_inconsistent_logs_are_a_warning(
@@ -619,7 +619,7 @@ class TestServersThatStayDown:
         server.stream_url = elsewhere.stream_url
         server.finish(output=list("abcdef"))
         async with client.stream("owner/name", {}) as stream:
-            events = each(stream)
+            events = iterate(stream)
             assert str(await anext(events)) == "a"
             elsewhere.close()
             assert texts(await events_of(stream)) == list("bcdef")
@@ -805,7 +805,7 @@ class TestStalls:
     async def test_a_slow_reader_is_no_stall(self, client: Any, server: StreamServer) -> None:
         server.respond_with(complete(*WHOLE))
         async with client.stream("owner/name", {}, stall_timeout=0.4) as stream:
-            events = each(stream)
+            events = iterate(stream)
             for letter in "abcdef":
                 assert str(await anext(events)) == letter
                 time.sleep(0.5 if letter in "ad" else 0)

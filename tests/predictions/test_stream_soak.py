@@ -113,7 +113,7 @@ def model_of(way: str) -> str:
     return f"owner/{way if way in ('whole', 'held', 'cut', 'refused') else 'held'}"
 
 
-async def one(client: AsyncClient, way: str) -> None:
+async def run_one(client: AsyncClient, way: str) -> None:
     stream = client.stream(model_of(way), {})
     match way:
         case "unread":
@@ -140,7 +140,7 @@ async def one(client: AsyncClient, way: str) -> None:
             assert isinstance(events[-1], DoneEvent)
 
 
-def one_sync(client: Client, way: str) -> None:
+def run_one_sync(client: Client, way: str) -> None:
     stream = client.stream(model_of(way), {})
     match way:
         case "unread":
@@ -177,7 +177,7 @@ async def test_asyncio(fast: FastServer) -> None:
 
     async def work(client: AsyncClient) -> None:
         for number in numbers:
-            await one(client, ways[number])
+            await run_one(client, ways[number])
             if number % EVERY == 0:
                 steady.check(number)
 
@@ -187,7 +187,7 @@ async def test_asyncio(fast: FastServer) -> None:
                 group.create_task(work(client))
         assert asyncio.all_tasks() == tasks
         steady.check(STREAMS)
-    await gone(fast)
+    await wait_until_disconnected(fast)
     assert asyncio.all_tasks() == tasks
     assert fast.cancels == canceled_by(ways)
 
@@ -200,7 +200,7 @@ async def test_asyncio_with_random_cancellations(fast: FastServer) -> None:
 
     async def work(client: AsyncClient) -> None:
         for number in numbers:
-            task = asyncio.create_task(one(client, WAYS[number % 3]))
+            task = asyncio.create_task(run_one(client, WAYS[number % 3]))
             await asyncio.sleep((number % 97) / 5000)
             task.cancel()
             await asyncio.wait([task])
@@ -215,7 +215,7 @@ async def test_asyncio_with_random_cancellations(fast: FastServer) -> None:
                 group.create_task(work(client))
         await until(lambda: asyncio.all_tasks() == tasks)
         steady.check(STREAMS)
-    await gone(fast)
+    await wait_until_disconnected(fast)
 
 
 def test_sync(fast: FastServer) -> None:
@@ -224,12 +224,12 @@ def test_sync(fast: FastServer) -> None:
     threads = threading.active_count()
     with Client(base_url=f"{fast.origin}/v1", verify=CERTIFICATES) as client:
         for number, way in enumerate(ways):
-            one_sync(client, way)
+            run_one_sync(client, way)
             if number % EVERY == 0:
                 steady.check(number)
         assert threading.active_count() == threads
         steady.check(STREAMS)
-    asyncio.run(gone(fast))
+    asyncio.run(wait_until_disconnected(fast))
     assert fast.cancels == canceled_by(ways)
 
 
@@ -239,6 +239,6 @@ async def until(check: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def gone(server: FastServer) -> None:
+async def wait_until_disconnected(server: FastServer) -> None:
     """Wait until all clients of the server have disconnected."""
     await until(lambda: server.open == 0)

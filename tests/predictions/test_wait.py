@@ -28,7 +28,7 @@ def state(status: str = "processing", **fields: Any) -> Reply:
 
 KINDS = ["prediction", "prediction id", "training", "training id"]
 kinds = pytest.mark.parametrize("waited", KINDS)
-"""For the tests of how each kind is waited for."""
+"""Runs a test for each kind of object to wait for."""
 
 
 def path(waited: str) -> str:

@@ -197,7 +197,7 @@ CREATED = {"input": {"text": "Alice"}, "stream": True, **HOOK}
 CREATE_HEADERS = {"Prefer": "wait=7", "Cancel-After": "5400s"}
 
 NEXT = "http://elsewhere.example.com/v9/other?cursor=a%2Fb%3D%3D&extra=1"
-"""A page's `next` as the hosted service writes it: of its own address, over http."""
+"""A page's `next` as the hosted service sends it: with its own address, over http."""
 
 
 @frozen
@@ -567,6 +567,6 @@ OPERATIONS = [
         WebhookSecret,
     ),
 ]
-"""All but those whose bodies are not JSON: they have tests of their own."""
+"""All operations except those whose bodies are not JSON, which other tests check."""
 
 NOT_JSON = ["files.create", "files.download", "models.readme.get"]

@@ -148,16 +148,16 @@ async def test_closing_ends_requests_that_wait_for_a_connection(
             errors.append(error)
 
     async def close() -> None:
-        await wait_for(flavor, requested.is_set)
+        await wait_for_condition(flavor, requested.is_set)
         await client.aclose()
         may_answer.set()
 
-    await together(flavor, request, request, request, close)
+    await run_concurrently(flavor, request, request, request, close)
     assert len(errors) == 3
     assert len(fake_server.requests) == 1, "a request was sent after the client was closed"
 
 
-async def together(flavor: str, *calls: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def run_concurrently(flavor: str, *calls: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run calls concurrently, in tasks or threads."""
     if flavor == "sync":
         with ThreadPoolExecutor(len(calls)) as pool:
@@ -169,7 +169,7 @@ async def together(flavor: str, *calls: Callable[[], Coroutine[Any, Any, None]])
             group.start_soon(call)
 
 
-async def wait_for(flavor: str, condition: Callable[[], bool]) -> None:
+async def wait_for_condition(flavor: str, condition: Callable[[], bool]) -> None:
     while not condition():
         if flavor == "sync":
             time.sleep(0.01)

@@ -120,7 +120,7 @@ class TestSuspending:
             drive(waits())
         assert closed == ["closed"]
 
-    def test_closes_a_coroutine_that_ignores_generator_exit(self) -> None:
+    def test_closes_a_coroutine_that_raises_on_close(self) -> None:
         async def stays() -> None:
             try:
                 await suspension()

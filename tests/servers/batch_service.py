@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, evolve, field
@@ -103,6 +103,24 @@ class Service:
 
     def __attrs_post_init__(self) -> None:
         self.fake_server.respond_with(self._respond)
+
+    @classmethod
+    def with_schema(cls, fake_server: FakeServer, properties: Mapping[str, Any]) -> Self:
+        """Return a service whose model has a schema with these input properties."""
+        schemas = {"Input": {"type": "object", "properties": properties}, "Output": {}}
+        version = {
+            "id": "v1",
+            "created_at": "2026-01-01T00:00:00Z",
+            "cog_version": "0.9",
+            "openapi_schema": {"components": {"schemas": schemas}},
+        }
+        model = {"owner": "owner", "name": "name", "url": "", "latest_version": version}
+        return cls(
+            fake_server,
+            override=lambda received: (
+                reply(model) if received.path == "/v1/models/owner/name" else None
+            ),
+        )
 
     @property
     def request_counts(self) -> dict[str, int]:

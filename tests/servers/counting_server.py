@@ -63,7 +63,7 @@ class CountingServer:
     """Responds to every request with the number of its connection as the username.
 
     `respond_with()` sets another response. Setting `idle` makes the server close connections that
-    are idle for so many seconds, and `close_connections()` closes all of them.
+    are idle for this number of seconds, and `close_connections()` closes all of them.
 
     Attributes:
         total_connections: The number of connections so far.

@@ -73,20 +73,22 @@ def parse_by_specification(stream: bytes) -> Parsed:
     """Parse a stream by the rules of the WHATWG specification.
 
     Like httpx-sse, it keeps a named event without data, parses `retry` with `int()`, and applies
-    an id only at the blank line after it. It drops an unnamed event without data.
+    an id only at the blank line after it. It drops an unnamed event without data, and reports an
+    id that such an event resets only with the next event.
     """
     text = stream.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
     *lines, _ = re.split("\r\n|\r|\n", text)
     events: list[tuple[str, str, str]] = []
     last_id, retry = "", None
-    name, data, id, pause = "", "", last_id, retry
+    name, data, id, pause, has_retry = "", "", last_id, retry, False
     for line in lines:
         if not line:
-            last_id, retry = id, pause
+            if name or data or id or has_retry:
+                last_id, retry = id, pause
             text = data.removesuffix("\n")
             if text or name not in ("", "message"):
                 events.append((name or "message", text, last_id))
-            name, data = "", ""
+            name, data, has_retry = "", "", False
             continue
         if line.startswith(":"):
             continue
@@ -100,7 +102,7 @@ def parse_by_specification(stream: bytes) -> Parsed:
             id = value
         elif key == "retry":
             with suppress(ValueError):
-                pause = int(value)
+                pause, has_retry = int(value), True
     return Parsed(events, last_id, retry)
 
 

@@ -12,8 +12,11 @@ import pytest
 import trustme
 
 from dashscope._runtime.drive import drive
+from tests.servers.certificates import authority, server_context, trusting_tls
 from tests.servers.counting_server import CountingServer, LoopThread, ok
 from tests.waiting import wait_until
+
+__all__ = ["authority", "trusting_tls"]
 
 Gather: TypeAlias = Callable[[list[Callable[[], Coroutine[Any, Any, Any]]]], Awaitable[list[Any]]]
 
@@ -44,7 +47,7 @@ def server(_server: CountingServer) -> CountingServer:
 
 
 @pytest.fixture
-def another(loop: LoopThread) -> Iterator[CountingServer]:
+def other_server(loop: LoopThread) -> Iterator[CountingServer]:
     """A second server, with another origin."""
     server = CountingServer()
     loop.run(server.start())
@@ -53,27 +56,12 @@ def another(loop: LoopThread) -> Iterator[CountingServer]:
 
 
 @pytest.fixture(scope="package")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="package")
 def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
+    return server_context(authority, "localhost")
 
 
 @pytest.fixture(scope="package")
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """The TLS context of a client that trusts the authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-@pytest.fixture(scope="package")
-def _secure(loop: LoopThread, server_tls: ssl.SSLContext) -> Iterator[CountingServer]:
+def _tls_server(loop: LoopThread, server_tls: ssl.SSLContext) -> Iterator[CountingServer]:
     server = CountingServer(server_tls)
     loop.run(server.start())
     yield server
@@ -81,11 +69,11 @@ def _secure(loop: LoopThread, server_tls: ssl.SSLContext) -> Iterator[CountingSe
 
 
 @pytest.fixture
-def secure(_secure: CountingServer) -> CountingServer:
+def tls_server(_tls_server: CountingServer) -> CountingServer:
     """A server that counts its connections, over TLS."""
-    _secure.total_connections = _secure.max_connections = 0
-    _secure.paths = []
-    return _secure
+    _tls_server.total_connections = _tls_server.max_connections = 0
+    _tls_server.paths = []
+    return _tls_server
 
 
 @pytest.fixture

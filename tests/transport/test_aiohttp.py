@@ -52,13 +52,13 @@ async def test_the_deadline_holds(flavor: str, server: CountingServer) -> None:
 
 
 async def test_certificates_are_verified(
-    flavor: str, secure: CountingServer, trusting: ssl.SSLContext
+    flavor: str, tls_server: CountingServer, trusting_tls: ssl.SSLContext
 ) -> None:
-    async with http_client(verify=trusting) as http:
-        client = AsyncClient("token", base_url=secure.base_url, http_client=http)
+    async with http_client(verify=trusting_tls) as http:
+        client = AsyncClient("token", base_url=tls_server.base_url, http_client=http)
         assert (await client.account.get()).username
     async with http_client() as http:
-        client = AsyncClient("token", base_url=secure.base_url, http_client=http, max_retries=0)
+        client = AsyncClient("token", base_url=tls_server.base_url, http_client=http, max_retries=0)
         with pytest.raises(APIConnectionError, match="(?i)certificate"):
             await client.account.get()
 

@@ -95,7 +95,7 @@ def some(quick: list[Call], slow: list[Call]) -> Any:
 
 
 TALKS = {
-    "an answer that never comes": (slow.silent, "http"),
+    "a response that never arrives": (slow.silent, "http"),
     "a slow head": (slow.slow_head, "http"),
     "a slow body": (slow.slow_body, "http"),
     "no handshake": (slow.silent, "https"),

@@ -29,7 +29,7 @@ async def slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
     return await ok(writer, path, number)
 
 
-def crowd(size: int) -> Answer:
+def respond_to_group(size: int) -> Answer:
     """Respond once `count` requests are waiting, so that each has a separate connection."""
     all_there = asyncio.Event()
     asking = 0
@@ -128,15 +128,15 @@ def flavor_is_async(client: Any) -> bool:
 
 
 async def test_an_idle_connection_is_closed_for_another_origin(
-    make_client: Any, server: CountingServer, another: CountingServer
+    make_client: Any, server: CountingServer, other_server: CountingServer
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=1)
     for _ in range(3):
         await client.request("GET", "/here")
-        await client.request("GET", another.base_url + "/there")
-        wait_until(lambda: server.open_connections + another.open_connections == 1)
+        await client.request("GET", other_server.base_url + "/there")
+        wait_until(lambda: server.open_connections + other_server.open_connections == 1)
     await client.aclose()
-    wait_until(lambda: server.open_connections + another.open_connections == 0)
+    wait_until(lambda: server.open_connections + other_server.open_connections == 0)
 
 
 async def test_a_connection_that_the_server_closed_is_not_used(
@@ -151,38 +151,38 @@ async def test_a_connection_that_the_server_closed_is_not_used(
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle connections expire quickly."""
     for module in ("idle", "pool", "routes"):
         monkeypatch.setattr(f"dashscope._transport.pool.{module}.KEEPALIVE_EXPIRY", 0.3)
     monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
 
 
-@pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("quick_expiry")
 async def test_an_expired_idle_connection_is_closed(
     make_client: Any,
     server: CountingServer,
-    another: CountingServer,
+    other_server: CountingServer,
     gather: Gather,
 ) -> None:
-    server.respond_with(crowd(4))
-    another.respond_with(crowd(4))
+    server.respond_with(respond_to_group(4))
+    other_server.respond_with(respond_to_group(4))
     client = make_client(base_url=server.base_url)
     await gather([client.account.get for _ in range(4)])
-    await gather([lambda: client.request("GET", another.base_url + "/x") for _ in range(4)])
-    assert server.total_connections + another.total_connections == 8
+    await gather([lambda: client.request("GET", other_server.base_url + "/x") for _ in range(4)])
+    assert server.total_connections + other_server.total_connections == 8
     end = time.monotonic() + 0.6
     while time.monotonic() < end:  # one stays in use; unused ones are closed
         await client.account.get()
-    while server.open_connections + another.open_connections > 1 and flavor_is_async(client):
+    while server.open_connections + other_server.open_connections > 1 and flavor_is_async(client):
         await anyio.sleep(0.01)  # they are closed in this loop
-    wait_until(lambda: server.open_connections + another.open_connections == 1)
+    wait_until(lambda: server.open_connections + other_server.open_connections == 1)
     await client.aclose()
 
 
 @pytest.mark.parametrize("flavor", ASYNC)
 @pytest.mark.parametrize("how", ["still there", "closed by the server"])
-@pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("quick_expiry")
 async def test_an_idle_client_keeps_no_connection(
     make_client: Any,
     server: CountingServer,
@@ -192,7 +192,7 @@ async def test_an_idle_client_keeps_no_connection(
 ) -> None:
     client = make_client(base_url=server.base_url)
     for turn in (1, 2):  # the pool starts again
-        server.respond_with(crowd(10))
+        server.respond_with(respond_to_group(10))
         await gather([client.account.get for _ in range(10)])
         assert server.total_connections == 10 * turn
         pool = pool_of(await client._api.transport._client())
@@ -205,7 +205,7 @@ async def test_an_idle_client_keeps_no_connection(
 
 
 @pytest.mark.parametrize("flavor", ASYNC)
-@pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("quick_expiry")
 async def test_a_connection_in_use_does_not_expire(
     make_client: Any, server: CountingServer
 ) -> None:
@@ -228,7 +228,7 @@ async def test_a_connection_in_use_does_not_expire(
     await client.aclose()
 
 
-@pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("quick_expiry")
 def test_a_loop_may_end_at_any_time(server: CountingServer) -> None:
     """The loop ends before, while and after its connections expire, without leaks or warnings."""
     server.respond_with(slow)
@@ -290,7 +290,7 @@ async def test_an_unread_response_closes_its_connection(
 async def test_closing_the_client_closes_its_connections(
     make_client: Any, server: CountingServer, gather: Gather
 ) -> None:
-    server.respond_with(crowd(10))
+    server.respond_with(respond_to_group(10))
     client = make_client(base_url=server.base_url)
     await gather([client.account.get for _ in range(10)])
     assert server.open_connections == 10

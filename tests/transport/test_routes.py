@@ -52,15 +52,19 @@ async def test_requests_go_through_the_proxy(
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 async def test_https_is_tunneled_through_the_proxy(
-    make_client: Any, secure: CountingServer, proxy: Proxy, trusting: ssl.SSLContext, scheme: str
+    make_client: Any,
+    tls_server: CountingServer,
+    proxy: Proxy,
+    trusting_tls: ssl.SSLContext,
+    scheme: str,
 ) -> None:
     client = make_client(
-        "token", base_url=secure.base_url, verify=trusting,
+        "token", base_url=tls_server.base_url, verify=trusting_tls,
         proxy=f"{scheme}://127.0.0.1:{proxy.port}",
     )  # fmt: skip
     for _ in range(3):
         assert (await client.account.get()).username == "1"
-    assert proxy.destinations == [f"localhost:{secure.port}"]
+    assert proxy.destinations == [f"localhost:{tls_server.port}"]
     await client.aclose()
 
 
@@ -182,10 +186,10 @@ async def test_a_socks_proxy_of_the_environment_needs_its_extra(
 
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 async def test_a_cancellation_during_a_handshake_leaves_the_pool_intact(
-    make_client: Any, secure: CountingServer, trusting: ssl.SSLContext
+    make_client: Any, tls_server: CountingServer, trusting_tls: ssl.SSLContext
 ) -> None:
     client = make_client(
-        "token", base_url=secure.base_url, verify=trusting, max_connections=1, max_retries=0
+        "token", base_url=tls_server.base_url, verify=trusting_tls, max_connections=1, max_retries=0
     )
 
     async def attempt(suspension: int) -> Interruption:
@@ -198,46 +202,53 @@ async def test_a_cancellation_during_a_handshake_leaves_the_pool_intact(
 
     assert await cancel_at_every_suspension(attempt) > 5
     await client.aclose()
-    wait_until(lambda: secure.open_connections == 0)
+    wait_until(lambda: tls_server.open_connections == 0)
 
 
 async def test_the_certificate_store_is_loaded_once_and_only_for_https(
-    make_client: Any, server: CountingServer, secure: CountingServer, trusting: ssl.SSLContext,
-    gather: Gather, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    make_client: Any,
+    server: CountingServer,
+    tls_server: CountingServer,
+    trusting_tls: ssl.SSLContext,
+    gather: Gather,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made: list[object] = []
 
     def counted(**options: object) -> ssl.SSLContext:
         made.append(options)
-        return trusting
+        return trusting_tls
 
     monkeypatch.setattr(httpx, "create_ssl_context", counted)
     client = make_client(base_url=server.base_url)
     await client.account.get()
     assert not made
-    await gather([lambda: client.request("GET", secure.base_url + "/x") for _ in range(5)])
+    await gather([lambda: client.request("GET", tls_server.base_url + "/x") for _ in range(5)])
     assert len(made) == 1
     await client.aclose()
 
 
-async def test_an_untrusted_certificate(make_client: Any, secure: CountingServer) -> None:
-    client = make_client("token", base_url=secure.base_url, max_retries=0)
+async def test_an_untrusted_certificate(make_client: Any, tls_server: CountingServer) -> None:
+    client = make_client("token", base_url=tls_server.base_url, max_retries=0)
     with pytest.raises(APIConnectionError, match="(?i)certificate") as caught:
         await client.account.get()
     assert not caught.value.request_sent
-    assert secure.paths == []
+    assert tls_server.paths == []
     await client.aclose()
 
 
 async def test_a_hanging_handshake_leaves_no_socket(
-    make_client: Any, trusting: ssl.SSLContext
+    make_client: Any, trusting_tls: ssl.SSLContext
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(5)
         client = make_client(
-            "token", base_url=f"https://localhost:{silent.getsockname()[1]}/v1", verify=trusting,
-            max_retries=0, timeout=0.3,
-        )  # fmt: skip
+            "token",
+            base_url=f"https://localhost:{silent.getsockname()[1]}/v1",
+            verify=trusting_tls,
+            max_retries=0,
+            timeout=0.3,
+        )
         started = Stopwatch()
         with pytest.raises(APITimeoutError):
             await client.account.get()
@@ -296,13 +307,13 @@ def over_http2(loop: LoopThread, authority: Any, tmp_path_factory: Any) -> Itera
 
 
 async def test_http2_shares_a_connection_among_tasks(
-    make_client: Any, over_http2: dict[str, Any], trusting: ssl.SSLContext, gather: Gather,
+    make_client: Any, over_http2: dict[str, Any], trusting_tls: ssl.SSLContext, gather: Gather,
     flavor: str,
 ) -> None:  # fmt: skip
     for name in ("clients", "versions"):
         over_http2[name].clear()
     base_url = f"https://localhost:{over_http2['port']}/v1"
-    client = make_client("token", base_url=base_url, verify=trusting, http2=True)
+    client = make_client("token", base_url=base_url, verify=trusting_tls, http2=True)
     await client.account.get()
     accounts = await gather([client.account.get for _ in range(20)])
     await client.account.get()
@@ -317,11 +328,11 @@ async def test_http2_shares_a_connection_among_tasks(
 
 async def test_http2_falls_back_to_http_1_1(
     make_client: Any,
-    secure: CountingServer,
-    trusting: ssl.SSLContext,
+    tls_server: CountingServer,
+    trusting_tls: ssl.SSLContext,
     gather: Gather,
 ) -> None:
-    client = make_client("token", base_url=secure.base_url, verify=trusting, http2=True)
+    client = make_client("token", base_url=tls_server.base_url, verify=trusting_tls, http2=True)
     accounts = await gather([client.account.get for _ in range(5)])
     assert all(account.username for account in accounts)
     await client.aclose()
@@ -330,20 +341,25 @@ async def test_http2_falls_back_to_http_1_1(
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("speaks", ["2", "1.1"])
 async def test_an_idle_http2_client_keeps_no_connection(
-    make_client: Any, over_http2: dict[str, Any], secure: CountingServer, trusting: ssl.SSLContext,
-    gather: Gather, monkeypatch: pytest.MonkeyPatch, speaks: str,
-) -> None:  # fmt: skip
+    make_client: Any,
+    over_http2: dict[str, Any],
+    tls_server: CountingServer,
+    trusting_tls: ssl.SSLContext,
+    gather: Gather,
+    monkeypatch: pytest.MonkeyPatch,
+    speaks: str,
+) -> None:
     monkeypatch.setattr("dashscope._transport.pool.routes.KEEPALIVE_EXPIRY", 0.3)
     monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
-    port = over_http2["port"] if speaks == "2" else secure.port
+    port = over_http2["port"] if speaks == "2" else tls_server.port
     client = make_client(
-        "token", base_url=f"https://localhost:{port}/v1", verify=trusting, http2=True
+        "token", base_url=f"https://localhost:{port}/v1", verify=trusting_tls, http2=True
     )
     for _ in range(2):  # the pool starts again
         await gather([client.account.get for _ in range(5)])
         pool = pool_of(await client._api.transport._client())
         assert pool._shared_connections()
         with anyio.fail_after(30):
-            while pool._shared_connections() or secure.open_connections:
+            while pool._shared_connections() or tls_server.open_connections:
                 await anyio.sleep(0.05)
     await client.aclose()

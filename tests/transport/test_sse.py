@@ -38,18 +38,18 @@ RULES: dict[str, tuple[bytes, Parsed]] = {
         Parsed([("message", "a", "1"), ("message", "b", "1"), ("message", "c", "")], ""),
     ),
     "a comment after an id is no event": (b"id: 1\n\n: hello\n\n\n", Parsed([], "1")),
-    "an unnamed event without data is none": (
+    "an unnamed event without data is dropped": (
         b"data:\n\ndata: a\n\n", Parsed([("message", "a", "")])
     ),
     "a named event needs no data": (b"event: output\n\n", Parsed([("output", "", "")])),
     "an output may be empty": (b"event: output\ndata:\n\n", Parsed([("output", "", "")])),
     "a byte-order mark is skipped": (MARK + b"data: a\n\n", Parsed([("message", "a", "")])),
-    "a second one is a part of the name": (MARK + MARK + b"data: a\n\n", Parsed([])),
+    "a second byte-order mark is part of the name": (MARK + MARK + b"data: a\n\n", Parsed([])),
     "a pause": (b"retry: 1500\ndata: a\n\n", Parsed([("message", "a", "")], retry=1500)),
-    "an event that is not whole is none": (b"data: a\n\ndata: b\n", Parsed([("message", "a", "")])),
+    "an incomplete event is dropped": (b"data: a\n\ndata: b\n", Parsed([("message", "a", "")])),
     "characters of several bytes": ("data: é日😀\n\n".encode(), Parsed([("message", "é日😀", "")])),
-    "bytes that are no UTF-8": (b"data: \xff\n\n", Parsed([("message", "�", "")])),
-    "a line separator is no line ending": (
+    "invalid UTF-8": (b"data: \xff\n\n", Parsed([("message", "�", "")])),
+    "a line separator does not end a line": (
         "data: a\u2028b\n\n".encode(), Parsed([("message", "a\u2028b", "")])
     ),
 }  # fmt: skip

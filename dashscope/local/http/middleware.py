@@ -33,7 +33,7 @@ DISCARD_SECONDS: Final = 5.0
 """Seconds to keep reading a rejected body, so that the client receives the response."""
 
 # These paths need no token. Their URLs are signed or cannot be guessed, and the pages have a
-# sign-in form of their own.
+# sign-in form.
 _PUBLIC: Final = re.compile(
     r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?|/docs|"
     r"/guides(/.*)?"

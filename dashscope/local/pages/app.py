@@ -13,7 +13,16 @@ from starlette.staticfiles import StaticFiles
 
 from dashscope.local.http.problems import ProblemError, server_problem
 from dashscope.local.http.services import Services
-from dashscope.local.pages import actions, events, guides, jobs, lists, models, resources
+from dashscope.local.pages import (
+    actions,
+    deployments,
+    events,
+    guides,
+    jobs,
+    lists,
+    models,
+    resources,
+)
 from dashscope.local.pages.access import Access, Sessions
 from dashscope.local.pages.templating import problem_page
 from dashscope.local.store import CursorError
@@ -48,6 +57,7 @@ def create_pages(parts: Services, token: str | None) -> Access:
         *events.ROUTES,
         *lists.ROUTES,
         *resources.ROUTES,
+        *deployments.ROUTES,
         *jobs.ROUTES,
         *guides.ROUTES,
         *actions.ROUTES,

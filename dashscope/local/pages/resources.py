@@ -1,4 +1,4 @@
-"""The pages of deployments, files, collections, hardware, webhooks and the API description."""
+"""The pages of files, collections, hardware, webhooks and the API description."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from dashscope.local.http.routes.collections import describe, models_by_collecti
 from dashscope.local.http.services import services
 from dashscope.local.models.hardware import hardware
 from dashscope.local.pages.fields import describe_type
-from dashscope.local.pages.lists import ROWS, ListQuery, lists
+from dashscope.local.pages.lists import ROWS
 from dashscope.local.pages.result import display
 from dashscope.local.pages.templating import page
 from dashscope.local.store import Page
@@ -26,27 +26,6 @@ ATTEMPTS: Final = 10
 
 _METHODS: Final = {"x-query": "QUERY"}
 """OpenAPI has no key for the method QUERY."""
-
-
-async def show_deployments(request: Request) -> Response:
-    """Show the deployments."""
-    cursor = request.query_params.get("cursor")
-    listed = services(request).store.deployments.page(cursor, ROWS)
-    return page(request, "deployments.html", listed=listed)
-
-
-async def show_deployment(request: Request) -> Response:
-    """Show a deployment, its current release and its predictions."""
-    parts = services(request)
-    name: str = request.path_params["name"]
-    deployment = parts.store.deployments.get(name)
-    if deployment is None:
-        raise not_found(f"Deployment {name[:100]}")
-    cursor = request.query_params.get("cursor")
-    listed = lists(request).read(parts, ListQuery(deployment=deployment.name), cursor)
-    return page(
-        request, "deployment.html", deployment=deployment, listed=listed, is_first=cursor is None
-    )
 
 
 async def show_files(request: Request) -> Response:
@@ -223,8 +202,6 @@ def _content_name(response: dict[str, Any]) -> str:
 
 
 ROUTES: Final = [
-    Route("/deployments", show_deployments),
-    Route("/deployments/{name}", show_deployment),
     Route("/files", show_files),
     Route("/collections", show_collections),
     Route("/hardware", show_hardware),

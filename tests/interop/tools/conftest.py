@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.interop.conftest import run_of
+from tests.interop.conftest import respond_to_run
 from tests.servers.fake_server import FakeServer
 
 
@@ -62,5 +62,5 @@ def tracing() -> Iterator[Tracing]:
 @pytest.fixture
 def answering(fake_server: FakeServer) -> FakeServer:
     """A server that responds to the requests of `run()`."""
-    fake_server.respond_with(run_of(fake_server.base_url))
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
     return fake_server

@@ -140,7 +140,7 @@ class TestSignIn:
             assert response.headers["content-type"].startswith(kind)
 
     @pytest.mark.parametrize("host", ["x:y", "[::1", "a:99999999", "", "é".encode()])
-    def test_the_token_is_required_for_every_host_name(
+    def test_an_invalid_host_header_grants_no_access(
         self, browser: httpx.Client, host: str | bytes
     ) -> None:
         response = browser.get("/web/", headers={b"Host": host})
@@ -195,7 +195,7 @@ class TestOtherSites:
             assert headers["cross-origin-resource-policy"] == "same-origin"
             assert headers["x-frame-options"] == "DENY"
 
-    def test_other_methods_are_rejected(self, web: httpx.Client) -> None:
+    def test_other_sites_cannot_use_other_methods(self, web: httpx.Client) -> None:
         for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "QUERY"):
             response = web.request(method, "/web/", headers={"Origin": "https://evil.example"})
             assert response.status_code == 403

@@ -77,6 +77,22 @@ class TestCode:
         assert json.loads(run_shell(made["curl"]))["output"] == "v"
         assert all(f"test/echo:{version}" in text for text in made.values())
 
+    def test_the_example_of_a_deployment_runs(
+        self, server: LocalServer, http: httpx.Client
+    ) -> None:
+        version = http.get("/models/test/echo").json()["latest_version"]["id"]
+        body = {
+            "name": "coded", "model": "test/echo", "version": version, "hardware": "cpu",
+            "min_instances": 0, "max_instances": 1,
+        }  # fmt: skip
+        assert http.post("/deployments", json=body).status_code == 200
+        made = code(evolve(call(server.base_url, value=NASTY), deployment="local/coded"))
+        for name in ("python", "python-async"):
+            assert run_python(made[name]) == f"{NASTY}\n"
+        assert json.loads(run_shell(made["curl"]))["output"] == NASTY
+        assert run_shell(made["command"]) == f"{NASTY}\n"
+        assert "deployments.predictions.create" in made["javascript"]
+
     def test_the_example_of_the_latest_version_names_the_model(self) -> None:
         data = "data:image/png;base64," + "A" * 1000
         made = code(evolve(call(DEFAULT_BASE_URL, image=data, n=1), needs_token=True))
@@ -92,8 +108,8 @@ class TestCode:
 
     @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
     def test_the_example_is_valid_javascript(self, tmp_path: Path) -> None:
-        for streams in (False, True):
-            made = code(evolve(call(DEFAULT_BASE_URL, value=NASTY), streams=streams))
+        for changes in ({"streams": False}, {"streams": True}, {"deployment": "local/coded"}):
+            made = code(evolve(call(DEFAULT_BASE_URL, value=NASTY), **changes))
             for name in ("javascript", "fetch"):
                 file = tmp_path / f"{name}.mjs"
                 file.write_text(made[name])

@@ -4,7 +4,7 @@ import httpx
 
 from dashscope import guides
 from tests.local.page.conftest import Parsed
-from tests.local.page.test_shown import harmless
+from tests.local.page.test_content import harmless
 
 
 def test_the_guides_are_pages(web: httpx.Client) -> None:

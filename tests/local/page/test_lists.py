@@ -65,6 +65,23 @@ class TestResources:
         page = Parsed(web.get("/web/deployments/page-deployment"))
         assert page.by_id(f"row-{created['id']}")
         assert web.get("/web/deployments/nope").status_code == 404
+        # It has a playground like a model.
+        path = "/web/deployments/page-deployment"
+        assert page.by_id("form")["action"] == path
+        assert 'client.deployments.predictions.create(\n        "local/page-dep' in page.text
+        assert web.get(f"/web/deployments/nope?run={created['id']}").status_code == 404
+        location = web.post(path, data={"input:value": '"from the form"'}).headers["location"]
+        prediction = wait_for_status(
+            http, {"urls": {"get": f"/predictions/{location[-26:]}"}}, "succeeded"
+        )
+        assert prediction["output"] == "from the form"
+        assert location == f"{path}?run={prediction['id']}"
+        page = Parsed(web.get(location))
+        assert "from the form" in page.text
+        assert page.by_id(f"row-{prediction['id']}")
+        assert web.post(path, data={"input:value": "{"}).status_code == 422
+        code = web.post(page.by_id("form")["data-code"], data={"input:value": "1"})
+        assert "/deployments/local/page-deployment/predictions" in code.text
 
     def test_files(self, web: httpx.Client) -> None:
         files = {"file": ("<b>.txt", b"content", "text/plain")}

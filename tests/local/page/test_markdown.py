@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from dashscope.local.pages.markdown import MARKDOWN_LIMIT, looks_like_markdown, render_markdown
-from tests.local.page.test_shown import NASTY, harmless
+from tests.local.page.test_content import NASTY, harmless
 
 
 class TestMarkdown:

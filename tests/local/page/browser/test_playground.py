@@ -154,18 +154,25 @@ class TestPlayground:
     def test_accepts_files_and_shows_images(self, playground: Page, photo: Path) -> None:
         page = playground
         page.goto("/web/models/studio/gray")
-        # Dropped like a file from the desktop.
-        page.evaluate(
-            """async bytes => {
-                const dataTransfer = new DataTransfer(), type = "image/png";
-                const file = new File([new Uint8Array(bytes)], "dropped.png", {type});
-                dataTransfer.items.add(file);
-                const options = {dataTransfer, bubbles: true, cancelable: true};
-                document.querySelector(".drop").dispatchEvent(new DragEvent("drop", options)); }""",
-            list(photo.read_bytes()),
-        )
-        preview = page.locator("#input-image-shown").get_by_role("img", name="dropped.png")
-        expect(preview).to_be_visible()
+
+        def give(how: str, name: str) -> None:
+            page.evaluate(
+                """([bytes, how, name]) => {
+                    const dataTransfer = new DataTransfer(), type = "image/png";
+                    dataTransfer.items.add(new File([new Uint8Array(bytes)], name, {type}));
+                    const options = {dataTransfer, bubbles: true, cancelable: true};
+                    const event = how === "drop" ? new DragEvent("drop", options)
+                        : new ClipboardEvent("paste", {...options, clipboardData: dataTransfer});
+                    document.querySelector(how === "drop" ? ".drop" : "#input-image")
+                        .dispatchEvent(event); }""",
+                [list(photo.read_bytes()), how, name],
+            )
+
+        # Pasted like a copied picture, then dropped like a file from the desktop.
+        for how, name in (("paste", "pasted.png"), ("drop", "dropped.png")):
+            give(how, name)
+            preview = page.locator("#input-image-shown").get_by_role("img", name=name)
+            expect(preview).to_be_visible()
         assert preview.evaluate("async image => (await image.decode(), image.naturalWidth)") == 256
         expect(page.get_by_label("Python code", exact=True)).to_contain_text("/v1/files/")
         page.get_by_role("button", name="Run", exact=True).click()
@@ -249,7 +256,7 @@ class TestLists:
             page.wait_for_timeout(50)
         ids = page.evaluate("[...document.querySelectorAll('.rows > li')].map(row => row.id)")
         assert len(ids) >= 220
-        # Each page of rows is a list of its own.
+        # Each page of rows is a separate list.
         assert page.get_by_role("list", name="Predictions, newest first, page").count() > 1
         assert len(set(ids)) == len(ids)
 

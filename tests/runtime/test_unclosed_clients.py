@@ -135,7 +135,7 @@ CLOSED = {
         del client
         gc.collect()
     """,
-    "an async client whose loop is over": """
+    "an async client whose loop has ended": """
         client = AsyncClient(base_url=URL)
         asyncio.run(client.run("owner/polls-1", {}))
         del client
@@ -146,7 +146,7 @@ CLOSED = {
         AsyncClient(base_url=URL)
         gc.collect()
     """,
-    "lists left in the middle, on trio": """
+    "abandoned iterations on trio": """
         import trio
         from contextlib import aclosing
 
@@ -183,7 +183,7 @@ OPEN = {
         with cyclic.stream("owner/short", {}) as stream:
             list(stream)
     """,
-    "an open client in a thread that goes on": """
+    "an open client in a running thread": """
         busy = Client(base_url=URL)
 
         def work():

@@ -32,10 +32,10 @@ from tests.servers.faults import (
 pytestmark = UNCLOSED_SSL_SOCKET
 
 SHARE = 0.1
-"""Of all answers are faulty."""
+"""The share of faulty responses."""
 MOST_IN_A_ROW = 3
 READ_TIMEOUT = 1.5
-"""Seconds of silence after which a connection counts as lost, where repeating does no harm."""
+"""The read timeout of idempotent requests, in seconds."""
 MODEL = "dashscope/hello-world"
 
 # Faults that take a second or more are left to the table.
@@ -52,7 +52,7 @@ DECLINED = [case for case in QUICK if case.effect is Effect.DECLINED]
 UNSURE = [case for case in QUICK if case.effect in (Effect.LOST, Effect.FAILED)] + STALLS
 
 
-class Weather:
+class RandomFaults:
     """Chooses the fault of each request, by a seed.
 
     Attributes:
@@ -104,10 +104,10 @@ def front(local: LocalServer) -> Iterator[Proxy]:
     proxy.close()
 
 
-class Refusing:
+class ConnectionRefuser:
     """Refuse connections at the line for short times."""
 
-    def __init__(self, line: Line, weather: Weather) -> None:
+    def __init__(self, line: Line, weather: RandomFaults) -> None:
         self._line = line
         self._weather = weather
         self._over = threading.Event()
@@ -128,7 +128,7 @@ class Refusing:
             self._line.listen()
 
 
-class Storm:
+class RunsWithFaults:
     """Runs through a line with random faults, and the resulting predictions of the server."""
 
     def __init__(
@@ -136,14 +136,14 @@ class Storm:
         flavor: str,
         line: Line,
         local: LocalServer,
-        weather: Weather,
-        trust: ssl.SSLContext,
+        weather: RandomFaults,
+        trusting_tls: ssl.SSLContext,
     ) -> None:
         self._flavor = flavor
         self._line = line
         self._local = local
         self._weather = weather
-        self._trust = trust
+        self._trust = trusting_tls
         line.choose, line.greet = weather.choose, weather.greet
         line.listen()
 
@@ -155,7 +155,7 @@ class Storm:
             "r8_token",
             base_url=self._line.base_url,
             verify=self._trust,
-            event_hooks={"request": [hasty]},
+            event_hooks={"request": [short_delays]},
         )
 
         def body(number: int) -> Callable[[], Awaitable[Any]]:
@@ -172,7 +172,7 @@ class Storm:
             await client.aclose()
 
         started = time.monotonic()
-        with Refusing(self._line, self._weather):
+        with ConnectionRefuser(self._line, self._weather):
             bodies = [body(number) for number in range(runs)]
             results = run_at_once(self._flavor, bodies, most=in_flight)
         took = time.monotonic() - started
@@ -199,7 +199,7 @@ class Storm:
         return made
 
 
-def hasty(request: Request) -> Request:
+def short_delays(request: Request) -> Request:
     # Under load a response takes longer, and a create must not time out.
     is_create = request.method == "POST" and request.url.endswith("/predictions")
     return attrs.evolve(request, read_timeout=5 * READ_TIMEOUT if is_create else READ_TIMEOUT)
@@ -218,12 +218,12 @@ def test_every_run_succeeds_and_is_created_once(
     front: Proxy,
     local: LocalServer,
     tls: ssl.SSLContext,
-    trust: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
     runs: int,
     in_flight: int,
 ) -> None:
-    weather = Weather(4, DECLINED, TO_ONE)
-    storm = Storm(flavor, front.line(tls=tls), local, weather, trust)
+    weather = RandomFaults(4, DECLINED, TO_ONE)
+    storm = RunsWithFaults(flavor, front.line(tls=tls), local, weather, trusting_tls)
     assert storm.run(runs, in_flight) == storm.right
     assert storm.made == Counter(range(runs))
     assert weather.faults.total() > weather.requests * SHARE / 2
@@ -235,12 +235,12 @@ def test_if_a_create_may_be_lost_run_succeeds_or_reports_it(
     front: Proxy,
     local: LocalServer,
     tls: ssl.SSLContext,
-    trust: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
     runs: int,
     in_flight: int,
 ) -> None:
-    weather = Weather(5, UNSURE, [*QUICK, *STALLS])
-    storm = Storm(flavor, front.line(tls=tls), local, weather, trust)
+    weather = RandomFaults(5, UNSURE, [*QUICK, *STALLS])
+    storm = RunsWithFaults(flavor, front.line(tls=tls), local, weather, trusting_tls)
     results = storm.run(runs, in_flight)
     for number, (result, right) in enumerate(zip(results, storm.right, strict=True)):
         if isinstance(result, APIError):

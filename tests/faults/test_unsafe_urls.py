@@ -22,6 +22,7 @@ from dashscope import APIError, APIResponseError, StreamError
 from dashscope._common import urls as _urls
 from dashscope._files.file_output import wrap_file_outputs
 from tests.flavors import _plain
+from tests.servers.certificates import server_context
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.servers.fault_proxy import Proxy
 
@@ -52,8 +53,7 @@ class Internet:
     """Servers with three host names over https and http, which record their requests."""
 
     def __init__(self, proxy: Proxy, server: FakeServer, authority: trustme.CA) -> None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert(API, FILES, EVIL).configure_cert(context)
+        context = server_context(authority, API, FILES, EVIL)
         self.secure, self.plain = proxy.line(tls=context), proxy.line()
         self.server = server
         for line in (self.secure, self.plain):
@@ -83,11 +83,11 @@ def internet(proxy: Proxy, server: FakeServer, authority: trustme.CA) -> Interne
 
 
 @pytest.fixture
-def client(make_client: Any, internet: Internet, trust: ssl.SSLContext) -> Iterator[Any]:
+def client(make_client: Any, internet: Internet, trusting_tls: ssl.SSLContext) -> Iterator[Any]:
     return make_client(
         TOKEN,
         base_url=internet.url(API, "/v1"),
-        verify=trust,
+        verify=trusting_tls,
         trusted_hosts=["files.service.test"],
         max_retries=0,
     )

@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from dashscope import APIConnectionError
+from tests.servers.certificates import server_context
 from tests.servers.fake_server import prediction
 from tests.servers.slow_server import SlowServer
 
@@ -30,14 +31,13 @@ def start(authority: trustme.CA) -> Iterator[Start]:
     servers: list[SlowServer] = []
 
     def start(talk: Callable[[ssl.SSLSocket, SlowServer], None], *protocols: str) -> SlowServer:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context = server_context(authority, "localhost")
         context.set_alpn_protocols(list(protocols))
-        authority.issue_cert("localhost").configure_cert(context)
 
         def talk_tls(connection: socket.socket, server: SlowServer) -> None:
             connection.settimeout(10)
-            with context.wrap_socket(connection, server_side=True) as secure:
-                talk(secure, server)
+            with context.wrap_socket(connection, server_side=True) as tls_server:
+                talk(tls_server, server)
 
         server = SlowServer(talk_tls, "https")
         server.base_url = server.base_url.replace("127.0.0.1", "localhost")
@@ -99,7 +99,7 @@ def end(state: h2.connection.H2Connection, stream: int, ending: str) -> None:
 
 NOT_EXECUTED = ["goaway before ours", "goaway before the body", "refused"]
 TEXT = "x" * 200_000
-"""More than a stream may send at once."""
+"""More than the flow control window of a stream."""
 
 
 @pytest.mark.parametrize("ending", NOT_EXECUTED)
@@ -107,12 +107,14 @@ async def test_a_create_that_http2_did_not_process_is_retried(
     make_client: Any,
     flavor: str,
     start: Start,
-    trusting: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
     no_jitter: None,
     ending: str,
 ) -> None:
-    theirs = (httpx.Client if flavor == "sync" else httpx.AsyncClient)(verify=trusting, http2=True)
-    for options in ({"verify": trusting, "http2": True}, {"http_client": theirs}):
+    theirs = (httpx.Client if flavor == "sync" else httpx.AsyncClient)(
+        verify=trusting_tls, http2=True
+    )
+    for options in ({"verify": trusting_tls, "http2": True}, {"http_client": theirs}):
         # On the first stream of a connection, and on the second.
         for before in ([], ["answer"]):
             if before and ending == "goaway before the body" and "http_client" in options:
@@ -132,10 +134,10 @@ async def test_a_create_that_http2_did_not_process_is_retried(
 
 @pytest.mark.parametrize("ending", ["goaway after ours", "reset"])
 async def test_a_create_that_may_have_been_processed_is_not_retried(
-    make_client: Any, start: Start, trusting: ssl.SSLContext, ending: str
+    make_client: Any, start: Start, trusting_tls: ssl.SSLContext, ending: str
 ) -> None:
     server = start(http2("answer", ending), "h2")
-    client = make_client(base_url=server.base_url, verify=trusting, http2=True)
+    client = make_client(base_url=server.base_url, verify=trusting_tls, http2=True)
     await client.predictions.create(version="v", input={})
     with pytest.raises(APIConnectionError) as caught:
         await client.predictions.create(version="v", input={})
@@ -146,7 +148,7 @@ async def test_a_create_that_may_have_been_processed_is_not_retried(
 
 @pytest.mark.parametrize("is_clean", [True, False])
 async def test_a_body_without_a_length_ends_with_close_notify(
-    make_client: Any, start: Start, trusting: ssl.SSLContext, tmp_path: Path, is_clean: bool
+    make_client: Any, start: Start, trusting_tls: ssl.SSLContext, tmp_path: Path, is_clean: bool
 ) -> None:
     def talk(connection: ssl.SSLSocket, server: SlowServer) -> None:
         while connection.recv(65536):
@@ -158,7 +160,7 @@ async def test_a_body_without_a_length_ends_with_close_notify(
             connection.shutdown(socket.SHUT_RDWR)
             return
 
-    client = make_client(base_url=start(talk).base_url, verify=trusting, max_retries=0)
+    client = make_client(base_url=start(talk).base_url, verify=trusting_tls, max_retries=0)
     signed = {"owner": "o", "expiry": 1, "signature": "s"}
 
     async def save() -> None:
