@@ -370,7 +370,7 @@ class TestTimeout:
 
     async def test_a_silent_stream(self, client: Any, server: StreamServer) -> None:
         server.respond_with(hold_open(output("a", "1")))
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        events = await self.within(1.0, client.stream("owner/name", {}, timeout=1.0))
         assert texts(events) == ["a"]
         assert server.cancels == 1
         assert server.connections[0].closed
@@ -382,17 +382,17 @@ class TestTimeout:
                 connection.send(b": still here\n\n")
 
         server.respond_with(script)
-        assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
+        assert await self.within(1.0, client.stream("owner/name", {}, timeout=1.0)) == []
         assert server.cancels == 1
 
     async def test_a_missing_response(self, client: Any, server: StreamServer) -> None:
         server.respond_with(lambda connection: connection.wait_closed())
-        assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
+        assert await self.within(1.0, client.stream("owner/name", {}, timeout=1.0)) == []
         assert server.cancels == 1
 
     async def test_a_pause_between_connections(self, client: Any, server: StreamServer) -> None:
         server.respond_with(cut_off(b"retry: 5000\n", output("a", "1")))
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        events = await self.within(1.0, client.stream("owner/name", {}, timeout=1.0))
         assert texts(events) == ["a"]
         assert server.cancels == 1
 
@@ -400,7 +400,7 @@ class TestTimeout:
         server.respond_with(
             cut_off(output("a"))
         )  # without ids, the finished prediction provides the rest
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        events = await self.within(1.0, client.stream("owner/name", {}, timeout=1.0))
         assert texts(events) == ["a"]
         assert server.request_lines.count(POLL) > 1
         assert server.cancels == 1
@@ -409,7 +409,7 @@ class TestTimeout:
         self, client: Any, server: StreamServer
     ) -> None:
         server.respond_with(hold_open(output("a", "1")))
-        await self.within(0.3, client.predictions.stream("p1", timeout=0.3))
+        await self.within(1.0, client.predictions.stream("p1", timeout=1.0))
         assert server.cancels == 0
         assert server.connections[0].closed
 

@@ -133,7 +133,8 @@ class FakeServer:
                 if response.status != 204 and "content-length" not in response.headers:
                     self.send_header("content-length", str(len(response.body)))
                 self.end_headers()
-                self.wfile.write(response.body)
+                if self.command != "HEAD":
+                    self.wfile.write(response.body)
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 
 from dashscope import Client
+from dashscope._transport.pool import limiter
 from dashscope._transport.pool.limiter import ConnectionLimiter
 from tests.servers.counting_server import CountingServer, pool_of
 from tests.variants import variants
@@ -83,36 +86,43 @@ def test_waiters_are_served_in_order_despite_cancellations() -> None:
 
 def test_a_permit_granted_after_the_timeout_is_not_lost() -> None:
     turns = ConnectionLimiter(1)
+    timed_out = threading.Event()
 
-    def patient() -> None:
-        turn = turns.acquire(0.001) or turns.acquire(5)
+    class SlowQueue(deque[Any]):
+        def popleft(self) -> Any:
+            waiter = super().popleft()
+            timed_out.wait(10)  # until the thread has given up
+            return waiter
+
+    turns._waiting = SlowQueue()
+
+    def wait_twice() -> None:
+        assert turns.acquire(0.5) is None
+        timed_out.set()
+        turn = turns.acquire(10)
         assert turn is not None
         turns.release(turn)
 
-    for _ in range(200):
-        mine = turns.acquire(None)
-        assert mine is not None
-        thread = waiting(turns, patient)
-        turns.release(mine)
-        thread.join()
-        assert len(turns) == 1
+    mine = turns.acquire(None)
+    assert mine is not None
+    thread = waiting(turns, wait_twice)
+    turns.release(mine)  # `mine` still refers to the permit
+    thread.join()
+    assert len(turns) == 1
 
 
 def test_an_interrupt_while_waiting_leaves_the_queue_intact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Interrupted:
-        def __init__(self) -> None:
-            pass
-
-        def get(self, timeout: float) -> None:
+    class Interrupted(limiter.Waiter):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
             raise KeyboardInterrupt
 
     turns = ConnectionLimiter(1)
     mine = turns.acquire(None)
     assert mine is not None
     with monkeypatch.context() as patch:
-        patch.setattr("dashscope._transport.pool.limiter.SimpleQueue", Interrupted)
+        patch.setattr(limiter, "Waiter", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             turns.acquire(None)
     turns.release(mine)
