@@ -15,10 +15,15 @@ nox.options.reuse_existing_virtualenvs = True
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PINS = "tests/constraints.txt"
-# These tests run the local server, POSIX signals or forks, so Windows leaves them out.
+# These tests run the local server, POSIX signals or forks, so they are skipped on Windows.
 POSIX_ONLY = (
     *("cli", "client", "functions", "integrations", "interop", "local", "runtime", "testing"),
-    *("batch/test_kill.py", "faults/test_storms.py", "test_examples.py", "types/test_notebook.py"),
+    *(
+        "batch/test_kill.py",
+        "faults/test_concurrent_faults.py",
+        "test_examples.py",
+        "types/test_notebook.py",
+    ),
 )
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -137,7 +142,7 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """The wheel installs in an empty environment, and importing it pulls in no extra."""
+    """The wheel installs in an empty environment, and importing it loads no extra."""
     _build(session)
     python = _empty(session, sys.executable)
     session.run(python, "-m", "pip", "install", "-q", *_built("*.whl"), external=True)
@@ -231,7 +236,7 @@ def interop(session: nox.Session, tools: str) -> None:
 @nox.parametrize("engine", ["ray", "spark"])
 def distributed(session: nox.Session, engine: str) -> None:
     """Workers of real engines share checkpoints and rates (needs Debian's postgresql and Java)."""
-    # Without the pins of the other tests: engines have their own.
+    # Do not use the constraints of the other tests: engines pin their own dependencies.
     session.install("-e", ".[local,parquet,postgres]", *groups(f"distributed-{engine}"))
     session.run(
         "python", "-m", "pytest", "-m", "distributed", "tests/distributed", *session.posargs

@@ -1,1 +1,1 @@
-"""Our client beside its peers, measured side by side: `nox -s bench` (see the README)."""
+"""Benchmarks of this client and of similar clients: `nox -s bench` (see the README)."""

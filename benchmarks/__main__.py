@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: makes the environments, measures, and writes the report."""
+"""`python -m benchmarks`: create the environments, measure, and write the report."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _measure(
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """Earlier results: parts that are not measured now stay as they were."""
+    """Load earlier results, so that parts that are not measured now keep theirs."""
     if path.exists():
         loaded: dict[str, Any] = json.loads(path.read_text())
         return loaded

@@ -1,7 +1,7 @@
 """`python -m benchmarks.attack`: kills, cancellations, closes and steady load on a local server.
 
-The server is a process of its own with a database. What counts is in the database: predictions that
-were created twice, and predictions that still run although nobody waits for them.
+The server is a separate process with a database. The script counts predictions in the database that
+were created twice, and predictions that still run although no client waits for them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ from dashscope.local import model
 def row(value: int) -> int:
     time.sleep(0.1)
     return value
+
+
+@model("attack/idle", concurrency=1)
+def idle(seconds: float = 3600.0) -> None:
+    time.sleep(seconds)
 
 
 @model("attack/slow", concurrency=4)
@@ -102,18 +107,18 @@ RUNNING = "SELECT count(*) FROM job WHERE completed_at IS NULL"
 
 KINDS = ("asyncio", "sync", "trio")
 PAYLOAD = bytes(400_000)
-"""Large enough to be uploaded rather than sent in the request."""
+"""Large enough to be uploaded."""
 
 Operation = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 
 
 class Server:
-    """The local server in a process group of its own, which can be killed and started again."""
+    """The local server in a separate process group, which can be killed and restarted."""
 
     def __init__(self, folder: Path) -> None:
         self._models = folder / "models.py"
         self._models.write_text(MODELS)
-        self._data = folder / "data"
+        self.data = folder / "data"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
@@ -122,13 +127,18 @@ class Server:
     def start(self) -> None:
         """Start the server, and wait until it is ready."""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(self._models), str(self._port), str(self._data)],
+            [sys.executable, "-c", SERVE, str(self._models), str(self._port), str(self.data)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline().startswith(b"Ready")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server."""
+        return self._process.pid
 
     def kill(self) -> None:
         """Kill the server and its workers with SIGKILL."""
@@ -146,10 +156,10 @@ class Server:
         self.kill()
 
     def stop(self, within: float = 10.0) -> dict[str, int]:
-        """Stop the server as soon as no prediction runs, and count what its database has.
+        """Stop the server once no prediction runs, and count the predictions in its database.
 
         Args:
-            within: When to stop it anyway, in seconds.
+            within: Seconds after which to stop it in any case.
         """
         end = time.monotonic() + within
         with Client(base_url=self.base_url) as client:
@@ -160,7 +170,7 @@ class Server:
         self.kill()
         (path,) = (
             path
-            for path in self._data.iterdir()
+            for path in self.data.iterdir()
             if path.is_file() and path.read_bytes().startswith(b"SQLite format 3")
         )
         with closing(sqlite3.connect(path)) as database:
@@ -174,7 +184,7 @@ class Server:
 
 
 def attack_map(server: Server, folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
-    """Kill the client and the server in turn while a batch runs, and resume it."""
+    """Kill the client and the server alternately while a batch runs, and resume it."""
     count = max(200, kills * 40)
     path = folder / "checkpoint"
     killed: Counter[str] = Counter()

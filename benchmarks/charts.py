@@ -1,4 +1,4 @@
-"""Charts of the parts, small enough to be kept with the code."""
+"""Charts of the parts, small enough to be stored with the code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHERS = ("#1e3a5f", "#4b7ba8", "#8fb3d1", "#5f6b3f", "#97a878", "#8a6d9b", "#b9
 
 
 def draw(part: Part, measured: list[Measured], folder: Path) -> None:
-    """Draw a part's first figure, as lines over its settings or as bars."""
+    """Draw the first metric of a part as lines over its settings or as bars."""
     metric = part.metrics[0]
     if part.chart == "lines":
         figure = _lines(part, metric, measured)
@@ -33,7 +33,7 @@ def draw(part: Part, measured: list[Measured], folder: Path) -> None:
 
 
 def _lines(part: Part, metric: Metric, measured: list[Measured]) -> plt.Figure:
-    """Over the settings that are numbers, such as `100` or `0.2 s`."""
+    """Draw lines over numeric settings, such as `100` or `0.2 s`."""
     figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
     others, styles = iter(OTHERS), iter(("-", "--", ":", "-."))
     places: set[float] = set()
@@ -74,7 +74,7 @@ def _lines(part: Part, metric: Metric, measured: list[Measured]) -> plt.Figure:
 
 
 def _bars(part: Part, metric: Metric, measured: list[Measured]) -> plt.Figure:
-    """Of the first setting, the shortest on top."""
+    """Draw bars for the first setting, the shortest on top."""
     setting = measured[0].setting
     bars = sorted(
         (statistics.median(one.values[metric.name]), one.row)

@@ -1,4 +1,4 @@
-"""An environment for each peer, so that none has what another needs."""
+"""A separate environment for each contender."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ SHOWN = frozenset(
         ),
     }
 )
-"""The packages whose versions a report names."""
+"""The packages whose versions the report shows."""
 
 
 class Environments:
-    """The environments in a folder, made where they are missing; ours is always renewed."""
+    """Return the environments in a folder. Create missing ones, and always renew ours."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self.problems: dict[str, str] = {}
 
     def make(self) -> None:
-        """Make what is missing; what cannot be made becomes a problem of those who need it."""
+        """Create missing environments. A failure is reported by the contenders that need it."""
         for name, requirements in REQUIREMENTS.items():
             ready = self._folder / name / "ready"
             if name in OURS:
@@ -73,17 +73,17 @@ class Environments:
             self._run("node", "npm", "install", "--silent", "--prefix", str(folder), NODE_PACKAGE)
 
     def command(self, name: str) -> list[str]:
-        """What runs a script in an environment."""
+        """Return the command that runs a script in an environment."""
         if name == "node":
             return ["node"]
         return [str(self._folder / name / "bin" / "python")]
 
     def variables(self, name: str) -> dict[str, str]:
-        """The environment variables that a script needs."""
+        """Return the environment variables that a script needs."""
         return {"NODE_MODULES": str(self._folder / name)} if name == "node" else {}
 
     def versions(self) -> dict[str, dict[str, str]]:
-        """What is installed, by environment."""
+        """Return the installed packages of each environment."""
         found: dict[str, dict[str, str]] = {}
         for name in REQUIREMENTS:
             listed = subprocess.run(

@@ -1,4 +1,4 @@
-"""The machine that the figures are from."""
+"""The machine on which the benchmarks ran."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def describe() -> dict[str, Any]:
-    """Its processor, cores, memory and system."""
+    """Return the processor, cores, memory and system."""
     return {
         "cpu": _field("/proc/cpuinfo", "model name") or platform.processor() or "unknown",
         "cores": os.cpu_count(),
@@ -20,7 +20,7 @@ def describe() -> dict[str, Any]:
 
 
 def load() -> float:
-    """How many processes wanted to run in the last minute, on average."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 

@@ -1,4 +1,4 @@
-"""Runs the cases: a fresh process for each measurement, the contenders by turns."""
+"""Run the cases: a new process for each measurement, with alternating contenders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST = 300.0
 
 @contextmanager
 def serving(folder: Path) -> Generator[Mapping[str, str]]:
-    """The server, in a process of its own: its addresses."""
+    """Start the server in a separate process and yield its addresses."""
     server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server", str(folder)],
         stdin=subprocess.PIPE,
@@ -40,7 +40,7 @@ def serving(folder: Path) -> Generator[Mapping[str, str]]:
 
 
 class Measurements:
-    """Measures cases, and collects what comes out."""
+    """Measures cases and collects the samples."""
 
     def __init__(
         self, environments: Environments, addresses: Mapping[str, str], say: Callable[[str], None]
@@ -50,7 +50,7 @@ class Measurements:
         self._say = say
 
     def take(self, cases: list[Case], metrics: tuple[Metric, ...]) -> list[Measured]:
-        """Measure all cases; in each round, each once, in another order."""
+        """Measure all cases once in each round, in varying order."""
         samples: dict[int, list[Any]] = defaultdict(list)
         failures: dict[int, str] = {}
         order = random.Random(0)
@@ -75,7 +75,7 @@ class Measurements:
         ]
 
     def _once(self, case: Case) -> dict[str, Any] | str:
-        """A sample, or why there is none."""
+        """A sample, or the reason why there is none."""
         name = case.contender.environment
         if name in self._environments.problems:
             return self._environments.problems[name]
@@ -123,6 +123,6 @@ def _measured(
     for metric in metrics:
         try:
             values[metric.name] = [metric.read(sample) for sample in samples]
-        except KeyError:  # this case has no such figure
+        except KeyError:  # this case has no such metric
             continue
     return Measured(case.setting, case.row, case.contender.is_ours, values, failure)

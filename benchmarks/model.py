@@ -1,4 +1,4 @@
-"""What is measured, of whom: the values that parts are made of, and reports from."""
+"""The values that describe benchmarks and results."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 Sample = Mapping[str, Any]
-"""What one run of a contender's script printed."""
+"""The output of one run of a contender's script."""
 
 
 @frozen
 class Contender:
-    """Who is measured.
+    """A client that is measured.
 
     Attributes:
-        label: the name in tables.
-        environment: the environment its script runs in.
-        script: the script, in `contenders/`.
-        is_ours: whether it is ours.
+        label: The name in tables.
+        environment: The environment of its script.
+        script: The script in `contenders/`.
+        is_ours: Whether it is this client.
     """
 
     label: str
@@ -40,14 +40,14 @@ NODE = Contender("replicate 1.4.0 (node)", "node", "replicate_node.mjs")
 
 @frozen
 class Metric:
-    """A figure that is read from a sample.
+    """A metric that is read from a sample.
 
     Attributes:
-        name: what it is.
-        unit: its unit.
-        read: gets it from a sample.
-        digits: digits after the point.
-        more_is_better: else less is.
+        name: The name of the metric.
+        unit: Its unit.
+        read: Returns the value in a sample.
+        digits: The number of decimal places.
+        more_is_better: Whether larger values are better.
     """
 
     name: str
@@ -59,17 +59,17 @@ class Metric:
 
 @frozen
 class Case:
-    """One contender in one setting.
+    """One contender with one setting.
 
     Attributes:
-        setting: the column of the table, such as `100 in flight`.
-        contender: who.
-        task: the function of its script.
-        variant: how the contender is used here, where there are several ways.
-        parameters: the function's arguments, beside the server's address.
-        server: which of the server's addresses: `http`, `https` or `http2`.
-        rounds: how often it is measured.
-        is_light: whether it leaves the machine idle, and several may run at once.
+        setting: The column of the table, such as `100 in flight`.
+        contender: The contender.
+        task: The function of its script.
+        variant: How the contender is used, if there are several ways.
+        parameters: The function's arguments without the server's address.
+        server: Which address of the server to use: `http`, `https` or `http2`.
+        rounds: The number of measurements.
+        is_light: Whether the machine stays idle, so that several cases may run concurrently.
     """
 
     setting: str
@@ -83,19 +83,19 @@ class Case:
 
     @property
     def row(self) -> str:
-        """The row of the table."""
+        """Return the row of the table."""
         return self.contender.label + (f", {self.variant}" if self.variant else "")
 
 
 @frozen
 class Target:
-    """What is to be reached, in ratios of medians.
+    """A target for a ratio of medians.
 
     Attributes:
-        text: what.
-        limit: the ratio, or figure, to stay under, or over.
-        value: computes it from the figures; `None` where something is missing.
-        at_least: whether it is to stay over.
+        text: The description.
+        limit: The maximum, or the minimum.
+        value: Computes the ratio or value from the medians. `None` if a result is missing.
+        at_least: Whether `limit` is the minimum.
     """
 
     text: str
@@ -109,13 +109,13 @@ class Part:
     """A part of the benchmarks.
 
     Attributes:
-        name: its name on the command line.
-        title: its heading.
-        about: what is measured, in a sentence or three.
-        metrics: the figures, a table each.
-        cases: makes its cases, for a quick run or a full one.
-        targets: what is to be reached.
-        chart: how it is drawn, `lines` or `bars`, by the first metric.
+        name: The name on the command line.
+        title: The heading.
+        about: A short description of the measurement.
+        metrics: The metrics, with a table each.
+        cases: Returns the cases of a quick or of a full run.
+        targets: The targets.
+        chart: The kind of chart, `lines` or `bars`. It shows the first metric.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Part:
 
 @frozen
 class Measured:
-    """A case's samples, by metric, and how it failed where it did."""
+    """The samples of a case by metric, and its failures."""
 
     setting: str
     row: str
@@ -145,23 +145,23 @@ class Figures:
         self._measured = measured
 
     def get(self, metric: str, setting: str, row: str) -> float | None:
-        """The median of one case."""
+        """Return the median of one case."""
         for one in self._measured:
             if (one.setting, one.row) == (setting, row) and one.values.get(metric):
                 return statistics.median(one.values[metric])
         return None
 
     def ratio(self, metric: str, ours: tuple[str, str], other: tuple[str, str]) -> float | None:
-        """One median by another; each is named by setting and row."""
+        """Return the ratio of two medians, each named by setting and row."""
         first, second = self.get(metric, *ours), self.get(metric, *other)
         return None if first is None or not second else first / second
 
     def best(self, metric: str, setting: str, rows: tuple[str, ...]) -> float | None:
-        """The least median of several rows."""
+        """Return the smallest median of several rows."""
         return min(self._all(metric, setting, rows), default=None)
 
     def most(self, metric: str, setting: str, rows: tuple[str, ...]) -> float | None:
-        """The largest median of several rows."""
+        """Return the largest median of several rows."""
         return max(self._all(metric, setting, rows), default=None)
 
     def _all(self, metric: str, setting: str, rows: tuple[str, ...]) -> Iterator[float]:
@@ -170,9 +170,9 @@ class Figures:
 
 
 Compute: TypeAlias = Callable[[Figures], float | None]
-"""A ratio or a figure, computed from the medians; `None` where one is missing."""
+"""Computes a ratio or value from the medians. Returns `None` if one is missing."""
 
 
 def by(numerator: float | None, denominator: float | None) -> float | None:
-    """A ratio, where both are known."""
+    """Return a ratio if both values are known."""
     return None if numerator is None or not denominator else numerator / denominator

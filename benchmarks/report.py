@@ -1,4 +1,4 @@
-"""The report: Markdown from what was measured. Pure."""
+"""The report: results as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABOUT = (
 
 
 def spread(values: Sequence[float]) -> float:
-    """Half the range of the middle half, as a share of the median."""
+    """Return half the interquartile range relative to the median."""
     if len(values) < 3:
         return 0.0
     low, middle, high = statistics.quantiles(values, n=4)
@@ -24,7 +24,7 @@ def spread(values: Sequence[float]) -> float:
 
 
 def cell(one: Measured | None, metric: Metric) -> str:
-    """A median with its spread, or why there is none."""
+    """Return a median with its spread, or the reason why there is none."""
     if one is None:
         return ""
     values = one.values.get(metric.name, [])
@@ -39,7 +39,7 @@ def cell(one: Measured | None, metric: Metric) -> str:
 
 
 def table(measured: Sequence[Measured], metric: Metric) -> list[str]:
-    """A table: a row for each contender, a column for each setting."""
+    """Return a table with a row for each contender and a column for each setting."""
     with_figures = [one for one in measured if metric.name in one.values or one.failure is not None]
     settings = [
         setting
@@ -60,7 +60,7 @@ def table(measured: Sequence[Measured], metric: Metric) -> list[str]:
 
 
 def targets(part: Part, measured: list[Measured]) -> list[str]:
-    """A table of what is to be reached, and what was."""
+    """Return a table of targets and results."""
     figures = Figures(measured)
     lines = ["| to reach | | measured | |", "|---|---:|---:|---|"]
     for target in part.targets:
@@ -77,7 +77,7 @@ def targets(part: Part, measured: list[Measured]) -> list[str]:
 
 
 def markdown(part: Part, measured: list[Measured], about: Mapping[str, Any]) -> str:
-    """A part's section."""
+    """Return the section of a part."""
     lines = [f"## {part.title}", "", part.about, ""]
     for metric in part.metrics:
         if any(one.values.get(metric.name) for one in measured):
@@ -104,7 +104,7 @@ def markdown(part: Part, measured: list[Measured], about: Mapping[str, Any]) -> 
 
 
 def head(machine: Mapping[str, Any], versions: Mapping[str, Mapping[str, str]]) -> str:
-    """What comes before the parts."""
+    """Return the introduction of the report."""
     lines = [
         "# Benchmarks",
         "",

@@ -133,7 +133,7 @@ class APIStatusError(APIError):
         request_id: The server's id of the request, to quote in a support request.
         headers: The headers of the response. Names ignore case.
         body: The body of the response, as text.
-        retry_after: The seconds that the server asked to wait, or `None`.
+        retry_after: The seconds to wait that the server requested, or `None`.
     """
 
     usual_status = 418
@@ -269,7 +269,7 @@ class ModelError(PredictionError):
 
 
 class PredictionCanceledError(PredictionError):
-    """The prediction was cancelled."""
+    """The prediction was canceled."""
 
 
 class PredictionTimeoutError(PredictionError, TimeoutError):

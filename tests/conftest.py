@@ -1,9 +1,10 @@
-"""The fixtures of all tests: the flavors, clients of each flavor, and servers that misbehave."""
+"""Fixtures of all tests: flavors, clients of each flavor, and fake servers."""
 
 from __future__ import annotations
 
 import inspect
 import logging
+import os
 import socket
 import ssl
 import sys
@@ -19,6 +20,11 @@ from tests.servers.prediction_server import PredictionServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
 
+# Tests start hundreds of processes. Without bytecode files, each would compile the package again,
+# which takes a second.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # By default, hypothesis runs the same examples each time and has no time limit. `nox -s soak` uses
 # the profile `search` to look for new examples.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,7 +34,7 @@ settings.load_profile("same")
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the configuration of the machine."""
+    """Remove the settings of the machine."""
     for name in ("DASHSCOPE_API_TOKEN", "DASHSCOPE_BASE_URL", "DASHSCOPE_LOG"):
         monkeypatch.delenv(name, raising=False)
 
@@ -42,14 +48,14 @@ def _no_known_servers() -> None:
 
 @pytest.fixture
 def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """The log without the local servers that tests share: they may still run other tests' jobs."""
+    """The log without the messages of shared local servers, which may run jobs of other tests."""
 
-    def is_not_of_a_server(record: logging.LogRecord) -> bool:
+    def is_client_message(record: logging.LogRecord) -> bool:
         return not record.name.startswith("dashscope.local")
 
-    caplog.handler.addFilter(is_not_of_a_server)
+    caplog.handler.addFilter(is_client_message)
     yield caplog
-    caplog.handler.removeFilter(is_not_of_a_server)
+    caplog.handler.removeFilter(is_client_message)
 
 
 # Loading the certificates takes longer than most tests, and few tests verify one.
@@ -84,7 +90,7 @@ def fake_server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def other_fake_server() -> Iterator[FakeServer]:
-    """A server of another origin."""
+    """A second fake server, with another origin."""
     other = FakeServer()
     yield other
     other.close()
@@ -99,8 +105,8 @@ def prediction_server() -> Iterator[PredictionServer]:
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
-    """A base URL at which no server listens, and at which no other process can start one."""
+def unreachable_url() -> Iterator[str]:
+    """A base URL whose port is bound but refuses connections, so no process can listen on it."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}/v1"

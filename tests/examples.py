@@ -1,4 +1,4 @@
-"""Runs the examples of a Markdown file, one after the other, as a reader would."""
+"""Run the examples of a Markdown file in order."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.cli.command import run_here
 ROOT = Path(__file__).parents[1]
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 SECONDS = 240
-"""The time for an example, on a machine that is busy."""
+"""The time limit of an example, even on a busy machine."""
 
 STAYS = re.compile(r"^(\.venv/bin/)?dashscope (serve|mcp|webhooks listen)", re.MULTILINE)
-"""Commands that run until they are stopped. They have tests of their own."""
+"""Commands that run until they are stopped. Other tests check them."""
 INSTALLS = re.compile(r"^.*pip install .*?( && (?=\.venv/bin/)|$)", re.MULTILINE)
-"""Commands that install something. `.ci/run` runs the one of the README."""
+"""Commands that install something. `.ci/run` runs the command of the README."""
 
 
 @frozen
@@ -50,19 +50,19 @@ class Example:
 
     @property
     def is_test(self) -> bool:
-        """True for tests and fixtures of pytest."""
+        """Whether the block contains tests or fixtures of pytest."""
         return (
             re.search(r"^(async )?def test_|@pytest\.fixture", self.code, re.MULTILINE) is not None
         )
 
     @property
     def is_program(self) -> bool:
-        """True for whole programs, which run in a process of their own."""
+        """Whether the block is a whole program, which runs in a separate process."""
         return re.search(r"asyncio\.run\(|^if __name__", self.code, re.MULTILINE) is not None
 
     @property
     def script(self) -> str:
-        """The commands of a shell example that end by themselves and install nothing."""
+        """Return the commands of a shell example that end by themselves and install nothing."""
         if STAYS.search(self.code) or "pytest" in self.code:
             return ""
         return INSTALLS.sub("", self.code).replace(".venv/bin/dashscope", "dashscope").strip()
@@ -79,11 +79,15 @@ def examples(path: Path) -> list[Example]:
 
 def code_of_tests(path: Path) -> list[str]:
     """Return the examples of a Markdown file that are tests."""
-    return [each.code for each in examples(path) if each.language == "python" and each.is_test]
+    return [
+        example.code
+        for example in examples(path)
+        if example.language == "python" and example.is_test
+    ]
 
 
 def rows(path: Path) -> list[tuple[str, str]]:
-    """Return the rows of a guide's table of calls: the other client's, ours."""
+    """Return the rows of a guide's table of calls: the other client's call and ours."""
     text = path.read_text(encoding="utf-8")
     found = re.findall(r"^\| (.*?) \| `(.*?)` \|$", text, re.MULTILINE)
     assert len(found) > 20
@@ -91,20 +95,20 @@ def rows(path: Path) -> list[tuple[str, str]]:
 
 
 def run_examples(path: Path, server: LocalServer) -> list[str]:
-    """Run the examples of a Markdown file in the current folder, in their order.
+    """Run the examples of a Markdown file in the current folder.
 
     Fragments share one event loop, one client and their variables.
 
     Returns:
         What the programs printed, one text for each.
     """
-    namespace = {**names(server), "__name__": "__main__"}
+    namespace = {**names(server, path.read_text(encoding="utf-8")), "__name__": "__main__"}
 
     async def run() -> list[str]:
         printed = []
         async with AsyncClient() as client:
             for example in examples(path):
-                namespace["client"] = client  # an example may have replaced it
+                namespace["client"] = client  # an example may have replaced the variable
                 try:
                     if example.language == "sh":
                         run_script(example.script)
@@ -121,7 +125,7 @@ def run_examples(path: Path, server: LocalServer) -> list[str]:
 
 
 def prepare_folder() -> None:
-    """Write the files that the examples name."""
+    """Write the files that the examples use."""
     Image.new("RGB", (640, 480), "teal").save("photo.png")
     Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 20)
     with suppress(FileExistsError):
@@ -161,7 +165,7 @@ def run_script(script: str) -> None:
 
 
 def run_program(code: str) -> str:
-    """Run a Python program, and return what it printed."""
+    """Run a Python program and return its output."""
     Path("program.py").write_text(code)
     done = subprocess.run(
         [sys.executable, "-W", "error", "program.py"],
@@ -183,7 +187,7 @@ def environment() -> dict[str, str]:
 
 
 async def run_fragment(example: Example, namespace: dict[str, Any]) -> None:
-    """Run code that may `await`, so that a traceback shows its line in the Markdown file."""
+    """Run code that may `await`. Tracebacks show the line in the Markdown file."""
     source = "\n" * (example.line - 1) + example.code
     await evaluate(source, str(example.path), namespace)
 
@@ -197,7 +201,7 @@ async def evaluate(source: str, filename: str, namespace: dict[str, Any]) -> Non
 
 
 def run_alone(code: str, namespace: dict[str, Any]) -> None:
-    """Run code that may `await`, with an event loop and a client of its own."""
+    """Run code that may `await`, with a new event loop and client."""
 
     async def run() -> None:
         async with AsyncClient() as client:
@@ -216,35 +220,15 @@ def check_tests(tests: list[str], pytester: pytest.Pytester) -> None:
         assert outcomes["passed"] >= len(tests)
 
 
-def names(server: LocalServer) -> dict[str, Any]:
-    """Return the variables that the examples take for granted."""
+def names(server: LocalServer, code: str) -> dict[str, Any]:
+    """Return the variables that an example assumes.
+
+    Args:
+        server: The server that the example uses.
+        code: The example. What it does not name is not created.
+    """
+    prepare_folder()
     with Client(base_url=server.base_url) as client:
-        with suppress(dashscope.ConflictError):
-            client.models.create("local", "my-style", visibility="private", hardware="cpu")
-        hello = client.models.get("dashscope", "hello-world").latest_version
-        markov = client.models.get("dashscope", "markov").latest_version
-        assert hello is not None
-        assert markov is not None
-        with suppress(dashscope.ConflictError):
-            client.deployments.create(
-                name="my-deployment",
-                model="dashscope/hello-world",
-                version=hello.id,
-                hardware="cpu",
-                min_instances=0,
-                max_instances=1,
-            )
-        prepare_folder()
-        file = client.files.create(Path("photo.png"))
-        signed = httpx.URL(file.raw["urls"]["download"]).params
-        training = client.trainings.create(
-            "dashscope",
-            "markov",
-            markov.id,
-            destination="local/my-style",
-            input={"text": Path("book.txt")},
-        )
-        assert file.urls is not None
         return {
             **{name: getattr(dashscope, name) for name in dashscope.__all__},
             "asyncio": asyncio,
@@ -254,19 +238,66 @@ def names(server: LocalServer) -> dict[str, Any]:
             "Client": Client,
             "model": "dashscope/hello-world",
             "input": {"text": "Alice"},
-            "version_id": hello.id,
-            "markov_version_id": markov.id,
-            "prediction": client.models.predictions.create(
-                "dashscope", "countdown", input={"start": 1, "delay": 0}
-            ),
-            "training": training,
+            "version_id": version_id(client, "hello-world"),
+            "markov_version_id": version_id(client, "markov"),
             "suppress": suppress,
-            "slug": client.collections.list()[0].slug,
-            "file": file,
-            "url": file.urls.get,
             "data_uri": "data:image/png;base64,"
             + base64.b64encode(Path("photo.png").read_bytes()).decode(),
+            **created(client, set(re.findall(r"[\w-]+", code))),
+        }
+
+
+def version_id(client: Client, name: str) -> str:
+    """Return the id of the latest version of a model of the server."""
+    version = client.models.get("dashscope", name).latest_version
+    assert version is not None
+    return version.id
+
+
+def created(client: Client, words: set[str]) -> dict[str, Any]:
+    """Create what an example names, and return its variables.
+
+    Args:
+        client: A client of the server.
+        words: The words of the example.
+    """
+    variables: dict[str, Any] = {}
+    if words & {"my-style", "training", "trainings"}:
+        with suppress(dashscope.ConflictError):
+            client.models.create("local", "my-style", visibility="private", hardware="cpu")
+    if "my-deployment" in words:
+        with suppress(dashscope.ConflictError):
+            client.deployments.create(
+                name="my-deployment",
+                model="dashscope/hello-world",
+                version=version_id(client, "hello-world"),
+                hardware="cpu",
+                min_instances=0,
+                max_instances=1,
+            )
+    if "prediction" in words:
+        variables["prediction"] = client.models.predictions.create(
+            "dashscope", "countdown", input={"start": 1, "delay": 0}
+        )
+    if "training" in words:
+        variables["training"] = client.trainings.create(
+            "dashscope",
+            "markov",
+            version_id(client, "markov"),
+            destination="local/my-style",
+            input={"text": Path("book.txt")},
+        )
+    if "slug" in words:
+        variables["slug"] = client.collections.list()[0].slug
+    if words & {"file", "url", "owner", "expiry", "signature"}:
+        file = client.files.create(Path("photo.png"))
+        signed = httpx.URL(file.raw["urls"]["download"]).params
+        assert file.urls is not None
+        variables |= {
+            "file": file,
+            "url": file.urls.get,
             "owner": signed["owner"],
             "expiry": int(signed["expiry"]),
             "signature": signed["signature"],
         }
+    return variables

@@ -1,7 +1,7 @@
-"""One test body for all flavors: asyncio, uvloop, trio, and the sync client.
+"""Run one test body in every flavor: asyncio, uvloop, trio, and the sync client.
 
-A body is written with `await` against the async API. For the flavor `sync` it gets an
-`Awaited`, which lets the very same body call the real `Client`.
+A test body uses `await` and the async API. For the flavor `sync`, the body receives an `Awaited`,
+which wraps the real `Client`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def params(*default: str, omit: str = "") -> list[Any]:
 
 
 def run(flavor: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a test body to its end in a flavor."""
+    """Run a test body in a flavor."""
     if flavor == "sync":
         drive(body())
     else:
@@ -41,7 +41,7 @@ def run(flavor: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def make_client(flavor: str, *args: Any, **options: Any) -> Any:
-    """A client of a flavor, to be used with `await` in either."""
+    """Return a client of a flavor. Test bodies use it with `await` in every flavor."""
     if flavor == "sync":
         return Awaited(Client(*args, **options))
     return AsyncClient(*args, **options)
@@ -68,7 +68,7 @@ class Awaited:
         yield
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        if isinstance(self._value, Facade):  # one that was entered
+        if isinstance(self._value, Facade):  # a stream or batch that was entered
             for item in self._value:
                 yield _plain(item)
             return

@@ -1,4 +1,4 @@
-"""How long something took, and how much of it the machine took for something else."""
+"""A stopwatch for tests of time limits that also pass on a busy machine."""
 
 from __future__ import annotations
 
@@ -9,37 +9,41 @@ from attrs import frozen
 
 
 @frozen
-class Lasted:
-    """Seconds: all that went by, and those that were ours."""
+class Elapsed:
+    """Elapsed seconds.
+
+    Attributes:
+        wall: Wall time.
+        adjusted: Wall time without the time that threads of this process waited for a CPU.
+    """
 
     wall: float
-    ours: float
+    adjusted: float
 
 
 class Stopwatch:
-    """Measures from when it is made.
+    """Measures the time since its creation.
 
-    A promise in seconds is one of this package, not of a machine that is busy with something
-    else: `ours` leaves out the time in which a thread of this process could have run and was not
-    let. On a machine that is not busy, both are the same.
+    Compare lower bounds with `wall` and upper bounds with `adjusted`, which leaves out the time in
+    which a thread of this process waited for a CPU. On an idle machine both are the same.
     """
 
     def __init__(self) -> None:
         self._waited = _waited()
         self._began = time.monotonic()
 
-    def now(self) -> Lasted:
-        """How long it has been so far."""
-        return Lasted(self.wall, self.ours)
+    def elapsed(self) -> Elapsed:
+        """Return the time elapsed so far."""
+        return Elapsed(self.wall, self.adjusted)
 
     @property
     def wall(self) -> float:
-        """Seconds that went by; what took at least so long is compared with these."""
+        """Elapsed wall time in seconds. Compare lower bounds with it."""
         return time.monotonic() - self._began
 
     @property
-    def ours(self) -> float:
-        """Seconds without those of waiting for a processor; for what takes at most so long."""
+    def adjusted(self) -> float:
+        """Elapsed seconds without waiting for a CPU. Compare upper bounds with it."""
         wall, waited = self.wall, _waited()
         return wall - sum(
             max(0.0, seconds - self._waited.get(thread, 0.0)) for thread, seconds in waited.items()
@@ -47,11 +51,11 @@ class Stopwatch:
 
 
 def _waited() -> dict[str, float]:
-    """Seconds that each thread of this process has waited for a processor, where Linux says so."""
+    """Return the seconds that each thread of this process has waited for a CPU (on Linux)."""
     waited = {}
     for task in Path("/proc/self/task").glob("*"):
         try:
             waited[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
-        except (OSError, IndexError):  # it has just ended, or the system does not count
+        except (OSError, IndexError):  # the thread has just ended, or the system has no such file
             continue
     return waited

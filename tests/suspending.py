@@ -1,4 +1,4 @@
-"""Something happens at one suspension of many of the code under test, chosen by its number."""
+"""Cancel a coroutine, or call a function, at a chosen suspension of the coroutine."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ from attrs import frozen
 
 
 @frozen
-class Interrupted:
-    """How a coroutine took it.
+class Interruption:
+    """The result of a coroutine that was canceled at a suspension.
 
     Attributes:
-        reached: whether it came to the suspension at all.
-        cancelled: whether the cancellation went through it to its caller.
+        reached: Whether the coroutine reached the suspension.
+        canceled: Whether the cancellation propagated to the caller.
     """
 
     reached: bool
-    cancelled: bool
+    canceled: bool
 
 
-async def interrupted_at(suspension: int, coroutine: Coroutine[Any, Any, Any]) -> Interrupted:
-    """Run a coroutine and cancel it at its suspension of this number, counted from 1.
+async def cancel_at_suspension(
+    suspension: int, coroutine: Coroutine[Any, Any, Any]
+) -> Interruption:
+    """Run a coroutine and cancel it at a suspension.
 
-    On asyncio the task is cancelled, natively; on trio, a scope around it.
+    On asyncio the task is canceled natively. On trio a surrounding scope is canceled.
+
+    Args:
+        suspension: The number of the suspension, counted from 1.
+        coroutine: The coroutine.
     """
-    counted = Counted(coroutine, suspension)
+    counted = SuspensionCounter(coroutine, suspension)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         with anyio.CancelScope() as scope:
             counted.then = scope.cancel
             await counted
-        return Interrupted(counted.reached, scope.cancelled_caught)
+        return Interruption(counted.reached, scope.cancelled_caught)
 
     async def run() -> None:
         task = asyncio.current_task()
@@ -48,32 +54,35 @@ async def interrupted_at(suspension: int, coroutine: Coroutine[Any, Any, Any]) -
     await asyncio.wait({task})
     if not task.cancelled():
         task.result()
-    return Interrupted(counted.reached, task.cancelled())
+    return Interruption(counted.reached, task.cancelled())
 
 
-async def interrupted_everywhere(attempt: Callable[[int], Awaitable[Interrupted]]) -> int:
-    """Interrupt attempts at their first suspension, the second and so on; gives how many it took.
+async def cancel_at_every_suspension(attempt: Callable[[int], Awaitable[Interruption]]) -> int:
+    """Call `attempt` with 1, 2 and so on, until its coroutine completes before the suspension.
+
+    Returns:
+        The number of attempts.
 
     Raises:
-        AssertionError: when none of them comes to its end.
+        AssertionError: The coroutine has not completed after 100 suspensions.
     """
     for suspension in range(1, 100):
         if not (await attempt(suspension)).reached:
             return suspension
-    raise AssertionError("it never ran to its end")
+    raise AssertionError("The coroutine never ran to its end.")
 
 
-class Counted:
-    """An awaitable that counts the suspensions of a coroutine, and calls a function at one.
+class SuspensionCounter:
+    """An awaitable that runs a coroutine, and calls a function at one of its suspensions.
 
     Args:
-        coroutine: the coroutine.
-        at: the number of the suspension, counted from 1.
-        again: whether to call it at each later one as well.
+        coroutine: The coroutine.
+        at: The number of the suspension, counted from 1.
+        again: Whether to call the function at each later suspension as well.
 
     Attributes:
-        then: the function.
-        reached: whether the coroutine came to that suspension at all.
+        then: The function.
+        reached: Whether the coroutine reached the suspension.
     """
 
     then: Callable[[], object]
@@ -108,8 +117,8 @@ class Counted:
 
 
 @asynccontextmanager
-async def left_once(condition: Callable[[], object]) -> AsyncIterator[anyio.CancelScope]:
-    """A scope that is cancelled once something has come about, however long that takes."""
+async def cancel_once(condition: Callable[[], object]) -> AsyncIterator[anyio.CancelScope]:
+    """A scope that is canceled once `condition` returns a true value."""
 
     async def watch() -> None:
         while not condition():

@@ -1,4 +1,4 @@
-"""Configuration: what a client is told by arguments and environment, and what cannot be right."""
+"""Configuration by arguments and environment variables, and invalid configuration."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_default_is_the_local_server_without_a_token() -> None:
     assert config.token is None
 
 
-def test_arguments_count_over_the_environment() -> None:
+def test_arguments_override_the_environment() -> None:
     environ = {"DASHSCOPE_API_TOKEN": "from-environ", "DASHSCOPE_BASE_URL": "https://e.example.com"}
     config = configure(environ=environ)
     assert config.base_url == "https://e.example.com"
@@ -64,19 +64,19 @@ def test_arguments_count_over_the_environment() -> None:
     assert not config.is_default_address
 
 
-def test_an_empty_variable_is_none() -> None:
+def test_an_empty_variable_is_ignored() -> None:
     config = configure(environ={"DASHSCOPE_API_TOKEN": "", "DASHSCOPE_BASE_URL": ""})
     assert config.is_default_address
     assert config.token is None
 
 
 @pytest.mark.parametrize("environ", [{}, {"DASHSCOPE_API_TOKEN": SECRET}])
-def test_no_token_goes_to_the_default_address(environ: dict[str, str]) -> None:
+def test_no_token_is_sent_to_the_default_address(environ: dict[str, str]) -> None:
     assert configure(environ=environ).token is None
     assert configure(environ=environ, api_token=SECRET).token is None
 
 
-def test_the_same_address_gets_a_token_once_it_is_named() -> None:
+def test_an_explicit_default_address_receives_the_token() -> None:
     assert authorization(configure(base_url=DEFAULT_BASE_URL, api_token="t")) == "Bearer t"
     environ = {"DASHSCOPE_BASE_URL": DEFAULT_BASE_URL, "DASHSCOPE_API_TOKEN": "t"}
     assert authorization(configure(environ=environ)) == "Bearer t"
@@ -86,7 +86,7 @@ def test_the_same_address_gets_a_token_once_it_is_named() -> None:
     "base_url",
     ["http://127.0.0.1:1/v1", "http://localhost:1", "http://[::1]:1/v1", "https://127.0.0.1"],
 )
-def test_a_loopback_address_needs_no_token_and_takes_one(base_url: str) -> None:
+def test_a_token_is_optional_for_a_loopback_address(base_url: str) -> None:
     assert configure(base_url=base_url).token is None
     assert authorization(configure(base_url=base_url, api_token="t")) == "Bearer t"
 
@@ -99,12 +99,12 @@ def test_a_loopback_address_needs_no_token_and_takes_one(base_url: str) -> None:
         ("https://api.example.com", "https://api.example.com"),
     ],
 )
-def test_a_slash_at_the_end_of_the_base_url_does_not_matter(given: str, kept: str) -> None:
+def test_a_trailing_slash_of_the_base_url_is_ignored(given: str, kept: str) -> None:
     assert configure(base_url=given, api_token="t").base_url == kept
 
 
 @variants(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
         ({"base_url": "http://127.0.0.1:0/v1"}, "port 0"),
@@ -137,16 +137,14 @@ def test_a_slash_at_the_end_of_the_base_url_does_not_matter(given: str, kept: st
         ({"trusted_hosts": [None]}, "trusted_hosts"),
     ],
 )
-def test_what_cannot_work_is_an_error_that_says_what_to_set(
-    options: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_invalid_configuration_names_the_setting(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         configure(**options)
 
 
 @variants("make", [AsyncClient, Client])
 @variants(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"base_url": REMOTE}, "DASHSCOPE_API_TOKEN"),
         ({"base_url": "nonsense"}, "DASHSCOPE_BASE_URL"),
@@ -155,10 +153,10 @@ def test_what_cannot_work_is_an_error_that_says_what_to_set(
         ({"http_client": object()}, "http_client"),
     ],
 )
-def test_a_client_that_cannot_work_is_not_made(
-    make: Any, options: dict[str, Any], said: str
+def test_an_invalid_client_cannot_be_created(
+    make: Any, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         make(**options)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
@@ -167,19 +165,19 @@ def test_a_client_that_cannot_work_is_not_made(
 @pytest.mark.parametrize(
     "token", ["r8_secret spaced", "r8_secret\n", "r8_sécret", "\tr8_secret", "r8_secret\x7f"]
 )
-def test_an_error_about_a_token_does_not_show_it(token: str) -> None:
+def test_an_error_about_the_token_does_not_contain_it(token: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         configure(base_url=REMOTE, api_token=token)
     assert "cret" not in f"{caught.value} {caught.value!r} {caught.value.args}"
 
 
-def test_a_token_of_visible_ascii_is_sent_as_it_is() -> None:
+def test_a_token_of_visible_ascii_is_sent_unchanged() -> None:
     token = "".join(map(chr, range(0x21, 0x7F)))
     assert authorization(configure(base_url=REMOTE, api_token=token)) == f"Bearer {token}"
 
 
 @variants(
-    ("options", "error", "said"),
+    ("options", "error", "message"),
     [
         ({"timeout": 0}, ValueError, "timeout"),
         ({"timeout": -1}, ValueError, "timeout"),
@@ -219,14 +217,14 @@ def test_a_token_of_visible_ascii_is_sent_as_it_is() -> None:
         ({"event_hooks": {"request": "print"}}, TypeError, "list of functions"),
     ],
 )
-def test_an_option_of_another_kind_is_refused_by_its_name(
-    options: dict[str, Any], error: type[Exception], said: str
+def test_an_option_of_the_wrong_type_is_named(
+    options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         configure(**options)
 
 
-def test_options_are_kept() -> None:
+def test_options_are_stored() -> None:
     context = ssl.create_default_context()
     config = configure(
         timeout=5,
@@ -251,27 +249,27 @@ def test_the_user_agent_names_the_application_and_this_client() -> None:
     assert named == f"shop/1.0 dashscope-client/{__version__}"
 
 
-def test_headers_that_http_can_carry_pass() -> None:
+def test_valid_headers_are_accepted() -> None:
     headers = {"X-A_b.c!": "", "Accept": "a, b; q=0.5\t(c)"}
     assert check_headers(headers) == headers
 
 
-class TestTheTokenStaysInside:
-    def test_of_a_configuration(self) -> None:
+class TestTokenIsHidden:
+    def test_configuration_hides_the_token(self) -> None:
         config = configure(base_url=REMOTE, api_token=SECRET, proxy="http://u:hunter2@proxy:1")
         for shown in (repr(config), str(config), repr(config.token), str(config.token)):
             assert SECRET not in shown
             assert "hunter2" not in shown
 
     @pytest.mark.parametrize("make", [AsyncClient, Client])
-    def test_of_a_client(self, make: Any) -> None:
+    def test_client_hides_the_token(self, make: Any) -> None:
         client = make(SECRET, base_url=REMOTE)
         assert repr(client) == f"{make.__name__}(base_url='{REMOTE}')"
         assert repr(client.with_options(timeout=1)) == repr(client)
         assert SECRET not in f"{client} {client.predictions!r} {client.models.versions!r}"
 
     @pytest.mark.parametrize("make", [AsyncClient, Client])
-    def test_and_a_client_is_neither_pickled_nor_copied(self, make: Any) -> None:
+    def test_a_client_with_a_token_cannot_be_pickled_or_copied(self, make: Any) -> None:
         client = make(SECRET, base_url=REMOTE)
         for tied, what in (
             (client, "api_token"),
@@ -314,18 +312,18 @@ class TestTheTokenStaysInside:
             pickle.loads(written)
 
     @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-    def test_nor_is_a_token(self, copied: Any) -> None:
+    def test_a_token_cannot_be_pickled(self, copied: Any) -> None:
         with pytest.raises(TypeError, match="tokens cannot be pickled"):
             copied(Token(SECRET))
         with pytest.raises(TypeError, match="tokens cannot be pickled"):
             pickle.dumps(configure(base_url=REMOTE, api_token=SECRET))
 
-    def test_also_of_a_text_that_repeats_it(self) -> None:
+    def test_text_that_contains_the_token_is_redacted(self) -> None:
         assert Token(SECRET).scrub(f"no such token: {SECRET}!") == "no such token: ***!"
 
 
 @pytest.mark.parametrize("make", [AsyncClient, Client])
-def test_a_client_that_could_not_be_made_shows_in_a_traceback(make: Any) -> None:
+def test_a_failed_constructor_hides_the_token_in_tracebacks(make: Any) -> None:
     with pytest.raises(TypeError) as caught:
         make(timeout="5")
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)

@@ -1,4 +1,4 @@
-"""Errors: one hierarchy, each a value that crosses processes and knows no secret."""
+"""Errors: one hierarchy, picklable and without secrets."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ PREDICTION = Prediction(id="p1", status="failed", error="no", logs="bye", output
 
 
 def made(cls: type[DashscopeError]) -> DashscopeError:
-    """One of each, as the client would make it."""
+    """Return an error of each class, as the client creates it."""
     error: Any
     if issubclass(cls, APIStatusError):
         error = cls(
@@ -97,7 +97,7 @@ def made(cls: type[DashscopeError]) -> DashscopeError:
     return error
 
 
-def test_the_hierarchy_is_as_promised() -> None:
+def test_the_hierarchy_of_errors() -> None:
     assert DashscopeError.__bases__ == (Exception,)
     for cls, bases in BASES.items():
         assert cls.__bases__ == bases
@@ -118,7 +118,7 @@ def test_the_hierarchy_is_as_promised() -> None:
     ],
     ids=["2", "3", "4", "5", "copy", "deepcopy"],
 )
-def test_an_error_crosses_processes(cls: type[DashscopeError], carry: Any) -> None:
+def test_errors_pickle(cls: type[DashscopeError], carry: Any) -> None:
     error = made(cls)
     other = carry(error)
     assert type(other) is cls
@@ -128,7 +128,7 @@ def test_an_error_crosses_processes(cls: type[DashscopeError], carry: Any) -> No
     assert other.__notes__ == ["while running owner/name"]
 
 
-def test_an_error_that_crossed_keeps_what_it_knows() -> None:
+def test_pickled_errors_keep_their_attributes() -> None:
     other = pickle.loads(pickle.dumps(made(RateLimitError)))
     assert (other.status, other.title, other.detail) == (418, "Teapot", "Short and stout")
     assert other.request_id == "r1"
@@ -138,7 +138,7 @@ def test_an_error_that_crossed_keeps_what_it_knows() -> None:
     assert pickle.loads(pickle.dumps(made(ModelError))).prediction == PREDICTION
 
 
-def test_an_error_of_a_training_has_the_training() -> None:
+def test_errors_of_a_training_have_the_training() -> None:
     training = Training(id="t1", status="failed")
     error = ModelError("it failed", prediction=training)
     assert pickle.loads(pickle.dumps(error)).prediction == training
@@ -165,11 +165,11 @@ def test_an_error_of_a_training_has_the_training() -> None:
         (418, APIStatusError),
     ],
 )
-def test_a_status_has_its_class(status: int, cls: type[APIStatusError]) -> None:
+def test_each_status_has_a_class(status: int, cls: type[APIStatusError]) -> None:
     assert status_error_type(status) is cls
 
 
-def test_a_message_says_how_often_it_was_tried_and_what_may_be_left() -> None:
+def test_a_message_contains_the_attempts_and_possible_leftovers() -> None:
     error = APIConnectionError("no answer.", request_sent=True)
     assert str(error) == "no answer."
     error.after(attempts=1, elapsed=9.0, may_have_been_created=False)
@@ -181,7 +181,7 @@ def test_a_message_says_how_often_it_was_tried_and_what_may_be_left() -> None:
     assert str(error).startswith("no answer. Call for help.")
 
 
-def test_a_time_out_is_caught_as_one() -> None:
+def test_timeouts_are_timeout_errors() -> None:
     for cls in (APITimeoutError, PredictionTimeoutError):
         with pytest.raises(TimeoutError, match=r"no answer|it failed"):
             raise made(cls)

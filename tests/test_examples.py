@@ -1,4 +1,4 @@
-"""Every example of the README, of the guides and of the docstrings runs, as it stands there."""
+"""Every example of the README, of the guides and of the docstrings runs unchanged."""
 
 from __future__ import annotations
 
@@ -38,18 +38,21 @@ DOCUMENTS = [README, *GUIDES]
 SYNC = PACKAGE / "_sync" / "generated.py"
 SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
 MOST_WORDS = 1000
-"""The length of a guide at most."""
+"""The maximum length of a guide, in words."""
 
 
 def blocks(text: str) -> list[str]:
-    """The Python examples in a docstring."""
+    """Return the Python examples in a docstring."""
     found = re.findall(r"^( *)```python\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
     return [textwrap.dedent(code) for _, code in found]
 
 
 def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
-    """The examples in a module's docstrings, and whose they are."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Return the examples in a module's docstrings, with the names of their objects."""
+    source = path.read_text(encoding="utf-8")
+    if "```python" not in source:
+        return
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for code in blocks(ast.get_docstring(node) or ""):
                 yield f"{path.stem}.{getattr(node, 'name', 'module')}", code
@@ -73,7 +76,7 @@ def server() -> Iterator[LocalServer]:
 def _at_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: LocalServer
 ) -> Iterator[None]:
-    """A folder with the files that the examples name, and the server's address."""
+    """A folder with the files that the examples use, and the server's address."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     prepare_folder()
@@ -98,7 +101,7 @@ def test_the_examples_of_a_document_run(path: Path, server: LocalServer) -> None
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("path", [README, PACKAGE / "guides" / "web-applications.md"])
 def test_the_application_in_the_examples_streams(path: Path) -> None:
-    (code,) = [each.code for each in examples(path) if "app = FastAPI(" in each.code]
+    (code,) = [example.code for example in examples(path) if "app = FastAPI(" in example.code]
     namespace: dict[str, Any] = {}
     exec(code, namespace)
     with TestClient(namespace["app"]) as browser:
@@ -118,8 +121,8 @@ def test_the_tests_among_the_examples_pass(
 
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
-def test_each_call_of_another_client_has_one_of_ours(path: Path, server: LocalServer) -> None:
-    namespace = names(server)
+def test_each_call_of_another_client_has_an_equivalent(path: Path, server: LocalServer) -> None:
+    namespace = names(server, path.read_text(encoding="utf-8"))
     for theirs, ours in rows(path):
         try:
             run_alone(ours, dict(namespace))
@@ -129,7 +132,7 @@ def test_each_call_of_another_client_has_one_of_ours(path: Path, server: LocalSe
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_a_guide_is_short_and_its_links_lead_somewhere(path: Path) -> None:
+def test_guides_are_short_and_their_links_work(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     assert lines[0].startswith("# ")
@@ -222,7 +225,7 @@ def test_help_lists_every_guide() -> None:
 @pytest.mark.usefixtures("_at_home")
 @pytest.mark.parametrize(("where", "code"), DOCSTRINGS, ids=[where for where, _ in DOCSTRINGS])
 def test_the_examples_of_the_docstrings_run(where: str, code: str, server: LocalServer) -> None:
-    namespace = {**names(server), "record": record, "replay": replay}
+    namespace = {**names(server, code), "record": record, "replay": replay}
     if where == "replaying.replay":
         run_alone(dict(DOCSTRINGS)["recording.record"], namespace)
     code = code.replace(DEFAULT_BASE_URL, server.base_url)
@@ -239,7 +242,7 @@ def test_the_examples_of_the_docstrings_run(where: str, code: str, server: Local
 def test_the_examples_of_the_sync_docstrings_run(
     where: str, code: str, server: LocalServer
 ) -> None:
-    namespace = names(server)
+    namespace = names(server, code)
     if "my-style" in code:
         code = code.replace("me/my-style", "local/my-style")
         namespace["version_id"] = namespace["markov_version_id"]

@@ -1,4 +1,4 @@
-"""A webhook is what the server sent, lately and unchanged, or a `WebhookVerificationError`."""
+"""A webhook is recent and unchanged, or raises a `WebhookVerificationError`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def signed(body: bytes = BODY, secret: str = SECRET, **changes: str | None) -> dict[str, str]:
-    """Headers that would pass, but for the changes."""
+    """Return valid headers with these changes."""
     headers = sign(body, secret)
     for name, value in changes.items():
         name = "webhook-" + name
@@ -53,19 +53,19 @@ def signed(body: bytes = BODY, secret: str = SECRET, **changes: str | None) -> d
 
 
 def refused(
-    said: str, body: Any = BODY, headers: Any = UNTOUCHED, secret: Any = SECRET, **options: Any
+    message: str, body: Any = BODY, headers: Any = UNTOUCHED, secret: Any = SECRET, **options: Any
 ) -> None:
-    with pytest.raises(WebhookVerificationError, match=said) as caught:
+    with pytest.raises(WebhookVerificationError, match=message) as caught:
         verify(body, signed() if headers is UNTOUCHED else headers, secret, **options)
     for hidden in (SECRET[6:], OTHER[6:], base64.b64encode(KEY).decode()):
         assert hidden not in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-# What is read
+# Reading
 
 
-def test_a_webhook_is_the_prediction_it_tells_of() -> None:
+def test_verify_returns_the_prediction() -> None:
     prediction = verify(BODY, signed(), SECRET)
     assert prediction == Prediction(id="p1", status="succeeded", output="ä")
     assert prediction.raw["tomorrow"] == 1
@@ -83,13 +83,13 @@ def test_a_webhook_is_the_prediction_it_tells_of() -> None:
         (None, Prediction),
     ],
 )
-def test_a_training_is_told_by_its_address(urls: Any, kind: type) -> None:
+def test_a_training_is_recognized_by_its_url(urls: Any, kind: type) -> None:
     body = json.dumps({"id": "t1", "status": "starting", "urls": urls}).encode()
     assert type(verify(body, signed(body), SECRET)) is kind
 
 
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
-def test_the_body_is_any_kind_of_bytes(wrap: Callable[[bytes], Any]) -> None:
+def test_the_body_may_be_any_bytes_type(wrap: Callable[[bytes], Any]) -> None:
     assert verify(wrap(BODY), signed(), SECRET).id == "p1"
 
 
@@ -107,17 +107,19 @@ def test_the_body_is_any_kind_of_bytes(wrap: Callable[[bytes], Any]) -> None:
         lambda headers: dashscope.Headers(headers),
     ],
 )
-def test_the_names_of_headers_are_in_any_case_in_any_mapping_or_list(
+def test_header_names_ignore_case_in_any_mapping_or_list(
     written: Callable[[dict[str, str]], Any],
 ) -> None:
     assert verify(BODY, written(signed()), SECRET).id == "p1"
 
 
-# The scheme, by the reference
+# The signature scheme, compared with the reference
 
 
 @given(st.binary(min_size=1, max_size=64), st.text(max_size=50), st.integers(-299, 299))
-def test_the_reference_signs_as_we_do(key: bytes, output: str, offset: int) -> None:
+def test_signatures_match_the_reference_implementation(
+    key: bytes, output: str, offset: int
+) -> None:
     secret = "whsec_" + base64.b64encode(key).decode()
     text = json.dumps({"id": "p1", "status": "succeeded", "output": output}, ensure_ascii=False)
     try:
@@ -134,13 +136,13 @@ def test_the_reference_signs_as_we_do(key: bytes, output: str, offset: int) -> N
 
 
 def two_signatures() -> tuple[dict[str, str], str, str]:
-    """Headers, their signature, and that of the same webhook with the other secret."""
+    """Return headers, their signature, and the signature with the other secret."""
     now = int(time.time())
     right, wrong = (sign(BODY, secret, id="msg_1", timestamp=now) for secret in (SECRET, OTHER))
     return right, right["webhook-signature"], wrong["webhook-signature"]
 
 
-def test_several_signatures_are_tried_and_those_of_another_version_left_alone() -> None:
+def test_several_signatures_are_tried_and_other_versions_ignored() -> None:
     headers, right, wrong = two_signatures()
     for line in (
         f"{wrong} {right}",
@@ -156,7 +158,7 @@ def test_several_signatures_are_tried_and_those_of_another_version_left_alone() 
         refused("not signed with this secret", headers={**headers, "webhook-signature": line})
 
 
-def test_secrets_are_rotated() -> None:
+def test_secrets_can_be_rotated() -> None:
     for secrets in ([OTHER, SECRET], (SECRET, OTHER), [WebhookSecret(key=SECRET), OTHER]):
         assert verify(BODY, signed(), secrets).id == "p1"
         assert verify(BODY, signed(secret=OTHER), secrets).id == "p1"
@@ -165,11 +167,11 @@ def test_secrets_are_rotated() -> None:
 
 
 @pytest.mark.parametrize("secret", [SECRET[6:], SECRET.rstrip("="), WebhookSecret(key=SECRET)])
-def test_a_secret_is_what_the_api_gives_in_whatever_form(secret: Any) -> None:
+def test_a_secret_may_be_an_object_or_text(secret: Any) -> None:
     assert verify(BODY, signed(), secret).id == "p1"
 
 
-def test_every_byte_counts() -> None:
+def test_every_byte_is_signed() -> None:
     for at in range(len(BODY)):
         changed = bytearray(BODY)
         changed[at] ^= 1
@@ -180,8 +182,8 @@ def test_every_byte_counts() -> None:
     refused("body was changed", headers=signed(timestamp=str(int(time.time()) + 1000)))
 
 
-def test_the_borders_between_id_timestamp_and_body_do_not_move() -> None:
-    """Who has a say in the body cannot have a part of it taken for the whole."""
+def test_id_timestamp_and_body_are_separated() -> None:
+    """An attacker who controls the body cannot shift the borders."""
     now = str(int(time.time()))
     inner = '{"id": "p2", "status": "succeeded"}'
     outer = f'{{"id": "p1", "status": "x"}} .{now}.{inner}'.encode()
@@ -194,7 +196,7 @@ def test_the_borders_between_id_timestamp_and_body_do_not_move() -> None:
     )
 
 
-def test_the_time_taken_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verification_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
     monkeypatch.setattr(
         "dashscope.webhooks.hmac.compare_digest",
@@ -205,11 +207,11 @@ def test_the_time_taken_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(compared) == 4
 
 
-# The time
+# The timestamp
 
 
 @pytest.mark.parametrize("way", [1, -1])
-def test_the_time_is_tolerated_both_ways(way: int) -> None:
+def test_the_tolerance_applies_in_both_directions(way: int) -> None:
     now = int(time.time())
     for offset in (0, 10, 290):
         assert verify(BODY, sign(BODY, SECRET, timestamp=now + way * offset), SECRET).id == "p1"
@@ -226,27 +228,27 @@ def test_the_time_is_tolerated_both_ways(way: int) -> None:
     "timestamp",
     ["", " ", "now", "-1", "1.5", "1e9", "0x1", "1_0", "٣", "9" * 400, "1\n", "nan", "inf", "+1"],
 )
-def test_what_is_no_time_is_refused(timestamp: str) -> None:
+def test_an_invalid_timestamp_is_rejected(timestamp: str) -> None:
     refused("must be whole seconds", headers=signed(timestamp=timestamp))
 
 
 @pytest.mark.parametrize("tolerance", [-1, math.nan])
-def test_a_tolerance_is_a_number_of_seconds(tolerance: float) -> None:
+def test_a_tolerance_may_be_an_int_or_a_float(tolerance: float) -> None:
     with pytest.raises(ValueError, match="tolerance must be at least 0 seconds"):
         verify(BODY, signed(), SECRET, tolerance=tolerance)
 
 
 @pytest.mark.parametrize("tolerance", [None, "300", True])
-def test_a_tolerance_is_a_number(tolerance: Any) -> None:
+def test_a_tolerance_must_be_a_number(tolerance: Any) -> None:
     with pytest.raises(TypeError, match="tolerance must be a number of seconds"):
         verify(BODY, signed(), SECRET, tolerance=tolerance)
 
 
-# What is wrong
+# Invalid webhooks
 
 
 @pytest.mark.parametrize("name", ["id", "timestamp", "signature"])
-def test_a_header_is_there_once(name: str) -> None:
+def test_a_repeated_header_is_rejected(name: str) -> None:
     refused(f"no header webhook-{name}", headers=signed(**{name: None}))
     again = [(f"Webhook-{name.title()}", signed()[f"webhook-{name}"])]
     refused(f"several headers webhook-{name}", headers=[*signed().items(), *again])
@@ -258,7 +260,7 @@ def test_a_header_is_there_once(name: str) -> None:
 
 
 @variants("id", ["", " ", "a b", "msg_1.2", "ä", "a\n", "\ud800", "a\0"])
-def test_an_id_is_visible_ascii_without_a_full_stop(id: str) -> None:
+def test_an_id_must_be_visible_ascii_without_a_period(id: str) -> None:
     refused("webhook-id is invalid", headers=signed(id=id))
     with pytest.raises(ValueError, match="visible ASCII without a period"):
         sign(BODY, SECRET, id=id)
@@ -270,12 +272,12 @@ def test_an_id_is_visible_ascii_without_a_full_stop(id: str) -> None:
      {"webhook-id": None}, {"webhook-id": 5}, {"webhook-id": ["a"]}, {5: "a"}, [None],
      [("a", 1, 2)], {None: None}, object()],
 )  # fmt: skip
-def test_headers_of_another_shape_are_refused(headers: Any) -> None:
+def test_invalid_header_collections_are_rejected(headers: Any) -> None:
     refused("no header webhook-id|headers must be a mapping or a list of pairs", headers=headers)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (BODY.decode(), "a decoded str.*request.get_data"),
         (json.loads(BODY), "a parsed dict.*await request.body"),
@@ -284,12 +286,12 @@ def test_headers_of_another_shape_are_refused(headers: Any) -> None:
         (Prediction(id="p1", status="x"), "not a parsed Prediction"),
     ],
 )
-def test_a_body_that_is_no_bytes_any_more_is_an_error_that_says_so(body: Any, said: str) -> None:
-    refused(said, body=body)
+def test_a_decoded_body_is_an_error(body: Any, message: str) -> None:
+    refused(message, body=body)
 
 
 @variants(
-    ("secret", "said"),
+    ("secret", "message"),
     [
         ("", "secret is empty"),
         ("whsec_", "secret is empty"),
@@ -311,12 +313,12 @@ def test_a_body_that_is_no_bytes_any_more_is_an_error_that_says_so(body: Any, sa
         ("\ud800", "must be whsec_ and base64"),
     ],
 )
-def test_a_secret_that_is_none_is_an_error_that_says_so(secret: Any, said: str) -> None:
-    refused(said, secret=secret)
+def test_an_invalid_secret_is_an_error(secret: Any, message: str) -> None:
+    refused(message, secret=secret)
 
 
 @variants(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"", "is not JSON"),
         (b"hello", "is not JSON"),
@@ -335,11 +337,11 @@ def test_a_secret_that_is_none_is_an_error_that_says_so(secret: Any, said: str) 
         (b'{"id": "t", "status": "x", "urls": 5}', "is not a Prediction: .*urls"),
     ],
 )
-def test_what_was_signed_and_is_no_prediction_is_refused(body: bytes, said: str) -> None:
-    refused(said, body=body, headers=signed(body))
+def test_a_signed_body_that_is_no_prediction_is_rejected(body: bytes, message: str) -> None:
+    refused(message, body=body, headers=signed(body))
 
 
-def test_an_error_quotes_little_of_a_huge_body() -> None:
+def test_an_error_truncates_a_huge_body() -> None:
     body = json.dumps({"id": ["x" * 100_000], "status": "x"}).encode()
     with pytest.raises(WebhookVerificationError, match="not a Prediction") as caught:
         verify(body, signed(body), SECRET)
@@ -351,7 +353,7 @@ def test_a_huge_body_is_read() -> None:
     assert len(verify(body, signed(body), SECRET).output) == 50_000_000  # type: ignore[arg-type]
 
 
-# Whatever comes, it is one error
+# Any input raises the same error
 
 
 ANY = st.recursive(
@@ -369,7 +371,7 @@ HEADERS = (
 
 
 @given(ANY, HEADERS, ANY | st.text().map("whsec_".__add__))
-def test_whatever_comes_is_refused_by_one_error(body: Any, headers: Any, secret: Any) -> None:
+def test_any_invalid_webhook_raises_one_error(body: Any, headers: Any, secret: Any) -> None:
     with pytest.raises(WebhookVerificationError):
         verify(body, headers, secret)
 
@@ -394,7 +396,7 @@ def test_any_signed_json_is_a_prediction_or_that_error(value: Any) -> None:
 
 
 @given(st.binary(), st.binary(max_size=80), st.sampled_from(NAMES), st.text(max_size=80))
-def test_any_change_is_refused(body: bytes, tail: bytes, name: str, value: str) -> None:
+def test_any_change_is_rejected(body: bytes, tail: bytes, name: str, value: str) -> None:
     headers = signed(BODY)
     if (body + tail) != BODY:
         with pytest.raises(WebhookVerificationError):
@@ -407,7 +409,7 @@ def test_any_change_is_refused(body: bytes, tail: bytes, name: str, value: str) 
 # Signing
 
 
-def test_signing_is_checked_too() -> None:
+def test_sign_checks_its_arguments() -> None:
     with pytest.raises(ValueError, match="secret is empty") as caught:
         sign(BODY, "")
     assert not isinstance(caught.value, DashscopeError)
@@ -415,7 +417,7 @@ def test_signing_is_checked_too() -> None:
     assert first["webhook-id"] != second["webhook-id"]
 
 
-# For real
+# Real servers
 
 
 @model("test/say")
@@ -424,7 +426,7 @@ def say(text: str) -> str:
 
 
 class Receiver:
-    """A plain server of the standard library that takes webhooks."""
+    """A plain server of the standard library that receives webhooks."""
 
     def __init__(self) -> None:
         self.received: queue.Queue[tuple[bytes, Any]] = queue.Queue()
@@ -458,7 +460,7 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
-def test_what_a_server_sends_is_verified(receiver: Receiver) -> None:
+def test_webhooks_of_a_server_are_verified(receiver: Receiver) -> None:
     with LocalServer(models=[say]) as server, Client(base_url=server.base_url) as client:
         secret = client.webhooks.default.secret.get()
         client.run("test/say", {"text": "ä"}, webhook=receiver.url,
@@ -480,13 +482,13 @@ def test_what_a_server_sends_is_verified(receiver: Receiver) -> None:
             input={"text": b"the cat sat on the mat. " * 20}, webhook=receiver.url,
             webhook_events_filter=["completed"],
         )  # fmt: skip
-        told = verify(*receiver.received.get(timeout=30), secret)
-        assert isinstance(told, Training)
-        assert told == client.trainings.get(training)
+        messages = verify(*receiver.received.get(timeout=30), secret)
+        assert isinstance(messages, Training)
+        assert messages == client.trainings.get(training)
 
 
 @variants(
-    ("arguments", "error", "said"),
+    ("arguments", "error", "message"),
     [
         ({"body": "text"}, TypeError, "body must be bytes, not a decoded str"),
         ({"body": None}, TypeError, "body must be bytes, not NoneType"),
@@ -498,8 +500,8 @@ def test_what_a_server_sends_is_verified(receiver: Receiver) -> None:
         ({"timestamp": -1}, ValueError, "timestamp must be from 0"),
     ],
 )
-def test_sign_refuses_what_verify_would_not_read(
-    arguments: dict[str, Any], error: type[Exception], said: str
+def test_sign_rejects_what_verify_would_reject(
+    arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         sign(**{"body": b"{}", "secret": "whsec_c2VjcmV0IG9mIG1pbmU=", **arguments})

@@ -1,4 +1,4 @@
-"""`@variants`: a rule with many variants is one test, which runs its body for each of them."""
+"""`@variants` runs the body of a test once for each variant of a rule, as a single test."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def variants(
 
     def decorate(test: Test) -> Test:
         signature = inspect.signature(test)
-        rest = [each for name, each in signature.parameters.items() if name not in keys]
+        rest = [value for name, value in signature.parameters.items() if name not in keys]
 
         def runs(arguments: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             for label, row in zip(labels, table, strict=True):
@@ -91,5 +91,5 @@ def _labels(table: list[dict[str, Any]], ids: Any) -> list[str]:
     if callable(ids):
         return [", ".join(str(ids(value)) for value in row.values()) for row in table]
     if ids is not None:
-        return [str(each) for each in ids]
+        return [str(label) for label in ids]
     return [", ".join(f"{name}={value!r}"[:200] for name, value in row.items()) for row in table]

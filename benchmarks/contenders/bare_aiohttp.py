@@ -1,4 +1,4 @@
-"""`aiohttp` by itself: what a client that does nothing else can do."""
+"""Plain `aiohttp`: the performance of a client without other features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`httpx` by itself, with `httpx-sse` for streams: the measure of what a client adds."""
+"""Plain `httpx`, with `httpx-sse` for streams: the baseline for the overhead of a client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def sync_requests(origin: str, total: int, **options: Any) -> Any:
 
 
 def threads(origin: str, count: int, total: int) -> Any:
-    """Each thread has a client of its own."""
+    """Each thread has a separate client."""
     context = ssl.create_default_context()
     clients = [httpx.Client(headers=HEADERS, timeout=120, verify=context) for _ in range(count)]
     calls = [

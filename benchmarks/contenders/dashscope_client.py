@@ -1,4 +1,4 @@
-"""Ours."""
+"""This client."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ async def upload_async(origin: str, paths: list[str]) -> Any:
 
 
 async def upload_at_once(origin: str, paths: list[str]) -> Any:
-    """As the inputs of one run: several at a time."""
+    """Upload the inputs of one run: several concurrently."""
     async with _async_client(origin) as client:
         await client.predictions.get("fixed")
         growth = Growth()

@@ -1,7 +1,7 @@
-"""What every contender's script shares: it is run in the contender's environment.
+"""Functions that the scripts of all contenders share. They run in the contender's environment.
 
-A script is `python contender.py TASK PARAMETERS` and prints one line of JSON. Only the standard
-library is used here, and little of it, so that each environment has it and it costs the same.
+A script is `python contender.py TASK PARAMETERS` and prints one line of JSON. This module uses
+only a few modules of the standard library, so that it costs the same in each environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Call = Callable[[], Any]
 
 
 def main(*tasks: Callable[..., Any]) -> None:
-    """Run the task that the command line names, and print what it returns."""
+    """Run the task from the command line, and print its result."""
     name, parameters = sys.argv[1], json.loads(sys.argv[2])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
@@ -33,13 +33,13 @@ def main(*tasks: Callable[..., Any]) -> None:
 
 
 def cpu() -> float:
-    """Seconds of processor time so far, in user and in system mode."""
+    """CPU seconds so far, in user and in system mode."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 class Meter:
-    """Seconds of wall and processor time from its making to `read()`."""
+    """Measures wall and CPU seconds from its creation to `read()`."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), cpu()
@@ -49,7 +49,7 @@ class Meter:
 
 
 class Failures:
-    """Counts what went wrong rather than ending the measurement."""
+    """Counts errors instead of ending the measurement."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -63,7 +63,7 @@ class Failures:
 async def hammer(
     call: Callable[[], Awaitable[Any]], *, in_flight: int, total: int
 ) -> dict[str, Any]:
-    """Make `total` calls, always `in_flight` of them at once, after as many to warm up."""
+    """Make `total` calls, `in_flight` of them concurrently, after a warm-up of as many calls."""
     failures = Failures()
 
     async def worker(calls: int) -> None:
@@ -91,7 +91,7 @@ def hammer_sync(call: Call, *, total: int) -> dict[str, Any]:
 
 
 def hammer_threads(calls: list[Call], *, total: int) -> dict[str, Any]:
-    """Make `total` calls in as many threads as there are functions to call."""
+    """Make `total` calls in one thread per function."""
     each = total // len(calls)
     ready = threading.Barrier(len(calls) + 1)
     failures = Failures()
@@ -116,7 +116,7 @@ def hammer_threads(calls: list[Call], *, total: int) -> dict[str, Any]:
 
 
 def tally(events: Iterable[Any]) -> dict[str, Any]:
-    """Take a stream's events, all of them; the clock runs from the first one."""
+    """Read all events of a stream. The clock starts at the first event."""
     taken = iter(events)
     next(taken)
     meter = Meter()
@@ -127,7 +127,7 @@ def tally(events: Iterable[Any]) -> dict[str, Any]:
 
 
 async def tally_async(events: AsyncIterable[Any]) -> dict[str, Any]:
-    """Take a stream's events, all of them; the clock runs from the first one."""
+    """Read all events of a stream. The clock starts at the first event."""
     taken = aiter(events)
     await anext(taken)
     meter = Meter()
@@ -138,13 +138,13 @@ async def tally_async(events: AsyncIterable[Any]) -> dict[str, Any]:
 
 
 class Delays:
-    """How late events were that hold the moment at which they were sent."""
+    """Measures the latency of events that contain their time of sending."""
 
     def __init__(self) -> None:
         self._sent: list[tuple[float, str]] = []
 
     def take(self, data: str | None) -> None:
-        """Note an event of which `data` is the text, or the JSON around it."""
+        """Record an event whose text, or the JSON around it, is `data`."""
         self._sent.append((time.monotonic(), data or ""))
 
     def read(self) -> dict[str, Any]:
@@ -158,17 +158,17 @@ class Delays:
 
 
 def memory() -> int:
-    """Bytes of memory that this process has in use now."""
+    """Bytes of memory that this process currently uses."""
     return _status("VmRSS")
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process had in use at most since `reset_peak()`."""
+    """The peak memory of this process since `reset_peak()`, in bytes."""
     return _status("VmHWM")
 
 
 def reset_peak() -> None:
-    """Count the most memory in use anew."""
+    """Reset the peak memory."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -180,7 +180,7 @@ def _status(name: str) -> int:
 
 
 class Growth:
-    """A meter that also reads by how much the process grew at most."""
+    """A meter that also measures the peak growth of the process."""
 
     def __init__(self) -> None:
         reset_peak()

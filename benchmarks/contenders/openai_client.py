@@ -1,4 +1,4 @@
-"""`openai`, which has no predictions: the nearest thing it can ask for, and its streams."""
+"""`openai`, which has no predictions: its most similar request, and its streams."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def sync_events(origin: str, stream: str) -> Any:
 
 
 async def decoded(origin: str, stream: str) -> Any:
-    """Its decoder of events alone, which its users do not get to see."""
+    """Its event decoder alone, which is internal."""
     from openai._streaming import SSEDecoder
 
     async with AsyncOpenAI(**_options(origin)) as client:

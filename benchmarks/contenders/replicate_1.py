@@ -69,7 +69,7 @@ def upload(origin: str, paths: list[str]) -> Any:
 
 
 def download(origin: str, size: int, target: str) -> Any:
-    """Its own way to save a file: iterate over the output."""
+    """Save a file the way the client documents: iterate over the output."""
     from replicate.helpers import FileOutput
 
     client = _client(origin)

@@ -1,4 +1,4 @@
-"""`replicate` 2.0.0b4, by itself and with its aiohttp transport."""
+"""`replicate` 2.0.0b4, with its default and with its aiohttp transport."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def threads(origin: str, count: int, total: int) -> Any:
     return hammer_threads(calls, total=total)
 
 
-# Its own stream() looks at the prediction again and again. Its decoder of events, which its users
-# do not get to see, is measured instead, on a response opened by its HTTP client.
+# Its own stream() polls the prediction. The benchmark measures its internal event decoder instead,
+# on a response of its HTTP client.
 async def events(origin: str, stream: str) -> Any:
     from replicate._streaming import SSEDecoder
 
@@ -99,7 +99,7 @@ def upload(origin: str, paths: list[str]) -> Any:
 
 
 def download(origin: str, size: int, target: str) -> Any:
-    """Its own way to save a file: iterate over the output."""
+    """Save a file the way the client documents: iterate over the output."""
     from replicate.lib._files import FileOutput
 
     client = Replicate(**_options(origin))

@@ -1,6 +1,6 @@
-"""From nothing to the first answer: the import, a client, one request.
+"""Startup to the first response: the import, a client, one request.
 
-Nothing is imported before the clock is started but what tells the time.
+Only the clock's module is imported before the clock starts.
 """
 
 import sys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Processes that are spawned cannot import functions from a `__main__` module of a package.
+# Spawned processes cannot import functions from a `__main__` module of a package.
 from benchmarks.distributed.measure import main
 
 if __name__ == "__main__":

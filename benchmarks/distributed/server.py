@@ -27,7 +27,8 @@ def create(path: str, body: bytes) -> dict[str, Any]:
     model = "/".join(path.split("/")[3:5])
     input = json.loads(body)["input"]
     now = time.monotonic()
-    at = (START + timedelta(microseconds=len(ids) + int((now - BEGAN) * 1e6))).isoformat()
+    created_at = START + timedelta(microseconds=len(ids) + int((now - BEGAN) * 1e6))
+    at, seconds = created_at.isoformat(), float(model.rpartition("-")[2])
     id = f"p{len(ids)}"
     document = {
         "id": id,
@@ -41,7 +42,9 @@ def create(path: str, body: bytes) -> dict[str, Any]:
     times.append(at)
     predictions[id] = {
         "document": document,
-        "ends": now + float(model.rpartition("-")[2]),
+        "ends": now + seconds,
+        "completed_at": (created_at + timedelta(seconds=seconds)).isoformat(),
+        "seconds": seconds,
     }
     created[input["value"]] += 1
     creates.append(now)
@@ -59,8 +62,9 @@ def shown(id: str) -> dict[str, Any]:
         **document,
         "status": "succeeded",
         "output": document["input"]["value"],
+        "completed_at": found["completed_at"],
         "logs": "",
-        "metrics": {"predict_time": 0.1},
+        "metrics": {"predict_time": found["seconds"]},
     }
 
 
@@ -83,6 +87,8 @@ def answer(method: str, target: str, body: bytes) -> Any:
     path = parts.path
     if path == "/stats":
         return stats()
+    if path == "/created":
+        return len(created)
     if path.startswith("/v1/models/") and method == "GET":
         return model(path)
     if method == "POST" and path.endswith("/cancel"):

@@ -1,4 +1,4 @@
-"""The parts of the benchmarks, in the order in which they run."""
+"""The parts of the benchmarks, in order."""
 
 from benchmarks.parts import files, memory, noticing, requests, scale, startup, streams
 

@@ -1,4 +1,4 @@
-"""A gigabyte up, and one down: time, and memory."""
+"""Uploading and downloading a gigabyte: time and memory."""
 
 from __future__ import annotations
 

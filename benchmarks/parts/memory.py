@@ -1,4 +1,4 @@
-"""How much memory a client takes."""
+"""The memory of a client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How late `run` notices that a prediction is over, and how often it asks for that."""
+"""How soon `run` notices that a prediction has finished, and its number of requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FIXED_POLL = 0.5
 def cases(quick: bool) -> list[Case]:
     found: list[Case] = []
     for seconds in (0.2, 1) if quick else (0.2, 1, 3, 10, 60):
-        # Spread evenly over a tenth up and down: the same lengths for everyone.
+        # Spread evenly by ten percent, with the same values for every contender.
         lengths = [round(seconds * (0.9 + 0.2 * number / (RUNS - 1)), 4) for number in range(RUNS)]
         base = {"seconds": lengths}
         setting = f"{seconds} s"
@@ -86,7 +86,7 @@ PART = Part(
         Target("delay at 10 s, polling, ms", 280, _delay("10 s")),
         Target("delay at 60 s, polling, ms", 280, _delay("60 s")),
         *(
-            # Three requests up to 3 s, then one more for every five.
+            # Three requests up to 3 s, then one more every five seconds.
             Target(f"requests at {seconds} s with urls.stream", most, _requests(seconds, STREAMED))
             for seconds, most in ((0.2, 3), (1, 3), (3, 3), (10, 5), (60, 15))
         ),

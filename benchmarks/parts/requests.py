@@ -1,4 +1,4 @@
-"""What a request costs the client, at one in flight and at many."""
+"""The cost of a request, with one and with many in flight."""
 
 from __future__ import annotations
 

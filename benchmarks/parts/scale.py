@@ -1,4 +1,4 @@
-"""That cost grows as the work does, and no faster."""
+"""The cost grows linearly with the work."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cases(quick: bool) -> list[Case]:
 
 
 def _growth(smaller: str, larger: str, times: float) -> Compute:
-    """How much more it costs for each unit of work where there is `times` as much of it."""
+    """Return the growth of the cost per unit of work, for `times` as much work."""
     return lambda figures: by(
         by(
             figures.get(CPU.name, larger, "dashscope"),

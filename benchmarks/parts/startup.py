@@ -1,4 +1,4 @@
-"""How long a script waits before its first answer."""
+"""The time from the start of a script to its first response."""
 
 from __future__ import annotations
 

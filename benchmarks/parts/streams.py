@@ -1,4 +1,4 @@
-"""How fast a stream is decoded, and how soon an event is in the user's hand."""
+"""The speed of decoding streams, and the latency of events."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _to_bare(setting: str, flavor: str) -> Compute:
 
 
 def _to(setting: str, row: str, flavor: str = "async") -> Compute:
-    """The CPU of an event, relative to another contender: the inverse of the speeds."""
+    """Return the CPU time per event relative to another contender: the inverse of the speeds."""
     return lambda figures: by(
         figures.get(SPEED.name, setting, row),
         figures.get(SPEED.name, setting, f"dashscope, {flavor}"),

@@ -1,1 +1,1 @@
-"""A loopback server that costs as little as can be, so that the client is what is measured."""
+"""A loopback server with minimal overhead, so that the benchmarks measure the client."""

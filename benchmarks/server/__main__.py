@@ -1,7 +1,7 @@
-"""`python -m benchmarks.server FOLDER`: serves until its standard input is closed.
+"""`python -m benchmarks.server FOLDER`: serve until standard input is closed.
 
 Prints one line of JSON: the addresses over HTTP/1.1, over TLS and over TLS with HTTP/2, and the
-file of the certificate that signed theirs.
+file of the certificate authority.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def serve(folder: Path) -> None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             certificate.configure_cert(context)
             context.set_alpn_protocols(["h2"] if name == "http2" else ["http/1.1"])
-        # The port is known only once the server listens, and the answers name it.
+        # The port is known only once the server listens, and the responses contain it.
         app: list[App] = []
         server = await loop.create_server(
             lambda protocol=protocol, app=app: protocol(app[0]),

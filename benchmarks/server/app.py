@@ -1,7 +1,7 @@
-"""What the server answers: predictions that end at a set time, pages, streams, files.
+"""The responses of the server: predictions with a fixed duration, pages, streams, files.
 
-An `App` knows no HTTP version: it is given a request and a place to answer to. Times are
-`time.monotonic()`, which all processes of a machine share.
+An `App` does not depend on the HTTP version: it receives a request and a destination for the
+response. Times are `time.monotonic()`, which all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LATENCY_PAUSE = 0.005
 
 
 class Responder(Protocol):
-    """Where an answer goes."""
+    """The destination of a response."""
 
     def send(self, status: int, body: bytes, headers: Mapping[str, str] = {}) -> None: ...
 
@@ -36,7 +36,7 @@ Handler = Callable[..., Awaitable[None] | None]
 
 
 class Prediction:
-    """A prediction that ends a set number of seconds after it was made."""
+    """A prediction that finishes a fixed number of seconds after its creation."""
 
     def __init__(self, id: str, input: dict[str, Any], origin: str) -> None:
         self.id = id
@@ -46,7 +46,7 @@ class Prediction:
         self.finishes_at = time.monotonic() + float(input.get("seconds", 0))
 
     def body(self) -> bytes:
-        """Its state now; once it is over, the output says when that was."""
+        """Return its current state. The output of a finished prediction is the time of its end."""
         over = time.monotonic() >= self.finishes_at
         output = None
         if over:
@@ -65,13 +65,13 @@ class Prediction:
         return json.dumps(state).encode()
 
     def unstarted(self) -> bytes:
-        """Its state where the server's wait ended too soon."""
+        """Return its state when a blocking create times out."""
         state = bodies.prediction(self.id, "starting", origin=self.origin, input=self.input)
         return json.dumps(state).encode()
 
 
 class App:
-    """The routes, and the predictions made so far."""
+    """The routes and the predictions of the server."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
@@ -100,7 +100,7 @@ class App:
         body: bytes,
         respond: Responder,
     ) -> None:
-        """Answer one request; of an upload's body only the length is kept."""
+        """Respond to a request. Only the length of an upload is kept."""
         path = path.partition("?")[0]
         for wanted, pattern, handler in self._routes:
             match = pattern.fullmatch(path)
@@ -177,7 +177,7 @@ class App:
 
 @cache
 def recorded(kind: str, count: int) -> tuple[bytes, ...]:
-    """A whole stream, in the pieces it is sent in: full ones, or one for each event."""
+    """Return a complete stream as the pieces to send: full pieces, or one per event."""
     events = [bodies.event(kind, number) for number in range(count)]
     events.append(bodies.last_event(kind))
     if kind.endswith("singly"):
@@ -192,7 +192,7 @@ async def _recorded(kind: str, count: int) -> AsyncIterator[bytes]:
 
 
 async def _latency() -> AsyncIterator[bytes]:
-    """Events that hold the moment at which they were sent."""
+    """Return events that contain their time of sending."""
     for number in range(LATENCY_EVENTS):
         await asyncio.sleep(LATENCY_PAUSE if number else 0.05)
         yield bodies.timed_event(number, time.monotonic())
@@ -207,7 +207,7 @@ async def _until_end(made: Prediction) -> AsyncIterator[bytes]:
 
 
 async def _until(moment: float) -> None:
-    """Not before that moment: a timer of the event loop may be early by a millisecond."""
+    """Wait until a time. A timer of the event loop may be early by a millisecond."""
     while (left := moment - time.monotonic()) > 0:  # noqa: ASYNC110 (no event: it is a time)
         await asyncio.sleep(left)
 

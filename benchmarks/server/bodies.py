@@ -1,4 +1,4 @@
-"""The bodies of the server's answers: plausible, the same in each run."""
+"""The bodies of the server's responses: realistic, and the same in each run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def prediction(
     output: Any = None,
     stream: str | None = None,
 ) -> dict[str, Any]:
-    """A prediction as the API answers it."""
+    """Return a prediction in the format of the API."""
     urls = {
         "get": f"{origin}/v1/predictions/{id}",
         "cancel": f"{origin}/v1/predictions/{id}/cancel",
@@ -60,7 +60,7 @@ def _example(origin: str, id: str) -> dict[str, Any]:
 
 @cache
 def fixed(origin: str, id: str = "fixed") -> bytes:
-    """A prediction of 700 bytes."""
+    """Return a prediction of 700 bytes."""
     state = _example(origin, id)
     state["logs"] = "." * (700 - len(json.dumps(state)))
     return json.dumps(state).encode()
@@ -68,14 +68,14 @@ def fixed(origin: str, id: str = "fixed") -> bytes:
 
 @cache
 def page(origin: str, items: int) -> bytes:
-    """The last page of a listing."""
+    """Return the last page of a list."""
     results = [_example(origin, f"gm3qorzdhgbfurvjtvhg6{number:05d}") for number in range(items)]
     return json.dumps({"previous": None, "next": None, "results": results}).encode()
 
 
 @cache
 def large(origin: str, size: int) -> bytes:
-    """A prediction whose output is some `size` bytes of JSON."""
+    """Return a prediction with an output of about `size` bytes of JSON."""
     row = {"label": "cat", "score": 0.98765, "box": [12, 34, 56, 78]}
     state = _example(origin, f"output-{size}")
     state["output"] = [row] * max(1, size // len(json.dumps(row)))
@@ -83,7 +83,7 @@ def large(origin: str, size: int) -> bytes:
 
 
 def file(origin: str, number: int, size: int) -> dict[str, Any]:
-    """A file as the API answers it."""
+    """Return a file in the format of the API."""
     id = f"f{number}"
     return {
         "id": id,
@@ -100,7 +100,7 @@ def file(origin: str, number: int, size: int) -> dict[str, Any]:
 
 
 def _chunk(text: str) -> bytes:
-    """A piece of a chat, which is JSON: the only data that all contenders take."""
+    """Return a chunk of a chat in JSON, the only data that all contenders accept."""
     chunk = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -112,18 +112,18 @@ def _chunk(text: str) -> bytes:
 
 
 def event(kind: str, number: int) -> bytes:
-    """An event: a word of `tokens`, or a piece of a chat in `chunks`."""
+    """Return an event: a word of `tokens`, or a chunk of a chat in `chunks`."""
     word = WORDS[number % len(WORDS)]
     data = _chunk(word) if kind.startswith("chunks") else word.encode()
     return b"event: output\nid: %d:0\ndata: %b\n\n" % (number, data)
 
 
 def timed_event(number: int, moment: float) -> bytes:
-    """An event that says when it was sent."""
+    """Return an event that contains its time of sending."""
     return b"event: output\nid: %d:0\ndata: %b\n\n" % (number, _chunk(repr(moment)))
 
 
 def last_event(kind: str) -> bytes:
-    """The end of a stream; clients of chats want a word of their own for it."""
+    """Return the end of a stream. Chat clients need a special one."""
     done = b"event: done\nid: end\ndata: {}\n\n"
     return done + (b"data: [DONE]\n\n" if kind.startswith("chunks") else b"")

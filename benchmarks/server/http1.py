@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand, on asyncio's bare protocols: what the server does at the least cost."""
+"""A minimal HTTP/1.1 server on asyncio protocols."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from benchmarks.server.app import App
 _REASONS = {200: "OK", 201: "Created", 202: "Accepted", 404: "Not Found"}
 _COMMON = b"date: Sat, 31 Jan 2026 12:00:00 GMT\r\nserver: bench\r\nx-request-id: 0123456789\r\n"
 _SHORT_BODY = 1 << 20
-"""Bytes of a body that are kept; of longer ones, which are files, only the length counts."""
+"""The number of bytes to keep of a body. Only the length of longer bodies (files) matters."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection, which answers one request after another."""
+    """A connection that responds to one request after another."""
 
     def __init__(self, app: App) -> None:
         self._app = app

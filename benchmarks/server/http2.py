@@ -1,4 +1,4 @@
-"""HTTP/2, enough for requests without a body whose answers fit the window."""
+"""A minimal HTTP/2 server for requests without a body and small responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.server.app import App
 
 
 class Connection(asyncio.Protocol):
-    """One connection: every GET gets the prediction of 700 bytes."""
+    """A connection: every GET returns the prediction of 700 bytes."""
 
     def __init__(self, app: App) -> None:
         self._body = app.fixed

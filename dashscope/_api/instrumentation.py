@@ -20,7 +20,7 @@ _EMPTY: Final[AbstractContextManager[None]] = nullcontext()
 
 
 class Operation:
-    """An operation of a client. This class is for operations that nobody traces."""
+    """An operation of a client. This class does nothing: it is used without tracing."""
 
     def active(self) -> AbstractContextManager[object]:
         """Return a block whose work belongs to the operation, in this task or thread."""

@@ -54,7 +54,7 @@ class Pace:
             self.slowdown = max(1.0, self.slowdown * self.RECOVERY)
 
     def held(self, chance: float) -> float:
-        """Return the seconds to wait because the server asked for a pause, or 0.
+        """Return the seconds to wait as requested by the server, or 0.
 
         Args:
             chance: A random number from 0 to 1. It spreads the next polls over one interval.

@@ -44,7 +44,7 @@ class AttemptResult:
         timed_out: Whether the attempt timed out.
         permanent: Whether another attempt would end in the same way.
         refused: Whether the connection was refused.
-        retry_after: The seconds that the server asked to wait.
+        retry_after: The seconds to wait that the server requested.
         not_executed: Whether the server says, by `x-should-retry: true`, that it rejected the
             request with 503 without executing it.
     """
@@ -90,7 +90,7 @@ def delay(
 
 
 def backoff(result: AttemptResult, *, attempts: int, chance: float) -> float:
-    """Return the jittered back-off, or the wait that the server asked for if it is longer.
+    """Return the jittered back-off, or the longer wait that the server requested.
 
     Args:
         result: How the last attempt ended.
@@ -153,8 +153,8 @@ class RetryQuota:
 
     Each retry takes from the budget and each success pays back, so that a dead server is not hit by
     the retries of every request at once. The first retry of a request is cheap, because a short
-    outage hits all requests in flight and should fail none of them. A retry that the server asked
-    for is free. Races between threads only cost accuracy.
+    outage hits all requests in flight and should fail none of them. A retry that the server
+    requested is free. Races between threads only cost accuracy.
     """
 
     CAPACITY: Final = 500

@@ -27,7 +27,7 @@ class StreamSlots:
     """Limits how many streams a client listens to at the same time."""
 
     def __init__(self, max_connections: int) -> None:
-        # At most half of the connections: creating and cancelling need some too.
+        # At most half of the connections: creating and canceling need some too.
         self._free = min(MOST_STREAMS, max_connections // 2)
 
     def acquire(self) -> bool:

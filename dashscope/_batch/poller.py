@@ -133,7 +133,7 @@ class Poller:
         for running, prediction in finished:
             if listed and is_partial(prediction, running):
                 context.scheduler.poll_now(running, now())
-            elif context.scheduler.finish(running, now()):
+            elif context.scheduler.finish(running, now(), prediction):
                 if is_canceled(prediction) and self._is_canceled_by_batch(running, prediction):
                     await self._finish_canceled(running, prediction)
                 elif is_canceled(prediction) and await context.checkpoint.is_stopped():
@@ -191,7 +191,7 @@ class Poller:
             if latest.is_done and not is_canceled(latest):
                 await self.finish([(running, latest)])
                 return
-        if not context.scheduler.finish(running, now()):
+        if not context.scheduler.finish(running, now(), latest):
             return
         if note is None:
             await context.checkpoint.reset([row])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import define
+from attrs import Factory, define
 
 from dashscope import types
 from dashscope._api.requestor import Call
@@ -63,6 +63,7 @@ class RunningPrediction:
         created_at: When the server created the prediction, by the server's clock.
         started: Monotonic time at which this batch created or attached to the prediction.
         deadline: Monotonic time at which the prediction times out. `None` without a timeout.
+        seen_at: Monotonic time of the last response that showed the prediction running.
         latest: The prediction as last seen.
         poll_at: When to poll the prediction individually. `None` while list polls include it.
         is_polling: Whether an individual poll is in progress.
@@ -77,6 +78,7 @@ class RunningPrediction:
     created_at: datetime | None
     started: float
     deadline: float | None = None
+    seen_at: float = Factory(lambda self: self.started, takes_self=True)
     latest: types.Prediction | None = None
     poll_at: float | None = None
     is_polling: bool = False

@@ -17,7 +17,8 @@ from typing import TypeAlias
 from attrs import frozen
 
 from dashscope import types
-from dashscope._batch.poll_schedule import PollSchedule
+from dashscope._api import polling
+from dashscope._batch.poll_schedule import PollSchedule, duration
 from dashscope._batch.rate_limiter import RateLimiter
 from dashscope._batch.row import Row, RunningPrediction
 from dashscope._common import random
@@ -79,7 +80,9 @@ class Scheduler:
         self._polls: list[tuple[float, int, RunningPrediction]] = []
         self._count = itertools.count()
         self._first_created: float | None = None
+        self._last_list_poll = 0.0
         self._next_list_poll = 0.0
+        self._pages = 1
         self._is_polling_list = False
         self._unconfirmed: deque[Row] = deque()
         self._next_recovery = 0.0
@@ -133,7 +136,9 @@ class Scheduler:
             if self._first_created is None:
                 self._first_created = now
             if not self._running:
-                self._next_list_poll = now + self._until_list_poll(now, pages=1, oldest=0.0)
+                self._last_list_poll, self._next_list_poll = now, float("inf")
+            first_end = running.started + self._schedule.until_first_end()
+            self._next_list_poll = min(self._next_list_poll, first_end)
             self._running[running.row.index] = running
             if running.created_at is None:
                 self._poll_at(running, now + self._until_poll(running, now))
@@ -192,8 +197,15 @@ class Scheduler:
                 by_id.setdefault(running.id, []).append(running)
             return by_id
 
-    def finish(self, running: RunningPrediction, now: float) -> bool:
+    def finish(
+        self, running: RunningPrediction, now: float, prediction: types.Prediction | None = None
+    ) -> bool:
         """Remove a prediction that has finished.
+
+        Args:
+            running: The prediction while it was running.
+            now: The current time.
+            prediction: The finished prediction. `None` if it could not be retrieved.
 
         Returns:
             `False` if another worker has already removed the prediction.
@@ -202,13 +214,13 @@ class Scheduler:
             if self._running.pop(running.row.index, None) is None:
                 return False
             if not running.is_attached:
-                self._schedule.finished(now - running.started)
+                self._schedule.finished(duration(running, prediction, now))
             return True
 
     def polled(self, running: RunningPrediction, prediction: types.Prediction, now: float) -> None:
         """Record that an individual poll found the prediction still running."""
         with self._lock:
-            running.latest = prediction
+            running.latest, running.seen_at = prediction, now
             running.failures = None
             running.is_polling = False
             self._poll_at(running, now + self._until_poll(running, now))
@@ -246,11 +258,11 @@ class Scheduler:
         with self._lock:
             self._is_polling_list = False
             self._schedule.listed(useful=useful, now=now)
-            remaining = [*(running for running, _ in seen), *unseen]
-            oldest = max((now - each.started for each in remaining), default=0.0)
-            self._next_list_poll = now + self._until_list_poll(now, pages=pages, oldest=oldest)
+            # When the finished predictions have been removed, the next task computes the time.
+            self._last_list_poll, self._next_list_poll = now, now + polling.SHORTEST
+            self._pages = pages
             for running, prediction in seen:
-                running.latest = prediction
+                running.latest, running.seen_at = prediction, now
                 running.failures = None
                 running.poll_at = None
             for running in unseen:
@@ -322,14 +334,16 @@ class Scheduler:
         if blocked > 0:
             return blocked
         if not self._is_polling_list and now >= self._next_list_poll:
+            self._next_list_poll = self._list_poll_at()
+        if not self._is_polling_list and now >= self._next_list_poll:
             if len(self._running) > 1 and self._schedule.can_list(now):
                 self._is_polling_list = True
                 tasks.append(PollList(tuple(self._running.values())))
             else:
                 for running in self._without_poll():
                     self._poll_at(running, now)
-                oldest = now - min(running.started for running in self._running.values())
-                self._next_list_poll = now + self._until_list_poll(now, pages=1, oldest=oldest)
+                self._last_list_poll, self._pages = now, 1
+                self._next_list_poll = self._list_poll_at()
         while self._polls and self._polls[0][0] <= now:
             poll_at, _, running = heapq.heappop(self._polls)
             # The heap keeps entries of polls that were rescheduled or are no longer needed.
@@ -352,10 +366,14 @@ class Scheduler:
         running.poll_at = at
         heapq.heappush(self._polls, (at, next(self._count), running))
 
-    def _until_list_poll(self, now: float, *, pages: int, oldest: float) -> float:
-        waited = now - (self._first_created if self._first_created is not None else now)
-        return self._schedule.until_list_poll(
-            waited, oldest=oldest, pages=pages, chance=random.chance()
+    def _list_poll_at(self) -> float:
+        last = self._last_list_poll
+        return self._schedule.next_list_poll(
+            tuple(self._running.values()),
+            waited=last - (self._first_created if self._first_created is not None else last),
+            last=last,
+            pages=self._pages,
+            chance=random.chance(),
         )
 
     def _until_poll(self, running: RunningPrediction, now: float) -> float:

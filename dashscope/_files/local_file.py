@@ -269,7 +269,7 @@ async def load(
     except (OSError, ValueError) as error:
         raise unreadable(content if isinstance(content, Path) else name, error) from error
     except BaseException:
-        for copy in copies:  # the caller was cancelled and does not get it
+        for copy in copies:  # the caller was canceled and does not get it
             copy.close()
         raise
     if size > LARGEST_FILE:

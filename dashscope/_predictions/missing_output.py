@@ -16,7 +16,7 @@ def rest_of_output(prediction: types.Prediction, texts: Sequence[str]) -> list[s
     Returns `None` if the output does not start with the received parts.
     """
     outputs, given = parts_of(prediction.output), len(texts)
-    # The server may have stored less of a cancelled prediction than it streamed.
+    # The server may have stored less of a canceled prediction than it streamed.
     kept = given if prediction.status == "succeeded" else min(given, len(outputs))
     return outputs[given:] if _same_parts(texts[:kept], outputs[:given]) else None
 

@@ -13,7 +13,7 @@ def output_of(ref: str, prediction: types.Prediction) -> Any:
 
     Raises:
         ModelError: If the model failed.
-        PredictionCanceledError: If the prediction was cancelled.
+        PredictionCanceledError: If the prediction was canceled.
         PredictionError: If the service has removed the output.
     """
     if prediction.status == "failed":

@@ -81,7 +81,7 @@ class AsyncEventStream:
         self._exited = False
         self._is_being_read = False
         self._over = False
-        # The events of an async client are produced by a task of its own, which cancelling
+        # The events of an async client are produced by a separate task, which canceling
         # `anext()` does not disturb. A sync client reads from `_reading`.
         self._queue: ReadAhead[Event] | None = api.runtime.read_ahead(self._produce)
         self._reading: Iterator[Event] = iter(())
@@ -170,7 +170,7 @@ class AsyncEventStream:
                         watch.operation.end(error)
                     raise
         except BaseException as error:
-            # An interrupt just before the return. Cancelling twice is harmless.
+            # An interrupt just before the return. Canceling twice is harmless.
             await watch.cancel_if_running(error)
             raise
 

@@ -42,9 +42,9 @@ CREATE_SETTLE_TIME: Final = 5.0
 NEARLY: Final = 0.05
 """How many seconds before a deadline count as the deadline, because some timers fire early."""
 CLEAN_UP: Final = 5.0
-"""Seconds that cancelling an abandoned prediction may take."""
+"""Seconds that canceling an abandoned prediction may take."""
 LAST_POLL_SHARE: Final = 0.25
-"""The share of the time after a deadline for the last poll. Cancelling gets the rest."""
+"""The share of the time after a deadline for the last poll. Canceling gets the rest."""
 
 
 @runtime_checkable
@@ -110,7 +110,7 @@ class Watch(Generic[J]):
         create: Callable[[Callable[[J], None]], Coroutine[Any, Any, J]],
         progress: Callable[[J], object] | None,
     ) -> None:
-        """Create the prediction, even if the caller is cancelled meanwhile, to know its id.
+        """Create the prediction, even if the caller is canceled meanwhile, to know its id.
 
         Args:
             create: Creates the prediction, and calls its argument when the server has responded.
@@ -270,7 +270,7 @@ class Watch(Generic[J]):
         except GeneratorExit:
             raise
         except BaseException:
-            # An interrupt may have prevented the cancellation. Cancelling twice is harmless.
+            # An interrupt may have prevented the cancellation. Canceling twice is harmless.
             await self._cancel_if_running(error)
             raise
 
@@ -347,14 +347,14 @@ class Watch(Generic[J]):
         limit = self.deadline.overtime * (1 - LAST_POLL_SHARE) if late else CLEAN_UP
 
         failure: APIError | None = None
-        cancelled = False
+        canceled = False
 
         async def cancel() -> None:
-            nonlocal failure, cancelled
+            nonlocal failure, canceled
             self._is_abandoned = True
             try:
                 self.latest = await self._cancel(id, Deadline.after(limit))
-                cancelled = True
+                canceled = True
             except APIError as caught:
                 failure = caught
 
@@ -367,15 +367,15 @@ class Watch(Generic[J]):
                 raised = interruption
             elif isinstance(interruption, Exception):
                 other = interruption
-        if cancelled:
-            logger.info("%s cancelled, because its caller stopped waiting", id)
+        if canceled:
+            logger.info("%s canceled, because its caller stopped waiting", id)
         else:
             reason = failure or other or "no response in time"
-            logger.warning("%s could not be cancelled: %s", id, reason)
+            logger.warning("%s could not be canceled: %s", id, reason)
             if raised is None and failure is not None:
                 raise failure
             if raised is not None:
-                raised.add_note(f"{id} may still be running: it could not be cancelled ({reason}).")
+                raised.add_note(f"{id} may still be running: it could not be canceled ({reason}).")
         if raised is not None and raised is not error:
             raise raised
 

@@ -31,7 +31,7 @@ from dashscope._runtime.workers import Channel, WorkerGroup
 T = TypeVar("T")
 
 LAST: Final = 0.02
-"""Seconds after a deadline when a wait is cancelled."""
+"""Seconds after a deadline when a wait is canceled."""
 
 
 class AsyncRuntime(Runtime):

@@ -1,4 +1,4 @@
-"""`ReadAhead`: items that a task of its own produces, and that wait until they are read."""
+"""`ReadAhead`: items that a separate task produces, and that wait until they are read."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CLOSED_EARLY: Final = "this stream was exited before its end and has no more eve
 
 
 class ReadAhead(Generic[T]):
-    """A bounded queue with a producer that runs in a task of its own.
+    """A bounded queue with a producer that runs in a separate task.
 
-    Cancelling `get()` leaves the producer running, so that a reader can wait with a timeout
+    Canceling `get()` leaves the producer running, so that a reader can wait with a timeout
     again and again without losing an item.
 
     Args:
@@ -110,7 +110,7 @@ class ReadAhead(Generic[T]):
 
     def _end(self, task: Task[None]) -> None:
         self._task = None
-        # If the program cancelled the task along with others, the next wait starts it again.
+        # If the program canceled the task along with others, the next wait starts it again.
         if not task.cancelled():
             self._is_finished = True
             task.result()

@@ -25,7 +25,7 @@ from dashscope._runtime.workers import Channel, WorkerGroup
 T = TypeVar("T")
 
 GRACE: Final = 5.0
-"""Seconds that a shielded call may take after its caller is cancelled."""
+"""Seconds that a shielded call may take after its caller is canceled."""
 
 
 class Runtime(ABC):
@@ -65,7 +65,7 @@ class Runtime(ABC):
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run blocking work without blocking the event loop.
 
-        If the caller is cancelled, the cancellation is raised when the work has ended.
+        If the caller is canceled, the cancellation is raised when the work has ended.
         """
 
     @abstractmethod
@@ -85,7 +85,7 @@ class Runtime(ABC):
     async def shield(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
-        """Run a call to completion even if the caller is cancelled, any number of times.
+        """Run a call to completion even if the caller is canceled, any number of times.
 
         After a cancellation the call has `grace` seconds left. Then the cancellation is raised. The
         call must store its result, because it is not returned in that case.
@@ -121,7 +121,7 @@ class Runtime(ABC):
     def read_ahead(
         self, produce: Callable[[ReadAhead[T]], Coroutine[Any, Any, None]]
     ) -> ReadAhead[T] | None:
-        """Return a queue that a task of its own fills, or `None` in a sync client."""
+        """Return a queue that a separate task fills, or `None` in a sync client."""
 
     @abstractmethod
     def iterate(self, name: str, items: Any) -> AsyncIterator[Any]:

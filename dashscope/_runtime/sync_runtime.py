@@ -133,7 +133,7 @@ class SyncRuntime(Runtime):
     async def shield(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, grace: float = GRACE
     ) -> T:
-        # A thread cannot be cancelled. The timeouts of the call's requests limit it.
+        # A thread cannot be canceled. The timeouts of the call's requests limit it.
         abort, self.bounds.abort = self.bounds.abort, None
         try:
             with signals.defer_signals(grace):

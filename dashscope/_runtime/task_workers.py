@@ -48,7 +48,7 @@ class TaskChannel(Channel[T]):
 
 
 class TaskWorkerGroup(WorkerGroup):
-    """Workers that run in tasks of their own, outside the caller's cancel scopes."""
+    """Workers that run in separate tasks, outside the caller's cancel scopes."""
 
     def __init__(self) -> None:
         self._loop = current_token()

@@ -1,4 +1,4 @@
-"""Calls that run in tasks of their own and survive the cancellation of their caller."""
+"""Calls that run in separate tasks and survive the cancellation of their caller."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 
 class Task(ABC, Generic[T]):
-    """A call that runs in a task of its own, outside the caller's cancel scopes."""
+    """A call that runs in a separate task, outside the caller's cancel scopes."""
 
     @abstractmethod
     async def wait(self, seconds: float | None) -> None:
-        """Wait for the end of the task, at most `seconds`. Raise if the caller is cancelled."""
+        """Wait for the end of the task, at most `seconds`. Raise if the caller is canceled."""
 
     @abstractmethod
     def cancel(self) -> None:
@@ -33,7 +33,7 @@ class Task(ABC, Generic[T]):
 
     @abstractmethod
     def cancelled(self) -> bool:
-        """Return whether the task ended because it was cancelled."""
+        """Return whether the task ended because it was canceled."""
 
     @abstractmethod
     def result(self) -> T:
@@ -56,7 +56,7 @@ class AsyncioTask(Task[T]):
     """A task of asyncio.
 
     A hidden task is not in `all_tasks()`. At the end of `asyncio.run()` all tasks in `all_tasks()`
-    are cancelled and awaited. One of them is the caller, which waits for this task, up to its grace
+    are canceled and awaited. One of them is the caller, which waits for this task, up to its grace
     period.
     """
 
@@ -182,7 +182,7 @@ def start_later(seconds: float, call: Callable[[], Coroutine[Any, Any, None]]) -
         with suppress(RuntimeError):  # the loop is ending
             TrioTask(partial(_after, seconds, call))
         return
-    # A timer, because a sleeping task would have to be cancelled at the end of the loop.
+    # A timer, because a sleeping task would have to be canceled at the end of the loop.
     loop.call_later(seconds, _start, loop, call)
 
 
@@ -208,7 +208,7 @@ def start_task(call: Callable[[], Coroutine[Any, Any, T]], *, is_hidden: bool = 
     Args:
         call: The call.
         is_hidden: Whether the end of `asyncio.run()` leaves the task to finish by itself,
-            rather than cancelling it with all others.
+            rather than canceling it with all others.
     """
     try:
         asyncio.get_running_loop()

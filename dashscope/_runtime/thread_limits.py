@@ -1,4 +1,4 @@
-"""The limits of a thread of the sync client, which cannot be cancelled."""
+"""The limits of a thread of the sync client, which cannot be canceled."""
 
 from __future__ import annotations
 

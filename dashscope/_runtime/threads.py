@@ -1,6 +1,6 @@
 """`run_in_thread()`: blocking work in worker threads, for async code.
 
-A thread cannot be cancelled. anyio shields it from cancel scopes, but a native cancellation
+A thread cannot be canceled. anyio shields it from cancel scopes, but a native cancellation
 (`task.cancel()`, `asyncio.wait_for()`) would return to the caller while the thread still works.
 """
 
@@ -19,13 +19,13 @@ from dashscope._runtime.runtime import GRACE
 T = TypeVar("T")
 
 CHECK_INTERVAL: Final = 0.01
-"""How often, in seconds, a cancelled caller checks whether its thread has finished."""
+"""How often, in seconds, a canceled caller checks whether its thread has finished."""
 
 
 async def run_in_thread(function: Callable[..., T], *args: Any) -> T:
     """Run blocking work in a worker thread.
 
-    If the caller is cancelled, natively or by a scope, this waits until the thread has finished,
+    If the caller is canceled, natively or by a scope, this waits until the thread has finished,
     at most `GRACE` seconds. A call that has not started by then never starts.
     """
     call = _ThreadCall(function, args)
@@ -48,7 +48,7 @@ class _ThreadCall(Generic[T]):
 
     def run(self) -> T:
         if not self._claim.acquire(blocking=False):
-            raise RuntimeError("the caller was cancelled")
+            raise RuntimeError("the caller was canceled")
         try:
             return self._function(*self._args)
         finally:

@@ -2421,7 +2421,7 @@ class Client(Facade):
         """Run a model and wait for its output.
 
         If the call ends before the prediction finishes (because of a cancellation, the timeout or
-        another exception), the prediction is cancelled on the server, and the exception is raised.
+        another exception), the prediction is canceled on the server, and the exception is raised.
 
         Args:
             ref: The model, as `owner/name` or `owner/name:version`.
@@ -2431,7 +2431,7 @@ class Client(Facade):
                 series, sets, iterators, `Decimal`, `UUID`, `date`, `datetime`, `Enum`, and `NaT`
                 and `NA` of pandas are converted to JSON.
             wait: Seconds (1 to 60) for the server to wait for the output before it answers the
-                create request, instead of polling. If the call is cancelled during that time, the
+                create request, instead of polling. If the call is canceled during that time, the
                 id of the prediction is unknown, and the prediction keeps running unless `timeout`
                 is set.
             poll_interval: Seconds between polls. Setting `poll_interval` or `progress` makes the
@@ -2455,7 +2455,7 @@ class Client(Facade):
 
         Raises:
             ModelError: If the model fails.
-            PredictionCanceledError: If the prediction is cancelled by someone else.
+            PredictionCanceledError: If the prediction is canceled by someone else.
             PredictionTimeoutError: If `timeout` passes first.
             PredictionError: If the service has removed the output.
             NotFoundError: If there is no such model.
@@ -2635,7 +2635,7 @@ class Client(Facade):
 
         With a `checkpoint`, the same call resumes where the last run stopped, even after `kill -9`,
         and creates no prediction twice. The file records how each prediction ended. Rows without a
-        prediction (because the input was refused, for example) and rows that were cancelled by an
+        prediction (because the input was refused, for example) and rows that were canceled by an
         early exit or by `timeout` are retried. Files in inputs are identified by name and content.
 
         Args:
@@ -3012,7 +3012,7 @@ class Client(Facade):
     def close(self) -> None:
         """Close the client and its connections. Later requests raise an error.
 
-        Predictions of `run()`, `stream()` and `map()` that have not finished are cancelled on the
+        Predictions of `run()`, `stream()` and `map()` that have not finished are canceled on the
         server.
 
         Example:

@@ -84,7 +84,7 @@ class AsyncTransport(Transport):
     def _new_client(self) -> httpx.AsyncClient:
         pool = AsyncPool(self._options, self._tls, start_later)
         transport = async_transport_with(pool)
-        # Each request has timeouts of its own. The environment's proxies are the pool's concern.
+        # Each request has its own timeouts. The environment's proxies are the pool's concern.
         client = httpx.AsyncClient(transport=transport, trust_env=False, timeout=NO_TIMEOUT)
         disable_cookies(client)
         return client

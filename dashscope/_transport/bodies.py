@@ -98,7 +98,7 @@ class AsyncBody(Body):
 
     async def aclose(self) -> None:
         # Close the response first: its generators then end without waiting. Drop them now, even
-        # if closing is cancelled: otherwise they could be finalized on another loop.
+        # if closing is canceled: otherwise they could be finalized on another loop.
         try:
             await self._response.aclose()
         finally:

@@ -63,15 +63,15 @@ class _DecodedBody(Body):
         await self._body.aclose()
 
     def _is_next_known(self) -> bool:
-        """Return whether there is enough to continue with."""
+        """Return whether there is enough input to continue."""
         if self._decompressor.eof:
             self._packed = self._packed.lstrip(b"\0")  # padding to the size of a block
-        # Only the second byte tells whether `deflate` has its head.
+        # Only the second byte shows whether `deflate` data has its header.
         least = 2 if self._wbits == zlib.MAX_WBITS and not self._started else 1
         return len(self._packed) >= least
 
     def _unpack(self) -> bytes:
-        """A piece of what there is; what is not needed for it stays for the next one."""
+        """Decompress one piece. The unused input stays for the next piece."""
         if self._decompressor.eof:  # the next member
             self._decompressor = zlib.decompressobj(self._wbits or _GZIP)
         try:
@@ -79,7 +79,7 @@ class _DecodedBody(Body):
         except zlib.error as error:
             if self._started or self._wbits == _GZIP:
                 raise self._broken(str(error)) from None
-            # Some servers leave out the head that `deflate` should have.
+            # Some servers omit the header of `deflate` data.
             self._wbits = -zlib.MAX_WBITS
             self._decompressor = zlib.decompressobj(self._wbits)
             self._started = True

@@ -77,7 +77,7 @@ class SyncTransport(Transport):
         if given is None:
             pool = SyncPool(self._options, self._tls, self._bounds)
             transport = transport_with(pool)
-            # Each request has timeouts of its own. The environment's proxies are the pool's
+            # Each request has its own timeouts. The environment's proxies are the pool's
             # concern.
             client = httpx.Client(transport=transport, trust_env=False, timeout=NO_TIMEOUT)
             disable_cookies(client)

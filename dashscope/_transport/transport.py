@@ -39,7 +39,7 @@ NO_AUTH: Final = httpx.Auth()
 """Sends a request as it is: a user name in a server's URL is not for us to send."""
 
 NO_TIMEOUT: Final = httpx.Timeout(None)
-"""Our clients have no timeouts of their own, because each request has."""
+"""Our clients have no timeouts, because each request has its own."""
 
 
 class Transport(ABC):

@@ -85,7 +85,7 @@ def _wait(
                 with terminal.status(id, "waiting") as status:
                     done = wait(id, timeout=timeout, progress=status.on_progress)
             except (KeyboardInterrupt, Terminated) as stop:
-                stop.add_note(f"Nothing was cancelled: {id} may still be running.")
+                stop.add_note(f"Nothing was canceled: {id} may still be running.")
                 raise
             one(terminal, done)
             if logs and done.logs:

@@ -320,7 +320,7 @@ batch = command(
     click.Option(
         ["--timeout"],
         type=click.FloatRange(min=0, min_open=True),
-        help="Seconds until a prediction is cancelled.",
+        help="Seconds until a prediction is canceled.",
     ),
     click.Option(
         ["--file", "file_keys"],

@@ -124,7 +124,7 @@ MCP: Final = command(
     help="""Serve models as tools for agents (MCP).
 
     Each model is a tool. Further tools search for models and show predictions. Without models,
-    agents can run any model. A tool call that is cancelled cancels its prediction. Register the
+    agents can run any model. A tool call that is canceled cancels its prediction. Register the
     command in the settings of your agent, with DASHSCOPE_API_TOKEN in its environment.""",
     examples=(
         "dashscope mcp dashscope/thumbnail --root pictures/",

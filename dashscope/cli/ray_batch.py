@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import click
@@ -15,7 +15,16 @@ from dashscope import ConfigurationError, FileError
 from dashscope._common.installing import install_command
 from dashscope._common.urls import Reference
 from dashscope.cli.commands import SOME_FAILED
-from dashscope.cli.inputs import Pair, inputs_of, known_inputs, version_of
+from dashscope.cli.inputs import (
+    UNKNOWN,
+    InputType,
+    Pair,
+    fitted,
+    inputs_of,
+    known_inputs,
+    read,
+    version_of,
+)
 from dashscope.cli.session import open_session
 from dashscope.cli.terminal import Terminal, counted
 from dashscope.integrations.dataframes import udf
@@ -31,21 +40,31 @@ class RowInputs:
 
     Attributes:
         base: The default inputs.
-        names: The columns that are inputs. `None` if all are.
+        known: The types of the model's inputs. Other columns are no inputs, unless it is empty.
         files: The inputs that are the paths of files to send.
+        is_csv: Whether the cells are text.
     """
 
     base: Mapping[str, Any]
-    names: frozenset[str] | None
+    known: Mapping[str, InputType]
     files: frozenset[str]
+    is_csv: bool
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs of a row. Empty cells are omitted."""
         found = dict(self.base)
         for name, value in row.items():
-            if value is None or (self.names is not None and name not in self.names):
+            if value is None or (self.is_csv and value == ""):
                 continue
-            found[name] = Path(value) if name in self.files else value
+            if self.known and name not in self.known:
+                continue
+            kinds = self.known.get(name, UNKNOWN).kinds
+            if name in self.files:
+                found[name] = Path(value)
+            elif self.is_csv and isinstance(value, str):
+                found[name] = read(value, kinds)
+            else:
+                found[name] = fitted(value, kinds)
         return found
 
 
@@ -70,27 +89,35 @@ def run_on_ray(
     """Run a model over files. The results are Parquet files in the folder `output`."""
     if output is None:
         raise click.UsageError("--ray needs a folder for the results: pass -o out/")
-    reader = READERS.get(Path(source).suffix.lower())
+    reader = READERS.get(Path(source.partition("?")[0]).suffix.lower())
     if reader is None:
         raise FileError(f"{source} cannot be read: the extension has to be {', '.join(READERS)}")
-    _check_target(output, overwrite=overwrite, resumes=key is not None)
+    filesystem, paths = _files(source)
+    # Absolute, because the workers have other working directories.
+    target, folder = import_module("pyarrow.fs").FileSystem.from_uri(_uri(output))
+    record = f"{folder.rstrip('/')}.ray-checkpoint"
+    if _has_results(target, folder, record, overwrite=overwrite, resumes=key is not None):
+        raise FileError(f"{output} contains results. To replace them, pass --overwrite")
     with open_session(terminal) as session:
         client = session.client
         model = client.models.get(ref.owner, ref.name)
         version = model.latest_version if ref.version is None else version_of(client, ref)
         known = known_inputs(lambda: version)
-        inputs = RowInputs(
-            inputs_of(pairs, None, lambda: version),
-            frozenset(known) or None,
-            frozenset(file_keys),
-        )
+        is_csv = reader == "read_csv"
+        base = inputs_of(pairs, None, lambda: version)
+        inputs = RowInputs(base, known, frozenset(file_keys), is_csv)
         data = _connect(address)
         context = data.DataContext.get_current()
         context.execution_options.preserve_order = ordered
         if key is not None:
             config = import_module("ray.data.checkpoint").CheckpointConfig
             # Ray skips rows that an earlier run has written. Its record is next to the results.
-            context.checkpoint_config = config(id_column=key, checkpoint_path=_record(output))
+            context.checkpoint_config = config(
+                id_column=key,
+                checkpoint_path=record,
+                override_filesystem=target,
+                delete_checkpoint_on_success=False,  # the same command later adds new rows
+            )
         function = udf(
             str(ref),
             inputs=inputs,
@@ -103,10 +130,40 @@ def run_on_ray(
         )
         began = time.monotonic()
         with function:
-            read = getattr(data, reader)(source)
-            results = map_dataset(read, function, workers=(1, 8), batch_size=BATCH_SIZE)
-            results.write_parquet(output)
-        _report(terminal, output, time.monotonic() - began)
+            options = _as_text(known) if is_csv else {}
+            rows = getattr(data, reader)(paths, filesystem=filesystem, **options)
+            results = map_dataset(rows, function, workers=(1, 8), batch_size=BATCH_SIZE)
+            results.write_parquet(folder, filesystem=target)
+        counts = _counts(target, folder)
+        _report(terminal, output, *counts, seconds=time.monotonic() - began)
+
+
+def _files(source: str) -> tuple[Any, str | list[str]]:
+    """Return the file system of a source, and its path or the paths that match its pattern."""
+    fs = import_module("pyarrow.fs")
+    path, mark, query = source.partition("?")
+    wild = min((path.find(sign) for sign in "*[" if sign in path), default=-1)
+    if wild < 0:
+        found: tuple[Any, str] = fs.FileSystem.from_uri(_uri(source))
+        return found
+    folder = path[: path.rfind("/", 0, wild) + 1] or "./"
+    rest = path.removeprefix(folder)
+    filesystem, base = fs.FileSystem.from_uri(_uri(folder) + mark + query)
+    selector = fs.FileSelector(base, recursive="/" in rest, allow_not_found=True)
+    pattern = str(PurePosixPath(base, rest))
+    infos = filesystem.get_file_info(selector)
+    files = [info.path for info in infos if info.type == fs.FileType.File]
+    paths = sorted(path for path in files if PurePosixPath(path).match(pattern))
+    if not paths:
+        raise FileError(f"{source} matches no file")
+    return filesystem, paths
+
+
+def _as_text(names: Iterable[str]) -> dict[str, Any]:
+    """Return options with which Ray reads columns of CSV files as text, as `RowInputs` expects."""
+    arrow, csv = import_module("pyarrow"), import_module("pyarrow.csv")
+    types = dict.fromkeys(names, arrow.string())
+    return {"convert_options": csv.ConvertOptions(column_types=types)}
 
 
 def _connect(address: str) -> Any:
@@ -125,44 +182,54 @@ def _connect(address: str) -> Any:
     return data
 
 
-def _record(output: str) -> str:
-    """Return where Ray records the rows that it has written."""
-    return _uri(output).rstrip("/") + ".ray-checkpoint"
+def _has_results(
+    filesystem: Any, folder: str, record: str, *, overwrite: bool, resumes: bool
+) -> bool:
+    """Return whether a folder has results, except those of an interrupted run to resume.
 
-
-def _check_target(output: str, *, overwrite: bool, resumes: bool) -> None:
-    """Check that the folder has no results, except those of an interrupted run to resume."""
+    Args:
+        filesystem: The file system.
+        folder: The folder for the results.
+        record: The folder in which Ray records the rows that it has written.
+        overwrite: Whether to delete both.
+        resumes: Whether results with a record are left to the run.
+    """
     fs = import_module("pyarrow.fs")
-    filesystem, path = fs.FileSystem.from_uri(_uri(output))
-    selector = fs.FileSelector(path, allow_not_found=True)
-    infos = filesystem.get_file_info(selector)
+    infos = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
     has_results = any(info.path.endswith(".parquet") for info in infos)
-    record = f"{path.rstrip('/')}.ray-checkpoint"
-    (info,) = filesystem.get_file_info([record])
-    has_record = info.type == fs.FileType.Directory
-    if overwrite:
-        if has_results:
-            filesystem.delete_dir_contents(path)
-        if has_record:
-            filesystem.delete_dir(record)
-    elif has_results and not (resumes and has_record):
-        raise FileError(f"{output} contains results. To replace them, pass --overwrite")
+    has_record = filesystem.get_file_info(record).type == fs.FileType.Directory
+    if not overwrite:
+        return has_results and not (resumes and has_record)
+    if has_results:
+        filesystem.delete_dir_contents(folder)
+    if has_record:
+        filesystem.delete_dir(record)
+    return False
 
 
 def _uri(path: str) -> str:
     return path if "://" in path else Path(path).absolute().as_uri()
 
 
-def _report(terminal: Terminal, output: str, seconds: float) -> None:
-    filesystem, path = import_module("pyarrow.fs").FileSystem.from_uri(_uri(output))
+def _counts(filesystem: Any, folder: str) -> tuple[int, int]:
+    """Return the number of rows in the results, and how many of them failed."""
+    if filesystem.get_file_info(folder).type != import_module("pyarrow.fs").FileType.Directory:
+        return 0, 0
     datasets = import_module("pyarrow.dataset")
-    found = datasets.dataset(path, filesystem=filesystem, format="parquet")
+    found = datasets.dataset(folder, filesystem=filesystem, format="parquet")
     count: int = found.count_rows()
     failed: int = found.count_rows(filter=datasets.field("error").is_valid()) if count else 0
+    return count, failed
+
+
+def _report(terminal: Terminal, output: str, count: int, failed: int, *, seconds: float) -> None:
     if terminal.as_json:
         terminal.line(
             {"done": count - failed, "failed": failed, "seconds": seconds, "results": output}
         )
+    if count == 0:
+        terminal.note("There are no rows. Nothing was run.")
+        return
     terminal.note(
         f"{counted(count, 'row')}: {count - failed} done, {failed} failed, in {seconds:.1f} s. "
         f"Results are in {output}."

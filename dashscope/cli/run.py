@@ -50,7 +50,7 @@ def run_and_deliver(
         base: The inputs from `--input`.
         output: The file or folder to save the output to.
         overwrite: Whether to replace existing files.
-        timeout: Seconds until the prediction is cancelled.
+        timeout: Seconds until the prediction is canceled.
     """
     check_pairs(pairs)
     check_target(output, overwrite=overwrite)

@@ -41,7 +41,7 @@ SERVER_NEEDS: Final = (
 
 
 class Terminated(BaseException):
-    """SIGTERM as an exception, so that the predictions of the command are cancelled."""
+    """SIGTERM as an exception, so that the predictions of the command are canceled."""
 
 
 @define
@@ -52,13 +52,13 @@ class Session:
         client: The client.
         is_temporary: True if its server stops with the command.
         prediction_id: The id of the prediction that it created last.
-        cancelled: The ids of the predictions that it cancelled.
+        canceled: The ids of the predictions that it canceled.
     """
 
     client: Client
     is_temporary: bool
     prediction_id: str | None = None
-    cancelled: list[str] = field(factory=list[str])
+    canceled: list[str] = field(factory=list[str])
 
     def saw(self, response: Response) -> None:
         """Note what a response says about the predictions of the command."""
@@ -70,7 +70,7 @@ class Session:
         elif url.endswith("/cancel"):
             prediction = object_in(response.text)
             if prediction.get("status") not in ("succeeded", "failed"):
-                self.cancelled.append(str(prediction.get("id")))
+                self.canceled.append(str(prediction.get("id")))
 
 
 @contextmanager
@@ -129,17 +129,17 @@ def open_session(terminal: Terminal, *, own_server: bool = False) -> Generator[S
             session = Session(client, base_url is not None)
             yield session
     except BaseException as error:
-        if session is not None and session.cancelled:
-            error.add_note(_cancelled(session.cancelled))
+        if session is not None and session.canceled:
+            error.add_note(_canceled(session.canceled))
         raise
 
 
-def _cancelled(ids: Sequence[str]) -> str:
+def _canceled(ids: Sequence[str]) -> str:
     shown = ", ".join(ids[:MOST_IDS])
     if len(ids) == 1:
-        return f"Cancelled prediction {shown}."
+        return f"Canceled prediction {shown}."
     more = f" and {len(ids) - MOST_IDS} more" if len(ids) > MOST_IDS else ""
-    return f"Cancelled {len(ids)} predictions: {shown}{more}."
+    return f"Canceled {len(ids)} predictions: {shown}{more}."
 
 
 @contextmanager

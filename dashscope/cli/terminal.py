@@ -60,7 +60,7 @@ class Terminal:
         return self.err.is_terminal and not self.quiet
 
     def line(self, value: Any) -> None:
-        """Print a JSON value on a line of its own."""
+        """Print a JSON value on a separate line."""
         write(json_text(value) + "\n")
 
     def text(self, text: str) -> None:

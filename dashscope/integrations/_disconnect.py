@@ -83,7 +83,7 @@ async def until_gone(receive: Receive) -> None:
 
 @asynccontextmanager
 async def beside(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
-    """Run a task while the block runs. If the task fails, the block is cancelled.
+    """Run a task while the block runs. If the task fails, the block is canceled.
 
     The exception of the block, or else of the task, is raised without an exception group.
     """

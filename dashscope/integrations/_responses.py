@@ -102,7 +102,7 @@ class EventStreamResponse(_Relay):
 
     The prediction is created when the response is sent. Errors before that (an unknown model, an
     invalid input) are raised, and the application's exception handlers respond to them. If the
-    client disconnects, the prediction is cancelled. If the client reads slowly, the stream waits.
+    client disconnects, the prediction is canceled. If the client reads slowly, the stream waits.
 
     The events have the API's names: `output` and finally `done`, or an `error` whose data is
     `{"detail": "..."}`. Close the `EventSource` after either of them, or the browser repeats the

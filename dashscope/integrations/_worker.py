@@ -1,4 +1,4 @@
-"""The client of a worker process: one for each process, on an event loop in a thread of its own."""
+"""The client of a worker process: one for each process, on an event loop in a separate thread."""
 
 from __future__ import annotations
 

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import os
-import socket
-import sys
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, cast
 
 from attrs import evolve, frozen
 
-from dashscope import AsyncClient, BatchResult, types
+from dashscope import AsyncClient, BatchResult
 from dashscope._batch.batch import AsyncBatch
-from dashscope._batch.checkpoint import location as locations
 from dashscope._batch.checkpoint.fingerprint import input_fingerprint
 from dashscope._batch.checkpoint.keys import row_key
 from dashscope._batch.checkpoint.location import Location
 from dashscope._batch.options import OnUnknown
 from dashscope._batch.options import check as check_options
 from dashscope._batch.permits import SharedRate
-from dashscope._common.json import is_array, is_mapping, is_object
+from dashscope._common.json import is_mapping, is_sequence
 from dashscope._common.urls import Reference
 from dashscope._common.validation import check_choice, shown
-from dashscope._files.file_output import AsyncFileOutput
 from dashscope._files.inputs import FileEncoding
 from dashscope.integrations import _partitions
+from dashscope.integrations._driver import cancel_on_interrupt, forget, prepare
 from dashscope.integrations._partitions import Column, Partition
+from dashscope.integrations._saving import save_files
 from dashscope.integrations._worker import TOKEN, check_token, worker
 
 __all__ = ["ModelUdf", "udf"]
@@ -117,9 +112,11 @@ def udf(
         raise TypeError(f"inputs must be a mapping or a function of a row, not {shown(inputs)}")
     if not isinstance(resume, bool):
         raise TypeError(f"resume must be True or False, not {shown(resume)}")
-    keys = (key,) if isinstance(key, str) else tuple(key or ())
+    keys = (key,) if isinstance(key, str) else tuple(key) if is_sequence(key) else ()
+    if key is not None and not all(isinstance(name, str) for name in keys or (None,)):
+        raise TypeError(f"key must be a column or a sequence of columns, not {shown(key)}")
     Reference.parse(ref)
-    location = None if checkpoint is None else _prepared(checkpoint, ref, resume=resume)
+    location = None if checkpoint is None else prepare(checkpoint, ref, resume=resume)
     if location is None and not resume:
         raise ValueError("resume requires a checkpoint: pass checkpoint='run/'")
     model = ModelUdf(
@@ -143,32 +140,8 @@ def udf(
     )
     model.check()
     if location is not None and location.is_shared:
-        _cancel_on_interrupt(model)
+        cancel_on_interrupt(model)
     return model
-
-
-def _prepared(checkpoint: Any, ref: str, *, resume: bool) -> Location:
-    """Return the location of a checkpoint, which exists and can be used."""
-    location = locations.parse(checkpoint)
-    if not resume:
-        if not location.is_shared:
-            raise ValueError("resume=False requires a folder or a database as checkpoint")
-        location = evolve(location, salt=locations.new_id())
-    if location.kind == "folder":
-        from dashscope._batch.checkpoint.folder import prepare
-
-        location = evolve(
-            location,
-            address=os.path.join(os.path.abspath(location.address), ""),  # noqa: PTH100, PTH118 (keeps "/")
-            id=prepare(location.address, ref),
-        )
-    elif location.kind == "database":
-        store = location.store(ref, by_digest=True)
-        store.open()
-        store.close()
-    else:
-        return evolve(location, address=os.path.abspath(location.address))  # noqa: PTH100
-    return evolve(location, run=locations.new_id(), leaves_running=True)
 
 
 @frozen(kw_only=True, eq=False)
@@ -269,7 +242,8 @@ class ModelUdf:
             for row in partition.rows:
                 names |= row.keys()
         missing = sorted(needed - names)
-        if missing and (partition.columns is not None or partition.rows):
+        # Engines pass a partition of an empty dataset without columns.
+        if missing and (partition.columns or partition.rows):
             raise ValueError(
                 f"the partition has no column {', '.join(map(repr, missing))}, which {self.ref} "
                 f"needs. Its columns are {', '.join(map(repr, sorted(names)))}."
@@ -375,7 +349,8 @@ class ModelUdf:
         output = result.output if error is None else None
         if self.save_to is not None and prediction is not None and error is None:
             try:
-                output = await self._saved(client, prediction, output)
+                runtime = client._api.runtime  # pyright: ignore[reportPrivateUsage]
+                output = await save_files(runtime, self.save_to, prediction, output)
             except Exception as failure:
                 if self.on_error == "raise":
                     raise
@@ -387,30 +362,6 @@ class ModelUdf:
             "prediction_id": None if prediction is None else prediction.id,
             "seconds": None if metrics is None else metrics.predict_time,
         }
-
-    async def _saved(self, client: AsyncClient, prediction: types.Prediction, output: Any) -> Any:
-        """Write the files of an output to `save_to`, and return the output with their addresses."""
-        runtime = client._api.runtime  # pyright: ignore[reportPrivateUsage]
-        prefix = cast("str", self.save_to)
-        count = 0
-
-        async def save(value: Any) -> Any:
-            nonlocal count
-            if isinstance(value, AsyncFileOutput):
-                # Named after the prediction, so that a retry writes the same file.
-                suffix = PurePosixPath(value.filename).suffix
-                name = f"{prediction.id}-{count}{suffix}"
-                count += 1
-                address = f"{prefix.rstrip('/')}/{name}"
-                await runtime.in_thread(_write, address, await value.read())
-                return address
-            if is_object(value):
-                return {name: await save(item) for name, item in value.items()}
-            if is_array(value):
-                return [await save(item) for item in value]
-            return value
-
-        return await save(output)
 
     def spark_schema(self, schema: Any) -> Any:
         """Return the schema of the result for `mapInPandas` and `mapInArrow`.
@@ -472,7 +423,7 @@ class ModelUdf:
         notebook, or use the function as a context manager.
 
         Returns:
-            How many predictions were cancelled.
+            How many predictions were canceled.
 
         Raises:
             ValueError: If the workers share no checkpoint.
@@ -492,7 +443,7 @@ class ModelUdf:
 
         if self.location is None or not self.location.is_shared:
             raise ValueError("cancel() requires a checkpoint that the workers share")
-        _watched.discard(self)
+        forget(self)
         location = self.location
         api = self._client()._api  # pyright: ignore[reportPrivateUsage]
         return worker.run(lambda: cancel_run(api, self.ref, location))
@@ -508,51 +459,6 @@ class ModelUdf:
     ) -> None:
         if error is not None and self.location is not None and self.location.is_shared:
             self.cancel()
-
-
-def _write(address: str, content: bytes) -> None:
-    if "://" in address:
-        with import_module("fsspec").open(address, "wb") as file:
-            file.write(content)
-        return
-    from pathlib import Path
-
-    path = Path(address)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
-
-
-_watched: weakref.WeakSet[ModelUdf] = weakref.WeakSet()
-_watching = threading.Lock()
-
-
-def _cancel_on_interrupt(model: ModelUdf) -> None:
-    """Cancel the predictions of a run if Ctrl-C ends this process, which is the driver."""
-    with _watching:
-        if sys.excepthook is not _on_exception:
-            global _previous
-            _previous, sys.excepthook = sys.excepthook, _on_exception
-        _watched.add(model)
-
-
-_previous: Any = sys.__excepthook__
-
-
-def _on_exception(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        for model in list(_watched):
-            try:
-                count = model.cancel()
-            except Exception as failure:  # noqa: BLE001 (the others must still be canceled)
-                print(f"Predictions may still be running: {failure}", file=sys.stderr)  # noqa: T201
-            else:
-                if count:
-                    print(f"Cancelled {count} predictions.", file=sys.stderr)  # noqa: T201
-    _previous(kind, error, traceback)
 
 
 async def _unchecked(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -93,7 +93,7 @@ def lifespan(make_client: Callable[[], AsyncClient] = AsyncClient) -> Lifespan:
     async def run(app: Any) -> AsyncGenerator[dict[str, Any], None]:
         async with make_client() as client:
             yield {_STATE: client}
-            # Let the handlers that the server has just cancelled start to cancel their
+            # Let the handlers that the server has just canceled start to cancel their
             # predictions. Closing the client waits for that.
             await anyio.sleep(LAST_WORDS)
 

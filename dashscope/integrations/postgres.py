@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import Any, Final
 
-from dashscope._batch.checkpoint import postgres
+from dashscope._batch.checkpoint import database
 from dashscope._batch.checkpoint.location import Location
 from dashscope._common.validation import check_number, check_str
 
@@ -70,7 +70,7 @@ class PostgresRate:
         """Keep all workers from creating predictions for some time.
 
         Args:
-            seconds: How long the server asked to wait.
+            seconds: The wait that the server requested.
 
         Raises:
             CheckpointError: If the database cannot be reached.
@@ -82,8 +82,8 @@ class PostgresRate:
     def _execute(self, sql: str, values: dict[str, Any]) -> Any:
         import psycopg
 
-        deadline = time.monotonic() + postgres.OUTAGE_TIMEOUT
-        with postgres.explained(self._location.name, "cannot be used as a rate limit"), self._lock:
+        deadline = time.monotonic() + database.OUTAGE_TIMEOUT
+        with database.explained(self._location.name, "cannot be used as a rate limit"), self._lock:
             while True:
                 try:
                     cursor = self._connected().execute(sql, values)
@@ -92,13 +92,13 @@ class PostgresRate:
                     self._connection = None
                     if time.monotonic() > deadline:
                         raise
-                time.sleep(postgres.RETRY_INTERVAL)
+                time.sleep(database.RETRY_INTERVAL)
 
     def _connected(self) -> Any:
         if self._process != os.getpid():
             self._start()
         if self._connection is None:
-            self._connection = postgres.connect(self._location)
+            self._connection = database.connect(self._location)
             weakref.finalize(self, _close, self._connection, os.getpid())
             self._connection.execute(_CREATE)
         return self._connection
@@ -133,7 +133,7 @@ def shared_rate(url: str, per_second: float, *, name: str = "default") -> Postgr
 
     Example: see `dashscope docs scaling-out`.
     """
-    postgres.check_installed()
+    database.check_installed()
     check_str("url", url)
     check_str("name", name)
     if not url.startswith(("postgresql://", "postgres://")):

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from typing import Any, Final
 
 from dashscope._batch.permits import SharedRate
@@ -90,19 +91,23 @@ def map_dataset(
     dataset: Any, model: ModelUdf, *, workers: int | tuple[int, int], batch_size: int
 ) -> Any:
     """Return the dataset with the columns of a `udf()`."""
-    data = _ray("ray.data")
+    strategy = _ray("ray.data").ActorPoolStrategy
     size = (workers, workers) if isinstance(workers, int) else workers
+    # Ray replaces an actor that dies, and runs its batches again.
+    options: dict[str, Any] = {"min_size": size[0], "max_size": size[1]}
+    remote: dict[str, Any] = {}
+    if "max_concurrent_calls_per_actor" in signature(strategy).parameters:
+        options["max_concurrent_calls_per_actor"] = BATCHES_AT_ONCE
+    else:  # before Ray 2.60
+        remote["max_concurrency"] = BATCHES_AT_ONCE
     return dataset.map_batches(
         _Actor,
         fn_constructor_args=(model,),
         batch_format="pyarrow",
         batch_size=batch_size,
         num_cpus=WORKER_CPUS,
-        max_concurrency=BATCHES_AT_ONCE,
-        compute=data.ActorPoolStrategy(min_size=size[0], max_size=size[1]),
-        # An actor that dies is replaced, and its batches run again.
-        max_restarts=-1,
-        max_task_retries=-1,
+        compute=strategy(**options),
+        **remote,
     )
 
 
@@ -160,7 +165,7 @@ class RayRate:
         """Keep all workers from creating predictions for some time.
 
         Args:
-            seconds: How long the server asked to wait.
+            seconds: The wait that the server requested.
 
         Example: see `dashscope docs scaling-out`.
         """

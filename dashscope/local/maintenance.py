@@ -16,7 +16,7 @@ RELOAD_INTERVAL: Final = 0.3
 
 
 async def run_maintenance(parts: Services) -> None:
-    """Run the maintenance tasks until cancelled."""
+    """Run the maintenance tasks until canceled."""
     while True:
         try:
             delete_expired_files(parts)
@@ -27,7 +27,7 @@ async def run_maintenance(parts: Services) -> None:
 
 
 async def reload_models(parts: Services) -> None:
-    """Load the models file again after each edit, until cancelled."""
+    """Load the models file again after each edit, until canceled."""
     file = parts.models_file
     while file is not None:
         await asyncio.sleep(RELOAD_INTERVAL)

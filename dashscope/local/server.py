@@ -28,7 +28,7 @@ from dashscope.local.http.services import Services
 from dashscope.local.jobs.change_feed import ChangeFeed
 from dashscope.local.jobs.engine import Engine
 from dashscope.local.jobs.webhooks import Webhooks
-from dashscope.local.models.catalog import Catalog
+from dashscope.local.models.catalog import Catalog, is_shipped
 from dashscope.local.models.references import References
 from dashscope.local.models.source_files import ModelsFile
 from dashscope.local.pages.app import create_pages
@@ -187,8 +187,9 @@ class LocalServer:
             model = parts.store.models.get(version.model)
             if model is not None and not parts.store.models.has_versions(version.model):
                 parts.store.models.delete(model)
-            with parts.store.transaction():
-                parts.catalog.register_shipped()
+            if is_shipped(version.model):
+                with parts.store.transaction():
+                    parts.catalog.register_shipped()
 
         parts, thread = self._running_parts()
         thread.call(remove)

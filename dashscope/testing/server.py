@@ -154,17 +154,17 @@ class ModelServer:
             raise AssertionError(f"expected no prediction to be created, but {_listed(every)}")
 
     def assert_canceled(self, what: Prediction | str) -> None:
-        """Check that a prediction, or every prediction of a model in this test, was cancelled.
+        """Check that a prediction, or every prediction of a model in this test, was canceled.
 
         Args:
             what: The prediction, its id, or the `owner/name` of a model.
 
         Raises:
-            AssertionError: If it was not cancelled, or the model has no predictions.
+            AssertionError: If it was not canceled, or the model has no predictions.
 
         Example:
             ```python
-            def test_it_is_cancelled(dashscope_server, dashscope_client):
+            def test_it_is_canceled(dashscope_server, dashscope_client):
                 model = dashscope_client.use("dashscope/countdown")
                 prediction = model.create(start=3, delay=5)
                 dashscope_client.predictions.cancel(prediction)

@@ -1,4 +1,4 @@
-"""JSON to types: checked and never coerced, with what was received in `.raw`."""
+"""Decoding: JSON is checked but never coerced, and `.raw` contains the received object."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ REQUIRED: dict[type, dict[str, Any]] = {
 }
 
 
-def answer(body: Any, status: int = 200) -> Response:
+def response(body: Any, status: int = 200) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Response(
         status=status, headers=Headers({"content-type": "application/json"}), content=content
@@ -67,22 +67,22 @@ def answer(body: Any, status: int = 200) -> Response:
 
 @variants("cls", REQUIRED)
 def test_the_required_fields_are_enough(cls: type[Any]) -> None:
-    made = structure(answer(REQUIRED[cls]), cls)
+    made = structure(response(REQUIRED[cls]), cls)
     for name, value in REQUIRED[cls].items():
         assert getattr(made, name) == value
     assert made.raw == REQUIRED[cls]
 
 
 def test_search_results_may_be_empty() -> None:
-    assert structure(answer({}), SearchResults) == SearchResults()
+    assert structure(response({}), SearchResults) == SearchResults()
 
 
 @variants(("cls", "name"), [(cls, name) for cls, fields in REQUIRED.items() for name in fields])
-def test_a_required_field_that_is_missing_or_null_is_named(cls: type[Any], name: str) -> None:
+def test_an_error_names_the_missing_or_null_required_field(cls: type[Any], name: str) -> None:
     rest = {key: value for key, value in REQUIRED[cls].items() if key != name}
     for body in (rest, {**rest, name: None}, {**rest, name: 5}, {**rest, name: ["x"]}):
         with pytest.raises(APIResponseError, match=rf"not a {cls.__name__}: .*{name}") as caught:
-            structure(answer(body), cls)
+            structure(response(body), cls)
         assert caught.value.body == json.dumps(body)
 
 
@@ -123,55 +123,57 @@ LENIENT: list[tuple[type[Any], str, Any]] = [
 ]
 
 
-def test_outputs_and_urls_of_another_type_are_errors_that_name_the_field() -> None:
+def test_an_output_or_url_of_the_wrong_type_is_an_error() -> None:
     for cls, field, value in STRICT:
         with pytest.raises(APIResponseError, match=rf"@ \$\.{field}"):
-            structure(answer({**REQUIRED[cls], field: value}), cls)
+            structure(response({**REQUIRED[cls], field: value}), cls)
 
 
-def test_side_fields_of_another_type_stay_in_raw_and_cost_nothing() -> None:
+def test_an_optional_field_of_the_wrong_type_stays_in_raw() -> None:
     for cls, field, value in LENIENT:
         body = {**REQUIRED.get(cls, {}), field: value}
-        page = structure_page(answer({"results": [body]}), cls)
-        for made in (structure(answer(body), cls), page[0]):
+        page = structure_page(response({"results": [body]}), cls)
+        for made in (structure(response(body), cls), page[0]):
             assert getattr(made, field) is None
             assert made.raw == body
     body = {"metrics": {"predict_time": "1.5", "total_time": 2}, "output": ["paid"], "logs": 5}
-    prediction = structure(answer({**REQUIRED[Prediction], **body}), Prediction)
+    prediction = structure(response({**REQUIRED[Prediction], **body}), Prediction)
     assert prediction.output == ["paid"]
     assert prediction.metrics == Metrics(total_time=2.0)
     assert prediction.metrics.raw == body["metrics"]
     release = {"number": "1", "created_by": {"type": "user"}, "version": "v1"}
-    deployment = structure(answer({**REQUIRED[Deployment], "current_release": release}), Deployment)
+    deployment = structure(
+        response({**REQUIRED[Deployment], "current_release": release}), Deployment
+    )
     assert deployment.current_release == Release(version="v1")
 
 
 @variants("cls", REQUIRED)
-def test_null_stands_for_a_missing_optional_field(cls: type[Any]) -> None:
-    plain = structure(answer(REQUIRED[cls]), cls)
+def test_null_is_the_same_as_a_missing_optional_field(cls: type[Any]) -> None:
+    plain = structure(response(REQUIRED[cls]), cls)
     names = [name for name in plain.__attrs_attrs__ if name.name not in {*REQUIRED[cls], "raw"}]
     body = {**REQUIRED[cls], **{attribute.name: None for attribute in names}}
-    made = structure(answer(body), cls)
+    made = structure(response(body), cls)
     assert made == plain
     assert all(getattr(made, attribute.name) is None for attribute in names)
 
 
 @variants("cls", REQUIRED)
-def test_a_field_of_tomorrow_stays_in_raw(cls: type[Any]) -> None:
+def test_an_unknown_field_stays_in_raw(cls: type[Any]) -> None:
     body = {**REQUIRED[cls], "tomorrow": {"a": [1, None]}, "raw": "mine", "_api": 1, "__class__": 2}
-    made = structure(answer(body), cls)
-    assert made == structure(answer(REQUIRED[cls]), cls)
+    made = structure(response(body), cls)
+    assert made == structure(response(REQUIRED[cls]), cls)
     assert made.raw == body
 
 
-def test_nested_objects_keep_their_own_raw() -> None:
+def test_nested_objects_have_their_own_raw() -> None:
     body = {
         "id": "p1",
         "status": "s",
         "metrics": {"predict_time": 1, "tokens": 7},
         "urls": {"x": "y"},
     }
-    prediction = structure(answer(body), Prediction)
+    prediction = structure(response(body), Prediction)
     assert prediction.metrics is not None
     assert prediction.metrics.predict_time == 1.0
     assert type(prediction.metrics.predict_time) is float
@@ -181,17 +183,17 @@ def test_nested_objects_keep_their_own_raw() -> None:
 
 
 @given(JSON)
-def test_an_output_is_whatever_json_it_is(output: Any) -> None:
+def test_an_output_may_be_any_json(output: Any) -> None:
     body = {"id": "p1", "status": "succeeded", "output": output}
-    made = structure(answer(body), Prediction).output
+    made = structure(response(body), Prediction).output
     assert made == output
     assert type(made) is type(output)
 
 
 @given(JSON)
-def test_any_json_is_a_prediction_or_an_error_of_ours(body: Any) -> None:
+def test_any_json_decodes_or_raises_a_dashscope_error(body: Any) -> None:
     try:
-        made = structure(answer(body), Prediction)
+        made = structure(response(body), Prediction)
     except APIResponseError:
         return
     assert isinstance(made.id, str)
@@ -206,9 +208,9 @@ def test_any_json_is_a_prediction_or_an_error_of_ours(body: Any) -> None:
         ),
     )
 )
-def test_any_value_in_a_field_is_taken_as_it_is_or_left_out(body: dict[str, Any]) -> None:
+def test_any_value_of_a_field_is_kept_or_omitted(body: dict[str, Any]) -> None:
     try:
-        made = structure(answer(body), Prediction)
+        made = structure(response(body), Prediction)
     except APIResponseError:
         return
     for name in ("id", "status", "model", "input", "data_removed"):
@@ -217,7 +219,7 @@ def test_any_value_in_a_field_is_taken_as_it_is_or_left_out(body: dict[str, Any]
 
 
 @variants(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "empty body"),
         (b"<html>Bad gateway</html>", "instead of JSON.*Bad gateway"),
@@ -230,21 +232,21 @@ def test_any_value_in_a_field_is_taken_as_it_is_or_left_out(body: dict[str, Any]
         (b"1", "expected an object"),
     ],
 )
-def test_an_answer_of_another_shape_is_quoted(content: bytes, said: str) -> None:
-    with pytest.raises(APIResponseError, match=said):
-        structure(answer(content), Prediction)
+def test_an_error_quotes_the_unexpected_response(content: bytes, message: str) -> None:
+    with pytest.raises(APIResponseError, match=message):
+        structure(response(content), Prediction)
 
 
-def test_only_the_start_of_an_answer_is_quoted() -> None:
+def test_an_error_quotes_only_the_start_of_the_response() -> None:
     with pytest.raises(APIResponseError) as caught:
-        structure(answer(b"x" * 10_000), Prediction)
+        structure(response(b"x" * 10_000), Prediction)
     assert len(str(caught.value)) < 500
     assert caught.value.body == "x" * 200
 
 
-def test_a_page_is_its_results() -> None:
+def test_a_page_iterates_over_its_results() -> None:
     body = {"next": "http://x/?cursor=2", "previous": None, "results": [{"id": "v1"}, {"id": "v2"}]}
-    page = structure_page(answer(body), Version)
+    page = structure_page(response(body), Version)
     assert page == Page(results=(Version(id="v1"), Version(id="v2")), next="http://x/?cursor=2")
     assert page.raw == body
     assert [version.id for version in page] == ["v1", "v2"]
@@ -259,14 +261,14 @@ def test_a_page_is_its_results() -> None:
 
 
 def test_a_page_may_be_empty() -> None:
-    page = structure_page(answer({"results": []}), Version)
+    page = structure_page(response({"results": []}), Version)
     assert not page
     assert page.next is None
     assert page.previous is None
 
 
 @variants(
-    ("body", "said"),
+    ("body", "message"),
     [
         ([], "list instead of an object"),
         ({}, "NoneType instead of an array"),
@@ -279,16 +281,16 @@ def test_a_page_may_be_empty() -> None:
         ({"results": [], "previous": False}, "bool instead of the URL"),
     ],
 )
-def test_a_page_of_another_shape_is_an_error(body: Any, said: str) -> None:
-    with pytest.raises(APIResponseError, match=said):
-        structure_page(answer(body), Version)
+def test_an_invalid_page_is_an_error(body: Any, message: str) -> None:
+    with pytest.raises(APIResponseError, match=message):
+        structure_page(response(body), Version)
 
 
 def test_a_list_is_an_array() -> None:
-    assert structure_list(answer([{"sku": "cpu"}]), Hardware) == [Hardware(sku="cpu")]
+    assert structure_list(response([{"sku": "cpu"}]), Hardware) == [Hardware(sku="cpu")]
     for body in ({}, {"results": []}, None, "cpu", [1], [{"name": "CPU"}]):
         with pytest.raises(APIResponseError):
-            structure_list(answer(body), Hardware)
+            structure_list(response(body), Hardware)
 
 
 @variants(
@@ -300,24 +302,24 @@ def test_a_list_is_an_array() -> None:
             "2026-01-02T03:04:05+05:30",
             datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=5, minutes=30))),
         ),
-        # without a zone it is UTC
+        # without a time zone it is UTC
         ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
         ("2026-01-02 03:04:05.5", datetime(2026, 1, 2, 3, 4, 5, 500000, tzinfo=UTC)),
-        # a leap second, and a server that counts on
+        # a leap second, and a leap year
         ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
         ("2016-12-31T23:59:60.25Z", datetime(2017, 1, 1, 0, 0, 0, 250000, tzinfo=UTC)),
         ("2026-01-02T03:04:75Z", datetime(2026, 1, 2, 3, 5, 15, tzinfo=UTC)),
         ("2026-01-02T03:04:99.123456789", datetime(2026, 1, 2, 3, 5, 39, 123456, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_aware(text: str, time: datetime) -> None:
+def test_times_have_a_time_zone(text: str, time: datetime) -> None:
     made = parse_time(text)
     assert made == time
     assert made.utcoffset() == time.utcoffset()
 
 
 @variants("digits", range(10))
-def test_a_time_has_up_to_nine_digits_after_the_second(digits: int) -> None:
+def test_times_have_up_to_nine_fractional_digits(digits: int) -> None:
     fraction = "123456789"[:digits]
     text = "2026-01-02T03:04:05" + (f".{fraction}" if fraction else "") + "Z"
     microseconds = int((fraction + "000000")[:6])
@@ -325,7 +327,7 @@ def test_a_time_has_up_to_nine_digits_after_the_second(digits: int) -> None:
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-3))])))
-def test_a_time_written_in_iso_8601_comes_back(time: datetime) -> None:
+def test_iso_8601_times_round_trip(time: datetime) -> None:
     assert parse_time(time.isoformat()) == time
 
 
@@ -345,26 +347,26 @@ def test_a_time_written_in_iso_8601_comes_back(time: datetime) -> None:
         "2026-W01-5",
     ],
 )
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_an_invalid_time_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         parse_time(text)
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}'])
-def test_what_python_alone_takes_for_json_is_refused(text: str) -> None:
+def test_nan_and_infinity_are_rejected(text: str) -> None:
     body = f'{{"id": "p1", "status": "succeeded", "output": {text}}}'.encode()
     name = text.strip('{"a: []}')
     with pytest.raises(APIResponseError, match=rf"sent {name}, which is not JSON, in the body"):
-        structure(answer(body), Prediction)
+        structure(response(body), Prediction)
     with pytest.raises(ValueError, match="not JSON"):
-        answer(body).json()
+        response(body).json()
 
 
-def test_a_partial_object_of_a_list_parses() -> None:
+def test_a_partial_object_in_a_list_is_decoded() -> None:
     body = {
         "results": [{"id": "p1", "status": "succeeded", "urls": {}}, {"id": "p2", "status": "x"}]
     }
-    first, second = structure_page(answer(body), Prediction)
+    first, second = structure_page(response(body), Prediction)
     assert first.urls is not None
     assert first.urls.get is None
     for prediction in (first, second):
@@ -382,7 +384,7 @@ def test_a_partial_object_of_a_list_parses() -> None:
             copied.output  # noqa: B018
 
 
-def test_what_a_handler_of_a_signal_raises_is_not_taken_for_the_answers_fault(
+def test_an_exception_from_a_signal_handler_propagates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class TimeIsUp(Exception):

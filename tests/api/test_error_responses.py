@@ -1,4 +1,4 @@
-"""Errors of the server and of the wire: the class, what it knows, and what its message says."""
+"""Errors from responses and connections: their classes, attributes and messages."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ STATUSES = [
 
 
 def connected(error: BaseException) -> Iterator[BaseException]:
-    """The error, and all that it is chained to."""
+    """Return an error and all errors in its chain."""
     found: BaseException | None = error
     while found is not None:
         yield found
         found = found.__cause__ or found.__context__
 
 
-@variants(("status", "cls", "said"), STATUSES, ids=lambda x: str(x))
-async def test_a_status_is_its_class_and_knows_what_the_server_said(
-    make_client: Any, fake_server: FakeServer, status: int, cls: type[APIStatusError], said: str
+@variants(("status", "cls", "text"), STATUSES, ids=lambda x: str(x))
+async def test_each_status_has_an_error_class_with_the_detail_of_the_server(
+    make_client: Any, fake_server: FakeServer, status: int, cls: type[APIStatusError], text: str
 ) -> None:
     body = {"title": "A title", "detail": "Something is wrong.", "status": status, "more": [1]}
     fake_server.respond_with(reply(body, status, x_request_id="r1", x_other="y"))
@@ -91,10 +91,10 @@ async def test_a_status_is_its_class_and_knows_what_the_server_said(
     assert error.retry_after is None
     assert not error.may_have_been_created
     message = str(error)
-    asked = f"GET {fake_server.base_url}/models/acme/hello-world: {status}"
-    assert message.startswith(f"Something is wrong. {asked} ")
+    requested = f"GET {fake_server.base_url}/models/acme/hello-world: {status}"
+    assert message.startswith(f"Something is wrong. {requested} ")
     assert message.endswith(" (request r1)")
-    assert said in message
+    assert text in message
 
 
 @variants(
@@ -127,7 +127,7 @@ async def test_a_status_is_its_class_and_knows_what_the_server_said(
         (b"x" * 10_000, None, None, "x" * 200),
     ],
 )
-async def test_whatever_the_body_of_an_error_is_it_is_an_error(
+async def test_any_body_of_an_error_response_is_an_api_error(
     scripted_client: Any,
     fake_server: FakeServer,
     body: bytes,
@@ -144,12 +144,12 @@ async def test_whatever_the_body_of_an_error_is_it_is_an_error(
     assert len(str(caught.value)) < 500
 
 
-async def test_an_error_holds_nothing_of_the_http_library(
+async def test_an_error_does_not_reference_httpx_objects(
     make_client: Any, fake_server: FakeServer, no_jitter: None
 ) -> None:
     client = make_client("r8_token", base_url=fake_server.base_url, max_retries=1, timeout=5)
-    for answer in (reply({}, 404), reply({}, 503), DROP, Reply(200, {}, b"<html>"), Reply(204)):
-        fake_server.respond_with(answer)
+    for response in (reply({}, 404), reply({}, 503), DROP, Reply(200, {}, b"<html>"), Reply(204)):
+        fake_server.respond_with(response)
         with pytest.raises(DashscopeError) as caught:
             await client.account.get()
         for error in connected(caught.value):
@@ -162,14 +162,14 @@ async def test_an_error_holds_nothing_of_the_http_library(
             assert vars(other).keys() == vars(caught.value).keys()
 
 
-async def test_an_error_never_shows_the_token(
+async def test_errors_do_not_contain_the_token(
     make_client: Any, fake_server: FakeServer, caplog: pytest.LogCaptureFixture, no_jitter: None
 ) -> None:
     caplog.set_level("DEBUG")
     client = make_client("r8_token", base_url=fake_server.base_url, max_retries=1)
     echo = {"detail": "no such token: r8_token", "title": "r8_token"}
-    for answer in (reply(echo, 401), reply(echo, 503), DROP):
-        fake_server.respond_with(answer)
+    for response in (reply(echo, 401), reply(echo, 503), DROP):
+        fake_server.respond_with(response)
         with pytest.raises(APIError) as caught:
             await client.account.get()
         error = caught.value
@@ -180,24 +180,26 @@ async def test_an_error_never_shows_the_token(
     assert "r8_token" not in caplog.text
 
 
-async def test_the_log_says_what_was_asked_and_not_what_was_sent(
+async def test_the_log_contains_the_url_but_no_body_or_token(
     scripted_client: Any, fake_server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG", logger="dashscope")
     fake_server.respond_with(reply(prediction("succeeded", output="classified output"), 201))
     await scripted_client.predictions.create(version="v1", input={"prompt": "classified input"})
     await scripted_client.request("GET", "/x", params={"signature": "classified query"})
-    said = [r.getMessage() for r in caplog.records if r.name == "dashscope"]
-    assert any("POST" in line and "/predictions: 201" in line for line in said)
-    assert "classified" not in " ".join(said)
+    text = [r.getMessage() for r in caplog.records if r.name == "dashscope"]
+    assert any("POST" in line and "/predictions: 201" in line for line in text)
+    assert "classified" not in " ".join(text)
 
 
-class TestNobodyAnswers:
-    async def test_where_nothing_listens(
-        self, make_client: Any, nobody: str, no_jitter: None
+class TestNoServer:
+    async def test_a_refused_connection_is_an_api_connection_error(
+        self, make_client: Any, unreachable_url: str, no_jitter: None
     ) -> None:
-        client = make_client(base_url=nobody, max_retries=2)
-        with pytest.raises(APIConnectionError, match=f"No conn.*: GET {nobody}/account") as caught:
+        client = make_client(base_url=unreachable_url, max_retries=2)
+        with pytest.raises(
+            APIConnectionError, match=f"No conn.*: GET {unreachable_url}/account"
+        ) as caught:
             await client.account.get()
         assert not caught.value.request_sent
         assert caught.value.refused
@@ -206,21 +208,21 @@ class TestNobodyAnswers:
         assert "dashscope serve" not in str(caught.value)
         assert not isinstance(caught.value, TimeoutError)
 
-    async def test_a_create_where_nothing_listens_was_not_carried_out(
-        self, make_client: Any, nobody: str, no_jitter: None
+    async def test_a_refused_create_was_not_executed(
+        self, make_client: Any, unreachable_url: str, no_jitter: None
     ) -> None:
-        client = make_client(base_url=nobody, max_retries=2)
+        client = make_client(base_url=unreachable_url, max_retries=2)
         with pytest.raises(APIConnectionError) as caught:
             await client.run("owner/name", {})
-        # The connection was never made, so it may be tried again, and nothing was created.
+        # The connection was never established: the create is retried, and nothing was created.
         assert caught.value.attempts == 2
         assert not caught.value.may_have_been_created
 
-    async def test_a_server_on_this_machine_that_never_responded_is_reported_soon(
-        self, make_client: Any, nobody: str, monkeypatch: pytest.MonkeyPatch
+    async def test_a_loopback_server_that_never_responded_fails_fast(
+        self, make_client: Any, unreachable_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dashscope._common.random.chance", lambda: 1.0)
-        client = make_client(base_url=nobody, max_retries=10)
+        client = make_client(base_url=unreachable_url, max_retries=10)
 
         async def stream() -> None:
             async with client.predictions.stream("p1"):
@@ -247,9 +249,9 @@ class TestNobodyAnswers:
             with pytest.raises(APIConnectionError) as caught:
                 await call()
             assert caught.value.attempts <= 2
-            assert started.ours < 1
+            assert started.adjusted < 1
 
-    async def test_a_server_that_responded_before_is_retried_as_usual(
+    async def test_a_loopback_server_that_responded_before_is_retried(
         self, make_client: Any, no_jitter: None
     ) -> None:
         server = FakeServer()
@@ -258,21 +260,25 @@ class TestNobodyAnswers:
         with pytest.raises(InternalServerError):
             await first.account.get()
         server.close()
-        # Any client of this process knows that the server exists.
+        # Every client of this process knows that the server exists.
         client = make_client(base_url=server.base_url, max_retries=3)
         with pytest.raises(APIConnectionError) as caught:
             await client.account.get()
         assert caught.value.attempts == 4
 
-    async def test_at_the_default_address_it_says_how_to_start_a_server(
-        self, make_client: Any, nobody: str, monkeypatch: pytest.MonkeyPatch, no_jitter: None
+    async def test_at_the_default_address_the_error_explains_how_to_start_a_server(
+        self,
+        make_client: Any,
+        unreachable_url: str,
+        monkeypatch: pytest.MonkeyPatch,
+        no_jitter: None,
     ) -> None:
-        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", nobody)
+        monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", unreachable_url)
         client = make_client(max_retries=0)
         with pytest.raises(APIConnectionError, match=r"dashscope serve.*DASHSCOPE_BASE_URL"):
             await client.run("dashscope/hello-world", {"text": "Alice"})
 
-    async def test_the_default_address_gets_no_token(
+    async def test_no_token_is_sent_to_the_default_address(
         self, make_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert DEFAULT_BASE_URL == "http://127.0.0.1:3274/v1"
@@ -286,16 +292,16 @@ class TestNobodyAnswers:
         sent = [received.headers.get("Authorization") for received in fake_server.requests]
         assert sent == [None, None, "Bearer r8_token"]
 
-    async def test_a_name_that_does_not_resolve(self, make_client: Any) -> None:
+    async def test_an_unresolvable_host_is_an_api_connection_error(self, make_client: Any) -> None:
         client = make_client("t", base_url="https://api.nowhere.invalid/v1", max_retries=0)
         with pytest.raises(APIConnectionError, match="No connection") as caught:
             await client.account.get()
         assert not caught.value.request_sent
 
 
-class TestTheConnectionBreaks:
+class TestBrokenConnections:
     @variants(
-        "answer",
+        "response",
         [
             DROP,
             Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
@@ -305,22 +311,24 @@ class TestTheConnectionBreaks:
         ],
         ids=["closed", "truncated", "chunk", "not HTTP", "status line"],
     )
-    async def test_an_answer_that_does_not_arrive_whole_is_a_connection_error(
-        self, make_client: Any, fake_server: FakeServer, answer: Reply
+    async def test_an_incomplete_response_is_a_connection_error(
+        self, make_client: Any, fake_server: FakeServer, response: Reply
     ) -> None:
-        fake_server.respond_with(answer)
+        fake_server.respond_with(response)
         client = make_client(base_url=fake_server.base_url, max_retries=0)
         with pytest.raises(APIConnectionError, match=r"The connection broke .*/account") as got:
             await client.account.get()
         assert got.value.request_sent
         assert not got.value.may_have_been_created
-        # A create whose answer was lost may have been carried out.
+        # A create whose response was lost may have been executed.
         with pytest.raises(APIConnectionError, match="may have been created") as got:
             await client.predictions.create(version="v", input={})
         assert got.value.may_have_been_created
 
-    async def test_no_answer_in_time(self, make_client: Any, fake_server: FakeServer) -> None:
-        fake_server.respond_with(attrs.evolve(reply({"username": "a"}), after=0.4))
+    async def test_a_missing_response_is_a_timeout(
+        self, make_client: Any, fake_server: FakeServer
+    ) -> None:
+        fake_server.respond_with(attrs.evolve(reply({"username": "a"}), delay=0.4))
         client = make_client(base_url=fake_server.base_url, timeout=0.15)
         with pytest.raises(APITimeoutError, match="No response in time") as caught:
             await client.account.get()
@@ -332,7 +340,7 @@ class TestTheConnectionBreaks:
 
 
 @pytest.mark.parametrize("make", [AsyncClient, Client])
-def test_a_server_error_to_a_create_may_have_created(
+def test_a_server_error_on_create_may_have_executed(
     make: Any, fake_server: FakeServer, no_jitter: None
 ) -> None:
     client = make(base_url=fake_server.base_url)
@@ -358,9 +366,9 @@ def test_a_server_error_to_a_create_may_have_created(
         client.close()
 
 
-class TestAnswersOfAnotherShape:
+class TestUnexpectedResponses:
     @variants(
-        ("answer", "said"),
+        ("response", "text"),
         [
             (
                 Reply(200, {"content-type": "text/html"}, b"<html>Log in</html>"),
@@ -377,16 +385,16 @@ class TestAnswersOfAnotherShape:
             (Reply(200, {}, b"null"), "expected an object"),
         ],
     )
-    async def test_an_answer_the_api_does_not_promise_is_quoted(
-        self, scripted_client: Any, fake_server: FakeServer, answer: Reply, said: str
+    async def test_an_error_quotes_the_unexpected_response(
+        self, scripted_client: Any, fake_server: FakeServer, response: Reply, text: str
     ) -> None:
-        fake_server.respond_with(answer)
-        with pytest.raises(APIResponseError, match=said):
+        fake_server.respond_with(response)
+        with pytest.raises(APIResponseError, match=text):
             await scripted_client.account.get()
-        # It is an answer: asking again would bring the same.
+        # An undecodable response is not retried: the next response would be the same.
         assert len(fake_server.requests) == 1
 
-    async def test_a_compressed_answer_is_decompressed(
+    async def test_compressed_responses_are_decompressed(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(
@@ -394,7 +402,7 @@ class TestAnswersOfAnotherShape:
         )
         assert (await scripted_client.account.get()).username == "a"
 
-    async def test_any_division_into_chunks_and_zero_padding_is_decompressed(
+    async def test_responses_in_any_chunks_and_with_zero_padding_are_decompressed(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         body = b'{"username": "a"}'
@@ -417,13 +425,13 @@ class TestAnswersOfAnotherShape:
                 chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
                 fake_server.respond_with(Reply(raw=head.encode() + b"\r\n" + chunks + b"0\r\n\r\n"))
                 assert (await scripted_client.account.get()).username == "a"
-            # Cut off, it is no answer.
+            # A truncated body is not a valid response.
             for end in (1, len(packed.rstrip(b"\0")) - 1):
                 fake_server.respond_with(Reply(200, {"content-encoding": coding}, packed[:end]))
                 with pytest.raises(APIResponseError, match="cannot be decompressed"):
                     await scripted_client.account.get()
 
-    async def test_an_answer_up_to_the_bound_is_read(
+    async def test_a_response_up_to_the_limit_is_read(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
         body = b'{"username": "a"}'
@@ -434,7 +442,7 @@ class TestAnswersOfAnotherShape:
         with pytest.raises(APIResponseError, match=r"max_response_bytes"):
             await client.account.get()
 
-    async def test_a_small_answer_that_decompresses_to_a_large_one_is_not_read(
+    async def test_a_response_that_decompresses_beyond_the_limit_is_rejected(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(
@@ -445,7 +453,7 @@ class TestAnswersOfAnotherShape:
             await client.account.get()
 
 
-async def test_text_that_names_a_file_is_hinted_at(
+async def test_an_input_that_looks_like_a_file_name_gets_a_hint(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     refused = {"detail": "input.image: a file is given as an http, https or data URL."}
@@ -460,9 +468,9 @@ async def test_text_that_names_a_file_is_hinted_at(
         assert "pathlib" not in str(caught.value)
 
 
-class TestWhatTheServerNames:
+class TestIdsFromTheServer:
     @variants("id", ["", ".", "..", "p\ud800"])
-    async def test_an_id_that_no_url_carries_is_none(
+    async def test_an_id_that_does_not_fit_in_a_url_is_rejected(
         self, scripted_client: Any, fake_server: FakeServer, id: str
     ) -> None:
         fake_server.respond_with(reply({"id": id, "status": "starting"}, 201))
@@ -471,7 +479,7 @@ class TestWhatTheServerNames:
         assert caught.value.may_have_been_created
         assert len(fake_server.requests) == 1
 
-    async def test_an_error_says_what_was_asked(
+    async def test_an_error_contains_the_requested_url(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(Reply(200, {"content-type": "text/html"}, b"<html>Welcome</html>"))

@@ -1,4 +1,4 @@
-"""The chance in delays is the client's own: seeded programs neither notice nor share it."""
+"""Jitter uses its own random numbers, so seeded programs do not affect it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.servers.fake_server import FakeServer, prediction, reply
 
 @pytest.fixture
 def busy(fake_server: FakeServer) -> FakeServer:
-    """A server whose every answer makes the client wait a little."""
+    """A server whose responses all require a short retry delay."""
     running = [reply(prediction("processing"))] * 2
     busy = reply({"detail": "later"}, 429, retry_after="0.001")
     fake_server.respond_with(
@@ -24,7 +24,7 @@ def busy(fake_server: FakeServer) -> FakeServer:
     return fake_server
 
 
-async def test_a_seeded_program_gets_the_numbers_it_counts_on(
+async def test_jitter_does_not_consume_random_numbers_of_the_program(
     scripted_client: Any, busy: FakeServer
 ) -> None:
     random.seed(1)
@@ -47,7 +47,7 @@ def _drawn(seed: int) -> list[float]:
         for method in multiprocessing.get_all_start_methods()
     ],
 )
-def test_processes_that_are_seeded_alike_do_not_wait_in_step(method: str) -> None:
+def test_processes_with_equal_seeds_have_different_jitter(method: str) -> None:
     with multiprocessing.get_context(method).Pool(2) as pool:
         first, second = pool.map(_drawn, [1, 1], chunksize=1)
         pool.close()

@@ -1,4 +1,4 @@
-"""Lists: pages by a cursor or by the URL of another page, and walks through all of them."""
+"""Pagination: cursors, page URLs, `paginate()` and `iterate()`."""
 
 from __future__ import annotations
 
@@ -29,38 +29,40 @@ LISTS: list[Any] = [
 ]
 
 
-def test_all_lists_are_here() -> None:
+def test_the_table_contains_every_list_operation() -> None:
     assert len(LISTS) == sum(operation.holds == "page" for operation in OPERATIONS)
 
 
-async def test_every_list_takes_a_cursor_or_the_url_of_a_page(
+async def test_every_list_accepts_a_cursor_or_a_page_url(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(EMPTY))
-    for call, asked in LISTS:
+    for call, requested in LISTS:
         fake_server.requests.clear()
         await call(scripted_client, cursor="b==")
         await call(scripted_client, cursor=NEXT)
         await call(scripted_client, cursor="https://127.0.0.1:1/?cursor=&x=1&x=2")
-        assert fake_server.asked == [
-            f"{asked}?cursor=b%3D%3D",
-            f"{asked}?cursor=a%2Fb%3D%3D&extra=1",
-            f"{asked}?cursor=&x=1&x=2",
+        assert fake_server.request_lines == [
+            f"{requested}?cursor=b%3D%3D",
+            f"{requested}?cursor=a%2Fb%3D%3D&extra=1",
+            f"{requested}?cursor=&x=1&x=2",
         ]
 
 
-async def test_the_query_of_a_page_counts_over_the_arguments(
+async def test_the_query_of_a_page_url_overrides_the_arguments(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(EMPTY))
     await scripted_client.models.list(
         sort_by="model_created_at", sort_direction="asc", cursor="http://x/?cursor=c2&sort_by=other"
     )
-    assert fake_server.asked == ["GET /v1/models?sort_direction=asc&cursor=c2&sort_by=other"]
+    assert fake_server.request_lines == [
+        "GET /v1/models?sort_direction=asc&cursor=c2&sort_by=other"
+    ]
 
 
 def three_pages(received: Received) -> Reply:
-    """Predictions 1 and 2, then 3 and 4, then 5; the URLs as the hosted service writes them."""
+    """Three pages with five predictions, with URLs like those of the hosted service."""
     query = dict(parse_qsl(urlsplit(received.path).query))
     number = int(query.get("cursor", "1"))
     kept = "".join(f"&{name}={value}" for name, value in query.items() if name != "cursor")
@@ -73,9 +75,7 @@ def three_pages(received: Received) -> Reply:
     return reply({"results": results, "next": url(number + 1), "previous": url(number - 1)})
 
 
-async def test_paginate_gives_page_after_page(
-    scripted_client: Any, fake_server: FakeServer
-) -> None:
+async def test_paginate_yields_all_pages(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with(three_pages)
     pages = [page async for page in scripted_client.paginate(scripted_client.predictions.list)]
     assert [[prediction.id for prediction in page] for page in pages] == [
@@ -84,40 +84,40 @@ async def test_paginate_gives_page_after_page(
         ["p5"],
     ]
     assert all(type(page) is Page for page in pages)
-    # The server's URLs name another host: their query is asked of our own.
-    assert fake_server.asked == [
+    # The server's URLs name another host. Only their query is used, with our base URL.
+    assert fake_server.request_lines == [
         "GET /v1/predictions",
         "GET /v1/predictions?cursor=2",
         "GET /v1/predictions?cursor=3",
     ]
 
 
-async def test_paginate_hands_on_its_arguments(
+async def test_paginate_passes_its_arguments_to_the_method(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(three_pages)
     pages = scripted_client.paginate(scripted_client.models.versions.list, "a", "b", cursor="2")
     assert [version.id async for page in pages for version in page] == ["p3", "p4", "p5"]
-    assert fake_server.asked == [
+    assert fake_server.request_lines == [
         "GET /v1/models/a/b/versions?cursor=2",
         "GET /v1/models/a/b/versions?cursor=3",
     ]
 
 
-async def test_paginate_keeps_the_filters_of_a_list(
-    scripted_client: Any, fake_server: FakeServer
-) -> None:
+async def test_paginate_keeps_the_filters(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with(three_pages)
     async for _ in scripted_client.paginate(scripted_client.predictions.list, source="web"):
         pass
-    assert [dict(parse_qsl(urlsplit(asked).query)) for asked in fake_server.asked] == [
+    assert [
+        dict(parse_qsl(urlsplit(requested).query)) for requested in fake_server.request_lines
+    ] == [
         {"source": "web"},
         {"cursor": "2", "source": "web"},
         {"cursor": "3", "source": "web"},
     ]
 
 
-async def test_a_search_is_paginated_with_its_query(
+async def test_paginate_keeps_the_query_of_a_search(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     model = {"owner": "a", "name": "b"}
@@ -128,11 +128,14 @@ async def test_a_search_is_paginated_with_its_query(
         model async for model in scripted_client.iterate(scripted_client.models.search, "größe")
     ]
     assert len(found) == 2
-    assert fake_server.asked == ["QUERY /v1/models", "QUERY /v1/models?cursor=a%2Fb%3D%3D&extra=1"]
+    assert fake_server.request_lines == [
+        "QUERY /v1/models",
+        "QUERY /v1/models?cursor=a%2Fb%3D%3D&extra=1",
+    ]
     assert [received.body.decode() for received in fake_server.requests] == ["größe", "größe"]
 
 
-async def test_iterate_gives_the_items_of_all_pages(
+async def test_iterate_yields_the_items_of_all_pages(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(three_pages)
@@ -151,7 +154,7 @@ async def test_iterate_gives_the_items_of_all_pages(
         (100, ["p1", "p2", "p3", "p4", "p5"], 3),
     ],
 )
-async def test_max_items_asks_for_no_page_too_many(
+async def test_max_items_requests_no_unneeded_page(
     scripted_client: Any, fake_server: FakeServer, most: int, ids: list[str], requests: int
 ) -> None:
     fake_server.respond_with(three_pages)
@@ -160,7 +163,7 @@ async def test_max_items_asks_for_no_page_too_many(
     assert len(fake_server.requests) == requests
 
 
-async def test_leaving_early_asks_for_no_further_page(
+async def test_breaking_early_requests_no_further_page(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(three_pages)
@@ -173,18 +176,20 @@ async def test_leaving_early_asks_for_no_further_page(
             assert len(page) == 2
             break
     assert len(fake_server.requests) == 2
-    # It is over: nothing more comes of it.
+    # The iterator is exhausted.
     assert [item async for item in items] == []
     assert len(fake_server.requests) == 2
 
 
-def test_both_are_async_generators() -> None:
+def test_paginate_and_iterate_are_async_generators() -> None:
     client = AsyncClient()
     assert inspect.isasyncgen(client.paginate(client.predictions.list))
     assert inspect.isasyncgen(client.iterate(client.predictions.list))
 
 
-async def test_an_empty_page_ends_a_listing(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_an_empty_page_ends_the_iteration(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     first = {"results": [{"id": "p1", "status": "starting"}], "next": "http://x/?cursor=2"}
     fake_server.respond_with([reply(first), reply({"results": [], "next": "http://x/?cursor=3"})])
     assert [
@@ -193,7 +198,7 @@ async def test_an_empty_page_ends_a_listing(scripted_client: Any, fake_server: F
     assert len(fake_server.requests) == 2
 
 
-async def test_an_empty_list_is_one_empty_page(
+async def test_an_empty_list_yields_one_empty_page(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"results": [], "next": "http://x/?cursor=2"}))
@@ -205,7 +210,7 @@ async def test_an_empty_list_is_one_empty_page(
 
 
 @variants("round_trip", [["2"], ["2", "3"], ["2", "3", "4"]])
-async def test_pages_that_go_round_in_circles_are_an_error(
+async def test_a_cycle_of_pages_is_an_error(
     scripted_client: Any, fake_server: FakeServer, round_trip: list[str]
 ) -> None:
     following = dict(zip(round_trip, [*round_trip[1:], round_trip[0]], strict=True))
@@ -221,7 +226,7 @@ async def test_pages_that_go_round_in_circles_are_an_error(
     assert len(fake_server.requests) == len(round_trip) + 1
 
 
-async def test_an_error_in_the_middle_is_raised_there(
+async def test_an_error_on_a_later_page_is_raised_at_that_page(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     first = {"results": [{"id": "p1", "status": "starting"}], "next": "http://x/?cursor=2"}
@@ -233,7 +238,7 @@ async def test_an_error_in_the_middle_is_raised_there(
 
 
 @variants("wrong", [None, "predictions.list", 5])
-async def test_what_is_no_method_is_refused_at_once(
+async def test_an_invalid_method_is_rejected_at_once(
     scripted_client: Any, fake_server: FakeServer, wrong: Any
 ) -> None:
     with pytest.raises(TypeError, match=r"client\.predictions\.list"):
@@ -246,7 +251,7 @@ async def test_what_is_no_method_is_refused_at_once(
 @variants(
     ("most", "error"), [(-1, ValueError), (1.5, TypeError), ("1", TypeError), (True, TypeError)]
 )
-async def test_max_items_is_a_whole_number(
+async def test_max_items_must_be_an_integer(
     scripted_client: Any, fake_server: FakeServer, most: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="max_items"):
@@ -255,7 +260,7 @@ async def test_max_items_is_a_whole_number(
 
 
 @variants("go", ["paginate", "iterate"])
-async def test_what_gives_no_pages_is_refused(
+async def test_a_method_that_returns_no_pages_is_rejected(
     scripted_client: Any, fake_server: FakeServer, go: str
 ) -> None:
     fake_server.respond_with(lambda _: reply([{"sku": "cpu"}]))

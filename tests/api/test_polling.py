@@ -1,4 +1,4 @@
-"""Polling: when a prediction is looked at again, and how a 429 slows everybody down."""
+"""Polling: the delays between polls, and how a 429 slows down all polls of a client."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.variants import variants
         ("", False),
     ],
 )
-def test_a_status_we_do_not_know_counts_as_running(status: str, over: bool) -> None:
+def test_an_unknown_status_counts_as_running(status: str, over: bool) -> None:
     assert is_terminal(status) is over
 
 
@@ -37,7 +37,7 @@ def test_a_status_we_do_not_know_counts_as_running(status: str, over: bool) -> N
     ("waited", "seconds"),
     [(0, 0.1), (0.5, 0.1), (1, 0.1), (2, 0.2), (3.3, 0.33), (5, 0.5), (5.1, 0.5), (3600, 0.5)],
 )
-def test_the_delay_is_a_tenth_of_the_time_waited(waited: float, seconds: float) -> None:
+def test_the_delay_is_a_tenth_of_the_elapsed_time(waited: float, seconds: float) -> None:
     middle = delay(waited, interval=None, slowdown=1.0, chance=0.5)
     assert middle == pytest.approx(seconds)
     assert delay(waited, interval=None, slowdown=1.0, chance=0.0) == pytest.approx(seconds * 0.9)
@@ -45,7 +45,7 @@ def test_the_delay_is_a_tenth_of_the_time_waited(waited: float, seconds: float) 
 
 
 @given(st.floats(0, 1e6), st.floats(1, 32), st.floats(0, 1))
-def test_the_delay_stays_within_a_tenth_of_its_bounds(
+def test_jitter_keeps_the_delay_within_ten_percent_of_its_bounds(
     waited: float, slowdown: float, chance: float
 ) -> None:
     seconds = delay(waited, interval=None, slowdown=slowdown, chance=chance)
@@ -53,13 +53,13 @@ def test_the_delay_stays_within_a_tenth_of_its_bounds(
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1))
-def test_an_interval_is_kept_exactly(waited: float, chance: float) -> None:
+def test_a_fixed_interval_has_no_jitter(waited: float, chance: float) -> None:
     assert delay(waited, interval=2.0, slowdown=1.0, chance=chance) == 2.0
     assert delay(waited, interval=2.0, slowdown=4.0, chance=chance) == 8.0
 
 
 @pytest.mark.parametrize("interval", [0.001, 1, 2.5, 86400])
-def test_an_interval_is_a_number_of_seconds(interval: float) -> None:
+def test_an_interval_may_be_an_int_or_a_float(interval: float) -> None:
     checked = check_interval(interval)
     assert checked == interval
     assert type(checked) is float
@@ -67,19 +67,19 @@ def test_an_interval_is_a_number_of_seconds(interval: float) -> None:
 
 
 @variants("interval", [0, 0.0, -1, -0.001, float("inf"), float("nan")])
-def test_an_interval_that_is_not_positive_is_refused(interval: float) -> None:
+def test_an_interval_must_be_positive(interval: float) -> None:
     with pytest.raises(ValueError, match="poll_interval must be a positive number"):
         check_interval(interval)
 
 
 @pytest.mark.parametrize("interval", ["1", True, [1], object()])
-def test_an_interval_that_is_not_a_number_is_refused(interval: Any) -> None:
+def test_an_interval_must_be_a_number(interval: Any) -> None:
     with pytest.raises(TypeError, match="poll_interval must be a number"):
         check_interval(interval)
 
 
 class TestPace:
-    def test_each_429_doubles_the_delay_up_to_a_bound(self) -> None:
+    def test_each_429_doubles_the_delay_up_to_a_maximum(self) -> None:
         pace = Pace()
         seen = []
         for _ in range(7):
@@ -87,7 +87,7 @@ class TestPace:
             seen.append(pace.slowdown)
         assert seen == [2, 4, 8, 16, 32, 32, 32]
 
-    def test_successful_polls_restore_the_pace(self) -> None:
+    def test_successful_polls_reduce_the_delay_again(self) -> None:
         pace = Pace()
         for _ in range(5):
             pace.throttled(None)
@@ -97,7 +97,7 @@ class TestPace:
             pace.succeeded()
         assert pace.slowdown == 1.0
 
-    def test_no_poll_before_the_server_wants_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_polls_wait_for_retry_after(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 1000.0
         monkeypatch.setattr(polling.time, "monotonic", lambda: now)
         pace = Pace()
@@ -111,9 +111,7 @@ class TestPace:
         now = 1006.0
         assert pace.held(1.0) == 0
 
-    def test_those_that_were_held_back_do_not_come_all_at_once(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_delayed_polls_are_spread_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(polling.time, "monotonic", lambda: 1000.0)
         pace = Pace()
         pace.throttled(5.0)

@@ -1,4 +1,4 @@
-"""`x-should-retry` and `Date`: what the client learns from the headers of a response."""
+"""`x-should-retry` and `Date`: what the client learns from response headers."""
 
 from __future__ import annotations
 

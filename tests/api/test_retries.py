@@ -1,4 +1,4 @@
-"""Retries, counted at the server: what is asked again, how often, and when not."""
+"""Retries, counted at the server: which requests are retried, and how often."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CREATES = [
     "predictions.create",
     "trainings.create",
 ]
-"""What must not be carried out twice."""
+"""Operations that must not be executed twice."""
 
 pytestmark = pytest.mark.usefixtures("no_jitter")
 
@@ -47,7 +47,7 @@ def good(operation: Operation) -> Reply:
 
 
 @variants("operation", [o for o in OPERATIONS if o.name not in CREATES], ids=str)
-def test_what_may_be_repeated_is_repeated_when_the_trouble_may_pass(
+def test_idempotent_requests_are_retried_on_transient_errors(
     fake_server: FakeServer, operation: Operation
 ) -> None:
     with Client(base_url=fake_server.base_url) as client:
@@ -67,7 +67,7 @@ def test_what_may_be_repeated_is_repeated_when_the_trouble_may_pass(
 
 
 @variants("operation", [o for o in OPERATIONS if o.name in CREATES], ids=str)
-def test_a_create_or_change_is_repeated_only_where_it_was_not_carried_out(
+def test_creates_and_updates_are_retried_only_if_not_executed(
     fake_server: FakeServer, operation: Operation
 ) -> None:
     with Client(base_url=fake_server.base_url) as client:
@@ -83,9 +83,9 @@ def test_a_create_or_change_is_repeated_only_where_it_was_not_carried_out(
         assert len(fake_server.requests) == 3
 
 
-def test_every_operation_is_one_or_the_other() -> None:
+def test_the_table_contains_every_create() -> None:
     assert {o.name for o in OPERATIONS} >= set(CREATES)
-    assert "files.create" in NOT_JSON  # repeated, as tests/files/test_files.py has it
+    assert "files.create" in NOT_JSON  # retried, as tests/files/test_files.py checks
 
 
 async def test_all_flavors_retry(scripted_client: Any, fake_server: FakeServer) -> None:
@@ -101,29 +101,29 @@ async def test_all_flavors_retry(scripted_client: Any, fake_server: FakeServer) 
 
 
 @variants(("most", "attempts"), [(0, 1), (1, 2), (5, 6)])
-async def test_max_retries_bounds_the_attempts(
+async def test_max_retries_limits_the_attempts(
     make_client: Any, fake_server: FakeServer, most: int, attempts: int
 ) -> None:
     client = make_client(base_url=fake_server.base_url, max_retries=most)
-    for answer in (reply({}, 503), reply({}, 429, retry_after="0"), DROP):
+    for response in (reply({}, 503), reply({}, 429, retry_after="0"), DROP):
         fake_server.requests.clear()
-        fake_server.respond_with(answer)
+        fake_server.respond_with(response)
         with pytest.raises(APIError) as caught:
             await client.account.get()
         assert len(fake_server.requests) == caught.value.attempts == attempts
         assert (f"after {attempts} attempts" in str(caught.value)) is (attempts > 1)
 
 
-async def test_the_default_is_five_retries(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_five_retries_by_default(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with(reply({}, 500))
     with pytest.raises(InternalServerError):
         await scripted_client.account.get()
     assert len(fake_server.requests) == 6
 
 
-class TestDeleting:
+class TestDelete:
     @variants("lost", [DROP, reply({}, 503), reply({}, 500)])
-    async def test_a_404_to_a_repeated_delete_is_success(
+    async def test_a_404_to_a_retried_delete_is_a_success(
         self, scripted_client: Any, fake_server: FakeServer, lost: Reply
     ) -> None:
         for call in (
@@ -137,14 +137,14 @@ class TestDeleting:
             assert await call() is None
             assert len(fake_server.requests) == 2
 
-    async def test_a_404_to_the_first_is_an_error(
+    async def test_a_404_to_the_first_delete_is_an_error(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         with pytest.raises(NotFoundError):
             await scripted_client.files.delete("f1")
         assert len(fake_server.requests) == 1
 
-    async def test_a_404_to_a_repeated_get_is_an_error(
+    async def test_a_404_to_a_retried_get_is_an_error(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with([reply({}, 503), reply({}, 404)])
@@ -152,9 +152,9 @@ class TestDeleting:
             await scripted_client.files.get("f1")
 
 
-class TestTheServerSaysWhen:
+class TestRetryAfter:
     @variants(
-        "answer",
+        "response",
         [
             reply({}, 429, retry_after="0.3"),
             reply({"retry_after": 0.3}, 429),
@@ -163,17 +163,17 @@ class TestTheServerSaysWhen:
         ],
         ids=["header", "body", "text", "503"],
     )
-    async def test_the_wait_is_kept(
-        self, scripted_client: Any, fake_server: FakeServer, answer: Reply
+    async def test_retry_after_is_honored(
+        self, scripted_client: Any, fake_server: FakeServer, response: Reply
     ) -> None:
-        fake_server.respond_with([answer, reply({"username": "a"})])
+        fake_server.respond_with([response, reply({"username": "a"})])
         started = Stopwatch()
         await scripted_client.account.get()
         assert started.wall >= 0.29
-        assert started.ours < 2
+        assert started.adjusted < 2
         assert len(fake_server.requests) == 2
 
-    def test_the_wait_may_end_at_a_date(self, fake_server: FakeServer) -> None:
+    def test_retry_after_may_be_a_date(self, fake_server: FakeServer) -> None:
         then = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
         fake_server.respond_with(
             [reply({}, 429, retry_after=format_datetime(then, usegmt=True)), reply([])]
@@ -183,7 +183,7 @@ class TestTheServerSaysWhen:
         assert datetime.now(UTC) >= then
         assert len(fake_server.requests) == 2
 
-    async def test_the_header_counts_over_the_body(
+    async def test_the_header_overrides_the_body(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(
@@ -191,28 +191,28 @@ class TestTheServerSaysWhen:
         )
         started = Stopwatch()
         await scripted_client.account.get()
-        assert started.ours < 2
+        assert started.adjusted < 2
 
     @variants(
-        ("answer", "wait"),
+        ("response", "wait"),
         [
             (reply({}, 429, retry_after="61"), 61.0),
             (reply({"retry_after": 3600}, 429), 3600.0),
             (reply({}, 503, retry_after="86400"), 86400.0),
         ],
     )
-    async def test_a_wait_beyond_a_minute_is_an_error_at_once_that_carries_it(
-        self, scripted_client: Any, fake_server: FakeServer, answer: Reply, wait: float
+    async def test_a_retry_after_beyond_a_minute_raises_at_once(
+        self, scripted_client: Any, fake_server: FakeServer, response: Reply, wait: float
     ) -> None:
-        fake_server.respond_with(answer)
+        fake_server.respond_with(response)
         started = Stopwatch()
         with pytest.raises(APIStatusError, match=f"wait {wait:g} s") as caught:
             await scripted_client.account.get()
-        assert started.ours < 2
+        assert started.adjusted < 2
         assert caught.value.retry_after == wait
         assert caught.value.attempts == len(fake_server.requests) == 1
 
-    async def test_a_wait_beyond_the_deadline_is_an_error_at_once(
+    async def test_a_retry_after_beyond_the_deadline_raises_at_once(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({}, 429, retry_after="5"))
@@ -220,7 +220,7 @@ class TestTheServerSaysWhen:
         started = Stopwatch()
         with pytest.raises(RateLimitError, match="wait 5 s") as caught:
             await client.account.get()
-        assert started.ours < 1
+        assert started.adjusted < 1
         assert caught.value.retry_after == 5.0
         fake_server.requests.clear()
         with pytest.raises(RateLimitError):
@@ -228,7 +228,7 @@ class TestTheServerSaysWhen:
         assert len(fake_server.requests) == 1
 
     @variants("word", ["soon", "-5", "", "٥"])
-    async def test_a_word_that_is_no_wait_leaves_the_back_off(
+    async def test_an_invalid_retry_after_leaves_the_back_off_unchanged(
         self, scripted_client: Any, fake_server: FakeServer, word: str
     ) -> None:
         headers = {"retry-after": word} if word.isascii() else {}
@@ -238,20 +238,18 @@ class TestTheServerSaysWhen:
         assert len(fake_server.requests) == 2
 
 
-async def test_the_timeout_bounds_all_attempts_together(
-    make_client: Any, fake_server: FakeServer
-) -> None:
-    fake_server.respond_with(attrs.evolve(reply({}, 503), after=0.2))
+async def test_the_timeout_covers_all_attempts(make_client: Any, fake_server: FakeServer) -> None:
+    fake_server.respond_with(attrs.evolve(reply({}, 503), delay=0.2))
     client = make_client(base_url=fake_server.base_url, timeout=0.5, max_retries=100)
     started = Stopwatch()
     with pytest.raises((APITimeoutError, InternalServerError)) as caught:
         await client.account.get()
     assert started.wall > 0.3
-    assert started.ours < 1.0
+    assert started.adjusted < 1.0
     assert 2 <= caught.value.attempts <= 3
 
 
-async def test_the_back_off_is_the_jitters_share_of_half_a_second(
+async def test_the_first_back_off_is_half_a_second_with_jitter(
     scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.8)
@@ -259,23 +257,23 @@ async def test_the_back_off_is_the_jitters_share_of_half_a_second(
     started = Stopwatch()
     await scripted_client.account.get()
     assert started.wall > 0.39
-    assert started.ours < 0.9
+    assert started.adjusted < 0.9
 
 
-async def test_a_dead_server_is_not_hit_by_every_requests_retries(
+async def test_the_retry_quota_limits_retries_to_a_dead_server(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     client = make_client(base_url=fake_server.base_url, max_retries=20)
     view = client.with_options(headers={"X": "1"})
     fake_server.respond_with(reply({}, 503))
     for _ in range(6):
-        for one in (client, view):
+        for item in (client, view):
             with pytest.raises(InternalServerError):
-                await one.account.get()
-    # Twelve requests would be 252 attempts. What all of them share pays for a hundred retries
-    # of five requests, four of another, and the first ones of four.
+                await item.account.get()
+    # Twelve requests would be 252 attempts. The shared quota pays for a hundred retries
+    # of five requests, four of another, and the first retry of four more.
     assert len(fake_server.requests) == 12 + 100 + 4 + 4
-    # It recovers: what succeeds pays for retries to come.
+    # After the recovery, successes refill the quota.
     fake_server.respond_with(reply({"username": "a"}))
     for _ in range(5):
         await client.account.get()
@@ -283,13 +281,15 @@ async def test_a_dead_server_is_not_hit_by_every_requests_retries(
     await view.account.get()
 
 
-async def test_a_cancel_is_repeated(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_cancels_are_retried(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with([DROP, reply({}, 500), reply(prediction("canceled"))])
     assert (await scripted_client.predictions.cancel("p1")).status == "canceled"
-    assert fake_server.asked == ["POST /v1/predictions/p1/cancel"] * 3
+    assert fake_server.request_lines == ["POST /v1/predictions/p1/cancel"] * 3
 
 
-async def test_request_repeats_by_its_method(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_request_is_retried_depending_on_its_method(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     for method in ("GET", "HEAD", "PUT", "DELETE", "QUERY", "OPTIONS"):
         fake_server.requests.clear()
         fake_server.respond_with([reply({}, 503), reply({})])
@@ -306,10 +306,10 @@ async def test_request_repeats_by_its_method(scripted_client: Any, fake_server: 
         await scripted_client.request("POST", "/x")
 
 
-async def test_a_server_that_holds_the_answer_back_has_that_much_longer(
+async def test_a_blocking_create_extends_the_read_timeout(
     make_client: Any, fake_server: FakeServer
 ) -> None:
-    fake_server.respond_with(attrs.evolve(reply(prediction("succeeded"), 201), after=0.4))
+    fake_server.respond_with(attrs.evolve(reply(prediction("succeeded"), 201), delay=0.4))
     read_timeouts: list[float] = []
     client = make_client(
         base_url=fake_server.base_url,
@@ -320,6 +320,6 @@ async def test_a_server_that_holds_the_answer_back_has_that_much_longer(
     assert created.status == "succeeded"
     with pytest.raises(APITimeoutError):
         await client.predictions.create(version="v", input={})
-    # The connection is silent for all of the wait, and not lost for that.
+    # The connection is silent for the whole wait, but is not considered lost.
     await client.with_options(timeout=None).predictions.create(version="v", input={}, wait=60)
     assert read_timeouts[-1] > 60

@@ -1,4 +1,4 @@
-"""Retrying: which result is worth another attempt, after how long, and who pays for it."""
+"""Retry decisions: which results are retried, after which delay, and the retry quota."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TIMED_OUT = AttemptResult(request_sent=True, timed_out=True)
 @variants(
     ("result", "repeatable", "verdict"),
     [
-        # What may be repeated, is repeated whenever the trouble may pass.
+        # Idempotent requests are retried on every transient error.
         (LOST, True, True),
         (NEVER_SENT, True, True),
         (TIMED_OUT, True, True),
@@ -38,7 +38,7 @@ TIMED_OUT = AttemptResult(request_sent=True, timed_out=True)
             (AttemptResult(status=status), True, False)
             for status in (200, 301, 400, 401, 402, 403, 404, 409, 413, 422, 501, 505)
         ],
-        # Anything else only where it cannot have been carried out.
+        # Other requests are retried only if they cannot have been executed.
         (LOST, False, False),
         (TIMED_OUT, False, False),
         (NEVER_SENT, False, True),
@@ -49,9 +49,7 @@ TIMED_OUT = AttemptResult(request_sent=True, timed_out=True)
         ],
     ],
 )
-def test_an_attempt_is_repeated_where_it_helps_and_does_no_harm(
-    result: AttemptResult, repeatable: bool, verdict: bool
-) -> None:
+def test_retry_decisions(result: AttemptResult, repeatable: bool, verdict: bool) -> None:
     assert may_repeat(result, repeatable=repeatable) is verdict
 
 
@@ -73,7 +71,7 @@ def test_the_back_off_doubles_from_half_a_second_to_eight(attempts: int, most: f
     chance=st.floats(0, 1),
     retry_after=st.none() | st.floats(0, 1e6),
 )
-def test_no_delay_passes_any_bound(
+def test_delays_never_exceed_their_bounds(
     attempts: int, elapsed: float, left: float | None, chance: float, retry_after: float | None
 ) -> None:
     result = AttemptResult(status=503, retry_after=retry_after)
@@ -99,18 +97,18 @@ def test_no_delay_passes_any_bound(
         (60.0, 60.0, None, 60.0),
         (60.0, 60.1, None, None),
         (0.0, 119.6, None, None),
-        # within the deadline, which must leave time for the attempt itself
+        # within the deadline, which must leave time for the attempt
         (5.0, 0.0, 5.1, 5.0),
         (5.0, 0.0, 5.0, None),
         (5.0, 0.0, 1.0, None),
         (0.0, 0.0, 0.0, None),
     ],
 )
-def test_what_the_server_asks_for_is_honoured_within_bounds(
+def test_retry_after_is_honored_within_bounds(
     retry_after: float, elapsed: float, left: float | None, expected: float | None
 ) -> None:
     result = AttemptResult(status=429, retry_after=retry_after)
-    # It never shortens the back-off, which is half a second at most before the second attempt.
+    # It never shortens the back-off, which is at most half a second before the second attempt.
     assert delay(result, attempts=1, elapsed=elapsed, left=left, chance=1.0) == expected
 
 
@@ -129,16 +127,16 @@ def test_what_the_server_asks_for_is_honoured_within_bounds(
         (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
         (format_datetime(NOW, usegmt=True), 0.0),
         (format_datetime(NOW - timedelta(days=400), usegmt=True), 0.0),
-        # another zone, and a zone that is not known (RFC 5322's -0000), which is UTC
+        # another time zone, and RFC 5322's -0000, which is UTC
         (
             format_datetime((NOW + timedelta(hours=1)).astimezone(timezone(timedelta(hours=5)))),
             3600,
         ),
         ("Fri, 02 Jan 2026 03:04:15 -0000", 10.0),
-        # the two older forms of an HTTP date
+        # the two obsolete forms of an HTTP date
         ("Friday, 02-Jan-26 03:04:15 GMT", 10.0),
         ("Fri Jan  2 03:04:15 2026", 10.0),
-        # not a wait
+        # not a delay
         (None, None),
         ("", None),
         ("soon", None),
@@ -162,11 +160,11 @@ def test_what_the_server_asks_for_is_honoured_within_bounds(
         ("Fri, 02 Jan 2026 03:04:15 +9999999999999", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
+def test_retry_after_may_be_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
     assert parse_retry_after(header, date=format_datetime(NOW)) == seconds
 
 
-def test_a_date_is_measured_by_this_machines_clock() -> None:
+def test_a_date_without_a_date_header_uses_the_local_clock() -> None:
     header = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     seconds = parse_retry_after(header)
     assert seconds is not None
@@ -174,15 +172,13 @@ def test_a_date_is_measured_by_this_machines_clock() -> None:
 
 
 @given(st.text(max_size=60) | st.from_regex(r"\s*[-+]?[0-9٠-٩.eE_]{1,30}\s*", fullmatch=True))
-def test_whatever_the_header_says_it_is_no_wait_or_a_finite_one(header: str) -> None:
+def test_any_retry_after_is_none_or_finite(header: str) -> None:
     seconds = parse_retry_after(header, date="Thu, 01 Jan 1970 00:00:00 GMT")
     assert seconds is None or 0 <= seconds < inf
 
 
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2999, 1, 1)), st.integers(0, 2**31))
-def test_a_date_in_the_past_is_no_wait_and_one_in_the_future_its_distance(
-    when: datetime, now: int
-) -> None:
+def test_a_past_date_is_no_delay_and_a_future_date_its_distance(when: datetime, now: int) -> None:
     when = when.replace(microsecond=0, tzinfo=UTC)
     header = format_datetime(when, usegmt=True)
     assert parse_retry_after(header, date=formatdate(now, usegmt=True)) == max(
@@ -212,46 +208,46 @@ def test_a_date_in_the_past_is_no_wait_and_one_in_the_future_its_distance(
         (None, None, None),
     ],
 )
-def test_the_body_says_how_long_to_wait_where_the_header_does_not(
+def test_the_body_is_used_without_a_header(
     header: str | None, body: object, seconds: float | None
 ) -> None:
     assert retry_after_of({} if header is None else {"retry-after": header}, body) == seconds
 
 
 class TestQuota:
-    def test_it_pays_for_a_hundred_retries_beyond_the_first_and_no_more(self) -> None:
+    def test_the_quota_allows_a_hundred_retries_beyond_the_first(self) -> None:
         quota = RetryQuota()
         assert all(quota.take(AttemptResult(status=503), attempts=2) for _ in range(100))
         assert not quota.take(AttemptResult(status=503), attempts=2)
         assert not quota.take(AttemptResult(status=503), attempts=1)
 
-    def test_it_pays_for_the_first_retries_of_five_hundred_requests(self) -> None:
+    def test_the_quota_allows_first_retries_of_five_hundred_requests(self) -> None:
         quota = RetryQuota()
         for _ in range(250):
             assert quota.take(LOST, attempts=1)
             assert quota.take(TIMED_OUT, attempts=1)
         assert not quota.take(LOST, attempts=1)
 
-    def test_a_time_out_costs_twice_as_much(self) -> None:
+    def test_a_timeout_costs_twice_as_much(self) -> None:
         quota = RetryQuota()
         assert all(quota.take(TIMED_OUT, attempts=2) for _ in range(50))
         assert not quota.take(TIMED_OUT, attempts=2)
         assert not quota.take(LOST, attempts=2)
 
-    def test_a_retry_the_server_asked_for_is_free(self) -> None:
+    def test_a_retry_requested_by_the_server_is_free(self) -> None:
         quota = used_up()
         assert quota.take(AttemptResult(status=429, retry_after=1.0), attempts=3)
         assert quota.take(AttemptResult(status=429, retry_after=0.0), attempts=3)
         assert not quota.take(AttemptResult(status=429), attempts=3)
         assert not quota.take(AttemptResult(status=503, retry_after=1.0), attempts=3)
 
-    def test_a_success_after_retries_pays_for_one(self) -> None:
+    def test_a_success_after_retries_refunds_one_retry(self) -> None:
         quota = used_up()
         quota.give_back(retried=True)
         assert quota.take(LOST, attempts=2)
         assert not quota.take(LOST, attempts=2)
 
-    def test_five_other_successes_pay_for_one(self) -> None:
+    def test_five_other_successes_refund_one_retry(self) -> None:
         quota = used_up()
         for _ in range(4):
             quota.give_back(retried=False)
@@ -259,7 +255,7 @@ class TestQuota:
         quota.give_back(retried=False)
         assert quota.take(LOST, attempts=2)
 
-    def test_it_is_never_fuller_than_at_the_start(self) -> None:
+    def test_the_quota_never_exceeds_its_initial_value(self) -> None:
         quota = RetryQuota()
         for _ in range(1000):
             quota.give_back(retried=True)

@@ -1,4 +1,4 @@
-"""Whose the token is: the API's own origin and trusted hosts, also across redirects."""
+"""The token is sent to the API's own origin and to trusted hosts only, also after redirects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def redirect(location: str, status: int = 302) -> Reply:
 
 
 async def output_of(client: Any, fake_server: FakeServer, url: str) -> Any:
-    """A file output with that URL."""
+    """Return a file output with this URL."""
     before = list(fake_server.requests)
     fake_server.respond_with(reply(prediction("succeeded", output=url), 201))
     output = await client.run("owner/name", {})
@@ -39,7 +39,7 @@ def tokens(fake_server: FakeServer) -> list[str | None]:
     return [received.headers.get("Authorization") for received in fake_server.requests]
 
 
-async def test_a_file_of_the_apis_own_origin_is_asked_with_the_token(
+async def test_downloads_from_the_origin_of_the_api_send_the_token(
     with_token: Any, fake_server: FakeServer
 ) -> None:
     output = await output_of(
@@ -50,7 +50,7 @@ async def test_a_file_of_the_apis_own_origin_is_asked_with_the_token(
     assert tokens(fake_server) == ["Bearer r8_token"]
 
 
-async def test_a_file_elsewhere_is_asked_without_it(
+async def test_downloads_from_other_origins_send_no_token(
     with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
 ) -> None:
     output = await output_of(with_token, fake_server, other_fake_server.base_url + "/a.png")
@@ -60,7 +60,7 @@ async def test_a_file_elsewhere_is_asked_without_it(
     assert fake_server.requests == []
 
 
-async def test_the_clients_headers_go_to_the_api_and_nowhere_else(
+async def test_client_headers_are_sent_to_the_api_only(
     make_client: Any, fake_server: FakeServer, other_fake_server: FakeServer
 ) -> None:
     client = make_client(
@@ -71,11 +71,11 @@ async def test_the_clients_headers_go_to_the_api_and_nowhere_else(
     for server, output in ((fake_server, own), (other_fake_server, other)):
         server.respond_with(Reply(200, {}, b"x"))
         assert await output.read() == b"x"
-    assert [each.headers.get("X-Secret") for each in fake_server.requests] == ["classified"]
-    assert [each.headers.get("X-Secret") for each in other_fake_server.requests] == [None]
+    assert [request.headers.get("X-Secret") for request in fake_server.requests] == ["classified"]
+    assert [request.headers.get("X-Secret") for request in other_fake_server.requests] == [None]
 
 
-async def test_a_trusted_host_gets_no_token_over_plain_http(
+async def test_no_token_is_sent_to_a_trusted_host_over_http(
     make_client: Any, fake_server: FakeServer, other_fake_server: FakeServer
 ) -> None:
     client = make_client("r8_token", base_url=fake_server.base_url, trusted_hosts=["127.0.0.1"])
@@ -86,7 +86,7 @@ async def test_a_trusted_host_gets_no_token_over_plain_http(
 
 
 @variants(("status", "cls"), [(401, AuthenticationError), (403, PermissionDeniedError)])
-async def test_a_refusal_for_want_of_the_token_names_trusted_hosts(
+async def test_a_401_without_a_token_suggests_trusted_hosts(
     with_token: Any,
     fake_server: FakeServer,
     other_fake_server: FakeServer,
@@ -99,14 +99,14 @@ async def test_a_refusal_for_want_of_the_token_names_trusted_hosts(
         await output.read()
     assert "Check the token" not in str(caught.value)
     assert "The token's account" not in str(caught.value)
-    # Also where a redirect led there.
+    # The same applies after a redirect.
     output = await output_of(with_token, fake_server, fake_server.base_url + "/b.png")
     fake_server.respond_with(redirect(other_fake_server.base_url + "/secret.png"))
     with pytest.raises(cls, match=r"who are you.*/secret\.png: .*trusted_hosts"):
         await output.read()
 
 
-async def test_a_refusal_of_the_token_itself_does_not(
+async def test_a_401_with_a_token_does_not_suggest_trusted_hosts(
     with_token: Any, fake_server: FakeServer
 ) -> None:
     output = await output_of(with_token, fake_server, fake_server.base_url + "/a.png")
@@ -116,7 +116,7 @@ async def test_a_refusal_of_the_token_itself_does_not(
     assert "trusted_hosts" not in str(caught.value)
 
 
-async def test_a_refusal_of_our_own_server_for_want_of_a_token_does_not(
+async def test_a_401_of_the_api_does_not_suggest_trusted_hosts(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     output = await output_of(
@@ -130,7 +130,7 @@ async def test_a_refusal_of_our_own_server_for_want_of_a_token_does_not(
 
 class TestRedirects:
     @variants("status", [301, 302, 303, 307, 308])
-    async def test_a_download_follows_them(
+    async def test_a_download_follows_redirects(
         self, with_token: Any, fake_server: FakeServer, status: int
     ) -> None:
         output = await output_of(with_token, fake_server, fake_server.base_url + "/a.png")
@@ -143,10 +143,15 @@ class TestRedirects:
             ]
         )
         assert await output.read() == b"x"
-        assert fake_server.asked == ["GET /v1/a.png", "GET /v1/b?x=1", "GET /v1/c", "GET /v1/d"]
+        assert fake_server.request_lines == [
+            "GET /v1/a.png",
+            "GET /v1/b?x=1",
+            "GET /v1/c",
+            "GET /v1/d",
+        ]
         assert tokens(fake_server) == ["Bearer r8_token"] * 4
 
-    async def test_the_token_does_not_go_to_another_origin(
+    async def test_a_redirect_to_another_origin_drops_the_token(
         self, with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(redirect(other_fake_server.base_url + "/b"))
@@ -157,7 +162,7 @@ class TestRedirects:
         assert tokens(fake_server) == ["Bearer r8_token"]
         assert tokens(other_fake_server) == [None]
 
-    async def test_and_comes_back_to_its_own(
+    async def test_a_redirect_back_to_the_api_sends_the_token_again(
         self, with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
         output = await output_of(with_token, fake_server, other_fake_server.base_url + "/a")
@@ -166,7 +171,9 @@ class TestRedirects:
         assert await output.read() == b"x"
         assert (tokens(other_fake_server), tokens(fake_server)) == ([None], ["Bearer r8_token"])
 
-    async def test_they_end(self, scripted_client: Any, fake_server: FakeServer) -> None:
+    async def test_too_many_redirects_are_an_error(
+        self, scripted_client: Any, fake_server: FakeServer
+    ) -> None:
         output = await output_of(scripted_client, fake_server, fake_server.base_url + "/a")
         fake_server.respond_with(redirect("/v1/a"))
         with pytest.raises(APIResponseError, match="10 redirects"):
@@ -174,7 +181,7 @@ class TestRedirects:
         assert len(fake_server.requests) == 10
 
     @variants(
-        ("location", "said"),
+        ("location", "message"),
         [
             ("file:///etc/passwd", "scheme"),
             ("ftp://example.com/x", "scheme"),
@@ -183,16 +190,16 @@ class TestRedirects:
             ("http://example.com/a b", "space"),
         ],
     )
-    async def test_they_lead_nowhere_odd(
-        self, scripted_client: Any, fake_server: FakeServer, location: str, said: str
+    async def test_a_redirect_to_an_invalid_url_is_an_error(
+        self, scripted_client: Any, fake_server: FakeServer, location: str, message: str
     ) -> None:
         output = await output_of(scripted_client, fake_server, fake_server.base_url + "/a")
         fake_server.respond_with(redirect(location))
-        with pytest.raises(APIResponseError, match=rf"is not allowed: .*{said}"):
+        with pytest.raises(APIResponseError, match=rf"is not allowed: .*{message}"):
             await output.read()
         assert len(fake_server.requests) == 1
 
-    async def test_one_without_a_location_is_an_error(
+    async def test_a_redirect_without_a_location_is_an_error(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         output = await output_of(scripted_client, fake_server, fake_server.base_url + "/a")
@@ -200,7 +207,7 @@ class TestRedirects:
         with pytest.raises(APIError, match="302"):
             await output.read()
 
-    async def test_the_api_itself_is_not_followed(
+    async def test_redirects_of_the_api_are_not_followed(
         self, with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(redirect(other_fake_server.base_url + "/account", 308))
@@ -210,8 +217,8 @@ class TestRedirects:
         assert other_fake_server.requests == []
 
 
-class TestBehindAHostedAddress:
-    """The API is at an https address: what is refused there, is refused without a request."""
+class TestHostedAPI:
+    """The API has a public https address. Rejected URLs are not requested."""
 
     @pytest.fixture
     def hosted(self, make_client: Any) -> Any:
@@ -230,7 +237,7 @@ class TestBehindAHostedAddress:
             "https://user:word@files.example.com/a.png",
         ],
     )
-    async def test_an_output_url_that_leads_astray_is_not_asked(
+    async def test_an_unsafe_output_url_is_not_requested(
         self, hosted: Any, flavor: str, url: str
     ) -> None:
         client = hosted._value._async if flavor == "sync" else hosted
@@ -239,7 +246,7 @@ class TestBehindAHostedAddress:
             await output.read()
 
 
-async def test_pages_are_asked_of_our_own_address_with_the_token(
+async def test_pages_are_requested_from_the_base_url_with_the_token(
     with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
 ) -> None:
     def script(received: Received) -> Reply:
@@ -251,25 +258,25 @@ async def test_pages_are_asked_of_our_own_address_with_the_token(
 
     fake_server.respond_with(script)
     assert len([p async for p in with_token.paginate(with_token.predictions.list)]) == 2
-    assert fake_server.asked == ["GET /v1/predictions", "GET /v1/predictions?cursor=2"]
+    assert fake_server.request_lines == ["GET /v1/predictions", "GET /v1/predictions?cursor=2"]
     assert tokens(fake_server) == ["Bearer r8_token"] * 2
     assert other_fake_server.requests == []
 
 
 class TestOverHTTPS:
-    """Servers with certificates, in the place of the network."""
+    """Servers with certificates that replace the network."""
 
     @pytest.fixture
-    def asked(self) -> list[tuple[str, str | None]]:
+    def requested(self) -> list[tuple[str, str | None]]:
         return []
 
     @pytest.fixture
-    def https(self, flavor: str, asked: list[tuple[str, str | None]]) -> Any:
-        """Makes clients for which each URL answers with its location, or with `x`."""
+    def https(self, flavor: str, requested: list[tuple[str, str | None]]) -> Any:
+        """Create clients whose URLs respond with a redirect to their location, or with `x`."""
 
         def make(locations: dict[str, str], **options: Any) -> Any:
             def handle(request: httpx.Request) -> httpx.Response:
-                asked.append((str(request.url), request.headers.get("Authorization")))
+                requested.append((str(request.url), request.headers.get("Authorization")))
                 location = locations.get(str(request.url))
                 if location is None:
                     return httpx.Response(200, content=b"x")
@@ -285,8 +292,8 @@ class TestOverHTTPS:
         api = (client._value._async if flavor == "sync" else client)._api
         return _plain(wrap_file_outputs(url, api))
 
-    async def test_trusted_hosts_get_the_token_and_others_do_not(
-        self, https: Any, flavor: str, asked: list[Any]
+    async def test_only_trusted_hosts_receive_the_token(
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         client = https({}, base_url=REMOTE, trusted_hosts=["*.example.com", "files.example.org"])
         urls = {
@@ -300,10 +307,10 @@ class TestOverHTTPS:
         }
         for url in urls:
             assert await self.output(client, flavor, url).read() == b"x"
-        assert asked == [(url, "Bearer r8_token" if yes else None) for url, yes in urls.items()]
+        assert requested == [(url, "Bearer r8_token" if yes else None) for url, yes in urls.items()]
 
-    async def test_a_redirect_to_another_host_loses_the_token(
-        self, https: Any, flavor: str, asked: list[Any]
+    async def test_a_redirect_to_another_host_drops_the_token(
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         locations = {
             "https://files.example.com/a": "https://evil.com/b",
@@ -311,27 +318,27 @@ class TestOverHTTPS:
         }
         client = https(locations, base_url=REMOTE, trusted_hosts=["files.example.com"])
         await self.output(client, flavor, "https://files.example.com/a").read()
-        assert asked == [
+        assert requested == [
             ("https://files.example.com/a", "Bearer r8_token"),
             ("https://evil.com/b", None),
             ("https://files.example.com/c", "Bearer r8_token"),
         ]
 
     @pytest.mark.parametrize("base_url", [REMOTE, "http://127.0.0.1:1/v1"])
-    async def test_a_redirect_from_https_to_http_is_refused(
-        self, https: Any, flavor: str, asked: list[Any], base_url: str
+    async def test_a_redirect_from_https_to_http_is_rejected(
+        self, https: Any, flavor: str, requested: list[Any], base_url: str
     ) -> None:
         locations = {"https://files.example.com/a": "http://files.example.com/a"}
         client = https(locations, base_url=base_url)
         with pytest.raises(APIResponseError, match="goes from https to http"):
             await self.output(client, flavor, "https://files.example.com/a").read()
-        assert [url for url, _ in asked] == ["https://files.example.com/a"]
+        assert [url for url, _ in requested] == ["https://files.example.com/a"]
 
-    async def test_a_redirect_into_the_private_network_is_refused(
-        self, https: Any, flavor: str, asked: list[Any]
+    async def test_a_redirect_into_a_private_network_is_rejected(
+        self, https: Any, flavor: str, requested: list[Any]
     ) -> None:
         locations = {"https://files.example.com/a": "https://169.254.169.254/latest"}
         client = https(locations, base_url=REMOTE)
         with pytest.raises(APIResponseError, match="private network"):
             await self.output(client, flavor, "https://files.example.com/a").read()
-        assert len(asked) == 1
+        assert len(requested) == 1

@@ -1,4 +1,4 @@
-"""Reading and changing closed checkpoints."""
+"""Read and change closed checkpoints."""
 
 from __future__ import annotations
 

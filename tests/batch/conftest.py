@@ -14,7 +14,7 @@ from tests.servers.fake_server import FakeServer
 
 @pytest.fixture(params=flavors.params("asyncio", "sync"))
 def flavor(request: pytest.FixtureRequest) -> str:
-    """Tasks of one library and threads in the default run, all flavors in the soak run."""
+    """Asyncio and sync by default, all flavors in the soak session."""
     name: str = request.param
     return name
 

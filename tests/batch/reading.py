@@ -1,4 +1,4 @@
-"""Helpers that read a batch."""
+"""Helpers that read the results of a batch."""
 
 from __future__ import annotations
 

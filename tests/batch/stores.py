@@ -1,4 +1,4 @@
-"""The checkpoint stores that pass the same tests, and how tests change what they recorded."""
+"""The stores under test, and ways to change the events that they recorded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.batch.checkpoints import change
 
 
 class TestedStore(ABC):
-    """A checkpoint whose rows a test can change after it was closed.
+    """A checkpoint whose rows a test can change after closing it.
 
     Attributes:
         checkpoint: What to pass as `checkpoint=`.
@@ -25,7 +25,7 @@ class TestedStore(ABC):
 
     @abstractmethod
     def forget(self, index: int, *, id: bool = False) -> None:
-        """Forget how the row that was created at this place ended.
+        """Forget how the row at an index finished.
 
         Args:
             index: The place.
@@ -34,7 +34,7 @@ class TestedStore(ABC):
 
     @abstractmethod
     def make_old(self) -> None:
-        """Make everything look as if it was recorded long ago."""
+        """Make all records look old."""
 
 
 class TestedFile(TestedStore):
@@ -74,7 +74,7 @@ class TestedFolder(TestedStore):
         key = list(dict.fromkeys(str(event[1]) for event, _ in events))[index]
         kinds = ("finished", "created") if id else ("finished",)
         self._replace(
-            [each for each in events if each[0][1] != key or each[0][0] not in kinds],
+            [item for item in events if item[0][1] != key or item[0][0] not in kinds],
         )
 
     def make_old(self) -> None:
@@ -85,7 +85,7 @@ class TestedFolder(TestedStore):
         self._replace(events)
 
     def _replace(self, events: list[tuple[list[object], str]]) -> None:
-        """Replace all segments by one of a process that has ended."""
+        """Replace all segments by one segment of a process that has ended."""
         (old, *more) = sorted(Path(self.checkpoint).glob(f"*{SUFFIX}"))
         lines = [
             json.dumps(head) + (f"\t{outcome}" if outcome else "") + "\n"

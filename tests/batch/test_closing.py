@@ -13,11 +13,11 @@ import pytest
 
 from dashscope import AsyncClient, Client
 from tests.batch.reading import REF, read, rows
-from tests.local.waiting import until
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
 from tests.variants import variants
+from tests.waiting import wait_until
 
 
 class Marker(Exception):
@@ -29,7 +29,7 @@ async def test_break_cancels_running_predictions(client: Any, service: Service) 
     async with client.map(REF, rows(100), concurrency=20) as results:
         async for _ in results:
             break
-    assert all(one.is_finished for one in service.created)
+    assert all(prediction.is_finished for prediction in service.created)
     assert len(service.canceled) >= 1
     assert len(service.canceled) == len(service.created) - 1
 
@@ -43,7 +43,7 @@ async def test_an_exception_cancels_running_predictions_and_propagates(
             async for _ in results:
                 raise Marker
     assert caught.value.__context__ is None
-    assert all(one.is_finished for one in service.created)
+    assert all(prediction.is_finished for prediction in service.created)
 
 
 async def test_cancels_run_in_parallel(client: Any, service: Service) -> None:
@@ -53,15 +53,15 @@ async def test_cancels_run_in_parallel(client: Any, service: Service) -> None:
     def slow_cancel(received: Received) -> Reply | None:
         if not received.path.endswith("/cancel"):
             return None
-        answer = reply(document)
-        return Reply(answer.status, answer.headers, answer.body, after=0.4)
+        response = reply(document)
+        return Reply(response.status, response.headers, response.body, delay=0.4)
 
     service.override = slow_cancel
     async with client.map(REF, rows(24), concurrency=24) as results:
         async for _ in results:
             break
-        began = Stopwatch()
-    assert began.ours < 3
+        started = Stopwatch()
+    assert started.adjusted < 3
     assert service.request_counts["cancel"] == len(service.created) - 1
 
 
@@ -71,17 +71,17 @@ async def test_closing_takes_seconds_even_if_the_server_hangs(
 ) -> None:
     service.seconds = lambda input: 0.0 if input["value"] == 0 else 60.0
     service.override = lambda received: (
-        Reply(after=30.0) if received.path.endswith("/cancel") else None
+        Reply(delay=30.0) if received.path.endswith("/cancel") else None
     )
     async with client.map(REF, rows(40), concurrency=40) as results:
         async for _ in results:
             break
-        began = Stopwatch()
-    assert began.ours < 12
+        started = Stopwatch()
+    assert started.adjusted < 12
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_a_cancelled_scope_cancels_running_predictions(client: Any, service: Service) -> None:
+async def test_a_canceled_scope_cancels_running_predictions(client: Any, service: Service) -> None:
     service.seconds = lambda _: 60.0
     async with anyio.create_task_group() as group:
         group.start_soon(read, client.map(REF, rows(40), concurrency=20))
@@ -92,7 +92,7 @@ async def test_a_cancelled_scope_cancels_running_predictions(client: Any, servic
 
 
 @pytest.mark.parametrize("flavor", ["asyncio"])
-async def test_a_task_cancelled_many_times_cancels_running_predictions(
+async def test_a_task_canceled_many_times_cancels_running_predictions(
     client: Any, service: Service
 ) -> None:
     service.seconds = lambda _: 60.0
@@ -115,9 +115,9 @@ async def test_creates_in_flight_complete_and_are_canceled(client: Any, service:
         if received.method != "POST" or received.path.endswith("/cancel"):
             return None
         made = create(received.json["input"])
-        answer = reply(made.document(), 201)
+        response = reply(made.document(), 201)
         slow = 0.0 if made.input["value"] == 0 else 0.7
-        return Reply(answer.status, answer.headers, answer.body, after=slow)
+        return Reply(response.status, response.headers, response.body, delay=slow)
 
     service.override = slow_create
     async with client.map(REF, rows(6), concurrency=6) as results:
@@ -294,7 +294,7 @@ async def test_closing_the_client_inside_the_block_cancels_running_predictions(
         async with client.map(REF, rows(9)) as results:
             async for _ in results:
                 await client.aclose()
-                assert all(one.is_finished for one in service.created)
+                assert all(prediction.is_finished for prediction in service.created)
     assert len(service.canceled) == len(service.created) - 1
 
 
@@ -336,7 +336,7 @@ def test_closing_the_client_ends_the_batches_of_other_threads(service: Service) 
 
     thread = threading.Thread(target=run)
     thread.start()
-    until(lambda: len(service.created) == 4)
+    wait_until(lambda: len(service.created) == 4)
     client.close()
     assert len(service.canceled) == 4
     thread.join(10)

@@ -40,12 +40,12 @@ DAMAGE = [
 ]
 
 
-async def test_a_damaged_row_is_blamed_on_the_checkpoint(
+async def test_a_damaged_row_raises_a_checkpoint_error(
     client: Any, service: Service, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.sqlite"
     await read(client.map(REF, rows(3), checkpoint=path, concurrency=1))
-    asked = len(service.fake_server.requests)
+    requested = len(service.fake_server.requests)
     content = path.read_bytes()
     for damage in DAMAGE:
         path.write_bytes(content)
@@ -58,7 +58,7 @@ async def test_a_damaged_row_is_blamed_on_the_checkpoint(
         assert "index 1" in message
         assert "server" not in message
         assert outputs(seen) == [0]
-    assert len(service.fake_server.requests) == asked
+    assert len(service.fake_server.requests) == requested
 
 
 @pytest.mark.parametrize("how", ["delete", "move", "replace", "delete the log"])
@@ -82,7 +82,9 @@ async def test_a_checkpoint_that_disappears_ends_the_batch(
                     if how == "replace":
                         path.write_bytes(b"another file")
     assert len(seen) < 30
-    assert all(one.is_finished for one in service.created)  # nothing keeps running for a later call
+    assert all(
+        prediction.is_finished for prediction in service.created
+    )  # nothing keeps running for a later call
     if how == "replace":
         assert path.read_bytes() == b"another file"
     if how == "move":
@@ -91,5 +93,7 @@ async def test_a_checkpoint_that_disappears_ends_the_batch(
         service.seconds = lambda _: 0.0
         results = await read(client.map(REF, rows(40), checkpoint=moved, ordered=True))
         assert outputs(results) == list(range(40))
-        finished = [one for one in service.created if one.status == "succeeded"]
+        finished = [
+            prediction for prediction in service.created if prediction.status == "succeeded"
+        ]
         assert len(finished) == 40

@@ -84,7 +84,7 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
     assert done.stdout.endswith("interrupted\n")
     assert "Warning" not in done.stderr
     assert "ExceptionGroup" not in done.stderr
-    assert all(one.is_finished for one in service.created)
+    assert all(prediction.is_finished for prediction in service.created)
 
     service.seconds = lambda _: 0.0
     inputs = [{"value": number} for number in range(40)]
@@ -93,14 +93,18 @@ def test_ctrl_c_cancels_running_predictions_and_the_next_call_resumes(
         client.map("owner/name", inputs, checkpoint=tmp_path / "run.sqlite") as results,
     ):
         assert sorted(result.output for result in results) == list(range(40))
-    succeeded = sorted(one.input["value"] for one in service.created if one.status == "succeeded")
+    succeeded = sorted(
+        prediction.input["value"]
+        for prediction in service.created
+        if prediction.status == "succeeded"
+    )
     assert succeeded == list(range(40))
 
 
 def test_repeated_ctrl_c_does_not_wait_for_the_cancels(start: Start, service: Service) -> None:
     service.seconds = lambda _: 60.0
     service.override = lambda received: (
-        Reply(after=30.0) if received.path.endswith("/cancel") else None
+        Reply(delay=30.0) if received.path.endswith("/cancel") else None
     )
     program = start(SYNC, service.fake_server.base_url, "run.sqlite")
     while len(service.created) < 20:

@@ -107,15 +107,15 @@ def check(
     assert all(int(output) == int(index) // 2 for index, output, _ in printed)
     with Client(base_url=server.base_url) as client:
         every = list(client.iterate(client.predictions.list))
-    values: Counter[Any] = Counter(one.input["value"] for one in every if one.input is not None)
+    values: Counter[Any] = Counter(item.input["value"] for item in every if item.input is not None)
     assert len(every) == count
     assert set(values.values()) == {2}
-    assert all(one.status == "succeeded" for one in every)
+    assert all(item.status == "succeeded" for item in every)
 
 
 @pytest.mark.parametrize("store", ["run.sqlite", "run/"])
 @pytest.mark.parametrize("kind", ["asyncio", pytest.param("sync", marks=pytest.mark.soak)])
-def test_one_batch_and_two_kills(
+def test_a_batch_resumes_after_two_kills(
     server: LocalServer, tmp_path: Path, kind: str, store: str
 ) -> None:
     check(server, f"{tmp_path}/{store}", 40, kind, kills=2, in_transit=0.5)
@@ -125,7 +125,7 @@ def test_one_batch_and_two_kills(
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("store", ["run.sqlite", "run/"])
 @pytest.mark.parametrize("kind", ["asyncio", "trio", "sync"])
-def test_two_thousand_rows_and_twenty_kills(
+def test_two_thousand_rows_resume_after_twenty_kills(
     server: LocalServer, tmp_path: Path, kind: str, store: str
 ) -> None:
     check(server, f"{tmp_path}/{store}", 2000, kind, kills=20, in_transit=99.0)

@@ -11,9 +11,9 @@ import pytest
 
 ROWS = 100_000
 WARM_UP_ROWS = 20_000
-"""Rows after which all modules are loaded and all pools have their final size."""
+"""The number of rows after which all modules are loaded and all pools have their final size."""
 MAX_GROWTH = 12 * 2**20
-"""Bytes by which the process may grow after that."""
+"""The number of bytes by which the process may grow afterwards."""
 
 PROGRAM = """
 import sys

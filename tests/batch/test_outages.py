@@ -28,8 +28,8 @@ def flavor(request: pytest.FixtureRequest) -> str:
 class Outage:
     """Replaces responses for some seconds, starting with a certain create."""
 
-    def __init__(self, answer: Reply, *, method: str, after: int, seconds: float) -> None:
-        self._answer = answer
+    def __init__(self, response: Reply, *, method: str, after: int, seconds: float) -> None:
+        self._answer = response
         self._method = method
         self._remaining = after
         self._seconds = seconds
@@ -49,18 +49,18 @@ class Outage:
         return self._answer
 
 
-async def test_a_503_that_executed_nothing_is_retried(client: Any, service: Service) -> None:
-    answer = reply(UNAVAILABLE, 503, x_should_retry="true")
-    service.override = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+async def test_a_503_with_x_should_retry_is_retried(client: Any, service: Service) -> None:
+    response = reply(UNAVAILABLE, 503, x_should_retry="true")
+    service.override = outage = Outage(response, method="POST", after=20, seconds=0.8)
     results = await read(client.map(REF, rows(120), concurrency=16))
     assert sorted(outputs(results)) == list(range(120))
     assert len(service.created) == 120
     assert 1 <= outage.failures <= 16 + 8
 
 
-async def test_a_503_that_may_have_executed_fails_few_rows(client: Any, service: Service) -> None:
-    answer = reply(UNAVAILABLE, 503)
-    service.override = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+async def test_a_503_without_x_should_retry_fails_few_rows(client: Any, service: Service) -> None:
+    response = reply(UNAVAILABLE, 503)
+    service.override = outage = Outage(response, method="POST", after=20, seconds=0.8)
     results = await read(client.map(REF, rows(120), concurrency=16))
     failed = [result for result in results if not result.ok]
     assert len(failed) == outage.failures <= 16 + 8
@@ -69,18 +69,18 @@ async def test_a_503_that_may_have_executed_fails_few_rows(client: Any, service:
 
 
 async def test_retry_after_of_a_503_blocks_all_creates(client: Any, service: Service) -> None:
-    answer = reply(UNAVAILABLE, 503, x_should_retry="true", retry_after="1")
-    service.override = outage = Outage(answer, method="POST", after=20, seconds=0.8)
+    response = reply(UNAVAILABLE, 503, x_should_retry="true", retry_after="1")
+    service.override = outage = Outage(response, method="POST", after=20, seconds=0.8)
     assert all(result.ok for result in await read(client.map(REF, rows(60), concurrency=16)))
     assert 1 <= outage.failures <= 16
 
 
-@pytest.mark.parametrize("answer", [DROP, reply(UNAVAILABLE, 503), reply(None, 429)])
-async def test_polls_are_repeated_until_the_server_answers(
-    make_client: Callable[..., Any], service: Service, answer: Reply
+@pytest.mark.parametrize("response", [DROP, reply(UNAVAILABLE, 503), reply(None, 429)])
+async def test_polls_are_retried_until_the_server_responds(
+    make_client: Callable[..., Any], service: Service, response: Reply
 ) -> None:
     service.seconds = lambda _: 0.2
-    service.override = outage = Outage(answer, method="GET", after=0, seconds=0.8)
+    service.override = outage = Outage(response, method="GET", after=0, seconds=0.8)
     client = make_client(base_url=service.fake_server.base_url, max_retries=0)
     results = await read(client.map(REF, rows(10)))
     assert sorted(outputs(results)) == list(range(10))
@@ -91,7 +91,7 @@ async def test_polls_are_repeated_until_the_server_answers(
 async def test_a_resumed_batch_waits_for_a_server_on_this_machine_that_restarts(
     make_client: Callable[..., Any],
     service: Service,
-    nobody: str,
+    unreachable_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -100,20 +100,20 @@ async def test_a_resumed_batch_waits_for_a_server_on_this_machine_that_restarts(
     await read(client.map(REF, rows(2), checkpoint=path))
     change(path, "UPDATE row SET outcome = NULL")
     monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.5)
-    results = await read(make_client(base_url=nobody).map(REF, rows(2), checkpoint=path))
+    results = await read(make_client(base_url=unreachable_url).map(REF, rows(2), checkpoint=path))
     assert all("Polls of" in str(result.error) for result in results)
 
 
 async def test_an_unknown_prediction_ends_its_row_unless_it_is_new(
     client: Any, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = reply({"detail": "not found", "status": 404}, 404)
+    response = reply({"detail": "not found", "status": 404}, 404)
     service.seconds = lambda _: 0.2
-    service.override = Outage(answer, method="GET", after=0, seconds=0.3)
+    service.override = Outage(response, method="GET", after=0, seconds=0.3)
     (result,) = await read(client.map(REF, rows(1)))
     assert result.output == 0
     monkeypatch.setattr("dashscope._batch.poller.CREATE_SETTLE_TIME", 0.0)
-    service.override = Outage(answer, method="GET", after=0, seconds=60)
+    service.override = Outage(response, method="GET", after=0, seconds=60)
     (result,) = await read(client.map(REF, rows(1)))
     assert result.error.status == 404
 

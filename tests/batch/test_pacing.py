@@ -93,9 +93,9 @@ async def test_without_retries_a_429_is_the_rows_error(
 
 
 async def test_max_rate_spaces_creates(client: Any, service: Service) -> None:
-    began = Stopwatch()
+    started = Stopwatch()
     await read(client.map(REF, rows(9), max_rate=10))
-    assert began.wall >= 0.8
+    assert started.wall >= 0.8
 
 
 async def test_an_unreachable_server_fails_each_row(
@@ -179,7 +179,7 @@ async def test_a_fixed_poll_interval(client: Any, service: Service) -> None:
     assert service.request_counts["get"] <= 3
 
 
-async def test_progress(client: Any, service: Service) -> None:
+async def test_progress_receives_the_counts(client: Any, service: Service) -> None:
     seen: list[Any] = []
     service.seconds = lambda _: 0.1
     inputs = [*rows(19), {"fail": "x"}]
@@ -212,7 +212,7 @@ async def test_an_exception_in_progress_ends_the_batch(client: Any, service: Ser
 
     with pytest.raises(ZeroDivisionError):
         await read(client.map(REF, rows(3), progress=progress))
-    assert all(one.is_finished for one in service.created)
+    assert all(prediction.is_finished for prediction in service.created)
 
 
 async def test_polls_survive_dropped_connections(
@@ -284,7 +284,7 @@ class Bucket:
 
 
 class AsyncBucket(Bucket):
-    """The same with a coroutine function."""
+    """The same rate limit with a coroutine function."""
 
     async def acquire(self, count: int = 1) -> None:  # type: ignore[override]
         super().acquire(count)
@@ -302,11 +302,11 @@ async def test_a_rate_limit_can_be_an_object(client: Any, service: Service, flav
             with pytest.raises(TypeError, match=r"max_rate.acquire must be a plain function"):
                 client.map(REF, rows(1), max_rate=bucket)
             continue
-        began = Stopwatch()
+        started = Stopwatch()
         results = await read(client.map(REF, rows(40), max_rate=bucket))
         assert all(result.ok for result in results)
-        assert began.wall >= 0.7
-        # Blocks of up to half a second of the rate.
+        assert started.wall >= 0.7
+        # The rate is granted in blocks of up to half a second.
         assert sum(bucket.permits) >= 40
         assert max(bucket.permits) <= 20
         assert bucket.pauses in ([0.1], [])

@@ -71,7 +71,7 @@ async def test_on_error_raise_ends_the_batch(client: Any, service: Service) -> N
         await read_into(seen, client.map(REF, inputs, on_error="raise"))
     assert seen == []
     assert "index 1" in caught.value.__notes__[0]
-    assert all(one.is_finished for one in service.created)
+    assert all(prediction.is_finished for prediction in service.created)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dashscope._api.polling import Pace
-from dashscope._batch.poll_schedule import PollSchedule
+from dashscope._batch.poll_schedule import PollSchedule, duration
 from dashscope._batch.rate_limiter import RateLimiter
 from dashscope._batch.result_buffer import ResultBuffer
 from dashscope._batch.row import Row, RunningPrediction
@@ -218,7 +224,7 @@ def test_the_result_buffer_keeps_the_order_and_counts() -> None:
     buffer.put(1, None)
     assert buffer.pop() is None
     buffer.put(0, result(0, error=ValueError()))
-    assert [each.index for each in (buffer.pop(), buffer.pop()) if each is not None] == [0, 2]
+    assert [item.index for item in (buffer.pop(), buffer.pop()) if item is not None] == [0, 2]
     buffer.end_inputs(None)
     assert not buffer.is_exhausted
     progress = buffer.progress(queued=0, running=1, now=2.0)
@@ -241,14 +247,126 @@ def test_the_result_buffer_is_bounded() -> None:
     assert buffer.has_room
 
 
-def test_the_list_is_not_polled_before_a_prediction_can_have_finished() -> None:
-    schedule = PollSchedule(None, Pace())
+def simulate(seconds: Callable[[random.Random], float], *, rows: int = 320) -> tuple[float, float]:
+    """Run a batch of 32 rows at once on a clock of its own, with 10 ms to and from the server.
+
+    Returns:
+        The requests per row, and how late the end of a row was noticed on average.
+    """
+    chance = random.Random(7)
+    scheduler = make_scheduler(32)
+    for index in range(rows):
+        scheduler.add(make_row(index))
+    events: list[tuple[float, int, Callable[[], None]]] = []
+    count, now, requests = itertools.count(), 0.0, 0
+    started = datetime(2026, 1, 1, tzinfo=UTC)
+    ends: dict[int, tuple[Any, float]] = {}
+    delays: list[float] = []
+
+    def later(work: Callable[[], None]) -> None:
+        heapq.heappush(events, (now + 0.01, next(count), work))
+
+    def create(row: Row) -> None:
+        created_at, length = started + timedelta(seconds=now), seconds(chance)
+        end = created_at + timedelta(seconds=length)
+        made: Any = SimpleNamespace(created_at=created_at, completed_at=end)
+        ends[row.index] = (made, now + length)
+
+        def answer() -> None:
+            running = RunningPrediction(row=row, id="p", created_at=created_at, started=now)
+            scheduler.created(running, now)
+
+        later(answer)
+
+    def poll(expected: Sequence[RunningPrediction], *, is_list: bool) -> None:
+        done = [one for one in expected if ends[one.row.index][1] <= now]
+        still: list[Any] = [(one, None) for one in expected if one not in done]
+
+        def answer() -> None:
+            if is_list:
+                scheduler.list_polled(still, [], pages=1, useful=True, now=now)
+            elif still:
+                scheduler.polled(still[0][0], still[0][1], now)
+            for one in done:
+                made, end = ends[one.row.index]
+                if scheduler.finish(one, now, made):
+                    delays.append(now - end)
+
+        later(answer)
+
+    while len(delays) < rows:
+        tasks, pause = scheduler.next(now)
+        for task in tasks:
+            requests += 1
+            match task:
+                case Create(row):
+                    later(partial(create, row))
+                case PollList(expected):
+                    later(partial(poll, expected, is_list=True))
+                case Poll(one):
+                    later(partial(poll, [one], is_list=False))
+                case _:
+                    raise AssertionError(task)
+        if pause is not None and (not events or now + pause < events[0][0]):
+            now += pause
+        else:
+            now, _, work = heapq.heappop(events)
+            work()
+    return requests / rows, sum(delays) / rows
+
+
+@pytest.mark.parametrize(
+    ("typical", "spread", "most_requests", "most_late"),
+    [
+        (1.0, 0.0, 1.1, 0.1),
+        (1.0, 0.1, 1.15, 0.16),
+        (5.0, 0.0, 1.1, 0.3),
+        (5.0, 0.1, 1.12, 0.7),
+        (30.0, 0.1, 1.5, 1.5),
+    ],
+)
+def test_lists_are_polled_when_predictions_are_expected_to_have_finished(
+    typical: float, spread: float, most_requests: float, most_late: float
+) -> None:
+    requests, late = simulate(lambda chance: typical * chance.uniform(1 - spread, 1 + spread))
+    assert requests <= most_requests
+    assert late <= most_late
+
+
+def test_the_list_poll_follows_the_next_expected_end() -> None:
+    pace = Pace()
+    schedule = PollSchedule(None, pace)
+    both = [make_running(0), make_running(1, started=0.5), make_running(2, started=3.0)]
+    options: dict[str, Any] = {"waited": 2.0, "last": 2.0, "pages": 1, "chance": 0.5}
     for _ in range(8):
-        assert schedule.until_list_poll(1.0, oldest=0.0, pages=1, chance=0.5) <= 0.6
+        assert schedule.until_first_end() == pytest.approx(0.1)
+        assert schedule.next_list_poll(both, **options) == pytest.approx(2.2)
         schedule.finished(5.0)
-    assert schedule.until_list_poll(1.0, oldest=0.0, pages=1, chance=0.5) == pytest.approx(4.75)
-    assert schedule.until_list_poll(1.0, oldest=4.0, pages=1, chance=0.5) == pytest.approx(0.75)
-    assert schedule.until_list_poll(1.0, oldest=6.0, pages=1, chance=0.5) <= 0.6
-    for _ in range(8):  # more than a tenth are fast
+    assert schedule.until_first_end() == pytest.approx(5.1)
+    # The second end is awaited, the third is not.
+    assert schedule.next_list_poll(both, **options) == pytest.approx(5.6)
+    assert schedule.next_list_poll(both[2:], **options) == pytest.approx(8.1)
+    # Predictions that take longer than all before are polled more often.
+    both[0].seen_at = 6.0
+    assert schedule.next_list_poll(both[:1], **options) == pytest.approx(6.6)
+    # Never more often than the list can be paged through.
+    late = {**options, "last": 9.0, "pages": 10}
+    assert schedule.next_list_poll(both, **late) == pytest.approx(9.5)
+    # An overloaded server slows down all polls.
+    pace.throttled(None)
+    assert schedule.next_list_poll(both, **{**options, "last": 9.0}) == pytest.approx(10.0)
+    pace.slowdown = 1.0
+    # A fast minority is noticed.
+    for _ in range(8):
         schedule.finished(0.2)
-    assert schedule.until_list_poll(1.0, oldest=0.0, pages=1, chance=0.5) <= 0.6
+    assert schedule.until_first_end() <= 0.4
+
+
+def test_durations_come_from_the_server_if_it_returns_them() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    running = make_running(0, seen_at=4.0)
+    for seconds, expected in ((4.5, 4.5), (1.0, 4.0), (9.0, 5.0)):
+        made: Any = SimpleNamespace(created_at=at, completed_at=at + timedelta(seconds=seconds))
+        assert duration(running, made, 5.0) == expected
+    assert duration(running, None, 5.0) == 4.5
+    assert duration(make_running(0), None, 5.0) == 4.5

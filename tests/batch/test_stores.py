@@ -42,9 +42,9 @@ async def test_finished_rows_are_read_from_the_checkpoint(
     inputs = [*rows(4), {"fail": "too hot"}]
     first = await read(client.map(REF, inputs, ordered=True, checkpoint=store.checkpoint))
     assert not any(result.from_checkpoint for result in first)
-    asked = len(service.fake_server.requests)
+    requested = len(service.fake_server.requests)
     second = await read(client.map(REF, inputs, ordered=True, checkpoint=store.checkpoint))
-    assert len(service.fake_server.requests) == asked
+    assert len(service.fake_server.requests) == requested
     assert all(result.from_checkpoint for result in second)
     assert outputs(second) == outputs(first) == [0, 1, 2, 3, None]
     assert isinstance(second[4].error, ModelError)
@@ -74,7 +74,11 @@ async def test_a_batch_that_was_closed_early_resumes(
     results = await read(client.map(REF, rows(30), checkpoint=store.checkpoint))
     assert sorted(outputs(results)) == list(range(30))
     # Only canceled predictions are created again.
-    done = [one.input["value"] for one in service.created if one.status == "succeeded"]
+    done = [
+        prediction.input["value"]
+        for prediction in service.created
+        if prediction.status == "succeeded"
+    ]
     assert sorted(done) == list(range(30))
     assert len(service.canceled) >= 1
 
@@ -124,8 +128,8 @@ async def test_a_prediction_that_cannot_be_identified(
 ) -> None:
     await read(client.map(REF, rows(2), checkpoint=store.checkpoint))
     store.forget(1, id=True)
-    for one in service.created:
-        one.removed = True
+    for prediction in service.created:
+        prediction.removed = True
     batch = client.map(
         REF, rows(2), checkpoint=store.checkpoint, ordered=True, on_unknown=on_unknown
     )
@@ -215,7 +219,7 @@ async def test_a_poll_that_sees_the_cancel_first_reports_the_timeout(
     assert result.output == 0
 
 
-async def test_a_prediction_that_somebody_else_canceled_is_not_created_again(
+async def test_a_prediction_canceled_by_someone_else_is_not_created_again(
     client: Any, service: Service, store: TestedStore
 ) -> None:
     service.seconds = lambda _: 60.0

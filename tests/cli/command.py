@@ -1,4 +1,4 @@
-"""The command line in a folder: in this process, or as a process of its own."""
+"""Run the command line in this process, or as a separate process."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ class CommandLine:
         return program
 
     def close(self) -> None:
-        """End what a test has left running."""
+        """Kill all programs that are still running."""
         for started in self._programs:
             started.kill()
 
     def _enter(self, patch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
-        """Have the folder and the environment that a process of ours has."""
+        """Use the folder and the environment of the command."""
         patch.chdir(self.folder)
         patch.setattr(tempfile, "tempdir", str(self.temporary))
         for name in os.environ.keys() - environment().keys():
@@ -118,10 +118,10 @@ def run_here(
     stderr: int | None = None,
     encoding: str = "utf-8",
 ) -> Finished:
-    """Run a command in this process, folder and environment, as `CommandLine` describes it."""
-    typed = [str(argument) for argument in arguments]
-    if len(typed) == 1:
-        typed = shlex.split(typed[0])
+    """Run a command in this process, in the current folder and environment."""
+    words = [str(argument) for argument in arguments]
+    if len(words) == 1:
+        words = shlex.split(words[0])
     started = time.monotonic()
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
@@ -132,7 +132,7 @@ def run_here(
         patch.setattr(sys, "stderr", err)
         code = 0
         try:
-            program(typed, prog_name="dashscope")
+            program(words, prog_name="dashscope")
         except SystemExit as end:
             if isinstance(end.code, str):
                 err.write(f"{end.code}\n")

@@ -1,4 +1,4 @@
-"""A local server with the tests' models, and the command line that is pointed at it."""
+"""A local server with the models of the tests, and the command line configured to use it."""
 
 from __future__ import annotations
 
@@ -9,43 +9,31 @@ from typing import TypeAlias
 import pytest
 from PIL import Image
 
-from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine, run_here
 from tests.cli.process import Finished
 from tests.cli.terminal import Terminal
-from tests.client import models
+from tests.client.conftest import observer as client
+from tests.client.conftest import server
 
-Typed: TypeAlias = Callable[..., Finished]
+__all__ = ["client", "server"]
+
+RunCLI: TypeAlias = Callable[..., Finished]
 """Runs the command line in this process."""
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[LocalServer]:
-    """The server that the commands talk to."""
-    with LocalServer(models=models.__file__, strict_inputs=True) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def client(server: LocalServer) -> Iterator[Client]:
-    """A client that looks at the server behind the command's back."""
-    with Client(base_url=server.base_url) as client:
-        yield client
 
 
 @pytest.fixture
 def dashscope(tmp_path: Path, server: LocalServer) -> Iterator[CommandLine]:
-    """The command `dashscope` in a folder of its own, with the server as its address."""
+    """The command `dashscope` in a temporary folder, configured to use the server."""
     command = CommandLine(tmp_path, {"DASHSCOPE_BASE_URL": server.base_url})
     yield command
     command.close()
 
 
 @pytest.fixture
-def without_address(tmp_path: Path, nobody: str) -> Iterator[CommandLine]:
-    """The command `dashscope` with no address configured, and nobody at the default one."""
-    command = CommandLine(tmp_path, {}, default=nobody)
+def without_address(tmp_path: Path, unreachable_url: str) -> Iterator[CommandLine]:
+    """The command `dashscope` without a configured server, and no server at the default address."""
+    command = CommandLine(tmp_path, {}, default=unreachable_url)
     yield command
     command.close()
 
@@ -59,8 +47,8 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def typed(tmp_path: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """The command line in this process, in the test's own folder and environment."""
+def run_cli(tmp_path: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> RunCLI:
+    """Run the command line in this process, in the temporary folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     monkeypatch.delenv("FORCE_COLOR", raising=False)

@@ -1,4 +1,4 @@
-"""Programs as real processes: what they print, how they end, and what they leave behind."""
+"""Run Python programs as processes, and check their output and their child processes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 90.0
-"""Seconds after which a program counts as hanging, on a busy machine."""
+"""Seconds after which a program is considered hung, even on a busy machine."""
 
 _MARK = "PROGRAM_OF_THE_TESTS"
 
 
 @frozen
 class Finished:
-    """How a program ended, and what it printed."""
+    """The exit code and the output of a program."""
 
     code: int
     stdout: str
@@ -35,12 +35,12 @@ class Finished:
 
     @property
     def output(self) -> str:
-        """Stdout, then stderr."""
+        """Stdout followed by stderr."""
         return self.stdout + self.stderr
 
 
 class Program:
-    """A Python program as a process of its own, with a clean environment."""
+    """A Python program that runs as a process with a clean environment."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Program:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        with _interruptible():
+        with interruptible():
             self._process = subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
                 cwd=cwd,
@@ -67,49 +67,49 @@ class Program:
         self._stdout = _Collected(self._process.stdout)
         self._stderr = _Collected(self._process.stderr)
 
-    def prints(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
-        """Wait until stdout has something that matches."""
+    def wait_for_stdout(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
+        """Wait until stdout matches a pattern."""
         return self._stdout.wait_for(pattern, within)
 
-    def says(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
-        """Wait until stderr has something that matches."""
+    def wait_for_stderr(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
+        """Wait until stderr matches a pattern."""
         return self._stderr.wait_for(pattern, within)
 
     @property
     def output(self) -> str:
-        """What it has printed so far, on stdout and on stderr."""
+        """The output so far: stdout followed by stderr."""
         return self._stdout.text + self._stderr.text
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal: to it alone, not to its children."""
+        """Send a signal to the process, but not to its children."""
         self._process.send_signal(number)
 
     def finish(self, *, within: float = TIMEOUT) -> Finished:
-        """Wait for its end."""
+        """Wait until the process has exited."""
         try:
             code = self._process.wait(within)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(
-                f"not over within {within} s; stdout: {self._stdout.text!r}, "
+                f"still running after {within} s; stdout: {self._stdout.text!r}, "
                 f"stderr: {self._stderr.text!r}"
             ) from None
         seconds = time.monotonic() - self._started
         if not (self._stdout.join(within) and self._stderr.join(within)):
-            left = self.leaves_behind(within=0)
+            left = self.remaining_children(within=0)
             self.kill()
-            raise AssertionError(f"over, but not so what it started: {left}")
+            raise AssertionError(f"child processes are still running: {left}")
         return Finished(code, self._stdout.text, self._stderr.text, seconds)
 
-    def leaves_behind(self, *, within: float = 10.0) -> list[str]:
-        """The processes it started that still run after a moment of grace, by command line."""
+    def remaining_children(self, *, within: float = 10.0) -> list[str]:
+        """Return the command lines of children that still run after `within` seconds."""
         end = time.monotonic() + within
         while (left := self._family()) and time.monotonic() < end:
             time.sleep(0.05)
         return [command for _, command in left]
 
     def kill(self) -> None:
-        """End it without ado, if it still runs, and whatever it has left behind."""
+        """Kill the process and its remaining children."""
         self._process.kill()
         self._process.wait()
         for pid, _ in self._family():
@@ -134,7 +134,7 @@ class Program:
 
 @contextmanager
 def programs(folder: Path) -> Iterator[Callable[..., Program]]:
-    """Starts programs of some source in a folder; they are gone when the block is left."""
+    """Yield a function that starts programs in a folder. Kill them at the end of the block."""
     started: list[Program] = []
 
     def start(source: str, *arguments: str) -> Program:
@@ -148,7 +148,7 @@ def programs(folder: Path) -> Iterator[Callable[..., Program]]:
 
 
 class _Collected:
-    """The output of a program, read as it comes so that it never blocks."""
+    """The output of a program, read by a thread so that the program never blocks."""
 
     def __init__(self, stream: IO[bytes] | None) -> None:
         self._stream = stream
@@ -173,7 +173,7 @@ class _Collected:
         return match
 
     def join(self, within: float = TIMEOUT) -> bool:
-        """Wait until the last process that writes to it is over."""
+        """Wait until the last process that writes to the stream has exited."""
         self._thread.join(within)
         return not self._thread.is_alive()
 
@@ -190,8 +190,8 @@ class _Collected:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a program take SIGINT, also where we ignore it: a job in the background of a shell."""
+def interruptible() -> Iterator[None]:
+    """Restore the default SIGINT handler for a program: shells ignore SIGINT in background jobs."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         yield
         return
@@ -203,7 +203,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-    """The environment without what configures us or a terminal, and with this package in it."""
+    """Return the environment without settings of Dashscope or of a terminal."""
     kept = {
         name: value
         for name, value in os.environ.items()

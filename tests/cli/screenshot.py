@@ -1,4 +1,4 @@
-"""Takes the picture of a terminal for the README: `python -m tests.cli.screenshot`.
+"""Create the terminal screenshot of the README: `python -m tests.cli.screenshot`.
 
 Runs commands on a pseudo-terminal, and needs Debian's chromium to draw the result.
 """
@@ -34,7 +34,7 @@ COMMANDS = (
 )
 
 
-def typed(command: str, folder: str, base_url: str) -> str:
+def terminal_output(command: str, folder: str, base_url: str) -> str:
     """Return what a terminal shows for a command."""
     terminal = Terminal()
     fcntl.ioctl(terminal.end, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
@@ -57,7 +57,7 @@ def typed(command: str, folder: str, base_url: str) -> str:
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write the screenshot."""
     console = Console(
         record=True,
         width=COLUMNS,
@@ -70,7 +70,7 @@ def main() -> None:
         Path(folder, "photo.png").write_bytes(photo.read_bytes())
         for command in COMMANDS:
             console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
-            console.print(Text.from_ansi(typed(command, folder, server.base_url)))
+            console.print(Text.from_ansi(terminal_output(command, folder, server.base_url)))
         page = Path(folder, "terminal.html")
         svg = console.export_svg(title="dashscope", theme=MONOKAI)
         page.write_text(f"<style>body {{ margin: 0 }}</style>{svg}", encoding="utf-8")

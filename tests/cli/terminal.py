@@ -1,4 +1,4 @@
-"""A pseudo-terminal, for what people see."""
+"""A pseudo-terminal that records its output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 class Terminal:
-    """A pseudo-terminal, and what was shown on it."""
+    """A pseudo-terminal and its output."""
 
     def __init__(self) -> None:
         self._ours, self.end = os.openpty()
@@ -19,17 +19,17 @@ class Terminal:
 
     @property
     def bytes(self) -> bytes:
-        """The bytes that were written to it."""
+        """The written bytes."""
         return self._data
 
     @property
     def drawn(self) -> str:
-        """Everything that was written to it, with the control sequences."""
+        """The written text, including control sequences."""
         return self._data.decode(errors="replace")
 
     @property
     def shown(self) -> str:
-        """The text that was written to it."""
+        """The written text without control sequences."""
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.drawn)
 
     def types(self, keys: bytes) -> None:
@@ -37,7 +37,7 @@ class Terminal:
         os.write(self._ours, keys)
 
     def close(self) -> None:
-        """Hang up; everything that was written to it has then been read."""
+        """Close the terminal, and read everything that was written to it."""
         if self._closed:
             return
         self._closed = True
@@ -49,7 +49,7 @@ class Terminal:
         while True:
             try:
                 data = os.read(self._ours, 65536)
-            except OSError:  # how Linux says that nobody has the other end any more
+            except OSError:  # Linux reports a closed terminal as an error
                 return
             if not data:
                 return

@@ -1,4 +1,4 @@
-"""The commands on the API's resources: what they show people, and what they give programs."""
+"""The commands for the resources of the API, and their output as text and JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashscope import Client, guides
 from dashscope.cli import resources
 from dashscope.cli.operations import Operation
 from dashscope.local import LocalServer
-from tests.cli.conftest import Typed
+from tests.cli.conftest import RunCLI
 
 OPERATIONS = [
     operation
@@ -34,7 +34,7 @@ def prediction(client: Client) -> str:
 
 @pytest.fixture
 def style(client: Client) -> Iterator[str]:
-    """A model of one's own."""
+    """A private model."""
     client.models.create("local", "style", visibility="private", hardware="cpu")
     yield "local/style"
     for version in client.models.versions.list("local", "style"):
@@ -59,7 +59,7 @@ def app(client: Client) -> Iterator[str]:
     client.deployments.delete("local", "app")
 
 
-def test_each_operation_of_the_table_is_one_of_the_client(client: Client) -> None:
+def test_every_command_calls_an_operation_of_the_client(client: Client) -> None:
     for operation in OPERATIONS:
         assert callable(attrgetter(operation.method)(client)), operation.method
 
@@ -76,8 +76,8 @@ def test_each_operation_of_the_table_is_one_of_the_client(client: Client) -> Non
         ("search hello", ["dashscope/hello-world"]),
     ],
 )
-def test_a_list_is_a_line_for_each_item(typed: Typed, line: str, cells: list[str]) -> None:
-    done = typed(line)
+def test_a_list_prints_one_line_per_item(run_cli: RunCLI, line: str, cells: list[str]) -> None:
+    done = run_cli(line)
     assert (done.code, done.stderr) == (0, "")
     rows = [row.split("\t") for row in done.stdout.splitlines()]
     assert any(set(cells) <= set(row) for row in rows) or cells[0] in done.stdout
@@ -100,8 +100,8 @@ def test_a_list_is_a_line_for_each_item(typed: Typed, line: str, cells: list[str
         ("models readme test/echo", ["# echo"]),
     ],
 )
-def test_an_object_is_a_line_for_each_field(typed: Typed, line: str, lines: list[str]) -> None:
-    done = typed(line)
+def test_an_object_prints_one_line_per_field(run_cli: RunCLI, line: str, lines: list[str]) -> None:
+    done = run_cli(line)
     assert (done.code, done.stderr) == (0, "")
     assert set(lines) <= set(done.stdout.splitlines())
 
@@ -118,115 +118,115 @@ def test_an_object_is_a_line_for_each_field(typed: Typed, line: str, lines: list
         ("search hello", "models"),
     ],
 )
-def test_json_is_the_answer_as_received_one_object_a_line(
-    typed: Typed, line: str, key: str
+def test_json_prints_the_received_objects_one_per_line(
+    run_cli: RunCLI, line: str, key: str
 ) -> None:
-    done = typed(f"{line} --json -q")
+    done = run_cli(f"{line} --json -q")
     assert (done.code, done.stderr) == (0, "")
     for text in done.stdout.splitlines():
         assert key in json.loads(text)
 
 
-def test_a_list_that_goes_on_says_so(typed: Typed) -> None:
-    done = typed("models list --limit 2")
+def test_a_list_with_more_pages_prints_a_hint(run_cli: RunCLI) -> None:
+    done = run_cli("models list --limit 2")
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == "Showing the first 2. To show all, pass --limit all.\n"
-    assert typed("models list --limit 2 -q").stderr == ""
-    assert "neither a number of items nor all" in typed("models list --limit 0").stderr
+    assert run_cli("models list --limit 2 -q").stderr == ""
+    assert "neither a number of items nor all" in run_cli("models list --limit 0").stderr
 
 
-def test_a_prediction_is_created_waited_for_listed_and_cancelled(typed: Typed) -> None:
-    created = json.loads(typed("predictions create test/slow seconds=60 tag=7 --json").stdout)
+def test_predictions_can_be_created_waited_for_listed_and_canceled(run_cli: RunCLI) -> None:
+    created = json.loads(run_cli("predictions create test/slow seconds=60 tag=7 --json").stdout)
     assert created["input"] == {"seconds": 60, "tag": "7"}
-    listed = typed("predictions list --limit 1 --created-after 2026-01-01T00:00:00Z").stdout
+    listed = run_cli("predictions list --limit 1 --created-after 2026-01-01T00:00:00Z").stdout
     assert listed.startswith(created["id"])
-    assert typed(f"predictions wait {created['id']} --timeout 0.1").code == 1
-    canceled = typed(f"predictions cancel {created['id']}")
+    assert run_cli(f"predictions wait {created['id']} --timeout 0.1").code == 1
+    canceled = run_cli(f"predictions cancel {created['id']}")
     assert "status\tcanceled" in canceled.stdout
-    waited = typed(f"predictions wait {created['id']} --json")
+    waited = run_cli(f"predictions wait {created['id']} --json")
     assert waited.code == 1
     assert json.loads(waited.stdout)["status"] == "canceled"
     assert waited.stderr == f"Did not succeed: {created['id']} (canceled).\n"
 
 
-def test_one_version_is_run_too(typed: Typed, client: Client) -> None:
+def test_a_version_can_be_run(run_cli: RunCLI, client: Client) -> None:
     version = client.models.get("test", "echo").latest_version
     assert version is not None
-    done = typed(f"predictions create test/echo:{version.id} value=1 --wait 10 --json")
+    done = run_cli(f"predictions create test/echo:{version.id} value=1 --wait 10 --json")
     assert json.loads(done.stdout)["output"] == 1
-    shown = typed(f"versions get test/echo:{version.id}").stdout
+    shown = run_cli(f"versions get test/echo:{version.id}").stdout
     assert "inputs.value\tanything: Any JSON." in shown
-    assert "OWNER/NAME:VERSION" in typed("versions get test/echo").stderr
+    assert "OWNER/NAME:VERSION" in run_cli("versions get test/echo").stderr
 
 
-def test_several_predictions_are_waited_for(typed: Typed, prediction: str) -> None:
-    done = typed(f"predictions wait {prediction} {prediction} --json")
+def test_wait_accepts_several_predictions(run_cli: RunCLI, prediction: str) -> None:
+    done = run_cli(f"predictions wait {prediction} {prediction} --json")
     assert done.code == 0
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [prediction] * 2
 
 
-def test_a_model_is_described_and_trained(typed: Typed, style: str) -> None:
+def test_models_can_be_described_and_trained(run_cli: RunCLI, style: str) -> None:
     Path("README.md").write_text("# style\n")
-    updated = typed(f"models update {style} --description 'Mine.' --readme README.md")
+    updated = run_cli(f"models update {style} --description 'Mine.' --readme README.md")
     assert "description\tMine." in updated.stdout
-    assert typed(f"models readme {style}").stdout == "# style\n"
+    assert run_cli(f"models readme {style}").stdout == "# style\n"
     Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
-    created = typed(
+    created = run_cli(
         f"trainings create dashscope/markov text=@book.txt --destination {style} --json"
     )
     training = json.loads(created.stdout)["id"]
-    waited = typed(f"trainings wait {training} --logs")
+    waited = run_cli(f"trainings wait {training} --logs")
     assert waited.code == 0
     assert f"output.version\t{style}:" in waited.stdout
     assert "Learned" in waited.stderr
-    assert typed("trainings list --limit 1").stdout.startswith(training)
-    version = typed(f"versions list {style}").stdout.split("\t")[0]
-    deleted = typed(f"versions delete {style}:{version} --json")
+    assert run_cli("trainings list --limit 1").stdout.startswith(training)
+    version = run_cli(f"versions list {style}").stdout.split("\t")[0]
+    deleted = run_cli(f"versions delete {style}:{version} --json")
     assert json.loads(deleted.stdout) == {"deleted": f"{style}/{version}"}
 
 
-def test_a_deployment_is_run_by_the_schema_of_its_model(typed: Typed, app: str) -> None:
-    done = typed(f"deployments run {app} whole=3 text=4 --json")
+def test_a_deployment_uses_the_schema_of_its_model(run_cli: RunCLI, app: str) -> None:
+    done = run_cli(f"deployments run {app} whole=3 text=4 --json")
     assert json.loads(done.stdout) == {"whole": 3, "text": "4"}
-    updated = typed(f"deployments update {app} --max-instances 3 --json")
+    updated = run_cli(f"deployments update {app} --max-instances 3 --json")
     assert json.loads(updated.stdout)["current_release"]["number"] == 2
-    assert typed("deployments list").stdout.startswith(f"{app}\ttest/kinds\tcpu")
+    assert run_cli("deployments list").stdout.startswith(f"{app}\ttest/kinds\tcpu")
 
 
-def test_a_deployment_that_fails_is_an_error(typed: Typed) -> None:
-    made = typed("deployments create failing test/fail --hardware cpu")
+def test_a_failed_deployment_run_is_an_error(run_cli: RunCLI) -> None:
+    made = run_cli("deployments create failing test/fail --hardware cpu")
     assert "current_release.configuration.max_instances\t1" in made.stdout
-    done = typed("deployments run local/failing message=no")
-    typed("deployments delete local/failing")
+    done = run_cli("deployments run local/failing message=no")
+    run_cli("deployments delete local/failing")
     assert (done.code, done.stdout) == (1, "")
     assert "about to fail" in done.stderr
     assert "local/failing failed (prediction " in done.stderr
 
 
-def test_a_deployments_files_are_saved(typed: Typed) -> None:
-    typed("deployments create filing test/file --hardware cpu")
-    done = typed("deployments run local/filing content=hello -o out/")
-    typed("deployments delete local/filing")
+def test_output_files_of_a_deployment_are_saved(run_cli: RunCLI) -> None:
+    run_cli("deployments create filing test/file --hardware cpu")
+    done = run_cli("deployments run local/filing content=hello -o out/")
+    run_cli("deployments delete local/filing")
     assert done.stdout == "out/result.txt\n"
     assert Path("out/result.txt").read_text() == "hello"
 
 
-def test_a_file_goes_up_and_comes_down(typed: Typed, photo: Path) -> None:
-    created = json.loads(typed("files create photo.png --filename holiday.png --json").stdout)
+def test_files_can_be_uploaded_and_downloaded(run_cli: RunCLI, photo: Path) -> None:
+    created = json.loads(run_cli("files create photo.png --filename holiday.png --json").stdout)
     id = created["id"]
-    assert typed(f"files get {id}").stdout.splitlines()[1] == "name\tholiday.png"
-    assert typed(f"files download {id} -o copies/").stdout == "copies/holiday.png\n"
+    assert run_cli(f"files get {id}").stdout.splitlines()[1] == "name\tholiday.png"
+    assert run_cli(f"files download {id} -o copies/").stdout == "copies/holiday.png\n"
     assert Path("copies/holiday.png").read_bytes() == photo.read_bytes()
-    again = typed(f"files download {id} -o copies/holiday.png")
+    again = run_cli(f"files download {id} -o copies/holiday.png")
     assert (again.code, again.stdout) == (1, "")
     assert "--overwrite" in again.stderr
-    assert json.loads(typed(f"files download {id} --json").stdout) == "holiday.png"
-    assert typed(f"files delete {id} -q").output == ""
-    assert id in typed(f"files get {id}").stderr
+    assert json.loads(run_cli(f"files download {id} --json").stdout) == "holiday.png"
+    assert run_cli(f"files delete {id} -q").output == ""
+    assert id in run_cli(f"files get {id}").stderr
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("models get test/nothing", "test/nothing"),
         ("predictions get nothing", "nothing"),
@@ -235,34 +235,34 @@ def test_a_file_goes_up_and_comes_down(typed: Typed, photo: Path) -> None:
         ("search ' '", "query must not be blank, but is ' '"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(typed: Typed, line: str, said: str) -> None:
-    done = typed(line)
+def test_an_error_is_one_sentence(run_cli: RunCLI, line: str, message: str) -> None:
+    done = run_cli(line)
     assert (done.code, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_where_nobody_serves_it_says_how_to_start_a_server(
-    typed: Typed, monkeypatch: pytest.MonkeyPatch
+def test_without_a_server_the_error_explains_how_to_start_one(
+    run_cli: RunCLI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DASHSCOPE_BASE_URL")
     monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", "http://127.0.0.1:9/v1")
-    done = typed("predictions list")
+    done = run_cli("predictions list")
     assert done.code == 1
     assert "dashscope serve" in done.stderr
 
 
-def test_an_input_file_goes_below_what_is_typed(typed: Typed) -> None:
+def test_arguments_override_the_input_file(run_cli: RunCLI) -> None:
     Path("input.json").write_text('{"text": "a", "whole": 3}')
-    done = typed("run test/kinds --input input.json text=b --json")
+    done = run_cli("run test/kinds --input input.json text=b --json")
     assert json.loads(done.stdout) == {"text": "b", "whole": 3}
-    piped = typed("run test/kinds --input - --json", stdin=b'{"real": 0.5}')
+    piped = run_cli("run test/kinds --input - --json", stdin=b'{"real": 0.5}')
     assert json.loads(piped.stdout) == {"real": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"[1]", "stdin is a JSON array, not an object"),
         (b"{", "stdin is not JSON"),
@@ -270,48 +270,48 @@ def test_an_input_file_goes_below_what_is_typed(typed: Typed) -> None:
         (b"", "stdin is not JSON"),
     ],
 )
-def test_an_input_that_is_no_object_is_refused(typed: Typed, content: bytes, said: str) -> None:
-    done = typed("run test/kinds --input -", stdin=content)
+def test_an_input_must_be_an_object(run_cli: RunCLI, content: bytes, message: str) -> None:
+    done = run_cli("run test/kinds --input -", stdin=content)
     assert (done.code, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_stdin_is_read_once(typed: Typed) -> None:
-    done = typed("run test/kinds --input - text=@-", stdin=b"{}")
+def test_stdin_can_be_used_once(run_cli: RunCLI) -> None:
+    done = run_cli("run test/kinds --input - text=@-", stdin=b"{}")
     assert (done.code, done.stdout) == (1, "")
     assert "text=@-: stdin is empty" in done.stderr
-    assert "stdin can be read only once" in typed("run test/kinds a=@- b=@-", stdin=b"x").stderr
-    assert "stdin can be read only once" in typed("batch test/kinds - a=@-", stdin=b"x").stderr
+    assert "stdin can be read only once" in run_cli("run test/kinds a=@- b=@-", stdin=b"x").stderr
+    assert "stdin can be read only once" in run_cli("batch test/kinds - a=@-", stdin=b"x").stderr
 
 
-def test_a_stream_is_text_or_events(typed: Typed) -> None:
-    done = typed("stream dashscope/countdown start=2 delay=0 --logs")
+def test_a_stream_prints_text_or_events(run_cli: RunCLI) -> None:
+    done = run_cli("stream dashscope/countdown start=2 delay=0 --logs")
     assert done.stdout == "2\n1\n0\n"
     assert "Counting down from 2" in done.stderr
-    events = [json.loads(line) for line in typed("stream test/words --json").stdout.splitlines()]
+    events = [json.loads(line) for line in run_cli("stream test/words --json").stdout.splitlines()]
     text = "".join(event["data"] for event in events if event["event"] == "output")
     assert text == "word1 word2 word3 "
     assert events[-1]["event"] == "done"
-    assert typed("stream test/words").stdout == "word1 word2 word3 \n"
-    assert "does not stream" in typed("stream test/echo value=1").stderr
+    assert run_cli("stream test/words").stdout == "word1 word2 word3 \n"
+    assert "does not stream" in run_cli("stream test/echo value=1").stderr
 
 
-def test_reads_ask_once(typed: Typed, server: LocalServer) -> None:
+def test_reads_send_one_request(run_cli: RunCLI, server: LocalServer) -> None:
     before = len(server.requests)
-    typed("models get test/echo")
+    run_cli("models get test/echo")
     assert len(server.requests) == before + 1
 
 
-def test_docs_shows_the_guides(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "quickstart  " in typed("docs").stdout
-    text = typed("docs quickstart").stdout
+def test_docs_prints_the_guides(run_cli: RunCLI, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "quickstart  " in run_cli("docs").stdout
+    text = run_cli("docs quickstart").stdout
     assert text == guides.read("quickstart")
-    (line,) = typed("docs quickstart --json").stdout.splitlines()
+    (line,) = run_cli("docs quickstart --json").stdout.splitlines()
     assert json.loads(line) == {"topic": "quickstart", "title": "Quickstart", "text": text}
-    refused = typed("docs nope")
+    refused = run_cli("docs nope")
     assert refused.code == 2
     assert "'quickstart'" in refused.stderr
     monkeypatch.setattr("dashscope.cli.terminal.Terminal.is_for_people", True)
-    shown = typed("docs quickstart").stdout
+    shown = run_cli("docs quickstart").stdout
     assert "dashscope run dashscope/hello-world" in shown
     assert "```" not in shown

@@ -1,4 +1,4 @@
-"""Files in an output: their URLs on stdout, or with `-o` the files themselves."""
+"""File outputs: URLs on stdout, or saved files with `-o`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 
 
-def test_a_thumbnail_of_a_real_photo(
+def test_run_saves_the_thumbnail_of_a_photo(
     dashscope: CommandLine, photo: Path, client: Client, server: LocalServer
 ) -> None:
     before = len(server.requests)
@@ -27,20 +27,22 @@ def test_a_thumbnail_of_a_real_photo(
         assert image.format == "PNG"
         assert image.size == (64, 32)
     assert (dashscope.folder / saved).stat().st_size < photo.stat().st_size
-    asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
-    assert ("POST", "/v1/files", 201) in asked
+    requested = [
+        (request.method, request.path, request.status) for request in server.requests[before:]
+    ]
+    assert ("POST", "/v1/files", 201) in requested
     uploaded = client.files.list()[0]
     assert (uploaded.name, uploaded.content_type) == ("photo.png", "image/png")
     assert uploaded.size == photo.stat().st_size
 
 
-def test_without_o_the_url_is_printed_and_works(dashscope: CommandLine) -> None:
+def test_without_o_the_url_is_printed(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/file", "content=hello")
     with urlopen(done.stdout.strip()) as response:
         assert response.read() == b"hello"
 
 
-def test_urls_are_printed_a_line_each(dashscope: CommandLine) -> None:
+def test_urls_are_printed_one_per_line(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/pictures", "count=3")
     contents = []
     for url in done.stdout.splitlines():
@@ -49,21 +51,21 @@ def test_urls_are_printed_a_line_each(dashscope: CommandLine) -> None:
     assert contents == [b"picture 1", b"picture 2", b"picture 3"]
 
 
-def test_urls_deep_in_an_output_are_json(dashscope: CommandLine) -> None:
+def test_nested_urls_are_printed_as_json(dashscope: CommandLine) -> None:
     output = json.loads(dashscope("run", "test/album", "title=ours").stdout)
     assert output["title"] == "ours"
     with urlopen(output["pages"][0]["scan"]) as response:
         assert response.read() == b"the scan"
 
 
-def test_o_names_the_file(dashscope: CommandLine) -> None:
+def test_o_sets_the_file_name(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/file", "content=hello", "-o", "deep/in/mine.txt")
     assert (done.code, done.stdout) == (0, "deep/in/mine.txt\n")
     assert files_of(dashscope) == {"deep/in/mine.txt": b"hello"}
 
 
 @pytest.mark.soak
-def test_o_may_be_a_folder_that_is_there(dashscope: CommandLine) -> None:
+def test_o_may_be_an_existing_folder(dashscope: CommandLine) -> None:
     (dashscope.folder / "out").mkdir()
     done = dashscope("run", "test/file", "content=hello", "-o", "out")
     assert (done.code, done.stdout) == (0, "out/result.txt\n")
@@ -73,7 +75,7 @@ def test_o_may_be_a_folder_that_is_there(dashscope: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("model", "where"), [("test/file", "mine.txt"), ("test/file", "."), ("test/echo", ".")]
 )
-def test_a_file_that_exists_is_kept(dashscope: CommandLine, model: str, where: str) -> None:
+def test_an_existing_file_is_kept(dashscope: CommandLine, model: str, where: str) -> None:
     for name in ("mine.txt", "result.txt", "output.txt"):
         (dashscope.folder / name).write_bytes(b"precious")
     key = "content" if model == "test/file" else "value"
@@ -84,7 +86,7 @@ def test_a_file_that_exists_is_kept(dashscope: CommandLine, model: str, where: s
 
 
 @pytest.mark.parametrize("model", ["test/file content=a", "test/echo value=a"])
-def test_a_file_that_exists_is_refused_before_the_model_runs(
+def test_an_existing_file_is_rejected_before_the_model_runs(
     dashscope: CommandLine, server: LocalServer, model: str
 ) -> None:
     (dashscope.folder / "mine.txt").write_bytes(b"precious")
@@ -96,7 +98,7 @@ def test_a_file_that_exists_is_refused_before_the_model_runs(
 
 
 @pytest.mark.parametrize("model", ["test/file", pytest.param("test/echo", marks=pytest.mark.soak)])
-def test_overwrite_replaces_it(dashscope: CommandLine, model: str) -> None:
+def test_overwrite_replaces_an_existing_file(dashscope: CommandLine, model: str) -> None:
     (dashscope.folder / "mine.txt").write_bytes(b"old")
     key = "content" if model == "test/file" else "value"
     done = dashscope("run", model, f"{key}=hello", "-o", "mine.txt", "--overwrite")
@@ -104,7 +106,7 @@ def test_overwrite_replaces_it(dashscope: CommandLine, model: str) -> None:
     assert files_of(dashscope)["mine.txt"].strip() == b"hello"
 
 
-def test_several_files_of_one_name_are_numbered(dashscope: CommandLine) -> None:
+def test_files_with_equal_names_are_numbered(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/pictures", "count=3", "-o", "out/")
     assert done.stdout.splitlines() == [
         "out/picture.txt",
@@ -119,13 +121,13 @@ def test_several_files_of_one_name_are_numbered(dashscope: CommandLine) -> None:
 
 
 @pytest.mark.soak
-def test_several_files_go_into_a_folder_also_without_a_slash(dashscope: CommandLine) -> None:
+def test_several_files_are_saved_in_a_folder(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/pictures", "count=2", "-o", "out")
     assert done.code == 0
     assert set(files_of(dashscope)) == {"out/picture.txt", "out/picture-2.txt"}
 
 
-def test_several_files_replace_those_of_the_last_time_only_when_told(
+def test_several_files_replace_existing_files_only_with_overwrite(
     dashscope: CommandLine,
 ) -> None:
     dashscope("run", "test/pictures", "count=2", "-o", "out/")
@@ -142,7 +144,7 @@ def test_several_files_replace_those_of_the_last_time_only_when_told(
 
 
 @pytest.mark.soak
-def test_several_files_do_not_fit_into_one(dashscope: CommandLine) -> None:
+def test_several_files_cannot_be_saved_as_one(dashscope: CommandLine) -> None:
     (dashscope.folder / "mine.txt").write_bytes(b"precious")
     done = dashscope("run", "test/pictures", "count=2", "-o", "mine.txt")
     assert (done.code, done.stdout) == (1, "")
@@ -151,7 +153,7 @@ def test_several_files_do_not_fit_into_one(dashscope: CommandLine) -> None:
     assert files_of(dashscope) == {"mine.txt": b"precious"}
 
 
-def test_files_deep_in_an_output_are_saved_too(dashscope: CommandLine) -> None:
+def test_nested_files_are_saved(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/album", "-o", "out/", "--json")
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         "out/cover.txt",
@@ -160,13 +162,13 @@ def test_files_deep_in_an_output_are_saved_too(dashscope: CommandLine) -> None:
     assert files_of(dashscope) == {"out/cover.txt": b"the cover", "out/scan.txt": b"the scan"}
 
 
-def test_a_large_file_is_saved_whole(dashscope: CommandLine) -> None:
+def test_a_large_file_is_saved_completely(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/file", "content=0123456789", "times=1000000", "-o", "big.txt")
     assert done.code == 0, done.stderr
     assert (dashscope.folder / "big.txt").stat().st_size == 10_000_000
 
 
-def test_text_is_saved_too(dashscope: CommandLine) -> None:
+def test_text_is_saved(dashscope: CommandLine) -> None:
     dashscope("run", "dashscope/hello-world", "text=Ζωή", "-o", "greeting.txt")
     dashscope("run", "test/words", "count=2", "-o", "out/")
     assert files_of(dashscope) == {
@@ -183,7 +185,7 @@ def test_any_other_output_is_saved_as_json(dashscope: CommandLine) -> None:
 
 
 @pytest.mark.parametrize("model", ["test/file", pytest.param("test/echo", marks=pytest.mark.soak)])
-def test_a_place_that_cannot_be_written_to_is_named(dashscope: CommandLine, model: str) -> None:
+def test_an_unwritable_path_is_reported(dashscope: CommandLine, model: str) -> None:
     (dashscope.folder / "a-file").write_bytes(b"precious")
     key = "content" if model == "test/file" else "value"
     done = dashscope("run", model, f"{key}=hello", "-o", "a-file/b")
@@ -194,7 +196,7 @@ def test_a_place_that_cannot_be_written_to_is_named(dashscope: CommandLine, mode
 
 
 def files_of(dashscope: CommandLine) -> dict[str, bytes]:
-    """Every file below the folder, hidden ones too."""
+    """Return all files below the folder, including hidden ones."""
     return {
         path.relative_to(dashscope.folder).as_posix(): path.read_bytes()
         for path in dashscope.folder.rglob("*")

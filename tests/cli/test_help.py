@@ -1,4 +1,4 @@
-"""Every command's help teaches by example, and its examples are real."""
+"""Every command has help with examples, and the examples run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from click.types import FuncParamType
 
 from dashscope import Client
 from dashscope.cli import dashscope as program
-from tests.cli.conftest import Typed
+from tests.cli.conftest import RunCLI
 
 RUN_UNTIL_STOPPED = ("dashscope serve", "dashscope webhooks listen", "dashscope mcp")
-"""What these do is seen in tests of their own."""
+"""Other tests check these commands."""
 
 ORDER = ("create", "update", "wait", "", "cancel", "delete")
 
 
 def commands(command: click.Command = program, *path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command there is, by what is typed."""
+    """Return all commands, by their words."""
     yield " ".join(path), command
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
@@ -31,7 +31,7 @@ def commands(command: click.Command = program, *path: str) -> Iterator[tuple[str
 
 
 def examples(command: click.Command) -> list[str]:
-    """The lines of its help that one can type."""
+    """Return the example lines of a help text."""
     return [
         line.strip()
         for line in (command.help or "").splitlines()
@@ -43,19 +43,19 @@ COMMANDS = [pair for pair in commands() if pair[0] != "completion"]
 LEAVES = [pair for pair in COMMANDS if not isinstance(pair[1], click.Group)]
 
 
-def test_each_command_has_help_with_an_example_of_it(typed: Typed) -> None:
+def test_each_command_has_help_with_an_example(run_cli: RunCLI) -> None:
     for path, command in COMMANDS:
-        shown = typed(*path.split(), "--help").stdout
+        shown = run_cli(*path.split(), "--help").stdout
         assert examples(command), path
         for example in examples(command):
             assert f"dashscope {path}".strip() in example
             assert f"  {example}\n" in shown, "an example is shown in a line of its own"
         assert max(map(len, shown.splitlines())) <= 80
         assert "\\b" not in shown
-    assert "Exit codes:" in typed("--help").stdout
+    assert "Exit codes:" in run_cli("--help").stdout
 
 
-def test_each_option_says_what_it_is_for() -> None:
+def test_each_option_has_help() -> None:
     for path, command in LEAVES:
         for parameter in command.params:
             if isinstance(parameter, click.Option):
@@ -66,9 +66,9 @@ def test_each_option_says_what_it_is_for() -> None:
 
 
 def test_each_example_runs(
-    typed: Typed, client: Client, photo: Path, monkeypatch: pytest.MonkeyPatch
+    run_cli: RunCLI, client: Client, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of them, one after another: what one creates, another one deletes."""
+    """The examples run in order: later ones delete what earlier ones created."""
     Path("a.md").write_text("the cat sat on the mat and the dog sat on the log. " * 5)
     Path("README.md").write_text("# style\n")
     Path("input.json").write_text(json.dumps({"text": "Alice"}))
@@ -88,19 +88,19 @@ def test_each_example_runs(
         piped, _, command = typed_line.rpartition(" | ")
         command, _, target = command.partition(" > ")
         stdin = Path(piped.removeprefix("cat ")).read_bytes() if piped else b""
-        done = typed(command.removeprefix("dashscope "), stdin=stdin)
+        done = run_cli(command.removeprefix("dashscope "), stdin=stdin)
         assert done.code == 0, f"{line}: {done.output}"
         assert not target or done.stdout
 
 
 def _rank(line: str) -> tuple[int, bool, str]:
     verb = next((verb for verb in ORDER if verb and f" {verb} " in line), "")
-    # A version goes before its model, which goes when it has none.
+    # A model can only be deleted without versions.
     return ORDER.index(verb), "models delete" in line, line
 
 
 def _with_ids(line: str, client: Client) -> str:
-    """The example with real ids in place of those that the help cannot know."""
+    """Replace the ids in an example by real ones."""
     if "PREDICTION_ID" in line:
         return line.replace("PREDICTION_ID", client.predictions.list()[0].id)
     if "TRAINING_ID" in line:
@@ -115,9 +115,9 @@ def _with_ids(line: str, client: Client) -> str:
     return line
 
 
-def test_a_shell_is_told_how_to_complete(typed: Typed) -> None:
+def test_completion_scripts_are_printed(run_cli: RunCLI) -> None:
     for shell in ("bash", "zsh", "fish"):
-        done = typed(f"completion {shell}")
+        done = run_cli(f"completion {shell}")
         assert done.code == 0
         assert f"_DASHSCOPE_COMPLETE={shell}_complete" in done.stdout
 
@@ -130,13 +130,13 @@ def test_a_shell_is_told_how_to_complete(typed: Typed) -> None:
         ("dashscope models list --sort-direction ", ["asc", "desc"]),
         ("dashscope completion ", ["bash", "zsh", "fish"]),
         ("dashscope run a/b image=@ph", ["image=@photo.png"]),
-        ("dashscope run a/b image =@ ph", ["@photo.png"]),  # as bash parts it
+        ("dashscope run a/b image =@ ph", ["@photo.png"]),  # split like bash does
         ("dashscope run a/b image =@", ["@photo.png", "@pictures/"]),
         ("dashscope run a/b image=@pictures/", ["image=@pictures/small/", "image=@pictures/z.png"]),
     ],
 )
-def test_commands_choices_and_files_of_inputs_complete(
-    typed: Typed,
+def test_commands_choices_and_input_files_are_completed(
+    run_cli: RunCLI,
     photo: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: str,
@@ -149,7 +149,7 @@ def test_commands_choices_and_files_of_inputs_complete(
     monkeypatch.setenv("_DASHSCOPE_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", "\n".join(typed_words))
     monkeypatch.setenv("COMP_CWORD", str(len(typed_words) - 1))
-    assert [line.partition(",")[2] for line in typed("").stdout.splitlines()] == complete
+    assert [line.partition(",")[2] for line in run_cli("").stdout.splitlines()] == complete
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_commands_choices_and_files_of_inputs_complete(
         "dashscope serve ",
     ],
 )
-def test_where_a_file_is_due_the_shell_completes_one(
-    typed: Typed, monkeypatch: pytest.MonkeyPatch, words: str
+def test_file_arguments_are_completed_by_the_shell(
+    run_cli: RunCLI, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     monkeypatch.setenv("_DASHSCOPE_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
-    assert typed("").stdout.startswith("file,")
+    assert run_cli("").stdout.startswith("file,")

@@ -1,4 +1,4 @@
-"""`KEY=VALUE`: values by the model's schema, files by `@`, and what is refused."""
+"""`KEY=VALUE` inputs: values by the schema, files with `@`, and errors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
-from tests.cli.conftest import Typed
+from tests.cli.conftest import RunCLI
 
 
-def test_a_value_is_what_the_schema_says(dashscope: CommandLine) -> None:
+def test_a_value_is_converted_by_the_schema(dashscope: CommandLine) -> None:
     pairs = ["whole=42", "real=2", "flag=false", "items=[1,2]", "choice=2", "anything=[null]"]
     done = dashscope("run", "test/kinds", *pairs, "--json")
     assert json.loads(done.stdout) == {
@@ -29,50 +29,50 @@ def test_a_value_is_what_the_schema_says(dashscope: CommandLine) -> None:
     }
 
 
-def test_text_stays_text_whatever_it_looks_like(dashscope: CommandLine) -> None:
+def test_text_inputs_stay_text(dashscope: CommandLine) -> None:
     texts = ["42", "true", "null", '{"a":1}', "a=b", " spaces ", "NaN", "-1e5"]
     pairs = [f"text{number}={text}" for number, text in enumerate(texts)]
     done = dashscope("run", "test/texts", *pairs, "--json")
     assert json.loads(done.stdout) == texts
 
 
-def test_text_keeps_its_quotation_marks(typed: Typed) -> None:
-    done = typed("""run test/texts 'text0="quoted"' --json""")
+def test_text_keeps_quotation_marks(run_cli: RunCLI) -> None:
+    done = run_cli("""run test/texts 'text0="quoted"' --json""")
     assert json.loads(done.stdout) == ['"quoted"']
 
 
-def test_text_that_may_be_left_out_stays_text(typed: Typed) -> None:
-    done = typed("run test/kinds text=42 --json")
+def test_optional_text_stays_text(run_cli: RunCLI) -> None:
+    done = run_cli("run test/kinds text=42 --json")
     assert done.code == 0, done.stderr
     assert json.loads(done.stdout) == {"text": "42"}
 
 
-def test_two_at_signs_are_text_that_starts_with_one(typed: Typed) -> None:
-    done = typed("run test/texts text0=@@alice text1=@@@ text2=a@b --json")
+def test_two_at_signs_escape_one(run_cli: RunCLI) -> None:
+    done = run_cli("run test/texts text0=@@alice text1=@@@ text2=a@b --json")
     assert json.loads(done.stdout) == ["@alice", "@@", "a@b"]
 
 
-def test_what_comes_in_on_stdin_is_a_file(typed: Typed, photo: Path) -> None:
-    done = typed("run test/measure document=@- --json", stdin=photo.read_bytes())
+def test_stdin_can_be_a_file_input(run_cli: RunCLI, photo: Path) -> None:
+    done = run_cli("run test/measure document=@- --json", stdin=photo.read_bytes())
     assert json.loads(done.stdout)["size"] == photo.stat().st_size
 
 
-def test_a_closed_stdin_is_empty(dashscope: CommandLine) -> None:
+def test_a_closed_stdin_is_an_empty_file(dashscope: CommandLine) -> None:
     command = [sys.executable, "-m", "dashscope", "run", "test/texts", "text0=@-"]
     program = dashscope.program(
         "-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})"
     )
-    for line, said in (
+    for line, message in (
         ("run test/texts text0=@-", "stdin is empty"),
         ("run test/texts --input -", "stdin is not JSON"),
         ("batch test/texts -", "There are no rows"),
     ):
-        assert said in dashscope(line).stderr
+        assert message in dashscope(line).stderr
     assert "stdin is empty" in program.finish().stderr
 
 
 @pytest.mark.soak
-def test_without_a_type_a_value_is_what_it_looks_like(dashscope: CommandLine) -> None:
+def test_without_a_type_a_value_is_json_or_text(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/kinds", 'anything={"a":[1,true]}', "--json")
     assert json.loads(done.stdout) == {"anything": {"a": [1, True]}}
 
@@ -81,7 +81,7 @@ def test_an_empty_value_is_empty_text(dashscope: CommandLine) -> None:
     assert dashscope("run", "dashscope/hello-world", "text=").stdout == "hello \n"
 
 
-def test_text_asks_for_no_schema(dashscope: CommandLine, server: LocalServer) -> None:
+def test_text_inputs_need_no_schema(dashscope: CommandLine, server: LocalServer) -> None:
     before = len(server.requests)
     dashscope("run", "dashscope/hello-world", "text=Alice")
     paths = [request.path for request in server.requests[before:]]
@@ -89,7 +89,7 @@ def test_text_asks_for_no_schema(dashscope: CommandLine, server: LocalServer) ->
 
 
 @pytest.mark.parametrize("size", [10, pytest.param(400_000, marks=pytest.mark.soak)])
-def test_a_file_is_uploaded_whole_whatever_its_size(
+def test_files_of_any_size_are_sent_completely(
     dashscope: CommandLine, client: Client, server: LocalServer, size: int
 ) -> None:
     content = bytes(range(256)) * (size // 256 + 1)
@@ -101,22 +101,24 @@ def test_a_file_is_uploaded_whole_whatever_its_size(
         "sha256": hashlib.sha256(content).hexdigest(),
         "suffix": ".bin",
     }
-    asked = [(request.method, request.path, request.status) for request in server.requests[before:]]
-    posted = [one for one in asked if one[0] == "POST"]
+    requested = [
+        (request.method, request.path, request.status) for request in server.requests[before:]
+    ]
+    posted = [received for received in requested if received[0] == "POST"]
     assert posted[0] == ("POST", "/v1/files", 201)
     newest = client.files.list()[0]
     assert (newest.name, newest.size) == ("some data.bin", len(content))
 
 
 @pytest.mark.soak
-def test_a_file_is_found_by_its_whole_path(dashscope: CommandLine, tmp_path: Path) -> None:
+def test_a_file_may_be_given_by_an_absolute_path(dashscope: CommandLine, tmp_path: Path) -> None:
     path = tmp_path / "elsewhere.txt"
     path.write_text("12345")
     done = dashscope("run", "test/measure", f"document=@{path}", "--json")
     assert json.loads(done.stdout)["size"] == 5
 
 
-def test_a_missing_file_is_named_and_nothing_is_sent(
+def test_a_missing_file_is_reported_before_a_request(
     dashscope: CommandLine, server: LocalServer
 ) -> None:
     before = len(server.requests)
@@ -127,7 +129,7 @@ def test_a_missing_file_is_named_and_nothing_is_sent(
     assert not [r for r in server.requests[before:] if r.method == "POST"]
 
 
-def test_a_folder_is_no_file(dashscope: CommandLine, server: LocalServer) -> None:
+def test_a_folder_is_not_a_file(dashscope: CommandLine, server: LocalServer) -> None:
     (dashscope.folder / "photos").mkdir()
     before = len(server.requests)
     done = dashscope("run", "test/measure", "document=@photos")
@@ -138,7 +140,7 @@ def test_a_folder_is_no_file(dashscope: CommandLine, server: LocalServer) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["hello-world"], 2, "owner/name or owner/name:version"),
         (["test/echo", "value=1", "value=2"], 2, "value is given 2 times"),
@@ -149,16 +151,16 @@ def test_a_folder_is_no_file(dashscope: CommandLine, server: LocalServer) -> Non
         (["test/echo", "value=1", "-o", "mine.txt/deeper"], 1, "mine.txt is not a folder"),
     ],
 )
-def test_what_cannot_work_is_refused_before_a_server_is_started(
-    typed: Typed, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
+def test_invalid_arguments_are_rejected_before_a_server_starts(
+    run_cli: RunCLI, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
 ) -> None:
     monkeypatch.setattr(
         "dashscope.cli.session._needs_local_server", lambda: pytest.fail("too late")
     )
     Path("mine.txt").write_text("precious")
-    done = typed(shlex.join(["run", *arguments]))
+    done = run_cli(shlex.join(["run", *arguments]))
     assert (done.code, done.stdout) == (code, "")
-    assert said in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())
 
 
 def test_a_repeated_file_is_a_list_of_files(dashscope: CommandLine, server: LocalServer) -> None:
@@ -185,24 +187,24 @@ def test_a_repeated_file_is_a_list_of_files(dashscope: CommandLine, server: Loca
     assert outputs == [[1, 2], [3]]
 
 
-def test_a_file_without_its_at_sign_and_text_with_one_are_hinted_at(
+def test_a_missing_or_unneeded_at_sign_gets_a_hint(
     dashscope: CommandLine, server: LocalServer
 ) -> None:
     (dashscope.folder / "README").write_text("a")
     before = len(server.requests)
-    for typed, hint in (
+    for argument, hint in (
         ("document=x.png", "To send the file x.png, write document=@x.png"),
         ("document=deep/x.tar.gz", "write document=@deep/x.tar.gz"),
         ("document=README", "write document=@README"),
         ("document=C:\\x.png", "write document=@C:\\x.png"),
         ("document=@someone", "For text that starts with @, write document=@@someone"),
     ):
-        done = dashscope("run", "test/measure", typed)
+        done = dashscope("run", "test/measure", argument)
         assert (done.code, done.stdout) == (1, "")
-        assert done.stderr.startswith(f"error: {typed}")
+        assert done.stderr.startswith(f"error: {argument}")
         assert hint in done.stderr
     assert not [r for r in server.requests[before:] if r.method == "POST"]
-    # Text that names a file is text for an input that takes text.
+    # A file name is valid text for a text input.
     assert dashscope("run", "test/texts", "text0=x.png").stdout == "x.png\n"
     (dashscope.folder / "rows.csv").write_text("document\nREADME\n")
     batch = dashscope("batch", "test/measure", "rows.csv")
@@ -210,17 +212,13 @@ def test_a_file_without_its_at_sign_and_text_with_one_are_hinted_at(
 
 
 @pytest.mark.parametrize("pair", ["text", "=Alice"])
-def test_what_is_not_key_and_value_is_a_wrong_command_line(
-    dashscope: CommandLine, pair: str
-) -> None:
+def test_an_input_without_a_key_is_a_usage_error(dashscope: CommandLine, pair: str) -> None:
     done = dashscope("run", "dashscope/hello-world", pair)
     assert (done.code, done.stdout) == (2, "")
     assert f"{pair!r} is not KEY=VALUE" in done.stderr
 
 
-def test_a_key_given_twice_is_a_wrong_command_line(
-    dashscope: CommandLine, server: LocalServer
-) -> None:
+def test_a_repeated_key_is_a_usage_error(dashscope: CommandLine, server: LocalServer) -> None:
     before = len(server.requests)
     done = dashscope("run", "dashscope/hello-world", "text=Alice", "text=Bob")
     assert (done.code, done.stdout) == (2, "")
@@ -236,7 +234,7 @@ def test_a_key_given_twice_is_a_wrong_command_line(
         ["serve", "no-such-file.py"],
     ],
 )
-def test_a_wrong_command_line_says_how_to_get_help(
+def test_a_usage_error_explains_how_to_get_help(
     dashscope: CommandLine, arguments: list[str]
 ) -> None:
     done = dashscope(*arguments)
@@ -246,20 +244,20 @@ def test_a_wrong_command_line_says_how_to_get_help(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["test/nothing", "a=1"], "test/nothing"),
         (["test/echo:0123456789abcdef", "value=1"], "0123456789abcdef"),
         (["dashscope/hello-world"], "input.text is required"),
         (["test/slow", "seconds=long"], "input.seconds"),
-        (["test/kinds", "colour=red"], "colour"),
+        (["test/kinds", "color=red"], "color"),
     ],
 )
-def test_what_the_server_refuses_is_said_in_its_words(
-    dashscope: CommandLine, arguments: list[str], said: str
+def test_a_rejection_of_the_server_is_printed(
+    dashscope: CommandLine, arguments: list[str], message: str
 ) -> None:
     done = dashscope("run", *arguments)
     assert (done.code, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Help and version; and what is said where an extra is not installed."""
+"""Help, version, and errors for missing extras."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ main()
 """
 
 
-def test_help_shows_the_commands_as_they_are_typed(dashscope: CommandLine) -> None:
+def test_help_shows_the_command_names(dashscope: CommandLine) -> None:
     done = dashscope("--help")
     assert (done.code, done.stderr) == (0, "")
     lines = [line.strip() for line in done.stdout.splitlines()]
@@ -37,13 +37,13 @@ def test_help_shows_the_commands_as_they_are_typed(dashscope: CommandLine) -> No
     assert "\\b" not in done.stdout
 
 
-def test_the_version_is_the_packages(dashscope: CommandLine) -> None:
+def test_version_prints_the_version_of_the_package(dashscope: CommandLine) -> None:
     done = dashscope("--version")
     assert (done.code, done.stderr) == (0, "")
     assert package.__version__ in done.stdout
 
 
-def test_without_the_cli_extra_it_says_what_to_install(
+def test_without_the_cli_extra_the_error_names_it(
     without_address: CommandLine, tmp_path: Path
 ) -> None:
     done = without(["click"], without_address, "run", "dashscope/hello-world", "text=Alice")
@@ -54,20 +54,18 @@ def test_without_the_cli_extra_it_says_what_to_install(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("module", SERVER_NEEDS)
-def test_without_the_local_extra_run_says_what_to_install(
-    without_address: CommandLine, module: str
-) -> None:
+def test_without_the_local_extra_run_names_it(without_address: CommandLine, module: str) -> None:
     done = without([module.lower()], without_address, "run", "dashscope/hello-world", "text=Alice")
     check_needs_local(done)
 
 
 @pytest.mark.soak
-def test_without_the_local_extra_serve_says_what_to_install(without_address: CommandLine) -> None:
+def test_without_the_local_extra_serve_names_it(without_address: CommandLine) -> None:
     done = without(["starlette"], without_address, "serve", "--port", "0")
     check_serve_needs_local(done)
 
 
-def test_without_the_local_extra_it_says_what_to_install(
+def test_without_the_local_extra_the_import_names_it(
     without_address: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for missing in SERVER_NEEDS:
@@ -92,18 +90,18 @@ def check_serve_needs_local(done: Finished) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_without_the_local_extra_a_server_elsewhere_is_used(dashscope: CommandLine) -> None:
+def test_without_the_local_extra_a_remote_server_works(dashscope: CommandLine) -> None:
     done = without(["starlette", "uvicorn"], dashscope, "run", "dashscope/hello-world", "text=Ann")
     assert (done.code, done.stdout) == (0, "hello Ann\n")
 
 
-def test_ctrl_c_during_the_imports_is_no_traceback(without_address: CommandLine) -> None:
+def test_ctrl_c_during_imports_prints_no_traceback(without_address: CommandLine) -> None:
     done = without_address.program("-c", INTERRUPTED_IMPORT, "run", "test/echo").finish()
     assert (done.code, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
 def without(modules: list[str], command: CommandLine, *arguments: str) -> Finished:
-    """Run `dashscope` where some modules are not installed.
+    """Run `dashscope` without some modules.
 
     Python starts without its site-packages, and with a folder of links to all of them but those.
     """

@@ -1,4 +1,4 @@
-"""`dashscope mcp`: agents run models as tools, seen with the client of the official SDK."""
+"""`dashscope mcp` with the client of the official SDK: agents run models as tools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MODELS = ("dashscope/thumbnail", "dashscope/countdown", "test/album", "test/step
 async def connected(
     server: LocalServer, *refs: str, root: Path | None = None
 ) -> AsyncIterator[Any]:
-    """A client of the SDK that talks to the tools in this process."""
+    """A client of the SDK that is connected to the tools in this process."""
     async with AsyncClient(base_url=server.base_url) as client:
         tools = Tools(client, root)
         await tools.load(refs)
@@ -72,7 +72,7 @@ async def test_models_are_tools(server: LocalServer, photo: Path) -> None:
         assert json.loads(result.content[0].text)["title"] == "t"
 
 
-async def test_a_local_file_comes_from_beneath_the_root_only(
+async def test_local_files_must_be_below_the_root(
     server: LocalServer, photo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -88,7 +88,7 @@ async def test_a_local_file_comes_from_beneath_the_root_only(
             assert "start the server with --root" in result.content[0].text
 
 
-async def test_errors_are_results(server: LocalServer) -> None:
+async def test_errors_are_tool_results(server: LocalServer) -> None:
     async with connected(server, "test/fail", "dashscope/countdown") as session:
         for name, arguments, text in (
             ("fail", {"message": "no luck"}, "no luck"),
@@ -141,7 +141,7 @@ async def test_progress_is_reported(server: LocalServer) -> None:
     assert any(total == 100 and value >= 25 for value, total, _ in reports)
 
 
-async def test_progress_only_ever_rises(client: Client) -> None:
+async def test_progress_never_decreases(client: Client) -> None:
     reports: list[tuple[float, float | None, str | None]] = []
 
     async def report(*values: Any) -> None:
@@ -156,7 +156,7 @@ async def test_progress_only_ever_rises(client: Client) -> None:
     assert [message for _, _, message in reports][:2] == ["processing", "loading"]
 
 
-async def test_a_cancelled_call_cancels_the_prediction(server: LocalServer, client: Client) -> None:
+async def test_a_canceled_call_cancels_the_prediction(server: LocalServer, client: Client) -> None:
     async with connected(server, "test/slow") as session:
         call = asyncio.create_task(session.call_tool("slow", {"seconds": 60, "tag": "mcp"}))
         prediction = await asyncio.to_thread(wait_for, client, "mcp", "processing")
@@ -175,14 +175,14 @@ def wait_for(client: Client, tag: str, status: str) -> str:
     raise TimeoutError(f"no prediction {tag} is {status}")
 
 
-def test_names() -> None:
+def test_tool_names() -> None:
     refs = ["a/x-y", "b/x", "c/x", "d/search_models", "e/z:" + "1" * 64, "e/z"]
     assert tool_names(refs)[:4] == ["x_y", "b_x", "c_x", "d_search_models"]
     assert len(set(tool_names(refs))) == len(refs)
     assert max(map(len, tool_names(refs))) <= 64
 
 
-async def test_stdio(server: LocalServer, photo: Path) -> None:
+async def test_the_server_runs_over_stdio(server: LocalServer, photo: Path) -> None:
     command = StdioServerParameters(
         command=sys.executable,
         args=["-m", "dashscope", "mcp", "dashscope/hello-world", "test/slow"],
@@ -193,12 +193,12 @@ async def test_stdio(server: LocalServer, photo: Path) -> None:
         assert result.content[0].text == "hello Alice"
 
 
-async def test_streamable_http(dashscope: CommandLine, client: Client) -> None:
+async def test_the_server_runs_over_streamable_http(dashscope: CommandLine, client: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = dashscope.start("mcp", "test/slow", "--http", "--port", str(port))
-    program.says("Serving MCP at")
-    for _ in range(200):  # the message comes just before it listens
+    program.wait_for_stderr("Serving MCP at")
+    for _ in range(200):  # the message is printed just before the server listens
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port)).close()
             break

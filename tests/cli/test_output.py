@@ -29,7 +29,7 @@ UNSAFE = [
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\ud800\r"
 
 
-def test_every_code_point_that_can_control_a_terminal_is_an_escape(
+def test_control_characters_are_escaped(
     dashscope: CommandLine, fake_server: FakeServer, terminal: Terminal
 ) -> None:
     text = "".join(UNSAFE)
@@ -40,12 +40,13 @@ def test_every_code_point_that_can_control_a_terminal_is_an_escape(
     terminal.close()
     assert done.code == 0
     escapes = "".join(
-        f"\\x{ord(one):02x}" if ord(one) < 0x100 else f"\\u{ord(one):04x}" for one in text
+        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
+        for character in text
     )
     assert terminal.drawn == f"{escapes}\r\n"
 
 
-def test_all_other_text_is_printed_as_it_is(
+def test_other_text_is_printed_unchanged(
     dashscope: CommandLine, fake_server: FakeServer, terminal: Terminal
 ) -> None:
     fake_server.respond_with(reply(prediction("succeeded", output=ORDINARY), 201))
@@ -58,7 +59,7 @@ def test_all_other_text_is_printed_as_it_is(
     assert shown == json.dumps(ORDINARY, ensure_ascii=False) + "\n"
 
 
-def test_a_pipe_gets_what_the_model_returned(
+def test_a_pipe_receives_the_output_unchanged(
     dashscope: CommandLine, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(prediction("succeeded", output=EVIL), 201))
@@ -68,7 +69,7 @@ def test_a_pipe_gets_what_the_model_returned(
 
 
 def _anywhere(received: Received) -> Reply:
-    """A server that says the same text wherever it can say any."""
+    """A server that sends the same text in every field."""
     found = prediction("failed", error=EVIL, logs=f"{EVIL}\n", model=f"a/{EVIL}", output=None)
     if received.path.endswith("/failing/predictions"):
         return reply(found, 201)
@@ -85,7 +86,7 @@ def _anywhere(received: Received) -> Reply:
     "line",
     [
         "run a/failing",  # an error and logs
-        "run a/refusing",  # the words of the server
+        "run a/refusing",  # the message of the server
         "stream a/refusing",
         "predictions get p1",  # fields
         "predictions get p1 --json",
@@ -95,10 +96,10 @@ def _anywhere(received: Received) -> Reply:
         "models get a/b",
         "batch a/failing rows.jsonl",
         "batch a/failing rows.jsonl -o out.jsonl",
-        "run a/b \x1b[31m=1 \x1b[31m=2",  # a wrong command line
+        "run a/b \x1b[31m=1 \x1b[31m=2",  # a usage error
     ],
 )
-def test_nothing_that_a_server_says_controls_the_terminal(
+def test_no_text_of_a_server_controls_the_terminal(
     dashscope: CommandLine, fake_server: FakeServer, terminal: Terminal, line: str
 ) -> None:
     (dashscope.folder / "rows.jsonl").write_text("{}\n")
@@ -110,11 +111,11 @@ def test_nothing_that_a_server_says_controls_the_terminal(
     left = set(re.sub(ours, "", terminal.drawn)) - {"\n"}
     assert terminal.drawn
     assert [
-        one for one in left if unicodedata.category(one) in ("Cc", "Cs") or one == "\u202e"
+        item for item in left if unicodedata.category(item) in ("Cc", "Cs") or item == "\u202e"
     ] == []
 
 
-def test_log_lines_on_a_terminal_are_escaped_too(terminal: Terminal) -> None:
+def test_log_lines_on_a_terminal_are_escaped(terminal: Terminal) -> None:
     with os.fdopen(os.dup(terminal.end), "w", encoding="utf-8") as stream:
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("log: %(message)s"))
@@ -129,7 +130,7 @@ def test_log_lines_on_a_terminal_are_escaped_too(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("line", ["run test/texts", "batch test/texts -", "run test/texts --json"])
-def test_a_pipe_is_utf_8_whatever_the_environment_says(dashscope: CommandLine, line: str) -> None:
+def test_pipes_are_always_utf_8(dashscope: CommandLine, line: str) -> None:
     arguments = [*line.split(), "text0=日本 😀"]
     done = dashscope(*arguments, encoding="cp1252", stdin=b"{}\n")
     assert (done.code, done.stderr.count("error")) == (0, 0)
@@ -138,13 +139,13 @@ def test_a_pipe_is_utf_8_whatever_the_environment_says(dashscope: CommandLine, l
     assert failed.stderr.splitlines()[-1].endswith("日本 😀")
 
 
-def test_a_process_prints_utf_8_whatever_the_environment_says(dashscope: CommandLine) -> None:
+def test_processes_always_print_utf_8(dashscope: CommandLine) -> None:
     env = {"PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}
     done = dashscope.start("run", "dashscope/hello-world", "text=日本 😀", env=env).finish()
     assert (done.code, done.stdout, done.stderr) == (0, "hello 日本 😀\n", "")
 
 
-def test_a_terminal_shows_replacement_characters_for_what_it_cannot_show(
+def test_a_terminal_shows_replacement_characters(
     dashscope: CommandLine, terminal: Terminal
 ) -> None:
     done = dashscope(
@@ -166,7 +167,7 @@ def test_json_on_a_terminal_is_utf_8(dashscope: CommandLine, terminal: Terminal)
 
 
 @pytest.mark.parametrize("command", ["run", "stream", "deployments run"])
-def test_an_output_that_cannot_be_printed_is_not_lost(
+def test_if_printing_fails_the_error_explains_how_to_get_the_output(
     dashscope: CommandLine, client: Client, command: str, full: int, deployed: str
 ) -> None:
     model = deployed if command.startswith("deployments") else "test/words"
@@ -181,30 +182,28 @@ def test_an_output_that_cannot_be_printed_is_not_lost(
         assert client.predictions.get(found[1]).output == ["word1 ", "word2 "]
 
 
-def test_an_output_of_a_server_that_stops_is_said_instead(
+def test_if_printing_fails_and_the_server_stops_the_output_is_in_the_error(
     without_address: CommandLine, full: int
 ) -> None:
     done = without_address("run", "dashscope/hello-world", "text=Ann", stdout=full)
     assert re.search(r'The output of prediction \w+: "hello Ann"\n$', done.stderr)
 
 
-def test_an_output_that_cannot_be_saved_is_not_lost(dashscope: CommandLine) -> None:
+def test_if_saving_fails_the_error_explains_how_to_get_the_output(dashscope: CommandLine) -> None:
     (dashscope.folder / "picture.txt").write_text("precious")
     done = dashscope("run", "test/pictures", "count=1", "-o", "./")
     assert done.code == 1
     assert re.search(r"already exists.*\n.*dashscope predictions get \w+\n$", done.stderr)
 
 
-def test_a_full_disk_is_no_traceback_at_the_exit(dashscope: CommandLine, full: int) -> None:
+def test_a_full_disk_prints_no_traceback_at_exit(dashscope: CommandLine, full: int) -> None:
     done = dashscope.start("run", "dashscope/hello-world", "text=Ann", stdout=full).finish()
     assert done.code == 1
     assert done.stderr.count("\n") == 2
     assert "Exception ignored" not in done.stderr
 
 
-def test_the_result_of_a_row_that_cannot_be_printed_is_named(
-    dashscope: CommandLine, full: int
-) -> None:
+def test_an_unprintable_row_is_named(dashscope: CommandLine, full: int) -> None:
     (dashscope.folder / "rows.jsonl").write_text('{"value": 1}\n')
     done = dashscope("batch", "test/echo", "rows.jsonl", stdout=full)
     assert done.code == 1

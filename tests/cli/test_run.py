@@ -12,23 +12,23 @@ import pytest
 from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
-from tests.client.behind import running, status_of
+from tests.client.tags import status_of, wait_until_running
 from tests.servers.fake_server import FakeServer, reply
 
 
-def test_it_prints_the_output_and_nothing_else(dashscope: CommandLine) -> None:
+def test_run_prints_only_the_output(dashscope: CommandLine) -> None:
     done = dashscope("run", "dashscope/hello-world", "text=Alice")
     assert (done.code, done.stdout, done.stderr) == (0, "hello Alice\n", "")
 
 
-def test_it_runs_one_version(dashscope: CommandLine, client: Client) -> None:
+def test_run_accepts_a_version(dashscope: CommandLine, client: Client) -> None:
     version = client.models.get("dashscope", "hello-world").latest_version
     assert version is not None
     done = dashscope("run", f"dashscope/hello-world:{version.id}", "text=Alice")
     assert (done.code, done.stdout) == (0, "hello Alice\n")
 
 
-def test_text_in_any_alphabet_comes_through(dashscope: CommandLine) -> None:
+def test_text_in_any_alphabet_is_preserved(dashscope: CommandLine) -> None:
     done = dashscope("run", "dashscope/hello-world", "text=Ζωή 🦊", env={"LC_ALL": "C"})
     assert (done.code, done.stdout) == (0, "hello Ζωή 🦊\n")
 
@@ -41,32 +41,32 @@ def test_text_in_any_alphabet_comes_through(dashscope: CommandLine) -> None:
         ('{"a":{"b":null},"c":"ü"}', '{\n  "a": {\n    "b": null\n  },\n  "c": "ü"\n}\n'),
     ],
 )
-def test_text_is_printed_as_it_is_and_the_rest_as_json(
+def test_text_is_printed_unchanged_and_other_outputs_as_json(
     dashscope: CommandLine, value: str, printed: str
 ) -> None:
     done = dashscope("run", "test/echo", f"value={value}")
     assert (done.code, done.stdout) == (0, printed)
 
 
-def test_json_is_one_line_for_another_program(dashscope: CommandLine) -> None:
+def test_json_is_printed_on_one_line(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/echo", 'value={"a":["ü",null]}', "--json")
     assert done.stdout.count("\n") == 1
     assert json.loads(done.stdout) == {"a": ["ü", None]}
 
 
-def test_text_in_parts_is_joined(dashscope: CommandLine) -> None:
+def test_text_chunks_are_joined(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/words", "count=3")
     assert done.stdout == "word1 word2 word3 \n"
 
 
-def test_text_that_ends_its_line_gets_no_other(dashscope: CommandLine) -> None:
+def test_no_newline_is_added_after_a_newline(dashscope: CommandLine) -> None:
     text = "two\nlines\n"
     assert dashscope("run", "test/texts", f"text0={text}").stdout == text
     dashscope("run", "test/texts", f"text0={text}", "-o", "text.txt")
     assert (dashscope.folder / "text.txt").read_text() == text
 
 
-def test_a_schema_is_asked_for_once_where_nobody_answers(
+def test_an_unreachable_server_is_tried_once_for_the_schema(
     dashscope: CommandLine, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(lambda _: reply({"detail": "later"}, 503))
@@ -78,15 +78,15 @@ def test_a_schema_is_asked_for_once_where_nobody_answers(
         "1",
         env={"DASHSCOPE_BASE_URL": fake_server.base_url},
     )
-    assert fake_server.asked.count("GET /v1/models/test/echo") == 1
+    assert fake_server.request_lines.count("GET /v1/models/test/echo") == 1
 
 
-def test_parts_that_are_no_text_are_a_list(dashscope: CommandLine) -> None:
+def test_other_chunks_are_a_list(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/numbers", "count=3", "--json")
     assert done.stdout == "[1, 2, 3]\n"
 
 
-def test_a_failed_model_is_an_error_with_its_logs(dashscope: CommandLine) -> None:
+def test_a_failed_prediction_is_an_error_with_logs(dashscope: CommandLine) -> None:
     done = dashscope("run", "test/fail", "message=no such word")
     assert (done.code, done.stdout) == (1, "")
     assert "about to fail" in done.stderr
@@ -101,7 +101,7 @@ def test_a_crashed_model_is_an_error(dashscope: CommandLine) -> None:
     assert "exited with code 7" in done.stderr
 
 
-def test_a_time_out_is_an_error_and_cancels_the_prediction(
+def test_a_timeout_is_an_error_and_cancels_the_prediction(
     dashscope: CommandLine, client: Client
 ) -> None:
     done = dashscope("run", "test/slow", "seconds=60", "tag=timed", "--timeout", "0.5")
@@ -111,24 +111,24 @@ def test_a_time_out_is_an_error_and_cancels_the_prediction(
     assert status_of(client, "timed") == "canceled"
 
 
-def test_a_prediction_cancelled_by_somebody_else_is_an_error(
+def test_a_prediction_canceled_by_someone_else_is_an_error(
     dashscope: CommandLine, client: Client
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: client.predictions.cancel(running(client, "elsewhere")))
+        pool.submit(lambda: client.predictions.cancel(wait_until_running(client, "elsewhere")))
         done = dashscope("run", "test/slow", "seconds=30", "tag=elsewhere")
     assert (done.code, done.stdout) == (1, "")
     assert "canceled" in done.stderr
 
 
 @pytest.mark.soak
-def test_quiet_says_errors_all_the_same(dashscope: CommandLine) -> None:
+def test_quiet_prints_errors(dashscope: CommandLine) -> None:
     done = dashscope("run", "-q", "test/fail", "message=no such word")
     assert (done.code, done.stdout) == (1, "")
     assert "no such word" in done.stderr
 
 
-def test_an_address_where_nothing_listens_is_named(dashscope: CommandLine) -> None:
+def test_an_unreachable_address_is_named(dashscope: CommandLine) -> None:
     done = dashscope(
         "run",
         "dashscope/hello-world",
@@ -144,24 +144,24 @@ def test_an_address_where_nothing_listens_is_named(dashscope: CommandLine) -> No
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("127.0.0.1:3274", "http:// or https://"),
         ("http://example.com/v1", "DASHSCOPE_API_TOKEN"),
         ("http://user:secret@example.com/v1", "DASHSCOPE_"),
     ],
 )
-def test_an_address_that_cannot_be_right_says_what_to_set(
-    dashscope: CommandLine, address: str, said: str
+def test_an_invalid_address_names_the_setting(
+    dashscope: CommandLine, address: str, message: str
 ) -> None:
     done = dashscope("run", "test/echo", env={"DASHSCOPE_BASE_URL": address})
     assert (done.code, done.stdout) == (1, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "secret" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_token_is_sent_and_never_shown(dashscope: CommandLine) -> None:
+def test_the_token_is_sent_but_not_printed(dashscope: CommandLine) -> None:
     with LocalServer(token="s3cret-token") as server:
         env = {"DASHSCOPE_BASE_URL": server.base_url}
         refused = dashscope("run", "dashscope/hello-world", "text=Alice", env=env)
@@ -177,9 +177,9 @@ def test_the_token_is_sent_and_never_shown(dashscope: CommandLine) -> None:
     assert "s3cret-token" not in done.stderr
 
 
-def test_a_reader_that_has_gone_is_no_traceback(dashscope: CommandLine) -> None:
-    nobody, end = os.pipe()
-    os.close(nobody)
+def test_a_broken_pipe_prints_no_traceback(dashscope: CommandLine) -> None:
+    unreachable_url, end = os.pipe()
+    os.close(unreachable_url)
     try:
         done = dashscope.start("run", "dashscope/hello-world", "text=Alice", stdout=end).finish()
     finally:

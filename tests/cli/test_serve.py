@@ -1,4 +1,4 @@
-"""`dashscope serve`: a server in the foreground, with the user's own models."""
+"""`dashscope serve`: a server in the foreground with the user's models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from dashscope import Client
 from tests.cli.command import CommandLine
 from tests.cli.process import Program
-from tests.local.waiting import until
+from tests.waiting import wait_until
 
 READY = r"\AReady at (http://127\.0\.0\.1:\d+/v1), data in (.*)\n"
 
@@ -25,8 +25,8 @@ def shout(text: str, times: int = 1) -> str:
 '''
 
 
-def test_it_serves_models_until_it_is_told_to_stop(without_address: CommandLine) -> None:
-    """One server and its successor: each rule about a server in the foreground."""
+def test_serve_runs_until_a_signal(without_address: CommandLine) -> None:
+    """One server and its successor check all rules of a server in the foreground."""
     (without_address.folder / "models.py").write_text(SHOUT)
     command = ("models.py", "--token", "s3cret", "--data", "data")
     program, base_url = serving(without_address, *command)
@@ -53,54 +53,54 @@ def test_it_serves_models_until_it_is_told_to_stop(without_address: CommandLine)
     assert done.code == 0
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
 
-    # What it stored is there the next time.
+    # The stored predictions are there after a restart.
     program, base_url = serving(without_address, *command)
     with Client("s3cret", base_url=base_url) as client:
-        outputs = [one.output for one in client.predictions.list()]
+        outputs = [prediction.output for prediction in client.predictions.list()]
     assert outputs == ["hello Alice", "HELLO!!!"]
     program.send(signal.SIGINT)
     done = program.finish()
     assert done.code == 0
     assert "Traceback" not in done.stderr
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
 
 
-def test_a_second_signal_does_not_wait_for_what_runs(without_address: CommandLine) -> None:
+def test_a_second_signal_does_not_wait_for_predictions(without_address: CommandLine) -> None:
     program, base_url = serving(without_address)
-    folder = program.prints(READY)[2]
+    folder = program.wait_for_stdout(READY)[2]
     assert folder == str(without_address.folder / "data-home/dashscope"), "the default folder"
     with Client(base_url=base_url) as client:
         client.models.predictions.create("dashscope", "countdown", input={"delay": 60})
         program.send(signal.SIGTERM)
-        program.says("stopping")
+        program.wait_for_stderr("stopping")
         program.send(signal.SIGTERM)
         done = program.finish(within=5)
     assert done.code == -signal.SIGTERM
-    assert program.leaves_behind() == []
+    assert program.remaining_children() == []
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("1/0", "ZeroDivisionError"),
         pytest.param("def", "models.py", marks=pytest.mark.soak),
         ("from dashscope.local import model\n@model('Bad Name')\ndef f(): ...", "owner/name"),
     ],
 )
-def test_a_models_file_that_does_not_load_says_why(
-    without_address: CommandLine, source: str, said: str
+def test_an_invalid_models_file_is_an_error(
+    without_address: CommandLine, source: str, message: str
 ) -> None:
     (without_address.folder / "models.py").write_text(source)
     done = without_address("serve", "models.py", "--port", "0", "--data", "data")
     assert (done.code, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "token"),
         (["--rate-limit", "often"], "often"),
@@ -109,16 +109,16 @@ def test_a_models_file_that_does_not_load_says_why(
         (["--reload"], "models file"),
     ],
 )
-def test_an_option_that_cannot_be_is_refused(
-    without_address: CommandLine, arguments: list[str], said: str
+def test_invalid_options_are_rejected(
+    without_address: CommandLine, arguments: list[str], message: str
 ) -> None:
     done = without_address("serve", "--port", "0", "--data", "data", *arguments)
     assert (done.code, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_it_opens_the_pages_and_reloads_the_models(without_address: CommandLine) -> None:
+def test_open_and_reload(without_address: CommandLine) -> None:
     folder = without_address.folder
     (folder / "models.py").write_text("1 / 0")
     browser = folder / "browser.sh"
@@ -129,19 +129,19 @@ def test_it_opens_the_pages_and_reloads_the_models(without_address: CommandLine)
         *("--public-url", "https://example.com/models/"),
         env={"BROWSER": str(browser)},
     )
-    base_url = program.prints(READY)[1]
-    program.says("ZeroDivisionError")
-    until(lambda: (folder / "opened").exists() and (folder / "opened").read_text())
+    base_url = program.wait_for_stdout(READY)[1]
+    program.wait_for_stderr("ZeroDivisionError")
+    wait_until(lambda: (folder / "opened").exists() and (folder / "opened").read_text())
     assert (folder / "opened").read_text() == "https://example.com/models/web/\n"
     (folder / "models.py").write_text(SHOUT)
-    program.says("loaded .*models.py again")
+    program.wait_for_stderr("loaded .*models.py again")
     with Client(base_url=base_url) as client:
         assert client.run("me/shout", {"text": "hello"}) == "HELLO!"
     program.send(signal.SIGTERM)
     assert program.finish().code == 0
 
 
-def test_a_port_that_is_taken_is_an_error(without_address: CommandLine) -> None:
+def test_a_port_in_use_is_an_error(without_address: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = without_address("serve", "--port", str(port), "--data", "data")
@@ -151,6 +151,6 @@ def test_a_port_that_is_taken_is_an_error(without_address: CommandLine) -> None:
 
 
 def serving(command: CommandLine, *arguments: str | Path) -> tuple[Program, str]:
-    """Start a server on a free port, and wait until it says that it is ready."""
+    """Start a server on a free port, and wait until it is ready."""
     program = command.start("serve", *arguments, "--port", "0")
-    return program, program.prints(READY)[1]
+    return program, program.wait_for_stdout(READY)[1]

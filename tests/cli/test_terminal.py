@@ -1,4 +1,4 @@
-"""On a terminal: a line that says how the prediction stands, and Ctrl-C from the keyboard."""
+"""Output on a terminal: the status line, tables, images and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from dashscope import Client
 from tests.cli.command import CommandLine
 from tests.cli.terminal import Terminal
-from tests.cli.test_interrupt import until
-from tests.client.behind import running, status_of
+from tests.client.tags import status_of, wait_until_running
+from tests.waiting import wait_until
 
 IN_ITS_OWN_SESSION = """
 import fcntl, os, sys, termios
@@ -22,7 +22,7 @@ os.setsid()
 fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "dashscope", *sys.argv[1:]])
 """
-"""The command line with the terminal at stderr as its controlling one, as a shell starts it."""
+"""Run the command with the terminal as its controlling terminal, as a shell does."""
 
 
 ERASED = "\x1b[2K"
@@ -30,7 +30,7 @@ CURSOR_SHOWN = "\x1b[?25h"
 CURSOR_HIDDEN = "\x1b[?25l"
 
 
-def test_the_status_is_shown_on_a_terminal_and_the_output_on_stdout(
+def test_the_status_is_on_the_terminal_and_the_output_on_stdout(
     dashscope: CommandLine, terminal: Terminal
 ) -> None:
     done = dashscope(
@@ -43,7 +43,7 @@ def test_the_status_is_shown_on_a_terminal_and_the_output_on_stdout(
     assert re.search(r"test/steps: processing (25|50|75|100)%", terminal.shown)
 
 
-def test_the_status_line_is_gone_at_the_end(dashscope: CommandLine, terminal: Terminal) -> None:
+def test_the_status_line_is_cleared_at_the_end(dashscope: CommandLine, terminal: Terminal) -> None:
     dashscope(
         "run", "test/slow", "seconds=0.3", "tag=a", stderr=terminal.end, env={"TERM": "xterm"}
     )
@@ -53,7 +53,7 @@ def test_the_status_line_is_gone_at_the_end(dashscope: CommandLine, terminal: Te
     assert terminal.drawn.rfind(CURSOR_SHOWN) > terminal.drawn.rfind(CURSOR_HIDDEN)
 
 
-def test_quiet_shows_none_on_a_terminal(dashscope: CommandLine, terminal: Terminal) -> None:
+def test_quiet_hides_the_status(dashscope: CommandLine, terminal: Terminal) -> None:
     dashscope(
         "run", "-q", "test/slow", "seconds=0.3", "tag=a", stderr=terminal.end, env={"TERM": "xterm"}
     )
@@ -66,7 +66,7 @@ def test_without_a_terminal_there_is_no_status(dashscope: CommandLine) -> None:
     assert (done.code, done.stdout, done.stderr) == (0, "2\n", "")
 
 
-def test_an_error_on_a_terminal_stands_alone(dashscope: CommandLine, terminal: Terminal) -> None:
+def test_an_error_clears_the_status_line(dashscope: CommandLine, terminal: Terminal) -> None:
     done = dashscope(
         "run", "test/fail", "message=oh no", stderr=terminal.end, env={"TERM": "xterm"}
     )
@@ -77,7 +77,7 @@ def test_an_error_on_a_terminal_stands_alone(dashscope: CommandLine, terminal: T
     assert last.endswith("oh no")
 
 
-def test_ctrl_c_on_the_keyboard_cancels_the_prediction(
+def test_ctrl_c_in_a_terminal_cancels_the_prediction(
     dashscope: CommandLine, client: Client, terminal: Terminal, tmp_path: Path
 ) -> None:
     program = dashscope.program(
@@ -91,14 +91,14 @@ def test_ctrl_c_on_the_keyboard_cancels_the_prediction(
         stderr=terminal.end,
         env={"TERM": "xterm"},
     )
-    id = running(client, "keyboard")
+    id = wait_until_running(client, "keyboard")
     pressed = time.monotonic()
     terminal.types(b"\x03")
     done = program.finish()
     terminal.close()
     assert time.monotonic() - pressed < 3
     assert (done.code, done.stdout) == (130, "")
-    assert terminal.shown.replace("\r", "").endswith(f"Interrupted.\nCancelled prediction {id}.\n")
+    assert terminal.shown.replace("\r", "").endswith(f"Interrupted.\nCanceled prediction {id}.\n")
     assert "Traceback" not in terminal.shown
     assert status_of(client, "keyboard") == "canceled"
 
@@ -114,7 +114,7 @@ COLOR = re.compile(r"\x1b\[[0-9;]*(3[0-9]|4[0-9]|9[0-9])[0-9;]*m")
         pytest.param({"TERM": "dumb"}, False, marks=pytest.mark.soak),
     ],
 )
-def test_pictures_are_drawn_where_there_are_colors(
+def test_images_are_drawn_on_terminals_with_colors(
     dashscope: CommandLine, terminal: Terminal, photo: Path, env: dict[str, str], colored: bool
 ) -> None:
     done = dashscope(
@@ -130,17 +130,13 @@ def test_pictures_are_drawn_where_there_are_colors(
     assert url.startswith("http://127.0.0.1:")
 
 
-def test_a_file_that_is_no_picture_is_a_url_only(
-    dashscope: CommandLine, terminal: Terminal
-) -> None:
+def test_other_files_are_printed_as_urls(dashscope: CommandLine, terminal: Terminal) -> None:
     dashscope("run", "test/file", stdout=terminal.end, env={"TERM": "xterm-256color"})
     terminal.close()
     assert terminal.drawn.startswith("http://")
 
 
-def test_a_list_is_a_table_with_headings_on_a_terminal(
-    dashscope: CommandLine, terminal: Terminal
-) -> None:
+def test_a_list_is_a_table_on_a_terminal(dashscope: CommandLine, terminal: Terminal) -> None:
     env = {"TERM": "xterm", "COLUMNS": "60"}
     dashscope("models", "list", "--limit", "all", stdout=terminal.end, env=env)
     terminal.close()
@@ -151,7 +147,7 @@ def test_a_list_is_a_table_with_headings_on_a_terminal(
     assert any("…" in row for row in rows)
 
 
-def test_what_one_copies_stays_in_one_piece_on_a_narrow_terminal(
+def test_ids_and_urls_are_not_wrapped_on_a_narrow_terminal(
     dashscope: CommandLine, terminal: Terminal, client: Client
 ) -> None:
     version = client.models.get("dashscope", "markov").latest_version
@@ -171,10 +167,10 @@ def test_json_on_a_terminal_is_json_only(dashscope: CommandLine, terminal: Termi
     assert json.loads(terminal.drawn)["name"] == "echo"
 
 
-def test_text_is_seen_as_it_comes(dashscope: CommandLine, terminal: Terminal) -> None:
+def test_streamed_text_is_printed_immediately(dashscope: CommandLine, terminal: Terminal) -> None:
     program = dashscope.start(
         *("stream", "dashscope/countdown", "start=1", "delay=30"), stdout=terminal.end
     )
-    until(lambda: "1" in terminal.shown)
+    wait_until(lambda: "1" in terminal.shown)
     program.send(signal.SIGINT)
     assert program.finish().code == 130

@@ -1,4 +1,4 @@
-"""`dashscope webhooks listen`: what is signed is printed, once; what is not is refused."""
+"""`dashscope webhooks listen` prints signed webhooks once and rejects others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 from dashscope import Client, webhooks
 from tests.cli.command import CommandLine
-from tests.cli.conftest import Typed
+from tests.cli.conftest import RunCLI
 from tests.cli.process import Finished, Program
 
 SECRET = "whsec_c2VjcmV0IG9mIG1pbmU="
@@ -26,7 +26,7 @@ BODY = b'{"id": "p1", "status": "failed", "model": "me/it", "error": "out\\nof \
 
 def listening(command: CommandLine, *arguments: str, **options: object) -> tuple[Program, str]:
     program = command.start("webhooks", "listen", "--port", "0", *arguments, **options)
-    return program, program.says(r"Listening at (http://127\.0\.0\.1:\d+)")[1]
+    return program, program.wait_for_stderr(r"Listening at (http://127\.0\.0\.1:\d+)")[1]
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
@@ -42,7 +42,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 def receive(
     command: CommandLine, *arguments: str, send: Callable[[str], object]
 ) -> tuple[Finished, Any]:
-    """Listen in this process, call `send` with the address, and return how both ended."""
+    """Listen in this process, call `send` with the address, and return both results."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -59,9 +59,7 @@ def receive(
     return done, sent.result()
 
 
-def test_webhooks_of_the_server_are_printed_as_they_come(
-    dashscope: CommandLine, client: Client
-) -> None:
+def test_received_webhooks_are_printed(dashscope: CommandLine, client: Client) -> None:
     done, created = receive(
         dashscope,
         *("--json", "--count", "2"),
@@ -74,12 +72,12 @@ def test_webhooks_of_the_server_are_printed_as_they_come(
         ),
     )
     assert done.code == 0
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["id"] for one in told] == [created.id] * 2
-    assert told[-1]["output"] == "hello Al"
+    message = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [item["id"] for item in message] == [created.id] * 2
+    assert message[-1]["output"] == "hello Al"
 
 
-def test_what_is_not_signed_is_refused_and_what_comes_again_is_printed_once(
+def test_unsigned_webhooks_are_rejected_and_duplicates_printed_once(
     without_address: CommandLine,
 ) -> None:
     program, url = listening(without_address, env={"DASHSCOPE_WEBHOOK_SECRET": SECRET})
@@ -89,7 +87,7 @@ def test_what_is_not_signed_is_refused_and_what_comes_again_is_printed_once(
     assert post(url, BODY, webhooks.sign(BODY, SECRET, timestamp=1)) == 401
     assert post(url, BODY, headers) == 200
     assert post(url, BODY, headers) == 200
-    program.prints("p1")
+    program.wait_for_stdout("p1")
     program.send(signal.SIGINT)
     done = program.finish()
     assert done.code == 0
@@ -99,7 +97,7 @@ def test_what_is_not_signed_is_refused_and_what_comes_again_is_printed_once(
     assert cells[1:] == ["failed", "p1", "me/it", "out of \x1b[31mink"]
 
 
-def test_a_sender_that_says_no_length_or_goes_away_ends_nothing(
+def test_bad_requests_do_not_stop_the_listener(
     without_address: CommandLine,
 ) -> None:
     def send(url: str) -> int:
@@ -121,22 +119,22 @@ def test_a_sender_that_says_no_length_or_goes_away_ends_nothing(
     assert done.stdout.count("\n") == 1
 
 
-def test_an_address_that_is_taken_is_named(typed: Typed) -> None:
+def test_an_address_in_use_is_named(run_cli: RunCLI) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = typed(f"webhooks listen --port {port} --secret {SECRET}")
+        done = run_cli(f"webhooks listen --port {port} --secret {SECRET}")
     assert (done.code, done.stdout) == (4, "")
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in done.stderr
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_*"])
-def test_what_is_no_secret_is_said_at_once(typed: Typed, secret: str) -> None:
-    done = typed(f"webhooks listen --port 0 --secret '{secret}'")
+def test_an_invalid_secret_is_rejected_at_once(run_cli: RunCLI, secret: str) -> None:
+    done = run_cli(f"webhooks listen --port 0 --secret '{secret}'")
     assert (done.code, done.stdout) == (1, "")
     assert "secret" in done.stderr
 
 
-def test_the_secret_is_printed(typed: Typed, client: Client) -> None:
+def test_the_secret_is_printed(run_cli: RunCLI, client: Client) -> None:
     key = client.webhooks.default.secret.get().key
-    assert typed("webhooks secret").stdout == f"{key}\n"
-    assert json.loads(typed("webhooks secret --json").stdout) == {"key": key}
+    assert run_cli("webhooks secret").stdout == f"{key}\n"
+    assert json.loads(run_cli("webhooks secret --json").stdout) == {"key": key}

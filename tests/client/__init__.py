@@ -1,1 +1,1 @@
-"""The clients against a real local server, as a program uses them."""
+"""Both clients against a real local server."""

@@ -1,4 +1,4 @@
-"""A real local server with the tests' models, and clients of it in all flavors."""
+"""A local server with the models of the tests, and clients of it in all flavors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.client import models
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[LocalServer]:
-    """The server that all of these tests talk to."""
+    """The server of all tests in this folder."""
     with LocalServer(models=models.__file__, strict_inputs=True) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def behind(server: LocalServer) -> Iterator[Client]:
-    """A client that looks at the server behind the back of the one under test."""
+def observer(server: LocalServer) -> Iterator[Client]:
+    """A second client, for checking what the client under test did."""
     with Client(base_url=server.base_url) as client:
         yield client
 

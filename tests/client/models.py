@@ -1,4 +1,4 @@
-"""The models of the tests' local server: one for each way a model can behave."""
+"""Models for the local server of the tests, each with one behavior."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from dashscope.local import model
     concurrency=2,
 )
 def echo(value: Any = None) -> Any:
-    """Gives back what it got.
+    """Return the input.
 
     Args:
         value: Any JSON.
@@ -38,7 +38,7 @@ def kinds(
     items: list[int] | None = None,
     anything: Any = None,
 ) -> dict[str, Any]:
-    """Gives back those inputs that differ from their defaults."""
+    """Return the inputs that differ from their defaults."""
     given = {
         "text": text,
         "choice": choice if choice != "1" else None,
@@ -62,35 +62,35 @@ def texts(
     text6: str = "",
     text7: str = "",
 ) -> list[str]:
-    """Gives back those texts that are not empty."""
+    """Return the texts that are not empty."""
     given = [text0, text1, text2, text3, text4, text5, text6, text7]
     return [text for text in given if text]
 
 
 @model("test/slow", concurrency=8)
 def slow(seconds: float, tag: str = "") -> str:
-    """Takes its time, and gives its tag back."""
+    """Sleep, then return the tag."""
     time.sleep(seconds)
     return tag
 
 
 @model("test/fail", concurrency=2)
 def fail(message: str) -> str:
-    """Says what it is about to do, and fails."""
+    """Print a line and fail."""
     print("about to fail")
     raise ValueError(message)
 
 
 @model("test/crash", concurrency=1)
 def crash(code: int = 7) -> str:
-    """Takes its process down."""
+    """Exit the process."""
     print("about to crash", flush=True)
     os._exit(code)
 
 
 @model("test/steps", concurrency=4)
 def steps(total: int = 4, pause: float = 0.2) -> int:
-    """Draws the progress bar of `tqdm` into its logs."""
+    """Print a progress bar like `tqdm`."""
     for done in range(1, total + 1):
         time.sleep(pause)
         share = done * 100 // total
@@ -102,32 +102,32 @@ def steps(total: int = 4, pause: float = 0.2) -> int:
 
 @model("test/words", concurrency=2)
 def words(count: int = 3) -> Iterator[str]:
-    """Gives words, which make one text."""
+    """Yield words, which are joined to one text."""
     for number in range(1, count + 1):
         yield f"word{number} "
 
 
 @model("test/numbers", concurrency=2)
 def numbers(count: int = 3) -> Iterator[int]:
-    """Gives numbers one after another."""
+    """Yield numbers."""
     yield from range(1, count + 1)
 
 
 @model("test/file", concurrency=2)
 def file(content: str = "content", name: str = "result.txt", times: int = 1) -> Path:
-    """Makes a file of its text."""
+    """Return a file with this content."""
     return _written(name, content * times)
 
 
 @model("test/pictures", concurrency=1)
 def pictures(count: int = 2) -> list[Path]:
-    """Makes files that are all named alike."""
+    """Return files with equal names."""
     return [_written("picture.txt", f"picture {number}") for number in range(1, count + 1)]
 
 
 @model("test/album", concurrency=1)
 def album(title: str = "album") -> dict[str, Any]:
-    """Makes files deep inside its output."""
+    """Return files in a nested output."""
     return {
         "title": title,
         "cover": _written("cover.txt", "the cover"),
@@ -137,7 +137,7 @@ def album(title: str = "album") -> dict[str, Any]:
 
 @model("test/measure", concurrency=2)
 def measure(document: Path) -> dict[str, Any]:
-    """Says what it received as a file."""
+    """Return the size, hash and suffix of a file."""
     content = document.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     return {"size": len(content), "sha256": digest, "suffix": document.suffix}
@@ -145,13 +145,13 @@ def measure(document: Path) -> dict[str, Any]:
 
 @model("test/files", concurrency=1)
 def files(documents: list[Path], title: str = "") -> dict[str, Any]:
-    """Says how many bytes it received in each file."""
+    """Return the size of each file."""
     return {"sizes": [len(document.read_bytes()) for document in documents], "title": title}
 
 
 @model("test/hidden", visibility="private", concurrency=1)
 def hidden() -> str:
-    """Is not in the list of public models."""
+    """A private model."""
     return "hidden"
 
 

@@ -1,4 +1,4 @@
-"""Files in inputs and outputs: a real image there and back, and everything in between."""
+"""Files in inputs and outputs, against a local server."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from dashscope.local import LocalServer
 
 SMALL = b"a small file"
 LARGE = bytes(range(256)) * 1200
-"""More than goes into a request."""
+"""Too large to be sent inline."""
 
 
 def measured(content: bytes, suffix: str) -> dict[str, Any]:
-    """What `test/measure` says of a file."""
+    """Return the expected output of `test/measure` for a file."""
     return {
         "size": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -32,11 +32,11 @@ def measured(content: bytes, suffix: str) -> dict[str, Any]:
 
 
 def uploads(server: LocalServer) -> int:
-    """How many files the server has been sent."""
+    """Return the number of uploaded files."""
     return sum(request[:2] == ("POST", "/v1/files") for request in server.requests)
 
 
-async def test_a_real_photo_becomes_a_real_thumbnail(client: Any, tmp_path: Path) -> None:
+async def test_a_thumbnail_of_a_photo(client: Any, tmp_path: Path) -> None:
     Image.effect_noise((300, 200), 80).save(tmp_path / "photo.png")
     output = await client.run("dashscope/thumbnail", {"image": tmp_path / "photo.png", "width": 60})
     saved = await output.save(tmp_path / "small.png")
@@ -46,7 +46,7 @@ async def test_a_real_photo_becomes_a_real_thumbnail(client: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
-async def test_each_kind_of_file_arrives_whole(
+async def test_each_kind_of_file_input_is_sent_completely(
     client: Any, server: LocalServer, tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "data.bin"
@@ -62,7 +62,7 @@ async def test_each_kind_of_file_arrives_whole(
     assert uploads(server) - before == (5 if content is LARGE else 0)
 
 
-async def test_the_way_a_file_is_sent_can_be_chosen(client: Any, server: LocalServer) -> None:
+async def test_file_encoding_sets_how_files_are_sent(client: Any, server: LocalServer) -> None:
     before = uploads(server)
     for encoding, content in (("data-uri", LARGE), ("upload", SMALL)):
         output = await client.run("test/measure", {"document": content}, file_encoding=encoding)
@@ -76,7 +76,7 @@ async def test_an_uploaded_file_keeps_its_suffix(client: Any, tmp_path: Path) ->
     assert await client.run("test/measure", {"document": path}) == measured(LARGE, ".gz")
 
 
-async def test_a_file_that_is_not_there_means_that_nothing_is_sent(
+async def test_a_missing_file_raises_before_a_request(
     client: Any, server: LocalServer, tmp_path: Path
 ) -> None:
     before = len(server.requests)
@@ -87,7 +87,7 @@ async def test_a_file_that_is_not_there_means_that_nothing_is_sent(
     assert server.requests[before:] == []
 
 
-async def test_an_output_file_is_its_url_and_can_be_read_and_saved(
+async def test_a_file_output_is_its_url_and_can_be_read_and_saved(
     client: Any, tmp_path: Path
 ) -> None:
     output = await client.run("test/file", {"content": "hello", "name": "greeting.txt"})
@@ -105,26 +105,26 @@ async def test_an_output_file_is_its_url_and_can_be_read_and_saved(
     assert list((tmp_path / "out").iterdir()) == [saved]
 
 
-async def test_a_packed_output_is_of_the_type_of_its_bytes(client: Any) -> None:
+async def test_a_compressed_output_has_the_type_of_its_bytes(client: Any) -> None:
     output = await client.run("test/file", {"name": "table.csv.gz"})
     assert await output.read() == b"content"
     assert getattr(output, "file", output).content_type == "application/gzip"
 
 
-async def test_an_output_file_pickles_as_its_url(client: Any) -> None:
+async def test_a_file_output_pickles_as_its_url(client: Any) -> None:
     output = await client.run("test/file", {})
     real = getattr(output, "file", output)
     copied = pickle.loads(pickle.dumps(real))
     assert (type(copied), copied) == (str, str(output))
 
 
-async def test_an_output_file_is_an_input_of_the_next_model(client: Any) -> None:
+async def test_a_file_output_can_be_an_input(client: Any) -> None:
     output = await client.run("test/file", {"content": "hello"})
     real = getattr(output, "file", output)
     assert (await client.run("test/measure", {"document": real}))["size"] == 5
 
 
-async def test_files_deep_inside_an_output_are_files_too(client: Any) -> None:
+async def test_nested_urls_are_file_outputs(client: Any) -> None:
     output = await client.run("test/album", {"title": "ours"})
     assert output["title"] == "ours"
     assert await output["cover"].read() == b"the cover"
@@ -134,7 +134,7 @@ async def test_files_deep_inside_an_output_are_files_too(client: Any) -> None:
     assert [await picture.read() for picture in both] == [b"picture 1", b"picture 2"]
 
 
-async def test_a_large_output_comes_in_pieces(client: Any, tmp_path: Path) -> None:
+async def test_a_large_output_is_read_in_chunks(client: Any, tmp_path: Path) -> None:
     output = await client.run("test/file", {"content": "0123456789", "times": 500_000})
     sizes = [len(chunk) async for chunk in output.iter_bytes()]
     assert sum(sizes) == 5_000_000
@@ -143,7 +143,7 @@ async def test_a_large_output_comes_in_pieces(client: Any, tmp_path: Path) -> No
     assert saved.stat().st_size == 5_000_000
 
 
-async def test_a_break_out_of_a_large_output_is_no_harm(client: Any) -> None:
+async def test_breaking_out_of_a_large_output_closes_the_connection(client: Any) -> None:
     output = await client.run("test/file", {"content": "0123456789", "times": 500_000})
     chunks = output.iter_bytes()
     async for chunk in chunks:
@@ -153,12 +153,12 @@ async def test_a_break_out_of_a_large_output_is_no_harm(client: Any) -> None:
     assert await client.run("test/echo", {"value": 1}) == 1
 
 
-async def test_outputs_stay_plain_urls_when_asked_to(client: Any) -> None:
+async def test_use_file_output_false_returns_plain_urls(client: Any) -> None:
     output = await client.run("test/file", {}, use_file_output=False)
     assert type(output) is str
 
 
-async def test_a_files_life(client: Any, tmp_path: Path) -> None:
+async def test_files_can_be_created_listed_read_and_deleted(client: Any, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(LARGE)
     made = await client.files.create(path, metadata={"customer": 7, "deep": {"a": [1]}})
@@ -177,7 +177,7 @@ async def test_a_files_life(client: Any, tmp_path: Path) -> None:
     assert made.id not in [file.id async for file in client.iterate(client.files.list)]
 
 
-async def test_a_file_is_named_as_its_owner_says(client: Any) -> None:
+async def test_a_file_keeps_the_given_name(client: Any) -> None:
     made = await client.files.create(SMALL, filename="a b.json", content_type="text/weird")
     assert (made.name, made.content_type) == ("a b.json", "text/weird")
 
@@ -201,7 +201,7 @@ async def test_a_signed_download_is_a_stream(client: Any, tmp_path: Path) -> Non
     [{"signature": "AAAA"}, {"owner": "somebody"}, {"expiry": int(time.time()) + 10_000_000}],
     ids=["signature", "owner", "expiry"],
 )
-async def test_a_signature_that_does_not_fit_is_refused(
+async def test_a_wrong_signature_is_rejected(
     client: Any, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
     made = await client.files.create(SMALL)
@@ -213,7 +213,7 @@ async def test_a_signature_that_does_not_fit_is_refused(
 
 
 def signature(url: str) -> dict[str, Any]:
-    """What a signed URL says, as the arguments of `files.download`."""
+    """Return the parameters of a signed URL as arguments of `files.download`."""
     query = parse_qs(urlsplit(url).query)
     return {
         "owner": query["owner"][0],

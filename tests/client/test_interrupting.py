@@ -1,4 +1,4 @@
-"""A real Ctrl-C in a program that waits for `run()`: the prediction is cancelled on the server."""
+"""Ctrl-C in a program that waits for `run()` cancels the prediction on the server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.process import Program, programs
-from tests.client.behind import running, status_of
+from tests.client.tags import status_of, wait_until_running
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
 Start = Callable[..., Program]
@@ -86,49 +86,49 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.mark.parametrize("source", PROGRAMS)
-def test_ctrl_c_while_waiting(
-    start: Start, server: LocalServer, behind: Client, source: str, request: pytest.FixtureRequest
+def test_ctrl_c_while_polling_cancels_the_prediction(
+    start: Start, server: LocalServer, observer: Client, source: str, request: pytest.FixtureRequest
 ) -> None:
     tag = f"ctrl-c-{request.node.callspec.id}"
     program = start(source, server.base_url, tag)
-    running(behind, tag)
+    wait_until_running(observer, tag)
     pressed = time.monotonic()
     program.send(signal.SIGINT)
     done = program.finish()
     assert time.monotonic() - pressed < 3
     assert (done.code, done.stdout) == (-signal.SIGINT, "interrupted\n")
     assert "Warning" not in done.stderr
-    assert status_of(behind, tag) == "canceled"
+    assert status_of(observer, tag) == "canceled"
 
 
 @pytest.mark.parametrize("source", PROGRAMS)
-def test_ctrl_c_while_the_create_is_in_flight(
+def test_ctrl_c_during_the_create_cancels_the_prediction(
     start: Start, fake_server: FakeServer, source: str
 ) -> None:
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
             return reply(prediction("canceled"))
         created = reply(prediction("starting"), 201)
-        return Reply(created.status, created.headers, created.body, after=0.3)
+        return Reply(created.status, created.headers, created.body, delay=0.3)
 
     fake_server.respond_with(script)
     program = start(source, fake_server.base_url, "create")
-    while not fake_server.asked:
+    while not fake_server.request_lines:
         time.sleep(0.01)
     program.send(signal.SIGINT)
     done = program.finish()
     assert (done.code, done.stdout) == (-signal.SIGINT, "interrupted\n")
     assert "Warning" not in done.stderr
-    assert fake_server.asked == [
+    assert fake_server.request_lines == [
         "POST /v1/models/test/slow/predictions",
         "POST /v1/predictions/p1/cancel",
     ]
 
 
 def test_ctrl_c_does_not_wait_for_parallel_uploads(start: Start, fake_server: FakeServer) -> None:
-    fake_server.respond_with(Reply(after=20.0))
+    fake_server.respond_with(Reply(delay=20.0))
     program = start(UPLOADS, fake_server.base_url)
-    while len(fake_server.asked) < 3:
+    while len(fake_server.request_lines) < 3:
         time.sleep(0.01)
     pressed = time.monotonic()
     program.send(signal.SIGINT)
@@ -137,15 +137,15 @@ def test_ctrl_c_does_not_wait_for_parallel_uploads(start: Start, fake_server: Fa
     assert done.code == -signal.SIGINT
     assert done.stderr.endswith("KeyboardInterrupt\n")
     assert "Warning" not in done.stderr
-    assert set(fake_server.asked) == {"POST /v1/files"}
+    assert set(fake_server.request_lines) == {"POST /v1/files"}
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_create(
     start: Start, fake_server: FakeServer
 ) -> None:
-    fake_server.respond_with(Reply(after=20.0))
+    fake_server.respond_with(Reply(delay=20.0))
     program = start(SYNC, fake_server.base_url, "create")
-    while not fake_server.asked:
+    while not fake_server.request_lines:
         time.sleep(0.01)
     pressed = time.monotonic()
     program.send(signal.SIGINT)
@@ -156,7 +156,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_create(
     assert (done.code, done.stdout) == (-signal.SIGINT, "interrupted\n")
 
 
-def test_ctrl_c_leaves_the_handler_as_it_was(start: Start, fake_server: FakeServer) -> None:
+def test_the_signal_handler_is_restored_after_ctrl_c(start: Start, fake_server: FakeServer) -> None:
     fake_server.respond_with(
         lambda r: reply(prediction("canceled" if "cancel" in r.path else "processing"))
     )
@@ -177,10 +177,10 @@ with Client(base_url=sys.argv[1]) as client:
     )
     done = program.finish()
     assert done.stdout == "interrupted True\ninterrupted True\n"
-    assert fake_server.asked.count("POST /v1/predictions/p1/cancel") == 2
+    assert fake_server.request_lines.count("POST /v1/predictions/p1/cancel") == 2
 
 
-def test_a_handler_of_the_applications_own_is_its_own_affair(
+def test_a_signal_handler_of_the_application_is_called(
     start: Start, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(
@@ -202,9 +202,9 @@ with Client(base_url=sys.argv[1]) as client:
 """,
         fake_server.base_url,
     )
-    while len(fake_server.asked) < 2:
+    while len(fake_server.request_lines) < 2:
         time.sleep(0.01)
     program.send(signal.SIGTERM)
     done = program.finish()
     assert (done.code, done.stdout, done.stderr) == (0, "stopped\n", "")
-    assert fake_server.asked[-1] == "POST /v1/predictions/p1/cancel"
+    assert fake_server.request_lines[-1] == "POST /v1/predictions/p1/cancel"

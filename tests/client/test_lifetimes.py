@@ -78,7 +78,9 @@ def script(server: LocalServer, tmp_path: Path) -> Script:
 
     def run(sources: list[str]) -> Finished:
         path = tmp_path / "program.py"
-        path.write_text(PRELUDE + "".join(BEGIN + textwrap.dedent(each) + END for each in sources))
+        path.write_text(
+            PRELUDE + "".join(BEGIN + textwrap.dedent(source) + END for source in sources)
+        )
         return Program(
             *("-X", "dev", "-W", "error", path),
             cwd=tmp_path,
@@ -89,17 +91,17 @@ def script(server: LocalServer, tmp_path: Path) -> Script:
 
 
 PROGRAMS = {
-    "several asyncio.run calls one after another": """
+    "several asyncio.run calls in sequence": """
         for number in range(3):
             asyncio.run(crowd(f"loop-{number}"))
     """,
-    "several loops of uvloop one after another": """
+    "several loops of uvloop in sequence": """
         import uvloop
         for number in range(3):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(crowd(f"loop-{number}"))
     """,
-    "several trio.run calls one after another": """
+    "several trio.run calls in sequence": """
         import trio
 
         async def main():
@@ -182,7 +184,7 @@ PROGRAMS = {
         for number in range(3):
             asyncio.run(main())
     """,
-    "a loop left by an exception": """
+    "a loop that an exception ends": """
         async def main():
             await hello("a")
             raise ZeroDivisionError
@@ -273,7 +275,7 @@ PROGRAMS = {
         trio.run(main)
         sync.close()
     """,
-    "a list left in the middle": """
+    "an abandoned iteration": """
         async def main():
             async for page in client.paginate(client.predictions.list):
                 break
@@ -292,14 +294,14 @@ PROGRAMS = {
         gc.collect()
         sync.close()
     """,
-    "a list left in the middle, and the program with it": """
+    "an abandoned iteration at the end of the program": """
         async def main():
             async for item in client.iterate(client.predictions.list):
                 return item
 
         asyncio.run(main())
     """,
-    "a list left in the middle on trio, and closed": """
+    "an abandoned iteration on trio that is closed": """
         import contextlib, trio
 
         async def main():
@@ -312,7 +314,7 @@ PROGRAMS = {
 
         trio.run(main)
     """,
-    "an output file left in the middle": """
+    "an abandoned output file": """
         async def main():
             output = await client.run("test/file", {"content": "0123456789", "times": 300_000})
             async for chunk in output.iter_bytes():
@@ -339,9 +341,9 @@ PROGRAMS = {
 }
 
 
-# Starting a process takes longer than most of these programs, so that several share one.
+# Starting a process takes longer than most of these programs, so they share processes.
 GROUPS = {
-    "a list or file left in the middle": [name for name in PROGRAMS if "left in the" in name],
+    "an abandoned iteration or file": [name for name in PROGRAMS if "left in the" in name],
     "threads and forks": [name for name in PROGRAMS if "fork" in name or "threads" in name],
     "the end of the program": ["a program that ends in the middle of everything"],
 }
@@ -349,6 +351,6 @@ GROUPS["loops"] = [name for name in PROGRAMS if not any(name in group for group 
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_client_survives(script: Script, group: str) -> None:
+def test_a_client_works_across_loops_threads_and_forks(script: Script, group: str) -> None:
     done = script([PROGRAMS[name] for name in GROUPS[group]])
     assert (done.code, done.stderr, done.stdout) == (0, "", "done\n" * len(GROUPS[group]))

@@ -28,6 +28,6 @@ async def test_an_autospec_includes_the_resources() -> None:
         mock.predictions.get()
 
 
-def test_a_resource_of_the_class_asks_for_a_client() -> None:
+def test_a_resource_of_the_class_needs_an_instance() -> None:
     with pytest.raises(TypeError, match="create one with"):
         Client.predictions.get("p1")

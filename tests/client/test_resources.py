@@ -1,4 +1,4 @@
-"""Every resource of the API, against a server that has some of each."""
+"""Every resource of the API, against a local server."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dashscope import AsyncClient, Client, ConflictError, NotFoundError, Permiss
 from dashscope.local import LocalServer
 
 
-async def test_the_account(client: Any) -> None:
+async def test_account(client: Any) -> None:
     account = await client.account.get()
     assert (account.username, account.type) == ("local", "user")
 
 
-async def test_the_hardware(client: Any) -> None:
+async def test_hardware(client: Any) -> None:
     hardware = await client.hardware.list()
     assert "cpu" in [kind.sku for kind in hardware]
     assert all(kind.name for kind in hardware)
 
 
-async def test_the_collections(client: Any) -> None:
+async def test_collections(client: Any) -> None:
     assert "tests" in [found.slug for found in await client.collections.list()]
     collection = await client.collections.get("tests")
     assert [f"{model.owner}/{model.name}" for model in collection.models] == ["test/echo"]
@@ -33,7 +33,7 @@ async def test_the_collections(client: Any) -> None:
         await client.collections.get("nothing")
 
 
-async def test_the_models(client: Any) -> None:
+async def test_models(client: Any) -> None:
     names = [f"{model.owner}/{model.name}" async for model in client.iterate(client.models.list)]
     assert {"dashscope/hello-world", "test/echo"} <= set(names)
     assert "test/hidden" not in names
@@ -45,9 +45,9 @@ async def test_the_models(client: Any) -> None:
     assert [model.name for model in oldest] == [model.name for model in newest][::-1]
 
 
-async def test_a_model_says_what_it_takes(client: Any) -> None:
+async def test_a_model_has_an_input_schema(client: Any) -> None:
     model = await client.models.get("test", "echo")
-    assert model.description == "Gives back what it got."
+    assert model.description == "Return the input."
     assert (await client.models.readme.get("test", "echo")).startswith("# echo")
     schema = model.latest_version.openapi_schema["components"]["schemas"]
     assert schema["Input"]["properties"]["value"]["description"] == "Any JSON."
@@ -55,7 +55,7 @@ async def test_a_model_says_what_it_takes(client: Any) -> None:
     assert (example.status, example.output) == ("succeeded", "a")
 
 
-async def test_the_versions_of_a_model(client: Any) -> None:
+async def test_model_versions(client: Any) -> None:
     model = await client.models.get("test", "echo")
     versions = await client.models.versions.list("test", "echo")
     assert [version.id for version in versions] == [model.latest_version.id]
@@ -64,7 +64,7 @@ async def test_the_versions_of_a_model(client: Any) -> None:
         await client.models.versions.get("test", "echo", "0" * 64)
 
 
-async def test_a_models_life(client: Any, flavor: str) -> None:
+async def test_models_can_be_created_updated_and_deleted(client: Any, flavor: str) -> None:
     name = f"mine-{flavor}"
     made = await client.models.create(
         "local", name, visibility="private", hardware="cpu", description="first"
@@ -84,7 +84,7 @@ async def test_a_models_life(client: Any, flavor: str) -> None:
         await client.models.delete("test", "echo")
 
 
-async def test_a_deployments_life(client: Any, flavor: str) -> None:
+async def test_deployments_can_be_created_updated_and_deleted(client: Any, flavor: str) -> None:
     version = (await client.models.get("test", "echo")).latest_version
     name = f"life-{flavor}"
     made = await client.deployments.create(
@@ -106,7 +106,7 @@ async def test_a_deployments_life(client: Any, flavor: str) -> None:
         await client.deployments.get("local", name)
 
 
-async def test_searching(client: Any) -> None:
+async def test_search(client: Any) -> None:
     found = await client.search("hello", limit=5)
     assert found.query == "hello"
     assert "hello-world" in [result.model.name for result in found.models]
@@ -114,14 +114,14 @@ async def test_searching(client: Any) -> None:
     assert len(await client.models.search("xyzzyplugh")) == 0
 
 
-async def test_the_secret_of_webhooks(client: Any) -> None:
+async def test_webhook_secret(client: Any) -> None:
     secret = await client.webhooks.default.secret.get()
     assert secret.key.startswith("whsec_")
     assert secret.key not in repr(secret)
     assert await client.webhooks.default.secret.get() == secret
 
 
-async def test_a_training_makes_a_version_that_runs(
+async def test_a_training_creates_a_version_that_runs(
     client: Any, flavor: str, tmp_path: Path
 ) -> None:
     book = tmp_path / "book.txt"
@@ -149,7 +149,7 @@ async def test_a_training_makes_a_version_that_runs(
     await client.models.delete("local", name)
 
 
-async def test_a_training_that_fails_says_why(client: Any, flavor: str) -> None:
+async def test_a_failed_training_has_an_error(client: Any, flavor: str) -> None:
     base = (await client.models.get("dashscope", "markov")).latest_version
     name = f"failed-{flavor}"
     await client.models.create("local", name, visibility="private", hardware="cpu")
@@ -163,15 +163,15 @@ async def test_a_training_that_fails_says_why(client: Any, flavor: str) -> None:
 
 
 @frozen
-class Many:
-    """Predictions enough for several pages, and the times between which all of them were made."""
+class SeveralPages:
+    """Create predictions for several pages, and return the times before and after."""
 
     ids: tuple[str, ...]
     span: dict[str, datetime]
 
 
 @pytest.fixture(scope="session")
-def many(server: LocalServer, behind: Client) -> Many:
+def several_pages(server: LocalServer, observer: Client) -> SeveralPages:
     async def create() -> tuple[str, ...]:
         async with AsyncClient(base_url=server.base_url) as client:
             made = await asyncio.gather(
@@ -179,54 +179,56 @@ def many(server: LocalServer, behind: Client) -> Many:
             )
         return tuple(prediction.id for prediction in made)
 
-    first = behind.models.predictions.create("test", "echo", input={}, wait=10)
+    first = observer.models.predictions.create("test", "echo", input={}, wait=10)
     ids = asyncio.run(create())
-    last = behind.models.predictions.create("test", "echo", input={}, wait=10)
+    last = observer.models.predictions.create("test", "echo", input={}, wait=10)
     assert first.created_at is not None
     assert last.created_at is not None
     after = first.created_at + timedelta(microseconds=1)
-    return Many(ids, {"created_after": after, "created_before": last.created_at})
+    return SeveralPages(ids, {"created_after": after, "created_before": last.created_at})
 
 
-async def test_a_list_is_a_page_of_a_hundred_newest_first(client: Any, many: Many) -> None:
-    page = await client.predictions.list(**many.span)
+async def test_a_page_has_a_hundred_items_newest_first(
+    client: Any, several_pages: SeveralPages
+) -> None:
+    page = await client.predictions.list(**several_pages.span)
     assert len(page) == 100
     times = [prediction.created_at for prediction in page]
     assert times == sorted(times, reverse=True)
-    following = await client.predictions.list(**many.span, cursor=page.next)
+    following = await client.predictions.list(**several_pages.span, cursor=page.next)
     assert len(following) == 100
     assert not {p.id for p in page} & {p.id for p in following}
-    back = await client.predictions.list(**many.span, cursor=following.previous)
+    back = await client.predictions.list(**several_pages.span, cursor=following.previous)
     assert [p.id for p in back] == [p.id for p in page]
 
 
-async def test_paginate_goes_through_all_pages(client: Any, many: Many) -> None:
-    pages = [page async for page in client.paginate(client.predictions.list, **many.span)]
+async def test_paginate_yields_all_pages(client: Any, several_pages: SeveralPages) -> None:
+    pages = [page async for page in client.paginate(client.predictions.list, **several_pages.span)]
     assert [len(page) for page in pages] == [100, 100, 30]
-    assert {prediction.id for page in pages for prediction in page} == set(many.ids)
+    assert {prediction.id for page in pages for prediction in page} == set(several_pages.ids)
 
 
-async def test_iterate_goes_through_all_items(client: Any, many: Many) -> None:
-    items = client.iterate(client.predictions.list, **many.span)
+async def test_iterate_yields_all_items(client: Any, several_pages: SeveralPages) -> None:
+    items = client.iterate(client.predictions.list, **several_pages.span)
     ids = [prediction.id async for prediction in items]
     assert len(ids) == 230
-    assert set(ids) == set(many.ids)
+    assert set(ids) == set(several_pages.ids)
 
 
-async def test_iterate_stops_where_it_is_told_to(client: Any, many: Many) -> None:
+async def test_iterate_stops_at_max_items(client: Any, several_pages: SeveralPages) -> None:
     for most in (0, 1, 100, 101, 1000):
-        items = client.iterate(client.predictions.list, max_items=most, **many.span)
+        items = client.iterate(client.predictions.list, max_items=most, **several_pages.span)
         assert len([item async for item in items]) == min(most, 230)
 
 
-async def test_leaving_a_list_early_asks_for_no_more(
-    client: Any, many: Many, server: LocalServer
+async def test_breaking_early_requests_no_further_page(
+    client: Any, several_pages: SeveralPages, server: LocalServer
 ) -> None:
     before = len(server.requests)
-    items = client.iterate(client.predictions.list, **many.span)
+    items = client.iterate(client.predictions.list, **several_pages.span)
     async for _ in items:
         break
     await items.aclose()
-    await client.account.get()  # so that what was asked before has been noted
-    asked = [request.path for request in server.requests[before:]]
-    assert asked.count("/v1/predictions") == 1
+    await client.account.get()  # so that earlier requests have been recorded
+    requested = [request.path for request in server.requests[before:]]
+    assert requested.count("/v1/predictions") == 1

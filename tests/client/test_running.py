@@ -1,4 +1,4 @@
-"""Running models: by name, version and deployment; waiting, cancelling; and how they fail."""
+"""Running models by name, version and deployment; waiting, canceling and failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashscope import (
     PredictionTimeoutError,
     UnprocessableEntityError,
 )
-from tests.client.behind import status_of
+from tests.client.tags import status_of
 from tests.stopwatch import Stopwatch
 from tests.variants import variants
 
@@ -30,11 +30,11 @@ async def test_a_version_is_run_by_its_id(client: Any) -> None:
 
 
 @variants("value", [None, True, 0, 1.5, "", "Ζωή 🦊", [], [[None]], {"a": {"b": []}}])
-async def test_any_json_comes_back_as_it_went(client: Any, value: Any) -> None:
+async def test_any_json_round_trips(client: Any, value: Any) -> None:
     assert await client.run("test/echo", {"value": value}) == value
 
 
-async def test_a_deployment_runs_its_version(client: Any, flavor: str) -> None:
+async def test_a_deployment_is_run(client: Any, flavor: str) -> None:
     version = (await client.models.get("test", "echo")).latest_version
     name = f"echo-{flavor}"
     await client.deployments.create(
@@ -54,20 +54,20 @@ async def test_a_deployment_runs_its_version(client: Any, flavor: str) -> None:
         await client.deployments.predictions.create("local", name, input={"value": 5})
 
 
-async def test_a_prediction_is_created_by_each_form_of_a_version(client: Any) -> None:
+async def test_create_accepts_each_form_of_a_version(client: Any) -> None:
     id = (await client.models.get("test", "echo")).latest_version.id
     for version in (id, f"test/echo:{id}", "test/echo"):
         created = await client.predictions.create(version=version, input={"value": version})
         assert (await client.wait(created)).output == version
 
 
-async def test_the_server_holds_the_answer_back_when_asked_to(client: Any) -> None:
+async def test_wait_makes_the_create_block(client: Any) -> None:
     done = await client.models.predictions.create("test", "echo", input={"value": 7}, wait=10)
     assert (done.status, done.output) == ("succeeded", 7)
     assert await client.run("test/slow", {"seconds": 0.3, "tag": "held"}, wait=10) == "held"
 
 
-async def test_a_prediction_in_the_background_is_waited_for_later(client: Any) -> None:
+async def test_a_background_prediction_can_be_waited_for(client: Any) -> None:
     created = await client.models.predictions.create(
         "test", "slow", input={"seconds": 0.4, "tag": "later"}
     )
@@ -83,30 +83,30 @@ async def test_a_prediction_in_the_background_is_waited_for_later(client: Any) -
     assert await client.wait(done) == done
 
 
-async def test_waiting_is_bounded_and_leaves_the_prediction_alone(client: Any) -> None:
+async def test_wait_times_out_without_canceling(client: Any) -> None:
     created = await client.models.predictions.create("test", "slow", input={"seconds": 30})
-    began = Stopwatch()
+    started = Stopwatch()
     with pytest.raises(PredictionTimeoutError) as caught:
         await client.wait(created, timeout=0.3)
-    assert began.wall > 0.25
-    assert began.ours < 1
+    assert started.wall > 0.25
+    assert started.adjusted < 1
     assert caught.value.prediction.id == created.id
     assert not (await client.predictions.get(created)).is_done
-    cancelled = await client.predictions.cancel(created)
-    assert cancelled.status == "canceled"
+    canceled = await client.predictions.cancel(created)
+    assert canceled.status == "canceled"
     assert (await client.predictions.cancel(created.id)).status == "canceled"
 
 
-async def test_the_time_out_of_run_cancels_the_prediction(
-    client: Any, flavor: str, behind: Client
+async def test_a_timeout_of_run_cancels_the_prediction(
+    client: Any, flavor: str, observer: Client
 ) -> None:
     tag = f"timed-{flavor}"
     with pytest.raises(PredictionTimeoutError):
         await client.run("test/slow", {"seconds": 30, "tag": tag}, timeout=0.3)
-    assert status_of(behind, tag) == "canceled"
+    assert status_of(observer, tag) == "canceled"
 
 
-async def test_a_prediction_cancelled_by_somebody_else_raises(client: Any) -> None:
+async def test_a_prediction_canceled_by_someone_else_raises(client: Any) -> None:
     async def cancel(prediction: Any) -> None:
         await client.predictions.cancel(prediction)
 
@@ -119,7 +119,7 @@ async def test_a_prediction_cancelled_by_somebody_else_raises(client: Any) -> No
     assert caught.value.prediction.status == "canceled"
 
 
-async def test_progress_shows_the_bar_in_the_logs(client: Any) -> None:
+async def test_progress_is_parsed_from_the_logs(client: Any) -> None:
     seen: list[Any] = []
     output = await client.run(
         "test/steps", {"total": 4, "pause": 0.15}, progress=lambda p: seen.append(p.progress)
@@ -131,7 +131,7 @@ async def test_progress_shows_the_bar_in_the_logs(client: Any) -> None:
     assert (bars[-1].percentage, bars[-1].current, bars[-1].total) == (1.0, 4, 4)
 
 
-async def test_text_in_parts_is_a_list(client: Any) -> None:
+async def test_streamed_text_is_a_list(client: Any) -> None:
     assert await client.run("test/words", {"count": 2}) == ["word1 ", "word2 "]
     assert await client.run("test/numbers", {"count": 3}) == [1, 2, 3]
 
@@ -146,20 +146,20 @@ async def test_a_failed_model_raises_with_its_logs(client: Any) -> None:
     assert "ValueError" in prediction.logs
 
 
-async def test_a_crashed_model_raises_with_its_logs_and_the_next_run_works(client: Any) -> None:
+async def test_a_crashed_model_raises_and_the_next_run_works(client: Any) -> None:
     with pytest.raises(ModelError, match="exited with code 9") as caught:
         await client.run("test/crash", {"code": 9})
     assert "about to crash" in caught.value.prediction.logs
     assert await client.run("dashscope/hello-world", {"text": "Alice"}) == "hello Alice"
 
 
-async def test_waiting_for_a_failed_prediction_gives_it(client: Any) -> None:
+async def test_wait_returns_a_failed_prediction(client: Any) -> None:
     created = await client.models.predictions.create("test", "fail", input={"message": "no"})
     done = await client.wait(created)
     assert (done.status, done.error, done.output) == ("failed", "no", None)
 
 
-async def test_a_wrong_input_is_refused_with_its_name(client: Any) -> None:
+async def test_an_error_names_the_invalid_input(client: Any) -> None:
     for input, detail in (
         ({}, "input.seconds is required"),
         ({"seconds": "long"}, "input.seconds"),

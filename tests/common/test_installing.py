@@ -36,7 +36,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
     return install
 
 
-def test_it_names_the_folder_or_the_wheel(installed: Any, tmp_path: Path) -> None:
+def test_the_command_names_the_folder_or_the_wheel(installed: Any, tmp_path: Path) -> None:
     wheel = tmp_path / "dashscope client.whl"
     wheel.touch()
     installed({"url": wheel.as_uri(), "archive_info": {}})
@@ -47,14 +47,18 @@ def test_it_names_the_folder_or_the_wheel(installed: Any, tmp_path: Path) -> Non
     assert install_command("cli") == f"pip install -e '{tmp_path}[cli]'"
 
 
-def test_it_names_the_libraries_if_the_source_is_unknown(installed: Any, tmp_path: Path) -> None:
+def test_the_command_names_the_libraries_if_the_source_is_unknown(
+    installed: Any, tmp_path: Path
+) -> None:
     for source in (None, {"url": (tmp_path / "gone.whl").as_uri()}, {"url": "https://a.example/x"}):
         installed(source)
         assert install_command("cli") == "pip install 'click>=8.1'"
         assert install_command("most") == "pip install 'click>=8.1' 'httpx[http2]<1,>=0.27'"
 
 
-def test_it_names_a_clone_if_the_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_names_a_clone_if_the_package_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def missing(name: str) -> metadata.Distribution:
         raise metadata.PackageNotFoundError(name)
 

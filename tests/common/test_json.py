@@ -1,4 +1,4 @@
-"""JSON is decoded strictly: what Python alone takes for JSON is refused."""
+"""JSON is decoded strictly: values that only Python accepts are rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashscope._common.json import decode
 TEXT = json.dumps([{"number": [number]} for number in range(1000)])
 
 
-def test_text_and_bytes_are_decoded() -> None:
+def test_decodes_text_and_bytes() -> None:
     assert decode(TEXT) == decode(TEXT.encode()) == json.loads(TEXT)
 
 
@@ -25,6 +25,6 @@ def test_text_and_bytes_are_decoded() -> None:
     ],
     ids=["cut off", "NaN", "infinity", "nested too deeply"],
 )
-def test_other_text_is_refused(text: str, error: type[Exception]) -> None:
+def test_rejects_invalid_json(text: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         decode(text)

@@ -1,4 +1,4 @@
-"""Media types of files, also where the system has no `/etc/mime.types`."""
+"""Media types of files do not depend on `/etc/mime.types`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""URLs: which may be an address, a path, followed, and whose get the token."""
+"""URLs: base URLs, paths, redirects, and which origins receive the token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOCAL = "http://127.0.0.1:3274/v1"
         "HTTPS://API.EXAMPLE.COM/v1",
     ],
 )
-def test_a_base_url_is_http_or_https_with_a_host(text: str) -> None:
+def test_a_base_url_needs_http_or_https_and_a_host(text: str) -> None:
     assert urls.base_url_problem(text) is None
 
 
@@ -64,27 +64,27 @@ def test_a_base_url_is_http_or_https_with_a_host(text: str) -> None:
         (b"https://api.example.com", "bytes"),
     ],
 )
-def test_what_is_wrong_with_a_base_url_is_said(text: Any, problem: str) -> None:
-    said = urls.base_url_problem(text)
-    assert said is not None
-    assert problem in said
+def test_an_error_explains_the_invalid_base_url(text: Any, problem: str) -> None:
+    message = urls.base_url_problem(text)
+    assert message is not None
+    assert problem in message
 
 
-def test_a_password_in_a_base_url_is_not_repeated() -> None:
-    said = urls.base_url_problem("https://user:hunter2@api.example.com/v1")
-    assert said is not None
-    assert "hunter2" not in said
+def test_errors_do_not_contain_the_password_of_a_base_url() -> None:
+    message = urls.base_url_problem("https://user:hunter2@api.example.com/v1")
+    assert message is not None
+    assert "hunter2" not in message
 
 
 @given(st.text())
-def test_a_segment_arrives_as_it_is_or_is_refused(value: str) -> None:
+def test_a_path_segment_is_escaped_or_rejected(value: str) -> None:
     try:
         made = urls.segment("name", value)
     except ValueError:
         assert value in ("", ".", "..") or any("\ud800" <= c <= "\udfff" for c in value)
         return
     assert unquote(made, errors="strict") == value
-    # It is one segment: nothing in it splits a path, starts a query, or climbs.
+    # The value stays one segment: it cannot split the path, start a query, or go up.
     assert not set(made) & set("/?#\\ ;:@&=+")
     assert made.isascii()
     parts = urlsplit(f"https://api.example.com/v1/models/{made}/versions?x=1")
@@ -92,7 +92,7 @@ def test_a_segment_arrives_as_it_is_or_is_refused(value: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.text(min_size=1))
-def test_a_path_puts_each_value_in_its_own_place(owner: str, name: str) -> None:
+def test_path_values_cannot_change_the_path(owner: str, name: str) -> None:
     try:
         made = urls.path("/models/{owner}/{name}/versions", owner=owner, name=name)
     except ValueError:
@@ -102,13 +102,13 @@ def test_a_path_puts_each_value_in_its_own_place(owner: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 5, b"name", ["name"], object()])
-def test_a_segment_that_is_not_text_is_refused_by_its_name(value: Any) -> None:
+def test_a_segment_must_be_text(value: Any) -> None:
     with pytest.raises(TypeError, match="owner must be a str"):
         urls.path("/models/{owner}", owner=value)
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "\ud800"])
-def test_a_segment_that_is_none_is_refused_by_its_name(value: str) -> None:
+def test_an_invalid_segment_is_rejected(value: str) -> None:
     with pytest.raises(ValueError, match="owner"):
         urls.path("/models/{owner}", owner=value)
 
@@ -142,7 +142,7 @@ def test_a_path_is_below_the_base_url(path: str, url: str) -> None:
         ("https://example.com/x#", [("a", "1")], "https://example.com/x?a=1"),
     ],
 )
-def test_a_query_comes_before_the_fragment_which_is_not_sent(
+def test_a_query_precedes_the_fragment_which_is_not_sent(
     url: str, params: list[tuple[str, str]], expected: str
 ) -> None:
     assert urls.with_query(url, params) == expected
@@ -164,7 +164,7 @@ def test_a_query_comes_before_the_fragment_which_is_not_sent(
         "/models/.%2e",
     ],
 )
-def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
+def test_a_path_outside_the_base_url_is_rejected(path: str) -> None:
     with pytest.raises(ValueError, match="^path"):
         urls.absolute(BASE, path)
 
@@ -175,7 +175,7 @@ def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
         min_size=1,
     )
 )
-def test_the_whole_query_of_a_page_url_is_kept(pairs: list[tuple[str, str]]) -> None:
+def test_the_query_of_a_page_url_is_kept(pairs: list[tuple[str, str]]) -> None:
     url = "http://elsewhere.example.com/v1/predictions?" + urlencode(pairs)
     assert urls.page_query(url) == pairs
 
@@ -214,10 +214,10 @@ def test_blank_and_repeated_values_in_a_query_are_kept() -> None:
         (LOCAL, "http://localhost:3274/v1", False),
     ],
 )
-def test_an_origin_is_scheme_host_and_port(a: str, b: str, same: bool) -> None:
+def test_an_origin_has_scheme_host_and_port(a: str, b: str, same: bool) -> None:
     assert urls.same_origin(a, b) is same
     assert urls.same_origin(b, a) is same
-    # The API's own origin gets the token, nothing else does by itself.
+    # Only the origin of the API receives the token by default.
     assert urls.gets_token(b, a, ()) is same
 
 
@@ -247,7 +247,7 @@ def test_an_origin_is_scheme_host_and_port(a: str, b: str, same: bool) -> None:
         ("https://files.example.com/x", [], False),
     ],
 )
-def test_a_trusted_host_gets_the_token_over_https(
+def test_a_trusted_host_receives_the_token_over_https(
     url: str, trusted: list[str], verdict: bool
 ) -> None:
     assert urls.gets_token(url, BASE, trusted) is verdict
@@ -275,7 +275,7 @@ def test_a_trusted_host_gets_the_token_over_https(
         (5, False),
     ],
 )
-def test_a_trusted_host_is_a_host_or_a_wildcard_and_a_host(pattern: Any, valid: bool) -> None:
+def test_a_trusted_host_may_have_a_wildcard(pattern: Any, valid: bool) -> None:
     assert urls.is_host_pattern(pattern) is valid
 
 
@@ -300,7 +300,7 @@ def test_a_trusted_host_is_a_host_or_a_wildcard_and_a_host(pattern: Any, valid: 
         ("http://api.example.com/v1", False),
     ],
 )
-def test_a_loopback_url_names_this_machine(url: str, loopback: bool) -> None:
+def test_loopback_urls_are_recognized(url: str, loopback: bool) -> None:
     assert urls.is_loopback(url) is loopback
 
 
@@ -310,7 +310,7 @@ INTERNAL_HOSTS = [
     "LocalHost",
     "localhost.",
     "db.localhost",
-    # loopback, as a resolver takes it
+    # loopback addresses in all spellings that a resolver accepts
     "127.0.0.1",
     "127.0.0.1.",
     "127.255.255.254",
@@ -357,20 +357,20 @@ INTERNAL_HOSTS = [
 
 
 @variants("host", INTERNAL_HOSTS)
-def test_a_hosted_api_does_not_lead_into_a_private_network(host: str) -> None:
+def test_a_hosted_api_may_not_link_to_a_private_network(host: str) -> None:
     for url in (f"https://{host}/x", f"https://{host}:8443/x"):
-        said = urls.url_rejection(url, BASE)
-        assert said is not None
-        assert "private network" in said
+        message = urls.url_rejection(url, BASE)
+        assert message is not None
+        assert "private network" in message
 
 
 @variants("host", INTERNAL_HOSTS)
-def test_a_local_server_may_name_local_addresses(host: str) -> None:
+def test_a_local_server_may_link_to_local_addresses(host: str) -> None:
     assert urls.url_rejection(f"http://{host}/x", LOCAL) is None
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_no_spelling_of_an_address_hides_it(number: int) -> None:
+def test_every_spelling_of_an_address_is_recognized(number: int) -> None:
     address = ipaddress.IPv4Address(number)
     a, b, c, d = address.packed
     spellings = [
@@ -418,10 +418,10 @@ def test_no_spelling_of_an_address_hides_it(number: int) -> None:
         ("http://api.example.com/v1/x", "goes from https"),
     ],
 )
-def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason: str) -> None:
-    said = urls.url_rejection(url, BASE)
-    assert said is not None
-    assert reason in said
+def test_the_rejection_of_a_url_has_a_reason(url: str, reason: str) -> None:
+    message = urls.url_rejection(url, BASE)
+    assert message is not None
+    assert reason in message
 
 
 @variants(
@@ -435,7 +435,7 @@ def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason:
         ("https://localhost.example.com/x", BASE, None, True),
         ("https://1.2.3.4.5/x", BASE, None, True),
         ("https://256.1.1.1/x", BASE, None, True),
-        # A step down is refused wherever on the way it happens, and only there.
+        # A downgrade is rejected at any step of the chain.
         ("http://files.example.com/x", LOCAL, None, True),
         ("https://files.example.com/x", LOCAL, None, True),
         ("http://files.example.com/x", LOCAL, "http://127.0.0.1:3274/y", True),
@@ -444,14 +444,14 @@ def test_a_url_that_is_not_followed_is_refused_with_the_reason(url: str, reason:
         ("https://files.example.com/x", LOCAL, "https://files.example.com/y", True),
     ],
 )
-def test_a_url_may_go_up_to_https_and_not_down(
+def test_redirects_may_upgrade_to_https_but_not_downgrade(
     url: str, base: str, came_from: str | None, allowed: bool
 ) -> None:
     assert (urls.url_rejection(url, base, came_from=came_from) is None) is allowed
 
 
 @given(st.text(), st.sampled_from([BASE, LOCAL]))
-def test_any_text_gets_a_verdict(url: str, base: str) -> None:
+def test_any_text_is_accepted_or_rejected(url: str, base: str) -> None:
     urls.url_rejection(url, base)
     urls.url_rejection("https://" + url, base)
     assert isinstance(urls.gets_token("https://" + url, base, ("*.example.com",)), bool)
@@ -459,7 +459,7 @@ def test_any_text_gets_a_verdict(url: str, base: str) -> None:
 
 
 @given(st.text(min_size=1, alphabet=st.characters(exclude_categories=["Cs"])))
-def test_a_query_value_of_the_servers_comes_back_as_it_was(cursor: str) -> None:
+def test_query_values_round_trip(cursor: str) -> None:
     url = f"http://api.example.com/v1/models?cursor={quote(cursor, safe='')}&limit=2"
     assert parse_qsl(urlencode(urls.page_query(url)), keep_blank_values=True) == [
         ("cursor", cursor),

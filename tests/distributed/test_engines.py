@@ -14,10 +14,14 @@ import pytest
 
 from dashscope.integrations.dataframes import ModelUdf, udf
 from tests.servers.batch_service import Service
-from tests.servers.fake_server import FakeServer, reply
+from tests.servers.fake_server import FakeServer
 
-# The engines give warnings of their own.
-pytestmark = [pytest.mark.distributed, pytest.mark.filterwarnings("default")]
+# The engines emit warnings, and start slowly on a busy machine.
+pytestmark = [
+    pytest.mark.distributed,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.timeout(600),
+]
 
 REF = "owner/name"
 
@@ -25,19 +29,7 @@ REF = "owner/name"
 @pytest.fixture
 def service(fake_server: FakeServer) -> Service:
     """A fake service of a model with a schema."""
-    service = Service(fake_server)
-    schemas = {"Input": {"type": "object", "properties": {"value": {}}}, "Output": {}}
-    version = {
-        "id": "v1",
-        "created_at": "2026-01-01T00:00:00Z",
-        "cog_version": "0.9",
-        "openapi_schema": {"components": {"schemas": schemas}},
-    }
-    model = {"owner": "owner", "name": "name", "url": "", "latest_version": version}
-    service.override = lambda received: (
-        reply(model) if received.path == "/v1/models/owner/name" else None
-    )
-    return service
+    return Service.with_schema(fake_server, {"value": {}})
 
 
 def made(service: Service, folder: Path) -> ModelUdf:
@@ -55,7 +47,7 @@ def frame(count: int) -> Any:
 
 
 def test_dask(service: Service, tmp_path: Path) -> None:
-    """A killed worker: the retry finds its predictions."""
+    """After a worker was killed, the retry finds its predictions."""
     distributed = pytest.importorskip("distributed")
     dask = pytest.importorskip("dask.dataframe")
     service.seconds = lambda _: 0.5
@@ -77,34 +69,39 @@ def test_dask(service: Service, tmp_path: Path) -> None:
     assert service.canceled == []
 
 
-def test_ray(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
+def test_ray(service: Service, tmp_path: Path, ray_cluster: Any) -> None:
+    """After an actor was killed, its replacement finds its predictions."""
+    import psutil
+    import ray
 
     from dashscope.integrations.ray import run_model, shared_rate
 
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
-    memory = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args=memory)
-    cluster.add_node(**memory)
-    ray.init(address=cluster.address, log_to_driver=False)
-    try:
-        options: dict[str, Any] = {
-            "inputs": {"value": "number"},
-            "checkpoint": f"{tmp_path}/run/",
-            "base_url": service.fake_server.base_url,
-            "workers": (1, 2),
-            "batch_size": 20,
-            "max_rate": shared_rate(200),
-        }
-        for _ in range(2):
-            dataset = ray.data.from_pandas(frame(80)).repartition(4)
-            found = run_model(dataset, REF, **options).to_pandas()
-            assert sorted(found["output"].astype(int)) == list(range(80))
-        assert len(service.created) == 80
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+    service.seconds = lambda _: 0.5
+    options: dict[str, Any] = {
+        "inputs": {"value": "number"},
+        "checkpoint": f"{tmp_path}/run/",
+        "base_url": service.fake_server.base_url,
+        "workers": 2,
+        "batch_size": 20,
+        "max_rate": shared_rate(40),
+    }
+
+    def kill_one() -> None:
+        while len(service.created) < 20:
+            time.sleep(0.02)
+        processes = psutil.Process().children(recursive=True)
+        actors = [each for each in processes if "MapWorker" in "".join(each.cmdline())]
+        actors[0].kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    parts = [frame(80).iloc[first : first + 20] for first in range(0, 80, 20)]
+    for _ in range(2):
+        found = run_model(ray.data.from_pandas(parts), REF, **options).to_pandas()
+        assert sorted(found["output"].astype(int)) == list(range(80))
+        assert sorted(service.values) == list(range(80))
+    killer.join()
+    assert service.canceled == []
 
 
 def test_spark(service: Service, tmp_path: Path) -> None:
@@ -148,10 +145,14 @@ def test_polars(service: Service, tmp_path: Path) -> None:
 def test_daft(service: Service, tmp_path: Path) -> None:
     daft = pytest.importorskip("daft")
     model = made(service, tmp_path)
-    found = daft.from_pydict({"number": list(range(20))})
-    parts = [model(part) for part in found.to_arrow_iter()]
-    outputs = [int(output) for part in parts for output in part.column("output").to_pylist()]
-    assert sorted(outputs) == list(range(20))
+
+    @daft.func.batch(return_dtype=daft.DataType.string())
+    def output(number: Any) -> Any:
+        return model({"number": number.to_pylist()})["output"]
+
+    numbers = daft.from_pydict({"number": list(range(20))})
+    found = numbers.with_column("output", output(numbers["number"])).to_pydict()
+    assert found["output"] == [str(number) for number in range(20)]
 
 
 def test_ctrl_c_in_the_driver_cancels_on_every_worker(service: Service, tmp_path: Path) -> None:

@@ -13,8 +13,12 @@ import pytest
 from dashscope import guides
 from dashscope.local import LocalServer
 
-# The engines give warnings of their own.
-pytestmark = [pytest.mark.distributed, pytest.mark.filterwarnings("default")]
+# The engines emit warnings, and start slowly on a busy machine.
+pytestmark = [
+    pytest.mark.distributed,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.timeout(600),
+]
 
 EXAMPLES = re.findall(r"^```py\n(.*?)^```$", guides.read("scaling-out"), re.MULTILINE | re.DOTALL)
 
@@ -29,15 +33,18 @@ def server() -> Iterator[LocalServer]:
 @pytest.mark.parametrize("code", EXAMPLES, ids=lambda code: code.split()[1].partition(".")[0])
 def test_each_example_runs(
     code: str,
+    request: pytest.FixtureRequest,
     server: LocalServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pytest.importorskip(code.split()[1].partition(".")[0])
+    engine = code.split()[1].partition(".")[0]
+    pytest.importorskip(engine)
+    if engine == "ray":
+        request.getfixturevalue("ray_cluster")
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
     exec(compile(code, "scaling-out.md", "exec"), namespace)

@@ -49,7 +49,7 @@ class TestedDatabase(TestedStore):
 @pytest.fixture
 def store(database: Database, monkeypatch: pytest.MonkeyPatch) -> TestedStore:
     """The database."""
-    # A row of a database may always have been created just now.
+    # A row of a database may have been created just now.
     monkeypatch.setattr("dashscope._batch.recovery.IN_TRANSIT", timedelta(seconds=0.5))
     return TestedDatabase(database.url)
 
@@ -62,7 +62,7 @@ def flavor(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_checkpoint_of_another_model_is_rejected() -> None:
-    """A database has rows of all models."""
+    """A database contains rows of several models."""
 
 
 async def test_two_models_share_a_database(
@@ -91,11 +91,11 @@ def test_a_second_batch_waits_for_the_rows_of_the_first(
         thread.start()
     for thread in threads:
         thread.join()
-    assert [sorted(each) for each in found] == [list(range(20))] * 2
+    assert [sorted(item) for item in found] == [list(range(20))] * 2
     assert len(service.created) == 20
 
 
-async def test_a_restart_of_the_database_is_survived(
+async def test_a_batch_survives_a_restart_of_the_database(
     client: Any, service: Service, store: TestedStore, database: Database
 ) -> None:
     service.seconds = lambda _: 0.2
@@ -118,6 +118,27 @@ async def test_another_schema_is_rejected(
         connection.execute("UPDATE dashscope_schema SET version = 9")
     with pytest.raises(CheckpointError, match="another version of Dashscope .schema 9"):
         await read(client.map(REF, rows(1), checkpoint=store.checkpoint))
+
+
+async def test_a_full_database_loses_nothing(
+    client: Any, service: Service, store: TestedStore
+) -> None:
+    await read(client.map(REF, rows(2), checkpoint=store.checkpoint))
+    full = """
+        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER full_disk BEFORE UPDATE ON dashscope_checkpoint FOR EACH ROW
+        WHEN (NEW.outcome IS NOT NULL) EXECUTE FUNCTION full_disk();
+    """
+    with psycopg.connect(store.checkpoint) as connection:
+        connection.execute(full)
+    with pytest.raises(CheckpointError, match="the database is full .could not extend file"):
+        await read(client.map(REF, rows(6), checkpoint=store.checkpoint))
+    with psycopg.connect(store.checkpoint) as connection:
+        connection.execute("DROP TRIGGER full_disk ON dashscope_checkpoint")
+    results = await read(client.map(REF, rows(6), checkpoint=store.checkpoint))
+    assert sorted(result.output for result in results) == list(range(6))
+    assert len(service.created) == 6
 
 
 async def test_an_unreachable_database_is_named_without_its_password(

@@ -42,6 +42,6 @@ def test_back_off_stops_all_workers(database: Database) -> None:
     first, second = (shared_rate(database.url, 1000) for _ in range(2))
     first.acquire()
     first.back_off(0.5)
-    began = time.monotonic()
+    started = time.monotonic()
     second.acquire()
-    assert time.monotonic() - began >= 0.4
+    assert time.monotonic() - started >= 0.4

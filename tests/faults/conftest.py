@@ -1,4 +1,4 @@
-"""Retries that come at once, and certificates that were made for these tests."""
+"""Fixtures for the fault tests: a proxy, its server, and certificates."""
 
 from __future__ import annotations
 
@@ -9,42 +9,30 @@ import pytest
 import trustme
 
 from tests import flavors
+from tests.servers.certificates import authority, server_context, trusting_tls
 from tests.servers.fake_server import FakeServer
 from tests.servers.fault_proxy import Proxy
 
-# A connection that is reset before its handshake: the ssl module leaves its socket to the garbage
-# collector, which closes it at once, and says so.
-LEFT_BY_SSL = pytest.mark.filterwarnings(
+__all__ = ["authority", "trusting_tls"]
+
+# If a connection is reset before its handshake, the ssl module does not close the socket. The
+# garbage collector closes it and warns.
+UNCLOSED_SSL_SOCKET = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
 )
 
 
 @pytest.fixture(params=flavors.params("asyncio", "sync"))
 def flavor(request: pytest.FixtureRequest) -> str:
-    """Below httpcore, all async flavors are alike: trio and uvloop run in the soak session."""
+    """Asyncio and sync by default. Below httpcore, all async flavors behave the same."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
 def tls(authority: trustme.CA) -> ssl.SSLContext:
-    """What a server at 127.0.0.1 shows."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-@pytest.fixture(scope="session")
-def trust(authority: trustme.CA) -> ssl.SSLContext:
-    """What a client that knows the authority verifies with."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+    """The TLS context of a server at 127.0.0.1."""
+    return server_context(authority, "127.0.0.1")
 
 
 @pytest.fixture(scope="package")

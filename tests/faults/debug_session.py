@@ -1,8 +1,8 @@
-"""A debugging session, run as a process of its own: all that can be printed, is.
+"""A debugging session in a separate process: print everything that can be printed.
 
-Errors with their tracebacks and, as rich and cgitb show them, the variables of our frames; what
-their attributes and pickles hold; requests and answers as hooks get them; the log. The token is
-taken from the environment, so that no line of this file holds it.
+The session prints errors with their tracebacks, the variables of our frames (as rich and cgitb show
+them), attributes and pickles of errors, the requests and responses that hooks receive, and the log.
+The token is read from the environment, so that this file does not contain it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import dashscope
 from dashscope import AsyncClient, Client
 from dashscope._common import random
 
-random.chance = lambda: 0.0  # retries come at once
+random.chance = lambda: 0.0  # retry without delays
 PACKAGE = str(Path(dashscope.__file__).parent)
 ADDRESS = os.environ["ADDRESS"]
 
 ECHO = os.environ["ECHO"] == "yes"
-"""Does the server repeat the token? Then answers as they came are left out: those are its words."""
+"""Whether the server repeats the token. If so, do not print raw responses."""
 
 if not ECHO:
     logging.basicConfig(level="DEBUG")
@@ -63,9 +63,9 @@ def frames(trace: TracebackType | None) -> Iterator[Any]:
 def show_error(error: BaseException) -> None:
     print("ERROR", type(error).__name__)
     traceback.print_exception(error)
-    for one in chained(error):
-        show("an error", one)
-        for frame in () if ECHO else frames(one.__traceback__):
+    for item in chained(error):
+        show("an error", item)
+        for frame in () if ECHO else frames(item.__traceback__):
             for name, value in frame.f_locals.items():
                 print(frame.f_code.co_qualname, name, pretty_repr(value, max_depth=5))
     if isinstance(error, dashscope.DashscopeError):
@@ -161,7 +161,7 @@ def asynchronous() -> None:
 
         attempt(lambda: asyncio.run(main()))
 
-    async def cancelled(client: AsyncClient) -> None:
+    async def canceled(client: AsyncClient) -> None:
         task = asyncio.create_task(client.models.get("acme", "slow"))
         await asyncio.sleep(0.2)
         show("a task", task)
@@ -179,7 +179,7 @@ def asynchronous() -> None:
         attempt_async(
             lambda client, case=case: client.models.predictions.create("acme", case, input={})
         )
-    attempt_async(cancelled)
+    attempt_async(canceled)
     attempt_async(lambda client: client.with_options(timeout=0.3).models.get("acme", "slow"))
     attempt_async(shown)
     attempt_async(lambda client: client.run("acme/failed", {}))

@@ -1,4 +1,4 @@
-"""Answers without measure: what a server sends, a client holds within bounds, or not at all."""
+"""Responses of unlimited size: the client reads them within its limits or rejects them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.stopwatch import Stopwatch
 
 LIMIT = 1_000_000
 MEMORY = 12_000_000
-"""Bytes that reading an answer of up to LIMIT may take on the way."""
+"""The memory that reading a response of up to LIMIT may use, in bytes."""
 
 
 def bomb(megabytes: int, wbits: int) -> bytes:
-    """So many megabytes of nothing, compressed."""
+    """Return compressed zeros of this size in megabytes."""
     squeeze = zlib.compressobj(9, wbits=wbits)
     pieces = [squeeze.compress(bytes(1_000_000)) for _ in range(megabytes)]
     return b"".join([*pieces, squeeze.flush()])
@@ -45,7 +45,7 @@ def peak() -> int:
 
 @pytest.fixture
 def memory() -> Iterator[Callable[[], int]]:
-    """The most bytes that were held at once since the start."""
+    """The peak memory since the start."""
     tracemalloc.start()
     yield peak
     tracemalloc.stop()
@@ -56,7 +56,7 @@ def bounded(make_client: Any, fake_server: FakeServer) -> Any:
     return make_client(base_url=fake_server.base_url, max_response_bytes=LIMIT, max_retries=0)
 
 
-async def test_a_bomb_is_not_unpacked(
+async def test_a_decompression_bomb_is_rejected(
     bounded: Any, fake_server: FakeServer, memory: Callable[[], int]
 ) -> None:
     for coding, body in BOMBS.values():
@@ -67,7 +67,7 @@ async def test_a_bomb_is_not_unpacked(
         assert memory() - before < MEMORY, coding
 
 
-async def test_an_encoding_that_was_not_requested_is_not_unpacked(
+async def test_an_unrequested_encoding_is_not_decompressed(
     bounded: Any, fake_server: FakeServer, memory: Callable[[], int]
 ) -> None:
     body = gzip.compress(BOMBS["gzip"][1])
@@ -80,7 +80,7 @@ async def test_an_encoding_that_was_not_requested_is_not_unpacked(
     assert fake_server.requests[0].headers["Accept-Encoding"] == "gzip, deflate"
 
 
-async def test_an_error_may_be_a_bomb_too(
+async def test_a_bomb_in_an_error_response_is_rejected(
     bounded: Any, fake_server: FakeServer, memory: Callable[[], int]
 ) -> None:
     fake_server.respond_with(Reply(500, {"content-encoding": "gzip"}, BOMBS["gzip"][1]))
@@ -93,7 +93,7 @@ async def test_an_error_may_be_a_bomb_too(
     assert memory() - before < MEMORY
 
 
-async def test_a_download_may_be_one(
+async def test_a_bomb_in_a_download_is_rejected(
     bounded: Any, fake_server: FakeServer, memory: Callable[[], int]
 ) -> None:
     fake_server.respond_with(Reply(200, {"content-encoding": "gzip"}, BOMBS["gzip"][1]))
@@ -101,7 +101,7 @@ async def test_a_download_may_be_one(
     async with bounded.files.download("f1", **SIGNED) as download:
         with pytest.raises(APIResponseError, match="max_response_bytes"):
             await download.read()
-    # Piece by piece it may be as large as it likes.
+    # A response that is read in chunks may have any size.
     size = 0
     async with bounded.files.download("f1", **SIGNED) as download:
         async for piece in download.iter_bytes():
@@ -111,7 +111,7 @@ async def test_a_download_may_be_one(
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_a_whole_answer_is_unpacked_and_a_part_of_one_is_an_error(
+async def test_a_truncated_compressed_response_is_an_error(
     bounded: Any, fake_server: FakeServer, coding: str
 ) -> None:
     body = b'{"username": "' + b"x" * 500_000 + b'"}'
@@ -127,7 +127,7 @@ async def test_a_whole_answer_is_unpacked_and_a_part_of_one_is_an_error(
         await bounded.account.get()
 
 
-async def test_a_packed_answer_may_come_in_several_members_or_be_empty(
+async def test_a_compressed_response_may_be_empty_or_have_several_members(
     bounded: Any, fake_server: FakeServer
 ) -> None:
     body = gzip.compress(b'{"user') + gzip.compress(b'name": "a"}')
@@ -167,7 +167,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize(("start", "piece"), ENDLESS.values(), ids=ENDLESS)
-async def test_an_answer_without_an_end_is_left(
+async def test_an_endless_response_is_closed(
     make_client: Any, line: Line, memory: Callable[[], int], start: bytes, piece: bytes
 ) -> None:
     client = make_client(
@@ -179,22 +179,24 @@ async def test_an_answer_without_an_end_is_left(
     with pytest.raises(APIError) as caught:
         await client.account.get()
     assert type(caught.value) in (APIResponseError, APIConnectionError)
-    assert started.ours < 10
+    assert started.adjusted < 10
     assert memory() - before < MEMORY
     await client.aclose()
 
 
-async def test_answers_that_are_not_final_are_bounded_by_time(make_client: Any, line: Line) -> None:
+async def test_informational_responses_are_bounded_by_the_timeout(
+    make_client: Any, line: Line
+) -> None:
     client = make_client(base_url=line.base_url, timeout=0.5)
     line.inject([endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10)] * 9)
     started = Stopwatch()
     with pytest.raises(APITimeoutError):
         await client.account.get()
-    assert started.ours < 3
+    assert started.adjusted < 3
     await client.aclose()
 
 
-async def test_a_long_explanation_is_cut_in_the_message(
+async def test_a_long_detail_is_truncated_in_the_message(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"detail": "no " * 100_000}, 422))
@@ -204,7 +206,7 @@ async def test_a_long_explanation_is_cut_in_the_message(
     assert caught.value.detail == "no " * 100_000
 
 
-async def test_an_error_of_a_prediction_is_cut_in_the_message(
+async def test_a_long_prediction_error_is_truncated_in_the_message(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(prediction("failed", error="no " * 100_000), 201))

@@ -1,4 +1,4 @@
-"""A dead server is not hit by every request's retries at once; what was tried is told."""
+"""The retry quota: a dead server does not receive the retries of all requests at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
 REQUESTS = 100
 RESET = next(case.fault for case in BROKEN if str(case) == "reset after the request")
-SILENT = next(case.fault for case in STALLS if str(case) == "no answer")
+SILENT = next(case.fault for case in STALLS if str(case) == "no response")
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def line(proxy: Proxy, server: FakeServer) -> Line:
     return proxy.line()
 
 
-def all_at_once(
+def run_concurrently(
     flavor: str, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> list[Any]:
-    """The error of each of many calls, all made at once by one client."""
+    """Return the errors of many calls that one client makes concurrently."""
     client = flavors.make_client(flavor, base_url=line.base_url, **options)
 
     async def body() -> BaseException | None:
@@ -61,8 +61,8 @@ def close(flavor: str, client: Any) -> None:
     run_at_once(flavor, [body])
 
 
-# Each request's first retry costs 1 of 500, each further one 5, and 10 after a silence. This is the
-# largest number of attempts: all requests are retried once before any is retried twice.
+# The first retry of a request costs 1 of 500, each further retry 5, or 10 after a timeout. This is
+# the maximum number of attempts: all requests are retried once before any is retried twice.
 DEAD = {
     "answers 503": (None, REQUESTS + REQUESTS + 80),
     "resets": (RESET, REQUESTS + REQUESTS + 80),
@@ -71,7 +71,7 @@ DEAD = {
 
 
 @pytest.mark.parametrize(("fault", "most"), DEAD.values(), ids=DEAD)
-def test_hundreds_of_requests_to_a_server_that(
+def test_the_quota_limits_retries_of_hundreds_of_requests(
     flavor: str, line: Line, server: FakeServer, fault: Fault | None, most: int
 ) -> None:
     server.respond_with(reply({}, 503))
@@ -79,15 +79,15 @@ def test_hundreds_of_requests_to_a_server_that(
     line.listen()
     hasty = {"request": [lambda request: attrs.evolve(request, read_timeout=READ_TIMEOUT)]}
     options: dict[str, Any] = {"event_hooks": hasty} if fault is SILENT else {}
-    errors = all_at_once(flavor, line, lambda client: client.account.get(), **options)
+    errors = run_concurrently(flavor, line, lambda client: client.account.get(), **options)
     assert all(isinstance(error, APIError) for error in errors)
-    # Without the budget: 6 attempts per request. Threads that pay at the same moment may pay once.
+    # Without the quota: 6 attempts per request. Concurrent threads may each pay once.
     assert len(line.requests) == sum(error.attempts for error in errors)
     assert REQUESTS + 60 <= len(line.requests) <= most + 20
 
 
-def test_hundreds_of_requests_to_a_server_that_is_not_there(flavor: str, line: Line) -> None:
-    errors = all_at_once(
+def test_the_quota_limits_retries_of_refused_connections(flavor: str, line: Line) -> None:
+    errors = run_concurrently(
         flavor, line, lambda client: client.predictions.create(version="v", input={})
     )
     assert all(isinstance(error, APIConnectionError) for error in errors)
@@ -96,10 +96,10 @@ def test_hundreds_of_requests_to_a_server_that_is_not_there(flavor: str, line: L
     assert REQUESTS + 60 <= attempts <= 300
 
 
-def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
+def test_streams_and_downloads_share_the_retry_quota(
     flavor: str, line: Line, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What a stream did not bring is polled for, outside the budget: here, a single time.
+    # A stream that failed is replaced by polls, which do not use the quota: here a single poll.
     monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.0)
 
     def script(received: Any) -> Reply:
@@ -116,15 +116,15 @@ def test_hundreds_of_streams_and_downloads_pay_from_the_same_budget(
             async for _ in stream:
                 pass
 
-    errors = all_at_once(flavor, line, stream)
+    errors = run_concurrently(flavor, line, stream)
     assert all(isinstance(error, InternalServerError) for error in errors)
-    asked = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
-    # Without it: 300 times 9, and then 300 times 6 looks at the prediction. Each is looked at.
-    assert len(asked) <= 700
-    assert len(line.requests) - len(asked) - REQUESTS <= 2 * REQUESTS
+    requested = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
+    # Without the quota: 300 times 9, and then 300 times 6 polls. Each prediction is polled.
+    assert len(requested) <= 700
+    assert len(line.requests) - len(requested) - REQUESTS <= 2 * REQUESTS
 
 
-def test_a_server_that_is_back_is_asked_as_ever(
+def test_a_recovered_server_receives_all_requests(
     flavor: str, line: Line, server: FakeServer
 ) -> None:
     server.respond_with(reply({}, 503))
@@ -140,7 +140,7 @@ def test_a_server_that_is_back_is_asked_as_ever(
 
     assert max(run_at_once(flavor, [call] * REQUESTS)) > 1
     while run_at_once(flavor, [call]) != [1]:
-        pass  # until nothing is left
+        pass  # until the quota is exhausted
     server.respond_with(reply({"username": "a"}))
     assert not any(run_at_once(flavor, [call] * 50))
     server.respond_with([reply({}, 503), reply({}, 503), reply({"username": "a"})])
@@ -148,7 +148,7 @@ def test_a_server_that_is_back_is_asked_as_ever(
     close(flavor, client)
 
 
-async def test_the_error_and_the_log_say_how_often_and_how_long(
+async def test_errors_and_logs_contain_attempts_and_duration(
     make_client: Any,
     fake_server: FakeServer,
     caplog: pytest.LogCaptureFixture,
@@ -164,10 +164,10 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
     assert error.attempts == 3
     assert 0.15 <= error.elapsed < 5
     assert f"after 3 attempts in {error.elapsed:.1f} s" in str(error)
-    said = [record.getMessage() for record in caplog.records]
+    message = [record.getMessage() for record in caplog.records]
     url = re.escape(f"GET {fake_server.base_url}/account")
     for line, pattern in zip(
-        said,
+        message,
         (
             url + r": 503 after \d\.\d\d s; attempt 2 follows in 0\.10 s",
             url + r": 429 after \d\.\d\d s; attempt 3 follows in 0\.20 s",
@@ -183,7 +183,7 @@ async def test_the_error_and_the_log_say_how_often_and_how_long(
     [reply({}, 422), Reply(200, {}, b"x" * 2000), Reply(200, {}, b"<html>"), reply([])],
     ids=["422", "too large", "instead of JSON", "no account"],
 )
-async def test_every_error_has_the_attempts_before_it(
+async def test_every_error_has_its_earlier_attempts(
     make_client: Any, fake_server: FakeServer, last: Reply
 ) -> None:
     client = make_client(base_url=fake_server.base_url, max_response_bytes=1000)
@@ -194,7 +194,7 @@ async def test_every_error_has_the_attempts_before_it(
     assert caught.value.elapsed > 0
 
 
-async def test_a_wait_that_is_too_long_is_told_at_once(
+async def test_a_retry_after_that_is_too_long_raises_at_once(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     client = make_client(base_url=fake_server.base_url)
@@ -204,7 +204,7 @@ async def test_a_wait_that_is_too_long_is_told_at_once(
     assert (caught.value.attempts, caught.value.retry_after) == (2, 600.0)
 
 
-async def test_a_used_up_budget_is_in_the_log(
+async def test_an_exhausted_quota_is_logged(
     make_client: Any, fake_server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="dashscope")
@@ -213,5 +213,5 @@ async def test_a_used_up_budget_is_in_the_log(
     with pytest.raises(InternalServerError) as caught:
         await client.account.get()
     assert caught.value.attempts == 1 + 1 + 99
-    said = [record.getMessage() for record in caplog.records]
-    assert [line for line in said if "quota is empty" in line] == said[-2:-1]
+    message = [record.getMessage() for record in caplog.records]
+    assert [line for line in message if "quota is empty" in line] == message[-2:-1]

@@ -1,6 +1,6 @@
-"""Every operation where no connection comes about: the server cannot have the request.
+"""Every operation without a connection: the server cannot have executed the request.
 
-So creates are tried again as well, and no error says that something may have been created.
+Creates are therefore retried as well, and no error says that something may have been created.
 """
 
 from __future__ import annotations
@@ -15,31 +15,32 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError
 from tests import flavors
-from tests.faults.conftest import LEFT_BY_SSL
+from tests.faults.conftest import UNCLOSED_SSL_SOCKET
 from tests.faults.test_table import SUBJECTS, Subject, run_at_once
+from tests.servers.certificates import server_context
 from tests.servers.fake_server import FakeServer, Received, Reply
 from tests.servers.fault_proxy import Line, Proxy
 from tests.servers.faults import RESET_AT_ONCE
 
-pytestmark = [pytest.mark.usefixtures("no_jitter"), LEFT_BY_SSL]
+pytestmark = [pytest.mark.usefixtures("no_jitter"), UNCLOSED_SSL_SOCKET]
 
 NAME = "api.example.test"
 
 
 @pytest.fixture(params=["asyncio", "sync", pytest.param("trio", marks=pytest.mark.soak)])
 def flavor(request: pytest.FixtureRequest) -> str:
-    """All but uvloop, which has a resolver of its own."""
+    """All flavors except uvloop, which has its own resolver."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def answering(server: FakeServer) -> FakeServer:
-    """The server, which gives each operation its answer; the first part of a path is its name."""
-    answers = {subject.name: subject.answer for subject in SUBJECTS}
+    """A server that responds to each operation. The first segment of a path names the operation."""
+    responses = {subject.name: subject.answer for subject in SUBJECTS}
 
     def script(received: Received) -> Reply:
-        return answers[received.path.split("/", 2)[1]]
+        return responses[received.path.split("/", 2)[1]]
 
     server.respond_with(script)
     server.requests.clear()
@@ -47,7 +48,7 @@ def answering(server: FakeServer) -> FakeServer:
 
 
 class Attempts:
-    """Counts the attempts of a client's request, and does something before the second one."""
+    """Counts the attempts of a request, and calls a function before the second one."""
 
     def __init__(self, before_second: Callable[[], None] = lambda: None) -> None:
         self.number = 0
@@ -59,10 +60,10 @@ class Attempts:
             self._before_second()
 
 
-def calling(
+def call_and_count(
     flavor: str, subject: Subject, origin: str, attempts: Attempts, *args: Any, **options: Any
 ) -> Callable[[], Awaitable[BaseException | None]]:
-    """A call of an operation, whose error is its result."""
+    """Call an operation and return its error."""
 
     async def body() -> BaseException | None:
         client = flavors.make_client(
@@ -83,26 +84,30 @@ def calling(
     return body
 
 
-def carried_out_once(server: FakeServer) -> bool:
+def executed_once(server: FakeServer) -> bool:
     return sorted(r.path.split("/", 2)[1] for r in server.requests) == sorted(
         subject.name for subject in SUBJECTS
     )
 
 
-def test_refused_and_then_answered(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
+def test_a_refused_connection_is_retried(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
     lines = [proxy.line() for _ in SUBJECTS]
     counts = [Attempts(line.listen) for line in lines]
     calls = [
-        calling(flavor, subject, line.origin, attempts)
+        call_and_count(flavor, subject, line.origin, attempts)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
-def test_reset_before_the_request(
-    flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext, trust: ssl.SSLContext
+def test_a_connection_reset_before_the_request_is_retried(
+    flavor: str,
+    proxy: Proxy,
+    answering: FakeServer,
+    tls: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
 ) -> None:
     lines = [proxy.line(tls=tls) for _ in SUBJECTS]
     counts = [Attempts() for _ in lines]
@@ -110,16 +115,16 @@ def test_reset_before_the_request(
         line.inject([RESET_AT_ONCE])
         line.listen()
     calls = [
-        calling(flavor, subject, line.origin, attempts, "r8_token", verify=trust)
+        call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=trusting_tls)
         for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
 def check_never_sent(
-    results: list[Any], counts: list[Attempts], attempts: int, said: str, server: FakeServer
+    results: list[Any], counts: list[Attempts], attempts: int, message: str, server: FakeServer
 ) -> None:
     for result, counted in zip(results, counts, strict=True):
         assert isinstance(result, APIConnectionError)
@@ -127,22 +132,24 @@ def check_never_sent(
         assert not result.request_sent
         assert not result.may_have_been_created
         assert result.attempts == counted.number == attempts
-        assert said in str(result)
+        assert message in str(result)
     assert server.requests == []
 
 
-def test_nobody_there(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
+def test_an_unreachable_server_is_a_connection_error(
+    flavor: str, proxy: Proxy, answering: FakeServer
+) -> None:
     line = proxy.line()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(flavor, subject, line.origin, attempts, max_retries=2)
+        call_and_count(flavor, subject, line.origin, attempts, max_retries=2)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
-    # Nothing has ever responded at this address of this machine, so one retry is enough.
+    # No server has ever responded at this loopback address, so the client retries only once.
     check_never_sent(run_at_once(flavor, calls), counts, 2, "No connection", answering)
 
 
-def test_a_certificate_that_does_not_verify_is_an_error_at_once(
+def test_an_invalid_certificate_raises_at_once(
     flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext
 ) -> None:
     line = proxy.line(tls=tls)
@@ -150,10 +157,10 @@ def test_a_certificate_that_does_not_verify_is_an_error_at_once(
     stranger = ssl.create_default_context()
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(flavor, subject, line.origin, attempts, "r8_token", verify=stranger)
+        call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=stranger)
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
-    # It would not verify the next time either.
+    # A retry would fail the same way.
     results = run_at_once(flavor, calls)
     check_never_sent(results, counts, 1, "certificate", answering)
     assert "verify=" in str(results[0])
@@ -161,7 +168,7 @@ def test_a_certificate_that_does_not_verify_is_an_error_at_once(
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Resolves names below NAME to this machine; the first time, or ever, it does not."""
+    """Resolve names below NAME to this machine, but fail the first time, or always."""
     failures: Counter[str] = Counter()
     real = socket.getaddrinfo
 
@@ -180,41 +187,49 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.fixture
 def named(proxy: Proxy, authority: Any) -> Line:
-    """A line whose certificate is for names below NAME."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(f"*.{NAME}").configure_cert(context)
-    line = proxy.line(tls=context)
+    """A line with a certificate for names below NAME."""
+    line = proxy.line(tls=server_context(authority, f"*.{NAME}"))
     line.listen()
     return line
 
 
-def test_a_name_that_does_not_resolve_and_then_does(
-    flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
+def test_a_temporary_resolution_failure_is_retried(
+    flavor: str,
+    named: Line,
+    answering: FakeServer,
+    trusting_tls: ssl.SSLContext,
+    resolver: Counter[str],
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     calls = [
-        calling(
+        call_and_count(
             flavor,
             subject,
             named.origin.replace("127.0.0.1", f"server{number}.{NAME}"),
             counts[number],
             "r8_token",
-            verify=trust,
+            verify=trusting_tls,
         )
         for number, subject in enumerate(SUBJECTS)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert carried_out_once(answering)
+    assert executed_once(answering)
 
 
-def test_a_name_that_never_resolves(
-    flavor: str, named: Line, answering: FakeServer, trust: ssl.SSLContext, resolver: Counter[str]
+def test_an_unresolvable_name_is_a_connection_error(
+    flavor: str,
+    named: Line,
+    answering: FakeServer,
+    trusting_tls: ssl.SSLContext,
+    resolver: Counter[str],
 ) -> None:
     counts = [Attempts() for _ in SUBJECTS]
     origin = named.origin.replace("127.0.0.1", f"never.{NAME}")
     calls = [
-        calling(flavor, subject, origin, attempts, "r8_token", verify=trust, max_retries=2)
+        call_and_count(
+            flavor, subject, origin, attempts, "r8_token", verify=trusting_tls, max_retries=2
+        )
         for subject, attempts in zip(SUBJECTS, counts, strict=True)
     ]
     results = run_at_once(flavor, calls)

@@ -1,6 +1,6 @@
-"""Any text, wherever the API takes one, is refused before a request, or arrives as that text.
+"""Any text argument is rejected before a request or arrives unchanged.
 
-The server is one on a socket, with a parser of requests that others wrote.
+The server uses the request parser of the standard library on a real socket.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def client(recorder: FakeServer) -> Iterator[Client]:
 
 
 def sent(fake_server: FakeServer, call: Callable[[], object]) -> Received | None:
-    """The request that arrived, or `None` where it was refused."""
+    """Return the request that arrived, or `None` if the argument was rejected."""
     fake_server.requests.clear()
     try:
         call()
@@ -126,7 +126,7 @@ OWNERS = (IDS["owner"][1], IDS["a model of predictions"][1])
 @pytest.mark.parametrize(("call", "path"), IDS.values(), ids=IDS)
 @given(text=texts)
 @fuzzed
-def test_in_a_path(
+def test_no_injection_in_a_path(
     recorder: FakeServer,
     client: Client,
     call: Callable[[Client, str], object],
@@ -146,14 +146,14 @@ def test_in_a_path(
         assert (
             text in ("", ".", "..")
             or any("\ud800" <= c <= "\udfff" for c in text)
-            # An owner with a slash stands for an owner and a name.
+            # An owner with a slash is an owner and a name.
             or ("/" in text and path in OWNERS)
         )
 
 
 @given(text=texts)
 @fuzzed
-def test_in_a_reference(recorder: FakeServer, client: Client, text: str) -> None:
+def test_no_injection_in_a_reference(recorder: FakeServer, client: Client, text: str) -> None:
     for ref in (text, f"{text}/name", f"owner/{text}", f"owner/name:{text}"):
         received = sent(recorder, lambda ref=ref: client.run(ref, {}))  # type: ignore[misc]
         if received is None:
@@ -181,7 +181,7 @@ LISTS: dict[str, Callable[[Client, str], object]] = {
 @example("/v1/predictions?cursor=x")
 @example("https://elsewhere.example/v9")
 @fuzzed
-def test_in_a_cursor(
+def test_no_injection_in_a_cursor(
     recorder: FakeServer, client: Client, call: Callable[[Client, str], object], text: str
 ) -> None:
     received = sent(recorder, lambda: call(client, text))
@@ -189,7 +189,7 @@ def test_in_a_cursor(
         return
     assert received.path.startswith("/v1/")
     query = parse_qsl(received.path.partition("?")[2], keep_blank_values=True)
-    # The URL of a page stands for its query.
+    # A page URL is replaced by its query.
     if query != [("cursor", text)]:
         assert text.startswith(("http://", "https://", "/", "?"))
         assert query == parse_qsl(text.partition("?")[2].partition("#")[0], keep_blank_values=True)
@@ -198,7 +198,9 @@ def test_in_a_cursor(
 
 @given(key=texts, value=texts)
 @fuzzed
-def test_in_a_query(recorder: FakeServer, client: Client, key: str, value: str) -> None:
+def test_no_injection_in_a_query(
+    recorder: FakeServer, client: Client, key: str, value: str
+) -> None:
     received = sent(recorder, lambda: client.request("GET", "/x", params={key: value}))
     if received is not None:
         query = parse_qsl(received.path.partition("?")[2], keep_blank_values=True)
@@ -213,7 +215,7 @@ printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E))
 
 @given(value=texts | printable)
 @fuzzed
-def test_in_a_header(recorder: FakeServer, client: Client, value: str) -> None:
+def test_no_injection_in_a_header(recorder: FakeServer, client: Client, value: str) -> None:
     def by_client() -> object:
         with Client(
             "r8_token", base_url=recorder.base_url, max_retries=0, headers={"X-Any": value}
@@ -236,7 +238,7 @@ def test_in_a_header(recorder: FakeServer, client: Client, value: str) -> None:
 @example("Authorization")
 @example("authorization")
 @fuzzed
-def test_in_a_headers_name(recorder: FakeServer, client: Client, name: str) -> None:
+def test_no_injection_in_a_header_name(recorder: FakeServer, client: Client, name: str) -> None:
     for value in ("5", "chunked", "identity"):
         received = sent(
             recorder,
@@ -252,7 +254,7 @@ def test_in_a_headers_name(recorder: FakeServer, client: Client, name: str) -> N
 
 @given(text=texts | printable)
 @fuzzed
-def test_in_the_user_agent(recorder: FakeServer, text: str) -> None:
+def test_no_injection_in_the_user_agent(recorder: FakeServer, text: str) -> None:
     def call() -> object:
         with Client("r8_token", base_url=recorder.base_url, user_agent=text) as client:
             return client.request("GET", "/x")
@@ -264,7 +266,7 @@ def test_in_the_user_agent(recorder: FakeServer, text: str) -> None:
 
 @given(text=texts | printable)
 @fuzzed
-def test_in_the_token(recorder: FakeServer, text: str) -> None:
+def test_no_injection_in_the_token(recorder: FakeServer, text: str) -> None:
     recorder.requests.clear()
     try:
         with Client(text, base_url=recorder.base_url) as client:
@@ -278,7 +280,9 @@ def test_in_the_token(recorder: FakeServer, text: str) -> None:
 
 @given(key=texts, value=texts)
 @fuzzed
-def test_in_metadata(recorder: FakeServer, client: Client, key: str, value: str) -> None:
+def test_no_injection_in_metadata(
+    recorder: FakeServer, client: Client, key: str, value: str
+) -> None:
     received = sent(recorder, lambda: client.files.create(b"x", metadata={key: value}))
     if received is not None:
         found = parts(received)
@@ -290,7 +294,7 @@ def test_in_metadata(recorder: FakeServer, client: Client, key: str, value: str)
 @example("a", "text/plain\r\nX-Evil: 1\r\n\r\nother content")
 @example("a", "text/plain; charset=utf-8")
 @fuzzed
-def test_in_a_file(recorder: FakeServer, client: Client, name: str, kind: str) -> None:
+def test_no_injection_in_a_file(recorder: FakeServer, client: Client, name: str, kind: str) -> None:
     received = sent(recorder, lambda: client.files.create(b"x", filename=name, content_type=kind))
     if received is not None:
         found = parts(received)
@@ -303,7 +307,7 @@ def test_in_a_file(recorder: FakeServer, client: Client, name: str, kind: str) -
 
 @given(text=texts)
 @fuzzed
-def test_in_a_body(recorder: FakeServer, client: Client, text: str) -> None:
+def test_no_injection_in_a_body(recorder: FakeServer, client: Client, text: str) -> None:
     received = sent(
         recorder,
         lambda: client.predictions.create(

@@ -1,4 +1,4 @@
-"""Connections that are kept: closed by the server at the wrong moment, or with too much on them."""
+"""Kept connections that the server closes at a bad time, or that have extra data."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ HOLDS = {"owner": "a", "name": "b", "status": "starting"}
 
 
 async def _twice(exchange: Exchange) -> None:
-    answer = await exchange.answer()
-    await exchange.send(answer + answer)
+    response = await exchange.answer()
+    await exchange.send(response + response)
 
 
 async def _with_more_after(exchange: Exchange) -> None:
@@ -47,7 +47,7 @@ async def _with_more_after(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("act", [_twice, _with_more_after])
-async def test_an_answer_too_many_is_not_taken_for_the_next_ones(
+async def test_an_extra_response_is_not_used_for_the_next_request(
     make_client: Any, line: Line, act: Callable[[Exchange], Any]
 ) -> None:
     client = make_client(base_url=line.base_url, max_retries=0)
@@ -56,13 +56,13 @@ async def test_an_answer_too_many_is_not_taken_for_the_next_ones(
         assert (await client.predictions.get(f"x{number}")).id == f"x{number}"
     created = await client.predictions.create(version="v", input={})
     assert created.id == "p4"
-    # Each of them took its connection along.
+    # Each fault closed its connection.
     assert line.connections == 4
     await client.aclose()
 
 
 def closing(after: float) -> Fault:
-    """A server that closes what has been idle for some time, and is closing it right now."""
+    """A server that closes idle connections after some time, and is just closing one."""
     last = time.monotonic()
 
     async def act(exchange: Exchange) -> None:
@@ -82,7 +82,7 @@ async def pause(flavor: str, seconds: float) -> None:
         await anyio.sleep(seconds)
 
 
-async def test_a_create_does_not_meet_a_server_that_closes_what_is_idle(
+async def test_a_create_does_not_use_a_connection_idle_for_long(
     make_client: Any, flavor: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.pool.pool.FRESH", 0.1)
@@ -94,14 +94,12 @@ async def test_a_create_does_not_meet_a_server_that_closes_what_is_idle(
         created = await client.predictions.create(version="v", input={})
         assert created.id.startswith("p")
         await pause(flavor, 0.2)
-        # What may be repeated uses what there is, and is repeated.
+        # Idempotent requests use the connection and are retried.
         await client.predictions.get("x")
     await client.aclose()
 
 
-async def test_what_is_asked_in_quick_succession_uses_one_connection(
-    make_client: Any, line: Line
-) -> None:
+async def test_quick_successive_requests_share_a_connection(make_client: Any, line: Line) -> None:
     client = make_client(base_url=line.base_url)
     for _ in range(5):
         await client.predictions.get("x")
@@ -110,26 +108,26 @@ async def test_what_is_asked_in_quick_succession_uses_one_connection(
     await client.aclose()
 
 
-async def test_a_create_that_does_meet_one_says_that_it_may_be_there(
+async def test_a_create_on_a_closed_connection_may_have_executed(
     make_client: Any, line: Line, server: FakeServer
 ) -> None:
     client = make_client(base_url=line.base_url)
     await client.predictions.get("x")
-    line.inject([FAULTS["closed at the moment of reuse"]])
+    line.inject([FAULTS["closed on reuse"]])
     with pytest.raises(APIConnectionError) as caught:
         await client.predictions.create(version="v", input={})
     assert caught.value.may_have_been_created
     assert caught.value.attempts == 1
     assert [received.method for received in server.requests] == ["GET"]
-    # And the next one is none the worse for it.
+    # The next request is not affected.
     await client.predictions.create(version="v", input={})
     await client.aclose()
 
 
-async def test_a_connection_that_is_reset_before_its_request_makes_one_prediction_at_most(
+async def test_a_connection_reset_before_its_request_creates_at_most_one_prediction(
     make_client: Any, line: Line, server: FakeServer
 ) -> None:
-    # Without TLS nobody can tell whether the request was still under way.
+    # Without TLS, the request may already have been sent.
     for _ in range(20):
         server.requests.clear()
         client = make_client(base_url=line.base_url)

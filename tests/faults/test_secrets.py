@@ -1,4 +1,4 @@
-"""The token is printed nowhere: not in a log, a repr, an error, a pickle or a variable of ours."""
+"""The token appears in no log, repr, error, pickle or variable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.servers.fake_server import DROP, FakeServer, Received, Reply, predict
 TOKEN = "r8_a-Secret+That/Nobody=Guesses"
 
 
-def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
-    """By the last part of the path; some servers repeat the token, wherever they can."""
+def response(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
+    """Return a response by the last path segment. Some responses repeat the token everywhere."""
     sent = received.headers.get("Authorization", "nothing") if echo else "a token"
     case = received.path.removesuffix("/predictions").rpartition("/")[2]
     refusal = {"detail": f"You sent {sent}.", "title": sent, "status": 401}
@@ -28,7 +28,7 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
         return reply(prediction("canceled"))
     if received.path.startswith("/v1/predictions/"):
         return reply(prediction("processing"))
-    answers = {
+    responses = {
         "401": reply(refusal, 401, x_echo=sent, x_request_id=sent),
         "503": reply(refusal, 503, x_echo=sent),
         "echo": reply({"id": 5, "sent": sent}, 201),
@@ -36,7 +36,7 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
         "html": Reply(200, {"content-type": f"text/html; echo={sent}"}, f"<p>{sent}".encode()),
         "large": Reply(200, {}, sent.encode() * 1000),
         "gzip": Reply(200, {"content-encoding": "gzip"}, sent.encode()),
-        "slow": attrs.evolve(reply(refusal), after=0.8),
+        "slow": attrs.evolve(reply(refusal), delay=0.8),
         "wrong": reply([sent], 201),
         "redirect": Reply(302, {"location": f"http://127.0.0.1:1/{sent}"}),
         "file": reply(prediction("succeeded", output=fake_server.base_url + "/401"), 201),
@@ -45,7 +45,7 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
         "stream": reply(prediction(urls={"stream": fake_server.base_url + "/401"}), 201),
         "good": reply({"owner": "acme", "name": "good"}),
     }
-    return answers[case]
+    return responses[case]
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def answer(received: Received, fake_server: FakeServer, *, echo: bool) -> Reply:
         pytest.param("asyncio", False, marks=pytest.mark.soak),
     ],
 )
-def test_a_debugging_session_prints_everything_but_the_token(
+def test_a_debugging_session_never_prints_the_token(
     fake_server: FakeServer, flavor: str, *, echo: bool
 ) -> None:
-    fake_server.respond_with(lambda received: answer(received, fake_server, echo=echo))
+    fake_server.respond_with(lambda received: response(received, fake_server, echo=echo))
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("debug_session.py")), flavor],
         env={
@@ -78,7 +78,7 @@ def test_a_debugging_session_prints_everything_but_the_token(
     )
     printed = done.stdout + done.stderr
     assert "THE END" in printed
-    # It did print what it is about: errors of each kind, the variables of our frames, the log.
+    # The session did print errors of each kind, the variables of our frames, and the log.
     assert {f"Bearer {TOKEN}"} <= {r.headers.get("Authorization") for r in fake_server.requests}
     for word in (
         "ERROR ConfigurationError",
@@ -100,7 +100,7 @@ def test_a_debugging_session_prints_everything_but_the_token(
     assert lines == [], "\n".join(line[:300] for line in lines[:40])
 
 
-async def test_an_authorization_of_the_callers_own_is_sent_in_the_tokens_place_and_not_shown(
+async def test_an_authorization_header_of_the_caller_replaces_the_token(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({}))
@@ -123,7 +123,7 @@ async def test_an_authorization_of_the_callers_own_is_sent_in_the_tokens_place_a
         assert not any(word in text for word in ("c2VjcmV0", "session=secret", "other"))
 
 
-async def test_a_hook_cannot_send_what_http_does_not_carry(
+async def test_a_hook_cannot_send_invalid_headers(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     def spoil(request: Request) -> Request:
@@ -135,7 +135,7 @@ async def test_a_hook_cannot_send_what_http_does_not_carry(
     assert fake_server.requests == []
 
 
-async def test_a_hook_that_sends_a_request_elsewhere_sends_no_token_there(
+async def test_a_request_that_a_hook_redirects_has_no_token(
     make_client: Any, fake_server: FakeServer
 ) -> None:
     other = FakeServer()
@@ -151,7 +151,7 @@ async def test_a_hook_that_sends_a_request_elsewhere_sends_no_token_there(
     async with client.files.download("f1", owner="a", expiry=1, signature="s") as download:
         await download.read()
     other.close()
-    assert other.asked == ["GET /v1/elsewhere"] * 2
+    assert other.request_lines == ["GET /v1/elsewhere"] * 2
     assert [received.headers.get("Authorization") for received in other.requests] == [None, None]
 
 

@@ -1,8 +1,7 @@
-"""Every operation through every fault: retried to success, or which error, and how often it is
-carried out.
+"""Every operation with every fault: the result, and how often the server executes it.
 
-What is expected follows from two things alone: whether the operation may be repeated, and what the
-fault tells about the request that it happened to.
+The expected result depends only on the effect of the fault, and on whether the operation is
+idempotent.
 """
 
 from __future__ import annotations
@@ -35,32 +34,32 @@ from tests.resources.contract import FILE, FULL, OPERATIONS
 from tests.servers.fake_server import FakeServer, Received, Reply, reply
 from tests.servers.fault_proxy import Fault, Proxy
 from tests.servers.faults import (
-    ANSWERED,
     BROKEN,
     CORRUPT,
+    ERROR_STATUSES,
     HARMLESS,
     STALLS,
-    Case,
-    Means,
+    Effect,
+    FaultCase,
 )
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
 CONTENT = bytes(range(256)) * 8
 READ_TIMEOUT = 0.5
-"""Seconds of silence after which a connection that is meant to be silent counts as lost."""
+"""The read timeout for stalled connections, in seconds."""
 
 
 @frozen
 class Subject:
-    """An operation as the table sees it.
+    """An operation in the table.
 
     Attributes:
-        name: its name.
-        call: calls it.
-        repeatable: whether it may be repeated when nobody knows whether it was carried out.
-        creates: whether it makes something that must not be made twice.
-        answer: a good answer.
+        name: The name of the operation.
+        call: Calls the operation.
+        repeatable: Whether it may be retried if it may have been executed.
+        creates: Whether it creates something that must not be created twice.
+        answer: A valid response.
     """
 
     name: str
@@ -111,7 +110,7 @@ SAMPLE = [
     in ("account.get", "deployments.update", "files.create", "files.delete", "files.download")
     or subject.name in ("models.create", "predictions.cancel", "predictions.create")
 ]
-"""The default run tests one operation of each kind, the soak run all of them."""
+"""The default session tests one operation of each kind, and the soak session all of them."""
 
 
 def test_the_table_has_every_operation_of_each_kind() -> None:
@@ -133,12 +132,12 @@ def test_the_table_has_every_operation_of_each_kind() -> None:
 
 @frozen(kw_only=True)
 class Expected:
-    """How a call ends.
+    """The expected result of a call.
 
     Attributes:
-        error: the error, `None` for success.
-        attempts: how often it is sent.
-        unsure: whether the error says that something may have been created.
+        error: The error class, or `None` for success.
+        attempts: The number of attempts.
+        unsure: Whether the error says that something may have been created.
     """
 
     error: type[APIError] | None = None
@@ -146,34 +145,34 @@ class Expected:
     unsure: bool = False
 
 
-def expected(subject: Subject, case: Case) -> Expected:
-    """The table."""
+def expected(subject: Subject, case: FaultCase) -> Expected:
+    """Return the expected result of an operation with a fault."""
     again = Expected(attempts=2)
-    match case.means:
-        case Means.NOTHING:
+    match case.effect:
+        case Effect.NONE:
             return Expected()
-        case Means.NOT_SENT | Means.DECLINED:
+        case Effect.NOT_SENT | Effect.DECLINED:
             return again
-        case Means.NOT_NOW:
+        case Effect.RETRY_LATER:
             return Expected(
                 error=status_error_type(case.status or 0),
                 unsure=subject.creates and case.status != 429,
             )
         case _ if (subject.name, str(case)) == ("files.download", "a length beyond the body"):
-            # Asked again, the server names another length: which of them is true, nobody knows.
+            # A retry gets another content length. Neither of them can be trusted.
             return Expected(error=APIConnectionError, attempts=2)
         case _ if subject.repeatable:
             return again
-        case Means.LOST:
+        case Effect.LOST:
             return Expected(error=APIConnectionError, unsure=subject.creates)
-        case Means.SILENT:
+        case Effect.STALLED:
             return Expected(error=APITimeoutError, unsure=subject.creates)
-        case Means.FAILED:
+        case Effect.FAILED:
             return Expected(error=status_error_type(case.status or 0), unsure=subject.creates)
 
 
 class Table:
-    """Runs calls through faults, and says what was not as expected."""
+    """Runs calls with faults and reports unexpected results."""
 
     def __init__(
         self, flavor: str, subjects: Sequence[Subject], proxy: Proxy, server: FakeServer
@@ -193,8 +192,8 @@ class Table:
         self._carried_out: Counter[str] = Counter()
         server.respond_with(self._serve)
 
-    def run(self, cases: Sequence[Case]) -> None:
-        """Run the operations through each of these faults, all at once."""
+    def run(self, cases: Sequence[FaultCase]) -> None:
+        """Run the operations with each of these faults, all concurrently."""
         bodies = [self._body(subject, case) for case in cases for subject in self._subjects]
         problems = list(filter(None, run_at_once(self._flavor, bodies)))
         assert not problems, "\n".join(problems)
@@ -225,7 +224,7 @@ class Table:
             return Reply(206, headers, CONTENT[first:])
         return answer
 
-    def _body(self, subject: Subject, case: Case) -> Callable[[], Awaitable[str | None]]:
+    def _body(self, subject: Subject, case: FaultCase) -> Callable[[], Awaitable[str | None]]:
         key = str(next(self._numbers))
         self._faults[key] = deque([case.fault])
         self._answers[key] = subject.answer
@@ -234,7 +233,7 @@ class Table:
         def check(request: Request) -> Request:
             nonlocal polls
             polls += 1
-            hasty = case.means is Means.SILENT and polls == 1
+            hasty = case.effect is Effect.STALLED and polls == 1
             return attrs.evolve(request, read_timeout=READ_TIMEOUT if hasty else 60.0)
 
         async def body() -> str | None:
@@ -244,9 +243,9 @@ class Table:
                 event_hooks={"request": [check]},
             )
             try:
-                if case.warm:
+                if case.on_reused_connection:
                     await client.request("GET", "/warm")
-                for turn in range(2 if case.after else 1):
+                for turn in range(2 if case.between_requests else 1):
                     while turn == 1 and not self._ended[key].is_set():
                         await sleep(self._flavor)
                     self._carried_out[key] = 0
@@ -290,7 +289,7 @@ def key_of(path: str) -> str:
 def run_at_once(
     flavor: str, bodies: Sequence[Callable[[], Awaitable[Any]]], *, most: int = 80
 ) -> list[Any]:
-    """The results of coroutine functions, run at the same time in a flavor."""
+    """Run coroutine functions concurrently in a flavor, and return their results."""
     if flavor == "sync":
         with ThreadPoolExecutor(most) as pool:
             return list(pool.map(lambda body: drive(body()), bodies))
@@ -316,21 +315,21 @@ def table(request: pytest.FixtureRequest, flavor: str, proxy: Proxy, server: Fak
     return Table(flavor, SAMPLE if request.param == "sample" else SUBJECTS, proxy, server)
 
 
-def test_a_broken_connection(table: Table) -> None:
+def test_broken_connections(table: Table) -> None:
     table.run(BROKEN)
 
 
-def test_broken_framing(table: Table) -> None:
+def test_corrupt_responses(table: Table) -> None:
     table.run(CORRUPT)
 
 
-def test_silence(table: Table) -> None:
+def test_stalled_connections(table: Table) -> None:
     table.run(STALLS)
 
 
-def test_what_does_no_harm(table: Table) -> None:
+def test_harmless_faults(table: Table) -> None:
     table.run(HARMLESS)
 
 
-def test_a_status_that_may_pass(table: Table) -> None:
-    table.run(ANSWERED)
+def test_error_statuses(table: Table) -> None:
+    table.run(ERROR_STATUSES)

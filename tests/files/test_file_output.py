@@ -1,4 +1,4 @@
-"""Files in an output: each URL becomes a `str` that can read and save itself."""
+"""File outputs: each URL in an output becomes a `str` that can be read and saved."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_other_text_stays_text(text: str) -> None:
     assert wrap_file_outputs(text, ASYNC) is text
 
 
-def test_urls_are_found_wherever_they_are() -> None:
+def test_nested_urls_become_file_outputs() -> None:
     output = {"image": URL, "more": [URL, [{"deep": URL}], "text", 5, None], URL: True}
     claimed = wrap_file_outputs(output, ASYNC)
     assert claimed == output
@@ -75,7 +75,7 @@ def test_urls_are_found_wherever_they_are() -> None:
     assert all(type(item) is AsyncFileOutput for item in found)
     assert type(claimed["more"][2]) is str
     assert all(type(key) is str for key in claimed)
-    # What the prediction holds stays as it was.
+    # The output of the prediction is unchanged.
     assert type(output["image"]) is str
 
 
@@ -85,7 +85,7 @@ def test_urls_are_found_wherever_they_are() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_an_output_is_equal_to_what_the_server_said(output: Any) -> None:
+def test_an_output_equals_the_json_of_the_server(output: Any) -> None:
     assert wrap_file_outputs(output, ASYNC) == output
 
 
@@ -94,11 +94,11 @@ def output(request: pytest.FixtureRequest) -> Any:
     return wrap_file_outputs(URL, request.param)
 
 
-class TestAFileOutputIsItsURL:
-    def test_it_is_json(self, output: Any) -> None:
+class TestFileOutputIsItsURL:
+    def test_serializes_to_json(self, output: Any) -> None:
         assert json.dumps({"image": output}) == json.dumps({"image": URL})
 
-    def test_it_prints_compares_and_hashes_as_one(self, output: Any) -> None:
+    def test_prints_compares_and_hashes_like_a_string(self, output: Any) -> None:
         assert f"{output}" == str(output) == URL
         assert repr(output) == repr(URL)
         assert type(str(output)) is str
@@ -108,17 +108,17 @@ class TestAFileOutputIsItsURL:
         assert output + "?size=1" == URL + "?size=1"
 
     @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-    def test_it_pickles_as_the_plain_url(self, output: Any, protocol: int) -> None:
+    def test_pickles_as_the_plain_url(self, output: Any, protocol: int) -> None:
         other = pickle.loads(pickle.dumps([output], protocol))[0]
         assert other == URL
         assert type(other) is str
 
-    def test_a_copy_is_the_plain_url(self, output: Any) -> None:
+    def test_copies_as_the_plain_url(self, output: Any) -> None:
         for other in (copy.copy(output), copy.deepcopy({"a": output})["a"]):
             assert other == URL
             assert type(other) is str
 
-    def test_it_has_no_other_attributes(self, output: Any) -> None:
+    def test_has_no_other_attributes(self, output: Any) -> None:
         assert not hasattr(output, "__dict__")
 
 
@@ -140,12 +140,12 @@ class TestAFileOutputIsItsURL:
         ("data:text/html,<a>\n</a>", "text/html", b"<a>\n</a>"),
     ],
 )
-def test_a_data_uri_holds_its_content(uri: str, kind: str, content: bytes) -> None:
+def test_a_data_uri_contains_its_content(uri: str, kind: str, content: bytes) -> None:
     assert decode_data_uri(uri) == (kind, content)
 
 
 @given(st.binary())
-def test_any_bytes_come_back_from_a_data_uri(content: bytes) -> None:
+def test_any_bytes_round_trip_through_a_data_uri(content: bytes) -> None:
     uri = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     assert decode_data_uri(uri) == ("image/png", content)
 
@@ -164,13 +164,13 @@ def test_any_bytes_come_back_from_a_data_uri(content: bytes) -> None:
         "data:;base64,aGVs bG8=",
     ],
 )
-def test_what_is_no_data_uri_is_a_file_error(uri: str) -> None:
+def test_an_invalid_data_uri_is_a_file_error(uri: str) -> None:
     with pytest.raises(FileError) as caught:
         decode_data_uri(uri)
     assert repr(uri)[1:30].rstrip("'") in str(caught.value)
 
 
-def test_an_error_does_not_repeat_a_whole_data_uri() -> None:
+def test_an_error_truncates_the_data_uri() -> None:
     with pytest.raises(FileError) as caught:
         decode_data_uri("data:;base64," + "$" * 100_000)
     assert len(str(caught.value)) < 300
@@ -187,12 +187,12 @@ def data(content: bytes, flavor: str, kind: str = "text/plain") -> Any:
     )
 
 
-class TestADataURI:
+class TestDataURI:
     async def test_reads_without_a_request(self, flavor: str) -> None:
         assert await data(b"hello", flavor).read() == b"hello"
         assert [piece async for piece in data(b"hello", flavor).iter_bytes()] == [b"hello"]
 
-    async def test_saves_itself(self, flavor: str, tmp_path: Path) -> None:
+    async def test_can_be_saved(self, flavor: str, tmp_path: Path) -> None:
         saved = await data(b"hello", flavor).save(tmp_path / "hello.txt")
         assert saved == tmp_path / "hello.txt"
         assert saved.read_bytes() == b"hello"
@@ -213,12 +213,12 @@ class TestADataURI:
             ("x/unknown", "output"),
         ],
     )
-    async def test_is_named_by_its_type(
+    async def test_file_name_has_the_extension_of_its_type(
         self, flavor: str, tmp_path: Path, kind: str, name: str
     ) -> None:
         assert await data(b"x", flavor, kind).save(tmp_path) == tmp_path / name
 
-    async def test_that_is_broken_saves_nothing(self, flavor: str, tmp_path: Path) -> None:
+    async def test_an_invalid_one_saves_nothing(self, flavor: str, tmp_path: Path) -> None:
         from tests.flavors import _plain
 
         api = SYNC if flavor == "sync" else ASYNC
@@ -230,7 +230,7 @@ class TestADataURI:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_may_be_nested_as_deep_as_json_is_read() -> None:
+def test_an_output_may_be_nested_as_deep_as_json() -> None:
     output = json.loads("[" * 900 + json.dumps(URL) + "]" * 900)
     claimed = wrap_file_outputs(output, ASYNC)
     for _ in range(900):

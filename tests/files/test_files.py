@@ -1,4 +1,4 @@
-"""Files: what an upload looks like on the wire, and how downloads are read and saved."""
+"""Files: the requests of uploads, and reading and saving downloads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONTENT = b"\x89PNG" + bytes(range(256)) * 1000
 
 
 def parts(received: Received) -> dict[str, Any]:
-    """The parts of a form, by name, as an independent parser sees them."""
+    """Return the parts of a form by name, parsed by an independent parser."""
     head = f"Content-Type: {received.headers['Content-Type']}\r\n\r\n".encode()
     message = BytesParser().parsebytes(head + received.body)
     found = {}
@@ -69,7 +69,7 @@ class TestUploading:
         assert content(sent["type"]) == b"image/png"
         assert json.loads(content(sent["metadata"])) == metadata
 
-    async def test_the_caller_names_it_and_its_type(
+    async def test_the_caller_can_set_the_name_and_the_type(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"id": "f1"}, 201))
@@ -82,7 +82,7 @@ class TestUploading:
         assert content(sent["type"]) == b"text/x-own"
         assert sent["content"].get_content_type() == "text/x-own"
 
-    async def test_a_name_with_quotes_stays_in_its_place(
+    async def test_a_name_with_quotes_is_escaped(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"id": "f1"}, 201))
@@ -102,7 +102,7 @@ class TestUploading:
             lambda: io.BytesIO(b"hello"),
         ],
     )
-    async def test_bytes_and_open_files_are_files(
+    async def test_accepts_bytes_and_open_files(
         self, scripted_client: Any, fake_server: FakeServer, make: Any
     ) -> None:
         fake_server.respond_with(reply({"id": "f1"}, 201))
@@ -112,14 +112,14 @@ class TestUploading:
         assert content(sent["filename"]) == b"file"
         assert content(sent["type"]) == b"application/octet-stream"
 
-    async def test_an_empty_file_is_a_file(
+    async def test_accepts_an_empty_file(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"id": "f1"}, 201))
         await scripted_client.files.create(b"", filename="empty.txt")
         assert content(parts(fake_server.requests[0])["content"]) == b""
 
-    async def test_an_upload_is_repeated_whole(
+    async def test_a_retried_upload_sends_the_whole_file(
         self, scripted_client: Any, fake_server: FakeServer, no_jitter: None, tmp_path: Path
     ) -> None:
         fake_server.respond_with([reply({}, 503), DROP, reply({"id": "f1"}, 201)])
@@ -128,7 +128,7 @@ class TestUploading:
         assert (await scripted_client.files.create(path)).id == "f1"
         assert [content(parts(r)["content"]) for r in fake_server.requests] == [CONTENT] * 3
 
-    async def test_a_file_that_cannot_be_read_is_not_sent(
+    async def test_an_unreadable_file_is_not_sent(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         for bad in (tmp_path / "missing.png", tmp_path, io.StringIO("text")):
@@ -136,7 +136,7 @@ class TestUploading:
                 await scripted_client.files.create(bad)
         assert fake_server.requests == []
 
-    async def test_the_copy_of_what_cannot_seek_is_removed(
+    async def test_the_copy_of_an_unseekable_file_is_removed(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         class Pipe(io.BytesIO):
@@ -145,10 +145,10 @@ class TestUploading:
 
         fake_server.respond_with(reply({"id": "f1"}, 201))
         await scripted_client.files.create(Pipe(CONTENT * 2))
-        gc.collect()  # a file that nobody closed would be a warning
+        gc.collect()  # an unclosed file would warn
         assert content(parts(fake_server.requests[0])["content"]) == CONTENT * 2
 
-    async def test_progress_is_told_of_each_attempt_from_its_begin_to_its_end(
+    async def test_progress_restarts_with_each_attempt(
         self, scripted_client: Any, fake_server: FakeServer, no_jitter: None
     ) -> None:
         fake_server.respond_with([reply({}, 503), reply({"id": "f1"}, 201)])
@@ -160,7 +160,7 @@ class TestUploading:
         assert set(seen) == {0}
 
     @variants("error", [OSError, ConnectionResetError, TimeoutError, ValueError])
-    async def test_what_progress_raises_ends_the_upload(
+    async def test_an_exception_in_progress_ends_the_upload(
         self, scripted_client: Any, fake_server: FakeServer, error: type[Exception]
     ) -> None:
         def progress(sent: int) -> None:
@@ -186,7 +186,7 @@ class TestUploading:
     @variants(
         ("metadata", "error"), [({"a": object()}, TypeError), ({"a": float("nan")}, ValueError)]
     )
-    async def test_metadata_is_json(
+    async def test_metadata_must_be_json(
         self, scripted_client: Any, fake_server: FakeServer, metadata: Any, error: type[Exception]
     ) -> None:
         with pytest.raises(error, match="JSON"):
@@ -195,7 +195,7 @@ class TestUploading:
 
 
 class TestInputs:
-    async def test_a_large_file_goes_ahead_and_its_url_into_the_input(
+    async def test_a_large_file_is_uploaded_and_its_url_is_the_input(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         path = tmp_path / "photo.png"
@@ -204,12 +204,12 @@ class TestInputs:
         await scripted_client.predictions.create(
             version="v1", input={"deep": [{"image": path}], "n": 1}
         )
-        assert fake_server.asked == ["POST /v1/files", "POST /v1/predictions"]
+        assert fake_server.request_lines == ["POST /v1/files", "POST /v1/predictions"]
         assert content(parts(fake_server.requests[0])["content"]) == path.read_bytes()
         url = FILE["urls"]["get"]
         assert fake_server.requests[1].json["input"] == {"deep": [{"image": url}], "n": 1}
 
-    async def test_a_small_file_goes_along(
+    async def test_a_small_file_is_sent_inline(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply(prediction(), 201))
@@ -218,7 +218,7 @@ class TestInputs:
             "image": "data:application/octet-stream;base64,aGVsbG8="
         }
 
-    async def test_a_training_takes_files_too(
+    async def test_a_training_accepts_files(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with([reply(FILE, 201), reply({"id": "t1", "status": "starting"}, 201)])
@@ -227,7 +227,7 @@ class TestInputs:
         )
         assert fake_server.requests[1].json["input"] == {"text": FILE["urls"]["get"]}
 
-    async def test_one_missing_file_means_no_request_at_all(
+    async def test_one_missing_file_prevents_all_requests(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         input = {"a": bytes(300 * 1024), "b": tmp_path / "missing.png"}
@@ -235,13 +235,13 @@ class TestInputs:
             await scripted_client.run("owner/name", input, file_encoding="upload")
         assert fake_server.requests == []
 
-    async def test_a_failed_upload_means_no_prediction(
+    async def test_a_failed_upload_creates_no_prediction(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"detail": "no room"}, 422))
         with pytest.raises(UnprocessableEntityError, match="no room"):
             await scripted_client.run("owner/name", {"a": b"x"}, file_encoding="upload")
-        assert fake_server.asked == ["POST /v1/files"]
+        assert fake_server.request_lines == ["POST /v1/files"]
 
     @variants("body", [{"id": "f1"}, {"id": "f1", "urls": {}}, {"urls": {"get": ""}}])
     async def test_an_upload_without_a_url_is_an_error(
@@ -250,7 +250,7 @@ class TestInputs:
         fake_server.respond_with(reply(body, 201))
         with pytest.raises(APIResponseError, match=r"urls\.get|id"):
             await scripted_client.run("owner/name", {"a": b"x"}, file_encoding="upload")
-        assert fake_server.asked == ["POST /v1/files"]
+        assert fake_server.request_lines == ["POST /v1/files"]
 
 
 def sends(body: bytes, **headers: str) -> Reply:
@@ -259,11 +259,11 @@ def sends(body: bytes, **headers: str) -> Reply:
 
 
 CUT_OFF = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(200_000))
-"""An answer whose connection breaks in the middle."""
+"""A response whose connection breaks in the middle."""
 
 
-class TestDownloading:
-    async def test_the_parts_of_the_signed_url_arrive(
+class TestDownload:
+    async def test_the_signed_url_is_requested_unchanged(
         self, with_token: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(sends(CONTENT))
@@ -280,7 +280,7 @@ class TestDownloading:
         )
         assert received.headers["Authorization"] == "Bearer r8_token"
 
-    async def test_a_file_object_will_do(
+    async def test_accepts_a_file_object(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         fake_server.respond_with(sends(CONTENT))
@@ -289,16 +289,14 @@ class TestDownloading:
             assert await download.save(tmp_path) == tmp_path / "photo.png"
         assert fake_server.requests[0].path.startswith("/v1/files/f1/download?")
 
-    async def test_it_comes_piece_by_piece(
-        self, scripted_client: Any, fake_server: FakeServer
-    ) -> None:
+    async def test_is_read_in_chunks(self, scripted_client: Any, fake_server: FakeServer) -> None:
         fake_server.respond_with(sends(CONTENT * 10))
         async with scripted_client.files.download("f1", **SIGNED) as download:
             pieces = [piece async for piece in download.iter_bytes()]
         assert len(pieces) > 1
         assert b"".join(pieces) == CONTENT * 10
 
-    async def test_it_is_not_asked_for_before_its_block(
+    async def test_is_not_requested_before_its_block(
         self, scripted_client: Any, flavor: str, fake_server: FakeServer
     ) -> None:
         how = "with" if flavor == "sync" else "async with"
@@ -309,10 +307,10 @@ class TestDownloading:
             _ = download.size
         assert fake_server.requests == []
 
-    async def test_it_is_not_read_after_its_block(
+    async def test_cannot_be_read_after_its_block(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
-        # With an ETag, the rest could be asked for, on a connection that nobody closes.
+        # With an ETag, the client would request the rest on another connection.
         fake_server.respond_with(
             lambda r: ranged(r) if "Range" in r.headers else sends(CONTENT, etag='"e1"')
         )
@@ -329,7 +327,7 @@ class TestDownloading:
         assert len(fake_server.requests) == 1
         assert list(tmp_path.iterdir()) == []
 
-    async def test_the_rest_of_it_is_not_taken_for_the_whole(
+    async def test_cannot_be_read_after_a_partial_iteration(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         fake_server.respond_with(sends(CONTENT * 10))
@@ -344,16 +342,14 @@ class TestDownloading:
         assert b"".join([begun, *rest]) == CONTENT * 10
         assert list(tmp_path.iterdir()) == []
 
-    async def test_it_may_be_left_unread(
-        self, scripted_client: Any, fake_server: FakeServer
-    ) -> None:
+    async def test_may_be_left_unread(self, scripted_client: Any, fake_server: FakeServer) -> None:
         fake_server.respond_with(sends(CONTENT))
         for _ in range(3):
             async with scripted_client.files.download("f1", **SIGNED) as download:
                 assert download.size == len(CONTENT)
         assert len(fake_server.requests) == 3
 
-    async def test_one_that_is_not_there_is_an_error_with_its_detail(
+    async def test_a_missing_file_raises_with_the_detail(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"detail": "File not found"}, 404, x_request_id="r1"))
@@ -364,7 +360,7 @@ class TestDownloading:
         assert caught.value.request_id == "r1"
         assert SIGNED["signature"] not in str(caught.value)
 
-    async def test_more_than_the_bound_is_not_read_into_memory(
+    async def test_read_stops_at_the_limit(
         self, make_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         fake_server.respond_with(sends(CONTENT))
@@ -372,14 +368,14 @@ class TestDownloading:
         async with client.files.download("f1", **SIGNED) as download:
             with pytest.raises(APIResponseError, match=r"1000 bytes \(max_response_bytes\)"):
                 await download.read()
-        # Saving takes no memory, and has no bound.
+        # Saving needs no memory and has no limit.
         async with client.files.download("f1", **SIGNED) as download:
             saved = await download.save(tmp_path / "photo.png")
         assert saved.read_bytes() == CONTENT
 
 
 async def file_output(client: Any, fake_server: FakeServer, path: str = "/out/photo.png") -> Any:
-    """What `run()` gives for a model that answers with a URL of this server."""
+    """Return the output of `run()` for a model that outputs a URL of this server."""
     url = fake_server.base_url.replace("/v1", path)
     before = list(fake_server.requests)
     fake_server.respond_with(reply(prediction("succeeded", output=url), 201))
@@ -390,12 +386,12 @@ async def file_output(client: Any, fake_server: FakeServer, path: str = "/out/ph
 
 
 class TestFileOutputs:
-    async def test_one_reads_itself(self, with_token: Any, fake_server: FakeServer) -> None:
+    async def test_can_be_read(self, with_token: Any, fake_server: FakeServer) -> None:
         output = await file_output(with_token, fake_server)
         fake_server.respond_with(sends(CONTENT))
         assert await output.read() == CONTENT
         assert b"".join([piece async for piece in output.iter_bytes()]) == CONTENT
-        assert fake_server.asked == ["GET /out/photo.png"] * 2
+        assert fake_server.request_lines == ["GET /out/photo.png"] * 2
 
     async def test_use_file_output_false_leaves_strings(
         self, scripted_client: Any, fake_server: FakeServer
@@ -405,7 +401,7 @@ class TestFileOutputs:
         output = await scripted_client.run("owner/name", {}, use_file_output=False)
         assert type(output[0]) is str
 
-    async def test_the_client_may_say_so_for_all(
+    async def test_use_file_output_can_be_set_on_the_client(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
         url = "https://example.com/a.png"
@@ -414,7 +410,7 @@ class TestFileOutputs:
         assert type(await client.run("owner/name", {})) is str
         assert type(await client.run("owner/name", {}, use_file_output=True)) is not str
 
-    async def test_one_saves_itself_under_a_name(
+    async def test_can_be_saved_under_a_name(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -435,7 +431,7 @@ class TestFileOutputs:
             ("/out/x", 'attachment; filename="photo.png"', "photo.png"),
             ("/out/photo.png", "attachment", "photo.png"),
             ("/out/x", "attachment; filename*=UTF-8''gr%C3%BC%C3%9Fe.png", "grüße.png"),
-            # A server gives a name, never a path.
+            # The name from a server is never a path.
             ("/out/..%2F..%2Fevil.png", None, None),
             ("/out/%2Fetc%2Fevil.png", None, None),
             ("/out/a%5C..%5Cevil.png", None, None),
@@ -449,7 +445,7 @@ class TestFileOutputs:
             ("/out/" + "n" * 300, None, "n" * 200),
         ],
     )
-    async def test_a_folder_takes_the_name_that_the_server_gives(
+    async def test_saves_into_a_folder_under_the_name_of_the_server(
         self,
         make_client: Any,
         fake_server: FakeServer,
@@ -470,7 +466,7 @@ class TestFileOutputs:
         if name is not None:
             assert saved.name == name
 
-    async def test_a_tilde_is_the_home_folder(
+    async def test_save_expands_a_tilde(
         self,
         scripted_client: Any,
         fake_server: FakeServer,
@@ -494,7 +490,7 @@ class TestFileOutputs:
         assert sorted(path.name for path in here.iterdir()) == ["a.png", "~"]
 
     @variants("path", [5, None, b"a.png", object()])
-    async def test_what_is_no_path_is_refused_before_it_is_asked_for(
+    async def test_an_invalid_path_is_rejected_before_a_request(
         self, scripted_client: Any, fake_server: FakeServer, path: Any
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -506,7 +502,7 @@ class TestFileOutputs:
 
     @pytest.mark.parametrize("name", ["a\0b", "n" * 300, "n" * 300 + "/a.png"])
     @pytest.mark.parametrize("overwrite", [False, True])
-    async def test_a_path_that_no_system_has_is_a_file_error(
+    async def test_an_impossible_path_is_a_file_error(
         self,
         scripted_client: Any,
         fake_server: FakeServer,
@@ -520,7 +516,7 @@ class TestFileOutputs:
             await output.save(tmp_path / name, overwrite=overwrite)
         assert list(tmp_path.iterdir()) == []
 
-    async def test_an_empty_file_is_a_file_as_well(
+    async def test_an_empty_file_is_saved(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -529,7 +525,7 @@ class TestFileOutputs:
         assert [piece async for piece in output.iter_bytes()] == []
         assert (await output.save(tmp_path)).read_bytes() == b""
 
-    async def test_a_path_that_ends_in_a_slash_is_a_folder(
+    async def test_a_path_with_a_trailing_slash_is_a_folder(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -538,7 +534,7 @@ class TestFileOutputs:
         assert saved == tmp_path / "new" / "photo.png"
         assert saved.read_bytes() == CONTENT
 
-    async def test_a_file_that_exists_is_kept(
+    async def test_an_existing_file_is_kept(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -554,7 +550,7 @@ class TestFileOutputs:
         assert target.read_bytes() == CONTENT
         assert list(tmp_path.iterdir()) == [target]
 
-    async def test_a_file_that_appears_meanwhile_is_kept(
+    async def test_a_file_created_during_the_download_is_kept(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -579,7 +575,7 @@ class TestFileOutputs:
         assert target.read_bytes() == b"theirs"
         assert list(tmp_path.iterdir()) == [target]
 
-    async def test_a_broken_connection_leaves_no_half_file(
+    async def test_a_broken_connection_leaves_no_partial_file(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -598,7 +594,7 @@ class TestFileOutputs:
             async for _ in output.iter_bytes():
                 pass
 
-    async def test_the_file_appears_when_it_is_whole(
+    async def test_the_file_appears_when_it_is_complete(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -622,7 +618,7 @@ class TestFileOutputs:
         assert seen == [[]]
         assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
 
-    async def test_a_file_system_without_links_will_do(
+    async def test_works_on_file_systems_without_links(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -637,7 +633,7 @@ class TestFileOutputs:
         assert saved.read_bytes() == CONTENT
         assert list(tmp_path.iterdir()) == [saved]
 
-    async def test_where_nothing_can_be_written_is_a_file_error(
+    async def test_an_unwritable_folder_is_a_file_error(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -669,28 +665,28 @@ def ranged(
     most: int = len(CONTENT),
     **headers: str,
 ) -> Reply:
-    """The rest of CONTENT that a request asks for, or `most` bytes of it."""
+    """Respond with the requested range of CONTENT, or with at most `most` bytes of it."""
     begin = int(received.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-    said, piece = begin if start is None else start, CONTENT[begin : begin + most]
+    text, piece = begin if start is None else start, CONTENT[begin : begin + most]
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    span = f"bytes {said}-{begin + len(piece) - 1}/{total}"
+    span = f"bytes {text}-{begin + len(piece) - 1}/{total}"
     return Reply(status, {"content-range": span, "etag": '"e1"', **named}, piece)
 
 
 def cut(at: int, etag: str = '"e1"') -> Reply:
-    """CONTENT, of which the connection brings no more than the start."""
+    """Respond with the headers of CONTENT, but only its start."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(CONTENT)}\r\nETag: {etag}\r\n\r\n"
     return Reply(raw=head.encode() + CONTENT[:at])
 
 
-class TestResuming:
-    """Where the server has a strong ETag, a download that broke off goes on where it was."""
+class TestDownloadResume:
+    """With a strong ETag, a broken download resumes where it stopped."""
 
     @pytest.fixture(autouse=True)
     def _at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
 
-    async def test_the_rest_is_asked_for(
+    async def test_the_missing_range_is_requested(
         self, with_token: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         output = await file_output(with_token, fake_server)
@@ -705,7 +701,7 @@ class TestResuming:
         fake_server.respond_with(lambda r: ranged(r) if "Range" in r.headers else cut(100_000))
         assert await output.read() == CONTENT
 
-    async def test_a_server_may_give_it_piece_by_piece(
+    async def test_the_server_may_send_several_ranges(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -715,7 +711,7 @@ class TestResuming:
         assert await output.read() == CONTENT
         assert len(fake_server.requests) == 4
 
-    async def test_of_what_had_no_length_the_rest_tells_it(
+    async def test_the_range_response_tells_an_unknown_length(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         output = await file_output(scripted_client, fake_server)
@@ -727,7 +723,7 @@ class TestResuming:
         assert await output.read() == CONTENT
         assert len(fake_server.requests) == 4
 
-    async def test_less_than_the_rest_is_not_taken_for_it(
+    async def test_a_short_range_is_an_error(
         self, make_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         client = make_client(base_url=fake_server.base_url, max_retries=2)
@@ -738,14 +734,14 @@ class TestResuming:
         assert list(tmp_path.iterdir()) == []
         assert len(fake_server.requests) == 3
 
-    async def test_a_passing_trouble_is_waited_out(
+    async def test_a_transient_error_is_retried(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         output = await file_output(scripted_client, fake_server)
-        answers = [cut(5000), DROP, reply({}, 503), None]
+        responses = [cut(5000), DROP, reply({}, 503), None]
 
         def script(received: Received) -> Reply:
-            return answers.pop(0) or ranged(received)
+            return responses.pop(0) or ranged(received)
 
         fake_server.respond_with(script)
         assert await output.read() == CONTENT
@@ -762,12 +758,12 @@ class TestResuming:
         assert len(fake_server.requests) == 1
 
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
-            lambda r: sends(CONTENT, etag='"e2"'),  # it has changed meanwhile
-            lambda r: ranged(r, start=0),  # another piece than was asked for
+            lambda r: sends(CONTENT, etag='"e2"'),  # the file has changed
+            lambda r: ranged(r, start=0),  # another range than requested
             lambda r: ranged(r, status=200),
-            lambda r: ranged(r, etag='"e2"'),  # a server that knows no If-Range
+            lambda r: ranged(r, etag='"e2"'),  # a server that ignores If-Range
             lambda r: ranged(r, total=len(CONTENT) + 1),
             lambda r: ranged(r, content_encoding="gzip"),
             lambda r: reply({}, 404),
@@ -784,17 +780,17 @@ class TestResuming:
             "refused",
         ],
     )
-    async def test_anything_but_the_rest_is_an_error(
-        self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path, answer: Any
+    async def test_a_response_with_another_range_is_an_error(
+        self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path, response: Any
     ) -> None:
         output = await file_output(scripted_client, fake_server)
-        fake_server.respond_with(lambda r: answer(r) if "Range" in r.headers else cut(5000))
+        fake_server.respond_with(lambda r: response(r) if "Range" in r.headers else cut(5000))
         with pytest.raises(APIConnectionError, match="broke"):
             await output.save(tmp_path)
         assert len(fake_server.requests) == 2
         assert list(tmp_path.iterdir()) == []
 
-    async def test_it_is_tried_as_often_as_any_request(
+    async def test_is_retried_up_to_max_retries(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
         client = make_client(base_url=fake_server.base_url, max_retries=2)
@@ -805,12 +801,12 @@ class TestResuming:
         assert len(fake_server.requests) == 3
 
 
-class TestWhatIsKnownOfAFile:
-    async def test_before_and_after_it_was_read(
+class TestFileMetadata:
+    async def test_metadata_before_and_after_reading(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         output = await file_output(scripted_client, fake_server, "/out/photo.jpeg?x=1")
-        known = getattr(output, "file", output)  # the sync one behind its async interface
+        known = getattr(output, "file", output)  # the sync output behind its async interface
         assert known.content_type == "image/jpeg"
         assert known.size is None
         fake_server.respond_with(sends(CONTENT))

@@ -1,4 +1,4 @@
-"""The files of predictions that `run()` did not return: from webhooks, lists and ids."""
+"""File outputs of predictions from webhooks, lists and ids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATA = "data:text/plain;base64," + base64.b64encode(b"inline").decode()
 
 @pytest.fixture
 def served(fake_server: FakeServer) -> dict[str, Any]:
-    """A finished prediction with files in its output, which a list omits."""
+    """A finished prediction with files in its output, which lists omit."""
     root = fake_server.base_url.removesuffix("/v1")
     output = {"text": "hi", "images": [f"{root}/a.png", {"mask": f"{root}/b.png"}], "data": DATA}
     whole = prediction("succeeded", output=output)
@@ -35,7 +35,7 @@ def served(fake_server: FakeServer) -> dict[str, Any]:
     return whole
 
 
-async def test_files_of_a_prediction_from_anywhere(
+async def test_files_of_accepts_any_prediction(
     scripted_client: Any, fake_server: FakeServer, served: dict[str, Any], tmp_path: Path
 ) -> None:
     body = json.dumps(served).encode()
@@ -72,10 +72,10 @@ async def test_download_saves_a_url(
     for wrong, error in (("a.png", ValueError), ("ftp://x/y", ValueError), (path, TypeError)):
         with pytest.raises(error, match="url must be"):
             await scripted_client.download(wrong, tmp_path)
-    assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
+    assert [item.name for item in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_file_output_of_a_text_points_to_the_client() -> None:
+def test_a_file_output_without_a_client_names_the_methods_of_the_client() -> None:
     for cls in (AsyncFileOutput, FileOutput):
         with pytest.raises(TypeError, match=r"client\.files_of\(.*client\.download\(url, path\)"):
             cls("https://example.com/a.png")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Inputs of other libraries: NumPy, pandas, Pillow, pydantic and the standard library."""
+"""Inputs from other libraries: NumPy, pandas, Pillow, pydantic and the standard library."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def test_values_of_other_libraries_become_json(tmp_path: Path) -> None:
         assert int(size) > 50
 
 
-async def test_a_rejected_value_names_the_call_that_helps() -> None:
+async def test_an_error_suggests_a_conversion() -> None:
     prediction = Prediction(id="p1", status="succeeded")
     for value, advice in (
         (prediction, r"is a Prediction\. Pass its \.output"),
@@ -171,7 +171,7 @@ def test_an_input_may_be_any_object_with_fields() -> None:
 
 
 class Rows:
-    """A data set of Hugging Face, as far as we use one."""
+    """A minimal stand-in for a data set of Hugging Face."""
 
     features = column_names = ("width",)
 
@@ -182,7 +182,7 @@ class Rows:
         return iter([{"width": 64, "text": "a"}, {"width": 32, "text": None}])
 
 
-def test_tables_are_read_row_by_row_without_missing_values() -> None:
+def test_tables_are_read_by_row_without_missing_values() -> None:
     columns = {"width": [64, 32], "text": ["a", None]}
     table = pa.table(columns)
     for inputs in (
@@ -200,13 +200,13 @@ def test_tables_are_read_row_by_row_without_missing_values() -> None:
     assert rows_of(plain) is plain
 
 
-async def test_map_takes_a_data_frame(scripted_client: Any, fake_server: FakeServer) -> None:
-    def answer(request: Received) -> Reply:
+async def test_map_accepts_a_data_frame(scripted_client: Any, fake_server: FakeServer) -> None:
+    def response(request: Received) -> Reply:
         if request.method == "POST":
             return reply(prediction("succeeded", output=request.json["input"]), 201)
         return reply({"results": []})
 
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     frame = pd.DataFrame({"width": np.array([64, 32]), "text": ["a", None]})
     async with scripted_client.map("owner/name", frame, ordered=True) as results:
         assert results.progress.total == 2
@@ -254,7 +254,7 @@ async def test_iterators_are_read_once_and_fingerprints_are_stable(tmp_path: Pat
     assert len(found) == 1
 
 
-def test_a_model_function_checks_the_plain_value() -> None:
+def test_a_model_function_checks_the_converted_value() -> None:
     schema = {"components": {"schemas": {"Input": {"properties": {
         "width": {"type": "integer", "maximum": 100}, "image": {"type": "string", "format": "uri"},
         "tags": {"type": "array", "items": {"type": "string"}},

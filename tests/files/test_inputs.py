@@ -1,4 +1,4 @@
-"""Files in a model's input: found wherever they are, read before anything is sent."""
+"""Files in inputs: found at any depth, and read before any request."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def make_runtime(flavor: str) -> Runtime:
 
 
 class Uploads(list[LocalFile]):
-    """What was uploaded; the nth is given the URL `https://files/n`."""
+    """The uploaded files. The nth upload gets the URL `https://files/n`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.contents: list[bytes] = []
 
     async def read(self, file: LocalFile) -> str:
-        """Take a file, and its content at once."""
+        """Store a file and its content."""
         self.contents.append(file.read())
         return await self(file)
 
@@ -65,7 +65,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(), JSON))
-def test_json_goes_through_as_it_is(input: dict[str, Any]) -> None:
+def test_json_is_sent_unchanged(input: dict[str, Any]) -> None:
     uploads = Uploads()
     made = drive(encode(input, make_runtime("sync"), uploads))
     assert made == input
@@ -73,7 +73,7 @@ def test_json_goes_through_as_it_is(input: dict[str, Any]) -> None:
     assert uploads == []
 
 
-async def test_what_reads_as_json_becomes_json(runtime: Runtime) -> None:
+async def test_json_compatible_values_become_json(runtime: Runtime) -> None:
     input = {
         "tuple": (1, ("a",)),
         "range": range(2),
@@ -86,7 +86,7 @@ async def test_what_reads_as_json_becomes_json(runtime: Runtime) -> None:
     }
 
 
-async def test_files_are_found_wherever_they_are(runtime: Runtime, tmp_path: Path) -> None:
+async def test_nested_files_are_found(runtime: Runtime, tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(SMALL)
     input = {
@@ -118,7 +118,7 @@ async def test_files_are_found_wherever_they_are(runtime: Runtime, tmp_path: Pat
         ("data-uri", LARGE, False),
     ],
 )
-async def test_small_files_go_along_and_large_ones_ahead(
+async def test_small_files_are_sent_inline_and_large_ones_uploaded(
     runtime: Runtime, encoding: Any, content: bytes, uploaded: bool
 ) -> None:
     uploads = Uploads()
@@ -127,7 +127,7 @@ async def test_small_files_go_along_and_large_ones_ahead(
     assert [file.read() for file in uploads] == ([content] if uploaded else [])
 
 
-async def test_each_file_gets_its_own_url(runtime: Runtime) -> None:
+async def test_each_uploaded_file_has_its_own_url(runtime: Runtime) -> None:
     async def upload(file: LocalFile) -> str:
         return f"https://files/{file.read().decode()}"
 
@@ -135,14 +135,14 @@ async def test_each_file_gets_its_own_url(runtime: Runtime) -> None:
     assert made == {"a": "https://files/1", "b": ["https://files/2", {"c": "https://files/3"}]}
 
 
-async def test_a_file_output_goes_in_as_the_url_it_is(runtime: Runtime) -> None:
+async def test_a_file_output_is_sent_as_its_url(runtime: Runtime) -> None:
     output = AsyncFileOutput("https://example.com/a.png", AsyncClient()._api)
     made = await encode({"image": output, "more": [output]}, runtime, Uploads(), "upload")
     assert made == {"image": "https://example.com/a.png", "more": ["https://example.com/a.png"]}
     assert type(made["image"]) is str
 
 
-async def test_a_file_is_named_by_its_path_and_typed_by_its_name(
+async def test_a_file_has_the_name_of_its_path_and_the_type_of_its_extension(
     runtime: Runtime, tmp_path: Path
 ) -> None:
     path = tmp_path / "photo.jpeg"
@@ -158,9 +158,9 @@ async def test_a_file_is_named_by_its_path_and_typed_by_its_name(
     assert (made.filename, made.content_type) == ("photo.jpeg", "image/x-own")
 
 
-async def test_a_file_without_a_name_is_bytes(runtime: Runtime) -> None:
+async def test_a_file_without_a_name_has_a_default_type(runtime: Runtime) -> None:
     named = io.BytesIO(SMALL)
-    named.name = 7  # a file descriptor, as `open(7)` has it
+    named.name = 7  # a file descriptor, as in `open(7)`
     for content in (SMALL, bytearray(SMALL), memoryview(SMALL), io.BytesIO(SMALL), named):
         made = await load(content, runtime)
         assert (made.filename, made.content_type) == ("file", "application/octet-stream")
@@ -173,13 +173,13 @@ async def test_the_name_of_an_open_file_may_be_bytes(runtime: Runtime) -> None:
     assert (await load(named, runtime)).filename == "photo.png"
 
 
-async def test_an_open_file_is_read_from_where_it_is(runtime: Runtime) -> None:
+async def test_an_open_file_is_read_from_its_position(runtime: Runtime) -> None:
     opened = io.BytesIO(b"headerbody")
     opened.seek(6)
     assert (await load(opened, runtime)).read() == b"body"
 
 
-async def test_an_open_file_is_left_where_it_was_and_can_be_sent_again(runtime: Runtime) -> None:
+async def test_an_open_file_keeps_its_position_and_can_be_sent_again(runtime: Runtime) -> None:
     opened = io.BytesIO(b"headerbody")
     opened.seek(6)
     for encoding in ("data-uri", "upload", "data-uri"):
@@ -190,19 +190,17 @@ async def test_an_open_file_is_left_where_it_was_and_can_be_sent_again(runtime: 
         assert opened.tell() == 6
 
 
-async def test_an_open_file_that_was_moved_is_read_from_there(runtime: Runtime) -> None:
+async def test_an_open_file_is_read_from_a_changed_position(runtime: Runtime) -> None:
     opened = io.BytesIO(b"headerbody")
     first = await load(opened, runtime)
     opened.seek(6)
     second = await load(opened, runtime)
     assert (first.size, second.size) == (10, 4)
-    pieces = zip(first.pieces(), second.pieces(), strict=True)  # in turns
+    pieces = zip(first.pieces(), second.pieces(), strict=True)  # one after the other
     assert list(pieces) == [(b"headerbody", b"body")]
 
 
-async def test_a_file_that_was_just_written_is_not_sent_as_an_empty_one(
-    runtime: Runtime, tmp_path: Path
-) -> None:
+async def test_a_file_at_its_end_is_not_sent_as_empty(runtime: Runtime, tmp_path: Path) -> None:
     memory = io.BytesIO()
     with (tmp_path / "photo.png").open("w+b") as file:
         for opened in (memory, file):
@@ -235,7 +233,7 @@ async def test_two_calls_may_read_the_same_open_file_at_once(
         assert opened.tell() == 0
 
 
-async def test_a_closed_file_is_given_back_without_a_word(runtime: Runtime) -> None:
+async def test_a_closed_file_is_released_silently(runtime: Runtime) -> None:
     opened = io.BytesIO(SMALL)
     made = await load(opened, runtime)
     opened.close()
@@ -245,7 +243,7 @@ async def test_a_closed_file_is_given_back_without_a_word(runtime: Runtime) -> N
 
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="a file of Linux's")
-async def test_a_file_that_does_not_know_its_length_is_read_to_its_end(runtime: Runtime) -> None:
+async def test_a_file_without_a_length_is_read_to_its_end(runtime: Runtime) -> None:
     path = Path("/proc/self/limits")
     content = path.read_bytes()
     assert content
@@ -266,7 +264,7 @@ async def test_an_empty_file_is_not_copied(runtime: Runtime, tmp_path: Path) -> 
             assert (made.size, made.read(), made.is_copy) == (0, b"", False)
 
 
-async def test_a_pipe_that_does_not_wait_is_not_sent_as_if_whole(runtime: Runtime) -> None:
+async def test_a_non_blocking_pipe_is_rejected(runtime: Runtime) -> None:
     reads, writes = os.pipe()
     os.set_blocking(reads, False)
     os.write(writes, b"a part")
@@ -288,7 +286,7 @@ async def test_a_pipe_that_does_not_wait_is_not_sent_as_if_whole(runtime: Runtim
         ("grüße 日本.png", "grüße 日本.png"),
     ],
 )
-async def test_a_file_of_any_name_can_be_sent(
+async def test_a_file_may_have_any_name(
     runtime: Runtime, tmp_path: Path, name: str, sent: str
 ) -> None:
     path = tmp_path / name
@@ -324,14 +322,14 @@ async def test_a_file_of_any_name_can_be_sent(
         (".png", "application/octet-stream"),
     ],
 )
-async def test_a_type_depends_on_the_name_and_on_nothing_of_the_system(
+async def test_media_types_do_not_depend_on_the_system(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
     monkeypatch.setattr("mimetypes.guess_type", lambda *_: ("x/of-this-machine", None))
     assert (await load(SMALL, runtime, filename=name)).content_type == kind
 
 
-async def test_whatever_reads_like_a_file_is_one(runtime: Runtime) -> None:
+async def test_any_object_with_read_is_a_file(runtime: Runtime) -> None:
     class Download:
         name = "a.gif"
 
@@ -341,12 +339,12 @@ async def test_whatever_reads_like_a_file_is_one(runtime: Runtime) -> None:
     assert await encode({"x": Download()}, runtime, Uploads()) == {"x": uri(SMALL, "image/gif")}
 
 
-def test_a_view_of_part_of_memory_is_that_part() -> None:
+def test_a_memoryview_slice_sends_its_bytes() -> None:
     made = drive(load(memoryview(b"abcdef")[::2], make_runtime("sync")))
     assert made.read() == b"ace"
 
 
-async def test_what_cannot_seek_is_copied_so_that_it_can_be_sent_again(runtime: Runtime) -> None:
+async def test_an_unseekable_file_is_copied_for_retries(runtime: Runtime) -> None:
     class Pipe(io.BytesIO):
         def seekable(self) -> bool:
             return False
@@ -357,7 +355,7 @@ async def test_what_cannot_seek_is_copied_so_that_it_can_be_sent_again(runtime: 
         made.close()
 
 
-async def test_a_file_that_changed_meanwhile_is_not_sent_as_if_whole(
+async def test_a_file_that_changes_during_the_upload_is_an_error(
     runtime: Runtime, tmp_path: Path
 ) -> None:
     path = tmp_path / "log.txt"
@@ -380,7 +378,7 @@ class Broken:
         raise self.error
 
 
-class Gives:
+class CustomReader:
     def __init__(self, what: Any) -> None:
         self.what = what
 
@@ -401,21 +399,21 @@ def bad_files(folder: Path) -> list[tuple[Any, str]]:
         (io.StringIO("text"), "text mode"),
         (Broken(OSError(5, "Input/output error")), "Input/output error"),
         (Broken(ValueError("read of closed file")), "cannot be read"),
-        (Gives(bytearray(b"x")), "must return bytes from read\\(\\), not bytearray"),
-        (Gives(None), "must return bytes from read\\(\\), not NoneType"),
+        (CustomReader(bytearray(b"x")), "must return bytes from read\\(\\), not bytearray"),
+        (CustomReader(None), "must return bytes from read\\(\\), not NoneType"),
     ]
 
 
-async def test_one_bad_file_means_that_nothing_is_sent(runtime: Runtime, tmp_path: Path) -> None:
-    for bad, said in bad_files(tmp_path):
+async def test_one_invalid_file_prevents_all_requests(runtime: Runtime, tmp_path: Path) -> None:
+    for bad, message in bad_files(tmp_path):
         uploads = Uploads()
         for input in ({"good": LARGE, "bad": bad}, {"bad": [bad], "good": LARGE}):
-            with pytest.raises(FileError, match=said):
+            with pytest.raises(FileError, match=message):
                 await encode(input, runtime, uploads, "upload")
         assert uploads == []
 
 
-async def test_a_file_beyond_the_services_bound_is_refused(
+async def test_a_file_beyond_the_size_limit_is_rejected(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._files.local_file.LARGEST_FILE", 100)
@@ -426,7 +424,7 @@ async def test_a_file_beyond_the_services_bound_is_refused(
     assert len(uploads) == 1
 
 
-async def test_data_uris_beyond_the_services_bound_are_refused(
+async def test_data_uris_beyond_the_size_limit_are_rejected(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._files.inputs.LARGEST_DATA_URIS", 200)
@@ -435,14 +433,14 @@ async def test_data_uris_beyond_the_services_bound_are_refused(
         await encode({"x": bytes(50), "y": bytes(50)}, runtime, Uploads(), "data-uri")
     with pytest.raises(FileError, match="'auto' or 'upload'"):
         await encode({"x": bytes(200)}, runtime, Uploads(), "data-uri")
-    # One that stands in two places is sent twice.
+    # A file that occurs twice is sent twice.
     twice = bytes(90)
     assert await encode({"x": twice}, runtime, Uploads(), "data-uri")
     with pytest.raises(FileError, match="characters of data URIs"):
         await encode({"x": [twice, twice]}, runtime, Uploads(), "data-uri")
 
 
-async def test_a_failed_upload_ends_it(runtime: Runtime) -> None:
+async def test_a_failed_upload_raises(runtime: Runtime) -> None:
     async def upload(file: LocalFile) -> str:
         raise FileError("no room")
 
@@ -450,7 +448,7 @@ async def test_a_failed_upload_ends_it(runtime: Runtime) -> None:
         await encode({"x": SMALL}, runtime, upload, "upload")
 
 
-def itself() -> dict[str, Any]:
+def identity() -> dict[str, Any]:
     input: dict[str, Any] = {"a": []}
     input["a"].append({"b": input})
     return input
@@ -462,7 +460,7 @@ class ReadsAsync:
 
 
 @pytest.mark.parametrize(
-    ("input", "error", "said"),
+    ("input", "error", "message"),
     [
         ("text", TypeError, "input must be a mapping"),
         ([{"a": 1}], TypeError, "input must be a mapping"),
@@ -473,19 +471,19 @@ class ReadsAsync:
         ({"a": {1, 2j}}, TypeError, r"input\['a'\]\[\d\] is neither a JSON value nor a file"),
         ({"a": 1j}, TypeError, "neither a JSON value nor a file"),
         ({"a": ReadsAsync()}, TypeError, "Pass a list of its items"),
-        (itself(), ValueError, r"input\['a'\]\[0\]\['b'\] contains itself"),
+        (identity(), ValueError, r"input\['a'\]\[0\]\['b'\] contains itself"),
     ],
 )
-async def test_what_is_neither_json_nor_a_file_is_named(
-    runtime: Runtime, input: Any, error: type[Exception], said: str
+async def test_an_error_names_the_unsupported_value(
+    runtime: Runtime, input: Any, error: type[Exception], message: str
 ) -> None:
     uploads = Uploads()
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         await encode(input, runtime, uploads, "upload")
     assert uploads == []
 
 
-async def test_the_same_thing_twice_is_not_a_circle(runtime: Runtime) -> None:
+async def test_a_repeated_object_is_not_a_cycle(runtime: Runtime) -> None:
     shared: Mapping[str, Any] = {"x": [1]}
     assert await encode({"a": shared, "b": [shared, shared]}, runtime, Uploads()) == {
         "a": {"x": [1]},
@@ -494,7 +492,7 @@ async def test_the_same_thing_twice_is_not_a_circle(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["zip", "", None, "Auto"])
-async def test_an_unknown_encoding_is_refused(runtime: Runtime, encoding: Any) -> None:
+async def test_an_unknown_encoding_is_rejected(runtime: Runtime, encoding: Any) -> None:
     error = ValueError if isinstance(encoding, str) else TypeError
     with pytest.raises(error, match="'auto', 'upload' or 'data-uri'"):
         await encode({}, runtime, Uploads(), encoding)

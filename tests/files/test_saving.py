@@ -1,11 +1,11 @@
-"""Names of downloaded files are safe in any folder."""
+"""Sanitized names of downloaded files."""
 
 from __future__ import annotations
 
 from dashscope._files.saving import safe_name
 
 
-def test_a_name_from_a_server_is_safe_in_any_folder() -> None:
+def test_file_names_of_a_server_are_sanitized() -> None:
     names = {
         "photo.png": "photo.png",
         "日本 é 👩\u200d💻.png": "日本 é 👩\u200d💻.png",

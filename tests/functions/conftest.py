@@ -1,4 +1,4 @@
-"""The server and the clients of the end-to-end tests."""
+"""The local server and the clients of `tests/client`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model is a function: it knows its inputs, and checks them before anything is sent."""
+"""`client.use()`: a model as a function that checks its inputs before a request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.servers.fake_server import FakeServer, Received, Reply, prediction, r
 from tests.variants import variants
 
 
-def asked(server: LocalServer, since: int = 0) -> list[str]:
+def request_lines(server: LocalServer, since: int = 0) -> list[str]:
     return [f"{request.method} {request.path}" for request in server.requests[since:]]
 
 
@@ -36,7 +36,7 @@ def document(**inputs: Any) -> dict[str, Any]:
 
 
 class Models:
-    """A server that knows a model, counts who asks for it, and runs it at once."""
+    """A server with one model, which counts requests for the schema and finishes at once."""
 
     def __init__(self, fake_server: FakeServer, *documents: Any) -> None:
         self.documents = list(documents)
@@ -47,7 +47,7 @@ class Models:
 
     @property
     def fetches(self) -> int:
-        return sum(asked.startswith("GET /v1/models") for asked in self.fake_server.asked)
+        return sum(line.startswith("GET /v1/models") for line in self.fake_server.request_lines)
 
     def answer(self, request: Received) -> Reply:
         if request.method == "POST":
@@ -59,7 +59,7 @@ class Models:
         if "/versions/" in request.path:
             return reply(version)
         found = reply({"owner": "owner", "name": "name", "latest_version": version})
-        return Reply(found.status, found.headers, found.body, after=self.after)
+        return Reply(found.status, found.headers, found.body, delay=self.after)
 
 
 async def test_a_model_is_called_like_a_function(client: Any) -> None:
@@ -78,21 +78,19 @@ async def test_a_version_is_called_like_a_function(client: Any) -> None:
 async def test_a_model_streams(client: Any) -> None:
     async with client.use("dashscope/countdown").stream(start=2) as stream:
         text = ""
-        while not text:  # its log comes beside its output, in as many events as it likes
+        while not text:  # a model may have both a log and an output with any number of events
             text = str(await anext(stream))
         assert (await stream.result()).output == ["2\n", "1\n", "0\n"]
     assert text == "2\n"
 
 
-async def test_a_stream_checks_its_inputs_when_it_is_entered(
-    client: Any, server: LocalServer
-) -> None:
+async def test_a_stream_checks_its_inputs_on_entry(client: Any, server: LocalServer) -> None:
     before = len(server.requests)
     stream = client.use("dashscope/countdown").stream(strat=2)
     with pytest.raises(TypeError, match="Did you mean 'start'"):
         async with stream:
             pass
-    assert not any(line.startswith("POST") for line in asked(server, before))
+    assert not any(line.startswith("POST") for line in request_lines(server, before))
 
 
 async def test_a_model_creates_predictions(client: Any) -> None:
@@ -100,7 +98,7 @@ async def test_a_model_creates_predictions(client: Any) -> None:
     assert (await client.wait(created)).output == "hello Alice"
 
 
-async def test_a_model_maps_and_an_input_that_does_not_fit_is_an_error_row(
+async def test_map_returns_an_error_row_for_an_invalid_input(
     client: Any, server: LocalServer
 ) -> None:
     rows: list[Any] = [{"text": "Alice"}, {"txet": "Bob"}, {"text": 3}, 4, {"text": "Eve"}]
@@ -125,17 +123,17 @@ async def test_a_batch_checks_the_names_of_its_inputs_with_one_request(
     async def outcome() -> dict[int, Any]:
         async with scripted_client.map("owner/name", rows) as batch:
             found = [await anext(batch) for _ in rows]
-        return {each.index: each.output if each.ok else str(each.error) for each in found}
+        return {item.index: item.output if item.ok else str(item.error) for item in found}
 
     results = await outcome()
     assert results[0] == {"text": "a"}
     assert "owner/name has no input 'txet'. Did you mean 'text'?" in results[1]
-    assert results[2] == {"text": 3}  # only the names are checked here
+    assert results[2] == {"text": 3}  # only the names of inputs are checked here
     assert "no input 'extra'" in results[3]
     assert models.fetches == 1
-    assert len([line for line in fake_server.asked if line.startswith("POST")]) == 2
+    assert len([line for line in fake_server.request_lines if line.startswith("POST")]) == 2
 
-    # Without a schema, nothing is checked, and the next batch asks again.
+    # Without a schema nothing is checked, and the next batch fetches it again.
     rows = [{"txet": "b"}] * 3
     models.fails = Reply(404, {}, b'{"detail": "private"}')
     async with scripted_client.map("owner/other", rows) as batch:
@@ -149,7 +147,7 @@ def test_a_batch_has_no_webhook(make_client: Callable[..., Any]) -> None:
         client.use("a/b", webhook="https://example.com").map([])
 
 
-async def test_an_output_goes_in_as_its_url(
+async def test_a_file_output_is_sent_as_its_url(
     client: Any, server: LocalServer, tmp_path: Path, flavor: str
 ) -> None:
     Image.new("RGB", (64, 48), "teal").save(tmp_path / "photo.png")
@@ -161,10 +159,10 @@ async def test_an_output_goes_in_as_its_url(
     created = await thumbnail.create(image=large, width=16)
     assert created.input["image"] == str(large)
     assert (await client.wait(created)).status == "succeeded"
-    assert not any("/files" in line for line in asked(server, before))
+    assert not any("/files" in line for line in request_lines(server, before))
 
 
-async def test_no_argument_is_sent_that_does_not_fit(client: Any, server: LocalServer) -> None:
+async def test_an_invalid_argument_is_not_sent(client: Any, server: LocalServer) -> None:
     thumbnail = client.use("dashscope/thumbnail")
     await thumbnail.load()
     before = len(server.requests)
@@ -182,17 +180,17 @@ async def test_no_argument_is_sent_that_does_not_fit(client: Any, server: LocalS
         await thumbnail("https://example.com", 9, 9)
     with pytest.raises(TypeError, match="'image' by position and by name"):
         await thumbnail("https://example.com", image="https://example.com")
-    assert asked(server, before) == []
+    assert request_lines(server, before) == []
 
 
-async def test_inputs_may_be_called_anything(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_inputs_may_have_any_name(scripted_client: Any, fake_server: FakeServer) -> None:
     names = ["self", "args", "inputs", "timeout", "class", "a-b", "ref"]
     Models(fake_server, document(**{name: {"type": "string"} for name in names}))
     inputs = dict.fromkeys(names, "x")
     assert await scripted_client.use("owner/name")(**inputs) == inputs
 
 
-async def test_inputs_by_position_follow_the_signature(
+async def test_positional_inputs_follow_the_signature(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     described = {
@@ -216,7 +214,7 @@ async def test_inputs_by_position_follow_the_signature(
         await scripted_client.use("owner/other")("hi")
 
 
-async def test_none_leaves_out_what_does_not_take_null(
+async def test_none_omits_an_input_that_is_not_nullable(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     described = {
@@ -244,7 +242,7 @@ async def test_none_leaves_out_what_does_not_take_null(
     jsonschema.validate(given, function.json_schema)
 
 
-async def test_a_model_looks_like_a_function(client: Any, flavor: str) -> None:
+async def test_a_model_has_the_attributes_of_a_function(client: Any, flavor: str) -> None:
     model = client.use("dashscope/thumbnail")
     face = getattr(model, "_value", model)
     assert (face.__name__, face.__qualname__) == ("thumbnail", "thumbnail")
@@ -287,7 +285,7 @@ async def test_a_model_looks_like_a_function(client: Any, flavor: str) -> None:
         "image: The image, in any format that Pillow reads. (URL or file)",
     ):
         assert line in text
-    # The class is as it was.
+    # The class is unchanged.
     assert "width" not in str(inspect.signature(type(face).__call__))
     assert "image" not in str(inspect.signature(type(face)))
     assert (type(face).__doc__ or "").startswith("A model as a function")
@@ -312,11 +310,11 @@ async def test_the_json_schema_of_a_model(client: Any) -> None:
     assert tool["function"]["name"] == "thumbnail"
     assert tool["function"]["description"].startswith("Creates a smaller PNG")
     assert tool["function"]["parameters"] == schema
-    schema["properties"].clear()  # the caller's own copy
+    schema["properties"].clear()  # the copy of the caller
     assert model.json_schema["properties"]
 
 
-async def test_the_json_schema_of_what_servers_say(
+async def test_the_json_schema_of_unusual_servers(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     components = {
@@ -361,7 +359,7 @@ async def test_the_schema_is_fetched_once_and_only_when_needed(
 ) -> None:
     models = Models(fake_server, document(a={"type": "integer"}))
     function = scripted_client.use("owner/name")
-    assert fake_server.asked == []
+    assert fake_server.request_lines == []
     await function.load()
     await function(a=1)
     await scripted_client.use("owner/name")(a=2)
@@ -400,7 +398,7 @@ def test_many_threads_at_once_fetch_the_schema_once(fake_server: FakeServer) -> 
     assert models.fetches == 1
 
 
-async def test_a_long_default_stands_in_the_help_once(
+async def test_a_long_default_is_in_the_help_once(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     long = "ugly, " * 60
@@ -414,16 +412,14 @@ async def test_a_long_default_stands_in_the_help_once(
     assert text.count("ugly") == 60
 
 
-def test_a_function_is_not_pickled(make_client: Callable[..., Any]) -> None:
+def test_a_function_cannot_be_pickled(make_client: Callable[..., Any]) -> None:
     model = make_client(base_url="http://127.0.0.1:9/v1").use("owner/name")
     model = getattr(model, "_value", model)
     with pytest.raises(TypeError, match=r"model functions cannot be pickled: call use\(\)"):
         pickle.dumps(model)
 
 
-def test_a_function_at_module_level_serves_one_event_loop_after_another(
-    fake_server: FakeServer, backend: str
-) -> None:
+def test_a_function_works_in_successive_event_loops(fake_server: FakeServer, backend: str) -> None:
     models = Models(fake_server, document(a={"type": "integer"}))
     function = AsyncClient(base_url=fake_server.base_url).use("owner/name")
     for n in range(3):
@@ -457,7 +453,7 @@ def test_event_loops_in_several_threads_share_a_function(fake_server: FakeServer
     assert sorted(output["a"] for output in outputs) == sorted([*range(4)] * 3)
 
 
-def test_one_who_is_cancelled_leaves_the_fetch_to_the_next(fake_server: FakeServer) -> None:
+def test_after_a_cancellation_the_next_task_fetches_the_schema(fake_server: FakeServer) -> None:
     models = Models(fake_server, document(a={"type": "integer"}))
     models.after = 0.2
 
@@ -476,11 +472,11 @@ def test_one_who_is_cancelled_leaves_the_fetch_to_the_next(fake_server: FakeServ
     asyncio.run(main())
 
 
-def test_a_failed_fetch_is_told_to_all_who_waited_for_it_and_tried_again_later(
+def test_a_failed_fetch_raises_in_all_waiting_tasks_and_is_retried_later(
     fake_server: FakeServer,
 ) -> None:
     models = Models(fake_server, document(a={"type": "integer"}))
-    models.fails = Reply(404, {}, b'{"detail": "no such model"}', after=0.1)
+    models.fails = Reply(404, {}, b'{"detail": "no such model"}', delay=0.1)
 
     async def main() -> None:
         async with AsyncClient(base_url=fake_server.base_url) as client:
@@ -496,7 +492,7 @@ def test_a_failed_fetch_is_told_to_all_who_waited_for_it_and_tried_again_later(
     asyncio.run(main())
 
 
-async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
+async def test_the_latest_version_is_checked_before_an_argument_is_rejected(
     scripted_client: Any, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = Models(fake_server, document(a={}), document(a={}, b={}))
@@ -504,7 +500,7 @@ async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
     await function.load()
     with pytest.raises(TypeError, match="no input 'b'"):
         await function(a=1, b=2)
-    assert models.fetches == 1  # it was fetched a moment ago
+    assert models.fetches == 1  # the schema was fetched a moment ago
     monkeypatch.setattr("dashscope._functions.schema_cache.FRESH", 0.0)
     assert await function(a=1, b=2) == {"a": 1, "b": 2}
     assert models.fetches == 2
@@ -512,11 +508,11 @@ async def test_a_newer_version_is_looked_at_before_an_argument_is_refused(
     await versioned.load()
     with pytest.raises(TypeError, match="no input 'c'"):
         await versioned(c=1)
-    assert models.fetches == 3  # a version stays as it is
+    assert models.fetches == 3  # a version never changes
 
 
 @variants("schema", [None, {}, {"components": {"schemas": {}}}])
-async def test_a_model_without_a_schema_takes_everything(
+async def test_a_model_without_a_schema_accepts_everything(
     scripted_client: Any, fake_server: FakeServer, schema: Any
 ) -> None:
     Models(fake_server, schema)
@@ -527,26 +523,28 @@ async def test_a_model_without_a_schema_takes_everything(
     assert "does not describe its inputs" in pydoc.render_doc(face)
 
 
-async def test_the_time_out_covers_the_fetch(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_the_timeout_covers_the_schema_request(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     Models(fake_server, document(a={})).after = 1.0
     with pytest.raises(TimeoutError):
         await scripted_client.use("owner/name", timeout=0.1)(a=1)
 
 
-async def test_the_time_out_of_a_function_bounds_the_prediction(client: Any) -> None:
+async def test_the_timeout_of_a_function_limits_the_prediction(client: Any) -> None:
     with pytest.raises(dashscope.PredictionTimeoutError):
         await client.use("test/slow", timeout=0.5)(seconds=30)
 
 
-async def test_the_time_out_of_a_function_bounds_what_it_creates(
+async def test_the_timeout_of_a_function_limits_created_predictions(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     Models(fake_server, document(a={}))
     for timeout in (0.1, 2, 60, 30_000_000.0):
         await scripted_client.use("owner/name", timeout=timeout).create(a=1)
     await scripted_client.use("owner/name").create(a=1)
-    sent = [each.headers for each in fake_server.requests if each.method == "POST"]
-    # The service accepts no less than five seconds.
+    sent = [request.headers for request in fake_server.requests if request.method == "POST"]
+    # The service accepts at least five seconds.
     assert [headers.get("Cancel-After") for headers in sent] == [
         "5s",
         "5s",
@@ -556,7 +554,7 @@ async def test_the_time_out_of_a_function_bounds_what_it_creates(
     ]
 
 
-async def test_webhooks_are_told_to_the_server(
+async def test_webhooks_are_sent_to_the_server(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     Models(fake_server, document(a={}))
@@ -580,7 +578,7 @@ async def test_webhooks_are_told_to_the_server(
         ("a/b", {"file_encoding": "zip"}, "file_encoding"),
     ],
 )
-def test_odd_options_are_refused_at_once(
+def test_invalid_options_are_rejected_at_once(
     ref: Any, options: Any, text: str, make_client: Callable[..., Any]
 ) -> None:
     with pytest.raises((TypeError, ValueError), match=text):

@@ -1,4 +1,4 @@
-"""An input is held against the model's schema: nothing is refused that the server would take."""
+"""Checking inputs against a schema never rejects an input that the server would accept."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COG = schema(
 )
 
 
-def test_the_inputs_come_in_the_models_order() -> None:
+def test_inputs_have_the_order_of_the_model() -> None:
     names = [entry.name for entry in COG.inputs]
     assert names[:7] == ["prompt", "image", "steps", "scale", "seed", "scheduler", "mask"]
 
@@ -58,21 +58,21 @@ def test_the_inputs_come_in_the_models_order() -> None:
         {"image": Path("a.png")},
         {"image": b"content"},
         {"image": io.BytesIO(b"content")},
-        {"prompt": io.BytesIO(b"content")},  # the server decides what becomes of it
+        {"prompt": io.BytesIO(b"content")},  # the server decides about it
         {"steps": 1},
         {"steps": 2.0},
         {"scale": 1},
-        {"seed": None},  # as schemas of older models mean it
+        {"seed": None},  # as in the schemas of older models
         {"mask": None},
         {"scheduler": "ddim"},
         {"sizes": [1, 9]},
         {"sizes": (1, 9)},
         {"old": None},
         {"old": 1},
-        {"steps": 1j},  # no JSON: refused with all else that is not
+        {"steps": 1j},  # not JSON: rejected elsewhere
     ],
 )
-def test_what_fits_is_taken(inputs: dict[str, Any]) -> None:
+def test_valid_inputs_are_accepted(inputs: dict[str, Any]) -> None:
     check(COG, "owner/name", {"prompt": "a", **inputs})
 
 
@@ -110,7 +110,7 @@ def test_what_fits_is_taken(inputs: dict[str, Any]) -> None:
         ({"old": 0}, ValueError, "old must be more than 0, not 0"),
     ],
 )
-def test_what_does_not_fit_is_told(
+def test_invalid_inputs_are_reported(
     inputs: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error) as failure:
@@ -136,7 +136,7 @@ def test_a_missing_input_is_named_with_its_description() -> None:
         {"components": {"schemas": {"Input": {"$ref": "#/components/schemas/Input"}}}},
     ],
 )
-def test_without_a_schema_everything_is_taken(document: dict[str, Any]) -> None:
+def test_without_a_schema_everything_is_accepted(document: dict[str, Any]) -> None:
     model = ModelSchema(document=document)
     assert not model.is_known
     check(model, "owner/name", {"anything": 1})
@@ -163,14 +163,14 @@ def test_without_a_schema_everything_is_taken(document: dict[str, Any]) -> None:
         {"pattern": "("},
     ],
 )
-def test_odd_schemas_refuse_nothing(entry: Any) -> None:
+def test_unusual_schemas_reject_nothing(entry: Any) -> None:
     loop = {"allOf": [{"$ref": "#/components/schemas/loop"}]}
     tree = {"anyOf": [{"$ref": "#/components/schemas/tree"}]}
     model = schema({"value": entry}, loop=loop, tree=tree)
     check(model, "owner/name", {"value": 1})
 
 
-def test_more_inputs_are_taken_where_the_schema_says_so() -> None:
+def test_additional_properties_are_accepted() -> None:
     described = {"properties": {"a": {}}, "additionalProperties": True}
     model = ModelSchema(document={"components": {"schemas": {"Input": described}}})
     check(model, "owner/name", {"b": 1})
@@ -217,7 +217,7 @@ VALUES = st.recursive(
 
 
 @given(SCHEMAS, VALUES)
-def test_the_verdict_is_that_of_a_validator_of_json_schema(described: Any, value: Any) -> None:
+def test_the_check_agrees_with_a_json_schema_validator(described: Any, value: Any) -> None:
     try:
         check(schema({"value": described}, "value"), "owner/name", {"value": value})
     except (TypeError, ValueError):

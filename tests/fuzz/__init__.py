@@ -1,6 +1,6 @@
-"""Harnesses: each module has SEEDS and `one_input(data)`, which raises where a promise is broken.
+"""Fuzz harnesses: each module has SEEDS and a function `one_input(data)` that raises on a bug.
 
-`test_fuzz.py` gives them the seeds, changed seeds and random bytes; `python -m tests.fuzz`
-(`nox -s fuzz`) runs them under atheris, which looks for bytes that take new ways through the code.
-What it finds becomes a seed.
+`test_fuzz.py` runs them with the seeds, mutated seeds and random bytes. `python -m tests.fuzz`
+(`nox -s fuzz`) runs them under atheris, which searches for inputs with new coverage. Add each
+failing input to the seeds.
 """

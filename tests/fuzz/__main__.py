@@ -1,7 +1,7 @@
-"""Run harnesses under atheris, one after another: `python -m tests.fuzz --seconds 60 sse urls`.
+"""Run harnesses under atheris: `python -m tests.fuzz --seconds 60 sse urls`.
 
-Each runs in a process of its own, and goes on from the corpus that it left the last time. What
-breaks a promise is kept there as `crash-...`; the process's end says so.
+Each harness runs in a separate process and continues with the corpus of its last run. A failing
+input is stored there as `crash-...`, and the process fails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST_INPUT = 4096
 
 
 def main() -> int:
-    """Run those that are named, or all."""
+    """Run the named harnesses, by default all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--seconds", type=int, default=60, help="for each of them")
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def run(name: str, seconds: int, folder: Path) -> None:
-    """Run one in this process, and end it."""
+    """Run one harness in this process, which ends afterwards."""
     import atheris
 
     with atheris.instrument_imports(include=["dashscope", "tests.fuzz"]):

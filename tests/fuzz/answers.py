@@ -1,6 +1,6 @@
-"""An answer is what its type says, or an `APIResponseError` that quotes little of it.
+"""Any response decodes to its type, or raises an `APIResponseError` with a short quote.
 
-The first byte chooses the type, and whether one, a list or a page of it is due.
+The first byte selects the type, and whether the response is one object, a list or a page.
 """
 
 from __future__ import annotations

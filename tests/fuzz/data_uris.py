@@ -1,4 +1,4 @@
-"""Data URIs: what a file becomes is read again as it was; what is none is a `FileError`."""
+"""Data URIs round-trip, and invalid ones are a `FileError`."""
 
 from __future__ import annotations
 

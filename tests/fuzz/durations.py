@@ -1,4 +1,4 @@
-"""`cancel_after`: whole seconds, rounded up, or a sentence that says how to write it."""
+"""`cancel_after`: whole seconds, rounded up, or a clear error."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""An answer with an error status becomes an error of ours: short, portable, without the token.
+"""Any error response becomes a short `APIError` that pickles and has no token.
 
-The first byte makes the status; header lines follow up to an empty line, then the body.
+The first byte selects the status. Header lines follow up to an empty line, then the body.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def one_input(data: bytes) -> None:
     headers = [
         (name.strip(), value.strip())
         for name, _, value in (line.partition(b":") for line in head.split(b"\n"))
-        # What h11 lets through: a name and a value in one line, and a body as it is.
+        # h11 guarantees this: a name and a value on one line, and a body.
         if re.fullmatch(rb"[!-9;-~]+", name.strip()) and name.strip().lower() != b"content-encoding"
     ]
     client = client_of(lambda _: httpx.Response(status, headers=headers, content=body))
@@ -47,7 +47,7 @@ def one_input(data: bytes) -> None:
         client.request("GET", "/x")
     error = caught.value
     if not isinstance(error, APIStatusError):
-        # httpx looks at a redirect also where it is not to follow it.
+        # httpx parses a redirect even if it does not follow it.
         assert 300 <= status < 400
         assert any(name.lower() == b"location" for name, _ in headers)
         assert TOKEN not in str(error)

@@ -1,6 +1,6 @@
-"""A file's name, by `Content-Disposition` or URL, is one in the folder, and the system takes it.
+"""A file name from `Content-Disposition` or a URL is valid and stays in the folder.
 
-The URL comes first, then after a line feed the header.
+The input consists of the URL, a line feed, and the header.
 """
 
 from __future__ import annotations
@@ -46,5 +46,5 @@ def one_input(data: bytes) -> None:
     assert name not in ("", ".", "..")
     assert len(os.fsencode(name)) <= 255
     assert not set(name) & set('/\\:*?"<>|\0\r\n')
-    assert not any(unicodedata.bidirectional(one) in BIDI_CONTROLS for one in name)
+    assert not any(unicodedata.bidirectional(item) in BIDI_CONTROLS for item in name)
     assert not name.startswith((".", "-"))

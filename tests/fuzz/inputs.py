@@ -1,4 +1,4 @@
-"""An input goes over the wire as it is: the JSON that is sent is the JSON that was given."""
+"""The JSON of an input is sent unchanged."""
 
 from __future__ import annotations
 

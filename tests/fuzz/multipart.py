@@ -1,6 +1,6 @@
-"""A multipart body: what is put in comes out of a parser that others wrote.
+"""Multipart bodies are parsed correctly by an independent parser.
 
-A field's name and value, a file's name and content, separated by NUL.
+The input consists of a field's name and value and a file's name and content, separated by NUL.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def one_input(data: bytes) -> None:
     assert (sent_name, sent_value) == (escaped(texts[0]), texts[1])
     ((part, sent_filename, sent),) = files
     assert (part, sent) == ("content", content)
-    if "\\" not in texts[2]:  # that parser takes such a name for a path of Windows
+    if "\\" not in texts[2]:  # the parser takes such a name for a Windows path
         assert sent_filename == escaped(texts[2])
 
 
@@ -75,5 +75,5 @@ def read(
 
 
 def escaped(text: str) -> str:
-    """A name as HTML has it in multipart bodies: what would end it, or the line, is escaped."""
+    """Return a name as HTML escapes it in multipart bodies."""
     return re.sub(r'["\x00-\x1a\x1c-\x1f]', lambda found: f"%{ord(found[0]):02X}", text)

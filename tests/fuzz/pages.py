@@ -1,4 +1,4 @@
-"""What a server says of the next page is asked of our own address, or is an error of ours."""
+"""A page URL from a server is requested from the base URL, or raises a Dashscope error."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ SEEDS = (
 
 def one_input(data: bytes) -> None:
     next_page = data.decode("utf-8", "surrogatepass") if _is_text(data) else data.decode("latin-1")
-    asked = 0
+    requested = 0
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        nonlocal asked
-        asked += 1
-        assert asked <= 3
+    def response(request: httpx.Request) -> httpx.Response:
+        nonlocal requested
+        requested += 1
+        assert requested <= 3
         assert request.method == "GET"
         assert (request.url.scheme, request.url.host) == ("https", "api.example.com")
         assert request.url.path == "/v1/predictions"
-        results = [{"id": f"p{asked}", "status": "succeeded"}]
+        results = [{"id": f"p{requested}", "status": "succeeded"}]
         body = json.dumps({"results": results, "next": next_page})
         return httpx.Response(200, content=body)
 
-    client = client_of(answer)
+    client = client_of(response)
     pages = client.paginate(client.predictions.list)
     try:
         for count, page in enumerate(pages, 1):

@@ -1,4 +1,4 @@
-"""Logs are read for a progress bar, whatever a model prints, and in no time."""
+"""Parsing the progress from any log is correct and fast."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A file's URL and its redirects: the token goes home only, and nobody is sent inside.
+"""Redirects of files never send the token elsewhere and never reach a private network.
 
-The first byte says which address is the base URL, and whether the server answers with the URL as
-an output or as a redirect.
+The first byte selects the base URL, and whether the server returns the URL as an output or as a
+redirect.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def one_input(data: bytes) -> None:
     home = httpx.URL(base)
     first = True
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         nonlocal first
         to = request.url
         assert to.scheme in ("http", "https")
@@ -71,11 +71,11 @@ def one_input(data: bytes) -> None:
             return httpx.Response(302, headers=[(b"location", url.encode())])
         return httpx.Response(200, content=b"content")
 
-    client = client_of(answer, base_url=base, trusted_hosts=[TRUSTED], max_retries=0)
+    client = client_of(response, base_url=base, trusted_hosts=[TRUSTED], max_retries=0)
     begin = f"{base}/files/f1/download" if choice & 1 else url
     output = wrap_file_outputs(begin, client._async._api)
     if type(output) is str:
-        return  # no URL
+        return  # not a URL
     assert isinstance(output.filename, str)
     assert output.content_type is None or isinstance(output.content_type, str)
     try:

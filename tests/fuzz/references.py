@@ -1,4 +1,4 @@
-"""`owner/name` and `owner/name:version`: what is read is what was written."""
+"""`owner/name` and `owner/name:version` round-trip."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""An event that is passed on to a browser is read there as it was.
+"""An event that is relayed to a browser is parsed there unchanged.
 
-An event's kind is in the first byte; its id and its text are separated by NUL.
+The first byte selects the kind of the event. Its id and its text are separated by NUL.
 """
 
 from __future__ import annotations
 
 from dashscope import DoneEvent, Event, LogsEvent, OtherEvent, OutputEvent
 from dashscope.integrations._responses import encoded
-from tests.servers.stream_events import by_the_letter
+from tests.servers.stream_events import parse_by_specification
 
 SEEDS = (
     b"\x0017\0hello",
@@ -22,7 +22,7 @@ SEEDS = (
 
 def one_input(data: bytes) -> None:
     head, _, tail = data[1:].partition(b"\0")
-    # What a parser gave: an id of one line without NUL.
+    # A parser returns ids of one line without NUL.
     id = head.decode("utf-8", "replace").replace("\r", "").replace("\n", "") or None
     text = tail.decode("utf-8", "replace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -33,7 +33,7 @@ def one_input(data: bytes) -> None:
         else OtherEvent("new", text, id) if kind == 2
         else DoneEvent(text, id)
     )  # fmt: skip
-    ((name, read, read_id),) = by_the_letter(encoded(event)).events
+    ((name, read, read_id),) = parse_by_specification(encoded(event)).events
     assert name == ("output", "logs", "new", "done")[kind]
     assert read_id == (id or "")
     assert kind == 3 or read == lines

@@ -1,4 +1,4 @@
-"""`Retry-After`, in a header or in a body: seconds from now, or nothing."""
+"""`Retry-After` in a header or in a body: seconds, or nothing."""
 
 from __future__ import annotations
 

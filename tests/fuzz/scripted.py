@@ -1,4 +1,4 @@
-"""A client whose server is a function: no socket, no waiting."""
+"""A client whose server is a function, without sockets and delays."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dashscope import Client
 TOKEN = "r8_fuzzed_token"
 
 
-def client_of(answer: Callable[[httpx.Request], httpx.Response], **options: Any) -> Client:
-    """A client that gets its answers from a function, and never sleeps."""
+def client_of(response: Callable[[httpx.Request], httpx.Response], **options: Any) -> Client:
+    """Return a client that gets its responses from a function and never sleeps."""
     options = {"base_url": "https://api.example.com/v1", "max_retries": 1, **options}
     client = Client(
-        TOKEN, http_client=httpx.Client(transport=httpx.MockTransport(answer)), **options
+        TOKEN, http_client=httpx.Client(transport=httpx.MockTransport(response)), **options
     )
     runtime: Any = client._async._api.runtime
     runtime.sleep = _no_sleep

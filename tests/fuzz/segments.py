@@ -1,4 +1,4 @@
-"""A name or an id is refused, or reaches the server as it is: no path or header is made of it."""
+"""A name or an id is rejected, or reaches the server unchanged and as one path segment."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def one_input(data: bytes) -> None:
         text = data[1:].decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         text = data[1:].decode("latin-1")
-    asked: list[httpx.Request] = []
+    requested: list[httpx.Request] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+    def response(request: httpx.Request) -> httpx.Response:
+        requested.append(request)
         return httpx.Response(422, json={"detail": "as scripted"})
 
-    client = client_of(answer)
+    client = client_of(response)
     try:
         if choice == 0:
             client.predictions.get(text)
@@ -51,9 +51,9 @@ def one_input(data: bytes) -> None:
             client.predictions.create(version=text, input={text: text})
     except (ValueError, DashscopeError):
         pass
-    if not asked:
+    if not requested:
         return
-    (request,) = asked
+    (request,) = requested
     assert (request.url.scheme, request.url.host) == ("https", "api.example.com")
     assert set(request.headers) <= {
         "host", "accept", "accept-encoding", "connection", "user-agent", "authorization",

@@ -1,7 +1,7 @@
-"""A stream gives events or an error of ours, and comes to an end, whatever the server says.
+"""A stream of any bytes yields events or raises a Dashscope error, and always ends.
 
-The first byte says how the bytes are cut. Connections are separated by `=====`; the first byte
-of each says how it is answered. The last part is the prediction that is found at the end.
+The first byte selects the size of the chunks. Connections are separated by `=====`, and the first
+byte of each selects the response. The last part is the prediction that the final poll returns.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ def one_input(data: bytes) -> None:
     *connections, last = data[1:].split(SEPARATOR)
     size = (data[0] if data else 0) % 64 + 1
     left = iter(connections[:8])
-    asked = 0
+    requested = 0
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        nonlocal asked
-        asked += 1
-        assert asked < MOST_REQUESTS
+    def response(request: httpx.Request) -> httpx.Response:
+        nonlocal requested
+        requested += 1
+        assert requested < MOST_REQUESTS
         if request.url.path == "/v1/predictions/p":
-            # In the end it is over, or the client would rightly wait.
-            content = last if asked < 4 else WHOLE
+            # The prediction is finished at the end. Otherwise the client would wait.
+            content = last if requested < 4 else WHOLE
             return httpx.Response(200, content=content)
-        said = next(left, None)
-        status = LOST if said is None else STATUSES[said[0] % 8] if said else 200
-        if status == LOST or said is None:
+        message = next(left, None)
+        status = LOST if message is None else STATUSES[message[0] % 8] if message else 200
+        if status == LOST or message is None:
             raise httpx.ConnectError("refused", request=request)
         headers = {"content-type": "text/event-stream"}
-        return httpx.Response(status, headers=headers, content=chunks(said[1:], size))
+        return httpx.Response(status, headers=headers, content=chunks(message[1:], size))
 
-    client = client_of(answer)
+    client = client_of(response)
     urls = PredictionURLs(stream="https://api.example.com/v1/stream")
     prediction = Prediction(id="p", status="processing", urls=urls)
     events = []

@@ -1,4 +1,4 @@
-"""Every harness holds on its seeds, on seeds that were changed, and on any bytes."""
+"""Every harness passes with its seeds, with mutated seeds, and with random bytes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SEEDS = [(name, seed) for name in NAMES for seed in harness(name).SEEDS]
 @variants(
     ("name", "seed"), SEEDS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(SEEDS)]
 )
-def test_a_seed_holds(name: str, seed: bytes) -> None:
+def test_seeds_pass(name: str, seed: bytes) -> None:
     harness(name).one_input(seed)
 
 
 @st.composite
 def changed(draw: Callable[..., Any], seeds: tuple[bytes, ...]) -> bytes:
-    """A seed with a piece of it taken out, put elsewhere, or replaced."""
+    """Return a seed with a piece removed, moved or replaced."""
     seed, other = draw(st.sampled_from(seeds)), draw(st.sampled_from(seeds))
     start, end = sorted(draw(st.tuples(st.integers(0, len(seed)), st.integers(0, len(seed)))))
     piece = draw(
@@ -58,11 +58,11 @@ def try_out(name: str, examples: int) -> None:
 
 
 @variants("name", NAMES)
-def test_changed_seeds_and_any_bytes_hold(name: str) -> None:
+def test_mutated_seeds_and_random_bytes_pass(name: str) -> None:
     try_out(name, 60)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", NAMES)
-def test_a_great_many_hold(name: str) -> None:
+def test_many_random_inputs_pass(name: str) -> None:
     try_out(name, 5_000)

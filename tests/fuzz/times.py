@@ -1,4 +1,4 @@
-"""A time is aware and can be compared, hashed, pickled and written; what is none is refused."""
+"""Times have a time zone, and can be compared, hashed, pickled and written. Others are rejected."""
 
 from __future__ import annotations
 

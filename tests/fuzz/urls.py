@@ -1,4 +1,4 @@
-"""A URL is sent as httpx would send it, and to the host that the verdicts on it were about."""
+"""A URL is sent like httpx sends it, and to the host that the checks have seen."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A webhook is verified, or a `WebhookVerificationError`; signed or not, whatever it says.
+"""Any webhook is verified or raises a `WebhookVerificationError`.
 
-The first byte says whether the body is signed, and which header is replaced by the first line.
+The first byte selects whether the body is signed, and which header the first line replaces.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ SEEDS = (
 def one_input(data: bytes) -> None:
     choice = (data[0] if data else 0) % 6
     line, _, body = data[1:].partition(b"\n")
-    said = line.decode("utf-8", "replace")
+    message = line.decode("utf-8", "replace")
     headers: list[tuple[str, str]] = list(sign(body, SECRET).items())
     secret = SECRET
     if 1 <= choice <= 3:
-        headers[choice - 1] = (NAMES[choice - 1], said)
+        headers[choice - 1] = (NAMES[choice - 1], message)
     elif choice == 4:
-        secret = said
+        secret = message
     elif choice == 5:
-        name, _, value = said.partition(":")
+        name, _, value = message.partition(":")
         headers.append((name, value.strip()))
     try:
         read = verify(body, headers, secret)
@@ -46,7 +46,7 @@ def one_input(data: bytes) -> None:
     if choice in (1, 2, 3):
         assert headers[choice - 1][1].strip() in (
             sign(body, SECRET, **_same(headers))[NAMES[choice - 1]],
-            said,
+            message,
         )
     if choice == 4:
         assert secret.removeprefix("whsec_").rstrip("=") == SECRET[6:].rstrip("=")

@@ -1,4 +1,4 @@
-"""A local server with the models that are run through web frameworks."""
+"""A local server with the models of the web applications."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def server() -> Iterator[LocalServer]:
 
 
 @pytest.fixture(scope="session")
-def behind(server: LocalServer) -> Iterator[Client]:
-    """A client that looks at the API behind the applications' backs."""
+def observer(server: LocalServer) -> Iterator[Client]:
+    """A client for checking what the applications did."""
     with Client(base_url=server.base_url) as client:
         yield client

@@ -1,4 +1,4 @@
-"""The models that the integrations' tests run."""
+"""Models for the tests of integrations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dashscope.local import model
 
 @model("test/forever", concurrency=4)
 def forever() -> str:
-    """Runs until somebody cancels it."""
+    """Run until canceled."""
     time.sleep(600)
     return "never"
 
 
 @model("test/silence", concurrency=4)
 def silence(words: int = 1) -> Iterator[str]:
-    """Says something, and then nothing until somebody cancels it."""
+    """Yield one text, then wait until canceled."""
     for number in range(words):
         yield f"word{number} "
     time.sleep(600)
@@ -28,14 +28,14 @@ def silence(words: int = 1) -> Iterator[str]:
 
 @model("test/flood", concurrency=2)
 def flood(parts: int, size: int) -> Iterator[str]:
-    """Gives a lot, as fast as it can."""
+    """Yield a large output as fast as possible."""
     for number in range(parts):
         yield f"{number:06}" + "x" * (size - 6)
 
 
 @model("test/half", concurrency=1)
 def half() -> Iterator[str]:
-    """Fails half-way."""
+    """Fail after the first output."""
     print("so far, so good")
     yield "one\ntwo"
     raise ValueError("no three")
@@ -43,7 +43,7 @@ def half() -> Iterator[str]:
 
 @model("test/file", concurrency=1)
 def file(name: str = "result.txt", size: int = 10, letter: str = "a") -> Path:
-    """Makes a file."""
+    """Return a file."""
     path = Path(tempfile.mkdtemp(), name)
     path.write_text(letter * size)
     return path
@@ -51,5 +51,5 @@ def file(name: str = "result.txt", size: int = 10, letter: str = "a") -> Path:
 
 @model("test/data", concurrency=1)
 def data(uri: str) -> str:
-    """Gives a URI back."""
+    """Return a URI."""
     return uri

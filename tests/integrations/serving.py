@@ -1,4 +1,4 @@
-"""An ASGI application served by uvicorn on a real socket, and clients that leave."""
+"""Serve an ASGI application on a real socket, and connect clients that disconnect."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import contextlib
 import json
 import socket
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self
 
 import anyio
@@ -18,16 +17,18 @@ import hypercorn.asyncio
 import hypercorn.trio
 import uvicorn
 
+from tests.waiting import wait_until
+
 with warnings.catch_warnings():
-    # Starlette would have its successor to httpx here.
+    # Starlette recommends a successor of httpx.
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
-__all__ = ["Hypercorn", "Served", "TestClient", "as_json", "events_of", "read_until", "until"]
+__all__ = ["HypercornServer", "TestClient", "UvicornServer", "as_json", "events_of", "read_until"]
 
 
-class Asked:
-    """What is served on a port of this machine, asked over plain sockets."""
+class SocketClient:
+    """An application on a port of this machine, with plain sockets as clients."""
 
     port: int
 
@@ -36,7 +37,7 @@ class Asked:
         return f"http://127.0.0.1:{self.port}"
 
     def connected(self, *, small_window: bool = False) -> socket.socket:
-        """A connection that has said nothing yet."""
+        """Return a connection that has sent nothing."""
         connection = socket.socket()
         if small_window:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -45,10 +46,10 @@ class Asked:
         return connection
 
     @contextlib.contextmanager
-    def asked(
+    def send_request(
         self, method: str, path: str, body: bytes = b"", *, small_window: bool = False
     ) -> Iterator[socket.socket]:
-        """A connection that has sent a request; leaving the block leaves the server."""
+        """Send a request and yield the connection. Exiting the block disconnects."""
         with self.connected(small_window=small_window) as connection:
             head = (
                 f"{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {len(body)}\r\n"
@@ -58,7 +59,7 @@ class Asked:
             yield connection
 
 
-class Hypercorn(Asked):
+class HypercornServer(SocketClient):
     """An application that hypercorn serves in a thread, on asyncio or trio."""
 
     def __init__(self, app: Any, *, worker: str) -> None:
@@ -94,8 +95,8 @@ class Hypercorn(Asked):
         assert not self._thread.is_alive()
 
 
-class Served(Asked):
-    """An application that uvicorn serves in a thread, for the length of a `with` block."""
+class UvicornServer(SocketClient):
+    """An application that uvicorn serves in a thread, until the end of the block."""
 
     def __init__(self, app: Any, *, loop: Any = "asyncio", graceful_timeout: int = 5) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -122,7 +123,7 @@ class Served(Asked):
 
     def __enter__(self) -> Self:
         self._thread.start()
-        until(lambda: self._server.started or not self._thread.is_alive())
+        wait_until(lambda: self._server.started or not self._thread.is_alive())
         assert self._failure is None
         return self
 
@@ -135,7 +136,7 @@ class Served(Asked):
             raise self._failure
 
     def tasks(self) -> list[str]:
-        """What the server's loop is at, but for the server itself."""
+        """Return the running tasks of the server's loop, without those of the server."""
         loop = self._loop
         assert loop is not None
 
@@ -153,7 +154,7 @@ class Served(Asked):
 
 
 def read_until(connection: socket.socket, end: bytes) -> bytes:
-    """What comes until `end` does."""
+    """Read from a connection until `end` arrives."""
     data = b""
     while end not in data:
         piece = connection.recv(4096)
@@ -162,17 +163,8 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
     return data
 
 
-def until(check: Callable[[], Any], *, seconds: float = 30.0) -> Any:
-    """What `check` finds, once it finds something."""
-    end = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
-    return found
-
-
 def events_of(text: str) -> list[tuple[str, str]]:
-    """Server-sent events, as kind and data."""
+    """Parse server-sent events to their kind and data."""
     events = []
     for block in text.split("\n\n"):
         lines = [line.partition(": ") for line in block.split("\n") if line]

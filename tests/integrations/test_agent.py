@@ -1,4 +1,4 @@
-"""The example of an agent, with a language model that is a script."""
+"""The example of an agent, with a scripted language model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from dashscope.local import LocalServer
 from tests.cli.process import Program
-from tests.integrations.serving import Served
+from tests.integrations.serving import UvicornServer
 from tests.integrations.test_examples import EXAMPLES
 
 
@@ -38,7 +38,7 @@ def test_an_agent_uses_models_as_tools(server: LocalServer) -> None:
             message = {"role": "assistant", "content": f"It says {json.loads(last['content'])}."}
         return JSONResponse({"choices": [{"message": message}]})
 
-    with Served(
+    with UvicornServer(
         Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
     ) as chat:
         done = Program(

@@ -8,7 +8,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,10 @@ import pytest
 
 from dashscope import CheckpointError, ConfigurationError
 from dashscope.integrations.dataframes import ModelUdf, udf
+from tests.cli.process import interruptible
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer, reply
+from tests.waiting import wait_until
 
 REF = "owner/name"
 
@@ -29,20 +30,8 @@ REF = "owner/name"
 @pytest.fixture
 def service(fake_server: FakeServer) -> Service:
     """A fake service of a model with a schema."""
-    service = Service(fake_server)
     properties = {"value": {"title": "Value"}, "fail": {"type": "string"}}
-    schemas = {"Input": {"type": "object", "properties": properties}, "Output": {}}
-    version = {
-        "id": "v1",
-        "created_at": "2026-01-01T00:00:00Z",
-        "cog_version": "0.9",
-        "openapi_schema": {"components": {"schemas": schemas}},
-    }
-    model = {"owner": "owner", "name": "name", "url": "", "latest_version": version}
-    service.override = lambda received: (
-        reply(model) if received.path == "/v1/models/owner/name" else None
-    )
-    return service
+    return Service.with_schema(fake_server, properties)
 
 
 def made(service: Service, **options: Any) -> ModelUdf:
@@ -56,7 +45,7 @@ def numbers(count: int, first: int = 0) -> list[dict[str, Any]]:
     return [{"number": first + number, "other": "x"} for number in range(count)]
 
 
-def test_a_partition_keeps_its_kind(service: Service) -> None:
+def test_a_partition_keeps_its_type(service: Service) -> None:
     run = made(service)
     rows = run(numbers(3))
     assert [row["output"] for row in rows] == [0, 1, 2]
@@ -71,14 +60,14 @@ def test_a_partition_keeps_its_kind(service: Service) -> None:
     columns = run({"number": [5, 6], "other": ["x", "y"]})
     assert columns["output"] == ["5", "6"]
     iterator = run(iter([pa.RecordBatch.from_pylist(numbers(2))] * 2))
-    assert [each.num_rows for each in iterator] == [2, 2]
+    assert [item.num_rows for item in iterator] == [2, 2]
     assert run([]) == []
     for wrong in ("text", 5, {"number": "text"}):
         with pytest.raises(TypeError, match="a partition must be"):
             run(wrong)
 
 
-def test_pandas_and_polars(service: Service) -> None:
+def test_udf_accepts_pandas_and_polars(service: Service) -> None:
     run = made(service)
     frame = run(pd.DataFrame({"number": [1.0, float("nan")], "other": "x"}, index=[5, 7]))
     assert frame["output"].tolist() == [1.0, None]
@@ -88,6 +77,8 @@ def test_pandas_and_polars(service: Service) -> None:
 
 
 def test_columns_are_checked(service: Service) -> None:
+    with pytest.raises(TypeError, match="key must be a column or a sequence of columns, not 5"):
+        made(service, key=5)
     with pytest.raises(ValueError, match="no column 'no'.* Its columns are 'number', 'other'"):
         made(service, inputs={"value": "no"})(numbers(1))
     with pytest.raises(ValueError, match="has a column 'error' already"):
@@ -95,10 +86,21 @@ def test_columns_are_checked(service: Service) -> None:
     assert service.created == []
 
 
+def test_empty_partitions(service: Service) -> None:
+    run = made(service)
+    for empty in (pd.DataFrame({"number": []}), pd.DataFrame(), pl.DataFrame({"number": []})):
+        assert list(run(empty).columns)[-4:] == list(run.columns)
+    assert run(pa.table({})).schema.names == list(run.columns)
+    assert run({"number": []})["output"] == []
+    assert list(run(iter([]))) == []
+    assert service.created == []
+
+
 def test_errors_are_in_their_row(service: Service) -> None:
     run = made(service, inputs=lambda row: {"value": row["number"], **row["more"]})
     rows = [{"number": 1, "more": {}}, {"number": 2, "more": {"fail": "too hot"}}]
-    first, second = run(rows)
+    first, second, third = run([*rows, {"number": 3, "more": {"fail": 4}}])
+    assert third["error"] == "owner/name: fail must be a string, not 4"
     assert (first["output"], first["error"]) == (1, None)
     assert (second["output"], second["error"] is not None) == (None, True)
     assert "too hot" in second["error"]
@@ -127,11 +129,11 @@ def test_equal_rows_share_a_prediction_unless_a_key_tells_them_apart(
 def test_rows_are_recognized_in_any_partition(service: Service, tmp_path: Path, place: str) -> None:
     run = made(service, checkpoint=f"{tmp_path}/{place}")
     run(numbers(10))
-    asked = service.request_counts["create"]
+    requested = service.request_counts["create"]
     again = made(service, checkpoint=f"{tmp_path}/{place}")
     rows = [*again(numbers(5, 3)), *again(list(reversed(numbers(7))))]
     assert all(row["output"] == row["number"] for row in rows)
-    assert service.request_counts["create"] == asked == 10
+    assert service.request_counts["create"] == requested == 10
     if place == "run/":
         made(service, checkpoint=f"{tmp_path}/{place}", resume=False)(numbers(2))
         assert service.request_counts["create"] == 12
@@ -162,34 +164,30 @@ print(sum(row["output"] == row["number"] for row in rows), flush=True)
 def start(tmp_path: Path, run: ModelUdf, first: int, count: int) -> subprocess.Popen[str]:
     path = tmp_path / "udf.pickle"
     path.write_bytes(pickle.dumps(run))
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path), str(first), str(count)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-    )
-
-
-def wait_until(condition: Any) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    with interruptible():
+        return subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(path), str(first), str(count)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        )
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_worker_leaves_its_predictions_to_the_retry(
     service: Service, tmp_path: Path, how: signal.Signals
 ) -> None:
-    service.seconds = lambda _: 1.0
+    service.seconds = lambda _: 0.0 if len(service.created) < 8 else 60.0
     run = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
     process = start(tmp_path, run, 0, 24)
-    wait_until(lambda: len(service.created) >= 12)
+    wait_until(lambda: len(service.created) >= 16)
     process.send_signal(how)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode != 0
     service.seconds = lambda _: 0.0
+    for created in service.created:
+        created.seconds = 0.0
     results = run(numbers(24))
     assert [row["output"] for row in results] == list(range(24))
     assert len(service.created) == 24
@@ -201,18 +199,72 @@ def test_the_driver_cancels_what_its_workers_have_not_finished(
 ) -> None:
     service.seconds = lambda _: 60.0
     run = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
+    other = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
     dead, alive = start(tmp_path, run, 0, 8), start(tmp_path, run, 100, 24)
     wait_until(lambda: len(service.created) >= 16)
+    # Another run uses the same folder, and continues half of the rows of the dead worker.
     dead.kill()
     dead.communicate()
+    third = start(tmp_path, other, 4, 12)
+    wait_until(lambda: len(service.created) >= 20)
     with pytest.raises(KeyboardInterrupt), run:
         raise KeyboardInterrupt
-    _, errors = alive.communicate(timeout=30)
+    _, errors = alive.communicate(timeout=60)
     assert "canceled" in errors
-    assert len(service.created) == len(service.canceled) == 16
+    canceled = [one.input["value"] for one in service.created if one.canceled is not None]
+    assert sorted(canceled) == [*range(4), *range(100, 108)]
+    assert other.cancel() == 8
+    third.communicate(timeout=30)
+    assert len(service.created) == len(service.canceled) == 20
     service.seconds = lambda _: 0.0
     again = made(service, checkpoint=f"{tmp_path}/run/")
     assert all(row["output"] == row["number"] for row in again(numbers(8)))
+
+
+DRIVER = """
+import pickle, signal, sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from dashscope.integrations.dataframes import udf
+
+if __name__ == "__main__":
+    run = udf(
+        "owner/name", inputs={"value": "number"}, checkpoint="run/", base_url=sys.argv[1],
+        concurrency=8,
+    )
+    parts = [[{"number": first + number} for number in range(8)] for first in (0, 100)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        list(pool.map(run, parts))
+"""
+
+
+def test_ctrl_c_in_the_driver_cancels_on_every_worker(service: Service, tmp_path: Path) -> None:
+    service.seconds = lambda _: 60.0
+    (tmp_path / "driver.py").write_text(DRIVER)
+    process = subprocess.Popen(
+        [sys.executable, "driver.py", service.fake_server.base_url],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        start_new_session=True,
+    )
+    wait_until(lambda: len(service.created) == 16)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Canceled 16 predictions." in errors
+    assert len(service.canceled) == 16
+
+
+def test_a_checkpoint_for_other_inputs(
+    service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made(service, checkpoint=f"{tmp_path}/run/")(numbers(2))
+    made(service, checkpoint=f"{tmp_path}/run/")(numbers(3, 1))
+    assert caplog.text == ""
+    made(service, checkpoint=f"{tmp_path}/run/")(numbers(2, 10))
+    assert "run/ has 4 rows, but none of them matches the inputs" in caplog.text
 
 
 def test_a_folder_that_is_not_shared(service: Service, tmp_path: Path) -> None:
@@ -245,12 +297,12 @@ def test_two_live_workers_with_the_same_rows_are_reported(
     id = prepare(folder, REF)
     workers = [Folder(folder, id) for _ in range(3)]
     for number, each in enumerate(workers[:2]):
-        each.write([Intended(b"k", b"", "", b"s", "2026-01-01T00:00:00+00:00", None)])
-        each.write([Created(b"k", f"p{number}", None)])
+        intended = Intended(b"k", b"", "", b"s", "2026-01-01T00:00:00+00:00", None)
+        each.write([intended, Created(b"k", f"p{number}", None)], run=None)
     workers[2].refresh()
     assert "two live workers created the predictions p0 and p1" in caplog.text
-    for each in workers:
-        each.close()
+    for worker in workers:
+        worker.close()
     (segment, *_) = sorted(Path(folder).glob("*.segment"))
     segment.write_bytes(segment.read_bytes() + b'["created","')  # a torn line
     made(service, checkpoint=folder)(numbers(1))
@@ -259,7 +311,7 @@ def test_two_live_workers_with_the_same_rows_are_reported(
         Folder(folder, id).refresh()
 
 
-def test_files_are_saved_under_a_prefix(service: Service, tmp_path: Path) -> None:
+def test_output_files_are_saved_under_a_prefix(service: Service, tmp_path: Path) -> None:
     url = f"{service.fake_server.base_url}/files/picture.png"
     plain = service.override
     service.override = lambda received: (

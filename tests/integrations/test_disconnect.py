@@ -1,4 +1,4 @@
-"""A client that goes away takes its prediction along: uvicorn, real sockets, a real server."""
+"""If a client disconnects, its prediction is canceled: uvicorn, real sockets, a local server."""
 
 from __future__ import annotations
 
@@ -27,20 +27,27 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Hypercorn, Served, TestClient, as_json, read_until, until
+from tests.integrations.serving import (
+    HypercornServer,
+    TestClient,
+    UvicornServer,
+    as_json,
+    read_until,
+)
+from tests.waiting import wait_until
 
 BODY = as_json({"words": 2})
 
 
 class Middleware(BaseHTTPMiddleware):
-    """Starlette's own kind of middleware, which puts its own `receive` before the handler."""
+    """Starlette's middleware class, which replaces the handler's `receive`."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         return await call_next(request)
 
 
 class ReadingMiddleware(Middleware):
-    """One that reads the body first."""
+    """A middleware that reads the body first."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         assert await request.body() == BODY
@@ -52,7 +59,7 @@ def make_app(server: LocalServer, seen: list[Any]) -> FastAPI:
 
     @app.post("/run")
     async def run(request: Request, client: ClientDep) -> Any:
-        """The body is read by nobody before the block."""
+        """The body is not read before the block."""
         try:
             async with cancel_on_disconnect(request):
                 seen.append(await request.json())
@@ -99,12 +106,12 @@ def app(request: pytest.FixtureRequest, server: LocalServer, seen: list[Any]) ->
 
 
 @pytest.fixture
-def newest(behind: Client) -> Callable[[], Prediction | None]:
-    """The prediction that was created since the test began, if there is one."""
-    before = {prediction.id for prediction in behind.predictions.list()}
+def newest(observer: Client) -> Callable[[], Prediction | None]:
+    """Return the prediction that was created since the test began, if any."""
+    before = {prediction.id for prediction in observer.predictions.list()}
 
     def check() -> Prediction | None:
-        new = [found for found in behind.predictions.list() if found.id not in before]
+        new = [found for found in observer.predictions.list() if found.id not in before]
         assert len(new) <= 1
         return new[0] if new else None
 
@@ -113,7 +120,7 @@ def newest(behind: Client) -> Callable[[], Prediction | None]:
 
 @pytest.fixture
 def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nobody logs an error or a traceback."""
+    """No errors or tracebacks are logged."""
     with caplog.at_level(logging.WARNING):
         yield
     loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -122,15 +129,15 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.parametrize("path", ["/run", "/run-parsed"])
-def test_a_client_that_leaves_a_handler_cancels_its_prediction(
-    path: str, app: FastAPI, newest: Any, behind: Client, seen: list[Any]
+def test_disconnecting_from_a_handler_cancels_its_prediction(
+    path: str, app: FastAPI, newest: Any, observer: Client, seen: list[Any]
 ) -> None:
-    with Served(app) as served:
-        with served.asked("POST", path, BODY):
-            prediction = until(newest)
-            until(lambda: behind.predictions.get(prediction).status == "processing")
-        until(lambda: behind.predictions.get(prediction).status == "canceled")
-        until(lambda: not served.tasks())
+    with UvicornServer(app) as served:
+        with served.send_request("POST", path, BODY):
+            prediction = wait_until(newest)
+            wait_until(lambda: observer.predictions.get(prediction).status == "processing")
+        wait_until(lambda: observer.predictions.get(prediction).status == "canceled")
+        wait_until(lambda: not served.tasks())
     if path == "/run":
         body, error = seen
         assert body == {"words": 2}
@@ -139,50 +146,50 @@ def test_a_client_that_leaves_a_handler_cancels_its_prediction(
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.parametrize("path", ["/stream", "/stream-from-the-start"])
-def test_a_client_that_leaves_a_stream_cancels_its_prediction(
-    path: str, app: FastAPI, newest: Any, behind: Client
+def test_disconnecting_from_a_stream_cancels_its_prediction(
+    path: str, app: FastAPI, newest: Any, observer: Client
 ) -> None:
-    """Also while there is nothing to send, when no failed write would tell."""
-    with Served(app) as served:
-        with served.asked("POST", path, BODY) as connection:
+    """The disconnect is noticed even if there is nothing to send and no write can fail."""
+    with UvicornServer(app) as served:
+        with served.send_request("POST", path, BODY) as connection:
             read_until(connection, b"word0" if path == "/stream" else b"text/event-stream")
             prediction = newest()
             assert not prediction.is_done
-        until(lambda: behind.predictions.get(prediction).status == "canceled")
-        until(lambda: not served.tasks())
+        wait_until(lambda: observer.predictions.get(prediction).status == "canceled")
+        wait_until(lambda: not served.tasks())
 
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.parametrize("worker", ["asyncio", "trio"])
-def test_other_servers_and_trio_tell_of_it_too(
-    worker: str, server: LocalServer, newest: Any, behind: Client
+def test_disconnects_are_noticed_with_other_servers_and_trio(
+    worker: str, server: LocalServer, newest: Any, observer: Client
 ) -> None:
-    with Hypercorn(make_app(server, []), worker=worker) as served:
-        with served.asked("POST", "/run", BODY):
-            first = until(newest)
-        until(lambda: behind.predictions.get(first).status == "canceled")
-        with served.asked("POST", "/stream", BODY) as connection:
+    with HypercornServer(make_app(server, []), worker=worker) as served:
+        with served.send_request("POST", "/run", BODY):
+            first = wait_until(newest)
+        wait_until(lambda: observer.predictions.get(first).status == "canceled")
+        with served.send_request("POST", "/stream", BODY) as connection:
             read_until(connection, b"word0")
-            second = behind.predictions.list()[0]
+            second = observer.predictions.list()[0]
             assert second.id != first.id
-        until(lambda: behind.predictions.get(second).status == "canceled")
+        wait_until(lambda: observer.predictions.get(second).status == "canceled")
 
 
 @pytest.mark.parametrize("path", ["/run", "/stream", "/plain"])
-def test_a_server_that_stops_takes_its_predictions_along(
-    path: str, server: LocalServer, newest: Any, behind: Client
+def test_stopping_the_server_cancels_its_predictions(
+    path: str, server: LocalServer, newest: Any, observer: Client
 ) -> None:
-    """It cancels its handlers, and closes the client at once: after what they have to say."""
-    with Served(make_app(server, []), graceful_timeout=0) as served:
-        connection = served.asked("POST", path, BODY)
+    """The server cancels its handlers and closes the client after their cleanup."""
+    with UvicornServer(make_app(server, []), graceful_timeout=0) as served:
+        connection = served.send_request("POST", path, BODY)
         connection.__enter__()
-        prediction = until(newest)
+        prediction = wait_until(newest)
     connection.__exit__(None, None, None)
-    assert behind.predictions.get(prediction).status == "canceled"
+    assert observer.predictions.get(prediction).status == "canceled"
 
 
-async def test_a_client_that_is_closed_lets_predictions_be_cancelled(
-    server: LocalServer, newest: Any, behind: Client
+async def test_closing_the_client_cancels_predictions(
+    server: LocalServer, newest: Any, observer: Client
 ) -> None:
     created = asyncio.Event()
     client = AsyncClient(base_url=server.base_url)
@@ -193,36 +200,36 @@ async def test_a_client_that_is_closed_lets_predictions_be_cancelled(
     run.cancel()
     await asyncio.sleep(0)
     await client.aclose()
-    assert behind.predictions.get(newest()).status == "canceled"
+    assert observer.predictions.get(newest()).status == "canceled"
     with pytest.raises(asyncio.CancelledError):
         await run
 
 
 @pytest.mark.usefixtures("_quiet")
-def test_without_the_block_nobody_is_cancelled(
-    server: LocalServer, newest: Any, behind: Client
+def test_without_the_block_nothing_is_canceled(
+    server: LocalServer, newest: Any, observer: Client
 ) -> None:
-    """What servers do by themselves: nothing."""
-    with Served(make_app(server, [])) as served:
-        with served.asked("POST", "/plain", b"{}"):
-            prediction = until(newest)
-        with served.asked("POST", "/run", BODY):
+    """Servers do nothing by themselves."""
+    with UvicornServer(make_app(server, [])) as served:
+        with served.send_request("POST", "/plain", b"{}"):
+            prediction = wait_until(newest)
+        with served.send_request("POST", "/run", BODY):
             pass
-        assert not behind.predictions.get(prediction).is_done
+        assert not observer.predictions.get(prediction).is_done
         assert served.tasks()
-        behind.predictions.cancel(prediction)
-        until(lambda: not served.tasks())
+        observer.predictions.cancel(prediction)
+        wait_until(lambda: not served.tasks())
 
 
 @pytest.mark.usefixtures("_quiet")
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(
+def test_a_disconnect_during_the_request_body_is_noticed(
     server: LocalServer, seen: list[Any], newest: Any
 ) -> None:
-    with Served(make_app(server, seen)) as served:
+    with UvicornServer(make_app(server, seen)) as served:
         with served.connected() as connection:
             connection.sendall(b"POST /run HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
-            until(served.tasks)
-        until(lambda: not served.tasks())
+            wait_until(served.tasks)
+        wait_until(lambda: not served.tasks())
     (error,) = seen
     assert error.status_code == 499
 
@@ -236,13 +243,13 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(
         pytest.param("uvloop", 200, marks=pytest.mark.soak),
     ],
 )
-def test_many_clients_that_disconnect_leave_nothing_behind(
-    server: LocalServer, behind: Client, loop: str, clients: int
+def test_many_disconnects_leave_nothing_running(
+    server: LocalServer, observer: Client, loop: str, clients: int
 ) -> None:
     def running() -> list[str]:
         return [
             prediction.id
-            for page in behind.paginate(behind.predictions.list)
+            for page in observer.paginate(observer.predictions.list)
             for prediction in page
             if not prediction.is_done
         ]
@@ -250,34 +257,34 @@ def test_many_clients_that_disconnect_leave_nothing_behind(
     def sockets(port: int | None = None) -> list[Any]:
         found = psutil.Process(os.getpid()).net_connections("tcp")
         return [
-            one
-            for one in found
-            if port is None or (one.laddr.port == port and one.status != "LISTEN")
+            item
+            for item in found
+            if port is None or (item.laddr.port == port and item.status != "LISTEN")
         ]
 
-    running()  # also the client that looks on has a connection from now on
-    with Served(make_app(server, []), loop=loop) as served:
+    running()  # the observing client has a connection as well from now on
+    with UvicornServer(make_app(server, []), loop=loop) as served:
         count, before = 0, sockets()
         for _ in range(clients // 20):
-            asked = [
-                served.asked("POST", path, BODY)
+            requested = [
+                served.send_request("POST", path, BODY)
                 for path in ("/run", "/stream", "/run-parsed", "/stream-from-the-start") * 5
             ]
-            for connection in asked:
+            for connection in requested:
                 connection.__enter__()
                 count += 1
             if count % 40 == 0:
-                until(lambda: len(running()) > 10)
-            for connection in asked:
+                wait_until(lambda: len(running()) > 10)
+            for connection in requested:
                 connection.__exit__(None, None, None)
-            if count % 40 == 0:  # each has seconds to be cancelled in
-                until(lambda: not served.tasks())
+            if count % 40 == 0:  # each prediction has seconds to be canceled
+                wait_until(lambda: not served.tasks())
         assert count == clients
-        until(lambda: not served.tasks())
-        until(lambda: not running())
-        until(lambda: not sockets(served.port))
-    # What the application's client kept for later has gone with it.
-    until(lambda: len(sockets()) <= len(before))
+        wait_until(lambda: not served.tasks())
+        wait_until(lambda: not running())
+        wait_until(lambda: not sockets(served.port))
+    # The connections of the application's client are closed as well.
+    wait_until(lambda: len(sockets()) <= len(before))
 
 
 # The block itself
@@ -289,9 +296,9 @@ async def in_block(receive: Any, body: Callable[[], Any]) -> Any:
         return await body()
 
 
-def messages(*said: dict[str, Any]) -> Any:
-    """A `receive` that says so much, and then nothing more."""
-    left = list(said)
+def messages(*message: dict[str, Any]) -> Any:
+    """Return a `receive` that sends these messages and then waits forever."""
+    left = list(message)
 
     async def receive() -> dict[str, Any]:
         if not left:
@@ -305,7 +312,7 @@ EMPTY = {"type": "http.request", "body": b"", "more_body": False}
 GONE = {"type": "http.disconnect"}
 
 
-async def test_the_block_gives_what_it_returns_and_raises_what_it_raises() -> None:
+async def test_the_block_returns_values_and_propagates_exceptions() -> None:
     async def fails() -> None:
         await asyncio.sleep(0)
         raise LookupError("mine")
@@ -320,7 +327,7 @@ async def test_the_block_gives_what_it_returns_and_raises_what_it_raises() -> No
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_handler_that_is_cancelled_is_cancelled() -> None:
+async def test_a_canceled_handler_stays_canceled() -> None:
     started = asyncio.Event()
 
     async def waits() -> None:
@@ -338,7 +345,7 @@ async def test_a_handler_that_is_cancelled_is_cancelled() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_who_left_before_the_block_does_not_enter_it() -> None:
+async def test_a_disconnect_before_the_block_prevents_entering_it() -> None:
     entered: list[bool] = []
 
     async def enters() -> None:
@@ -349,7 +356,7 @@ async def test_who_left_before_the_block_does_not_enter_it() -> None:
     assert not entered
 
 
-async def test_who_leaves_as_all_is_done_is_answered_all_the_same() -> None:
+async def test_a_disconnect_at_the_end_still_returns_the_response() -> None:
     gone = asyncio.Event()
     left = [EMPTY]
 
@@ -365,7 +372,7 @@ async def test_who_leaves_as_all_is_done_is_answered_all_the_same() -> None:
     assert await in_block(receive, body) == 5
 
 
-async def test_what_the_cleaning_up_raises_is_raised() -> None:
+async def test_an_exception_during_cleanup_propagates() -> None:
     async def body() -> None:
         try:
             await asyncio.Event().wait()
@@ -376,7 +383,7 @@ async def test_what_the_cleaning_up_raises_is_raised() -> None:
         await in_block(messages(EMPTY, GONE), body)
 
 
-async def test_a_request_without_a_server_is_an_error_that_says_so() -> None:
+async def test_a_request_without_a_server_is_an_error() -> None:
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     with pytest.raises(RuntimeError, match="Receive channel has not been made available"):
         async with cancel_on_disconnect(Request(scope)):
@@ -384,7 +391,7 @@ async def test_a_request_without_a_server_is_an_error_that_says_so() -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_the_block_is_at_home_in_a_test_client_and_under_trio(backend: Any) -> None:
+def test_the_block_works_in_a_test_client_and_on_trio(backend: Any) -> None:
     async def handler(request: Request) -> Response:
         async with cancel_on_disconnect(request):
             form = await request.form()
@@ -396,7 +403,7 @@ def test_the_block_is_at_home_in_a_test_client_and_under_trio(backend: Any) -> N
         assert client.post("/", data={"name": "Alice"}).text == "hello Alice"
 
 
-def test_a_stream_that_was_read_before_is_not_read_again() -> None:
+def test_a_body_that_was_read_before_is_not_read_again() -> None:
     async def handler(request: Request) -> Response:
         size = 0
         async for chunk in request.stream():
@@ -405,5 +412,5 @@ def test_a_stream_that_was_read_before_is_not_read_again() -> None:
             return PlainTextResponse(str(size))
 
     app = Starlette(routes=[Route("/", handler, methods=["POST"])])
-    with Served(app) as served:
+    with UvicornServer(app) as served:
         assert httpx.post(served.url, content=b"x" * 300_000).text == "300000"

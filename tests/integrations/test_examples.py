@@ -1,4 +1,4 @@
-"""The examples for web frameworks and Celery, each started for real, as its user would."""
+"""The examples for web frameworks and Celery, started as a user would."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from PIL import Image
 from dashscope import Client, webhooks
 from dashscope.local import LocalServer
 from tests.cli.process import Finished, Program
-from tests.integrations.serving import events_of, until
+from tests.integrations.serving import events_of
+from tests.waiting import wait_until
 
 EXAMPLES = Path(__file__).parent / "examples"
 SERVERS = {
@@ -28,9 +29,9 @@ SERVERS = {
 
 
 def free_port() -> str:
-    """A port that nobody else takes until an example has started.
+    """Return a port that no other process takes until an example has started.
 
-    The ports that a system gives to connections and to those who ask for any are others.
+    It is outside the range of ports that the system assigns.
     """
     for port in random.Random().sample(range(20_000, 32_000), 100):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -42,21 +43,21 @@ def free_port() -> str:
     scope="module", params=["fastapi", "django", pytest.param("flask", marks=pytest.mark.soak)]
 )
 def url(request: pytest.FixtureRequest, server: LocalServer) -> Iterator[str]:
-    """An example's address, for as long as it is served."""
+    """Start an example and yield its address."""
     port = free_port()
     program = Program(
         *SERVERS[request.param], port, cwd=EXAMPLES, env={"DASHSCOPE_BASE_URL": server.base_url}
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: answers(url))
+        wait_until(lambda: responses(url))
         yield url
     finally:
         program.kill()
     assert "Traceback" not in program.output
 
 
-def answers(url: str) -> bool:
+def responses(url: str) -> bool:
     try:
         return httpx.get(f"{url}/finished").status_code == 200
     except httpx.TransportError:
@@ -69,44 +70,44 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def test_a_model_is_run(url: str) -> None:
-    answer = httpx.post(f"{url}/greet", params={"name": "Ada & Bob"})
-    assert (answer.status_code, answer.json()) == (200, "hello Ada & Bob")
+def test_running_a_model(url: str) -> None:
+    response = httpx.post(f"{url}/greet", params={"name": "Ada & Bob"})
+    assert (response.status_code, response.json()) == (200, "hello Ada & Bob")
 
 
-def test_events_come_as_they_are_made(url: str) -> None:
-    with httpx.stream("GET", f"{url}/countdown", params={"start": 2}) as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        text = "".join(answer.iter_text())
+def test_events_are_streamed(url: str) -> None:
+    with httpx.stream("GET", f"{url}/countdown", params={"start": 2}) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        text = "".join(response.iter_text())
     data = "".join(data if kind == "output" else json.loads(data)
                    for kind, data in events_of(text) if kind in ("output", "message"))  # fmt: skip
     assert data.split() == ["2", "1", "0"] or data == "210"
 
 
-def test_who_leaves_a_stream_cancels_its_prediction(url: str, behind: Client) -> None:
-    before = {each.id for each in behind.predictions.list()}
-    with httpx.stream("GET", f"{url}/countdown", params={"start": 1000}) as answer:
-        parts = answer.iter_bytes()  # held: the connection closes with it
+def test_disconnecting_from_a_stream_cancels_its_prediction(url: str, observer: Client) -> None:
+    before = {created_prediction.id for created_prediction in observer.predictions.list()}
+    with httpx.stream("GET", f"{url}/countdown", params={"start": 1000}) as response:
+        parts = response.iter_bytes()  # the connection closes at the end
         next(parts)
-        prediction = behind.predictions.list()[0]
+        prediction = observer.predictions.list()[0]
         assert prediction.id not in before
         assert not prediction.is_done
-    until(lambda: behind.predictions.get(prediction).status == "canceled")
+    wait_until(lambda: observer.predictions.get(prediction).status == "canceled")
 
 
-def test_a_file_is_given(url: str) -> None:
-    answer = httpx.post(f"{url}/thumbnail", content=picture())
-    assert answer.headers["content-type"].startswith("image/")
-    assert Image.open(io.BytesIO(answer.content)).width == 64
+def test_serving_a_file(url: str) -> None:
+    response = httpx.post(f"{url}/thumbnail", content=picture())
+    assert response.headers["content-type"].startswith("image/")
+    assert Image.open(io.BytesIO(response.content)).width == 64
 
 
-def test_a_webhook_is_verified(url: str, behind: Client) -> None:
+def test_a_webhook_is_verified(url: str, observer: Client) -> None:
     id = httpx.post(f"{url}/start", params={"name": "Carol"}).json()
-    until(lambda: id in httpx.get(f"{url}/finished").json())
+    wait_until(lambda: id in httpx.get(f"{url}/finished").json())
     body = b'{"id": "p1", "status": "succeeded"}'
     forged = webhooks.sign(body, "whsec_c2VjcmV0IG9mIG1pbmU=")
-    answer = httpx.post(f"{url}/hooks/dashscope", content=body, headers=forged)
-    assert answer.status_code == 401
+    response = httpx.post(f"{url}/hooks/dashscope", content=body, headers=forged)
+    assert response.status_code == 401
     assert "p1" not in httpx.get(f"{url}/finished").json()
 
 
@@ -156,7 +157,7 @@ except SoftTimeLimitExceeded as error:
 
 @pytest.fixture(scope="module")
 def worker(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """A worker of the example, with some more tasks; gives what runs a program beside it."""
+    """Start a worker of the example with more tasks. Yield a function that runs a program."""
     folder = tmp_path_factory.mktemp("celery")
     (folder / "warm.py").write_text(WARM)
     (folder / "ask.py").write_text(ASK)
@@ -175,18 +176,18 @@ def worker(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "ask.py",
         "__pycache__",
         "dashscope-celery",
-    }  # nothing is left where it was started
+    }  # the folder of the example is unchanged
 
 
 @pytest.mark.soak
 def test_a_celery_task_runs_a_model(worker: Ask) -> None:
-    asked = worker(str(EXAMPLES / "celery_app.py"), "Alice", "Bob")
-    assert (asked.code, asked.stdout) == (0, "hello Alice\nhello Bob\n"), asked.stderr
+    requested = worker(str(EXAMPLES / "celery_app.py"), "Alice", "Bob")
+    assert (requested.code, requested.stdout) == (0, "hello Alice\nhello Bob\n"), requested.stderr
 
 
-def test_one_client_serves_all_processes_of_a_worker(worker: Ask, behind: Client) -> None:
-    """Made, and used, before they are forked; a task that takes too long cancels its prediction."""
-    asked = worker("ask.py")
-    assert (asked.code, asked.stdout) == (0, "2 processes\ntoo long\n"), asked.stderr
-    waited = next(found for found in behind.predictions.list() if found.model == "test/forever")
+def test_one_client_serves_all_processes_of_a_worker(worker: Ask, observer: Client) -> None:
+    """The client is created and used before the fork. A timeout cancels its prediction."""
+    requested = worker("ask.py")
+    assert (requested.code, requested.stdout) == (0, "2 processes\ntoo long\n"), requested.stderr
+    waited = next(found for found in observer.predictions.list() if found.model == "test/forever")
     assert waited.status == "canceled"

@@ -1,4 +1,4 @@
-"""The application's client, and webhooks that are checked before the handler sees them."""
+"""The client of a FastAPI application, and verified webhooks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from dashscope.integrations.fastapi import (
     verified_webhook,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Served, TestClient, until
+from tests.integrations.serving import TestClient, UvicornServer
 from tests.variants import variants
+from tests.waiting import wait_until
 
 SECRET = "whsec_c2VjcmV0IG9mIG1pbmU="
 OTHER = "whsec_YW5vdGhlciBzZWNyZXQ="
@@ -35,7 +36,7 @@ BODY = b'{"id": "p1", "status": "succeeded", "output": 1}'
 # The client
 
 
-def test_one_client_serves_the_application_from_its_start_to_its_end(server: LocalServer) -> None:
+def test_the_lifespan_owns_one_client(server: LocalServer) -> None:
     made: list[AsyncClient] = []
 
     def make() -> AsyncClient:
@@ -74,7 +75,7 @@ def test_one_client_serves_the_application_from_its_start_to_its_end(server: Loc
             asyncio.run(client.account.get())  # type: ignore[arg-type]
 
 
-def test_the_environment_says_where_the_client_goes(
+def test_the_environment_configures_the_client(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = FastAPI(lifespan=lifespan())
@@ -88,7 +89,7 @@ def test_the_environment_says_where_the_client_goes(
         assert http.get("/").json() == "local"
 
 
-def test_it_goes_together_with_a_lifespan_of_ones_own(server: LocalServer) -> None:
+def test_the_lifespan_combines_with_another_lifespan(server: LocalServer) -> None:
     @asynccontextmanager
     async def mine(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with lifespan(partial(AsyncClient, base_url=server.base_url))(app) as state:
@@ -105,7 +106,7 @@ def test_it_goes_together_with_a_lifespan_of_ones_own(server: LocalServer) -> No
         assert http.get("/").json() == "hello Carol"
 
 
-def test_a_test_puts_another_client_in_its_place(server: LocalServer) -> None:
+def test_a_test_can_replace_the_client(server: LocalServer) -> None:
     app = FastAPI(lifespan=lifespan())
 
     @app.get("/")
@@ -120,7 +121,7 @@ def test_a_test_puts_another_client_in_its_place(server: LocalServer) -> None:
     assert server.base_url in TestClient(app).get("/").json()
 
 
-def test_an_application_without_the_lifespan_is_told_so() -> None:
+def test_a_missing_lifespan_is_an_error() -> None:
     app = FastAPI()
 
     @app.get("/")
@@ -131,12 +132,12 @@ def test_an_application_without_the_lifespan_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("wrong", [FastAPI(), None, "client"])
-def test_a_lifespan_is_made_by_a_call(wrong: Any) -> None:
+def test_the_lifespan_must_be_called(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"Write FastAPI\(lifespan=lifespan\(\)\)"):
         lifespan(wrong)
 
 
-def test_without_fastapi_the_extra_is_named() -> None:
+def test_without_fastapi_the_error_names_the_extra() -> None:
     code = "import sys; sys.modules['fastapi'] = None; import dashscope.integrations.fastapi"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (
@@ -148,36 +149,36 @@ def test_without_fastapi_the_extra_is_named() -> None:
 
 
 @pytest.fixture
-def told() -> list[Prediction | Training]:
+def text() -> list[Prediction | Training]:
     return []
 
 
-def make_app(told: list[Any], *args: Any, make: Any = AsyncClient, **options: Any) -> FastAPI:
+def make_app(text: list[Any], *args: Any, make: Any = AsyncClient, **options: Any) -> FastAPI:
     app = FastAPI(lifespan=lifespan(make))
     webhook = verified_webhook(*args, **options)
 
     @app.post("/hook")
     async def hook(job: Any = Depends(webhook)) -> None:  # noqa: B008
-        told.append(job)
+        text.append(job)
 
     return app
 
 
 @pytest.fixture
-def http(told: list[Any]) -> Iterator[Any]:
-    with TestClient(make_app(told, [OTHER, SECRET], max_bytes=10_000)) as http:
+def http(text: list[Any]) -> Iterator[Any]:
+    with TestClient(make_app(text, [OTHER, SECRET], max_bytes=10_000)) as http:
         yield http
 
 
-def test_a_webhook_is_handed_over_as_what_it_tells_of(http: Any, told: list[Any]) -> None:
+def test_a_webhook_is_decoded_to_its_prediction(http: Any, text: list[Any]) -> None:
     for secret in (SECRET, OTHER):
-        answer = http.post("/hook", content=BODY, headers=webhooks.sign(BODY, secret))
-        assert answer.status_code == 200
-    assert told == [Prediction(id="p1", status="succeeded", output=1)] * 2
+        response = http.post("/hook", content=BODY, headers=webhooks.sign(BODY, secret))
+        assert response.status_code == 200
+    assert text == [Prediction(id="p1", status="succeeded", output=1)] * 2
 
 
 @pytest.mark.parametrize(
-    ("body", "changes", "said"),
+    ("body", "changes", "message"),
     [
         (BODY + b" ", {}, "not signed with this secret"),
         (BODY, {"webhook-id": "msg_other"}, "not signed with this secret"),
@@ -187,30 +188,28 @@ def test_a_webhook_is_handed_over_as_what_it_tells_of(http: Any, told: list[Any]
         (BODY, webhooks.sign(b"{}", SECRET), "not signed with this secret"),
     ],
 )
-def test_a_webhook_of_somebody_elses_is_refused(
-    http: Any, told: list[Any], body: bytes, changes: dict[str, str], said: str
+def test_a_webhook_with_a_wrong_signature_is_rejected(
+    http: Any, text: list[Any], body: bytes, changes: dict[str, str], message: str
 ) -> None:
-    answer = http.post("/hook", content=body, headers={**webhooks.sign(BODY, SECRET), **changes})
-    assert answer.status_code == 401
-    assert said in answer.json()["detail"]
-    assert not told
+    response = http.post("/hook", content=body, headers={**webhooks.sign(BODY, SECRET), **changes})
+    assert response.status_code == 401
+    assert message in response.json()["detail"]
+    assert not text
 
 
-def test_what_is_signed_and_no_prediction_or_not_signed_at_all_is_refused(
-    http: Any, told: list[Any]
-) -> None:
-    answer = http.post("/hook", content=b"[]", headers=webhooks.sign(b"[]", SECRET))
-    assert (answer.status_code, "is not a Prediction" in answer.text) == (401, True)
-    answer = http.post("/hook", content=BODY)
-    assert (answer.status_code, "no header webhook-id" in answer.text) == (401, True)
-    assert not told
+def test_invalid_and_unsigned_webhooks_are_rejected(http: Any, text: list[Any]) -> None:
+    response = http.post("/hook", content=b"[]", headers=webhooks.sign(b"[]", SECRET))
+    assert (response.status_code, "is not a Prediction" in response.text) == (401, True)
+    response = http.post("/hook", content=BODY)
+    assert (response.status_code, "no header webhook-id" in response.text) == (401, True)
+    assert not text
 
 
-def test_a_body_that_is_too_large_is_not_read(http: Any, told: list[Any]) -> None:
+def test_a_too_large_body_is_not_read(http: Any, text: list[Any]) -> None:
     body = BODY + b" " * 10_000
-    answer = http.post("/hook", content=body, headers=webhooks.sign(body, SECRET))
-    assert answer.status_code == 413
-    assert not told
+    response = http.post("/hook", content=body, headers=webhooks.sign(body, SECRET))
+    assert response.status_code == 413
+    assert not text
 
 
 @variants(
@@ -225,40 +224,40 @@ def test_a_body_that_is_too_large_is_not_read(http: Any, told: list[Any]) -> Non
         ({"secret": SECRET, "max_bytes": 0}, ValueError),
     ],
 )
-def test_what_cannot_work_is_refused_before_the_first_webhook(
+def test_invalid_configuration_is_rejected_before_the_first_webhook(
     options: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         verified_webhook(**options)
 
 
-def test_a_webhook_of_the_servers_is_verified_with_the_secret_it_tells(
-    server: LocalServer, behind: Client, told: list[Any]
+def test_a_webhook_is_verified_with_the_secret_of_the_server(
+    server: LocalServer, observer: Client, text: list[Any]
 ) -> None:
-    app = make_app(told, make=partial(AsyncClient, base_url=server.base_url))
-    with Served(app) as served:
+    app = make_app(text, make=partial(AsyncClient, base_url=server.base_url))
+    with UvicornServer(app) as served:
         refused = httpx.post(
             f"{served.url}/hook", content=BODY, headers=webhooks.sign(BODY, SECRET)
         )
         assert refused.status_code == 401
-        output = behind.run(
+        output = observer.run(
             "dashscope/hello-world",
             {"text": "Alice"},
             webhook=f"{served.url}/hook",
             webhook_events_filter=["completed"],
         )
-        until(lambda: told)
-    (prediction,) = told
+        wait_until(lambda: text)
+    (prediction,) = text
     assert prediction.output == output == "hello Alice"
-    assert prediction == behind.predictions.get(prediction)
+    assert prediction == observer.predictions.get(prediction)
 
 
-def test_who_leaves_in_the_middle_of_a_webhook_leaves_no_traceback(
-    told: list[Any], caplog: pytest.LogCaptureFixture
+def test_a_disconnect_during_a_webhook_logs_no_traceback(
+    text: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING), Served(make_app(told, SECRET)) as served:
+    with caplog.at_level(logging.WARNING), UvicornServer(make_app(text, SECRET)) as served:
         with served.connected() as connection:
             connection.sendall(b"POST /hook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
-            until(served.tasks)
-        until(lambda: not served.tasks())
+            wait_until(served.tasks)
+        wait_until(lambda: not served.tasks())
     assert not caplog.records

@@ -1,4 +1,4 @@
-"""Spans say what a client did, in all flavors, and requests carry their context."""
+"""Spans describe the operations of a client, and requests have their context."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.servers.fake_server import FakeServer, Received, Reply, prediction, r
 
 
 class Tracing:
-    """What was traced."""
+    """The recorded spans and metrics."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -50,7 +50,7 @@ def is_child(span: ReadableSpan, parent: Any) -> bool:
 
 @pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.soak), "trio", "sync"])
 def flavor(request: pytest.FixtureRequest) -> str:
-    """Each way to wait; uvloop, which differs from asyncio in the loop only, in the long run."""
+    """Asyncio, trio and sync; uvloop only in the soak session."""
     name: str = request.param
     return name
 
@@ -95,7 +95,7 @@ async def test_a_run_is_a_span(
     assert "a secret" not in span.to_json()
 
 
-async def test_a_wait_is_a_span_of_its_own(client: Any, tracing: Tracing) -> None:
+async def test_a_wait_is_a_separate_span(client: Any, tracing: Tracing) -> None:
     created = await client.models.predictions.create(
         "dashscope", "hello-world", input={"text": "a"}
     )
@@ -105,10 +105,10 @@ async def test_a_wait_is_a_span_of_its_own(client: Any, tracing: Tracing) -> Non
     assert span.kind is SpanKind.INTERNAL
     assert attributes(span)["dashscope.prediction.id"] == created.id
     assert attributes(span)["gen_ai.request.model"] == "dashscope/hello-world"
-    assert "gen_ai.operation.name" not in attributes(span)  # it is counted where it was created
+    assert "gen_ai.operation.name" not in attributes(span)  # it is counted at its create
 
 
-async def test_a_stream_is_a_span_and_the_code_in_its_block_is_not_in_it(
+async def test_a_stream_is_a_span_without_the_code_in_its_block(
     client: Any, tracing: Tracing
 ) -> None:
     with tracing.tracer.start_as_current_span("caller") as caller:
@@ -125,7 +125,9 @@ async def test_a_stream_is_a_span_and_the_code_in_its_block_is_not_in_it(
     assert attributes(span)["dashscope.prediction.status"] == "succeeded"
 
 
-async def test_a_stream_that_is_left_says_how_it_ended(client: Any, tracing: Tracing) -> None:
+async def test_the_span_of_an_exited_stream_records_the_reason(
+    client: Any, tracing: Tracing
+) -> None:
     async with client.stream("dashscope/countdown", {"start": 90, "delay": 1}) as stream:
         await anext(stream)
     span = tracing.one("stream")
@@ -133,7 +135,7 @@ async def test_a_stream_that_is_left_says_how_it_ended(client: Any, tracing: Tra
     assert span.status.status_code is StatusCode.UNSET
 
 
-async def test_a_map_is_a_span_with_one_for_each_row(client: Any, tracing: Tracing) -> None:
+async def test_a_map_is_a_span_with_a_child_per_row(client: Any, tracing: Tracing) -> None:
     rows = [{"text": "a"}, {"text": 2}, {"text": "c"}]
     async with client.map("dashscope/hello-world", rows) as batch:
         for _ in rows:
@@ -151,7 +153,7 @@ async def test_a_map_is_a_span_with_one_for_each_row(client: Any, tracing: Traci
     assert attributes(failed)["error.type"] == "422"
 
 
-async def test_rows_that_were_left_end_with_the_batch(client: Any, tracing: Tracing) -> None:
+async def test_spans_of_unfinished_rows_end_with_the_batch(client: Any, tracing: Tracing) -> None:
     rows = [{"start": 90, "delay": 1}] * 2 + [{"start": 0, "delay": 0}]
     async with client.map("dashscope/countdown", rows) as batch:
         await anext(batch)
@@ -185,16 +187,16 @@ async def test_errors_are_recorded(
     assert "no luck" in str(failed.status.description)
 
 
-def answer(request: Received) -> Reply:
+def response(request: Received) -> Reply:
     if request.method == "POST":
         return reply(prediction("starting"), 201)
     return reply(prediction("succeeded", output="x"))
 
 
-async def test_every_request_of_an_operation_carries_its_context(
+async def test_every_request_of_an_operation_has_its_context(
     scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     token = context.attach(baggage.set_baggage("customer", "a secret"))
     try:
         await scripted_client.run("owner/name", {}, poll_interval=0.01)
@@ -203,25 +205,29 @@ async def test_every_request_of_an_operation_carries_its_context(
     span = tracing.one("run").get_span_context()
     assert span is not None
     expected = f"00-{format_trace_id(span.trace_id)}-{format_span_id(span.span_id)}-"
-    headers = [{k.lower(): v for k, v in one.headers.items()} for one in fake_server.requests]
+    headers = [
+        {k.lower(): v for k, v in request.headers.items()} for request in fake_server.requests
+    ]
     assert len(headers) == 2
-    assert [one["traceparent"][:-2] for one in headers] == [expected] * 2
-    assert not any("baggage" in one for one in headers)
+    assert [item["traceparent"][:-2] for item in headers] == [expected] * 2
+    assert not any("baggage" in item for item in headers)
 
 
-async def test_a_request_by_itself_carries_the_callers_context(
+async def test_a_single_request_has_the_context_of_the_caller(
     scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
     fake_server.respond_with(reply({"username": "me", "type": "user"}))
     with tracing.tracer.start_as_current_span("caller") as caller:
         await scripted_client.account.get()
     await scripted_client.account.get()
-    first, second = ({k.lower(): v for k, v in one.headers.items()} for one in fake_server.requests)
+    first, second = (
+        {k.lower(): v for k, v in request.headers.items()} for request in fake_server.requests
+    )
     assert format_span_id(caller.get_span_context().span_id) in first["traceparent"]
     assert "traceparent" not in second
 
 
-async def test_other_origins_do_not_see_the_trace(
+async def test_other_origins_receive_no_trace_context(
     scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
     other = FakeServer()
@@ -240,15 +246,15 @@ async def test_other_origins_do_not_see_the_trace(
 async def test_after_uninstrument_nothing_is_traced(
     scripted_client: Any, fake_server: FakeServer, tracing: Tracing
 ) -> None:
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     uninstrument()
     with tracing.tracer.start_as_current_span("caller"):
         await scripted_client.run("owner/name", {}, poll_interval=0.01)
     assert [span.name for span in tracing.exporter.get_finished_spans()] == ["caller"]
-    assert not any("traceparent" in one.headers for one in fake_server.requests)
+    assert not any("traceparent" in request.headers for request in fake_server.requests)
 
 
-def test_without_it_an_operation_costs_next_to_nothing() -> None:
+def test_without_tracing_an_operation_has_almost_no_overhead() -> None:
     from dashscope._api import instrumentation
 
     times = 20_000
@@ -261,7 +267,13 @@ def test_without_it_an_operation_costs_next_to_nothing() -> None:
     assert (time.perf_counter() - started) / times < 50e-6
 
 
-def test_the_client_does_not_import_it() -> None:
-    code = "import sys; from dashscope import AsyncClient, Client; AsyncClient(); Client(); "
-    code += "assert not any(name.startswith('opentelemetry') for name in sys.modules)"
+def test_clients_import_neither_opentelemetry_nor_stubs() -> None:
+    code = """
+import sys
+from dashscope import AsyncClient, Client
+
+AsyncClient(), Client()
+optional = ("opentelemetry", "dashscope.stubs")
+assert not [name for name in sys.modules if name.startswith(optional)]
+"""
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""Errors become responses that tell visitors enough and nothing secret."""
+"""Errors become problem responses without secrets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FAILED = prediction("failed", error="out of memory", logs="private logs", output
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("scripted", "expected"),
     [
         (reply({"detail": "text is too long"}, 422), {"status": 422, "detail": "text is too long"}),
         (reply({"detail": "private"}, 404), {"status": 404}),
@@ -49,13 +49,13 @@ FAILED = prediction("failed", error="out of memory", logs="private logs", output
         (reply(prediction("canceled"), 201), {"status": 503, "prediction_id": "p1"}),
     ],
 )
-def test_each_error_has_its_status(
-    answer: Any,
+def test_each_error_has_a_status(
+    scripted: Any,
     expected: dict[str, Any],
     fake_server: FakeServer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    fake_server.respond_with(answer)
+    fake_server.respond_with(scripted)
     with (
         caplog.at_level(logging.ERROR, "dashscope"),
         TestClient(app_of(fake_server.base_url)) as http,
@@ -71,21 +71,21 @@ def test_each_error_has_its_status(
     for secret in (TOKEN, "private", "out of memory", fake_server.base_url, "owner/name"):
         assert secret not in response.text
     assert bool(caplog.records) == (expected["status"] >= 500)
-    if answer.status == 429:
+    if scripted.status == 429:
         assert response.headers["retry-after"] == str(math.ceil(1.5))
 
 
-def test_a_message_of_a_model_is_shown_if_wanted(fake_server: FakeServer) -> None:
+def test_model_errors_are_shown_on_request(fake_server: FakeServer) -> None:
     fake_server.respond_with(reply(FAILED, 201))
     with TestClient(app_of(fake_server.base_url, show_model_errors=True)) as http:
         assert http.get("/").json()["detail"] == "out of memory"
 
 
-def test_without_an_answer(nobody: str) -> None:
-    with TestClient(app_of(nobody)) as http:
+def test_errors_without_a_response(unreachable_url: str) -> None:
+    with TestClient(app_of(unreachable_url)) as http:
         response = http.get("/")
     assert response.status_code == 502
-    assert nobody not in response.text
+    assert unreachable_url not in response.text
 
 
 def test_an_upload_is_a_file_input(server: LocalServer) -> None:
@@ -103,8 +103,8 @@ def test_an_upload_is_a_file_input(server: LocalServer) -> None:
 
     with TestClient(app) as http:
         upload = ("../Häuser.csv", b"a,b", "text/csv")
-        answer = http.post("/", files={"document": upload}).json()
-        assert answer == {"name": "Häuser.csv", "type": "text/csv", "size": 3}
+        response = http.post("/", files={"document": upload}).json()
+        assert response == {"name": "Häuser.csv", "type": "text/csv", "size": 3}
         odd = ("x.png", b"abc", "not a type")
         assert http.post("/", files={"document": odd}).json()["type"] == "image/png"
     assert sent[0]["image"].startswith("data:text/csv;base64,")

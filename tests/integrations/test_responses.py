@@ -1,4 +1,4 @@
-"""Streams and files of models, passed on by an application as they come."""
+"""Streams and files that an application relays to its clients."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ from dashscope.integrations.fastapi import (
     lifespan,
 )
 from dashscope.local import LocalServer
-from tests.integrations.serving import Served, events_of, read_until, until
+from tests.integrations.serving import UvicornServer, events_of, read_until
 from tests.servers.fake_server import FakeServer, Reply, reply
-from tests.servers.stream_events import by_the_letter
+from tests.servers.stream_events import parse_by_specification
 from tests.variants import variants
+from tests.waiting import wait_until
 
 FLOOD = {"parts": 1000, "size": 20_000}
 
 
 @pytest.fixture
 def done() -> list[str]:
-    """What ran in the background, after a response."""
+    """The tasks that ran after a response."""
     return []
 
 
@@ -83,101 +84,97 @@ def app(server: LocalServer, done: list[str]) -> FastAPI:
 
 
 @pytest.fixture
-def served(app: FastAPI) -> Iterator[Served]:
-    with Served(app) as served:
+def served(app: FastAPI) -> Iterator[UvicornServer]:
+    with UvicornServer(app) as served:
         yield served
 
 
-def post(served: Served, path: str, **input: Any) -> httpx.Response:
+def post(served: UvicornServer, path: str, **input: Any) -> httpx.Response:
     return httpx.post(served.url + path, json=input, timeout=30)
 
 
 async def head(response: Any) -> tuple[httpx.Headers, bytes]:
-    """What a response says to a HEAD: a server would drop a body."""
-    said: list[Any] = []
+    """Return the response to a HEAD request as the application sends it."""
+    text: list[Any] = []
 
     async def send(message: Any) -> None:
-        said.append(message)
+        text.append(message)
 
     await response({"type": "http", "method": "HEAD"}, _waits, send)
-    start, *chunks = said
+    start, *chunks = text
     return httpx.Headers(start["headers"]), b"".join(chunk["body"] for chunk in chunks)
 
 
 # Events
 
 
-def test_a_stream_is_passed_on(served: Served, done: list[str]) -> None:
-    answer = post(served, "/stream/dashscope/countdown", start=3, delay=0)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["x-accel-buffering"] == "no"
-    events = events_of(answer.text)
+def test_a_stream_is_relayed(served: UvicornServer, done: list[str]) -> None:
+    response = post(served, "/stream/dashscope/countdown", start=3, delay=0)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-accel-buffering"] == "no"
+    events = events_of(response.text)
     output = "".join(data for kind, data in events if kind == "output")
     assert events[-1] == ("done", "{}")
     assert output.split()[:3] == ["3", "2", "1"]
-    until(lambda: done == ["countdown"])
+    wait_until(lambda: done == ["countdown"])
 
 
-async def test_who_asks_for_the_head_of_a_stream_makes_no_prediction(
-    server: LocalServer, behind: Client
-) -> None:
-    before = [prediction.id for prediction in behind.predictions.list()]
+async def test_a_head_request_creates_no_prediction(server: LocalServer, observer: Client) -> None:
+    before = [prediction.id for prediction in observer.predictions.list()]
     async with AsyncClient(base_url=server.base_url) as client:
         headers, body = await head(EventStreamResponse(client.stream("dashscope/countdown", {})))
     assert headers["content-type"] == "text/event-stream; charset=utf-8"
     assert body == b""
-    assert [prediction.id for prediction in behind.predictions.list()] == before
+    assert [prediction.id for prediction in observer.predictions.list()] == before
 
 
-def test_a_prediction_that_somebody_else_created_is_left_alone(
-    server: LocalServer, behind: Client
-) -> None:
+def test_an_attached_prediction_is_not_canceled(server: LocalServer, observer: Client) -> None:
     app = FastAPI(lifespan=lifespan(partial(AsyncClient, base_url=server.base_url)))
 
     @app.get("/{id}")
     async def attach(id: str, client: ClientDep) -> EventStreamResponse:
         return EventStreamResponse(client.predictions.stream(await client.predictions.get(id)))
 
-    prediction = behind.models.predictions.create("test", "silence", input={})
-    with Served(app) as served:
-        with served.asked("GET", f"/{prediction.id}") as connection:
+    prediction = observer.models.predictions.create("test", "silence", input={})
+    with UvicornServer(app) as served:
+        with served.send_request("GET", f"/{prediction.id}") as connection:
             read_until(connection, b"word0")
-        until(lambda: not served.tasks())
-    assert not behind.predictions.get(prediction).is_done
-    behind.predictions.cancel(prediction)
+        wait_until(lambda: not served.tasks())
+    assert not observer.predictions.get(prediction).is_done
+    observer.predictions.cancel(prediction)
 
 
-def test_a_model_that_fails_ends_the_stream_with_an_error(
-    served: Served, caplog: pytest.LogCaptureFixture
+def test_a_failed_prediction_ends_the_stream_with_an_error_event(
+    served: UvicornServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     events = events_of(post(served, "/stream/test/half").text)
     assert events == [("output", "one\ntwo"), ("error", '{"detail": "no three"}')]
     assert "a relayed stream failed" in caplog.text
 
 
-def test_what_a_model_prints_is_passed_on_where_that_is_asked_for(served: Served) -> None:
+def test_logs_are_relayed_on_request(served: UvicornServer) -> None:
     events = events_of(post(served, "/stream/test/half?logs=true").text)
     assert [kind for kind, _ in events if kind != "logs"] == ["output", "error"]
     logs = "\n".join(data for kind, data in events if kind == "logs")
     assert logs.startswith("so far, so good")
 
 
-def test_a_stream_that_takes_too_long_ends_with_an_error(served: Served) -> None:
+def test_a_timeout_ends_the_stream_with_an_error_event(served: UvicornServer) -> None:
     events = events_of(httpx.post(served.url + "/timed", timeout=30).text)
     assert events[-1] == ("error", '{"detail": "The model took too long."}')
 
 
-def test_what_fails_before_the_first_event_is_answered_by_the_application(served: Served) -> None:
-    answer = post(served, "/stream/test/missing")
-    assert (answer.status_code, answer.json()["said"]) == (404, "Not Found")
-    answer = post(served, "/stream/test/silence", words="many")
-    assert answer.status_code == 422
+def test_an_error_before_the_first_event_raises_in_the_application(served: UvicornServer) -> None:
+    response = post(served, "/stream/test/missing")
+    assert (response.status_code, response.json()["said"]) == (404, "Not Found")
+    response = post(served, "/stream/test/silence", words="many")
+    assert response.status_code == 422
 
 
-def test_a_slow_reader_is_waited_for(
-    served: Served, monkeypatch: pytest.MonkeyPatch, behind: Client
+def test_a_slow_reader_applies_backpressure(
+    served: UvicornServer, monkeypatch: pytest.MonkeyPatch, observer: Client
 ) -> None:
     taken = 0
     original = AsyncEventStream.__anext__
@@ -195,10 +192,10 @@ def test_a_slow_reader_is_waited_for(
 
     monkeypatch.setattr(AsyncEventStream, "__anext__", counted)
     body = f'{{"parts": {FLOOD["parts"]}, "size": {FLOOD["size"]}}}'.encode()
-    asked = served.asked("POST", "/stream/test/flood", body, small_window=True)
-    with asked as connection:
-        until(stands_still)
-        # What is on its way between the sockets, and no more, of 20 MB.
+    requested = served.send_request("POST", "/stream/test/flood", body, small_window=True)
+    with requested as connection:
+        wait_until(stands_still)
+        # Only what fits into the socket buffers has been sent of 20 MB.
         assert taken < FLOOD["parts"] / 2
         received = bytearray()
         while not received.endswith(b"0\r\n\r\n"):
@@ -208,9 +205,9 @@ def test_a_slow_reader_is_waited_for(
     assert len(received) > FLOOD["parts"] * FLOOD["size"]
 
 
-def test_silence_is_filled_with_comments(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_streams_send_comments(served: UvicornServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_responses, "PING_INTERVAL", 0.05)
-    with served.asked("POST", "/stream/test/silence", b"{}") as connection:
+    with served.send_request("POST", "/stream/test/silence", b"{}") as connection:
         received = b""
         while received.count(b":\n\n") < 3:
             received += connection.recv(4096)
@@ -231,24 +228,24 @@ def test_silence_is_filled_with_comments(served: Served, monkeypatch: pytest.Mon
         (DoneEvent("canceled", "4"), ("done", '{"reason": "canceled"}', "4")),
     ],
 )
-def test_an_event_goes_over_the_wire_as_it_is(event: Any, read: tuple[str, str, str]) -> None:
-    assert by_the_letter(_responses.encoded(event)).events == [read]
+def test_events_are_relayed_unchanged(event: Any, read: tuple[str, str, str]) -> None:
+    assert parse_by_specification(_responses.encoded(event)).events == [read]
 
 
 # Files
 
 
-def test_a_file_is_passed_on_with_its_type_length_and_name(served: Served) -> None:
-    answer = post(served, "/file/file", name="result.txt", size=300_000)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert answer.headers["content-length"] == "300000"
-    assert answer.headers["content-disposition"] == 'attachment; filename="result.txt"'
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.text == "a" * 300_000
+def test_a_file_is_relayed_with_its_type_length_and_name(served: UvicornServer) -> None:
+    response = post(served, "/file/file", name="result.txt", size=300_000)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    assert response.headers["content-length"] == "300000"
+    assert response.headers["content-disposition"] == 'attachment; filename="result.txt"'
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.text == "a" * 300_000
 
 
-async def test_the_head_of_a_file_has_no_body(server: LocalServer) -> None:
+async def test_a_head_request_for_a_file_has_no_body(server: LocalServer) -> None:
     async with AsyncClient(base_url=server.base_url) as client:
         headers, body = await head(
             FileOutputResponse(await client.run("test/file", {"size": 300_000}))
@@ -257,10 +254,10 @@ async def test_the_head_of_a_file_has_no_body(server: LocalServer) -> None:
     assert body == b""
 
 
-def test_a_name_beyond_ascii_is_quoted(served: Served) -> None:
-    answer = post(served, "/file/file?kind=inline", name='bär "1".txt', size=1)
+def test_a_name_beyond_ascii_is_quoted(served: UvicornServer) -> None:
+    response = post(served, "/file/file?kind=inline", name='bär "1".txt', size=1)
     named = "b%C3%A4r%20_1_.txt"
-    assert answer.headers["content-disposition"] == f"inline; filename*=utf-8''{named}"
+    assert response.headers["content-disposition"] == f"inline; filename*=utf-8''{named}"
 
 
 @pytest.mark.parametrize(
@@ -272,18 +269,20 @@ def test_a_name_beyond_ascii_is_quoted(served: Served) -> None:
         ("data:text/plain,", "text/plain", b""),
     ],
 )
-def test_a_data_uri_is_a_file_too(served: Served, uri: str, kind: str, content: bytes) -> None:
-    answer = post(served, "/file/data", uri=uri)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == kind
-    assert answer.headers["content-length"] == str(len(content))
-    assert answer.headers["content-disposition"].startswith('attachment; filename="output')
-    assert answer.content == content
+def test_a_data_uri_is_relayed_as_a_file(
+    served: UvicornServer, uri: str, kind: str, content: bytes
+) -> None:
+    response = post(served, "/file/data", uri=uri)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == kind
+    assert response.headers["content-length"] == str(len(content))
+    assert response.headers["content-disposition"].startswith('attachment; filename="output')
+    assert response.content == content
 
 
 @pytest.fixture
-def scripted_client(fake_server: FakeServer) -> Iterator[Served]:
-    """An application that passes on a file of a server that says what a test scripts."""
+def scripted_client(fake_server: FakeServer) -> Iterator[UvicornServer]:
+    """An application that relays a file of the scripted server."""
     app = FastAPI(
         lifespan=lifespan(partial(AsyncClient, base_url=fake_server.base_url, max_retries=0))
     )
@@ -297,25 +296,27 @@ def scripted_client(fake_server: FakeServer) -> Iterator[Served]:
         url = f"{fake_server.base_url}/out/picture.png"
         return FileOutputResponse(AsyncFileOutput(url, client._api), filename="mine.png")
 
-    with Served(app) as served:
+    with UvicornServer(app) as served:
         yield served
 
 
-def test_a_file_that_is_gone_is_answered_by_the_application(
-    scripted_client: Served, fake_server: FakeServer
+def test_a_missing_file_raises_in_the_application(
+    scripted_client: UvicornServer, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"detail": "It has expired"}, 404))
-    answer = httpx.get(scripted_client.url)
-    assert (answer.status_code, answer.json()) == (502, {"said": "It has expired"})
+    response = httpx.get(scripted_client.url)
+    assert (response.status_code, response.json()) == (502, {"said": "It has expired"})
 
 
-def test_a_file_without_a_length_has_none(scripted_client: Served, fake_server: FakeServer) -> None:
+def test_a_file_without_a_length_has_no_content_length(
+    scripted_client: UvicornServer, fake_server: FakeServer
+) -> None:
     fake_server.respond_with(lambda _: _chunked(b"abc"))
-    answer = httpx.get(scripted_client.url)
-    assert answer.content == b"abc"
-    assert answer.headers["transfer-encoding"] == "chunked"
-    assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["content-disposition"] == 'attachment; filename="mine.png"'
+    response = httpx.get(scripted_client.url)
+    assert response.content == b"abc"
+    assert response.headers["transfer-encoding"] == "chunked"
+    assert response.headers["content-type"] == "image/png"
+    assert response.headers["content-disposition"] == 'attachment; filename="mine.png"'
 
 
 def _chunked(content: bytes) -> Reply:
@@ -323,20 +324,20 @@ def _chunked(content: bytes) -> Reply:
     return Reply(raw=head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content))
 
 
-def test_the_length_of_what_was_compressed_is_not_that_of_the_file(
-    scripted_client: Served, fake_server: FakeServer
+def test_a_compressed_file_has_no_content_length(
+    scripted_client: UvicornServer, fake_server: FakeServer
 ) -> None:
     content = b"abc" * 1000
     fake_server.respond_with(
         Reply(headers={"content-encoding": "gzip"}, body=gzip.compress(content))
     )
-    answer = httpx.get(scripted_client.url)
-    assert answer.content == content
-    assert "content-length" not in answer.headers
+    response = httpx.get(scripted_client.url)
+    assert response.content == content
+    assert "content-length" not in response.headers
 
 
-def test_a_file_that_breaks_off_is_not_taken_for_whole(
-    scripted_client: Served, fake_server: FakeServer
+def test_a_truncated_file_is_not_a_complete_response(
+    scripted_client: UvicornServer, fake_server: FakeServer
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
     fake_server.respond_with(Reply(raw=head + b"half"))
@@ -344,10 +345,10 @@ def test_a_file_that_breaks_off_is_not_taken_for_whole(
         httpx.get(scripted_client.url)
 
 
-# What is no stream, and no file
+# Invalid streams and files
 
 
-def test_what_is_no_stream_or_file_is_refused_in_words() -> None:
+def test_other_objects_are_rejected() -> None:
     with Client() as client:
         for wrong in ("text", client.stream("test/half", {}), None, [1]):
             with pytest.raises(TypeError, match=r"must be an event stream"):
@@ -360,10 +361,10 @@ def test_what_is_no_stream_or_file_is_refused_in_words() -> None:
         FileOutputResponse(output, content_disposition_type="inlined")  # type: ignore[arg-type]
 
 
-async def test_a_server_that_raises_on_a_lost_connection_is_understood(
-    server: LocalServer, behind: Client
+async def test_a_server_that_raises_on_a_disconnect_is_supported(
+    server: LocalServer, observer: Client
 ) -> None:
-    """Servers of ASGI 2.4 raise OSError from send()."""
+    """Servers of ASGI 2.4 raise OSError in send()."""
     async with AsyncClient(base_url=server.base_url) as client:
         stream = client.stream("test/silence", {"words": 3})
         response = EventStreamResponse(stream)
@@ -376,14 +377,14 @@ async def test_a_server_that_raises_on_a_lost_connection_is_understood(
 
         await response({"type": "http"}, _waits, send)
         prediction = stream.prediction
-    assert behind.predictions.get(prediction).status == "canceled"
+    assert observer.predictions.get(prediction).status == "canceled"
 
 
 async def _waits() -> Any:
     await asyncio.Event().wait()
 
 
-async def test_what_is_wrong_in_the_application_is_raised(server: LocalServer) -> None:
+async def test_errors_of_the_application_propagate(server: LocalServer) -> None:
     async with AsyncClient(base_url=server.base_url) as client:
         response = EventStreamResponse(client.stream("test/flood", {"parts": 3, "size": 10}))
 
@@ -394,7 +395,7 @@ async def test_what_is_wrong_in_the_application_is_raised(server: LocalServer) -
             await response({"type": "http"}, _waits, send)
 
 
-async def test_little_is_said_to_strangers_of_an_error_that_is_not_the_models(
+async def test_other_errors_are_not_shown_to_the_browser(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(self: AsyncEventStream) -> Any:

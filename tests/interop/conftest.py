@@ -1,7 +1,7 @@
-"""Clients work with the tools that people use with httpx.
+"""Fixtures for tests with other tools for httpx.
 
 The tests in this folder run by default. The tests in `tools/` and `functions/` need more packages
-and run in environments of their own: `nox -s interop`.
+and run in separate environments: `nox -s interop`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dashscope.local import LocalServer
 from tests import flavors
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 
-# The dependency groups `interop` and `functions` install all packages of a folder together. If one
-# is there, another that is missing fails the collection instead of being skipped.
+# The dependency groups `interop` and `functions` install all packages of a folder. The package
+# named here decides whether pytest collects the folder. Any other missing package is an error.
 FOLDERS = {"tools": "hishel", "functions": "langchain_core"}
 collect_ignore_glob = [
     f"{folder}/*" for folder, package in FOLDERS.items() if find_spec(package) is None
@@ -32,7 +32,7 @@ COUNTDOWN = "dashscope/countdown"
 
 @pytest.fixture
 def make_client(flavor: str) -> Iterator[Callable[..., Any]]:
-    """Create clients without any configuration of the tests' own."""
+    """Create clients with default options."""
     made: list[Any] = []
 
     def make(*args: Any, **options: Any) -> Any:
@@ -70,7 +70,7 @@ def handle(is_async: bool) -> str:
 
 @pytest.fixture
 def client(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
-    """A default client. Its server answers 404 until a test scripts it."""
+    """A default client. The server responds with 404 until a test scripts it."""
     return make_client(TOKEN, base_url=fake_server.base_url, max_retries=0)
 
 
@@ -88,7 +88,7 @@ def local(make_client: Callable[..., Any], server: LocalServer) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def opened(http: Any) -> AsyncIterator[Any]:
+async def closing(http: Any) -> AsyncIterator[Any]:
     """Close an httpx or httpx2 client, sync or async, at the end of the block."""
     try:
         yield http
@@ -99,26 +99,26 @@ async def opened(http: Any) -> AsyncIterator[Any]:
             http.close()
 
 
-def run_of(base_url: str) -> Callable[[Received], Reply]:
-    """Return a script that answers `run()` with a prediction that has a stream."""
+def respond_to_run(base_url: str) -> Callable[[Received], Reply]:
+    """Return a script for the requests of `run()`: create, stream and poll."""
 
-    def answer(request: Received) -> Reply:
+    def response(request: Received) -> Reply:
         if request.method == "POST":
             return reply(created(base_url), 201)
         if request.path.endswith("/stream"):
             return Reply(200, {"content-type": "text/event-stream"}, EVENTS)
         return reply(done(base_url))
 
-    return answer
+    return response
 
 
 def created(base_url: str) -> dict[str, Any]:
-    """The prediction when it is created."""
+    """Return the prediction as the create returns it."""
     return prediction("starting", urls=_urls(base_url))
 
 
 def done(base_url: str) -> dict[str, Any]:
-    """The prediction when it has succeeded."""
+    """Return the succeeded prediction."""
     return prediction("succeeded", output="hello Alice", urls=_urls(base_url))
 
 

@@ -88,7 +88,7 @@ class TestMocksOfSend:
         self, client: Any, fake_server: FakeServer, send: Any
     ) -> None:
         assert (await client.account.get()).username == "mocked"
-        assert (await client.account.get()).username == "mocked"  # from the very same response
+        assert (await client.account.get()).username == "mocked"  # from the same response
         (request,) = send.call_args.args
         assert isinstance(request, httpx.Request)
         assert (request.method, str(request.url)) == ("GET", f"{fake_server.base_url}/account")
@@ -126,8 +126,8 @@ class TestMocksOfSend:
         assert (await client.account.get()).username == "mocked"
 
     async def test_httpx_errors_become_ours(self, client: Any, send: Any) -> None:
-        send.side_effect = httpx.ConnectError("nobody is there")
-        with pytest.raises(APIConnectionError, match="nobody is there") as unmade:
+        send.side_effect = httpx.ConnectError("connection refused")
+        with pytest.raises(APIConnectionError, match="connection refused") as unmade:
             await client.predictions.create(version="v1", input={})
         assert not unmade.value.may_have_been_created
         send.side_effect = httpx.ReadTimeout("nothing came")
@@ -156,7 +156,7 @@ class TestMocksOfSend:
     ) -> None:
         monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
         send.side_effect = [
-            httpx.ConnectError("nobody is there"),
+            httpx.ConnectError("connection refused"),
             httpx.Response(503, json={"detail": "later"}),
             httpx.Response(200, json=ACCOUNT),
         ]

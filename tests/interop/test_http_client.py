@@ -1,4 +1,4 @@
-"""`http_client=` takes a client with any configuration that httpx offers."""
+"""`http_client=` accepts a client with any configuration that httpx offers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 import dashscope
-from tests.interop.conftest import EVENTS, TOKEN, created, done, opened, run_of
+from tests.interop.conftest import EVENTS, TOKEN, closing, created, done, respond_to_run
 from tests.servers import asgi_api as asgi
 from tests.servers.fake_server import FakeServer, Received, reply
 
@@ -27,7 +27,7 @@ LOCALHOST = "http://localhost/v1"
 ACCOUNT = {"type": "user", "username": "mine"}
 
 
-def answer(request: httpx.Request) -> httpx.Response:
+def response(request: httpx.Request) -> httpx.Response:
     """Answer a run as the handler of a `MockTransport`."""
     if request.method == "POST":
         assert json.loads(request.content)["input"] == {"text": "Alice"}
@@ -38,7 +38,7 @@ def answer(request: httpx.Request) -> httpx.Response:
 
 
 async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
-    async with opened(http_class(transport=httpx.MockTransport(answer))) as http:
+    async with closing(http_class(transport=httpx.MockTransport(response))) as http:
         client = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
         async with client.stream("owner/name", {"text": "Alice"}) as stream:
@@ -51,7 +51,7 @@ async def test_a_callable_is_called_once_and_its_client_closed(
     made: list[Any] = []
 
     def make() -> Any:
-        made.append(http_class(transport=httpx.MockTransport(answer)))
+        made.append(http_class(transport=httpx.MockTransport(response)))
         return made[-1]
 
     client = make_client(TOKEN, base_url=BASE_URL, http_client=make)
@@ -66,8 +66,8 @@ async def test_mounts(
     make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"type": "user", "username": "not mounted"}))
-    mounts = {"all://api.example.com": httpx.MockTransport(answer)}
-    async with opened(http_class(mounts=mounts)) as http:
+    mounts = {"all://api.example.com": httpx.MockTransport(response)}
+    async with closing(http_class(mounts=mounts)) as http:
         mounted = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await mounted.run("owner/name", {"text": "Alice"}) == "hello Alice"
         other = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
@@ -80,7 +80,7 @@ async def test_a_unix_socket(
 ) -> None:
     path = os.path.relpath(tmp_path / "api", Path.cwd())  # a socket path has at most 108 bytes
     with listening(path):
-        async with opened(http_class(transport=transport_class(uds=path))) as http:
+        async with closing(http_class(transport=transport_class(uds=path))) as http:
             client = make_client(TOKEN, base_url=LOCALHOST, http_client=http)
             assert (await client.account.get()).username == "mine"
             assert await client.run("owner/name", {}) == "hello Alice"
@@ -89,7 +89,7 @@ async def test_a_unix_socket(
 @contextlib.contextmanager
 def listening(path: str) -> Iterator[None]:
     """Serve a model on a Unix socket."""
-    answers = run_of(LOCALHOST)
+    responses = respond_to_run(LOCALHOST)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -102,7 +102,7 @@ def listening(path: str) -> Iterator[None]:
             self._answer(self.rfile.read(int(self.headers["content-length"])))
 
         def _answer(self, body: bytes) -> None:
-            found = answers(Received(self.command, self.path, dict(self.headers), body))
+            found = responses(Received(self.command, self.path, dict(self.headers), body))
             self._send(found.status, found.headers["content-type"], found.body)
 
         def _send(self, status: int, kind: str, body: bytes) -> None:
@@ -147,15 +147,15 @@ class Signature(httpx.Auth):
 async def test_auth_applies_to_the_api(
     make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
-    answers = run_of(fake_server.base_url)
+    responses = respond_to_run(fake_server.base_url)
 
     def challenge(request: Received) -> Any:
         if "and n1" not in request.headers.get("X-Signature", ""):
             return reply({"detail": "a nonce is missing"}, 401, x_nonce="n1")
-        return answers(request)
+        return responses(request)
 
     fake_server.respond_with(challenge)
-    async with opened(http_class(auth=Signature())) as http:
+    async with closing(http_class(auth=Signature())) as http:
         client = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
     length = len(fake_server.requests[0].body)
@@ -178,7 +178,7 @@ async def test_auth_does_not_apply_to_other_origins(
         fake_server.respond_with(
             reply({**done(fake_server.base_url), "output": f"{other.base_url}/file.txt"}, 201)
         )
-        async with opened(http_class(auth=("user", "password"))) as http:
+        async with closing(http_class(auth=("user", "password"))) as http:
             client = make_client(base_url=fake_server.base_url, http_client=http)
             output = await client.run("owner/name", {})
             assert await output.read() == b'"content"'
@@ -190,7 +190,7 @@ async def test_auth_does_not_apply_to_other_origins(
 async def test_event_hooks(
     make_client: Callable[..., Any], http_class: Any, is_async: bool, fake_server: FakeServer
 ) -> None:
-    fake_server.respond_with(run_of(fake_server.base_url))
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
     seen: list[str] = []
 
     async def request_hook(request: httpx.Request) -> None:
@@ -208,19 +208,19 @@ async def test_event_hooks(
         return hook if is_async else call
 
     hooks = {"request": [sync(request_hook)], "response": [sync(response_hook)]}
-    async with opened(http_class(event_hooks=hooks)) as http:
+    async with closing(http_class(event_hooks=hooks)) as http:
         client = make_client(base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
     assert seen == ["POST", "201", "GET", "200", "GET", "200"]
     assert {request.headers["X-Hook"] for request in fake_server.requests} == {"called"}
 
 
-async def test_our_transport_in_a_callers_client(
+async def test_our_transport_works_in_a_client_of_the_caller(
     make_client: Callable[..., Any], http_class: Any, is_async: bool, fake_server: FakeServer
 ) -> None:
-    fake_server.respond_with(run_of(fake_server.base_url))
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
     pooled = dashscope.AsyncHTTPTransport if is_async else dashscope.HTTPTransport
-    async with opened(http_class(transport=pooled())) as http:
+    async with closing(http_class(transport=pooled())) as http:
         client = make_client(base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
         url = f"{fake_server.base_url}/account"
@@ -255,6 +255,6 @@ class TestASGI:
             client = make_client(base_url=asgi.BASE_URL, http_client=http)
             with anyio.fail_after(15):
                 assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
-        assert api.asked.count("stream") >= 1
-        assert api.asked.count("get") >= 1  # polls run beside the stream
-        assert api.open == 0
+        assert api.operations.count("stream") >= 1
+        assert api.operations.count("get") >= 1  # polls run beside the stream
+        assert api.open_streams == 0

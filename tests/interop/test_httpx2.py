@@ -1,4 +1,4 @@
-"""`http_client=` takes httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
+"""`http_client=` accepts httpx2 clients, such as the `TestClient` of Starlette and FastAPI."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from dashscope import APIConnectionError, AsyncClient, Client, ConfigurationError
 from dashscope.local import LocalServer
-from tests.interop.conftest import EVENTS, HELLO, TOKEN, created, done, opened, run_of
+from tests.interop.conftest import EVENTS, HELLO, TOKEN, closing, created, done, respond_to_run
 from tests.interop.test_every_request import use
 from tests.servers import asgi_api as asgi
 from tests.servers.fake_server import FakeServer
@@ -39,26 +39,26 @@ async def test_every_kind_of_request(
     server: LocalServer,
     tmp_path: Path,
 ) -> None:
-    async with opened(http_class()) as http:
+    async with closing(http_class()) as http:
         await use(make_client(TOKEN, base_url=server.base_url, http_client=http), tmp_path)
     client = make_client(TOKEN, base_url=server.base_url, http_client=http_class)
     assert await client.run(HELLO, {"text": "Alice"}) == "hello Alice"
     await client.aclose()
 
 
-async def test_run_listens_to_the_stream(
+async def test_run_uses_the_stream(
     make_client: Callable[..., Any], http_class: Any, fake_server: FakeServer
 ) -> None:
-    fake_server.respond_with(run_of(fake_server.base_url))
-    async with opened(http_class()) as http:
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
+    async with closing(http_class()) as http:
         client = make_client(TOKEN, base_url=fake_server.base_url, http_client=http)
         assert await client.run("owner/name", {}) == "hello Alice"
-    assert len(fake_server.asked) == 3
-    assert fake_server.asked[1].endswith("/stream")
+    assert len(fake_server.request_lines) == 3
+    assert fake_server.request_lines[1].endswith("/stream")
 
 
 async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any) -> None:
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def response(request: httpx2.Request) -> httpx2.Response:
         if request.method == "POST":
             assert json.loads(request.content)["input"] == {"text": "Alice"}
             return httpx2.Response(201, json=created(BASE_URL))
@@ -68,7 +68,7 @@ async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any
         packed = gzip.compress(json.dumps(done(BASE_URL)).encode())
         return httpx2.Response(200, headers={"content-encoding": "gzip"}, content=packed)
 
-    async with opened(http_class(transport=httpx2.MockTransport(answer))) as http:
+    async with closing(http_class(transport=httpx2.MockTransport(response))) as http:
         client = make_client(TOKEN, base_url=BASE_URL, http_client=http)
         assert await client.run("owner/name", {"text": "Alice"}) == "hello Alice"
         async with client.stream("owner/name", {"text": "Alice"}) as stream:
@@ -76,10 +76,10 @@ async def test_a_mock_transport(make_client: Callable[..., Any], http_class: Any
 
 
 async def test_httpx2_errors_become_ours(
-    make_client: Callable[..., Any], http_class: Any, nobody: str
+    make_client: Callable[..., Any], http_class: Any, unreachable_url: str
 ) -> None:
-    async with opened(http_class()) as http:
-        client = make_client(base_url=nobody, http_client=http, max_retries=0)
+    async with closing(http_class()) as http:
+        client = make_client(base_url=unreachable_url, http_client=http, max_retries=0)
         with pytest.raises(APIConnectionError) as unmade:
             await client.run("owner/name", {})
         assert not unmade.value.request_sent
@@ -124,8 +124,8 @@ class TestTestClient:
         with TestClient(api.app) as http:
             client = Client(base_url=asgi.BASE_URL, http_client=http)
             assert client.run("owner/name", {"text": "Alice"}, timeout=20) == "hello Alice"
-        assert api.asked.count("get") >= 1
-        assert api.open == 0
+        assert api.operations.count("get") >= 1
+        assert api.open_streams == 0
 
     def test_errors_of_the_application_propagate(self, api: asgi.API) -> None:
         with TestClient(api.app) as http:
@@ -155,7 +155,7 @@ async def test_an_asgi_transport(flavor: str) -> None:
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
 async def test_httpx_and_httpx2_in_one_program(flavor: str, fake_server: FakeServer) -> None:
-    fake_server.respond_with(run_of(fake_server.base_url))
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
     async with httpx2.AsyncClient() as newer, httpx.AsyncClient() as older:
         for http in (newer, older, None):
             async with AsyncClient(base_url=fake_server.base_url, http_client=http) as client:

@@ -123,7 +123,7 @@ async def test_errors_and_retries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dashscope._common.random.chance", lambda: 0.0)
-    httpx_mock.add_exception(httpx.ConnectError("nobody is there"))
+    httpx_mock.add_exception(httpx.ConnectError("connection refused"))
     httpx_mock.add_response(status_code=503)
     httpx_mock.add_response(json={"type": "user", "username": "registered"})
     client = make_client(base_url=fake_server.base_url)
@@ -140,6 +140,6 @@ def test_should_mock(httpx_mock: HTTPXMock) -> None:
         server.respond_with(reply({"type": "user", "username": "real"}))
         with Client(base_url=server.base_url) as client:
             assert client.account.get().username == "real"
-        assert server.asked == ["GET /v1/account"]
+        assert server.request_lines == ["GET /v1/account"]
     finally:
         server.close()

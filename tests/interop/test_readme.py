@@ -32,7 +32,7 @@ FUNCTIONS = GUIDE.partition("\n## Tools that take functions, models and tables\n
 ROW = re.compile(r"^\| (.+?) \| `(.+?)` \| `(tests/.+?)` \|$", re.MULTILINE)
 ROWS = ROW.findall(TABLE)
 HERE = [row[:2] for row in ROWS if "/tools/" not in row[2]]
-"""The rows of tools that the tests have. The others are tested in `tools/`."""
+"""The rows of installed tools. The tests in `tools/` check the others."""
 FUNCTION_ROWS = ROW.findall(FUNCTIONS)
 
 ACCOUNT = {"type": "user", "username": "alice"}
@@ -50,7 +50,7 @@ def test_every_row_was_found() -> None:
 
 
 @pytest.mark.parametrize(("tool", "code", "path"), FUNCTION_ROWS)
-def test_a_row_of_a_recipe_is_in_the_recipe(tool: str, code: str, path: str) -> None:
+def test_each_row_of_a_recipe_is_in_the_recipe(tool: str, code: str, path: str) -> None:
     """The recipes themselves run in `nox -s interop`."""
     recipe = (ROOT / path).read_text(encoding="utf-8")
     assert code in recipe.replace('"dashscope/hello-world"', "ref"), tool

@@ -1,5 +1,6 @@
-"""A server with the models of ``models.py``, and clients that know nothing but HTTP."""
+"""A local server with the models of `models.py`, and plain HTTP clients."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from dashscope.local import LocalServer
+from tests.conftest import CERTIFICATES
 
 # `nox -s soak` installs it.
 collect_ignore = [] if find_spec("schemathesis") else ["test_fuzz.py"]
@@ -18,9 +20,22 @@ MODELS = Path(__file__).with_name("models.py")
 
 @pytest.fixture
 def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """The log with the messages of servers, which other tests do not see."""
+    """The log with the messages of local servers, which the default fixture filters out."""
     caplog.handler.filters.clear()
     return caplog
+
+
+@pytest.fixture(autouse=True)
+def _certificates_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let plain httpx share one SSL context: each call creates a client, and each client its own.
+
+    Loading the certificates takes longer than most requests, and these tests do not verify any.
+    """
+
+    def create_ssl_context(verify: Any = True, **options: Any) -> ssl.SSLContext:
+        return CERTIFICATES if verify is True else httpx.create_ssl_context(verify, **options)
+
+    monkeypatch.setattr("httpx._transports.default.create_ssl_context", create_ssl_context)
 
 
 @pytest.fixture(scope="session")
@@ -37,27 +52,27 @@ def http(server: LocalServer) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def run(http: httpx.Client) -> Callable[..., dict[str, Any]]:
-    """Run a model to its end, and return the prediction."""
+    """Run a model and return the finished prediction."""
 
     def run(name: str, /, **inputs: Any) -> dict[str, Any]:
-        answer = http.post(
+        response = http.post(
             f"/models/{name}/predictions", json={"input": inputs}, headers={"Prefer": "wait=30"}
         )
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+        assert response.status_code == 201, response.text
+        return response.json()
 
     return run
 
 
 @pytest.fixture(scope="session")
 def create(http: httpx.Client) -> Callable[..., dict[str, Any]]:
-    """Create a prediction, and return it as it starts."""
+    """Create a prediction and return it as created."""
 
     def create(name: str, /, *, headers: dict[str, str] | None = None, **inputs: Any) -> Any:
-        answer = http.post(
+        response = http.post(
             f"/models/{name}/predictions", json={"input": inputs}, headers=headers or {}
         )
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+        assert response.status_code == 201, response.text
+        return response.json()
 
     return create

@@ -1,4 +1,4 @@
-"""Models that misbehave, or show one thing each; every test of the server can run them."""
+"""Models for the tests of the server. Each misbehaves in one way or shows one feature."""
 
 import collections
 import contextlib
@@ -88,6 +88,21 @@ def fails(message: str = "no luck") -> str:
     raise RuntimeError(message)
 
 
+@model("test/fails-oddly")
+def fails_oddly(how: Literal["long", "surrogate", "unprintable"]) -> str:
+    class UnprintableError(Exception):
+        def __str__(self) -> str:
+            raise TypeError
+
+    match how:
+        case "long":
+            raise RuntimeError("x" * 3_000_000)
+        case "surrogate":
+            raise RuntimeError("a\udc80b")
+        case "unprintable":
+            raise UnprintableError
+
+
 @model("test/ends")
 def ends(how: str, after_parts: int = 0) -> Iterator[str]:
     for number in range(after_parts):
@@ -124,6 +139,17 @@ def parts(count: int = 3, delay: float = 0.0) -> Iterator[str]:
         time.sleep(delay)
 
 
+@model("test/released")
+def released(file: str, count: int = 3, percent: bool = False) -> Iterator[str]:
+    """Like `parts`, but each part waits until the file has one byte for it."""
+    for number in range(count):
+        while not (path := Path(file)).exists() or path.stat().st_size <= number:
+            time.sleep(0.01)
+        part = f"part {number}"
+        print(f"{100 * (number + 1) // count:3}%|{part}| {number}/{count}" if percent else part)
+        yield f"{number} "
+
+
 @model("test/numbers")
 def numbers(count: int = 3) -> Iterator[int]:
     yield from range(count)
@@ -155,7 +181,11 @@ def read(file: Path, others: list[Path] | None = None) -> dict[str, Any]:
 
 
 @model("test/whole")
-def whole(count: int, sizes: list[int] | None = None, point: Point | None = None) -> list[Any]:
+def whole(
+    count: int,
+    sizes: list[int] | list[list[int]] | dict[str, int] | None = None,
+    point: Point | None = None,
+) -> list[Any]:
     return [count, sizes, point and point.x]
 
 
@@ -163,7 +193,10 @@ def whole(count: int, sizes: list[int] | None = None, point: Point | None = None
 def named(file: Path, how: str) -> list[Path]:
     link = file.with_name("link.txt")
     link.symlink_to(file)
-    return {"twice": [file, file], "linked": [link, file], "link": [link]}[how]
+    # Bytes that are not UTF-8.
+    odd = file.with_name("odd-\udcff.txt")
+    odd.symlink_to(file)
+    return {"twice": [file, file], "linked": [link, file], "link": [link], "odd": [odd]}[how]
 
 
 @model("test/rewritten")
@@ -174,8 +207,31 @@ def rewritten(file: Path) -> Iterator[Path]:
 
 
 @model("test/stays", concurrency=2)
-def stays(file: Path) -> str:
-    """Leaves a read-only folder, and a thread that keeps writing into the job's folder."""
+def stays(file: Path, how: Literal["writing", "deep", "link", "file", "closed"] = "writing") -> str:
+    """Leaves something in the job's folder that is hard to delete."""
+    job = file.parent
+    match how:
+        case "writing":
+            leave_a_thread(file)
+        case "deep":
+            # Deeper than Python's recursion limit, and with a path that is too long.
+            os.chdir(job)
+            for _ in range(1200):
+                Path("folder").mkdir()
+                os.chdir("folder")
+            os.chdir("/")
+        case "link" | "file":
+            file.unlink()
+            job.rmdir()
+            job.symlink_to("/tmp") if how == "link" else job.write_text("")
+        case "closed":
+            (job / "folder").mkdir(mode=0)
+            job.chmod(0)
+    return "done"
+
+
+def leave_a_thread(file: Path) -> None:
+    """Leave a read-only folder, and a thread that keeps writing."""
     folder = file.parent / "read-only"
     folder.mkdir()
     (folder / "file").write_text("")
@@ -186,9 +242,9 @@ def stays(file: Path) -> str:
             with contextlib.suppress(OSError):
                 file.parent.mkdir(exist_ok=True)
                 file.with_name(f"more-{number}").write_text("")
+            time.sleep(0.001)
 
     threading.Thread(target=write, daemon=True).start()
-    return "done"
 
 
 @model("test/files")
@@ -224,7 +280,7 @@ def spins() -> str:
 
 @model("test/holds")
 def holds() -> None:
-    """Stays in C code that lets no other thread of Python run."""
+    """Run C code that never releases the GIL."""
     collections.deque(itertools.repeat(None), maxlen=0)
 
 
@@ -239,7 +295,7 @@ def forks(wait: float = 0.0) -> str:
 
 @model("test/daemons")
 def daemons(file: str, seconds: float) -> str:
-    """Starts a process in its own session, and one whose parent has exited."""
+    """Start a process in a separate session, and one whose parent has exited."""
     child = f"import os, time; print(os.getpid(), file=open({file!r}, 'a')); time.sleep({seconds})"
     start = "import subprocess, sys; subprocess.Popen({}, start_new_session=True)"
     subprocess.Popen([sys.executable, "-c", child], start_new_session=True)

@@ -1,4 +1,4 @@
-"""The addresses at which the server is reached, and the URLs it hands out."""
+"""The addresses of the server, and the URLs that it creates."""
 
 import json
 import logging
@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 from dashscope.local import LocalServer
 from dashscope.local.http.address import Address, Reachability, parse_networks
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
 from tests.servers.webhook_receiver import Receiver
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 
 def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
@@ -23,11 +23,11 @@ def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
         with httpx.Client(base_url=f"{other}/v1/", timeout=30) as http:
             body = {"input": {}, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
             created = http.post("models/test/image/predictions", json=body).json()
-            finished = reach(http, created, "succeeded")
+            finished = wait_for_status(http, created, "succeeded")
             assert finished["urls"]["get"].startswith(f"{other}/v1/")
             assert finished["output"].startswith(f"{other}/v1/files/")
             assert httpx.get(finished["output"]).status_code == 200
-            until(lambda: receiver.received)
+            wait_until(lambda: receiver.received)
             assert receiver.received[0].json == finished
             elsewhere = httpx.get(f"{server.base_url}/predictions/{created['id']}").json()
             assert elsewhere["output"].startswith(server.base_url)
@@ -37,7 +37,7 @@ def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
     receiver.close()
 
 
-def test_own_files_are_recognized_at_every_address_handed_out(tmp_path: Path) -> None:
+def test_files_of_the_server_are_recognized_at_every_address(tmp_path: Path) -> None:
     with LocalServer(models=MODELS, data=tmp_path) as server:
         other = server.base_url.replace("127.0.0.1", "localhost")
         file = httpx.post(f"{other}/files", files={"content": ("a.csv", b"text")}).json()
@@ -50,13 +50,13 @@ def test_own_files_are_recognized_at_every_address_handed_out(tmp_path: Path) ->
         assert httpx.post(url, json={"input": {"file": gone}}).status_code == 422
 
 
-def test_the_unspecified_address_is_never_handed_out(tmp_path: Path) -> None:
+def test_urls_never_contain_the_unspecified_address(tmp_path: Path) -> None:
     with LocalServer(host="0.0.0.0", token="secret", data=tmp_path) as server:
         assert server.base_url.startswith("http://127.0.0.1:")
         headers = {"Authorization": "Bearer secret", "Host": "0.0.0.0:1234"}
-        answer = httpx.get(f"{server.base_url}/models", headers=headers)
-        assert "0.0.0.0" not in json.dumps(answer.json())
-        assert "http://127.0.0.1:1234/v1/models/" in answer.text
+        response = httpx.get(f"{server.base_url}/models", headers=headers)
+        assert "0.0.0.0" not in json.dumps(response.json())
+        assert "http://127.0.0.1:1234/v1/models/" in response.text
 
 
 OWN = Address("http", "127.0.0.1:3274")
@@ -69,6 +69,7 @@ FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.com"}
         ("127.0.0.1", {}, "http://127.0.0.1:3274"),
         ("127.0.0.1", {"Host": "localhost:8080"}, "http://localhost:8080"),
         ("127.0.0.1", {"Host": "localhost:65536"}, None),
+        ("127.0.0.1", {"Host": ""}, None),
         ("127.0.0.1", {"Host": "a", **FORWARDED}, "http://a"),
         ("10.1.2.3", {"Host": "a", **FORWARDED}, "https://example.com"),
         ("::ffff:10.1.2.3", {"Host": "a", **FORWARDED}, "https://example.com"),
@@ -88,7 +89,9 @@ FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.com"}
         ("10.1.2.3", {"X-Forwarded-Prefix": "/a?b"}, None),
     ],
 )
-def test_the_address_of_a_request(peer: str, headers: dict[str, str], url: str | None) -> None:
+def test_the_client_address_of_a_request(
+    peer: str, headers: dict[str, str], url: str | None
+) -> None:
     networks = parse_networks(["10.0.0.0/8", "fe80::1"])
     reachability = Reachability(own=OWN, public=None, proxies=networks)
     scope = {"client": (peer, 1)}
@@ -125,7 +128,7 @@ def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
 def test_a_server_without_a_token_behind_a_proxy(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, public: bool
 ) -> None:
-    """The external address is the server's own origin: for forms, the API, files and webhooks."""
+    """The external address is the server's origin for forms, the API, files and webhooks."""
     address = "https://example.com/models"
     own, sent = {"Origin": "https://example.com"}, {}
     options = {"public_url": address} if public else {"trusted_proxies": "127.0.0.0/8"}
@@ -149,7 +152,7 @@ def test_a_server_without_a_token_behind_a_proxy(
         assert http.post(path, json=body, headers=foreign).status_code == 403
         created = http.post(path, json=body, headers=own).json()
         assert created["urls"]["get"] == f"{address}/v1/predictions/{created['id']}"
-        until(lambda: receiver.received)
+        wait_until(lambda: receiver.received)
         output = receiver.received[0].json["output"]
         assert output.startswith(f"{address}/v1/files/")
         # The proxy may pass the path with or without the prefix.
@@ -179,16 +182,16 @@ def test_a_server_without_a_token_behind_a_proxy(
 def test_without_a_trusted_proxy_forwarded_headers_are_ignored(tmp_path: Path) -> None:
     with LocalServer(token="secret", data=tmp_path) as server:
         headers = {**FORWARDED, "X-Forwarded-For": "1.2.3.4", "Authorization": "Bearer secret"}
-        answer = httpx.get(f"{server.base_url}/models", headers=headers)
-        assert answer.json()["results"][0]["url"].startswith(server.base_url)
+        response = httpx.get(f"{server.base_url}/models", headers=headers)
+        assert response.json()["results"][0]["url"].startswith(server.base_url)
 
 
 def test_a_session_behind_tls(tmp_path: Path) -> None:
     with LocalServer(token="secret", trusted_proxies="127.0.0.1", data=tmp_path) as server:
         headers = {**FORWARDED, "X-Forwarded-Prefix": "/models", "Origin": "https://example.com"}
         with httpx.Client(base_url=server.base_url.removesuffix("/v1"), headers=headers) as http:
-            asked = http.get("/web/predictions")
-            assert asked.headers["location"] == "/models/web/sign-in?next=/web/predictions"
+            requested = http.get("/web/predictions")
+            assert requested.headers["location"] == "/models/web/sign-in?next=/web/predictions"
             form = {"token": "secret", "next": "/web/predictions"}
             signed_in = http.post("/web/sign-in", data=form)
             assert signed_in.headers["location"] == "/models/web/predictions"

@@ -1,4 +1,4 @@
-"""Real processes, real signals: what survives, what ends, and what the next start makes of it."""
+"""Real processes and signals: what survives a crash, and how the next start recovers."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ import pytest
 
 from dashscope.local import LocalServer, serve
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
+from tests.waiting import wait_for_status, wait_until
 
 SERVE = (
     "import sys; from dashscope.local import serve; "
@@ -27,8 +27,26 @@ SERVE = (
 )
 
 
-class Process:
-    """`serve` in a process of its own."""
+class Server:
+    """A server and its predictions, as an HTTP client sees them."""
+
+    def __init__(self, base_url: str) -> None:
+        self.http = httpx.Client(base_url=base_url, timeout=30)
+
+    def create(self, name: str, *, held: bool = False, **inputs: Any) -> dict[str, Any]:
+        headers = {"Prefer": "wait"} if held else {}
+        response = self.http.post(
+            f"/models/{name}/predictions", json={"input": inputs}, headers=headers
+        )
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def get(self, prediction: dict[str, Any]) -> dict[str, Any]:
+        return self.http.get(f"/predictions/{prediction['id']}").json()
+
+
+class Process(Server):
+    """`serve` in a separate process."""
 
     def __init__(self, data: Path, *, drain: float = 0.0, port: int = 0) -> None:
         self.data = data
@@ -45,22 +63,11 @@ class Process:
         self.reader.start()
         match = re.match(r"Ready at (\S+), data in (.+)\n", self.ready)
         assert match, self.ready + "".join(self.log)
-        self.http = httpx.Client(base_url=match[1], timeout=30)
+        super().__init__(match[1])
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         self.log += self.process.stderr
-
-    def create(self, name: str, *, held: bool = False, **inputs: Any) -> dict[str, Any]:
-        headers = {"Prefer": "wait"} if held else {}
-        answer = self.http.post(
-            f"/models/{name}/predictions", json={"input": inputs}, headers=headers
-        )
-        assert answer.status_code == 201, answer.text
-        return answer.json()
-
-    def get(self, prediction: dict[str, Any]) -> dict[str, Any]:
-        return self.http.get(f"/predictions/{prediction['id']}").json()
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -87,20 +94,29 @@ def serving(data: Path, **options: Any) -> Iterator[Process]:
             process.end()
 
 
-def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_failed(
+@contextlib.contextmanager
+def restarted(data: Path) -> Iterator[Server]:
+    """Start the next server of a data folder, in this process."""
+    with LocalServer(models=MODELS, data=data) as running:
+        server = Server(running.base_url)
+        with server.http:
+            yield server
+
+
+def test_after_kill_9_finished_queued_and_running_predictions_are_recovered(
     tmp_path: Path,
 ) -> None:
     with serving(tmp_path) as server:
         finished = server.create("test/parts", held=True)
         image = server.create("test/image", held=True)
-        running = [server.create("test/spins") for _ in range(4)]
+        running = [server.create("test/pid", seconds=60) for _ in range(4)]
         for prediction in running:
-            reach(server.http, prediction, "processing")
+            wait_for_status(server.http, prediction, "processing")
         queued = server.create("test/echo", value="still wanted")
-        blocked = server.create("test/spins")
-        reach(server.http, queued, "succeeded")
+        blocked = server.create("test/pid", seconds=60)
+        wait_for_status(server.http, queued, "succeeded")
         server.end()
-    with serving(tmp_path) as server:
+    with restarted(tmp_path) as server:
         again = server.get(finished)
         for name in ("output", "logs", "status", "started_at", "completed_at", "metrics"):
             assert again[name] == finished[name]
@@ -110,7 +126,7 @@ def test_after_kill_9_finished_ones_are_whole_queued_ones_run_interrupted_ones_f
             failed = server.get(prediction)
             assert failed["status"] == "failed"
             assert "The server stopped while this job was running" in failed["error"]
-        until(lambda: server.get(blocked)["status"] == "processing")
+        wait_until(lambda: server.get(blocked)["status"] == "processing")
         assert server.get(queued)["output"] == "still wanted"
 
 
@@ -128,16 +144,16 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds
                         timer.start()
             timer.join()
             server.end()
-    with serving(tmp_path) as server:
+    with restarted(tmp_path) as server:
         for number, prediction in enumerate(acknowledged):
             seen = server.get(prediction)
             assert seen["input"] == {"value": number}
-        until(
+        wait_until(
             lambda: all(
                 server.get(prediction)["status"] in {"succeeded", "failed"}
                 for prediction in acknowledged
             ),
-            seconds=60,
+            timeout=60,
         )
         page = server.http.get("/predictions").json()
         seen = [item["id"] for item in page["results"]]
@@ -155,14 +171,14 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, rounds
         pytest.param("test/holds", marks=pytest.mark.soak),
     ],
 )
-def test_workers_go_when_the_server_is_killed(tmp_path: Path, name: str) -> None:
+def test_workers_exit_when_the_server_is_killed(tmp_path: Path, name: str) -> None:
     with serving(tmp_path) as server:
-        reach(server.http, server.create(name), "processing")
+        wait_for_status(server.http, server.create(name), "processing")
         forked = int(server.create("test/forks", held=True, wait=60)["output"].split()[-1])
         children = [*server.children(), psutil.Process(forked)]
         assert len(children) >= 3
         server.end()
-        until(lambda: not any(map(alive, children)))
+        wait_until(lambda: not any(map(alive, children)))
 
 
 def alive(process: psutil.Process) -> bool:
@@ -177,7 +193,10 @@ def test_kill_9_of_a_worker_fails_its_prediction_and_no_other(tmp_path: Path) ->
         pids = [int(reach_log(server, prediction)) for prediction in running]
         assert len(set(pids)) == 3
         os.kill(pids[1], signal.SIGKILL)
-        ended = [reach(server.http, prediction, "succeeded", "failed") for prediction in running]
+        ended = [
+            wait_for_status(server.http, prediction, "succeeded", "failed")
+            for prediction in running
+        ]
         assert [prediction["status"] for prediction in ended] == [
             "succeeded",
             "failed",
@@ -187,47 +206,47 @@ def test_kill_9_of_a_worker_fails_its_prediction_and_no_other(tmp_path: Path) ->
 
 
 def reach_log(server: Process, prediction: dict[str, Any]) -> str:
-    return until(lambda: server.get(prediction)["logs"].strip())
+    return wait_until(lambda: server.get(prediction)["logs"].strip())
 
 
-def test_sigterm_lets_running_ones_end(tmp_path: Path) -> None:
+def test_sigterm_waits_for_running_predictions(tmp_path: Path) -> None:
     with serving(tmp_path, drain=10.0) as server:
         prediction = server.create("test/sleep", seconds=1)
-        reach(server.http, prediction, "processing")
+        wait_for_status(server.http, prediction, "processing")
         assert server.end(signal.SIGTERM) == 0
-    with serving(tmp_path) as server:
+    with restarted(tmp_path) as server:
         assert server.get(prediction)["output"] == "slept"
 
 
-def test_sigterm_waits_for_a_bounded_time(tmp_path: Path) -> None:
+def test_sigterm_waits_for_a_limited_time(tmp_path: Path) -> None:
     with serving(tmp_path, drain=0.5) as server:
         prediction = server.create("test/sleep", seconds=60)
-        reach(server.http, prediction, "processing")
-        began = time.monotonic()
+        wait_for_status(server.http, prediction, "processing")
+        started = time.monotonic()
         assert server.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - started < 15
         assert not any("Traceback" in line for line in server.log)
-    with serving(tmp_path) as server:
+    with restarted(tmp_path) as server:
         failed = server.get(prediction)
         assert failed["status"] == "failed"
         assert "The server stopped" in failed["error"]
 
 
-def test_while_draining_nothing_new_is_taken(tmp_path: Path) -> None:
+def test_creates_are_rejected_while_draining(tmp_path: Path) -> None:
     with serving(tmp_path, drain=30.0) as server:
         prediction = server.create("test/sleep", seconds=60)
-        reach(server.http, prediction, "processing")
+        wait_for_status(server.http, prediction, "processing")
         server.process.send_signal(signal.SIGTERM)
 
         def refused() -> httpx.Response | None:
-            answer = server.http.post("/models/test/echo/predictions", json={"input": {}})
-            return None if answer.status_code == 201 else answer
+            response = server.http.post("/models/test/echo/predictions", json={"input": {}})
+            return None if response.status_code == 201 else response
 
-        answer = until(refused)
-        assert answer is not None
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"]
-        assert answer.headers["x-should-retry"] == "true"
+        response = wait_until(refused)
+        assert response is not None
+        assert response.status_code == 503
+        assert response.headers["retry-after"]
+        assert response.headers["x-should-retry"] == "true"
         assert server.get(prediction)["status"] == "processing"
         assert server.end(signal.SIGTERM) in {0, -signal.SIGTERM}
 
@@ -247,7 +266,7 @@ sys.exit(serve(port=0, data=sys.argv[1]))
 """
 
 
-def test_a_signal_that_the_waiting_thread_does_not_see_ends_it_all_the_same(
+def test_a_signal_in_another_thread_stops_the_server(
     tmp_path: Path,
 ) -> None:
     command = [sys.executable, "-c", ELSEWHERE, str(tmp_path)]
@@ -255,7 +274,7 @@ def test_a_signal_that_the_waiting_thread_does_not_see_ends_it_all_the_same(
     assert (done.returncode, "stopping" in done.stderr) == (0, True)
 
 
-def test_it_logs_a_line_for_each_request_and_an_interrupt_is_no_error(tmp_path: Path) -> None:
+def test_each_request_is_logged_and_ctrl_c_is_no_error(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.http.get("/account?secret=1")
         assert server.end(signal.SIGINT) == 0
@@ -265,13 +284,13 @@ def test_it_logs_a_line_for_each_request_and_an_interrupt_is_no_error(tmp_path: 
         assert re.search(r"INFO GET '/v1/account' 200 \d+\.\d ms [a-z2-7]{26}$", lines[0])
 
 
-def test_exit_codes_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("1 / 0")
     assert serve(bad, port=0, data=tmp_path / "a") == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "ZeroDivisionError" in told
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "ZeroDivisionError" in message
     with LocalServer(data=tmp_path / "b") as server:
         origin = server.base_url.removesuffix("/v1")
         assert serve(port=0, data=tmp_path / "b") == 3
@@ -280,11 +299,11 @@ def test_exit_codes_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixt
         assert "Address already in use" in capsys.readouterr().err
 
 
-@pytest.mark.soak  # a time is no promise on a machine that does something else
+@pytest.mark.soak  # start-up time is not guaranteed on a busy machine
 def test_ready_in_under_a_second(tmp_path: Path) -> None:
     took = []
     for _ in range(3):
-        began = time.monotonic()
+        started = time.monotonic()
         with serving(tmp_path):
-            took.append(time.monotonic() - began)
+            took.append(time.monotonic() - started)
     assert min(took) < 1.5, took

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -16,10 +17,11 @@ import pytest
 from PIL import Image
 
 from dashscope.local import LocalServer, maintenance
+from dashscope.local.http import middleware
 from dashscope.local.store import folder
 from tests.local.conftest import MODELS
-from tests.local.waiting import until
 from tests.variants import variants
+from tests.waiting import wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -27,13 +29,13 @@ Run = Callable[..., dict[str, Any]]
 def upload(
     http: httpx.Client, content: bytes = b"content", name: str = "a.txt", **options: Any
 ) -> dict[str, Any]:
-    answer = http.post("/files", files={"content": (name, content)}, **options)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
+    response = http.post("/files", files={"content": (name, content)}, **options)
+    assert response.status_code == 201, response.text
+    return response.json()
 
 
 class TestUploading:
-    def test_what_is_said_of_a_file(self, http: httpx.Client) -> None:
+    def test_the_fields_of_a_file(self, http: httpx.Client) -> None:
         file = http.post("/files", files={"content": ("a.png", b"x" * 9, "image/png")}).json()
         assert file["name"] == "a.png"
         assert file["content_type"] == "image/png"
@@ -47,7 +49,7 @@ class TestUploading:
         assert abs(expires - created - timedelta(hours=24)) < timedelta(seconds=1)
         assert http.get(file["urls"]["get"]).json() == file
 
-    def test_fields_of_their_own_win(self, http: httpx.Client) -> None:
+    def test_separate_fields_take_precedence(self, http: httpx.Client) -> None:
         file = upload(http, data={"filename": "b.csv", "type": "text/csv"})
         assert (file["name"], file["content_type"]) == ("b.csv", "text/csv")
 
@@ -63,9 +65,9 @@ class TestUploading:
     def test_metadata_as_json(self, http: httpx.Client, fields: list[Any], before: bool) -> None:
         content = ("content", ("a.txt", b"x"))
         parts = [*fields, content] if before else [content, *fields]
-        answer = http.post("/files", files=parts)
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["metadata"] == {"a": {"b": 1}}
+        response = http.post("/files", files=parts)
+        assert response.status_code == 201, response.text
+        assert response.json()["metadata"] == {"a": {"b": 1}}
 
     def test_metadata_as_fields(self, http: httpx.Client) -> None:
         fields = {
@@ -92,10 +94,10 @@ class TestUploading:
             {"filename": "a\u0000b"},
         ],
     )
-    def test_bad_fields_are_refused(self, http: httpx.Client, fields: dict[str, str]) -> None:
-        answer = http.post("/files", files={"content": ("a", b"x")}, data=fields)
-        assert answer.status_code == 400, answer.text
-        assert answer.headers["content-type"] == "application/problem+json"
+    def test_invalid_fields_are_rejected(self, http: httpx.Client, fields: dict[str, str]) -> None:
+        response = http.post("/files", files={"content": ("a", b"x")}, data=fields)
+        assert response.status_code == 400, response.text
+        assert response.headers["content-type"] == "application/problem+json"
 
     @variants(
         ("content_type", "body"),
@@ -109,11 +111,11 @@ class TestUploading:
             ("application/x-www-form-urlencoded", b"content=x"),
         ],
     )
-    def test_other_bodies_are_refused(
+    def test_other_bodies_are_rejected(
         self, http: httpx.Client, content_type: str, body: bytes
     ) -> None:
-        answer = http.post("/files", content=body, headers={"Content-Type": content_type})
-        assert answer.status_code == 400, answer.text
+        response = http.post("/files", content=body, headers={"Content-Type": content_type})
+        assert response.status_code == 400, response.text
 
     @variants("name", ["../../etc/passwd", "/etc/passwd", "..", "a/b", "a\\b", "ü 😀"])
     def test_names_never_become_paths(
@@ -121,37 +123,46 @@ class TestUploading:
     ) -> None:
         file = upload(http, name=name)
         assert (server.data / "files" / file["id"]).read_bytes() == b"content"
-        answer = httpx.get(file["urls"]["download"])
-        assert answer.content == b"content"
-        assert answer.headers["content-disposition"].startswith("attachment")
+        response = httpx.get(file["urls"]["download"])
+        assert response.content == b"content"
+        assert response.headers["content-disposition"].startswith("attachment")
 
-    def test_too_large(self, http: httpx.Client, server: LocalServer) -> None:
+    def test_a_too_large_file_is_rejected(self, http: httpx.Client, server: LocalServer) -> None:
         def endless() -> Iterator[bytes]:
             yield b'--x\r\nContent-Disposition: form-data; name="content"; filename="a"\r\n\r\n'
-            for _ in range(102):
+            for _ in range(12):
                 yield bytes(1024 * 1024)
 
         before = set((server.data / "files").iterdir())
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
-        answer = http.post("/files", content=endless(), headers=headers)
-        assert answer.status_code == 413
-        assert "100 MB" in answer.json()["detail"]
-        announced = http.post("/files", files={"content": ("a", bytes(102 * 1024 * 1024))})
-        assert announced.status_code == 413
+        with mock.patch.object(middleware, "FORM_LIMIT", 10 * 1024 * 1024):
+            response = http.post("/files", content=endless(), headers=headers)
+            assert response.status_code == 413
+            assert "100 MB" in response.json()["detail"]
+        announced = (
+            "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 106954752\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        )
+        url = httpx.URL(server.base_url)
+        with socket.create_connection((url.host, url.port)) as connection:
+            connection.sendall(announced.encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
         with mock.patch.object(folder, "FILE_LIMIT", 10):
             assert http.post("/files", files={"content": ("a", b"x" * 11)}).status_code == 413
         assert set((server.data / "files").iterdir()) == before
 
-    def test_listed_newest_first_without_outputs(self, http: httpx.Client, run: Run) -> None:
+    def test_files_are_listed_newest_first_without_outputs(
+        self, http: httpx.Client, run: Run
+    ) -> None:
         first, second = upload(http), upload(http)
         run("test/image")
         page = http.get("/files").json()
         assert [item["id"] for item in page["results"][:2]] == [second["id"], first["id"]]
 
-    def test_deleted(self, http: httpx.Client, server: LocalServer) -> None:
+    def test_a_deleted_file_is_gone(self, http: httpx.Client, server: LocalServer) -> None:
         file = upload(http)
-        answer = http.delete(file["urls"]["get"])
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = http.delete(file["urls"]["get"])
+        assert (response.status_code, response.content) == (204, b"")
         assert http.get(file["urls"]["get"]).status_code == 404
         assert http.delete(file["urls"]["get"]).status_code == 404
         assert httpx.get(file["urls"]["download"]).status_code == 404
@@ -159,13 +170,13 @@ class TestUploading:
 
 
 class TestDownloading:
-    def test_with_type_name_and_tag(self, http: httpx.Client) -> None:
+    def test_a_download_has_type_name_and_etag(self, http: httpx.Client) -> None:
         file = http.post("/files", files={"content": ("a.png", b"0123456789", "image/png")}).json()
-        answer = httpx.get(file["urls"]["download"])
-        assert answer.content == b"0123456789"
-        assert answer.headers["content-type"] == "image/png"
-        assert answer.headers["etag"] == file["etag"]
-        assert 'filename="a.png"' in answer.headers["content-disposition"]
+        response = httpx.get(file["urls"]["download"])
+        assert response.content == b"0123456789"
+        assert response.headers["content-type"] == "image/png"
+        assert response.headers["etag"] == file["etag"]
+        assert 'filename="a.png"' in response.headers["content-disposition"]
         assert httpx.head(file["urls"]["download"]).headers["content-length"] == "10"
 
     @pytest.mark.parametrize(
@@ -178,28 +189,28 @@ class TestDownloading:
             ("bytes=x", 400, None),
         ],
     )
-    def test_parts(
+    def test_range_requests(
         self, http: httpx.Client, wanted: str, status: int, content: bytes | None
     ) -> None:
         file = upload(http, b"0123456789")
-        answer = httpx.get(file["urls"]["download"], headers={"Range": wanted})
-        assert answer.status_code == status
+        response = httpx.get(file["urls"]["download"], headers={"Range": wanted})
+        assert response.status_code == status
         if content is not None:
-            assert answer.content == content
+            assert response.content == content
 
-    def test_a_part_only_of_the_same_content(self, http: httpx.Client) -> None:
+    def test_if_range_requires_the_same_content(self, http: httpx.Client) -> None:
         file = upload(http, b"0123456789")
         for tag, status in ((file["etag"], 206), ('"other"', 200)):
             headers = {"Range": "bytes=0-3", "If-Range": tag}
             assert httpx.get(file["urls"]["download"], headers=headers).status_code == status
 
-    def test_not_again_what_the_client_has(self, http: httpx.Client) -> None:
+    def test_if_none_match_returns_304(self, http: httpx.Client) -> None:
         file = upload(http)
         for tag in (file["etag"], f'"x", W/{file["etag"]}', "*"):
-            answer = httpx.get(file["urls"]["download"], headers={"If-None-Match": tag})
-            assert (answer.status_code, answer.content) == (304, b"")
+            response = httpx.get(file["urls"]["download"], headers={"If-None-Match": tag})
+            assert (response.status_code, response.content) == (304, b"")
 
-    def test_the_signature_is_that_of_the_contract(self, http: httpx.Client) -> None:
+    def test_the_signature_follows_the_specification(self, http: httpx.Client) -> None:
         query = parse_qs(urlsplit(upload(http)["urls"]["download"]).query)
         assert query["owner"] == ["local"]
         assert len(base64.b64decode(query["signature"][0])) == 32
@@ -220,7 +231,7 @@ class TestDownloading:
             ({"signature": None}, 400),
         ],
     )
-    def test_any_other_url_is_refused(
+    def test_any_other_url_is_rejected(
         self, http: httpx.Client, change: dict[str, str | None], status: int
     ) -> None:
         url = httpx.URL(upload(http)["urls"]["download"])
@@ -228,19 +239,19 @@ class TestDownloading:
             url = url.copy_remove_param(name) if value is None else url.copy_set_param(name, value)
         assert httpx.get(url).status_code == status
 
-    def test_needs_no_token(self) -> None:
+    def test_a_download_needs_no_token(self) -> None:
         with LocalServer(token="secret") as server:
-            answer = httpx.post(
+            response = httpx.post(
                 f"{server.base_url}/files",
                 files={"content": ("a", b"x")},
                 headers={"Authorization": "Bearer secret"},
             )
-            assert httpx.get(answer.json()["urls"]["get"]).status_code == 401
-            assert httpx.get(answer.json()["urls"]["download"]).content == b"x"
+            assert httpx.get(response.json()["urls"]["get"]).status_code == 401
+            assert httpx.get(response.json()["urls"]["download"]).content == b"x"
 
 
 class TestExpiring:
-    def test_an_expired_file_is_gone_and_then_swept(self, tmp_path: Path) -> None:
+    def test_an_expired_file_is_gone_and_removed_later(self, tmp_path: Path) -> None:
         with (
             mock.patch.object(folder, "LIFETIME", timedelta(seconds=0.5)),
             mock.patch.object(maintenance, "INTERVAL", 0.1),
@@ -248,19 +259,19 @@ class TestExpiring:
             httpx.Client(base_url=server.base_url) as http,
         ):
             file = upload(http)
-            answer = http.post(
+            response = http.post(
                 "/models/test/image/predictions", json={"input": {}}, headers={"Prefer": "wait"}
             )
-            assert answer.json()["data_removed"] is False
-            until(lambda: http.get(file["urls"]["get"]).status_code == 404)
-            until(lambda: not list((tmp_path / "files").iterdir()))
-            prediction = http.get(answer.json()["urls"]["get"]).json()
+            assert response.json()["data_removed"] is False
+            wait_until(lambda: http.get(file["urls"]["get"]).status_code == 404)
+            wait_until(lambda: not list((tmp_path / "files").iterdir()))
+            prediction = http.get(response.json()["urls"]["get"]).json()
             assert prediction["data_removed"] is True
             assert prediction["output"] is None
             assert prediction["input"] == {}
 
 
-class TestModelsFiles:
+class TestModelFiles:
     def test_an_upload_as_input(self, http: httpx.Client, run: Run) -> None:
         file = upload(http, b"hello", "notes.TXT")
         for url in (file["urls"]["get"], file["urls"]["download"]):
@@ -271,7 +282,7 @@ class TestModelsFiles:
         url = "data:text/plain;base64," + base64.b64encode("ü".encode()).decode()
         assert run("test/read", file=url)["output"]["text"] == "ü"
 
-    def test_a_url_from_elsewhere_as_input(self, http: httpx.Client, run: Run) -> None:
+    def test_a_url_of_another_server_as_input(self, http: httpx.Client, run: Run) -> None:
         with LocalServer() as other, httpx.Client(base_url=other.base_url) as there:
             url = upload(there, b"far away", "a.txt")["urls"]["download"]
             assert run("test/read", file=url)["output"]["text"] == "far away"
@@ -280,16 +291,16 @@ class TestModelsFiles:
         assert "refused" in failed["error"]
 
     @pytest.mark.parametrize("url", ["file:///etc/passwd", "/etc/passwd", "ftp://x/y", "", "http:"])
-    def test_no_other_urls(self, http: httpx.Client, url: str) -> None:
-        answer = http.post("/models/test/read/predictions", json={"input": {"file": url}})
-        assert answer.status_code == 422
-        assert "input.file" in answer.json()["detail"]
+    def test_other_urls_are_rejected(self, http: httpx.Client, url: str) -> None:
+        response = http.post("/models/test/read/predictions", json={"input": {"file": url}})
+        assert response.status_code == 422
+        assert "input.file" in response.json()["detail"]
 
-    def test_a_file_that_is_not_there(self, http: httpx.Client) -> None:
+    def test_a_missing_file_is_an_error(self, http: httpx.Client) -> None:
         url = f"{http.base_url}files/{'a' * 26}"
-        answer = http.post("/models/test/read/predictions", json={"input": {"file": url}})
-        assert answer.status_code == 422
-        assert url in answer.json()["detail"]
+        response = http.post("/models/test/read/predictions", json={"input": {"file": url}})
+        assert response.status_code == 422
+        assert url in response.json()["detail"]
 
     def test_files_and_images_become_urls(self, http: httpx.Client, run: Run) -> None:
         output = run("test/files", text="made")["output"]
@@ -300,7 +311,7 @@ class TestModelsFiles:
         assert picture.headers["content-type"] == "image/png"
         assert Image.open(BytesIO(picture.content)).size == (7, 2)
 
-    def test_an_output_is_an_input_again(self, run: Run) -> None:
+    def test_an_output_can_be_an_input(self, run: Run) -> None:
         made = run("test/image", width=200)["output"]
         small = run("dashscope/thumbnail", image=made, width=50)["output"]
         assert Image.open(BytesIO(httpx.get(small).content)).size == (50, 1)
@@ -313,12 +324,12 @@ class TestModelsFiles:
         assert Image.open(BytesIO(small.content)).size == (60, 40)
         assert len(small.content) < len(picture.getvalue())
 
-    def test_no_picture_is_a_failure_that_says_so(self, run: Run) -> None:
+    def test_an_invalid_image_fails_with_a_clear_error(self, run: Run) -> None:
         failed = run("dashscope/thumbnail", image="data:,nonsense")
         assert failed["status"] == "failed"
         assert "cannot identify image" in failed["error"]
 
-    def test_json_numbers_too_large_to_be_numbers(self, http: httpx.Client) -> None:
+    def test_too_large_json_numbers_are_rejected(self, http: httpx.Client) -> None:
         body = json.dumps({"input": {"value": 0}}).replace("0", "1e999")
-        answer = http.post("/models/test/echo/predictions", content=body)
-        assert answer.status_code == 400
+        response = http.post("/models/test/echo/predictions", content=body)
+        assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""Inputs: files that are fetched, numbers, and names that the model does not know."""
+"""Inputs: downloaded files, numbers, and unknown names."""
 
 import base64
 import contextlib
@@ -17,19 +17,19 @@ Run = Callable[..., dict[str, Any]]
 
 
 @contextlib.contextmanager
-def answering(response: bytes) -> Iterator[str]:
+def responding(data: bytes) -> Iterator[str]:
     """Answer each request with the same bytes and close the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def answer() -> None:
+        def serve() -> None:
             with contextlib.suppress(OSError):
                 while True:
                     connection, _ = listener.accept()
                     with connection:
                         connection.recv(65536)
-                        connection.sendall(response)
+                        connection.sendall(data)
 
-        thread = threading.Thread(target=answer, daemon=True)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
@@ -41,12 +41,15 @@ def test_a_truncated_input_file_fails_the_prediction(run: Run) -> None:
     for headers in (
         b"Content-Length: 1000\r\n\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n",
+        # Only a part of the file, although all of it was requested.
+        b"Content-Range: bytes 0-399/1000\r\nContent-Length: 400\r\n\r\n",
     ):
-        with answering(head + headers + b"x" * 400) as url:
+        status = head.replace(b"200", b"206") if b"Range" in headers else head
+        with responding(status + headers + b"x" * 400) as url:
             failed = run("test/read", file=f"{url}/input.txt")
         assert failed["status"] == "failed"
         assert f"The file at {url}/input.txt is incomplete" in failed["error"]
-    with answering(head + b"Content-Length: 400\r\n\r\n" + b"x" * 400) as url:
+    with responding(head + b"Content-Length: 400\r\n\r\n" + b"x" * 400) as url:
         assert run("test/read", file=f"{url}/input.txt")["status"] == "succeeded"
 
 
@@ -56,17 +59,28 @@ def test_an_input_file_has_the_extension_of_its_name_or_media_type(run: Run) -> 
     unknown = f"data:application/octet-stream;base64,{text}"
     assert run("test/read", file=unknown)["output"]["suffix"] == ""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Type: text/csv; charset=utf-8\r\n\r\n"
-    with answering(head + b"text") as url:
+    with responding(head + b"text") as url:
         assert run("test/read", file=f"{url}/download?name=a.png")["output"]["suffix"] == ".csv"
         assert run("test/read", file=f"{url}/a.json?x=1")["output"]["suffix"] == ".json"
+        moved = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {url}/b.mp3\r\n\r\n"
+        with responding(moved.encode()) as other:
+            assert run("test/read", file=f"{other}/latest")["output"]["suffix"] == ".mp3"
+    named = b'Content-Disposition: attachment; filename="c.webp"\r\n\r\n'
+    with responding(head.replace(b"\r\n\r\n", b"\r\n" + named) + b"text") as url:
+        assert run("test/read", file=f"{url}/download")["output"]["suffix"] == ".webp"
 
 
-def test_a_whole_number_is_an_integer_however_it_is_written(http: httpx.Client, run: Run) -> None:
+def test_floats_without_a_fraction_are_integers(http: httpx.Client, run: Run) -> None:
     done = run("test/whole", count=7.0, sizes=[1, 2.0, 1e3], point={"x": 3.0, "y": 4.0})
     assert done["output"] == [7, [1, 2, 1000], 3]
+    # Neither list is the first member of its union.
+    done = run("test/whole", count=1, sizes={"a": 2.0}, point={"x": 3.0})
+    assert done["output"] == [1, {"a": 2}, 3]
+    done = run("test/whole", count=1, sizes=[[1.0], [2]])
+    assert done["output"] == [1, [[1], [2]], None]
     for inputs in ({"count": 7.5}, {"count": "7"}, {"count": True}, {"count": 1, "sizes": [0.5]}):
-        answer = http.post("/models/test/whole/predictions", json={"input": inputs})
-        assert answer.status_code == 422, inputs
+        response = http.post("/models/test/whole/predictions", json={"input": inputs})
+        assert response.status_code == 422, inputs
 
 
 def test_unknown_names_are_ignored_with_a_warning_in_the_log(run: Run) -> None:
@@ -80,10 +94,10 @@ def test_unknown_names_are_ignored_with_a_warning_in_the_log(run: Run) -> None:
 def test_strict_inputs_reject_unknown_names() -> None:
     with LocalServer(models=MODELS, strict_inputs=True) as server:
         url = f"{server.base_url}/models/test/echo/predictions"
-        answer = httpx.post(url, json={"input": {"value": 1, "flavor": 1, "max_length": 20}})
-        assert answer.status_code == 422
-        assert "input.flavor is not an input of this model" in answer.json()["detail"]
-        assert "input.max_length" in answer.json()["detail"]
+        response = httpx.post(url, json={"input": {"value": 1, "flavor": 1, "max_length": 20}})
+        assert response.status_code == 422
+        assert "input.flavor is not an input of this model" in response.json()["detail"]
+        assert "input.max_length" in response.json()["detail"]
         assert httpx.post(url, json={"input": {"value": 1}}).status_code == 201
 
 

@@ -1,4 +1,4 @@
-"""Models: what a function becomes, how it is described, found, changed and deleted."""
+"""Models: schemas from functions, listing, searching, updating and deleting."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +38,7 @@ class TestSchema:
         output = schemas(http, "test/image")["Output"]
         assert (output["type"], output["format"]) == ("string", "uri")
 
-    def test_parts_that_join_say_so(self, http: httpx.Client) -> None:
+    def test_joinable_outputs_are_marked_in_the_schema(self, http: httpx.Client) -> None:
         for name in ("test/parts", "test/async-parts", "dashscope/markov"):
             output = schemas(http, name)["Output"]
             assert output["type"] == "array"
@@ -57,10 +57,10 @@ class TestOutputs:
     @pytest.mark.parametrize(
         "value", [None, True, 1, 1.5, "text", "\u0000 \u2028 ü 😀", [1, [2]], {"a": {"b": None}}]
     )
-    def test_json_comes_back_as_it_went_in(self, run: Run, value: Any) -> None:
+    def test_json_round_trips(self, run: Run, value: Any) -> None:
         assert run("test/echo", value=value)["output"] == value
 
-    def test_rich_types_go_in_and_out(self, run: Run) -> None:
+    def test_rich_types_round_trip(self, run: Run) -> None:
         output = run("test/rich", day="2025-01-02", color="blue", point={"x": 1})["output"]
         assert output == {
             "day": "2025-01-02",
@@ -70,7 +70,7 @@ class TestOutputs:
             "point": {"x": 1, "y": 0},
         }
 
-    def test_generators_give_lists(self, run: Run) -> None:
+    def test_generators_return_lists(self, run: Run) -> None:
         assert run("test/parts")["output"] == ["0 ", "1 ", "2 "]
         assert run("test/parts", count=0)["output"] == []
         assert run("test/numbers")["output"] == [0, 1, 2]
@@ -79,15 +79,15 @@ class TestOutputs:
         assert run("test/async", text="abc")["output"] == "cba"
         assert run("test/async-parts")["output"] == ["0", "1"]
 
-    def test_what_is_no_json_fails_and_says_what_it_was(self, run: Run) -> None:
+    def test_an_output_that_is_not_json_fails(self, run: Run) -> None:
         assert "an object of type object" in run("test/unwritable", what="object")["error"]
         assert "nan" in run("test/unwritable", what="nan")["error"]
         assert "/nonexistent/file" in run("test/unwritable", what="missing")["error"]
         assert run("test/unwritable", what="surrogate")["output"] == "a?b"
 
-    def test_logs_come_from_everywhere(self, run: Run) -> None:
-        told = run("test/logs")["logs"].splitlines()
-        assert told == [
+    def test_logs_contain_all_output(self, run: Run) -> None:
+        message = run("test/logs")["logs"].splitlines()
+        assert message == [
             "from print",
             "from stderr",
             "from the file descriptor",
@@ -105,7 +105,7 @@ class TestOutputs:
 
 
 class TestModels:
-    def test_sorted_both_ways(self, http: httpx.Client) -> None:
+    def test_models_can_be_sorted_in_both_directions(self, http: httpx.Client) -> None:
         for sort_by in ("model_created_at", "latest_version_created_at"):
             query = {"sort_by": sort_by}
             newest = http.get("/models", params=query).json()["results"]
@@ -115,10 +115,10 @@ class TestModels:
             assert "private" not in names
 
     @pytest.mark.parametrize("query", ["sort_by=name", "sort_direction=up", "cursor=1"])
-    def test_bad_parameters_are_refused(self, http: httpx.Client, query: str) -> None:
+    def test_invalid_parameters_are_rejected(self, http: httpx.Client, query: str) -> None:
         assert http.get(f"/models?{query}").status_code == 400
 
-    def test_created_changed_and_deleted(self, http: httpx.Client) -> None:
+    def test_models_can_be_created_updated_and_deleted(self, http: httpx.Client) -> None:
         body = {
             "owner": "local",
             "name": "mine",
@@ -142,13 +142,15 @@ class TestModels:
         assert http.delete("/models/local/mine").status_code == 204
         assert http.delete("/models/local/mine").status_code == 404
 
-    def test_a_model_needs_its_fields(self, http: httpx.Client) -> None:
-        answer = http.post("/models", json={"owner": "Bad Owner", "visibility": "secret"})
-        assert answer.status_code == 422
+    def test_required_fields_of_a_model(self, http: httpx.Client) -> None:
+        response = http.post("/models", json={"owner": "Bad Owner", "visibility": "secret"})
+        assert response.status_code == 422
         for name in ("owner", "name is required", "visibility", "hardware is required"):
-            assert name in answer.json()["detail"]
+            assert name in response.json()["detail"]
 
-    def test_public_models_and_models_with_versions_stay(self, http: httpx.Client) -> None:
+    def test_public_models_and_models_with_versions_cannot_be_deleted(
+        self, http: httpx.Client
+    ) -> None:
         assert http.delete("/models/dashscope/hello-world").status_code == 403
         assert http.delete("/models/test/private").status_code == 409
 
@@ -165,8 +167,8 @@ class TestModels:
     def test_deleting_a_version_deletes_its_predictions(self, http: httpx.Client, run: Run) -> None:
         prediction = run("test/forgotten", text="x")
         path = f"/models/test/forgotten/versions/{prediction['version']}"
-        answer = http.delete(path)
-        assert (answer.status_code, answer.content) == (202, b"")
+        response = http.delete(path)
+        assert (response.status_code, response.content) == (202, b"")
         assert http.get(path).status_code == 404
         assert http.get(prediction["urls"]["get"]).status_code == 404
         assert http.get("/models/test/forgotten").json()["latest_version"] is None
@@ -188,12 +190,14 @@ class TestFinding:
         ("content_type", "body"),
         [("text/plain", b"hello"), ("text/plain", b'"hello"'), ("application/json", b'"hello"')],
     )
-    def test_query_in_three_forms(self, http: httpx.Client, content_type: str, body: bytes) -> None:
-        answer = http.request(
+    def test_query_accepts_three_forms(
+        self, http: httpx.Client, content_type: str, body: bytes
+    ) -> None:
+        response = http.request(
             "QUERY", "/models", content=body, headers={"Content-Type": content_type}
         )
-        assert answer.status_code == 200
-        assert answer.json()["results"][0]["name"] == "hello-world"
+        assert response.status_code == 200
+        assert response.json()["results"][0]["name"] == "hello-world"
 
     @pytest.mark.parametrize(
         ("content_type", "body"),
@@ -204,13 +208,13 @@ class TestFinding:
             ("application/json", b"{}"),
         ],
     )
-    def test_other_queries_are_refused(
+    def test_other_queries_are_rejected(
         self, http: httpx.Client, content_type: str, body: bytes
     ) -> None:
-        answer = http.request(
+        response = http.request(
             "QUERY", "/models", content=body, headers={"Content-Type": content_type}
         )
-        assert answer.status_code == 400
+        assert response.status_code == 400
 
     def test_search(self, http: httpx.Client) -> None:
         found = http.get("/search", params={"query": "thumbnail images"}).json()
@@ -221,7 +225,7 @@ class TestFinding:
     @pytest.mark.parametrize(
         "query", ["", "query=", "query=x&limit=0", "query=x&limit=51", "query=x&limit=a"]
     )
-    def test_bad_searches_are_refused(self, http: httpx.Client, query: str) -> None:
+    def test_invalid_searches_are_rejected(self, http: httpx.Client, query: str) -> None:
         assert http.get(f"/search?{query}").status_code == 400
 
     def test_collections(self, http: httpx.Client) -> None:
@@ -233,7 +237,7 @@ class TestFinding:
 
 
 class TestAccount:
-    def test_who_and_where(self, http: httpx.Client) -> None:
+    def test_account(self, http: httpx.Client) -> None:
         assert http.get("/account").json()["username"] == "local"
         assert http.get("/hardware").json()[0]["sku"] == "cpu"
         secret = http.get("/webhooks/default/secret").json()["key"]

@@ -21,7 +21,7 @@ from dashscope.local import LocalServer
 from dashscope.types import OutputEvent
 from tests.local.conftest import MODELS
 from tests.local.test_webhooks import Receiver
-from tests.local.waiting import until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.soak
 
@@ -90,14 +90,14 @@ def start_nginx(folder: Path, port: int, upstream: URL, path: str, headers: str)
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
         try:
-            until(listening)
+            wait_until(listening)
             yield
         finally:
             process.terminate()
 
 
 @pytest.mark.parametrize("how", ["forwarded headers", "public URL", "public URL, whole path"])
-def test_behind_nginx(tmp_path: Path, authority: ssl.SSLContext, how: str) -> None:
+def test_the_server_works_behind_nginx(tmp_path: Path, authority: ssl.SSLContext, how: str) -> None:
     port = free_port()
     address = f"https://localhost:{port}/models"
     forwarded = how == "forwarded headers"
@@ -131,7 +131,7 @@ def check_client(address: str, authority: ssl.SSLContext, folder: Path, receiver
         )
         assert image.startswith(f"{address}/v1/files/")
         assert httpx.get(image, verify=authority).headers["content-type"] == "image/png"
-        until(lambda: receiver.received)
+        wait_until(lambda: receiver.received)
         assert receiver.received[0].json["output"] == image
         pages = client.paginate(client.predictions.list)
         assert len([item for page in pages for item in page]) == 3

@@ -1,4 +1,4 @@
-"""Predictions: the ways to create one, to wait for it, to end it, and to list them."""
+"""Predictions: creating, waiting, canceling and listing."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,36 +8,36 @@ import httpx
 import pytest
 
 from dashscope.local.http import requests
-from tests.local.waiting import reach, until
 from tests.stopwatch import Stopwatch
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
 
 class TestCreating:
-    def test_by_version_in_three_forms(self, http: httpx.Client) -> None:
+    def test_create_accepts_a_version_in_three_forms(self, http: httpx.Client) -> None:
         version = http.get("/models/dashscope/hello-world").json()["latest_version"]["id"]
         for form in (version, f"dashscope/hello-world:{version}", "dashscope/hello-world"):
-            answer = http.post(
+            response = http.post(
                 "/predictions",
                 json={"version": form, "input": {"text": "Alice"}},
                 headers={"Prefer": "wait"},
             )
-            assert answer.status_code == 201
-            prediction = answer.json()
+            assert response.status_code == 201
+            prediction = response.json()
             assert prediction["output"] == "hello Alice"
             assert prediction["version"] == version
             assert prediction["model"] == "dashscope/hello-world"
 
-    def test_without_prefer_answers_at_once_with_starting(self, create: Run) -> None:
+    def test_without_prefer_create_returns_starting(self, create: Run) -> None:
         prediction = create("test/sleep", seconds=0.01)
         assert prediction["status"] == "starting"
         assert prediction["output"] is None
         assert prediction["logs"] == ""
         assert not {"started_at", "completed_at", "metrics", "deadline"} & prediction.keys()
 
-    def test_a_finished_one_has_times_and_metrics(self, run: Run) -> None:
+    def test_a_finished_prediction_has_times_and_metrics(self, run: Run) -> None:
         prediction = run("dashscope/hello-world", text="Bob")
         assert prediction["status"] == "succeeded"
         created, started, completed = (
@@ -48,12 +48,12 @@ class TestCreating:
         metrics = prediction["metrics"]
         assert 0 <= metrics["predict_time"] <= metrics["total_time"] < 30
 
-    def test_unknown_members_of_the_body_are_left_alone(self, http: httpx.Client) -> None:
-        answer = http.post(
+    def test_unknown_fields_of_the_body_are_ignored(self, http: httpx.Client) -> None:
+        response = http.post(
             "/models/dashscope/hello-world/predictions",
             json={"input": {"text": "x"}, "stream": True, "later": 1},
         )
-        assert answer.status_code == 201
+        assert response.status_code == 201
 
     @variants(
         ("path", "body", "status"),
@@ -72,16 +72,16 @@ class TestCreating:
             ("/deployments/local/nope/predictions", {"input": {}}, 404),
         ],
     )
-    def test_what_cannot_run_is_refused(
+    def test_invalid_creates_are_rejected(
         self, http: httpx.Client, path: str, body: dict[str, Any], status: int
     ) -> None:
-        answer = http.post(path, json=body)
-        assert answer.status_code == status
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["status"] == status
+        response = http.post(path, json=body)
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["status"] == status
 
     @pytest.mark.parametrize(
-        ("inputs", "told"),
+        ("inputs", "message"),
         [
             ({}, "input.text is required."),
             ({"text": 5}, "input.text: input should be a valid string."),
@@ -90,102 +90,106 @@ class TestCreating:
             ({"text": "", "size": "huge"}, "input.size: input should be 'small' or 'large'."),
         ],
     )
-    def test_the_wrong_input_is_named(
-        self, http: httpx.Client, inputs: dict[str, Any], told: str
+    def test_the_error_names_the_invalid_input(
+        self, http: httpx.Client, inputs: dict[str, Any], message: str
     ) -> None:
-        answer = http.post("/models/test/typed/predictions", json={"input": inputs})
-        assert answer.status_code == 422
-        assert told in answer.json()["detail"]
+        response = http.post("/models/test/typed/predictions", json={"input": inputs})
+        assert response.status_code == 422
+        assert message in response.json()["detail"]
 
 
 class TestWaiting:
-    def test_a_held_create_answers_when_the_prediction_ends(self, http: httpx.Client) -> None:
-        began = Stopwatch()
-        answer = http.post(
+    def test_a_blocking_create_returns_when_the_prediction_finishes(
+        self, http: httpx.Client
+    ) -> None:
+        start = Stopwatch()
+        response = http.post(
             "/models/test/sleep/predictions",
             json={"input": {"seconds": 0.3}},
             headers={"Prefer": "wait=10"},
         )
-        assert answer.status_code == 201
-        assert answer.headers["preference-applied"] == "wait=10"
-        assert answer.json()["output"] == "slept"
-        assert began.wall >= 0.3
-        assert began.ours < 5
+        assert response.status_code == 201
+        assert response.headers["preference-applied"] == "wait=10"
+        assert response.json()["output"] == "slept"
+        assert start.wall >= 0.3
+        assert start.adjusted < 5
 
-    def test_when_the_time_is_up_it_answers_202_starting(self, http: httpx.Client) -> None:
-        began = Stopwatch()
-        answer = http.post(
+    def test_a_blocking_create_returns_202_at_its_timeout(self, http: httpx.Client) -> None:
+        start = Stopwatch()
+        response = http.post(
             "/models/test/sleep/predictions",
             json={"input": {"seconds": 30}},
             headers={"Prefer": "wait=1"},
         )
-        assert began.wall > 0.5
-        assert began.ours < 1
-        assert answer.status_code == 202
-        prediction = answer.json()
+        assert start.wall > 0.5
+        assert start.adjusted < 1
+        assert response.status_code == 202
+        prediction = response.json()
         assert prediction["status"] == "starting"
         assert "started_at" not in prediction
-        assert reach(http, prediction, "processing")["logs"] == "sleeping\n"
+        assert wait_for_status(http, prediction, "processing")["logs"] == "sleeping\n"
         http.post(prediction["urls"]["cancel"])
 
     @variants("value", ["wait=0", "wait=61", "wait=-1", "wait=x", "wait=", "wait=1.5"])
-    def test_other_times_are_refused(self, http: httpx.Client, value: str) -> None:
+    def test_other_wait_times_are_rejected(self, http: httpx.Client, value: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
-        answer = http.post(path, json=body, headers={"Prefer": value})
-        assert answer.status_code == 400
-        assert "1 to 60 seconds" in answer.json()["detail"]
+        response = http.post(path, json=body, headers={"Prefer": value})
+        assert response.status_code == 400
+        assert "1 to 60 seconds" in response.json()["detail"]
 
     @pytest.mark.parametrize("value", ["respond-async", "return=minimal"])
-    def test_other_preferences_are_left_alone(self, http: httpx.Client, value: str) -> None:
+    def test_other_preferences_are_ignored(self, http: httpx.Client, value: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
-        answer = http.post(path, json=body, headers={"Prefer": value})
-        assert answer.status_code == 201
-        assert answer.json()["status"] == "starting"
+        response = http.post(path, json=body, headers={"Prefer": value})
+        assert response.status_code == 201
+        assert response.json()["status"] == "starting"
 
 
-class TestEnding:
-    def test_a_running_one_is_cancelled_at_once(self, http: httpx.Client, create: Run) -> None:
-        prediction = create("test/sleep")
-        reach(http, prediction, "processing")
-        answer = http.post(prediction["urls"]["cancel"])
-        assert answer.status_code == 200
-        assert answer.json()["status"] == "canceled"
-        assert answer.json()["completed_at"]
-
-    def test_a_queued_one_is_cancelled_without_running(
+class TestCancel:
+    def test_a_running_prediction_is_canceled_at_once(
         self, http: httpx.Client, create: Run
     ) -> None:
-        running = [create("test/spins") for _ in range(4)]
+        prediction = create("test/sleep")
+        wait_for_status(http, prediction, "processing")
+        response = http.post(prediction["urls"]["cancel"])
+        assert response.status_code == 200
+        assert response.json()["status"] == "canceled"
+        assert response.json()["completed_at"]
+
+    def test_a_queued_prediction_is_canceled_without_running(
+        self, http: httpx.Client, create: Run
+    ) -> None:
+        running = [create("test/pid", seconds=60) for _ in range(4)]
         for prediction in running:
-            reach(http, prediction, "processing")
-        queued = create("test/spins")
+            wait_for_status(http, prediction, "processing")
+        queued = create("test/pid")
         assert http.post(queued["urls"]["cancel"]).json()["status"] == "canceled"
         assert "started_at" not in http.get(queued["urls"]["get"]).json()
         for prediction in running:
             http.post(prediction["urls"]["cancel"])
 
-    def test_cancelling_a_finished_one_changes_nothing(self, http: httpx.Client, run: Run) -> None:
-        prediction = run("dashscope/hello-world", text="x")
-        answer = http.post(prediction["urls"]["cancel"])
-        assert answer.status_code == 200
-        assert answer.json() == prediction
-
-    def test_the_model_runs_again_after_a_cancel(
-        self, http: httpx.Client, create: Run, run: Run
+    def test_canceling_a_finished_prediction_changes_nothing(
+        self, http: httpx.Client, run: Run
     ) -> None:
+        prediction = run("dashscope/hello-world", text="x")
+        response = http.post(prediction["urls"]["cancel"])
+        assert response.status_code == 200
+        assert response.json() == prediction
+
+    def test_the_model_runs_after_a_cancel(self, http: httpx.Client, create: Run, run: Run) -> None:
         prediction = create("test/sleep")
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         http.post(prediction["urls"]["cancel"])
         assert run("test/sleep", seconds=0)["output"] == "slept"
 
-    def test_a_body_and_a_content_type_do_not_matter(self, http: httpx.Client, create: Run) -> None:
+    def test_a_cancel_ignores_body_and_content_type(self, http: httpx.Client, create: Run) -> None:
         prediction = create("test/sleep")
-        answer = http.post(
+        response = http.post(
             prediction["urls"]["cancel"], headers={"Content-Type": "application/json"}
         )
-        assert answer.json()["status"] == "canceled"
+        assert response.json()["status"] == "canceled"
 
     @pytest.mark.parametrize(
         ("text", "seconds"),
@@ -202,27 +206,29 @@ class TestEnding:
         http.post(prediction["urls"]["cancel"])
 
     @variants("text", ["4", "0", "4s", "", "x", "-5", "5d", "1m1h", "5.5", "9" * 30])
-    def test_other_durations_are_refused(self, http: httpx.Client, text: str) -> None:
+    def test_other_durations_are_rejected(self, http: httpx.Client, text: str) -> None:
         body = {"input": {"text": "x"}}
         path = "/models/dashscope/hello-world/predictions"
-        answer = http.post(path, json=body, headers={"Cancel-After": text})
-        assert answer.status_code == 400
-        assert "Cancel-After" in answer.json()["detail"]
+        response = http.post(path, json=body, headers={"Cancel-After": text})
+        assert response.status_code == 400
+        assert "Cancel-After" in response.json()["detail"]
 
-    def test_the_deadline_cancels_what_runs_and_aborts_what_waits(
-        self, http: httpx.Client, create: Run, monkeypatch: pytest.MonkeyPatch
+    def test_the_deadline_cancels_running_and_aborts_queued_predictions(
+        self, http: httpx.Client, create: Run, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(requests, "MIN_DEADLINE", timedelta(0))
-        # A slot that came free before its own deadline would let the one that waits begin.
-        running = [create("test/spins", headers={"Cancel-After": "4s"}) for _ in range(4)]
-        waiting = create("test/spins", headers={"Cancel-After": "1s"})
-        assert reach(http, waiting, "aborted")["status"] == "aborted"
-        for prediction in running:
-            assert reach(http, prediction, "canceled")["status"] == "canceled"
+        run("test/pid")  # Its worker starts the next prediction without a delay.
+        running = create("test/pid", seconds=60, headers={"Cancel-After": "2s"})
+        assert wait_for_status(http, running, "canceled", "aborted")["status"] == "canceled"
+        others = [create("test/pid", seconds=60) for _ in range(4)]
+        queued = create("test/pid", headers={"Cancel-After": "0s"})
+        assert wait_for_status(http, queued, "canceled", "aborted")["status"] == "aborted"
+        for prediction in others:
+            http.post(prediction["urls"]["cancel"])
 
 
-class TestListing:
-    def test_newest_first_in_pages_of_100(self, http: httpx.Client, create: Run) -> None:
+class TestList:
+    def test_lists_newest_first_in_pages_of_100(self, http: httpx.Client, create: Run) -> None:
         created = [create("test/echo", value=number)["id"] for number in range(120)]
         first = http.get("/predictions").json()
         assert [item["id"] for item in first["results"]] == created[:19:-1]
@@ -233,9 +239,7 @@ class TestListing:
         back = http.get(second["previous"]).json()
         assert [item["id"] for item in back["results"]] == created[:19:-1]
 
-    def test_one_that_arrives_meanwhile_neither_repeats_nor_hides_any(
-        self, http: httpx.Client, create: Run
-    ) -> None:
+    def test_a_new_prediction_does_not_shift_pages(self, http: httpx.Client, create: Run) -> None:
         page = http.get("/predictions").json()
         seen = [item["id"] for item in page["results"]]
         while page["next"]:
@@ -277,12 +281,14 @@ class TestListing:
         ],
     )
     def test_bad_parameters_are_refused(self, http: httpx.Client, query: str) -> None:
-        answer = http.get(f"/predictions?{query}")
-        assert answer.status_code == 400, answer.text
+        response = http.get(f"/predictions?{query}")
+        assert response.status_code == 400, response.text
 
-    def test_a_running_one_shows_its_state(self, http: httpx.Client, create: Run) -> None:
+    def test_a_running_prediction_is_listed_with_its_status(
+        self, http: httpx.Client, create: Run
+    ) -> None:
         prediction = create("test/parts", count=2, delay=0.5)
-        until(lambda: http.get(prediction["urls"]["get"]).json()["output"] == ["0 "])
+        wait_until(lambda: http.get(prediction["urls"]["get"]).json()["output"] == ["0 "])
         listed = http.get("/predictions").json()["results"][0]
         assert listed["status"] == "processing"
         assert listed["output"] == ["0 "]

@@ -1,4 +1,4 @@
-"""What the server survives: full disks, folders that stay, workers that hang, no process groups."""
+"""Failures that the server survives: full disks, locked folders, hanging workers."""
 
 import contextlib
 import json
@@ -19,11 +19,11 @@ import pytest
 from dashscope.local import LocalServer, foreground
 from dashscope.local.http import requests
 from dashscope.local.jobs import engine
-from dashscope.local.store import DataFolderError, folder
+from dashscope.local.store import DataFolderError
 from dashscope.local.worker import lifeline
 from tests.local.conftest import MODELS
 from tests.local.test_durability import serving as serving_process
-from tests.local.waiting import reach, until
+from tests.waiting import wait_for_status, wait_until
 
 FILE = "data:text/plain,content"
 LONG = "x" * 100_000
@@ -39,19 +39,19 @@ def serving(tmp_path: Path, **options: Any) -> Iterator[tuple[LocalServer, httpx
 
 
 def create(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
-    answer = http.post(f"/models/{name}/predictions", json={"input": inputs})
-    assert answer.status_code == 201, answer.text
-    return answer.json()
+    response = http.post(f"/models/{name}/predictions", json={"input": inputs})
+    assert response.status_code == 201, response.text
+    return response.json()
 
 
 def finish(http: httpx.Client, name: str, **inputs: Any) -> dict[str, Any]:
     prediction = create(http, name, **inputs)
-    return reach(http, prediction, "succeeded", "failed", "canceled")
+    return wait_for_status(http, prediction, "succeeded", "failed", "canceled")
 
 
 @contextlib.contextmanager
 def full_disk(server: LocalServer) -> Iterator[None]:
-    """Let SQLite report a full disk for every write that needs another page."""
+    """Make SQLite report a full disk for every write that needs another page."""
 
     def limit(pages: int) -> None:
         async def execute() -> None:
@@ -68,39 +68,44 @@ def full_disk(server: LocalServer) -> Iterator[None]:
 
 def test_a_job_folder_that_cannot_be_deleted_does_not_block_the_model(tmp_path: Path) -> None:
     with serving(tmp_path) as (server, http):
-        with mock.patch.object(folder.shutil, "rmtree", side_effect=OSError("in use")):
+        with mock.patch.object(Path, "rmdir", side_effect=OSError("in use")):
             for _ in range(3):
                 assert finish(http, "test/stays", file=FILE)["output"] == "done"
-        for _ in range(3):
-            assert finish(http, "test/stays", file=FILE)["output"] == "done"
+        for how in ("deep", "link", "file", "closed"):
+            for _ in range(3):
+                assert finish(http, "test/stays", file=FILE, how=how)["output"] == "done"
         jobs = server.data / "jobs"
         assert list(jobs.iterdir())
+    other = jobs.with_name("files") / "lost+found"
+    other.mkdir()
     with serving(tmp_path):
         assert not list(jobs.iterdir())
+        assert other.exists()
 
 
 class TestAFullDisk:
-    def test_ends_predictions_once_there_is_space_again(self, tmp_path: Path) -> None:
+    def test_predictions_end_once_there_is_space_again(self, tmp_path: Path) -> None:
         with mock.patch.object(engine, "RECORD_RETRY", 0.05), serving(tmp_path) as (server, http):
             running = create(http, "test/parts", count=4000)
             hanging = create(http, "test/sleep")
-            reach(http, hanging, "processing")
+            wait_for_status(http, hanging, "processing")
             with full_disk(server):
-                until(lambda: http.get(running["urls"]["get"]).json()["status"] != "starting")
+                wait_until(lambda: http.get(running["urls"]["get"]).json()["status"] != "starting")
                 refused = http.post(
                     "/models/test/echo/predictions", json={"input": {"value": LONG}}
                 )
-                assert refused.status_code == 500
+                assert refused.status_code == 507
+                assert "disk of the server is full" in refused.json()["detail"]
                 hanging["output"] = http.post(hanging["urls"]["cancel"]).json()
                 assert http.get("/account").status_code == 200
-            assert reach(http, hanging, "canceled")
-            ended = reach(http, running, "failed", "succeeded")
+            assert wait_for_status(http, hanging, "canceled")
+            ended = wait_for_status(http, running, "failed", "succeeded")
             assert ended["completed_at"]
             assert finish(http, "test/echo", value=LONG)["output"] == LONG
 
-    def test_does_not_raise_at_the_end_of_the_block(self, tmp_path: Path) -> None:
+    def test_the_block_exits_without_an_exception(self, tmp_path: Path) -> None:
         with serving(tmp_path) as (server, http):
-            reach(http, create(http, "test/sleep", seconds=60), "processing")
+            wait_for_status(http, create(http, "test/sleep", seconds=60), "processing")
             assert server._running is not None
             parts, thread = server._running
 
@@ -114,10 +119,10 @@ class TestAFullDisk:
             assert "The server stopped" in interrupted["error"]
 
 
-def test_a_row_without_a_run_can_be_canceled(tmp_path: Path) -> None:
+def test_a_job_without_a_run_can_be_canceled(tmp_path: Path) -> None:
     with serving(tmp_path) as (server, http):
         prediction = create(http, "test/sleep")
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         assert server._running is not None
         parts, thread = server._running
 
@@ -128,7 +133,7 @@ def test_a_row_without_a_run_can_be_canceled(tmp_path: Path) -> None:
         assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
 
 
-def test_a_worker_that_hangs_while_loading_gives_its_slot_back(tmp_path: Path) -> None:
+def test_a_worker_that_hangs_while_loading_releases_its_slot(tmp_path: Path) -> None:
     file, hang = tmp_path / "models.py", tmp_path / "hang"
     file.write_text(
         textwrap.dedent(f"""
@@ -148,18 +153,18 @@ def test_a_worker_that_hangs_while_loading_gives_its_slot_back(tmp_path: Path) -
         hang.touch()
         path = "/models/me/hangs/predictions"
         prediction = http.post(path, json={"input": {}}, headers=headers).json()
-        until(lambda: not hang.exists())
+        wait_until(lambda: not hang.exists())
         return prediction
 
     with LocalServer(file) as server, httpx.Client(base_url=server.base_url, timeout=30) as http:
         canceled = create_hanging()
         assert http.post(canceled["urls"]["cancel"]).json()["status"] == "canceled"
         with mock.patch.object(requests, "MIN_DEADLINE", timedelta(0)):
-            assert reach(http, create_hanging(**{"Cancel-After": "1s"}), "aborted")
+            assert wait_for_status(http, create_hanging(**{"Cancel-After": "1s"}), "aborted")
         assert finish(http, "me/hangs")["output"] == "done"
 
 
-def test_nobody_else_can_read_an_existing_data_folder(tmp_path: Path) -> None:
+def test_an_existing_data_folder_becomes_private(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir(mode=0o755)
     data.chmod(0o755)
@@ -176,14 +181,14 @@ def test_nobody_else_can_read_an_existing_data_folder(tmp_path: Path) -> None:
     shared.chmod(0o755)
     (shared / "notes.txt").write_text("")
     with LocalServer(data=shared):
-        # The folder of somebody else's files stays as it is.
+        # The existing folder with other files is unchanged.
         assert stat.S_IMODE(shared.stat().st_mode) == 0o755
         assert not stat.S_IMODE((shared / "dashscope.db").stat().st_mode) & 0o077
 
 
-def test_outputs_that_are_links_or_named_twice_can_be_downloaded(tmp_path: Path) -> None:
+def test_linked_and_duplicate_output_files_can_be_downloaded(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, http):
-        for how in ("twice", "linked", "link"):
+        for how in ("twice", "linked", "link", "odd"):
             done = finish(http, "test/named", file=FILE, how=how)
             assert done["status"] == "succeeded", done["error"]
             assert {httpx.get(url).text for url in done["output"]} == {"content"}
@@ -202,9 +207,9 @@ def test_a_data_folder_that_cannot_be_used_is_named(
         with pytest.raises(DataFolderError, match="cannot be used"):
             LocalServer(data=data).__enter__()
         assert foreground.serve(port=0, data=data) == foreground.EXIT_DATA_IN_USE
-        told = capsys.readouterr().err
-        assert f"The data folder {data} cannot be used" in told
-        assert "listen" not in told
+        message = capsys.readouterr().err
+        assert f"The data folder {data} cannot be used" in message
+        assert "listen" not in message
 
 
 def test_the_log_is_live_and_complete_without_pythonunbuffered(
@@ -213,9 +218,9 @@ def test_the_log_is_live_and_complete_without_pythonunbuffered(
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with serving(tmp_path) as (_, http):
         running = create(http, "test/pid", seconds=60)
-        pid = until(lambda: http.get(running["urls"]["get"]).json()["logs"])
+        pid = wait_until(lambda: http.get(running["urls"]["get"]).json()["logs"])
         os.kill(int(pid), signal.SIGKILL)
-        ended = reach(http, running, "failed")
+        ended = wait_for_status(http, running, "failed")
         assert ended["logs"] == pid
         assert finish(http, "test/pid")["logs"].strip().isdecimal()
 
@@ -224,7 +229,9 @@ def test_lists_omit_long_inputs_and_outputs(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, http):
         long = finish(http, "test/echo", value=LONG)
         running = create(http, "test/parts", count=10_000, delay=0.0001)
-        until(lambda: len(json.dumps(http.get(running["urls"]["get"]).json()["output"])) > 20_000)
+        wait_until(
+            lambda: len(json.dumps(http.get(running["urls"]["get"]).json()["output"])) > 20_000
+        )
         short = finish(http, "test/echo", value="x" * 1000)
         first, second, third = http.get("/predictions").json()["results"]
         assert first["output"] == short["output"]
@@ -236,7 +243,17 @@ def test_lists_omit_long_inputs_and_outputs(tmp_path: Path) -> None:
         assert long["input"] == {"value": LONG}
 
 
-def test_without_process_groups_workers_are_ended_one_by_one(
+def test_an_error_is_short_and_can_be_stored(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, http):
+        for how, error in (("surrogate", "a?b"), ("unprintable", "UnprintableError")):
+            failed = finish(http, "test/fails-oddly", how=how)
+            assert (failed["status"], failed["error"]) == ("failed", error)
+        failed = finish(http, "test/fails-oddly", how="long")
+        assert failed["error"].endswith("x… (3000000 characters)")
+        assert len(http.get("/predictions").content) < 20_000
+
+
+def test_without_process_groups_workers_are_ended_individually(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("killpg", "getpgrp", "setsid", "waitid", "pidfd_open"):
@@ -244,10 +261,10 @@ def test_without_process_groups_workers_are_ended_one_by_one(
     monkeypatch.setattr(lifeline, "SUPERVISED", False)
     with serving(tmp_path) as (_, http):
         prediction = create(http, "test/pid", seconds=60)
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
         ended = create(http, "test/ends", how="exit")
-        assert "exited with code 3" in reach(http, ended, "failed")["error"]
+        assert "exited with code 3" in wait_for_status(http, ended, "failed")["error"]
         pid = finish(http, "test/pid")["output"]
         os.kill(pid, 0)
     with pytest.raises(ProcessLookupError):
@@ -261,13 +278,13 @@ def test_a_child_process_in_its_own_session_ends_with_its_worker_and_server(
     pids = tmp_path / "pids"
     with serving_process(tmp_path / "data") as process:
         prediction = process.create("test/daemons", file=str(pids), seconds=60)
-        until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
         if how == "cancel":
             process.http.post(prediction["urls"]["cancel"])
         else:
             process.end(signal.SIGTERM if how == "exit" else signal.SIGKILL)
         for pid in map(int, pids.read_text().split()):
-            until(lambda pid=pid: not psutil.pid_exists(pid), seconds=5)
+            wait_until(lambda pid=pid: not psutil.pid_exists(pid))
 
 
 @pytest.mark.skipif(not lifeline.SUPERVISED, reason="workers are forks on Linux only")
@@ -276,9 +293,14 @@ def test_predictions_run_after_the_fork_server_was_killed(tmp_path: Path) -> Non
     with serving(tmp_path) as (_, http):
         [fork_server] = set(psutil.Process().children()) - before
         running = create(http, "test/pid", seconds=0.5)
-        reach(http, running, "processing")
-        fork_server.kill()
+        wait_for_status(http, running, "processing")
+        # Kill the fork server before it reads these requests.
+        fork_server.suspend()
         others = [create(http, "test/pid", seconds=0.1) for _ in range(3)]
-        ended = [reach(http, one, "succeeded", "failed") for one in (running, *others)]
-        assert [one["status"] for one in ended] == ["succeeded"] * 4
+        for _ in range(3):
+            http.get("/account")
+        fork_server.kill()
+        others.append(create(http, "test/pid"))
+        ended = [wait_for_status(http, item, "succeeded", "failed") for item in (running, *others)]
+        assert [item["status"] for item in ended] == ["succeeded"] * 5
     assert set(psutil.Process().children()) <= before

@@ -1,4 +1,4 @@
-"""The server as a whole: its errors, its limits, who may come in, and what it leaves behind."""
+"""The server as a whole: errors, limits, authorization and shutdown."""
 
 import os
 import socket
@@ -19,8 +19,8 @@ from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.models.catalog import ModelsError
 from dashscope.local.store import DataFolderError
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -48,14 +48,16 @@ class TestErrors:
             ("QUERY", "/files", 405),
         ],
     )
-    def test_are_problems(self, http: httpx.Client, method: str, path: str, status: int) -> None:
+    def test_errors_are_problem_documents(
+        self, http: httpx.Client, method: str, path: str, status: int
+    ) -> None:
         request = http.build_request(method, "/x")
         raw = httpx.URL(str(http.base_url)).copy_with(raw_path=f"/v1{path}".encode())
         request.url = raw
-        answer = http.send(request)
-        assert answer.status_code == status
-        assert answer.headers["content-type"] == "application/problem+json"
-        problem = answer.json()
+        response = http.send(request)
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = response.json()
         assert problem["status"] == status
         assert problem["title"]
         assert problem["detail"]
@@ -68,21 +70,21 @@ class TestErrors:
             b'{"input": ' + b"9" * 5000 + b"}", "\ufeff{}".encode(), b"{'input': 1}",
         ],
     )  # fmt: skip
-    def test_what_is_no_json_object_is_400(self, http: httpx.Client, body: bytes) -> None:
+    def test_a_body_that_is_not_a_json_object_is_400(self, http: httpx.Client, body: bytes) -> None:
         for path in ("/models/dashscope/hello-world/predictions", "/models", "/deployments"):
-            answer = http.post(path, content=body, headers={"Content-Type": "application/json"})
-            assert answer.status_code == 400, answer.text
+            response = http.post(path, content=body, headers={"Content-Type": "application/json"})
+            assert response.status_code == 400, response.text
 
     def test_a_body_that_is_too_large_is_413(self, http: httpx.Client) -> None:
         body = b'{"input": {"text": "' + b"x" * 33 * 1024 * 1024 + b'"}}'
-        answer = http.post("/models/dashscope/hello-world/predictions", content=body)
-        assert answer.status_code == 413
+        response = http.post("/models/dashscope/hello-world/predictions", content=body)
+        assert response.status_code == 413
 
-    def test_every_answer_has_an_id(self, http: httpx.Client) -> None:
-        answers = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
-        assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+    def test_every_response_has_a_request_id(self, http: httpx.Client) -> None:
+        responses = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
+        assert len({response.headers["x-request-id"] for response in responses}) == 3
 
-    def test_a_server_behind_another_path_is_not_redirected_to(self, http: httpx.Client) -> None:
+    def test_a_trailing_slash_is_not_redirected(self, http: httpx.Client) -> None:
         assert httpx.get(f"{http.base_url}predictions/").status_code == 404
 
 
@@ -92,9 +94,9 @@ def locked() -> Iterator[LocalServer]:
         yield server
 
 
-class TestComingIn:
+class TestAuthorization:
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Token"])
-    def test_with_the_token(self, locked: LocalServer, scheme: str) -> None:
+    def test_requests_with_the_token_are_accepted(self, locked: LocalServer, scheme: str) -> None:
         headers = {"Authorization": f"{scheme} secret"}
         assert httpx.get(f"{locked.base_url}/account", headers=headers).status_code == 200
 
@@ -102,17 +104,19 @@ class TestComingIn:
         "value", [None, b"", b"Bearer", b"Bearer wrong", b"Basic secret", b"secret",
                   "Bearer sécret".encode()]
     )  # fmt: skip
-    def test_not_without(self, locked: LocalServer, value: bytes | None) -> None:
+    def test_requests_without_the_token_are_rejected(
+        self, locked: LocalServer, value: bytes | None
+    ) -> None:
         headers = {} if value is None else {b"Authorization": value}
         for path in ("/account", "/nope", "/files/x"):
-            answer = httpx.get(f"{locked.base_url}{path}", headers=headers)
-            assert answer.status_code == 401
-            assert answer.headers["www-authenticate"] == "Bearer"
+            response = httpx.get(f"{locked.base_url}{path}", headers=headers)
+            assert response.status_code == 401
+            assert response.headers["www-authenticate"] == "Bearer"
 
-    def test_health_is_open(self, locked: LocalServer) -> None:
+    def test_health_needs_no_token(self, locked: LocalServer) -> None:
         assert httpx.get(locked.base_url.replace("/v1", "/health")).json() == {"status": "ok"}
 
-    def test_no_address_but_loopback_without_a_token(self) -> None:
+    def test_without_a_token_only_loopback_is_allowed(self) -> None:
         with pytest.raises(ValueError, match="without a token"):
             LocalServer(host="0.0.0.0")
 
@@ -132,12 +136,12 @@ class TestComingIn:
             ({"Origin": "http://localhost:5173"}, 200),
         ],
     )
-    def test_no_web_page_from_elsewhere_without_a_token(
+    def test_without_a_token_other_origins_are_rejected(
         self, http: httpx.Client, headers: dict[str, str], status: int
     ) -> None:
         assert http.get("/account", headers=headers).status_code == status
 
-    def test_on_ipv6(self) -> None:
+    def test_listens_on_ipv6(self) -> None:
         if not socket.has_ipv6:
             pytest.skip("no IPv6 here")
         try:
@@ -148,17 +152,17 @@ class TestComingIn:
 
 
 class TestLimits:
-    def test_the_rate_limit_says_when_to_come_back(self) -> None:
+    def test_the_rate_limit_sends_retry_after(self) -> None:
         with LocalServer(rate_limit="3/m") as server:
-            answers = [httpx.get(f"{server.base_url}/account") for _ in range(4)]
-            assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-            wait = answers[3].json()["retry_after"]
+            responses = [httpx.get(f"{server.base_url}/account") for _ in range(4)]
+            assert [response.status_code for response in responses] == [200, 200, 200, 429]
+            wait = responses[3].json()["retry_after"]
             assert 15 <= wait <= 20
-            assert answers[3].headers["retry-after"] == str(wait)
-            assert f"~{wait}s" in answers[3].json()["detail"]
+            assert responses[3].headers["retry-after"] == str(wait)
+            assert f"~{wait}s" in responses[3].json()["detail"]
             assert httpx.get(server.base_url.replace("/v1", "/health")).status_code == 200
 
-    def test_the_bucket_refills(self) -> None:
+    def test_the_rate_limit_refills(self) -> None:
         limit = RateLimit("60/m")
         assert [limit.take(0.0) for _ in range(61)] == [None] * 60 + [1]
         assert limit.take(1.0) is None
@@ -166,19 +170,20 @@ class TestLimits:
         assert [RateLimit("1/h").take(at) for at in (0, 0)] == [None, None]
 
     @variants("rate", ["", "0", "0/s", "x", "1/d", "-1", "1.5"])
-    def test_no_other_rates(self, rate: str) -> None:
+    def test_invalid_rates_are_rejected(self, rate: str) -> None:
         with pytest.raises(ValueError, match="A rate limit has the form"):
             LocalServer(rate_limit=rate)
 
-    def test_a_full_queue_says_when_to_come_back(self) -> None:
+    def test_a_full_queue_sends_retry_after(self) -> None:
         with LocalServer(models=MODELS, queue_limit=2) as server:
-            url = f"{server.base_url}/models/test/spins/predictions"
-            answers = [httpx.post(url, json={"input": {}}) for _ in range(8)]
-            assert [answer.status_code for answer in answers] == [201] * 6 + [429] * 2
-            assert answers[-1].headers["retry-after"] == "1"
-            assert answers[-1].json()["retry_after"] == 1
-            httpx.post(answers[5].json()["urls"]["cancel"])
-            assert httpx.post(url, json={"input": {}}).status_code == 201
+            url = f"{server.base_url}/models/test/pid/predictions"
+            body = {"input": {"seconds": 60}}
+            responses = [httpx.post(url, json=body) for _ in range(8)]
+            assert [response.status_code for response in responses] == [201] * 6 + [429] * 2
+            assert responses[-1].headers["retry-after"] == "1"
+            assert responses[-1].json()["retry_after"] == 1
+            httpx.post(responses[5].json()["urls"]["cancel"])
+            assert httpx.post(url, json=body).status_code == 201
 
     def test_logs_keep_their_end(self, run: Run) -> None:
         logs = run("test/floods", megabytes=3)["logs"]
@@ -188,7 +193,7 @@ class TestLimits:
 
 
 class TestModels:
-    def test_local_functions_with_what_they_close_over(self) -> None:
+    def test_local_functions_with_closures(self) -> None:
         factor = 3
 
         @model("local/times")
@@ -196,14 +201,14 @@ class TestModels:
             return number * factor
 
         with LocalServer(models=[times]) as server:
-            answer = httpx.post(
+            response = httpx.post(
                 f"{server.base_url}/models/local/times/predictions",
                 json={"input": {"number": 5}},
                 headers={"Prefer": "wait"},
             )
-            assert answer.json()["output"] == 15
+            assert response.json()["output"] == 15
 
-    def test_an_edit_makes_a_new_version_and_the_old_one_still_runs(self, tmp_path: Path) -> None:
+    def test_an_edit_creates_a_version_and_the_old_one_still_runs(self, tmp_path: Path) -> None:
         file = tmp_path / "models.py"
         outputs = []
         versions = []
@@ -217,12 +222,12 @@ class TestModels:
                 url = f"{server.base_url}/models/me/word"
                 versions.append(httpx.get(url).json()["latest_version"]["id"])
                 for version in versions:
-                    answer = httpx.post(
+                    response = httpx.post(
                         f"{server.base_url}/predictions",
                         json={"version": version, "input": {}},
                         headers={"Prefer": "wait"},
                     )
-                    outputs.append(answer.json()["output"])
+                    outputs.append(response.json()["output"])
                 listed = httpx.get(f"{url}/versions").json()["results"]
                 assert [item["id"] for item in listed] == versions[::-1]
         assert outputs == ["one", "one", "two"]
@@ -231,12 +236,12 @@ class TestModels:
         versions = []
         for _ in range(2):
             with LocalServer(models=MODELS, data=tmp_path) as server:
-                answer = httpx.get(f"{server.base_url}/models/test/echo")
-                versions.append(answer.json()["latest_version"]["id"])
+                response = httpx.get(f"{server.base_url}/models/test/echo")
+                versions.append(response.json()["latest_version"]["id"])
         assert versions[0] == versions[1]
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "message"),
         [
             ("1 / 0", "ZeroDivisionError"),
             ("syntax error", "SyntaxError"),
@@ -261,13 +266,15 @@ class TestModels:
             ("from dashscope.local import model\n@model('Not a name')\ndef f(): ...", "Not a name"),
         ],
     )
-    def test_a_file_that_is_none_says_why(self, tmp_path: Path, text: str, told: str) -> None:
+    def test_an_invalid_models_file_is_an_error(
+        self, tmp_path: Path, text: str, message: str
+    ) -> None:
         file = tmp_path / "models.py"
         file.write_text(text)
-        with pytest.raises(ModelsError, match=told), LocalServer(models=file):
+        with pytest.raises(ModelsError, match=message), LocalServer(models=file):
             pass
 
-    def test_what_is_no_model_is_named(self, tmp_path: Path) -> None:
+    def test_an_invalid_model_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ModelsError, match="Decorate it"), LocalServer(models=[print]):
             pass
         with pytest.raises(ModelsError, match="cannot be read"), LocalServer(tmp_path / "none.py"):
@@ -283,45 +290,45 @@ class TestModels:
             "@model('me/never')\ndef never() -> str: return ''\n"
         )
         with LocalServer(models=file) as server:
-            answer = httpx.post(
+            response = httpx.post(
                 f"{server.base_url}/models/me/never/predictions",
                 json={"input": {}},
                 headers={"Prefer": "wait"},
             )
-            assert answer.json()["status"] == "failed"
-            assert "RuntimeError: not here" in answer.json()["error"]
+            assert response.json()["status"] == "failed"
+            assert "RuntimeError: not here" in response.json()["error"]
 
 
 class TestCrashes:
     @pytest.mark.parametrize(
-        ("how", "told"),
+        ("how", "message"),
         [("exit", "exited with code 3"), ("kill", "SIGKILL"), ("segfault", "SIGSEGV"),
          ("sys.exit", "left")],
     )  # fmt: skip
-    def test_fail_their_prediction_and_no_other(
-        self, http: httpx.Client, create: Run, run: Run, how: str, told: str
+    def test_a_crash_fails_only_its_prediction(
+        self, http: httpx.Client, create: Run, run: Run, how: str, message: str
     ) -> None:
         other = create("test/ends", how="", after_parts=3)
         failed = run("test/ends", how=how, after_parts=2)
         assert failed["status"] == "failed"
-        assert told in failed["error"]
+        assert message in failed["error"]
         assert failed["output"] == ["0", "1"]
-        assert reach(http, other, "succeeded")["output"][-1] == "still here"
+        assert wait_for_status(http, other, "succeeded")["output"][-1] == "still here"
         assert run("test/ends", how="")["status"] == "succeeded"
 
-    def test_memory_without_end_fails_its_prediction(self, run: Run) -> None:
+    def test_exhausted_memory_fails_the_prediction(self, run: Run) -> None:
         failed = run("test/memory")
         assert failed["status"] == "failed"
         assert "MemoryError" in failed["error"]
         assert run("test/memory")["status"] == "failed"
 
-    def test_a_fork_speaks_once(self, run: Run) -> None:
+    def test_a_forked_model_reports_once(self, run: Run) -> None:
         for _ in range(3):
             assert run("test/forks")["output"].startswith("parent of")
 
-    def test_what_a_model_forked_dies_with_it(self, http: httpx.Client, create: Run) -> None:
+    def test_child_processes_of_a_model_end_with_it(self, http: httpx.Client, create: Run) -> None:
         sleeping = create("test/sleep")
-        reach(http, sleeping, "processing")
+        wait_for_status(http, sleeping, "processing")
         before = {process.pid for process in psutil.Process().children(recursive=True)}
         output = run_to_end(http, "test/forks", wait=60)
         child = int(output.split()[-1])
@@ -331,10 +338,10 @@ class TestCrashes:
 
 
 def run_to_end(http: httpx.Client, name: str, **inputs: Any) -> str:
-    answer = http.post(
+    response = http.post(
         f"/models/{name}/predictions", json={"input": inputs}, headers={"Prefer": "wait"}
     )
-    return answer.json()["output"]
+    return response.json()["output"]
 
 
 COUNTING = """
@@ -397,7 +404,7 @@ LEAVING = {
         after = counts()
         assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
     """,
-    "of workers that nobody needs any more": """
+    "of workers that are no longer needed": """
         client = httpx.Client(timeout=30)
         with (
             mock.patch.object(engine, "IDLE_LIMIT", 0.2),
@@ -414,10 +421,10 @@ LEAVING = {
 }
 
 
-class TestLeaving:
-    """In a process of its own: this one has other servers, whose workers come and go."""
+class TestShutdown:
+    """Run in a separate process, because this process has other servers with workers."""
 
-    def test_nothing_is_left(self) -> None:
+    def test_nothing_is_left_running(self) -> None:
         source = COUNTING + "".join(map(textwrap.dedent, LEAVING.values()))
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", source, str(MODELS)],
@@ -428,13 +435,13 @@ class TestLeaving:
         )
         assert (done.returncode, done.stderr) == (0, "")
 
-    def test_one_that_does_not_start_leaves_nothing(self) -> None:
+    def test_a_failed_start_leaves_nothing_running(self) -> None:
         with LocalServer() as server:
             port = int(server.base_url.rsplit(":", 1)[1].removesuffix("/v1"))
             with pytest.raises(OSError, match="in use"), LocalServer(port=port):
                 pass
 
-    def test_requests_are_noted(self, http: httpx.Client) -> None:
+    def test_requests_are_recorded(self, http: httpx.Client) -> None:
         with LocalServer() as server:
             httpx.get(f"{server.base_url}/account?x=1")
             httpx.post(f"{server.base_url}/predictions/x/cancel")
@@ -443,7 +450,7 @@ class TestLeaving:
                 ("POST", "/v1/predictions/x/cancel", 404),
             ]
 
-    def test_a_client_that_goes_away_disturbs_nothing(
+    def test_a_disconnect_has_no_effect_on_others(
         self, http: httpx.Client, server: LocalServer
     ) -> None:
         host, port = httpx.URL(server.base_url).host, httpx.URL(server.base_url).port
@@ -455,7 +462,7 @@ class TestLeaving:
         with socket.create_connection((host, port)) as connection:
             connection.sendall(head.encode())
             time.sleep(0.1)
-        until(lambda: ("POST", "/v1/files", 499) in server.requests)
+        wait_until(lambda: ("POST", "/v1/files", 499) in server.requests)
         body = '{"input": {"seconds": 1}}'
         head = (
             "POST /v1/models/test/sleep/predictions HTTP/1.1\r\nHost: localhost\r\n"
@@ -465,11 +472,11 @@ class TestLeaving:
             connection.sendall(head.encode())
             time.sleep(0.1)
         newest = http.get("/predictions").json()["results"][0]
-        assert reach(http, newest, "succeeded")["output"] == "slept"
+        assert wait_for_status(http, newest, "succeeded")["output"] == "slept"
 
 
 class TestDataFolder:
-    def test_a_second_server_is_refused_and_told_of_the_first(self, tmp_path: Path) -> None:
+    def test_a_second_server_is_rejected_with_the_first_named(self, tmp_path: Path) -> None:
         with LocalServer(data=tmp_path) as first:
             address = first.base_url.removesuffix("/v1")
             with pytest.raises(DataFolderError, match=f"process {os.getpid()} at {address}"):
@@ -478,7 +485,7 @@ class TestDataFolder:
         with LocalServer(data=tmp_path):
             pass
 
-    def test_a_newer_schema_is_refused(self, tmp_path: Path) -> None:
+    def test_a_newer_schema_is_rejected(self, tmp_path: Path) -> None:
         with LocalServer(data=tmp_path):
             pass
         command = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute(sys.argv[2])"
@@ -489,7 +496,7 @@ class TestDataFolder:
         with pytest.raises(DataFolderError, match="newer version"):
             LocalServer(data=tmp_path).__enter__()
 
-    def test_what_is_no_database_is_refused(self, tmp_path: Path) -> None:
+    def test_an_invalid_database_is_rejected(self, tmp_path: Path) -> None:
         (tmp_path / "dashscope.db").write_bytes(b"something else" * 1000)
         with pytest.raises(DataFolderError, match="is not a database"):
             LocalServer(data=tmp_path).__enter__()

@@ -1,7 +1,8 @@
-"""Streams: a prediction's output and logs as server-sent events."""
+"""Streams: the output and logs of a prediction as server-sent events."""
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -12,7 +13,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from dashscope.local import LocalServer
 from dashscope.local.http.routes import streams
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach, until
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -32,7 +33,7 @@ def logs(events: list[ServerSentEvent]) -> str:
     return "".join(event.data for event in events if event.event == "logs")
 
 
-def test_parts_and_logs_as_they_come_and_then_done(create: Run) -> None:
+def test_output_and_logs_are_streamed_and_then_done(create: Run) -> None:
     prediction = create("test/parts", count=3, delay=0.1)
     events = read(prediction["urls"]["stream"])
     assert output(events) == ["0 ", "1 ", "2 "]
@@ -43,7 +44,7 @@ def test_parts_and_logs_as_they_come_and_then_done(create: Run) -> None:
     assert {event.event for event in events} == {"output", "logs", "done"}
 
 
-def test_a_part_arrives_before_the_next_is_made(http: httpx.Client, create: Run) -> None:
+def test_a_chunk_arrives_before_the_next_is_produced(http: httpx.Client, create: Run) -> None:
     prediction = create("test/parts", count=2, delay=60)
     with httpx.stream("GET", prediction["urls"]["stream"], timeout=30) as response:
         events = EventSource(response).iter_sse()
@@ -54,16 +55,16 @@ def test_a_part_arrives_before_the_next_is_made(http: httpx.Client, create: Run)
         assert output(list(events)) == []
 
 
-def test_what_is_no_text_is_json(create: Run) -> None:
+def test_other_chunks_are_json(create: Run) -> None:
     assert output(read(create("test/numbers")["urls"]["stream"])) == ["0", "1", "2"]
 
 
-def test_lines_survive(create: Run) -> None:
+def test_line_breaks_are_preserved(create: Run) -> None:
     events = read(create("dashscope/countdown", start=1, delay=0)["urls"]["stream"])
     assert "".join(output(events)) == "1\n0\n"
 
 
-def test_a_finished_one_is_told_again(run: Run) -> None:
+def test_a_finished_stream_is_replayed(run: Run) -> None:
     prediction = run("test/parts")
     events = read(prediction["urls"]["stream"])
     assert output(events) == prediction["output"]
@@ -90,7 +91,7 @@ def test_a_cancel_ends_the_stream(http: httpx.Client, create: Run) -> None:
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_coming_back_continues_after_the_last_event(
+def test_reconnecting_resumes_after_the_last_event(
     http: httpx.Client, create: Run, finished: bool
 ) -> None:
     prediction = create("test/parts", count=6, delay=0.05)
@@ -101,37 +102,43 @@ def test_coming_back_continues_after_the_last_event(
             if len(output(got)) == 2:
                 break
     if finished:
-        reach(http, prediction, "succeeded")
+        wait_for_status(http, prediction, "succeeded")
     got += read(prediction["urls"]["stream"], got[-1].id)
     assert "".join(output(got)) == "0 1 2 3 4 5 "
     assert logs(got) == "".join(f"part {number}\n" for number in range(6))
 
 
-def test_coming_back_after_the_end_gets_nothing(run: Run) -> None:
+def test_reconnecting_after_the_end_returns_no_events(run: Run) -> None:
     url = run("test/parts")["urls"]["stream"]
     last = read(url)[-1]
     assert httpx.get(url, headers={"Last-Event-ID": last.id}).status_code == 204
 
 
 @pytest.mark.parametrize("last_id", ["", "x", "1", "99999-99999", "1-1-1", "²-1"])
-def test_a_strange_id_is_no_error(run: Run, last_id: str) -> None:
+def test_an_unknown_last_event_id_is_no_error(run: Run, last_id: str) -> None:
     url = run("test/parts")["urls"]["stream"]
     headers = {"Last-Event-ID": last_id.encode()}
     assert httpx.get(url, headers=headers).text.endswith("data: {}\n\n")
 
 
-def test_comments_keep_an_idle_connection_alive(create: Run, http: httpx.Client) -> None:
-    with mock.patch.object(streams, "KEEP_ALIVE", 0.1):
-        prediction = create("test/parts", count=2, delay=0.5)
-        text = httpx.get(prediction["urls"]["stream"]).text
-    assert text.count(": still here\n\n") >= 2
+def test_comments_keep_an_idle_connection_alive(create: Run, tmp_path: Path) -> None:
+    file = tmp_path / "released"
+    comments = 0
+    with mock.patch.object(streams, "KEEP_ALIVE", 0.05):
+        prediction = create("test/released", file=str(file), count=1)
+        with httpx.stream("GET", prediction["urls"]["stream"], timeout=30) as response:
+            for line in response.iter_lines():
+                comments += line == ": still here"
+                if comments == 2:
+                    file.write_bytes(bytes(1))
+    assert comments >= 2
 
 
-def test_only_models_that_stream_have_a_stream(run: Run) -> None:
+def test_only_streaming_models_have_a_stream(run: Run) -> None:
     assert "stream" not in run("dashscope/hello-world", text="x")["urls"]
 
 
-def test_the_url_is_the_secret(http: httpx.Client, run: Run) -> None:
+def test_a_stream_url_is_unguessable(http: httpx.Client, run: Run) -> None:
     url: str = run("test/parts")["urls"]["stream"]
     assert "/files/" not in url
     guessed = url.rpartition("/")[0]
@@ -145,12 +152,12 @@ def with_token() -> Iterator[LocalServer]:
         yield server
 
 
-def test_it_needs_no_token(with_token: LocalServer) -> None:
+def test_a_stream_needs_no_token(with_token: LocalServer) -> None:
     headers = {"Authorization": "Bearer secret", "Prefer": "wait"}
-    answer = httpx.post(
+    response = httpx.post(
         f"{with_token.base_url}/models/test/parts/predictions", json={"input": {}}, headers=headers
     )
-    assert output(read(answer.json()["urls"]["stream"])) == ["0 ", "1 ", "2 "]
+    assert output(read(response.json()["urls"]["stream"])) == ["0 ", "1 ", "2 "]
 
 
 def test_a_stream_ends_with_the_server() -> None:
@@ -172,5 +179,6 @@ def test_the_secret_of_a_stream_is_not_logged(
     with caplog.at_level("INFO", logger="dashscope.local"):
         assert httpx.get(url).status_code == 200
         assert httpx.get(f"{url}%0a/more").status_code == 404
-        until(lambda: caplog.text.count("/v1/streams/") >= 2)
+        assert httpx.get(url.replace("/v1/", "/prefix//V1/")).status_code == 404
+        wait_until(lambda: caplog.text.lower().count("/v1/streams/") >= 3)
     assert url.rsplit("/", 1)[1] not in caplog.text

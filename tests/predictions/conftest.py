@@ -1,4 +1,4 @@
-"""A model whose stream is scripted, and clients of it."""
+"""A server whose stream is scripted, and clients of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.servers.stream_server import StreamServer
 
 @pytest.fixture
 def server() -> Iterator[StreamServer]:
-    """A model that streams what a test scripts."""
+    """A server of one prediction whose stream the test scripts."""
     server = StreamServer()
     yield server
     server.close()
@@ -20,7 +20,7 @@ def server() -> Iterator[StreamServer]:
 
 @pytest.fixture
 def connect(make_client: Callable[..., Any], server: StreamServer) -> Callable[..., Any]:
-    """Makes clients of that model's server, in each flavor."""
+    """Create clients of the server in the test's flavor."""
 
     def connect(*args: Any, base_url: str = server.base_url, **options: Any) -> Any:
         return make_client(*args, base_url=base_url, **options)
@@ -30,5 +30,5 @@ def connect(make_client: Callable[..., Any], server: StreamServer) -> Callable[.
 
 @pytest.fixture
 def client(connect: Callable[..., Any]) -> Any:
-    """A client of that model's server, in each flavor."""
+    """A client of the server in the test's flavor."""
     return connect()

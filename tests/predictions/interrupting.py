@@ -1,4 +1,4 @@
-"""A real signal at one line of many of the code under test, chosen by its number."""
+"""Raise a real signal at a chosen line of the code under test."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from attrs import define
 
 EXIT = frozenset({"__exit__", "exit_block"})
-"""An interrupt at the very call of `__exit__` is one that no `with` in Python survives."""
+"""Python cannot protect a `with` block from an interrupt at the call of `__exit__`."""
 
 
 @define
-class Interrupted:
-    """What a call did that was interrupted.
+class InterruptedCall:
+    """The result of an interrupted call.
 
     Attributes:
-        where: the line, `None` when there was none of that number.
-        error: what it raised.
-        result: what it returned.
-        swallowed: whether what the signal raised came to nobody: Python only prints what a
-            finalizer raises, or a generator that is thrown away.
+        where: The line, or `None` if the call ran fewer lines.
+        error: What the call raised.
+        result: What the call returned.
+        swallowed: Whether the exception of the signal did not propagate. Python only prints
+            exceptions of finalizers and of dropped generators.
     """
 
     where: str | None = None
@@ -32,20 +32,20 @@ class Interrupted:
     swallowed: bool = False
 
 
-def interrupted_at(
+def interrupt_at_line(
     line: int, call: Callable[[], Any], *, within: Iterable[str], number: int = signal.SIGINT
-) -> Interrupted:
-    """Call a function and raise a signal before its line of this number, counted from 1.
+) -> InterruptedCall:
+    """Call a function and raise a signal before one of its lines.
 
     Args:
-        line: which of the lines that are run.
-        call: the function.
-        within: the folders whose lines count.
-        number: the signal.
+        line: The number of the executed line, counted from 1.
+        call: The function.
+        within: The folders whose lines count.
+        number: The signal.
     """
     folders = tuple(within)
     ours: dict[CodeType, bool] = {}
-    found = Interrupted()
+    found = InterruptedCall()
     count = 0
 
     def in_exit(frame: FrameType, event: str, _: object) -> Any:

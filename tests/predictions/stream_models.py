@@ -8,7 +8,7 @@ from dashscope.local import model
 
 @model("test/verse", concurrency=2)
 def verse(lines: int = 4, delay: float = 0.0) -> Iterator[str]:
-    """A text in parts, with a log beside it."""
+    """Streams text, and prints a log."""
     for number in range(lines):
         print(f"line {number} of {lines} ✓")
         yield f"Zeile {number}: Grüße,\n"

@@ -1,4 +1,4 @@
-"""Reading a stream in any flavor."""
+"""Read a stream in any flavor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dashscope import DoneEvent, LogsEvent, OtherEvent, OutputEvent
 from tests.flavors import Awaited
 
 
-class Each:
-    """The events of a sync stream behind `async for`."""
+class SyncStreamIterator:
+    """Wraps a sync stream for `async for`."""
 
     def __init__(self, stream: Awaited) -> None:
         self._stream = stream
@@ -22,41 +22,41 @@ class Each:
         return await self._stream.__anext__()
 
 
-def each(stream: Any) -> Any:
-    """The events of a stream, for `async for`."""
-    return Each(stream) if isinstance(stream, Awaited) else stream
+def iterate(stream: Any) -> Any:
+    """Return a stream of any flavor for `async for`."""
+    return SyncStreamIterator(stream) if isinstance(stream, Awaited) else stream
 
 
 async def events_of(stream: Any) -> list[Any]:
-    """All events of a stream that is entered already."""
-    return [event async for event in each(stream)]
+    """Return all events of an entered stream."""
+    return [event async for event in iterate(stream)]
 
 
 async def read_into(events: list[Any], opened: Any) -> None:
-    """All events of a stream that may end with an exception."""
+    """Append the events of a stream, which may raise, to `events`."""
     async with opened as stream:
-        async for event in each(stream):
+        async for event in iterate(stream):
             events.append(event)
 
 
 async def read(opened: Any) -> list[Any]:
-    """All events of a stream."""
+    """Return all events of a stream."""
     async with opened as stream:
         return await events_of(stream)
 
 
 def texts(events: list[Any]) -> list[str]:
-    """The parts of the output in events."""
+    """Return the text of the output events."""
     return [event.text for event in events if isinstance(event, OutputEvent)]
 
 
-def printed(events: list[Any]) -> str:
-    """The logs in events."""
+def log_text(events: list[Any]) -> str:
+    """Return the joined text of the log events."""
     return "".join(event.text for event in events if isinstance(event, LogsEvent))
 
 
-def told(events: list[Any]) -> list[tuple[str, str]]:
-    """Events in short, without their ids."""
+def summaries(events: list[Any]) -> list[tuple[str, str]]:
+    """Return events as pairs of kind and text, without ids."""
 
     def short(event: Any) -> tuple[str, str]:
         match event:
@@ -74,5 +74,5 @@ def told(events: list[Any]) -> list[tuple[str, str]]:
 
 
 async def result_of(value: Any) -> Any:
-    """What a method gives that is a coroutine function in one flavor and not in another."""
+    """Return a result that is awaitable in some flavors only."""
     return await value if inspect.isawaitable(value) else value

@@ -1,4 +1,4 @@
-"""A cancellation at every single suspension of a call, in every way there is: nothing runs on."""
+"""Cancel a call at each of its suspensions, in every way: nothing is left running."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ import trio
 
 from dashscope import AsyncClient
 from tests import flavors
-from tests.servers.prediction_server import PredictionServer, eventually
-from tests.suspending import Counted
+from tests.servers.prediction_server import PredictionServer
+from tests.suspending import SuspensionCounter
+from tests.waiting import wait_until
 
-Way = Callable[[Counted], Coroutine[Any, Any, None]]
+Way = Callable[[SuspensionCounter], Coroutine[Any, Any, None]]
 Call = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 
 
 class Marker(Exception):
-    """An exception of the caller's own."""
+    """An exception of the caller."""
 
 
-async def _awaited(counted: Counted) -> Any:
+async def _awaited(counted: SuspensionCounter) -> Any:
     return await counted
 
 
-async def task_cancel(counted: Counted) -> None:
+async def task_cancel(counted: SuspensionCounter) -> None:
     task = asyncio.create_task(_awaited(counted))
     counted.then = task.cancel
     await asyncio.wait({task})
-    _only_cancelled(task)
+    _only_canceled(task)
 
 
-async def task_cancel_again_and_again(counted: Counted) -> None:
+async def task_cancel_again_and_again(counted: SuspensionCounter) -> None:
     counted._again = True
     await task_cancel(counted)
 
 
-async def asyncio_timeout(counted: Counted) -> None:
+async def asyncio_timeout(counted: SuspensionCounter) -> None:
     try:
         async with asyncio.timeout(None) as timeout:
             counted.then = lambda: timeout.reschedule(0)
@@ -50,7 +51,7 @@ async def asyncio_timeout(counted: Counted) -> None:
         assert timeout.expired()
 
 
-async def failing_sibling(counted: Counted) -> None:
+async def failing_sibling(counted: SuspensionCounter) -> None:
     failing = asyncio.Event()
     counted.then = failing.set
 
@@ -67,8 +68,8 @@ async def failing_sibling(counted: Counted) -> None:
         pass
 
 
-async def end_of_the_loop(counted: Counted) -> None:
-    """The call is in the background, and the program does not wait for it."""
+async def end_of_the_loop(counted: SuspensionCounter) -> None:
+    """Run the call in a background task that the program does not await."""
     over = asyncio.Event()
     counted.then = over.set
     background.append(asyncio.create_task(_awaited(counted)))
@@ -79,13 +80,13 @@ async def end_of_the_loop(counted: Counted) -> None:
 background: list[asyncio.Task[Any]] = []
 
 
-async def anyio_scope(counted: Counted) -> None:
+async def anyio_scope(counted: SuspensionCounter) -> None:
     with anyio.CancelScope() as scope:
         counted.then = scope.cancel
         await counted
 
 
-async def anyio_failing_sibling(counted: Counted) -> None:
+async def anyio_failing_sibling(counted: SuspensionCounter) -> None:
     failing = anyio.Event()
     counted.then = failing.set
 
@@ -102,19 +103,19 @@ async def anyio_failing_sibling(counted: Counted) -> None:
         pass
 
 
-async def trio_nursery(counted: Counted) -> None:
+async def trio_nursery(counted: SuspensionCounter) -> None:
     async with trio.open_nursery() as nursery:
         counted.then = nursery.cancel_scope.cancel
         nursery.start_soon(_awaited, counted)
 
 
-async def trio_deadline(counted: Counted) -> None:
+async def trio_deadline(counted: SuspensionCounter) -> None:
     with trio.CancelScope() as scope:
         counted.then = lambda: setattr(scope, "deadline", trio.current_time())
         await counted
 
 
-def _only_cancelled(task: asyncio.Task[Any]) -> None:
+def _only_canceled(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.result()
 
@@ -141,29 +142,29 @@ async def wait(client: AsyncClient) -> Any:
 
 
 CALLS: list[Call] = [run, run_and_listen, stream, wait]
-WAYS: list[tuple[str, Way, bool]] = [
-    ("asyncio", task_cancel, True),
-    ("asyncio", task_cancel_again_and_again, True),
-    ("asyncio", asyncio_timeout, False),
-    ("asyncio", failing_sibling, False),
-    ("asyncio", end_of_the_loop, True),
-    ("asyncio", anyio_scope, True),
-    ("asyncio", anyio_failing_sibling, False),
-    ("uvloop", task_cancel, False),
-    ("uvloop", end_of_the_loop, False),
-    ("trio", anyio_scope, True),
-    ("trio", trio_nursery, True),
-    ("trio", trio_deadline, False),
-    ("trio", anyio_failing_sibling, False),
+WAYS: list[tuple[str, Way, list[Call]]] = [
+    ("asyncio", task_cancel, CALLS),
+    ("asyncio", task_cancel_again_and_again, [run]),
+    ("asyncio", asyncio_timeout, []),
+    ("asyncio", failing_sibling, []),
+    ("asyncio", end_of_the_loop, [run]),
+    ("asyncio", anyio_scope, [run]),
+    ("asyncio", anyio_failing_sibling, []),
+    ("uvloop", task_cancel, []),
+    ("uvloop", end_of_the_loop, []),
+    ("trio", anyio_scope, CALLS),
+    ("trio", trio_nursery, [run]),
+    ("trio", trio_deadline, []),
+    ("trio", anyio_failing_sibling, []),
 ]
 
 
 @pytest.fixture
 def nothing_thrown_away() -> Iterator[None]:
-    """What a test leaves to the garbage collector, it complains of at the test's end.
+    """Garbage left by a test is collected at its end.
 
-    Not wherever it happens to run: the warnings of a coroutine need builtins, which the code of
-    a namedtuple does not have.
+    The garbage collector must not run during a test: the warning about a coroutine needs builtins,
+    which the code of a namedtuple does not have.
     """
     gc.disable()
     yield
@@ -171,39 +172,43 @@ def nothing_thrown_away() -> Iterator[None]:
     gc.collect()
 
 
-# The end of a loop cancels also what anyio has only just started in order to connect.
+# The end of a loop also cancels the connection attempts that anyio has just started.
 @pytest.mark.usefixtures("nothing_thrown_away")
 @pytest.mark.filterwarnings("ignore:.*try_connect.* was never awaited:RuntimeWarning")
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 @pytest.mark.parametrize(
-    ("flavor", "way"),
+    ("flavor", "way", "call"),
     [
         pytest.param(
-            flavor, way, id=f"{way.__name__}-{flavor}", marks=() if quick else pytest.mark.soak
+            *(flavor, way, call),
+            id=f"{call.__name__}-{way.__name__}-{flavor}",
+            marks=() if call in quick else pytest.mark.soak,
         )
         for flavor, way, quick in WAYS
+        for call in CALLS
     ],
 )
-def test_wherever_a_call_is_left_nothing_is_left_running(
+def test_exiting_a_call_at_any_suspension_leaves_nothing_running(
     prediction_server: PredictionServer, flavor: str, way: Way, call: Call
 ) -> None:
     for suspension in range(1, 500):
         running = set(prediction_server.running)
-        # Not closed by a block of its own: the call may outlive its caller.
+        # Do not use a block: the call may outlive its caller.
         client = AsyncClient(base_url=prediction_server.base_url)
-        counted = Counted(call(client), suspension)
+        counted = SuspensionCounter(call(client), suspension)
         flavors.run(flavor, partial(way, counted))
         left = prediction_server.running - running
-        if call is wait:  # before the first poll, it may not have begun to wait
-            left = {id for id in left if prediction_server.asked[f"GET /v1/predictions/{id}"]}
+        if call is wait:  # before the first poll, the call may not have started to wait
+            left = {
+                id for id in left if prediction_server.request_counts[f"GET /v1/predictions/{id}"]
+            }
         assert not left, f"suspension {suspension}"
-        assert eventually(lambda: prediction_server.open == 0), f"suspension {suspension}"
+        wait_until(lambda: prediction_server.open == 0)
         for task in background:
-            _only_cancelled(task)
+            _only_canceled(task)
         background.clear()
         if not counted.reached:
             break
     else:
-        raise AssertionError("it never came to its end")
-    # A stream is read in a task of its own, so that its reader suspends less often.
+        raise AssertionError("The call never completed.")
+    # The stream is read in a separate task, so its reader suspends less often.
     assert suspension > 5

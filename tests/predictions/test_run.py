@@ -17,29 +17,34 @@ from tests.servers.fake_server import FakeServer, Reply, prediction, reply
 from tests.variants import variants
 
 
-async def test_a_model_by_name_goes_to_its_own_endpoint(
+async def test_a_model_is_created_at_the_endpoint_of_the_model(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(
         [reply(prediction(), 201), reply(prediction("succeeded", output="hello Alice"))]
     )
     assert await scripted_client.run("owner/name", {"text": "Alice"}) == "hello Alice"
-    assert fake_server.asked == ["POST /v1/models/owner/name/predictions", "GET /v1/predictions/p1"]
+    assert fake_server.request_lines == [
+        "POST /v1/models/owner/name/predictions",
+        "GET /v1/predictions/p1",
+    ]
     assert fake_server.requests[0].json == {"input": {"text": "Alice"}}
     assert "Prefer" not in fake_server.requests[0].headers
 
 
-async def test_a_version_goes_to_predictions(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_a_version_is_created_at_predictions(
+    scripted_client: Any, fake_server: FakeServer
+) -> None:
     fake_server.respond_with(reply(prediction("succeeded", output=[1, {"a": None}]), 201))
     assert await scripted_client.run("owner/name:abc", {}) == [1, {"a": None}]
-    assert fake_server.asked == ["POST /v1/predictions"]
+    assert fake_server.request_lines == ["POST /v1/predictions"]
     assert fake_server.requests[0].json == {"version": "abc", "input": {}}
 
 
 @variants(
     "ref", ["", "name", "owner/name:", "owner//name", "/name", "a/b/c", "owner/na me", None, 5]
 )
-async def test_another_reference_is_refused_before_a_request(
+async def test_an_invalid_reference_is_rejected_before_a_request(
     scripted_client: Any, fake_server: FakeServer, ref: Any
 ) -> None:
     error = ValueError if isinstance(ref, str) else TypeError
@@ -54,7 +59,7 @@ async def test_wait_is_sent_as_prefer(scripted_client: Any, fake_server: FakeSer
     assert fake_server.requests[0].headers["Prefer"] == "wait=7"
 
 
-async def test_timeout_tells_the_server_when_to_stop(
+async def test_timeout_is_sent_as_cancel_after(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(prediction("succeeded"), 201))
@@ -74,9 +79,7 @@ async def test_a_webhook_is_sent(scripted_client: Any, fake_server: FakeServer) 
     }
 
 
-async def test_progress_is_told_of_each_state(
-    scripted_client: Any, fake_server: FakeServer
-) -> None:
+async def test_progress_receives_each_state(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with(
         [
             reply(prediction(), 201),
@@ -107,18 +110,18 @@ async def test_progress_may_be_a_coroutine_function(
         assert seen == ["starting", "succeeded"]
 
 
-async def test_a_404_is_polled_again_only_just_after_the_create(
+async def test_a_404_is_retried_only_right_after_the_create(
     scripted_client: Any,
     fake_server: FakeServer,
     no_jitter: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     unknown = reply({"detail": "not found"}, 404)
-    answers = [reply(prediction(), 201), unknown, reply(prediction("succeeded", output=1))]
-    fake_server.respond_with(answers)
+    responses = [reply(prediction(), 201), unknown, reply(prediction("succeeded", output=1))]
+    fake_server.respond_with(responses)
     assert await scripted_client.run("owner/name", {}) == 1
     monkeypatch.setattr("dashscope._predictions.watch.CREATE_SETTLE_TIME", 0.0)
-    fake_server.respond_with(answers)
+    fake_server.respond_with(responses)
     with pytest.raises(NotFoundError):
         await scripted_client.run("owner/name", {})
 
@@ -140,7 +143,7 @@ async def test_a_response_hook_that_raises_cancels_the_prediction(
     client = make_client(base_url=fake_server.base_url, event_hooks={"response": [hook]})
     with pytest.raises(ZeroDivisionError):
         await client.run("owner/name", {})
-    assert fake_server.asked[1:] == ["POST /v1/predictions/p1/cancel"]
+    assert fake_server.request_lines[1:] == ["POST /v1/predictions/p1/cancel"]
 
 
 async def test_a_failed_prediction_raises_with_the_prediction(
@@ -153,7 +156,7 @@ async def test_a_failed_prediction_raises_with_the_prediction(
 
 
 @variants("status", ["canceled", "aborted"])
-async def test_a_cancelled_prediction_raises(
+async def test_a_canceled_prediction_raises(
     scripted_client: Any, fake_server: FakeServer, status: str
 ) -> None:
     fake_server.respond_with(reply(prediction(status), 201))
@@ -179,7 +182,7 @@ async def test_an_unknown_status_counts_as_running(
     assert await scripted_client.run("owner/name", {}) == 2
 
 
-async def test_the_time_out_cancels_the_prediction(
+async def test_a_timeout_cancels_the_prediction(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(
@@ -188,8 +191,8 @@ async def test_the_time_out_cancels_the_prediction(
     with pytest.raises(PredictionTimeoutError, match="processing") as caught:
         await scripted_client.run("owner/name", {}, timeout=0.3)
     assert isinstance(caught.value, TimeoutError)
-    assert fake_server.asked[-1] == "POST /v1/predictions/p1/cancel"
-    assert fake_server.asked.count("POST /v1/predictions/p1/cancel") == 1
+    assert fake_server.request_lines[-1] == "POST /v1/predictions/p1/cancel"
+    assert fake_server.request_lines.count("POST /v1/predictions/p1/cancel") == 1
 
 
 async def test_an_exception_in_progress_cancels_the_prediction(
@@ -202,7 +205,7 @@ async def test_an_exception_in_progress_cancels_the_prediction(
 
     with pytest.raises(ZeroDivisionError):
         await scripted_client.run("owner/name", {}, progress=progress)
-    assert fake_server.asked[-1] == "POST /v1/predictions/p1/cancel"
+    assert fake_server.request_lines[-1] == "POST /v1/predictions/p1/cancel"
 
 
 async def test_cancel_on_exit_false_leaves_it_running(
@@ -211,19 +214,19 @@ async def test_cancel_on_exit_false_leaves_it_running(
     fake_server.respond_with(reply(prediction("processing")))
     with pytest.raises(PredictionTimeoutError):
         await scripted_client.run("owner/name", {}, timeout=0.2, cancel_on_exit=False)
-    assert not any("cancel" in asked for asked in fake_server.asked)
+    assert not any("cancel" in requested for requested in fake_server.request_lines)
 
 
-async def test_a_failure_to_cancel_is_a_note(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_a_failed_cancel_is_a_note(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with(
         lambda r: reply({"detail": "no"}, 400) if "cancel" in r.path else reply(prediction())
     )
     with pytest.raises(PredictionTimeoutError) as caught:
         await scripted_client.run("owner/name", {}, timeout=0.8)
-    assert "could not be cancelled" in caught.value.__notes__[0]
+    assert "could not be canceled" in caught.value.__notes__[0]
 
 
-async def test_a_finished_prediction_is_not_cancelled(
+async def test_a_finished_prediction_is_not_canceled(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(prediction("succeeded")))
@@ -233,7 +236,7 @@ async def test_a_finished_prediction_is_not_cancelled(
 
     with pytest.raises(ZeroDivisionError):
         await scripted_client.run("owner/name", {}, progress=progress)
-    assert fake_server.asked == ["POST /v1/models/owner/name/predictions"]
+    assert fake_server.request_lines == ["POST /v1/models/owner/name/predictions"]
 
 
 @variants(
@@ -253,7 +256,7 @@ async def test_a_finished_prediction_is_not_cancelled(
         ({"file_encoding": "zip"}, "file_encoding"),
     ],
 )
-async def test_an_option_out_of_bounds_is_refused_before_a_request(
+async def test_an_out_of_range_option_is_rejected_before_a_request(
     scripted_client: Any, fake_server: FakeServer, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -272,7 +275,7 @@ async def test_an_option_out_of_bounds_is_refused_before_a_request(
         ({"x": [object()]}, TypeError, "neither"),
     ],
 )
-async def test_an_input_that_is_not_json_is_refused_before_a_request(
+async def test_an_input_that_is_not_json_is_rejected_before_a_request(
     scripted_client: Any, fake_server: FakeServer, input: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -280,7 +283,7 @@ async def test_an_input_that_is_not_json_is_refused_before_a_request(
     assert fake_server.requests == []
 
 
-async def test_a_prediction_without_an_id_is_not_taken(
+async def test_a_prediction_without_an_id_is_rejected(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     from dashscope import APIResponseError
@@ -290,7 +293,7 @@ async def test_a_prediction_without_an_id_is_not_taken(
         await scripted_client.run("owner/name", {})
 
 
-async def test_an_html_answer_is_quoted(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_an_html_response_is_quoted(scripted_client: Any, fake_server: FakeServer) -> None:
     from dashscope import APIResponseError
 
     fake_server.respond_with(

@@ -1,4 +1,4 @@
-"""Signals in the sync client: wherever one comes, nothing is left running."""
+"""Signals in the sync client: a signal at any line leaves nothing running."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ import pytest
 import dashscope
 from dashscope import Client
 from dashscope._runtime import signals
-from tests.predictions.interrupting import interrupted_at
-from tests.servers.prediction_server import PredictionServer, eventually
+from tests.predictions.interrupting import interrupt_at_line
+from tests.servers.prediction_server import PredictionServer
 from tests.stopwatch import Stopwatch
+from tests.waiting import wait_until
 
 OURS = str(Path(dashscope.__file__).parent)
 THEIRS = str(Path(httpcore.__file__).parent)
@@ -33,7 +34,7 @@ def terminate(number: int, frame: object) -> None:
 
 @pytest.fixture(params=["SIGINT", "SIGTERM"])
 def number(request: pytest.FixtureRequest) -> Iterator[int]:
-    """A signal whose handler raises."""
+    """The exception of a signal handler."""
     number = getattr(signal, request.param)
     before = signal.getsignal(number)
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else terminate)
@@ -68,11 +69,11 @@ CALLS = {"run": run, "stream": stream, "wait": wait}
 @pytest.mark.parametrize(
     ("within", "step"),
     [
-        pytest.param((OURS,), 29, id="some-lines"),
+        pytest.param((OURS,), 61, id="some-lines"),
         pytest.param((OURS, THEIRS), 1, id="all-lines", marks=[pytest.mark.soak, SLOW]),
     ],
 )
-def test_at_whatever_line_a_signal_comes_nothing_is_left_running(
+def test_a_signal_at_any_line_leaves_nothing_running(
     prediction_server: PredictionServer,
     number: int,
     call: Callable[[Client], Any],
@@ -81,33 +82,37 @@ def test_at_whatever_line_a_signal_comes_nothing_is_left_running(
 ) -> None:
     kind = KeyboardInterrupt if number == signal.SIGINT else SystemExit
     with Client(base_url=prediction_server.base_url) as client:
-        call(client)  # what is imported and made at the first call only, is not to be interrupted
+        call(client)  # imports and caches of the first call must not be interrupted
         before = signal.getsignal(number)
         line = 1 - step
         while True:
             line += step
             running = set(prediction_server.running)
-            done = interrupted_at(line, lambda: call(client), within=within, number=number)
+            done = interrupt_at_line(line, lambda: call(client), within=within, number=number)
             assert signal.getsignal(number) == before, done.where
             if done.where is None:
                 break
             assert done.swallowed or isinstance(done.error, kind), (done.where, done.error)
             left = prediction_server.running - running
-            if call is wait:  # before the first poll, it may not have begun to wait
-                left = {id for id in left if prediction_server.asked[f"GET /v1/predictions/{id}"]}
+            if call is wait:  # before the first poll, the call may not have started to wait
+                left = {
+                    id
+                    for id in left
+                    if prediction_server.request_counts[f"GET /v1/predictions/{id}"]
+                }
             assert not left, done.where
         assert done.error is None
     assert line > 300 // step
-    # What was interrupted while it had a connection in hand, has dropped it.
+    # An interrupted call has closed its connection.
     del done
     gc.collect()
-    assert eventually(lambda: prediction_server.open == 0)
+    wait_until(lambda: prediction_server.open == 0)
 
 
 def test_every_signal_that_programs_turn_into_exceptions_is_deferred(
     prediction_server: PredictionServer,
 ) -> None:
-    """A time limit by SIGALRM, Celery's soft one by SIGUSR1: the create is answered first."""
+    """A SIGALRM timeout or Celery's soft limit (SIGUSR1): the create completes first."""
 
     class TimeIsUp(Exception):
         pass
@@ -127,7 +132,7 @@ def test_every_signal_that_programs_turn_into_exceptions_is_deferred(
     assert len(prediction_server.jobs) == 4
 
 
-def test_two_kinds_of_signals_are_both_handled_afterwards(
+def test_two_deferred_signals_are_both_handled(
     prediction_server: PredictionServer,
 ) -> None:
     handled_ones: list[int] = []
@@ -148,7 +153,7 @@ def test_two_kinds_of_signals_are_both_handled_afterwards(
     assert prediction_server.running == set()
 
 
-def test_a_signal_is_not_deferred_for_ever(
+def test_a_signal_is_deferred_for_a_limited_time(
     prediction_server: PredictionServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.watch.CLEAN_UP", 0.4)
@@ -157,14 +162,14 @@ def test_a_signal_is_not_deferred_for_ever(
         handled(signal.SIGINT, signal.default_int_handler),
         sent(signal.SIGINT, prediction_server.creating),
     ):
-        began = Stopwatch()
+        started = Stopwatch()
         with pytest.raises(KeyboardInterrupt) as caught:
-            client.run("owner/mute", {})
-    assert began.ours < 3
+            client.run("owner/never-creates", {})
+    assert started.adjusted < 3
     assert "may have been created" in caught.value.__notes__[0]
 
 
-def test_a_handler_that_does_not_raise_leaves_the_run_alone(
+def test_a_handler_that_does_not_raise_does_not_affect_run(
     prediction_server: PredictionServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handled_ones: list[int] = []
@@ -179,7 +184,7 @@ def test_a_handler_that_does_not_raise_leaves_the_run_alone(
     assert handled_ones == [signal.SIGTERM]
 
 
-def test_where_python_refuses_handlers_nothing_is_deferred(
+def test_without_signal_handlers_nothing_is_deferred(
     prediction_server: PredictionServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -207,7 +212,7 @@ def test_a_sub_interpreter_defers_nothing() -> None:
         interpreters.destroy(number)
 
 
-def test_in_other_threads_signals_are_no_matter(prediction_server: PredictionServer) -> None:
+def test_other_threads_do_not_defer_signals(prediction_server: PredictionServer) -> None:
     outputs: list[Any] = []
     with Client(base_url=prediction_server.base_url) as client:
         thread = threading.Thread(target=lambda: outputs.append(run(client)))
@@ -227,7 +232,7 @@ def handled(number: int, handler: Any) -> Iterator[None]:
 
 @contextmanager
 def sent(number: int, when: threading.Event) -> Iterator[None]:
-    """Send this process a signal once something has happened."""
+    """Send a signal to this process once a condition is true."""
     when.clear()
 
     def send() -> None:

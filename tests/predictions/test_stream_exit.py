@@ -1,4 +1,4 @@
-"""However a stream is left: its connection closes at once, and what it created is cancelled."""
+"""Exiting a stream early closes its connection at once and cancels its prediction."""
 
 from __future__ import annotations
 
@@ -15,23 +15,32 @@ import pytest
 
 from dashscope import APIConnectionError, BadRequestError, DoneEvent, PredictionTimeoutError
 from tests import flavors
-from tests.predictions.stream_reading import each, events_of, read, read_into, texts
-from tests.servers.stream_events import after, done, output
-from tests.servers.stream_server import CANCEL, CREATE, LOOK, Link, StreamServer, cut, held, whole
+from tests.predictions.stream_reading import events_of, iterate, read, read_into, texts
+from tests.servers.stream_events import done, events_after, output
+from tests.servers.stream_server import (
+    CANCEL,
+    CREATE,
+    POLL,
+    StreamConnection,
+    StreamServer,
+    complete,
+    cut_off,
+    hold_open,
+)
 from tests.stopwatch import Stopwatch
-from tests.suspending import left_once
+from tests.suspending import cancel_once
 
 
 class Stop(BaseException):
-    """An exception that nobody expects."""
+    """An unexpected exception."""
 
 
 def ways_to_open(client: Any) -> dict[str, Any]:
     return {
         "created": client.stream("owner/name", {}),
-        "created, to be left": client.stream("owner/name", {}, cancel_on_exit=False),
+        "created, exited early": client.stream("owner/name", {}, cancel_on_exit=False),
         "attached": client.predictions.stream("p1"),
-        "attached, to be cancelled": client.predictions.stream("p1", cancel_on_exit=True),
+        "attached, with cancel_on_exit": client.predictions.stream("p1", cancel_on_exit=True),
     }
 
 
@@ -39,28 +48,30 @@ def ways_to_open(client: Any) -> dict[str, Any]:
     ("way", "cancels"),
     [
         ("created", 1),
-        ("created, to be left", 0),
+        ("created, exited early", 0),
         ("attached", 0),
-        ("attached, to be cancelled", 1),
+        ("attached, with cancel_on_exit", 1),
     ],
 )
-class TestWhoCreatesCancels:
-    async def test_break(self, client: Any, server: StreamServer, way: str, cancels: int) -> None:
-        server.respond_with(held(output("a", "1"), output("b", "2")))
+class TestExitCancels:
+    async def test_break_cancels(
+        self, client: Any, server: StreamServer, way: str, cancels: int
+    ) -> None:
+        server.respond_with(hold_open(output("a", "1"), output("b", "2")))
         async with ways_to_open(client)[way] as stream:
-            async for event in each(stream):
+            async for event in iterate(stream):
                 assert str(event) == "a"
                 break
             assert server.cancels == 0
         assert server.cancels == cancels
-        assert server.links[0].closed
-        # Nobody would close another connection.
+        assert server.connections[0].closed
+        # The connection would stay open otherwise.
         with pytest.raises(RuntimeError, match="exited before its end"):
             await events_of(stream)
-        assert len(server.links) == 1
+        assert len(server.connections) == 1
 
     @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, Stop])
-    async def test_an_exception(
+    async def test_an_exception_cancels(
         self,
         client: Any,
         server: StreamServer,
@@ -68,12 +79,12 @@ class TestWhoCreatesCancels:
         cancels: int,
         error: type[BaseException],
     ) -> None:
-        server.respond_with(held(output("a", "1")))
+        server.respond_with(hold_open(output("a", "1")))
         raised = error("from the body")
 
         async def body() -> None:
             async with ways_to_open(client)[way] as stream:
-                async for _ in each(stream):
+                async for _ in iterate(stream):
                     raise raised
 
         with pytest.raises(error) as caught:
@@ -81,13 +92,13 @@ class TestWhoCreatesCancels:
         assert caught.value is raised
         assert not hasattr(raised, "__notes__")
         assert server.cancels == cancels
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
     @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"], indirect=True)
-    async def test_a_cancellation(
+    async def test_a_cancellation_cancels(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
-        server.respond_with(held(output("a", "1")))
+        server.respond_with(hold_open(output("a", "1")))
         events: list[Any] = []
         async with anyio.create_task_group() as group:
             group.start_soon(read_into, events, ways_to_open(client)[way])
@@ -97,191 +108,183 @@ class TestWhoCreatesCancels:
         assert group.cancel_scope.cancelled_caught
         assert texts(events) == ["a"]
         assert server.cancels == cancels
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
-    async def test_it_is_not_read_at_all(
+    async def test_an_unread_stream_cancels(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
         async with ways_to_open(client)[way]:
             pass
         assert server.cancels == cancels
-        assert server.links == []
+        assert server.connections == []
 
-    async def test_it_was_read_to_its_end(
+    async def test_a_finished_stream_does_not_cancel(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
         del cancels
-        server.respond_with(whole(output("a", "1"), done(id="2")))
+        server.respond_with(complete(output("a", "1"), done(id="2")))
         await read(ways_to_open(client)[way])
         assert server.cancels == 0
 
-    async def test_done_was_seen(
+    async def test_exiting_after_done_does_not_cancel(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
         del cancels
-        server.respond_with(held(output("a", "1"), done(id="2")))
+        server.respond_with(hold_open(output("a", "1"), done(id="2")))
         async with ways_to_open(client)[way] as stream:
-            async for event in each(stream):
+            async for event in iterate(stream):
                 if isinstance(event, DoneEvent):
                     break
         assert server.cancels == 0
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
 
-class TestTheConnection:
-    async def test_it_closes_before_the_prediction_is_cancelled(
-        self, client: Any, server: StreamServer
-    ) -> None:
-        server.respond_with(held(output("a", "1")))
+class TestConnection:
+    async def test_closes_before_the_cancel(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(hold_open(output("a", "1")))
         server.delays[CANCEL] = 0.8
         async with client.stream("owner/name", {}) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
             left = Stopwatch()
         canceled_at = time.monotonic()
         assert left.wall >= 0.8
-        assert server.links[0].closed
-        closed_at = server.links[0].closed_at
+        assert server.connections[0].closed
+        closed_at = server.connections[0].closed_at
         assert closed_at is not None
         assert canceled_at - closed_at > 0.1
 
-    async def test_it_closes_while_much_is_still_to_come(
-        self, client: Any, server: StreamServer
-    ) -> None:
+    async def test_closes_with_unread_data(self, client: Any, server: StreamServer) -> None:
         over = threading.Event()
 
-        def script(link: Link) -> None:
+        def script(connection: StreamConnection) -> None:
             try:
-                link.open()
+                connection.open()
                 while True:
-                    link.send(output("x" * 10_000))
+                    connection.send(output("x" * 10_000))
             except OSError:
                 over.set()
 
         server.respond_with(script)
         async with client.stream("owner/name", {}) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
         assert over.wait(30)
         assert server.cancels == 1
 
-    async def test_it_closes_at_the_end_though_the_server_keeps_it(
+    async def test_closes_at_the_end_even_if_the_server_keeps_it_open(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.respond_with(held(output("a", "1"), done(id="2")))
+        server.respond_with(hold_open(output("a", "1"), done(id="2")))
         assert texts(await read(client.stream("owner/name", {}))) == ["a"]
-        assert server.links[0].closed
-        assert len(server.links) == 1
+        assert server.connections[0].closed
+        assert len(server.connections) == 1
 
 
-class TestCancelling:
-    async def test_a_failure_is_a_note(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(held(output("a", "1")))
+class TestCancel:
+    async def test_a_failed_cancel_is_a_note(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(hold_open(output("a", "1")))
         server.failures[CANCEL] = 400
 
         async def body() -> None:
             async with client.stream("owner/name", {}) as stream:
-                await anext(each(stream))
+                await anext(iterate(stream))
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError) as caught:
             await body()
         assert "p1 may still be running" in caught.value.__notes__[0]
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
-    async def test_a_failure_without_another_error_is_raised(
+    async def test_a_failed_cancel_without_another_error_raises(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.respond_with(held(output("a", "1")))
+        server.respond_with(hold_open(output("a", "1")))
         server.failures[CANCEL] = 400
 
         async def body() -> None:
             async with client.stream("owner/name", {}) as stream:
-                await anext(each(stream))
+                await anext(iterate(stream))
 
         with pytest.raises(BadRequestError, match="does not work"):
             await body()
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
-    async def test_one_that_is_known_to_be_over_is_not(
+    async def test_a_finished_prediction_is_not_canceled(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.respond_with(held(output("a", "1")))
-        server.ends(output=["a"])
+        server.respond_with(hold_open(output("a", "1")))
+        server.finish(output=["a"])
         async with client.stream("owner/name", {}) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
             await stream.result()
         assert server.cancels == 0
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
-    async def test_a_server_that_is_gone_does_not_hold_anybody_up(
+    async def test_an_unreachable_server_does_not_delay_the_exit(
         self, connect: Callable[..., Any], server: StreamServer
     ) -> None:
-        server.respond_with(held(output("a", "1")))
+        server.respond_with(hold_open(output("a", "1")))
 
         async def body() -> None:
             async with connect(max_retries=0).stream("owner/name", {}) as stream:
-                await anext(each(stream))
+                await anext(iterate(stream))
                 server.close()
                 raise ZeroDivisionError
 
         started = Stopwatch()
         with pytest.raises(ZeroDivisionError) as caught:
             await body()
-        assert "could not be cancelled" in caught.value.__notes__[0]
-        assert started.ours < 3
+        assert "could not be canceled" in caught.value.__notes__[0]
+        assert started.adjusted < 3
 
 
 class TestAsync:
-    """What only happens where tasks are cancelled and coroutines are thrown away."""
+    """Cancellation of tasks and closing of coroutines, which exist in async code only."""
 
     @pytest.fixture(params=["asyncio", "uvloop", "trio"])
     def flavor(self, request: pytest.FixtureRequest) -> Any:
         return request.param
 
-    async def test_cancelled_in_the_create_it_is_still_cancelled(
-        self, client: Any, server: StreamServer
-    ) -> None:
+    async def test_cancellation_during_the_create(self, client: Any, server: StreamServer) -> None:
         server.delays[CREATE] = 0.4
-        async with left_once(lambda: server.asked) as scope:
+        async with cancel_once(lambda: server.request_lines) as scope:
             await read(client.stream("owner/name", {}))
         assert scope.cancelled_caught
-        assert server.asked == [CREATE, CANCEL]
+        assert server.request_lines == [CREATE, CANCEL]
 
-    async def test_cancelled_in_the_pause_before_a_connection(
-        self, client: Any, server: StreamServer
-    ) -> None:
-        server.respond_with(cut(b"retry: 5000\n", output("a", "1")))
+    async def test_cancellation_before_a_reconnect(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(cut_off(b"retry: 5000\n", output("a", "1")))
         events: list[Any] = []
-        async with left_once(lambda: events) as scope:
+        async with cancel_once(lambda: events) as scope:
             await read_into(events, client.stream("owner/name", {}))
         assert scope.cancelled_caught
         assert texts(events) == ["a"]
         assert server.cancels == 1
 
-    async def test_cancelled_while_the_answer_is_awaited(
+    async def test_cancellation_while_waiting_for_the_response(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.respond_with(lambda link: link.wait_closed(60))
-        async with left_once(lambda: server.links) as scope:
+        server.respond_with(lambda connection: connection.wait_closed(60))
+        async with cancel_once(lambda: server.connections) as scope:
             await read(client.stream("owner/name", {}))
         assert scope.cancelled_caught
         assert server.cancels == 1
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
-    async def test_a_time_limit_on_each_event_loses_none(
+    async def test_a_timeout_per_event_loses_no_event(
         self, client: Any, server: StreamServer, no_jitter: None
     ) -> None:
         events = [output(text, str(number)) for number, text in enumerate("abcdef")]
 
-        def script(link: Link) -> None:
-            link.open()
-            for event in events[int(link.last_id or -1) + 1 :]:
+        def script(connection: StreamConnection) -> None:
+            connection.open()
+            for event in events[int(connection.last_id or -1) + 1 :]:
                 time.sleep(0.05)
-                link.send(event)
-            link.send(done(id="6"))
-            link.end()
+                connection.send(event)
+            connection.send(done(id="6"))
+            connection.end()
 
         server.respond_with(script)
-        server.ends(output=list("abcdef"))
+        server.finish(output=list("abcdef"))
         got: list[Any] = []
         impatient = 0
         async with client.stream("owner/name", {}) as stream:
@@ -292,28 +295,28 @@ class TestAsync:
         assert impatient
         assert texts(got) == list("abcdef")
 
-    async def test_a_generator_around_it_that_is_closed(
+    async def test_closing_a_generator_that_reads_the_stream(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.respond_with(held(output("a", "1"), output("b", "2")))
+        server.respond_with(hold_open(output("a", "1"), output("b", "2")))
 
-        async def answer() -> AsyncGenerator[str, None]:
+        async def response() -> AsyncGenerator[str, None]:
             async with client.stream("owner/name", {}) as stream:
                 async for event in stream:
                     yield str(event)
 
-        async with aclosing(answer()) as parts:
+        async with aclosing(response()) as parts:
             async for part in parts:
                 assert part == "a"
                 break
         assert server.cancels == 1
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop"], indirect=True)
 class TestAsyncio:
-    async def test_a_task_that_is_cancelled(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(held(output("a", "1")))
+    async def test_canceling_the_task(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(hold_open(output("a", "1")))
         events: list[Any] = []
         task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
         while not events:
@@ -322,10 +325,10 @@ class TestAsyncio:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert server.cancels == 1
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
-    async def test_a_task_that_is_cancelled_twice(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(held(output("a", "1")))
+    async def test_canceling_the_task_twice(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(hold_open(output("a", "1")))
         server.delays[CANCEL] = 0.3
         events: list[Any] = []
         task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
@@ -338,10 +341,10 @@ class TestAsyncio:
             await task
         assert server.cancels == 1
         assert server.state["status"] == "canceled"
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
-    async def test_wait_for(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(held(output("a", "1")))
+    async def test_wait_for_cancels(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(hold_open(output("a", "1")))
         events: list[Any] = []
         task = asyncio.create_task(read_into(events, client.stream("owner/name", {})))
         while not events:
@@ -354,7 +357,7 @@ class TestAsyncio:
 @pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
 class TestTimeout:
     async def within(self, seconds: float, opened: Any) -> list[Any]:
-        """Read a stream that runs into its time-out, which is in so many seconds."""
+        """Read a stream that times out after `seconds`."""
         events: list[Any] = []
         started = Stopwatch()
         with pytest.raises(PredictionTimeoutError, match="p1") as caught:
@@ -362,84 +365,88 @@ class TestTimeout:
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.prediction.id == "p1"
         assert seconds - 0.02 <= started.wall
-        assert started.ours < seconds + 0.3
+        assert started.adjusted < seconds + 0.3
         return events
 
     async def test_a_silent_stream(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(held(output("a", "1")))
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        server.respond_with(hold_open(output("a", "1")))
+        events = await self.within(1.0, client.stream("owner/name", {}, timeout=1.0))
         assert texts(events) == ["a"]
         assert server.cancels == 1
-        assert server.links[0].closed
+        assert server.connections[0].closed
 
     async def test_a_stream_of_comments(self, client: Any, server: StreamServer) -> None:
-        def script(link: Link) -> None:
-            link.open()
-            while not link.wait_closed(0.05):
-                link.send(b": still here\n\n")
+        def script(connection: StreamConnection) -> None:
+            connection.open()
+            while not connection.wait_closed(0.05):
+                connection.send(b": still here\n\n")
 
         server.respond_with(script)
-        assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
+        assert await self.within(1.0, client.stream("owner/name", {}, timeout=1.0)) == []
         assert server.cancels == 1
 
-    async def test_an_answer_that_does_not_come(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(lambda link: link.wait_closed())
-        assert await self.within(0.3, client.stream("owner/name", {}, timeout=0.3)) == []
+    async def test_a_missing_response(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(lambda connection: connection.wait_closed())
+        assert await self.within(1.0, client.stream("owner/name", {}, timeout=1.0)) == []
         assert server.cancels == 1
 
     async def test_a_pause_between_connections(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(cut(b"retry: 5000\n", output("a", "1")))
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+        server.respond_with(cut_off(b"retry: 5000\n", output("a", "1")))
+        events = await self.within(1.0, client.stream("owner/name", {}, timeout=1.0))
         assert texts(events) == ["a"]
         assert server.cancels == 1
 
-    async def test_a_prediction_that_is_waited_for(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(cut(output("a")))  # without an id, the finished prediction has the rest
-        events = await self.within(0.3, client.stream("owner/name", {}, timeout=0.3))
+    async def test_a_result_that_does_not_arrive(self, client: Any, server: StreamServer) -> None:
+        server.respond_with(
+            cut_off(output("a"))
+        )  # without ids, the finished prediction provides the rest
+        events = await self.within(1.0, client.stream("owner/name", {}, timeout=1.0))
         assert texts(events) == ["a"]
-        assert server.asked.count(LOOK) > 1
+        assert server.request_lines.count(POLL) > 1
         assert server.cancels == 1
 
-    async def test_one_that_is_attached_to_goes_on(self, client: Any, server: StreamServer) -> None:
-        server.respond_with(held(output("a", "1")))
-        await self.within(0.3, client.predictions.stream("p1", timeout=0.3))
-        assert server.cancels == 0
-        assert server.links[0].closed
-
-    async def test_the_time_counts_while_the_user_works(
+    async def test_an_attached_prediction_keeps_running(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.respond_with(held(output("a", "1")))
+        server.respond_with(hold_open(output("a", "1")))
+        await self.within(1.0, client.predictions.stream("p1", timeout=1.0))
+        assert server.cancels == 0
+        assert server.connections[0].closed
+
+    async def test_the_timeout_includes_the_time_of_the_block(
+        self, client: Any, server: StreamServer
+    ) -> None:
+        server.respond_with(hold_open(output("a", "1")))
         async with client.stream("owner/name", {}, timeout=0.3) as stream:
-            await anext(each(stream))
+            await anext(iterate(stream))
             time.sleep(0.4)
             started = Stopwatch()
             with pytest.raises(PredictionTimeoutError):
                 await events_of(stream)
-            assert started.ours < 0.2
+            assert started.adjusted < 0.2
 
-    async def test_a_stream_that_ends_in_time_is_whole(
+    async def test_a_stream_within_the_timeout_is_complete(
         self, client: Any, server: StreamServer
     ) -> None:
-        server.respond_with(whole(output("a", "1"), done(id="2")))
+        server.respond_with(complete(output("a", "1"), done(id="2")))
         assert texts(await read(client.stream("owner/name", {}, timeout=5))) == ["a"]
         assert server.cancels == 0
 
 
-async def test_a_server_that_dies_is_a_connection_error(
+async def test_an_unreachable_server_is_a_connection_error(
     connect: Callable[..., Any],
     server: StreamServer,
     no_jitter: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.2)
-    server.respond_with(held(output("a", "1")))
+    server.respond_with(hold_open(output("a", "1")))
     started = Stopwatch()
     events: list[Any] = []
 
     async def body() -> None:
         async with connect(max_retries=0).stream("owner/name", {}) as stream:
-            async for event in each(stream):
+            async for event in iterate(stream):
                 events.append(event)
                 server.close()
 
@@ -447,12 +454,12 @@ async def test_a_server_that_dies_is_a_connection_error(
         await body()
     assert texts(events) == ["a"]
     assert "p1 may still be running" in caught.value.__notes__[0]
-    assert started.ours < 5
+    assert started.adjusted < 5
 
 
 @pytest.mark.parametrize("flavor", flavors.params("asyncio", "trio", omit="sync"))
 class TestHeartbeats:
-    """A caller that waits for the next event again and again, each time with a timeout."""
+    """A caller that waits for events with a short timeout, again and again."""
 
     @pytest.mark.parametrize("heartbeat", [0.01, 0.2])
     async def test_a_timeout_of_anext_loses_nothing(
@@ -460,13 +467,13 @@ class TestHeartbeats:
     ) -> None:
         sent = [output(str(number), str(number)) for number in range(5)]
 
-        def script(link: Link) -> None:
-            link.open()
+        def script(connection: StreamConnection) -> None:
+            connection.open()
             for event in sent:
                 time.sleep(0.15)
-                link.send(event)
-            link.send(done(id="end"))
-            link.end()
+                connection.send(event)
+            connection.send(done(id="end"))
+            connection.end()
 
         server.respond_with(script)
         received, beats = list[Any](), 0
@@ -476,22 +483,22 @@ class TestHeartbeats:
                     received.append(await anext(stream))
                 beats += scope.cancelled_caught
         assert texts(received) == ["0", "1", "2", "3", "4"]
-        assert len(server.links) == 1
+        assert len(server.connections) == 1
         assert beats > 0 or heartbeat > 0.05
 
-    async def test_a_timeout_while_it_connects_and_reconnects_loses_nothing(
+    async def test_a_timeout_while_connecting_loses_nothing(
         self, client: Any, server: StreamServer
     ) -> None:
         sent = [output("a", "1"), output("b", "2"), done(id="end")]
 
-        def slow(link: Link) -> None:
+        def slow(connection: StreamConnection) -> None:
             time.sleep(0.2)
-            link.open()
-            link.send(*after(sent, link.last_id)[:1])
-            link.cut()
+            connection.open()
+            connection.send(*events_after(sent, connection.last_id)[:1])
+            connection.close()
 
         server.respond_with(slow, slow, slow)
-        server.ends(output=["a", "b"])
+        server.finish(output=["a", "b"])
         received = list[Any]()
         async with client.stream("owner/name", {}) as stream:
             while not received or not isinstance(received[-1], DoneEvent):
@@ -503,7 +510,7 @@ class TestHeartbeats:
 async def test_the_timeout_of_a_stream_counts_from_its_entry(
     client: Any, server: StreamServer
 ) -> None:
-    server.respond_with(whole(done(id="end")))
+    server.respond_with(complete(done(id="end")))
     with pytest.MonkeyPatch.context() as past:
         long_ago = time.monotonic() - 100
         past.setattr(time, "monotonic", lambda: long_ago)
@@ -518,13 +525,13 @@ async def test_the_timeout_of_a_stream_counts_from_its_entry(
 
 @pytest.mark.parametrize("flavor", ["asyncio"])
 async def test_a_native_timeout_of_anext_loses_nothing(client: Any, server: StreamServer) -> None:
-    def script(link: Link) -> None:
-        link.open()
+    def script(connection: StreamConnection) -> None:
+        connection.open()
         for number in range(5):
             time.sleep(0.05)
-            link.send(output(str(number), str(number)))
-        link.send(done(id="end"))
-        link.end()
+            connection.send(output(str(number), str(number)))
+        connection.send(done(id="end"))
+        connection.end()
 
     server.respond_with(script)
     received = list[Any]()
@@ -533,4 +540,4 @@ async def test_a_native_timeout_of_anext_loses_nothing(client: Any, server: Stre
             with contextlib.suppress(TimeoutError):
                 received.append(await asyncio.wait_for(anext(stream), 0.02))
     assert texts(received) == ["0", "1", "2", "3", "4"]
-    assert len(server.links) == 1
+    assert len(server.connections) == 1

@@ -1,4 +1,4 @@
-"""A proxy cuts, stalls, trickles and truncates streams: what arrives is what was sent."""
+"""A proxy cuts, stalls, slows and truncates streams: all events arrive unchanged."""
 
 from __future__ import annotations
 
@@ -11,16 +11,31 @@ import pytest
 from dashscope import DoneEvent
 from dashscope.local import LocalServer
 from tests.predictions import stream_models as models
-from tests.predictions.stream_reading import events_of, printed, read, texts, told
-from tests.servers.stream_events import Recording, Sent, after, done, encoded, logs, output
-from tests.servers.stream_proxy import Fault, Proxy, cut, reset, stalled, trickled
-from tests.servers.stream_server import Link, Script, StreamServer
+from tests.predictions.stream_reading import events_of, log_text, read, summaries, texts
+from tests.servers.stream_events import (
+    Recording,
+    SentEvent,
+    done,
+    encoded,
+    events_after,
+    logs,
+    output,
+)
+from tests.servers.stream_proxy import (
+    Fault,
+    Proxy,
+    byte_by_byte,
+    cut_after,
+    reset_after,
+    stall_after,
+)
+from tests.servers.stream_server import Script, StreamConnection, StreamServer
 
 EVENTS = (
     logs("10%\n20%\n", "1-a"),
     output("Grüße ✓", "2"),
     output("two\nlines\n", "3"),
-    Sent("ping", "🙂", "4"),
+    SentEvent("ping", "🙂", "4"),
     output("", "5"),
     output(" x ", "6"),
     done(id="7"),
@@ -30,59 +45,61 @@ FINISHED = {"output": ["Grüße ✓", "two\nlines\n", "", " x "], "logs": "10%\n
 
 
 def recorded(recording: Recording, *, chunked: bool) -> Script:
-    """The recording, from the event on after the one that the client names."""
+    """Return the recording after the event with the `Last-Event-ID`."""
 
-    def script(link: Link) -> None:
-        link.open(chunked=chunked)
-        link.send(encoded(after(recording.events, link.last_id), recording.ending))
-        link.end()
+    def script(connection: StreamConnection) -> None:
+        connection.open(chunked=chunked)
+        connection.send(
+            encoded(events_after(recording.events, connection.last_id), recording.ending)
+        )
+        connection.end()
 
     return script
 
 
 @pytest.fixture
 def proxy(server: StreamServer) -> Iterator[Proxy]:
-    """Stands before the scripted server's streams."""
+    """A proxy in front of the scripted server."""
     proxy = Proxy(server.base_url)
     server.stream_url = server.stream_url.replace(server.origin, proxy.origin)
     yield proxy
     proxy.close()
 
 
-def whole_at(answer: bytes, body: bytes) -> int:
-    """Where in an answer the stream begins."""
-    at = answer.index(body)
+def whole_at(response: bytes, body: bytes) -> int:
+    """Return the offset at which the stream starts in a response."""
+    at = response.index(body)
     assert at > 0
     return at
 
 
 steps = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.soak)])
-"""Cut at every seventh byte by default, and at every byte in the soak run."""
+"""Cut at every seventh byte by default, and at every byte in the soak session."""
 
 
 @pytest.mark.usefixtures("no_jitter")
-class TestRecording:
+class TestRecordedStream:
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     @steps
     @pytest.mark.parametrize("chunked", [True, False])
-    async def test_it_is_truncated_at_every_byte(
+    async def test_truncation_at_every_byte(
         self, client: Any, server: StreamServer, proxy: Proxy, chunked: bool, step: int
     ) -> None:
         recording = Recording(EVENTS)
         body = recording.body
         server.respond_with(recorded(recording, chunked=chunked))
-        server.ends(**FINISHED)
+        server.finish(**FINISHED)
         finished = await client.predictions.get("p1")
-        assert told(await read(client.predictions.stream(finished))) == TOLD
-        answer = bytes(proxy.passed[0])
-        begin = whole_at(answer, body)
-        for length in range(0, len(answer) + 1, step):
-            proxy.inject([cut(length)])
-            server.links.clear()
+        assert summaries(await read(client.predictions.stream(finished))) == TOLD
+        response = bytes(proxy.passed[0])
+        begin = whole_at(response, body)
+        for length in range(0, len(response) + 1, step):
+            proxy.inject([cut_after(length)])
+            server.connections.clear()
             async with client.predictions.stream(finished) as stream:
                 events = await events_of(stream)
                 reconnections = stream.reconnections
-            assert told(events) == TOLD, length
+            assert summaries(events) == TOLD, length
             assert [event.id for event in events[:-1]] == ["1-a", "2", "3", "4", "5", "6"], length
             last_id = recording.last_id_within(length - begin)
             again = [] if last_id == "7" else [last_id]
@@ -92,115 +109,117 @@ class TestRecording:
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     @steps
     @pytest.mark.parametrize("ending", ["\r\n", "\r"])
-    async def test_it_is_truncated_at_every_byte_whatever_ends_its_lines(
+    async def test_truncation_at_every_byte_with_every_line_ending(
         self, client: Any, server: StreamServer, proxy: Proxy, ending: str, step: int
     ) -> None:
         recording = Recording(EVENTS[1:3] + EVENTS[-1:], ending)
         body = recording.body
         server.respond_with(recorded(recording, chunked=True))
-        server.ends(output=FINISHED["output"][:2])
+        server.finish(output=FINISHED["output"][:2])
         finished = await client.predictions.get("p1")
         await read(client.predictions.stream(finished))
         begin = whole_at(bytes(proxy.passed[0]), body)
         for length in range(0, len(body) + 1, step):
-            proxy.inject([cut(begin + length)])
-            server.links.clear()
+            proxy.inject([cut_after(begin + length)])
+            server.connections.clear()
             events = await read(client.predictions.stream(finished))
-            assert told(events) == [TOLD[1], TOLD[2], TOLD[-1]], length
+            assert summaries(events) == [TOLD[1], TOLD[2], TOLD[-1]], length
             last_id = recording.last_id_within(length)
             assert server.last_ids == [None, *([] if last_id == "7" else [last_id])], length
 
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
     @steps
-    async def test_it_ends_properly_at_every_byte(
+    async def test_a_clean_end_at_every_byte(
         self, client: Any, server: StreamServer, step: int
     ) -> None:
         recording = Recording(EVENTS)
-        server.ends(**FINISHED)
+        server.finish(**FINISHED)
         finished = await client.predictions.get("p1")
         length = 0
 
-        def script(link: Link) -> None:
-            link.open()
-            body = encoded(after(recording.events, link.last_id))
-            link.send(body[:length] if link.number == 1 else body)
-            link.end()
+        def script(connection: StreamConnection) -> None:
+            connection.open()
+            body = encoded(events_after(recording.events, connection.last_id))
+            connection.send(body[:length] if connection.number == 1 else body)
+            connection.end()
 
         server.respond_with(script)
         for length in range(0, len(recording.body) + 1, step):
-            server.links.clear()
-            assert told(await read(client.predictions.stream(finished))) == TOLD, length
+            server.connections.clear()
+            assert summaries(await read(client.predictions.stream(finished))) == TOLD, length
             last_id = recording.last_id_within(length)
             assert server.last_ids == [None, *([] if last_id == "7" else [last_id])], length
 
     @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
-    async def test_it_trickles(
+    async def test_one_byte_at_a_time(
         self, client: Any, server: StreamServer, proxy: Proxy, ending: str
     ) -> None:
         server.respond_with(recorded(Recording(EVENTS, ending), chunked=True))
-        proxy.inject([trickled])
+        proxy.inject([byte_by_byte])
         async with client.stream("owner/name", {}) as stream:
-            assert told(await events_of(stream)) == TOLD
+            assert summaries(await events_of(stream)) == TOLD
             assert stream.reconnections == 0
 
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
-    async def test_it_stalls(self, client: Any, server: StreamServer, proxy: Proxy) -> None:
+    async def test_stalls(self, client: Any, server: StreamServer, proxy: Proxy) -> None:
         recording = Recording(EVENTS)
         server.respond_with(recorded(recording, chunked=True))
-        server.ends(**FINISHED)
+        server.finish(**FINISHED)
         finished = await client.predictions.get("p1")
         await read(client.predictions.stream(finished))
-        answer = bytes(proxy.passed[0])
-        begin = whole_at(answer, recording.body)
+        response = bytes(proxy.passed[0])
+        begin = whole_at(response, recording.body)
         for length in [0, 20, begin, *range(begin + 1, begin + len(recording.body) - 1, 120)]:
-            proxy.inject([stalled(length)])
-            server.links.clear()
+            proxy.inject([stall_after(length)])
+            server.connections.clear()
             events = await read(client.predictions.stream(finished, stall_timeout=0.2))
-            assert told(events) == TOLD, length
+            assert summaries(events) == TOLD, length
             assert server.last_ids == [None, recording.last_id_within(length - begin)], length
 
-    async def test_no_connection_brings_more_than_an_event(
+    async def test_one_event_per_connection(
         self, client: Any, server: StreamServer, proxy: Proxy
     ) -> None:
         recording = Recording(EVENTS)
         server.respond_with(recorded(recording, chunked=False))
-        server.ends(**FINISHED)
+        server.finish(**FINISHED)
         await read(client.predictions.stream("p1"))
         begin = whole_at(bytes(proxy.passed[0]), recording.body)
         longest = max(len(event.encoded()) for event in EVENTS)
         for length in range(longest, longest + 12, 3):
-            proxy.inject([cut(begin + length)] * 20)
+            proxy.inject([cut_after(begin + length)] * 20)
             async with client.stream("owner/name", {}) as stream:
-                assert told(await events_of(stream)) == TOLD
+                assert summaries(await events_of(stream)) == TOLD
                 assert stream.reconnections >= 4
         assert server.cancels == 0
 
     @pytest.mark.parametrize("replays", [False, True])
-    async def test_everything_at_once(
+    async def test_random_faults(
         self, client: Any, server: StreamServer, proxy: Proxy, replays: bool
     ) -> None:
         recording = Recording(EVENTS)
         script = recorded(recording, chunked=True)
         if replays:
 
-            def script(link: Link) -> None:
-                link.open()
-                link.send(recording.body)
-                link.end()
+            def script(connection: StreamConnection) -> None:
+                connection.open()
+                connection.send(recording.body)
+                connection.end()
 
         server.respond_with(script)
-        server.ends(**FINISHED)
+        server.finish(**FINISHED)
         chance = random.Random(4)
         for _ in range(4):
             faults = [any_fault(chance, 110 + len(recording.body)) for _ in range(6)]
             proxy.inject(list(faults))
             events = await read(client.predictions.stream("p1", stall_timeout=0.2))
-            assert told(events) == TOLD, faults
+            assert summaries(events) == TOLD, faults
 
 
 def any_fault(chance: random.Random, most: int) -> Fault:
-    kind: Callable[[int], Fault] = chance.choice([*[cut] * 8, *[reset] * 8, stalled])
-    return kind(chance.randrange(most)) if chance.random() < 0.9 else trickled
+    kind: Callable[[int], Fault] = chance.choice(
+        [*[cut_after] * 8, *[reset_after] * 8, stall_after]
+    )
+    return kind(chance.randrange(most)) if chance.random() < 0.9 else byte_by_byte
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +230,7 @@ def local() -> Iterator[LocalServer]:
 
 @pytest.fixture
 def before(local: LocalServer) -> Iterator[Proxy]:
-    """Stands before the local server."""
+    """A proxy in front of the local server."""
     proxy = Proxy(local.base_url)
     yield proxy
     proxy.close()
@@ -223,16 +242,16 @@ class TestLocalServer:
     def client(self, connect: Callable[..., Any], before: Proxy) -> Any:
         return connect(base_url=before.base_url)
 
-    async def test_a_running_model_is_streamed_whole(self, client: Any, before: Proxy) -> None:
+    async def test_a_running_model_is_streamed_completely(self, client: Any, before: Proxy) -> None:
         chance = random.Random(5)
-        faults = [cut(chance.randrange(140, 500)) for _ in range(5)]
-        before.inject([trickled, *faults])
+        faults = [cut_after(chance.randrange(140, 500)) for _ in range(5)]
+        before.inject([byte_by_byte, *faults])
         async with client.stream("test/verse", {"lines": 6, "delay": 0.03}) as stream:
             events = await events_of(stream)
             result = await stream.result()
         assert texts(events) == result.output
         assert len(result.output) == 12
-        assert printed(events) == result.logs
+        assert log_text(events) == result.logs
         assert isinstance(events[-1], DoneEvent)
         before.inject(faults)
         async with client.stream("test/verse", {"lines": 6, "delay": 0.03}) as stream:
@@ -240,27 +259,27 @@ class TestLocalServer:
             result = await stream.result()
             assert stream.reconnections >= 1
         assert texts(events) == result.output
-        assert printed(events) == result.logs
+        assert log_text(events) == result.logs
 
     @steps
     @pytest.mark.parametrize("flavor", ["asyncio", "sync"], indirect=True)
-    async def test_a_finished_one_is_truncated_everywhere(
+    async def test_truncation_of_a_finished_stream(
         self, client: Any, before: Proxy, step: int
     ) -> None:
         async with client.stream("test/verse", {"lines": 2}) as stream:
             await events_of(stream)
             finished = await stream.result()
-        expected = told(await read(client.predictions.stream(finished)))
+        expected = summaries(await read(client.predictions.stream(finished)))
         assert [text for kind, text in expected if kind == "output"] == finished.output
-        answer = bytes(before.passed[-1])
-        for length in range(0, len(answer) + 1, 5 * step):
-            before.inject([cut(length)])
+        response = bytes(before.passed[-1])
+        for length in range(0, len(response) + 1, 5 * step):
+            before.inject([cut_after(length)])
             events = await read(client.predictions.stream(finished))
             assert texts(events) == finished.output, length
-            assert printed(events) == finished.logs, length
+            assert log_text(events) == finished.logs, length
             assert isinstance(events[-1], DoneEvent), length
 
-    async def test_leaving_cancels_the_model(self, client: Any) -> None:
+    async def test_exiting_cancels_the_model(self, client: Any) -> None:
         async with client.stream("test/verse", {"lines": 1000, "delay": 0.05}) as stream:
             await stream.__anext__()
         assert stream.prediction.status == "canceled"

@@ -1,4 +1,4 @@
-"""Ten thousand streams, opened and closed in every way, leave no socket and no task."""
+"""Ten thousand streams, opened and closed in every way, leave no socket and no task open."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ pytestmark = [
 
 
 class FastServer(LoopServer):
-    """Creates, cancels and streams, with little work of its own, in an event loop of a thread.
+    """A fast server that creates, cancels and streams predictions in one event loop.
 
-    A model's name says what its stream does: `whole`, `held` (open until the client goes), `cut`
-    (whole on the second connection) or `refused`.
+    The name of the model selects the stream: `whole`, `held` (open until the client disconnects),
+    `cut` (complete on the second connection) or `refused`.
     """
 
     def __init__(self) -> None:
@@ -82,18 +82,18 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[FastServer]:
 
 
 def sockets() -> int:
-    """How many sockets this process has open, at both ends."""
+    """Return the number of open sockets of this process, at both ends."""
     count = 0
     for entry in DESCRIPTORS.iterdir():
         try:
             count += str(entry.readlink()).startswith("socket:")
-        except FileNotFoundError:  # the folder's own descriptor
+        except FileNotFoundError:  # the descriptor of the folder itself
             continue
     return count
 
 
 class Steady:
-    """What is open stays below what a warmed-up client has."""
+    """The number of open sockets and tasks stays below that of a used client."""
 
     def __init__(self, server: FastServer, most: int) -> None:
         self._server = server
@@ -101,7 +101,7 @@ class Steady:
         self._before = sockets()
 
     def check(self, number: int) -> None:
-        # Each connection that is kept has two ends in this process.
+        # Each kept connection has two ends in this process.
         assert sockets() - self._before <= 2 * self._most, number
         assert self._server.open <= self._most, number
 
@@ -113,7 +113,7 @@ def model_of(way: str) -> str:
     return f"owner/{way if way in ('whole', 'held', 'cut', 'refused') else 'held'}"
 
 
-async def one(client: AsyncClient, way: str) -> None:
+async def run_one(client: AsyncClient, way: str) -> None:
     stream = client.stream(model_of(way), {})
     match way:
         case "unread":
@@ -140,7 +140,7 @@ async def one(client: AsyncClient, way: str) -> None:
             assert isinstance(events[-1], DoneEvent)
 
 
-def one_sync(client: Client, way: str) -> None:
+def run_one_sync(client: Client, way: str) -> None:
     stream = client.stream(model_of(way), {})
     match way:
         case "unread":
@@ -165,7 +165,7 @@ def one_sync(client: Client, way: str) -> None:
             assert isinstance(events[-1], DoneEvent)
 
 
-def cancelled_by(ways: list[str]) -> int:
+def canceled_by(ways: list[str]) -> int:
     return sum(way in ("held", "refused", "unread", "raises") for way in ways)
 
 
@@ -177,7 +177,7 @@ async def test_asyncio(fast: FastServer) -> None:
 
     async def work(client: AsyncClient) -> None:
         for number in numbers:
-            await one(client, ways[number])
+            await run_one(client, ways[number])
             if number % EVERY == 0:
                 steady.check(number)
 
@@ -187,20 +187,20 @@ async def test_asyncio(fast: FastServer) -> None:
                 group.create_task(work(client))
         assert asyncio.all_tasks() == tasks
         steady.check(STREAMS)
-    await gone(fast)
+    await wait_until_disconnected(fast)
     assert asyncio.all_tasks() == tasks
-    assert fast.cancels == cancelled_by(ways)
+    assert fast.cancels == canceled_by(ways)
 
 
-async def test_asyncio_cancelled_anywhere(fast: FastServer) -> None:
-    """Each is cancelled a moment later than the one before, from its create to its end."""
+async def test_asyncio_with_random_cancellations(fast: FastServer) -> None:
+    """Cancel each run a moment later than the one before, from its create to its end."""
     steady = Steady(fast, 2 * CONCURRENCY)
     tasks = asyncio.all_tasks()
     numbers = iter(range(STREAMS // 5))
 
     async def work(client: AsyncClient) -> None:
         for number in numbers:
-            task = asyncio.create_task(one(client, WAYS[number % 3]))
+            task = asyncio.create_task(run_one(client, WAYS[number % 3]))
             await asyncio.sleep((number % 97) / 5000)
             task.cancel()
             await asyncio.wait([task])
@@ -215,7 +215,7 @@ async def test_asyncio_cancelled_anywhere(fast: FastServer) -> None:
                 group.create_task(work(client))
         await until(lambda: asyncio.all_tasks() == tasks)
         steady.check(STREAMS)
-    await gone(fast)
+    await wait_until_disconnected(fast)
 
 
 def test_sync(fast: FastServer) -> None:
@@ -224,13 +224,13 @@ def test_sync(fast: FastServer) -> None:
     threads = threading.active_count()
     with Client(base_url=f"{fast.origin}/v1", verify=CERTIFICATES) as client:
         for number, way in enumerate(ways):
-            one_sync(client, way)
+            run_one_sync(client, way)
             if number % EVERY == 0:
                 steady.check(number)
         assert threading.active_count() == threads
         steady.check(STREAMS)
-    asyncio.run(gone(fast))
-    assert fast.cancels == cancelled_by(ways)
+    asyncio.run(wait_until_disconnected(fast))
+    assert fast.cancels == canceled_by(ways)
 
 
 async def until(check: Callable[[], bool]) -> None:
@@ -239,6 +239,6 @@ async def until(check: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def gone(server: FastServer) -> None:
-    """Wait until the server has seen the last of its clients go."""
+async def wait_until_disconnected(server: FastServer) -> None:
+    """Wait until all clients of the server have disconnected."""
     await until(lambda: server.open == 0)

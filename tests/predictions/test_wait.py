@@ -1,4 +1,4 @@
-"""`wait()`: looking at a prediction or training that somebody else created, until it is over."""
+"""`wait()`: poll a prediction or training of someone else until it is finished."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def state(status: str = "processing", **fields: Any) -> Reply:
 
 KINDS = ["prediction", "prediction id", "training", "training id"]
 kinds = pytest.mark.parametrize("waited", KINDS)
-"""For the tests of how each kind is waited for."""
+"""Runs a test for each kind of object to wait for."""
 
 
 def path(waited: str) -> str:
@@ -36,7 +36,7 @@ def path(waited: str) -> str:
 
 
 def wait(client: Any, waited: str, **options: Any) -> Any:
-    """Wait in one of the ways there are."""
+    """Wait in one of the possible ways."""
     if waited == "prediction":
         return client.wait(Prediction(id="x1", status="starting"), **options)
     if waited == "prediction id":
@@ -47,7 +47,7 @@ def wait(client: Any, waited: str, **options: Any) -> Any:
 
 
 @kinds
-async def test_it_polls_until_it_is_finished(
+async def test_polls_until_finished(
     scripted_client: Any, fake_server: FakeServer, waited: str
 ) -> None:
     fake_server.respond_with(
@@ -60,7 +60,7 @@ async def test_it_polls_until_it_is_finished(
     assert type(done) is (Training if "training" in waited else Prediction)
     assert done.status == "succeeded"
     assert seen == ["starting", "processing", "dreaming", "succeeded"]
-    assert fake_server.asked == [f"GET {path(waited)}"] * 4
+    assert fake_server.request_lines == [f"GET {path(waited)}"] * 4
 
 
 @kinds
@@ -74,7 +74,7 @@ async def test_every_terminal_status_ends_the_wait(
         assert len(fake_server.requests) == 1
 
 
-async def test_what_is_over_already_is_not_asked_for(
+async def test_a_finished_prediction_is_not_polled(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(state("succeeded", output={}))
@@ -89,7 +89,7 @@ async def test_what_is_over_already_is_not_asked_for(
         assert fake_server.requests == []
 
 
-async def test_a_partial_object_of_a_list_is_completed(
+async def test_a_partial_object_of_a_list_is_fetched(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"results": [{"id": "x1", "status": "succeeded"}]}))
@@ -98,28 +98,28 @@ async def test_a_partial_object_of_a_list_is_completed(
     assert (await scripted_client.wait(partial)).output == "whole"
 
 
-async def test_the_timeout_leaves_it_running(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_a_timeout_does_not_cancel(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with(state())
     started = Stopwatch()
     with pytest.raises(PredictionTimeoutError, match="x1 was still processing") as caught:
         await scripted_client.wait("x1", timeout=0.2)
     assert started.wall > 0.1
-    assert started.ours < 1.5
+    assert started.adjusted < 1.5
     assert caught.value.prediction.id == "x1"
-    assert not any("cancel" in asked for asked in fake_server.asked)
+    assert not any("cancel" in requested for requested in fake_server.request_lines)
 
 
 @kinds
-async def test_cancel_on_exit_cancels_it(
+async def test_cancel_on_exit_cancels(
     make_client: Any, fake_server: FakeServer, waited: str
 ) -> None:
-    sent: list[str] = []  # as the client sent it: one that was given up may arrive later
+    sent: list[str] = []  # sorted, because an abandoned request may arrive late
     hooks = {"request": [lambda request: sent.append(request.url)]}
     client = make_client(base_url=fake_server.base_url, event_hooks=hooks)
     fake_server.respond_with(lambda r: state("canceled" if "cancel" in r.path else "processing"))
     with pytest.raises(PredictionTimeoutError):
         await wait(client, waited, timeout=0.1, cancel_on_exit=True)
-    assert fake_server.asked.count(f"POST {path(waited)}/cancel") == 1
+    assert fake_server.request_lines.count(f"POST {path(waited)}/cancel") == 1
     assert sent[-1].endswith(f"{path(waited)}/cancel")
 
 
@@ -130,22 +130,22 @@ async def test_a_response_that_does_not_arrive_is_a_timeout(
 
     def script(_: Received) -> Reply:
         late = not first or not first.pop()
-        return attrs.evolve(state(), after=60.0 if late else 0)
+        return attrs.evolve(state(), delay=60.0 if late else 0)
 
     fake_server.respond_with(script)
     with pytest.raises(PredictionTimeoutError):
         await scripted_client.wait("x1", timeout=0.3)
 
 
-async def test_one_that_was_never_seen_is_a_time_out_of_the_request(
+async def test_a_first_poll_without_a_response_is_a_request_timeout(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
-    fake_server.respond_with(attrs.evolve(state(), after=0.4))
+    fake_server.respond_with(attrs.evolve(state(), delay=0.4))
     with pytest.raises(APITimeoutError):
         await scripted_client.wait("x1", timeout=0.15)
 
 
-async def test_a_missing_one_is_not_found(scripted_client: Any) -> None:
+async def test_a_missing_prediction_is_not_found(scripted_client: Any) -> None:
     for waited in KINDS:
         with pytest.raises(NotFoundError):
             await wait(scripted_client, waited)
@@ -159,14 +159,14 @@ async def test_a_removed_output_is_an_error(scripted_client: Any, fake_server: F
     assert (await scripted_client.wait("x1")).status == "failed"
 
 
-async def test_a_429_slows_every_waiter_of_the_client(
+async def test_a_429_slows_all_waits_of_the_client(
     scripted_client: Any, fake_server: FakeServer, no_jitter: None
 ) -> None:
     fake_server.respond_with([reply({}, 429, retry_after="0"), state(), state("succeeded")])
     started = Stopwatch()
     await scripted_client.wait("x1", poll_interval=0.15)
     assert started.wall > 0.25
-    # Another waiter, of a view of the client, shares the pace: 2, then 1.8 and 1.62 times.
+    # A view of the client shares the polling pace: 2, then 1.8 and 1.62 times.
     fake_server.respond_with([state(), state("succeeded")])
     started = Stopwatch()
     await scripted_client.with_options(max_retries=1).wait("x1", poll_interval=0.15)

@@ -1,7 +1,6 @@
-"""The operations of the API: what is asked for each, and what a server answers.
+"""The operations of the API: their requests and the responses of a server.
 
-`full` answers have every field that the contract or its users know, `minimal` ones only what
-an object cannot be without.
+`full` responses have every documented field. `minimal` responses have only the required fields.
 """
 
 from __future__ import annotations
@@ -198,15 +197,15 @@ CREATED = {"input": {"text": "Alice"}, "stream": True, **HOOK}
 CREATE_HEADERS = {"Prefer": "wait=7", "Cancel-After": "5400s"}
 
 NEXT = "http://elsewhere.example.com/v9/other?cursor=a%2Fb%3D%3D&extra=1"
-"""A page's `next` as the hosted service writes it: of its own address, over http."""
+"""A page's `next` as the hosted service sends it: with its own address, over http."""
 
 
 @frozen
 class Operation:
-    """An operation: how it is called, what has to arrive, and what it gives.
+    """An operation: how to call it, the expected request, and its response.
 
-    `call` has every argument, `least` only those that are required; `answer` is the type of
-    the answer, in a page or a list where `holds` says so.
+    `call` has every argument, and `least` only the required ones. `answer` is the type of the
+    response, and `holds` says whether the response is a page or a list of it.
     """
 
     name: str
@@ -223,7 +222,7 @@ class Operation:
     status: int = 200
 
     def answered(self, kind: Mapping[type, dict[str, Any]]) -> Any:
-        """The JSON of an answer, out of FULL or MINIMAL."""
+        """Return the JSON of a response from FULL or MINIMAL."""
         if self.answer is None:
             return None
         if self.holds == "list":
@@ -568,6 +567,6 @@ OPERATIONS = [
         WebhookSecret,
     ),
 ]
-"""All but those whose bodies are not JSON: they have tests of their own."""
+"""All operations except those whose bodies are not JSON, which other tests check."""
 
 NOT_JSON = ["files.create", "files.download", "models.readme.get"]

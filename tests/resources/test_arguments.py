@@ -1,7 +1,7 @@
-"""Every parameter of every operation: another type is a TypeError, another value a ValueError.
+"""Every parameter of every operation: a wrong type is a TypeError, a wrong value a ValueError.
 
-Both name it, and nothing is sent. `CALLS` has each operation with arguments that are right; each
-test puts something else in the place of one of them.
+Both name the parameter, and nothing is sent. `CALLS` has valid arguments for each operation. Each
+test replaces one of them.
 """
 
 from __future__ import annotations
@@ -19,51 +19,81 @@ from tests.servers.fake_server import FakeServer
 from tests.variants import variants
 
 OPENED = frozenset({"stream", "predictions.stream", "files.download", "map"})
-"""What asks nothing before it is entered."""
+"""Operations that send nothing before they are entered."""
 
 
 @frozen
-class Kind:
-    """A kind of parameter: what is of another type, and what has another value."""
+class ParameterKind:
+    """A kind of parameter, with values of a wrong type and wrong values."""
 
     right: Any
     types: tuple[Any, ...]
     values: tuple[Any, ...] = ()
 
 
-class Thing:
-    """Of no type that any parameter takes."""
+class UnsupportedObject:
+    """An object that no parameter accepts."""
 
 
-TEXT = Kind("text", (None, b"text", 7, True, 1.5, ["text"], Thing()), ("", " ", "\ud800"))
-SEGMENT = Kind("text", TEXT.types, ("", "..", "\ud800"))
-MAYBE = Kind("text", TEXT.types[1:], ("\ud800",))  # None is nothing, an empty text empties
-REF = Kind("owner/name", TEXT.types, ("", " ", "text", "a/\ud800", "x" * 100_000))
-CURSOR = Kind("cD0x", TEXT.types[1:], ("", " ", "a\nb", "\ud800", "x" * 16_385))
-SECONDS = Kind(
-    5.0, (b"5", True, "5", [5], Thing()), (float("nan"), float("inf"), -3, 0, 10**400, 1e308)
+TEXT = ParameterKind(
+    "text", (None, b"text", 7, True, 1.5, ["text"], UnsupportedObject()), ("", " ", "\ud800")
 )
-FLAG = Kind(True, (0, 1, "no", "", b"", [], Thing()))
-INPUT = Kind({"text": "x"}, (None, b"text", 7, True, "text", ["text"], Thing()), ({"a": "\ud800"},))
-NO_INPUT = Kind(INPUT.right, INPUT.types[1:], INPUT.values)
+SEGMENT = ParameterKind("text", TEXT.types, ("", "..", "\ud800"))
+MAYBE = ParameterKind(
+    "text", TEXT.types[1:], ("\ud800",)
+)  # None changes nothing, an empty text clears the field
+REF = ParameterKind("owner/name", TEXT.types, ("", " ", "text", "a/\ud800", "x" * 100_000))
+CURSOR = ParameterKind("cD0x", TEXT.types[1:], ("", " ", "a\nb", "\ud800", "x" * 16_385))
+SECONDS = ParameterKind(
+    5.0,
+    (b"5", True, "5", [5], UnsupportedObject()),
+    (float("nan"), float("inf"), -3, 0, 10**400, 1e308),
+)
+FLAG = ParameterKind(True, (0, 1, "no", "", b"", [], UnsupportedObject()))
+INPUT = ParameterKind(
+    {"text": "x"},
+    (None, b"text", 7, True, "text", ["text"], UnsupportedObject()),
+    ({"a": "\ud800"},),
+)
+NO_INPUT = ParameterKind(INPUT.right, INPUT.types[1:], INPUT.values)
 """The input of `run` and `stream`, which is optional."""
-EVENTS = Kind(
+EVENTS = ParameterKind(
     ["start"],
-    (b"start", 7, True, "start", {"start": 1}, [None], [b"start"], Thing(), iter(["start"])),
+    (
+        b"start",
+        7,
+        True,
+        "start",
+        {"start": 1},
+        [None],
+        [b"start"],
+        UnsupportedObject(),
+        iter(["start"]),
+    ),
     (["begin"],),
 )
-WEBHOOK = Kind("https://example.com", TEXT.types[1:], ("", " ", "text", "ftp://x", "\ud800"))
-WAIT = Kind(5, (b"5", True, "5", 1.5, Thing()), (0, -3, 61, 10**400))
-CANCEL_AFTER = Kind(
-    5, (b"5", True, [5], Thing()), (1.5, 0, -3, float("nan"), "", "5x", 10**400, "999999999h")
+WEBHOOK = ParameterKind(
+    "https://example.com", TEXT.types[1:], ("", " ", "text", "ftp://x", "\ud800")
 )
-FUNCTION = Kind(print, (b"x", 7, True, "print", [print], Thing(), "x" * 100_000))
-JOB = Kind("p1", (*TEXT.types,), ("", "..", "\ud800"))
-HEADERS = Kind({"X": "y"}, (7, "X: y", ["X"], {"X": 1}, {1: "y"}), ({"X Y": "z"}, {"X": "\n"}))
+WAIT = ParameterKind(5, (b"5", True, "5", 1.5, UnsupportedObject()), (0, -3, 61, 10**400))
+CANCEL_AFTER = ParameterKind(
+    5,
+    (b"5", True, [5], UnsupportedObject()),
+    (1.5, 0, -3, float("nan"), "", "5x", 10**400, "999999999h"),
+)
+FUNCTION = ParameterKind(
+    print, (b"x", 7, True, "print", [print], UnsupportedObject(), "x" * 100_000)
+)
+JOB = ParameterKind("p1", (*TEXT.types,), ("", "..", "\ud800"))
+HEADERS = ParameterKind(
+    {"X": "y"}, (7, "X: y", ["X"], {"X": 1}, {1: "y"}), ({"X Y": "z"}, {"X": "\n"})
+)
 
 
-def choice(right: str) -> Kind:
-    return Kind(right, (b"x", 7, True, [right], Thing()), ("", "other", "\ud800"))
+def choice(right: str) -> ParameterKind:
+    return ParameterKind(
+        right, (b"x", 7, True, [right], UnsupportedObject()), ("", "other", "\ud800")
+    )
 
 
 CREATE = {
@@ -85,17 +115,19 @@ WATCHED = {
     "cancel_on_exit": FLAG,
 }
 LINKS = dict.fromkeys(("description", "github_url", "paper_url", "license_url"), MAYBE)
-TIME = Kind("2026-01-01T00:00:00Z", (b"2026", 7, True), ("", "\ud800", datetime(2026, 1, 1)))
+TIME = ParameterKind(
+    "2026-01-01T00:00:00Z", (b"2026", 7, True), ("", "\ud800", datetime(2026, 1, 1))
+)
 
 
-def instances(most: int) -> Kind:
-    return Kind(most, (b"1", True, "1", 1.5, Thing()), (-1, most + 1, 10**400))
+def instances(most: int) -> ParameterKind:
+    return ParameterKind(most, (b"1", True, "1", 1.5, UnsupportedObject()), (-1, most + 1, 10**400))
 
 
 REQUIRED = {"name": TEXT, "model": TEXT, "version": TEXT, "hardware": TEXT}
 SCALE = {"min_instances": instances(5), "max_instances": instances(20)}
 
-CALLS: Mapping[str, Mapping[str, Kind]] = {
+CALLS: Mapping[str, Mapping[str, ParameterKind]] = {
     "run": {"ref": REF, "input": NO_INPUT, "wait": WAIT, **HOOKED, **CHOSEN, **WATCHED},
     "stream": {
         "ref": REF,
@@ -109,9 +141,9 @@ CALLS: Mapping[str, Mapping[str, Kind]] = {
     "use": {"ref": REF, "timeout": SECONDS, "progress": FUNCTION, **HOOKED, **CHOSEN},
     "map": {
         "ref": REF,
-        "concurrency": Kind(3, (None, "3", 1.5, True), (0, -1, 10**400)),
+        "concurrency": ParameterKind(3, (None, "3", 1.5, True), (0, -1, 10**400)),
         "ordered": FLAG,
-        "checkpoint": Kind("run.sqlite", (b"x", 7, True, [])),
+        "checkpoint": ParameterKind("run.sqlite", (b"x", 7, True, [])),
         "resume": choice("yield"),
         "on_error": choice("yield"),
         "on_unknown": choice("error"),
@@ -122,21 +154,23 @@ CALLS: Mapping[str, Mapping[str, Kind]] = {
         "poll_interval": SECONDS,
     },
     "wait": {"prediction": JOB, **WATCHED},
-    "paginate": {"method": Kind(None, (None, "list", 5))},
-    "iterate": {"max_items": Kind(3, ("3", 1.5, True), (-1, 10**400))},
-    "search": {"query": TEXT, "limit": Kind(5, (b"5", True, "5", 1.5), (0, 51))},
+    "paginate": {"method": ParameterKind(None, (None, "list", 5))},
+    "iterate": {"max_items": ParameterKind(3, ("3", 1.5, True), (-1, 10**400))},
+    "search": {"query": TEXT, "limit": ParameterKind(5, (b"5", True, "5", 1.5), (0, 51))},
     "request": {
-        "method": Kind("GET", TEXT.types, ("", " ", "G T", "\ud800")),
-        "path": Kind("/x", TEXT.types, ("", " ", "x", "/a b", "/../x", "\ud800")),
-        "params": Kind({"a": 1}, (b"a", 7, "a=1", ["a"], [("a", 1, 2)], {"a": [1]}, {1: "a"}), ()),
-        "content": Kind(None, (7, True, 1.5, ["a"], {}, Thing()), ("\ud800",)),
-        "files": Kind(None, (b"x", 7, "x", ["a"], {"a": "x"}, {"a": 1})),
+        "method": ParameterKind("GET", TEXT.types, ("", " ", "G T", "\ud800")),
+        "path": ParameterKind("/x", TEXT.types, ("", " ", "x", "/a b", "/../x", "\ud800")),
+        "params": ParameterKind(
+            {"a": 1}, (b"a", 7, "a=1", ["a"], [("a", 1, 2)], {"a": [1]}, {1: "a"}), ()
+        ),
+        "content": ParameterKind(None, (7, True, 1.5, ["a"], {}, UnsupportedObject()), ("\ud800",)),
+        "files": ParameterKind(None, (b"x", 7, "x", ["a"], {"a": "x"}, {"a": 1})),
         "headers": HEADERS,
         "timeout": SECONDS,
     },
     "with_options": {
         "timeout": SECONDS,
-        "max_retries": Kind(3, (None, "3", 1.5, True), (-1, 10**400)),
+        "max_retries": ParameterKind(3, (None, "3", 1.5, True), (-1, 10**400)),
         "headers": HEADERS,
     },
     "account.get": {},
@@ -147,16 +181,22 @@ CALLS: Mapping[str, Mapping[str, Kind]] = {
     "deployments.get": MODEL,
     "deployments.update": {
         **MODEL,
-        **dict.fromkeys(("version", "hardware"), Kind("v", MAYBE.types, ("", " ", "\ud800"))),
+        **dict.fromkeys(
+            ("version", "hardware"), ParameterKind("v", MAYBE.types, ("", " ", "\ud800"))
+        ),
         **SCALE,
     },
     "deployments.delete": MODEL,
     "deployments.predictions.create": MODEL | CREATE,
     "files.create": {
-        "content": Kind(b"x", (None, 7, True, "photo.png", ["a"], {"a": 1}, Thing())),
-        "filename": Kind("f", MAYBE.types, ("", "a\nb", "x" * 256, "ü" * 128, "\ud800")),
-        "content_type": Kind("text/plain", MAYBE.types, ("", "text", "a/b\n", "\ud800")),
-        "metadata": Kind({"a": 1}, (b"a", 7, True, "a", ["a"], [("a", 1)], Thing())),
+        "content": ParameterKind(
+            b"x", (None, 7, True, "photo.png", ["a"], {"a": 1}, UnsupportedObject())
+        ),
+        "filename": ParameterKind("f", MAYBE.types, ("", "a\nb", "x" * 256, "ü" * 128, "\ud800")),
+        "content_type": ParameterKind("text/plain", MAYBE.types, ("", "text", "a/b\n", "\ud800")),
+        "metadata": ParameterKind(
+            {"a": 1}, (b"a", 7, True, "a", ["a"], [("a", 1)], UnsupportedObject())
+        ),
         "progress": FUNCTION,
         "timeout": SECONDS,
     },
@@ -166,7 +206,7 @@ CALLS: Mapping[str, Mapping[str, Kind]] = {
     "files.download": {
         "file": JOB,
         "owner": TEXT,
-        "expiry": Kind(5, (None, "5", 1.5, True), (-1, 2**63)),
+        "expiry": ParameterKind(5, (None, "5", 1.5, True), (-1, 2**63)),
         "signature": TEXT,
     },
     "hardware.list": {},
@@ -253,18 +293,18 @@ SAID = {
     "method": "method|paginate",
     "headers": "header",
 }
-"""How a message names a parameter, where not by its name."""
+"""The names of parameters in messages, if they differ from the parameter."""
 
 
 @variants("name", CALLS)
-def test_every_parameter_is_here(name: str) -> None:
+def test_the_table_contains_every_parameter(name: str) -> None:
     body = {"json"} if name == "request" else set()
     left = {"map": {"inputs"}, "iterate": {"method"}}.get(name, set())
     assert set(CALLS[name]) == names_of(name) - body - left
 
 
 @variants("name", CALLS)
-async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
+async def test_invalid_arguments_are_rejected_before_a_request(
     scripted_client: Any,
     fake_server: FakeServer,
     name: str,
@@ -277,11 +317,11 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
     caplog.set_level("INFO", "dashscope")
     right = {name: kind.right for name, kind in kinds.items() if kind.right is not None}
     for parameter, kind in kinds.items():
-        said = SAID.get(parameter, parameter)
+        message = SAID.get(parameter, parameter)
         cases = [(TypeError, wrong) for wrong in kind.types]
         cases += [(ValueError, wrong) for wrong in kind.values]
         for error, wrong in cases:
-            with pytest.raises(error, match=said) as caught:
+            with pytest.raises(error, match=message) as caught:
                 await call(scripted_client, name, right | {parameter: wrong})
             assert isinstance(caught.value, error), (parameter, wrong)
             assert not hasattr(caught.value, "__notes__"), (parameter, wrong)
@@ -292,7 +332,7 @@ async def test_what_is_wrong_is_refused_by_its_name_before_anything_is_sent(
 
 
 @variants("name", ["predictions.get", "predictions.cancel", "predictions.stream"])
-async def test_a_training_is_no_prediction(
+async def test_a_training_is_not_a_prediction(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
     with pytest.raises(TypeError, match=r"a Prediction or an id, not Training\("):
@@ -301,7 +341,7 @@ async def test_a_training_is_no_prediction(
 
 
 @variants("name", ["trainings.get", "trainings.cancel", "trainings.wait"])
-async def test_a_prediction_is_no_training(
+async def test_a_prediction_is_not_a_training(
     scripted_client: Any, fake_server: FakeServer, name: str
 ) -> None:
     with pytest.raises(TypeError, match=r"a Training or an id, not Prediction\("):

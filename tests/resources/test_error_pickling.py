@@ -1,4 +1,4 @@
-"""Every error, as real failures raise it, crosses processes whole, and without the token."""
+"""Every error from a real failure pickles completely and without the token."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def client(make_client: Callable[..., Any], fake_server: FakeServer) -> Any:
 
 
 @variants("kind", STATUSES)
-async def test_what_the_server_answers(
+async def test_errors_from_responses_pickle(
     client: Any, fake_server: FakeServer, kind: type[Any]
 ) -> None:
     fake_server.respond_with(
@@ -104,7 +104,7 @@ async def _missing_file(client: Any) -> Any:
 
 FAILURES: list[tuple[type[DashscopeError], Reply, Callable[[Any], Awaitable[Any]]]] = [
     (APIConnectionError, DROP, _run),
-    (APITimeoutError, Reply(after=0.5), _run_in_time),
+    (APITimeoutError, Reply(delay=0.5), _run_in_time),
     (APIResponseError, Reply(200, {}, f"<html>{TOKEN}".encode()), _run),
     (ModelError, reply(prediction("failed", error="no")), _run),
     (PredictionCanceledError, reply(prediction("canceled")), _run),
@@ -115,29 +115,31 @@ FAILURES: list[tuple[type[DashscopeError], Reply, Callable[[Any], Awaitable[Any]
 ]
 
 
-@variants(("kind", "answer", "call"), FAILURES, ids=[kind.__name__ for kind, *_ in FAILURES])
-async def test_what_else_goes_wrong(
+@variants(("kind", "response", "call"), FAILURES, ids=[kind.__name__ for kind, *_ in FAILURES])
+async def test_other_errors_pickle(
     client: Any,
     fake_server: FakeServer,
     kind: type[Any],
-    answer: Reply,
+    response: Reply,
     call: Callable[[Any], Awaitable[Any]],
 ) -> None:
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     with pytest.raises(kind) as caught:
         await call(client)
     assert type(caught.value) is kind
     crosses(caught.value)
 
 
-async def test_a_connection_that_is_refused(make_client: Callable[..., Any], nobody: str) -> None:
+async def test_an_error_of_a_refused_connection_pickles(
+    make_client: Callable[..., Any], unreachable_url: str
+) -> None:
     with pytest.raises(APIConnectionError) as caught:
-        await make_client(TOKEN, base_url=nobody, max_retries=1).account.get()
+        await make_client(TOKEN, base_url=unreachable_url, max_retries=1).account.get()
     assert caught.value.attempts == 2
     crosses(caught.value)
 
 
-def test_what_is_wrong_before_anything_is_sent() -> None:
+def test_errors_before_a_request_pickle() -> None:
     from dashscope import Client
 
     with pytest.raises(ConfigurationError) as caught:
@@ -145,14 +147,14 @@ def test_what_is_wrong_before_anything_is_sent() -> None:
     crosses(caught.value)
 
 
-def test_a_webhook_that_is_not_signed() -> None:
+def test_webhook_errors_pickle() -> None:
     with pytest.raises(WebhookVerificationError) as caught:
         webhooks.verify(b"{}", {}, "whsec_c2VjcmV0c2VjcmV0c2VjcmV0")
     crosses(caught.value)
 
 
 @pytest.mark.parametrize("make", [AsyncClient, Client])
-def test_what_belongs_to_a_client_says_why_it_is_not_pickled(make: Any) -> None:
+def test_objects_of_a_client_explain_why_they_cannot_be_pickled(make: Any) -> None:
     client = make()
     for belonging in (
         client.predictions,

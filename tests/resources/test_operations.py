@@ -1,4 +1,4 @@
-"""Every operation of the API: what arrives at the server, and what its answer becomes."""
+"""Every operation of the API: its request and its decoded response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.variants import variants
 ALL = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
-def test_all_37_operations_are_here() -> None:
+def test_the_table_contains_all_37_operations() -> None:
     names = [operation.name for operation in OPERATIONS]
     assert len({*names, *NOT_JSON}) == len(names) + len(NOT_JSON) == 37
     client = AsyncClient()
@@ -38,7 +38,7 @@ def test_all_37_operations_are_here() -> None:
         assert callable(member)
 
 
-def test_a_full_answer_has_every_field_of_its_type() -> None:
+def test_a_complete_response_has_every_field_of_its_type() -> None:
     for cls, body in FULL.items():
         assert set(body) == {field.name for field in attrs.fields(cls)} - {"raw"}
     for cls, body in MINIMAL.items():
@@ -61,11 +61,11 @@ def check_request(received: Received, operation: Operation, path: str, body: Any
 
 
 def check_value(value: Any, body: Any) -> None:
-    """A value says all that the JSON says, and nothing else."""
+    """Check that a value has all fields of the JSON and no others."""
     if attrs.has(type(value)):
         assert value.raw == body
         for field in attrs.fields(type(value)):
-            # A list omits inputs and outputs, and reading them raises.
+            # A list omits inputs and outputs, and accessing them raises.
             if field.name != "raw" and is_available(value, field.name):
                 check_value(getattr(value, field.name), body.get(field.name))
     elif isinstance(value, datetime):
@@ -105,7 +105,7 @@ def check_answer(value: Any, operation: Operation, kind: Mapping[type, Any]) -> 
 
 
 @ALL
-async def test_all_arguments_arrive_and_the_whole_answer_is_given(
+async def test_all_arguments_are_sent_and_the_whole_response_is_decoded(
     with_token: Any, fake_server: FakeServer, operation: Operation
 ) -> None:
     body = operation.answered(FULL)
@@ -121,7 +121,7 @@ async def test_all_arguments_arrive_and_the_whole_answer_is_given(
 
 
 @ALL
-async def test_what_is_left_out_is_not_sent_and_a_partial_answer_will_do(
+async def test_omitted_arguments_are_not_sent_and_a_partial_response_is_decoded(
     with_token: Any, fake_server: FakeServer, operation: Operation
 ) -> None:
     body = operation.answered(MINIMAL)
@@ -136,7 +136,7 @@ async def test_what_is_left_out_is_not_sent_and_a_partial_answer_will_do(
     assert not {"Prefer", "Cancel-After"} & set(fake_server.requests[0].headers)
 
 
-async def test_an_answer_without_its_body_is_an_error(
+async def test_a_response_without_a_body_is_an_error(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(Reply(204))
@@ -157,7 +157,7 @@ async def test_names_and_ids_are_escaped(scripted_client: Any, fake_server: Fake
     await scripted_client.models.versions.get("ü", "b", "v+1")
     await scripted_client.predictions.get("p/../1")
     await scripted_client.files.get("f1&x=1")
-    assert fake_server.asked == [
+    assert fake_server.request_lines == [
         "GET /v1/models/ac%20me/a%2Fb%3Fc%23d%25",
         "GET /v1/models/%C3%BC/b/versions/v%2B1",
         "GET /v1/predictions/p%2F..%2F1",
@@ -166,7 +166,7 @@ async def test_names_and_ids_are_escaped(scripted_client: Any, fake_server: Fake
 
 
 @variants("name", ["", ".", "..", None, 5])
-async def test_a_name_that_cannot_be_one_is_refused_before_a_request(
+async def test_an_invalid_name_is_rejected_before_a_request(
     scripted_client: Any, fake_server: FakeServer, name: Any
 ) -> None:
     for call in (
@@ -183,7 +183,7 @@ async def test_a_name_that_cannot_be_one_is_refused_before_a_request(
     assert fake_server.requests == []
 
 
-async def test_a_method_on_an_object_takes_the_object_or_its_id(
+async def test_methods_accept_an_object_or_its_id(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply({"id": "x1", "status": "starting"}))
@@ -196,7 +196,7 @@ async def test_a_method_on_an_object_takes_the_object_or_its_id(
     file = await scripted_client.files.get("x1")
     await scripted_client.files.get(file)
     await scripted_client.files.delete(file)
-    assert fake_server.asked == [
+    assert fake_server.request_lines == [
         "GET /v1/predictions/x1",
         "GET /v1/predictions/x1",
         "POST /v1/predictions/x1/cancel",
@@ -224,11 +224,11 @@ async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, t
         Reply(200, {"content-type": "text/plain; charset=utf-8"}, text.encode())
     )
     assert await scripted_client.models.readme.get("acme", "hello-world") == text
-    assert fake_server.asked == ["GET /v1/models/acme/hello-world/readme"]
+    assert fake_server.request_lines == ["GET /v1/models/acme/hello-world/readme"]
 
 
 @variants(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda c: c.predictions.create(version="", input={}), "version"),
         (lambda c: c.predictions.create(version=None, input={}), "version"),
@@ -261,9 +261,9 @@ async def test_a_readme_is_text(scripted_client: Any, fake_server: FakeServer, t
         (lambda c: c.files.create(b"x", filename="x" * 256), "filename"),
     ],
 )
-async def test_bad_arguments_are_refused_before_a_request(
-    scripted_client: Any, fake_server: FakeServer, call: Any, said: str
+async def test_invalid_arguments_are_rejected_before_a_request(
+    scripted_client: Any, fake_server: FakeServer, call: Any, message: str
 ) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
+    with pytest.raises((ValueError, TypeError), match=message):
         await call(scripted_client)
     assert fake_server.requests == []

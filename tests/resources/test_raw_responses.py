@@ -23,12 +23,12 @@ from tests.servers.fake_server import FakeServer, Received, Reply, prediction, r
 RATE_LIMIT = {"x_ratelimit_limit": "600", "x_ratelimit_remaining": "599"}
 
 
-async def test_an_operation_returns_its_response_and_its_value(
+async def test_an_operation_returns_its_response(
     scripted_client: Any, fake_server: FakeServer, no_jitter: None
 ) -> None:
     raw = scripted_client.with_raw_response
-    answer = reply(prediction("succeeded", output=[1]), x_request_id="r1", **RATE_LIMIT)
-    fake_server.respond_with([reply({"detail": "busy"}, 503), answer])
+    scripted = reply(prediction("succeeded", output=[1]), x_request_id="r1", **RATE_LIMIT)
+    fake_server.respond_with([reply({"detail": "busy"}, 503), scripted])
     response = await raw.predictions.get("p1")
     assert isinstance(response, RawResponse)
     assert isinstance(response, Response)
@@ -56,7 +56,7 @@ async def test_an_operation_returns_its_response_and_its_value(
     assert (await raw.search("x")).parse().query == "x"
 
 
-async def test_the_response_of_a_create_is_not_that_of_an_upload(
+async def test_a_create_returns_its_response_and_not_that_of_an_upload(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     def script(request: Received) -> Reply:
@@ -71,9 +71,7 @@ async def test_the_response_of_a_create_is_not_that_of_an_upload(
     assert response.parse().id == "p1"
 
 
-async def test_errors_are_raised_as_without_it(
-    scripted_client: Any, fake_server: FakeServer
-) -> None:
+async def test_errors_are_raised(scripted_client: Any, fake_server: FakeServer) -> None:
     raw = scripted_client.with_raw_response
     with pytest.raises(NotFoundError):
         await raw.predictions.get("p1")
@@ -103,7 +101,7 @@ def operations(resource: Any, path: str = "") -> dict[str, inspect.Signature]:
 
 
 @pytest.mark.parametrize("make", [AsyncClient, Client])
-def test_every_operation_is_included_with_its_signature(make: Any) -> None:
+def test_every_operation_has_the_same_signature(make: Any) -> None:
     client = make()
     raw = operations(client.with_raw_response)
     plain = operations(client)

@@ -1,4 +1,4 @@
-"""`"owner/name"` as one text or two, calls without inputs, and hints for habits from elsewhere."""
+"""`"owner/name"` as one or two strings, calls without inputs, and hints for other clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ITEM = {
 }  # fmt: skip
 
 
-async def test_an_owner_and_a_name_may_be_one_text(
+async def test_owner_and_name_may_be_one_string(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     fake_server.respond_with(reply(ITEM))
@@ -55,11 +55,11 @@ async def test_an_owner_and_a_name_may_be_one_text(
     assert fake_server.requests[-1].json["name"] == "b"
 
 
-async def test_names_that_are_missing_or_too_many_are_errors(
+async def test_missing_and_extra_names_are_errors(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     models = scripted_client.models
-    for names, error, said in (
+    for names, error, message in (
         (("a",), TypeError, "name is missing: pass owner, name"),
         (("a/b", "c"), TypeError, "'a/b' and 'c' are too many names"),
         (("a/b:v1",), TypeError, "too many names"),
@@ -67,7 +67,7 @@ async def test_names_that_are_missing_or_too_many_are_errors(
         (("/b",), ValueError, "must be owner/name"),
         ((5, "b"), TypeError, "owner must be a str"),
     ):
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             await models.get(*names)
     with pytest.raises(TypeError, match="version_id is missing"):
         await models.versions.get("a/b")
@@ -83,7 +83,7 @@ async def test_a_model_runs_without_inputs(scripted_client: Any, fake_server: Fa
     assert fake_server.requests[-1].json["input"] == {}
 
 
-async def test_habits_from_elsewhere_get_a_hint(
+async def test_arguments_of_other_clients_get_a_hint(
     make_client: Any, scripted_client: Any, fake_server: FakeServer
 ) -> None:
     with pytest.raises(TypeError, match=r"no argument 'model': .*version='owner/name'"):

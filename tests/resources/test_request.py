@@ -1,4 +1,4 @@
-"""`request()`, `with_options()` and hooks: the client's care for what it has no method for."""
+"""`request()`, `with_options()`, hooks, and closing a client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.variants import variants
 
 
 class TestRequest:
-    async def test_it_gives_the_answer_as_it_came(
+    async def test_returns_the_response_unchanged(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(
@@ -41,10 +41,10 @@ class TestRequest:
         assert response.headers["x-two"] == "a"
         assert type(response.headers) is Headers
 
-    async def test_it_reads_json(self, scripted_client: Any, fake_server: FakeServer) -> None:
+    async def test_decodes_json(self, scripted_client: Any, fake_server: FakeServer) -> None:
         fake_server.respond_with(reply({"a": [1, None]}))
         assert (await scripted_client.request("get", "/x")).json() == {"a": [1, None]}
-        assert fake_server.asked == ["GET /v1/x"]
+        assert fake_server.request_lines == ["GET /v1/x"]
 
     @variants(
         ("params", "query"),
@@ -76,7 +76,7 @@ class TestRequest:
         assert fake_server.requests[0].headers["Content-Type"] == "application/json"
 
     @variants("json", [0, "", [], False, {}])
-    async def test_an_empty_json_body_is_one(
+    async def test_an_empty_json_body_is_sent(
         self, scripted_client: Any, fake_server: FakeServer, json: Any
     ) -> None:
         fake_server.respond_with(reply({}))
@@ -84,7 +84,7 @@ class TestRequest:
         assert fake_server.requests[0].json == json
 
     @variants("content", [b"\x00bytes", "täxt", b"", ""])
-    async def test_content_is_sent_as_it_is(
+    async def test_content_is_sent_unchanged(
         self, scripted_client: Any, fake_server: FakeServer, content: Any
     ) -> None:
         fake_server.respond_with(reply({}))
@@ -95,7 +95,7 @@ class TestRequest:
         assert fake_server.requests[0].body == expected
         assert fake_server.requests[0].headers["Content-Type"] == "text/x"
 
-    async def test_files_are_the_parts_of_a_form(
+    async def test_files_are_sent_as_multipart(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         fake_server.respond_with(reply({}))
@@ -112,14 +112,14 @@ class TestRequest:
             .startswith("multipart/form-data; boundary=")
         )
 
-    async def test_a_file_that_is_not_there_means_no_request(
+    async def test_a_missing_file_raises_before_a_request(
         self, scripted_client: Any, fake_server: FakeServer, tmp_path: Path
     ) -> None:
         with pytest.raises(FileError, match=r"missing\.png"):
             await scripted_client.request("POST", "/x", files={"a": tmp_path / "missing.png"})
         assert fake_server.requests == []
 
-    async def test_headers_go_along(self, make_client: Any, fake_server: FakeServer) -> None:
+    async def test_headers_are_sent(self, make_client: Any, fake_server: FakeServer) -> None:
         fake_server.respond_with(reply({}))
         client = make_client(
             base_url=fake_server.base_url, headers={"X-App": "shop", "X-Both": "client"}
@@ -128,19 +128,19 @@ class TestRequest:
         headers = fake_server.requests[0].headers
         assert (headers["X-App"], headers["X-Both"], headers["X-Call"]) == ("shop", "call", "1")
 
-    async def test_a_whole_url_is_asked_as_it_is(
+    async def test_a_complete_url_is_requested_unchanged(
         self, with_token: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({}))
         other_fake_server.respond_with(reply({}))
         await with_token.request("GET", fake_server.base_url.replace("/v1", "/v2/x?y=1"))
         await with_token.request("GET", other_fake_server.base_url + "/x")
-        assert fake_server.asked == ["GET /v2/x?y=1"]
+        assert fake_server.request_lines == ["GET /v2/x?y=1"]
         assert fake_server.requests[0].headers["Authorization"] == "Bearer r8_token"
-        assert other_fake_server.asked == ["GET /v1/x"]
+        assert other_fake_server.request_lines == ["GET /v1/x"]
         assert "Authorization" not in other_fake_server.requests[0].headers
 
-    async def test_the_clients_headers_stay_with_the_api(
+    async def test_client_headers_are_sent_to_the_api_only(
         self, make_client: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
         other_fake_server.respond_with(reply({}))
@@ -157,7 +157,7 @@ class TestRequest:
             await scripted_client.request("GET", "/nowhere")
 
     @variants(
-        ("arguments", "options", "error", "said"),
+        ("arguments", "options", "error", "message"),
         [
             (("GET", "account"), {}, ValueError, "slash"),
             (("GET", ""), {}, ValueError, "slash"),
@@ -178,36 +178,36 @@ class TestRequest:
             (("GET", "/x"), {"timeout": "1"}, TypeError, "timeout"),
         ],
     )
-    async def test_what_cannot_be_asked_is_refused_before(
+    async def test_an_invalid_request_is_rejected_before_it_is_sent(
         self,
         scripted_client: Any,
         fake_server: FakeServer,
         arguments: Any,
         options: Any,
         error: Any,
-        said: str,
+        message: str,
     ) -> None:
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             await scripted_client.request(*arguments, **options)
         assert fake_server.requests == []
 
-    async def test_its_timeout_bounds_it(
+    async def test_timeout_limits_the_request(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
-        fake_server.respond_with(attrs.evolve(reply({}), after=0.4))
+        fake_server.respond_with(attrs.evolve(reply({}), delay=0.4))
         with pytest.raises(APITimeoutError):
             await scripted_client.request("GET", "/x", timeout=0.12)
 
-    async def test_its_timeout_takes_the_place_of_the_clients(
+    async def test_timeout_overrides_the_timeout_of_the_client(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
-        fake_server.respond_with(attrs.evolve(reply({}), after=0.25))
+        fake_server.respond_with(attrs.evolve(reply({}), delay=0.25))
         client = make_client(base_url=fake_server.base_url, timeout=0.12)
         assert (await client.request("GET", "/x", timeout=5)).status == 200
 
 
 class TestOptions:
-    async def test_a_view_has_other_options_and_leaves_the_client_alone(
+    async def test_a_view_has_other_options_and_does_not_change_the_client(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"username": "a"}))
@@ -219,7 +219,7 @@ class TestOptions:
         assert (plain["X-A"], plain["X-B"]) == ("1", "2")
         assert "X-C" not in plain
 
-    async def test_views_of_views_add_up(
+    async def test_views_of_views_combine_their_options(
         self, scripted_client: Any, fake_server: FakeServer, no_jitter: None
     ) -> None:
         fake_server.respond_with(reply({}, 503))
@@ -228,22 +228,22 @@ class TestOptions:
             await view.account.get()
         assert [received.headers["X-A"] for received in fake_server.requests] == ["1", "1"]
 
-    async def test_no_timeout_lifts_the_clients(
+    async def test_timeout_none_removes_the_timeout_of_the_client(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
-        fake_server.respond_with(attrs.evolve(reply({"username": "a"}), after=0.25))
+        fake_server.respond_with(attrs.evolve(reply({"username": "a"}), delay=0.25))
         client = make_client(base_url=fake_server.base_url, timeout=0.12, max_retries=0)
         with pytest.raises(APITimeoutError):
             await client.account.get()
         assert (await client.with_options(timeout=None).account.get()).username == "a"
         assert (await client.with_options(timeout=5).account.get()).username == "a"
 
-    async def test_the_token_goes_along(self, with_token: Any, fake_server: FakeServer) -> None:
+    async def test_a_view_keeps_the_token(self, with_token: Any, fake_server: FakeServer) -> None:
         fake_server.respond_with(reply({"username": "a"}))
         await with_token.with_options(timeout=5).account.get()
         assert fake_server.requests[0].headers["Authorization"] == "Bearer r8_token"
 
-    async def test_closing_either_closes_both(
+    async def test_closing_a_view_or_its_client_closes_both(
         self, scripted_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"username": "a"}))
@@ -265,7 +265,7 @@ class TestOptions:
             ({"headers": {"X Y": "1"}}, ValueError),
         ],
     )
-    def test_options_out_of_bounds_are_refused(
+    def test_out_of_range_options_are_rejected(
         self, scripted_client: Any, options: Any, error: type[Exception]
     ) -> None:
         with pytest.raises(error):
@@ -273,7 +273,7 @@ class TestOptions:
 
 
 class TestClosing:
-    async def test_a_client_closes_with_its_block(
+    async def test_the_block_closes_the_client(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"username": "a"}))
@@ -282,32 +282,32 @@ class TestClosing:
         with pytest.raises(RuntimeError, match="this client is closed"):
             await client.account.get()
 
-    async def test_closing_twice_or_unused_is_no_matter(self, make_client: Any) -> None:
+    async def test_a_client_may_be_closed_twice_or_unused(self, make_client: Any) -> None:
         client = make_client()
         await client.aclose()
         await client.aclose()
 
 
-async def test_cookies_are_not_kept(scripted_client: Any, fake_server: FakeServer) -> None:
+async def test_cookies_are_not_stored(scripted_client: Any, fake_server: FakeServer) -> None:
     fake_server.respond_with(reply({"username": "a"}, set_cookie="session=1; Path=/"))
     for _ in range(2):
         await scripted_client.account.get()
     assert all("Cookie" not in request.headers for request in fake_server.requests)
 
 
-async def test_where_nobody_has_started_the_local_server_the_error_comes_soon(
-    make_client: Any, nobody: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_missing_local_server_fails_fast(
+    make_client: Any, unreachable_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", nobody)
-    began = Stopwatch()
+    monkeypatch.setattr("dashscope._config.DEFAULT_BASE_URL", unreachable_url)
+    started = Stopwatch()
     with pytest.raises(APIConnectionError, match="dashscope serve") as caught:
         await make_client().account.get()
-    assert began.ours < 1.5
+    assert started.adjusted < 1.5
     assert caught.value.attempts == 2
 
 
 class TestHooks:
-    async def test_they_see_each_request_and_each_answer(
+    async def test_hooks_receive_each_request_and_response(
         self, make_client: Any, fake_server: FakeServer, no_jitter: None
     ) -> None:
         seen: list[Any] = []
@@ -315,16 +315,16 @@ class TestHooks:
         hooks = {"request": [seen.append], "response": [seen.append]}
         client = make_client("r8_token", base_url=fake_server.base_url, event_hooks=hooks)
         await client.account.get()
-        first, refused, second, answer = seen
+        first, refused, second, response = seen
         assert type(first) is type(second) is Request
         assert first == second
         assert (first.method, first.url) == ("GET", fake_server.base_url + "/account")
-        assert (refused.status, answer.status) == (503, 200)
-        assert answer.json() == {"username": "a"}
-        # Hooks see no token.
+        assert (refused.status, response.status) == (503, 200)
+        assert response.json() == {"username": "a"}
+        # Hooks do not see the token.
         assert "r8_token" not in str([attrs.asdict(item) for item in (first, second)])
 
-    async def test_they_see_downloads_and_streams_too_before_the_body_is_read(
+    async def test_hooks_receive_downloads_and_streams_before_the_body_is_read(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
         seen: list[Any] = []
@@ -352,18 +352,18 @@ class TestHooks:
         assert await output.read() == b"content"
         async with client.stream("owner/name", {}) as stream:
             assert str(await anext(stream)) == ""
-        assert [(answer.status, answer.content == b"") for answer in seen] == [
+        assert [(response.status, response.content == b"") for response in seen] == [
             (201, False),
             (200, True),
             (201, False),
             (200, True),
         ]
 
-    async def test_a_hook_that_fails_closes_the_download(
+    async def test_an_exception_in_a_hook_closes_the_download(
         self, make_client: Any, fake_server: FakeServer
     ) -> None:
-        def fail(answer: Response) -> None:
-            if answer.headers.get("x-kind") == "file":
+        def fail(response: Response) -> None:
+            if response.headers.get("x-kind") == "file":
                 raise ZeroDivisionError
 
         def script(received: Received) -> Reply:
@@ -412,7 +412,7 @@ class TestHooks:
         assert "Authorization" not in other_fake_server.requests[0].headers
         assert fake_server.requests == []
 
-    async def test_a_hook_that_moves_a_request_to_another_origin_leaves_its_secrets_behind(
+    async def test_a_hook_that_changes_the_origin_drops_the_secrets(
         self, make_client: Any, fake_server: FakeServer, other_fake_server: FakeServer
     ) -> None:
         other_fake_server.respond_with(reply({"username": "a"}))
@@ -453,7 +453,7 @@ class TestHooks:
         assert fake_server.requests == []
 
     @variants("when", ["request", "response"])
-    async def test_what_a_hook_raises_is_raised(
+    async def test_exceptions_of_hooks_propagate(
         self, make_client: Any, fake_server: FakeServer, when: str
     ) -> None:
         fake_server.respond_with(reply({"username": "a"}))
@@ -466,7 +466,7 @@ class TestHooks:
                 base_url=fake_server.base_url, event_hooks={when: [fail]}
             ).account.get()
 
-    async def test_hooks_may_be_coroutine_functions_where_there_is_await(
+    async def test_async_clients_accept_coroutine_hooks(
         self, make_client: Any, fake_server: FakeServer, flavor: str
     ) -> None:
         fake_server.respond_with(reply({"username": "a"}))
@@ -483,7 +483,7 @@ class TestHooks:
         await make_client(base_url=fake_server.base_url, event_hooks=hooks).account.get()
         assert seen == [Request, Response]
 
-    def test_an_awaitable_in_disguise_is_refused_by_the_sync_client(
+    def test_the_sync_client_rejects_a_hook_that_returns_an_awaitable(
         self, fake_server: FakeServer
     ) -> None:
         fake_server.respond_with(reply({"username": "a"}))
@@ -513,7 +513,7 @@ class TestHooks:
 
 @variants("port", [0, 65536, 70000, 99999])
 @variants("host", ["127.0.0.1", "[::1]", "localhost"])
-async def test_there_are_no_other_ports(
+async def test_an_invalid_port_is_rejected(
     scripted_client: Any, fake_server: FakeServer, host: str, port: int
 ) -> None:
     with pytest.raises(ValueError, match=f"there is no port {port}"):
@@ -522,7 +522,7 @@ async def test_there_are_no_other_ports(
 
 
 @variants("host", ["a" * 64 + ".invalid", "a..invalid", ".invalid"])
-async def test_a_host_that_can_have_no_address(make_client: Any, host: str) -> None:
+async def test_an_invalid_host_is_rejected(make_client: Any, host: str) -> None:
     client = make_client("token", base_url=f"https://{host}/v1", max_retries=0)
     with pytest.raises(APIConnectionError, match="No connection") as caught:
         await client.account.get()

@@ -1,1 +1,1 @@
-"""Clients among loops, threads, processes and the garbage collector, in programs of their own."""
+"""Clients with loops, threads, processes and the garbage collector, in separate programs."""

@@ -1,4 +1,4 @@
-"""Programs that use clients of a server which knows what runs."""
+"""Run programs that use clients of the prediction server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import asyncio, gc, logging, os, signal, sys, threading, time, warnings
 from dashscope import AsyncClient, Client
 
 URL = os.environ["BASE_URL"]
-# In development mode asyncio tells of callbacks that took long: on a busy machine, all do.
+# In development mode asyncio logs slow callbacks. On a busy machine, all of them are slow.
 logging.getLogger("asyncio").addFilter(lambda record: " took " not in record.getMessage())
 
 
@@ -49,7 +49,7 @@ def reap(*pids):
 
 @pytest.fixture
 def script(prediction_server: PredictionServer, tmp_path: Path) -> Script:
-    """Run a program to its end, with Python's options."""
+    """Run a program with options of Python and wait for its end."""
 
     def run(source: str, *options: str, within: float = TIMEOUT) -> Finished:
         path = tmp_path / "program.py"

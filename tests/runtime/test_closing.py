@@ -1,4 +1,4 @@
-"""Closing a client cancels what is still under way: nobody will wait for it."""
+"""Closing a client cancels its running predictions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_closing_cancels_the_runs_of_other_tasks(
             while len(client._api.state.open_operations) < 2:
                 await anyio.sleep(0.01)
             await client.aclose()
-    assert errors  # the run's; the stream may have been told that it was cancelled
+    assert errors  # the error of the run; the stream may have received the cancellation
     assert running(server) == []
     assert not client._api.state.open_operations
 
@@ -90,7 +90,9 @@ def test_closing_cancels_the_runs_of_other_threads(server: LocalServer) -> None:
     assert running(server) == []
 
 
-async def test_what_is_to_go_on_goes_on(flavor: str, server: LocalServer, make_client: Any) -> None:
+async def test_cancel_on_exit_false_leaves_predictions_running(
+    flavor: str, server: LocalServer, make_client: Any
+) -> None:
     client = make_client(base_url=server.base_url)
     prediction = await client.models.predictions.create(
         "dashscope", "countdown", input={"start": 1000}
@@ -103,7 +105,7 @@ async def test_what_is_to_go_on_goes_on(flavor: str, server: LocalServer, make_c
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_closing_cancels_what_a_create_in_flight_creates(
+async def test_closing_cancels_the_prediction_of_a_create_in_flight(
     flavor: str, prediction_server: PredictionServer, make_client: Callable[..., Any]
 ) -> None:
     client = make_client(base_url=prediction_server.base_url)
@@ -121,17 +123,17 @@ async def test_closing_cancels_what_a_create_in_flight_creates(
             await anyio.sleep(0.01)
         await client.aclose()
     assert len(errors) == 1
-    assert prediction_server.asked["POST /v1/predictions/p1/cancel"] == 1
+    assert prediction_server.request_counts["POST /v1/predictions/p1/cancel"] == 1
     assert prediction_server.running == set()
 
 
 async def test_closing_ends_requests_that_wait_for_a_connection(
     flavor: str, fake_server: FakeServer, make_client: Callable[..., Any]
 ) -> None:
-    asked, may_answer = threading.Event(), threading.Event()
+    requested, may_answer = threading.Event(), threading.Event()
 
     def script(received: Received) -> Reply:
-        asked.set()
+        requested.set()
         may_answer.wait(30)
         return reply({"username": "a"})
 
@@ -146,17 +148,17 @@ async def test_closing_ends_requests_that_wait_for_a_connection(
             errors.append(error)
 
     async def close() -> None:
-        await wait_for(flavor, asked.is_set)
+        await wait_for_condition(flavor, requested.is_set)
         await client.aclose()
         may_answer.set()
 
-    await together(flavor, request, request, request, close)
+    await run_concurrently(flavor, request, request, request, close)
     assert len(errors) == 3
     assert len(fake_server.requests) == 1, "a request was sent after the client was closed"
 
 
-async def together(flavor: str, *calls: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run calls at once, in tasks or threads."""
+async def run_concurrently(flavor: str, *calls: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run calls concurrently, in tasks or threads."""
     if flavor == "sync":
         with ThreadPoolExecutor(len(calls)) as pool:
             for done in [pool.submit(drive, call()) for call in calls]:
@@ -167,7 +169,7 @@ async def together(flavor: str, *calls: Callable[[], Coroutine[Any, Any, None]])
             group.start_soon(call)
 
 
-async def wait_for(flavor: str, condition: Callable[[], bool]) -> None:
+async def wait_for_condition(flavor: str, condition: Callable[[], bool]) -> None:
     while not condition():
         if flavor == "sync":
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The sync client's engine: coroutines driven without a loop, generators without a leak."""
+"""`drive()`: running coroutines without a loop, and closing generators."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dashscope._runtime.drive import drive
 from dashscope._sync.facade import ClosingIterator
 
 
-async def answer(value: Any) -> Any:
+async def response(value: Any) -> Any:
     return value
 
 
 async def nested(value: Any) -> Any:
     async with aclosing(numbers(3, [])) as items:
-        return [await answer(item + value) async for item in items]
+        return [await response(item + value) async for item in items]
 
 
 async def numbers(count: int, closed: list[str]) -> AsyncGenerator[int, None]:
@@ -34,13 +34,13 @@ async def numbers(count: int, closed: list[str]) -> AsyncGenerator[int, None]:
         closed.append("closed")
 
 
-def test_a_coroutine_is_run_to_its_end() -> None:
-    assert drive(answer(7)) == 7
+def test_runs_a_coroutine_to_its_end() -> None:
+    assert drive(response(7)) == 7
     assert drive(nested(1)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3)])
-def test_what_it_raises_is_raised(error: BaseException) -> None:
+def test_exceptions_propagate(error: BaseException) -> None:
     async def fail() -> None:
         raise error
 
@@ -55,14 +55,14 @@ def suspension() -> Any:
 
 
 class TestSuspending:
-    def test_it_raises_at_once_and_names_the_coroutine(self) -> None:
+    def test_raises_at_once_and_names_the_coroutine(self) -> None:
         async def waits_for_ever() -> None:
             await suspension()
 
         with pytest.raises(RuntimeError, match=r"waits_for_ever suspended in suspension"):
             drive(waits_for_ever())
 
-    def test_it_names_what_was_awaited_at_the_bottom(self) -> None:
+    def test_names_the_innermost_awaitable(self) -> None:
         async def outer() -> None:
             await inner()
 
@@ -72,7 +72,7 @@ class TestSuspending:
         with pytest.raises(RuntimeError, match=r"outer suspended in .*sleep"):
             drive(outer())
 
-    def test_it_names_what_is_no_coroutine_too(self) -> None:
+    def test_names_awaitables_that_are_not_coroutines(self) -> None:
         class Waiting:
             def __await__(self) -> Any:
                 yield
@@ -83,7 +83,7 @@ class TestSuspending:
         with pytest.raises(RuntimeError, match=r"outer suspended in"):
             drive(outer())
 
-    def test_it_names_the_generator_that_suspended(self) -> None:
+    def test_names_the_generator_that_suspended(self) -> None:
         async def inner() -> None:
             await asyncio.sleep(0)
 
@@ -95,7 +95,7 @@ class TestSuspending:
         with pytest.raises(RuntimeError, match=r"waiting suspended in .*sleep"):
             next(items)
 
-    def test_it_names_the_generator_that_suspended_as_it_closed(self) -> None:
+    def test_names_the_generator_that_suspended_while_closing(self) -> None:
         async def waiting() -> AsyncGenerator[int, None]:
             try:
                 yield 1
@@ -120,7 +120,7 @@ class TestSuspending:
             drive(waits())
         assert closed == ["closed"]
 
-    def test_also_one_that_does_not_want_to_close(self) -> None:
+    def test_closes_a_coroutine_that_raises_on_close(self) -> None:
         async def stays() -> None:
             try:
                 await suspension()
@@ -141,7 +141,7 @@ class TestGeneratorHooks:
         sys.set_asyncgen_hooks(*before)
 
     @pytest.mark.parametrize("outcome", ["returns", "raises", "suspends"])
-    def test_they_are_as_before_whatever_happens(self, seen: list[Any], outcome: str) -> None:
+    def test_generator_hooks_are_always_restored(self, seen: list[Any], outcome: str) -> None:
         hooks = sys.get_asyncgen_hooks()
 
         async def body() -> None:
@@ -162,7 +162,7 @@ class TestGeneratorHooks:
         assert sys.get_asyncgen_hooks() == hooks
         assert seen == []
 
-    def test_drives_within_a_drive_are_no_matter(self, seen: list[Any]) -> None:
+    def test_drives_may_be_nested(self, seen: list[Any]) -> None:
         async def outer() -> Any:
             inner = drive(nested(1))
             assert sys.get_asyncgen_hooks() == (None, None)
@@ -171,14 +171,14 @@ class TestGeneratorHooks:
         assert drive(outer()) == [1, 2, 3]
         assert seen == []
 
-    def test_it_works_inside_a_running_loop(self) -> None:
+    def test_works_inside_a_running_loop(self) -> None:
         async def notebook_cell() -> tuple[Any, list[int]]:
             with ClosingIterator(numbers(3, [])) as items:
                 return drive(nested(1)), list(items)
 
         assert asyncio.run(notebook_cell()) == ([1, 2, 3], [0, 1, 2])
 
-    def test_it_works_in_many_threads_at_once(self) -> None:
+    def test_works_in_many_threads_at_once(self) -> None:
         results: list[Any] = []
         threads = [
             threading.Thread(target=lambda: results.append(drive(nested(1)))) for _ in range(8)
@@ -191,7 +191,7 @@ class TestGeneratorHooks:
 
 
 class TestClosingIterator:
-    def test_it_gives_the_items_and_ends(self) -> None:
+    def test_yields_the_items_and_ends(self) -> None:
         closed: list[str] = []
         items = ClosingIterator(numbers(3, closed))
         assert iter(items) is items
@@ -210,7 +210,7 @@ class TestClosingIterator:
         assert closed == ["closed"]
 
     @pytest.mark.parametrize("error", [None, ZeroDivisionError])
-    def test_leaving_the_block_ends_the_generator(self, error: type[Exception] | None) -> None:
+    def test_exiting_the_block_ends_the_generator(self, error: type[Exception] | None) -> None:
         closed: list[str] = []
 
         def use() -> None:
@@ -226,7 +226,7 @@ class TestClosingIterator:
                 use()
         assert closed == ["closed"]
 
-    def test_losing_it_ends_the_generator(self) -> None:
+    def test_dropping_the_iterator_ends_the_generator(self) -> None:
         closed: list[str] = []
         for number in ClosingIterator(numbers(3, closed)):
             assert number == 0
@@ -234,12 +234,12 @@ class TestClosingIterator:
         gc.collect()
         assert closed == ["closed"]
 
-    def test_one_that_was_never_begun_closes_too(self) -> None:
+    def test_an_iterator_that_never_started_can_be_closed(self) -> None:
         closed: list[str] = []
         ClosingIterator(numbers(3, closed)).close()
         assert closed == []
 
-    def test_what_the_generator_raises_is_raised(self) -> None:
+    def test_exceptions_of_the_generator_propagate(self) -> None:
         async def fails() -> AsyncGenerator[int, None]:
             yield 1
             raise ValueError("no more")

@@ -1,4 +1,4 @@
-"""A child of a fork works as its parent does, whatever the parent's threads were about."""
+"""A forked child works like its parent, whatever the parent's threads were doing."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ async def everything_async():
     ],
     ids=["sync", "asyncio", "trio"],
 )
-def test_after_a_fork_calls_load_nothing_more(script: Script, kind: str, call: str) -> None:
-    """What they load on first use is loaded before: its import has a lock."""
+def test_calls_after_a_fork_import_nothing(script: Script, kind: str, call: str) -> None:
+    """Modules that are loaded on first use are imported before, because imports take a lock."""
     done = script(
         EVERYTHING
         + f"""
@@ -76,7 +76,7 @@ reap(fork(child))
         pytest.param("dashscope._predictions.operations", "sync", marks=pytest.mark.soak),
     ],
 )
-def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
+def test_a_fork_waits_for_an_import_in_another_thread(
     script: Script, module: str, kind: str
 ) -> None:
     calls = {
@@ -112,8 +112,8 @@ def test_a_fork_waits_for_a_thread_that_is_loading_a_module(
 
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
-def test_workers_of_a_server_that_was_preloaded(script: Script, kind: str) -> None:
-    """As gunicorn does: the parent makes a client, and a request; four children use it."""
+def test_workers_of_a_preloaded_server(script: Script, kind: str) -> None:
+    """Like gunicorn: the parent creates a client and sends a request, and four children use it."""
     done = script(
         f"""
         client = {"Client" if kind == "sync" else "AsyncClient"}(base_url=URL)
@@ -172,9 +172,7 @@ def test_multiprocessing(script: Script, method: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Client", "AsyncClient"])
-def test_a_fork_beside_a_thread_that_decodes_large_json_keeps_garbage_collection(
-    script: Script, kind: str
-) -> None:
+def test_a_fork_during_json_decoding_keeps_garbage_collection(script: Script, kind: str) -> None:
     done = script(
         f"""
         import json
@@ -234,8 +232,8 @@ def test_a_fork_beside_a_thread_that_decodes_large_json_keeps_garbage_collection
     assert done.output == "done\n"
 
 
-def test_a_fork_in_the_middle_of_making_a_tls_context(script: Script) -> None:
-    """It has a lock, which the child must not inherit."""
+def test_a_fork_while_creating_a_tls_context(script: Script) -> None:
+    """The context has a lock, which the child must not inherit."""
     done = script(
         """
         import ssl

@@ -1,4 +1,4 @@
-"""Many requests and streams leave memory, sockets, threads and tasks where they were."""
+"""Many requests and streams do not leak memory, sockets, threads or tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from tests import flavors
 from tests.runtime.conftest import Script
-from tests.servers.prediction_server import PredictionServer, eventually
+from tests.servers.prediction_server import PredictionServer
+from tests.waiting import wait_until
 
 MEGABYTE = 1024 * 1024
 
@@ -131,7 +132,7 @@ PROGRAMS = {"asyncio": ASYNCIO, "trio": TRIO, "sync": SYNC}
         pytest.param(100_000, 10_000, 5_000, id="many", marks=pytest.mark.soak),
     ],
 )
-def test_they_leave_everything_as_it_was(
+def test_clients_leave_no_resources_behind(
     script: Script,
     prediction_server: PredictionServer,
     flavor: str,
@@ -150,4 +151,4 @@ def test_they_leave_everything_as_it_was(
     assert after["sockets"] <= max(before["sockets"], 25)
     assert (after["threads"], after["tasks"]) == (before["threads"], before["tasks"])
     assert prediction_server.running == set()
-    assert eventually(lambda: prediction_server.open == 0)
+    wait_until(lambda: prediction_server.open == 0)

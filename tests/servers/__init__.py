@@ -19,6 +19,8 @@ proxy. Without a script, a server behaves well.
 | `fast_server` | a process for very long batches |
 | `asgi_api.API` | a small API as an ASGI application |
 
+`certificates` has the TLS certificates of all servers.
+
 | class | what `inject()` takes |
 |---|---|
 | `fault_proxy.Proxy` | on a `line()`: faults of `faults.py`, for the next requests in turn |

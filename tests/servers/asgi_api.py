@@ -1,4 +1,4 @@
-"""A small API as an ASGI application, as people write it to test without a network."""
+"""A small API as an ASGI application, for tests without a network."""
 
 from __future__ import annotations
 
@@ -18,47 +18,48 @@ RUNS_FOR = 0.3
 
 
 class API:
-    """An API with one model, which takes 0.3 s.
+    """An API with one model, whose predictions run for 0.3 s.
 
     Attributes:
-        app: the application.
-        ends: whether a stream ends when its prediction is finished.
-        asked: the operations that were requested.
-        open: the number of streams in flight.
+        app: The application.
+        ends: Whether a stream ends when its prediction is finished. Set it to `False` to make
+            streams hang.
+        operations: The requested operations, in order.
+        open_streams: The number of open streams.
     """
 
     def __init__(self) -> None:
         self.ends = True
-        self.asked: list[str] = []
-        self.open = 0
+        self.operations: list[str] = []
+        self.open_streams = 0
         self._texts: list[tuple[str, float]] = []
-        one = "/v1/predictions/{id}"
+        path = "/v1/predictions/{id}"
         self.app = Starlette(
             routes=[
                 Route("/v1/models/owner/name/predictions", self._create, methods=["POST"]),
-                Route(one, self._get),
-                Route(f"{one}/stream", self._stream),
-                Route(f"{one}/cancel", self._cancel, methods=["POST"]),
+                Route(path, self._get),
+                Route(f"{path}/stream", self._stream),
+                Route(f"{path}/cancel", self._cancel, methods=["POST"]),
                 Route("/v1/fails", self._fail),
             ]
         )
 
     async def _create(self, request: Request) -> Response:
-        self.asked.append("create")
+        self.operations.append("create")
         text = (await request.json())["input"]["text"]
         self._texts.append((text, anyio.current_time() + RUNS_FOR))
         return JSONResponse(self._prediction(len(self._texts) - 1), 201)
 
     async def _get(self, request: Request) -> Response:
-        self.asked.append("get")
+        self.operations.append("get")
         return JSONResponse(self._prediction(int(request.path_params["id"][1:])))
 
     async def _cancel(self, request: Request) -> Response:
-        self.asked.append("cancel")
+        self.operations.append("cancel")
         return JSONResponse(self._prediction(int(request.path_params["id"][1:])))
 
     async def _stream(self, request: Request) -> Response:
-        self.asked.append("stream")
+        self.operations.append("stream")
         events = self._events(int(request.path_params["id"][1:]))
         return StreamingResponse(events, media_type="text/event-stream")
 
@@ -66,7 +67,7 @@ class API:
         raise ZeroDivisionError("a bug in the application")
 
     async def _events(self, number: int) -> AsyncIterator[str]:
-        self.open += 1
+        self.open_streams += 1
         try:
             text, end = self._texts[number]
             yield "event: output\nid: 1\ndata: hello \n\n"
@@ -76,7 +77,7 @@ class API:
                 await anyio.sleep_forever()
             yield "event: done\nid: 3\ndata: {}\n\n"
         finally:
-            self.open -= 1
+            self.open_streams -= 1
 
     def _prediction(self, number: int) -> dict[str, Any]:
         text, end = self._texts[number]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, evolve, field
@@ -104,6 +104,24 @@ class Service:
     def __attrs_post_init__(self) -> None:
         self.fake_server.respond_with(self._respond)
 
+    @classmethod
+    def with_schema(cls, fake_server: FakeServer, properties: Mapping[str, Any]) -> Self:
+        """Return a service whose model has a schema with these input properties."""
+        schemas = {"Input": {"type": "object", "properties": properties}, "Output": {}}
+        version = {
+            "id": "v1",
+            "created_at": "2026-01-01T00:00:00Z",
+            "cog_version": "0.9",
+            "openapi_schema": {"components": {"schemas": schemas}},
+        }
+        model = {"owner": "owner", "name": "name", "url": "", "latest_version": version}
+        return cls(
+            fake_server,
+            override=lambda received: (
+                reply(model) if received.path == "/v1/models/owner/name" else None
+            ),
+        )
+
     @property
     def request_counts(self) -> dict[str, int]:
         """The number of requests by kind."""
@@ -115,7 +133,7 @@ class Service:
     @property
     def values(self) -> list[Any]:
         """The `value` of each prediction's input, in order."""
-        return [one.input.get("value") for one in self.created]
+        return [prediction.input.get("value") for prediction in self.created]
 
     def create(self, input: Mapping[str, Any], model: str = "owner/name") -> ServedPrediction:
         """Create a prediction."""
@@ -130,7 +148,7 @@ class Service:
             model=model,
         )
         self.created.append(prediction)
-        running = sum(not one.is_finished for one in self.created[-500:])
+        running = sum(not created.is_finished for created in self.created[-500:])
         self.most_running = max(self.most_running, running)
         return prediction
 
@@ -155,23 +173,24 @@ class Service:
             return reply(prediction.document())
 
     def _find(self, id: str) -> ServedPrediction | None:
-        return next((one for one in self.created if one.id == id), None)
+        return next((created for created in self.created if created.id == id), None)
 
     def _list(self, query: Mapping[str, list[str]]) -> Reply:
         since = query.get("created_after")
         start = int(query.get("cursor", ["0"])[0])
         first = datetime.fromisoformat(since[0]) if since else None
         documents: list[dict[str, Any]] = []
-        for one in reversed(self.created):
-            if first is not None and one.created_at < first:
+        for created in reversed(self.created):
+            if first is not None and created.created_at < first:
                 break
+            document = created.document()
             for number in range(self.foreign):
-                other = {**one.document(), "id": f"other-{one.id}-{number}", "model": "other/model"}
-                documents.append(other)
-            documents.append(one.document())
+                foreign_id = f"other-{created.id}-{number}"
+                documents.append({**document, "id": foreign_id, "model": "other/model"})
+            documents.append(document)
         page = [
-            {name: value for name, value in each.items() if name not in self.omitted_from_lists}
-            for each in documents[start : start + PAGE_SIZE]
+            {name: value for name, value in item.items() if name not in self.omitted_from_lists}
+            for item in documents[start : start + PAGE_SIZE]
         ]
         has_more = len(documents) > start + PAGE_SIZE
         next_url = f"http://elsewhere/v1/predictions?cursor={start + PAGE_SIZE}"

@@ -1,11 +1,10 @@
-"""A server that keeps count of its connections, plain, over TLS and with HTTP/2."""
+"""A server that counts its connections: plain, over TLS, or with HTTP/2."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
@@ -15,11 +14,11 @@ def pool_of(http_client: Any) -> Any:
     return http_client._transport._pool
 
 
-class Loop:
-    """An event loop in a thread, for servers that tests share it with.
+class LoopThread:
+    """An event loop in a thread, shared by the servers of a test.
 
-    It holds its tasks. Asyncio by itself does not, and pproxy forgets those that relay what comes
-    in: the garbage collector took some of them along, and the connection was silent from then on.
+    The loop keeps references to its tasks, which asyncio does not do by itself. pproxy does not
+    reference its relay tasks either. If the garbage collector removes one, the connection hangs.
     """
 
     def __init__(self) -> None:
@@ -41,6 +40,7 @@ class Loop:
         return self
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the loop and return its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
 
     def __exit__(self, *exc: object) -> None:
@@ -60,18 +60,22 @@ Answer = Callable[[asyncio.StreamWriter, str, int], Coroutine[Any, Any, bool]]
 
 
 class CountingServer:
-    """Answers `/v1/account` with the number of the connection as the username.
+    """Responds to every request with the number of its connection as the username.
+
+    `respond_with()` sets another response. Setting `idle` makes the server close connections that
+    are idle for this number of seconds, and `close_connections()` closes all of them.
 
     Attributes:
-        opened: how many connections there were.
-        open: how many there are.
-        most: how many there were at once.
-        asked: the paths, in order.
+        total_connections: The number of connections so far.
+        open_connections: The number of open connections.
+        max_connections: The largest number of connections that were open at the same time.
+        paths: The paths of all requests, in order.
+        idle: Seconds after which the server closes an idle connection. `None` means never.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self.opened = self.open = self.most = 0
-        self.asked: list[str] = []
+        self.total_connections = self.open_connections = self.max_connections = 0
+        self.paths: list[str] = []
         self.tls = tls
         self.idle: float | None = None
         self._answer: Answer = ok
@@ -79,11 +83,11 @@ class CountingServer:
         self._writers: set[asyncio.StreamWriter] = set()
 
     def respond_with(self, answer: Answer) -> None:
-        """Call this function for each request. By default, the response is sent at once."""
+        """Call this function for each request. It returns whether to keep the connection open."""
         self._answer = answer
 
-    async def drop(self) -> None:
-        """Close the connections, as servers do with those that are idle."""
+    async def close_connections(self) -> None:
+        """Close all connections, as servers do with idle ones."""
         for writer in list(self._writers):
             writer.close()
 
@@ -93,7 +97,7 @@ class CountingServer:
 
     async def stop(self) -> None:
         self._server.close()
-        await self.drop()
+        await self.close_connections()
 
     @property
     def base_url(self) -> str:
@@ -101,12 +105,12 @@ class CountingServer:
         return f"{'http' if self.tls is None else 'https'}://{host}:{self.port}/v1"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.opened += 1
-        self.open += 1
-        self.most = max(self.most, self.open)
-        number = self.opened
+        self.total_connections += 1
+        self.open_connections += 1
+        self.max_connections = max(self.max_connections, self.open_connections)
+        number = self.total_connections
         self._writers.add(writer)
-        # A new connection is not idle, however slowly its first request arrives.
+        # A new connection does not count as idle, even if its first request arrives slowly.
         idle: float | None = None
         try:
             while True:
@@ -114,18 +118,19 @@ class CountingServer:
                     head = await reader.readuntil(b"\r\n\r\n")
                 idle = self.idle
                 path = head.split(b" ", 2)[1].decode()
-                self.asked.append(path)
+                self.paths.append(path)
                 if not await self._answer(writer, path, number):
                     break
         except (EOFError, OSError, TimeoutError):
             pass
         finally:
-            self.open -= 1
+            self.open_connections -= 1
             self._writers.discard(writer)
             writer.close()
 
 
 async def ok(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+    """Send an account whose username is the number of the connection."""
     body = b'{"username": "%d"}' % number
     writer.write(
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
@@ -133,11 +138,3 @@ async def ok(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
     )
     await writer.drain()
     return True
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.01)

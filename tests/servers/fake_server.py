@@ -1,4 +1,4 @@
-"""A server on a real socket that says what a test tells it to, also what no server should."""
+"""An HTTP server whose responses a test scripts, including invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Received:
     headers: Mapping[str, str]
     body: bytes
     items: tuple[tuple[str, str], ...] = ()
-    """The headers one by one, also those that came twice."""
+    """All headers in order, including repeated ones."""
 
     @property
     def json(self) -> Any:
@@ -30,34 +30,36 @@ class Received:
 
 @frozen
 class Reply:
-    """An answer; with `raw` exactly these bytes, after which the connection is closed.
+    """A response.
 
     Attributes:
-        drip: What follows `raw`, a piece each `drip_interval` seconds.
+        raw: Send exactly these bytes instead, then close the connection.
+        delay: Seconds to wait before sending the response.
+        drip: Pieces to send after `raw`, one every `drip_interval` seconds.
     """
 
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict)
     body: bytes = b""
     raw: bytes | None = None
-    after: float = 0.0
+    delay: float = 0.0
     drip: Sequence[bytes] = ()
     drip_interval: float = 0.0
 
 
 def reply(body: Any = None, status: int = 200, **headers: str) -> Reply:
-    """A JSON answer; `retry_after="1"` is the header `retry-after: 1`."""
+    """Return a JSON response. Keyword arguments are headers: `retry_after="1"`."""
     content = b"" if body is None else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, {"content-type": "application/json", **named}, content)
 
 
 DROP = Reply(raw=b"")
-"""Close the connection without a word."""
+"""Close the connection without sending a response."""
 
 
 def prediction(status: str = "starting", **fields: Any) -> dict[str, Any]:
-    """A prediction as a server answers it."""
+    """Return the JSON object of a prediction."""
     return {
         "id": "p1",
         "model": "owner/name",
@@ -78,7 +80,14 @@ Script = Callable[[Received], Reply]
 
 
 class FakeServer:
-    """The server: `requests` is what came in, `respond_with` what goes out."""
+    """A server that records requests and sends scripted responses.
+
+    `respond_with()` is the only way to make the server misbehave: script a status, a delay, raw
+    bytes, or `DROP`. Without a script, every response is a 404.
+
+    Attributes:
+        requests: All requests so far, in order.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Received] = []
@@ -101,30 +110,31 @@ class FakeServer:
                     items = tuple(self.headers.items())
                     received = Received(self.command, self.path, dict(self.headers), body, items)
                     fake_server.requests.append(received)
-                    self._answer(fake_server._script(received))
+                    self._send(fake_server._script(received))
                 except OSError:
                     self.close_connection = True
 
-            def _answer(self, answer: Reply) -> None:
-                if answer.after:
-                    fake_server._closed.wait(answer.after)
-                if answer.raw is not None:
-                    self.wfile.write(answer.raw)
-                    for piece in answer.drip:
-                        fake_server._closed.wait(answer.drip_interval)
+            def _send(self, response: Reply) -> None:
+                if response.delay:
+                    fake_server._closed.wait(response.delay)
+                if response.raw is not None:
+                    self.wfile.write(response.raw)
+                    for piece in response.drip:
+                        fake_server._closed.wait(response.drip_interval)
                         self.wfile.write(piece)
                     self.close_connection = True
                     return
-                if "date" in answer.headers:
-                    self.send_response_only(answer.status)
+                if "date" in response.headers:
+                    self.send_response_only(response.status)
                 else:
-                    self.send_response(answer.status)
-                for name, value in answer.headers.items():
+                    self.send_response(response.status)
+                for name, value in response.headers.items():
                     self.send_header(name, value)
-                if answer.status != 204 and "content-length" not in answer.headers:
-                    self.send_header("content-length", str(len(answer.body)))
+                if response.status != 204 and "content-length" not in response.headers:
+                    self.send_header("content-length", str(len(response.body)))
                 self.end_headers()
-                self.wfile.write(answer.body)
+                if self.command != "HEAD":
+                    self.wfile.write(response.body)
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
@@ -145,19 +155,24 @@ class FakeServer:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
-    def respond_with(self, answers: Script | Reply | Iterable[Reply]) -> None:
-        """Answer by a function, with one reply, or with replies in turn (the last one stays)."""
-        if isinstance(answers, Reply):
-            answers = [answers]
-        if callable(answers):
-            self._script = answers
+    def respond_with(self, responses: Script | Reply | Iterable[Reply]) -> None:
+        """Set the responses.
+
+        Args:
+            responses: A reply for all requests, replies to send in turn (the last one repeats), or
+                a function that returns the reply to a request.
+        """
+        if isinstance(responses, Reply):
+            responses = [responses]
+        if callable(responses):
+            self._script = responses
             return
-        queue = list(answers)
+        queue = list(responses)
         self._script = lambda _: queue.pop(0) if len(queue) > 1 else queue[0]
 
     @property
-    def asked(self) -> list[str]:
-        """What came in, as `GET /v1/account`."""
+    def request_lines(self) -> list[str]:
+        """The method and path of each request, such as `GET /v1/account`."""
         return [f"{received.method} {received.path}" for received in self.requests]
 
     def close(self) -> None:

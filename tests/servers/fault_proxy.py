@@ -1,7 +1,7 @@
-"""A proxy on real sockets, which does to requests and answers what networks and gateways do.
+"""A proxy that breaks requests and responses the way networks and gateways do.
 
-It runs an event loop on a thread of its own. Each `Line` is an address of the proxy with a
-script of its own: the faults that happen to the requests that come in there, in turn.
+The proxy runs an event loop in a thread. Each `Line` is an address of the proxy. `Line.inject()`
+sets the faults of the next requests to that address, in turn. `faults.py` defines the faults.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ LONGEST_IDLE = 2.0
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
-class Gone(Exception):
-    """The connection is at its end."""
+class ConnectionEnded(Exception):
+    """The connection of an exchange was closed."""
 
 
 @frozen
 class Fault:
-    """What happens to a request.
+    """A fault of a request.
 
     Attributes:
-        name: what it is called.
-        act: does it.
-        early: whether it happens to the connection, before a request has come in.
+        name: The name of the fault.
+        act: A coroutine function that applies the fault to an exchange.
+        early: Whether the connection is reset before it sends a request. `act` is not called.
     """
 
     name: str
@@ -50,18 +50,19 @@ class Fault:
         return self.name
 
 
-async def pass_on(exchange: Exchange) -> None:
+async def forward(exchange: Exchange) -> None:
+    """Forward the request to the server, and its response to the client."""
     await exchange.send(await exchange.answer())
 
 
-PASSED = Fault("passed on", pass_on)
+FORWARD = Fault("forwarded", forward)
 
 
 class Proxy:
-    """The proxy: makes lines, and counts what it passes on to the server.
+    """A proxy in front of a server. It accepts connections on its lines.
 
     Args:
-        base_url: where the server is.
+        base_url: The base URL of the server.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -76,7 +77,7 @@ class Proxy:
         self._thread.start()
 
     def line(self, *, tls: ssl.SSLContext | None = None) -> Line:
-        """A new address of the proxy; nobody answers there before `listen()`."""
+        """Create an address of the proxy. It refuses connections until `listen()`."""
         line = Line(self, tls)
         self._lines.append(line)
         return line
@@ -88,17 +89,17 @@ class Proxy:
         self._loop.close()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it on the proxy's loop."""
+        """Run a coroutine on the proxy's loop, from another thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Start a task on the proxy's loop, from there."""
+        """Start a task, from the proxy's loop."""
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def ask(self, request: bytes) -> bytes:
-        """The server's whole answer to a request."""
+    async def forward(self, request: bytes) -> bytes:
+        """Send a request to the server and return the whole response."""
         reader, writer = await self._connection()
         try:
             writer.write(request)
@@ -115,7 +116,7 @@ class Proxy:
         return head + body
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        # The proxy itself is to lose nothing: servers close what is idle for some seconds.
+        # Servers close idle connections after some seconds. A lost request would be a fault.
         while self._idle:
             reader, writer, since = self._idle.pop()
             if time.monotonic() - since < LONGEST_IDLE and not reader.at_eof():
@@ -138,12 +139,12 @@ class Line:
     """An address of the proxy.
 
     Attributes:
-        faults: what happens to the next requests, in turn; those after the last are passed on.
-        choose: chooses a fault by a request's head, where there is no script.
-        ended: told of each connection that the proxy closed, by its last request's head.
-        greet: chooses whether a connection is broken before its first request, likewise.
-        connections: how many there were.
-        requests: the heads of the requests that came in.
+        faults: The faults of the next requests, in turn. `inject()` sets them.
+        choose: Returns the fault of a request, by its head, when `faults` is empty.
+        ended: Called with the head of the last request of each closed connection.
+        greet: Returns whether to reset a new connection, when `faults` is empty.
+        connections: The number of accepted connections.
+        requests: The heads of all requests.
     """
 
     def __init__(self, proxy: Proxy, tls: ssl.SSLContext | None) -> None:
@@ -168,23 +169,23 @@ class Line:
         return self.origin + self.proxy.path
 
     def listen(self) -> None:
-        """From now on, somebody answers."""
+        """Accept connections from now on."""
         if not self._listening:
             self._listening = True
             self._socket.listen(1024)
             self.proxy.call(self._watch())
 
     def refuse(self) -> None:
-        """From now on, nobody does, at the same address."""
+        """Refuse connections at the same address from now on."""
         if self._listening:
             self._listening = False
-            # Bound anew before it is closed, so that nobody else gets the address meanwhile.
+            # Bind the address again before closing it, so that no other process can take it.
             silent = _bound(self._socket.getsockname())
             self.proxy.call(self._unwatch())
             self._socket = silent
 
     def inject(self, faults: Iterable[Fault]) -> None:
-        """Apply these faults to the next requests, in turn. Later requests are passed on."""
+        """Apply these faults to the next requests, in turn. Later requests are forwarded."""
         self.requests.clear()
         self.connections = 0
         self.faults = deque(faults)
@@ -194,7 +195,7 @@ class Line:
         self._socket.close()
 
     async def _watch(self) -> None:
-        # Accepting is ours rather than a server's: a connection may end before its first byte.
+        # Do not use a server of asyncio: a fault may reset a connection before its first byte.
         asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
     async def _unwatch(self) -> None:
@@ -232,7 +233,7 @@ class Line:
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         exchange = None
         try:
-            with contextlib.suppress(OSError, EOFError, Gone):
+            with contextlib.suppress(OSError, EOFError, ConnectionEnded):
                 number = 0
                 while True:
                     number += 1
@@ -255,11 +256,11 @@ def _bound(address: tuple[str, int]) -> socket.socket:
 
 
 class Exchange:
-    """A request that comes in, and what a fault can do with it and its answer.
+    """A request, and the operations that faults apply to it and to its response.
 
     Attributes:
-        head: the request's head.
-        number: its place among the requests of its connection, from 1 on.
+        head: The head of the request.
+        number: The number of the request on its connection, counted from 1.
     """
 
     def __init__(
@@ -280,42 +281,42 @@ class Exchange:
             fault: Fault | None = faults.popleft()
         else:
             fault = self._line.choose(self.head)
-        await (fault or PASSED).act(self)
+        await (fault or FORWARD).act(self)
 
     async def body(self) -> bytes:
-        """The request's body, read to its end."""
+        """Read and return the body of the request."""
         if self._body is None:
             length = _LENGTH.search(self.head)
             self._body = await self._reader.readexactly(int(length[1])) if length else b""
         return self._body
 
     async def answer(self) -> bytes:
-        """The server's answer to the request."""
-        return await self._line.proxy.ask(self.head + await self.body())
+        """Forward the request and return the server's response."""
+        return await self._line.proxy.forward(self.head + await self.body())
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
 
     async def end(self) -> None:
-        """Close the connection in good order, after what was sent."""
+        """Close the connection after everything was sent."""
         self._writer.close()
-        raise Gone
+        raise ConnectionEnded
 
     async def reset(self) -> None:
-        """Break the connection; maybe not even what was sent arrives."""
+        """Reset the connection. Data that was sent before may get lost."""
         reset(self._writer.get_extra_info("socket"))
         self._writer.transport.abort()
-        raise Gone
+        raise ConnectionEnded
 
     async def silence(self) -> None:
-        """Say nothing more, until the client goes."""
+        """Send nothing until the client closes the connection."""
         await self._reader.read()
-        raise Gone
+        raise ConnectionEnded
 
 
 def reset(connection: Any) -> None:
-    """Break a connection: close it so that the other side is told that it is broken."""
+    """Close a connection with a TCP reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     if isinstance(connection, socket.socket):
         connection.close()

@@ -1,4 +1,4 @@
-"""The faults: what networks, gateways and servers do, and what each means for a request."""
+"""The faults of `fault_proxy`, and the effect of each on a request."""
 
 from __future__ import annotations
 
@@ -12,77 +12,77 @@ from http import HTTPStatus
 
 from attrs import frozen
 
-from tests.servers.fault_proxy import Exchange, Fault, pass_on
+from tests.servers.fault_proxy import Exchange, Fault, forward
 
 
-class Means(Enum):
-    """What a fault tells the client about the request that it happened to."""
+class Effect(Enum):
+    """What a fault tells the client about its request."""
 
-    NOTHING = auto()
-    """The answer is there and whole."""
+    NONE = auto()
+    """The complete response arrives."""
     NOT_SENT = auto()
-    """No connection was made: the server cannot have it."""
+    """No connection was established: the request was not executed."""
     LOST = auto()
-    """The connection broke: nobody knows whether it was carried out."""
-    SILENT = auto()
-    """As LOST, but for want of time."""
+    """The connection broke: the request may have been executed."""
+    STALLED = auto()
+    """No response arrived in time: the request may have been executed."""
     DECLINED = auto()
-    """The server says that it did not carry it out, and that it may be sent again."""
+    """The server did not execute the request, and it may be retried."""
     FAILED = auto()
-    """The server failed, or a gateway before it: nobody knows whether it was carried out."""
-    NOT_NOW = auto()
-    """The server wants to be left alone for longer than anybody waits."""
+    """The server or a gateway failed: the request may have been executed."""
+    RETRY_LATER = auto()
+    """`Retry-After` is longer than the client waits."""
 
 
 @frozen
-class Case:
-    """A fault, and what it means.
+class FaultCase:
+    """A fault and its effect.
 
     Attributes:
-        fault: the fault.
-        means: what it means for the request.
-        status: the status that the client sees, where there is one.
-        warm: whether the connection has had a request before.
-        after: whether it happens between two requests rather than to one.
+        fault: The fault.
+        effect: The effect on the request.
+        status: The status that the client receives, if any.
+        on_reused_connection: Whether the fault needs a connection that was used before.
+        between_requests: Whether the fault happens between two requests.
     """
 
     fault: Fault
-    means: Means
+    effect: Effect
     status: int | None = None
-    warm: bool = False
-    after: bool = False
+    on_reused_connection: bool = False
+    between_requests: bool = False
 
     def __str__(self) -> str:
         return self.fault.name
 
 
 def halves(answer: bytes) -> tuple[bytes, bytes]:
-    """An answer, cut in the middle of its body, or of its head where there is none."""
+    """Split a response in the middle of its body, or of its head if there is no body."""
     head, _, body = answer.partition(b"\r\n\r\n")
     middle = len(head) + 4 + len(body) // 2 if body else len(head) // 2
     return answer[:middle], answer[middle:]
 
 
-async def _reset_in_the_request(exchange: Exchange) -> None:
+async def _reset_in_request(exchange: Exchange) -> None:
     await exchange.reset()
 
 
-async def _reset_after_the_request(exchange: Exchange) -> None:
+async def _reset_after_request(exchange: Exchange) -> None:
     await exchange.body()
     await exchange.reset()
 
 
-async def _reset_instead_of_the_answer(exchange: Exchange) -> None:
+async def _reset_instead_of_response(exchange: Exchange) -> None:
     await exchange.answer()
     await exchange.reset()
 
 
-async def _end_instead_of_the_answer(exchange: Exchange) -> None:
+async def _end_instead_of_response(exchange: Exchange) -> None:
     await exchange.answer()
     await exchange.end()
 
 
-async def _reset_in_the_answer(exchange: Exchange) -> None:
+async def _reset_in_response(exchange: Exchange) -> None:
     await exchange.send(halves(await exchange.answer())[0])
     await asyncio.sleep(0.01)
     await exchange.reset()
@@ -98,7 +98,7 @@ async def _silent(exchange: Exchange) -> None:
     await exchange.silence()
 
 
-async def _silent_in_the_answer(exchange: Exchange) -> None:
+async def _silent_in_response(exchange: Exchange) -> None:
     await exchange.send(halves(await exchange.answer())[0])
     await exchange.silence()
 
@@ -139,10 +139,10 @@ async def _reset_at_reuse(exchange: Exchange) -> None:
 
 
 def _status(
-    status: int, retry_after: Callable[[], str] | None, *, carried_out: bool = False
+    status: int, retry_after: Callable[[], str] | None, *, executed: bool = False
 ) -> Callable[[Exchange], Awaitable[None]]:
     async def act(exchange: Exchange) -> None:
-        await (exchange.answer() if carried_out else exchange.body())
+        await (exchange.answer() if executed else exchange.body())
         wait = "" if retry_after is None else f"Retry-After: {retry_after()}\r\n"
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{wait}Content-Length: 2\r\n\r\n"
         await exchange.send(head.encode() + b"{}")
@@ -151,13 +151,13 @@ def _status(
 
 
 Mangle = Callable[[bytes, bytes], bytes]
-"""An answer's head, without a length, and its body, to what comes in its stead."""
+"""Returns the bytes to send for a response's head (without a length) and its body."""
 
 _CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def _mangled(mangle: Mangle) -> Callable[[Exchange], Awaitable[None]]:
-    """The request is carried out, and its answer comes mangled."""
+    """Return a fault that executes the request and mangles the response."""
 
     async def act(exchange: Exchange) -> None:
         head, _, body = (await exchange.answer()).partition(b"\r\n\r\n")
@@ -178,7 +178,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 def _in_chunks(second: Callable[[bytes], bytes]) -> Mangle:
-    """In two chunks, of which the second is mangled."""
+    """Send two chunks and mangle the second one."""
 
     def mangle(head: bytes, body: bytes) -> bytes:
         middle = len(body) // 2
@@ -193,8 +193,8 @@ _MANGLED: dict[str, Mangle] = {
     "a status line without a status": lambda head, body: b"HTTP/1.1 OK\r\n\r\n",
     "a status of four digits": lambda head, body: re.sub(rb"(?<= )2", b"22", head) + b"\r\n" + body,
     "a header without a colon": lambda head, body: head + b"nonsense\r\n\r\n" + body,
-    "a header that is never over": lambda head, body: head + b"X: " + b"x" * 300_000,
-    "headers without an end": lambda head, body: head + b"X: y\r\n" * 50_000,
+    "an endless header": lambda head, body: head + b"X: " + b"x" * 300_000,
+    "endless headers": lambda head, body: head + b"X: y\r\n" * 50_000,
     "two different lengths": lambda head, body: (
         head + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n" + body
     ),
@@ -204,9 +204,9 @@ _MANGLED: dict[str, Mangle] = {
     "a length beyond the body": _sized(lambda body: b"%d" % (len(body) + 100)),
     "a chunk size that is a word": _in_chunks(lambda rest: b"zz\r\n" + rest + b"\r\n0\r\n\r\n"),
     "a negative chunk size": _in_chunks(lambda rest: b"-2\r\n" + rest + b"\r\n0\r\n\r\n"),
-    "a chunk longer than it says": _in_chunks(lambda rest: b"0\r\n" + rest + b"\r\n0\r\n\r\n"),
-    "a chunk shorter than it says": _in_chunks(lambda rest: b"fff\r\n" + rest),
-    "chunks without an end": _in_chunks(_chunk),
+    "a chunk longer than its size": _in_chunks(lambda rest: b"0\r\n" + rest + b"\r\n0\r\n\r\n"),
+    "a chunk shorter than its size": _in_chunks(lambda rest: b"fff\r\n" + rest),
+    "no last chunk": _in_chunks(_chunk),
     "an unknown transfer encoding": lambda head, body: (
         head + b"Transfer-Encoding: rot13\r\n\r\n" + body
     ),
@@ -227,42 +227,44 @@ _WAITS: dict[str, tuple[Callable[[], str] | None, bool]] = {
 STATUSES = (408, 429, 500, 502, 503, 504)
 
 
-def _statuses() -> list[Case]:
+def _statuses() -> list[FaultCase]:
     cases = []
     for status in STATUSES:
-        passing = Means.DECLINED if status == 429 else Means.FAILED
+        passing = Effect.DECLINED if status == 429 else Effect.FAILED
         for wait, (retry_after, is_long) in _WAITS.items():
             act = _status(status, retry_after)
-            means = Means.NOT_NOW if is_long else passing
-            cases.append(Case(Fault(f"{status}{wait}", act), means, status))
+            effect = Effect.RETRY_LATER if is_long else passing
+            cases.append(FaultCase(Fault(f"{status}{wait}", act), effect, status))
         if status != 429:
-            act = _status(status, None, carried_out=True)
-            cases.append(Case(Fault(f"{status}, and carried out", act), passing, status))
+            act = _status(status, None, executed=True)
+            cases.append(FaultCase(Fault(f"{status} after execution", act), passing, status))
     return cases
 
 
-RESET_AT_ONCE = Fault("reset before the request", pass_on, early=True)
-"""With TLS the client knows that no request was sent; without, it may have been."""
+RESET_AT_ONCE = Fault("reset before the request", forward, early=True)
+"""With TLS the client knows that no request was sent. Without TLS it may have been."""
 
 BROKEN = [
-    Case(Fault("reset while the request is sent", _reset_in_the_request), Means.LOST),
-    Case(Fault("reset after the request", _reset_after_the_request), Means.LOST),
-    Case(Fault("reset instead of the answer", _reset_instead_of_the_answer), Means.LOST),
-    Case(Fault("closed instead of the answer", _end_instead_of_the_answer), Means.LOST),
-    Case(Fault("reset in the answer", _reset_in_the_answer), Means.LOST),
-    Case(Fault("truncated", _truncated), Means.LOST),
-    Case(Fault("closed at the moment of reuse", _closed_at_reuse), Means.LOST, warm=True),
-    Case(Fault("reset at the moment of reuse", _reset_at_reuse), Means.LOST, warm=True),
+    FaultCase(Fault("reset while the request is sent", _reset_in_request), Effect.LOST),
+    FaultCase(Fault("reset after the request", _reset_after_request), Effect.LOST),
+    FaultCase(Fault("reset instead of the response", _reset_instead_of_response), Effect.LOST),
+    FaultCase(Fault("closed instead of the response", _end_instead_of_response), Effect.LOST),
+    FaultCase(Fault("reset in the response", _reset_in_response), Effect.LOST),
+    FaultCase(Fault("truncated", _truncated), Effect.LOST),
+    FaultCase(Fault("closed on reuse", _closed_at_reuse), Effect.LOST, on_reused_connection=True),
+    FaultCase(Fault("reset on reuse", _reset_at_reuse), Effect.LOST, on_reused_connection=True),
 ]
-CORRUPT = [Case(Fault(name, _mangled(mangle)), Means.LOST) for name, mangle in _MANGLED.items()]
+CORRUPT = [
+    FaultCase(Fault(name, _mangled(mangle)), Effect.LOST) for name, mangle in _MANGLED.items()
+]
 STALLS = [
-    Case(Fault("no answer", _silent), Means.SILENT),
-    Case(Fault("silence in the answer", _silent_in_the_answer), Means.SILENT),
+    FaultCase(Fault("no response", _silent), Effect.STALLED),
+    FaultCase(Fault("silence in the response", _silent_in_response), Effect.STALLED),
 ]
 HARMLESS = [
-    Case(Fault("a slow answer", _slow), Means.NOTHING),
-    Case(Fault("a late answer", _late), Means.NOTHING),
-    Case(Fault("closed when idle", _closed_when_idle), Means.NOTHING, after=True),
-    Case(Fault("reset when idle", _reset_when_idle), Means.NOTHING, after=True),
+    FaultCase(Fault("a slow response", _slow), Effect.NONE),
+    FaultCase(Fault("a late response", _late), Effect.NONE),
+    FaultCase(Fault("closed when idle", _closed_when_idle), Effect.NONE, between_requests=True),
+    FaultCase(Fault("reset when idle", _reset_when_idle), Effect.NONE, between_requests=True),
 ]
-ANSWERED = _statuses()
+ERROR_STATUSES = _statuses()

@@ -1,4 +1,4 @@
-"""A working proxy for HTTP and SOCKS, which records where it connects to."""
+"""A working proxy for HTTP and SOCKS that records its destinations."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any
 
 import pproxy
 
-from tests.servers.counting_server import Loop
+from tests.servers.counting_server import LoopThread
 
 
 class Proxy:
-    """A real proxy, for HTTP and SOCKS. It finds every `.test` host on this machine.
+    """A real proxy for HTTP and SOCKS. It resolves every `.test` host to this machine.
 
     Attributes:
-        seen: The addresses that it was asked to connect to.
+        destinations: The addresses that clients requested, as `host:port`.
     """
 
-    def __init__(self, loop: Loop, user: str = "") -> None:
+    def __init__(self, loop: LoopThread, user: str = "") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.seen: list[str] = []
+        self.destinations: list[str] = []
         server = pproxy.Server(f"http+socks5://127.0.0.1:{self.port}{'#' + user if user else ''}")
         direct = pproxy.Connection("direct")
         connect = direct.open_connection
 
-        def noted(host: str, port: int, *args: Any) -> Any:
-            self.seen.append(f"{host}:{port}")
+        def open_connection(host: str, port: int, *args: Any) -> Any:
+            self.destinations.append(f"{host}:{port}")
             return connect("127.0.0.1" if host.endswith(".test") else host, port, *args)
 
-        direct.open_connection = noted
+        direct.open_connection = open_connection
         self._handle = loop.run(server.start_server({"rserver": [direct], "verbose": nothing}))
         self._loop = loop
 

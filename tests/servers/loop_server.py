@@ -1,4 +1,4 @@
-"""A server in an event loop of a thread, for tests that need more connections than threads."""
+"""A server in one event loop, for tests that need more connections than threads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 class LoopServer(ABC):
-    """Serves HTTP on a free port from when it is made until it is closed.
+    """Serves HTTP on a free port until it is closed.
 
     Attributes:
-        origin: its address.
-        open: how many connections are open.
+        origin: The server's origin.
+        open: The number of open connections.
     """
 
     def __init__(self) -> None:
@@ -49,10 +49,11 @@ class LoopServer(ABC):
 
     @abstractmethod
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer a request; `False` ends the connection."""
+        """Respond to a request. Return whether to keep the connection open."""
 
 
 async def reply_json(writer: asyncio.StreamWriter, status: int, body: Any) -> bool:
+    """Send a JSON response and keep the connection open."""
     content = json.dumps(body).encode()
     head = f"HTTP/1.1 {status} Scripted\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)

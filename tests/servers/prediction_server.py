@@ -1,4 +1,4 @@
-"""A server on a real socket that knows which predictions run, and answers at once."""
+"""A fast server that knows which predictions are running."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +19,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding
 
 @frozen
 class Job:
-    """A prediction: of which model, and with which headers it was created."""
+    """A prediction of the server, with the headers of its create."""
 
     id: str
     model: str
@@ -29,27 +28,34 @@ class Job:
 
 
 class PredictionServer(LoopServer):
-    """Predictions that run until they are cancelled, or looked at often enough.
+    """Serves predictions whose behavior depends on the name of the model.
 
-    The model `polls-3` succeeds at the third poll, `short` once it has streamed, `never` not at
-    all; `late-0.2` takes so many
-    seconds to answer the create, `stubborn` answers a cancel with an error and `deaf` not at
-    all. Streams bring the words `a ` and `b `, and then nothing until their prediction is over.
+    Streams send the words `a ` and `b `, and then nothing until the prediction is finished.
+
+    | model | behavior |
+    |---|---|
+    | `polls-3` | succeeds at the third poll; has no stream |
+    | `short` | succeeds after its stream has sent both words |
+    | `late-0.2` | responds to the create after 0.2 s |
+    | `never-creates` | does not respond to the create |
+    | `rejects-cancel` | responds to a cancel with an error |
+    | `ignores-cancel` | does not respond to a cancel |
+    | any other | runs until it is canceled |
 
     Attributes:
-        running: the ids of those that run.
-        jobs: all, by id.
-        asked: how often, by `POST /v1/predictions/{id}/cancel`.
+        running: The ids of running predictions.
+        jobs: All predictions, by id.
+        request_counts: The number of requests, by `POST /v1/predictions/{id}/cancel`.
     """
 
     def __init__(self) -> None:
         self.running: set[str] = set()
         self.jobs: dict[str, Job] = {}
-        self.asked: Counter[str] = Counter()
+        self.request_counts: Counter[str] = Counter()
         self.creating = threading.Event()
-        """Set when a create came in."""
-        self.cancelling = threading.Event()
-        """Set when a cancel came in."""
+        """Set when a create has arrived."""
+        self.canceling = threading.Event()
+        """Set when a cancel has arrived."""
         self._polls: Counter[str] = Counter()
         self._statuses: dict[str, str] = {}
         super().__init__()
@@ -63,14 +69,14 @@ class PredictionServer(LoopServer):
         method, path, _ = first.split(" ", 2)
         headers = dict(line.lower().split(": ", 1) for line in lines if line)
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        self.asked[f"{method} {path}"] += 1
+        self.request_counts[f"{method} {path}"] += 1
         id = path.split("/")[3] if path.count("/") > 2 else path.rpartition("/")[2]
         if path.endswith("/cancel"):
-            self.cancelling.set()
+            self.canceling.set()
             match self.jobs[id].model:
-                case "stubborn":
+                case "rejects-cancel":
                     return await reply_json(writer, 400, {"detail": "not now"})
-                case "deaf":
+                case "ignores-cancel":
                     await asyncio.sleep(60)
             self._end(id)
             return await reply_json(writer, 200, prediction("canceled", id=id))
@@ -95,7 +101,7 @@ class PredictionServer(LoopServer):
         self.creating.set()
         if model.startswith("late-"):
             await asyncio.sleep(float(model.removeprefix("late-")))
-        elif model == "mute":
+        elif model == "never-creates":
             await asyncio.sleep(60)
         if headers.get("prefer", "").startswith("wait"):
             seconds = float(headers["prefer"].partition("=")[2] or 60)
@@ -147,13 +153,3 @@ class PredictionServer(LoopServer):
 
 def _chunk(writer: asyncio.StreamWriter, text: str) -> None:
     writer.write(b"%x\r\n%b\r\n" % (len(text), text.encode()))
-
-
-def eventually(condition: Callable[[], object], within: float = 10.0) -> bool:
-    """Wait for something that another thread is about to make true."""
-    over = threading.Event()
-    for _ in range(int(within / 0.005)):
-        if condition():
-            return True
-        over.wait(0.005)
-    return bool(condition())

@@ -1,4 +1,4 @@
-"""Servers that keep a connection busy without getting anywhere."""
+"""Servers that keep a connection open without making progress."""
 
 from __future__ import annotations
 
@@ -14,18 +14,29 @@ from contextlib import contextmanager
 from tests.servers.fake_server import prediction
 
 PACE = 0.05
-"""Seconds between two bytes: often enough that no read by itself runs into its time-out."""
+"""Seconds between two bytes: short enough that no single read times out."""
 
 Talk = Callable[[socket.socket, "SlowServer"], None]
 
 
 class SlowServer:
-    """Accepts connections and has a script talk on each, in a thread of its own."""
+    """Runs a script for each connection, in a thread.
+
+    The scripts are functions of this module: pass one to the constructor.
+
+    Args:
+        talk: The script.
+        scheme: The scheme of the base URL.
+
+    Attributes:
+        request_lines: The method and path of each request.
+        over: Set when the server closes.
+    """
 
     def __init__(self, talk: Talk, scheme: str = "http") -> None:
         self._talk = talk
         self.over = threading.Event()
-        self.asked: list[str] = []
+        self.request_lines: list[str] = []
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.origin = f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}"
         self.base_url = f"{self.origin}/v1"
@@ -55,14 +66,14 @@ class SlowServer:
         self._socket.close()
 
     def drip(self, connection: socket.socket, data: bytes) -> None:
-        """Send a byte now and then, the last one again and again."""
+        """Send one byte every `PACE` seconds, and repeat the last one forever."""
         number = 0
         while not self.over.wait(PACE):
             connection.sendall(data[number : number + 1] or data[-1:])
             number = min(number + 1, len(data))
 
     def request(self, connection: socket.socket) -> str:
-        """Read a request, and note its first line."""
+        """Read a request, record its method and path, and return them."""
         data = b""
         while b"\r\n\r\n" not in data:
             more = connection.recv(65536)
@@ -77,52 +88,52 @@ class SlowServer:
         while len(body) < length:
             body += connection.recv(65536)
         method, path, _ = head.split(b"\r\n")[0].decode().split(" ")
-        self.asked.append(f"{method} {path}")
-        return self.asked[-1]
+        self.request_lines.append(f"{method} {path}")
+        return self.request_lines[-1]
 
 
 def silent(connection: socket.socket, server: SlowServer) -> None:
-    """Never a word; also no part of a TLS handshake."""
+    """Accept the connection and send nothing, not even a TLS handshake."""
     server.over.wait()
 
 
 def slow_handshake(connection: socket.socket, server: SlowServer) -> None:
-    """A TLS record whose bytes come one by one."""
+    """Send a TLS record one byte at a time."""
     server.drip(connection, b"\x16\x03\x03\x20\x00\x02\x00\x1f\xfc\x03\x03" + b"\x00" * 1000)
 
 
 def slow_head(connection: socket.socket, server: SlowServer) -> None:
-    """Headers that come byte by byte."""
+    """Send headers one byte at a time."""
     server.request(connection)
     server.drip(connection, b"HTTP/1.1 200 OK\r\nx-slow: " + b"a" * 1000)
 
 
 def slow_body(connection: socket.socket, server: SlowServer) -> None:
-    """A body that comes byte by byte."""
+    """Send a body one byte at a time."""
     server.request(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
     server.drip(connection, b'{"username": "a')
 
 
-def deaf(connection: socket.socket, server: SlowServer) -> None:
-    """Reads nothing of what it is sent."""
+def never_reads(connection: socket.socket, server: SlowServer) -> None:
+    """Accept the connection and read nothing."""
     server.over.wait()
 
 
-def hard_of_hearing(connection: socket.socket, server: SlowServer) -> None:
-    """Reads what it is sent byte by byte."""
+def reads_slowly(connection: socket.socket, server: SlowServer) -> None:
+    """Read the request slowly."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     while not server.over.wait(PACE / 4):
         connection.recv(20_000)
 
 
-def creating_then(then: str) -> Talk:
-    """Creates predictions at once; all the rest is slow: `head` or `body`."""
+def create_then_slow(then: str) -> Talk:
+    """Respond to creates at once. Send the `head` or `body` of all other responses slowly."""
 
     def talk(connection: socket.socket, server: SlowServer) -> None:
         while True:
-            asked = server.request(connection)
-            if not asked.endswith("/predictions"):
+            line = server.request(connection)
+            if not line.endswith("/predictions"):
                 break
             state = prediction("processing", urls={"stream": f"{server.origin}/streams/p1"})
             body = json.dumps(state).encode()
@@ -130,7 +141,7 @@ def creating_then(then: str) -> Talk:
             connection.sendall(head.encode() + body)
         if then == "head":
             server.drip(connection, b"HTTP/1.1 200 OK\r\nx-slow: " + b"a" * 1000)
-        elif asked.startswith("GET /streams/"):
+        elif line.startswith("GET /streams/"):
             kind = b"content-type: text/event-stream\r\n"
             connection.sendall(b"HTTP/1.1 200 OK\r\n" + kind + b"content-length: 100000\r\n\r\n")
             server.drip(connection, b": nothing to say so far")
@@ -143,7 +154,7 @@ def creating_then(then: str) -> Talk:
 
 @contextmanager
 def never_accepting(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """The address of a socket whose queue is full: a connection is never made."""
+    """Yield the base URL of a socket whose backlog is full, so that no connection succeeds."""
     with socket.socket() as listening, contextlib.ExitStack() as stack:
         listening.bind((host, port))
         listening.listen(0)

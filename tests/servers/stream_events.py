@@ -1,4 +1,4 @@
-"""A writer of event streams, and how they are read by the letter: the tests' own."""
+"""Write event streams, and parse them with an independent parser."""
 
 from __future__ import annotations
 
@@ -18,75 +18,77 @@ from dashscope.types.http import Headers
 
 
 @frozen
-class Sent:
-    """An event as a test sends it."""
+class SentEvent:
+    """An event to send."""
 
     event: str
     data: str
     id: str | None = None
 
     def encoded(self, ending: Callable[[], str] = lambda: "\n") -> bytes:
-        """The event's bytes; `ending` gives each line its end."""
+        """Return the bytes of the event. `ending` returns the end of each line."""
         lines = [f"event: {self.event}"] if self.event else []
         if self.id is not None:
             lines.append(f"id: {self.id}")
         lines += [f"data: {line}" for line in self.data.split("\n")]
         text = "".join(line + ending() for line in lines)
         blank = ending()
-        # A line feed behind a carriage return would be a part of the same ending.
+        # A line feed after a carriage return would belong to the same line ending.
         return (text + ("\r\n" if text[-1] == "\r" and blank == "\n" else blank)).encode()
 
 
-def output(text: str, id: str | None = None) -> Sent:
-    return Sent("output", text, id)
+def output(text: str, id: str | None = None) -> SentEvent:
+    return SentEvent("output", text, id)
 
 
-def logs(text: str, id: str | None = None) -> Sent:
-    return Sent("logs", text, id)
+def logs(text: str, id: str | None = None) -> SentEvent:
+    return SentEvent("logs", text, id)
 
 
-def done(data: str = "{}", id: str | None = None) -> Sent:
-    return Sent("done", data, id)
+def done(data: str = "{}", id: str | None = None) -> SentEvent:
+    return SentEvent("done", data, id)
 
 
-def encoded(events: Iterable[Sent], ending: str = "\n") -> bytes:
+def encoded(events: Iterable[SentEvent], ending: str = "\n") -> bytes:
     return b"".join(event.encoded(lambda: ending) for event in events)
 
 
-def after(events: Iterable[Sent], last_id: str | None) -> list[Sent]:
-    """The events that a server sends which resumes: those after an id, all where there is none."""
+def events_after(events: Iterable[SentEvent], last_id: str | None) -> list[SentEvent]:
+    """Return the events after an id, or all events if no event has that id."""
     events = list(events)
     ids = [event.id for event in events]
     return events[ids.index(last_id) + 1 :] if last_id in ids else events
 
 
 @frozen
-class Read:
-    """What a stream said: the events for the user, and what is remembered for resuming."""
+class Parsed:
+    """A parsed stream: the events, and the state for resuming."""
 
     events: list[tuple[str, str, str]]
     last_id: str = ""
     retry: int | None = None
 
 
-def by_the_letter(stream: bytes) -> Read:
-    """Read a stream by the rules as WHATWG writes them, without regard to speed.
+def parse_by_specification(stream: bytes) -> Parsed:
+    """Parse a stream by the rules of the WHATWG specification.
 
-    As httpx-sse does, an event with a name needs no data, a `retry` is what `int()` takes, and an
-    id counts only with the blank line after it. An unnamed event without data is dropped.
+    Like httpx-sse, it keeps a named event without data, parses `retry` with `int()`, and applies
+    an id only at the blank line after it. It drops an unnamed event without data, and reports an
+    id that such an event resets only with the next event.
     """
     text = stream.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
     *lines, _ = re.split("\r\n|\r|\n", text)
     events: list[tuple[str, str, str]] = []
     last_id, retry = "", None
-    name, data, id, pause = "", "", last_id, retry
+    name, data, id, pause, has_retry = "", "", last_id, retry, False
     for line in lines:
         if not line:
-            last_id, retry = id, pause
+            if name or data or id or has_retry:
+                last_id, retry = id, pause
             text = data.removesuffix("\n")
             if text or name not in ("", "message"):
                 events.append((name or "message", text, last_id))
-            name, data = "", ""
+            name, data, has_retry = "", "", False
             continue
         if line.startswith(":"):
             continue
@@ -100,12 +102,12 @@ def by_the_letter(stream: bytes) -> Read:
             id = value
         elif key == "retry":
             with suppress(ValueError):
-                pause = int(value)
-    return Read(events, last_id, retry)
+                pause, has_retry = int(value), True
+    return Parsed(events, last_id, retry)
 
 
-class Pieces(Body):
-    """A body that arrives in the given pieces."""
+class BodyOfChunks(Body):
+    """A response body that consists of the given chunks."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         super().__init__(200, Headers({}), "GET /stream")
@@ -118,19 +120,19 @@ class Pieces(Body):
         pass
 
 
-def by_parser(chunks: Iterable[bytes], limit: int = 1 << 20) -> Read:
-    """Read a stream as the sync client does, and check that the async client reads the same."""
+def parse_with_clients(chunks: Iterable[bytes], limit: int = 1 << 20) -> Parsed:
+    """Parse a stream with the sync client, and check that the async client parses the same."""
     chunks = list(chunks)
-    read = _as_read(list(sync_events(Pieces(chunks), limit, nullcontext)))
+    read = _as_read(list(sync_events(BodyOfChunks(chunks), limit, nullcontext)))
 
     async def read_async() -> list[ServerSentEvent]:
-        return [event async for event in async_events(Pieces(chunks), limit)]
+        return [event async for event in async_events(BodyOfChunks(chunks), limit)]
 
     assert _as_read(drive(read_async())) == read
     return read
 
 
-def _as_read(received: list[ServerSentEvent]) -> Read:
+def _as_read(received: list[ServerSentEvent]) -> Parsed:
     events = [
         (event.event, event.data, event.id)
         for event in received
@@ -140,30 +142,31 @@ def _as_read(received: list[ServerSentEvent]) -> Read:
     for event in received:
         last_id = event.id
         retry = retry if event.retry is None else event.retry
-    return Read(events, last_id, retry)
+    return Parsed(events, last_id, retry)
 
 
 def single_bytes(stream: bytes) -> list[bytes]:
+    """Split a stream into single bytes."""
     return [stream[at : at + 1] for at in range(len(stream))]
 
 
-def halves(stream: bytes) -> Iterator[list[bytes]]:
-    """The stream in two pieces, cut at every position."""
+def split_everywhere(stream: bytes) -> Iterator[list[bytes]]:
+    """Yield the stream in two pieces, split at every position."""
     for at in range(len(stream) + 1):
         yield [stream[:at], stream[at:]]
 
 
-def pieces(stream: bytes, chance: random.Random) -> list[bytes]:
-    """The stream in pieces of random sizes, some of them empty."""
+def random_pieces(stream: bytes, chance: random.Random) -> list[bytes]:
+    """Split a stream into pieces of random sizes. Some are empty."""
     cuts = sorted(chance.choices(range(len(stream) + 1), k=chance.randrange(12)))
     return [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
 
 
 @frozen
 class Recording:
-    """A stream as it was sent, and where in it each event is whole."""
+    """A stream of events, and the position at which each event is complete."""
 
-    events: tuple[Sent, ...] = field(converter=tuple)
+    events: tuple[SentEvent, ...] = field(converter=tuple)
     ending: str = "\n"
 
     @property
@@ -171,7 +174,7 @@ class Recording:
         return encoded(self.events, self.ending)
 
     def last_id_within(self, length: int) -> str | None:
-        """The id of the last event that the first `length` bytes hold whole."""
+        """Return the id of the last complete event in the first `length` bytes."""
         last_id, end = None, 0
         for event in self.events:
             end += len(event.encoded(lambda: self.ending))

@@ -1,4 +1,4 @@
-"""A proxy on a real socket, which does to a stream on its way what networks do."""
+"""A proxy that breaks the connections of a stream."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 
 Fault = Callable[[Iterator[bytes], socket.socket], None]
-"""Passes an answer's bytes on to the client, in its way."""
+"""Forwards the bytes of a response to the client, or fails to."""
 
 
 class Proxy:
-    """Passes requests on to a server, one a connection, and the answers back.
+    """Forwards each request to a server, and the response back.
+
+    `inject()` breaks the next connections of the stream, with the faults of this module.
 
     Attributes:
-        passed: the bytes of each of the stream's answers that came from the server.
+        passed: The bytes that the server sent for each connection of the stream.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -50,7 +52,7 @@ class Proxy:
         self._thread.join()
 
     def _here(self, answer: bytes) -> bytes:
-        """An answer in which the server's URLs lead here."""
+        """Replace the server's URLs in a response by those of the proxy."""
         theirs = b"http://%b:%d" % (str(self._server[0]).encode(), self._server[1])
         ours = self.origin.encode()
         assert len(ours) == len(theirs), "the answer's length would not be what it says"
@@ -76,14 +78,14 @@ class Proxy:
                 if re.match(rb"GET [^ ]*/streams/", request):
                     passed = bytearray()
                     self.passed.append(passed)
-                    fault = self._faults.pop(0) if self._faults else whole
+                    fault = self._faults.pop(0) if self._faults else pass_all
                     fault(_noted(answer, passed), client)
                 else:
                     client.sendall(self._here(b"".join(answer)))
 
 
 def _request(client: socket.socket) -> bytes:
-    """A request as it is passed on: the server is to close the connection after its answer."""
+    """Read a request, and ask the server to close the connection after the response."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = client.recv(65536)
@@ -104,14 +106,14 @@ def _noted(answer: Iterator[bytes], passed: bytearray) -> Iterator[bytes]:
         yield piece
 
 
-def whole(answer: Iterator[bytes], client: socket.socket) -> None:
-    """All of it."""
+def pass_all(answer: Iterator[bytes], client: socket.socket) -> None:
+    """Forward the whole response."""
     for piece in answer:
         client.sendall(piece)
 
 
-def cut(length: int) -> Fault:
-    """The first bytes of it, and then the end."""
+def cut_after(length: int) -> Fault:
+    """Forward the first `length` bytes, then close the connection."""
 
     def fault(answer: Iterator[bytes], client: socket.socket) -> None:
         _pass(answer, client, length)
@@ -119,8 +121,8 @@ def cut(length: int) -> Fault:
     return fault
 
 
-def reset(length: int) -> Fault:
-    """The first bytes of it, and then no more of the connection, and maybe not even those."""
+def reset_after(length: int) -> Fault:
+    """Forward the first `length` bytes, then reset the connection. The bytes may get lost."""
 
     def fault(answer: Iterator[bytes], client: socket.socket) -> None:
         _pass(answer, client, length)
@@ -129,8 +131,8 @@ def reset(length: int) -> Fault:
     return fault
 
 
-def stalled(length: int) -> Fault:
-    """The first bytes of it, and then nothing more, until the client goes."""
+def stall_after(length: int) -> Fault:
+    """Forward the first `length` bytes, then stay silent until the client disconnects."""
 
     def fault(answer: Iterator[bytes], client: socket.socket) -> None:
         _pass(answer, client, length)
@@ -139,15 +141,15 @@ def stalled(length: int) -> Fault:
     return fault
 
 
-def trickled(answer: Iterator[bytes], client: socket.socket) -> None:
-    """All of it, byte by byte."""
+def byte_by_byte(answer: Iterator[bytes], client: socket.socket) -> None:
+    """Forward the whole response, one byte at a time."""
     for piece in answer:
         for at in range(len(piece)):
             client.sendall(piece[at : at + 1])
 
 
 def _pass(answer: Iterator[bytes], client: socket.socket, length: int) -> None:
-    # Also for no bytes at all, the server has to have answered.
+    # Wait for the server's response even if no bytes are forwarded.
     for piece in answer:
         client.sendall(piece[:length])
         length -= len(piece)

@@ -1,4 +1,4 @@
-"""A model that streams, on a real socket: what its stream says, and how it breaks, is scripted."""
+"""A server of one prediction whose stream is scripted by the test."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.servers.fake_server import Received, prediction
-from tests.servers.stream_events import Sent, after, encoded
-from tests.stopwatch import Lasted, Stopwatch
+from tests.servers.stream_events import SentEvent, encoded, events_after
+from tests.stopwatch import Elapsed, Stopwatch
 
 CREATE = "POST /v1/models/owner/name/predictions"
-LOOK = "GET /v1/predictions/p1"
+POLL = "GET /v1/predictions/p1"
 CANCEL = "POST /v1/predictions/p1/cancel"
 TIMEOUT = 30.0
-"""Seconds within which the client has to do what a test waits for."""
+"""Seconds to wait for the client to close a connection."""
 
 
-class Link:
-    """A connection of the stream, at the server's end."""
+class StreamConnection:
+    """The server's end of a connection of the stream.
+
+    Attributes:
+        number: The number of the connection, counted from 1.
+        headers: The headers of the request, in lowercase.
+        opened: A stopwatch that was started when the request arrived.
+        closed_at: Monotonic time at which the client closed the connection.
+    """
 
     def __init__(self, sock: socket.socket, number: int, headers: Mapping[str, str]) -> None:
         self._sock = sock
@@ -38,16 +45,16 @@ class Link:
 
     @property
     def closed(self) -> bool:
-        """Whether the client closed it, or does so soon; the script has to wait for it."""
+        """Whether the client closed the connection. The script must call `wait_closed()`."""
         return self._closed.wait(TIMEOUT)
 
     @property
     def last_id(self) -> str | None:
-        """The `Last-Event-ID` that it was asked with."""
+        """The `Last-Event-ID` header of the request."""
         return self.headers.get("last-event-id")
 
     def answer(self, status: int, body: Any = None, **headers: str) -> None:
-        """Answer with something that is no stream, and close."""
+        """Send a JSON response instead of a stream."""
         content = b"" if body is None else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if status != 204:
@@ -56,39 +63,40 @@ class Link:
         self.raw(content)
 
     def open(self, kind: str = "text/event-stream", *, chunked: bool = True) -> None:
-        """Begin the stream: in chunks, or as all that comes until the connection ends."""
+        """Send the response's head. Without `chunked`, the body ends with the connection."""
         self._chunked = chunked
         self._head(
             200, {"content-type": kind, **({"transfer-encoding": "chunked"} if chunked else {})}
         )
 
-    def send(self, *parts: bytes | Sent) -> None:
-        """Send bytes or events of the stream, each in a write of its own."""
+    def send(self, *parts: bytes | SentEvent) -> None:
+        """Send bytes or events, each in a separate write."""
         for part in parts:
             data = part if isinstance(part, bytes) else part.encoded()
             if data:
                 self.raw(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:
-        """End the stream as HTTP has it; what the connection then does, is another matter."""
+        """Send the last chunk. The connection stays open."""
         if self._chunked:
             self.raw(b"0\r\n\r\n")
 
     def raw(self, data: bytes) -> None:
+        """Send bytes without chunk framing."""
         self._sock.sendall(data)
 
-    def cut(self) -> None:
-        """End the connection here."""
+    def close(self) -> None:
+        """Close the connection."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def reset(self) -> None:
-        """End the connection here, as a machine does that went down."""
+        """Reset the connection, as if the machine had crashed."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
 
     def wait_closed(self, seconds: float = TIMEOUT) -> bool:
-        """Wait until the client closes the connection; did it?"""
+        """Wait until the client closes the connection, and return whether it did."""
         with contextlib.suppress(OSError):
             if not select.select([self._sock], [], [], seconds)[0]:
                 return False
@@ -104,21 +112,25 @@ class Link:
         self.raw(("\r\n".join(lines) + "\r\n\r\n").encode())
 
 
-Script = Callable[[Link], None]
+Script = Callable[[StreamConnection], None]
 
 
 class StreamServer:
-    """Creates one prediction, shows and cancels it, and streams it as the scripts say.
+    """Serves one prediction: create, poll, cancel and stream.
+
+    `respond_with()` scripts the connections of the stream, with the scripts at the end of this
+    module or with a function of a `StreamConnection`. `delays` and `failures` change the responses
+    to other requests.
 
     Attributes:
-        requests: what came in.
-        links: the stream's connections.
-        pauses: how long it was from each of them to the next.
-        streams: whether the prediction has a `urls.stream`.
-        stream_url: where it is streamed, by default here.
-        state: the prediction, as a look at it shows it.
-        delays: seconds that the answer to a request takes, by `GET /v1/predictions/p1`.
-        failures: statuses that requests are answered with instead, likewise.
+        requests: All requests, in order.
+        connections: The connections of the stream, in order.
+        pauses: The time from each connection of the stream to the next.
+        streams: Whether the prediction has a `urls.stream`.
+        stream_url: The value of `urls.stream`. Defaults to this server.
+        state: The prediction that polls return.
+        delays: Seconds before the response to a request, by `GET /v1/predictions/p1`.
+        failures: Error statuses to respond with, by `GET /v1/predictions/p1`.
     """
 
     def __init__(self) -> None:
@@ -132,10 +144,10 @@ class StreamServer:
         self.stream_url = f"{self.origin}/streams/p1"
 
     def reset(self) -> None:
-        """Forget what was requested and scripted."""
+        """Forget all requests and scripts."""
         self.requests: list[Received] = []
-        self.links: list[Link] = []
-        self.pauses: list[Lasted] = []
+        self.connections: list[StreamConnection] = []
+        self.pauses: list[Elapsed] = []
         self.streams = True
         self.state: dict[str, Any] = prediction("processing")
         self.delays: dict[str, float] = {}
@@ -151,26 +163,26 @@ class StreamServer:
         return f"{self.origin}/v1"
 
     def respond_with(self, *scripts: Script) -> None:
-        """Serve the connections of the stream with these scripts in turn. The last one stays."""
+        """Run these scripts for the connections of the stream, in turn. The last one repeats."""
         self._scripts = list(scripts)
 
-    def ends(self, status: str = "succeeded", **fields: Any) -> None:
-        """From now on the prediction is over, and has these fields."""
+    def finish(self, status: str = "succeeded", **fields: Any) -> None:
+        """Give the prediction a terminal status and these fields."""
         self.state = prediction(status, **fields)
 
     @property
-    def asked(self) -> list[str]:
+    def request_lines(self) -> list[str]:
         return [f"{received.method} {received.path}" for received in self.requests]
 
     @property
     def cancels(self) -> int:
-        """How often the prediction was cancelled."""
-        return self.asked.count(CANCEL)
+        """The number of cancel requests."""
+        return self.request_lines.count(CANCEL)
 
     @property
     def last_ids(self) -> list[str | None]:
         """The `Last-Event-ID` of each connection."""
-        return [link.last_id for link in self.links]
+        return [connection.last_id for connection in self.connections]
 
     def close(self) -> None:
         if self._closed.is_set():
@@ -190,12 +202,12 @@ class StreamServer:
             self._server.handle_request()
 
     def answer(self, received: Received, sock: socket.socket) -> tuple[bytes, int] | None:
-        """A JSON answer to a request, or none to one for the stream."""
+        """Return the JSON response to a request, or `None` if a script served the stream."""
         self.requests.append(received)
-        asked = f"{received.method} {received.path}"
-        if asked in self.failures:
-            return json.dumps({"detail": "It does not work."}).encode(), self.failures[asked]
-        self._closed.wait(self.delays.get(asked, 0.0))
+        line = f"{received.method} {received.path}"
+        if line in self.failures:
+            return json.dumps({"detail": "It does not work."}).encode(), self.failures[line]
+        self._closed.wait(self.delays.get(line, 0.0))
         match received.method, received.path:
             case "POST", "/v1/models/owner/name/predictions" | "/v1/predictions":
                 return self._shown(prediction(), 201)
@@ -208,14 +220,14 @@ class StreamServer:
             case "GET", "/streams/p1":
                 headers = {name.lower(): value for name, value in received.headers.items()}
                 with self._lock:
-                    if self.links:
-                        self.pauses.append(self.links[-1].opened.now())
-                    link = Link(sock, len(self.links) + 1, headers)
-                    self.links.append(link)
+                    if self.connections:
+                        self.pauses.append(self.connections[-1].opened.elapsed())
+                    connection = StreamConnection(sock, len(self.connections) + 1, headers)
+                    self.connections.append(connection)
                 script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
-                script(link)
+                script(connection)
                 return None
-        return json.dumps({"detail": "There is no such thing."}).encode(), 404
+        return json.dumps({"detail": "Not found."}).encode(), 404
 
     def _shown(self, state: dict[str, Any], status: int = 200) -> tuple[bytes, int]:
         urls = dict(state["urls"])
@@ -278,45 +290,47 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def whole(*parts: bytes | Sent) -> Script:
-    """The stream from its begin to its end."""
+def complete(*parts: bytes | SentEvent) -> Script:
+    """Send a complete stream."""
 
-    def script(link: Link) -> None:
-        link.open()
-        link.send(*parts)
-        link.end()
-
-    return script
-
-
-def cut(*parts: bytes | Sent) -> Script:
-    """The begin of a stream, and then the connection is gone."""
-
-    def script(link: Link) -> None:
-        link.open()
-        link.send(*parts)
-        link.cut()
+    def script(connection: StreamConnection) -> None:
+        connection.open()
+        connection.send(*parts)
+        connection.end()
 
     return script
 
 
-def held(*parts: bytes | Sent) -> Script:
-    """The begin of a stream, and then nothing more until the client goes."""
+def cut_off(*parts: bytes | SentEvent) -> Script:
+    """Send the start of a stream, then close the connection without the last chunk."""
 
-    def script(link: Link) -> None:
-        link.open()
-        link.send(*parts)
-        link.wait_closed(60)
+    def script(connection: StreamConnection) -> None:
+        connection.open()
+        connection.send(*parts)
+        connection.close()
 
     return script
 
 
-def resumed(events: Iterable[Sent]) -> Script:
-    """What a server sends that resumes: the events after the one that the client names."""
+def hold_open(*parts: bytes | SentEvent) -> Script:
+    """Send the start of a stream, then stay silent until the client closes the connection."""
+
+    def script(connection: StreamConnection) -> None:
+        connection.open()
+        connection.send(*parts)
+        connection.wait_closed(60)
+
+    return script
+
+
+def resume_after_last_id(events: Iterable[SentEvent]) -> Script:
+    """Send the events after the `Last-Event-ID` of the request, as a resuming server does."""
     events = list(events)
-    return lambda link: whole(encoded(after(events, link.last_id)))(link)
+    return lambda connection: complete(encoded(events_after(events, connection.last_id)))(
+        connection
+    )
 
 
-def refused(status: int, body: Any = None, **headers: str) -> Script:
-    """An answer with an error."""
-    return lambda link: link.answer(status, body, **headers)
+def fail_with(status: int, body: Any = None, **headers: str) -> Script:
+    """Respond with an error status."""
+    return lambda connection: connection.answer(status, body, **headers)

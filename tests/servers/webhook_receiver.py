@@ -1,4 +1,4 @@
-"""A receiver of webhooks that responds as a test says."""
+"""A receiver of webhooks whose responses a test scripts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 
 class Received(NamedTuple):
+    """A webhook request. `at` is its monotonic time of arrival."""
+
     headers: dict[str, str]
     body: bytes
     at: float
@@ -21,7 +23,14 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """Receives webhooks. `respond_with()` scripts the responses: a status and headers each."""
+    """Receives webhooks.
+
+    `respond_with()` scripts the statuses and headers of the responses.
+
+    Attributes:
+        received: All requests, in order.
+        delay: Seconds before each response.
+    """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
@@ -55,7 +64,7 @@ class Receiver:
         self.thread.start()
 
     def respond_with(self, *responses: tuple[int, dict[str, str]]) -> None:
-        """Send these statuses and headers in turn, and then 200."""
+        """Respond with these statuses and headers in turn, then with 200."""
         self._responses = list(responses)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The sync client says what the async one says, without a word of `await`."""
+"""The sync client has the same API as the async client, without `await`."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def sync_member(cls: type, name: str) -> Any:
 
 
 def plain(annotation: Any) -> Any:
-    """The annotation that the sync counterpart has to have."""
+    """Return the annotation that the sync counterpart must have."""
     if not isinstance(annotation, str):
         return annotation
     annotation = re.sub(r"\bAsyncGenerator\[(.+), None\]", r"ClosingIterator[\1]", annotation)
     annotation = re.sub(r"(Iterable\[.+\]) \| Async\1", r"\1", annotation)
-    # A module names what it does not import as an attribute of the package that exports it.
+    # A module refers to names that it does not import as attributes of the exporting package.
     annotation = re.sub(r"\b(types|resources|_\w+)\.", "", annotation)
     annotation = re.sub(r"\bAwaitable\[(\w+\[\w+\])\]", r"\1", annotation)
     return re.sub(r"\bAsync(?=[A-Z])", "", annotation)
@@ -101,7 +101,7 @@ def test_the_generated_file_is_what_the_generator_writes() -> None:
     assert written == generate.generate(), "run: python -m dashscope._sync.generate"
 
 
-def test_there_is_something_to_compare() -> None:
+def test_the_comparison_is_not_empty() -> None:
     assert {cls.__name__ for cls in CLASSES} >= {
         "AsyncClient",
         "AsyncPredictions",
@@ -130,8 +130,8 @@ def test_a_method_has_the_same_signature(cls: type, name: str) -> None:
     assert plain_signature(other) == plain_signature(method)
     assert not inspect.iscoroutinefunction(other)
     assert not inspect.isasyncgenfunction(other)
-    assert [plain_signature(each) for each in typing.get_overloads(other)] == [
-        plain_signature(each) for each in typing.get_overloads(method)
+    assert [plain_signature(item) for item in typing.get_overloads(other)] == [
+        plain_signature(item) for item in typing.get_overloads(method)
     ]
 
 
@@ -140,7 +140,7 @@ def test_a_method_has_the_same_signature(cls: type, name: str) -> None:
     [case for case in MEMBERS if case not in METHODS],
     ids=lambda x: getattr(x, "__name__", x),
 )
-def test_a_property_stays_one_of_the_same_type(cls: type, name: str) -> None:
+def test_a_property_has_the_same_type(cls: type, name: str) -> None:
     def getter(value: Any) -> Any:
         return value.fget if isinstance(value, property) else value.func
 
@@ -149,7 +149,7 @@ def test_a_property_stays_one_of_the_same_type(cls: type, name: str) -> None:
     assert plain_signature(getter(other)) == plain_signature(getter(own))
 
 
-def test_the_constructors_take_the_same() -> None:
+def test_the_constructors_have_the_same_parameters() -> None:
     own = inspect.signature(dashscope.AsyncClient)
     other = inspect.signature(dashscope.Client)
     assert other == plain_signature(dashscope.AsyncClient)
@@ -158,7 +158,7 @@ def test_the_constructors_take_the_same() -> None:
 
 
 @variants(("cls", "name"), MEMBERS, ids=lambda x: getattr(x, "__name__", x))
-def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
+def test_docstrings_have_no_await(cls: type, name: str) -> None:
     if name in RENAMED and name != "aclose":
         return
     own, other = inspect.getdoc(vars(cls)[name]), inspect.getdoc(sync_member(cls, name))
@@ -167,7 +167,7 @@ def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
     assert not re.search(r"\b(await|async|aclose|anext|Async\w+)\b", code(other))
     assert "async" not in other.lower().replace("asynchron", "")
     assert "await" not in other
-    # All that is said of the arguments, of what is raised and which endpoint it is, is said there.
+    # The sections on arguments, exceptions and the endpoint are the same.
     for pattern in (r"^\s+(\w+):", r"^\s+(\w+Error):", r"^Endpoints?: .*"):
         assert re.findall(pattern, other, re.MULTILINE) == re.findall(pattern, own, re.MULTILINE)
     assert code(other).count("\n") == code(own).count("\n")
@@ -175,14 +175,14 @@ def test_a_docstring_carries_over_without_await(cls: type, name: str) -> None:
 
 
 @variants("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_the_docstring_of_a_class_has_examples_without_await(cls: type) -> None:
+def test_examples_of_classes_have_no_await(cls: type) -> None:
     other = inspect.getdoc(sync_class(cls))
     assert other
     assert not re.search(r"\b(await|async|Async\w+)\b", code(other))
     compile(code(other), "example", "exec")
 
 
-def test_a_facade_shows_itself_under_its_own_name() -> None:
+def test_a_facade_has_its_own_name_in_its_repr() -> None:
     client = dashscope.Client()
     assert repr(client) == "Client(base_url='http://127.0.0.1:3274/v1')"
     assert isinstance(client.models.versions, Facade)
@@ -197,7 +197,7 @@ def test_views_of_a_client_are_clients() -> None:
     client.close()
 
 
-def test_a_view_of_a_subclass_is_one_with_its_attributes() -> None:
+def test_a_view_of_a_subclass_is_an_instance_of_it() -> None:
     class Own(dashscope.Client):
         def __init__(self, name: str) -> None:
             super().__init__()
@@ -209,14 +209,14 @@ def test_a_view_of_a_subclass_is_one_with_its_attributes() -> None:
             self.name = name
 
     for client in (Own("a"), AsyncOwn("a")):
-        models = client.models  # what a client caches is the view's own
+        models = client.models  # each view has its own cached values
         view = client.with_options(timeout=5)
         assert type(view) is type(client)
         assert view.name == "a"
         assert view.models is not models
 
 
-def test_a_resource_is_made_once() -> None:
+def test_a_resource_is_created_once() -> None:
     for client in (dashscope.AsyncClient(), dashscope.Client()):
         assert client.models is client.models
         assert client.predictions is not client.trainings

@@ -1,4 +1,4 @@
-"""The fixtures: models that are functions of the test, and what was done with them."""
+"""The fixtures: models that are functions of the test, and assertions about predictions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_function_is_a_model_for_one_test(
     dashscope_server.assert_all_done()
 
 
-def test_the_next_test_does_not_know_it(
+def test_models_do_not_leak_into_the_next_test(
     dashscope_server: ModelServer, dashscope_client: Client
 ) -> None:
     with pytest.raises(NotFoundError):
@@ -55,7 +55,7 @@ def test_clients_of_the_code_under_test_find_the_server(dashscope_server: ModelS
     dashscope_server.assert_created("dashscope/hello-world", times=1)
 
 
-def test_what_was_cancelled_can_be_asserted(
+def test_canceled_predictions_can_be_asserted(
     dashscope_server: ModelServer, dashscope_async_client: AsyncClient
 ) -> None:
     @dashscope_server.model("me/sleep")
@@ -72,7 +72,7 @@ def test_what_was_cancelled_can_be_asserted(
     dashscope_server.assert_all_done()
 
 
-def test_a_failed_assertion_says_what_there_is(
+def test_a_failed_assertion_shows_the_actual_requests(
     dashscope_server: ModelServer, dashscope_client: Client
 ) -> None:
     with pytest.raises(AssertionError, match="at least one of a/b to be .*, but there is none"):
@@ -102,20 +102,20 @@ def test_a_failed_assertion_says_what_there_is(
 NOTHING_LOADED = """
 import sys
 
-def test_nothing_of_it_is_loaded():
+def test_importing_the_package_does_not_load_the_plugin():
     unwanted = {"httpx", "anyio", "attrs", "dashscope._client", "dashscope.local", "starlette"}
     assert "dashscope.testing" in sys.modules
     assert not unwanted & set(sys.modules)
 """
 
 
-def test_a_test_run_that_does_not_use_it_loads_nothing(pytester: pytest.Pytester) -> None:
+def test_an_unused_plugin_loads_nothing(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(NOTHING_LOADED)
     result = pytester.runpytest_subprocess("-p", "dashscope.testing")
     result.assert_outcomes(passed=1)
 
 
-def test_without_the_extra_the_fixture_says_what_to_install(pytester: pytest.Pytester) -> None:
+def test_without_the_extra_the_fixture_names_it(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("import sys; sys.modules['uvicorn'] = None")
     pytester.makepyfile("def test_it(dashscope_client): ...")
     result = pytester.runpytest_subprocess("-p", "dashscope.testing")
@@ -137,7 +137,7 @@ async def test_hello(dashscope_async_client):
 """
 
 
-def test_the_async_client_is_closed_by_the_loop_of_its_test(pytester: pytest.Pytester) -> None:
+def test_the_async_client_is_closed_in_the_loop_of_its_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(ASYNC_TEST)
     plugins = ["-p", "anyio.pytest_plugin", "-p", "dashscope.testing"]
     pytester.runpytest_subprocess(*plugins, "-W", "error").assert_outcomes(passed=2)

@@ -1,4 +1,4 @@
-"""Traffic is recorded without what is private, and replayed without a network."""
+"""Traffic is recorded without private data, and replayed without a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HELLO = "dashscope/hello-world"
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[LocalServer]:
-    """A server that wants a token."""
+    """A server that requires a token."""
     with LocalServer(token=TOKEN) as server:
         yield server
 
@@ -39,7 +39,7 @@ def recorded(path: Path) -> list[Any]:
 
 
 def use(client: Client, photo: Path) -> list[Any]:
-    """A little of everything."""
+    """Send requests of each kind."""
     output = client.run(HELLO, {"text": "Alice"})
     with client.stream("dashscope/countdown", {"start": 2, "delay": 0}) as stream:
         texts = [str(event) for event in stream]
@@ -55,7 +55,7 @@ def use(client: Client, photo: Path) -> list[Any]:
 
 
 async def use_async(client: AsyncClient, photo: Path) -> list[Any]:
-    """The same."""
+    """Send the same requests with the sync client."""
     output = await client.run(HELLO, {"text": "Alice"})
     async with client.stream("dashscope/countdown", {"start": 2, "delay": 0}) as stream:
         texts = [str(event) async for event in stream]
@@ -69,7 +69,7 @@ async def use_async(client: AsyncClient, photo: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("flavor", ["async", "sync"])
-def test_what_was_recorded_is_replayed(
+def test_recorded_traffic_is_replayed(
     flavor: str, guarded: LocalServer, tmp_path: Path, photo: Path
 ) -> None:
     path = tmp_path / "deep" / "traffic.jsonl"
@@ -88,7 +88,9 @@ def test_what_was_recorded_is_replayed(
     text = path.read_text()
     assert TOKEN not in text
     assert "whsec_" not in text
-    assert len(text) < 100_000  # an upload and a data URI of 160 kB each are not in it
+    assert (
+        len(text) < 100_000
+    )  # the contents of an upload and a data URI of 160 kB are not recorded
     assert recorded(path)[0] == {"dashscope_traffic": 1, "base_url": guarded.base_url}
 
 
@@ -110,7 +112,7 @@ def test_an_unexpected_request_is_an_error(guarded: LocalServer, tmp_path: Path)
         traffic.client().run(HELLO, {"text": "Alice"})
 
 
-def test_an_unexpected_request_is_told_even_if_it_was_swallowed(
+def test_an_unexpected_request_is_reported_even_if_caught(
     guarded: LocalServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "traffic.jsonl"
@@ -122,16 +124,14 @@ def test_an_unexpected_request_is_told_even_if_it_was_swallowed(
             traffic.client().account.get()
 
 
-def test_a_create_that_is_not_asked_for_is_an_error(guarded: LocalServer, tmp_path: Path) -> None:
+def test_an_unused_create_is_an_error(guarded: LocalServer, tmp_path: Path) -> None:
     path = tmp_path / "traffic.jsonl"
     make(path, guarded, "Alice", "Bob")
     with pytest.raises(AssertionError, match="not sent: POST"), replay(path) as traffic:
         traffic.client().run(HELLO, {"text": "Alice"})
 
 
-def test_reads_may_come_more_often_than_they_were_recorded(
-    guarded: LocalServer, tmp_path: Path
-) -> None:
+def test_reads_may_repeat_more_often_than_recorded(guarded: LocalServer, tmp_path: Path) -> None:
     path = tmp_path / "traffic.jsonl"
     make(path, guarded, "Alice")
     with replay(path) as traffic:
@@ -144,7 +144,7 @@ def test_reads_may_come_more_often_than_they_were_recorded(
         assert last.output == "hello Alice"
 
 
-def test_a_user_takes_out_what_is_private(guarded: LocalServer, tmp_path: Path) -> None:
+def test_private_data_can_be_removed(guarded: LocalServer, tmp_path: Path) -> None:
     path = tmp_path / "traffic.jsonl"
 
     def scrub(value: Any) -> Any:
@@ -161,7 +161,7 @@ def test_a_user_takes_out_what_is_private(guarded: LocalServer, tmp_path: Path) 
 SIGNED = "https://files.example/a.png?owner=me&X-Amz-Credential=c1&X-Amz-Signature=s1&expiry=9"
 
 
-def test_what_signs_a_url_is_not_in_the_file(fake_server: FakeServer, tmp_path: Path) -> None:
+def test_url_signatures_are_not_recorded(fake_server: FakeServer, tmp_path: Path) -> None:
     path = tmp_path / "traffic.jsonl"
     address = f"{fake_server.base_url}/files/f1/download"
 
@@ -197,7 +197,7 @@ def test_nothing_is_written_when_the_block_fails(guarded: LocalServer, tmp_path:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"dashscope_traffic": 2}', "[]\n[]"])
-def test_what_is_no_traffic_is_refused(text: str, tmp_path: Path) -> None:
+def test_an_invalid_recording_is_rejected(text: str, tmp_path: Path) -> None:
     path = tmp_path / "traffic.jsonl"
     with pytest.raises(FileNotFoundError, match="Record it"):
         replay(path)
@@ -206,7 +206,7 @@ def test_what_is_no_traffic_is_refused(text: str, tmp_path: Path) -> None:
         replay(path)
 
 
-def test_the_fixture_records_beside_the_test(
+def test_the_fixture_records_next_to_the_test(
     guarded: LocalServer, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.makepyfile(
@@ -217,18 +217,18 @@ def test_the_fixture_records_beside_the_test(
         """
     )
     options = ["-p", "dashscope.testing"]
-    missing = pytester.runpytest_subprocess(*options)
+    missing = pytester.runpytest_inprocess(*options)
     missing.stdout.fnmatch_lines(["*Record it with pytest --dashscope-record*"])
     monkeypatch.setenv("DASHSCOPE_BASE_URL", guarded.base_url)
     monkeypatch.setenv("DASHSCOPE_API_TOKEN", TOKEN)
-    pytester.runpytest_subprocess(*options, "--dashscope-record").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*options, "--dashscope-record").assert_outcomes(passed=1)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.delenv("DASHSCOPE_API_TOKEN")
     assert (pytester.path / "traffic" / "test_it.test_hello.jsonl").exists()
-    pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*options).assert_outcomes(passed=1)
 
 
-def test_each_test_has_a_file_of_its_own(
+def test_each_test_has_a_separate_file(
     guarded: LocalServer, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.makepyfile(
@@ -254,7 +254,7 @@ def test_each_test_has_a_file_of_its_own(
     monkeypatch.setenv("DASHSCOPE_BASE_URL", guarded.base_url)
     monkeypatch.setenv("DASHSCOPE_API_TOKEN", TOKEN)
     for options in (["--dashscope-record"], []):
-        done = pytester.runpytest_subprocess("-p", "dashscope.testing", *options)
+        done = pytester.runpytest_inprocess("-p", "dashscope.testing", *options)
         done.assert_outcomes(passed=6)
     names = {path.name for path in (pytester.path / "traffic").iterdir()}
     assert len(names) == 6

@@ -1,4 +1,4 @@
-"""Servers in a thread, certificates of their own, and a way to do many things at once."""
+"""Servers in a thread, certificates, and a way to run many calls concurrently."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ import pytest
 import trustme
 
 from dashscope._runtime.drive import drive
-from tests.servers.counting_server import CountingServer, Loop, ok, until
+from tests.servers.certificates import authority, server_context, trusting_tls
+from tests.servers.counting_server import CountingServer, LoopThread, ok
+from tests.waiting import wait_until
 
-Together: TypeAlias = Callable[[list[Callable[[], Coroutine[Any, Any, Any]]]], Awaitable[list[Any]]]
+__all__ = ["authority", "trusting_tls"]
+
+Gather: TypeAlias = Callable[[list[Callable[[], Coroutine[Any, Any, Any]]]], Awaitable[list[Any]]]
 
 
 @pytest.fixture(scope="package")
-def loop() -> Iterator[Loop]:
-    with Loop() as loop:
+def loop() -> Iterator[LoopThread]:
+    with LoopThread() as loop:
         yield loop
 
 
 @pytest.fixture(scope="package")
-def _server(loop: Loop) -> Iterator[CountingServer]:
+def _server(loop: LoopThread) -> Iterator[CountingServer]:
     server = CountingServer()
     loop.run(server.start())
     yield server
@@ -33,18 +37,18 @@ def _server(loop: Loop) -> Iterator[CountingServer]:
 
 @pytest.fixture
 def server(_server: CountingServer) -> CountingServer:
-    """A server that counts."""
-    until(lambda: _server.open == 0)
-    _server.opened = _server.most = 0
-    _server.asked = []
+    """A server that counts its connections."""
+    wait_until(lambda: _server.open_connections == 0)
+    _server.total_connections = _server.max_connections = 0
+    _server.paths = []
     _server.respond_with(ok)
     _server.idle = None
     return _server
 
 
 @pytest.fixture
-def another(loop: Loop) -> Iterator[CountingServer]:
-    """A server of another origin."""
+def other_server(loop: LoopThread) -> Iterator[CountingServer]:
+    """A second server, with another origin."""
     server = CountingServer()
     loop.run(server.start())
     yield server
@@ -52,27 +56,12 @@ def another(loop: Loop) -> Iterator[CountingServer]:
 
 
 @pytest.fixture(scope="package")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="package")
 def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
+    return server_context(authority, "localhost")
 
 
 @pytest.fixture(scope="package")
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """A client's context that knows the authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-@pytest.fixture(scope="package")
-def _secure(loop: Loop, server_tls: ssl.SSLContext) -> Iterator[CountingServer]:
+def _tls_server(loop: LoopThread, server_tls: ssl.SSLContext) -> Iterator[CountingServer]:
     server = CountingServer(server_tls)
     loop.run(server.start())
     yield server
@@ -80,30 +69,30 @@ def _secure(loop: Loop, server_tls: ssl.SSLContext) -> Iterator[CountingServer]:
 
 
 @pytest.fixture
-def secure(_secure: CountingServer) -> CountingServer:
-    """A server that counts, over TLS."""
-    _secure.opened = _secure.most = 0
-    _secure.asked = []
-    return _secure
+def tls_server(_tls_server: CountingServer) -> CountingServer:
+    """A server that counts its connections, over TLS."""
+    _tls_server.total_connections = _tls_server.max_connections = 0
+    _tls_server.paths = []
+    return _tls_server
 
 
 @pytest.fixture
-def together(flavor: str) -> Together:
-    """Does several things at once: in tasks, or in threads for the sync client."""
+def gather(flavor: str) -> Gather:
+    """Run several calls concurrently: in tasks, or in threads for the sync client."""
 
     async def run(calls: list[Callable[[], Coroutine[Any, Any, Any]]]) -> list[Any]:
         results: list[Any] = [None] * len(calls)
 
-        async def one(number: int) -> None:
+        async def run_one(number: int) -> None:
             results[number] = await calls[number]()
 
         if flavor == "sync":
             with ThreadPoolExecutor(len(calls)) as pool:
-                list(pool.map(lambda number: drive(one(number)), range(len(calls))))
+                list(pool.map(lambda number: drive(run_one(number)), range(len(calls))))
             return results
         async with anyio.create_task_group() as group:
             for number in range(len(calls)):
-                group.start_soon(one, number)
+                group.start_soon(run_one, number)
         return results
 
     return run

@@ -1,4 +1,4 @@
-"""The time to connect is that for all addresses of a name, and for looking it up where it fails."""
+"""The connect timeout covers all addresses of a host, and the DNS lookup if it fails."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Resolves = Callable[[list[str]], None]
 
 @pytest.fixture(params=["asyncio", "trio", "sync"])
 def flavor(request: pytest.FixtureRequest) -> str:
-    """All but uvloop, which has a resolver of its own."""
+    """All flavors except uvloop, which has its own resolver."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def resolves(monkeypatch: pytest.MonkeyPatch) -> Resolves:
-    """Gives NAME addresses."""
+    """Resolve NAME to these addresses."""
     real = socket.getaddrinfo
 
     def resolve(addresses: list[str]) -> None:
@@ -51,7 +51,7 @@ def port(fake_server: FakeServer) -> int:
 
 @pytest.fixture
 def dead(port: int) -> Iterator[list[str]]:
-    """Addresses at which a connection is never made."""
+    """Addresses at which no connection succeeds."""
     hosts = [f"127.0.0.{number}" for number in (2, 3, 4, 5)]
     with contextlib.ExitStack() as stack:
         for host in hosts:
@@ -64,7 +64,7 @@ def client(make_client: Any, port: int) -> Any:
     return make_client(base_url=f"http://{NAME}:{port}/v1", max_retries=0)
 
 
-async def test_the_callers_time_bounds_all_addresses(
+async def test_the_timeout_covers_all_addresses(
     client: Any, dead: list[str], resolves: Resolves
 ) -> None:
     resolves(dead)
@@ -73,7 +73,7 @@ async def test_the_callers_time_bounds_all_addresses(
     assert not caught.value.request_sent
 
 
-async def test_the_time_to_connect_bounds_all_addresses(
+async def test_the_connect_timeout_covers_all_addresses(
     client: Any, dead: list[str], resolves: Resolves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", TIMEOUT)
@@ -83,7 +83,7 @@ async def test_the_time_to_connect_bounds_all_addresses(
     assert not caught.value.request_sent
 
 
-async def test_a_dead_address_leaves_the_others_their_share(
+async def test_an_unresponsive_address_leaves_time_for_the_others(
     client: Any, dead: list[str], resolves: Resolves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", 1.5)
@@ -92,27 +92,27 @@ async def test_a_dead_address_leaves_the_others_their_share(
         assert (await client.account.get()).username == "a"
 
 
-async def test_an_address_that_refuses_is_passed_over(client: Any, resolves: Resolves) -> None:
+async def test_an_address_that_refuses_is_skipped(client: Any, resolves: Resolves) -> None:
     resolves(["127.0.0.9", "127.0.0.1"])
     assert (await client.account.get()).username == "a"
     resolves(["127.0.0.9", "127.0.0.8"])
     await client.aclose()
 
 
-async def test_when_all_refuse_there_is_no_connection(client: Any, resolves: Resolves) -> None:
+async def test_if_all_addresses_refuse_there_is_no_connection(
+    client: Any, resolves: Resolves
+) -> None:
     resolves(["127.0.0.9", "127.0.0.8"])
     with pytest.raises(APIConnectionError, match="No connection") as caught:
         await client.account.get()
     assert not isinstance(caught.value, APITimeoutError)
 
 
-async def test_a_lookup_that_takes_the_whole_timeout_times_out(
-    client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The sync client cannot break it off, but says what it was."""
+async def test_a_slow_dns_lookup_times_out(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sync client cannot interrupt the lookup, but reports it."""
 
     def slow(*args: Any, **options: Any) -> Any:
-        if (*args, *options.values())[-1] & socket.AI_NUMERICHOST:  # trio's first question
+        if (*args, *options.values())[-1] & socket.AI_NUMERICHOST:  # trio's first query
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         time.sleep(TIMEOUT + 0.2)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
@@ -123,7 +123,7 @@ async def test_a_lookup_that_takes_the_whole_timeout_times_out(
     assert not caught.value.request_sent
 
 
-async def test_the_time_to_connect_covers_the_handshake(
+async def test_the_connect_timeout_covers_the_handshake(
     make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.mapping.CONNECT_TIMEOUT", TIMEOUT)

@@ -10,8 +10,9 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient
 from dashscope.integrations.aiohttp import http_client
-from tests.servers.counting_server import CountingServer, until
+from tests.servers.counting_server import CountingServer
 from tests.transport.test_pool import broken, slow
+from tests.waiting import wait_until
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -19,18 +20,18 @@ def flavor(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-async def test_connections_are_shared_and_bounded(flavor: str, server: CountingServer) -> None:
+async def test_connections_are_shared_and_limited(flavor: str, server: CountingServer) -> None:
     server.respond_with(slow)
     async with (
         http_client(max_connections=3) as http,
         AsyncClient(base_url=server.base_url, http_client=http) as client,
     ):
         await asyncio.gather(*[client.account.get() for _ in range(12)])
-        assert server.most == 3
-    until(lambda: server.open == 0)
+        assert server.max_connections == 3
+    wait_until(lambda: server.open_connections == 0)
 
 
-async def test_a_broken_answer_is_our_error(flavor: str, server: CountingServer) -> None:
+async def test_a_broken_response_is_an_api_error(flavor: str, server: CountingServer) -> None:
     server.respond_with(broken)
     async with http_client() as http:
         client = AsyncClient(base_url=server.base_url, http_client=http, max_retries=0)
@@ -51,18 +52,18 @@ async def test_the_deadline_holds(flavor: str, server: CountingServer) -> None:
 
 
 async def test_certificates_are_verified(
-    flavor: str, secure: CountingServer, trusting: ssl.SSLContext
+    flavor: str, tls_server: CountingServer, trusting_tls: ssl.SSLContext
 ) -> None:
-    async with http_client(verify=trusting) as http:
-        client = AsyncClient("token", base_url=secure.base_url, http_client=http)
+    async with http_client(verify=trusting_tls) as http:
+        client = AsyncClient("token", base_url=tls_server.base_url, http_client=http)
         assert (await client.account.get()).username
     async with http_client() as http:
-        client = AsyncClient("token", base_url=secure.base_url, http_client=http, max_retries=0)
+        client = AsyncClient("token", base_url=tls_server.base_url, http_client=http, max_retries=0)
         with pytest.raises(APIConnectionError, match="(?i)certificate"):
             await client.account.get()
 
 
-async def test_the_environment_names_the_proxy(
+async def test_the_environment_sets_the_proxy(
     flavor: str, server: CountingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
@@ -70,11 +71,9 @@ async def test_the_environment_names_the_proxy(
         client = AsyncClient(base_url=server.base_url, http_client=http, max_retries=0)
         with pytest.raises(APIConnectionError):
             await client.request("GET", f"http://api.test:{server.port}/v1/account")
-    assert server.asked == []
+    assert server.paths == []
 
 
-async def test_it_stays_an_httpx_client_for_other_requests(
-    flavor: str, server: CountingServer
-) -> None:
+async def test_the_client_works_for_other_requests(flavor: str, server: CountingServer) -> None:
     async with http_client() as http:
         assert (await http.get(server.base_url + "/account")).json() == {"username": "1"}

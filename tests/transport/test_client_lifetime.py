@@ -1,4 +1,4 @@
-"""A client's connections: kept, shared by loops and threads, not by forks, or the caller's."""
+"""The connections of a client: kept, shared by loops and threads, but not by forks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def opened(fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> list[Any
     return found
 
 
-async def test_requests_one_after_another_share_a_connection(
+async def test_sequential_requests_share_a_connection(
     scripted_client: Any, fake_server: FakeServer, opened: list[Any]
 ) -> None:
     fake_server.respond_with(ACCOUNT)
@@ -46,7 +46,7 @@ async def test_requests_one_after_another_share_a_connection(
     assert len(opened) == 1
 
 
-def test_an_async_client_serves_loop_after_loop(fake_server: FakeServer) -> None:
+def test_an_async_client_works_in_successive_loops(fake_server: FakeServer) -> None:
     fake_server.respond_with(ACCOUNT)
     client = AsyncClient(base_url=fake_server.base_url)
 
@@ -56,7 +56,7 @@ def test_an_async_client_serves_loop_after_loop(fake_server: FakeServer) -> None
     assert [asyncio.run(main()) for _ in range(3)] == ["a"] * 3
 
 
-def test_an_async_client_serves_two_loops_at_once(fake_server: FakeServer) -> None:
+def test_an_async_client_works_in_two_loops_at_once(fake_server: FakeServer) -> None:
     fake_server.respond_with(ACCOUNT)
     client = AsyncClient(base_url=fake_server.base_url)
     both = threading.Barrier(2, timeout=10)
@@ -97,12 +97,14 @@ def test_a_fork_breaks_neither_side(fake_server: FakeServer, opened: list[Any]) 
             os._exit(0 if client.account.get().username == "a" else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert client.account.get().username == "a"
-    # The child made a connection of its own; the parent went on with the one it had.
+    # The child opened its own connection, and the parent kept its connection.
     assert len(opened) == 2
 
 
-class TestTheCallersClient:
-    async def test_it_sends_and_stays_open(self, fake_server: FakeServer, flavor: str) -> None:
+class TestHTTPClientOfTheCaller:
+    async def test_sends_requests_and_stays_open(
+        self, fake_server: FakeServer, flavor: str
+    ) -> None:
         fake_server.respond_with(ACCOUNT)
         seen: list[str] = []
 
@@ -123,7 +125,7 @@ class TestTheCallersClient:
         with pytest.raises(RuntimeError, match="closed"):
             await client.account.get()
 
-    async def test_it_follows_no_redirect_and_authenticates_to_the_api_only(
+    async def test_follows_no_redirect_and_authenticates_to_the_api_only(
         self, fake_server: FakeServer, other_fake_server: FakeServer, flavor: str
     ) -> None:
         fake_server.respond_with(Reply(302, {"location": other_fake_server.base_url}))
@@ -142,7 +144,7 @@ class TestTheCallersClient:
         else:
             await http_client.aclose()
 
-    def test_it_is_of_the_clients_flavor(self) -> None:
+    def test_must_have_the_flavor_of_the_client(self) -> None:
         with httpx.Client() as sync, pytest.raises(ConfigurationError, match="AsyncClient"):
             AsyncClient(http_client=sync)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match=r"httpx\.Client"):
@@ -157,7 +159,7 @@ def test_http2_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
-async def test_tasks_share_no_more_connections_than_allowed(
+async def test_tasks_do_not_exceed_the_connection_limit(
     make_client: Any, fake_server: FakeServer, opened: list[Any]
 ) -> None:
     fake_server.respond_with(ACCOUNT)

@@ -1,4 +1,4 @@
-"""`timeout=` bounds every call, whatever the other side does, in each flavor."""
+"""`timeout=` limits every call, whatever the server does, in each flavor."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def talking(talk: slow.Talk, scheme: str = "http") -> Iterator[SlowServer]:
 
 @contextmanager
 def in_time(timeout: float = TIMEOUT) -> Iterator[None]:
-    """As promised: never more than half a second or a tenth over."""
-    began = Stopwatch()
+    """A call may exceed its timeout by at most half a second or a tenth."""
+    started = Stopwatch()
     yield
-    assert began.ours < timeout + max(0.5, timeout / 10)
+    assert started.adjusted < timeout + max(0.5, timeout / 10)
 
 
 async def request(client: Any) -> Any:
@@ -87,7 +87,7 @@ async def upload_in_parts(client: Any) -> Any:
 
 
 def some(quick: list[Call], slow: list[Call]) -> Any:
-    """Calls as parameters: the quick run has what the others are made of."""
+    """Parametrize a test with calls. The default session has the basic ones only."""
     marked = [pytest.param(call, id=call.__name__, marks=pytest.mark.soak) for call in slow]
     return pytest.mark.parametrize(
         "call", [*(pytest.param(call, id=call.__name__) for call in quick), *marked]
@@ -95,7 +95,7 @@ def some(quick: list[Call], slow: list[Call]) -> Any:
 
 
 TALKS = {
-    "an answer that never comes": (slow.silent, "http"),
+    "a response that never arrives": (slow.silent, "http"),
     "a slow head": (slow.slow_head, "http"),
     "a slow body": (slow.slow_body, "http"),
     "no handshake": (slow.silent, "https"),
@@ -105,19 +105,21 @@ TALKS = {
 
 @some([request, run], [with_options, stream, wait])
 @pytest.mark.parametrize("talk", TALKS)
-async def test_before_anything_is_known(connect: Callable[..., Any], call: Call, talk: str) -> None:
+async def test_a_timeout_before_the_create(
+    connect: Callable[..., Any], call: Call, talk: str
+) -> None:
     with talking(*TALKS[talk]) as server:
         client = connect(server.base_url)
         with in_time(), pytest.raises(APITimeoutError) as caught:
             await call(client)
         await client.aclose()
-    # A create whose answer is lost may have been carried out.
+    # A create whose response was lost may have been executed.
     created = call in (run, stream) and TALKS[talk][1] == "http"
     assert caught.value.may_have_been_created == created
 
 
 @some([request, run], [])
-async def test_a_connection_that_is_never_made(connect: Callable[..., Any], call: Call) -> None:
+async def test_a_connection_that_never_succeeds(connect: Callable[..., Any], call: Call) -> None:
     with slow.never_accepting() as address:
         client = connect(address)
         with in_time(), pytest.raises(APITimeoutError) as caught:
@@ -131,7 +133,7 @@ async def test_a_connection_that_is_never_made(connect: Callable[..., Any], call
 async def test_a_connection_that_is_slower_than_the_scope_of_the_call(
     connect: Callable[..., Any], call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine, the call may be cancelled before its connection times out."""
+    """On a busy machine, the call may be canceled before its connection times out."""
     monkeypatch.setattr("dashscope._runtime.async_runtime.LAST", -TIMEOUT / 2)
     with slow.never_accepting() as address:
         client = connect(address)
@@ -143,8 +145,10 @@ async def test_a_connection_that_is_slower_than_the_scope_of_the_call(
 
 
 @some([upload_in_parts], [upload])
-@pytest.mark.parametrize("talk", [slow.deaf, slow.hard_of_hearing], ids=lambda talk: talk.__name__)
-async def test_an_upload_that_is_not_read(
+@pytest.mark.parametrize(
+    "talk", [slow.never_reads, slow.reads_slowly], ids=lambda talk: talk.__name__
+)
+async def test_an_upload_that_is_never_read(
     connect: Callable[..., Any], call: Call, talk: slow.Talk
 ) -> None:
     with talking(talk) as server:
@@ -156,22 +160,22 @@ async def test_an_upload_that_is_not_read(
 
 @some([run, stream], [run_by_polling, wait_and_cancel])
 @pytest.mark.parametrize("then", [pytest.param("head", marks=pytest.mark.soak), "body"])
-async def test_once_there_is_a_prediction_the_error_has_it(
+async def test_after_the_create_the_error_has_the_prediction(
     connect: Callable[..., Any], call: Call, then: str
 ) -> None:
-    """Also the cancel is answered slowly: it is not waited for."""
-    with talking(slow.creating_then(then)) as server:
+    """The cancel is also slow, and the client does not wait for it."""
+    with talking(slow.create_then_slow(then)) as server:
         client = connect(server.base_url)
         with in_time(), pytest.raises(PredictionTimeoutError) as caught:
             await call(client)
         await client.aclose()
     assert caught.value.prediction.id == "p1"
-    assert server.asked[-1] == "POST /v1/predictions/p1/cancel"
+    assert server.request_lines[-1] == "POST /v1/predictions/p1/cancel"
     assert "p1 may still be running" in caught.value.__notes__[0]
 
 
 @some([run, stream], [])
-async def test_the_server_is_told_as_well(
+async def test_the_timeout_is_sent_to_the_server(
     make_client: Callable[..., Any], fake_server: FakeServer, call: Call
 ) -> None:
     fake_server.respond_with(reply(prediction("succeeded", output="a"), 201))
@@ -182,11 +186,11 @@ async def test_the_server_is_told_as_well(
     assert TIMEOUT + 4 < float(seconds) <= TIMEOUT + 6
 
 
-async def test_a_prediction_in_the_blocking_mode_of_the_server(
+async def test_a_timeout_of_a_blocking_create(
     make_client: Callable[..., Any], fake_server: FakeServer
 ) -> None:
-    """Its id is not known, so that only the server can cancel it, as it was told to."""
-    fake_server.respond_with(Reply(after=3))
+    """The id is unknown, so only the server can cancel the prediction."""
+    fake_server.respond_with(Reply(delay=3))
     client = make_client(base_url=fake_server.base_url)
     with in_time(), pytest.raises(APITimeoutError) as caught:
         await client.run("owner/name", {}, wait=5, timeout=TIMEOUT)

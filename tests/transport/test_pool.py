@@ -1,4 +1,4 @@
-"""Connections are shared, bounded, never used once broken, and none is left behind."""
+"""Connections are shared, limited, never reused once broken, and always closed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import pytest
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient, Client
 from dashscope._runtime.drive import drive
 from dashscope._transport.pool.pool import AsyncPool, SyncPool
-from tests.servers.counting_server import Answer, CountingServer, Loop, ok, pool_of, until
+from tests.servers.counting_server import Answer, CountingServer, LoopThread, ok, pool_of
 from tests.stopwatch import Stopwatch
-from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
-from tests.transport.conftest import Together
+from tests.suspending import Interruption, cancel_at_every_suspension, cancel_at_suspension
+from tests.transport.conftest import Gather
+from tests.waiting import wait_until
 
 ASYNC = ["asyncio", "uvloop", "trio"]
 
@@ -28,12 +29,12 @@ async def slow(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
     return await ok(writer, path, number)
 
 
-def crowd(size: int) -> Answer:
-    """Answers once so many ask at the same time: each of them has a connection of its own."""
+def respond_to_group(size: int) -> Answer:
+    """Respond once `count` requests are waiting, so that each has a separate connection."""
     all_there = asyncio.Event()
     asking = 0
 
-    async def answer(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
+    async def response(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
         nonlocal asking
         asking += 1
         if asking == size:
@@ -41,7 +42,7 @@ def crowd(size: int) -> Answer:
         await all_there.wait()
         return await ok(writer, path, number)
 
-    return answer
+    return response
 
 
 async def broken(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
@@ -50,21 +51,21 @@ async def broken(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
     return False
 
 
-async def test_never_more_connections_than_allowed(
-    make_client: Any, server: CountingServer, together: Together
+async def test_max_connections_is_never_exceeded(
+    make_client: Any, server: CountingServer, gather: Gather
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=3)
     server.respond_with(slow)
-    accounts = await together([client.account.get for _ in range(20)])
+    accounts = await gather([client.account.get for _ in range(20)])
     assert len(accounts) == 20
-    assert server.most <= 3
+    assert server.max_connections <= 3
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open_connections == 0)
 
 
 @pytest.mark.parametrize("flavor", ASYNC)
-async def test_who_waits_first_is_served_first(
-    make_client: Any, server: CountingServer, loop: Loop
+async def test_waiting_requests_are_served_in_order(
+    make_client: Any, server: CountingServer, loop: LoopThread
 ) -> None:
     may_answer = asyncio.Event()
 
@@ -83,14 +84,14 @@ async def test_who_waits_first_is_served_first(
     async with anyio.create_task_group() as group:
         for number in range(8):
             group.start_soon(ask, number)
-            await anyio.sleep(0.02)  # until it has its turn, or waits for it
+            await anyio.sleep(0.02)  # until it has a connection or waits for one
         loop.loop.call_soon_threadsafe(may_answer.set)
     assert done == list(range(8))
     await client.aclose()
 
 
-async def test_waiting_for_a_turn_ends_with_the_callers_time(
-    make_client: Any, server: CountingServer, together: Together, loop: Loop
+async def test_waiting_for_a_connection_times_out(
+    make_client: Any, server: CountingServer, gather: Gather, loop: LoopThread
 ) -> None:
     may_answer = asyncio.Event()
 
@@ -105,20 +106,20 @@ async def test_waiting_for_a_turn_ends_with_the_callers_time(
         return await client.account.get()
 
     async def second() -> Any:
-        while not server.asked:  # until the other one has the connection
+        while not server.paths:  # until the other request has the connection
             await anyio.sleep(0.01) if flavor_is_async(client) else time.sleep(0.01)
         started = Stopwatch()
         with pytest.raises(APITimeoutError) as caught:
             await client.request("GET", "/second", timeout=0.2)
-        took = started.ours
+        took = started.adjusted
         loop.loop.call_soon_threadsafe(may_answer.set)
         return caught.value, took
 
-    account, (error, took) = await together([first, second])
+    account, (error, took) = await gather([first, second])
     assert account.username
     assert took < 0.7
     assert not error.may_have_been_created
-    assert server.asked == ["/v1/account"]
+    assert server.paths == ["/v1/account"]
     await client.aclose()
 
 
@@ -126,16 +127,16 @@ def flavor_is_async(client: Any) -> bool:
     return isinstance(client, AsyncClient)
 
 
-async def test_an_idle_connection_makes_way_for_another_origin(
-    make_client: Any, server: CountingServer, another: CountingServer
+async def test_an_idle_connection_is_closed_for_another_origin(
+    make_client: Any, server: CountingServer, other_server: CountingServer
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=1)
     for _ in range(3):
         await client.request("GET", "/here")
-        await client.request("GET", another.base_url + "/there")
-        until(lambda: server.open + another.open == 1)
+        await client.request("GET", other_server.base_url + "/there")
+        wait_until(lambda: server.open_connections + other_server.open_connections == 1)
     await client.aclose()
-    until(lambda: server.open + another.open == 0)
+    wait_until(lambda: server.open_connections + other_server.open_connections == 0)
 
 
 async def test_a_connection_that_the_server_closed_is_not_used(
@@ -145,60 +146,67 @@ async def test_a_connection_that_the_server_closed_is_not_used(
     client = make_client(base_url=server.base_url, max_retries=0)
     for number in range(1, 4):
         assert (await client.account.get()).username == str(number)
-        until(lambda: server.open == 0)
+        wait_until(lambda: server.open_connections == 0)
     await client.aclose()
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections expire in no time."""
+def quick_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle connections expire quickly."""
     for module in ("idle", "pool", "routes"):
         monkeypatch.setattr(f"dashscope._transport.pool.{module}.KEEPALIVE_EXPIRY", 0.3)
     monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
 
 
-@pytest.mark.usefixtures("soon")
-async def test_a_connection_kept_for_too_long_is_closed(
-    make_client: Any, server: CountingServer, another: CountingServer, together: Together
+@pytest.mark.usefixtures("quick_expiry")
+async def test_an_expired_idle_connection_is_closed(
+    make_client: Any,
+    server: CountingServer,
+    other_server: CountingServer,
+    gather: Gather,
 ) -> None:
-    server.respond_with(crowd(4))
-    another.respond_with(crowd(4))
+    server.respond_with(respond_to_group(4))
+    other_server.respond_with(respond_to_group(4))
     client = make_client(base_url=server.base_url)
-    await together([client.account.get for _ in range(4)])
-    await together([lambda: client.request("GET", another.base_url + "/x") for _ in range(4)])
-    assert server.opened + another.opened == 8
+    await gather([client.account.get for _ in range(4)])
+    await gather([lambda: client.request("GET", other_server.base_url + "/x") for _ in range(4)])
+    assert server.total_connections + other_server.total_connections == 8
     end = time.monotonic() + 0.6
-    while time.monotonic() < end:  # one stays in use; those that nobody takes are closed
+    while time.monotonic() < end:  # one stays in use; unused ones are closed
         await client.account.get()
-    while server.open + another.open > 1 and flavor_is_async(client):
-        await anyio.sleep(0.01)  # they are closed in this very loop
-    until(lambda: server.open + another.open == 1)
+    while server.open_connections + other_server.open_connections > 1 and flavor_is_async(client):
+        await anyio.sleep(0.01)  # they are closed in this loop
+    wait_until(lambda: server.open_connections + other_server.open_connections == 1)
     await client.aclose()
 
 
 @pytest.mark.parametrize("flavor", ASYNC)
 @pytest.mark.parametrize("how", ["still there", "closed by the server"])
-@pytest.mark.usefixtures("soon")
-async def test_a_client_at_rest_keeps_no_connection(
-    make_client: Any, server: CountingServer, together: Together, loop: Loop, how: str
+@pytest.mark.usefixtures("quick_expiry")
+async def test_an_idle_client_keeps_no_connection(
+    make_client: Any,
+    server: CountingServer,
+    gather: Gather,
+    loop: LoopThread,
+    how: str,
 ) -> None:
     client = make_client(base_url=server.base_url)
-    for turn in (1, 2):  # it begins anew
-        server.respond_with(crowd(10))
-        await together([client.account.get for _ in range(10)])
-        assert server.opened == 10 * turn
+    for turn in (1, 2):  # the pool starts again
+        server.respond_with(respond_to_group(10))
+        await gather([client.account.get for _ in range(10)])
+        assert server.total_connections == 10 * turn
         pool = pool_of(await client._api.transport._client())
         if how == "closed by the server":
-            loop.run(server.drop())
+            loop.run(server.close_connections())
         with anyio.fail_after(30):
-            while server.open or not pool.is_empty:
+            while server.open_connections or not pool.is_empty:
                 await anyio.sleep(0.05)
     await client.aclose()
 
 
 @pytest.mark.parametrize("flavor", ASYNC)
-@pytest.mark.usefixtures("soon")
-async def test_what_is_in_use_for_long_is_not_closed(
+@pytest.mark.usefixtures("quick_expiry")
+async def test_a_connection_in_use_does_not_expire(
     make_client: Any, server: CountingServer
 ) -> None:
     async def long(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
@@ -208,21 +216,21 @@ async def test_what_is_in_use_for_long_is_not_closed(
 
     server.respond_with(long)
     client = make_client(base_url=server.base_url)
-    answers: list[Any] = []
+    responses: list[Any] = []
 
     async def ask() -> None:
-        answers.append(await client.request("GET", "/long"))
+        responses.append(await client.request("GET", "/long"))
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
         await client.account.get()
-    assert answers[0].status == 200
+    assert responses[0].status == 200
     await client.aclose()
 
 
-@pytest.mark.usefixtures("soon")
-def test_a_loop_may_end_whenever_it_likes(server: CountingServer) -> None:
-    """Before, while and after its connections expire; nothing of it stays, nobody complains."""
+@pytest.mark.usefixtures("quick_expiry")
+def test_a_loop_may_end_at_any_time(server: CountingServer) -> None:
+    """The loop ends before, while and after its connections expire, without leaks or warnings."""
     server.respond_with(slow)
     client = AsyncClient(base_url=server.base_url)
 
@@ -236,7 +244,7 @@ def test_a_loop_may_end_whenever_it_likes(server: CountingServer) -> None:
         for pause in (0.0, 0.3, 0.36, 0.45):
             anyio.run(main, pause, backend=backend)
             gc.collect()
-            until(lambda: server.open == 0)
+            wait_until(lambda: server.open_connections == 0)
 
 
 async def test_a_broken_connection_is_never_used_again(
@@ -249,16 +257,16 @@ async def test_a_broken_connection_is_never_used_again(
             await client.account.get()
         server.respond_with(ok)
         assert (await client.account.get()).username == str(2 * number)
-        # The connection that works is used again, and is then broken.
+        # The working connection is used again, and then breaks.
         server.respond_with(broken)
         with pytest.raises(APIConnectionError):
             await client.account.get()
-        server.opened = 2 * number
+        server.total_connections = 2 * number
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open_connections == 0)
 
 
-async def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(
+async def test_an_unread_response_closes_its_connection(
     make_client: Any, server: CountingServer
 ) -> None:
     async def endless(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
@@ -273,50 +281,50 @@ async def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(
         aclosing(download.iter_bytes()) as chunks,
     ):
         assert await anext(aiter(chunks))
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open_connections == 0)
     server.respond_with(ok)
     assert (await client.account.get()).username == "2"
     await client.aclose()
 
 
 async def test_closing_the_client_closes_its_connections(
-    make_client: Any, server: CountingServer, together: Together
+    make_client: Any, server: CountingServer, gather: Gather
 ) -> None:
-    server.respond_with(crowd(10))
+    server.respond_with(respond_to_group(10))
     client = make_client(base_url=server.base_url)
-    await together([client.account.get for _ in range(10)])
-    assert server.open == 10
+    await gather([client.account.get for _ in range(10)])
+    assert server.open_connections == 10
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open_connections == 0)
     with pytest.raises(RuntimeError, match="closed"):
         await client.account.get()
 
 
 @pytest.mark.parametrize("flavor", ASYNC)
-async def test_a_cancelled_request_leaves_the_pool_whole(
-    make_client: Any, server: CountingServer, loop: Loop
+async def test_a_canceled_request_leaves_the_pool_intact(
+    make_client: Any, server: CountingServer, loop: LoopThread
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=1)
 
-    async def attempt(suspension: int) -> Interrupted:
-        await client.account.get()  # on a connection that is there
-        await interrupted_at(suspension, client.account.get())
+    async def attempt(suspension: int) -> Interruption:
+        await client.account.get()  # on an existing connection
+        await cancel_at_suspension(suspension, client.account.get())
         with anyio.fail_after(30):
             await client.account.get()
-        loop.run(server.drop())
-        until(lambda: server.open == 0)
-        met = await interrupted_at(suspension, client.account.get())  # on one to be made
+        loop.run(server.close_connections())
+        wait_until(lambda: server.open_connections == 0)
+        met = await cancel_at_suspension(suspension, client.account.get())  # on a new connection
         with anyio.fail_after(30):
             await client.account.get()
         return met
 
-    assert await interrupted_everywhere(attempt) > 5
+    assert await cancel_at_every_suspension(attempt) > 5
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open_connections == 0)
 
 
 async def test_many_threads_and_tasks_share_a_client(
-    make_client: Any, server: CountingServer, together: Together
+    make_client: Any, server: CountingServer, gather: Gather
 ) -> None:
     client = make_client(base_url=server.base_url, max_connections=8)
 
@@ -324,20 +332,20 @@ async def test_many_threads_and_tasks_share_a_client(
         for _ in range(25):
             assert (await client.account.get()).username
 
-    await together([several for _ in range(16)])
-    assert len(server.asked) == 400
-    assert server.most <= 8
+    await gather([several for _ in range(16)])
+    assert len(server.paths) == 400
+    assert server.max_connections <= 8
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open_connections == 0)
 
 
-def test_a_turn_that_nobody_has_any_more_comes_back(server: CountingServer) -> None:
+def test_an_abandoned_permit_is_returned(server: CountingServer) -> None:
     with Client(base_url=server.base_url, max_connections=1) as client:
         client.account.get()
         pool = pool_of(client._async._api.transport._get_client())
         for _ in range(3):
             turn = drive(pool._acquire())
-            del turn  # as an interrupt between two lines does
+            del turn  # like an interrupt between two lines
             client.account.get()
         assert len(pool._limiter) == 1
         turns = weakref.ref(pool._limiter)
@@ -346,7 +354,7 @@ def test_a_turn_that_nobody_has_any_more_comes_back(server: CountingServer) -> N
     assert turns() is None
 
 
-async def test_a_connection_that_is_closed_just_before_its_use_costs_nothing(
+async def test_a_connection_closed_just_before_use_is_replaced(
     make_client: Any, server: CountingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make_client(base_url=server.base_url)
@@ -363,7 +371,9 @@ async def test_a_connection_that_is_closed_just_before_its_use_costs_nothing(
             return await send(self, connection, request)
 
         monkeypatch.setattr(pool, "_send", first_closed)
-    created = await client.request("POST", "/x")  # one that nothing but a refusal repeats
+    created = await client.request(
+        "POST", "/x"
+    )  # a create, which is retried only if it was rejected
     assert created.attempts == 2
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open_connections == 0)

@@ -1,4 +1,4 @@
-"""Through proxies and over TLS, HTTP/1.1 and HTTP/2: as httpx has them, and as cheap."""
+"""Proxies, TLS, HTTP/1.1 and HTTP/2 work as in httpx."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
 from dashscope._transport.pool.proxies import EnvironmentProxies
-from tests.servers.counting_server import CountingServer, Loop, pool_of, until
+from tests.servers.counting_server import CountingServer, LoopThread, pool_of
 from tests.servers.http_proxy import Proxy
 from tests.stopwatch import Stopwatch
-from tests.suspending import Interrupted, interrupted_at, interrupted_everywhere
-from tests.transport.conftest import Together
+from tests.suspending import Interruption, cancel_at_every_suspension, cancel_at_suspension
+from tests.transport.conftest import Gather
+from tests.waiting import wait_until
 
 
 @pytest.fixture
-def proxy(loop: Loop) -> Iterator[Proxy]:
+def proxy(loop: LoopThread) -> Iterator[Proxy]:
     proxy = Proxy(loop)
     yield proxy
     proxy.close()
@@ -44,37 +45,41 @@ async def test_requests_go_through_the_proxy(
     client = make_client(base_url=server.base_url, proxy=f"{scheme}://127.0.0.1:{proxy.port}")
     for _ in range(3):
         assert (await client.account.get()).username == "1"
-    assert set(proxy.seen) == {f"127.0.0.1:{server.port}"}
+    assert set(proxy.destinations) == {f"127.0.0.1:{server.port}"}
     await client.aclose()
-    until(lambda: server.open == 0)
+    wait_until(lambda: server.open_connections == 0)
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-async def test_https_goes_through_the_proxy_untouched(
-    make_client: Any, secure: CountingServer, proxy: Proxy, trusting: ssl.SSLContext, scheme: str
+async def test_https_is_tunneled_through_the_proxy(
+    make_client: Any,
+    tls_server: CountingServer,
+    proxy: Proxy,
+    trusting_tls: ssl.SSLContext,
+    scheme: str,
 ) -> None:
     client = make_client(
-        "token", base_url=secure.base_url, verify=trusting,
+        "token", base_url=tls_server.base_url, verify=trusting_tls,
         proxy=f"{scheme}://127.0.0.1:{proxy.port}",
     )  # fmt: skip
     for _ in range(3):
         assert (await client.account.get()).username == "1"
-    assert proxy.seen == [f"localhost:{secure.port}"]
+    assert proxy.destinations == [f"localhost:{tls_server.port}"]
     await client.aclose()
 
 
-async def test_the_environment_names_the_proxy(
+async def test_the_environment_sets_the_proxy(
     make_client: Any, server: CountingServer, proxy: Proxy, no_proxies: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
     client = make_client(base_url=server.base_url)
     await client.request("GET", f"http://api.test:{server.port}/v1/account")
-    assert proxy.seen == [f"api.test:{server.port}"]
+    assert proxy.destinations == [f"api.test:{server.port}"]
     await client.aclose()
 
 
-async def test_loopback_uses_no_proxy_of_the_environment(
+async def test_loopback_never_uses_a_proxy_of_the_environment(
     make_client: Any, server: CountingServer, proxy: Proxy, no_proxies: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -83,7 +88,7 @@ async def test_loopback_uses_no_proxy_of_the_environment(
     client = make_client(base_url=server.base_url)
     await client.account.get()
     await client.request("GET", f"http://localhost:{server.port}/v1/account")
-    assert not proxy.seen
+    assert not proxy.destinations
     await client.aclose()
 
 
@@ -103,7 +108,7 @@ async def test_loopback_uses_no_proxy_of_the_environment(
         ("10.1.2.3:81", "10.1.2.3", False),
     ],
 )
-def test_no_proxy_names_hosts_and_networks(
+def test_no_proxy_accepts_hosts_and_networks(
     no_proxies: None, no_proxy: str, host: str, is_direct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
@@ -114,8 +119,8 @@ def test_no_proxy_names_hosts_and_networks(
         assert found.source == "the environment variable ALL_PROXY"
 
 
-async def test_a_proxy_asks_for_a_password(
-    make_client: Any, server: CountingServer, loop: Loop
+async def test_a_proxy_with_a_password(
+    make_client: Any, server: CountingServer, loop: LoopThread
 ) -> None:
     proxy = Proxy(loop, user="ann:secret")
     client = make_client(
@@ -126,16 +131,16 @@ async def test_a_proxy_asks_for_a_password(
     proxy.close()
 
 
-async def test_a_proxy_that_is_not_there(
-    make_client: Any, server: CountingServer, nobody: str
+async def test_an_unreachable_proxy(
+    make_client: Any, server: CountingServer, unreachable_url: str
 ) -> None:
-    proxy = nobody.removesuffix("/v1")
+    proxy = unreachable_url.removesuffix("/v1")
     client = make_client(base_url=server.base_url, proxy=proxy, max_retries=0)
     with pytest.raises(APIConnectionError) as caught:
         await client.account.get()
     assert not caught.value.request_sent
     assert f"through the proxy {proxy} (proxy)" in str(caught.value)
-    assert server.asked == []
+    assert server.paths == []
     await client.aclose()
 
 
@@ -152,7 +157,7 @@ async def test_a_socks_proxy_needs_its_extra(
     ["ftp://ann:secret@127.0.0.1:1", "socks4://127.0.0.1:1", "http://", "http://[::1", "foo:bar",
      "http://127.0.0.1:99999", "http://ann:secret@127.0.0.1:0"],
 )  # fmt: skip
-async def test_a_proxy_that_is_none(
+async def test_an_invalid_proxy(
     make_client: Any, server: CountingServer, no_proxies: None, address: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -168,7 +173,7 @@ async def test_a_proxy_that_is_none(
     await client.aclose()
 
 
-async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
+async def test_a_socks_proxy_of_the_environment_needs_its_extra(
     make_client: Any, server: CountingServer, no_proxies: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashscope._transport.pool.routes.find_spec", lambda name: None)
@@ -180,69 +185,74 @@ async def test_a_socks_proxy_of_the_environment_needs_its_extra_too(
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
-async def test_who_is_cancelled_in_a_handshake_leaves_the_pool_whole(
-    make_client: Any, secure: CountingServer, trusting: ssl.SSLContext
+async def test_a_cancellation_during_a_handshake_leaves_the_pool_intact(
+    make_client: Any, tls_server: CountingServer, trusting_tls: ssl.SSLContext
 ) -> None:
     client = make_client(
-        "token", base_url=secure.base_url, verify=trusting, max_connections=1, max_retries=0
+        "token", base_url=tls_server.base_url, verify=trusting_tls, max_connections=1, max_retries=0
     )
 
-    async def attempt(suspension: int) -> Interrupted:
+    async def attempt(suspension: int) -> Interruption:
         pool = pool_of(await client._api.transport._client())
         await pool.close_idle()
-        met = await interrupted_at(suspension, client.account.get())
+        met = await cancel_at_suspension(suspension, client.account.get())
         with anyio.fail_after(5):
             await client.account.get()
         return met
 
-    assert await interrupted_everywhere(attempt) > 5
+    assert await cancel_at_every_suspension(attempt) > 5
     await client.aclose()
-    until(lambda: secure.open == 0)
+    wait_until(lambda: tls_server.open_connections == 0)
 
 
-async def test_one_certificate_store_for_all_connections_and_none_without_https(
-    make_client: Any, server: CountingServer, secure: CountingServer, trusting: ssl.SSLContext,
-    together: Together, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+async def test_the_certificate_store_is_loaded_once_and_only_for_https(
+    make_client: Any,
+    server: CountingServer,
+    tls_server: CountingServer,
+    trusting_tls: ssl.SSLContext,
+    gather: Gather,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made: list[object] = []
 
     def counted(**options: object) -> ssl.SSLContext:
         made.append(options)
-        return trusting
+        return trusting_tls
 
     monkeypatch.setattr(httpx, "create_ssl_context", counted)
     client = make_client(base_url=server.base_url)
     await client.account.get()
     assert not made
-    await together([lambda: client.request("GET", secure.base_url + "/x") for _ in range(5)])
+    await gather([lambda: client.request("GET", tls_server.base_url + "/x") for _ in range(5)])
     assert len(made) == 1
     await client.aclose()
 
 
-async def test_a_certificate_that_nobody_vouches_for(
-    make_client: Any, secure: CountingServer
-) -> None:
-    client = make_client("token", base_url=secure.base_url, max_retries=0)
+async def test_an_untrusted_certificate(make_client: Any, tls_server: CountingServer) -> None:
+    client = make_client("token", base_url=tls_server.base_url, max_retries=0)
     with pytest.raises(APIConnectionError, match="(?i)certificate") as caught:
         await client.account.get()
     assert not caught.value.request_sent
-    assert secure.asked == []
+    assert tls_server.paths == []
     await client.aclose()
 
 
-async def test_a_handshake_that_never_ends_leaves_no_socket(
-    make_client: Any, trusting: ssl.SSLContext
+async def test_a_hanging_handshake_leaves_no_socket(
+    make_client: Any, trusting_tls: ssl.SSLContext
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(5)
         client = make_client(
-            "token", base_url=f"https://localhost:{silent.getsockname()[1]}/v1", verify=trusting,
-            max_retries=0, timeout=0.3,
-        )  # fmt: skip
+            "token",
+            base_url=f"https://localhost:{silent.getsockname()[1]}/v1",
+            verify=trusting_tls,
+            max_retries=0,
+            timeout=0.3,
+        )
         started = Stopwatch()
         with pytest.raises(APITimeoutError):
             await client.account.get()
-        assert started.ours < 0.8
+        assert started.adjusted < 0.8
         connection, _ = silent.accept()
         with connection:
             connection.settimeout(5)
@@ -252,8 +262,8 @@ async def test_a_handshake_that_never_ends_leaves_no_socket(
 
 
 @pytest.fixture(scope="module")
-def over_http2(loop: Loop, authority: Any, tmp_path_factory: Any) -> Iterator[dict[str, Any]]:
-    """A server with HTTP/2; what it has seen."""
+def over_http2(loop: LoopThread, authority: Any, tmp_path_factory: Any) -> Iterator[dict[str, Any]]:
+    """An HTTP/2 server, and the connections that it has seen."""
     seen: dict[str, Any] = {"clients": set(), "versions": set(), "requests": 0}
     folder = tmp_path_factory.mktemp("tls")
     certificate = authority.issue_cert("localhost")
@@ -297,51 +307,59 @@ def over_http2(loop: Loop, authority: Any, tmp_path_factory: Any) -> Iterator[di
 
 
 async def test_http2_shares_a_connection_among_tasks(
-    make_client: Any, over_http2: dict[str, Any], trusting: ssl.SSLContext, together: Together,
+    make_client: Any, over_http2: dict[str, Any], trusting_tls: ssl.SSLContext, gather: Gather,
     flavor: str,
 ) -> None:  # fmt: skip
     for name in ("clients", "versions"):
         over_http2[name].clear()
     base_url = f"https://localhost:{over_http2['port']}/v1"
-    client = make_client("token", base_url=base_url, verify=trusting, http2=True)
+    client = make_client("token", base_url=base_url, verify=trusting_tls, http2=True)
     await client.account.get()
-    accounts = await together([client.account.get for _ in range(20)])
+    accounts = await gather([client.account.get for _ in range(20)])
     await client.account.get()
     assert {account.username for account in accounts} == {"h2"}
     assert over_http2["versions"] == {"2"}
-    if flavor == "sync":  # a connection for each thread, used again
+    if flavor == "sync":  # one connection for each thread, reused
         assert len(over_http2["clients"]) <= 20
     else:
         assert len(over_http2["clients"]) == 1
     await client.aclose()
 
 
-async def test_http2_falls_back_to_what_the_server_speaks(
-    make_client: Any, secure: CountingServer, trusting: ssl.SSLContext, together: Together
+async def test_http2_falls_back_to_http_1_1(
+    make_client: Any,
+    tls_server: CountingServer,
+    trusting_tls: ssl.SSLContext,
+    gather: Gather,
 ) -> None:
-    client = make_client("token", base_url=secure.base_url, verify=trusting, http2=True)
-    accounts = await together([client.account.get for _ in range(5)])
+    client = make_client("token", base_url=tls_server.base_url, verify=trusting_tls, http2=True)
+    accounts = await gather([client.account.get for _ in range(5)])
     assert all(account.username for account in accounts)
     await client.aclose()
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("speaks", ["2", "1.1"])
-async def test_with_http2_a_client_at_rest_keeps_no_connection(
-    make_client: Any, over_http2: dict[str, Any], secure: CountingServer, trusting: ssl.SSLContext,
-    together: Together, monkeypatch: pytest.MonkeyPatch, speaks: str,
-) -> None:  # fmt: skip
+async def test_an_idle_http2_client_keeps_no_connection(
+    make_client: Any,
+    over_http2: dict[str, Any],
+    tls_server: CountingServer,
+    trusting_tls: ssl.SSLContext,
+    gather: Gather,
+    monkeypatch: pytest.MonkeyPatch,
+    speaks: str,
+) -> None:
     monkeypatch.setattr("dashscope._transport.pool.routes.KEEPALIVE_EXPIRY", 0.3)
     monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
-    port = over_http2["port"] if speaks == "2" else secure.port
+    port = over_http2["port"] if speaks == "2" else tls_server.port
     client = make_client(
-        "token", base_url=f"https://localhost:{port}/v1", verify=trusting, http2=True
+        "token", base_url=f"https://localhost:{port}/v1", verify=trusting_tls, http2=True
     )
-    for _ in range(2):  # it begins anew
-        await together([client.account.get for _ in range(5)])
+    for _ in range(2):  # the pool starts again
+        await gather([client.account.get for _ in range(5)])
         pool = pool_of(await client._api.transport._client())
         assert pool._shared_connections()
         with anyio.fail_after(30):
-            while pool._shared_connections() or secure.open:
+            while pool._shared_connections() or tls_server.open_connections:
                 await anyio.sleep(0.05)
     await client.aclose()

@@ -21,9 +21,7 @@ CHARACTERS = st.sampled_from([*"azAZ09-._~!$&'()*+,;=:@/?#%[]|\"<>`{}^\\", "%2F"
     port=st.sampled_from(["", ":80", ":443", ":8080", ":"]),
     rest=st.lists(CHARACTERS, max_size=12).map("".join),
 )
-def test_a_url_goes_out_as_httpx_would_send_it(
-    scheme: str, host: str, port: str, rest: str
-) -> None:
+def test_urls_are_sent_like_httpx_does(scheme: str, host: str, port: str, rest: str) -> None:
     text = f"{scheme}://{host}{port}/{rest}"
     request = Request(method="GET", url=text)
     try:

@@ -1,4 +1,4 @@
-"""Values wherever a dict works: JSON libraries, pydantic, FastAPI, data frames, and any mapping."""
+"""Values work wherever a dict works: JSON, pydantic, FastAPI, data frames, and mappings."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_to_dict_has_wire_names_and_json_types() -> None:
             assert encoded == plain
 
 
-def test_cattrs_takes_the_documented_hook() -> None:
+def test_cattrs_accepts_the_documented_hook() -> None:
     converter = cattrs.Converter()
     converter.register_unstructure_hook(Prediction, lambda prediction: prediction.to_dict())
     assert converter.unstructure([PREDICTION]) == [PREDICTION.to_dict()]
@@ -245,7 +245,7 @@ def test_the_output_of_a_failed_row_raises_its_error() -> None:
     assert len({FAILED, attrs.evolve(DONE, index=2), DONE}) == 3
 
 
-def test_a_repr_is_short_whatever_the_value_contains() -> None:
+def test_a_repr_is_always_short() -> None:
     uri = "data:image/png;base64," + "A" * 10_000 + "END"
     deep: Any = []
     for _ in range(500):
@@ -276,7 +276,7 @@ def test_batches_and_streams_show_a_summary() -> None:
         assert repr(stream) == f"<{name}EventStream of a/b, not entered>"
 
 
-def test_methods_of_other_packages_are_hinted_at() -> None:
+def test_methods_of_other_packages_get_a_hint() -> None:
     for name, hint in {
         "wait": "client.wait",
         "reload": "predictions.get",
@@ -289,7 +289,7 @@ def test_methods_of_other_packages_are_hinted_at() -> None:
     assert not hasattr(PREDICTION, "nothing")
 
 
-def test_no_library_is_imported_before_it_asks() -> None:
+def test_optional_libraries_are_not_imported() -> None:
     program = (
         "import sys, dashscope; prediction = dashscope.Prediction(id='p', status='failed'); "
         "prediction.to_json(); dict(prediction); repr(prediction); "

@@ -1,4 +1,4 @@
-"""The small values of the wire: headers, requests, responses, JSON, deadlines, and the log."""
+"""Small HTTP values: headers, requests, responses, JSON, deadlines, and logging."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class TestHeaders:
         assert len(headers) == 2
         assert dict(headers) == {"content-type": "text/plain", "x-request-id": "r1"}
 
-    def test_they_compare_whatever_the_case(self) -> None:
+    def test_comparison_ignores_case(self) -> None:
         assert Headers({"A": "1"}) == Headers({"a": "1"})
         assert Headers({"A": "1"}) != Headers({"a": "2"})
 
-    def test_they_do_not_change(self) -> None:
+    def test_headers_are_immutable(self) -> None:
         given = {"A": "1"}
         headers = Headers(given)
         given["B"] = "2"
@@ -47,7 +47,7 @@ class TestHeaders:
         assert not hasattr(headers, "__setitem__")
         assert not hasattr(headers, "__dict__")
 
-    def test_they_pickle_and_show_what_they_hold(self) -> None:
+    def test_headers_pickle_and_have_a_repr(self) -> None:
         headers = Headers({"A": "1"})
         assert pickle.loads(pickle.dumps(headers)) == headers
         assert repr(headers) == "Headers({'a': '1'})"
@@ -59,30 +59,30 @@ def response(content: bytes, **headers: str) -> Response:
 
 
 class TestResponse:
-    def test_it_is_text_and_json(self) -> None:
-        answer = response('{"a": "ü"}'.encode(), X_Request_Id="r1")
-        assert answer.text == '{"a": "ü"}'
-        assert answer.json() == {"a": "ü"}
-        assert answer.request_id == "r1"
+    def test_text_and_json(self) -> None:
+        result = response('{"a": "ü"}'.encode(), X_Request_Id="r1")
+        assert result.text == '{"a": "ü"}'
+        assert result.json() == {"a": "ü"}
+        assert result.request_id == "r1"
 
-    def test_what_is_no_text_is_replaced(self) -> None:
+    def test_undecodable_bytes_are_replaced(self) -> None:
         assert response(b"a\xff").text == "a\ufffd"
         assert response(b"").request_id is None
 
     @pytest.mark.parametrize("content", [b"", b"<html>", b'{"a": ', b"\xff"])
-    def test_what_is_no_json_is_a_value_error(self, content: bytes) -> None:
+    def test_invalid_json_is_a_value_error(self, content: bytes) -> None:
         with pytest.raises(ValueError):
             response(content).json()
 
-    def test_it_is_a_value(self) -> None:
-        answer = response(b"big" * 1000, A="1")
-        assert pickle.loads(pickle.dumps(answer)) == answer
-        assert "bigbig" not in repr(answer)
+    def test_a_response_is_a_value(self) -> None:
+        result = response(b"big" * 1000, A="1")
+        assert pickle.loads(pickle.dumps(result)) == result
+        assert "bigbig" not in repr(result)
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
-            answer.status = 500  # type: ignore[misc]
+            result.status = 500  # type: ignore[misc]
 
 
-def test_a_request_shows_no_body() -> None:
+def test_the_repr_of_a_request_has_no_body() -> None:
     file = LocalFile(filename="a", content_type="text/plain", size=6, source=b"hidden")
     part = FilePart(name="content", file=file)
     request = Request(method="POST", url="https://x/", content=b"hidden", files=(part,))
@@ -99,7 +99,7 @@ JSON = st.recursive(
 
 class TestJSON:
     @given(JSON)
-    def test_what_is_written_is_read_back(self, value: Any) -> None:
+    def test_json_round_trips(self, value: Any) -> None:
         written = encode(value)
         assert json.loads(written) == value
         if isinstance(value, dict):
@@ -107,7 +107,7 @@ class TestJSON:
         else:
             assert object_in(written.decode()) == {}
 
-    def test_it_is_written_without_waste(self) -> None:
+    def test_json_is_compact(self) -> None:
         assert encode({"a": [1, "ü"], "b": None}) == '{"a":[1,"ü"],"b":null}'.encode()
 
     @variants(
@@ -122,21 +122,23 @@ class TestJSON:
             ({1, 2}, TypeError),
         ],
     )
-    def test_what_json_cannot_say_is_refused(self, value: Any, error: type[Exception]) -> None:
+    def test_values_that_are_not_json_are_rejected(
+        self, value: Any, error: type[Exception]
+    ) -> None:
         with pytest.raises(error):
             encode(value)
 
-    def test_what_contains_itself_is_refused(self) -> None:
+    def test_cyclic_values_are_rejected(self) -> None:
         value: list[Any] = []
         value.append(value)
         with pytest.raises(ValueError):
             encode(value)
 
     @variants("text", ["", "null", "[]", "5", "{", "<html>", "[" * 100_000, "\x00"])
-    def test_a_text_without_an_object_holds_an_empty_one(self, text: str) -> None:
+    def test_an_empty_text_is_an_empty_object(self, text: str) -> None:
         assert object_in(text) == {}
 
-    def test_kinds(self) -> None:
+    def test_json_types(self) -> None:
         assert [is_object(v) for v in ({}, [], Headers({}), None)] == [True, False, False, False]
         assert [is_array(v) for v in ([], (), {}, "a")] == [True, False, False, False]
         assert [is_mapping(v) for v in ({}, Headers({}), [], None)] == [True, True, False, False]
@@ -150,7 +152,7 @@ class TestDeadline:
         self.now = 1000.0
         monkeypatch.setattr(_deadline.time, "monotonic", lambda: self.now)
 
-    def test_it_is_so_many_seconds_from_now(self) -> None:
+    def test_a_deadline_counts_from_now(self) -> None:
         deadline = Deadline.after(5)
         assert deadline.left() == 5
         assert not deadline.expired
@@ -162,20 +164,20 @@ class TestDeadline:
         self.now += 10
         assert deadline.left() == 0
 
-    def test_never_does_not_come(self) -> None:
+    def test_never_does_not_expire(self) -> None:
         assert Deadline.after(None) is Deadline.NEVER
         assert Deadline.NEVER.left() is None
         assert not Deadline.NEVER.expired
         assert Deadline.NEVER.within(7) == 7
 
-    def test_it_bounds_other_waits(self) -> None:
+    def test_a_deadline_limits_other_waits(self) -> None:
         deadline = Deadline.after(5)
         assert deadline.within(3) == 3
         assert deadline.within(10) == 5
         self.now += 6
         assert deadline.within(3) == 0
 
-    def test_the_sooner_of_two_counts(self) -> None:
+    def test_the_earlier_deadline_applies(self) -> None:
         early, late = Deadline.after(1), Deadline.after(2)
         assert early.sooner(late) is early
         assert late.sooner(early) is early
@@ -193,7 +195,7 @@ class TestLog:
         _log.logger.setLevel(level)
 
     @pytest.mark.parametrize("level", [None, "", "loud", "warning"])
-    def test_it_is_silent_by_default(self, level: str | None) -> None:
+    def test_logging_is_silent_by_default(self, level: str | None) -> None:
         _log.configure(level)
         assert [type(handler) for handler in _log.logger.handlers] == [logging.NullHandler]
 

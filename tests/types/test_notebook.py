@@ -1,4 +1,4 @@
-"""What a notebook shows of a value; whatever is in it is text, and never markup."""
+"""The HTML of values in notebooks. Text is always escaped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALLOWED = {
 
 
 class Reader(HTMLParser):
-    """Reads HTML as a browser does, and refuses what must not be in it."""
+    """Parses HTML like a browser, and rejects unsafe elements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def prediction(**fields: Any) -> Prediction:
     return fitted({"id": "p1", "status": "succeeded", **fields}, Prediction)
 
 
-def test_a_prediction_shows_what_went_in_and_what_came_out() -> None:
+def test_a_prediction_shows_its_input_and_output() -> None:
     found = prediction(
         model="me/draw",
         input={"prompt": "a hill", "size": 3},
@@ -87,7 +87,7 @@ def test_a_page_is_a_table() -> None:
     assert "<table>" in Page(results=("a", "b"))._repr_html_()
 
 
-def test_a_batch_shows_how_far_it_is_and_its_results() -> None:
+def test_a_batch_shows_its_progress_and_results() -> None:
     progress = BatchProgress(
         total=None, queued=1, running=2, done=3, failed=4, skipped=0, rate=1.0, elapsed=5.0,
         remaining=None,
@@ -118,7 +118,7 @@ def test_a_batch_shows_how_far_it_is_and_its_results() -> None:
         ("https://example.com/<script>.png", "img"),
     ],
 )  # fmt: skip
-def test_an_address_is_shown_only_if_it_is_one(url: str, tag: str) -> None:
+def test_only_urls_become_links(url: str, tag: str) -> None:
     shown = read(html.value(url))
     assert [found for found, _ in shown.tags] == [tag]
 
@@ -132,14 +132,14 @@ JSON = st.recursive(
 
 
 @given(JSON, st.text(), st.dictionaries(st.text(), JSON, max_size=2))
-def test_whatever_a_model_says_is_no_markup(output: Any, logs: str, input: Any) -> None:
+def test_model_output_is_escaped(output: Any, logs: str, input: Any) -> None:
     found = Prediction(id=logs or "x", status=logs or "x", output=output, logs=logs, input=input)
     read(found._repr_html_())
     read(Page(results=(found,))._repr_html_())
     read(BatchResult(index=0, input=input, output=output)._repr_html_())
 
 
-def test_what_is_long_is_cut() -> None:
+def test_long_values_are_truncated() -> None:
     found = prediction(output="x" * 10_000_000, input={"rows": [EVIL] * 10_000})
     assert len(found._repr_html_()) < 30_000
     assert "10000000 characters" in found._repr_html_()
@@ -147,7 +147,7 @@ def test_what_is_long_is_cut() -> None:
     assert sum(tag == "img" for tag, _ in read(many._repr_html_()).tags) == 100
 
 
-async def test_a_file_output_shows_itself_and_a_batch_its_progress(
+async def test_a_file_output_shows_its_content_and_a_batch_its_progress(
     dashscope_server: ModelServer, make_client: Any
 ) -> None:
     client = make_client(base_url=dashscope_server.base_url)
@@ -155,9 +155,11 @@ async def test_a_file_output_shows_itself_and_a_batch_its_progress(
     Image.new("RGB", (20, 10), "teal").save(image, "PNG")
     output = await client.run("dashscope/thumbnail", {"image": image.getvalue()})
     file = getattr(output, "file", output)
-    assert [tag for tag, _ in read(file._repr_html_()).tags] == ["a", "img"]  # by its address
+    assert [tag for tag, _ in read(file._repr_html_()).tags] == ["a", "img"]  # by its URL
     await output.read()
-    assert [tag for tag, _ in read(file._repr_html_()).tags] == ["img"]  # now it is known
+    assert [tag for tag, _ in read(file._repr_html_()).tags] == [
+        "img"
+    ]  # the length is known after reading
     batch = client.map("dashscope/hello-world", [{"text": "a"}])
     plain = getattr(batch, "_value", batch)
     assert "has not been entered" in plain._repr_html_()

@@ -1,4 +1,4 @@
-"""In a real notebook, `await` works in a cell, the sync client too, and values are displayed."""
+"""In a real notebook, `await` and the sync client work, and values are displayed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ hello(text="Eve")
 
 
 @pytest.mark.soak
-def test_a_notebook_runs_and_shows(dashscope_server: ModelServer, tmp_path: Path) -> None:
+def test_a_notebook_runs_and_displays_values(dashscope_server: ModelServer, tmp_path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
 

@@ -1,4 +1,4 @@
-"""`dashscope.types`: a leaf, loaded on first use, whose values unpickle across versions."""
+"""`dashscope.types` is loaded on first use, and its values unpickle across versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import dashscope
 from dashscope import types
 from tests.variants import variants
 
-# Made by version 0.1.0, whose classes were in other modules: the pickle, and the value's `repr`.
+# Pickles of version 0.1.0, whose classes were in other modules, with the `repr` of the value.
 PICKLES = {
     "batch_result": (
         (
@@ -174,7 +174,7 @@ PICKLES = {
 @variants("name", PICKLES)
 def test_a_pickle_of_an_older_version_loads(name: str) -> None:
     written, shown = PICKLES[name]
-    # In a process of its own: nothing has imported the modules that the pickle does not name.
+    # In a separate process, which has not imported modules that the pickle does not name.
     program = f"import base64, pickle; print(pickle.loads(base64.b64decode({written!r})))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr == ""
@@ -197,7 +197,7 @@ def test_every_value_is_exported_and_its_hints_resolve() -> None:
             assert getattr(dashscope, name) is value
 
 
-def test_importing_the_package_loads_no_value() -> None:
+def test_importing_the_package_loads_no_value_class() -> None:
     program = (
         "import sys, dashscope.types; print(*(name for name in sys.modules if 'attr' in name))"
     )
@@ -205,7 +205,7 @@ def test_importing_the_package_loads_no_value() -> None:
     assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
-def test_what_users_import_from_the_root_says_so() -> None:
+def test_public_names_have_a_public_module() -> None:
     for name in dashscope.__all__:
         value = getattr(dashscope, name)
         if isinstance(value, type):

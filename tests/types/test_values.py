@@ -1,4 +1,4 @@
-"""What the API answers are values: frozen, compared and hashed by what they say, and portable."""
+"""Values of the API are frozen, comparable, hashable, picklable and copyable."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def case(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def test_every_public_value_is_tried_here() -> None:
+def test_the_table_contains_every_public_value() -> None:
     tried = {cls for cls, _ in VALUES} | {Progress}
     public = [getattr(dashscope, name) for name in dashscope.__all__]
     values = {cls for cls in public if isinstance(cls, type) and attrs.has(cls)}
@@ -81,14 +81,14 @@ def test_every_public_value_is_tried_here() -> None:
     assert values - {dashscope.Request, dashscope.Response} <= tried
 
 
-def test_values_are_equal_when_they_say_the_same(case: Any) -> None:
+def test_values_with_equal_fields_are_equal(case: Any) -> None:
     cls, fields = case
     assert cls(**fields) == cls(**fields, raw=RAW)
     assert hash(cls(**fields)) == hash(cls(**fields, raw=RAW))
     assert len({cls(**fields), cls(**fields, raw=RAW)}) == 1
 
 
-def test_each_field_but_raw_makes_a_difference(case: Any) -> None:
+def test_every_field_except_raw_is_compared(case: Any) -> None:
     cls, fields = case
     value = cls(**fields)
     for attribute in attrs.fields(cls):
@@ -96,7 +96,7 @@ def test_each_field_but_raw_makes_a_difference(case: Any) -> None:
             assert attrs.evolve(value, **{attribute.name: "something else"}) != value
 
 
-def test_a_value_does_not_change(case: Any) -> None:
+def test_values_are_immutable(case: Any) -> None:
     cls, fields = case
     value = cls(**fields)
     for name in [*fields, "raw"]:
@@ -106,7 +106,7 @@ def test_a_value_does_not_change(case: Any) -> None:
             delattr(value, name)
 
 
-def test_a_value_has_its_fields_and_no_others(case: Any) -> None:
+def test_values_have_no_other_attributes(case: Any) -> None:
     cls, fields = case
     value = cls(**fields)
     assert not hasattr(value, "__dict__")
@@ -114,13 +114,13 @@ def test_a_value_has_its_fields_and_no_others(case: Any) -> None:
         object.__setattr__(value, "other", 1)
 
 
-def test_fields_are_given_by_name(case: Any) -> None:
+def test_fields_are_keyword_only(case: Any) -> None:
     cls, fields = case
     with pytest.raises(TypeError):
         cls(*fields.values())
 
 
-def test_only_what_names_it_is_required(case: Any) -> None:
+def test_only_the_identifying_fields_are_required(case: Any) -> None:
     cls, _ = case
     required = {field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING}
     assert required <= {
@@ -132,7 +132,7 @@ def test_only_what_names_it_is_required(case: Any) -> None:
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_value_crosses_processes(case: Any, protocol: int) -> None:
+def test_values_pickle(case: Any, protocol: int) -> None:
     cls, fields = case
     value = cls(**fields, raw=RAW)
     other = pickle.loads(pickle.dumps(value, protocol))
@@ -141,7 +141,7 @@ def test_a_value_crosses_processes(case: Any, protocol: int) -> None:
     assert type(other) is cls
 
 
-def test_a_value_is_copied(case: Any) -> None:
+def test_values_can_be_copied(case: Any) -> None:
     cls, fields = case
     value = cls(**fields, raw=RAW)
     for other in (copy.copy(value), copy.deepcopy(value)):
@@ -149,7 +149,7 @@ def test_a_value_is_copied(case: Any) -> None:
         assert other.raw == RAW
 
 
-def test_a_repr_says_what_it_is_without_the_raw_json(case: Any) -> None:
+def test_a_repr_omits_the_raw_json(case: Any) -> None:
     cls, fields = case
     text = repr(cls(**fields, raw=RAW))
     assert text.startswith(f"{cls.__name__}(")
@@ -157,12 +157,12 @@ def test_a_repr_says_what_it_is_without_the_raw_json(case: Any) -> None:
     assert "raw=" not in text
 
 
-def test_a_repr_keeps_the_secret() -> None:
+def test_a_repr_hides_the_secret() -> None:
     assert "whsec_hidden" not in repr(WebhookSecret(key="whsec_hidden"))
 
 
 @pytest.mark.parametrize("cls", [Prediction, Training])
-def test_is_done_says_whether_it_is_over(cls: type[Any]) -> None:
+def test_is_done_is_true_for_terminal_statuses(cls: type[Any]) -> None:
     over = {
         status: cls(id="x", status=status).is_done
         for status in (

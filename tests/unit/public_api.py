@@ -1,6 +1,6 @@
-"""The public API as text, a line for each name and signature; `python -m` writes it down.
+"""The public API as text, one line per name and signature. `python -m` updates the file.
 
-A change is written down only when the CHANGELOG's [Unreleased] part has changed since as well.
+The file is updated only if the section [Unreleased] of the CHANGELOG has changed as well.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SNAPSHOT = Path(__file__).with_name("public_api.txt")
 
 
 def modules() -> list[str]:
-    """The modules that users import from, and those of the objects they meet."""
+    """Return the modules that users import from, and the modules of the objects that they use."""
     found = ["dashscope", "dashscope.guides", "dashscope.types", "dashscope.webhooks"]
     found.append("dashscope.local")
     for info in pkgutil.walk_packages(dashscope.__path__, "dashscope."):
@@ -70,12 +70,12 @@ def _member(path: str, value: Any) -> Iterator[str]:
         bases = ", ".join(base.__name__ for base in _public_bases(value))
         yield f"class {path}({bases})"
         if attrs.has(value):
-            written = {}  # as it stands in the class: attrs may have resolved its types
+            written = {}  # as written in the class: attrs may have resolved its types
             for base in reversed(value.__mro__):
                 written.update(vars(base).get("__annotations__", {}))
-            for each in attrs.fields(value):
-                if not each.name.startswith("_"):
-                    yield f"  {path}.{each.name}: {_shown(written[each.name])}"
+            for item in attrs.fields(value):
+                if not item.name.startswith("_"):
+                    yield f"  {path}.{item.name}: {_shown(written[item.name])}"
         elif "__init__" in vars(value) and "Args:" in (value.__doc__ or ""):
             yield f"  {path}{_signature(value.__init__)}"
         for name, member in sorted(vars(value).items()):
@@ -96,7 +96,7 @@ def _member(path: str, value: Any) -> Iterator[str]:
 
 def _signature(function: Any) -> str:
     text = re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(function)))
-    return text.replace("pathlib._local.", "pathlib.")  # as Python 3.13 has it
+    return text.replace("pathlib._local.", "pathlib.")  # like Python 3.13
 
 
 def _shown(type: Any) -> str:
@@ -106,7 +106,7 @@ def _shown(type: Any) -> str:
 if __name__ == "__main__":
     written = SNAPSHOT.read_text("utf-8").splitlines() if SNAPSHOT.exists() else [""]
     if written[1:] == lines():
-        sys.exit("The public API is as it was written down.")
+        sys.exit("The public API is unchanged.")
     if written[0] == digest():
         sys.exit("The public API has changed: say so in the CHANGELOG, under [Unreleased], first.")
     SNAPSHOT.write_text("\n".join([digest(), *lines(), ""]), "utf-8")

@@ -1,4 +1,4 @@
-"""The benchmarks' report says what was measured, and what was not."""
+"""The report of the benchmarks shows measured and missing results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_contender_that_failed_stays_in_the_table_with_its_reason():
     assert "- peer, 1: no such module" in text
 
 
-def test_targets_are_reached_missed_or_not_measured():
+def test_targets_are_reached_missed_or_unmeasured():
     def ratio(figures: Figures) -> float | None:
         return figures.ratio("CPU", ("1", "dashscope"), ("1", "peer"))
 

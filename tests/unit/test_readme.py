@@ -1,4 +1,4 @@
-"""README.zh-CN.md says what README.md says: the same sections with the same code in them."""
+"""README.zh-CN.md has the same sections, code, names and numbers as README.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 @define
 class Section:
-    """A heading and what stands below it, but for the words."""
+    """A heading and the content of its section without prose."""
 
     level: str
     title: str
@@ -44,7 +44,7 @@ PARTS = [part.name for part in fields(Section) if part.name not in ("level", "ti
 
 
 def prose(token: Token) -> str:
-    """The words of a paragraph, heading or cell, without what stands in backticks."""
+    """Return the prose of a paragraph, heading or cell, without text in backticks."""
     return " ".join(child.content for child in token.children or [] if child.type == "text")
 
 
@@ -102,22 +102,22 @@ def test_the_headings_are_the_same_in_both_languages() -> None:
 
 
 @variants("part", PARTS)
-def test_each_section_has_the_same_in_both_languages(part: str) -> None:
+def test_each_section_has_the_same_code_names_and_numbers(part: str) -> None:
     for english, chinese in PAIRS:
         if part == "links" and english is ENGLISH[0]:
-            continue  # each to the other
+            continue  # links to each other
         where = f"{part} of {english.title!r}, {chinese.title!r}"
         assert getattr(english, part) == getattr(chinese, part), where
 
 
 def sentences(name: str) -> Iterator[str]:
-    """What there is to translate: text with three English words in a row."""
+    """Return untranslated text: three English words in a row."""
     for token in MARKDOWN.parse((ROOT / name).read_text(encoding="utf-8")):
         if token.type == "inline" and re.search(r"([A-Za-z]+[ ,]+){2}[A-Za-z]+", prose(token)):
             yield token.content
 
 
-def test_nothing_is_left_in_english() -> None:
+def test_the_chinese_readme_has_no_english_sentences() -> None:
     english = set(sentences("README.md"))
     assert len(english) > 40
     assert english.isdisjoint(sentences("README.zh-CN.md"))
@@ -138,7 +138,7 @@ def test_the_files_that_the_readme_names_exist() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_performance_table_is_what_was_measured(language: str) -> None:
+def test_the_performance_table_matches_the_results(language: str) -> None:
     results = json.loads((ROOT / "benchmarks/results/results.json").read_text(encoding="utf-8"))
     text = (ROOT / language).read_text(encoding="utf-8")
     assert updated(text, results) == text, "run `python -m benchmarks.readme`"

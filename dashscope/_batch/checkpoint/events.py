@@ -71,3 +71,10 @@ class Reset:
 
 
 Event: TypeAlias = Intended | SkewKnown | Created | Finished | CancelRequested | Reset
+
+
+@frozen
+class Adopted:
+    """Another run works on the row. Only folders record this: databases do it while reading."""
+
+    key: Key

@@ -1,6 +1,6 @@
 """`FolderStore`: a checkpoint in a folder that many worker processes share.
 
-Each process appends to a segment of its own and reads those of the others, so the folder may be on
+Each process appends to its own segment and reads those of the others, so the folder may be on
 a network file system. The folder cannot exclude two live workers with the same rows: it only
 reports rows that were created twice.
 """
@@ -14,13 +14,14 @@ import secrets
 import threading
 import time
 from collections.abc import Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from dashscope._batch.checkpoint import segments
 from dashscope._batch.checkpoint.events import (
+    Adopted,
     CancelRequested,
     Created,
     Event,
@@ -155,11 +156,11 @@ class Folder:
                 times.append(path.stat().st_mtime)
         return min(max(times), time.time())
 
-    def write(self, events: Iterable[Event]) -> None:
-        """Append events to the segment of this process."""
+    def write(self, events: Iterable[Event | Adopted], *, run: str | None) -> None:
+        """Append events of a run to the segment of this process."""
         epochs: dict[Key, int] = {}
 
-        def numbered() -> Generator[tuple[Event, int]]:
+        def numbered() -> Generator[tuple[Event | Adopted, int]]:
             for event in events:
                 key = cast("bytes", event.key)
                 epoch = epochs.get(key) or self.index.epoch(key)
@@ -167,7 +168,7 @@ class Folder:
                 yield event, epoch
 
         with _explained(self.path, "cannot be written"):
-            self.index.apply(self._writer.append(numbered()))
+            self.index.apply(self._writer.append(numbered(), run=run))
 
     def writes(self, segment: str) -> bool:
         """Return whether a segment is the one of this process."""
@@ -298,6 +299,7 @@ class FolderStore(SharedStore):
             folder.refresh(now=False)
             rows = {row["key"]: row for row in folder.index.read(cast("Sequence[bytes]", keys))}
             found: dict[Key, StoredRow] = {}
+            others: list[Adopted] = []
             for key in cast("Sequence[bytes]", keys):
                 row = rows.get(key)
                 is_finished = row is not None and row["segment"] is not None
@@ -305,24 +307,33 @@ class FolderStore(SharedStore):
                 is_busy = holder not in (None, self)
                 if row is not None:
                     found[key] = _stored(row, is_busy=is_busy)
+                    if holder is self and self._run not in (None, row["run"]):
+                        others.append(Adopted(key))
                 elif is_busy:
                     found[key] = StoredRow(key=key, is_busy=True)
+            if others:  # the driver of this run may cancel them from now on
+                folder.write(others, run=self._run)
             return found
 
-    def read_outcome(self, key: Key) -> str:
+    def read_outcomes(self, keys: Sequence[Key]) -> dict[Key, str]:
         folder = self._opened()
-        with folder.lock, _explained(self.name, "cannot be read"):
-            (row,) = folder.index.read([cast("bytes", key)])
-            with Path(folder.folder, row["segment"]).open("rb") as file:
-                file.seek(row["start"])
-                content: bytes = file.read(row["length"])
-        return content.decode("utf-8", "replace")
+        found: dict[Key, str] = {}
+        with folder.lock, _explained(self.name, "cannot be read"), ExitStack() as stack:
+            files: dict[str, BinaryIO] = {}
+            for row in folder.index.read(cast("Sequence[bytes]", keys)):
+                name = row["segment"]
+                if name not in files:
+                    files[name] = stack.enter_context(Path(folder.folder, name).open("rb"))
+                files[name].seek(row["start"])
+                content = files[name].read(row["length"])
+                found[row["key"]] = content.decode("utf-8", "replace")
+        return found
 
     def write(self, events: Iterable[Event]) -> None:
         folder = self._opened()
         with folder.lock:
             some = list(events)
-            folder.write(some)
+            folder.write(some, run=self._run)
             for event in some:
                 if isinstance(event, Finished):
                     folder.held.pop(cast("bytes", event.key), None)
@@ -351,7 +362,7 @@ class FolderStore(SharedStore):
                 at=row["intended_at"],
                 clock_skew=row["clock_skew"],
             )
-            folder.write([Reset(key), intended])
+            folder.write([Reset(key), intended], run=self._run)
             return False
 
     def recorded_ids(self, ids: Collection[str]) -> set[str]:
@@ -402,8 +413,10 @@ class FolderStore(SharedStore):
         folder = self._opened()
         with folder.lock:
             folder.refresh()
-            rows = [_stored(row, is_busy=False) for row in folder.index.unfinished()]
-            folder.write([CancelRequested(row.key) for row in rows if row.prediction is not None])
+            rows = [_stored(row, is_busy=False) for row in folder.index.unfinished(self._run)]
+            cancels = [CancelRequested(row.key) for row in rows if row.prediction is not None]
+            if cancels:
+                folder.write(cancels, run=self._run)
             return rows
 
     def check_can_create(self) -> None:

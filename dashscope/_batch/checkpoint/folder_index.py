@@ -21,6 +21,7 @@ _SCHEMA: Final = """
 CREATE TABLE row (
     key BLOB PRIMARY KEY,
     epoch INTEGER NOT NULL,
+    run TEXT,
     writer TEXT,
     sent BLOB,
     intended_at TEXT,
@@ -122,13 +123,13 @@ class FolderIndex:
         """Return the rows whose prediction has one of these inputs and no known id."""
         return self._select("prediction IS NULL AND sent", sent)
 
-    def unfinished(self) -> list[sqlite3.Row]:
-        """Return the rows that may have a running prediction."""
+    def unfinished(self, run: str | None) -> list[sqlite3.Row]:
+        """Return the rows of a run that may have a running prediction."""
         sql = (
-            "SELECT * FROM row WHERE segment IS NULL "
+            "SELECT * FROM row WHERE segment IS NULL AND run IS ? "
             "AND coalesce(prediction, intended_at) IS NOT NULL"
         )
-        return self._connection.execute(sql).fetchall()
+        return self._connection.execute(sql, (run,)).fetchall()
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows by state."""

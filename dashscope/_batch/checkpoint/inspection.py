@@ -198,7 +198,7 @@ def _prune_folder(path: str, before: datetime | None) -> int:
                 if row["segment"] is not None and is_old:
                     count += 1
                 else:
-                    writer.append(_events(folder, row))
+                    writer.append(_events(folder, row), run=row["run"])
         finally:
             writer.close()
         for segment in old:

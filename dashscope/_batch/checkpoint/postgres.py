@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import threading
 import time
-import weakref
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from dashscope._batch.checkpoint.database import (
+    OUTAGE_TIMEOUT,
+    RETRY_INTERVAL,
+    check_installed,
+    connect,
+    explained,
+)
 from dashscope._batch.checkpoint.events import (
     CancelRequested,
     Created,
@@ -29,58 +33,21 @@ from dashscope._batch.checkpoint.events import (
 )
 from dashscope._batch.checkpoint.location import Location, new_id
 from dashscope._batch.checkpoint.store import SharedStore, StoredRow
-from dashscope._common.installing import install_command
 from dashscope._common.logging import logger
-from dashscope._errors import CheckpointError, ConfigurationError
-from dashscope._runtime import forking
+from dashscope._errors import CheckpointError
 
 if TYPE_CHECKING:
     import psycopg
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
 LEASE: Final = 60.0
 """Seconds that a lease lasts after it was renewed."""
 RENEW_INTERVAL: Final = 15.0
 CREATE_MARGIN: Final = 45.0
 """Seconds after the last renewal for which predictions may be created."""
-CONNECT_TIMEOUT: Final = 10
 OPEN_TIMEOUT: Final = 15.0
 """Seconds for which opening retries a database that refuses connections."""
-OUTAGE_TIMEOUT: Final = 120.0
-"""Seconds for which an open checkpoint waits for a database that restarts."""
-RETRY_INTERVAL: Final = 0.5
-
-_LOCK: Final = 0x44534350
-"""The advisory lock under which the tables are created."""
-_SCHEMA: Final[tuple[LiteralString, ...]] = (
-    "CREATE TABLE IF NOT EXISTS dashscope_schema (version int NOT NULL)",
-    """CREATE TABLE IF NOT EXISTS dashscope_checkpoint (
-        key bytea PRIMARY KEY,
-        ref text NOT NULL,
-        run text,
-        owner text,
-        intended_by text,
-        sent bytea,
-        intended_at text,
-        clock_skew double precision,
-        prediction text,
-        created_at text,
-        cancel_requested boolean NOT NULL DEFAULT false,
-        outcome text,
-        updated_at timestamptz NOT NULL DEFAULT now()
-    )""",
-    """CREATE UNIQUE INDEX IF NOT EXISTS dashscope_checkpoint_prediction
-        ON dashscope_checkpoint (prediction) WHERE prediction IS NOT NULL""",
-    """CREATE INDEX IF NOT EXISTS dashscope_checkpoint_sent
-        ON dashscope_checkpoint (sent) WHERE prediction IS NULL AND sent IS NOT NULL""",
-    """CREATE INDEX IF NOT EXISTS dashscope_checkpoint_run
-        ON dashscope_checkpoint (run) WHERE outcome IS NULL""",
-    """CREATE TABLE IF NOT EXISTS dashscope_lease
-        (owner text PRIMARY KEY, expires_at timestamptz NOT NULL)""",
-    "CREATE TABLE IF NOT EXISTS dashscope_stopped (run text PRIMARY KEY)",
-)
 # ruff: noqa: S608 (the statements are put together from constants)
 _IS_HELD: Final = (
     "EXISTS (SELECT 1 FROM dashscope_lease AS lease WHERE lease.owner = old.owner "
@@ -149,91 +116,6 @@ _STATEMENTS: Final[Mapping[type[Event], tuple[str, str, str]]] = {
     ),
 }
 """What each kind of event sets, and the types and names of its values."""
-
-
-def check_installed() -> None:
-    """Raise a `ConfigurationError` if the extra `postgres` is not installed."""
-    if find_spec("psycopg") is None:
-        raise ConfigurationError(
-            f"PostgreSQL support is not installed: {install_command('postgres')}"
-        )
-
-
-@contextmanager
-def explained(name: str, problem: str) -> Generator[None]:
-    """Turn an error of the database into a `CheckpointError` that explains it."""
-    import psycopg
-
-    try:
-        yield
-    except psycopg.errors.DiskFull as error:
-        reason = f"the database is full ({_text(error)})"
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
-        reason = f"the user may not write to the database ({_text(error)})"
-    except psycopg.errors.UniqueViolation as error:
-        reason = f"a prediction belongs to another row already ({_text(error)})"
-    except psycopg.OperationalError as error:
-        reason = f"the database cannot be reached ({_text(error)})"
-    except psycopg.Error as error:
-        reason = _text(error)
-    else:
-        return
-    raise CheckpointError(f"{name} {problem}: {reason}.")
-
-
-def _text(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
-
-
-def connect(location: Location) -> psycopg.Connection[Any]:
-    """Return a connection to a database whose tables exist.
-
-    Raises:
-        CheckpointError: If the tables belong to another version.
-        psycopg.Error: If the database cannot be used.
-    """
-    import psycopg
-    from psycopg.rows import dict_row
-
-    connect: Any = psycopg.connect  # its types do not know rows that are dicts
-    connection: psycopg.Connection[Any] = connect(
-        location.address, autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT
-    )
-    try:
-        _check_schema(location, connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check_schema(location: Location, connection: psycopg.Connection[Any]) -> None:
-    version = _version(connection)
-    if version is None:
-        with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            for sql in _SCHEMA:
-                connection.execute(sql)
-            connection.execute(
-                "INSERT INTO dashscope_schema SELECT %s "
-                "WHERE NOT EXISTS (SELECT 1 FROM dashscope_schema)",
-                [SCHEMA_VERSION],
-            )
-        version = _version(connection)
-    if version != SCHEMA_VERSION:
-        raise CheckpointError(
-            f"{location.name} was written by another version of Dashscope (schema {version}; "
-            f"this version supports {SCHEMA_VERSION}). Use the same version for all workers, "
-            "or another database."
-        )
-
-
-def _version(connection: psycopg.Connection[Any]) -> int | None:
-    row = connection.execute("SELECT to_regclass('dashscope_schema') AS name").fetchone()
-    if row is None or row["name"] is None:
-        return None
-    row = connection.execute("SELECT version FROM dashscope_schema").fetchone()
-    return None if row is None else row["version"]
 
 
 class PostgresStore(SharedStore):
@@ -311,12 +193,13 @@ class PostgresStore(SharedStore):
         found = self._run(reserve, "cannot be read")
         return {row["key"]: StoredRow(**row) for row in found}
 
-    def read_outcome(self, key: Key) -> str:
-        sql = "SELECT outcome FROM dashscope_checkpoint WHERE key = %s"
-        row = self._run(
-            lambda connection: self._execute(connection, sql, [key]).fetchone(), "cannot be read"
+    def read_outcomes(self, keys: Sequence[Key]) -> dict[Key, str]:
+        sql = "SELECT key, outcome FROM dashscope_checkpoint WHERE key = ANY(%s)"
+        found = self._run(
+            lambda connection: self._execute(connection, sql, [list(keys)]).fetchall(),
+            "cannot be read",
         )
-        return "" if row is None else row["outcome"]
+        return {row["key"]: row["outcome"] for row in found}
 
     def write(self, events: Iterable[Event]) -> None:
         groups = _grouped(events)
@@ -476,7 +359,6 @@ class PostgresStore(SharedStore):
             self._connection = None
         if self._connection is None:
             self._connection = connect(self._location)
-            _connections.append(self._connection)
         return self._connection
 
     def _execute(
@@ -484,29 +366,6 @@ class PostgresStore(SharedStore):
     ) -> psycopg.Cursor[Any]:
         self.statements += 1
         return connection.execute(cast("Any", sql), values)
-
-
-class _Connections:
-    """Keeps a forked child from closing its parent's connections."""
-
-    def __init__(self) -> None:
-        self._open: weakref.WeakSet[Any] = weakref.WeakSet()
-        forking.know(self)
-
-    def append(self, connection: Any) -> None:
-        """Remember a connection."""
-        self._open.add(connection)
-
-    def loaded_later(self) -> Iterable[str]:
-        return ()
-
-    def forget(self) -> None:
-        """Keep the parent's connections alive, so that nothing closes them."""
-        forking.inherited.extend(self._open)
-        self._open.clear()
-
-
-_connections = _Connections()
 
 
 def _grouped(events: Iterable[Event]) -> list[list[Event]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dashscope._batch.checkpoint.events import (
+    Adopted,
     CancelRequested,
     Created,
     Event,
@@ -63,14 +64,20 @@ def _node() -> str:
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
 
 
-def encode(event: Event, epoch: int) -> tuple[bytes, bytes]:
-    """Return an event as a line without its end: the head, and the finished prediction."""
+def encode(event: Event | Adopted, epoch: int, run: str | None) -> tuple[bytes, bytes]:
+    """Return an event as a line without its end: the head, and the finished prediction.
+
+    Args:
+        event: The event.
+        epoch: The epoch of its row.
+        run: The run of an engine that the event belongs to.
+    """
     assert isinstance(event.key, bytes)
     key, outcome = b64encode(event.key).decode(), b""
     match event:
         case Intended(sent=sent, at=at, clock_skew=skew):
             text = None if sent is None else b64encode(sent).decode()
-            values: list[Any] = ["intended", key, epoch, text, at, skew]
+            values: list[Any] = ["intended", key, epoch, text, at, skew, run]
         case SkewKnown(clock_skew=skew):
             values = ["skew", key, epoch, skew]
         case Created(prediction=prediction, at=at):
@@ -81,6 +88,8 @@ def encode(event: Event, epoch: int) -> tuple[bytes, bytes]:
             values = ["cancel", key, epoch]
         case Reset():
             values = ["reset", key, epoch + 1]
+        case Adopted():
+            values = ["run", key, epoch, run]
     return json.dumps(values, separators=(",", ":")).encode(), outcome
 
 
@@ -100,8 +109,8 @@ def decode(head: bytes, segment: str, start: int, length: int) -> Change:
     kind, text, epoch, *rest = json.loads(head)
     key, values = b64decode(text, validate=True), dict[str, Any]()
     match kind, rest:
-        case "intended", [sent, at, skew]:
-            values = {"intended_at": at, "clock_skew": skew, "writer": segment}
+        case "intended", [sent, at, skew, run]:
+            values = {"intended_at": at, "clock_skew": skew, "run": run, "writer": segment}
             values["sent"] = None if sent is None else b64decode(sent, validate=True)
         case "skew", [skew]:
             values = {"clock_skew": skew}
@@ -110,6 +119,8 @@ def decode(head: bytes, segment: str, start: int, length: int) -> Change:
         case "finished", [str() as prediction]:
             values = {"prediction": prediction, "cancel_requested": 0}
             values |= {"segment": segment, "start": start, "length": length}
+        case "run", [run]:
+            values = {"run": run}
         case "cancel", []:
             values = {"cancel_requested": 1}
         case "reset", []:
@@ -161,15 +172,21 @@ class SegmentWriter:
         self.name = new_name()
         self.size = 0
 
-    def append(self, events: Iterable[tuple[Event, int]]) -> list[Change]:
+    def append(
+        self, events: Iterable[tuple[Event | Adopted, int]], *, run: str | None
+    ) -> list[Change]:
         """Append events with their epochs, and wait until they are on disk.
+
+        Args:
+            events: The events.
+            run: The run of an engine that they belong to.
 
         Raises:
             OSError: If they cannot be written.
         """
         content, changes = bytearray(), list[Change]()
         for event, epoch in events:
-            head, outcome = encode(event, epoch)
+            head, outcome = encode(event, epoch, run)
             start = self.size + len(content) + len(head) + 1
             changes.append(decode(head, self.name, start, len(outcome)))
             content += head + b"\t" + outcome + b"\n" if outcome else head + b"\n"

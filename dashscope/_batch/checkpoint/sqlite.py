@@ -179,11 +179,10 @@ class SqliteStore(Store):
                 found[key] = StoredRow(key=key, **values)
         return found
 
-    def read_outcome(self, key: Key) -> str:
-        sql = f"SELECT outcome FROM row WHERE {self._identity} = ?"  # noqa: S608 (a column)
-        (row,) = self._query(sql, (key,))
-        text: str = row["outcome"]
-        return text
+    def read_outcomes(self, keys: Sequence[Key]) -> dict[Key, str]:
+        name, marks = self._identity, ", ".join("?" * len(keys))
+        sql = f"SELECT {name}, outcome FROM row WHERE {name} IN ({marks})"  # noqa: S608 (a column)
+        return {row[name]: row["outcome"] for row in self._query(sql, keys)}
 
     def recorded_ids(self, ids: Collection[str]) -> set[str]:
         found: set[str] = set()

@@ -87,8 +87,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def read_outcome(self, key: Key) -> str:
-        """Return the finished prediction of a row as JSON."""
+    def read_outcomes(self, keys: Sequence[Key]) -> Mapping[Key, str]:
+        """Return the finished predictions of rows as JSON."""
 
     @abstractmethod
     def write(self, events: Iterable[Event]) -> None:

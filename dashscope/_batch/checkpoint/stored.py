@@ -6,7 +6,8 @@ import json
 import threading
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from itertools import islice
+from typing import Final, cast
 
 from attrs import define
 
@@ -33,6 +34,9 @@ from dashscope._runtime.resource_lock import ResourceLock
 from dashscope._runtime.runtime import Runtime
 from dashscope.types._structure import fitted
 from dashscope.types.prediction import Prediction
+
+OUTCOMES_AHEAD: Final = 16
+"""Finished predictions that are read together."""
 
 
 @define(eq=False)
@@ -75,6 +79,7 @@ class StoredCheckpoint(Checkpoint):
         self._failure: str | None = None
         self._is_broken = False
         self._read_rows: dict[Key, StoredRow | None] = {}
+        self._outcomes: dict[Key, str] = {}
         self._fallback_skew: timedelta | None = None
         self._without_skew: set[Key] = set()
         self._has_matched = False
@@ -230,7 +235,14 @@ class StoredCheckpoint(Checkpoint):
     async def _entry(self, row: Row, stored: StoredRow) -> CheckpointEntry:
         text = None
         if stored.is_finished and not self._skip_finished:
-            text = await self._runtime.in_thread(self._read_outcome, stored.key)
+            text = self._outcomes.pop(stored.key, None)
+            if text is None:
+                others = (row for row in self._read_rows.values() if row is not None)
+                ahead = (row.key for row in others if row.is_finished)
+                keys = [stored.key, *islice(ahead, OUTCOMES_AHEAD - 1)]
+                outcomes = await self._runtime.in_thread(self._read_outcomes, keys)
+                text = outcomes.pop(stored.key, "")
+                self._outcomes = outcomes
         try:
             return _decode(stored, text)
         except (TypeError, ValueError, OverflowError) as error:
@@ -269,7 +281,7 @@ class StoredCheckpoint(Checkpoint):
 
     def _open(self) -> None:
         with self._store_lock.held():
-            if not self._is_closed:  # a cancelled batch may be closed before this thread starts
+            if not self._is_closed:  # a canceled batch may be closed before this thread starts
                 self._store.open()
 
     def _close(self) -> None:
@@ -289,9 +301,9 @@ class StoredCheckpoint(Checkpoint):
             rows = self._store.read(keys)
         return {key: rows.get(key) for key in keys}
 
-    def _read_outcome(self, key: Key) -> str:
+    def _read_outcomes(self, keys: Sequence[Key]) -> dict[Key, str]:
         with self._store_lock.held():
-            return self._store.read_outcome(key)
+            return dict(self._store.read_outcomes(keys))
 
     def _recorded_ids(self, ids: Collection[str]) -> set[str]:
         with self._store_lock.held():

@@ -37,6 +37,23 @@ class Permit:
             limiter.release(Permit(self._limiter))
 
 
+class Waiter(SimpleQueue[Permit]):
+    """Receives the permit for a waiting thread.
+
+    Attributes:
+        has_left: Whether the thread no longer waits.
+    """
+
+    has_left = False
+
+    def take_back(self) -> Permit | None:
+        """Return a permit that arrived too late, to the first of the two threads that ask."""
+        try:
+            return self.get_nowait()
+        except Empty:
+            return None
+
+
 class ConnectionLimiter:
     """Hands out a fixed number of permits.
 
@@ -46,7 +63,7 @@ class ConnectionLimiter:
 
     def __init__(self, number: int) -> None:
         self._free = deque(Permit(weakref.ref(self)) for _ in range(number))
-        self._waiting: deque[SimpleQueue[Permit]] = deque()
+        self._waiting: deque[Waiter] = deque()
 
     def __len__(self) -> int:
         return len(self._free)
@@ -57,7 +74,7 @@ class ConnectionLimiter:
             with suppress(IndexError):  # another thread took it
                 return self._free.popleft()
         until = float("inf") if timeout is None else time.monotonic() + timeout
-        mine: SimpleQueue[Permit] = SimpleQueue()
+        mine = Waiter()
         try:
             self._waiting.append(mine)
             self._hand_out()
@@ -72,8 +89,9 @@ class ConnectionLimiter:
         finally:
             with suppress(ValueError):
                 self._waiting.remove(mine)
-            # A permit that arrived too late is garbage collected with it, and so released.
-            del mine
+            mine.has_left = True
+            if (late := mine.take_back()) is not None:
+                self.release(late)
 
     def release(self, permit: Permit) -> None:
         """Give a permit back."""
@@ -87,6 +105,10 @@ class ConnectionLimiter:
             except IndexError:  # another thread took it
                 continue
             try:
-                self._waiting.popleft().put(permit)
+                waiter = self._waiting.popleft()
             except IndexError:
                 self._free.append(permit)
+                continue
+            waiter.put(permit)
+            if waiter.has_left and (late := waiter.take_back()) is not None:
+                self._free.append(late)

@@ -43,8 +43,8 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
             )
         except ValueError as error:
             # anyio tries each address in its own task. If the end of the loop cancels those tasks
-            # but not this call (which may be cancelling a prediction), its group is empty.
-            raise httpcore.ConnectError(f"the attempt was cancelled ({error})") from error
+            # but not this call (which may be canceling a prediction), its group is empty.
+            raise httpcore.ConnectError(f"the attempt was canceled ({error})") from error
         return _AsyncStream(stream, connected_by)
 
 

@@ -102,7 +102,7 @@ class Pool(ABC, Generic[C, P]):
 
     @abstractmethod
     async def _close(self, closing: Any) -> None:
-        """Close a connection, a pool or a stream, even if the caller is cancelled meanwhile."""
+        """Close a connection, a pool or a stream, even if the caller is canceled meanwhile."""
 
     @abstractmethod
     def _handshake_trace(self) -> Callable[..., object]:
@@ -226,7 +226,7 @@ class Pool(ABC, Generic[C, P]):
 
     async def _close_expired(self) -> None:
         """Close the idle connections that have expired."""
-        # One at a time: if this is cancelled, the others are still in the list.
+        # One at a time: if this is canceled, the others are still in the list.
         while (expired := self._idle.expired()) is not None:
             await self._close(expired)
 
@@ -413,7 +413,7 @@ class SyncPool(Pool[httpcore.ConnectionInterface, httpcore.ConnectionPool]):
 
 
 def _record_unsent(request: httpcore.Request) -> None:
-    """Record that nothing was sent, even if the call is cancelled before the connection fails."""
+    """Record that nothing was sent, even if the call is canceled before the connection fails."""
     untyped: Any = request
     state = untyped.extensions.get(SEND_STATE)
     if state is not None:

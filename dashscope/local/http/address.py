@@ -88,7 +88,9 @@ class Reachability:
             ValueError: One of the headers is invalid.
         """
         host = headers.get("host")
-        direct = Address("http", check_host(host, "The Host header")) if host else self.own
+        direct = (
+            Address("http", check_host(host, "The Host header")) if host is not None else self.own
+        )
         if self.public is not None:
             return self.public
         if not self.is_proxied(scope):

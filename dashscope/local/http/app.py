@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from dashscope.local.http.address import Reachability, base_path
 from dashscope.local.http.middleware import AnsweredRequest, RequestMiddleware
 from dashscope.local.http.openapi import document
-from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.problems import ProblemError, server_problem
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.http.routes import (
     account,
@@ -73,10 +73,7 @@ async def problem_response(request: Request, error: Exception) -> Response:
             # The client has disconnected. The status is only for the log.
             return Response(status_code=499)
         case _:
-            return ProblemError(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                "The server failed to process the request. See the server's log.",
-            ).response()
+            return server_problem(error).response()
 
 
 def create_app(

@@ -33,13 +33,13 @@ DISCARD_SECONDS: Final = 5.0
 """Seconds to keep reading a rejected body, so that the client receives the response."""
 
 # These paths need no token. Their URLs are signed or cannot be guessed, and the pages have a
-# sign-in form of their own.
+# sign-in form.
 _PUBLIC: Final = re.compile(
     r"/health|/openapi\.json|/v1/files/[^/]+/download|/v1/streams/.+|/|/web(/.*)?|/docs|"
     r"/guides(/.*)?"
 )
 _CLIENT_CLOSED: Final = 499
-_STREAM_SECRET: Final = re.compile(r"^(/v1/streams/[^/]*/).+", re.DOTALL)
+_STREAM_SECRET: Final = re.compile(r"(/streams/[^/]*/).+", re.DOTALL | re.IGNORECASE)
 
 
 class AnsweredRequest(NamedTuple):

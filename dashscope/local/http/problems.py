@@ -1,5 +1,7 @@
 """Errors as ``application/problem+json`` with title, detail and status."""
 
+import errno
+import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -40,6 +42,25 @@ class ProblemError(Exception):
             headers=self.headers,
             media_type="application/problem+json",
         )
+
+
+def server_problem(error: Exception) -> ProblemError:
+    """Return the problem for an error of the server itself."""
+    if _means_full_disk(error):
+        return ProblemError(
+            HTTPStatus.INSUFFICIENT_STORAGE,
+            "The disk of the server is full. Free some space and try again.",
+        )
+    return ProblemError(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The server failed to process the request. See the server's log.",
+    )
+
+
+def _means_full_disk(error: Exception) -> bool:
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def not_found(what: str) -> ProblemError:

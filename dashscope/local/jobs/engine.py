@@ -23,7 +23,13 @@ from dashscope.local.models.code import describe
 from dashscope.local.models.references import References
 from dashscope.local.models.signature import InputError
 from dashscope.local.store import Store
-from dashscope.local.store.folder import DataFolder, Signer, expiry_of_new_file, remove_folder
+from dashscope.local.store.folder import (
+    DataFolder,
+    Signer,
+    expiry_of_new_file,
+    remove,
+    remove_empty,
+)
 from dashscope.local.values import (
     ORIGIN,
     Job,
@@ -260,10 +266,15 @@ class Engine:
         finally:
             run.worker = None
             pool.active -= 1
-            if not remove_folder(folder):
-                logger.warning("%s cannot be deleted before the next start", folder)
             self._start_next(pool)
+            await self._remove(folder)
         await self.stop_idle()
+
+    async def _remove(self, folder: Path) -> None:
+        """Delete the folder of a job. Nothing waits for it, because it may take long or fail."""
+        # Most models leave nothing behind.
+        if not (remove_empty(folder) or await asyncio.to_thread(remove, folder)):
+            logger.warning("%s cannot be deleted before the next start", folder)
 
     async def _acquire(self, pool: WorkerPool[Run], run: Run) -> Worker | None:
         """Get a worker for a run. Return None if the run has finished in the meantime."""
@@ -280,7 +291,7 @@ class Engine:
         finally:
             run.acquiring = None
         if run.finished.is_set():
-            # The job was cancelled just after the worker had started. The worker is unused.
+            # The job was canceled just after the worker had started. The worker is unused.
             pool.release(worker)
             return None
         run.worker = worker

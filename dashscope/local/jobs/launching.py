@@ -1,4 +1,4 @@
-"""Launches worker processes: as forks of a prepared process, or with a Python of their own."""
+"""Launches worker processes: as forks of a prepared process, or with a separate Python process."""
 
 import asyncio
 import contextlib
@@ -150,7 +150,7 @@ def start_python(
     stderr: int | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start the Python of a worker or of the fork server in a session of its own."""
+    """Start the Python of a worker or of the fork server in a separate session."""
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "dashscope.local.worker", *arguments],
         stdin=stdin,
@@ -206,7 +206,7 @@ class DirectLauncher:
 
 
 class DirectProcess:
-    """A worker with a Python of its own, and the child processes in its group."""
+    """A worker with a separate Python process, and the child processes in its group."""
 
     def __init__(self, process: subprocess.Popen[bytes], lifeline_end: int) -> None:
         self._process = process

@@ -31,6 +31,10 @@ class WorkerError(Exception):
     """A worker could not be started or has died. The message says how."""
 
 
+class WorkerExitError(WorkerError):
+    """The process of a worker has exited."""
+
+
 @frozen(kw_only=True)
 class Setup:
     """What a worker loads before its first job."""
@@ -151,6 +155,7 @@ class Worker:
 
         Raises:
             WorkerError: The code cannot be loaded.
+            WorkerExitError: The process has exited.
         """
         # The output of loading belongs to no job.
         self._log.sink = None
@@ -173,7 +178,7 @@ class Worker:
         """Run a job in the worker. Return the last message, which says how the job ended.
 
         Raises:
-            WorkerError: The process has died.
+            WorkerExitError: The process has exited.
         """
         self._log.sink = on_log
         self._send(**job)
@@ -205,7 +210,7 @@ class Worker:
         message = await self._messages.receive()
         if message is None:
             self.kill()
-            raise WorkerError(describe_exit(await asyncio.shield(self.ended)))
+            raise WorkerExitError(describe_exit(await asyncio.shield(self.ended)))
         return message
 
     async def _watch(self) -> int:

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 from weakref import WeakSet
 
 from dashscope.local.jobs.launching import make_launcher
-from dashscope.local.jobs.processes import Setup, Worker, WorkerError
+from dashscope.local.jobs.processes import Setup, Worker, WorkerError, WorkerExitError
 
 IDLE_LIMIT: Final = 60.0
 """Seconds after which an idle worker is stopped."""
@@ -32,8 +32,9 @@ class WorkerProcesses:
         self._launcher = make_launcher()
 
     def prepare(self) -> None:
-        """Start the spare process if there is none."""
-        if self._next is None:
+        """Start the spare process if there is none, or if its start has failed."""
+        spare = self._next
+        if spare is None or (spare.done() and spare.exception() is not None):
             self._next = asyncio.create_task(self._start())
             self._starting.add(self._next)
             self._next.add_done_callback(self._starting.discard)
@@ -100,6 +101,13 @@ class WorkerPool(Generic[Item]):
             _, worker = self._idle.pop()
             if worker.alive:
                 return worker
+        try:
+            return await self._start()
+        except WorkerExitError:
+            # For example, the fork server was killed before it had forked this process.
+            return await self._start()
+
+    async def _start(self) -> Worker:
         current = self._current
         try:
             worker = await self._processes.acquire()

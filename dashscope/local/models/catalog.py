@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from attrs import frozen
 
 from dashscope.local.decorator import ModelSpec, spec_of
 from dashscope.local.models.code import Code, CodeError, load_source, pickled
-from dashscope.local.models.signature import Signature, SignatureError, openapi_schema
+from dashscope.local.models.signature import Signature, SignatureError, Signatures
 from dashscope.local.store import Store
 from dashscope.local.store.folder import DataFolder
 from dashscope.local.values import Version, new_id, now, timestamp
@@ -41,6 +42,16 @@ class Runnable:
     signature: Signature
     training: Signature | None
 
+    @classmethod
+    def of(cls, version: Version, spec: ModelSpec, signatures: Signatures) -> "Runnable":
+        """Return a version with its code and the signatures of its function."""
+        return cls(
+            version=version,
+            spec=spec,
+            signature=signatures.prediction,
+            training=signatures.training,
+        )
+
 
 class Catalog:
     """The models of the server and the loaded code of their versions."""
@@ -69,10 +80,8 @@ class Catalog:
 
     def register_shipped(self) -> None:
         """Register the shipped models."""
-        for name in _SHIPPED:
-            resource = files("dashscope.local.models.shipped") / f"{name}.py"
-            path = Path(str(resource))
-            self.register_functions(path, *read_models(path))
+        for path, source, functions in _shipped():
+            self.register_functions(path, source, functions)
 
     def register_functions(
         self, path: Path, source: bytes, functions: Iterable[Function]
@@ -113,13 +122,19 @@ class Catalog:
         """
         if version.id not in self._loaded:
             try:
-                function = Code.read(self._folder.code / version.code).load()
-                self._loaded[version.id] = self._make(version, function)
+                self._loaded[version.id] = self._load(version)
             except (CodeError, SignatureError, OSError, ValueError) as error:
                 raise ModelsError(
                     f"The code of version {version.id} cannot be loaded: {error}"
                 ) from error
         return self._loaded[version.id]
+
+    def _load(self, version: Version) -> Runnable:
+        function = Code.read(self._folder.code / version.code).load()
+        spec = spec_of(function)
+        if spec is None:
+            raise CodeError(f"{version.model} is not a model")
+        return Runnable.of(version, spec, Signatures.of(function))
 
     def add_trained(self, base: Version, destination: str, weights: str | None) -> Version:
         """Add the version that a training created. It becomes the destination's latest version."""
@@ -131,26 +146,18 @@ class Catalog:
 
     def _register(self, function: Function, spec: ModelSpec, code: Code) -> Version:
         try:
-            document, signature = openapi_schema(function)
+            signatures = Signatures.of(function)
         except SignatureError as error:
             raise ModelsError(f"{spec.name}: {error}") from error
-        self._upsert_model(spec, signature)
+        self._upsert_model(spec, signatures.prediction)
         code.write(self._folder.code)
-        version = self._add_version(spec.name, json.dumps(document), code.digest, None, None)
-        self._loaded[version.id] = self._make(version, function)
+        schema = json.dumps(signatures.openapi_schema(spec.name))
+        version = self._add_version(spec.name, schema, code.digest, None, None)
+        self._loaded[version.id] = Runnable.of(version, spec, signatures)
         self._store.jobs.replace_examples(
             spec.name, [self._example(version, example) for example in spec.examples]
         )
         return version
-
-    def _make(self, version: Version, function: Function) -> Runnable:
-        spec = spec_of(function)
-        if spec is None:
-            raise CodeError(f"{version.model} is not a model")
-        training = Signature(spec.train) if spec.train is not None else None
-        return Runnable(
-            version=version, spec=spec, signature=Signature(function), training=training
-        )
 
     def _upsert_model(self, spec: ModelSpec, signature: Signature) -> None:
         values = {
@@ -202,6 +209,20 @@ class Catalog:
             "started_at": version.created_at,
             "completed_at": version.created_at,
         }
+
+
+def is_shipped(name: str) -> bool:
+    """Return whether a model with this name is included with every server."""
+    functions = (function for _, _, functions in _shipped() for function in functions)
+    return any((spec := spec_of(function)) and spec.name == name for function in functions)
+
+
+@cache
+def _shipped() -> list[tuple[Path, bytes, list[Function]]]:
+    """Return the files of the shipped models, with their sources and functions."""
+    folder = Path(str(files("dashscope.local.models.shipped")))
+    paths = [folder / f"{name}.py" for name in _SHIPPED]
+    return [(path, *read_models(path)) for path in paths]
 
 
 def read_models(path: Path) -> tuple[bytes, list[Function]]:

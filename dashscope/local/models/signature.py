@@ -16,6 +16,7 @@ from collections.abc import (
 from pathlib import Path
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
+from attrs import frozen
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -230,8 +231,8 @@ def _convert_whole_floats(inputs: Any, error: ValidationError) -> bool:
             try:
                 value: Any = container[step]
             except (KeyError, IndexError, TypeError):
-                # The rest of the location names members of a union.
-                break
+                # This step names a member of a union.
+                continue
             if isinstance(value, float) and value.is_integer():
                 container[step] = int(value)
                 converted = True
@@ -299,38 +300,48 @@ _WORDS: Final = {
 }
 
 
-def openapi_schema(function: Callable[..., Any]) -> tuple[dict[str, Any], Signature]:
-    """Return the ``openapi_schema`` of a function, and its signature.
+@frozen
+class Signatures:
+    """The signatures of a model: of the function, and of its training if it has one."""
 
-    Raises:
-        SignatureError: The function cannot be used as a model.
-    """
-    signature = Signature(function)
-    spec = spec_of(function)
-    schemas: dict[str, Any] = {
-        **signature.definitions,
-        "Input": signature.input_schema,
-        "Output": signature.output_schema,
-    }
-    paths: dict[str, Any] = {"/predictions": _operation("Input", "Output")}
-    if spec is not None and spec.train is not None:
-        training = Signature(spec.train)
-        schemas |= {**training.definitions, "TrainingInput": training.input_schema}
-        schemas["TrainingInput"]["title"] = "TrainingInput"
-        schemas["TrainingOutput"] = {
-            "type": "object",
-            "title": "TrainingOutput",
-            "required": ["version"],
-            "properties": {"version": {"type": "string", "title": "Version"}},
+    prediction: Signature
+    training: Signature | None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> "Signatures":
+        """Read the signatures of a function.
+
+        Raises:
+            SignatureError: The function cannot be used as a model.
+        """
+        spec = spec_of(function)
+        train = spec.train if spec is not None else None
+        return cls(Signature(function), Signature(train) if train is not None else None)
+
+    def openapi_schema(self, title: str) -> dict[str, Any]:
+        """Return the ``openapi_schema`` of a version."""
+        schemas: dict[str, Any] = {
+            **self.prediction.definitions,
+            "Input": self.prediction.input_schema,
+            "Output": self.prediction.output_schema,
         }
-        paths["/trainings"] = _operation("TrainingInput", "TrainingOutput")
-    document = {
-        "openapi": "3.1.0",
-        "info": {"title": spec.name if spec else signature.name, "version": "1"},
-        "paths": paths,
-        "components": {"schemas": schemas},
-    }
-    return document, signature
+        paths: dict[str, Any] = {"/predictions": _operation("Input", "Output")}
+        if self.training is not None:
+            inputs = {**self.training.input_schema, "title": "TrainingInput"}
+            schemas |= {**self.training.definitions, "TrainingInput": inputs}
+            schemas["TrainingOutput"] = {
+                "type": "object",
+                "title": "TrainingOutput",
+                "required": ["version"],
+                "properties": {"version": {"type": "string", "title": "Version"}},
+            }
+            paths["/trainings"] = _operation("TrainingInput", "TrainingOutput")
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": title, "version": "1"},
+            "paths": paths,
+            "components": {"schemas": schemas},
+        }
 
 
 def _operation(taken: str, given: str) -> Mapping[str, Any]:

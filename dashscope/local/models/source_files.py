@@ -1,6 +1,8 @@
 """Loads a models file, and loads it again when it or a module beside it changes."""
 
+import contextlib
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Final
 
@@ -43,8 +45,11 @@ class ModelsFile:
 
     def read(self) -> Loaded | None:
         """Execute the file with fresh imports. Return None if that fails."""
-        for name in self._modules:
+        for name, file in self._modules.items():
             sys.modules.pop(name, None)
+            # Python would use it after an edit in the same second that keeps the size.
+            with contextlib.suppress(OSError):
+                Path(cache_from_source(file)).unlink()
         before = set(sys.modules)
         self._stamps = self._look()
         loaded: Loaded | None = None

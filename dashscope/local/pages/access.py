@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashscope.local.http.address import address_of, base_path
 from dashscope.local.http.middleware import authorized
 from dashscope.local.http.problems import ProblemError
-from dashscope.local.pages.templating import PREFIX, problem_page
+from dashscope.local.pages.templating import ASSETS_DIGEST, PREFIX, problem_page
 from dashscope.local.store.folder import Signer
 
 SIGN_IN: Final = f"{PREFIX}/sign-in"
@@ -118,6 +118,8 @@ class Access:
                 headers["cross-origin-resource-policy"] = "same-origin"
                 if not scope["path"].startswith(ASSETS):
                     headers["cache-control"] = "no-store"
+                elif scope["query_string"].decode("latin-1") == ASSETS_DIGEST:
+                    headers["cache-control"] = "max-age=31536000, immutable"
                 if headers.get("location", "").startswith("/"):
                     headers["location"] = f"{base_path(request)}{headers['location']}"
             await send(message)

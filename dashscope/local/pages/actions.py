@@ -16,7 +16,7 @@ from dashscope.local.http.services import services
 from dashscope.local.pages.access import SIGN_IN, Sessions, safe_return
 from dashscope.local.pages.display import as_items
 from dashscope.local.pages.jobs import KINDS, find
-from dashscope.local.pages.models import playground_path
+from dashscope.local.pages.playground import playground_path
 from dashscope.local.pages.result import path_of
 from dashscope.local.pages.templating import PREFIX, page
 
@@ -58,7 +58,7 @@ async def resend_webhook(request: Request) -> Response:
             HTTPStatus.CONFLICT, "This cannot be sent again: its prediction was deleted."
         )
     parts.webhooks.resend(attempt, job, parts.engine.run_of(job.id))
-    return RedirectResponse(f"{PREFIX}/webhooks", HTTPStatus.SEE_OTHER)
+    return RedirectResponse(f"{PREFIX}/webhooks/{message_id}", HTTPStatus.SEE_OTHER)
 
 
 async def delete_file(request: Request) -> Response:

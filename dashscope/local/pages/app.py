@@ -1,6 +1,5 @@
 """The application for the pages, mounted at ``/web``."""
 
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,21 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from dashscope.local.http.problems import ProblemError
+from dashscope.local.http.problems import ProblemError, server_problem
 from dashscope.local.http.services import Services
-from dashscope.local.pages import actions, events, guides, jobs, lists, models, resources
+from dashscope.local.pages import (
+    actions,
+    deployments,
+    events,
+    guides,
+    jobs,
+    lists,
+    models,
+    resources,
+)
 from dashscope.local.pages.access import Access, Sessions
 from dashscope.local.pages.templating import problem_page
+from dashscope.local.store import CursorError
 
 
 async def problem_response(request: Request, error: Exception) -> Response:
@@ -24,15 +33,14 @@ async def problem_response(request: Request, error: Exception) -> Response:
     match error:
         case ProblemError():
             problem = error
+        case CursorError():
+            problem = ProblemError(400, _DETAILS[404])
         case HTTPException():
             problem = ProblemError(error.status_code, _DETAILS.get(error.status_code, error.detail))
         case ClientDisconnect():
             return Response(status_code=499)
         case _:
-            problem = ProblemError(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                "The server failed to process the request. See the server's log.",
-            )
+            problem = server_problem(error)
     return problem_page(request, problem)
 
 
@@ -41,7 +49,7 @@ _DETAILS = {404: "This page does not exist.", 405: "This page does not support t
 
 def create_pages(parts: Services, token: str | None) -> Access:
     """Return the application for the pages."""
-    errors = (ProblemError, HTTPException, ClientDisconnect, Exception)
+    errors = (ProblemError, CursorError, HTTPException, ClientDisconnect, Exception)
     handlers: dict[Any, Any] = dict.fromkeys(errors, problem_response)
     sessions = Sessions(parts.signer, token)
     routes = [
@@ -49,6 +57,7 @@ def create_pages(parts: Services, token: str | None) -> Access:
         *events.ROUTES,
         *lists.ROUTES,
         *resources.ROUTES,
+        *deployments.ROUTES,
         *jobs.ROUTES,
         *guides.ROUTES,
         *actions.ROUTES,

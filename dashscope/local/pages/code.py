@@ -34,12 +34,14 @@ class Snippet:
 
 @frozen(kw_only=True)
 class Call:
-    """What the code does: run a model or a version of a model with inputs.
+    """What the code does: run a model, a version of a model, or a deployment with inputs.
 
-    ``version`` is None for the latest version, which needs no id.
+    ``version`` is None for the latest version, which needs no id. ``deployment`` is the name of a
+    deployment as ``owner/name``, or None.
     """
 
     model: str
+    deployment: str | None = None
     version: str | None
     inputs: Mapping[str, Any]
     base_url: str
@@ -103,6 +105,13 @@ def python_async(call: Call) -> str:
 
 def _python_body(call: Call, inputs: str, indent: str, *, is_async: bool) -> str:
     before, waits = ("async ", "await ") if is_async else ("", "")
+    if call.deployment:
+        return (
+            f"{indent}prediction = {waits}client.deployments.predictions.create(\n"
+            f"{indent}    {literal(call.deployment)}, input={inputs}\n{indent})\n"
+            f"{indent}prediction = {waits}client.wait(prediction)\n"
+            f"{indent}print(prediction.output)\n"
+        )
     if call.streams:
         return (
             f"{indent}{before}with client.stream({literal(call.ref)}, {inputs}) as events:\n"
@@ -170,6 +179,13 @@ def javascript(call: Call) -> str:
         f'import Replicate from "replicate";\n\n'
         f"const client = new Replicate({{ {', '.join(options)} }});\n"
     )
+    if call.deployment:
+        owner, _, name = call.deployment.partition("/")
+        return (
+            f"{client}const created = await client.deployments.predictions.create(\n"
+            f"  {_js(owner)}, {_js(name)}, {{ input: {inputs} }},\n);\n"
+            f"const prediction = await client.wait(created);\nconsole.log(prediction.output);\n"
+        )
     if call.streams:
         return (
             f"{client}for await (const event of client.stream({_js(call.ref)}, {{\n"
@@ -201,6 +217,8 @@ def fetch(call: Call) -> str:
 
 
 def _url(call: Call) -> str:
+    if call.deployment:
+        return f"{call.base_url}/deployments/{quote(call.deployment)}/predictions"
     if call.version:
         return f"{call.base_url}/predictions"
     return f"{call.base_url}/models/{quote(call.model)}/predictions"
@@ -246,12 +264,15 @@ def curl(call: Call) -> str:
 def command(call: Call) -> str:
     """Return a ``dashscope`` command."""
     words = ["dashscope", "stream" if call.streams else "run", call.ref]
+    if call.deployment:
+        words = ["dashscope", "deployments", "run", call.deployment]
     inputs = without_data(call.inputs, lambda name: Verbatim(f"@{name}"))
     words += [f"{name}={_argument(value)}" for name, value in inputs.items()]
     lines = [shlex.quote(word) for word in words]
     text = " ".join(lines)
     if len(text) > WIDTH:
-        text = " \\\n  ".join([" ".join(lines[:3]), *lines[3:]])
+        head = len(lines) - len(inputs)
+        text = " \\\n  ".join([" ".join(lines[:head]), *lines[head:]])
     setting = "" if call.is_default else f"DASHSCOPE_BASE_URL={call.base_url} "
     return f"{setting}{text}\n"
 

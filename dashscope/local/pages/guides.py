@@ -25,21 +25,32 @@ _AS_PAGE: Final = r"[\1]({prefix}/guides/\2\3)"
 
 async def show_guides(request: Request) -> Response:
     """Show the list of the guides."""
-    summaries = {topic: guides.summary(topic) for topic in guides.titles()}
-    return page(request, "guides.html", titles=guides.titles(), summaries=summaries)
+    return page(request, "guides.html", titles=_titles(), summaries=_summaries())
+
+
+@functools.cache
+def _titles() -> dict[str, str]:
+    return guides.titles()
+
+
+@functools.cache
+def _summaries() -> dict[str, str]:
+    return {topic: guides.summary(topic) for topic in _titles()}
 
 
 async def show_guide(request: Request) -> Response:
     """Show one guide."""
     topic: str = request.path_params["topic"]
-    titles = guides.titles()
-    if topic not in titles:
+    if topic not in _titles():
         raise ProblemError(HTTPStatus.NOT_FOUND, "This guide does not exist.")
-    prefix = f"{base_path(request)}{PREFIX}".replace("\\", r"\\")
-    text = guides.with_links(guides.read(topic), _AS_PAGE.format(prefix=prefix))
-    return page(
-        request, "guide.html", topic=topic, titles=titles, text=render(text.partition("\n")[2])
-    )
+    text = _rendered(topic, f"{base_path(request)}{PREFIX}")
+    return page(request, "guide.html", topic=topic, titles=_titles(), text=text)
+
+
+@functools.lru_cache(100)
+def _rendered(topic: str, prefix: str) -> str:
+    link = _AS_PAGE.format(prefix=prefix.replace("\\", r"\\"))
+    return render(guides.with_links(guides.read(topic), link).partition("\n")[2])
 
 
 @functools.cache

@@ -17,6 +17,9 @@ from dashscope.local.values import Job
 
 KINDS: Final = ("prediction", "training")
 
+DELIVERIES: Final = 10
+"""The number of webhook deliveries and of attempts on the page of a job."""
+
 
 def find(request: Request) -> Job:
     """Return the prediction or training of a page.
@@ -67,8 +70,8 @@ async def show_job(request: Request) -> Response:
         result=await result_of(parts, job),
         inputs={name: display(parts).with_files(value) for name, value in inputs.items()},
         text_limit=TEXT_LIMIT,
-        deliveries=parts.webhooks.attempts_of(job.id),
-        waiting=parts.store.deliveries.of_job(job.id),
+        deliveries=parts.webhooks.attempts_of(job.id)[: -DELIVERIES - 1 : -1],
+        waiting=parts.store.deliveries.of_job(job.id, DELIVERIES),
         has_version=parts.store.models.version(job.version) is not None,
     )
 

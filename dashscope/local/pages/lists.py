@@ -7,7 +7,6 @@ so that hundreds of open pages cost little more than one.
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
 
@@ -17,14 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.routes.streams import event
 from dashscope.local.http.services import Services, services
 from dashscope.local.models.references import FILE_URL, strings
 from dashscope.local.pages.display import DisplayItem, as_items
 from dashscope.local.pages.result import display, path_of, progress_of, seconds_of
 from dashscope.local.pages.templating import macros
-from dashscope.local.store import CursorError
 from dashscope.local.store.jobs import JobFilter
 from dashscope.local.values import Job, now, timestamp
 
@@ -43,7 +40,7 @@ PERIODS: Final = {
     "week": ("Last 7 days", timedelta(days=7)),
 }
 
-ROWS: Final = 50
+ROWS: Final = 25
 """Rows on a page of a list. The script loads older rows when the reader scrolls to the end."""
 
 TEXT_LIMIT: Final = 200
@@ -168,10 +165,7 @@ class Lists:
         kept = self._kept.get(key)
         if cursor is None and kept is not None and kept.feed == parts.feed.count:
             return kept
-        try:
-            page = parts.store.jobs.overview(query.selected(), cursor, query.size)
-        except CursorError as error:
-            raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
+        page = parts.store.jobs.overview(query.selected(), cursor, query.size)
         macro = macros("row.html", parts.renderer.base_path)
         counts = parts.store.jobs.unfinished_counts(query.kind)
         found = JobList(

@@ -5,70 +5,58 @@ import json
 from http import HTTPStatus
 from typing import Any, Final
 
-from attrs import evolve, frozen
-from starlette.datastructures import FormData, UploadFile
+from attrs import evolve
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dashscope.local.decorator import NAME
-from dashscope.local.http.problems import ProblemError, not_found
-from dashscope.local.http.requests import BODY_LIMIT, JobBody
+from dashscope.local.http.problems import ProblemError
 from dashscope.local.http.routes.collections import find_models
-from dashscope.local.http.routes.files import store_file
-from dashscope.local.http.routes.predictions import create_job
 from dashscope.local.http.services import Services, services
-from dashscope.local.http.uploads import read_name, read_type
-from dashscope.local.jobs.runs import Run
-from dashscope.local.pages.code import Call, has_data, snippets
-from dashscope.local.pages.display import TEXT_LIMIT, DisplayItem, as_items
+from dashscope.local.pages.code import has_data, snippets
+from dashscope.local.pages.display import as_items
 from dashscope.local.pages.fields import Field, describe_type, read_fields, resolve
-from dashscope.local.pages.form_values import FormValues, prefill, read
-from dashscope.local.pages.lists import ListQuery, lists
+from dashscope.local.pages.form_values import prefill, read
+from dashscope.local.pages.lists import ROWS, ListQuery, lists
 from dashscope.local.pages.markdown import MARKDOWN_LIMIT, render_in_thread
+from dashscope.local.pages.playground import (
+    FORM_LIMITS,
+    Form,
+    call_of,
+    filled_form,
+    playground,
+    playground_path,
+    previews_of,
+    properties,
+    refuse_upload,
+    shown_run,
+    store_form_upload,
+    submit,
+    without_defaults,
+)
 from dashscope.local.pages.result import display, path_of, result_of
-from dashscope.local.pages.templating import PREFIX, page
-from dashscope.local.store import CursorError
-from dashscope.local.values import Job, Model, Version, now, timestamp
+from dashscope.local.pages.templating import page
+from dashscope.local.values import Job, Model, Version
 
-_LIMITS: Final[Any] = {"max_files": 100, "max_fields": 1000, "max_part_size": BODY_LIMIT}
+CARDS: Final = 36
+"""The number of models on a page."""
 
 RECENT: Final = 8
 """The number of recent jobs on the page of all models."""
-
-
-@frozen(kw_only=True)
-class Form:
-    """A run or training form with its values."""
-
-    fields: list[Field]
-    values: FormValues
-    webhook: str = ""
-    destination: str = ""
-    problem: str = ""
-
-
-def _properties(version: Version) -> dict[str, Any]:
-    schemas: dict[str, Any] = json.loads(version.schema)["components"]["schemas"]
-    return {
-        "streams": schemas["Output"].get("x-cog-array-type") == "iterator",
-        "trains": "TrainingInput" in schemas,
-    }
 
 
 async def show_models(request: Request) -> Response:
     """Show the models and the latest predictions."""
     parts = services(request)
     search = request.query_params.get("q", "").strip()
-    try:
-        listed = parts.store.models.page_by_age(request.query_params.get("cursor"))
-    except CursorError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
+    listed = parts.store.models.page_by_age(request.query_params.get("cursor"), CARDS)
     if search:
         found = find_models(parts.store, search, private=True)
         listed = evolve(listed, results=[model for _, model in found], next=None, previous=None)
     latest = {
-        model.full_name: _properties(version)
+        model.full_name: properties(version)
         for model in listed.results
         if model.latest and (version := parts.store.models.version(model.latest))
     }
@@ -110,7 +98,7 @@ def _model_page(
         model=model,
         version=version,
         version_query=suffix,
-        **_properties(version),
+        **properties(version),
         **context,
     )
 
@@ -133,7 +121,7 @@ async def show_model(request: Request) -> Response:
     """
     parts = services(request)
     model, version = _version(request)
-    shown = _shown_run(request, model)
+    shown = shown_run(request, model=model.full_name)
     if shown is not None and "version" not in request.query_params:
         version = parts.store.models.version(shown.version) or version
     if version is None:
@@ -142,97 +130,9 @@ async def show_model(request: Request) -> Response:
     earlier = parts.store.jobs.get(source, "prediction") if source is not None else shown
     if earlier is None and not source:
         earlier = shown = parts.store.jobs.first_example(model.full_name)
-    fields = read_fields(json.loads(version.schema), "Input")
-    inputs = as_items(json.loads(parts.renderer.localize(earlier.input))) if earlier else {}
-    form = Form(fields=fields, values=prefill(fields, inputs))
-    return await _playground(request, model, version, form, shown)
-
-
-def _shown_run(request: Request, model: Model) -> Job | None:
-    """Return the run whose result the playground shows, or None.
-
-    Raises:
-        ProblemError: The model has no such run.
-    """
-    job_id = request.query_params.get("run")
-    if job_id is None:
-        return None
-    job = services(request).store.jobs.get(job_id, "prediction")
-    if job is None or job.model != model.full_name:
-        raise not_found(f"Run {job_id[:100]} of {model.full_name}")
-    return job
-
-
-async def _playground(
-    request: Request,
-    model: Model,
-    version: Version,
-    form: Form,
-    shown: Job | None,
-    status: int = HTTPStatus.OK,
-) -> Response:
-    parts = services(request)
-    inputs = await _current_inputs(form)
-    call = _call(request, model, version, inputs)
-    return _model_page(
-        request,
-        "playground",
-        model,
-        version,
-        status,
-        form=form,
-        previews=_previews(parts, form),
-        result=await result_of(parts, shown) if shown is not None else None,
-        text_limit=TEXT_LIMIT,
-        snippets=snippets(call),
-        has_data=has_data(inputs),
-    )
-
-
-async def _current_inputs(form: Form) -> dict[str, Any]:
-    """Return the inputs for the texts of a form, without those that have the default."""
-    texts = {f"input:{name}": text for name, text in form.values.texts.items() if text != "false"}
-    values = await read(FormData(texts), form.fields, _refuse_upload)
-    return _without_defaults(form.fields, values.inputs)
-
-
-async def _refuse_upload(upload: UploadFile) -> str:
-    raise ValueError(f"The file {upload.filename} was not uploaded yet.")
-
-
-def _without_defaults(fields: list[Field], inputs: Any) -> dict[str, Any]:
-    defaults = {field.name: field.default for field in fields if not field.required}
-    return {
-        name: value
-        for name, value in inputs.items()
-        if name not in defaults or defaults[name] != value
-    }
-
-
-def _call(request: Request, model: Model, version: Version, inputs: dict[str, Any]) -> Call:
-    parts = services(request)
-    return Call(
-        model=model.full_name,
-        version=version.id if version.id != model.latest else None,
-        inputs=inputs,
-        base_url=parts.renderer.base_url,
-        needs_token=request.state.needs_token,
-        streams=_properties(version)["streams"],
-    )
-
-
-def _previews(parts: Services, form: Form) -> dict[str, list[DisplayItem]]:
-    """Return the files of the form's fields that can be shown."""
-    shown = display(parts)
-    return {
-        field.name: [
-            item
-            for text in form.values.texts.get(field.name, "").split()[:20]
-            if (item := shown.value(text)).url and item.kind != "link"
-        ]
-        for field in form.fields
-        if field.kind in {"file", "files"}
-    }
+    form = filled_form(parts, version, earlier)
+    context = await playground(request, model, version, form, shown)
+    return _model_page(request, "playground", model, version, **context)
 
 
 async def run_model(request: Request) -> Response:
@@ -240,91 +140,39 @@ async def run_model(request: Request) -> Response:
     model, version = _tab(request)
     parts = services(request)
     fields = read_fields(json.loads(version.schema), "Input")
-    async with request.form(**_LIMITS) as sent:
-        form, run = await _submit(parts, version, fields, sent, {"kind": "prediction"})
+    async with request.form(**FORM_LIMITS) as sent:
+        form, run = await submit(parts, version, fields, sent, {"kind": "prediction"})
     if run is None:
+        context = await playground(request, model, version, form, None)
         status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return await _playground(request, model, version, form, None, status)
+        return _model_page(request, "playground", model, version, status, **context)
     return RedirectResponse(playground_path(run.job), HTTPStatus.SEE_OTHER)
-
-
-def playground_path(job: Job) -> str:
-    """Return the path of the playground with the result of a prediction."""
-    return f"{PREFIX}/models/{job.model}?run={job.id}"
 
 
 async def show_code(request: Request) -> Response:
     """Return the code for the values of a form."""
     model, version = _tab(request)
     fields = read_fields(json.loads(version.schema), "Input")
-    async with request.form(**_LIMITS) as sent:
-        values = await read(sent, fields, _refuse_upload)
-    inputs = _without_defaults(fields, values.inputs)
-    call = _call(request, model, version, inputs)
+    async with request.form(**FORM_LIMITS) as sent:
+        values = await read(sent, fields, refuse_upload)
+    inputs = without_defaults(fields, values.inputs)
+    name = request.query_params.get("deployment", "")
+    deployment = services(request).store.deployments.get(name)
+    call = call_of(request, model, version, inputs, deployment)
     return page(request, "code.html", snippets=snippets(call), has_data=has_data(inputs))
 
 
 async def upload_file(request: Request) -> Response:
     """Store a file for a form before the form is submitted, and return its URL and preview."""
     parts = services(request)
-    async with request.form(**_LIMITS) as sent:
+    async with request.form(**FORM_LIMITS) as sent:
         upload = sent.get("file")
         if not isinstance(upload, UploadFile):
             raise ProblemError(HTTPStatus.BAD_REQUEST, "The form has no file.")
-        url = await _store_upload(parts, upload)
+        url = await store_form_upload(parts, upload)
     item = display(parts).value(url)
     name = item.file.name if item.file is not None else ""
     return JSONResponse({"url": url, "preview": item.url, "kind": item.kind, "name": name})
-
-
-async def _submit(
-    parts: Services,
-    version: Version,
-    fields: list[Field],
-    sent: FormData,
-    job: dict[str, Any],
-) -> tuple[Form, Run | None]:
-    """Create a job. If the form is invalid, return the form with its problems instead."""
-    values = await read(sent, fields, functools.partial(_store_upload, parts))
-    form = Form(
-        fields=fields,
-        values=values,
-        webhook=str(sent.get("webhook", "")).strip(),
-        destination=job.get("destination", ""),
-    )
-    if values.problems:
-        return form, None
-    body = JobBody(input=dict(values.inputs), webhook=form.webhook or None)
-    try:
-        run = create_job(parts, version, body, {"source": "web", **job})
-    except ProblemError as error:
-        beside = {name: error.fields[name] for name in error.fields if name in values.texts}
-        # Problems that belong to no field are shown above the form.
-        above = "" if beside and len(beside) == len(error.fields) else error.detail
-        refused = FormValues(texts=values.texts, problems=beside)
-        return evolve(form, values=refused, problem=above), None
-    _create_destination(parts, run.job.destination)
-    return form, run
-
-
-def _create_destination(parts: Services, full_name: str | None) -> None:
-    """Create the destination model of a training if it does not exist."""
-    if full_name is not None and parts.store.models.get(full_name) is None:
-        values = {"visibility": "private", "hardware": "cpu", "created_at": timestamp(now())}
-        parts.store.models.create(full_name, values)
-
-
-async def _store_upload(parts: Services, upload: UploadFile) -> str:
-    """Store an uploaded file, and return its URL."""
-    nothing = FormData()
-    values = {
-        "name": await read_name(nothing, upload),
-        "content_type": await read_type(nothing, upload),
-        "metadata": "{}",
-    }
-    file = await store_file(parts, upload.file, values)
-    url: str = parts.renderer.file(file)["urls"]["get"]
-    return url
 
 
 async def show_api(request: Request) -> Response:
@@ -349,7 +197,7 @@ async def show_api(request: Request) -> Response:
         output_type=describe_type(output),
         output_fields=read_fields(document, "Output") if output.get("properties") else [],
         schema=schemas,
-        snippets=snippets(_call(request, model, version, inputs)),
+        snippets=snippets(call_of(request, model, version, inputs)),
         has_data=False,
         response=_sample_response(parts, version, inputs, example),
     )
@@ -413,8 +261,9 @@ async def show_examples(request: Request) -> Response:
 async def show_versions(request: Request) -> Response:
     """Show the versions of a model."""
     model, version = _tab(request)
-    versions = services(request).store.models.versions(model.full_name, None).results
-    return _model_page(request, "versions", model, version, versions=versions)
+    cursor = request.query_params.get("cursor")
+    listed = services(request).store.models.versions(model.full_name, cursor, ROWS)
+    return _model_page(request, "versions", model, version, listed=listed)
 
 
 async def show_runs(request: Request) -> Response:
@@ -446,7 +295,7 @@ async def show_training_form(request: Request) -> Response:
 
 def _trainable(request: Request) -> tuple[Model, Version]:
     model, version = _version(request)
-    if version is None or not _properties(version)["trains"]:
+    if version is None or not properties(version)["trains"]:
         raise ProblemError(HTTPStatus.NOT_FOUND, f"{model.full_name} cannot be trained.")
     return model, version
 
@@ -454,7 +303,7 @@ def _trainable(request: Request) -> tuple[Model, Version]:
 def _training_page(
     request: Request, model: Model, version: Version, form: Form, status: int = HTTPStatus.OK
 ) -> Response:
-    previews = _previews(services(request), form)
+    previews = previews_of(services(request), form)
     return _model_page(request, "train", model, version, status, form=form, previews=previews)
 
 
@@ -463,16 +312,16 @@ async def train_model(request: Request) -> Response:
     parts = services(request)
     model, version = _trainable(request)
     fields = read_fields(json.loads(version.schema), "TrainingInput")
-    async with request.form(**_LIMITS) as sent:
+    async with request.form(**FORM_LIMITS) as sent:
         destination = str(sent.get("destination", "")).strip()
         job = {"kind": "training", "destination": destination}
         if not NAME.fullmatch(destination):
-            values = await read(sent, fields, functools.partial(_store_upload, parts))
+            values = await read(sent, fields, functools.partial(store_form_upload, parts))
             problem = "The destination must be owner/name in lower case."
             form = Form(fields=fields, values=values, destination=destination, problem=problem)
             run = None
         else:
-            form, run = await _submit(parts, version, fields, sent, job)
+            form, run = await submit(parts, version, fields, sent, job)
     if run is None:
         return _training_page(request, model, version, form, HTTPStatus.UNPROCESSABLE_ENTITY)
     return RedirectResponse(path_of(run.job), HTTPStatus.SEE_OTHER)

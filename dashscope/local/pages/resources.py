@@ -1,6 +1,5 @@
-"""The pages of deployments, files, collections, hardware, webhooks and the API description."""
+"""The pages of files, collections, hardware, webhooks and the API description."""
 
-from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
@@ -10,57 +9,30 @@ from starlette.routing import Route
 
 from dashscope.local.http.json_schemas import SCHEMAS
 from dashscope.local.http.openapi import document
-from dashscope.local.http.problems import ProblemError, not_found
+from dashscope.local.http.problems import not_found
 from dashscope.local.http.routes.collections import describe, models_by_collection
 from dashscope.local.http.services import services
 from dashscope.local.models.hardware import hardware
 from dashscope.local.pages.fields import describe_type
-from dashscope.local.pages.lists import ListQuery, lists
+from dashscope.local.pages.lists import ROWS
 from dashscope.local.pages.result import display
 from dashscope.local.pages.templating import page
-from dashscope.local.store import CursorError
+from dashscope.local.store import Page
 from dashscope.local.type_guards import is_dict, is_list
 from dashscope.local.values import now, timestamp
 
-ATTEMPTS: Final = 100
-"""The number of webhook attempts on the page."""
+ATTEMPTS: Final = 10
+"""The number of attempts on the page of a webhook delivery."""
 
 _METHODS: Final = {"x-query": "QUERY"}
 """OpenAPI has no key for the method QUERY."""
 
 
-async def show_deployments(request: Request) -> Response:
-    """Show the deployments."""
-    try:
-        cursor = request.query_params.get("cursor")
-        listed = services(request).store.deployments.page(cursor)
-    except CursorError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
-    return page(request, "deployments.html", listed=listed)
-
-
-async def show_deployment(request: Request) -> Response:
-    """Show a deployment, its current release and its predictions."""
-    parts = services(request)
-    name: str = request.path_params["name"]
-    deployment = parts.store.deployments.get(name)
-    if deployment is None:
-        raise not_found(f"Deployment {name[:100]}")
-    cursor = request.query_params.get("cursor")
-    listed = lists(request).read(parts, ListQuery(deployment=deployment.name), cursor)
-    return page(
-        request, "deployment.html", deployment=deployment, listed=listed, is_first=cursor is None
-    )
-
-
 async def show_files(request: Request) -> Response:
     """Show the uploaded files."""
     parts = services(request)
-    try:
-        cursor = request.query_params.get("cursor")
-        listed = parts.store.files.page(cursor, timestamp(now()))
-    except CursorError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "This page does not exist.") from error
+    cursor = request.query_params.get("cursor")
+    listed = parts.store.files.page(cursor, timestamp(now()), ROWS)
     shown = display(parts)
     base_url = parts.renderer.base_url
     items = [shown.value(f"{base_url}/files/{file.id}") for file in listed.results]
@@ -82,16 +54,31 @@ async def show_hardware(request: Request) -> Response:
 async def show_webhooks(request: Request) -> Response:
     """Show the pending webhook deliveries and the last attempts."""
     parts = services(request)
-    waiting = parts.store.deliveries.waiting()
-    attempts = list(reversed(parts.webhooks.attempts))[:ATTEMPTS]
+    # A page starts below the time of an attempt.
+    below = request.query_params.get("cursor")
+    attempts = [a for a in reversed(parts.webhooks.attempts) if below is None or a.at < below]
+    shown = attempts[:ROWS]
+    waiting = parts.store.deliveries.waiting(ROWS) if below is None else []
     return page(
         request,
         "webhooks.html",
         waiting=waiting,
-        attempts=attempts,
-        kinds=parts.store.jobs.kinds({*(w.job for w in waiting), *(a.job for a in attempts)}),
+        listed=Page(shown, shown[-1].at if len(attempts) > ROWS else None, None),
+        kinds=parts.store.jobs.kinds({*(w.job for w in waiting), *(a.job for a in shown)}),
         feed=parts.feed.count,
+        is_first=below is None,
     )
+
+
+async def show_delivery(request: Request) -> Response:
+    """Show a webhook delivery with its payload, and the responses to its last attempts."""
+    parts = services(request)
+    message_id: str = request.path_params["message_id"]
+    attempts = [a for a in reversed(parts.webhooks.attempts) if a.id == message_id][:ATTEMPTS]
+    if not attempts:
+        raise not_found(f"Delivery {message_id[:100]}")
+    kinds = parts.store.jobs.kinds([attempts[0].job])
+    return page(request, "delivery.html", attempts=attempts, kinds=kinds, feed=parts.feed.count)
 
 
 @frozen(kw_only=True)
@@ -176,6 +163,7 @@ def _operation(
         responses=[
             (status, _content_name(response))
             for status, response in sorted(operation["responses"].items())
+            if status != "default"
         ],
     )
 
@@ -195,6 +183,8 @@ def _type(schema: dict[str, Any]) -> str:
         return str(reference).rpartition("/")[2]
     if choices := schema.get("enum"):
         return f"one of {', '.join(map(str, choices))}"
+    if is_dict(items := schema.get("items")) and (choices := items.get("enum")):
+        return f"list of {', '.join(map(str, choices))}"
     if is_list(forms := schema.get("anyOf")):
         return " or ".join(_type(form) for form in forms)
     if is_list(types := schema.get("type")):
@@ -212,12 +202,11 @@ def _content_name(response: dict[str, Any]) -> str:
 
 
 ROUTES: Final = [
-    Route("/deployments", show_deployments),
-    Route("/deployments/{name}", show_deployment),
     Route("/files", show_files),
     Route("/collections", show_collections),
     Route("/hardware", show_hardware),
     Route("/webhooks", show_webhooks),
+    Route("/webhooks/{message_id}", show_delivery),
     Route("/docs", show_docs),
     Route("/docs/schemas/{name}", show_schema),
 ]

@@ -1,7 +1,9 @@
 """Renders pages from templates. Values are escaped, and undefined variables raise."""
 
+import hashlib
 import json
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -49,7 +51,17 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-cast("dict[str, Any]", _TEMPLATES.globals)["release"] = __version__
+
+
+def _digest_of_assets() -> str:
+    assets = sorted(Path(__file__).with_name("assets").iterdir())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in assets)).hexdigest()[:12]
+
+
+ASSETS_DIGEST: Final = _digest_of_assets()
+"""Identifies the scripts and styles. It is part of their URLs, so that browsers can keep them."""
+
+cast("dict[str, Any]", _TEMPLATES.globals).update(release=__version__, digest=ASSETS_DIGEST)
 _TEMPLATES.filters.update(
     duration=format_duration, size=format_size, tojson_plain=format_json, as_json=json.dumps
 )

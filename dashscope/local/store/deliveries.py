@@ -48,15 +48,15 @@ class Deliveries:
         row = self._database.row("SELECT * FROM delivery WHERE job = ? ORDER BY seq LIMIT 1", job)
         return Delivery(**row) if row else None
 
-    def of_job(self, job: str) -> list[Delivery]:
-        """Return up to 100 pending deliveries of a job, without their bodies."""
-        return self._read("WHERE job = ? ORDER BY seq LIMIT 100", job)
+    def of_job(self, job: str, limit: int) -> list[Delivery]:
+        """Return the oldest pending deliveries of a job, without their bodies."""
+        return self._read("WHERE job = ? ORDER BY seq LIMIT ?", job, limit)
 
-    def waiting(self) -> list[Delivery]:
-        """Return the 100 oldest pending deliveries, without their bodies."""
-        return self._read("ORDER BY seq LIMIT 100")
+    def waiting(self, limit: int) -> list[Delivery]:
+        """Return the oldest pending deliveries, without their bodies."""
+        return self._read("ORDER BY seq LIMIT ?", limit)
 
-    def _read(self, which: str, *parameters: str) -> list[Delivery]:
+    def _read(self, which: str, *parameters: str | int) -> list[Delivery]:
         # The body may be long, and only the receiver needs it.
         columns = "seq, id, job, event, url, '' AS body, attempts"
         sql = f"SELECT {columns} FROM delivery {which}"  # noqa: S608

@@ -5,7 +5,7 @@ from typing import Any, Final
 import attrs
 
 from dashscope.local.store.database import Database
-from dashscope.local.store.paging import Listing, Page, read_page
+from dashscope.local.store.paging import PAGE_SIZE, Listing, Page, read_page
 from dashscope.local.values import Deployment
 
 _COLUMNS: Final = (
@@ -34,9 +34,9 @@ class Deployments:
         row = self._database.row(sql, name)
         return Deployment(**row) if row else None
 
-    def page(self, cursor: str | None) -> Page[Deployment]:
+    def page(self, cursor: str | None, size: int = PAGE_SIZE) -> Page[Deployment]:
         """Return a page of the deployments, newest first."""
-        return read_page(self._database, _DEPLOYMENTS, "1", (), cursor)
+        return read_page(self._database, _DEPLOYMENTS, "1", (), cursor, size)
 
     def create(self, name: str, at: str, release: dict[str, Any]) -> Deployment:
         """Insert a deployment with its first release."""

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from dashscope.local.store.database import Database
-from dashscope.local.store.paging import Listing, Page, read_page
+from dashscope.local.store.paging import PAGE_SIZE, Listing, Page, read_page
 from dashscope.local.values import File
 
 _FILES: Final = Listing(columns="*", source="file", make=File)
@@ -28,10 +28,10 @@ class Files:
             raise LookupError(f"file {seq} was deleted")
         return File(**row)
 
-    def page(self, cursor: str | None, at: str) -> Page[File]:
+    def page(self, cursor: str | None, at: str, size: int = PAGE_SIZE) -> Page[File]:
         """Return a page of the uploaded files, newest first."""
         where = "job IS NULL AND expires_at > ?"
-        return read_page(self._database, _FILES, where, (at,), cursor)
+        return read_page(self._database, _FILES, where, (at,), cursor, size)
 
     def of_job(self, job_id: str) -> list[File]:
         """Return the output files of a job."""

@@ -5,8 +5,8 @@ import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import os
-import shutil
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,9 @@ from attrs import frozen
 
 from dashscope._files.local_file import Readable
 from dashscope._runtime.threads import run_in_thread
-from dashscope.local.values import OWNER, File, now, parse_timestamp, timestamp
+from dashscope.local.values import OWNER, File, new_id, now, parse_timestamp, timestamp
+
+logger = logging.getLogger("dashscope.local")
 
 LIFETIME: Final = timedelta(hours=24)
 FILE_LIMIT: Final = 100 * 1024 * 1024
@@ -38,14 +40,14 @@ class DataFolder:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.database.exists() or not any(self.root.iterdir()):
             # The folder belongs to the server alone.
-            self.root.chmod(0o700)
+            make_private(self.root, 0o700)
         for part in (self.files, self.code, self.weights, self.jobs):
             part.mkdir(mode=0o700, exist_ok=True)
-            part.chmod(0o700)
+            make_private(part, 0o700)
         # SQLite gives its other files the permissions of the database. It contains keys.
         self.database.touch(mode=0o600)
         for path in self.root.glob(f"{self.database.name}*"):
-            path.chmod(0o600)
+            make_private(path, 0o600)
 
     @property
     def database(self) -> Path:
@@ -92,25 +94,71 @@ class DataFolder:
     def sweep(self, known: Iterable[str]) -> None:
         """Remove the leftovers of a killed server: job folders, and files without a row."""
         for leftover in self.jobs.iterdir():
-            remove_folder(leftover)
+            remove(leftover)
         names = set(known)
         for path in self.files.iterdir():
-            if path.name not in names:
+            if path.name not in names and path.is_file():
                 path.unlink()
 
 
-def remove_folder(path: Path) -> bool:
-    """Delete a folder, including its read-only subfolders. Return whether it is gone."""
+def make_private(path: Path, mode: int) -> None:
+    """Let only the current user read a file or folder.
 
-    def make_writable(_: object, failed: str, __: object) -> None:
-        with contextlib.suppress(OSError):
-            for folder in (Path(failed).parent, Path(failed)):
-                if folder.is_dir() and not folder.is_symlink():
-                    folder.chmod(0o700)
+    A volume of a container may belong to another user, or have no permissions. The server then uses
+    the volume as it is.
+    """
+    try:
+        path.chmod(mode)
+    except PermissionError as error:
+        logger.warning("other users may be able to read %s: %s", path, error.strerror)
 
-    shutil.rmtree(path, onerror=make_writable)
-    shutil.rmtree(path, ignore_errors=True)
-    return not path.exists()
+
+def remove_empty(folder: Path) -> bool:
+    """Delete a folder if it is empty. Return whether it was."""
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def remove(path: Path) -> bool:
+    """Delete a file or folder. Return whether it is gone.
+
+    Subfolders may be read-only. They are moved up before they are deleted, so that neither the
+    recursion limit nor the maximum length of a path applies.
+    """
+    gone = True
+    found = [path]
+    while found:
+        folder = found.pop()
+        try:
+            if not is_folder(folder):
+                folder.unlink(missing_ok=True)
+                continue
+            make_writable(folder)
+            for child in list(folder.iterdir()):
+                with contextlib.suppress(OSError):
+                    if is_folder(child):
+                        make_writable(child)
+                        found.append(child.rename(path.with_name(new_id())))
+                    else:
+                        child.unlink()
+            folder.rmdir()
+        except OSError:
+            gone = False
+    return gone
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder, and not a link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def make_writable(folder: Path) -> None:
+    """Allow to delete what is in a folder. Without this permission, moving it fails too."""
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)
 
 
 async def store_upload(content: Readable, path: Path) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from dashscope.local.store.database import Database
-from dashscope.local.store.paging import Listing, Page, read_page
+from dashscope.local.store.paging import PAGE_SIZE, Listing, Page, read_page
 from dashscope.local.values import Model, Version
 
 SortKey = Literal["model_created_at", "latest_version_created_at"]
@@ -43,10 +43,10 @@ class Models:
         )
         return read_page(self._database, listing, "visibility = 'public'", (), cursor)
 
-    def page_by_age(self, cursor: str | None) -> Page[Model]:
+    def page_by_age(self, cursor: str | None, size: int) -> Page[Model]:
         """Return a page of all models, newest first."""
         listing = Listing(columns="*", source="model", make=Model)
-        return read_page(self._database, listing, "1", (), cursor)
+        return read_page(self._database, listing, "1", (), cursor, size)
 
     def create(self, full_name: str, values: dict[str, Any]) -> None:
         """Insert a model."""
@@ -75,9 +75,9 @@ class Models:
         row = self._database.row("SELECT * FROM version WHERE id = ?", version_id)
         return Version(**row) if row else None
 
-    def versions(self, full_name: str, cursor: str | None) -> Page[Version]:
+    def versions(self, full_name: str, cursor: str | None, size: int = PAGE_SIZE) -> Page[Version]:
         """Return a page of a model's versions, newest first."""
-        return read_page(self._database, _VERSIONS, "model = ?", (full_name,), cursor)
+        return read_page(self._database, _VERSIONS, "model = ?", (full_name,), cursor, size)
 
     def has_versions(self, full_name: str) -> bool:
         """Return whether a model has any version."""

@@ -7,6 +7,7 @@ import types
 import urllib.request
 from collections.abc import Callable
 from email.message import Message
+from http import HTTPStatus
 from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -77,8 +78,7 @@ class Arguments:
             shutil.copyfile(stored, target)
             return target
         with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT) as response:  # noqa: S310
-            suffix = "" if url.startswith("data:") else suffix_of(urlsplit(url).path)
-            target = target.with_suffix(suffix or suffix_of_type(response.headers))
+            target = target.with_suffix(suffix_of_response(url, response))
             try:
                 size = copy_body(response, target)
             except IncompleteRead as error:
@@ -94,6 +94,8 @@ def copy_body(response: Any, target: Path) -> int:
     Raises:
         IncompleteRead: The connection was closed before the end of the body.
     """
+    if response.status == HTTPStatus.PARTIAL_CONTENT:
+        raise IncompleteRead(b"")
     size = 0
     with target.open("wb") as file:
         while chunk := response.read(256 * 1024):
@@ -127,8 +129,14 @@ def make(hint: Any, value: Any) -> Any:
     return TypeAdapter(hint).validate_python(value)
 
 
-def suffix_of_type(headers: Message) -> str:
-    """Return the suffix for the media type of a response, or an empty string."""
+def suffix_of_response(url: str, response: Any) -> str:
+    """Return the suffix for a file: of its name, or else for its media type. It may be empty."""
+    headers: Message = response.headers
+    if url[:5].lower() != "data:":
+        final = urlsplit(str(response.url)).path
+        for name in (urlsplit(url).path, headers.get_filename() or "", final):
+            if suffix := suffix_of(name):
+                return suffix
     declared = "content-type" in headers and headers.get_content_type()
     return ending_of(declared) if declared and declared != "application/octet-stream" else ""
 

@@ -93,7 +93,7 @@ class OutputEncoder:
             {
                 "id": file_id,
                 "path": os.fspath(kept),
-                "name": name,
+                "name": text(name),
                 "content_type": type_of(name) or "application/octet-stream",
                 "size": kept.stat().st_size,
                 "sha256": digest,

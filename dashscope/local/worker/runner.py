@@ -18,14 +18,17 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from dashscope.local.decorator import spec_of
 from dashscope.local.models.code import Code, CodeError, describe
 from dashscope.local.type_guards import is_iterator
 from dashscope.local.worker import lifeline, messages
 from dashscope.local.worker.inputs import Arguments
-from dashscope.local.worker.outputs import OutputEncoder
+from dashscope.local.worker.outputs import OutputEncoder, text
+
+ERROR_LIMIT: Final = 10_000
+"""Maximum characters of the error of a job, which lists contain."""
 
 
 class Server:
@@ -103,7 +106,19 @@ def run_job(
     except BaseException as error:  # noqa: BLE001
         # SystemExit and KeyboardInterrupt, too, end the prediction and not the worker.
         traceback.print_exception(type(error), error, model_traceback(error.__traceback__))
-        server.send(failed=str(error) or type(error).__name__)
+        server.send(failed=message_of(error))
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an error, or its class name if it has none. The log has all of it."""
+    try:
+        message = text(str(error))
+    except Exception:  # noqa: BLE001
+        # The model defines this exception, and its conversion to a string fails.
+        message = ""
+    if len(message) > ERROR_LIMIT:
+        message = f"{message[:ERROR_LIMIT]}… ({len(message)} characters)"
+    return message or type(error).__name__
 
 
 def model_traceback(trace: TracebackType | None) -> TracebackType | None:

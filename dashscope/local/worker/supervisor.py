@@ -1,6 +1,6 @@
 """The parent process of a worker. It ends all processes that the worker starts. Linux only.
 
-A child process in a session of its own is in no process group that the server knows. The
+A child process in a separate session is in no process group that the server knows. The
 supervisor is the subreaper of all its descendants: the kernel makes it the parent of each process
 whose parent exits. So it can end them one generation after the other.
 """

@@ -47,7 +47,7 @@ def greet(request: HttpRequest) -> HttpResponseBase:
 
 @require_GET
 def countdown(request: HttpRequest) -> HttpResponseBase:
-    """Stream server-sent events. If the browser disconnects, the prediction is cancelled."""
+    """Stream server-sent events. If the browser disconnects, the prediction is canceled."""
     start = int(request.GET.get("start", "5"))
 
     def events() -> Iterator[str]:

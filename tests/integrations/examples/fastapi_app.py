@@ -27,7 +27,7 @@ finished: list[str] = []
 
 @app.post("/greet")
 async def greet(name: str, request: Request, client: ClientDep) -> str:
-    """Run a model. If the browser disconnects, the prediction is cancelled."""
+    """Run a model. If the browser disconnects, the prediction is canceled."""
     async with cancel_on_disconnect(request):
         output: str = await client.run("dashscope/hello-world", {"text": name}, timeout=60)
         return output

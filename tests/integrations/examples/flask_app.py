@@ -28,7 +28,7 @@ def greet() -> Response | tuple[Response, int]:
 
 @app.get("/countdown")
 def countdown() -> Response:
-    """Stream server-sent events. If the browser disconnects, the prediction is cancelled."""
+    """Stream server-sent events. If the browser disconnects, the prediction is canceled."""
     start = request.args.get("start", 5, type=int)
 
     def events() -> Iterator[str]:

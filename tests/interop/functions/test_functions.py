@@ -1,4 +1,4 @@
-"""Tools that take a function take `client.use(ref)`, sync and async."""
+"""Tools that accept a function accept `client.use(ref)`, sync and async."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes in `recipes/` run as they stand there."""
+"""The recipes in `recipes/` run unchanged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(name: str) -> dict[str, Any]:
         ("datasets_rows", "hello Alice, hello Bob"),
     ],
 )
-def test_programs(name: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_recipes_run(name: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(name)
     assert capsys.readouterr().out.strip() == printed
 

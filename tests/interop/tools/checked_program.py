@@ -50,11 +50,13 @@ async def use_async(client: AsyncClient, folder: Path) -> None:
         assert len([row.output async for row in batch]) == len(ROWS)
     file = await client.files.create(io.BytesIO(b"x" * 100))
     await client.files.delete(file)
-    assert len([each async for each in client.iterate(client.predictions.list)]) > len(ROWS)
+    assert len([prediction async for prediction in client.iterate(client.predictions.list)]) > len(
+        ROWS
+    )
     try:
         await asyncio.wait_for(client.run("dashscope/countdown", {"start": 60}), 0.5)
     except TimeoutError:
-        print("cancelled")
+        print("canceled")
 
 
 async def run_async(base_url: str, folder: Path) -> None:

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.interop.conftest import run_of
+from tests.interop.conftest import respond_to_run
 from tests.servers.fake_server import FakeServer
 
 
@@ -29,13 +29,13 @@ class Tracing:
 
 
 def spans_of_http(tracing: Tracing) -> list[ReadableSpan]:
-    """The spans of HTTP requests, by start time."""
+    """Return the spans of HTTP requests, ordered by start time."""
     found = [span for span in tracing.spans if "http.method" in (span.attributes or {})]
     return sorted(found, key=lambda span: span.start_time or 0)
 
 
 def traceparents(fake_server: FakeServer) -> list[str]:
-    """The `traceparent` of each request, which must have exactly one."""
+    """Return the `traceparent` of each request. Each request must have exactly one."""
     found: list[str] = []
     for request in fake_server.requests:
         (value,) = [value for name, value in request.items if name.lower() == "traceparent"]
@@ -61,6 +61,6 @@ def tracing() -> Iterator[Tracing]:
 
 @pytest.fixture
 def answering(fake_server: FakeServer) -> FakeServer:
-    """A server that answers `run()` with a prediction that has a stream."""
-    fake_server.respond_with(run_of(fake_server.base_url))
+    """A server that responds to the requests of `run()`."""
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
     return fake_server

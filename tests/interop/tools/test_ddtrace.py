@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from tests.interop.conftest import run_of
+from tests.interop.conftest import respond_to_run
 from tests.servers.fake_server import FakeServer
 
 PROGRAM = """
@@ -56,7 +56,7 @@ print(json.dumps([
 
 @pytest.mark.parametrize("flavor", ["async", "sync"])
 def test_requests_are_spans(flavor: str, fake_server: FakeServer) -> None:
-    fake_server.respond_with(run_of(fake_server.base_url))
+    fake_server.respond_with(respond_to_run(fake_server.base_url))
     quiet = {
         "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
         "DD_REMOTE_CONFIGURATION_ENABLED": "false",

@@ -11,7 +11,7 @@ import hishel.httpx
 import pytest
 
 from dashscope.local import LocalServer
-from tests.interop.conftest import TOKEN, opened
+from tests.interop.conftest import TOKEN, closing
 from tests.interop.test_every_request import use
 from tests.servers.fake_server import FakeServer, Received, Reply, reply
 
@@ -31,23 +31,23 @@ async def test_a_fresh_response_is_cached(
     fake_server.respond_with(
         reply({"type": "user", "username": "kept"}, cache_control="max-age=60")
     )
-    async with opened(caching(is_async, tmp_path)) as http:
+    async with closing(caching(is_async, tmp_path)) as http:
         client = make_client(base_url=fake_server.base_url, http_client=http)
         for _ in range(3):
             assert (await client.account.get()).username == "kept"
-    assert fake_server.asked == ["GET /v1/account"]
+    assert fake_server.request_lines == ["GET /v1/account"]
 
 
 async def test_a_stale_response_is_revalidated(
     make_client: Callable[..., Any], fake_server: FakeServer, is_async: bool, tmp_path: Path
 ) -> None:
-    def answer(request: Received) -> Reply:
+    def response(request: Received) -> Reply:
         if request.headers.get("If-None-Match") == '"1"':
             return Reply(304, {"etag": '"1"'})
         return reply({"type": "user", "username": "kept"}, etag='"1"', cache_control="no-cache")
 
-    fake_server.respond_with(answer)
-    async with opened(caching(is_async, tmp_path)) as http:
+    fake_server.respond_with(response)
+    async with closing(caching(is_async, tmp_path)) as http:
         client = make_client(base_url=fake_server.base_url, http_client=http)
         for _ in range(2):
             assert (await client.account.get()).username == "kept"
@@ -60,7 +60,7 @@ async def test_every_kind_of_request(
     is_async: bool,
     tmp_path: Path,
 ) -> None:
-    async with opened(caching(is_async, tmp_path)) as http:
+    async with closing(caching(is_async, tmp_path)) as http:
         await use(make_client(TOKEN, base_url=server.base_url, http_client=http), tmp_path)
 
 
@@ -79,5 +79,5 @@ async def test_the_class_as_http_client(
     client = make_client(base_url=fake_server.base_url, http_client=http_class)
     for _ in range(3):
         assert (await client.account.get()).username == "kept"
-    assert fake_server.asked == ["GET /v1/account"]
+    assert fake_server.request_lines == ["GET /v1/account"]
     await client.aclose()

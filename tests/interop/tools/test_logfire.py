@@ -77,10 +77,10 @@ async def test_capture_all(client: Any, answering: FakeServer, tracing: Tracing,
 
 
 async def test_a_refused_connection(
-    make_client: Callable[..., Any], nobody: str, tracing: Tracing, fire: Any
+    make_client: Callable[..., Any], unreachable_url: str, tracing: Tracing, fire: Any
 ) -> None:
     fire.instrument_httpx()
-    client = make_client(base_url=nobody, max_retries=0)
+    client = make_client(base_url=unreachable_url, max_retries=0)
     with pytest.raises(Exception, match="No connection") as refused:
         await client.run("owner/name", {})
     assert not refused.value.may_have_been_created  # type: ignore[attr-defined]

@@ -86,9 +86,9 @@ async def test_a_stream_and_a_batch_with_ours(
 
 @pytest.mark.usefixtures("_ours")
 async def test_a_refused_connection(
-    make_client: Callable[..., Any], nobody: str, tracing: Tracing
+    make_client: Callable[..., Any], unreachable_url: str, tracing: Tracing
 ) -> None:
-    client = make_client(base_url=nobody, max_retries=0)
+    client = make_client(base_url=unreachable_url, max_retries=0)
     with pytest.raises(APIConnectionError):
         await client.run("owner/name", {})
     (span,) = spans_of_http(tracing)

@@ -21,7 +21,7 @@ COLUMNS = {"width": [64, 32], "text": ["a", None]}
 ROWS = [{"width": 64, "text": "a"}, {"width": 32}]
 
 
-def test_polars_has_a_column_per_field() -> None:
+def test_polars_creates_a_column_per_field() -> None:
     made = Prediction(
         id="p1", status="succeeded", output="hi", input={"a": 1}, metrics=Metrics(predict_time=1.5)
     )
@@ -40,20 +40,20 @@ def test_polars_has_a_column_per_field() -> None:
     assert frame["output"].to_list() == [None, "hi"]
 
 
-def test_tables_are_read_row_by_row() -> None:
+def test_tables_are_read_by_row() -> None:
     for table in (pl.DataFrame(COLUMNS), Dataset.from_dict(COLUMNS)):
         rows = rows_of(table)
         assert len(rows) == 2
         assert list(rows) == list(rows) == ROWS
 
 
-async def test_map_takes_tables_and_rows(make_client: Any, fake_server: FakeServer) -> None:
-    def answer(request: Received) -> Reply:
+async def test_map_accepts_tables_and_rows(make_client: Any, fake_server: FakeServer) -> None:
+    def response(request: Received) -> Reply:
         if request.method == "POST":
             return reply(prediction("succeeded", output=request.json["input"]), 201)
         return reply({"results": []})
 
-    fake_server.respond_with(answer)
+    fake_server.respond_with(response)
     client = make_client(base_url=fake_server.base_url)
     frame = pl.DataFrame(COLUMNS)
     for inputs in (frame, Dataset.from_dict(COLUMNS), frame.to_arrow()):

@@ -1,11 +1,11 @@
-"""A receiver of webhooks for the scripts, in the standard library's own means."""
+"""A receiver of webhooks for the scripts, with the standard library only."""
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 
 class Hook:
-    """Keeps the requests it gets."""
+    """Records the requests that it receives."""
 
     def __init__(self):
         self.received = []

@@ -1,6 +1,6 @@
-"""Clients that others wrote for this API, unchanged, against this server.
+"""Other clients for this API run unchanged against the local server.
 
-Each runs in an environment of its own, which the caller names: FOREIGN_REPLICATE_1,
+Each runs in a separate environment, which the caller names: FOREIGN_REPLICATE_1,
 FOREIGN_REPLICATE_2, FOREIGN_LANGCHAIN and FOREIGN_LLAMA_INDEX are Pythons, FOREIGN_NODE_MODULES is
 a folder with packages of npm. `noxfile.py` lists the packages of each.
 """

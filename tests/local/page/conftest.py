@@ -1,4 +1,4 @@
-"""Pages as plain HTTP gives them, taken apart by the standard library's parser."""
+"""Fetch pages with plain HTTP, and parse them with the standard library."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ import pytest
 
 from dashscope.local import LocalServer
 
-# `nox -s browser` installs it; the rest of the tests needs no browser.
+# `nox -s browser` installs playwright. The other tests need no browser.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
 
 
 class Parsed(HTMLParser):
-    """A page's elements with their attributes, and its text."""
+    """The elements and the text of a page."""
 
     def __init__(self, page: httpx.Response) -> None:
         super().__init__()
@@ -45,6 +45,6 @@ def root(server: LocalServer) -> str:
 
 @pytest.fixture(scope="module")
 def web(root: str) -> Iterator[httpx.Client]:
-    """A browser without a script: it says where its forms come from, and that is all."""
+    """A browser without scripts: a client that sends the `Origin` header."""
     with httpx.Client(base_url=root, headers={"Origin": root}, timeout=30) as client:
         yield client

@@ -1,4 +1,4 @@
-"""Models whose outputs are worth looking at: for the browser tests and the README's picture."""
+"""Models with visual output, for the browser tests and the screenshot of the README."""
 
 import math
 import random
@@ -32,10 +32,10 @@ def landscape(
     count: Annotated[int, Field(ge=1, le=6)] = 3,
     roughness: Annotated[float, Field(ge=0, le=1)] = 0.4,
 ) -> list[Picture]:
-    """Paints hills that never were.
+    """Paint imaginary hills.
 
     Args:
-        prompt: What it should look like.
+        prompt: What the picture shows.
         style: The time of day.
         count: How many pictures to paint.
         roughness: How rough the hills are.

@@ -1,4 +1,4 @@
-"""Who may see the pages: the token, sessions, and what other web sites may have a browser do."""
+"""Access to the pages: the token, sessions, and requests from other sites."""
 
 import time
 from collections.abc import Iterator
@@ -31,38 +31,38 @@ def sign_in(browser: httpx.Client, token: str = TOKEN, path: str = "") -> httpx.
     return browser.post("/web/sign-in", data={"token": token, "next": path})
 
 
-class TestTheToken:
-    def test_is_asked_for(self, browser: httpx.Client) -> None:
+class TestSignIn:
+    def test_the_token_is_required(self, browser: httpx.Client) -> None:
         for path in ("/web/", "/web/predictions/x", "/web/models/a/b", "/web/nope"):
-            answer = browser.get(path)
-            assert answer.status_code == 303
-            assert answer.headers["location"] == f"/web/sign-in?next={path}"
-            assert not answer.text
+            response = browser.get(path)
+            assert response.status_code == 303
+            assert response.headers["location"] == f"/web/sign-in?next={path}"
+            assert not response.text
         for path in ("/web/events", "/web/predictions/x/events"):
             assert browser.get(path).status_code == 401
         posts = ["/web/models/dashscope/hello-world", "/web/predictions/x/again", "/web/sign-out"]
         for path in posts:
             assert browser.post(path).status_code == 401
 
-    def test_opens_a_session(self, browser: httpx.Client, locked: LocalServer) -> None:
+    def test_the_token_opens_a_session(self, browser: httpx.Client, locked: LocalServer) -> None:
         page = browser.get("/web/predictions", follow_redirects=True)
         assert Parsed(page).by_id("token")["type"] == "password"
-        answer = sign_in(browser, path="/web/predictions")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/web/predictions")
-        cookie = answer.headers["set-cookie"]
+        response = sign_in(browser, path="/web/predictions")
+        assert (response.status_code, response.headers["location"]) == (303, "/web/predictions")
+        cookie = response.headers["set-cookie"]
         assert TOKEN not in cookie
-        for said in ("HttpOnly", "SameSite=strict", "Path=/web;", f"Max-Age={LIFETIME}"):
-            assert said in cookie
+        for message in ("HttpOnly", "SameSite=strict", "Path=/web;", f"Max-Age={LIFETIME}"):
+            assert message in cookie
         assert "Secure" not in cookie
         assert Parsed(browser.get("/web/predictions")).all("h1")
         run = browser.post("/web/models/dashscope/hello-world", data={"input:text": "x"})
         assert run.status_code == 303
 
-    def test_may_come_in_a_header(self, browser: httpx.Client) -> None:
+    def test_the_token_may_be_in_a_header(self, browser: httpx.Client) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         assert browser.get("/web/", headers=headers).status_code == 200
 
-    def test_is_asked_for_on_a_page_that_says_nothing_else(self, browser: httpx.Client) -> None:
+    def test_the_sign_in_page_reveals_nothing(self, browser: httpx.Client) -> None:
         nasty = '"><script>alert(1)</script>'
         for page in (browser.get("/web/sign-in", params={"next": nasty}), sign_in(browser, nasty)):
             assert len(Parsed(page).all("script")) == 1
@@ -71,26 +71,26 @@ class TestTheToken:
         ).all("input")
 
     @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], "é", "x" * 5000])
-    def test_has_to_be_the_right_one(self, browser: httpx.Client, token: str) -> None:
-        answer = sign_in(browser, token)
-        assert answer.status_code == 401
-        assert "set-cookie" not in answer.headers
-        assert "The token is incorrect" in Parsed(answer).text
+    def test_a_wrong_token_is_rejected(self, browser: httpx.Client, token: str) -> None:
+        response = sign_in(browser, token)
+        assert response.status_code == 401
+        assert "set-cookie" not in response.headers
+        assert "The token is incorrect" in Parsed(response).text
         assert browser.get("/web/").status_code == 303
 
-    def test_is_gone_from_the_browser_after_signing_out(self, browser: httpx.Client) -> None:
+    def test_signing_out_removes_the_cookie(self, browser: httpx.Client) -> None:
         sign_in(browser)
         assert browser.get("/web/").status_code == 200
         assert browser.post("/web/sign-out").status_code == 303
         assert browser.get("/web/").status_code == 303
 
-    def test_is_not_what_opens_the_api(self, browser: httpx.Client) -> None:
+    def test_the_cookie_does_not_authorize_the_api(self, browser: httpx.Client) -> None:
         sign_in(browser)
         assert browser.get("/v1/account").status_code == 401
         cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
         assert browser.get("/v1/account", headers={"Cookie": cookie}).status_code == 401
 
-    def test_of_a_session_ends(
+    def test_a_session_expires(
         self, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sign_in(browser)
@@ -101,14 +101,14 @@ class TestTheToken:
     @pytest.mark.parametrize(
         "cookie", ["", ".", "x", "99999999999.", "99999999999.aaaa", "-1.x", "1.2.3", "9" * 6000]
     )
-    def test_is_not_replaced_by_a_made_up_cookie(
+    def test_a_forged_cookie_is_rejected(
         self, browser: httpx.Client, locked: LocalServer, cookie: str
     ) -> None:
         port = httpx.URL(locked.base_url).port
         headers = {"Cookie": f"dashscope-{port}={cookie}"}
         assert browser.get("/web/", headers=headers).status_code == 303
 
-    def test_of_another_server_is_of_no_use(self, browser: httpx.Client) -> None:
+    def test_a_cookie_of_another_server_is_rejected(self, browser: httpx.Client) -> None:
         sign_in(browser)
         (cookie,) = browser.cookies.values()
         with LocalServer(token="another") as other:
@@ -130,23 +130,23 @@ class TestTheToken:
             ("", "/web/"),
         ],
     )
-    def test_leads_to_no_other_site(self, path: str, to: str) -> None:
+    def test_sign_in_does_not_redirect_to_other_sites(self, path: str, to: str) -> None:
         assert safe_return(path) == to
 
-    def test_is_not_needed_for_the_look_of_the_sign_in_page(self, browser: httpx.Client) -> None:
+    def test_assets_of_the_sign_in_page_need_no_token(self, browser: httpx.Client) -> None:
         for name, kind in (("page.css", "text/css"), ("page.js", "text/javascript")):
-            answer = browser.get(f"/web/assets/{name}")
-            assert answer.status_code == 200
-            assert answer.headers["content-type"].startswith(kind)
+            response = browser.get(f"/web/assets/{name}")
+            assert response.status_code == 200
+            assert response.headers["content-type"].startswith(kind)
 
     @pytest.mark.parametrize("host", ["x:y", "[::1", "a:99999999", "", "é".encode()])
-    def test_is_asked_for_by_whatever_name_the_server_is_called(
+    def test_an_invalid_host_header_grants_no_access(
         self, browser: httpx.Client, host: str | bytes
     ) -> None:
-        answer = browser.get("/web/", headers={b"Host": host})
-        assert answer.status_code in {303, 400}
+        response = browser.get("/web/", headers={b"Host": host})
+        assert response.status_code in {303, 400}
 
-    def test_is_not_asked_for_where_there_is_none(self, web: httpx.Client) -> None:
+    def test_without_a_token_no_sign_in_is_required(self, web: httpx.Client) -> None:
         assert web.get("/web/sign-in").headers["location"] == "/web/"
 
 
@@ -156,51 +156,53 @@ class TestOtherSites:
         ["https://evil.example", "null", "", "http://localhost:1", "http://127.0.0.1",
          "http://[", "file://"],
     )  # fmt: skip
-    def test_cannot_send_forms(self, web: httpx.Client, http: httpx.Client, origin: str) -> None:
+    def test_other_sites_cannot_send_forms(
+        self, web: httpx.Client, http: httpx.Client, origin: str
+    ) -> None:
         before = http.get("/predictions").json()["results"][:1]
         for path in ("/web/models/dashscope/hello-world", "/web/predictions/x/cancel"):
-            answer = web.post(path, data={"input:text": "x"}, headers={"Origin": origin})
-            assert answer.status_code == 403
+            response = web.post(path, data={"input:text": "x"}, headers={"Origin": origin})
+            assert response.status_code == 403
         assert http.get("/predictions").json()["results"][:1] == before
 
-    def test_cannot_leave_out_who_they_are(self, root: str) -> None:
-        answer = httpx.post(f"{root}/web/models/dashscope/hello-world", data={"input:text": "x"})
-        assert answer.status_code == 403
+    def test_forms_need_an_origin(self, root: str) -> None:
+        response = httpx.post(f"{root}/web/models/dashscope/hello-world", data={"input:text": "x"})
+        assert response.status_code == 403
 
     @variants("site", ["cross-site", "same-site"])
     @variants("mode", ["no-cors", "cors", "same-origin"])
-    def test_cannot_embed_pages(self, web: httpx.Client, site: str, mode: str) -> None:
+    def test_other_sites_cannot_embed_pages(self, web: httpx.Client, site: str, mode: str) -> None:
         headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
         for path in ("/web/", "/web/events", "/web/assets/page.js"):
             assert web.get(path, headers=headers).status_code == 403
 
-    def test_may_link_to_pages(self, web: httpx.Client) -> None:
+    def test_other_sites_may_link_to_pages(self, web: httpx.Client) -> None:
         headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
         assert web.get("/web/", headers=headers).status_code == 200
         assert web.post("/web/sign-out", headers=headers).status_code == 403
 
     @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost."])
-    def test_cannot_take_this_server_s_place_by_dns(self, web: httpx.Client, host: str) -> None:
+    def test_dns_rebinding_is_rejected(self, web: httpx.Client, host: str) -> None:
         headers = {"Host": host, "Origin": f"http://{host}"}
         assert web.get("/web/", headers=headers).status_code in {400, 403}
         path = "/web/models/dashscope/hello-world"
         assert web.post(path, headers=headers, data={}).status_code in {400, 403}
 
-    def test_get_no_permission_from_headers(self, web: httpx.Client) -> None:
+    def test_no_cors_headers_are_sent(self, web: httpx.Client) -> None:
         for path in ("/web/", "/web/nope", "/web/assets/page.css"):
             headers = web.get(path).headers
             assert not [name for name in headers if name.startswith("access-control-")]
             assert headers["cross-origin-resource-policy"] == "same-origin"
             assert headers["x-frame-options"] == "DENY"
 
-    def test_methods_of_theirs_are_refused(self, web: httpx.Client) -> None:
+    def test_other_sites_cannot_use_other_methods(self, web: httpx.Client) -> None:
         for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "QUERY"):
-            answer = web.request(method, "/web/", headers={"Origin": "https://evil.example"})
-            assert answer.status_code == 403
+            response = web.request(method, "/web/", headers={"Origin": "https://evil.example"})
+            assert response.status_code == 403
 
 
 class TestHeaders:
-    def test_allow_only_what_the_server_itself_put_in_the_page(self, web: httpx.Client) -> None:
+    def test_the_content_security_policy_allows_only_own_content(self, web: httpx.Client) -> None:
         pages = [web.get(path) for path in ("/web/", "/web/", "/web/nope", "/web/predictions")]
         nonces = set()
         for page in pages:
@@ -220,9 +222,13 @@ class TestHeaders:
             nonces.add(script["nonce"])
         assert len(nonces) == len(pages)
 
-    def test_of_what_comes_along_say_what_it_is(self, web: httpx.Client) -> None:
+    def test_assets_have_a_media_type(self, web: httpx.Client) -> None:
         for name in ("page.css", "page.js", "icon.svg"):
-            answer = web.get(f"/web/assets/{name}")
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert "http://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
-            assert "https://" not in answer.text
+            response = web.get(f"/web/assets/{name}")
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert "http://" not in response.text.replace("http://www.w3.org/2000/svg", "")
+            assert "https://" not in response.text
+        # Browsers keep the assets that a page names, because their URLs change with their content.
+        (script,) = Parsed(web.get("/web/")).all("script")
+        assert "immutable" in web.get(script["src"]).headers["cache-control"]
+        assert "cache-control" not in web.get("/web/assets/page.js?other").headers

@@ -1,4 +1,4 @@
-"""The code on the pages does what the form does."""
+"""The code examples on the pages do the same as the form."""
 
 import contextlib
 import io
@@ -53,7 +53,7 @@ def run_shell(text: str) -> str:
 
 
 class TestCode:
-    def test_runs(self, server: LocalServer) -> None:
+    def test_the_example_runs(self, server: LocalServer) -> None:
         value = {"text": NASTY, "list": [1, 2.5, None, True], "long": ["x" * 40] * 3}
         made = code(call(server.base_url, value=value))
         for name in ("python", "python-async"):
@@ -61,14 +61,14 @@ class TestCode:
         assert json.loads(run_shell(made["curl"]))["output"] == value
         assert json.loads(run_shell(made["command"])) == value
 
-    def test_streams(self, server: LocalServer) -> None:
+    def test_the_streaming_example_streams(self, server: LocalServer) -> None:
         made = code(evolve(call(server.base_url, "test/parts", count=3), streams=True))
         for name in ("python", "python-async"):
             assert run_python(made[name]) == "0 1 2 "
         assert run_shell(made["command"]).strip() == "0 1 2"
         assert "for await" in made["javascript"]
 
-    def test_of_an_older_version_names_the_version(
+    def test_the_example_of_an_older_version_names_the_version(
         self, server: LocalServer, http: httpx.Client
     ) -> None:
         version = http.get("/models/test/echo").json()["latest_version"]["id"]
@@ -77,7 +77,23 @@ class TestCode:
         assert json.loads(run_shell(made["curl"]))["output"] == "v"
         assert all(f"test/echo:{version}" in text for text in made.values())
 
-    def test_of_the_latest_version_is_short(self) -> None:
+    def test_the_example_of_a_deployment_runs(
+        self, server: LocalServer, http: httpx.Client
+    ) -> None:
+        version = http.get("/models/test/echo").json()["latest_version"]["id"]
+        body = {
+            "name": "coded", "model": "test/echo", "version": version, "hardware": "cpu",
+            "min_instances": 0, "max_instances": 1,
+        }  # fmt: skip
+        assert http.post("/deployments", json=body).status_code == 200
+        made = code(evolve(call(server.base_url, value=NASTY), deployment="local/coded"))
+        for name in ("python", "python-async"):
+            assert run_python(made[name]) == f"{NASTY}\n"
+        assert json.loads(run_shell(made["curl"]))["output"] == NASTY
+        assert run_shell(made["command"]) == f"{NASTY}\n"
+        assert "deployments.predictions.create" in made["javascript"]
+
+    def test_the_example_of_the_latest_version_names_the_model(self) -> None:
         data = "data:image/png;base64," + "A" * 1000
         made = code(evolve(call(DEFAULT_BASE_URL, image=data, n=1), needs_token=True))
         for name, text in made.items():
@@ -91,19 +107,23 @@ class TestCode:
         assert snippets(call(DEFAULT_BASE_URL, text="x" * CODE_LIMIT)) == []
 
     @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
-    def test_is_valid_javascript(self, tmp_path: Path) -> None:
-        for streams in (False, True):
-            made = code(evolve(call(DEFAULT_BASE_URL, value=NASTY), streams=streams))
+    def test_the_example_is_valid_javascript(self, tmp_path: Path) -> None:
+        for changes in ({"streams": False}, {"streams": True}, {"deployment": "local/coded"}):
+            made = code(evolve(call(DEFAULT_BASE_URL, value=NASTY), **changes))
             for name in ("javascript", "fetch"):
                 file = tmp_path / f"{name}.mjs"
                 file.write_text(made[name])
                 subprocess.run(["node", "--check", str(file)], check=True, timeout=60)
 
-    def test_follows_the_form(self, web: httpx.Client, server: LocalServer) -> None:
+    def test_the_example_contains_the_values_of_the_form(
+        self, web: httpx.Client, server: LocalServer
+    ) -> None:
         path = "/web/models/test/typed/code"
-        answer = web.post(path, data={"input:text": NASTY, "input:count": "3", "input:ratio": "x"})
-        parsed = Parsed(answer)
-        # Defaults are omitted, and so is what is not valid yet.
+        response = web.post(
+            path, data={"input:text": NASTY, "input:count": "3", "input:ratio": "x"}
+        )
+        parsed = Parsed(response)
+        # Defaults and invalid values are omitted.
         assert f'"text": {json.dumps(NASTY, ensure_ascii=False)}' in parsed.text
         assert "count" not in parsed.text
         assert "ratio" not in parsed.text

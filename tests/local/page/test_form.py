@@ -1,4 +1,4 @@
-"""A model's schema as a form, the form as an input, and what is wrong said beside the field."""
+"""Forms: fields from the schema, inputs from the fields, and errors next to the fields."""
 
 import json
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import pytest
 
 from dashscope.local.pages.fields import read_fields
 from tests.local.page.conftest import Parsed
-from tests.local.waiting import reach, until
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 Send = Callable[..., Any]
 
@@ -52,16 +52,16 @@ class TestFields:
             ({"anyOf": [{"$ref": "#/components/schemas/Color"}, NULL]}, "choice", True),
         ],
     )
-    def test_are_of_the_kind_that_fits(
+    def test_fields_match_the_type_of_the_input(
         self, schema: dict[str, Any], kind: str, nullable: bool
     ) -> None:
         made = field(schema, Color={"type": "string", "enum": ["red", "blue"]})
         assert (made.kind, made.nullable) == (kind, nullable)
 
-    def test_that_are_required_leave_a_choice_of_yes_and_no(self) -> None:
+    def test_a_required_boolean_offers_yes_and_no(self) -> None:
         assert field({"type": "boolean"}, required=True).choices == (True, False)
 
-    def test_say_their_bounds(self) -> None:
+    def test_fields_show_their_bounds(self) -> None:
         made = field({"type": "integer", "exclusiveMinimum": 0, "maximum": 9})
         assert (made.minimum, made.maximum) == (1, 9)
         assert made.hint == "A whole number, more than 0, at most 9."
@@ -70,29 +70,31 @@ class TestFields:
 
 @pytest.fixture
 def send(web: httpx.Client, http: httpx.Client) -> Send:
-    """Fill in a form and send it; return the prediction at its end, or the form with problems."""
+    """Submit a form. Return the finished prediction, or the form with errors."""
 
     def send(name: str, files: Any = None, **values: str) -> Any:
         data = {f"input:{key}": value for key, value in values.items()}
-        answer = web.post(f"/web/models/{name}", data=data, files=files)
-        if answer.status_code != 303:
-            assert answer.status_code == 422, answer.text
-            return Parsed(answer)
-        shown, run = answer.headers["location"].split("?run=")
+        response = web.post(f"/web/models/{name}", data=data, files=files)
+        if response.status_code != 303:
+            assert response.status_code == 422, response.text
+            return Parsed(response)
+        shown, run = response.headers["location"].split("?run=")
         assert shown == f"/web/models/{name}"
-        return reach(http, {"urls": {"get": f"/predictions/{run}"}}, "succeeded", "failed")
+        return wait_for_status(
+            http, {"urls": {"get": f"/predictions/{run}"}}, "succeeded", "failed"
+        )
 
     return send
 
 
 class TestForm:
-    def test_has_a_labelled_field_for_each_input(self, web: httpx.Client) -> None:
+    def test_each_input_has_a_labeled_field(self, web: httpx.Client) -> None:
         parsed = Parsed(web.get("/web/models/test/typed"))
         named = {f["id"] for f in parsed.all("input", "textarea", "select") if f.get("id")}
-        labelled = {label["for"] for label in parsed.all("label") if "for" in label}
-        assert named == labelled
+        labeled = {label["for"] for label in parsed.all("label") if "for" in label}
+        assert named == labeled
         assert {f"input-{name}" for name in ("text", "count", "flag", "tags")} <= named
-        # A few short choices are radio buttons in a fieldset with a legend.
+        # Short choices are radio buttons in a fieldset with a legend.
         assert parsed.by_id("input-size")["data-kind"] == "choice"
         sizes = [f["value"] for f in parsed.all("input") if f.get("name") == "input:size"]
         assert sizes == ['"small"', '"large"']
@@ -104,7 +106,7 @@ class TestForm:
         assert "required" not in parsed.by_id("input-count")
         assert "How many. A whole number, at least 1, at most 10." in parsed.text
 
-    def test_runs_the_model(self, send: Send) -> None:
+    def test_submitting_runs_the_model(self, send: Send) -> None:
         prediction = send(
             "test/typed", text="a\r\nb", count="4", ratio="0.25", flag="true", size='"large"',
             tags='["x", "y"]',
@@ -115,29 +117,29 @@ class TestForm:
             "tags": ["x", "y"],
         }  # fmt: skip
 
-    def test_leaves_to_the_defaults_what_is_left_empty(self, send: Send) -> None:
+    def test_empty_fields_use_the_defaults(self, send: Send) -> None:
         prediction = send("test/typed", text="t", count="", ratio=" ", size="", tags="")
         assert prediction["output"] == {
             "text": "t", "count": 3, "ratio": 0.5, "flag": False, "size": "small", "tags": None,
         }  # fmt: skip
 
-    def test_takes_an_emptied_text_for_the_empty_text(self, send: Send) -> None:
+    def test_a_cleared_text_is_an_empty_text(self, send: Send) -> None:
         assert send("test/typed", text="t", schema="")["input"]["schema"] == ""
 
-    def test_takes_dates_enums_and_objects(self, send: Send) -> None:
+    def test_accepts_dates_enums_and_objects(self, send: Send) -> None:
         prediction = send("test/rich", day="2024-02-28", color='"blue"', point='{"x": 1}')
         assert prediction["output"]["color"] == "blue"
         assert prediction["output"]["point"] == {"x": 1, "y": 0}
 
     @pytest.mark.parametrize("value", [1, 1.5, None, "x", [1, {"a": None}], {"ü": "\\"}])
-    def test_takes_any_json(self, send: Send, value: Any) -> None:
+    def test_accepts_any_json(self, send: Send, value: Any) -> None:
         assert send("test/echo", value=json.dumps(value))["output"] == value
 
-    def test_takes_a_long_text(self, send: Send) -> None:
+    def test_accepts_a_long_text(self, send: Send) -> None:
         text = "long " * 500_000
         assert send("dashscope/hello-world", text=text)["output"] == f"hello {text}"
 
-    def test_takes_files_to_upload(self, send: Send) -> None:
+    def test_accepts_file_uploads(self, send: Send) -> None:
         files = [
             ("upload:file", ("one.txt", b"first", "text/plain")),
             ("upload:others", ("two.txt", b"second", "text/plain")),
@@ -148,24 +150,22 @@ class TestForm:
             "text": "first", "suffix": ".txt", "others": ["second", "third"],
         }  # fmt: skip
 
-    def test_takes_the_urls_of_files(self, send: Send) -> None:
+    def test_accepts_file_urls(self, send: Send) -> None:
         prediction = send("test/read", file=" data:text/plain,one ", others="data:text/plain,two\n")
         assert prediction["output"]["text"] == "one"
         assert prediction["output"]["others"] == ["two"]
 
-    def test_keeps_an_uploaded_file_when_something_else_is_wrong(
-        self, web: httpx.Client, root: str
-    ) -> None:
-        answer = web.post(
+    def test_an_error_keeps_uploaded_files(self, web: httpx.Client, root: str) -> None:
+        response = web.post(
             "/web/models/dashscope/thumbnail",
             data={"input:width": "0"},
             files={"upload:image": ("x.png", b"png", "image/png")},
         )
-        assert answer.status_code == 422
-        assert Parsed(answer).by_id("input-image")["value"].startswith(f"{root}/v1/files/")
+        assert response.status_code == 422
+        assert Parsed(response).by_id("input-image")["value"].startswith(f"{root}/v1/files/")
 
     @pytest.mark.parametrize(
-        ("values", "wrong", "said"),
+        ("values", "wrong", "message"),
         [
             ({"text": "x", "count": "11"}, "count", "Must be at most 10."),
             ({"text": "x", "count": "many"}, "count", "Enter a whole number"),
@@ -182,24 +182,24 @@ class TestForm:
             ({}, "text", "Required."),
         ],
     )
-    def test_says_what_is_wrong_beside_the_field(
-        self, send: Send, values: dict[str, str], wrong: str, said: str
+    def test_errors_are_shown_next_to_the_field(
+        self, send: Send, values: dict[str, str], wrong: str, message: str
     ) -> None:
         parsed = send("test/typed", **values)
         assert parsed.by_id(f"input-{wrong}")["aria-invalid"] == "true"
         described = parsed.by_id(f"input-{wrong}")["aria-describedby"].split()
         assert f"input-{wrong}-problem" in described
         assert parsed.by_id(f"input-{wrong}-problem")
-        assert said in parsed.text
+        assert message in parsed.text
         assert parsed.by_id("problems")["role"] == "alert"
         assert f"#input-{wrong}" in [link["href"] for link in parsed.all("a")]
 
-    def test_says_above_what_no_field_is_about(self, send: Send, root: str) -> None:
+    def test_general_errors_are_shown_above_the_form(self, send: Send, root: str) -> None:
         parsed = send("test/read", file=f"{root}/v1/files/{'a' * 26}")
         assert "does not exist" in parsed.text
         assert not [f for f in parsed.all("input", "textarea") if "aria-invalid" in f]
 
-    def test_is_filled_from_an_earlier_run(self, web: httpx.Client, send: Send) -> None:
+    def test_the_form_is_filled_from_an_earlier_run(self, web: httpx.Client, send: Send) -> None:
         prediction = send("test/typed", text="<again>", count="7", flag="true", size='"large"')
         parsed = Parsed(web.get(f"/web/models/test/typed?from={prediction['id']}"))
         assert "<again>" in parsed.text
@@ -208,26 +208,28 @@ class TestForm:
         radios = [f for f in parsed.all("input") if f.get("name") == "input:size"]
         assert [f["value"] for f in radios if "checked" in f] == ['"large"']
 
-    def test_is_filled_with_the_example_of_a_model(self, web: httpx.Client) -> None:
+    def test_the_form_is_filled_with_the_example_of_a_model(self, web: httpx.Client) -> None:
         assert "Alice" in Parsed(web.get("/web/models/dashscope/hello-world")).text
 
-    def test_can_ask_for_a_webhook(self, web: httpx.Client) -> None:
+    def test_the_form_can_set_a_webhook(self, web: httpx.Client) -> None:
         data = {"input:text": "x", "webhook": "http://127.0.0.1:9/hook"}
         shown = web.post("/web/models/dashscope/hello-world", data=data).headers["location"]
         page = f"/web/predictions/{shown.partition('?run=')[2]}"
-        until(lambda: "completed to http://127.0.0.1:9/hook" in Parsed(web.get(page)).text)
+        wait_until(lambda: "completed to http://127.0.0.1:9/hook" in Parsed(web.get(page)).text)
         data["webhook"] = "ftp://x"
         refused = web.post("/web/models/dashscope/hello-world", data=data)
         assert refused.status_code == 422
         assert "is not an http(s) URL" in Parsed(refused).text
 
     @pytest.mark.parametrize("destination", ["", "nope", "A/B", "a/b/c"])
-    def test_of_a_training_wants_a_destination(self, web: httpx.Client, destination: str) -> None:
+    def test_a_training_form_requires_a_destination(
+        self, web: httpx.Client, destination: str
+    ) -> None:
         refused = web.post("/web/models/test/trainable/train", data={"destination": destination})
         assert refused.status_code == 422
         assert "must be owner/name" in Parsed(refused).text
 
-    def test_of_a_model_without_a_version_says_so(
+    def test_a_model_without_a_version_has_no_form(
         self, web: httpx.Client, http: httpx.Client
     ) -> None:
         values = {

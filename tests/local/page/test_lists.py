@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.local.page.conftest import Parsed
-from tests.local.waiting import reach, until
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -20,7 +20,7 @@ def listed(web: httpx.Client, **filters: str) -> list[str]:
 
 
 class TestFilters:
-    def test_select_jobs(self, web: httpx.Client, run: Run) -> None:
+    def test_filters_select_jobs(self, web: httpx.Client, run: Run) -> None:
         text = 'needle 100% "quoted" ü_'
         found = run("test/echo", value=text)["id"]
         failed = run("test/fails", message="needle of a failure")["id"]
@@ -32,10 +32,10 @@ class TestFilters:
         assert listed(web, q="needle", status="failed") == [failed]
         assert listed(web, q="needle", model="test/echo") == [found]
         assert listed(web, q="needle", since="hour") == [failed, found]
-        # What is no filter is ignored.
+        # Unknown filters are ignored.
         assert listed(web, q="needle", status="x", since="y") == [failed, found]
 
-    def test_are_shown_in_the_form_and_kept_for_older_pages(self, web: httpx.Client) -> None:
+    def test_filters_are_shown_and_kept_on_older_pages(self, web: httpx.Client) -> None:
         page = web.get("/web/predictions", params={"status": "failed", "q": '"><script>'})
         parsed = Parsed(page)
         assert "No prediction matches the filters." in parsed.text
@@ -43,7 +43,7 @@ class TestFilters:
         assert search["value"] == '"><script>'
         assert "status=failed" in parsed.by_id("rows")["data-rows"]
 
-    def test_models_are_searched_too(self, web: httpx.Client) -> None:
+    def test_models_can_be_searched(self, web: httpx.Client) -> None:
         parsed = Parsed(web.get("/web/", params={"q": "markov"}))
         assert [c["href"] for c in parsed.all("a") if c.get("class") == "card"] == [
             "/web/models/dashscope/markov"
@@ -65,6 +65,23 @@ class TestResources:
         page = Parsed(web.get("/web/deployments/page-deployment"))
         assert page.by_id(f"row-{created['id']}")
         assert web.get("/web/deployments/nope").status_code == 404
+        # It has a playground like a model.
+        path = "/web/deployments/page-deployment"
+        assert page.by_id("form")["action"] == path
+        assert 'client.deployments.predictions.create(\n        "local/page-dep' in page.text
+        assert web.get(f"/web/deployments/nope?run={created['id']}").status_code == 404
+        location = web.post(path, data={"input:value": '"from the form"'}).headers["location"]
+        prediction = wait_for_status(
+            http, {"urls": {"get": f"/predictions/{location[-26:]}"}}, "succeeded"
+        )
+        assert prediction["output"] == "from the form"
+        assert location == f"{path}?run={prediction['id']}"
+        page = Parsed(web.get(location))
+        assert "from the form" in page.text
+        assert page.by_id(f"row-{prediction['id']}")
+        assert web.post(path, data={"input:value": "{"}).status_code == 422
+        code = web.post(page.by_id("form")["data-code"], data={"input:value": "1"})
+        assert "/deployments/local/page-deployment/predictions" in code.text
 
     def test_files(self, web: httpx.Client) -> None:
         files = {"file": ("<b>.txt", b"content", "text/plain")}
@@ -90,14 +107,14 @@ class TestResources:
             assert web.get(path).status_code == 200
         assert web.get("/web/docs/schemas/nope").status_code == 404
 
-    def test_the_tabs_of_a_model(self, web: httpx.Client, run: Run) -> None:
+    def test_tabs_of_a_model(self, web: httpx.Client, run: Run) -> None:
         path = "/web/models/dashscope/hello-world"
         prediction = run("dashscope/hello-world", text="x")
-        for tab, said in (
+        for tab, message in (
             ("api", "Example response"), ("examples", "Alice"), ("versions", "latest"),
             ("runs", prediction["id"][:8]), ("readme", "Greets the name in text."),
         ):  # fmt: skip
-            assert said in Parsed(web.get(f"{path}/{tab}")).text, tab
+            assert message in Parsed(web.get(f"{path}/{tab}")).text, tab
         shown = Parsed(web.get(f"{path}?run={prediction['id']}")).text
         assert "hello x" in shown
         for wrong in ("nope", run("test/pid")["id"]):
@@ -111,7 +128,7 @@ class TestResources:
             data={"destination": "local/listed"},
             files={"upload:text": ("my words.txt", b"hi", "text/plain")},
         ).headers["location"]
-        seen = reach(http, {"urls": {"get": page.removeprefix("/web")}}, "succeeded")
+        seen = wait_for_status(http, {"urls": {"get": page.removeprefix("/web")}}, "succeeded")
         name, _, version = seen["output"]["version"].partition(":")
         links = [a["href"] for a in Parsed(web.get("/web/trainings")).all("a")]
         assert f"/web/models/{name}?version={version}" in links
@@ -120,11 +137,11 @@ class TestResources:
             data={"destination": "local/listed", "input:times": "-1"},
             files={"upload:text": ("other words.txt", b"\xff", "text/plain")},
         ).headers["location"]
-        reach(http, {"urls": {"get": failed.removeprefix("/web")}}, "failed")
+        wait_for_status(http, {"urls": {"get": failed.removeprefix("/web")}}, "failed")
 
 
 class TestWebhooks:
-    def test_show_payload_and_response_and_are_sent_again(
+    def test_deliveries_show_payload_and_response_and_can_be_resent(
         self, web: httpx.Client, http: httpx.Client
     ) -> None:
         received: list[tuple[str, dict[str, Any]]] = []
@@ -149,21 +166,25 @@ class TestWebhooks:
                 "webhook_events_filter": ["completed"],
             }  # fmt: skip
             created = http.post("/models/test/echo/predictions", json=body).json()
-            page = until(
-                lambda: (
-                    seen
-                    if "thanks <b>" in (seen := Parsed(web.get("/web/webhooks"))).text
-                    else None
-                )
-            )
-            assert '"output": "<payload>"' in page.text
-            assert "202" in page.text
-            resend = next(f["action"] for f in page.all("form") if f["action"].endswith("/resend"))
-            assert web.post(resend).headers["location"] == "/web/webhooks"
-            until(lambda: len(received) == 2)
+
+            def delivery() -> str | None:
+                page = Parsed(web.get(f"/web/predictions/{created['id']}"))
+                links = [a["href"] for a in page.all("a") if "/webhooks/msg_" in a["href"]]
+                return links[0] if links else None
+
+            path = wait_until(delivery)
+            assert path in web.get("/web/webhooks").text
+            page = Parsed(web.get(path))
+            for said in ("thanks <b>", "202", '"output": "<payload>"'):
+                assert said in page.text
+            [resend] = [f["action"] for f in page.all("form") if f["action"].endswith("/resend")]
+            assert web.post(resend).headers["location"] == path
+            wait_until(lambda: len(received) == 2)
             assert received[0] == received[1]
             assert received[0][1]["id"] == created["id"]
+            wait_until(lambda: Parsed(web.get(path)).text.count("thanks <b>") == 2)
             assert web.post("/web/webhooks/msg_nope/resend").status_code == 404
+            assert web.get("/web/webhooks/msg_nope").status_code == 404
         finally:
             receiver.shutdown()
             thread.join()

@@ -1,4 +1,4 @@
-"""Markdown of models becomes a few elements, and nothing else."""
+"""Markdown of models becomes a few safe elements."""
 
 import time
 
@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from dashscope.local.pages.markdown import MARKDOWN_LIMIT, looks_like_markdown, render_markdown
-from tests.local.page.test_shown import NASTY, harmless
+from tests.local.page.test_content import NASTY, harmless
 
 
 class TestMarkdown:
-    def test_is_rendered(self) -> None:
+    def test_markdown_is_rendered(self) -> None:
         html = render_markdown(
             "## A\n\n- *b* `c`\n\n|d|\n|-:|\n|e|\n\n~~f~~ **g**\nh\n\n```py\ni<j\n```"
         )
@@ -21,7 +21,7 @@ class TestMarkdown:
         ):  # fmt: skip
             assert part in html
 
-    def test_leaves_no_gap_between_headings(self) -> None:
+    def test_heading_levels_have_no_gaps(self) -> None:
         html = render_markdown("#### a\n# b\n###### c")
         assert [part[:1] for part in html.split("<h")[1:]] == ["3", "3", "4"]
 
@@ -32,7 +32,7 @@ class TestMarkdown:
         assert ">image</a>" in html
 
     @pytest.mark.parametrize("text", NASTY)
-    def test_is_harmless(self, text: str) -> None:
+    def test_html_is_escaped(self, text: str) -> None:
         forms = (text, f"[x]({text})", f"![x]({text})", f"<{text}>", f"# {text}", f"```{text}\n```",
                  f"[x]: {text}\n\n[x]", f"|{text}|\n|-|\n|{text}|")  # fmt: skip
         for form in forms:
@@ -58,9 +58,9 @@ class TestMarkdown:
         ["> " * 30_000, "- " * 30_000, "[" * 40_000, "![](" * 8_000, "**a " * 8_000,
          "|a" * 8_000 + "\n" + "|-" * 8_000, ("> " * 50 + "a\n") * 600],
     )  # fmt: skip
-    def test_of_a_hostile_text_ends_in_time(self, text: str) -> None:
-        began = time.thread_time()
+    def test_a_hostile_text_is_rendered_in_time(self, text: str) -> None:
+        started = time.thread_time()
         looks_like_markdown(text)
-        assert time.thread_time() - began < 1
+        assert time.thread_time() - started < 1
         render_markdown(text)
-        assert time.thread_time() - began < 20
+        assert time.thread_time() - started < 20

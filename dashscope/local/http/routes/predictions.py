@@ -148,7 +148,7 @@ def create_job(parts: Services, version: Version, body: JobBody, values: dict[st
                 "input": input_json,
                 "webhook": webhook,
                 "webhook_events": events,
-                # Another start of the server may have another address of its own.
+                # Another start of the server may have another address.
                 "address": None if renderer.address == parts.address else renderer.address,
             },
         )

@@ -89,7 +89,7 @@ function localize(root) {
 const began = new WeakMap();
 
 function tick() {
-  for (const took of document.querySelectorAll(".took[data-seconds]")) {
+  for (const took of document.querySelectorAll("#rows .took[data-seconds], #status .took[data-seconds]")) {
     const said = took.dataset.seconds;
     if (began.get(took)?.said !== said) began.set(took, { said, at: performance.now() - said * 1000 });
     const seconds = (performance.now() - began.get(took).at) / 1000;
@@ -246,9 +246,17 @@ async function loadOlder(link) {
   loading = true;
   try {
     const page = parse(await (await fetch(link.href)).text());
-    localize(page);
-    for (const row of [...page.getElementById("rows").children])
-      if (!document.getElementById(row.id)) list.append(document.adoptNode(row));
+    // One list for each page: the browser then skips whole pages that are not on the screen.
+    const older = document.adoptNode(page.getElementById("rows"));
+    for (const row of [...older.children]) if (document.getElementById(row.id)) row.remove();
+    localize(older);
+    const number = document.querySelectorAll(".older").length + 2;
+    older.setAttribute("aria-label", `${list.ariaLabel}, page ${number}`);
+    older.removeAttribute("id");
+    older.classList.add("older");
+    older.style.setProperty("--count", older.children.length);
+    list.classList.add("continued");
+    document.getElementById("pages").before(older);
     near.unobserve(link);
     const next = page.querySelector("#pages a[rel=next]");
     if (next) link.replaceWith(next);
@@ -412,7 +420,7 @@ equip(document);
 tail();
 setInterval(tick, 200);
 if (document.querySelector("form[data-keys]")) {
-  // The query is the release, so that browsers do not combine files of two releases.
+  // The query identifies the files, so that browsers do not combine files of two releases.
   const { start } = await import(`./form.js${new URL(import.meta.url).search}`);
   start({ parse, refresh, show });
 }

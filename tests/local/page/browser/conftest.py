@@ -1,6 +1,6 @@
-"""Chromium, and pages in it that complain of nothing.
+"""Pages in Chromium. A test fails if its page reports an error.
 
-It needs Debian's `chromium`, or the one that DASHSCOPE_CHROMIUM names.
+The tests need Debian's `chromium`, or the executable that DASHSCOPE_CHROMIUM names.
 """
 
 import os
@@ -34,8 +34,8 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-class Seen:
-    """What a page complained of."""
+class Problems:
+    """The errors, dialogs and external requests of a page."""
 
     def __init__(self, page: Page) -> None:
         self.problems: list[str] = []
@@ -43,7 +43,7 @@ class Seen:
         page.on("dialog", lambda dialog: self.problems.append(f"dialog: {dialog.message}"))
         page.on(
             "console",
-            lambda said: self.problems.append(said.text) if said.type == "error" else None,
+            lambda message: self.problems.append(message.text) if message.type == "error" else None,
         )
         page.on(
             "request",
@@ -57,11 +57,11 @@ class Seen:
 
 @pytest.fixture
 def page(chromium: Browser, root: str) -> Iterator[Page]:
-    """A page at the desktop's size; at the end it has complained of nothing."""
+    """A page of desktop size. The test fails if the page has reported a problem."""
     context = chromium.new_context(base_url=root, viewport=DESKTOP, locale="en-US")
     context.set_default_timeout(20_000)
     opened = context.new_page()
-    seen = Seen(opened)
+    seen = Problems(opened)
     yield opened
     context.close()
     assert seen.problems == []
@@ -69,7 +69,7 @@ def page(chromium: Browser, root: str) -> Iterator[Page]:
 
 @pytest.fixture
 def studio_page(chromium: Browser) -> Iterator[Page]:
-    """A page of a server with models worth looking at."""
+    """A page of a server with the models of `studio.py`."""
     with LocalServer(models=studio.MODELS) as server:
         context = chromium.new_context(
             base_url=server.base_url.removesuffix("/v1"), viewport=DESKTOP, locale="en-US"

@@ -27,7 +27,7 @@ def studio_root() -> Iterator[str]:
 
 @pytest.fixture
 def playground(chromium: Browser, studio_root: str) -> Iterator[Page]:
-    """A page of a server with the studio's models; at the end it has complained of nothing."""
+    """A page of a server with the studio models. The test fails if the page reports a problem."""
     context = chromium.new_context(base_url=studio_root, viewport=DESKTOP, locale="en-US")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(20_000)
@@ -35,7 +35,7 @@ def playground(chromium: Browser, studio_root: str) -> Iterator[Page]:
     seen = Seen(page)
     yield page
     context.close()
-    # The browser itself reports that a form was invalid.
+    # The browser reports that a form was invalid.
     assert [problem for problem in seen.problems if "422" not in problem] == []
 
 
@@ -54,7 +54,7 @@ class TestPlayground:
     def test_shows_the_result_next_to_the_form(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/writer")
-        # At first, the example of the model.
+        # The form starts with the example of the model.
         expect(topic(page)).to_have_value("Rain")
         expect(page.locator("#output")).to_contain_text("Example")
         topic(page).fill("Snow")
@@ -65,7 +65,7 @@ class TestPlayground:
         for label in ("Queued", "Loading", "Running", "Speed"):
             expect(page.locator("#measures")).to_contain_text(label)
         first = page.url
-        # The form stays, also while its inputs change, and the browser goes back to earlier runs.
+        # The form stays while its inputs change, and the browser can go back to earlier runs.
         topic(page).fill("Fog")
         page.get_by_role("button", name="Run", exact=True).click()
         expect(page.locator(".markdown").get_by_role("heading", name="Fog")).to_be_visible()
@@ -75,7 +75,7 @@ class TestPlayground:
         page.reload()
         expect(topic(page)).to_have_value("Snow")
         expect(page.locator(".markdown").get_by_role("heading", name="Snow")).to_be_visible()
-        # The text as the model wrote it.
+        # The raw text of the model.
         page.get_by_label("Plain text", exact=True).first.check(force=True)
         expect(page.locator("#output-source")).to_contain_text("# Snow")
         expect(page.locator(".markdown")).to_be_hidden()
@@ -95,7 +95,7 @@ class TestPlayground:
         expect(topic(page)).to_have_value("typed while it runs")
         expect(page).to_have_url(re.compile(r"\?run="))
 
-    def test_writes_the_code_while_typing(self, playground: Page) -> None:
+    def test_updates_the_code_while_typing(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/writer")
         topic(page).fill('a "quoted" topic')
@@ -109,11 +109,11 @@ class TestPlayground:
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         copied = page.evaluate("navigator.clipboard.readText()")
         assert copied.strip() == (curl.text_content() or "").strip()
-        # The language is kept for other pages.
+        # The chosen language is kept on other pages.
         page.goto("/web/models/studio/landscape")
         expect(page.get_by_label("curl code")).to_be_visible()
 
-    def test_has_comfortable_fields(self, playground: Page) -> None:
+    def test_field_controls(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/writer")
         page.get_by_label("Temperature slider").fill("1.5")
@@ -136,7 +136,7 @@ class TestPlayground:
         page.get_by_role("link", name="Details").click()
         expect(page.locator("#input")).to_contain_text("noon")
 
-    def test_says_at_the_field_what_is_wrong(self, playground: Page) -> None:
+    def test_shows_errors_next_to_the_field(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/writer")
         topic(page).fill("kept")
@@ -151,21 +151,28 @@ class TestPlayground:
         expect(page.locator("#status")).to_contain_text("succeeded")
         expect(page.locator("#problems")).to_have_count(0)
 
-    def test_takes_files_and_shows_images(self, playground: Page, photo: Path) -> None:
+    def test_accepts_files_and_shows_images(self, playground: Page, photo: Path) -> None:
         page = playground
         page.goto("/web/models/studio/gray")
-        # Dropped like a file from the desktop.
-        page.evaluate(
-            """async bytes => {
-                const dataTransfer = new DataTransfer(), type = "image/png";
-                const file = new File([new Uint8Array(bytes)], "dropped.png", {type});
-                dataTransfer.items.add(file);
-                const options = {dataTransfer, bubbles: true, cancelable: true};
-                document.querySelector(".drop").dispatchEvent(new DragEvent("drop", options)); }""",
-            list(photo.read_bytes()),
-        )
-        preview = page.locator("#input-image-shown").get_by_role("img", name="dropped.png")
-        expect(preview).to_be_visible()
+
+        def give(how: str, name: str) -> None:
+            page.evaluate(
+                """([bytes, how, name]) => {
+                    const dataTransfer = new DataTransfer(), type = "image/png";
+                    dataTransfer.items.add(new File([new Uint8Array(bytes)], name, {type}));
+                    const options = {dataTransfer, bubbles: true, cancelable: true};
+                    const event = how === "drop" ? new DragEvent("drop", options)
+                        : new ClipboardEvent("paste", {...options, clipboardData: dataTransfer});
+                    document.querySelector(how === "drop" ? ".drop" : "#input-image")
+                        .dispatchEvent(event); }""",
+                [list(photo.read_bytes()), how, name],
+            )
+
+        # Pasted like a copied picture, then dropped like a file from the desktop.
+        for how, name in (("paste", "pasted.png"), ("drop", "dropped.png")):
+            give(how, name)
+            preview = page.locator("#input-image-shown").get_by_role("img", name=name)
+            expect(preview).to_be_visible()
         assert preview.evaluate("async image => (await image.decode(), image.naturalWidth)") == 256
         expect(page.get_by_label("Python code", exact=True)).to_contain_text("/v1/files/")
         page.get_by_role("button", name="Run", exact=True).click()
@@ -180,7 +187,7 @@ class TestPlayground:
         expect(page.locator("#input-mask-shown").get_by_role("img")).to_be_visible()
         expect(page.get_by_label("Mask", exact=True)).to_have_value(re.compile("/v1/files/"))
 
-    def test_images_are_enlarged(self, playground: Page) -> None:
+    def test_images_can_be_enlarged(self, playground: Page) -> None:
         page = playground
         page.goto("/web/models/studio/landscape")
         page.get_by_label("Prompt").fill("hills")
@@ -195,7 +202,7 @@ class TestPlayground:
         dialog.get_by_role("button", name="Close").click()
         expect(dialog).to_have_count(0)
 
-    def test_on_a_phone_the_result_comes_into_view(
+    def test_on_a_phone_the_result_scrolls_into_view(
         self, chromium: Browser, studio_root: str
     ) -> None:
         context = chromium.new_context(base_url=studio_root, viewport=PHONE)
@@ -209,13 +216,15 @@ class TestPlayground:
 
 
 class TestLists:
-    def test_are_filtered_while_typing_and_follow(self, playground: Page, studio_root: str) -> None:
+    def test_lists_are_filtered_while_typing_and_updated(
+        self, playground: Page, studio_root: str
+    ) -> None:
         page = playground
 
         def create(name: str, text: str) -> str:
             body = {"input": {"topic": text}}
-            answer = httpx.post(f"{studio_root}/v1/models/{name}/predictions", json=body)
-            job_id: str = answer.json()["id"]
+            response = httpx.post(f"{studio_root}/v1/models/{name}/predictions", json=body)
+            job_id: str = response.json()["id"]
             return job_id
 
         other, wanted = create("studio/writer", "another"), create("studio/writer", "wanted word")
@@ -232,26 +241,28 @@ class TestLists:
         page.get_by_label("Status").select_option("failed")
         expect(page.get_by_text("No prediction matches the filters.")).to_be_visible()
 
-    def test_load_older_rows_when_scrolled(self, playground: Page, studio_root: str) -> None:
+    def test_scrolling_loads_older_rows(self, playground: Page, studio_root: str) -> None:
         with httpx.Client(base_url=studio_root) as client:
             for number in range(220):
                 body = {"input": {"topic": f"{number}", "delay": 0}}
                 client.post("/v1/models/studio/writer/predictions", json=body)
         page = playground
         page.goto("/web/predictions")
-        rows = page.locator("#rows > li")
+        rows = page.locator(".rows > li")
         for _ in range(50):
             page.mouse.wheel(0, 5000)
             if rows.count() >= 220:
                 break
             page.wait_for_timeout(50)
-        ids = page.evaluate("[...document.querySelectorAll('#rows > li')].map(row => row.id)")
+        ids = page.evaluate("[...document.querySelectorAll('.rows > li')].map(row => row.id)")
         assert len(ids) >= 220
+        # Each page of rows is a separate list.
+        assert page.get_by_role("list", name="Predictions, newest first, page").count() > 1
         assert len(set(ids)) == len(ids)
 
 
-def test_pages_are_light(playground: Page) -> None:
-    """A page with its styles and scripts is at most 60 KB on the wire."""
+def test_pages_are_small(playground: Page) -> None:
+    """A page with its styles and scripts has at most 60 KB when compressed."""
     for path in (
         "/", "/web/predictions", "/web/docs", "/web/models/studio/writer",
         "/web/models/studio/writer/api",

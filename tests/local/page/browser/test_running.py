@@ -1,4 +1,4 @@
-"""The pages as someone uses them: run a model, watch it, cancel it, run it again."""
+"""Using the pages: run a model, watch it, cancel it, run it again."""
 
 import os
 import re
@@ -17,7 +17,7 @@ SCREENSHOT = Path(studio.__file__).with_name("screenshot.png")
 
 
 class TestRunning:
-    def test_a_model_from_its_form_and_watching_it_stream(self, page: Page) -> None:
+    def test_run_from_the_form_and_watch_the_stream(self, page: Page) -> None:
         page.goto("/")
         page.get_by_role("link", name="dashscope/countdown").first.click()
         page.get_by_label("Start", exact=True).fill("30")
@@ -35,7 +35,7 @@ class TestRunning:
         expect(page.locator("#log")).to_contain_text("31/31")
         expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
 
-    def test_what_streams_fast_is_whole(self, page: Page) -> None:
+    def test_a_fast_stream_is_complete(self, page: Page) -> None:
         page.goto("/web/models/dashscope/markov")
         page.get_by_label("Length", exact=True).fill("5000")
         page.get_by_label("Seed", exact=True).fill("1")
@@ -47,7 +47,7 @@ class TestRunning:
         whole = page.evaluate("path => fetch(path).then(answer => answer.json())", path)
         assert shown == "".join(whole["output"])
 
-    def test_appended_text_is_what_came_and_nothing_twice(self, page: Page, create: Run) -> None:
+    def test_appended_text_has_no_gaps_or_duplicates(self, page: Page, create: Run) -> None:
         prediction = create("test/parts", count=150, delay=0.02)
         page.goto(prediction["urls"]["web"])
         page.evaluate("""() => {
@@ -62,7 +62,7 @@ class TestRunning:
         assert len(states) > 10
         assert all(whole.startswith(state) for state in states)
 
-    def test_an_image_is_seen(self, page: Page, tmp_path: Path) -> None:
+    def test_an_image_is_shown(self, page: Page, tmp_path: Path) -> None:
         from PIL import Image
 
         Image.new("RGB", (200, 100), "teal").save(tmp_path / "photo.png")
@@ -76,20 +76,20 @@ class TestRunning:
         expect(image).to_be_visible()
         assert image.evaluate("async image => (await image.decode(), image.naturalWidth)") == 50
 
-    def test_one_is_cancelled(self, page: Page, create: Run) -> None:
+    def test_cancel_a_prediction(self, page: Page, create: Run) -> None:
         page.goto(create("test/sleep")["urls"]["web"])
         expect(page.locator("#log")).to_contain_text("sleeping")
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("#status")).to_contain_text("canceled")
 
-    def test_one_is_run_again(self, page: Page, run: Run) -> None:
+    def test_rerun_a_prediction(self, page: Page, run: Run) -> None:
         page.goto(run("dashscope/hello-world", text="again")["urls"]["web"])
         before = page.url
         page.get_by_role("button", name="Run again").click()
         page.wait_for_url(lambda url: url != before)
         expect(page.locator("#output")).to_contain_text("hello again")
 
-    def test_one_with_another_input(self, page: Page, run: Run) -> None:
+    def test_rerun_with_another_input(self, page: Page, run: Run) -> None:
         page.goto(run("dashscope/hello-world", text="Alice")["urls"]["web"])
         page.get_by_role("link", name="Open in playground").click()
         expect(page.get_by_label("Text")).to_have_value("Alice")
@@ -97,7 +97,7 @@ class TestRunning:
         page.get_by_label("Text").press("Control+Enter")
         expect(page.locator("#output")).to_contain_text("hello Bob")
 
-    def test_lists_follow_what_happens(self, page: Page, create: Run, http: Any) -> None:
+    def test_lists_are_updated(self, page: Page, create: Run, http: Any) -> None:
         page.goto("/web/predictions")
         prediction = create("test/sleep")
         entry = page.locator(f"#row-{prediction['id']}")
@@ -105,17 +105,17 @@ class TestRunning:
         entry.get_by_role("link").focus()
         http.post(prediction["urls"]["cancel"])
         expect(entry).to_contain_text("canceled")
-        # What is replaced while it has the focus keeps the focus.
+        # An element that is replaced keeps the focus.
         expect(entry.get_by_role("link")).to_be_focused()
 
-    def test_a_form_being_filled_in_stays(self, page: Page, create: Run) -> None:
+    def test_a_form_with_input_is_not_reloaded(self, page: Page, create: Run) -> None:
         prediction = create("dashscope/countdown", start=3, delay=0.2)
         page.goto(f"/web/models/dashscope/countdown?run={prediction['id']}")
         page.get_by_label("Start", exact=True).fill("77")
         expect(page.locator("#status")).to_contain_text("succeeded")
         expect(page.get_by_label("Start", exact=True)).to_have_value("77")
 
-    def test_trainings_show_what_they_made(self, page: Page, tmp_path: Path) -> None:
+    def test_trainings_show_their_version(self, page: Page, tmp_path: Path) -> None:
         (tmp_path / "words.txt").write_text("to be or not to be that is the question " * 3)
         page.goto("/web/models/dashscope/markov/train")
         page.get_by_label("Text: a file to upload").set_input_files(tmp_path / "words.txt")
@@ -126,7 +126,7 @@ class TestRunning:
         page.get_by_role("button", name="Run", exact=True).click()
         expect(page.locator("#text")).to_contain_text("question")
 
-    def test_media_play(self, studio_page: Page) -> None:
+    def test_media_can_be_played(self, studio_page: Page) -> None:
         studio_page.goto("/web/models/studio/tone")
         studio_page.get_by_role("button", name="Run", exact=True).click()
         audio = studio_page.locator("audio")
@@ -138,7 +138,7 @@ class TestRunning:
         )
         assert 0.9 < seconds < 1.1
 
-    def test_without_a_script(self, chromium: Browser, root: str) -> None:
+    def test_pages_work_without_scripts(self, chromium: Browser, root: str) -> None:
         context = chromium.new_context(base_url=root, java_script_enabled=False, viewport=PHONE)
         page = context.new_page()
         page.goto("/")
@@ -154,8 +154,8 @@ class TestRunning:
         context.close()
 
 
-def test_the_screenshot_in_the_readme(studio_page: Page, tmp_path: Path) -> None:
-    """`nox -s browser` sets DASHSCOPE_SCREENSHOT and so replaces the picture in the README."""
+def test_screenshot_for_the_readme(studio_page: Page, tmp_path: Path) -> None:
+    """`nox -s browser` sets DASHSCOPE_SCREENSHOT to update the screenshot of the README."""
     page = studio_page
     page.goto("/web/models/studio/landscape")
     page.get_by_label("Prompt").fill("Blue hills behind blue hills, a low sun")

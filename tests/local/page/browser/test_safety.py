@@ -1,4 +1,4 @@
-"""The pages and those who mean harm: what a model says, what another site sends, the token."""
+"""Attacks on the pages: hostile model output, requests of other sites, and the token."""
 
 from typing import Any
 
@@ -18,15 +18,17 @@ class TestSafety:
         ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
          "</div><script src=/v1/files/x></script>", "javascript:alert(1)"],
     )  # fmt: skip
-    def test_what_a_model_says_is_text(self, page: Page, create: Run, run: Run, text: str) -> None:
+    def test_model_output_is_shown_as_text(
+        self, page: Page, create: Run, run: Run, text: str
+    ) -> None:
         page.goto(run("test/echo", value=text)["urls"]["web"])
         expect(page.locator("#output")).to_contain_text(text)
         assert page.get_by_role("link", name=text).count() == 0
-        # The same on the way that only the script goes.
+        # The same for content that scripts insert.
         prediction = create("dashscope/markov", prompt=f"a {text}", length=30, delay=0.05)
         page.goto(prediction["urls"]["web"])
         expect(page.locator("#status")).to_contain_text("succeeded")
-        # The same in the rows that a list receives.
+        # The same for rows that are added to a list.
         page.goto("/web/predictions")
         run("test/fails", message=text)
         expect(page.locator("#rows")).to_contain_text(text)
@@ -34,7 +36,7 @@ class TestSafety:
         expect(page.locator("#error")).to_contain_text(text)
         page.goto("/web/predictions")
 
-    def test_a_script_put_into_a_page_does_not_run(self, chromium: Browser, root: str) -> None:
+    def test_an_injected_script_does_not_run(self, chromium: Browser, root: str) -> None:
         context = chromium.new_context(base_url=root)
         page = context.new_page()
         page.goto("/web/")
@@ -50,7 +52,7 @@ class TestSafety:
         context.close()
 
     def test_another_site_cannot_run_a_model(self, chromium: Browser, root: str, http: Any) -> None:
-        """A page of another origin (another port is one) sends a form and a fetch."""
+        """A page of another origin (here another port) sends a form and a fetch request."""
         with LocalServer() as elsewhere:
             context = chromium.new_context()
             page = context.new_page()
@@ -64,7 +66,7 @@ class TestSafety:
                 f"{root}/web/models/dashscope/hello-world",
             )
             assert status in {"opaque", "TypeError: Failed to fetch"}
-            with page.expect_response(lambda answer: "/web/models" in answer.url) as answered:
+            with page.expect_response(lambda response: "/web/models" in response.url) as answered:
                 page.evaluate(
                     """url => { const form = document.createElement("form");
                         form.action = url; form.method = "post";

@@ -1,4 +1,4 @@
-"""Clients that are dropped, or that outlive the program: one warning of ours, and no noise."""
+"""Clients that are dropped or that outlive the program: one warning and no other messages."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ DROPPED = {
 }
 
 
-def test_a_client_that_is_dropped_is_closed_with_one_warning(script: Script) -> None:
+def test_a_dropped_client_is_closed_with_one_warning(script: Script) -> None:
     sources = [f"seen.clear()\n{textwrap.dedent(source)}" for source in DROPPED.values()]
     done = script(DROP + "".join(sources), "-X", "dev")
     assert (done.code, done.stdout, done.stderr) == (0, "done\n" * len(DROPPED), "")
@@ -135,7 +135,7 @@ CLOSED = {
         del client
         gc.collect()
     """,
-    "an async client whose loop is over": """
+    "an async client whose loop has ended": """
         client = AsyncClient(base_url=URL)
         asyncio.run(client.run("owner/polls-1", {}))
         del client
@@ -146,7 +146,7 @@ CLOSED = {
         AsyncClient(base_url=URL)
         gc.collect()
     """,
-    "lists left in the middle, on trio": """
+    "abandoned iterations on trio": """
         import trio
         from contextlib import aclosing
 
@@ -183,7 +183,7 @@ OPEN = {
         with cyclic.stream("owner/short", {}) as stream:
             list(stream)
     """,
-    "an open client in a thread that goes on": """
+    "an open client in a running thread": """
         busy = Client(base_url=URL)
 
         def work():
@@ -199,13 +199,13 @@ OPEN = {
 
 
 @pytest.mark.parametrize("sources", [CLOSED, OPEN], ids=["closed", "open at the end"])
-def test_there_is_no_warning_of(script: Script, sources: dict[str, str]) -> None:
+def test_no_warning(script: Script, sources: dict[str, str]) -> None:
     source = "".join(map(textwrap.dedent, sources.values()))
     done = script(source + "\nprint('done')\n", "-X", "dev")
     assert (done.code, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-def test_a_closed_client_says_so(script: Script) -> None:
+def test_using_a_closed_client_is_an_error(script: Script) -> None:
     done = script(
         """
         async def main():

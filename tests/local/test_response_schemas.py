@@ -1,4 +1,4 @@
-"""Every operation's answer has the shape that the server's own description promises."""
+"""The responses of every operation match the server's OpenAPI document."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 from dashscope.local import LocalServer
 from dashscope.local.http.openapi import PATHS, document
 from tests.local.conftest import MODELS
-from tests.local.waiting import reach
+from tests.waiting import wait_for_status
 
 DOCUMENT = document("http://127.0.0.1/v1")
 FORMATS = jsonschema.Draft202012Validator.FORMAT_CHECKER
@@ -22,28 +22,28 @@ OPERATIONS = {
 }
 
 
-def check(operation: str, answer: httpx.Response) -> Any:
-    """Hold an answer against what the description says of its status."""
+def check(operation: str, response: httpx.Response) -> Any:
+    """Check a response against the schema of its status."""
     method, path = OPERATIONS[operation]
     responses = DOCUMENT["paths"][path][method]["responses"]
-    described = responses.get(str(answer.status_code), responses["default"])
-    media_type = answer.headers.get("content-type", "").partition(";")[0]
+    described = responses.get(str(response.status_code), responses["default"])
+    media_type = response.headers.get("content-type", "").partition(";")[0]
     content = described.get("content")
     if content is None:
-        assert answer.content == b""
+        assert response.content == b""
         return None
     if "application/octet-stream" in content:
-        return answer.content
-    assert media_type in content, (answer.status_code, media_type, answer.text)
+        return response.content
+    assert media_type in content, (response.status_code, media_type, response.text)
     if "json" not in media_type:
-        return answer.text
+        return response.text
     schema = {**content[media_type]["schema"], "components": DOCUMENT["components"]}
-    jsonschema.validate(answer.json(), schema, format_checker=FORMATS)
-    return answer.json()
+    jsonschema.validate(response.json(), schema, format_checker=FORMATS)
+    return response.json()
 
 
 class Caller:
-    """Calls operations by their names, and checks each answer."""
+    """Calls operations by name and checks each response."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
@@ -54,10 +54,10 @@ class Caller:
         for part in parts:
             start, _, rest = path.partition("{")
             path = start + part + rest.partition("}")[2]
-        answer = self.http.request(method.removeprefix("x-"), path, **options)
-        assert answer.status_code == status, answer.text
+        response = self.http.request(method.removeprefix("x-"), path, **options)
+        assert response.status_code == status, response.text
         self.called.add(name)
-        return check(name, answer)
+        return check(name, response)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def call() -> Iterator[Caller]:
 WAIT = {"Prefer": "wait"}
 
 
-def test_all_37_operations(call: Caller) -> None:
+def test_responses_of_all_operations_match_the_schema(call: Caller) -> None:
     call("account.get", 200)
     call("hardware.list", 200)
     call("webhooks.default.secret.get", 200)
@@ -112,7 +112,7 @@ def test_all_37_operations(call: Caller) -> None:
     markov = call("models.get", 200, "dashscope", "markov")["latest_version"]["id"]
     wanted = {"destination": "local/mine", "input": {"text": file["urls"]["get"]}}
     training = call("trainings.create", 201, "dashscope", "markov", markov, json=wanted)
-    reach(call.http, training, "succeeded")
+    wait_for_status(call.http, training, "succeeded")
     trained = call("trainings.get", 200, training["id"])["output"]["version"]
     call("trainings.list", 200)
     call("trainings.cancel", 200, training["id"])
@@ -137,7 +137,7 @@ def test_all_37_operations(call: Caller) -> None:
     assert len(call.called) == 37
 
 
-def test_problems_too(call: Caller) -> None:
+def test_problems_match_the_schema(call: Caller) -> None:
     call("predictions.get", 404, "x")
     call("predictions.create", 400, content=b"{")
     call("predictions.create", 422, json={})
@@ -168,7 +168,7 @@ class TestDeployments:
         call("deployments.delete", 204, "local", "d")
         call("deployments.delete", 404, "local", "d")
 
-    def test_a_deployed_version_stays(self, call: Caller) -> None:
+    def test_a_deployed_version_cannot_be_deleted(self, call: Caller) -> None:
         version = call("models.get", 200, "test", "private")["latest_version"]["id"]
         body = {
             "name": "d", "model": "test/private", "version": version, "hardware": "cpu",
@@ -194,10 +194,10 @@ class TestTrainings:
         mine = {"owner": "local", "name": "mine", "visibility": "private", "hardware": "cpu"}
         call("models.create", 201, json=mine)
 
-    def test_make_versions_that_know_their_weights(self, call: Caller) -> None:
+    def test_a_training_creates_a_version_with_its_weights(self, call: Caller) -> None:
         outputs = []
         for text in ("abc", "xyz"):
-            training = reach(call.http, self.train(call, text, times=2), "succeeded")
+            training = wait_for_status(call.http, self.train(call, text, times=2), "succeeded")
             assert training["logs"] == "training\n"
             version = training["output"]["version"]
             body = {"version": version, "input": {"prompt": "-"}}
@@ -210,29 +210,29 @@ class TestTrainings:
         base = call("models.get", 200, "test", "trainable")["latest_version"]["id"]
         assert base != latest
 
-    def test_markov_writes_in_the_style_of_its_text(self, call: Caller) -> None:
+    def test_markov_imitates_its_text(self, call: Caller) -> None:
         version = call("models.get", 200, "dashscope", "markov")["latest_version"]["id"]
         text = "the cat sat on the mat and the cat ran to the dog and the dog sat on the cat"
         file = call("files.create", 201, files={"content": ("t.txt", text.encode())})
         body = {"destination": "local/mine", "input": {"text": file["urls"]["get"]}}
         training = call("trainings.create", 201, "dashscope", "markov", version, json=body)
-        trained = reach(call.http, training, "succeeded")["output"]["version"]
+        trained = wait_for_status(call.http, training, "succeeded")["output"]["version"]
         body = {"version": trained, "input": {"prompt": "the cat", "length": 40}}
         ended = call("predictions.create", 201, json=body, headers=WAIT)
         assert len(ended["output"]) == 40
         assert {word.strip() for word in ended["output"]} <= set(text.split())
         assert ended["urls"]["stream"]
 
-    def test_a_failed_one_says_why(self, call: Caller) -> None:
+    def test_a_failed_training_has_an_error(self, call: Caller) -> None:
         version = call("models.get", 200, "dashscope", "markov")["latest_version"]["id"]
         body = {"destination": "local/mine", "input": {"text": "data:,short"}}
         training = call("trainings.create", 201, "dashscope", "markov", version, json=body)
-        failed = reach(call.http, training, "failed")
+        failed = wait_for_status(call.http, training, "failed")
         assert "more than 2 words" in failed["error"]
         assert "output" not in failed
         check("trainings.get", call.http.get(training["urls"]["get"]))
 
-    def test_what_cannot_be_trained_is_refused(self, call: Caller) -> None:
+    def test_invalid_trainings_are_rejected(self, call: Caller) -> None:
         version = call("models.get", 200, "dashscope", "hello-world")["latest_version"]["id"]
         body: dict[str, Any] = {"destination": "local/mine", "input": {}}
         call("trainings.create", 400, "dashscope", "hello-world", version, json=body)
@@ -245,21 +245,21 @@ class TestTrainings:
         call("trainings.create", 422, *path, json={"input": text})
         call("trainings.create", 404, "dashscope", "markov", "0" * 64, json=body)
 
-    def test_a_base_version_stays(self, call: Caller) -> None:
-        reach(call.http, self.train(call, "abc"), "succeeded")
+    def test_a_base_version_cannot_be_deleted(self, call: Caller) -> None:
+        wait_for_status(call.http, self.train(call, "abc"), "succeeded")
         trained = call("models.get", 200, "local", "mine")["latest_version"]["id"]
         body = {"destination": "local/mine", "input": {"text": "data:,x"}}
         training = call("trainings.create", 201, "local", "mine", trained, json=body)
-        reach(call.http, training, "succeeded")
+        wait_for_status(call.http, training, "succeeded")
         call("models.versions.delete", 409, "local", "mine", trained)
 
-    def test_cancelled(self, call: Caller) -> None:
+    def test_a_training_can_be_canceled(self, call: Caller) -> None:
         training = self.train(call, "abc")
-        cancelled = call("trainings.cancel", 200, training["id"])
-        assert cancelled["status"] == "canceled"
+        canceled = call("trainings.cancel", 200, training["id"])
+        assert canceled["status"] == "canceled"
 
 
-def test_the_description_is_served(call: Caller) -> None:
+def test_the_openapi_document_is_served(call: Caller) -> None:
     base = str(call.http.base_url)
     assert call.http.get(base.replace("/v1/", "/openapi.json")).json()["servers"] == [
         {"url": base.rstrip("/")}
@@ -267,14 +267,14 @@ def test_the_description_is_served(call: Caller) -> None:
 
 
 @pytest.mark.soak
-def test_a_trivial_prediction_is_quick(call: Caller) -> None:
-    """Create under 5 ms, held create under 20 ms, at the median."""
+def test_a_trivial_prediction_is_fast(call: Caller) -> None:
+    """At the median, a create takes less than 5 ms and a blocking create less than 20 ms."""
     for headers, limit in (({}, 0.005), (WAIT, 0.020)):
         took = []
         for _ in range(300):
-            began = time.perf_counter()
+            started = time.perf_counter()
             path = ("dashscope", "hello-world")
             body = {"input": {"text": "x"}}
             call("models.predictions.create", 201, *path, json=body, headers=headers)
-            took.append(time.perf_counter() - began)
+            took.append(time.perf_counter() - started)
         assert sorted(took)[150] < limit, sorted(took)[150]

@@ -1,4 +1,4 @@
-"""The pages for everyone: by keyboard, by ear, on a phone, and when there is much to show."""
+"""Accessibility of the pages: keyboard, screen readers, phones, and large amounts of data."""
 
 import re
 from typing import Any
@@ -15,11 +15,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 TABS = ("api", "examples", "versions", "runs", "readme")
 
 
-class TestEveryone:
+class TestAccessibility:
     @pytest.fixture
     def paths(self, run: Run, create: Run, http: Any) -> list[str]:
-        told = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
-        hooked = http.post("/models/dashscope/hello-world/predictions", json=told).json()
+        message = {"input": {"text": "x"}, "webhook": "http://127.0.0.1:9/hook"}
+        hooked = http.post("/models/dashscope/hello-world/predictions", json=message).json()
         predictions = [
             run("test/image", width=40), run("test/fails"), run("test/files", text="x"),
             run("test/echo", value={"a": 1}), run("test/parts"),
@@ -35,7 +35,7 @@ class TestEveryone:
         ]  # fmt: skip
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_finds_no_barrier(
+    def test_axe_finds_no_violation(
         self, chromium: Browser, root: str, paths: list[str], scheme: Any
     ) -> None:
         context = chromium.new_context(base_url=root, color_scheme=scheme, bypass_csp=True)
@@ -44,14 +44,14 @@ class TestEveryone:
             page.goto(path)
             page.get_by_role("main").wait_for()
             if path.startswith("/web/models/test/") and "run=" not in path:
-                # Also with problems next to the fields.
+                # The same applies with errors next to the fields.
                 page.get_by_role("button", name="Run", exact=True).click()
                 page.locator("#problems").wait_for()
             found = Axe().run(page)
             assert found.violations_count == 0, (path, found.generate_report())
         context.close()
 
-    def test_needs_no_mouse(self, page: Page) -> None:
+    def test_the_keyboard_is_enough(self, page: Page) -> None:
         page.goto("/web/models/dashscope/hello-world")
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -70,7 +70,7 @@ class TestEveryone:
         page.keyboard.press("Enter")
         expect(page.locator("#output")).to_contain_text("hello keys")
 
-    def test_is_led_to_what_is_wrong(self, chromium: Browser, root: str) -> None:
+    def test_focus_moves_to_the_invalid_field(self, chromium: Browser, root: str) -> None:
         context = chromium.new_context(base_url=root)
         page = context.new_page()
         page.goto("/web/models/test/typed")
@@ -83,17 +83,17 @@ class TestEveryone:
         expect(count).to_be_focused()
         expect(count).to_have_value("11")
         expect(count).to_have_accessible_description(re.compile("How many.*Must be at most 10"))
-        # A problem disappears when its field changes.
+        # An error disappears when its field changes.
         count.fill("10")
         expect(page.locator("#input-count-problem")).to_have_count(0)
         context.close()
 
     @pytest.mark.parametrize("width", [320, 360, PHONE["width"]])
-    def test_on_a_phone_scrolls_down_only(
+    def test_pages_do_not_scroll_sideways_on_a_phone(
         self, chromium: Browser, root: str, paths: list[str], run: Run, width: int
     ) -> None:
         screen = {**PHONE, "width": width}
-        # As wide as a phone and no phone: that would shrink a page that is too wide.
+        # A viewport as wide as a phone. A real phone would shrink a page that is too wide.
         context = chromium.new_context(base_url=root, viewport=screen, has_touch=True)
         page = context.new_page()
         long = run("test/echo", value={"x" * 200: ["y" * 2000, "http://a.example/" + "z" * 900]})
@@ -107,10 +107,10 @@ class TestEveryone:
             assert small == [], path
         context.close()
 
-    def test_with_long_lists_and_outputs_does_not_wait(self, page: Page, create: Run) -> None:
+    def test_long_lists_and_outputs_stay_responsive(self, page: Page, create: Run) -> None:
         prediction = create("test/floods", megabytes=30)
         page.goto(prediction["urls"]["web"])
-        # The longest that the page did not answer, while it floods.
+        # The longest time that the page was blocked during the flood.
         page.evaluate("""() => {
             window.longest = 0;
             let last = performance.now();

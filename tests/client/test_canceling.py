@@ -1,4 +1,4 @@
-"""However `run()` is left early, its prediction ends `canceled`, and the exception goes on."""
+"""If `run()` is canceled at any time, the prediction is canceled and the exception propagates."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import trio
 
 from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
-from tests.client.behind import find, status_of
+from tests.client.tags import find_by_tag, status_of
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.stopwatch import Stopwatch
-from tests.suspending import interrupted_at
+from tests.suspending import cancel_at_suspension
 
 Run = Callable[[], Coroutine[Any, Any, Any]]
 Ready = Callable[[], Awaitable[None]]
 
 
 def soak(flavor: str) -> Any:
-    """A flavor that adds little, for the long run only."""
+    """A flavor of the soak session only."""
     return pytest.param(flavor, marks=pytest.mark.soak)
 
 
 class Marker(Exception):
-    """An exception of the caller's own."""
+    """An exception of the caller."""
 
 
 async def by_task_cancel(run: Run, ready: Ready) -> None:
@@ -135,12 +135,12 @@ async def by_trio_move_on_after(run: Run, ready: Ready) -> None:
 
 
 def ends(scope: anyio.CancelScope | trio.CancelScope, at: float) -> None:
-    """Time is up once the run is under way, however long that takes on this machine."""
+    """Cancel by a timeout that starts once the prediction is running."""
     scope.deadline = at
 
 
 async def alongside(run: Run, ready: Ready, then: Callable[[], object]) -> None:
-    """Run in this very task, and do something from another one once it is under way."""
+    """Run in the current task, and act from another task once the prediction is running."""
 
     async def wait() -> None:
         await ready()
@@ -179,7 +179,7 @@ WAYS = [
 
 @pytest.mark.parametrize(("flavor", "way"), WAYS)
 async def test_a_cancellation_cancels_the_prediction(
-    server: LocalServer, behind: Client, flavor: str, way: Any
+    server: LocalServer, observer: Client, flavor: str, way: Any
 ) -> None:
     tag = f"{way.__name__}-{flavor}"
     caught: list[BaseException] = []
@@ -193,17 +193,17 @@ async def test_a_cancellation_cancels_the_prediction(
                 progress=lambda p: running.set() if p.status == "processing" else None,
             ),
         )
-        began = Stopwatch()
+        started = Stopwatch()
         await way(run, running.wait)
-        assert began.ours < 5
-        assert status_of(behind, tag) == "canceled"
+        assert started.adjusted < 5
+        assert status_of(observer, tag) == "canceled"
         assert len(caught) == 1
         assert isinstance(caught[0], anyio.get_cancelled_exc_class())
         assert await client.run("test/echo", {"value": 1}) == 1
 
 
 @pytest.mark.parametrize(("flavor", "way"), WAYS)
-async def test_a_cancellation_during_the_create_cancels_what_it_created(
+async def test_a_cancellation_during_the_create_cancels_the_prediction(
     fake_server: FakeServer, flavor: str, way: Any
 ) -> None:
     left = threading.Event()
@@ -213,10 +213,10 @@ async def test_a_cancellation_during_the_create_cancels_what_it_created(
             return reply(prediction("canceled"))
         assert left.wait(20)
         created = reply(prediction("starting"), 201)
-        return Reply(created.status, created.headers, created.body, after=0.05)
+        return Reply(created.status, created.headers, created.body, delay=0.05)
 
     async def create_is_in_flight() -> None:
-        while not fake_server.asked:
+        while not fake_server.request_lines:
             await anyio.sleep(0.01)
         left.set()  # as the cancellation comes next
 
@@ -225,7 +225,7 @@ async def test_a_cancellation_during_the_create_cancels_what_it_created(
     async with AsyncClient(base_url=fake_server.base_url) as client:
         run = noting(caught, lambda: client.run("owner/name", {}))
         await way(run, create_is_in_flight)
-        assert fake_server.asked == [
+        assert fake_server.request_lines == [
             "POST /v1/models/owner/name/predictions",
             "POST /v1/predictions/p1/cancel",
         ]
@@ -235,20 +235,20 @@ async def test_a_cancellation_during_the_create_cancels_what_it_created(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_a_create_that_never_answers_holds_a_cancellation_up_for_seconds_only(
+async def test_a_cancellation_waits_only_seconds_for_a_hanging_create(
     fake_server: FakeServer, flavor: str
 ) -> None:
-    fake_server.respond_with(Reply(after=9.0))
+    fake_server.respond_with(Reply(delay=9.0))
     async with AsyncClient(base_url=fake_server.base_url) as client:
-        began = Stopwatch()
+        started = Stopwatch()
         with anyio.move_on_after(0.2):
             await client.run("owner/name", {})
-        assert began.ours < 7
+        assert started.adjusted < 7
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_a_cancellation_leaves_alone_what_it_did_not_create(
-    server: LocalServer, behind: Client, flavor: str
+async def test_canceling_wait_does_not_cancel_the_prediction(
+    server: LocalServer, observer: Client, flavor: str
 ) -> None:
     async with AsyncClient(base_url=server.base_url) as client:
         created = await client.models.predictions.create("test", "slow", input={"seconds": 60})
@@ -264,13 +264,13 @@ async def test_a_cancellation_leaves_alone_what_it_did_not_create(
                 )
                 await alongside(waiting, seen.wait, scope.cancel)
             assert scope.cancelled_caught
-            assert behind.predictions.get(created).is_done == cancel_on_exit
-        assert behind.predictions.get(created).status == "canceled"
+            assert observer.predictions.get(created).is_done == cancel_on_exit
+        assert observer.predictions.get(created).status == "canceled"
 
 
 @pytest.mark.parametrize("flavor", ["asyncio", "trio"])
-async def test_many_runs_cancelled_at_once_leave_nothing_running(
-    server: LocalServer, behind: Client, flavor: str
+async def test_canceling_many_runs_leaves_nothing_running(
+    server: LocalServer, observer: Client, flavor: str
 ) -> None:
     tag, before = f"crowd-{flavor}", len(server.requests)
     async with (
@@ -279,12 +279,12 @@ async def test_many_runs_cancelled_at_once_leave_nothing_running(
     ):
         for _ in range(40):
             group.start_soon(client.run, "test/slow", {"seconds": 60, "tag": tag})
-        while len(server.requests) < before + 60:  # some were created, some are being so
+        while len(server.requests) < before + 60:  # some are created, and others are being created
             await anyio.sleep(0.01)
         group.cancel_scope.cancel()
     crowd = [
         p.status
-        for p in behind.iterate(behind.predictions.list, max_items=300)
+        for p in observer.iterate(observer.predictions.list, max_items=300)
         if (p.input or {}).get("tag") == tag
     ]
     assert set(crowd) == {"canceled"}
@@ -292,30 +292,32 @@ async def test_many_runs_cancelled_at_once_leave_nothing_running(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"])
-async def test_wherever_run_is_cancelled_nothing_is_left_running(
-    server: LocalServer, behind: Client, flavor: str
+async def test_canceling_run_at_any_suspension_leaves_nothing_running(
+    server: LocalServer, observer: Client, flavor: str
 ) -> None:
-    """Cancel `run()` at its first suspension, at its second, and so on until there is no such."""
+    """Cancel `run()` at each of its suspensions."""
     seen: list[str] = []
     for suspension in range(1, 200):
         tag = f"at-{suspension}-{flavor}"
         async with AsyncClient(base_url=server.base_url) as client:
             run = client.run("test/slow", {"seconds": 0.15, "tag": tag}, poll_interval=0.05)
-            outcome = await interrupted_at(suspension, run)
-        seen.append(status_of(behind, tag) if find(behind, tag) is not None else "not created")
+            outcome = await cancel_at_suspension(suspension, run)
+        seen.append(
+            status_of(observer, tag) if find_by_tag(observer, tag) is not None else "not created"
+        )
         if not outcome.reached:
             break
-        # Trio's last suspension, after the last byte was read, is none that can be cancelled.
+        # A cancellation at trio's last suspension, after the last byte, has no effect.
         over = flavor == "trio" and seen[-1] == "succeeded"
-        assert outcome.cancelled or over, f"swallowed at suspension {suspension}"
+        assert outcome.canceled or over, f"swallowed at suspension {suspension}"
         assert seen[-1] in ("not created", "canceled", "succeeded"), f"suspension {suspension}"
-    assert not outcome.reached, "it never came to its end"
+    assert not outcome.reached, "The call never completed."
     assert seen[-1] == "succeeded"
     assert seen.count("canceled") > 5
 
 
 def noting(caught: list[BaseException], run: Run) -> Run:
-    """A run whose exception is noted on its way."""
+    """A run that adds a note to its exception."""
 
     async def noted() -> Any:
         try:

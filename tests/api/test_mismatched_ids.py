@@ -1,4 +1,4 @@
-"""A response about something else than what was requested."""
+"""A response about another object than the one requested raises."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_a_response_about_another_id_raises(
             await call()
 
 
-async def test_a_poll_about_another_prediction_never_returns_its_output(
+async def test_a_poll_with_another_id_never_returns_its_output(
     scripted_client: Any, fake_server: FakeServer
 ) -> None:
     def script(received: Any) -> Any:

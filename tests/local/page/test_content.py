@@ -1,4 +1,4 @@
-"""What the pages show, and that nothing a model or a user wrote becomes more than text."""
+"""The content of the pages. Text of models and users is always escaped."""
 
 import base64
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import pytest
 
 from dashscope.local import LocalServer, model
 from tests.local.page.conftest import Parsed
-from tests.local.waiting import reach, until
 from tests.variants import variants
+from tests.waiting import wait_for_status, wait_until
 
 Run = Callable[..., dict[str, Any]]
 
@@ -34,7 +34,7 @@ NASTY = [
 
 
 def harmless(page: httpx.Response) -> Parsed:
-    """Read a page, and see that all in it that could do something is the server's own."""
+    """Parse a page, and check that all its active content is from the server."""
     parsed = Parsed(page)
     scripts = parsed.all("script")
     assert [script["src"].partition("?")[0] for script in scripts] == ["/web/assets/page.js"]
@@ -52,7 +52,7 @@ def harmless(page: httpx.Response) -> Parsed:
 
 class TestText:
     @pytest.mark.parametrize("text", NASTY)
-    def test_of_a_model_stays_text(self, web: httpx.Client, run: Run, text: str) -> None:
+    def test_model_output_is_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         for value in (text, [text, text], {text: text}):
             page = web.get(run("test/echo", value=value)["urls"]["web"])
             assert text in harmless(page).text or "\\" in page.text
@@ -60,7 +60,7 @@ class TestText:
         harmless(web.get("/web/"))
 
     @pytest.mark.parametrize("text", NASTY)
-    def test_of_an_input_stays_text(self, web: httpx.Client, run: Run, text: str) -> None:
+    def test_inputs_are_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         prediction = run("dashscope/hello-world", text=text)
         parsed = harmless(web.get(prediction["urls"]["web"]))
         assert f"hello {text}" in parsed.text
@@ -71,11 +71,11 @@ class TestText:
         assert harmless(refused).by_id("input-count")["value"] == text.strip()
 
     @pytest.mark.parametrize("text", NASTY)
-    def test_of_an_error_or_log_stays_text(self, web: httpx.Client, run: Run, text: str) -> None:
+    def test_errors_and_logs_are_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         parsed = harmless(web.get(run("test/fails", message=text)["urls"]["web"]))
         assert f"Failed: {text}" in parsed.text
 
-    def test_of_a_models_description_stays_text(self) -> None:
+    def test_model_descriptions_are_escaped(self) -> None:
         @model("me/nasty", description=NASTY[0], readme="\n".join(NASTY))
         def nasty(text: str = NASTY[1]) -> str:
             """Is nasty.
@@ -90,7 +90,7 @@ class TestText:
                 parsed = harmless(httpx.get(server.base_url.replace("/v1", path)))
                 assert NASTY[0] in parsed.text
 
-    def test_of_a_path_stays_text(self, web: httpx.Client) -> None:
+    def test_paths_are_escaped(self, web: httpx.Client) -> None:
         for path in (
             "/web/predictions/<script>alert(1)<%2Fscript>",
             "/web/models/<b>/<i>",
@@ -100,38 +100,38 @@ class TestText:
         ):  # fmt: skip
             harmless(web.get(path))
 
-    def test_of_a_webhook_stays_text(self, web: httpx.Client, http: httpx.Client) -> None:
+    def test_webhooks_are_escaped(self, web: httpx.Client, http: httpx.Client) -> None:
         created = http.post(
             "/models/test/echo/predictions",
             json={"input": {"value": 1}, "webhook": "http://127.0.0.1:9/<script>x</script>"},
         ).json()
 
-        def told() -> bool:
+        def messages() -> bool:
             harmless(web.get(created["urls"]["web"]))
             return (
                 "completed to http://127.0.0.1:9/<script>"
                 in harmless(web.get("/web/webhooks")).text
             )
 
-        until(told)
+        wait_until(messages)
         links = [link["href"] for link in Parsed(web.get("/web/webhooks")).all("a")]
         assert f"/web/predictions/{created['id']}" in links
 
-    def test_is_a_link_only_where_it_is_a_whole_http_url(self, web: httpx.Client, run: Run) -> None:
+    def test_only_complete_http_urls_become_links(self, web: httpx.Client, run: Run) -> None:
         url = "https://example.com/a?b=c&d=<e>"
         links = [
             link
             for link in Parsed(web.get(run("test/echo", value=url)["urls"]["web"])).all("a")
             if link["href"] == url
         ]
-        # It is the input as well as the output.
+        # The value is the input as well as the output.
         assert [link["rel"] for link in links] == ["noopener noreferrer nofollow"] * 2
         page = web.get(run("test/echo", value=f"see {url}")["urls"]["web"])
         assert not [link for link in Parsed(page).all("a") if url in link["href"]]
 
 
 class TestFiles:
-    def test_images_are_shown_from_the_page_s_own_origin(self, web: httpx.Client, run: Run) -> None:
+    def test_images_are_loaded_from_the_same_origin(self, web: httpx.Client, run: Run) -> None:
         page = web.get(run("test/image", width=40)["urls"]["web"])
         (source,) = [i["src"] for i in harmless(page).all("img") if "/files/" in i["src"]]
         assert source.startswith("/v1/files/")
@@ -139,46 +139,49 @@ class TestFiles:
         assert (image.status_code, image.headers["content-type"]) == (200, "image/png")
         assert all("alt" in image for image in Parsed(page).all("img"))
 
-    def test_a_text_file_shows_how_it_starts(self, web: httpx.Client, run: Run) -> None:
+    def test_a_text_file_shows_its_start(self, web: httpx.Client, run: Run) -> None:
         page = web.get(run("test/files", text="<b>first line</b>")["urls"]["web"])
         parsed = harmless(page)
         assert parsed.text.count("<b>first line</b>") >= 3
         assert [link for link in parsed.all("a") if "download" in link]
 
-    def test_data_urls_of_pictures_are_shown(self, web: httpx.Client, run: Run) -> None:
+    def test_data_urls_of_images_are_shown(self, web: httpx.Client, run: Run) -> None:
         data = base64.b64encode(b"\x89PNG").decode()
         page = web.get(run("test/echo", value=f"data:image/png;base64,{data}")["urls"]["web"])
         assert [i for i in harmless(page).all("img") if i["src"].startswith("data:image/png")]
 
-    def test_nothing_of_another_site_is_embedded(self, web: httpx.Client, run: Run) -> None:
+    def test_no_content_of_other_sites_is_embedded(self, web: httpx.Client, run: Run) -> None:
         page = web.get(run("test/echo", value=["https://example.com/x.png"])["urls"]["web"])
         assert not [i for i in harmless(page).all("img") if "example.com" in i["src"]]
 
 
 class TestPages:
-    def test_the_root_leads_to_them(self, web: httpx.Client) -> None:
+    def test_the_root_redirects_to_the_pages(self, web: httpx.Client) -> None:
         for path in ("/", "/web"):
             assert web.get(path).headers["location"] == "/web/"
 
     def test_every_model_is_listed(self, web: httpx.Client) -> None:
         parsed = Parsed(web.get("/web/"))
         links = {link["href"] for link in parsed.all("a")}
+        [older] = [link["href"] for link in parsed.all("a") if link.get("rel") == "next"]
+        second = Parsed(web.get(f"/web/{older}"))
+        links |= {link["href"] for link in second.all("a")}
         assert {"/web/models/dashscope/markov", "/web/models/test/private"} <= links
-        assert "Generates text in the style of its training text" in parsed.text
+        assert "Generates text in the style of its training text" in parsed.text + second.text
 
-    def test_a_prediction_s_page_is_its_url_for_the_web(
+    def test_the_web_url_of_a_prediction_is_its_page(
         self, web: httpx.Client, root: str, run: Run
     ) -> None:
         prediction = run("test/logs")
         assert prediction["urls"]["web"] == f"{root}/web/predictions/{prediction['id']}"
         text = Parsed(web.get(prediction["urls"]["web"])).text
-        for said in ("test/logs", "succeeded", "logged", "from a child", prediction["id"]):
-            assert said in text
+        for message in ("test/logs", "succeeded", "logged", "from a child", prediction["id"]):
+            assert message in text
 
-    def test_what_streams_is_one_text(self, web: httpx.Client, run: Run) -> None:
+    def test_streamed_text_is_joined(self, web: httpx.Client, run: Run) -> None:
         assert "0 1 2 " in Parsed(web.get(run("test/parts", count=3)["urls"]["web"])).text
 
-    def test_what_is_too_long_is_cut(self, web: httpx.Client, run: Run) -> None:
+    def test_long_values_are_truncated(self, web: httpx.Client, run: Run) -> None:
         long = web.get(run("test/echo", value="x" * 300_000)["urls"]["web"])
         assert "200,000 more characters" in long.text
         assert len(long.text) < 250_000
@@ -199,7 +202,7 @@ class TestPages:
 
         with LocalServer(models=[quick]) as server:
             with httpx.Client(base_url=server.base_url.removesuffix("/v1")) as client:
-                for number in range(51):
+                for number in range(26):
                     body = {"input": {"number": number}}
                     client.post("/v1/models/me/quick/predictions", json=body)
                 first = client.get("/web/predictions")
@@ -209,45 +212,43 @@ class TestPages:
                 [a for a in Parsed(page).all("a") if a.get("class") == "go"]
                 for page in (first, second)
             ]
-            assert [len(row) for row in rows] == [50, 1]
+            assert [len(row) for row in rows] == [25, 1]
             assert [a for a in Parsed(second).all("a") if a.get("rel") == "prev"]
 
-    def test_a_running_job_can_be_cancelled_there(
+    def test_a_running_job_can_be_canceled(
         self, web: httpx.Client, http: httpx.Client, create: Run
     ) -> None:
         prediction = create("test/sleep")
-        reach(http, prediction, "processing")
+        wait_for_status(http, prediction, "processing")
         page = web.get(prediction["urls"]["web"])
         (cancel,) = [f["action"] for f in Parsed(page).all("form") if "cancel" in f["action"]]
-        answer = web.post(cancel)
-        assert answer.status_code == 303
-        assert "canceled" in Parsed(web.get(answer.headers["location"])).text
-        assert reach(http, prediction, "canceled")
+        response = web.post(cancel)
+        assert response.status_code == 303
+        assert "canceled" in Parsed(web.get(response.headers["location"])).text
+        assert wait_for_status(http, prediction, "canceled")
 
-    def test_an_ended_job_can_be_run_again(
+    def test_a_finished_job_can_be_rerun(
         self, web: httpx.Client, http: httpx.Client, run: Run
     ) -> None:
         prediction = run("dashscope/hello-world", text="once more")
         page = web.get(prediction["urls"]["web"])
         (again,) = [f["action"] for f in Parsed(page).all("form") if "again" in f["action"]]
-        answer = web.post(again)
-        assert answer.status_code == 303
-        second = answer.headers["location"].rpartition("/")[2]
+        response = web.post(again)
+        assert response.status_code == 303
+        second = response.headers["location"].rpartition("/")[2]
         assert second != prediction["id"]
-        seen = reach(http, {"urls": {"get": f"/predictions/{second}"}}, "succeeded")
+        seen = wait_for_status(http, {"urls": {"get": f"/predictions/{second}"}}, "succeeded")
         assert (seen["output"], seen["source"]) == ("hello once more", "web")
 
-    def test_trainings_are_shown_with_what_they_made(
-        self, web: httpx.Client, http: httpx.Client
-    ) -> None:
-        answer = web.post(
+    def test_trainings_show_their_version(self, web: httpx.Client, http: httpx.Client) -> None:
+        response = web.post(
             "/web/models/test/trainable/train",
             data={"destination": "local/from-a-page", "input:times": "2"},
             files={"upload:text": ("words.txt", b"hello ", "text/plain")},
         )
-        assert answer.status_code == 303
-        training = answer.headers["location"]
-        seen = reach(http, {"urls": {"get": training.replace("/web", "")}}, "succeeded")
+        assert response.status_code == 303
+        training = response.headers["location"]
+        seen = wait_for_status(http, {"urls": {"get": training.replace("/web", "")}}, "succeeded")
         parsed = Parsed(web.get(training))
         version = seen["output"]["version"].partition(":")[2]
         assert f"/web/models/local/from-a-page?version={version}" in [
@@ -271,22 +272,20 @@ class TestPages:
             ("/web/?cursor=nope", 400),
         ],
     )
-    def test_what_is_not_there_is_said_on_a_page(
-        self, web: httpx.Client, path: str, status: int
-    ) -> None:
+    def test_a_missing_page_is_a_404_page(self, web: httpx.Client, path: str, status: int) -> None:
         page = web.get(path)
         assert page.status_code == status
         assert Parsed(page).all("h1")
 
-    def test_the_api_keeps_its_own_words(self, web: httpx.Client) -> None:
+    def test_api_errors_stay_json(self, web: httpx.Client) -> None:
         for path in ("/predictions", "/nope", "/webx", "/v1/nope"):
             assert web.get(path).headers["content-type"] == "application/problem+json"
 
-    def test_is_named_in_what_webhooks_are_told(self, http: httpx.Client, run: Run) -> None:
+    def test_webhooks_contain_the_url_of_the_page(self, http: httpx.Client, run: Run) -> None:
         prediction = run("test/pid")
         assert http.get(prediction["urls"]["get"]).json()["urls"] == prediction["urls"]
 
 
 def run_form(web: httpx.Client, path: str) -> str:
     page = web.post(path, data={"input:prompt": ""}).headers["location"]
-    return until(lambda: text if "succeeded" in (text := Parsed(web.get(page)).text) else "")
+    return wait_until(lambda: text if "succeeded" in (text := Parsed(web.get(page)).text) else "")

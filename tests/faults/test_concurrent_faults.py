@@ -1,4 +1,4 @@
-"""Storms: many runs at once, a tenth of all answers faulty, and each prediction made once."""
+"""Many concurrent runs with faults in a tenth of all responses: each prediction is created once."""
 
 from __future__ import annotations
 
@@ -16,41 +16,51 @@ import pytest
 from dashscope import APIError, Client, Request
 from dashscope.local import LocalServer
 from tests import flavors
-from tests.faults.conftest import LEFT_BY_SSL
+from tests.faults.conftest import UNCLOSED_SSL_SOCKET
 from tests.faults.test_table import run_at_once
 from tests.servers.fault_proxy import Fault, Line, Proxy
-from tests.servers.faults import ANSWERED, BROKEN, CORRUPT, HARMLESS, STALLS, Case, Means
+from tests.servers.faults import (
+    BROKEN,
+    CORRUPT,
+    ERROR_STATUSES,
+    HARMLESS,
+    STALLS,
+    Effect,
+    FaultCase,
+)
 
-pytestmark = LEFT_BY_SSL
+pytestmark = UNCLOSED_SSL_SOCKET
 
 SHARE = 0.1
-"""Of all answers are faulty."""
+"""The share of faulty responses."""
 MOST_IN_A_ROW = 3
 READ_TIMEOUT = 1.5
-"""Seconds of silence after which a connection counts as lost, where repeating does no harm."""
+"""The read timeout of idempotent requests, in seconds."""
 MODEL = "dashscope/hello-world"
 
-# What takes a second or more is left to the table: here it would be most of the time.
+# Faults that take a second or more are left to the table.
 QUICK = [
     case
-    for case in [*BROKEN, *CORRUPT, *HARMLESS, *ANSWERED]
-    if not case.warm and case.means is not Means.NOT_NOW and "a date to come" not in str(case)
+    for case in [*BROKEN, *CORRUPT, *HARMLESS, *ERROR_STATUSES]
+    if not case.on_reused_connection
+    and case.effect is not Effect.RETRY_LATER
+    and "a date to come" not in str(case)
 ]
-# A connection that is closed between two requests may be the next create's.
-TO_ONE = [case for case in [*QUICK, *STALLS] if not case.after]
-DECLINED = [case for case in QUICK if case.means is Means.DECLINED]
-UNSURE = [case for case in QUICK if case.means in (Means.LOST, Means.FAILED)] + STALLS
+# A connection that is closed between two requests may be used by the next create.
+TO_ONE = [case for case in [*QUICK, *STALLS] if not case.between_requests]
+DECLINED = [case for case in QUICK if case.effect is Effect.DECLINED]
+UNSURE = [case for case in QUICK if case.effect in (Effect.LOST, Effect.FAILED)] + STALLS
 
 
-class Weather:
-    """Chooses what happens to each request, by a seed.
+class RandomFaults:
+    """Chooses the fault of each request, by a seed.
 
     Attributes:
-        faults: how many faults there were, by their names.
-        requests: how many requests there were.
+        faults: The number of faults, by name.
+        requests: The number of requests.
     """
 
-    def __init__(self, seed: int, to_creates: list[Case], to_others: list[Case]) -> None:
+    def __init__(self, seed: int, to_creates: list[FaultCase], to_others: list[FaultCase]) -> None:
         self._random = random.Random(seed)
         self._to_creates = to_creates
         self._to_others = to_others
@@ -74,7 +84,7 @@ class Weather:
         return case.fault
 
     def greet(self) -> bool:
-        """Is the connection broken before its first request?"""
+        """Return whether to reset a new connection."""
         broken = self._random.random() < SHARE / 2
         self.faults["reset before the request"] += broken
         return broken
@@ -94,10 +104,10 @@ def front(local: LocalServer) -> Iterator[Proxy]:
     proxy.close()
 
 
-class Refusing:
-    """Nobody answers at the line for a moment, again and again."""
+class ConnectionRefuser:
+    """Refuse connections at the line for short times."""
 
-    def __init__(self, line: Line, weather: Weather) -> None:
+    def __init__(self, line: Line, weather: RandomFaults) -> None:
         self._line = line
         self._weather = weather
         self._over = threading.Event()
@@ -118,34 +128,34 @@ class Refusing:
             self._line.listen()
 
 
-class Storm:
-    """Runs through a line with some weather, and what the server has of them afterwards."""
+class RunsWithFaults:
+    """Runs through a line with random faults, and the resulting predictions of the server."""
 
     def __init__(
         self,
         flavor: str,
         line: Line,
         local: LocalServer,
-        weather: Weather,
-        trust: ssl.SSLContext,
+        weather: RandomFaults,
+        trusting_tls: ssl.SSLContext,
     ) -> None:
         self._flavor = flavor
         self._line = line
         self._local = local
         self._weather = weather
-        self._trust = trust
+        self._trust = trusting_tls
         line.choose, line.greet = weather.choose, weather.greet
         line.listen()
 
     def run(self, runs: int, in_flight: int) -> list[Any]:
-        """The output or the error of each run."""
+        """Return the output or the error of each run."""
         mark = f"{time.monotonic_ns()}"
         client = flavors.make_client(
             self._flavor,
             "r8_token",
             base_url=self._line.base_url,
             verify=self._trust,
-            event_hooks={"request": [hasty]},
+            event_hooks={"request": [short_delays]},
         )
 
         def body(number: int) -> Callable[[], Awaitable[Any]]:
@@ -162,7 +172,7 @@ class Storm:
             await client.aclose()
 
         started = time.monotonic()
-        with Refusing(self._line, self._weather):
+        with ConnectionRefuser(self._line, self._weather):
             bodies = [body(number) for number in range(runs)]
             results = run_at_once(self._flavor, bodies, most=in_flight)
         took = time.monotonic() - started
@@ -179,7 +189,7 @@ class Storm:
         return results
 
     def _count(self, mark: str) -> Counter[int]:
-        """How many predictions there are of each run."""
+        """Return the number of predictions of each run."""
         made: Counter[int] = Counter()
         with Client(base_url=self._local.base_url) as client:
             for prediction in client.iterate(client.predictions.list):
@@ -189,8 +199,8 @@ class Storm:
         return made
 
 
-def hasty(request: Request) -> Request:
-    # Under load an answer takes its time, and a create is not to be given up for that.
+def short_delays(request: Request) -> Request:
+    # Under load a response takes longer, and a create must not time out.
     is_create = request.method == "POST" and request.url.endswith("/predictions")
     return attrs.evolve(request, read_timeout=5 * READ_TIMEOUT if is_create else READ_TIMEOUT)
 
@@ -203,34 +213,34 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
-def test_every_run_ends_right_and_is_made_once(
+def test_every_run_succeeds_and_is_created_once(
     flavor: str,
     front: Proxy,
     local: LocalServer,
     tls: ssl.SSLContext,
-    trust: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
     runs: int,
     in_flight: int,
 ) -> None:
-    weather = Weather(4, DECLINED, TO_ONE)
-    storm = Storm(flavor, front.line(tls=tls), local, weather, trust)
+    weather = RandomFaults(4, DECLINED, TO_ONE)
+    storm = RunsWithFaults(flavor, front.line(tls=tls), local, weather, trusting_tls)
     assert storm.run(runs, in_flight) == storm.right
     assert storm.made == Counter(range(runs))
     assert weather.faults.total() > weather.requests * SHARE / 2
 
 
 @pytest.mark.parametrize(("runs", "in_flight"), SIZES)
-def test_where_a_create_may_be_lost_a_run_ends_right_or_says_so(
+def test_if_a_create_may_be_lost_run_succeeds_or_reports_it(
     flavor: str,
     front: Proxy,
     local: LocalServer,
     tls: ssl.SSLContext,
-    trust: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
     runs: int,
     in_flight: int,
 ) -> None:
-    weather = Weather(5, UNSURE, [*QUICK, *STALLS])
-    storm = Storm(flavor, front.line(tls=tls), local, weather, trust)
+    weather = RandomFaults(5, UNSURE, [*QUICK, *STALLS])
+    storm = RunsWithFaults(flavor, front.line(tls=tls), local, weather, trusting_tls)
     results = storm.run(runs, in_flight)
     for number, (result, right) in enumerate(zip(results, storm.right, strict=True)):
         if isinstance(result, APIError):

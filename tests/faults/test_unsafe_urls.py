@@ -1,7 +1,7 @@
-"""URLs that a server gives, behind a public address: where they lead, and with what.
+"""URLs from a server at a public address: which are requested, and with which headers.
 
-The addresses are public by their names, and over https; a resolver that leads them to this
-machine stands in for the network, and what is asked is recorded there.
+The host names are public and use https. A fake resolver maps them to this machine, where the
+requests are recorded.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dashscope import APIError, APIResponseError, StreamError
 from dashscope._common import urls as _urls
 from dashscope._files.file_output import wrap_file_outputs
 from tests.flavors import _plain
+from tests.servers.certificates import server_context
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.servers.fault_proxy import Proxy
 
@@ -31,7 +32,7 @@ TOKEN = "r8_a-Secret"
 
 @pytest.fixture(params=["asyncio", "sync", pytest.param("trio", marks=pytest.mark.soak)])
 def flavor(request: pytest.FixtureRequest) -> str:
-    """All but uvloop, which has a resolver of its own."""
+    """All flavors except uvloop, which has its own resolver."""
     name: str = request.param
     return name
 
@@ -49,11 +50,10 @@ def _network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Internet:
-    """Servers under three names, over https and over http, and what each was asked."""
+    """Servers with three host names over https and http, which record their requests."""
 
     def __init__(self, proxy: Proxy, server: FakeServer, authority: trustme.CA) -> None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert(API, FILES, EVIL).configure_cert(context)
+        context = server_context(authority, API, FILES, EVIL)
         self.secure, self.plain = proxy.line(tls=context), proxy.line()
         self.server = server
         for line in (self.secure, self.plain):
@@ -63,8 +63,8 @@ class Internet:
         line = self.secure if scheme == "https" else self.plain
         return f"{scheme}://{host}:{urlsplit(line.origin).port}{path}"
 
-    def asked(self) -> list[tuple[str, str, str | None]]:
-        """Who was asked for what, with which token."""
+    def requests(self) -> list[tuple[str, str, str | None]]:
+        """Return the host, path and token of each request."""
         return [
             (received.headers["Host"].partition(":")[0], received.path, authorization(received))
             for received in self.server.requests
@@ -83,11 +83,11 @@ def internet(proxy: Proxy, server: FakeServer, authority: trustme.CA) -> Interne
 
 
 @pytest.fixture
-def client(make_client: Any, internet: Internet, trust: ssl.SSLContext) -> Iterator[Any]:
+def client(make_client: Any, internet: Internet, trusting_tls: ssl.SSLContext) -> Iterator[Any]:
     return make_client(
         TOKEN,
         base_url=internet.url(API, "/v1"),
-        verify=trust,
+        verify=trusting_tls,
         trusted_hosts=["files.service.test"],
         max_retries=0,
     )
@@ -101,14 +101,16 @@ def output_of(client: Any, url: str) -> Any:
 BEARER = f"Bearer {TOKEN}"
 
 
-async def test_files_get_the_token_by_whose_they_are(client: Any, internet: Internet) -> None:
+async def test_only_files_of_trusted_origins_receive_the_token(
+    client: Any, internet: Internet
+) -> None:
     for host in (API, FILES, EVIL):
         assert await output_of(client, internet.url(host, "/a")).read() == b"x"
-    assert internet.asked() == [(API, "/a", BEARER), (FILES, "/a", BEARER), (EVIL, "/a", None)]
+    assert internet.requests() == [(API, "/a", BEARER), (FILES, "/a", BEARER), (EVIL, "/a", None)]
     await client.aclose()
 
 
-async def test_a_chain_of_redirects_takes_the_token_no_further(
+async def test_a_chain_of_redirects_does_not_leak_the_token(
     client: Any, internet: Internet
 ) -> None:
     def script(received: Received) -> Reply:
@@ -121,7 +123,7 @@ async def test_a_chain_of_redirects_takes_the_token_no_further(
 
     internet.server.respond_with(script)
     assert await output_of(client, internet.url(API, "/1")).read() == b"x"
-    assert internet.asked() == [
+    assert internet.requests() == [
         (API, "/1", BEARER),
         (FILES, "/2", BEARER),
         (EVIL, "/3", None),
@@ -153,24 +155,22 @@ ALL_BAD = pytest.mark.parametrize("bad", [make for _, make in BAD], ids=[name fo
 
 
 @ALL_BAD
-async def test_a_bad_url_is_not_asked_wherever_it_stands(
-    client: Any, internet: Internet, bad: Any
-) -> None:
+async def test_unsafe_urls_are_never_requested(client: Any, internet: Internet, bad: Any) -> None:
     url = bad(internet)
-    # As an output, where it looks like a URL; without a host, it stays the text that it is.
+    # As an output that looks like a URL. Without a host, the output stays text.
     if url == "https:///a":
         assert type(output_of(client, url)) is str
     elif url.startswith("http") and " " not in url and "\n" not in url:
         with pytest.raises(APIResponseError, match="is not allowed"):
             await output_of(client, url).read()
-        assert internet.asked() == []
-    # As the place of a redirect. (A line break would end the header.)
+        assert internet.requests() == []
+    # As the target of a redirect. (A line break would end the header.)
     if "\n" not in url and url:
         internet.server.respond_with(Reply(302, {"location": url}))
         with pytest.raises(APIError):
             await output_of(client, internet.url(API, "/1")).read()
-        # A place without a host is one of the same server's: round in circles, here.
-        assert {who for who, _, _ in internet.asked()} == {API}
+        # A target without a host is relative to the server: here a redirect loop.
+        assert {who for who, _, _ in internet.requests()} == {API}
         internet.server.requests.clear()
     # As a stream.
     internet.server.respond_with(reply(prediction("processing", urls={"stream": url}), 201))
@@ -178,13 +178,13 @@ async def test_a_bad_url_is_not_asked_wherever_it_stands(
         async with client.stream("owner/name", {}, cancel_on_exit=False) as stream:
             async for _ in stream:
                 pass
-    assert {who for who, _, _ in internet.asked()} == {API}
-    assert "/a" not in {path for _, path, _ in internet.asked()}
+    assert {who for who, _, _ in internet.requests()} == {API}
+    assert "/a" not in {path for _, path, _ in internet.requests()}
     await client.aclose()
 
 
 @ALL_BAD
-async def test_a_page_is_asked_of_our_own_address_whatever_next_says(
+async def test_pages_are_requested_from_the_base_url(
     client: Any, internet: Internet, bad: Any
 ) -> None:
     def script(received: Received) -> Reply:
@@ -198,20 +198,20 @@ async def test_a_page_is_asked_of_our_own_address_whatever_next_says(
         assert "invalid URL of a page" in str(error)  # noqa: PT017
     else:
         assert len(found) == 2
-    assert {(who, path.partition("?")[0], token) for who, path, token in internet.asked()} == {
+    assert {(who, path.partition("?")[0], token) for who, path, token in internet.requests()} == {
         (API, "/v1/predictions", BEARER)
     }
     await client.aclose()
 
 
-async def test_the_api_itself_is_not_followed_anywhere(client: Any, internet: Internet) -> None:
+async def test_redirects_of_the_api_are_not_followed(client: Any, internet: Internet) -> None:
     for status in (301, 302, 303, 307, 308):
         internet.server.respond_with(
             Reply(status, {"location": internet.url(EVIL, "/v1/predictions")})
         )
         with pytest.raises(APIError, match="not followed"):
             await client.predictions.create(version="v", input={})
-    assert {who for who, _, _ in internet.asked()} == {API}
+    assert {who for who, _, _ in internet.requests()} == {API}
     await client.aclose()
 
 
@@ -239,20 +239,20 @@ urls = st.builds(
 @given(url=urls)
 @example(f"https://{API}\\@evil.test/")
 @example("https://evil.test\\.service.test/")
-def test_who_is_judged_is_who_is_asked(url: str) -> None:
+def test_the_checked_host_is_the_requested_host(url: str) -> None:
     base = f"https://{API}/v1"
     if _urls.url_rejection(url, base) is not None:
         return
     try:
-        asked = httpx.URL(url)
+        requested = httpx.URL(url)
     except httpx.InvalidURL:
         return
     judged = urlsplit(url)
-    # The library that sends the request and the rules above read the same host out of it.
-    assert asked.scheme == judged.scheme
-    assert asked.port == (None if judged.port == 443 else judged.port)
+    # The checks and httpx parse the same host from the URL.
+    assert requested.scheme == judged.scheme
+    assert requested.port == (None if judged.port == 443 else judged.port)
     if _urls.gets_token(url, base, ["*.service.test"]):
-        host = asked.raw_host.decode()
+        host = requested.raw_host.decode()
         assert host == API or host.endswith(".service.test")
-        assert asked.scheme == "https"
-    assert not asked.userinfo
+        assert requested.scheme == "https"
+    assert not requested.userinfo

@@ -1,4 +1,4 @@
-"""How connections end: with HTTP/2 in order, and with TLS cut off."""
+"""How connections end: with a GOAWAY or reset in HTTP/2, and without close_notify in TLS."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from dashscope import APIConnectionError
+from tests.servers.certificates import server_context
 from tests.servers.fake_server import prediction
 from tests.servers.slow_server import SlowServer
 
@@ -26,18 +27,17 @@ Start = Callable[..., SlowServer]
 
 @pytest.fixture
 def start(authority: trustme.CA) -> Iterator[Start]:
-    """Start a TLS server that has a script talk on each connection."""
+    """Start a TLS server that runs a script for each connection."""
     servers: list[SlowServer] = []
 
     def start(talk: Callable[[ssl.SSLSocket, SlowServer], None], *protocols: str) -> SlowServer:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context = server_context(authority, "localhost")
         context.set_alpn_protocols(list(protocols))
-        authority.issue_cert("localhost").configure_cert(context)
 
         def talk_tls(connection: socket.socket, server: SlowServer) -> None:
             connection.settimeout(10)
-            with context.wrap_socket(connection, server_side=True) as secure:
-                talk(secure, server)
+            with context.wrap_socket(connection, server_side=True) as tls_server:
+                talk(tls_server, server)
 
         server = SlowServer(talk_tls, "https")
         server.base_url = server.base_url.replace("127.0.0.1", "localhost")
@@ -50,7 +50,7 @@ def start(authority: trustme.CA) -> Iterator[Start]:
 
 
 def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
-    """Talk HTTP/2, and end the requests in turn. The last ending stays."""
+    """Speak HTTP/2, and end the requests in turn. The last ending repeats."""
     remaining = list(endings)
 
     def talk(connection: ssl.SSLSocket, server: SlowServer) -> None:
@@ -64,7 +64,7 @@ def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
                     size = event.flow_controlled_length
                     state.acknowledge_received_data(size, event.stream_id)
                 if isinstance(event, h2.events.RequestReceived):
-                    server.asked.append("request")
+                    server.request_lines.append("request")
                     ends = remaining[0] == "goaway before the body"
                 if ends:
                     ending = remaining.pop(0) if len(remaining) > 1 else remaining[0]
@@ -73,7 +73,7 @@ def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
                         break
             connection.sendall(state.data_to_send())
             if state.state_machine.state is h2.connection.ConnectionState.CLOSED:
-                while connection.recv(65536):  # a reset would destroy what it sent
+                while connection.recv(65536):  # a reset would discard the sent data
                     pass
                 return
 
@@ -81,7 +81,7 @@ def http2(*endings: str) -> Callable[[ssl.SSLSocket, SlowServer], None]:
 
 
 def end(state: h2.connection.H2Connection, stream: int, ending: str) -> None:
-    """Answer a request, or refuse it."""
+    """Respond to a request, or reject it."""
     match ending:
         case "answer":
             body = httpx.Response(201, json=prediction("succeeded", output="x")).content
@@ -99,30 +99,32 @@ def end(state: h2.connection.H2Connection, stream: int, ending: str) -> None:
 
 NOT_EXECUTED = ["goaway before ours", "goaway before the body", "refused"]
 TEXT = "x" * 200_000
-"""More than a stream may send at once."""
+"""More than the flow control window of a stream."""
 
 
 @pytest.mark.parametrize("ending", NOT_EXECUTED)
-async def test_a_create_that_http2_says_was_not_processed_is_sent_again(
+async def test_a_create_that_http2_did_not_process_is_retried(
     make_client: Any,
     flavor: str,
     start: Start,
-    trusting: ssl.SSLContext,
+    trusting_tls: ssl.SSLContext,
     no_jitter: None,
     ending: str,
 ) -> None:
-    theirs = (httpx.Client if flavor == "sync" else httpx.AsyncClient)(verify=trusting, http2=True)
-    for options in ({"verify": trusting, "http2": True}, {"http_client": theirs}):
+    theirs = (httpx.Client if flavor == "sync" else httpx.AsyncClient)(
+        verify=trusting_tls, http2=True
+    )
+    for options in ({"verify": trusting_tls, "http2": True}, {"http_client": theirs}):
         # On the first stream of a connection, and on the second.
         for before in ([], ["answer"]):
             if before and ending == "goaway before the body" and "http_client" in options:
-                continue  # only our own connections tell the id of a stream that is being sent
+                continue  # only our own connections know the id of a stream that is being sent
             server = start(http2(*before, ending, ending, "answer"), "h2")
             client = make_client(base_url=server.base_url, timeout=20, **options)
             for _ in (*before, "create"):
                 created = await client.predictions.create(version="v", input={"text": TEXT})
                 assert created.output == "x"
-            assert len(server.asked) == len(before) + 3
+            assert len(server.request_lines) == len(before) + 3
             await client.aclose()
     if flavor == "sync":
         theirs.close()
@@ -131,22 +133,22 @@ async def test_a_create_that_http2_says_was_not_processed_is_sent_again(
 
 
 @pytest.mark.parametrize("ending", ["goaway after ours", "reset"])
-async def test_a_create_that_may_have_been_processed_is_not(
-    make_client: Any, start: Start, trusting: ssl.SSLContext, ending: str
+async def test_a_create_that_may_have_been_processed_is_not_retried(
+    make_client: Any, start: Start, trusting_tls: ssl.SSLContext, ending: str
 ) -> None:
     server = start(http2("answer", ending), "h2")
-    client = make_client(base_url=server.base_url, verify=trusting, http2=True)
+    client = make_client(base_url=server.base_url, verify=trusting_tls, http2=True)
     await client.predictions.create(version="v", input={})
     with pytest.raises(APIConnectionError) as caught:
         await client.predictions.create(version="v", input={})
     assert caught.value.may_have_been_created
-    assert len(server.asked) == 2
+    assert len(server.request_lines) == 2
     await client.aclose()
 
 
 @pytest.mark.parametrize("is_clean", [True, False])
 async def test_a_body_without_a_length_ends_with_close_notify(
-    make_client: Any, start: Start, trusting: ssl.SSLContext, tmp_path: Path, is_clean: bool
+    make_client: Any, start: Start, trusting_tls: ssl.SSLContext, tmp_path: Path, is_clean: bool
 ) -> None:
     def talk(connection: ssl.SSLSocket, server: SlowServer) -> None:
         while connection.recv(65536):
@@ -158,7 +160,7 @@ async def test_a_body_without_a_length_ends_with_close_notify(
             connection.shutdown(socket.SHUT_RDWR)
             return
 
-    client = make_client(base_url=start(talk).base_url, verify=trusting, max_retries=0)
+    client = make_client(base_url=start(talk).base_url, verify=trusting_tls, max_retries=0)
     signed = {"owner": "o", "expiry": 1, "signature": "s"}
 
     async def save() -> None:

@@ -1,4 +1,4 @@
-"""Sharp edges: what a client got wrong once, or could easily."""
+"""Regressions: mistakes that a client made once or could easily make."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BASE = "https://api.example.com/v1"
 @pytest.mark.parametrize(
     "host", ["127。0。0。1", "169．254｡169。254", "foo。localhost", "localhost。"]
 )
-def test_idna_dots(host):
+def test_unicode_dots_in_hosts_are_normalized(host):
     assert urls.url_rejection(f"https://{host}/x", BASE) is not None
 
 
@@ -50,7 +50,7 @@ def test_idna_dots(host):
     "host",
     ["[64:ff9b::7f00:1]", "[64:ff9b::10.0.0.1]", "[2002:7f00:1::]", "[::127.0.0.1]", "[fec0::1]"],
 )
-def test_embedded_v4(host):
+def test_embedded_ipv4_addresses_are_recognized(host):
     assert urls.url_rejection(f"https://{host}/x", BASE) is not None
 
 
@@ -133,7 +133,7 @@ async def test_ref_unescaped(scripted_client, fake_server, ref):
     owner, name = ref.split("/")
     from urllib.parse import quote
 
-    assert fake_server.asked == [
+    assert fake_server.request_lines == [
         f"POST /v1/models/{quote(owner, safe='')}/{quote(name, safe='')}/predictions"
     ]
 
@@ -214,7 +214,7 @@ async def test_timeout_while_saving(make_client, fake_server, tmp_path):
     import socket
     import threading
 
-    # announces more than it sends, and then is silent
+    # announces more bytes than it sends, and then stays silent
     listener = socket.create_server(("127.0.0.1", 0))
     conns = []
 
@@ -322,7 +322,7 @@ async def test_deep_input(scripted_client, fake_server):
 
 
 async def test_files_create_timeout_beyond_clients(make_client, fake_server):
-    fake_server.respond_with(attrs.evolve(reply({"id": "f1"}, 201), after=0.4))
+    fake_server.respond_with(attrs.evolve(reply({"id": "f1"}, 201), delay=0.4))
     client = make_client(base_url=fake_server.base_url, timeout=0.2)
     assert (await client.files.create(b"x", timeout=5)).id == "f1"
 

@@ -1,7 +1,7 @@
-"""A cancelled call returns when its thread has ended, and leaves no file or descriptor behind.
+"""A canceled call returns when its thread has ended, and leaves no file or descriptor behind.
 
-A thread cannot be cancelled. Each test cancels a call natively and by a scope while its thread is
-at work, and then looks at what the thread used.
+A thread cannot be canceled. Each test cancels a call natively and by a scope while its thread is
+running, and then checks the files and locks of the thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dashscope._runtime import threads
 from tests import flavors
 from tests.batch.checkpoints import stored
 from tests.servers.fake_server import FakeServer, Reply, reply
-from tests.servers.prediction_server import eventually
+from tests.waiting import wait_until
 
 SLOW = 0.05
 HOW = [("asyncio", True), ("uvloop", True), ("asyncio", False), ("trio", False)]
@@ -43,14 +43,14 @@ def how(request: pytest.FixtureRequest) -> tuple[str, bool]:
 
 @define
 class Slowed:
-    """A function that takes a while.
+    """A slowed-down function.
 
     Attributes:
-        function: the function.
-        only: which of its calls are slow, by their arguments.
-        until: what the slow calls wait for, else they take `SLOW` seconds.
-        reached: set when a slow call has begun.
-        running: how many slow calls are under way.
+        function: The original function.
+        only: Returns whether a call is slow, by its arguments.
+        until: The event that slow calls wait for. By default they take `SLOW` seconds.
+        reached: Set when a slow call has started.
+        running: The number of running slow calls.
     """
 
     function: Callable[..., Any]
@@ -74,8 +74,8 @@ class Slowed:
             self.running -= 1
 
 
-async def cancelled(call: Callable[[], Any], when: threading.Event, *, native: bool) -> None:
-    """Cancel a call at a moment, and wait until it has raised the cancellation."""
+async def cancel_when(call: Callable[[], Any], when: threading.Event, *, native: bool) -> None:
+    """Cancel a call when an event is set, and wait until it has raised the cancellation."""
     if native:
         task = asyncio.ensure_future(call())
         while not when.is_set():
@@ -99,7 +99,7 @@ async def cancelled(call: Callable[[], Any], when: threading.Event, *, native: b
 
 
 class Descriptors:
-    """The descriptors of partial files, which one closes once."""
+    """Records the descriptors of partial files, each of which must be closed once."""
 
     def __init__(self, patch: pytest.MonkeyPatch, slow: str, until: Any = None) -> None:
         self.opened: list[int] = []
@@ -148,7 +148,7 @@ async def save(client: Any, target: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["open", "write", "close", "link"])
-def test_a_cancelled_save_leaves_no_file_and_closes_its_descriptor_once(
+def test_a_canceled_save_leaves_no_file_and_closes_its_descriptor_once(
     how: tuple[str, bool], large: None, fake_server: FakeServer, tmp_path: Path, step: str
 ) -> None:
     flavor, native = how
@@ -159,14 +159,14 @@ def test_a_cancelled_save_leaves_no_file_and_closes_its_descriptor_once(
             descriptors = Descriptors(patch, step)
             async with AsyncClient(base_url=fake_server.base_url) as client:
                 target = tmp_path / "photo.png"
-                await cancelled(
+                await cancel_when(
                     lambda: save(client, target), descriptors.slow.reached, native=native
                 )
-                with victim.open("wb"):  # gets the number of the descriptor
+                with victim.open("wb"):  # gets the same descriptor number
                     assert descriptors.slow.running == 0
                     assert len(descriptors.opened) == 1
                     assert descriptors.closed == descriptors.opened
-        # Cancelled at its last step, the file is complete.
+        # If it is canceled at its last step, the file is complete.
         assert {path.name for path in tmp_path.iterdir()} <= {"victim", "photo.png"}
         assert target.exists() == (step == "link")
 
@@ -188,21 +188,21 @@ def test_a_thread_that_does_not_end_in_time_cleans_up_itself(
 
     async def body() -> None:
         async with AsyncClient(base_url=fake_server.base_url) as client:
-            await cancelled(
+            await cancel_when(
                 lambda: save(client, tmp_path / "photo.png"),
                 descriptors.slow.reached,
                 native=native,
             )
         assert descriptors.closed == []
         release.set()
-        assert await anyio.to_thread.run_sync(eventually, lambda: list(tmp_path.iterdir()) == [])
+        await anyio.to_thread.run_sync(wait_until, lambda: list(tmp_path.iterdir()) == [])
 
     flavors.run(flavor, body)
     assert descriptors.closed == descriptors.opened
 
 
 @pytest.mark.parametrize("step", ["open", "write", "close"])
-def test_an_interrupted_save_leaves_no_file_either(
+def test_an_interrupted_save_leaves_no_file(
     large: None, fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     descriptors = Descriptors(monkeypatch, step)
@@ -230,7 +230,7 @@ def test_an_interrupted_save_leaves_no_file_either(
 
 
 class SlowFile(io.BytesIO):
-    """A file whose reads take a while."""
+    """A file with slow reads."""
 
     def __init__(self, content: bytes, *, seekable: bool = True) -> None:
         super().__init__(content)
@@ -252,7 +252,7 @@ def calls(client: AsyncClient, file: Any) -> Iterator[Callable[[], Any]]:
     yield lambda: client.request("POST", "/files", files={"content": file})
 
 
-def test_no_thread_reads_the_file_of_a_cancelled_upload(
+def test_no_thread_reads_the_file_of_a_canceled_upload(
     how: tuple[str, bool], fake_server: FakeServer, tmp_path: Path
 ) -> None:
     flavor, native = how
@@ -266,21 +266,21 @@ def test_no_thread_reads_the_file_of_a_cancelled_upload(
                 for seekable in (True, False):
                     file = SlowFile(bytes(200_000), seekable=seekable)
                     call = list(calls(client, file))[number]
-                    await cancelled(call, file.slow.reached, native=native)
+                    await cancel_when(call, file.slow.reached, native=native)
                     assert file.slow.running == 0
                     if seekable:
-                        assert file.tell() == 0  # back where its owner left it
+                        assert file.tell() == 0  # back at its original position
                 with pytest.MonkeyPatch.context() as patch:
                     slow = Slowed(Path.open, lambda opened, *_: opened == path)
                     patch.setattr(Path, "open", lambda *args, s=slow: s(*args))
                     call = list(calls(client, path))[number]
-                    await cancelled(call, slow.reached, native=native)
+                    await cancel_when(call, slow.reached, native=native)
                     assert slow.running == 0
 
     flavors.run(flavor, body)
 
 
-def test_a_cancelled_batch_closes_its_checkpoint(
+def test_a_canceled_batch_closes_its_checkpoint(
     how: tuple[str, bool], fake_server: FakeServer, tmp_path: Path
 ) -> None:
     flavor, native = how
@@ -302,7 +302,7 @@ def test_a_cancelled_batch_closes_its_checkpoint(
                 with pytest.MonkeyPatch.context() as patch:
                     slow = Slowed(getattr(SqliteStore, step))
                     patch.setattr(SqliteStore, step, lambda *args, s=slow: s(*args))
-                    await cancelled(call, slow.reached, native=native)
+                    await cancel_when(call, slow.reached, native=native)
                     assert slow.running == 0
                 assert not path.with_name(path.name + "-wal").exists()
                 stored(path)  # not locked
@@ -311,7 +311,7 @@ def test_a_cancelled_batch_closes_its_checkpoint(
     flavors.run(flavor, body)
 
 
-def test_a_batch_that_is_closed_while_its_checkpoint_opens_leaves_no_lock(
+def test_closing_a_batch_while_its_checkpoint_opens_leaves_no_lock(
     tmp_path: Path, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "GRACE", 0.01)
@@ -329,7 +329,7 @@ def test_a_batch_that_is_closed_while_its_checkpoint_opens_leaves_no_lock(
             threading.Timer(SLOW, release.set).start()
             with pytest.raises(asyncio.CancelledError):
                 await entering
-        assert await asyncio.to_thread(eventually, lambda: slow.running == 0)
+        await asyncio.to_thread(wait_until, lambda: slow.running == 0)
         stored(path)
 
     asyncio.run(body())
