@@ -47,9 +47,17 @@ class Server:
 
     def stats(self) -> dict[str, Any]:
         """Return the counts since the last call."""
-        with urlopen(f"{self._origin}/stats") as response:
-            found: dict[str, Any] = json.load(response)
+        found: dict[str, Any] = self._get("stats")
         return found
+
+    def rows(self) -> int:
+        """Return how many rows have been created since the counts were read."""
+        found: int = self._get("created")
+        return found
+
+    def _get(self, name: str) -> Any:
+        with urlopen(f"{self._origin}/{name}") as response:
+            return json.load(response)
 
     def close(self) -> None:
         self._process.kill()
@@ -101,6 +109,18 @@ def check(out: Any, stats: dict[str, Any], rows: int) -> dict[str, Any]:
     }
 
 
+def each_kill(
+    server: Server, rows: int, kills: int, is_done: Callable[[], bool]
+) -> Generator[None]:
+    """Yield `kills` times, evenly over the rows."""
+    for number in range(1, kills + 1):
+        while server.rows() < rows * number / (kills + 1):
+            if is_done():
+                return
+            time.sleep(0.05)
+        yield
+
+
 def kill_dask(server: Server, kind: str, rows: int, kills: int) -> None:
     """Kill workers of dask.distributed while they run."""
     import dask
@@ -124,21 +144,20 @@ def kill_dask(server: Server, kind: str, rows: int, kills: int) -> None:
         ddf = dd.from_pandas(frame(rows), npartitions=max(8, rows // 125))
         began = time.monotonic()
         future = engine.compute(ddf.map_partitions(model, meta=model.dask_meta(ddf)))
-        chance = random.Random(rows)
-        while not future.done() and killed < kills:
-            time.sleep(1.0 + 2.0 * chance.random())
+        for _ in each_kill(server, rows, kills, future.done):
             nannies = [nanny for nanny in cluster.workers.values() if nanny.process is not None]
             pids = [nanny.process.pid for nanny in nannies if nanny.process.is_alive()]
-            if pids:
-                os.kill(chance.choice(sorted(pids)), signal.SIGKILL)
-                killed += 1
-            if killed == kills // 2 and not removed:
+            if not pids:
+                continue
+            os.kill(random.choice(sorted(pids)), signal.SIGKILL)
+            killed += 1
+            if killed == kills // 2:
                 cluster.scale(2)  # a node is removed
                 removed = 1
                 if database is not None:
                     database.stop()
                     database.start()
-        out = future.result(timeout=900)
+        out = future.result(timeout=3000)
         seconds = time.monotonic() - began
     report(
         "kill dask",
@@ -153,24 +172,26 @@ def kill_dask(server: Server, kind: str, rows: int, kills: int) -> None:
 
 def kill_ray(server: Server, kind: str, rows: int, kills: int) -> None:
     """Kill actors of Ray, and remove one of two nodes."""
-    import psutil
     import ray
     from ray.cluster_utils import Cluster
 
     from dashscope.integrations.ray import run_model
 
-    memory = {"object_store_memory": 100_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **memory})
-    node = cluster.add_node(num_cpus=2, **memory)
+    os.environ["RAY_raylet_start_wait_time_s"] = "120"  # noqa: SIM112 (the name that Ray reads)
+    options = {"num_cpus": 2, "object_store_memory": 100_000_000, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=options)
+    node = cluster.add_node(**options)
     ray.init(address=cluster.address, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    killed: list[int] = []
+    killed = 0
     try:
         with place(kind) as (checkpoint, database):
             found: list[Any] = []
+            whole, size = frame(rows), max(1, rows // 160)
+            parts = [whole.iloc[first : first + size] for first in range(0, rows, size)]
 
             def run() -> None:
-                dataset = ray.data.from_pandas(frame(rows)).repartition(max(8, rows // 125))
+                dataset = ray.data.from_pandas(parts)
                 out = run_model(
                     dataset,
                     "owner/seconds-0.5",
@@ -185,26 +206,19 @@ def kill_ray(server: Server, kind: str, rows: int, kills: int) -> None:
             began = time.monotonic()
             thread = threading.Thread(target=run)
             thread.start()
-            chance = random.Random(rows)
             removed = 0
-            while thread.is_alive() and len(killed) < kills:
-                time.sleep(1.0 + 2.0 * chance.random())
-                actors = [
-                    process.pid
-                    for process in psutil.Process().children(recursive=True)
-                    if "MapWorker" in " ".join(process.cmdline())
-                ]
-                if actors:
-                    pid = chance.choice(actors)
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
-                if len(killed) == kills // 2 and not removed:
+            for _ in each_kill(server, rows, kills, lambda: not thread.is_alive()):
+                while not (actors := ray_actors()):
+                    time.sleep(0.05)
+                os.kill(random.choice(actors), signal.SIGKILL)
+                killed += 1
+                if killed == kills // 2:
                     cluster.remove_node(node, allow_graceful=False)
                     removed = 1
                     if database is not None:
                         database.stop()
                         database.start()
-            thread.join(900)
+            thread.join(3000)
             seconds = time.monotonic() - began
     finally:
         ray.shutdown()
@@ -212,12 +226,20 @@ def kill_ray(server: Server, kind: str, rows: int, kills: int) -> None:
     report(
         "kill ray",
         checkpoint=kind,
-        kills=len(killed),
+        kills=killed,
         removed=removed,
         database_restarts=int(kind == "postgres"),
         seconds=round(seconds, 1),
         **check(found[0], server.stats(), rows),
     )
+
+
+def ray_actors() -> list[int]:
+    """Return the process ids of the actors that run the model."""
+    import psutil
+
+    processes = psutil.Process().children(recursive=True)
+    return [each.pid for each in processes if "MapWorker" in " ".join(each.cmdline())]
 
 
 def kill_pool(server: Server, kind: str, rows: int, kills: int) -> None:
@@ -295,7 +317,7 @@ def warm(model: ModelUdf) -> None:
 
 def speed(server: Server, seconds: str, rows: int, kind: str) -> None:
     """Compare workers: throughput, and CPU of the client per row."""
-    for workers in (1, 2, 4):
+    for workers in (1, 2, 4, 8):
         with place(kind) as (checkpoint, _):
             model = udf(
                 f"owner/seconds-{seconds}",
@@ -307,7 +329,7 @@ def speed(server: Server, seconds: str, rows: int, kind: str) -> None:
             with context.Pool(workers) as pool:
                 pool.starmap(warm, [(model,)] * workers, chunksize=1)
                 server.stats()
-                size = rows // 4
+                size = rows // 8
                 began = time.monotonic()
                 cpu = sum(
                     pool.starmap(
