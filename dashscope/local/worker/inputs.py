@@ -133,7 +133,7 @@ def suffix_of_response(url: str, response: Any) -> str:
     """Return the suffix for a file: of its name, or else for its media type. It may be empty."""
     headers: Message = response.headers
     if url[:5].lower() != "data:":
-        final = urlsplit(str(response.url)).path
+        final: str = urlsplit(str(response.url)).path
         for name in (urlsplit(url).path, headers.get_filename() or "", final):
             if suffix := suffix_of(name):
                 return suffix

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dashscope.local import LocalServer
 from tests.local.page import studio
-from tests.local.page.browser.conftest import DESKTOP, PHONE, Seen
+from tests.local.page.browser.conftest import DESKTOP, PHONE, Problems
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -32,7 +32,7 @@ def playground(chromium: Browser, studio_root: str) -> Iterator[Page]:
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(20_000)
     page = context.new_page()
-    seen = Seen(page)
+    seen = Problems(page)
     yield page
     context.close()
     # The browser reports that a form was invalid.

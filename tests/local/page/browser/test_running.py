@@ -18,7 +18,7 @@ SCREENSHOT = Path(studio.__file__).with_name("screenshot.png")
 
 class TestRunning:
     def test_run_from_the_form_and_watch_the_stream(self, page: Page) -> None:
-        page.goto("/")
+        page.goto("/web/?q=countdown")
         page.get_by_role("link", name="dashscope/countdown").first.click()
         page.get_by_label("Start", exact=True).fill("30")
         page.get_by_label("Delay", exact=True).fill("0.1")
@@ -141,7 +141,7 @@ class TestRunning:
     def test_pages_work_without_scripts(self, chromium: Browser, root: str) -> None:
         context = chromium.new_context(base_url=root, java_script_enabled=False, viewport=PHONE)
         page = context.new_page()
-        page.goto("/")
+        page.goto("/web/?q=hello")
         page.get_by_role("link", name="dashscope/hello-world").first.click()
         page.get_by_label("Text").fill("no script")
         page.get_by_role("button", name="Run", exact=True).click()

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from dashscope.local import LocalServer
-from tests.local.page.browser.conftest import Run, Seen
+from tests.local.page.browser.conftest import Problems, Run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -82,7 +82,7 @@ class TestSafety:
         with LocalServer(token="open sesame") as server:
             context = chromium.new_context(base_url=server.base_url.removesuffix("/v1"))
             page = context.new_page()
-            seen = Seen(page)
+            seen = Problems(page)
             page.goto("/web/models/dashscope/hello-world")
             page.get_by_label("Token").fill("open sesame")
             page.get_by_role("button", name="Sign in").click()
