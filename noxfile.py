@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -174,7 +175,7 @@ def release(session: nox.Session) -> None:
     (unpacked,) = sources.iterdir()
     shutil.rmtree(unpacked / "dashscope")  # so that the tests import the installed package
     tested = []
-    for python in filter(shutil.which, (f"python{version}" for version in PYTHONS)):
+    for python in filter(_starts, (f"python{version}" for version in PYTHONS)):
         empty = _empty(session, python)
         session.run(empty, "-m", "pip", "install", "-q", sdist, external=True)
         session.run(empty, "-W", "error", "-c", IMPORTS_NO_EXTRA, external=True)
@@ -298,6 +299,12 @@ def _build(session: nox.Session) -> None:
     session.run("python", "-m", "build")
     session.run("twine", "check", "--strict", *_built("*"))
     session.run("python", "-c", HAS_ITS_PAGES, *_built("*.whl"))
+
+
+def _starts(python: str) -> bool:
+    """Tell whether a Python is installed, rather than only a shim of pyenv for it."""
+    found = shutil.which(python)
+    return found is not None and subprocess.run([found, "--version"], check=False).returncode == 0
 
 
 def _empty(session: nox.Session, python: str) -> str:
