@@ -15,7 +15,7 @@ from tests.servers.fake_server import FakeServer, Reply, prediction, reply
 from tests.servers.slow_server import SlowServer
 from tests.stopwatch import Stopwatch
 
-TIMEOUT = 0.2
+TIMEOUT = 0.6
 INSECURE = ssl.create_default_context()
 INSECURE.check_hostname = False
 INSECURE.verify_mode = ssl.CERT_NONE
