@@ -17,7 +17,7 @@ from dashscope import (
     RateLimitError,
 )
 from tests import flavors
-from tests.faults.test_table import READ_TIMEOUT, run_at_once
+from tests.faults.test_table import run_at_once
 from tests.servers.fake_server import FakeServer, Reply, prediction, reply
 from tests.servers.fault_proxy import Fault, Line, Proxy
 from tests.servers.faults import BROKEN, STALLS
@@ -26,6 +26,8 @@ from tests.variants import variants
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
 REQUESTS = 100
+READ_TIMEOUT = 0.5
+"""Seconds without a response after which a request is retried."""
 RESET = next(case.fault for case in BROKEN if str(case) == "reset after the request")
 SILENT = next(case.fault for case in STALLS if str(case) == "no response")
 

@@ -46,7 +46,7 @@ from tests.servers.faults import (
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
 CONTENT = bytes(range(256)) * 8
-READ_TIMEOUT = 0.5
+READ_TIMEOUT = 2.0
 """The read timeout for stalled connections, in seconds."""
 
 
