@@ -26,8 +26,13 @@ class Process(Protocol):
         """Kill all of them immediately."""
         ...
 
-    async def wait(self) -> int:
-        """Wait until the worker has exited, end its child processes, and return the exit code."""
+    async def wait(self) -> int | None:
+        """Wait until the worker has exited, end its child processes, and return the exit code.
+
+        Returns:
+            The exit code. `None` if the worker was killed together with what watches it, or if it
+            has never started.
+        """
         ...
 
 
@@ -181,15 +186,14 @@ class SupervisedProcess:
             os.close(self._lifeline)
             self._lifeline = None
 
-    async def wait(self) -> int:
+    async def wait(self) -> int | None:
         """Wait for the status that the supervisor reports."""
         await readable(self._status)
         status = os.read(self._status, supervisor.STATUS.size)
         os.close(self._status)
         self.kill()
         if len(status) < supervisor.STATUS.size:
-            # The supervisor was killed, and the worker with it.
-            return -signal.SIGKILL
+            return None
         return os.waitstatus_to_exitcode(supervisor.STATUS.unpack(status)[0])
 
 

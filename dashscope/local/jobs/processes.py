@@ -35,6 +35,10 @@ class WorkerExitError(WorkerError):
     """The process of a worker has exited."""
 
 
+class WorkerLostError(WorkerExitError):
+    """The process of a worker was killed together with what watches it, or has never started."""
+
+
 @frozen(kw_only=True)
 class Setup:
     """What a worker loads before its first job."""
@@ -134,7 +138,7 @@ class Worker:
         self._transport: asyncio.Transport
         self._log: LogReader
         self._log_transport: asyncio.ReadTransport
-        self.ended: asyncio.Task[int]
+        self.ended: asyncio.Task[int | None]
 
     @classmethod
     async def start(cls, launcher: Launcher) -> "Worker":
@@ -210,10 +214,13 @@ class Worker:
         message = await self._messages.receive()
         if message is None:
             self.kill()
-            raise WorkerExitError(describe_exit(await asyncio.shield(self.ended)))
+            code = await asyncio.shield(self.ended)
+            if code is None:
+                raise WorkerLostError(describe_exit(-signal.SIGKILL))
+            raise WorkerExitError(describe_exit(code))
         return message
 
-    async def _watch(self) -> int:
+    async def _watch(self) -> int | None:
         """Wait for the process to exit, and kill the processes it left behind."""
         code = await self._process.wait()
         self.alive = False

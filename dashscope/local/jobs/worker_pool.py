@@ -5,16 +5,20 @@ so that the first job of a version does not wait for Python to start.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from typing import Final, Generic, TypeVar
 from weakref import WeakSet
 
 from dashscope.local.jobs.launching import make_launcher
-from dashscope.local.jobs.processes import Setup, Worker, WorkerError, WorkerExitError
+from dashscope.local.jobs.processes import Setup, Worker, WorkerError, WorkerLostError
 
 IDLE_LIMIT: Final = 60.0
 """Seconds after which an idle worker is stopped."""
+
+MAX_LOST: Final = 4
+"""Number of workers that may be lost before they load, because the fork server was killed."""
 
 MAX_IDLE: Final = 16
 """Maximum number of idle workers of all versions."""
@@ -101,11 +105,10 @@ class WorkerPool(Generic[Item]):
             _, worker = self._idle.pop()
             if worker.alive:
                 return worker
-        try:
-            return await self._start()
-        except WorkerExitError:
-            # For example, the fork server was killed before it had forked this process.
-            return await self._start()
+        for _ in range(MAX_LOST):
+            with contextlib.suppress(WorkerLostError):
+                return await self._start()
+        return await self._start()
 
     async def _start(self) -> Worker:
         current = self._current
