@@ -30,8 +30,8 @@ class Process(Protocol):
         """Wait until the worker has exited, end its child processes, and return the exit code.
 
         Returns:
-            The exit code. `None` if the worker was killed together with what watches it, or if it
-            has never started.
+            The exit code. `None` if the worker was killed together with its supervisor, or has
+            never started.
         """
         ...
 

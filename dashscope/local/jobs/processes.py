@@ -31,12 +31,8 @@ class WorkerError(Exception):
     """A worker could not be started or has died. The message says how."""
 
 
-class WorkerExitError(WorkerError):
-    """The process of a worker has exited."""
-
-
-class WorkerLostError(WorkerExitError):
-    """The process of a worker was killed together with what watches it, or has never started."""
+class WorkerLostError(WorkerError):
+    """The process of a worker was killed together with its supervisor, or has never started."""
 
 
 @frozen(kw_only=True)
@@ -158,8 +154,7 @@ class Worker:
         """Load the code of a model in the worker.
 
         Raises:
-            WorkerError: The code cannot be loaded.
-            WorkerExitError: The process has exited.
+            WorkerError: The code cannot be loaded, or the process has exited.
         """
         # The output of loading belongs to no job.
         self._log.sink = None
@@ -182,7 +177,7 @@ class Worker:
         """Run a job in the worker. Return the last message, which says how the job ended.
 
         Raises:
-            WorkerExitError: The process has exited.
+            WorkerError: The process has exited.
         """
         self._log.sink = on_log
         self._send(**job)
@@ -217,7 +212,7 @@ class Worker:
             code = await asyncio.shield(self.ended)
             if code is None:
                 raise WorkerLostError(describe_exit(-signal.SIGKILL))
-            raise WorkerExitError(describe_exit(code))
+            raise WorkerError(describe_exit(code))
         return message
 
     async def _watch(self) -> int | None:

@@ -156,7 +156,7 @@ def is_folder(path: Path) -> bool:
 
 
 def make_writable(folder: Path) -> None:
-    """Allow to delete what is in a folder. Without this permission, moving it fails too."""
+    """Make a folder writable: otherwise it cannot be moved, nor can its contents be deleted."""
     with contextlib.suppress(OSError):
         folder.chmod(0o700)
 

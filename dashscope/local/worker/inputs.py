@@ -130,7 +130,7 @@ def make(hint: Any, value: Any) -> Any:
 
 
 def suffix_of_response(url: str, response: Any) -> str:
-    """Return the suffix for a file: of its name, or else for its media type. It may be empty."""
+    """Return the suffix of a file by its name, or else by its media type. It may be empty."""
     headers: Message = response.headers
     if url[:5].lower() != "data:":
         final: str = urlsplit(str(response.url)).path
