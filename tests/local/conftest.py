@@ -1,6 +1,5 @@
 """A local server with the models of `models.py`, and plain HTTP clients."""
 
-import ssl
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +9,6 @@ import httpx
 import pytest
 
 from dashscope.local import LocalServer
-from tests.conftest import CERTIFICATES
 
 # `nox -s soak` installs it.
 collect_ignore = [] if find_spec("schemathesis") else ["test_fuzz.py"]
@@ -23,19 +21,6 @@ def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """The log with the messages of local servers, which the default fixture filters out."""
     caplog.handler.filters.clear()
     return caplog
-
-
-@pytest.fixture(autouse=True)
-def _certificates_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let plain httpx share one SSL context: each call creates a client, and each client its own.
-
-    Loading the certificates takes longer than most requests, and these tests do not verify any.
-    """
-
-    def create_ssl_context(verify: Any = True, **options: Any) -> ssl.SSLContext:
-        return CERTIFICATES if verify is True else httpx.create_ssl_context(verify, **options)
-
-    monkeypatch.setattr("httpx._transports.default.create_ssl_context", create_ssl_context)
 
 
 @pytest.fixture(scope="session")

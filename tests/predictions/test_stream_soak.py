@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from dashscope import AsyncClient, Client, DoneEvent
-from tests.conftest import CERTIFICATES
 from tests.servers.fake_server import prediction
 from tests.servers.loop_server import LoopServer, reply_json
 from tests.servers.stream_events import done, encoded, output
@@ -181,7 +180,7 @@ async def test_asyncio(fast: FastServer) -> None:
             if number % EVERY == 0:
                 steady.check(number)
 
-    async with AsyncClient(base_url=f"{fast.origin}/v1", verify=CERTIFICATES) as client:
+    async with AsyncClient(base_url=f"{fast.origin}/v1") as client:
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENCY):
                 group.create_task(work(client))
@@ -209,7 +208,7 @@ async def test_asyncio_with_random_cancellations(fast: FastServer) -> None:
             if number % EVERY == 0:
                 steady.check(number)
 
-    async with AsyncClient(base_url=f"{fast.origin}/v1", verify=CERTIFICATES) as client:
+    async with AsyncClient(base_url=f"{fast.origin}/v1") as client:
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENCY):
                 group.create_task(work(client))
@@ -222,7 +221,7 @@ def test_sync(fast: FastServer) -> None:
     ways = [WAYS[number % len(WAYS)] for number in range(STREAMS)]
     steady = Steady(fast, 2)
     threads = threading.active_count()
-    with Client(base_url=f"{fast.origin}/v1", verify=CERTIFICATES) as client:
+    with Client(base_url=f"{fast.origin}/v1") as client:
         for number, way in enumerate(ways):
             run_one_sync(client, way)
             if number % EVERY == 0:
