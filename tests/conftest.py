@@ -31,10 +31,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "servers" / "authority.pem")
 os.environ["SSL_CERT_DIR"] = ""
 
-# By default, hypothesis runs the same examples each time and has no time limit. `nox -s soak` uses
-# the profile `search` to look for new examples.
-settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("same", settings.get_profile("search"), derandomize=True, database=None)
+# By default, hypothesis runs the same few examples each time and has no time limit. `nox -s soak`
+# uses the profile `search` to look for new examples.
+settings.register_profile(
+    "search", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "same", settings.get_profile("search"), max_examples=25, derandomize=True, database=None
+)
 settings.load_profile("same")
 
 
