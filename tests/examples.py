@@ -40,6 +40,8 @@ INSTALLS = re.compile(r"^.*pip install .*?( && (?=\.venv/bin/)|$)", re.MULTILINE
 """Commands that install something. `.ci/run` runs the command of the README."""
 COMMAND = re.compile(r"(?:cat (\S+) \| )?dashscope ([^|$;&<>]+?)(?: > (\S+)| \| (.+))?")
 """A line that calls `dashscope` once. It may read a file, and write a file or a pipe."""
+EVALUATED = re.compile(r'eval "\$\(dashscope (.+)\)"')
+"""A line that runs the commands that `dashscope` prints."""
 
 
 @frozen
@@ -140,10 +142,15 @@ def photo() -> bytes:
     return buffer.getvalue()
 
 
-def prepare_folder() -> None:
+def prepare_files() -> None:
     """Write the files that the examples use."""
     Path("photo.png").write_bytes(photo())
     Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 20)
+
+
+def prepare_folder() -> None:
+    """Write the files that the examples of a document use."""
+    prepare_files()
     Path("tests").symlink_to(ROOT / "tests")
     Path("bin").mkdir()
     Path("bin/dashscope").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dashscope "$@"\n')
@@ -167,6 +174,8 @@ def run_script(script: str) -> None:
                 Path(file).write_text(stdout, encoding="utf-8")
             if pipe:
                 code, stdout, stderr = run_shell(pipe, stdout)
+        elif match := EVALUATED.fullmatch(line):
+            code, stdout, stderr = run_shell(run_here(match[1]).stdout)
         else:
             code, stdout, stderr = run_shell(line)
         assert code == 0, f"{line}: {stderr}"
