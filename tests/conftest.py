@@ -26,10 +26,12 @@ pytest_plugins = ["dashscope.testing", "pytester"]
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "servers" / "authority.pem")
 os.environ["SSL_CERT_DIR"] = ""
 
-# By default, hypothesis runs the same examples each time and has no time limit. `nox -s soak` uses
-# the profile `search` to look for new examples.
+# By default, hypothesis runs the same few examples each time and has no time limit. `nox -s soak`
+# uses the profile `search` to look for new examples.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("same", settings.get_profile("search"), derandomize=True, database=None)
+settings.register_profile(
+    "same", settings.get_profile("search"), derandomize=True, database=None, max_examples=30
+)
 settings.load_profile("same")
 
 
