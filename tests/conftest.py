@@ -21,11 +21,6 @@ from tests.servers.prediction_server import PredictionServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
 
-# Tests start hundreds of processes. Without bytecode files, each would compile the package again,
-# which takes a second.
-sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
 # Loading the authorities of the machine takes 40 ms, for each `httpx.get()` and each process. Tests
 # trust one authority, which no server uses; those that verify a certificate add another.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "servers" / "authority.pem")
