@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -57,10 +56,18 @@ def test_stdin_can_be_a_file_input(run_cli: RunCLI, photo: Path) -> None:
     assert json.loads(done.stdout)["size"] == photo.stat().st_size
 
 
+CLOSED_STDIN = """
+import os, sys
+os.close(0)
+sys.stdin = None  # what Python does if it starts without stdin
+from dashscope.__main__ import main
+main()
+"""
+
+
 def test_a_closed_stdin_is_an_empty_file(dashscope: CommandLine) -> None:
-    command = [sys.executable, "-m", "dashscope", "run", "test/texts", "text0=@-"]
-    program = dashscope.program(
-        "-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})"
+    program = dashscope.start_python(
+        "-c", CLOSED_STDIN, *("run", "test/texts", "text0=@-"), forked=True
     )
     for line, message in (
         ("run test/texts text0=@-", "stdin is empty"),

@@ -141,7 +141,8 @@ def test_pipes_are_always_utf_8(dashscope: CommandLine, line: str) -> None:
 
 def test_processes_always_print_utf_8(dashscope: CommandLine) -> None:
     env = {"PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}
-    done = dashscope.start("run", "dashscope/hello-world", "text=日本 😀", env=env).finish()
+    command = (*dashscope.itself, "run", "dashscope/hello-world", "text=日本 😀")
+    done = dashscope.start_python(*command, env=env).finish()
     assert (done.code, done.stdout, done.stderr) == (0, "hello 日本 😀\n", "")
 
 

@@ -1,9 +1,9 @@
 """The server as a whole: errors, limits, authorization and shutdown."""
 
+import contextlib
 import os
 import socket
-import subprocess
-import sys
+import sqlite3
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from dashscope.local import LocalServer, model
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.models.catalog import ModelsError
 from dashscope.local.store import DataFolderError
+from tests.cli.process import Program
 from tests.local.conftest import MODELS
 from tests.variants import variants
 from tests.waiting import wait_for_status, wait_until
@@ -345,8 +346,10 @@ def run_to_end(http: httpx.Client, name: str, **inputs: Any) -> str:
 
 
 COUNTING = """
-import gc, sys, threading, time
+import gc, sys, threading, time, warnings
 from unittest import mock
+
+warnings.simplefilter("error")
 import httpx, psutil
 from dashscope.local import LocalServer, maintenance
 from dashscope.local.jobs import engine
@@ -378,10 +381,11 @@ LEAVING = {
         with LocalServer(models=sys.argv[1]) as server:
             data = server.data
             create(server, "test/sleep")
-            create(server, "test/spins")
-            create(server, "test/forks", wait=60)
+            create(server, "test/forks", wait=60, hold=True)
             create(server, "test/echo", hold=True)
-            time.sleep(0.3)
+            spins = create(server, "test/spins")
+            while client.get(spins["urls"]["get"]).json()["status"] != "processing":
+                time.sleep(0.01)
         client.close()
         after = counts()
         assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
@@ -424,16 +428,10 @@ LEAVING = {
 class TestShutdown:
     """Run in a separate process, because this process has other servers with workers."""
 
-    def test_nothing_is_left_running(self) -> None:
+    def test_nothing_is_left_running(self, tmp_path: Path) -> None:
         source = COUNTING + "".join(map(textwrap.dedent, LEAVING.values()))
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", source, str(MODELS)],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        done = Program("-c", source, MODELS, cwd=tmp_path, forked=True).finish()
+        assert (done.code, done.stderr) == (0, "")
 
     def test_a_failed_start_leaves_nothing_running(self) -> None:
         with LocalServer() as server:
@@ -488,11 +486,8 @@ class TestDataFolder:
     def test_a_newer_schema_is_rejected(self, tmp_path: Path) -> None:
         with LocalServer(data=tmp_path):
             pass
-        command = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute(sys.argv[2])"
-        database = tmp_path / "dashscope.db"
-        subprocess.run(
-            [sys.executable, "-c", command, database, "PRAGMA user_version = 999"], check=True
-        )
+        with contextlib.closing(sqlite3.connect(tmp_path / "dashscope.db")) as database:
+            database.execute("PRAGMA user_version = 999")
         with pytest.raises(DataFolderError, match="newer version"):
             LocalServer(data=tmp_path).__enter__()
 
