@@ -10,6 +10,7 @@ import pytest
 
 from dashscope.local import LocalServer, model
 from tests.local.page.conftest import Parsed
+from tests.servers.webhook_receiver import Receiver
 from tests.variants import variants
 from tests.waiting import wait_for_status, wait_until
 
@@ -100,18 +101,16 @@ class TestText:
         ):  # fmt: skip
             harmless(web.get(path))
 
-    def test_webhooks_are_escaped(self, web: httpx.Client, http: httpx.Client) -> None:
-        created = http.post(
-            "/models/test/echo/predictions",
-            json={"input": {"value": 1}, "webhook": "http://127.0.0.1:9/<script>x</script>"},
-        ).json()
+    def test_webhooks_are_escaped(
+        self, web: httpx.Client, http: httpx.Client, receiver: Receiver
+    ) -> None:
+        url = f"{receiver.url}/<script>x</script>"
+        body = {"input": {"value": 1}, "webhook": url}
+        created = http.post("/models/test/echo/predictions", json=body).json()
 
         def messages() -> bool:
             harmless(web.get(created["urls"]["web"]))
-            return (
-                "completed to http://127.0.0.1:9/<script>"
-                in harmless(web.get("/web/webhooks")).text
-            )
+            return f"completed to {url}" in harmless(web.get("/web/webhooks")).text
 
         wait_until(messages)
         links = [link["href"] for link in Parsed(web.get("/web/webhooks")).all("a")]

@@ -9,6 +9,7 @@ import pytest
 
 from dashscope.local.pages.fields import read_fields
 from tests.local.page.conftest import Parsed
+from tests.servers.webhook_receiver import Receiver
 from tests.variants import variants
 from tests.waiting import wait_for_status, wait_until
 
@@ -211,11 +212,11 @@ class TestForm:
     def test_the_form_is_filled_with_the_example_of_a_model(self, web: httpx.Client) -> None:
         assert "Alice" in Parsed(web.get("/web/models/dashscope/hello-world")).text
 
-    def test_the_form_can_set_a_webhook(self, web: httpx.Client) -> None:
-        data = {"input:text": "x", "webhook": "http://127.0.0.1:9/hook"}
+    def test_the_form_can_set_a_webhook(self, web: httpx.Client, receiver: Receiver) -> None:
+        data = {"input:text": "x", "webhook": receiver.url}
         shown = web.post("/web/models/dashscope/hello-world", data=data).headers["location"]
         page = f"/web/predictions/{shown.partition('?run=')[2]}"
-        wait_until(lambda: "completed to http://127.0.0.1:9/hook" in Parsed(web.get(page)).text)
+        wait_until(lambda: f"completed to {receiver.url}" in Parsed(web.get(page)).text)
         data["webhook"] = "ftp://x"
         refused = web.post("/web/models/dashscope/hello-world", data=data)
         assert refused.status_code == 422
