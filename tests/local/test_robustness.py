@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from dashscope.local import LocalServer, foreground
+from dashscope.local import LocalServer, foreground, model
 from dashscope.local.http import requests
 from dashscope.local.jobs import engine, launching, worker_pool
 from dashscope.local.store import DataFolderError
@@ -254,18 +254,29 @@ def test_an_error_is_short_and_can_be_stored(tmp_path: Path) -> None:
 
 
 def test_without_process_groups_workers_are_ended_individually(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("killpg", "getpgrp", "setsid", "waitid", "pidfd_open"):
         monkeypatch.delattr(os, name, raising=False)
     monkeypatch.setattr(lifeline, "SUPERVISED", False)
-    with serving(tmp_path) as (_, http):
-        prediction = create(http, "test/pid", seconds=60)
+
+    @model("test/worker")
+    def worker(seconds: float = 0.0, code: int | None = None) -> int:
+        import os
+        import time
+
+        time.sleep(seconds)
+        if code is not None:
+            os._exit(code)
+        return os.getpid()
+
+    with LocalServer([worker]) as server, httpx.Client(base_url=server.base_url) as http:
+        prediction = create(http, "test/worker", seconds=60)
         wait_for_status(http, prediction, "processing")
         assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
-        ended = create(http, "test/ends", how="exit")
+        ended = create(http, "test/worker", code=3)
         assert "exited with code 3" in wait_for_status(http, ended, "failed")["error"]
-        pid = finish(http, "test/pid")["output"]
+        pid = finish(http, "test/worker")["output"]
         os.kill(pid, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import psutil
 import pytest
 
 from dashscope.local import LocalServer, model
+from dashscope.local.http import requests
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.models.catalog import ModelsError
 from dashscope.local.store import DataFolderError
@@ -77,9 +79,12 @@ class TestErrors:
             assert response.status_code == 400, response.text
 
     def test_a_body_that_is_too_large_is_413(self, http: httpx.Client) -> None:
-        body = b'{"input": {"text": "' + b"x" * 33 * 1024 * 1024 + b'"}}'
-        response = http.post("/models/dashscope/hello-world/predictions", content=body)
-        assert response.status_code == 413
+        path = "/models/dashscope/hello-world/predictions"
+        assert requests.BODY_LIMIT == 32 * 1024 * 1024
+        with mock.patch.object(requests, "BODY_LIMIT", 1000):
+            body = b'{"input": {"text": "%s"}}'
+            assert http.post(path, content=body % (b"x" * 900)).status_code == 201
+            assert http.post(path, content=body % (b"x" * 1000)).status_code == 413
 
     def test_every_response_has_a_request_id(self, http: httpx.Client) -> None:
         responses = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
@@ -96,12 +101,12 @@ def locked() -> Iterator[LocalServer]:
 
 
 class TestAuthorization:
-    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Token"])
+    @variants("scheme", ["Bearer", "bearer", "Token"])
     def test_requests_with_the_token_are_accepted(self, locked: LocalServer, scheme: str) -> None:
         headers = {"Authorization": f"{scheme} secret"}
         assert httpx.get(f"{locked.base_url}/account", headers=headers).status_code == 200
 
-    @pytest.mark.parametrize(
+    @variants(
         "value", [None, b"", b"Bearer", b"Bearer wrong", b"Basic secret", b"secret",
                   "Bearer sécret".encode()]
     )  # fmt: skip
@@ -241,7 +246,7 @@ class TestModels:
                 versions.append(response.json()["latest_version"]["id"])
         assert versions[0] == versions[1]
 
-    @pytest.mark.parametrize(
+    @variants(
         ("text", "message"),
         [
             ("1 / 0", "ZeroDivisionError"),
@@ -301,7 +306,7 @@ class TestModels:
 
 
 class TestCrashes:
-    @pytest.mark.parametrize(
+    @variants(
         ("how", "message"),
         [("exit", "exited with code 3"), ("kill", "SIGKILL"), ("segfault", "SIGSEGV"),
          ("sys.exit", "left")],

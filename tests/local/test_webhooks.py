@@ -206,6 +206,7 @@ def test_an_unknown_event_is_rejected(http: httpx.Client) -> None:
 
 def test_an_unreachable_receiver_does_not_delay_others(receiver: Receiver) -> None:
     with (
+        mock.patch.object(webhooks, "MAX_IN_FLIGHT", 2),
         LocalServer() as server,
         httpx.Client(base_url=server.base_url) as http,
         socket.create_server(("127.0.0.1", 0), backlog=64) as dead,

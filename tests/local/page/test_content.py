@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 
 from dashscope.local import LocalServer, model
 from tests.local.page.conftest import Parsed
@@ -52,7 +51,7 @@ def harmless(page: httpx.Response) -> Parsed:
 
 
 class TestText:
-    @pytest.mark.parametrize("text", NASTY)
+    @variants("text", NASTY)
     def test_model_output_is_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         for value in (text, [text, text], {text: text}):
             page = web.get(run("test/echo", value=value)["urls"]["web"])
@@ -60,7 +59,7 @@ class TestText:
         harmless(web.get("/web/predictions"))
         harmless(web.get("/web/"))
 
-    @pytest.mark.parametrize("text", NASTY)
+    @variants("text", NASTY)
     def test_inputs_are_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         prediction = run("dashscope/hello-world", text=text)
         parsed = harmless(web.get(prediction["urls"]["web"]))
@@ -71,7 +70,7 @@ class TestText:
         assert refused.status_code == 422
         assert harmless(refused).by_id("input-count")["value"] == text.strip()
 
-    @pytest.mark.parametrize("text", NASTY)
+    @variants("text", NASTY)
     def test_errors_and_logs_are_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         parsed = harmless(web.get(run("test/fails", message=text)["urls"]["web"]))
         assert f"Failed: {text}" in parsed.text

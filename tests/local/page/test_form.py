@@ -132,7 +132,7 @@ class TestForm:
         assert prediction["output"]["color"] == "blue"
         assert prediction["output"]["point"] == {"x": 1, "y": 0}
 
-    @pytest.mark.parametrize("value", [1, 1.5, None, "x", [1, {"a": None}], {"ü": "\\"}])
+    @variants("value", [1, 1.5, None, "x", [1, {"a": None}], {"ü": "\\"}])
     def test_accepts_any_json(self, send: Send, value: Any) -> None:
         assert send("test/echo", value=json.dumps(value))["output"] == value
 
@@ -165,7 +165,7 @@ class TestForm:
         assert response.status_code == 422
         assert Parsed(response).by_id("input-image")["value"].startswith(f"{root}/v1/files/")
 
-    @pytest.mark.parametrize(
+    @variants(
         ("values", "wrong", "message"),
         [
             ({"text": "x", "count": "11"}, "count", "Must be at most 10."),
@@ -222,7 +222,7 @@ class TestForm:
         assert refused.status_code == 422
         assert "is not an http(s) URL" in Parsed(refused).text
 
-    @pytest.mark.parametrize("destination", ["", "nope", "A/B", "a/b/c"])
+    @variants("destination", ["", "nope", "A/B", "a/b/c"])
     def test_a_training_form_requires_a_destination(
         self, web: httpx.Client, destination: str
     ) -> None:
