@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from attrs import frozen
 
+from tests.cli.forked import ForkedProgram
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 90.0
 """Seconds after which a program is considered hung, even on a busy machine."""
@@ -40,13 +42,22 @@ class Finished:
 
 
 class Program:
-    """A Python program that runs as a process with a clean environment."""
+    """A Python program that runs as a process with a clean environment.
+
+    Args:
+        arguments: The arguments of Python.
+        cwd: The folder of the program.
+        env: Additional environment variables.
+        forked: Fork a process that has imported the package instead of starting Python.
+        options: Options of `subprocess.Popen`.
+    """
 
     def __init__(
         self,
         *arguments: str | Path,
         cwd: Path,
         env: dict[str, str] | None = None,
+        forked: bool = False,
         **options: Any,
     ) -> None:
         self._mark = uuid.uuid4().hex
@@ -56,13 +67,19 @@ class Program:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        with interruptible():
-            self._process = subprocess.Popen(
-                [sys.executable, *map(str, arguments)],
-                cwd=cwd,
-                env={**environment(), **(env or {}), _MARK: self._mark},
-                **{**streams, **options},
-            )
+        options = {
+            "cwd": cwd,
+            "env": {**environment(), **(env or {}), _MARK: self._mark},
+            **streams,
+            **options,
+        }
+        words = [str(argument) for argument in arguments]
+        self._process: subprocess.Popen[bytes] | ForkedProgram
+        if forked:
+            self._process = ForkedProgram(words, **options)
+        else:
+            with interruptible():
+                self._process = subprocess.Popen([sys.executable, *words], **options)
         self.pid = self._process.pid
         self._stdout = _Collected(self._process.stdout)
         self._stderr = _Collected(self._process.stderr)
