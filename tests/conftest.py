@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import flavors
+from tests.cli.process import environment, interruptible
+from tests.fork_server import ForkServer
 from tests.servers.fake_server import FakeServer
 from tests.servers.prediction_server import PredictionServer
 
@@ -101,6 +103,15 @@ def other_fake_server() -> Iterator[FakeServer]:
 def prediction_server() -> Iterator[PredictionServer]:
     """A server that knows which predictions are running."""
     server = PredictionServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """A process that runs programs which use clients, without the time of the import."""
+    with interruptible():
+        server = ForkServer(environment())
     yield server
     server.close()
 

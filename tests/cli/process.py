@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from attrs import frozen
 
+from tests.fork_server import ForkedProcess, ForkServer
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 90.0
 """Seconds after which a program is considered hung, even on a busy machine."""
@@ -49,23 +51,28 @@ class Program:
         env: dict[str, str] | None = None,
         **options: Any,
     ) -> None:
-        self._mark = uuid.uuid4().hex
-        self._started = time.monotonic()
+        mark = uuid.uuid4().hex
         streams = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
         with interruptible():
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
                 cwd=cwd,
-                env={**environment(), **(env or {}), _MARK: self._mark},
+                env={**environment(), **(env or {}), _MARK: mark},
                 **{**streams, **options},
             )
-        self.pid = self._process.pid
-        self._stdout = _Collected(self._process.stdout)
-        self._stderr = _Collected(self._process.stderr)
+        self._collect(process, mark)
+
+    def _collect(self, process: subprocess.Popen[bytes] | ForkedProcess, mark: str) -> None:
+        self._started = time.monotonic()
+        self._mark = mark
+        self._process = process
+        self.pid = process.pid
+        self._stdout = _Collected(process.stdout)
+        self._stderr = _Collected(process.stderr)
 
     def wait_for_stdout(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stdout matches a pattern."""
@@ -132,13 +139,33 @@ class Program:
         return left
 
 
+class ForkedProgram(Program):
+    """A program that a fork server runs, in development mode and with warnings as errors."""
+
+    def __init__(
+        self,
+        server: ForkServer,
+        path: Path,
+        *arguments: str | Path,
+        cwd: Path,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        mark = uuid.uuid4().hex
+        process = ForkedProcess(
+            server, [str(path), *map(str, arguments)], cwd=cwd, env={**(env or {}), _MARK: mark}
+        )
+        self._collect(process, mark)
+
+
 @contextmanager
-def programs(folder: Path) -> Iterator[Callable[..., Program]]:
+def programs(server: ForkServer, folder: Path) -> Iterator[Callable[..., Program]]:
     """Yield a function that starts programs in a folder. Kill them at the end of the block."""
     started: list[Program] = []
 
     def start(source: str, *arguments: str) -> Program:
-        program = Program("-X", "dev", "-W", "error", "-c", source, *arguments, cwd=folder)
+        path = folder / "program.py"
+        path.write_text(source)
+        program = ForkedProgram(server, path, *arguments, cwd=folder)
         started.append(program)
         return program
 
