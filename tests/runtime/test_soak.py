@@ -79,7 +79,9 @@ async def many(count, concurrency, call):
             nursery.start_soon(work)
 
 """
-TRIO += ASYNCIO[ASYNCIO.index("async def main") :].replace("asyncio.run(main(), debug=False)", "trio.run(main)")
+TRIO += ASYNCIO[ASYNCIO.index("async def main") :].replace(
+    "asyncio.run(main(), debug=False)", "trio.run(main)"
+)
 TRIO = TRIO.replace("len(asyncio.all_tasks())", "trio.lowlevel.current_statistics().tasks_living")
 
 SYNC = """
