@@ -1,15 +1,17 @@
-"""Start Python programs as forks of one process that has imported the package.
+"""Start Python programs as forks of a process that has imported the package.
 
 Starting Python and importing the package takes half a second of CPU time, a fork some milliseconds.
 A fork is a program like any other: it has its own arguments, environment, folder and streams, and
 it ends as Python ends. It does not see variables that Python reads when it starts, such as
-`PYTHONIOENCODING`.
+`PYTHONIOENCODING`. Options of Python are those of the prepared process: there is one for each
+combination that the tests use.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import io
 import json
@@ -24,11 +26,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 from dashscope._common import logging
 
-PRELOADED = (
+CLIENTS = ("dashscope._client", "dashscope._sync.generated")
+"""What a program with options of Python finds imported. Its first call imports more."""
+COMMANDS = (
+    *CLIENTS,
     "dashscope.cli.actions",
     "dashscope.local.foreground",
     "dashscope.local.models.shipped",
@@ -38,6 +44,7 @@ PRELOADED = (
     "PIL.Image",
     "uvicorn.protocols.http.h11_impl",
 )
+"""What a command finds imported."""
 STATUS = struct.Struct("i")
 
 
@@ -45,7 +52,8 @@ class ForkedProgram:
     """A program that runs as a fork, with the methods of `subprocess.Popen` that tests use.
 
     Args:
-        arguments: `-m` and a module, or `-c` and code, followed by the arguments of the program.
+        arguments: Options of Python, then `-m` and a module, `-c` and code, or a file, then the
+            arguments of the program.
         cwd: The folder of the program.
         env: The environment of the program.
         stdin: A descriptor or `subprocess.DEVNULL`.
@@ -63,7 +71,8 @@ class ForkedProgram:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
     ) -> None:
-        setup = {"arguments": list(arguments), "folder": str(cwd), "environment": env}
+        options, arguments = _split(arguments)
+        setup = {"arguments": arguments, "folder": str(cwd), "environment": env}
         theirs = [
             os.open(os.devnull, os.O_RDONLY) if stdin == subprocess.DEVNULL else os.dup(stdin)
         ]
@@ -71,7 +80,7 @@ class ForkedProgram:
         self.stderr = _end(stderr, theirs)
         self._status, status = os.pipe()
         theirs.append(status)
-        socket.send_fds(_prepared_process(), [json.dumps(setup).encode()], theirs)
+        socket.send_fds(_prepared_process(options), [json.dumps(setup).encode()], theirs)
         for descriptor in theirs:
             os.close(descriptor)
         self.pid = self._read_status()
@@ -107,6 +116,14 @@ class ForkedProgram:
         return number
 
 
+def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Split the options of Python, such as `-X dev`, from the program and its arguments."""
+    count = 0
+    while arguments[count] in {"-X", "-W"}:
+        count += 2
+    return tuple(arguments[:count]), list(arguments[count:])
+
+
 def _end(stream: int, theirs: list[int]) -> IO[bytes] | None:
     """Add the program's end of a stream to a list, and return our end of a pipe."""
     if stream != subprocess.PIPE:
@@ -117,13 +134,13 @@ def _end(stream: int, theirs: list[int]) -> IO[bytes] | None:
     return os.fdopen(ours, "rb")
 
 
-@functools.lru_cache(maxsize=1)
-def _prepared_process() -> socket.socket:
+@functools.cache
+def _prepared_process(options: tuple[str, ...]) -> socket.socket:
     """Start the process that forks the programs. Return the socket for requests."""
     requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.forked", str(theirs.fileno())],
+            [sys.executable, *options, "-m", "tests.cli.forked", str(theirs.fileno())],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
@@ -141,15 +158,25 @@ def _prepared_process() -> socket.socket:
 def main() -> None:
     """Import the package, and fork a program for each request. Run the program in the fork."""
     requests = socket.socket(fileno=int(sys.argv[1]))
-    for name in PRELOADED:
+    for name in CLIENTS if sys.warnoptions else COMMANDS:
         importlib.import_module(name)
-    kind, what, *arguments = fork_programs(requests)
+    # At the end of a program, the garbage collector would visit all that was imported.
+    gc.collect()
+    gc.freeze()
+    kind, *arguments = fork_programs(requests)
     if kind == "-m":
-        sys.argv[1:] = arguments
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
+        name, *sys.argv[1:] = arguments
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        return
+    program = sys.modules["__main__"] = ModuleType("__main__")
+    if kind == "-c":
+        source, *arguments = arguments
+        code = compile(source, "<string>", "exec")
     else:
-        sys.argv[:] = [kind, *arguments]
-        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+        program.__file__ = kind
+        code = compile(Path(kind).read_bytes(), kind, "exec")
+    sys.argv[:] = [kind, *arguments]
+    exec(code, program.__dict__)
 
 
 def fork_programs(requests: socket.socket) -> list[str]:
