@@ -11,7 +11,6 @@ from unittest import mock
 import httpx
 import httpx2
 import pytest
-import vcr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -62,6 +61,8 @@ async def account(request: Request) -> JSONResponse:
 
 def names(**more: Any) -> dict[str, Any]:
     """Return what the code of the rows uses."""
+    import vcr
+
     return {
         "account": ACCOUNT,
         "app": Starlette(routes=[Route("/v1/account", account)]),
