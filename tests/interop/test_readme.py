@@ -61,8 +61,6 @@ async def account(request: Request) -> JSONResponse:
 
 def names(**more: Any) -> dict[str, Any]:
     """Return what the code of the rows uses."""
-    import vcr
-
     return {
         "account": ACCOUNT,
         "app": Starlette(routes=[Route("/v1/account", account)]),
@@ -72,7 +70,6 @@ def names(**more: Any) -> dict[str, Any]:
         "httpx": httpx,
         "httpx2": httpx2,
         "mock": mock,
-        "vcr": vcr,
         "AsyncClient": AsyncClient,
         "Client": Client,
         "TestClient": TestClient,
@@ -84,6 +81,7 @@ def names(**more: Any) -> dict[str, Any]:
 async def test_the_code_of_a_row_works(
     tool: str,
     code: str,
+    vcr: Any,
     request: pytest.FixtureRequest,
     fake_server: FakeServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -93,7 +91,7 @@ async def test_the_code_of_a_row_works(
     monkeypatch.setenv("DASHSCOPE_BASE_URL", fake_server.base_url)
     fake_server.respond_with(reply(ACCOUNT))
     fixtures = {name: request.getfixturevalue(name) for name in re.findall(r"^\w+_mock", code)}
-    result = eval(code, names(**fixtures))
+    result = eval(code, names(vcr=vcr, **fixtures))
     block: AbstractContextManager[Any] = nullcontext()
     if isinstance(result, Client):
         with result as client:

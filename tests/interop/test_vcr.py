@@ -16,14 +16,6 @@ from tests.servers.fake_server import FakeServer, reply
 ACCOUNT = {"type": "user", "username": "recorded"}
 
 
-@pytest.fixture(scope="module")
-def vcr() -> Any:
-    """VCR.py. Its import takes 0.3 s, so not every worker imports it at collection."""
-    import vcr.errors
-
-    return vcr
-
-
 async def test_mode_none_sends_nothing(
     vcr: Any, client: Any, fake_server: FakeServer, tmp_path: Path
 ) -> None:
