@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import io
 import json
@@ -41,7 +42,7 @@ PRELOADED = (
 STATUS = struct.Struct("i")
 
 
-class ForkedProgram:
+class Fork:
     """A program that runs as a fork, with the methods of `subprocess.Popen` that tests use.
 
     Args:
@@ -143,6 +144,9 @@ def main() -> None:
     requests = socket.socket(fileno=int(sys.argv[1]))
     for name in PRELOADED:
         importlib.import_module(name)
+    # At the end of a program, the garbage collector would visit everything that is imported here.
+    gc.collect()
+    gc.freeze()
     kind, what, *arguments = fork_programs(requests)
     if kind == "-m":
         sys.argv[1:] = arguments

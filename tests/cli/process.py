@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from attrs import frozen
 
-from tests.cli.forked import ForkedProgram
+from tests.cli.forked import Fork
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 90.0
@@ -60,29 +60,30 @@ class Program:
         forked: bool = False,
         **options: Any,
     ) -> None:
-        self._mark = uuid.uuid4().hex
-        self._started = time.monotonic()
-        streams = {
+        mark = uuid.uuid4().hex
+        options = {
+            "cwd": cwd,
+            "env": {**environment(), **(env or {}), _MARK: mark},
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-        }
-        options = {
-            "cwd": cwd,
-            "env": {**environment(), **(env or {}), _MARK: self._mark},
-            **streams,
             **options,
         }
         words = [str(argument) for argument in arguments]
-        self._process: subprocess.Popen[bytes] | ForkedProgram
         if forked:
-            self._process = ForkedProgram(words, **options)
-        else:
-            with interruptible():
-                self._process = subprocess.Popen([sys.executable, *words], **options)
-        self.pid = self._process.pid
-        self._stdout = _Collected(self._process.stdout)
-        self._stderr = _Collected(self._process.stderr)
+            self._collect(Fork(words, **options), mark)
+            return
+        with interruptible():
+            process = subprocess.Popen([sys.executable, *words], **options)
+        self._collect(process, mark)
+
+    def _collect(self, process: subprocess.Popen[bytes] | Fork, mark: str) -> None:
+        self._started = time.monotonic()
+        self._mark = mark
+        self._process = process
+        self.pid = process.pid
+        self._stdout = _Collected(process.stdout)
+        self._stderr = _Collected(process.stderr)
 
     def wait_for_stdout(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stdout matches a pattern."""
