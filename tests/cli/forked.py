@@ -48,7 +48,7 @@ COMMANDS = (
 STATUS = struct.Struct("i")
 
 
-class ForkedProgram:
+class Fork:
     """A program that runs as a fork, with the methods of `subprocess.Popen` that tests use.
 
     Args:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from attrs import frozen
 
-from tests.cli.forked import ForkedProgram
+from tests.cli.forked import Fork
 
 ROOT = Path(__file__).parents[2]
 CHECKED = ("-X", "dev", "-W", "error")
@@ -73,10 +73,10 @@ class Program:
             **options,
         }
         words = [str(argument) for argument in arguments]
-        self._process: subprocess.Popen[bytes] | ForkedProgram
+        self._process: subprocess.Popen[bytes] | Fork
         with interruptible():
             if forked:
-                self._process = ForkedProgram(words, **options)
+                self._process = Fork(words, **options)
             else:
                 self._process = subprocess.Popen([sys.executable, *words], **options)
         self.pid = self._process.pid
