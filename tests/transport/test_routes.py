@@ -12,8 +12,6 @@ from typing import Any
 
 import anyio
 import httpx
-import hypercorn
-import hypercorn.asyncio
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, Client, ConfigurationError
@@ -316,6 +314,9 @@ def over_http2(loop: LoopThread, authority: Any, tmp_path_factory: Any) -> Itera
             "headers": [(b"content-type", b"application/json")],
         })  # fmt: skip
         await send({"type": "http.response.body", "body": b'{"username": "h2"}'})
+
+    import hypercorn
+    import hypercorn.asyncio
 
     config = hypercorn.Config()
     config.bind = ["127.0.0.1:0"]
