@@ -11,20 +11,18 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dashscope.local.jobs import worker_pool
 from tests import flavors
 from tests.servers.fake_server import FakeServer
 from tests.servers.prediction_server import PredictionServer
+from tests.servers.shared_fork_server import SharedForkServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
-
-# Tests start hundreds of processes. Without bytecode files, each would compile the package again,
-# which takes a second.
-sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Loading the authorities of the machine takes 40 ms, for each `httpx.get()` and each process. Tests
 # trust one authority, which no server uses; those that verify a certificate add another.
@@ -60,6 +58,15 @@ def _no_known_servers() -> None:
     """Forget the addresses that responded: a later server may get the same port."""
     if (requestor := sys.modules.get("dashscope._api.requestor")) is not None:
         requestor._answered.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_fork_server() -> Iterator[None]:
+    """Fork the workers of all local servers from one process."""
+    shared = SharedForkServer()
+    with mock.patch.object(worker_pool, "make_launcher", shared.make_launcher):
+        yield
+    shared.close()
 
 
 @pytest.fixture
