@@ -33,9 +33,11 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "servers" / "authority
 os.environ["SSL_CERT_DIR"] = ""
 
 # By default, hypothesis runs the same examples each time and has no time limit. `nox -s soak` uses
-# the profile `search` to look for new examples.
+# the profile `search` to look for new examples, and more of them.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("same", settings.get_profile("search"), derandomize=True, database=None)
+settings.register_profile(
+    "same", settings.get_profile("search"), max_examples=30, derandomize=True, database=None
+)
 settings.load_profile("same")
 
 
