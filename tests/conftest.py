@@ -11,13 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dashscope.local.jobs import worker_pool
 from tests import flavors
 from tests.servers.fake_server import FakeServer
 from tests.servers.prediction_server import PredictionServer
+from tests.servers.shared_fork_server import SharedForkServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
 
@@ -28,9 +31,11 @@ os.environ["SSL_CERT_DIR"] = ""
 
 # By default, hypothesis runs the same few examples each time and has no time limit. `nox -s soak`
 # uses the profile `search` to look for new examples.
-settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
-    "same", settings.get_profile("search"), derandomize=True, database=None, max_examples=30
+    "search", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "same", settings.get_profile("search"), max_examples=25, derandomize=True, database=None
 )
 settings.load_profile("same")
 
@@ -53,6 +58,15 @@ def _no_known_servers() -> None:
     """Forget the addresses that responded: a later server may get the same port."""
     if (requestor := sys.modules.get("dashscope._api.requestor")) is not None:
         requestor._answered.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_fork_server() -> Iterator[None]:
+    """Fork the workers of all local servers from one process."""
+    shared = SharedForkServer()
+    with mock.patch.object(worker_pool, "make_launcher", shared.make_launcher):
+        yield
+    shared.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,13 +23,22 @@ from dashscope._batch.row import Row
 from dashscope._runtime.drive import drive
 from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
+from tests.cli.process import Program, programs
 from tests.servers.batch_service import Service
+from tests.variants import variants
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """The path of the checkpoint."""
     return tmp_path / "run.sqlite"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Return a function that starts a program."""
+    with programs(tmp_path) as start:
+        yield start
 
 
 @pytest.mark.soak
@@ -121,22 +129,22 @@ async def test_a_file_that_can_be_read_only_once_is_rejected(
 
 @pytest.mark.parametrize("flavor", ["asyncio"])
 async def test_two_calls_cannot_share_a_checkpoint(
-    client: Any, service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+    client: Any,
+    service: Service,
+    path: Path,
+    start: Callable[..., Program],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dashscope._batch.checkpoint.sqlite.LOCK_TIMEOUT", 0.1)
     async with client.map(REF, rows(1), checkpoint=path):
         with pytest.raises(CheckpointError, match="in use by another process"):
             await read(client.map(REF, rows(1), checkpoint=path))
-        program = (
+        done = start(
             "import sys; from dashscope import Client\n"
-            "with Client(base_url=sys.argv[1]).map('owner/name', [], checkpoint=sys.argv[2]): pass"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", program, service.fake_server.base_url, str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+            "with Client(base_url=sys.argv[1]) as client:\n"
+            "    with client.map('owner/name', [], checkpoint=sys.argv[2]): pass",
+            *(service.fake_server.base_url, str(path)),
+        ).finish()
         assert "CheckpointError" in done.stderr
         assert "in use by another process" in done.stderr
     assert len(await read(client.map(REF, rows(1), checkpoint=path))) == 1
@@ -159,8 +167,8 @@ def write_newer_schema(path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize(
-    ("prepare", "sentence"),
+@variants(
+    "prepare, sentence",
     [
         (write_text, "it is not an SQLite database"),
         (write_other_database, "is not a checkpoint but another program's database"),
@@ -170,6 +178,7 @@ def write_newer_schema(path: Path) -> None:
 async def test_a_file_that_is_not_a_checkpoint_is_rejected(
     client: Any, service: Service, path: Path, prepare: Callable[[Path], None], sentence: str
 ) -> None:
+    path.unlink(missing_ok=True)
     prepare(path)
     content = path.read_bytes() if path.is_file() else b""
     with pytest.raises(CheckpointError, match=sentence) as caught:
@@ -219,26 +228,15 @@ except CheckpointError as error:
     ["asyncio", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("trio", "sync"))],
 )
 def test_a_full_disk_is_an_error_and_the_next_call_resumes(
-    service: Service, path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    service: Service,
+    path: Path,
+    start: Callable[..., Program],
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dashscope._batch.recovery.IN_TRANSIT", timedelta(seconds=0.5))
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
-            FULL_DISK,
-            service.fake_server.base_url,
-            str(path),
-            kind,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    done = start(FULL_DISK, service.fake_server.base_url, str(path), kind).finish()
+    assert (done.code, done.stderr.count("Traceback")) == (0, 0), done.stderr
     seen, _, sentence = done.stdout.partition(" ")
     assert f"{path} cannot be written: the disk is full or broken" in sentence
     assert service.canceled == []

@@ -12,14 +12,6 @@ from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.servers.batch_service import Service
 
-
-@pytest.fixture(params=["asyncio", "trio", "sync"])
-def flavor(request: pytest.FixtureRequest) -> str:
-    """All flavors."""
-    name: str = request.param
-    return name
-
-
 DAMAGE = [
     "outcome = substr(outcome, 1, 20)",
     "outcome = '{}'",

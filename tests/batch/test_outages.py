@@ -13,16 +13,10 @@ from dashscope import InternalServerError
 from tests.batch.checkpoints import change
 from tests.batch.reading import REF, outputs, read, rows
 from tests.servers.batch_service import Service
-from tests.servers.fake_server import DROP, Received, Reply, reply
+from tests.servers.fake_server import DROP, FakeServer, Received, Reply, reply
+from tests.variants import variants
 
 UNAVAILABLE = {"detail": "The server is shutting down.", "status": 503}
-
-
-@pytest.fixture(params=["asyncio", "trio", "sync"])
-def flavor(request: pytest.FixtureRequest) -> str:
-    """All flavors share the decisions, but each has its own workers."""
-    name: str = request.param
-    return name
 
 
 class Outage:
@@ -51,17 +45,17 @@ class Outage:
 
 async def test_a_503_with_x_should_retry_is_retried(client: Any, service: Service) -> None:
     response = reply(UNAVAILABLE, 503, x_should_retry="true")
-    service.override = outage = Outage(response, method="POST", after=20, seconds=0.8)
-    results = await read(client.map(REF, rows(120), concurrency=16))
-    assert sorted(outputs(results)) == list(range(120))
-    assert len(service.created) == 120
+    service.override = outage = Outage(response, method="POST", after=20, seconds=0.5)
+    results = await read(client.map(REF, rows(70), concurrency=16))
+    assert sorted(outputs(results)) == list(range(70))
+    assert len(service.created) == 70
     assert 1 <= outage.failures <= 16 + 8
 
 
 async def test_a_503_without_x_should_retry_fails_few_rows(client: Any, service: Service) -> None:
     response = reply(UNAVAILABLE, 503)
-    service.override = outage = Outage(response, method="POST", after=20, seconds=0.8)
-    results = await read(client.map(REF, rows(120), concurrency=16))
+    service.override = outage = Outage(response, method="POST", after=20, seconds=0.5)
+    results = await read(client.map(REF, rows(70), concurrency=16))
     failed = [result for result in results if not result.ok]
     assert len(failed) == outage.failures <= 16 + 8
     assert all(isinstance(result.error, InternalServerError) for result in failed)
@@ -71,17 +65,17 @@ async def test_a_503_without_x_should_retry_fails_few_rows(client: Any, service:
 async def test_retry_after_of_a_503_blocks_all_creates(client: Any, service: Service) -> None:
     response = reply(UNAVAILABLE, 503, x_should_retry="true", retry_after="1")
     service.override = outage = Outage(response, method="POST", after=20, seconds=0.8)
-    assert all(result.ok for result in await read(client.map(REF, rows(60), concurrency=16)))
+    assert all(result.ok for result in await read(client.map(REF, rows(40), concurrency=16)))
     assert 1 <= outage.failures <= 16
 
 
-@pytest.mark.parametrize("response", [DROP, reply(UNAVAILABLE, 503), reply(None, 429)])
+@variants("response", [DROP, reply(UNAVAILABLE, 503), reply(None, 429)])
 async def test_polls_are_retried_until_the_server_responds(
-    make_client: Callable[..., Any], service: Service, response: Reply
+    make_client: Callable[..., Any], service: Service, fake_server: FakeServer, response: Reply
 ) -> None:
     service.seconds = lambda _: 0.2
-    service.override = outage = Outage(response, method="GET", after=0, seconds=0.8)
-    client = make_client(base_url=service.fake_server.base_url, max_retries=0)
+    service.override = outage = Outage(response, method="GET", after=0, seconds=0.4)
+    client = make_client(base_url=fake_server.base_url, max_retries=0)
     results = await read(client.map(REF, rows(10)))
     assert sorted(outputs(results)) == list(range(10))
     assert service.request_counts["create"] == 10

@@ -12,21 +12,24 @@ import pytest
 from dashscope import ModelError, NotFoundError, UnprocessableEntityError
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.servers.batch_service import Service
-from tests.servers.fake_server import DROP, Received, Reply, reply
+from tests.servers.fake_server import DROP, FakeServer, Received, Reply, reply
+from tests.variants import variants
 
 
 async def test_each_row_has_one_result(client: Any, service: Service) -> None:
-    results = await read(client.map(REF, rows(50), concurrency=8))
-    assert sorted(result.index for result in results) == list(range(50))
+    results = await read(client.map(REF, rows(20), concurrency=8))
+    assert sorted(result.index for result in results) == list(range(20))
     assert all(result.ok and result.error is None for result in results)
     assert all(result.input == {"value": result.index} for result in results)
     assert all(result.output == result.index for result in results)
     assert all(result.prediction.status == "succeeded" for result in results)
-    assert sorted(service.values) == list(range(50))
+    assert sorted(service.values) == list(range(20))
 
 
-@pytest.mark.parametrize("count", [0, 1])
-async def test_no_inputs_and_one_input(client: Any, service: Service, count: int) -> None:
+@variants("count", [0, 1])
+async def test_no_inputs_and_one_input(
+    client: Any, service: Service, fake_server: FakeServer, count: int
+) -> None:
     assert outputs(await read(client.map(REF, rows(count)))) == list(range(count))
     assert service.request_counts["create"] == count
 
@@ -74,10 +77,10 @@ async def test_on_error_raise_ends_the_batch(client: Any, service: Service) -> N
     assert all(prediction.is_finished for prediction in service.created)
 
 
-@pytest.mark.parametrize(
-    "bad", ["text", None, 7, ["a"], {1: 2}, {"value": {1, 2j}}, {"v": float("nan")}]
-)
-async def test_an_invalid_input_fails_its_own_row(client: Any, service: Service, bad: Any) -> None:
+@variants("bad", ["text", None, 7, ["a"], {1: 2}, {"value": {1, 2j}}, {"v": float("nan")}])
+async def test_an_invalid_input_fails_its_own_row(
+    client: Any, service: Service, fake_server: FakeServer, bad: Any
+) -> None:
     first, second, third = await read(
         client.map(REF, [{"value": 0}, bad, {"value": 2}], ordered=True)
     )
@@ -152,7 +155,7 @@ async def test_an_exception_from_the_inputs_is_raised_after_the_rows_before(
     assert service.canceled == []
 
 
-@pytest.mark.parametrize("ordered", [False, True])
+@variants("ordered", [False, True])
 async def test_inputs_are_read_lazily(client: Any, service: Service, ordered: bool) -> None:
     read_so_far = 0
     given = 0
@@ -160,7 +163,7 @@ async def test_inputs_are_read_lazily(client: Any, service: Service, ordered: bo
 
     def inputs() -> Iterator[dict[str, Any]]:
         nonlocal read_so_far, furthest
-        for row in rows(200):
+        for row in rows(50):
             read_so_far += 1
             furthest = max(furthest, read_so_far - given)
             yield row
@@ -168,7 +171,7 @@ async def test_inputs_are_read_lazily(client: Any, service: Service, ordered: bo
     async with client.map(REF, inputs(), concurrency=4, ordered=ordered) as results:
         async for _ in results:
             given += 1
-    assert given == 200
+    assert given == 50
     assert furthest <= 4 * (4 if ordered else 2)
     assert service.most_running <= 4
 

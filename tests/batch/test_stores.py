@@ -12,17 +12,41 @@ import pytest
 from dashscope import CheckpointError, ModelError, PredictionError
 from dashscope._batch.checkpoint import inspection
 from dashscope._batch.checkpoint.location import parse
+from tests import flavors
 from tests.batch.reading import REF, outputs, read, rows
 from tests.batch.stores import TestedFile, TestedFolder, TestedStore
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import DROP, Received, Reply, reply
 
+STORES = {"file": TestedFile, "folder": TestedFolder}
+BY_DEFAULT = (("asyncio", "file"), ("sync", "folder"))
 
-@pytest.fixture(params=[TestedFile, TestedFolder], ids=["file", "folder"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> TestedStore:
-    """A store of each kind."""
-    made: TestedStore = request.param(tmp_path)
-    return made
+
+@pytest.fixture(
+    params=[
+        pytest.param(
+            (flavor, store),
+            id=f"{flavor}-{store}",
+            marks=() if (flavor, store) in BY_DEFAULT else pytest.mark.soak,
+        )
+        for flavor in flavors.FLAVORS
+        for store in STORES
+    ]
+)
+def flavor_and_store(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Each store in one flavor by default, and in all flavors in the soak session."""
+    both: tuple[str, str] = request.param
+    return both
+
+
+@pytest.fixture
+def flavor(flavor_and_store: tuple[str, str]) -> str:
+    return flavor_and_store[0]
+
+
+@pytest.fixture
+def store(flavor_and_store: tuple[str, str], tmp_path: Path) -> TestedStore:
+    return STORES[flavor_and_store[1]](tmp_path)
 
 
 async def stop_after(count: int, batch: Any) -> list[Any]:
@@ -70,16 +94,16 @@ async def test_a_batch_that_was_closed_early_resumes(
     client: Any, service: Service, store: TestedStore
 ) -> None:
     service.seconds = lambda input: 60.0 if input["value"] == 7 and not service.canceled else 0.0
-    await stop_after(15, client.map(REF, rows(30), concurrency=4, checkpoint=store.checkpoint))
-    results = await read(client.map(REF, rows(30), checkpoint=store.checkpoint))
-    assert sorted(outputs(results)) == list(range(30))
+    await stop_after(10, client.map(REF, rows(20), concurrency=4, checkpoint=store.checkpoint))
+    results = await read(client.map(REF, rows(20), checkpoint=store.checkpoint))
+    assert sorted(outputs(results)) == list(range(20))
     # Only canceled predictions are created again.
     done = [
         prediction.input["value"]
         for prediction in service.created
         if prediction.status == "succeeded"
     ]
-    assert sorted(done) == list(range(30))
+    assert sorted(done) == list(range(20))
     assert len(service.canceled) >= 1
 
 

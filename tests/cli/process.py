@@ -17,7 +17,11 @@ from typing import IO, Any
 
 from attrs import frozen
 
+from tests.cli.forked import Fork
+
 ROOT = Path(__file__).parents[2]
+CHECKED = ("-X", "dev", "-W", "error")
+"""Options of Python that show what a program does wrong."""
 TIMEOUT = 90.0
 """Seconds after which a program is considered hung, even on a busy machine."""
 
@@ -40,29 +44,41 @@ class Finished:
 
 
 class Program:
-    """A Python program that runs as a process with a clean environment."""
+    """A Python program that runs as a process with a clean environment.
+
+    Args:
+        arguments: The arguments of Python.
+        cwd: The folder of the program.
+        env: Additional environment variables.
+        forked: Fork a process that has imported the package instead of starting Python.
+        options: Options of `subprocess.Popen`.
+    """
 
     def __init__(
         self,
         *arguments: str | Path,
         cwd: Path,
         env: dict[str, str] | None = None,
+        forked: bool = False,
         **options: Any,
     ) -> None:
         self._mark = uuid.uuid4().hex
         self._started = time.monotonic()
-        streams = {
+        options = {
+            "cwd": cwd,
+            "env": {**environment(), **(env or {}), _MARK: self._mark},
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
+            **options,
         }
+        words = [str(argument) for argument in arguments]
+        self._process: subprocess.Popen[bytes] | Fork
         with interruptible():
-            self._process = subprocess.Popen(
-                [sys.executable, *map(str, arguments)],
-                cwd=cwd,
-                env={**environment(), **(env or {}), _MARK: self._mark},
-                **{**streams, **options},
-            )
+            if forked:
+                self._process = Fork(words, **options)
+            else:
+                self._process = subprocess.Popen([sys.executable, *words], **options)
         self.pid = self._process.pid
         self._stdout = _Collected(self._process.stdout)
         self._stderr = _Collected(self._process.stderr)
@@ -134,11 +150,11 @@ class Program:
 
 @contextmanager
 def programs(folder: Path) -> Iterator[Callable[..., Program]]:
-    """Yield a function that starts programs in a folder. Kill them at the end of the block."""
+    """Yield a function that forks programs in a folder. Kill them at the end of the block."""
     started: list[Program] = []
 
     def start(source: str, *arguments: str) -> Program:
-        program = Program("-X", "dev", "-W", "error", "-c", source, *arguments, cwd=folder)
+        program = Program(*CHECKED, "-c", source, *arguments, cwd=folder, forked=True)
         started.append(program)
         return program
 

@@ -195,7 +195,7 @@ async def test_a_cancellation_cancels_the_prediction(
         )
         started = Stopwatch()
         await way(run, running.wait)
-        assert started.adjusted < 5
+        assert started.adjusted < 30  # the prediction would run for 60 s
         assert status_of(observer, tag) == "canceled"
         assert len(caught) == 1
         assert isinstance(caught[0], anyio.get_cancelled_exc_class())
@@ -211,7 +211,7 @@ async def test_a_cancellation_during_the_create_cancels_the_prediction(
     def script(received: Received) -> Reply:
         if received.path.endswith("/cancel"):
             return reply(prediction("canceled"))
-        assert left.wait(20)
+        assert left.wait(60)
         created = reply(prediction("starting"), 201)
         return Reply(created.status, created.headers, created.body, delay=0.05)
 
@@ -277,9 +277,9 @@ async def test_canceling_many_runs_leaves_nothing_running(
         AsyncClient(base_url=server.base_url) as client,
         anyio.create_task_group() as group,
     ):
-        for _ in range(40):
+        for _ in range(20):
             group.start_soon(client.run, "test/slow", {"seconds": 60, "tag": tag})
-        while len(server.requests) < before + 60:  # some are created, and others are being created
+        while len(server.requests) < before + 30:  # some are created, and others are being created
             await anyio.sleep(0.01)
         group.cancel_scope.cancel()
     crowd = [

@@ -7,15 +7,10 @@ that belongs to another loop, would show on stderr.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from dashscope.local import LocalServer
-from tests.cli.process import Finished, Program
-
-Script = Callable[[list[str]], Finished]
+from tests.cli.process import CHECKED, Program
 
 PRELUDE = """
 import asyncio, gc, logging, os, sys, threading
@@ -36,7 +31,7 @@ def hello_sync(name):
     assert output == f"hello {name}", output
 
 
-async def crowd(name, size=8):
+async def crowd(name, size=3):
     await asyncio.gather(*(hello(f"{name}-{number}") for number in range(size)))
 
 
@@ -68,26 +63,7 @@ BEGIN = "client, sync = AsyncClient(base_url=URL), Client(base_url=URL)\n"
 END = """
 sync.close()
 gc.collect()
-print("done", flush=True)
 """
-
-
-@pytest.fixture
-def script(server: LocalServer, tmp_path: Path) -> Script:
-    """Run several sources, each with new clients, as one program."""
-
-    def run(sources: list[str]) -> Finished:
-        path = tmp_path / "program.py"
-        path.write_text(
-            PRELUDE + "".join(BEGIN + textwrap.dedent(source) + END for source in sources)
-        )
-        return Program(
-            *("-X", "dev", "-W", "error", path),
-            cwd=tmp_path,
-            env={"BASE_URL": server.base_url},
-        ).finish()
-
-    return run
 
 
 PROGRAMS = {
@@ -95,37 +71,28 @@ PROGRAMS = {
         for number in range(3):
             asyncio.run(crowd(f"loop-{number}"))
     """,
-    "several loops of uvloop in sequence": """
-        import uvloop
-        for number in range(3):
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(crowd(f"loop-{number}"))
-    """,
-    "several trio.run calls in sequence": """
-        import trio
-
-        async def main():
-            async with trio.open_nursery() as nursery:
-                for number in range(8):
-                    nursery.start_soon(hello, f"task-{number}")
-
-        for number in range(3):
-            trio.run(main)
-    """,
     "asyncio, uvloop and trio in turns": """
         import trio, uvloop
-        for number in range(2):
-            asyncio.run(crowd("asyncio"))
-            trio.run(hello, "trio")
+
+        async def crowd_of_trio():
+            async with trio.open_nursery() as nursery:
+                for number in range(3):
+                    nursery.start_soon(hello, f"trio-{number}")
+
+        for _ in range(2):
+            trio.run(crowd_of_trio)
+        for _ in range(2):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(crowd("uvloop"))
+        asyncio.run(crowd("asyncio"))
+        trio.run(crowd_of_trio)
     """,
     "two loops in two threads at once": """
         barrier = threading.Barrier(2)
 
         def work(name):
             async def main():
-                for number in range(3):
+                for number in range(2):
                     barrier.wait()
                     await crowd(f"{name}-{number}")
             asyncio.run(main())
@@ -143,11 +110,11 @@ PROGRAMS = {
         import trio
 
         def work_asyncio():
-            asyncio.run(crowd("asyncio", 30))
+            asyncio.run(crowd("asyncio", 8))
             worked.append(1)
 
         async def several():
-            for number in range(10):
+            for number in range(5):
                 await hello("trio")
 
         def work_trio():
@@ -164,17 +131,17 @@ PROGRAMS = {
     """,
     "many short loops in many threads": """
         def work(number):
-            for turn in range(3):
+            for turn in range(2):
                 asyncio.run(hello(f"{number}-{turn}"))
             worked.append(number)
 
         worked = []
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(worked) == 8
+        assert len(worked) == 4
     """,
     "a client closed with its block, a new one for each loop": """
         async def main():
@@ -198,7 +165,7 @@ PROGRAMS = {
     """,
     "the async client, forked between two loops": """
         asyncio.run(crowd("before"))
-        pids = children(3, lambda number: asyncio.run(crowd(f"child-{number}")))
+        pids = children(2, lambda number: asyncio.run(crowd(f"child-{number}")))
         asyncio.run(crowd("parent"))
         reap(pids)
         asyncio.run(crowd("after"))
@@ -206,7 +173,7 @@ PROGRAMS = {
     "the async client, forked inside a running loop": """
         async def main():
             await crowd("before")
-            pids = children(3, lambda number: asyncio.run(crowd(f"child-{number}")))
+            pids = children(2, lambda number: asyncio.run(crowd(f"child-{number}")))
             await crowd("parent")
             reap(pids)
             await crowd("after")
@@ -216,10 +183,10 @@ PROGRAMS = {
     "the sync client, forked": """
         hello_sync("before")
         def work(number):
-            for turn in range(5):
+            for turn in range(2):
                 hello_sync(f"child-{number}-{turn}")
-        pids = children(4, work)
-        for turn in range(5):
+        pids = children(3, work)
+        for turn in range(2):
             hello_sync(f"parent-{turn}")
         reap(pids)
         hello_sync("after")
@@ -229,7 +196,7 @@ PROGRAMS = {
         hello_sync("before")
 
         def work():
-            for turn in range(8):
+            for turn in range(4):
                 hello_sync(f"thread-{turn}")
             worked.append(1)
 
@@ -238,7 +205,7 @@ PROGRAMS = {
         for thread in threads:
             thread.start()
         pids = []
-        for _ in range(5):
+        for _ in range(3):
             pids += children(1, lambda number: hello_sync("child"))
         for thread in threads:
             thread.join()
@@ -246,19 +213,19 @@ PROGRAMS = {
         assert len(worked) == 4
         sync.close()
     """,
-    "one sync client in sixteen threads": """
+    "one sync client in ten threads": """
         def work(number):
-            for turn in range(5):
+            for turn in range(2):
                 hello_sync(f"{number}-{turn}")
             worked.append(number)
 
         worked = []
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(10)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(worked) == list(range(16))
+        assert sorted(worked) == list(range(10))
         sync.close()
     """,
     "the sync client inside running loops": """
@@ -331,8 +298,8 @@ PROGRAMS = {
     """,
     "a program that ends in the middle of everything": """
         async def main():
-            await crowd("before", 20)
-            tasks = [asyncio.create_task(hello(str(number))) for number in range(20)]
+            await crowd("before", 8)
+            tasks = [asyncio.create_task(hello(str(number))) for number in range(8)]
             await asyncio.sleep(0.05)
 
         asyncio.run(main())
@@ -341,16 +308,13 @@ PROGRAMS = {
 }
 
 
-# Starting a process takes longer than most of these programs, so they share processes.
-GROUPS = {
-    "an abandoned iteration or file": [name for name in PROGRAMS if "left in the" in name],
-    "threads and forks": [name for name in PROGRAMS if "fork" in name or "threads" in name],
-    "the end of the program": ["a program that ends in the middle of everything"],
-}
-GROUPS["loops"] = [name for name in PROGRAMS if not any(name in group for group in GROUPS.values())]
-
-
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_client_works_across_loops_threads_and_forks(script: Script, group: str) -> None:
-    done = script([PROGRAMS[name] for name in GROUPS[group]])
-    assert (done.code, done.stderr, done.stdout) == (0, "", "done\n" * len(GROUPS[group]))
+def test_a_client_works_across_loops_threads_and_forks(server: LocalServer, tmp_path: Path) -> None:
+    """One process runs all programs, each with new clients."""
+    source = PRELUDE
+    for name, program in PROGRAMS.items():
+        source += BEGIN + textwrap.dedent(program) + END + f"print({name!r}, flush=True)\n"
+    path = tmp_path / "program.py"
+    path.write_text(source)
+    env = {"BASE_URL": server.base_url}
+    done = Program(*CHECKED, path, cwd=tmp_path, env=env, forked=True).finish()
+    assert (done.stderr, done.stdout.splitlines(), done.code) == ("", list(PROGRAMS), 0)

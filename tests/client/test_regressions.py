@@ -338,12 +338,12 @@ async def test_sync_download_longer_than_timeout(make_client, fake_server):
     fake_server.respond_with(sends(CONTENT * 40))
     client = make_client(base_url=fake_server.base_url, timeout=0.3)
     async with client.files.download("f1", **SIGNED) as d:
-        got = b""
+        got: list[bytes] = []
         async for piece in d.iter_bytes():
             if not got:
                 time.sleep(0.5)
-            got += piece
-    assert got == CONTENT * 40
+            got.append(piece)
+    assert b"".join(got) == CONTENT * 40
 
 
 # ---------- misc

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from dashscope.local import LocalServer
+from tests.servers.webhook_receiver import Receiver
+from tests.waiting import wait_until
 
 # `nox -s soak` installs it.
 collect_ignore = [] if find_spec("schemathesis") else ["test_fuzz.py"]
@@ -27,6 +29,27 @@ def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def server() -> Iterator[LocalServer]:
     with LocalServer(models=MODELS) as running:
         yield running
+        assert undelivered(running) == [], "A test left webhooks, which the server still retries."
+
+
+def undelivered(server: LocalServer) -> list[str]:
+    """Return the jobs whose webhooks are not delivered yet."""
+
+    async def jobs() -> list[str]:
+        return parts.store.deliveries.jobs()
+
+    assert server._running is not None
+    parts, thread = server._running
+    return thread.call(jobs)
+
+
+@pytest.fixture
+def receiver(server: LocalServer) -> Iterator[Receiver]:
+    """A receiver of webhooks. It stays until the shared server has delivered all of them."""
+    receiver = Receiver()
+    yield receiver
+    wait_until(lambda: not undelivered(server))
+    receiver.close()
 
 
 @pytest.fixture(scope="session")

@@ -142,6 +142,8 @@ async def wait(client: AsyncClient) -> Any:
 
 
 CALLS: list[Call] = [run, run_and_listen, stream, wait]
+# Each way has the calls of the default run, which are canceled at every fourth suspension. The soak
+# session cancels all calls at every suspension.
 WAYS: list[tuple[str, Way, list[Call]]] = [
     ("asyncio", task_cancel, CALLS),
     ("asyncio", task_cancel_again_and_again, [run]),
@@ -176,21 +178,25 @@ def nothing_thrown_away() -> Iterator[None]:
 @pytest.mark.usefixtures("nothing_thrown_away")
 @pytest.mark.filterwarnings("ignore:.*try_connect.* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize(
-    ("flavor", "way", "call"),
+    ("flavor", "way", "call", "step"),
     [
         pytest.param(
-            *(flavor, way, call),
-            id=f"{call.__name__}-{way.__name__}-{flavor}",
-            marks=() if call in quick else pytest.mark.soak,
+            *(flavor, way, call, step),
+            id=f"{call.__name__}-{way.__name__}-{flavor}-{name}",
+            marks=marks,
         )
         for flavor, way, quick in WAYS
-        for call in CALLS
+        for name, step, calls, marks in (
+            ("some", 4, quick, ()),
+            ("all", 1, CALLS, pytest.mark.soak),
+        )
+        for call in calls
     ],
 )
 def test_exiting_a_call_at_any_suspension_leaves_nothing_running(
-    prediction_server: PredictionServer, flavor: str, way: Way, call: Call
+    prediction_server: PredictionServer, flavor: str, way: Way, call: Call, step: int
 ) -> None:
-    for suspension in range(1, 500):
+    for suspension in range(1, 500, step):
         running = set(prediction_server.running)
         # Do not use a block: the call may outlive its caller.
         client = AsyncClient(base_url=prediction_server.base_url)

@@ -69,7 +69,7 @@ CALLS = {"run": run, "stream": stream, "wait": wait}
 @pytest.mark.parametrize(
     ("within", "step"),
     [
-        pytest.param((OURS,), 61, id="some-lines"),
+        pytest.param((OURS,), 211, id="some-lines"),
         pytest.param((OURS, THEIRS), 1, id="all-lines", marks=[pytest.mark.soak, SLOW]),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_signal_at_any_line_leaves_nothing_running(
                 }
             assert not left, done.where
         assert done.error is None
-    assert line > 300 // step
+    assert line > 300
     # An interrupted call has closed its connection.
     del done
     gc.collect()
@@ -236,7 +236,7 @@ def sent(number: int, when: threading.Event) -> Iterator[None]:
     when.clear()
 
     def send() -> None:
-        assert when.wait(10)
+        assert when.wait(30)
         time.sleep(0.05)
         os.kill(os.getpid(), number)
 

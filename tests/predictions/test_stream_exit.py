@@ -29,6 +29,7 @@ from tests.servers.stream_server import (
 )
 from tests.stopwatch import Stopwatch
 from tests.suspending import cancel_once
+from tests.variants import variants
 
 
 class Stop(BaseException):
@@ -44,16 +45,17 @@ def ways_to_open(client: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(
-    ("way", "cancels"),
-    [
-        ("created", 1),
-        ("created, exited early", 0),
-        ("attached", 0),
-        ("attached, with cancel_on_exit", 1),
-    ],
-)
+WAYS = [
+    ("created", 1),
+    ("created, exited early", 0),
+    ("attached", 0),
+    ("attached, with cancel_on_exit", 1),
+]
+every_way = variants("way, cancels", WAYS)
+
+
 class TestExitCancels:
+    @every_way
     async def test_break_cancels(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
@@ -70,7 +72,13 @@ class TestExitCancels:
             await events_of(stream)
         assert len(server.connections) == 1
 
-    @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, Stop])
+    @variants(
+        "way, cancels, error",
+        [
+            *[(*way, ZeroDivisionError) for way in WAYS],
+            *[("created", 1, error) for error in (KeyboardInterrupt, Stop)],
+        ],
+    )
     async def test_an_exception_cancels(
         self,
         client: Any,
@@ -94,7 +102,8 @@ class TestExitCancels:
         assert server.cancels == cancels
         assert server.connections[0].closed
 
-    @pytest.mark.parametrize("flavor", ["asyncio", "uvloop", "trio"], indirect=True)
+    @pytest.mark.parametrize("flavor", flavors.params("asyncio", "trio", omit="sync"))
+    @every_way
     async def test_a_cancellation_cancels(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
@@ -110,6 +119,7 @@ class TestExitCancels:
         assert server.cancels == cancels
         assert server.connections[0].closed
 
+    @every_way
     async def test_an_unread_stream_cancels(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
@@ -118,6 +128,7 @@ class TestExitCancels:
         assert server.cancels == cancels
         assert server.connections == []
 
+    @every_way
     async def test_a_finished_stream_does_not_cancel(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
@@ -126,6 +137,7 @@ class TestExitCancels:
         await read(ways_to_open(client)[way])
         assert server.cancels == 0
 
+    @every_way
     async def test_exiting_after_done_does_not_cancel(
         self, client: Any, server: StreamServer, way: str, cancels: int
     ) -> None:
@@ -234,13 +246,13 @@ class TestCancel:
         with pytest.raises(ZeroDivisionError) as caught:
             await body()
         assert "could not be canceled" in caught.value.__notes__[0]
-        assert started.adjusted < 3
+        assert started.adjusted < 20  # far less than the timeout of a request
 
 
 class TestAsync:
     """Cancellation of tasks and closing of coroutines, which exist in async code only."""
 
-    @pytest.fixture(params=["asyncio", "uvloop", "trio"])
+    @pytest.fixture(params=flavors.params("asyncio", "trio", omit="sync"))
     def flavor(self, request: pytest.FixtureRequest) -> Any:
         return request.param
 
@@ -313,7 +325,9 @@ class TestAsync:
         assert server.connections[0].closed
 
 
-@pytest.mark.parametrize("flavor", ["asyncio", "uvloop"], indirect=True)
+@pytest.mark.parametrize(
+    "flavor", ["asyncio", pytest.param("uvloop", marks=pytest.mark.soak)], indirect=True
+)
 class TestAsyncio:
     async def test_canceling_the_task(self, client: Any, server: StreamServer) -> None:
         server.respond_with(hold_open(output("a", "1")))
@@ -354,7 +368,6 @@ class TestAsyncio:
         assert server.cancels == 1
 
 
-@pytest.mark.parametrize("flavor", ["asyncio", "trio", "sync"], indirect=True)
 class TestTimeout:
     async def within(self, seconds: float, opened: Any) -> list[Any]:
         """Read a stream that times out after `seconds`."""
@@ -454,7 +467,7 @@ async def test_an_unreachable_server_is_a_connection_error(
         await body()
     assert texts(events) == ["a"]
     assert "p1 may still be running" in caught.value.__notes__[0]
-    assert started.adjusted < 5
+    assert started.adjusted < 20  # far less than the timeout of a request
 
 
 @pytest.mark.parametrize("flavor", flavors.params("asyncio", "trio", omit="sync"))

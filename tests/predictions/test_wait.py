@@ -18,6 +18,7 @@ from dashscope import (
 )
 from tests.servers.fake_server import FakeServer, Received, Reply, reply
 from tests.stopwatch import Stopwatch
+from tests.variants import variants
 
 TERMINAL = ["succeeded", "failed", "canceled", "aborted"]
 
@@ -27,7 +28,7 @@ def state(status: str = "processing", **fields: Any) -> Reply:
 
 
 KINDS = ["prediction", "prediction id", "training", "training id"]
-kinds = pytest.mark.parametrize("waited", KINDS)
+kinds = variants("waited", KINDS)
 """Runs a test for each kind of object to wait for."""
 
 

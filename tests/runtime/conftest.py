@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import TIMEOUT, Finished, Program
+from tests.cli.process import CHECKED, TIMEOUT, Finished, Program
 from tests.servers.prediction_server import PredictionServer
 
 Script = Callable[..., Finished]
@@ -49,12 +49,13 @@ def reap(*pids):
 
 @pytest.fixture
 def script(prediction_server: PredictionServer, tmp_path: Path) -> Script:
-    """Run a program with options of Python and wait for its end."""
+    """Run a program and wait for its end."""
 
-    def run(source: str, *options: str, within: float = TIMEOUT) -> Finished:
+    def run(source: str, *, within: float = TIMEOUT) -> Finished:
         path = tmp_path / "program.py"
         path.write_text(PRELUDE + textwrap.dedent(source))
         env = {"BASE_URL": prediction_server.base_url}
-        return Program(*options, path, cwd=tmp_path, env=env).finish(within=within)
+        program = Program(*CHECKED, path, cwd=tmp_path, env=env, forked=True)
+        return program.finish(within=within)
 
     return run

@@ -113,24 +113,24 @@ def test_a_fork_waits_for_an_import_in_another_thread(
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
 def test_workers_of_a_preloaded_server(script: Script, kind: str) -> None:
-    """Like gunicorn: the parent creates a client and sends a request, and four children use it."""
+    """Like gunicorn: the parent creates a client and sends a request, and three children use it."""
     done = script(
         f"""
         client = {"Client" if kind == "sync" else "AsyncClient"}(base_url=URL)
 
         async def main():
-            for _ in range(5):
+            for _ in range(2):
                 assert await client.run("owner/polls-1", {{}}) == "done"
 
         def use():
             if "{kind}" == "asyncio":
                 asyncio.run(main())
                 return
-            for _ in range(5):
+            for _ in range(2):
                 assert client.run("owner/polls-1", {{}}) == "done"
 
         use()
-        pids = [fork(use) for _ in range(4)]
+        pids = [fork(use) for _ in range(3)]
         use()
         reap(*pids)
         use()
@@ -161,7 +161,7 @@ def test_multiprocessing(script: Script, method: str) -> None:
         if __name__ == "__main__":
             client.account.get()
             with multiprocessing.get_context("{method}").Pool(3) as pool:
-                assert pool.map(work, range(12)) == ["done"] * 12
+                assert pool.map(work, range(6)) == ["done"] * 6
                 pool.close()
                 pool.join()
             client.account.get()
@@ -171,14 +171,13 @@ def test_multiprocessing(script: Script, method: str) -> None:
     assert (done.code, done.stderr, done.stdout) == (0, "", "done\n")
 
 
-@pytest.mark.parametrize("kind", ["Client", "AsyncClient"])
-def test_a_fork_during_json_decoding_keeps_garbage_collection(script: Script, kind: str) -> None:
+def test_a_fork_during_json_decoding_keeps_garbage_collection(script: Script) -> None:
     done = script(
-        f"""
+        """
         import json
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-        body = json.dumps({{"username": "a", "rows": [[n] for n in range(100_000)]}}).encode()
+        body = json.dumps({"username": "a", "rows": [[n] for n in range(30_000)]}).encode()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
@@ -193,25 +192,18 @@ def test_a_fork_during_json_decoding_keeps_garbage_collection(script: Script, ki
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{{server.server_address[1]}}/v1"
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
         decoded = 0
+        gc.unfreeze()  # what the fork server had frozen
 
-        def decode_sync():
+        def decode():
             global decoded
             with Client(base_url=url) as client:
                 while True:
                     client.account.get()
                     decoded += 1
 
-        async def decode_async():
-            global decoded
-            async with AsyncClient(base_url=url) as client:
-                while True:
-                    await client.account.get()
-                    decoded += 1
-
-        target = decode_sync if "{kind}" == "Client" else lambda: asyncio.run(decode_async())
-        threading.Thread(target=target, daemon=True).start()
+        threading.Thread(target=decode, daemon=True).start()
         while decoded < 2:
             time.sleep(0.001)
 
@@ -220,12 +212,12 @@ def test_a_fork_during_json_decoding_keeps_garbage_collection(script: Script, ki
             assert gc.get_freeze_count() == 0
 
         pids = []
-        for _ in range(20):
+        for _ in range(8):
             pids.append(fork(child))
             time.sleep(0.002)
         reap(*pids)
         assert gc.isenabled()
-        print("done")
+        print("done", flush=True)
         os._exit(0)
         """
     )

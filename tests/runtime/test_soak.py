@@ -61,7 +61,7 @@ async def main():
         await many(STREAMS, 20, stream)
         print(json.dumps([before, figures(len(asyncio.all_tasks()))]))
 
-asyncio.run(main())
+asyncio.run(main(), debug=False)
 """
 
 TRIO = """
@@ -79,7 +79,9 @@ async def many(count, concurrency, call):
             nursery.start_soon(work)
 
 """
-TRIO += ASYNCIO[ASYNCIO.index("async def main") :].replace("asyncio.run(main())", "trio.run(main)")
+TRIO += ASYNCIO[ASYNCIO.index("async def main") :].replace(
+    "asyncio.run(main(), debug=False)", "trio.run(main)"
+)
 TRIO = TRIO.replace("len(asyncio.all_tasks())", "trio.lowlevel.current_statistics().tasks_living")
 
 SYNC = """
@@ -128,7 +130,7 @@ PROGRAMS = {"asyncio": ASYNCIO, "trio": TRIO, "sync": SYNC}
 @pytest.mark.parametrize(
     ("requests", "streams", "warm_up"),
     [
-        pytest.param(400, 60, 300, id="some"),
+        pytest.param(200, 40, 100, id="some"),
         pytest.param(100_000, 10_000, 5_000, id="many", marks=pytest.mark.soak),
     ],
 )

@@ -124,7 +124,7 @@ DROPPED = {
 
 def test_a_dropped_client_is_closed_with_one_warning(script: Script) -> None:
     sources = [f"seen.clear()\n{textwrap.dedent(source)}" for source in DROPPED.values()]
-    done = script(DROP + "".join(sources), "-X", "dev")
+    done = script(DROP + "".join(sources))
     assert (done.code, done.stdout, done.stderr) == (0, "done\n" * len(DROPPED), "")
 
 
@@ -201,7 +201,7 @@ OPEN = {
 @pytest.mark.parametrize("sources", [CLOSED, OPEN], ids=["closed", "open at the end"])
 def test_no_warning(script: Script, sources: dict[str, str]) -> None:
     source = "".join(map(textwrap.dedent, sources.values()))
-    done = script(source + "\nprint('done')\n", "-X", "dev")
+    done = script(source + "\nprint('done')\n")
     assert (done.code, done.stdout, done.stderr) == (0, "done\n", "")
 
 
@@ -232,9 +232,7 @@ def test_using_a_closed_client_is_an_error(script: Script) -> None:
                 call()
             except RuntimeError as error:
                 print(error)
-        """,
-        "-X",
-        "dev",
+        """
     )
     assert done.stdout == "this client is closed: make a new one, or close it later\n" * 6
     assert done.stderr == ""

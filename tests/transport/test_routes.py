@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
 import httpx
-import hypercorn
-import hypercorn.asyncio
 import pytest
 
-from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
+from dashscope import APIConnectionError, APITimeoutError, Client, ConfigurationError
 from dashscope._transport.pool.proxies import EnvironmentProxies
 from tests.servers.counting_server import CountingServer, LoopThread, pool_of
 from tests.servers.http_proxy import Proxy
 from tests.stopwatch import Stopwatch
 from tests.suspending import Interruption, cancel_at_every_suspension, cancel_at_suspension
 from tests.transport.conftest import Gather
+from tests.variants import variants
 from tests.waiting import wait_until
 
 
@@ -92,7 +93,7 @@ async def test_loopback_never_uses_a_proxy_of_the_environment(
     await client.aclose()
 
 
-@pytest.mark.parametrize(
+@variants(
     ("no_proxy", "host", "is_direct"),
     [
         ("api.test", "api.test", True),
@@ -152,7 +153,7 @@ async def test_a_socks_proxy_needs_its_extra(
         make_client(proxy="socks5://127.0.0.1:1080")
 
 
-@pytest.mark.parametrize(
+@variants(
     "address",
     ["ftp://ann:secret@127.0.0.1:1", "socks4://127.0.0.1:1", "http://", "http://[::1", "foo:bar",
      "http://127.0.0.1:99999", "http://ann:secret@127.0.0.1:0"],
@@ -228,6 +229,38 @@ async def test_the_certificate_store_is_loaded_once_and_only_for_https(
     await client.aclose()
 
 
+def test_no_thread_changes_a_context_while_another_one_starts_a_handshake(
+    tls_server: CountingServer, trusting_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handshake may copy the protocols of the context while they are replaced."""
+    wrap, set_protocols = ssl.SSLContext.wrap_socket, ssl.SSLContext.set_alpn_protocols
+    starting: list[object] = []
+    changes: list[int] = []
+
+    def slow_wrap(self: ssl.SSLContext, sock: socket.socket, **options: Any) -> ssl.SSLSocket:
+        starting.append(sock)
+        time.sleep(0.01)
+        try:
+            return wrap(self, sock, **options)
+        finally:
+            starting.remove(sock)
+
+    def change(self: ssl.SSLContext, protocols: list[str]) -> None:
+        changes.append(len(starting))
+        set_protocols(self, protocols)
+
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", slow_wrap)
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", change)
+
+    def call(_: int) -> None:
+        with Client("token", base_url=tls_server.base_url, verify=trusting_tls) as client:
+            client.account.get()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(8)))
+    assert changes == [0] * 8
+
+
 async def test_an_untrusted_certificate(make_client: Any, tls_server: CountingServer) -> None:
     client = make_client("token", base_url=tls_server.base_url, max_retries=0)
     with pytest.raises(APIConnectionError, match="(?i)certificate") as caught:
@@ -281,6 +314,9 @@ def over_http2(loop: LoopThread, authority: Any, tmp_path_factory: Any) -> Itera
             "headers": [(b"content-type", b"application/json")],
         })  # fmt: skip
         await send({"type": "http.response.body", "body": b'{"username": "h2"}'})
+
+    import hypercorn
+    import hypercorn.asyncio
 
     config = hypercorn.Config()
     config.bind = ["127.0.0.1:0"]
