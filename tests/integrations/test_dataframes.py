@@ -19,6 +19,7 @@ import pytest
 
 from dashscope import CheckpointError, ConfigurationError
 from dashscope.integrations.dataframes import ModelUdf, udf
+from tests.cli.process import interruptible
 from tests.integrations import partitions
 from tests.integrations.partitions import numbers, work
 from tests.servers.batch_service import Service
@@ -259,14 +260,15 @@ if __name__ == "__main__":
 def test_ctrl_c_in_the_driver_cancels_on_every_worker(service: Service, tmp_path: Path) -> None:
     service.seconds = lambda _: 60.0
     (tmp_path / "driver.py").write_text(DRIVER)
-    process = subprocess.Popen(
-        [sys.executable, "driver.py", service.fake_server.base_url],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        start_new_session=True,
-    )
+    with interruptible():
+        process = subprocess.Popen(
+            [sys.executable, "driver.py", service.fake_server.base_url],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            start_new_session=True,
+        )
     wait_until(lambda: len(service.created) == 16)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
