@@ -267,9 +267,9 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The slow tests pass: storms, kills and others marked `soak` (needs Debian's nginx-light)."""
+    """The slow tests pass: storms, kills, random inputs and others (needs Debian's nginx-light)."""
     install(session, *groups("soak"))
-    options = ["-m", "soak", "--timeout", "1200", "--hypothesis-profile", "search"]
+    options = ["-m", "soak or hypothesis", "--timeout", "1200", "--hypothesis-profile", "search"]
     session.run("python", "-m", "pytest", *options, *session.posargs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
 import os
@@ -10,35 +11,39 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dashscope.local.jobs import worker_pool
 from tests import flavors
-from tests.cli.process import environment, interruptible
-from tests.fork_server import ForkServer
 from tests.servers.fake_server import FakeServer
 from tests.servers.prediction_server import PredictionServer
+from tests.servers.shared_fork_server import SharedForkServer
 
 pytest_plugins = ["dashscope.testing", "pytester"]
-
-# Tests start hundreds of processes. Without bytecode files, each would compile the package again,
-# which takes a second.
-sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Loading the authorities of the machine takes 40 ms, for each `httpx.get()` and each process. Tests
 # trust one authority, which no server uses; those that verify a certificate add another.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "servers" / "authority.pem")
 os.environ["SSL_CERT_DIR"] = ""
 
-# By default, hypothesis runs the same examples each time and has no time limit. `nox -s soak` uses
-# the profile `search` to look for new examples, and more of them.
-settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# By default, hypothesis runs the same few examples each time and has no time limit. `nox -s soak`
+# uses the profile `search` to look for new examples.
 settings.register_profile(
-    "same", settings.get_profile("search"), max_examples=30, derandomize=True, database=None
+    "search", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "same", settings.get_profile("search"), max_examples=25, derandomize=True, database=None
 )
 settings.load_profile("same")
+
+
+def pytest_collection_finish() -> None:
+    """Exclude what collection left from garbage collection, which would take 0.3 s each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +58,15 @@ def _no_known_servers() -> None:
     """Forget the addresses that responded: a later server may get the same port."""
     if (requestor := sys.modules.get("dashscope._api.requestor")) is not None:
         requestor._answered.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_fork_server() -> Iterator[None]:
+    """Fork the workers of all local servers from one process."""
+    shared = SharedForkServer()
+    with mock.patch.object(worker_pool, "make_launcher", shared.make_launcher):
+        yield
+    shared.close()
 
 
 @pytest.fixture
@@ -105,15 +119,6 @@ def other_fake_server() -> Iterator[FakeServer]:
 def prediction_server() -> Iterator[PredictionServer]:
     """A server that knows which predictions are running."""
     server = PredictionServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="session")
-def fork_server() -> Iterator[ForkServer]:
-    """A process that runs programs which use clients, without the time of the import."""
-    with interruptible():
-        server = ForkServer(environment())
     yield server
     server.close()
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import asyncio
 import base64
+import io
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 import dashscope
+import dashscope.testing.server
 from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
 from tests.cli.command import run_here
@@ -34,6 +38,10 @@ STAYS = re.compile(r"^(\.venv/bin/)?dashscope (serve|mcp|webhooks listen)", re.M
 """Commands that run until they are stopped. Other tests check them."""
 INSTALLS = re.compile(r"^.*pip install .*?( && (?=\.venv/bin/)|$)", re.MULTILINE)
 """Commands that install something. `.ci/run` runs the command of the README."""
+COMMAND = re.compile(r"(?:cat (\S+) \| )?dashscope ([^|$;&<>]+?)(?: > (\S+)| \| (.+))?")
+"""A line that calls `dashscope` once. It may read a file, and write a file or a pipe."""
+EVALUATED = re.compile(r'eval "\$\(dashscope (.+)\)"')
+"""A line that runs the commands that `dashscope` prints."""
 
 
 @frozen
@@ -57,7 +65,7 @@ class Example:
 
     @property
     def is_program(self) -> bool:
-        """Whether the block is a whole program, which runs in a separate process."""
+        """Whether the block is a whole program, with an event loop or a local server of its own."""
         return re.search(r"asyncio\.run\(|^if __name__", self.code, re.MULTILINE) is not None
 
     @property
@@ -97,12 +105,14 @@ def rows(path: Path) -> list[tuple[str, str]]:
 def run_examples(path: Path, server: LocalServer) -> list[str]:
     """Run the examples of a Markdown file in the current folder.
 
-    Fragments share one event loop, one client and their variables.
+    Fragments share one event loop, one client and their variables. Programs of the README run in
+    processes of their own, and programs of the guides in this process.
 
     Returns:
         What the programs printed, one text for each.
     """
     namespace = {**names(server, path.read_text(encoding="utf-8")), "__name__": "__main__"}
+    run_program = start_program if path.stem == "README" else run_program_here
 
     async def run() -> list[str]:
         printed = []
@@ -113,7 +123,7 @@ def run_examples(path: Path, server: LocalServer) -> list[str]:
                     if example.language == "sh":
                         run_script(example.script)
                     elif example.is_program:
-                        printed.append(run_program(example.code))
+                        printed.append(await asyncio.to_thread(run_program, example.code))
                     elif not example.is_test:
                         await run_fragment(example, namespace)
                 except BaseException as error:
@@ -124,13 +134,25 @@ def run_examples(path: Path, server: LocalServer) -> list[str]:
     return asyncio.run(run())
 
 
-def prepare_folder() -> None:
+@cache
+def photo() -> bytes:
+    """Return the picture that the examples use."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (640, 480), "teal").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def prepare_files() -> None:
     """Write the files that the examples use."""
-    Image.new("RGB", (640, 480), "teal").save("photo.png")
+    Path("photo.png").write_bytes(photo())
     Path("book.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 20)
-    with suppress(FileExistsError):
-        Path("tests").symlink_to(ROOT / "tests")
-    Path("bin").mkdir(exist_ok=True)
+
+
+def prepare_folder() -> None:
+    """Write the files that the examples of a document use."""
+    prepare_files()
+    Path("tests").symlink_to(ROOT / "tests")
+    Path("bin").mkdir()
     Path("bin/dashscope").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dashscope "$@"\n')
     Path("bin/dashscope").chmod(0o755)
 
@@ -138,34 +160,54 @@ def prepare_folder() -> None:
 def run_script(script: str) -> None:
     """Run a shell script that calls `dashscope`.
 
-    Lines that only call `dashscope` run in this process, which takes milliseconds.
+    Lines that call `dashscope` once run it in this process, which takes milliseconds.
     """
     if not script:
         return
     shutil.rmtree("out", ignore_errors=True)
     for line in script.splitlines():
-        if match := re.fullmatch(r"dashscope ([^|$;&<>]+?)(?: > (\S+))?", line):
-            done = run_here(match[1])
+        if match := COMMAND.fullmatch(line):
+            stdin, command, file, pipe = match.groups()
+            done = run_here(command, stdin=Path(stdin).read_bytes() if stdin else b"")
             code, stdout, stderr = done.code, done.stdout, done.stderr
-            if match[2]:
-                Path(match[2]).write_text(stdout, encoding="utf-8")
+            if file:
+                Path(file).write_text(stdout, encoding="utf-8")
+            if pipe:
+                code, stdout, stderr = run_shell(pipe, stdout)
+        elif match := EVALUATED.fullmatch(line):
+            code, stdout, stderr = run_shell(run_here(match[1]).stdout)
         else:
-            process = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", line],
-                capture_output=True,
-                text=True,
-                timeout=SECONDS,
-                check=False,
-                env=environment(),
-            )
-            code, stdout, stderr = process.returncode, process.stdout, process.stderr
+            code, stdout, stderr = run_shell(line)
         assert code == 0, f"{line}: {stderr}"
         assert stdout + stderr or ">" in line or "eval" in line
         assert "error" not in stderr
 
 
-def run_program(code: str) -> str:
-    """Run a Python program and return its output."""
+def run_shell(line: str, stdin: str = "") -> tuple[int, str, str]:
+    """Run a line of a shell script. Return its exit code, stdout and stderr."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", line],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        env=environment(),
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_program_here(code: str) -> str:
+    """Run a Python program in this process and return its output."""
+    Path("program.py").write_text(code)
+    with redirect_stdout(io.StringIO()) as stdout, redirect_stderr(io.StringIO()) as stderr:
+        runpy.run_path("program.py", run_name="__main__")
+    assert stderr.getvalue() == ""
+    return stdout.getvalue().strip()
+
+
+def start_program(code: str) -> str:
+    """Run a Python program in a process of its own and return its output."""
     Path("program.py").write_text(code)
     done = subprocess.run(
         [sys.executable, "-W", "error", "program.py"],
@@ -212,12 +254,18 @@ def run_alone(code: str, namespace: dict[str, Any]) -> None:
 
 def check_tests(tests: list[str], pytester: pytest.Pytester) -> None:
     """Check that the tests among the examples pass, while recording and while replaying."""
-    pytester.makepyfile(**{f"test_{number}": code for number, code in enumerate(tests)})
-    for option in ("--dashscope-record", "-q"):
-        done = pytester.runpytest_subprocess("-p", "dashscope.testing", option)
+    files = {f"test_{number}": code for number, code in enumerate(tests)}
+    pytester.makepyfile(**files)
+    replayed = [f"{name}.py" for name, code in files.items() if "dashscope_traffic" in code]
+    for option, paths in (
+        ("--dashscope-record", [f"{name}.py" for name in files]),
+        ("-q", replayed),
+    ):
+        assert paths
+        done = pytester.runpytest_inprocess("-p", "dashscope.testing", option, *paths)
         outcomes = done.parseoutcomes()
         assert set(outcomes) == {"passed"}, outcomes
-        assert outcomes["passed"] >= len(tests)
+        assert outcomes["passed"] >= len(paths)
 
 
 def names(server: LocalServer, code: str) -> dict[str, Any]:
@@ -227,77 +275,77 @@ def names(server: LocalServer, code: str) -> dict[str, Any]:
         server: The server that the example uses.
         code: The example. What it does not name is not created.
     """
-    prepare_folder()
-    with Client(base_url=server.base_url) as client:
-        return {
-            **{name: getattr(dashscope, name) for name in dashscope.__all__},
-            "asyncio": asyncio,
-            "httpx": httpx,
-            "Path": Path,
-            "AsyncClient": AsyncClient,
-            "Client": Client,
-            "model": "dashscope/hello-world",
-            "input": {"text": "Alice"},
-            "version_id": version_id(client, "hello-world"),
-            "markov_version_id": version_id(client, "markov"),
-            "suppress": suppress,
-            "data_uri": "data:image/png;base64,"
-            + base64.b64encode(Path("photo.png").read_bytes()).decode(),
-            **created(client, set(re.findall(r"[\w-]+", code))),
-        }
+    return {
+        **{name: getattr(dashscope, name) for name in dashscope.__all__},
+        "asyncio": asyncio,
+        "httpx": httpx,
+        "Path": Path,
+        "AsyncClient": AsyncClient,
+        "Client": Client,
+        "model": "dashscope/hello-world",
+        "input": {"text": "Alice"},
+        "version_id": version_id(server.base_url, "hello-world"),
+        "markov_version_id": version_id(server.base_url, "markov"),
+        "suppress": suppress,
+        "data_uri": "data:image/png;base64," + base64.b64encode(photo()).decode(),
+        **created(server.base_url, set(re.findall(r"[\w-]+", code))),
+    }
 
 
-def version_id(client: Client, name: str) -> str:
+@cache
+def version_id(base_url: str, name: str) -> str:
     """Return the id of the latest version of a model of the server."""
-    version = client.models.get("dashscope", name).latest_version
+    with Client(base_url=base_url) as client:
+        version = client.models.get("dashscope", name).latest_version
     assert version is not None
     return version.id
 
 
-def created(client: Client, words: set[str]) -> dict[str, Any]:
+def created(base_url: str, words: set[str]) -> dict[str, Any]:
     """Create what an example names, and return its variables.
 
     Args:
-        client: A client of the server.
+        base_url: The address of the server.
         words: The words of the example.
     """
     variables: dict[str, Any] = {}
-    if words & {"my-style", "training", "trainings"}:
-        with suppress(dashscope.ConflictError):
-            client.models.create("local", "my-style", visibility="private", hardware="cpu")
-    if "my-deployment" in words:
-        with suppress(dashscope.ConflictError):
-            client.deployments.create(
-                name="my-deployment",
-                model="dashscope/hello-world",
-                version=version_id(client, "hello-world"),
-                hardware="cpu",
-                min_instances=0,
-                max_instances=1,
+    with Client(base_url=base_url) as client:
+        if words & {"my-style", "training", "trainings"}:
+            with suppress(dashscope.ConflictError):
+                client.models.create("local", "my-style", visibility="private", hardware="cpu")
+        if "my-deployment" in words:
+            with suppress(dashscope.ConflictError):
+                client.deployments.create(
+                    name="my-deployment",
+                    model="dashscope/hello-world",
+                    version=version_id(base_url, "hello-world"),
+                    hardware="cpu",
+                    min_instances=0,
+                    max_instances=1,
+                )
+        if "prediction" in words:
+            variables["prediction"] = client.models.predictions.create(
+                "dashscope", "countdown", input={"start": 1, "delay": 0}
             )
-    if "prediction" in words:
-        variables["prediction"] = client.models.predictions.create(
-            "dashscope", "countdown", input={"start": 1, "delay": 0}
-        )
-    if "training" in words:
-        variables["training"] = client.trainings.create(
-            "dashscope",
-            "markov",
-            version_id(client, "markov"),
-            destination="local/my-style",
-            input={"text": Path("book.txt")},
-        )
-    if "slug" in words:
-        variables["slug"] = client.collections.list()[0].slug
-    if words & {"file", "url", "owner", "expiry", "signature"}:
-        file = client.files.create(Path("photo.png"))
-        signed = httpx.URL(file.raw["urls"]["download"]).params
-        assert file.urls is not None
-        variables |= {
-            "file": file,
-            "url": file.urls.get,
-            "owner": signed["owner"],
-            "expiry": int(signed["expiry"]),
-            "signature": signed["signature"],
-        }
+        if "training" in words:
+            variables["training"] = client.trainings.create(
+                "dashscope",
+                "markov",
+                version_id(base_url, "markov"),
+                destination="local/my-style",
+                input={"text": Path("book.txt")},
+            )
+        if "slug" in words:
+            variables["slug"] = client.collections.list()[0].slug
+        if words & {"file", "url", "owner", "expiry", "signature"}:
+            file = client.files.create(Path("photo.png"))
+            signed = httpx.URL(file.raw["urls"]["download"]).params
+            assert file.urls is not None
+            variables |= {
+                "file": file,
+                "url": file.urls.get,
+                "owner": signed["owner"],
+                "expiry": int(signed["expiry"]),
+                "signature": signed["signature"],
+            }
     return variables

@@ -24,6 +24,7 @@ from tests.examples import (
     code_of_tests,
     examples,
     names,
+    prepare_files,
     prepare_folder,
     rows,
     run_alone,
@@ -35,10 +36,16 @@ README = ROOT / "README.md"
 PACKAGE = Path(dashscope.__file__).parent
 GUIDES = sorted((PACKAGE / "guides").glob("*.md"))
 DOCUMENTS = [README, *GUIDES]
-SYNC = PACKAGE / "_sync" / "generated.py"
-SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
 MOST_WORDS = 1000
 """The maximum length of a guide, in words."""
+
+
+SYNC = PACKAGE / "_sync" / "generated.py"
+SOURCES = sorted(set(PACKAGE.rglob("*.py")) - {SYNC})
+WITH_EXAMPLES = [
+    path for path in (*SOURCES, SYNC) if "```python" in path.read_text(encoding="utf-8")
+]
+TABLES = [path for path in GUIDES if path.stem.startswith("from-")]
 
 
 def blocks(text: str) -> list[str]:
@@ -49,21 +56,15 @@ def blocks(text: str) -> list[str]:
 
 def docstring_blocks(path: Path) -> Iterator[tuple[str, str]]:
     """Return the examples in a module's docstrings, with the names of their objects."""
-    source = path.read_text(encoding="utf-8")
-    if "```python" not in source:
-        return
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for code in blocks(ast.get_docstring(node) or ""):
                 yield f"{path.stem}.{getattr(node, 'name', 'module')}", code
 
 
-TABLES = [path for path in GUIDES if path.stem.startswith("from-")]
-TESTS = [code for path in DOCUMENTS for code in code_of_tests(path)]
-DOCSTRINGS = [pair for path in SOURCES for pair in docstring_blocks(path)]
-TESTS += [code for _, code in DOCSTRINGS if code.startswith("def test_")]
-DOCSTRINGS = [pair for pair in DOCSTRINGS if pair[1] not in TESTS]
-SYNC_DOCSTRINGS = list(docstring_blocks(SYNC))
+def is_test(code: str) -> bool:
+    """Whether the example of a docstring is a test."""
+    return code.startswith("def test_")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,9 @@ def test_the_tests_among_the_examples_pass(
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_BASE_URL", server.base_url)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    check_tests(TESTS, pytester)
+    tests = [code for path in DOCUMENTS for code in code_of_tests(path)]
+    tests += [code for path in WITH_EXAMPLES for _, code in docstring_blocks(path) if is_test(code)]
+    check_tests(tests, pytester)
 
 
 @pytest.mark.usefixtures("_at_home")
@@ -223,28 +226,35 @@ def test_help_lists_every_guide() -> None:
 
 
 @pytest.mark.usefixtures("_at_home")
-@pytest.mark.parametrize(("where", "code"), DOCSTRINGS, ids=[where for where, _ in DOCSTRINGS])
-def test_the_examples_of_the_docstrings_run(where: str, code: str, server: LocalServer) -> None:
-    namespace = {**names(server, code), "record": record, "replay": replay}
-    if where == "replaying.replay":
-        run_alone(dict(DOCSTRINGS)["recording.record"], namespace)
-    code = code.replace(DEFAULT_BASE_URL, server.base_url)
-    if where.startswith("trainings"):
-        code = code.replace("me/my-style", "local/my-style")
-        namespace["version_id"] = namespace["markov_version_id"]
-    run_alone(code, namespace)
-
-
-@pytest.mark.usefixtures("_at_home")
-@pytest.mark.parametrize(
-    ("where", "code"), SYNC_DOCSTRINGS, ids=[where for where, _ in SYNC_DOCSTRINGS]
-)
-def test_the_examples_of_the_sync_docstrings_run(
-    where: str, code: str, server: LocalServer
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_of_the_docstrings_run(
+    path: Path, server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    namespace = names(server, code)
+    for number, (where, code) in enumerate(docstring_blocks(path)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        try:
+            if not is_test(code):
+                run_docstring(path, code, server)
+        except BaseException as error:
+            error.add_note(f"The example is in the docstring of {where}.")
+            raise
+
+
+def run_docstring(path: Path, code: str, server: LocalServer) -> None:
+    """Run the example of a docstring in the current folder."""
+    prepare_files()
+    namespace = {**names(server, code), "record": record, "replay": replay}
+    if path.stem == "replaying":
+        recording = dict(docstring_blocks(path.with_stem("recording")))["recording.record"]
+        run_alone(recording, namespace)
+    code = code.replace(DEFAULT_BASE_URL, server.base_url)
     if "my-style" in code:
         code = code.replace("me/my-style", "local/my-style")
         namespace["version_id"] = namespace["markov_version_id"]
-    with Client() as client:
-        exec(textwrap.dedent(code), {**namespace, "client": client})
+    if path == SYNC:
+        with Client() as client:
+            exec(code, {**namespace, "client": client})
+    else:
+        run_alone(code, namespace)

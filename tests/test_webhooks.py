@@ -349,8 +349,8 @@ def test_an_error_truncates_a_huge_body() -> None:
 
 
 def test_a_huge_body_is_read() -> None:
-    body = json.dumps({"id": "p1", "status": "x", "output": "y" * 50_000_000}).encode()
-    assert len(verify(body, signed(body), SECRET).output) == 50_000_000  # type: ignore[arg-type]
+    body = json.dumps({"id": "p1", "status": "x", "output": "y" * 10_000_000}).encode()
+    assert len(verify(body, signed(body), SECRET).output) == 10_000_000  # type: ignore[arg-type]
 
 
 # Any input raises the same error

@@ -24,7 +24,6 @@ from dashscope._runtime.drive import drive
 from tests.batch.checkpoints import change, stored
 from tests.batch.reading import REF, outputs, read, read_into, rows
 from tests.cli.process import Program, programs
-from tests.fork_server import ForkServer
 from tests.servers.batch_service import Service
 from tests.variants import variants
 
@@ -36,9 +35,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(fork_server: ForkServer, tmp_path: Path) -> Iterator[Callable[..., Program]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Return a function that starts a program."""
-    with programs(fork_server, tmp_path) as start:
+    with programs(tmp_path) as start:
         yield start
 
 

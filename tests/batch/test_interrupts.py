@@ -12,7 +12,6 @@ import pytest
 
 from dashscope import Client
 from tests.cli.process import Program, programs
-from tests.fork_server import ForkServer
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import Reply
 from tests.waiting import wait_until
@@ -74,9 +73,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 
 
 @pytest.fixture
-def start(fork_server: ForkServer, tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Return a function that starts a program."""
-    with programs(fork_server, tmp_path) as start:
+    with programs(tmp_path) as start:
         yield start
 
 

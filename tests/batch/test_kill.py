@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import ForkedProgram
-from tests.fork_server import ForkServer
+from tests.cli.process import DEVELOPMENT, Program
 from tests.servers.batch_service import Service
 
 PROGRAM = """
@@ -51,20 +50,15 @@ class Batch:
     def __init__(
         self,
         service: Service,
-        fork_server: ForkServer,
         folder: Path,
         *arguments: str | float,
     ) -> None:
-        self._service, self._fork_server, self._folder = service, fork_server, folder
-        self._arguments = arguments
+        self._folder = folder
+        self._arguments = [service.fake_server.base_url, *map(str, arguments)]
 
-    def start(self) -> ForkedProgram:
-        path = self._folder / "program.py"
-        path.write_text(PROGRAM)
-        url = self._service.fake_server.base_url
-        return ForkedProgram(
-            self._fork_server, path, url, *map(str, self._arguments), cwd=self._folder
-        )
+    def start(self) -> Program:
+        command = (*DEVELOPMENT, "-c", PROGRAM, *self._arguments)
+        return Program(*command, cwd=self._folder, forked=True)
 
     def kill_after(self, lines: int) -> None:
         """Run the program and kill it after `lines` lines of output."""
@@ -77,7 +71,6 @@ class Batch:
 
 def check(
     service: Service,
-    fork_server: ForkServer,
     folder: Path,
     store: str,
     *,
@@ -88,7 +81,7 @@ def check(
 ) -> None:
     """Kill a batch at random moments, resume it, and count the predictions."""
     service.seconds = lambda _: 0.02
-    batch = Batch(service, fork_server, folder, store, count, kind, in_transit)
+    batch = Batch(service, folder, store, count, kind, in_transit)
     chance = random.Random(kills)
     fresh = 0
     for _ in range(kills):
@@ -109,9 +102,9 @@ def check(
 @pytest.mark.parametrize("store", ["run.sqlite", "run/"])
 @pytest.mark.parametrize("kind", ["asyncio", pytest.param("sync", marks=pytest.mark.soak)])
 def test_a_batch_resumes_after_two_kills(
-    service: Service, fork_server: ForkServer, tmp_path: Path, kind: str, store: str
+    service: Service, tmp_path: Path, kind: str, store: str
 ) -> None:
-    check(service, fork_server, tmp_path, store, count=40, kind=kind, kills=2, in_transit=0.5)
+    check(service, tmp_path, store, count=40, kind=kind, kills=2, in_transit=0.5)
 
 
 @pytest.mark.soak
@@ -119,6 +112,6 @@ def test_a_batch_resumes_after_two_kills(
 @pytest.mark.parametrize("store", ["run.sqlite", "run/"])
 @pytest.mark.parametrize("kind", ["asyncio", "trio", "sync"])
 def test_two_thousand_rows_resume_after_twenty_kills(
-    service: Service, fork_server: ForkServer, tmp_path: Path, kind: str, store: str
+    service: Service, tmp_path: Path, kind: str, store: str
 ) -> None:
-    check(service, fork_server, tmp_path, store, count=2000, kind=kind, kills=20, in_transit=99.0)
+    check(service, tmp_path, store, count=2000, kind=kind, kills=20, in_transit=99.0)

@@ -20,7 +20,10 @@ from tests.cli.process import Finished, Program, environment
 AT_ANOTHER_DEFAULT = """
 import sys
 import dashscope._config
-dashscope._config.DEFAULT_BASE_URL = sys.argv.pop(1)
+address = sys.argv.pop(1)
+for name in ("dashscope._config", "dashscope.cli.session"):
+    if module := sys.modules.get(name):
+        module.DEFAULT_BASE_URL = address
 from dashscope.__main__ import main
 main()
 """
@@ -29,9 +32,10 @@ main()
 class CommandLine:
     """A folder to run `dashscope` in, and the environment it runs with.
 
-    A call runs the command in this process, which takes milliseconds. `start()` starts a process,
-    for what depends on one: signals, the interpreter's start and exit, processes left behind.
-    Temporary files and data go below the folder, where a test can look for them.
+    A call runs the command in this process, which takes milliseconds. `start()` runs it as a fork
+    of a prepared process, for what depends on a process: signals, the exit, processes left behind.
+    `start_python()` starts Python, which takes half a second. Temporary files and data go below the
+    folder, where a test can look for them.
 
     Args:
         folder: The folder.
@@ -82,10 +86,10 @@ class CommandLine:
     def start(
         self, *arguments: str | Path, env: dict[str, str] | None = None, **options: object
     ) -> Program:
-        """Start a command as a process."""
-        return self.program(*self.itself, *arguments, env=env, **options)
+        """Start a command as a process, without starting Python."""
+        return self.start_python(*self.itself, *arguments, env=env, forked=True, **options)
 
-    def program(
+    def start_python(
         self, *arguments: str | Path, env: dict[str, str] | None = None, **options: object
     ) -> Program:
         """Start Python, in the same folder and environment."""

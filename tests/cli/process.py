@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from attrs import frozen
 
-from tests.fork_server import ForkedProcess, ForkServer
+from tests.cli.forked import DEVELOPMENT, ForkedProgram
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 90.0
@@ -42,37 +42,47 @@ class Finished:
 
 
 class Program:
-    """A Python program that runs as a process with a clean environment."""
+    """A Python program that runs as a process with a clean environment.
+
+    Args:
+        arguments: The arguments of Python.
+        cwd: The folder of the program.
+        env: Additional environment variables.
+        forked: Fork a process that has imported the package instead of starting Python.
+        options: Options of `subprocess.Popen`.
+    """
 
     def __init__(
         self,
         *arguments: str | Path,
         cwd: Path,
         env: dict[str, str] | None = None,
+        forked: bool = False,
         **options: Any,
     ) -> None:
-        mark = uuid.uuid4().hex
+        self._mark = uuid.uuid4().hex
+        self._started = time.monotonic()
         streams = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        with interruptible():
-            process = subprocess.Popen(
-                [sys.executable, *map(str, arguments)],
-                cwd=cwd,
-                env={**environment(), **(env or {}), _MARK: mark},
-                **{**streams, **options},
-            )
-        self._collect(process, mark)
-
-    def _collect(self, process: subprocess.Popen[bytes] | ForkedProcess, mark: str) -> None:
-        self._started = time.monotonic()
-        self._mark = mark
-        self._process = process
-        self.pid = process.pid
-        self._stdout = _Collected(process.stdout)
-        self._stderr = _Collected(process.stderr)
+        options = {
+            "cwd": cwd,
+            "env": {**environment(), **(env or {}), _MARK: self._mark},
+            **streams,
+            **options,
+        }
+        words = [str(argument) for argument in arguments]
+        self._process: subprocess.Popen[bytes] | ForkedProgram
+        if forked:
+            self._process = ForkedProgram(words, **options)
+        else:
+            with interruptible():
+                self._process = subprocess.Popen([sys.executable, *words], **options)
+        self.pid = self._process.pid
+        self._stdout = _Collected(self._process.stdout)
+        self._stderr = _Collected(self._process.stderr)
 
     def wait_for_stdout(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
         """Wait until stdout matches a pattern."""
@@ -139,33 +149,13 @@ class Program:
         return left
 
 
-class ForkedProgram(Program):
-    """A program that a fork server runs, in development mode and with warnings as errors."""
-
-    def __init__(
-        self,
-        server: ForkServer,
-        path: Path,
-        *arguments: str | Path,
-        cwd: Path,
-        env: dict[str, str] | None = None,
-    ) -> None:
-        mark = uuid.uuid4().hex
-        process = ForkedProcess(
-            server, [str(path), *map(str, arguments)], cwd=cwd, env={**(env or {}), _MARK: mark}
-        )
-        self._collect(process, mark)
-
-
 @contextmanager
-def programs(server: ForkServer, folder: Path) -> Iterator[Callable[..., Program]]:
+def programs(folder: Path) -> Iterator[Callable[..., Program]]:
     """Yield a function that starts programs in a folder. Kill them at the end of the block."""
     started: list[Program] = []
 
     def start(source: str, *arguments: str) -> Program:
-        path = folder / "program.py"
-        path.write_text(source)
-        program = ForkedProgram(server, path, *arguments, cwd=folder)
+        program = Program(*DEVELOPMENT, "-c", source, *arguments, cwd=folder, forked=True)
         started.append(program)
         return program
 

@@ -22,6 +22,7 @@ from tests.cli.command import CommandLine
 from tests.cli.conftest import RunCLI
 from tests.cli.terminal import Terminal
 from tests.client.tags import status_of, wait_until_running
+from tests.variants import variants
 from tests.waiting import wait_until
 
 
@@ -297,7 +298,7 @@ def test_a_missing_input_file_is_reported_before_anything_runs(
     assert server.requests[before:] == []
 
 
-@pytest.mark.parametrize(
+@variants(
     ("options", "code", "message"),
     [
         ("-o rows.jsonl --overwrite", 2, "rows.jsonl cannot be both the rows and the results"),
@@ -342,7 +343,7 @@ def test_a_missing_model_is_reported_once(run_cli: RunCLI, server: LocalServer) 
     assert not Path("out.jsonl").exists()
 
 
-@pytest.mark.parametrize("name", ["full.jsonl", "full.csv"])
+@variants("name", ["full.jsonl", "full.csv"])
 def test_a_full_disk_is_reported_and_running_predictions_are_canceled(
     run_cli: RunCLI, client: Client, name: str
 ) -> None:

@@ -14,6 +14,7 @@ from dashscope.cli import resources
 from dashscope.cli.operations import Operation
 from dashscope.local import LocalServer
 from tests.cli.conftest import RunCLI
+from tests.variants import variants
 
 OPERATIONS = [
     operation
@@ -64,7 +65,7 @@ def test_every_command_calls_an_operation_of_the_client(client: Client) -> None:
         assert callable(attrgetter(operation.method)(client)), operation.method
 
 
-@pytest.mark.parametrize(
+@variants(
     ("line", "cells"),
     [
         ("models list --limit all", ["dashscope/hello-world", "Says hello to someone."]),
@@ -84,7 +85,7 @@ def test_a_list_prints_one_line_per_item(run_cli: RunCLI, line: str, cells: list
     assert "\x1b" not in done.stdout
 
 
-@pytest.mark.parametrize(
+@variants(
     ("line", "lines"),
     [
         ("account", ["username\tlocal"]),
@@ -106,7 +107,7 @@ def test_an_object_prints_one_line_per_field(run_cli: RunCLI, line: str, lines: 
     assert set(lines) <= set(done.stdout.splitlines())
 
 
-@pytest.mark.parametrize(
+@variants(
     ("line", "key"),
     [
         ("models list --limit 3", "owner"),
@@ -225,7 +226,7 @@ def test_files_can_be_uploaded_and_downloaded(run_cli: RunCLI, photo: Path) -> N
     assert id in run_cli(f"files get {id}").stderr
 
 
-@pytest.mark.parametrize(
+@variants(
     ("line", "message"),
     [
         ("models get test/nothing", "test/nothing"),
@@ -261,7 +262,7 @@ def test_arguments_override_the_input_file(run_cli: RunCLI) -> None:
     assert json.loads(piped.stdout) == {"real": 0.5}
 
 
-@pytest.mark.parametrize(
+@variants(
     ("content", "message"),
     [
         (b"[1]", "stdin is a JSON array, not an object"),

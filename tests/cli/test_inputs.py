@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.cli.conftest import RunCLI
+from tests.variants import variants
 
 
 def test_a_value_is_converted_by_the_schema(dashscope: CommandLine) -> None:
@@ -57,10 +57,18 @@ def test_stdin_can_be_a_file_input(run_cli: RunCLI, photo: Path) -> None:
     assert json.loads(done.stdout)["size"] == photo.stat().st_size
 
 
+CLOSED_STDIN = """
+import os, sys
+os.close(0)
+sys.stdin = None  # what Python does if it starts without stdin
+from dashscope.__main__ import main
+main()
+"""
+
+
 def test_a_closed_stdin_is_an_empty_file(dashscope: CommandLine) -> None:
-    command = [sys.executable, "-m", "dashscope", "run", "test/texts", "text0=@-"]
-    program = dashscope.program(
-        "-c", f"import os; os.close(0); os.execv({command[0]!r}, {command!r})"
+    program = dashscope.start_python(
+        "-c", CLOSED_STDIN, *("run", "test/texts", "text0=@-"), forked=True
     )
     for line, message in (
         ("run test/texts text0=@-", "stdin is empty"),
@@ -139,7 +147,7 @@ def test_a_folder_is_not_a_file(dashscope: CommandLine, server: LocalServer) -> 
     assert not [r for r in server.requests[before:] if r.method == "POST"]
 
 
-@pytest.mark.parametrize(
+@variants(
     ("arguments", "code", "message"),
     [
         (["hello-world"], 2, "owner/name or owner/name:version"),
@@ -211,7 +219,7 @@ def test_a_missing_or_unneeded_at_sign_gets_a_hint(
     assert "document takes a file or a URL: to send files, add --file=document." in batch.stderr
 
 
-@pytest.mark.parametrize("pair", ["text", "=Alice"])
+@variants("pair", ["text", "=Alice"])
 def test_an_input_without_a_key_is_a_usage_error(dashscope: CommandLine, pair: str) -> None:
     done = dashscope("run", "dashscope/hello-world", pair)
     assert (done.code, done.stdout) == (2, "")
@@ -226,7 +234,7 @@ def test_a_repeated_key_is_a_usage_error(dashscope: CommandLine, server: LocalSe
     assert server.requests[before:] == []
 
 
-@pytest.mark.parametrize(
+@variants(
     "arguments",
     [
         ["run"],
@@ -243,7 +251,7 @@ def test_a_usage_error_explains_how_to_get_help(
     assert "--help" in done.stderr
 
 
-@pytest.mark.parametrize(
+@variants(
     ("arguments", "message"),
     [
         (["test/nothing", "a=1"], "test/nothing"),

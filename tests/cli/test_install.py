@@ -96,7 +96,7 @@ def test_without_the_local_extra_a_remote_server_works(dashscope: CommandLine) -
 
 
 def test_ctrl_c_during_imports_prints_no_traceback(without_address: CommandLine) -> None:
-    done = without_address.program("-c", INTERRUPTED_IMPORT, "run", "test/echo").finish()
+    done = without_address.start_python("-c", INTERRUPTED_IMPORT, "run", "test/echo").finish()
     assert (done.code, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
@@ -111,6 +111,6 @@ def without(modules: list[str], command: CommandLine, *arguments: str) -> Finish
         name = path.name.partition(".")[0].partition("-")[0].lower()
         if name not in modules and path.suffix != ".pth":
             (links / path.name).symlink_to(path)
-    return command.program(
+    return command.start_python(
         "-S", *command.itself, *arguments, env={"PYTHONPATH": f"{ROOT}:{links}"}
     ).finish()

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,7 @@ from dashscope import AsyncClient, Client
 from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 
-mcp = pytest.importorskip("mcp")
-
-from mcp.client.stdio import StdioServerParameters  # noqa: E402
-
-from dashscope.cli.mcp import make_server  # noqa: E402
-from dashscope.cli.mcp_tools import Progress, Tools, tool_names  # noqa: E402
+pytestmark = pytest.mark.skipif(not find_spec("mcp"), reason="needs mcp")
 
 MODELS = ("dashscope/thumbnail", "dashscope/countdown", "test/album", "test/steps", "test/slow")
 
@@ -36,6 +32,11 @@ async def connected(
     server: LocalServer, *refs: str, root: Path | None = None
 ) -> AsyncIterator[Any]:
     """A client of the SDK that is connected to the tools in this process."""
+    import mcp  # takes half a second
+
+    from dashscope.cli.mcp import make_server
+    from dashscope.cli.mcp_tools import Tools
+
     async with AsyncClient(base_url=server.base_url) as client:
         tools = Tools(client, root)
         await tools.load(refs)
@@ -142,6 +143,8 @@ async def test_progress_is_reported(server: LocalServer) -> None:
 
 
 async def test_progress_never_decreases(client: Client) -> None:
+    from dashscope.cli.mcp_tools import Progress
+
     reports: list[tuple[float, float | None, str | None]] = []
 
     async def report(*values: Any) -> None:
@@ -176,6 +179,8 @@ def wait_for(client: Client, tag: str, status: str) -> str:
 
 
 def test_tool_names() -> None:
+    from dashscope.cli.mcp_tools import tool_names
+
     refs = ["a/x-y", "b/x", "c/x", "d/search_models", "e/z:" + "1" * 64, "e/z"]
     assert tool_names(refs)[:4] == ["x_y", "b_x", "c_x", "d_search_models"]
     assert len(set(tool_names(refs))) == len(refs)
@@ -183,6 +188,9 @@ def test_tool_names() -> None:
 
 
 async def test_the_server_runs_over_stdio(server: LocalServer, photo: Path) -> None:
+    import mcp
+    from mcp.client.stdio import StdioServerParameters
+
     command = StdioServerParameters(
         command=sys.executable,
         args=["-m", "dashscope", "mcp", "dashscope/hello-world", "test/slow"],
@@ -194,6 +202,8 @@ async def test_the_server_runs_over_stdio(server: LocalServer, photo: Path) -> N
 
 
 async def test_the_server_runs_over_streamable_http(dashscope: CommandLine, client: Client) -> None:
+    import mcp
+
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = dashscope.start("mcp", "test/slow", "--http", "--port", str(port))

@@ -17,6 +17,7 @@ from dashscope.cli.terminal import prepare_streams
 from tests.cli.command import CommandLine
 from tests.cli.terminal import Terminal
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
+from tests.variants import variants
 
 ORDINARY = (
     "tab\there\nline two  "  # the spaces are kept
@@ -129,7 +130,7 @@ def test_log_lines_on_a_terminal_are_escaped(terminal: Terminal) -> None:
     assert terminal.drawn == r"log: \x1b]0;title\x07\x1b[2J\x9b31m\u202e\x0d" + "\r\n"
 
 
-@pytest.mark.parametrize("line", ["run test/texts", "batch test/texts -", "run test/texts --json"])
+@variants("line", ["run test/texts", "batch test/texts -", "run test/texts --json"])
 def test_pipes_are_always_utf_8(dashscope: CommandLine, line: str) -> None:
     arguments = [*line.split(), "text0=日本 😀"]
     done = dashscope(*arguments, encoding="cp1252", stdin=b"{}\n")
@@ -141,7 +142,8 @@ def test_pipes_are_always_utf_8(dashscope: CommandLine, line: str) -> None:
 
 def test_processes_always_print_utf_8(dashscope: CommandLine) -> None:
     env = {"PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}
-    done = dashscope.start("run", "dashscope/hello-world", "text=日本 😀", env=env).finish()
+    command = (*dashscope.itself, "run", "dashscope/hello-world", "text=日本 😀")
+    done = dashscope.start_python(*command, env=env).finish()
     assert (done.code, done.stdout, done.stderr) == (0, "hello 日本 😀\n", "")
 
 

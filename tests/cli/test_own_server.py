@@ -13,7 +13,8 @@ NOTE = "DASHSCOPE_BASE_URL is not set. Started a local server at http://127.0.0.
 
 
 def test_the_first_command_of_the_readme_works(without_address: CommandLine) -> None:
-    program = without_address.start("run", "dashscope/hello-world", "text=Alice")
+    command = (*without_address.itself, "run", "dashscope/hello-world", "text=Alice")
+    program = without_address.start_python(*command)
     done = program.finish()
     assert (done.code, done.stdout) == (0, "hello Alice\n")
     assert done.stderr.startswith(NOTE)

@@ -14,6 +14,7 @@ from dashscope.local import LocalServer
 from tests.cli.command import CommandLine
 from tests.client.tags import status_of, wait_until_running
 from tests.servers.fake_server import FakeServer, reply
+from tests.variants import variants
 
 
 def test_run_prints_only_the_output(dashscope: CommandLine) -> None:
@@ -33,7 +34,7 @@ def test_text_in_any_alphabet_is_preserved(dashscope: CommandLine) -> None:
     assert (done.code, done.stdout) == (0, "hello Ζωή 🦊\n")
 
 
-@pytest.mark.parametrize(
+@variants(
     ("value", "printed"),
     [
         ("null", "null\n"),
@@ -143,7 +144,7 @@ def test_an_unreachable_address_is_named(dashscope: CommandLine) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
+@variants(
     ("address", "message"),
     [
         ("127.0.0.1:3274", "http:// or https://"),

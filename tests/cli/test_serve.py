@@ -11,6 +11,7 @@ import pytest
 from dashscope import Client
 from tests.cli.command import CommandLine
 from tests.cli.process import Program
+from tests.variants import variants
 from tests.waiting import wait_until
 
 READY = r"\AReady at (http://127\.0\.0\.1:\d+/v1), data in (.*)\n"
@@ -99,7 +100,7 @@ def test_an_invalid_models_file_is_an_error(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
+@variants(
     ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "token"),

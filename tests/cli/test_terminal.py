@@ -20,7 +20,8 @@ IN_ITS_OWN_SESSION = """
 import fcntl, os, sys, termios
 os.setsid()
 fcntl.ioctl(2, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, "-m", "dashscope", *sys.argv[1:]])
+from dashscope.__main__ import main
+main()
 """
 """Run the command with the terminal as its controlling terminal, as a shell does."""
 
@@ -80,9 +81,8 @@ def test_an_error_clears_the_status_line(dashscope: CommandLine, terminal: Termi
 def test_ctrl_c_in_a_terminal_cancels_the_prediction(
     dashscope: CommandLine, client: Client, terminal: Terminal, tmp_path: Path
 ) -> None:
-    program = dashscope.program(
-        "-c",
-        IN_ITS_OWN_SESSION,
+    program = dashscope.start_python(
+        *("-c", IN_ITS_OWN_SESSION),
         "run",
         "test/slow",
         "seconds=60",
@@ -90,6 +90,7 @@ def test_ctrl_c_in_a_terminal_cancels_the_prediction(
         stdin=terminal.end,
         stderr=terminal.end,
         env={"TERM": "xterm"},
+        forked=True,
     )
     id = wait_until_running(client, "keyboard")
     pressed = time.monotonic()

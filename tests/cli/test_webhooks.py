@@ -13,12 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-import pytest
-
 from dashscope import Client, webhooks
 from tests.cli.command import CommandLine
 from tests.cli.conftest import RunCLI
 from tests.cli.process import Finished, Program
+from tests.variants import variants
 
 SECRET = "whsec_c2VjcmV0IG9mIG1pbmU="
 BODY = b'{"id": "p1", "status": "failed", "model": "me/it", "error": "out\\nof \\u001b[31mink"}'
@@ -127,7 +126,7 @@ def test_an_address_in_use_is_named(run_cli: RunCLI) -> None:
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in done.stderr
 
 
-@pytest.mark.parametrize("secret", ["whsec_", "whsec_*"])
+@variants("secret", ["whsec_", "whsec_*"])
 def test_an_invalid_secret_is_rejected_at_once(run_cli: RunCLI, secret: str) -> None:
     done = run_cli(f"webhooks listen --port 0 --secret '{secret}'")
     assert (done.code, done.stdout) == (1, "")

@@ -14,7 +14,6 @@ from dashscope import Client
 from dashscope.local import LocalServer
 from tests.cli.process import Program, programs
 from tests.client.tags import status_of, wait_until_running
-from tests.fork_server import ForkServer
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.waiting import wait_until
 
@@ -87,9 +86,9 @@ PROGRAMS = [
 
 
 @pytest.fixture
-def start(fork_server: ForkServer, tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Start a program."""
-    with programs(fork_server, tmp_path) as start:
+    with programs(tmp_path) as start:
         yield start
 
 

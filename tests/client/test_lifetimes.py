@@ -10,8 +10,7 @@ import textwrap
 from pathlib import Path
 
 from dashscope.local import LocalServer
-from tests.cli.process import ForkedProgram
-from tests.fork_server import ForkServer
+from tests.cli.process import DEVELOPMENT, Program
 
 PRELUDE = """
 import asyncio, gc, logging, os, sys, threading
@@ -309,9 +308,7 @@ PROGRAMS = {
 }
 
 
-def test_a_client_works_across_loops_threads_and_forks(
-    server: LocalServer, fork_server: ForkServer, tmp_path: Path
-) -> None:
+def test_a_client_works_across_loops_threads_and_forks(server: LocalServer, tmp_path: Path) -> None:
     """One process runs all programs, each with new clients."""
     source = PRELUDE
     for name, program in PROGRAMS.items():
@@ -319,5 +316,5 @@ def test_a_client_works_across_loops_threads_and_forks(
     path = tmp_path / "program.py"
     path.write_text(source)
     env = {"BASE_URL": server.base_url}
-    done = ForkedProgram(fork_server, path, cwd=tmp_path, env=env).finish()
+    done = Program(*DEVELOPMENT, path, cwd=tmp_path, env=env, forked=True).finish()
     assert (done.stderr, done.stdout.splitlines(), done.code) == ("", list(PROGRAMS), 0)

@@ -25,11 +25,18 @@ from tests.variants import variants
 
 pytestmark = [pytest.mark.usefixtures("no_jitter")]
 
-REQUESTS = 100
-READ_TIMEOUT = 0.5
+READ_TIMEOUT = 0.2
 """Seconds without a response after which a request is retried."""
 RESET = next(case.fault for case in BROKEN if str(case) == "reset after the request")
 SILENT = next(case.fault for case in STALLS if str(case) == "no response")
+
+
+@pytest.fixture(params=[20, pytest.param(100, marks=pytest.mark.soak)])
+def requests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The number of concurrent requests. The capacity of the quota is five times as large."""
+    number: int = request.param
+    monkeypatch.setattr("dashscope._api.retry.RetryQuota.CAPACITY", 5 * number)
+    return number
 
 
 @pytest.fixture
@@ -39,9 +46,9 @@ def line(proxy: Proxy, server: FakeServer) -> Line:
 
 
 def run_concurrently(
-    flavor: str, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
+    flavor: str, number: int, line: Line, call: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> list[Any]:
-    """Return the errors of many calls that one client makes concurrently."""
+    """Return the errors of this number of calls that one client makes concurrently."""
     client = flavors.make_client(flavor, base_url=line.base_url, **options)
 
     async def body() -> BaseException | None:
@@ -51,7 +58,7 @@ def run_concurrently(
             return error
         return None
 
-    results = run_at_once(flavor, [body] * REQUESTS, most=REQUESTS)
+    results = run_at_once(flavor, [body] * number, most=number)
     close(flavor, client)
     return results
 
@@ -63,43 +70,48 @@ def close(flavor: str, client: Any) -> None:
     run_at_once(flavor, [body])
 
 
-# The first retry of a request costs 1 of 500, each further retry 5, or 10 after a timeout. This is
-# the maximum number of attempts: all requests are retried once before any is retried twice.
-DEAD = {
-    "answers 503": (None, REQUESTS + REQUESTS + 80),
-    "resets": (RESET, REQUESTS + REQUESTS + 80),
-    "is silent": (SILENT, REQUESTS + REQUESTS + 40),
-}
+DEAD = {"answers 503": None, "resets": RESET, "is silent": SILENT}
 
 
-@pytest.mark.parametrize(("fault", "most"), DEAD.values(), ids=DEAD)
+@pytest.mark.parametrize("fault", DEAD.values(), ids=DEAD)
 def test_the_quota_limits_retries_of_hundreds_of_requests(
-    flavor: str, line: Line, server: FakeServer, fault: Fault | None, most: int
+    flavor: str, requests: int, line: Line, server: FakeServer, fault: Fault | None
 ) -> None:
     server.respond_with(reply({}, 503))
     line.choose = lambda _: fault
     line.listen()
     hasty = {"request": [lambda request: attrs.evolve(request, read_timeout=READ_TIMEOUT)]}
     options: dict[str, Any] = {"event_hooks": hasty} if fault is SILENT else {}
-    errors = run_concurrently(flavor, line, lambda client: client.account.get(), **options)
-    assert all(isinstance(error, APIError) for error in errors)
-    # Without the quota: 6 attempts per request. Concurrent threads may each pay once.
-    assert len(line.requests) == sum(error.attempts for error in errors)
-    assert REQUESTS + 60 <= len(line.requests) <= most + 20
-
-
-def test_the_quota_limits_retries_of_refused_connections(flavor: str, line: Line) -> None:
     errors = run_concurrently(
-        flavor, line, lambda client: client.predictions.create(version="v", input={})
+        flavor, requests, line, lambda client: client.account.get(), **options
+    )
+    assert all(isinstance(error, APIError) for error in errors)
+    assert len(line.requests) == sum(error.attempts for error in errors)
+    # Without the quota: 6 attempts per request. The first retry costs 1, and each further retry 5,
+    # or 10 after a timeout: all requests are retried once before any is retried twice. Concurrent
+    # threads may each pay once.
+    most = 2 * requests + 4 * requests // (10 if fault is SILENT else 5)
+    assert 1.6 * requests <= len(line.requests) <= most + 0.2 * requests
+
+
+def test_the_quota_limits_retries_of_refused_connections(
+    flavor: str, requests: int, line: Line
+) -> None:
+    errors = run_concurrently(
+        flavor, requests, line, lambda client: client.predictions.create(version="v", input={})
     )
     assert all(isinstance(error, APIConnectionError) for error in errors)
     assert not any(error.may_have_been_created for error in errors)
     attempts = sum(error.attempts for error in errors)
-    assert REQUESTS + 60 <= attempts <= 300
+    assert 1.6 * requests <= attempts <= 3 * requests
 
 
 def test_streams_and_downloads_share_the_retry_quota(
-    flavor: str, line: Line, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    flavor: str,
+    requests: int,
+    line: Line,
+    server: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A stream that failed is replaced by polls, which do not use the quota: here a single poll.
     monkeypatch.setattr("dashscope._predictions.watch.MAX_OUTAGE", 0.0)
@@ -118,16 +130,16 @@ def test_streams_and_downloads_share_the_retry_quota(
             async for _ in stream:
                 pass
 
-    errors = run_concurrently(flavor, line, stream)
+    errors = run_concurrently(flavor, requests, line, stream)
     assert all(isinstance(error, InternalServerError) for error in errors)
     requested = [head for head in line.requests if b"/streams/" in head.partition(b"\r\n")[0]]
-    # Without the quota: 300 times 9, and then 300 times 6 polls. Each prediction is polled.
-    assert len(requested) <= 700
-    assert len(line.requests) - len(requested) - REQUESTS <= 2 * REQUESTS
+    # Without the quota: 9 for each stream, and then 6 polls. Each prediction is polled.
+    assert len(requested) <= 7 * requests
+    assert len(line.requests) - len(requested) - requests <= 2 * requests
 
 
 def test_a_recovered_server_receives_all_requests(
-    flavor: str, line: Line, server: FakeServer
+    flavor: str, requests: int, line: Line, server: FakeServer
 ) -> None:
     server.respond_with(reply({}, 503))
     line.listen()
@@ -140,11 +152,11 @@ def test_a_recovered_server_receives_all_requests(
             return error.attempts
         return None
 
-    assert max(run_at_once(flavor, [call] * REQUESTS)) > 1
+    assert max(run_at_once(flavor, [call] * requests)) > 1
     while run_at_once(flavor, [call]) != [1]:
         pass  # until the quota is exhausted
     server.respond_with(reply({"username": "a"}))
-    assert not any(run_at_once(flavor, [call] * 50))
+    assert not any(run_at_once(flavor, [call] * requests))
     server.respond_with([reply({}, 503), reply({}, 503), reply({"username": "a"})])
     assert run_at_once(flavor, [call]) == [None]
     close(flavor, client)
@@ -207,13 +219,17 @@ async def test_a_retry_after_that_is_too_long_raises_at_once(
 
 
 async def test_an_exhausted_quota_is_logged(
-    make_client: Any, fake_server: FakeServer, caplog: pytest.LogCaptureFixture
+    make_client: Any,
+    fake_server: FakeServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("dashscope._api.retry.RetryQuota.CAPACITY", 50)
     caplog.set_level(logging.INFO, logger="dashscope")
     client = make_client(base_url=fake_server.base_url, max_retries=1000)
     fake_server.respond_with(reply({}, 503))
     with pytest.raises(InternalServerError) as caught:
         await client.account.get()
-    assert caught.value.attempts == 1 + 1 + 99
+    assert caught.value.attempts == 1 + 1 + 9
     message = [record.getMessage() for record in caplog.records]
     assert [line for line in message if "quota is empty" in line] == message[-2:-1]

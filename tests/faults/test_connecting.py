@@ -16,7 +16,7 @@ import pytest
 from dashscope import APIConnectionError, APITimeoutError
 from tests import flavors
 from tests.faults.conftest import UNCLOSED_SSL_SOCKET
-from tests.faults.test_table import SUBJECTS, Subject, run_at_once
+from tests.faults.test_table import SAMPLE, SUBJECTS, Subject, run_at_once
 from tests.servers.certificates import server_context
 from tests.servers.fake_server import FakeServer, Received, Reply
 from tests.servers.fault_proxy import Line, Proxy
@@ -32,6 +32,12 @@ def flavor(request: pytest.FixtureRequest) -> str:
     """All flavors except uvloop, which has its own resolver."""
     name: str = request.param
     return name
+
+
+@pytest.fixture(params=["sample", pytest.param("all", marks=pytest.mark.soak)])
+def subjects(request: pytest.FixtureRequest) -> list[Subject]:
+    """One operation of each kind by default, and all of them in the soak session."""
+    return SAMPLE if request.param == "sample" else SUBJECTS
 
 
 @pytest.fixture
@@ -84,43 +90,46 @@ def call_and_count(
     return body
 
 
-def executed_once(server: FakeServer) -> bool:
+def executed_once(server: FakeServer, subjects: list[Subject]) -> bool:
     return sorted(r.path.split("/", 2)[1] for r in server.requests) == sorted(
-        subject.name for subject in SUBJECTS
+        subject.name for subject in subjects
     )
 
 
-def test_a_refused_connection_is_retried(flavor: str, proxy: Proxy, answering: FakeServer) -> None:
-    lines = [proxy.line() for _ in SUBJECTS]
+def test_a_refused_connection_is_retried(
+    flavor: str, subjects: list[Subject], proxy: Proxy, answering: FakeServer
+) -> None:
+    lines = [proxy.line() for _ in subjects]
     counts = [Attempts(line.listen) for line in lines]
     calls = [
         call_and_count(flavor, subject, line.origin, attempts)
-        for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
+        for subject, line, attempts in zip(subjects, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert executed_once(answering)
+    assert executed_once(answering, subjects)
 
 
 def test_a_connection_reset_before_the_request_is_retried(
     flavor: str,
+    subjects: list[Subject],
     proxy: Proxy,
     answering: FakeServer,
     tls: ssl.SSLContext,
     trusting_tls: ssl.SSLContext,
 ) -> None:
-    lines = [proxy.line(tls=tls) for _ in SUBJECTS]
+    lines = [proxy.line(tls=tls) for _ in subjects]
     counts = [Attempts() for _ in lines]
     for line in lines:
         line.inject([RESET_AT_ONCE])
         line.listen()
     calls = [
         call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=trusting_tls)
-        for subject, line, attempts in zip(SUBJECTS, lines, counts, strict=True)
+        for subject, line, attempts in zip(subjects, lines, counts, strict=True)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert executed_once(answering)
+    assert executed_once(answering, subjects)
 
 
 def check_never_sent(
@@ -137,28 +146,32 @@ def check_never_sent(
 
 
 def test_an_unreachable_server_is_a_connection_error(
-    flavor: str, proxy: Proxy, answering: FakeServer
+    flavor: str, subjects: list[Subject], proxy: Proxy, answering: FakeServer
 ) -> None:
     line = proxy.line()
-    counts = [Attempts() for _ in SUBJECTS]
+    counts = [Attempts() for _ in subjects]
     calls = [
         call_and_count(flavor, subject, line.origin, attempts, max_retries=2)
-        for subject, attempts in zip(SUBJECTS, counts, strict=True)
+        for subject, attempts in zip(subjects, counts, strict=True)
     ]
     # No server has ever responded at this loopback address, so the client retries only once.
     check_never_sent(run_at_once(flavor, calls), counts, 2, "No connection", answering)
 
 
 def test_an_invalid_certificate_raises_at_once(
-    flavor: str, proxy: Proxy, answering: FakeServer, tls: ssl.SSLContext
+    flavor: str,
+    subjects: list[Subject],
+    proxy: Proxy,
+    answering: FakeServer,
+    tls: ssl.SSLContext,
 ) -> None:
     line = proxy.line(tls=tls)
     line.listen()
     stranger = ssl.create_default_context()
-    counts = [Attempts() for _ in SUBJECTS]
+    counts = [Attempts() for _ in subjects]
     calls = [
         call_and_count(flavor, subject, line.origin, attempts, "r8_token", verify=stranger)
-        for subject, attempts in zip(SUBJECTS, counts, strict=True)
+        for subject, attempts in zip(subjects, counts, strict=True)
     ]
     # A retry would fail the same way.
     results = run_at_once(flavor, calls)
@@ -195,12 +208,13 @@ def named(proxy: Proxy, authority: Any) -> Line:
 
 def test_a_temporary_resolution_failure_is_retried(
     flavor: str,
+    subjects: list[Subject],
     named: Line,
     answering: FakeServer,
     trusting_tls: ssl.SSLContext,
     resolver: Counter[str],
 ) -> None:
-    counts = [Attempts() for _ in SUBJECTS]
+    counts = [Attempts() for _ in subjects]
     calls = [
         call_and_count(
             flavor,
@@ -210,28 +224,29 @@ def test_a_temporary_resolution_failure_is_retried(
             "r8_token",
             verify=trusting_tls,
         )
-        for number, subject in enumerate(SUBJECTS)
+        for number, subject in enumerate(subjects)
     ]
     assert not list(filter(None, run_at_once(flavor, calls)))
     assert {attempts.number for attempts in counts} == {2}
-    assert executed_once(answering)
+    assert executed_once(answering, subjects)
 
 
 def test_an_unresolvable_name_is_a_connection_error(
     flavor: str,
+    subjects: list[Subject],
     named: Line,
     answering: FakeServer,
     trusting_tls: ssl.SSLContext,
     resolver: Counter[str],
 ) -> None:
-    counts = [Attempts() for _ in SUBJECTS]
+    counts = [Attempts() for _ in subjects]
     origin = named.origin.replace("127.0.0.1", f"never.{NAME}")
     calls = [
         call_and_count(
             flavor, subject, origin, attempts, "r8_token", verify=trusting_tls, max_retries=2
         )
-        for subject, attempts in zip(SUBJECTS, counts, strict=True)
+        for subject, attempts in zip(subjects, counts, strict=True)
     ]
     results = run_at_once(flavor, calls)
     check_never_sent(results, counts, 3, "name resolution", answering)
-    assert resolver[f"never.{NAME}"] == 3 * len(SUBJECTS)
+    assert resolver[f"never.{NAME}"] == 3 * len(subjects)

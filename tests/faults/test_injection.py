@@ -5,8 +5,10 @@ The server uses the request parser of the standard library on a real socket.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import pytest
@@ -58,9 +60,32 @@ EVIL = [
 ]
 
 texts = st.text(st.characters(exclude_categories=())) | st.sampled_from(EVIL)
-fuzzed = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzzed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def with_evil(*names: str, places: Iterable[str] = ()) -> Callable[[Test], Test]:
+    """Always try the evil texts as these arguments, each at one of the places in turn."""
+
+    def decorate(test: Test) -> Test:
+        turn = itertools.cycle(places)
+        for text in EVIL:
+            place = {"place": next(turn)} if places else {}
+            test = example(**dict.fromkeys(names, text), **place)(test)
+        return test
+
+    return decorate
+
+
+def with_each(places: Iterable[str], *texts: str) -> Callable[[Test], Test]:
+    """Always try these texts at each of the places."""
+
+    def decorate(test: Test) -> Test:
+        for place, text in itertools.product(places, texts):
+            test = example(place=place, text=text)(test)
+        return test
+
+    return decorate
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +148,14 @@ IDS: dict[str, tuple[Callable[[Client, str], object], str]] = {
 OWNERS = (IDS["owner"][1], IDS["a model of predictions"][1])
 
 
-@pytest.mark.parametrize(("call", "path"), IDS.values(), ids=IDS)
-@given(text=texts)
+@given(place=st.sampled_from(list(IDS)), text=texts)
+@with_each(IDS, "..", "a/b", "a?b=c", "a%2fb")
+@with_evil("text", places=IDS)
 @fuzzed
 def test_no_injection_in_a_path(
-    recorder: FakeServer,
-    client: Client,
-    call: Callable[[Client, str], object],
-    path: str,
-    text: str,
+    recorder: FakeServer, client: Client, place: str, text: str
 ) -> None:
+    call, path = IDS[place]
     received = sent(recorder, lambda: call(client, text))
     if received is not None:
         before, after = path.split("*")
@@ -174,17 +197,20 @@ LISTS: dict[str, Callable[[Client, str], object]] = {
 }
 
 
-@pytest.mark.parametrize("call", LISTS.values(), ids=LISTS)
-@given(text=texts)
-@example("a?b=c")
-@example("https://elsewhere.example/v9?cursor=x&y=z")
-@example("/v1/predictions?cursor=x")
-@example("https://elsewhere.example/v9")
+@given(place=st.sampled_from(list(LISTS)), text=texts)
+@with_each(
+    LISTS,
+    "a?b=c",
+    "https://elsewhere.example/v9?cursor=x&y=z",
+    "/v1/predictions?cursor=x",
+    "https://elsewhere.example/v9",
+)
+@with_evil("text", places=LISTS)
 @fuzzed
 def test_no_injection_in_a_cursor(
-    recorder: FakeServer, client: Client, call: Callable[[Client, str], object], text: str
+    recorder: FakeServer, client: Client, place: str, text: str
 ) -> None:
-    received = sent(recorder, lambda: call(client, text))
+    received = sent(recorder, lambda: LISTS[place](client, text))
     if received is None:
         return
     assert received.path.startswith("/v1/")
@@ -197,6 +223,7 @@ def test_no_injection_in_a_cursor(
 
 
 @given(key=texts, value=texts)
+@with_evil("key", "value")
 @fuzzed
 def test_no_injection_in_a_query(
     recorder: FakeServer, client: Client, key: str, value: str
@@ -214,6 +241,7 @@ printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E))
 
 
 @given(value=texts | printable)
+@with_evil("value")
 @fuzzed
 def test_no_injection_in_a_header(recorder: FakeServer, client: Client, value: str) -> None:
     def by_client() -> object:
@@ -291,6 +319,7 @@ def test_no_injection_in_metadata(
 
 
 @given(name=texts, kind=texts | printable)
+@with_evil("name", "kind")
 @example("a", "text/plain\r\nX-Evil: 1\r\n\r\nother content")
 @example("a", "text/plain; charset=utf-8")
 @fuzzed

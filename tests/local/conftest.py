@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from dashscope.local import LocalServer
+from tests.servers.webhook_receiver import Receiver
 
 # `nox -s soak` installs it.
 collect_ignore = [] if find_spec("schemathesis") else ["test_fuzz.py"]
@@ -27,6 +28,26 @@ def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def server() -> Iterator[LocalServer]:
     with LocalServer(models=MODELS) as running:
         yield running
+        assert undelivered(running) == [], "A test left webhooks, which the server still retries."
+
+
+def undelivered(server: LocalServer) -> list[str]:
+    """Return the jobs whose webhooks are not delivered yet."""
+
+    async def jobs() -> list[str]:
+        return parts.store.deliveries.jobs()
+
+    assert server._running is not None
+    parts, thread = server._running
+    return thread.call(jobs)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of webhooks."""
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
 
 
 @pytest.fixture(scope="session")

@@ -139,6 +139,13 @@ def parts(count: int = 3, delay: float = 0.0) -> Iterator[str]:
         time.sleep(delay)
 
 
+@model("test/pauses")
+def pauses(size: int) -> Iterator[str]:
+    """Yields a long text, and does not end."""
+    yield "x" * size
+    time.sleep(60)
+
+
 @model("test/released")
 def released(file: str, count: int = 3, percent: bool = False) -> Iterator[str]:
     """Like `parts`, but each part waits until the file has one byte for it."""

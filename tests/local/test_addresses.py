@@ -16,8 +16,7 @@ from tests.variants import variants
 from tests.waiting import wait_for_status, wait_until
 
 
-def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
-    receiver = Receiver()
+def test_urls_start_with_the_host_of_the_request(tmp_path: Path, receiver: Receiver) -> None:
     with LocalServer(models=MODELS, data=tmp_path) as server:
         other = server.base_url.replace("127.0.0.1", "localhost").removesuffix("/v1")
         with httpx.Client(base_url=f"{other}/v1/", timeout=30) as http:
@@ -34,7 +33,6 @@ def test_urls_start_with_the_host_of_the_request(tmp_path: Path) -> None:
             assert http.get("predictions").json()["results"][0]["urls"] == finished["urls"]
             page = httpx.get(f"{other}/web/models/test/image").text
             assert f"DASHSCOPE_BASE_URL={other}/v1" in page
-    receiver.close()
 
 
 def test_files_of_the_server_are_recognized_at_every_address(tmp_path: Path) -> None:
@@ -126,7 +124,7 @@ def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
 
 @pytest.mark.parametrize("public", [False, True], ids=["trusted_proxies", "public_url"])
 def test_a_server_without_a_token_behind_a_proxy(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, public: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, receiver: Receiver, public: bool
 ) -> None:
     """The external address is the server's origin for forms, the API, files and webhooks."""
     address = "https://example.com/models"
@@ -134,7 +132,6 @@ def test_a_server_without_a_token_behind_a_proxy(
     options = {"public_url": address} if public else {"trusted_proxies": "127.0.0.0/8"}
     if not public:
         sent = {**FORWARDED, "X-Forwarded-Prefix": "/models"}
-    receiver = Receiver()
     with (
         caplog.at_level(logging.WARNING),
         LocalServer(models=MODELS, data=tmp_path, **options) as server,
@@ -176,7 +173,6 @@ def test_a_server_without_a_token_behind_a_proxy(
         assert http.get("/").headers["location"] == "/models/web/"
         shown = http.get(f"/web/predictions/{created['id']}").text
         assert f'src="/models{output.removeprefix(address)}'.replace("&", "&amp;") in shown
-    receiver.close()
 
 
 def test_without_a_trusted_proxy_forwarded_headers_are_ignored(tmp_path: Path) -> None:

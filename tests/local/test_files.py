@@ -13,7 +13,6 @@ from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import pytest
 from PIL import Image
 
 from dashscope.local import LocalServer, maintenance
@@ -179,7 +178,7 @@ class TestDownloading:
         assert 'filename="a.png"' in response.headers["content-disposition"]
         assert httpx.head(file["urls"]["download"]).headers["content-length"] == "10"
 
-    @pytest.mark.parametrize(
+    @variants(
         ("wanted", "status", "content"),
         [
             ("bytes=0-3", 206, b"0123"),
@@ -290,7 +289,7 @@ class TestModelFiles:
         assert failed["status"] == "failed"
         assert "refused" in failed["error"]
 
-    @pytest.mark.parametrize("url", ["file:///etc/passwd", "/etc/passwd", "ftp://x/y", "", "http:"])
+    @variants("url", ["file:///etc/passwd", "/etc/passwd", "ftp://x/y", "", "http:"])
     def test_other_urls_are_rejected(self, http: httpx.Client, url: str) -> None:
         response = http.post("/models/test/read/predictions", json={"input": {"file": url}})
         assert response.status_code == 422

@@ -1,13 +1,24 @@
 """Schemathesis with the server's OpenAPI document: no response is a 5xx."""
 
+from collections.abc import Iterator
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 
 from dashscope.local import LocalServer
 from dashscope.local.http.openapi import document
+from tests.local.conftest import MODELS
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalServer]:
+    """A server of its own, which may retry the webhooks of the requests."""
+    with LocalServer(models=MODELS) as running:
+        yield running
+
 
 KNOWN = {
     "model_owner": ["dashscope", "test"],

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from dashscope.local import LocalServer
 from tests.local.conftest import MODELS
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
@@ -110,7 +110,7 @@ def test_the_fixtures_reject_unknown_names(dashscope_server: Any) -> None:
     assert httpx.post(url, json={"input": {"text": "", "nope": 1}}).status_code == 422
 
 
-@pytest.mark.parametrize("site", ["http://localhost:5173", "https://evil.example", "null"])
+@variants("site", ["http://localhost:5173", "https://evil.example", "null"])
 def test_a_page_of_another_origin_cannot_create_a_prediction(http: httpx.Client, site: str) -> None:
     path = "/models/dashscope/hello-world/predictions"
     body = '{"input": {"text": "x"}}'

@@ -25,7 +25,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 class TestDecorator:
-    @pytest.mark.parametrize(
+    @variants(
         ("options", "message"),
         [
             ({"name": "noowner"}, "owner/name"),

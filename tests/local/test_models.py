@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-import pytest
+
+from tests.variants import variants
 
 Run = Callable[..., dict[str, Any]]
 
@@ -54,7 +55,7 @@ class TestSchema:
 
 
 class TestOutputs:
-    @pytest.mark.parametrize(
+    @variants(
         "value", [None, True, 1, 1.5, "text", "\u0000 \u2028 ü 😀", [1, [2]], {"a": {"b": None}}]
     )
     def test_json_round_trips(self, run: Run, value: Any) -> None:
@@ -114,7 +115,7 @@ class TestModels:
             assert names == [item["name"] for item in newest][::-1]
             assert "private" not in names
 
-    @pytest.mark.parametrize("query", ["sort_by=name", "sort_direction=up", "cursor=1"])
+    @variants("query", ["sort_by=name", "sort_direction=up", "cursor=1"])
     def test_invalid_parameters_are_rejected(self, http: httpx.Client, query: str) -> None:
         assert http.get(f"/models?{query}").status_code == 400
 
@@ -186,7 +187,7 @@ class TestModels:
 
 
 class TestFinding:
-    @pytest.mark.parametrize(
+    @variants(
         ("content_type", "body"),
         [("text/plain", b"hello"), ("text/plain", b'"hello"'), ("application/json", b'"hello"')],
     )
@@ -199,7 +200,7 @@ class TestFinding:
         assert response.status_code == 200
         assert response.json()["results"][0]["name"] == "hello-world"
 
-    @pytest.mark.parametrize(
+    @variants(
         ("content_type", "body"),
         [
             ("text/plain", b""),
@@ -222,9 +223,7 @@ class TestFinding:
         assert [item["slug"] for item in found["collections"]] == ["images"]
         assert len(http.get("/search?query=a&limit=1").json()["models"]) == 1
 
-    @pytest.mark.parametrize(
-        "query", ["", "query=", "query=x&limit=0", "query=x&limit=51", "query=x&limit=a"]
-    )
+    @variants("query", ["", "query=", "query=x&limit=0", "query=x&limit=51", "query=x&limit=a"])
     def test_invalid_searches_are_rejected(self, http: httpx.Client, query: str) -> None:
         assert http.get(f"/search?{query}").status_code == 400
 

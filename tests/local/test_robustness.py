@@ -1,7 +1,6 @@
 """Failures that the server survives: full disks, locked folders, hanging workers."""
 
 import contextlib
-import json
 import os
 import signal
 import stat
@@ -16,9 +15,9 @@ import httpx
 import psutil
 import pytest
 
-from dashscope.local import LocalServer, foreground
+from dashscope.local import LocalServer, foreground, model
 from dashscope.local.http import requests
-from dashscope.local.jobs import engine
+from dashscope.local.jobs import engine, launching, worker_pool
 from dashscope.local.store import DataFolderError
 from dashscope.local.worker import lifeline
 from tests.local.conftest import MODELS
@@ -27,6 +26,8 @@ from tests.waiting import wait_for_status, wait_until
 
 FILE = "data:text/plain,content"
 LONG = "x" * 100_000
+CONCURRENCY = 2
+"""Number of predictions of `test/stays` that run at the same time."""
 
 
 @contextlib.contextmanager
@@ -69,11 +70,12 @@ def full_disk(server: LocalServer) -> Iterator[None]:
 def test_a_job_folder_that_cannot_be_deleted_does_not_block_the_model(tmp_path: Path) -> None:
     with serving(tmp_path) as (server, http):
         with mock.patch.object(Path, "rmdir", side_effect=OSError("in use")):
-            for _ in range(3):
+            for _ in range(CONCURRENCY):
                 assert finish(http, "test/stays", file=FILE)["output"] == "done"
         for how in ("deep", "link", "file", "closed"):
-            for _ in range(3):
+            for _ in range(CONCURRENCY):
                 assert finish(http, "test/stays", file=FILE, how=how)["output"] == "done"
+        assert finish(http, "test/stays", file=FILE, how="file")["output"] == "done"
         jobs = server.data / "jobs"
         assert list(jobs.iterdir())
     other = jobs.with_name("files") / "lost+found"
@@ -86,7 +88,7 @@ def test_a_job_folder_that_cannot_be_deleted_does_not_block_the_model(tmp_path: 
 class TestAFullDisk:
     def test_predictions_end_once_there_is_space_again(self, tmp_path: Path) -> None:
         with mock.patch.object(engine, "RECORD_RETRY", 0.05), serving(tmp_path) as (server, http):
-            running = create(http, "test/parts", count=4000)
+            running = create(http, "test/parts", count=1000)
             hanging = create(http, "test/sleep")
             wait_for_status(http, hanging, "processing")
             with full_disk(server):
@@ -228,16 +230,14 @@ def test_the_log_is_live_and_complete_without_pythonunbuffered(
 def test_lists_omit_long_inputs_and_outputs(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, http):
         long = finish(http, "test/echo", value=LONG)
-        running = create(http, "test/parts", count=10_000, delay=0.0001)
-        wait_until(
-            lambda: len(json.dumps(http.get(running["urls"]["get"]).json()["output"])) > 20_000
-        )
+        running = create(http, "test/pauses", size=20_000)
+        wait_until(lambda: http.get(running["urls"]["get"]).json()["output"])
         short = finish(http, "test/echo", value="x" * 1000)
         first, second, third = http.get("/predictions").json()["results"]
         assert first["output"] == short["output"]
         assert first["input"] == {"value": short["output"]}
         assert "output" not in second
-        assert second["input"] == {"count": 10_000, "delay": 0.0001}
+        assert second["input"] == {"size": 20_000}
         assert {"input", "output"}.isdisjoint(third)
         assert http.get(third["urls"]["get"]).json()["output"] == LONG
         assert long["input"] == {"value": LONG}
@@ -254,18 +254,29 @@ def test_an_error_is_short_and_can_be_stored(tmp_path: Path) -> None:
 
 
 def test_without_process_groups_workers_are_ended_individually(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("killpg", "getpgrp", "setsid", "waitid", "pidfd_open"):
         monkeypatch.delattr(os, name, raising=False)
     monkeypatch.setattr(lifeline, "SUPERVISED", False)
-    with serving(tmp_path) as (_, http):
-        prediction = create(http, "test/pid", seconds=60)
+
+    @model("test/worker")
+    def worker(seconds: float = 0.0, code: int | None = None) -> int:
+        import os
+        import time
+
+        time.sleep(seconds)
+        if code is not None:
+            os._exit(code)
+        return os.getpid()
+
+    with LocalServer([worker]) as server, httpx.Client(base_url=server.base_url) as http:
+        prediction = create(http, "test/worker", seconds=60)
         wait_for_status(http, prediction, "processing")
         assert http.post(prediction["urls"]["cancel"]).json()["status"] == "canceled"
-        ended = create(http, "test/ends", how="exit")
+        ended = create(http, "test/worker", code=3)
         assert "exited with code 3" in wait_for_status(http, ended, "failed")["error"]
-        pid = finish(http, "test/pid")["output"]
+        pid = finish(http, "test/worker")["output"]
         os.kill(pid, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -290,7 +301,10 @@ def test_a_child_process_in_its_own_session_ends_with_its_worker_and_server(
 @pytest.mark.skipif(not lifeline.SUPERVISED, reason="workers are forks on Linux only")
 def test_predictions_run_after_the_fork_server_was_killed(tmp_path: Path) -> None:
     before = set(psutil.Process().children())
-    with serving(tmp_path) as (_, http):
+    with (
+        mock.patch.object(worker_pool, "make_launcher", launching.ForkServer),
+        serving(tmp_path) as (_, http),
+    ):
         [fork_server] = set(psutil.Process().children()) - before
         running = create(http, "test/pid", seconds=0.5)
         wait_for_status(http, running, "processing")

@@ -1,23 +1,26 @@
 """The server as a whole: errors, limits, authorization and shutdown."""
 
+import contextlib
 import os
 import socket
-import subprocess
-import sys
+import sqlite3
 import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import psutil
 import pytest
 
 from dashscope.local import LocalServer, model
+from dashscope.local.http import requests
 from dashscope.local.http.ratelimit import RateLimit
 from dashscope.local.models.catalog import ModelsError
 from dashscope.local.store import DataFolderError
+from tests.cli.process import Program
 from tests.local.conftest import MODELS
 from tests.variants import variants
 from tests.waiting import wait_for_status, wait_until
@@ -76,9 +79,12 @@ class TestErrors:
             assert response.status_code == 400, response.text
 
     def test_a_body_that_is_too_large_is_413(self, http: httpx.Client) -> None:
-        body = b'{"input": {"text": "' + b"x" * 33 * 1024 * 1024 + b'"}}'
-        response = http.post("/models/dashscope/hello-world/predictions", content=body)
-        assert response.status_code == 413
+        path = "/models/dashscope/hello-world/predictions"
+        assert requests.BODY_LIMIT == 32 * 1024 * 1024
+        with mock.patch.object(requests, "BODY_LIMIT", 1000):
+            body = b'{"input": {"text": "%s"}}'
+            assert http.post(path, content=body % (b"x" * 900)).status_code == 201
+            assert http.post(path, content=body % (b"x" * 1000)).status_code == 413
 
     def test_every_response_has_a_request_id(self, http: httpx.Client) -> None:
         responses = [http.get("/account"), http.get("/nope"), http.post("/models", content=b"x")]
@@ -95,12 +101,12 @@ def locked() -> Iterator[LocalServer]:
 
 
 class TestAuthorization:
-    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Token"])
+    @variants("scheme", ["Bearer", "bearer", "Token"])
     def test_requests_with_the_token_are_accepted(self, locked: LocalServer, scheme: str) -> None:
         headers = {"Authorization": f"{scheme} secret"}
         assert httpx.get(f"{locked.base_url}/account", headers=headers).status_code == 200
 
-    @pytest.mark.parametrize(
+    @variants(
         "value", [None, b"", b"Bearer", b"Bearer wrong", b"Basic secret", b"secret",
                   "Bearer sécret".encode()]
     )  # fmt: skip
@@ -240,7 +246,7 @@ class TestModels:
                 versions.append(response.json()["latest_version"]["id"])
         assert versions[0] == versions[1]
 
-    @pytest.mark.parametrize(
+    @variants(
         ("text", "message"),
         [
             ("1 / 0", "ZeroDivisionError"),
@@ -300,7 +306,7 @@ class TestModels:
 
 
 class TestCrashes:
-    @pytest.mark.parametrize(
+    @variants(
         ("how", "message"),
         [("exit", "exited with code 3"), ("kill", "SIGKILL"), ("segfault", "SIGSEGV"),
          ("sys.exit", "left")],
@@ -345,8 +351,10 @@ def run_to_end(http: httpx.Client, name: str, **inputs: Any) -> str:
 
 
 COUNTING = """
-import gc, sys, threading, time
+import gc, sys, threading, time, warnings
 from unittest import mock
+
+warnings.simplefilter("error")
 import httpx, psutil
 from dashscope.local import LocalServer, maintenance
 from dashscope.local.jobs import engine
@@ -378,10 +386,11 @@ LEAVING = {
         with LocalServer(models=sys.argv[1]) as server:
             data = server.data
             create(server, "test/sleep")
-            create(server, "test/spins")
-            create(server, "test/forks", wait=60)
+            create(server, "test/forks", wait=60, hold=True)
             create(server, "test/echo", hold=True)
-            time.sleep(0.3)
+            spins = create(server, "test/spins")
+            while client.get(spins["urls"]["get"]).json()["status"] != "processing":
+                time.sleep(0.01)
         client.close()
         after = counts()
         assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
@@ -424,16 +433,10 @@ LEAVING = {
 class TestShutdown:
     """Run in a separate process, because this process has other servers with workers."""
 
-    def test_nothing_is_left_running(self) -> None:
+    def test_nothing_is_left_running(self, tmp_path: Path) -> None:
         source = COUNTING + "".join(map(textwrap.dedent, LEAVING.values()))
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", source, str(MODELS)],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        done = Program("-c", source, MODELS, cwd=tmp_path, forked=True).finish()
+        assert (done.code, done.stderr) == (0, "")
 
     def test_a_failed_start_leaves_nothing_running(self) -> None:
         with LocalServer() as server:
@@ -488,11 +491,8 @@ class TestDataFolder:
     def test_a_newer_schema_is_rejected(self, tmp_path: Path) -> None:
         with LocalServer(data=tmp_path):
             pass
-        command = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute(sys.argv[2])"
-        database = tmp_path / "dashscope.db"
-        subprocess.run(
-            [sys.executable, "-c", command, database, "PRAGMA user_version = 999"], check=True
-        )
+        with contextlib.closing(sqlite3.connect(tmp_path / "dashscope.db")) as database:
+            database.execute("PRAGMA user_version = 999")
         with pytest.raises(DataFolderError, match="newer version"):
             LocalServer(data=tmp_path).__enter__()
 

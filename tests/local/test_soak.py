@@ -70,7 +70,7 @@ def test_a_create_takes_a_few_milliseconds(tmp_path: Path) -> None:
         connection = http.client.HTTPConnection(urlsplit(str(server.http.base_url)).netloc)
         body = json.dumps({"input": {"seconds": 60}})
         headers = {"Content-Type": "application/json"}
-        process = psutil.Process(server.process.pid)
+        process = psutil.Process(server.program.pid)
         took: list[float] = []
         before = process.cpu_times()
         for number in range(1100):
@@ -170,7 +170,7 @@ def test_a_100_mb_upload_takes_constant_memory(tmp_path: Path) -> None:
         yield b"\r\n--x--\r\n"
 
     with serving(tmp_path) as server:
-        process = psutil.Process(server.process.pid)
+        process = psutil.Process(server.program.pid)
         before = process.memory_info().rss
         peak = before
         done = Event()

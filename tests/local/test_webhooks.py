@@ -6,7 +6,7 @@ import hmac
 import itertools
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,13 +20,6 @@ from tests.local.conftest import MODELS
 from tests.servers.webhook_receiver import Receiver
 from tests.variants import variants
 from tests.waiting import wait_for_status, wait_until
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -211,15 +204,17 @@ def test_an_unknown_event_is_rejected(http: httpx.Client) -> None:
     assert "'finished' is not an event" in response.json()["detail"]
 
 
-def test_an_unreachable_receiver_does_not_delay_others(
-    http: httpx.Client, receiver: Receiver, start: Start
-) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as dead:
-        url = f"http://127.0.0.1:{dead.getsockname()[1]}/"
-        for _ in range(3 * webhooks.MAX_IN_FLIGHT):
+def test_an_unreachable_receiver_does_not_delay_others(receiver: Receiver) -> None:
+    with (
+        mock.patch.object(webhooks, "MAX_IN_FLIGHT", 2),
+        LocalServer() as server,
+        httpx.Client(base_url=server.base_url) as http,
+        socket.create_server(("127.0.0.1", 0), backlog=64) as dead,
+    ):
+        dead_url = f"http://127.0.0.1:{dead.getsockname()[1]}/"
+        started = time.monotonic()
+        for url in (*[dead_url] * 3 * webhooks.MAX_IN_FLIGHT, receiver.url):
             body = {"input": {"text": "x"}, "webhook": url, "webhook_events_filter": ["completed"]}
             http.post("/models/dashscope/hello-world/predictions", json=body)
-        started = time.monotonic()
-        start("dashscope/hello-world", ["completed"], text="x")
         wait_until(lambda: receiver.received)
         assert time.monotonic() - started < webhooks.TIMEOUT / 2

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import TIMEOUT, Finished, ForkedProgram
-from tests.fork_server import ForkServer
+from tests.cli.process import DEVELOPMENT, TIMEOUT, Finished, Program
 from tests.servers.prediction_server import PredictionServer
 
 Script = Callable[..., Finished]
@@ -49,13 +48,14 @@ def reap(*pids):
 
 
 @pytest.fixture
-def script(prediction_server: PredictionServer, fork_server: ForkServer, tmp_path: Path) -> Script:
+def script(prediction_server: PredictionServer, tmp_path: Path) -> Script:
     """Run a program and wait for its end."""
 
     def run(source: str, *, within: float = TIMEOUT) -> Finished:
         path = tmp_path / "program.py"
         path.write_text(PRELUDE + textwrap.dedent(source))
         env = {"BASE_URL": prediction_server.base_url}
-        return ForkedProgram(fork_server, path, cwd=tmp_path, env=env).finish(within=within)
+        program = Program(*DEVELOPMENT, path, cwd=tmp_path, env=env, forked=True)
+        return program.finish(within=within)
 
     return run

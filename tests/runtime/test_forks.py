@@ -217,7 +217,7 @@ def test_a_fork_during_json_decoding_keeps_garbage_collection(script: Script) ->
             time.sleep(0.002)
         reap(*pids)
         assert gc.isenabled()
-        print("done")
+        print("done", flush=True)
         os._exit(0)
         """
     )

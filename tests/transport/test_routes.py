@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -14,7 +16,7 @@ import hypercorn
 import hypercorn.asyncio
 import pytest
 
-from dashscope import APIConnectionError, APITimeoutError, ConfigurationError
+from dashscope import APIConnectionError, APITimeoutError, Client, ConfigurationError
 from dashscope._transport.pool.proxies import EnvironmentProxies
 from tests.servers.counting_server import CountingServer, LoopThread, pool_of
 from tests.servers.http_proxy import Proxy
@@ -226,6 +228,38 @@ async def test_the_certificate_store_is_loaded_once_and_only_for_https(
     await gather([lambda: client.request("GET", tls_server.base_url + "/x") for _ in range(5)])
     assert len(made) == 1
     await client.aclose()
+
+
+def test_no_thread_changes_a_context_while_another_one_starts_a_handshake(
+    tls_server: CountingServer, trusting_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handshake may copy the protocols of the context while they are replaced."""
+    wrap, set_protocols = ssl.SSLContext.wrap_socket, ssl.SSLContext.set_alpn_protocols
+    starting: list[object] = []
+    changes: list[int] = []
+
+    def slow_wrap(self: ssl.SSLContext, sock: socket.socket, **options: Any) -> ssl.SSLSocket:
+        starting.append(sock)
+        time.sleep(0.01)
+        try:
+            return wrap(self, sock, **options)
+        finally:
+            starting.remove(sock)
+
+    def change(self: ssl.SSLContext, protocols: list[str]) -> None:
+        changes.append(len(starting))
+        set_protocols(self, protocols)
+
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", slow_wrap)
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", change)
+
+    def call(_: int) -> None:
+        with Client("token", base_url=tls_server.base_url, verify=trusting_tls) as client:
+            client.account.get()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(8)))
+    assert changes == [0] * 8
 
 
 async def test_an_untrusted_certificate(make_client: Any, tls_server: CountingServer) -> None:

@@ -9,7 +9,7 @@ import re
 import httpx
 import pytest
 from httpx_sse import EventSource
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscope import APIResponseError
@@ -25,9 +25,6 @@ from tests.servers.stream_events import (
     split_everywhere,
 )
 from tests.variants import variants
-
-settings.register_profile("streams", deadline=None, derandomize=True, database=None)
-settings.load_profile("streams")
 
 MARK = codecs.BOM_UTF8
 RULES: dict[str, tuple[bytes, Parsed]] = {
@@ -80,7 +77,6 @@ FRAGMENTS = st.lists(
 )
 
 
-@settings(max_examples=300)
 @given(fragments=FRAGMENTS, chance=st.randoms(use_true_random=False))
 def test_any_bytes_are_parsed_by_the_specification(
     fragments: list[bytes], chance: random.Random
@@ -104,7 +100,6 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=200)
 @given(events=EVENTS, chance=st.randoms(use_true_random=False))
 def test_events_are_parsed_like_httpx_sse(events: list[SentEvent], chance: random.Random) -> None:
     stream = b"".join(event.encoded(lambda: chance.choice(["\n", "\r\n"])) for event in events)

@@ -22,6 +22,7 @@ from dashscope._errors import ConfigurationError
 from dashscope._transport.pool.idle import KEEPALIVE_EXPIRY
 from dashscope._transport.pool.options import PoolOptions
 from dashscope._transport.pool.proxies import EnvironmentProxies, Proxy, without_password
+from dashscope._transport.pool.shared_context import SharedContext
 
 R = TypeVar("R", bound=httpcore.AsyncConnectionPool | httpcore.ConnectionPool)
 
@@ -184,7 +185,7 @@ class Routes(Generic[R]):
     def _new(self, proxy: Proxy | None, scheme: bytes) -> R:
         limit = self._options.max_connections
         options: dict[str, Any] = {
-            "ssl_context": self._tls.context() if scheme == b"https" else None,
+            "ssl_context": self._context() if scheme == b"https" else None,
             "max_connections": limit,
             "max_keepalive_connections": limit,
             "keepalive_expiry": KEEPALIVE_EXPIRY,
@@ -211,6 +212,11 @@ class Routes(Generic[R]):
             route = http(**options)
         self._proxies[route] = f"{without_password(proxy.url)} ({proxy.source})"
         return route
+
+    def _context(self) -> ssl.SSLContext | SharedContext:
+        context = self._tls.context()
+        is_sync = isinstance(self._backend, httpcore.NetworkBackend)
+        return SharedContext(context) if is_sync and type(context) is ssl.SSLContext else context
 
     def _proxy_for(self, url: httpcore.URL) -> Proxy | None:
         if self._proxy is not None:

@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from attrs import evolve
 
 from dashscope.local import LocalServer
 from dashscope.local.pages.code import CODE_LIMIT, DEFAULT_BASE_URL, Call, snippets
+from tests.cli.command import run_here
 from tests.local.page.conftest import Parsed
 
 NASTY = "a \"b\" 'c' $d `e` \\ é\n</script> #{f} ${g} @x"
@@ -44,12 +45,19 @@ def run_python(text: str) -> str:
 
 
 def run_shell(text: str) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-c", text], env={**os.environ, "PATH": path}, capture_output=True, timeout=60
-    )
+    done = subprocess.run(["sh", "-c", text], capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.decode()
+
+
+def run_command(text: str) -> str:
+    """Run a `dashscope` command in this process, with the arguments that a shell passes."""
+    printer = 'dashscope() { printf "%s\\0" "$DASHSCOPE_BASE_URL" "$@"; }\n'
+    address, *arguments, _ = run_shell(printer + text).split("\0")
+    with mock.patch.dict(os.environ, {"DASHSCOPE_BASE_URL": address}):
+        done = run_here(*arguments)
+    assert done.code == 0, done.stderr
+    return done.stdout
 
 
 class TestCode:
@@ -59,13 +67,13 @@ class TestCode:
         for name in ("python", "python-async"):
             assert run_python(made[name]) == f"{value}\n"
         assert json.loads(run_shell(made["curl"]))["output"] == value
-        assert json.loads(run_shell(made["command"])) == value
+        assert json.loads(run_command(made["command"])) == value
 
     def test_the_streaming_example_streams(self, server: LocalServer) -> None:
         made = code(evolve(call(server.base_url, "test/parts", count=3), streams=True))
         for name in ("python", "python-async"):
             assert run_python(made[name]) == "0 1 2 "
-        assert run_shell(made["command"]).strip() == "0 1 2"
+        assert run_command(made["command"]).strip() == "0 1 2"
         assert "for await" in made["javascript"]
 
     def test_the_example_of_an_older_version_names_the_version(
@@ -90,7 +98,7 @@ class TestCode:
         for name in ("python", "python-async"):
             assert run_python(made[name]) == f"{NASTY}\n"
         assert json.loads(run_shell(made["curl"]))["output"] == NASTY
-        assert run_shell(made["command"]) == f"{NASTY}\n"
+        assert run_command(made["command"]) == f"{NASTY}\n"
         assert "deployments.predictions.create" in made["javascript"]
 
     def test_the_example_of_the_latest_version_names_the_model(self) -> None:

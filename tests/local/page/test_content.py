@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 
 from dashscope.local import LocalServer, model
 from tests.local.page.conftest import Parsed
+from tests.servers.webhook_receiver import Receiver
 from tests.variants import variants
 from tests.waiting import wait_for_status, wait_until
 
@@ -51,7 +51,7 @@ def harmless(page: httpx.Response) -> Parsed:
 
 
 class TestText:
-    @pytest.mark.parametrize("text", NASTY)
+    @variants("text", NASTY)
     def test_model_output_is_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         for value in (text, [text, text], {text: text}):
             page = web.get(run("test/echo", value=value)["urls"]["web"])
@@ -59,7 +59,7 @@ class TestText:
         harmless(web.get("/web/predictions"))
         harmless(web.get("/web/"))
 
-    @pytest.mark.parametrize("text", NASTY)
+    @variants("text", NASTY)
     def test_inputs_are_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         prediction = run("dashscope/hello-world", text=text)
         parsed = harmless(web.get(prediction["urls"]["web"]))
@@ -70,7 +70,7 @@ class TestText:
         assert refused.status_code == 422
         assert harmless(refused).by_id("input-count")["value"] == text.strip()
 
-    @pytest.mark.parametrize("text", NASTY)
+    @variants("text", NASTY)
     def test_errors_and_logs_are_escaped(self, web: httpx.Client, run: Run, text: str) -> None:
         parsed = harmless(web.get(run("test/fails", message=text)["urls"]["web"]))
         assert f"Failed: {text}" in parsed.text
@@ -100,18 +100,16 @@ class TestText:
         ):  # fmt: skip
             harmless(web.get(path))
 
-    def test_webhooks_are_escaped(self, web: httpx.Client, http: httpx.Client) -> None:
-        created = http.post(
-            "/models/test/echo/predictions",
-            json={"input": {"value": 1}, "webhook": "http://127.0.0.1:9/<script>x</script>"},
-        ).json()
+    def test_webhooks_are_escaped(
+        self, web: httpx.Client, http: httpx.Client, receiver: Receiver
+    ) -> None:
+        url = f"{receiver.url}/<script>x</script>"
+        body = {"input": {"value": 1}, "webhook": url}
+        created = http.post("/models/test/echo/predictions", json=body).json()
 
         def messages() -> bool:
             harmless(web.get(created["urls"]["web"]))
-            return (
-                "completed to http://127.0.0.1:9/<script>"
-                in harmless(web.get("/web/webhooks")).text
-            )
+            return f"completed to {url}" in harmless(web.get("/web/webhooks")).text
 
         wait_until(messages)
         links = [link["href"] for link in Parsed(web.get("/web/webhooks")).all("a")]

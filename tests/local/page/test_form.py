@@ -9,6 +9,7 @@ import pytest
 
 from dashscope.local.pages.fields import read_fields
 from tests.local.page.conftest import Parsed
+from tests.servers.webhook_receiver import Receiver
 from tests.variants import variants
 from tests.waiting import wait_for_status, wait_until
 
@@ -131,7 +132,7 @@ class TestForm:
         assert prediction["output"]["color"] == "blue"
         assert prediction["output"]["point"] == {"x": 1, "y": 0}
 
-    @pytest.mark.parametrize("value", [1, 1.5, None, "x", [1, {"a": None}], {"ü": "\\"}])
+    @variants("value", [1, 1.5, None, "x", [1, {"a": None}], {"ü": "\\"}])
     def test_accepts_any_json(self, send: Send, value: Any) -> None:
         assert send("test/echo", value=json.dumps(value))["output"] == value
 
@@ -164,7 +165,7 @@ class TestForm:
         assert response.status_code == 422
         assert Parsed(response).by_id("input-image")["value"].startswith(f"{root}/v1/files/")
 
-    @pytest.mark.parametrize(
+    @variants(
         ("values", "wrong", "message"),
         [
             ({"text": "x", "count": "11"}, "count", "Must be at most 10."),
@@ -211,17 +212,17 @@ class TestForm:
     def test_the_form_is_filled_with_the_example_of_a_model(self, web: httpx.Client) -> None:
         assert "Alice" in Parsed(web.get("/web/models/dashscope/hello-world")).text
 
-    def test_the_form_can_set_a_webhook(self, web: httpx.Client) -> None:
-        data = {"input:text": "x", "webhook": "http://127.0.0.1:9/hook"}
+    def test_the_form_can_set_a_webhook(self, web: httpx.Client, receiver: Receiver) -> None:
+        data = {"input:text": "x", "webhook": receiver.url}
         shown = web.post("/web/models/dashscope/hello-world", data=data).headers["location"]
         page = f"/web/predictions/{shown.partition('?run=')[2]}"
-        wait_until(lambda: "completed to http://127.0.0.1:9/hook" in Parsed(web.get(page)).text)
+        wait_until(lambda: f"completed to {receiver.url}" in Parsed(web.get(page)).text)
         data["webhook"] = "ftp://x"
         refused = web.post("/web/models/dashscope/hello-world", data=data)
         assert refused.status_code == 422
         assert "is not an http(s) URL" in Parsed(refused).text
 
-    @pytest.mark.parametrize("destination", ["", "nope", "A/B", "a/b/c"])
+    @variants("destination", ["", "nope", "A/B", "a/b/c"])
     def test_a_training_form_requires_a_destination(
         self, web: httpx.Client, destination: str
     ) -> None:
