@@ -224,7 +224,7 @@ class TestHostedAPI:
     def hosted(self, make_client: Any) -> Any:
         return make_client("r8_token", base_url=REMOTE)
 
-    @pytest.mark.parametrize(
+    @variants(
         "url",
         [
             "http://files.example.com/a.png",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import DEVELOPMENT, Program
+from tests.cli.process import Program
 from tests.servers.batch_service import Service
 
 PROGRAM = """
@@ -53,12 +53,13 @@ class Batch:
         folder: Path,
         *arguments: str | float,
     ) -> None:
-        self._folder = folder
-        self._arguments = [service.fake_server.base_url, *map(str, arguments)]
+        self._service, self._folder = service, folder
+        self._arguments = arguments
 
     def start(self) -> Program:
-        command = (*DEVELOPMENT, "-c", PROGRAM, *self._arguments)
-        return Program(*command, cwd=self._folder, forked=True)
+        url = self._service.fake_server.base_url
+        arguments = map(str, self._arguments)
+        return Program("-c", PROGRAM, url, *arguments, cwd=self._folder, forked=True)
 
     def kill_after(self, lines: int) -> None:
         """Run the program and kill it after `lines` lines of output."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,13 +85,13 @@ class CommandLine:
             )
 
     def start(
-        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: object
+        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: Any
     ) -> Program:
         """Start a command as a process, without starting Python."""
         return self.start_python(*self.itself, *arguments, env=env, forked=True, **options)
 
     def start_python(
-        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: object
+        self, *arguments: str | Path, env: dict[str, str] | None = None, **options: Any
     ) -> Program:
         """Start Python, in the same folder and environment."""
         program = Program(*arguments, cwd=self.folder, env={**self._env, **(env or {})}, **options)

@@ -1,9 +1,10 @@
-"""Start Python programs as forks of one process that has imported the package.
+"""Start Python programs as forks of a process that has imported the package.
 
 Starting Python and importing the package takes half a second of CPU time, a fork some milliseconds.
 A fork is a program like any other: it has its own arguments, environment, folder and streams, and
 it ends as Python ends. It does not see variables that Python reads when it starts, such as
-`PYTHONIOENCODING`.
+`PYTHONIOENCODING`. Options of Python are those of the prepared process: there is one for each
+combination that the tests use.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 from dashscope._common import logging
 
-PRELOADED = (
+CLIENTS = ("dashscope._client", "dashscope._sync.generated")
+"""What a program with options of Python finds imported. Its first call imports more."""
+COMMANDS = (
+    *CLIENTS,
     "dashscope.cli.actions",
     "dashscope.local.foreground",
     "dashscope.local.models.shipped",
@@ -39,17 +44,16 @@ PRELOADED = (
     "PIL.Image",
     "uvicorn.protocols.http.h11_impl",
 )
-DEVELOPMENT = ("-X", "dev", "-W", "error")
-"""Options of Python for programs in development mode, which import the clients only."""
+"""What a command finds imported."""
 STATUS = struct.Struct("i")
 
 
-class ForkedProgram:
+class Fork:
     """A program that runs as a fork, with the methods of `subprocess.Popen` that tests use.
 
     Args:
-        arguments: `-m` and a module, `-c` and code, or a path, followed by the arguments of the
-            program. The options `DEVELOPMENT` may precede them.
+        arguments: Options of Python, then `-m` and a module, `-c` and code, or a file, then the
+            arguments of the program.
         cwd: The folder of the program.
         env: The environment of the program.
         stdin: A descriptor or `subprocess.DEVNULL`.
@@ -67,9 +71,8 @@ class ForkedProgram:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
     ) -> None:
-        options = DEVELOPMENT if tuple(arguments[: len(DEVELOPMENT)]) == DEVELOPMENT else ()
-        words = list(arguments[len(options) :])
-        setup = {"arguments": words, "folder": str(cwd), "environment": env}
+        options, arguments = _split(arguments)
+        setup = {"arguments": arguments, "folder": str(cwd), "environment": env}
         theirs = [
             os.open(os.devnull, os.O_RDONLY) if stdin == subprocess.DEVNULL else os.dup(stdin)
         ]
@@ -113,6 +116,14 @@ class ForkedProgram:
         return number
 
 
+def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Split the options of Python, such as `-X dev`, from the program and its arguments."""
+    count = 0
+    while arguments[count] in {"-X", "-W"}:
+        count += 2
+    return tuple(arguments[:count]), list(arguments[count:])
+
+
 def _end(stream: int, theirs: list[int]) -> IO[bytes] | None:
     """Add the program's end of a stream to a list, and return our end of a pipe."""
     if stream != subprocess.PIPE:
@@ -147,22 +158,25 @@ def _prepared_process(options: tuple[str, ...]) -> socket.socket:
 def main() -> None:
     """Import the package, and fork a program for each request. Run the program in the fork."""
     requests = socket.socket(fileno=int(sys.argv[1]))
-    for name in ("dashscope._client",) if sys.flags.dev_mode else PRELOADED:
+    for name in CLIENTS if sys.warnoptions else COMMANDS:
         importlib.import_module(name)
     # At the end of a program, the garbage collector would visit all that was imported.
     gc.collect()
     gc.freeze()
     kind, *arguments = fork_programs(requests)
     if kind == "-m":
-        sys.argv[1:] = arguments[1:]
-        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-    elif kind == "-c":
-        sys.argv[:] = [kind, *arguments[1:]]
-        exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"})
+        name, *sys.argv[1:] = arguments
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        return
+    program = sys.modules["__main__"] = ModuleType("__main__")
+    if kind == "-c":
+        source, *arguments = arguments
+        code = compile(source, "<string>", "exec")
     else:
-        sys.argv[:] = [kind, *arguments]
-        globals().update(__file__=kind, __spec__=None)
-        exec(compile(Path(kind).read_text(), kind, "exec"), globals())
+        program.__file__ = kind
+        code = compile(Path(kind).read_bytes(), kind, "exec")
+    sys.argv[:] = [kind, *arguments]
+    exec(code, program.__dict__)
 
 
 def fork_programs(requests: socket.socket) -> list[str]:

@@ -17,9 +17,11 @@ from typing import IO, Any
 
 from attrs import frozen
 
-from tests.cli.forked import DEVELOPMENT, ForkedProgram
+from tests.cli.forked import Fork
 
 ROOT = Path(__file__).parents[2]
+CHECKED = ("-X", "dev", "-W", "error")
+"""Options of Python that show what a program does wrong."""
 TIMEOUT = 90.0
 """Seconds after which a program is considered hung, even on a busy machine."""
 
@@ -62,23 +64,20 @@ class Program:
     ) -> None:
         self._mark = uuid.uuid4().hex
         self._started = time.monotonic()
-        streams = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-        }
         options = {
             "cwd": cwd,
             "env": {**environment(), **(env or {}), _MARK: self._mark},
-            **streams,
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
             **options,
         }
         words = [str(argument) for argument in arguments]
-        self._process: subprocess.Popen[bytes] | ForkedProgram
-        if forked:
-            self._process = ForkedProgram(words, **options)
-        else:
-            with interruptible():
+        self._process: subprocess.Popen[bytes] | Fork
+        with interruptible():
+            if forked:
+                self._process = Fork(words, **options)
+            else:
                 self._process = subprocess.Popen([sys.executable, *words], **options)
         self.pid = self._process.pid
         self._stdout = _Collected(self._process.stdout)
@@ -151,11 +150,11 @@ class Program:
 
 @contextmanager
 def programs(folder: Path) -> Iterator[Callable[..., Program]]:
-    """Yield a function that starts programs in a folder. Kill them at the end of the block."""
+    """Yield a function that forks programs in a folder. Kill them at the end of the block."""
     started: list[Program] = []
 
     def start(source: str, *arguments: str) -> Program:
-        program = Program(*DEVELOPMENT, "-c", source, *arguments, cwd=folder, forked=True)
+        program = Program(*CHECKED, "-c", source, *arguments, cwd=folder, forked=True)
         started.append(program)
         return program
 

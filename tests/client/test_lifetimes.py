@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from dashscope.local import LocalServer
-from tests.cli.process import DEVELOPMENT, Program
+from tests.cli.process import CHECKED, Program
 
 PRELUDE = """
 import asyncio, gc, logging, os, sys, threading
@@ -316,5 +316,5 @@ def test_a_client_works_across_loops_threads_and_forks(server: LocalServer, tmp_
     path = tmp_path / "program.py"
     path.write_text(source)
     env = {"BASE_URL": server.base_url}
-    done = Program(*DEVELOPMENT, path, cwd=tmp_path, env=env, forked=True).finish()
+    done = Program(*CHECKED, path, cwd=tmp_path, env=env, forked=True).finish()
     assert (done.stderr, done.stdout.splitlines(), done.code) == ("", list(PROGRAMS), 0)

@@ -3,6 +3,8 @@
 The session prints errors with their tracebacks, the variables of our frames (as rich and cgitb show
 them), attributes and pickles of errors, the requests and responses that hooks receive, and the log.
 The token is read from the environment, so that this file does not contain it.
+
+The arguments are a flavor, `echo` or `plain`, and the base URL of the server, for each session.
 """
 
 from __future__ import annotations
@@ -27,13 +29,10 @@ from dashscope._common import random
 
 random.chance = lambda: 0.0  # retry without delays
 PACKAGE = str(Path(dashscope.__file__).parent)
-ADDRESS = os.environ["ADDRESS"]
-
-ECHO = os.environ["ECHO"] == "yes"
+ADDRESS = ""
+"""The base URL of the server."""
+ECHO = False
 """Whether the server repeats the token. If so, do not print raw responses."""
-
-if not ECHO:
-    logging.basicConfig(level="DEBUG")
 
 
 def token() -> str:
@@ -187,5 +186,9 @@ def asynchronous() -> None:
 
 
 if __name__ == "__main__":
-    {"sync": sync, "asyncio": asynchronous}[sys.argv[1]]()
-    print("THE END")
+    for flavor, mode, base_url in zip(*[iter(sys.argv[1:])] * 3, strict=True):
+        ADDRESS, ECHO = base_url, mode == "echo"
+        if not ECHO:
+            logging.basicConfig(level="DEBUG")
+        {"sync": sync, "asyncio": asynchronous}[flavor]()
+        print("THE END of", flavor)

@@ -49,27 +49,28 @@ def response(received: Received, fake_server: FakeServer, *, echo: bool) -> Repl
 
 
 @pytest.mark.parametrize(
-    ("flavor", "echo"),
-    [
-        ("sync", False),
-        ("asyncio", True),
-        pytest.param("sync", True, marks=pytest.mark.soak),
-        pytest.param("asyncio", False, marks=pytest.mark.soak),
-    ],
+    ("echoed", "plain"),
+    [("asyncio", "sync"), pytest.param("sync", "asyncio", marks=pytest.mark.soak)],
 )
 def test_a_debugging_session_never_prints_the_token(
-    fake_server: FakeServer, flavor: str, *, echo: bool
+    fake_server: FakeServer, other_fake_server: FakeServer, echoed: str, plain: str
 ) -> None:
-    fake_server.respond_with(lambda received: response(received, fake_server, echo=echo))
+    """One server repeats the token, in a session of one client, and the other one does not."""
+    fake_server.respond_with(lambda received: response(received, fake_server, echo=True))
+    other_fake_server.respond_with(
+        lambda received: response(received, other_fake_server, echo=False)
+    )
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("debug_session.py")), flavor],
+        [
+            *(sys.executable, str(Path(__file__).with_name("debug_session.py"))),
+            *(echoed, "echo", fake_server.base_url),
+            *(plain, "plain", other_fake_server.base_url),
+        ],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, [Path.cwd(), *filter(None, sys.path)])),
             "DASHSCOPE_API_TOKEN": TOKEN,
             "DASHSCOPE_LOG": "debug",
-            "ADDRESS": fake_server.base_url,
-            "ECHO": "yes" if echo else "no",
         },
         capture_output=True,
         text=True,
@@ -77,9 +78,11 @@ def test_a_debugging_session_never_prints_the_token(
         check=True,
     )
     printed = done.stdout + done.stderr
-    assert "THE END" in printed
+    sessions = printed.partition(f"THE END of {echoed}")
+    assert f"THE END of {plain}" in sessions[2]
     # The session did print errors of each kind, the variables of our frames, and the log.
-    assert {f"Bearer {TOKEN}"} <= {r.headers.get("Authorization") for r in fake_server.requests}
+    for server in (fake_server, other_fake_server):
+        assert {f"Bearer {TOKEN}"} <= {r.headers.get("Authorization") for r in server.requests}
     for word in (
         "ERROR ConfigurationError",
         "ERROR AuthenticationError",
@@ -88,11 +91,12 @@ def test_a_debugging_session_never_prints_the_token(
         "ERROR APITimeoutError",
         "ERROR APIResponseError",
         "ERROR ModelError",
-        "dashscope DEBUG",
-        *([] if echo else ["Requestor.send request", "DEBUG:httpcore"]),
         "a hook got",
         "Token('***')",
     ):
+        assert word in sessions[0], word
+        assert word in sessions[2], word
+    for word in ("dashscope DEBUG", "Requestor.send request", "DEBUG:httpcore"):
         assert word in printed, word
     hidden = [TOKEN, repr(TOKEN.encode())[2:-1], quote(TOKEN, safe="")]
     hidden += [base64.b64encode(f"Bearer {TOKEN}".encode()).decode(), TOKEN[:20], TOKEN[-20:]]

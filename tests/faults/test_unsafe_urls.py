@@ -25,6 +25,7 @@ from tests.flavors import _plain
 from tests.servers.certificates import server_context
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.servers.fault_proxy import Proxy
+from tests.variants import variants
 
 API, FILES, EVIL = "api.service.test", "files.service.test", "evil.test"
 TOKEN = "r8_a-Secret"
@@ -151,11 +152,12 @@ BAD = [
     ("no host", lambda net: "https:///a"),
     ("nothing", lambda net: ""),
 ]
-ALL_BAD = pytest.mark.parametrize("bad", [make for _, make in BAD], ids=[name for name, _ in BAD])
+ALL_BAD = variants("bad", [make for _, make in BAD], ids=[name for name, _ in BAD])
 
 
 @ALL_BAD
 async def test_unsafe_urls_are_never_requested(client: Any, internet: Internet, bad: Any) -> None:
+    internet.server.requests.clear()
     url = bad(internet)
     # As an output that looks like a URL. Without a host, the output stays text.
     if url == "https:///a":
@@ -180,13 +182,14 @@ async def test_unsafe_urls_are_never_requested(client: Any, internet: Internet, 
                 pass
     assert {who for who, _, _ in internet.requests()} == {API}
     assert "/a" not in {path for _, path, _ in internet.requests()}
-    await client.aclose()
 
 
 @ALL_BAD
 async def test_pages_are_requested_from_the_base_url(
     client: Any, internet: Internet, bad: Any
 ) -> None:
+    internet.server.requests.clear()
+
     def script(received: Received) -> Reply:
         following = f"{bad(internet)}?cursor=c2" if "cursor" not in received.path else None
         return reply({"results": [{"id": "p1", "status": "starting"}], "next": following})
@@ -201,7 +204,6 @@ async def test_pages_are_requested_from_the_base_url(
     assert {(who, path.partition("?")[0], token) for who, path, token in internet.requests()} == {
         (API, "/v1/predictions", BEARER)
     }
-    await client.aclose()
 
 
 async def test_redirects_of_the_api_are_not_followed(client: Any, internet: Internet) -> None:

@@ -107,7 +107,7 @@ class TestFileOutputIsItsURL:
         assert output.endswith(".png")
         assert output + "?size=1" == URL + "?size=1"
 
-    @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+    @variants("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
     def test_pickles_as_the_plain_url(self, output: Any, protocol: int) -> None:
         other = pickle.loads(pickle.dumps([output], protocol))[0]
         assert other == URL
@@ -197,7 +197,7 @@ class TestDataURI:
         assert saved == tmp_path / "hello.txt"
         assert saved.read_bytes() == b"hello"
 
-    @pytest.mark.parametrize(
+    @variants(
         ("kind", "name"),
         [
             ("image/png", "output.png"),
@@ -216,7 +216,9 @@ class TestDataURI:
     async def test_file_name_has_the_extension_of_its_type(
         self, flavor: str, tmp_path: Path, kind: str, name: str
     ) -> None:
-        assert await data(b"x", flavor, kind).save(tmp_path) == tmp_path / name
+        saved = await data(b"x", flavor, kind).save(tmp_path)
+        assert saved == tmp_path / name
+        saved.unlink()
 
     async def test_an_invalid_one_saves_nothing(self, flavor: str, tmp_path: Path) -> None:
         from tests.flavors import _plain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import itertools
 import json
 import os
 from contextlib import aclosing
@@ -421,7 +422,7 @@ class TestFileOutputs:
             assert isinstance(saved, Path)
             assert saved.read_bytes() == CONTENT
 
-    @pytest.mark.parametrize(
+    @variants(
         ("path", "disposition", "name"),
         [
             ("/out/photo.png", None, "photo.png"),
@@ -459,10 +460,11 @@ class TestFileOutputs:
             sends(b"x") if disposition is None else sends(b"x", content_disposition=disposition)
         )
         folder = tmp_path / "in" / "here"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         saved = await output.save(folder)
         assert saved.resolve().parent == folder.resolve()
         assert [p for p in tmp_path.rglob("*") if p.is_file()] == [saved]
+        saved.unlink()
         if name is not None:
             assert saved.name == name
 
@@ -500,8 +502,10 @@ class TestFileOutputs:
             await output.save("a.png", overwrite="no")
         assert fake_server.requests == []
 
-    @pytest.mark.parametrize("name", ["a\0b", "n" * 300, "n" * 300 + "/a.png"])
-    @pytest.mark.parametrize("overwrite", [False, True])
+    @variants(
+        ("name", "overwrite"),
+        itertools.product(["a\0b", "n" * 300, "n" * 300 + "/a.png"], [False, True]),
+    )
     async def test_an_impossible_path_is_a_file_error(
         self,
         scripted_client: Any,
@@ -757,7 +761,7 @@ class TestDownloadResume:
             await output.read()
         assert len(fake_server.requests) == 1
 
-    @pytest.mark.parametrize(
+    @variants(
         "response",
         [
             lambda r: sends(CONTENT, etag='"e2"'),  # the file has changed

@@ -23,6 +23,7 @@ from dashscope._runtime.async_runtime import AsyncRuntime
 from dashscope._runtime.drive import drive
 from dashscope._runtime.runtime import Runtime
 from dashscope._runtime.sync_runtime import SyncRuntime
+from tests.variants import variants
 
 SMALL = b"\x89PNG\r\n"
 LARGE = bytes(LARGEST_DATA_URI + 1)
@@ -106,7 +107,7 @@ async def test_nested_files_are_found(runtime: Runtime, tmp_path: Path) -> None:
     assert input["path"] is path
 
 
-@pytest.mark.parametrize(
+@variants(
     ("encoding", "content", "uploaded"),
     [
         ("auto", SMALL, False),
@@ -276,7 +277,7 @@ async def test_a_non_blocking_pipe_is_rejected(runtime: Runtime) -> None:
         await load(opened, runtime)
 
 
-@pytest.mark.parametrize(
+@variants(
     ("name", "sent"),
     [
         ("a\nb.png", "a_b.png"),
@@ -298,7 +299,7 @@ async def test_a_file_may_have_any_name(
             assert await encode({"x": file}, runtime, Uploads(), "upload")
 
 
-@pytest.mark.parametrize(
+@variants(
     ("name", "kind"),
     [
         ("data.csv", "text/csv"),
@@ -459,7 +460,7 @@ class ReadsAsync:
         yield b""
 
 
-@pytest.mark.parametrize(
+@variants(
     ("input", "error", "message"),
     [
         ("text", TypeError, "input must be a mapping"),
@@ -491,7 +492,7 @@ async def test_a_repeated_object_is_not_a_cycle(runtime: Runtime) -> None:
     }
 
 
-@pytest.mark.parametrize("encoding", ["zip", "", None, "Auto"])
+@variants("encoding", ["zip", "", None, "Auto"])
 async def test_an_unknown_encoding_is_rejected(runtime: Runtime, encoding: Any) -> None:
     error = ValueError if isinstance(encoding, str) else TypeError
     with pytest.raises(error, match="'auto', 'upload' or 'data-uri'"):

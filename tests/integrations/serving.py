@@ -135,6 +135,10 @@ class UvicornServer(SocketClient):
         if self._failure is not None:
             raise self._failure
 
+    def limit_send_buffers(self) -> None:
+        """Limit what the system buffers for each later connection. By default it is megabytes."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+
     def tasks(self) -> list[str]:
         """Return the running tasks of the server's loop, without those of the server."""
         loop = self._loop

@@ -8,18 +8,19 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
 
 from dashscope import CheckpointError, ConfigurationError
 from dashscope.integrations.dataframes import ModelUdf, udf
-from tests.cli.process import interruptible
+from tests.integrations import partitions
+from tests.integrations.partitions import numbers, work
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer, reply
 from tests.waiting import wait_until
@@ -40,12 +41,18 @@ def made(service: Service, **options: Any) -> ModelUdf:
     return udf(REF, base_url=service.fake_server.base_url, **options)
 
 
-def numbers(count: int, first: int = 0) -> list[dict[str, Any]]:
-    """Return rows whose numbers count up."""
-    return [{"number": first + number, "other": "x"} for number in range(count)]
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ForkServerContext]:
+    """Processes that fork from one that has loaded the package, and start in milliseconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([partitions.__name__])
+    yield context
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
 
 def test_a_partition_keeps_its_type(service: Service) -> None:
+    import pyarrow as pa
+
     run = made(service)
     rows = run(numbers(3))
     assert [row["output"] for row in rows] == [0, 1, 2]
@@ -68,6 +75,9 @@ def test_a_partition_keeps_its_type(service: Service) -> None:
 
 
 def test_udf_accepts_pandas_and_polars(service: Service) -> None:
+    import pandas as pd
+    import polars as pl
+
     run = made(service)
     frame = run(pd.DataFrame({"number": [1.0, float("nan")], "other": "x"}, index=[5, 7]))
     assert frame["output"].tolist() == [1.0, None]
@@ -87,6 +97,10 @@ def test_columns_are_checked(service: Service) -> None:
 
 
 def test_empty_partitions(service: Service) -> None:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
     run = made(service)
     for empty in (pd.DataFrame({"number": []}), pd.DataFrame(), pl.DataFrame({"number": []})):
         assert list(run(empty).columns)[-4:] == list(run.columns)
@@ -139,52 +153,50 @@ def test_rows_are_recognized_in_any_partition(service: Service, tmp_path: Path, 
         assert service.request_counts["create"] == 12
 
 
-def test_a_process_pool_shares_a_folder(service: Service, tmp_path: Path) -> None:
+def test_a_process_pool_shares_a_folder(
+    service: Service, tmp_path: Path, processes: ForkServerContext
+) -> None:
     run = made(service, checkpoint=f"{tmp_path}/run/")
     assert b"secret" not in pickle.dumps(run)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
+    with ProcessPoolExecutor(2, mp_context=processes) as pool:
         for _ in range(2):
-            parts = list(pool.map(run, [numbers(20, first) for first in range(0, 80, 20)]))
-            assert [row["output"] for part in parts for row in part] == list(range(80))
-    assert len(service.created) == 80
+            parts = list(pool.map(run, [numbers(5, first) for first in range(0, 20, 5)]))
+            assert [row["output"] for part in parts for row in part] == list(range(20))
+    assert len(service.created) == 20
     assert len(list(Path(f"{tmp_path}/run").glob("*.segment"))) <= 2
 
 
-PROGRAM = """
-import sys, pickle
-run = pickle.load(open(sys.argv[1], "rb"))
-first, count = int(sys.argv[2]), int(sys.argv[3])
-print("started", flush=True)
-rows = run([{"number": number, "other": "x"} for number in range(first, first + count)])
-print(sum(row["output"] == row["number"] for row in rows), flush=True)
-"""
+Worker = tuple[ForkServerProcess, Path]
 
 
-def start(tmp_path: Path, run: ModelUdf, first: int, count: int) -> subprocess.Popen[str]:
-    path = tmp_path / "udf.pickle"
-    path.write_bytes(pickle.dumps(run))
-    with interruptible():
-        return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(path), str(first), str(count)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        )
+@pytest.fixture
+def start(tmp_path: Path, processes: ForkServerContext) -> Iterator[Callable[..., Worker]]:
+    """Start workers. Each is a process and the file that its stderr is written to."""
+    started: list[ForkServerProcess] = []
+
+    def start(run: ModelUdf, first: int, count: int) -> Worker:
+        errors = tmp_path / f"errors-{len(started)}"
+        started.append(processes.Process(target=work, args=(run, first, count, errors)))
+        started[-1].start()
+        return started[-1], errors
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_worker_leaves_its_predictions_to_the_retry(
-    service: Service, tmp_path: Path, how: signal.Signals
+    service: Service, tmp_path: Path, start: Callable[..., Worker], how: signal.Signals
 ) -> None:
     service.seconds = lambda _: 0.0 if len(service.created) < 8 else 60.0
     run = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
-    process = start(tmp_path, run, 0, 24)
+    process, _ = start(run, 0, 24)
     wait_until(lambda: len(service.created) >= 16)
-    process.send_signal(how)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    os.kill(process.pid or 0, how)
+    process.join(60)
+    assert process.exitcode not in (0, None)
     service.seconds = lambda _: 0.0
     for created in service.created:
         created.seconds = 0.0
@@ -194,27 +206,33 @@ def test_a_stopped_worker_leaves_its_predictions_to_the_retry(
     assert service.canceled == []
 
 
+def recorded(folder: Path) -> int:
+    """Return how many predictions the workers have recorded in a checkpoint."""
+    texts = [segment.read_text() for segment in folder.glob("*.segment")]
+    return sum(text.count('["created"') for text in texts)
+
+
 def test_the_driver_cancels_what_its_workers_have_not_finished(
-    service: Service, tmp_path: Path
+    service: Service, tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
     service.seconds = lambda _: 60.0
     run = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
     other = made(service, checkpoint=f"{tmp_path}/run/", concurrency=8)
-    dead, alive = start(tmp_path, run, 0, 8), start(tmp_path, run, 100, 24)
-    wait_until(lambda: len(service.created) >= 16)
+    (dead, _), (alive, errors) = start(run, 0, 8), start(run, 100, 24)
+    wait_until(lambda: recorded(tmp_path / "run") == 16)
     # Another run uses the same folder, and continues half of the rows of the dead worker.
     dead.kill()
-    dead.communicate()
-    third = start(tmp_path, other, 4, 12)
-    wait_until(lambda: len(service.created) >= 20)
+    dead.join()
+    third, _ = start(other, 4, 12)
+    wait_until(lambda: recorded(tmp_path / "run") == 20)
     with pytest.raises(KeyboardInterrupt), run:
         raise KeyboardInterrupt
-    _, errors = alive.communicate(timeout=60)
-    assert "canceled" in errors
+    alive.join(60)
+    assert "canceled" in errors.read_text()
     canceled = [one.input["value"] for one in service.created if one.canceled is not None]
     assert sorted(canceled) == [*range(4), *range(100, 108)]
     assert other.cancel() == 8
-    third.communicate(timeout=30)
+    third.join(60)
     assert len(service.created) == len(service.canceled) == 20
     service.seconds = lambda _: 0.0
     again = made(service, checkpoint=f"{tmp_path}/run/")

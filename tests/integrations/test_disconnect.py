@@ -238,7 +238,7 @@ def test_a_disconnect_during_the_request_body_is_noticed(
 @pytest.mark.parametrize(
     ("loop", "clients"),
     [
-        ("asyncio", 40),
+        ("asyncio", 20),
         pytest.param("asyncio", 200, marks=pytest.mark.soak),
         pytest.param("uvloop", 200, marks=pytest.mark.soak),
     ],
@@ -264,22 +264,20 @@ def test_many_disconnects_leave_nothing_running(
 
     running()  # the observing client has a connection as well from now on
     with UvicornServer(make_app(server, []), loop=loop) as served:
-        count, before = 0, sockets()
-        for _ in range(clients // 20):
+        before = sockets()
+        for number in range(clients // 20):
             requested = [
                 served.send_request("POST", path, BODY)
                 for path in ("/run", "/stream", "/run-parsed", "/stream-from-the-start") * 5
             ]
             for connection in requested:
                 connection.__enter__()
-                count += 1
-            if count % 40 == 0:
+            if number % 2 == 0:
                 wait_until(lambda: len(running()) > 10)
             for connection in requested:
                 connection.__exit__(None, None, None)
-            if count % 40 == 0:  # each prediction has seconds to be canceled
+            if number % 2 == 0:  # each prediction has seconds to be canceled
                 wait_until(lambda: not served.tasks())
-        assert count == clients
         wait_until(lambda: not served.tasks())
         wait_until(lambda: not running())
         wait_until(lambda: not sockets(served.port))

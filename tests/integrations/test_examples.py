@@ -124,6 +124,7 @@ import time
 from celery_app import app, client
 
 assert client.account.get().username == "local"  # a connection is open before the worker forks
+app.conf.broker_transport_options["polling_interval"] = 0.1
 
 
 @app.task
@@ -144,12 +145,12 @@ from warm import greet, wait
 results = [(str(number), greet.delay(str(number))) for number in range(10)]
 pids = set()
 for name, result in results:
-    pid, output = result.get(timeout=60)
+    pid, output = result.get(timeout=60, interval=0.05)
     assert output == f"hello {name}", output
     pids.add(pid)
 print(len(pids), "processes")
 try:
-    wait.delay().get(timeout=60)
+    wait.delay().get(timeout=60, interval=0.05)
 except SoftTimeLimitExceeded as error:
     print("too long")
 """

@@ -267,13 +267,15 @@ def test_without_tracing_an_operation_has_almost_no_overhead() -> None:
     assert (time.perf_counter() - started) / times < 50e-6
 
 
-def test_clients_import_neither_opentelemetry_nor_stubs() -> None:
+def test_clients_import_neither_opentelemetry_nor_stubs_nor_httpx2() -> None:
     code = """
 import sys
+import httpx
 from dashscope import AsyncClient, Client
 
-AsyncClient(), Client()
-optional = ("opentelemetry", "dashscope.stubs")
+with httpx.Client() as http:
+    AsyncClient(), Client(), Client(http_client=http)
+optional = ("opentelemetry", "dashscope.stubs", "httpx2")
 assert not [name for name in sys.modules if name.startswith(optional)]
 """
     subprocess.run([sys.executable, "-c", code], check=True)

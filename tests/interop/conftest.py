@@ -30,6 +30,14 @@ HELLO = "dashscope/hello-world"
 COUNTDOWN = "dashscope/countdown"
 
 
+@pytest.fixture(scope="session")
+def vcr() -> Any:
+    """VCR.py, imported before another tool patches httpx: it keeps the functions that it finds."""
+    import vcr.errors
+
+    return vcr
+
+
 @pytest.fixture
 def make_client(flavor: str) -> Iterator[Callable[..., Any]]:
     """Create clients with default options."""

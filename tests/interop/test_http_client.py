@@ -248,8 +248,9 @@ class TestASGI:
                 assert "".join([str(event) async for event in stream]) == "hello Bob"
 
     async def test_a_stream_that_never_ends(
-        self, make_client: Callable[..., Any], api: asgi.API
+        self, make_client: Callable[..., Any], api: asgi.API, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr("dashscope._predictions.watch.SILENT_STREAM_POLL", 0.4)
         api.ends = False
         async with httpx.AsyncClient(transport=httpx.ASGITransport(api.app)) as http:
             client = make_client(base_url=asgi.BASE_URL, http_client=http)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,15 +89,6 @@ def test_the_flavor_must_match() -> None:
         AsyncClient(http_client=http)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Client"):
         Client(http_client=httpx2.AsyncClient())  # type: ignore[arg-type]
-
-
-def test_httpx2_is_not_imported_without_need() -> None:
-    code = """
-import sys, httpx, dashscope
-with httpx.Client() as http, dashscope.Client(http_client=http), dashscope.Client():
-    assert "httpx2" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 class TestTestClient:

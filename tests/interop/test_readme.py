@@ -11,7 +11,6 @@ from unittest import mock
 import httpx
 import httpx2
 import pytest
-import vcr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -71,7 +70,6 @@ def names(**more: Any) -> dict[str, Any]:
         "httpx": httpx,
         "httpx2": httpx2,
         "mock": mock,
-        "vcr": vcr,
         "AsyncClient": AsyncClient,
         "Client": Client,
         "TestClient": TestClient,
@@ -83,6 +81,7 @@ def names(**more: Any) -> dict[str, Any]:
 async def test_the_code_of_a_row_works(
     tool: str,
     code: str,
+    vcr: Any,
     request: pytest.FixtureRequest,
     fake_server: FakeServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -92,7 +91,7 @@ async def test_the_code_of_a_row_works(
     monkeypatch.setenv("DASHSCOPE_BASE_URL", fake_server.base_url)
     fake_server.respond_with(reply(ACCOUNT))
     fixtures = {name: request.getfixturevalue(name) for name in re.findall(r"^\w+_mock", code)}
-    result = eval(code, names(**fixtures))
+    result = eval(code, names(vcr=vcr, **fixtures))
     block: AbstractContextManager[Any] = nullcontext()
     if isinstance(result, Client):
         with result as client:

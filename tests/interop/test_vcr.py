@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vcr
-from vcr.errors import CannotOverwriteExistingCassetteException
 
 from dashscope.local import LocalServer
 from tests.interop.conftest import HELLO, TOKEN
@@ -19,31 +17,33 @@ ACCOUNT = {"type": "user", "username": "recorded"}
 
 
 async def test_mode_none_sends_nothing(
-    client: Any, fake_server: FakeServer, tmp_path: Path
+    vcr: Any, client: Any, fake_server: FakeServer, tmp_path: Path
 ) -> None:
     with vcr.use_cassette(str(tmp_path / "none.yaml"), record_mode="none"):
-        with pytest.raises(CannotOverwriteExistingCassetteException):
+        with pytest.raises(vcr.errors.CannotOverwriteExistingCassetteException):
             await client.run(HELLO, {"text": "Alice"})
-        with pytest.raises(CannotOverwriteExistingCassetteException):
+        with pytest.raises(vcr.errors.CannotOverwriteExistingCassetteException):
             await client.account.get()
-        with pytest.raises(CannotOverwriteExistingCassetteException):
+        with pytest.raises(vcr.errors.CannotOverwriteExistingCassetteException):
             async with client.stream(HELLO, {"text": "Alice"}) as stream:
                 await anext(stream)
     assert fake_server.requests == []
     assert not (tmp_path / "none.yaml").exists()
 
 
-async def test_a_client_with_an_open_connection(local: Any, tmp_path: Path) -> None:
+async def test_a_client_with_an_open_connection(vcr: Any, local: Any, tmp_path: Path) -> None:
     assert await local.account.get()
     with (
         vcr.use_cassette(str(tmp_path / "none.yaml"), record_mode="none"),
-        pytest.raises(CannotOverwriteExistingCassetteException),
+        pytest.raises(vcr.errors.CannotOverwriteExistingCassetteException),
     ):
         await local.account.get()
     assert await local.account.get()
 
 
-async def test_record_and_replay(client: Any, fake_server: FakeServer, tmp_path: Path) -> None:
+async def test_record_and_replay(
+    vcr: Any, client: Any, fake_server: FakeServer, tmp_path: Path
+) -> None:
     fake_server.respond_with(reply(ACCOUNT))
     options: dict[str, Any] = {"filter_headers": ["authorization"]}
     with vcr.use_cassette(str(tmp_path / "account.yaml"), **options) as cassette:
@@ -59,13 +59,13 @@ async def test_record_and_replay(client: Any, fake_server: FakeServer, tmp_path:
     ) as cassette:
         assert (await client.account.get()).username == "recorded"
         assert cassette.all_played
-        with pytest.raises(CannotOverwriteExistingCassetteException):
+        with pytest.raises(vcr.errors.CannotOverwriteExistingCassetteException):
             await client.account.get()
     assert len(fake_server.requests) == 1
 
 
 async def test_record_and_replay_every_kind_of_request(
-    make_client: Callable[..., Any], server: LocalServer, tmp_path: Path
+    vcr: Any, make_client: Callable[..., Any], server: LocalServer, tmp_path: Path
 ) -> None:
     base_url, before = server.base_url, len(server.requests)
     with vcr.use_cassette(str(tmp_path / "use.yaml")) as cassette:

@@ -10,6 +10,7 @@ import pytest
 
 from dashscope.local import LocalServer
 from tests.servers.webhook_receiver import Receiver
+from tests.waiting import wait_until
 
 # `nox -s soak` installs it.
 collect_ignore = [] if find_spec("schemathesis") else ["test_fuzz.py"]
@@ -43,10 +44,11 @@ def undelivered(server: LocalServer) -> list[str]:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A receiver of webhooks."""
+def receiver(server: LocalServer) -> Iterator[Receiver]:
+    """A receiver of webhooks. It stays until the shared server has delivered all of them."""
     receiver = Receiver()
     yield receiver
+    wait_until(lambda: not undelivered(server))
     receiver.close()
 
 

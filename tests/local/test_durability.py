@@ -165,38 +165,34 @@ def alive(process: psutil.Process) -> bool:
 
 
 def test_kill_9_of_a_worker_fails_its_prediction_and_no_other(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        running = [server.create("test/pid", seconds=seconds) for seconds in (1, 60, 1)]
-        pids = [int(reach_log(server, prediction)) for prediction in running]
-        assert len(set(pids)) == 3
-        os.kill(pids[1], signal.SIGKILL)
-        ended = [
-            wait_for_status(server.http, prediction, "succeeded", "failed")
-            for prediction in running
-        ]
-        assert [prediction["status"] for prediction in ended] == [
-            "succeeded",
-            "failed",
-            "succeeded",
-        ]
-        assert "SIGKILL" in ended[1]["error"]
-
-
-def reach_log(server: Process, prediction: dict[str, Any]) -> str:
-    return wait_until(lambda: server.get(prediction)["logs"].strip())
+    release = tmp_path / "release"
+    with serving(tmp_path / "data") as server:
+        others = [server.create("test/released", file=str(release), count=1) for _ in range(2)]
+        for prediction in others:
+            wait_for_status(server.http, prediction, "processing")
+        killed = server.create("test/pid", seconds=60)
+        os.kill(int(wait_until(lambda: server.get(killed)["logs"].strip())), signal.SIGKILL)
+        assert "SIGKILL" in wait_for_status(server.http, killed, "failed")["error"]
+        release.write_text("1")
+        for prediction in others:
+            wait_for_status(server.http, prediction, "succeeded")
 
 
 def test_sigterm_waits_for_running_predictions(tmp_path: Path) -> None:
-    with serving(tmp_path, drain=10.0) as server:
-        prediction = server.create("test/sleep", seconds=1)
+    data, release = tmp_path / "data", tmp_path / "release"
+    with serving(data, drain=60.0) as server:
+        prediction = server.create("test/released", file=str(release), count=1)
         wait_for_status(server.http, prediction, "processing")
-        assert server.end(signal.SIGTERM).code == 0
-    with restarted(tmp_path) as server:
-        assert server.get(prediction)["output"] == "slept"
+        server.program.send(signal.SIGTERM)
+        server.program.wait_for_stderr("stopping")
+        release.write_text("1")
+        assert server.program.finish().code == 0
+    with restarted(data) as server:
+        assert server.get(prediction)["output"] == ["0 "]
 
 
 def test_sigterm_waits_for_a_limited_time(tmp_path: Path) -> None:
-    with serving(tmp_path, drain=0.5) as server:
+    with serving(tmp_path, drain=0.1) as server:
         prediction = server.create("test/sleep", seconds=60)
         wait_for_status(server.http, prediction, "processing")
         ended = server.end(signal.SIGTERM)

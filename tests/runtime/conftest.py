@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import DEVELOPMENT, TIMEOUT, Finished, Program
+from tests.cli.process import CHECKED, TIMEOUT, Finished, Program
 from tests.servers.prediction_server import PredictionServer
 
 Script = Callable[..., Finished]
@@ -55,7 +55,7 @@ def script(prediction_server: PredictionServer, tmp_path: Path) -> Script:
         path = tmp_path / "program.py"
         path.write_text(PRELUDE + textwrap.dedent(source))
         env = {"BASE_URL": prediction_server.base_url}
-        program = Program(*DEVELOPMENT, path, cwd=tmp_path, env=env, forked=True)
+        program = Program(*CHECKED, path, cwd=tmp_path, env=env, forked=True)
         return program.finish(within=within)
 
     return run

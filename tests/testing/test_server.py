@@ -105,21 +105,21 @@ import sys
 def test_importing_the_package_does_not_load_the_plugin():
     unwanted = {"httpx", "anyio", "attrs", "dashscope._client", "dashscope.local", "starlette"}
     assert "dashscope.testing" in sys.modules
-    assert not unwanted & set(sys.modules)
+    assert not unwanted & {name for name, module in sys.modules.items() if module is not None}
 """
 
 
-def test_an_unused_plugin_loads_nothing(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(NOTHING_LOADED)
-    result = pytester.runpytest_subprocess("-p", "dashscope.testing")
-    result.assert_outcomes(passed=1)
-
-
-def test_without_the_extra_the_fixture_names_it(pytester: pytest.Pytester) -> None:
+def test_an_unused_plugin_loads_nothing_and_without_the_extra_the_fixture_names_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest("import sys; sys.modules['uvicorn'] = None")
-    pytester.makepyfile("def test_it(dashscope_client): ...")
+    pytester.makepyfile(
+        test_1=NOTHING_LOADED,
+        test_2="def test_without_the_extra(dashscope_client): ...",
+    )
     result = pytester.runpytest_subprocess("-p", "dashscope.testing")
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*pip install *?testing?'*"])
 
 
@@ -137,7 +137,10 @@ async def test_hello(dashscope_async_client):
 """
 
 
-def test_the_async_client_is_closed_in_the_loop_of_its_test(pytester: pytest.Pytester) -> None:
+def test_the_async_client_is_closed_in_the_loop_of_its_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(ASYNC_TEST)
     plugins = ["-p", "anyio.pytest_plugin", "-p", "dashscope.testing"]
-    pytester.runpytest_subprocess(*plugins, "-W", "error").assert_outcomes(passed=2)
+    pytester.runpytest_inprocess(*plugins, "-W", "error").assert_outcomes(passed=2)

@@ -10,7 +10,7 @@ import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, AsyncClient
 from dashscope.integrations.aiohttp import http_client
-from tests.servers.counting_server import CountingServer
+from tests.servers.counting_server import CountingServer, LoopThread
 from tests.transport.test_pool import broken, slow
 from tests.waiting import wait_until
 
@@ -39,9 +39,11 @@ async def test_a_broken_response_is_an_api_error(flavor: str, server: CountingSe
             await client.account.get()
 
 
-async def test_the_deadline_holds(flavor: str, server: CountingServer) -> None:
+async def test_the_deadline_holds(flavor: str, server: CountingServer, loop: LoopThread) -> None:
+    is_over = asyncio.Event()
+
     async def never(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
-        await asyncio.sleep(3)
+        await is_over.wait()
         return False
 
     server.respond_with(never)
@@ -49,6 +51,7 @@ async def test_the_deadline_holds(flavor: str, server: CountingServer) -> None:
         client = AsyncClient(base_url=server.base_url, http_client=http, max_retries=0)
         with pytest.raises(APITimeoutError):
             await client.request("GET", "/slow", timeout=0.2)
+    loop.loop.call_soon_threadsafe(is_over.set)
 
 
 async def test_certificates_are_verified(

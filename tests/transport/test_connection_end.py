@@ -98,7 +98,7 @@ def end(state: h2.connection.H2Connection, stream: int, ending: str) -> None:
 
 
 NOT_EXECUTED = ["goaway before ours", "goaway before the body", "refused"]
-TEXT = "x" * 200_000
+TEXT = "x" * 70_000
 """More than the flow control window of a stream."""
 
 

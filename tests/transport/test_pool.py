@@ -107,7 +107,7 @@ async def test_waiting_for_a_connection_times_out(
 
     async def second() -> Any:
         while not server.paths:  # until the other request has the connection
-            await anyio.sleep(0.01) if flavor_is_async(client) else time.sleep(0.01)
+            await pause(client, 0.01)
         started = Stopwatch()
         with pytest.raises(APITimeoutError) as caught:
             await client.request("GET", "/second", timeout=0.2)
@@ -123,8 +123,12 @@ async def test_waiting_for_a_connection_times_out(
     await client.aclose()
 
 
-def flavor_is_async(client: Any) -> bool:
-    return isinstance(client, AsyncClient)
+async def pause(client: Any, seconds: float) -> None:
+    """Sleep in the flavor of a client."""
+    if isinstance(client, AsyncClient):
+        await anyio.sleep(seconds)
+    else:
+        time.sleep(seconds)
 
 
 async def test_an_idle_connection_is_closed_for_another_origin(
@@ -154,8 +158,8 @@ async def test_a_connection_that_the_server_closed_is_not_used(
 def quick_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle connections expire quickly."""
     for module in ("idle", "pool", "routes"):
-        monkeypatch.setattr(f"dashscope._transport.pool.{module}.KEEPALIVE_EXPIRY", 0.3)
-    monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.1)
+        monkeypatch.setattr(f"dashscope._transport.pool.{module}.KEEPALIVE_EXPIRY", 0.1)
+    monkeypatch.setattr("dashscope._transport.pool.pool.MAINTENANCE_INTERVAL", 0.04)
 
 
 @pytest.mark.usefixtures("quick_expiry")
@@ -171,12 +175,9 @@ async def test_an_expired_idle_connection_is_closed(
     await gather([client.account.get for _ in range(4)])
     await gather([lambda: client.request("GET", other_server.base_url + "/x") for _ in range(4)])
     assert server.total_connections + other_server.total_connections == 8
-    end = time.monotonic() + 0.6
-    while time.monotonic() < end:  # one stays in use; unused ones are closed
-        await client.account.get()
-    while server.open_connections + other_server.open_connections > 1 and flavor_is_async(client):
-        await anyio.sleep(0.01)  # they are closed in this loop
-    wait_until(lambda: server.open_connections + other_server.open_connections == 1)
+    while server.open_connections + other_server.open_connections > 1:
+        await client.account.get()  # one stays in use; unused ones are closed
+        await pause(client, 0.02)
     await client.aclose()
 
 
@@ -211,7 +212,7 @@ async def test_a_connection_in_use_does_not_expire(
 ) -> None:
     async def long(writer: asyncio.StreamWriter, path: str, number: int) -> bool:
         if path == "/v1/long":
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.4)  # four times the expiry
         return await ok(writer, path, number)
 
     server.respond_with(long)
@@ -236,12 +237,12 @@ def test_a_loop_may_end_at_any_time(server: CountingServer) -> None:
 
     async def main(pause: float) -> None:
         async with anyio.create_task_group() as group:
-            for _ in range(10):
+            for _ in range(4):
                 group.start_soon(client.account.get)
         await anyio.sleep(pause)
 
     for backend in ("asyncio", "trio"):
-        for pause in (0.0, 0.3, 0.36, 0.45):
+        for pause in (0.0, 0.11, 0.16):
             anyio.run(main, pause, backend=backend)
             gc.collect()
             wait_until(lambda: server.open_connections == 0)
@@ -329,11 +330,11 @@ async def test_many_threads_and_tasks_share_a_client(
     client = make_client(base_url=server.base_url, max_connections=8)
 
     async def several() -> None:
-        for _ in range(25):
+        for _ in range(5):
             assert (await client.account.get()).username
 
     await gather([several for _ in range(16)])
-    assert len(server.paths) == 400
+    assert len(server.paths) == 80
     assert server.max_connections <= 8
     await client.aclose()
     wait_until(lambda: server.open_connections == 0)

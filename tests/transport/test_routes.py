@@ -12,8 +12,6 @@ from typing import Any
 
 import anyio
 import httpx
-import hypercorn
-import hypercorn.asyncio
 import pytest
 
 from dashscope import APIConnectionError, APITimeoutError, Client, ConfigurationError
@@ -23,6 +21,7 @@ from tests.servers.http_proxy import Proxy
 from tests.stopwatch import Stopwatch
 from tests.suspending import Interruption, cancel_at_every_suspension, cancel_at_suspension
 from tests.transport.conftest import Gather
+from tests.variants import variants
 from tests.waiting import wait_until
 
 
@@ -94,7 +93,7 @@ async def test_loopback_never_uses_a_proxy_of_the_environment(
     await client.aclose()
 
 
-@pytest.mark.parametrize(
+@variants(
     ("no_proxy", "host", "is_direct"),
     [
         ("api.test", "api.test", True),
@@ -154,7 +153,7 @@ async def test_a_socks_proxy_needs_its_extra(
         make_client(proxy="socks5://127.0.0.1:1080")
 
 
-@pytest.mark.parametrize(
+@variants(
     "address",
     ["ftp://ann:secret@127.0.0.1:1", "socks4://127.0.0.1:1", "http://", "http://[::1", "foo:bar",
      "http://127.0.0.1:99999", "http://ann:secret@127.0.0.1:0"],
@@ -315,6 +314,9 @@ def over_http2(loop: LoopThread, authority: Any, tmp_path_factory: Any) -> Itera
             "headers": [(b"content-type", b"application/json")],
         })  # fmt: skip
         await send({"type": "http.response.body", "body": b'{"username": "h2"}'})
+
+    import hypercorn
+    import hypercorn.asyncio
 
     config = hypercorn.Config()
     config.bind = ["127.0.0.1:0"]

@@ -16,11 +16,8 @@ import cattrs
 import httpx
 import msgspec
 import orjson
-import pandas as pd
 import pytest
 import yaml
-from django.conf import settings
-from django.http import JsonResponse
 from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -143,6 +140,9 @@ def test_cattrs_accepts_the_documented_hook() -> None:
 
 
 def test_django_responds_with_a_dict() -> None:
+    from django.conf import settings
+    from django.http import JsonResponse
+
     if not settings.configured:
         settings.configure()
     response = JsonResponse(PREDICTION.to_dict())
@@ -222,6 +222,8 @@ async def test_fastapi_returns_values_with_and_without_an_annotation() -> None:
 
 
 def test_a_data_frame_has_a_column_per_field() -> None:
+    import pandas as pd
+
     for rows in (PAGE, [PREDICTION, PREDICTION], iter([PREDICTION, PREDICTION])):
         frame = pd.DataFrame(rows)
         assert list(frame.columns) == list(PREDICTION)
