@@ -25,10 +25,10 @@ class TestedStore(ABC):
 
     @abstractmethod
     def forget(self, index: int, *, id: bool = False) -> None:
-        """Forget how the row at an index finished.
+        """Forget how a row finished.
 
         Args:
-            index: The place.
+            index: The place of its first record. With `concurrency=1`, it is the index of the row.
             id: Whether to forget the id of the prediction as well.
         """
 

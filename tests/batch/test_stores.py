@@ -150,7 +150,7 @@ async def test_a_row_whose_prediction_does_not_exist_is_created(
 async def test_a_prediction_that_cannot_be_identified(
     client: Any, service: Service, store: TestedStore, on_unknown: Any
 ) -> None:
-    await read(client.map(REF, rows(2), checkpoint=store.checkpoint))
+    await read(client.map(REF, rows(2), checkpoint=store.checkpoint, concurrency=1))
     store.forget(1, id=True)
     for prediction in service.created:
         prediction.removed = True
@@ -170,7 +170,7 @@ async def test_a_prediction_that_cannot_be_identified(
 async def test_without_lists_a_prediction_cannot_be_identified(
     client: Any, service: Service, store: TestedStore
 ) -> None:
-    await read(client.map(REF, rows(2), checkpoint=store.checkpoint))
+    await read(client.map(REF, rows(2), checkpoint=store.checkpoint, concurrency=1))
     store.forget(1, id=True)
     service.lists = reply({"detail": "not here"}, 403)
     results = await read(client.map(REF, rows(2), checkpoint=store.checkpoint, ordered=True))

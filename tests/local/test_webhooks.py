@@ -62,17 +62,20 @@ def test_the_body_equals_the_response_of_a_get(
 
 
 def test_start_and_completed_are_always_sent_and_the_rest_throttled(
-    receiver: Receiver, start: Start
+    receiver: Receiver, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start("test/parts", ["start", "output", "logs", "completed"], count=20, delay=0.08)
-    wait_until(lambda: receiver.statuses()[-1:] == ["succeeded"])
-    first, *between, last = receiver.received
-    assert first.json["output"] is None
-    assert first.json["status"] == "processing"
-    assert 2 <= len(between) <= (last.at - first.at) / webhooks.INTERVAL + 2
-    for earlier, later in itertools.pairwise(between):
-        assert len(later.json["output"]) > len(earlier.json["output"] or [])
-    assert len(last.json["output"]) == 20
+    for interval in (0.0, 1000.0):
+        monkeypatch.setattr(webhooks, "INTERVAL", interval)
+        receiver.received.clear()
+        start("test/parts", ["start", "output", "logs", "completed"], count=20, delay=0.01)
+        wait_until(lambda: receiver.statuses()[-1:] == ["succeeded"])
+        first, *between, last = receiver.received
+        assert first.json["output"] is None
+        assert first.json["status"] == "processing"
+        assert len(between) == 1 if interval else between
+        for earlier, later in itertools.pairwise(between):
+            assert len(later.json["output"]) >= len(earlier.json["output"] or [])
+        assert len(last.json["output"]) == 20
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
@@ -134,7 +135,7 @@ class Webhooks:
         if event in {"start", "completed"}:
             self._add(run, event)
             return
-        wait = self._progress_sent_at.get(run.job.id, 0.0) + INTERVAL - time.monotonic()
+        wait = self._progress_sent_at.get(run.job.id, -inf) + INTERVAL - time.monotonic()
         if wait <= 0:
             self._add_progress(run, event)
         elif run.job.id not in self._timers:
