@@ -29,10 +29,15 @@ from tests.servers.fake_server import FakeServer, Reply, reply
 from tests.waiting import wait_until
 
 SLOW = 0.05
-HOW = [("asyncio", True), ("uvloop", True), ("asyncio", False), ("trio", False)]
+HOW = [
+    pytest.param(("asyncio", True), id="asyncio"),
+    pytest.param(("uvloop", True), id="uvloop", marks=pytest.mark.soak),
+    pytest.param(("asyncio", False), id="asyncio-scope"),
+    pytest.param(("trio", False), id="trio-scope"),
+]
 
 
-@pytest.fixture(params=HOW, ids=["asyncio", "uvloop", "asyncio-scope", "trio-scope"])
+@pytest.fixture(params=HOW)
 def how(request: pytest.FixtureRequest) -> tuple[str, bool]:
     """The flavor, and whether the cancellation is native."""
     how: tuple[str, bool] = request.param
