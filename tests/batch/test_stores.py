@@ -214,7 +214,7 @@ async def test_rows_that_timed_out_are_created_again(
     client: Any, service: Service, store: TestedStore
 ) -> None:
     service.seconds = lambda _: 60.0
-    (result,) = await read(client.map(REF, rows(1), checkpoint=store.checkpoint, timeout=0.3))
+    (result,) = await read(client.map(REF, rows(1), checkpoint=store.checkpoint, timeout=1.0))
     assert isinstance(result.error, TimeoutError)
     service.seconds = lambda _: 0.0
     (result,) = await read(client.map(REF, rows(1), checkpoint=store.checkpoint, timeout=5))
@@ -235,7 +235,7 @@ async def test_a_poll_that_sees_the_cancel_first_reports_the_timeout(
 
     service.seconds = lambda _: 60.0
     service.override = cancel_slowly
-    (result,) = await read(client.map(REF, rows(1), checkpoint=store.checkpoint, timeout=0.3))
+    (result,) = await read(client.map(REF, rows(1), checkpoint=store.checkpoint, timeout=1.0))
     assert polled.is_set()
     assert isinstance(result.error, TimeoutError)
     service.override, service.seconds = (lambda _: None), (lambda _: 0.0)

@@ -87,9 +87,9 @@ async def test_wait_times_out_without_canceling(client: Any) -> None:
     created = await client.models.predictions.create("test", "slow", input={"seconds": 30})
     started = Stopwatch()
     with pytest.raises(PredictionTimeoutError) as caught:
-        await client.wait(created, timeout=0.3)
-    assert started.wall > 0.25
-    assert started.adjusted < 1
+        await client.wait(created, timeout=1.0)
+    assert started.wall > 0.9
+    assert started.adjusted < 3
     assert caught.value.prediction.id == created.id
     assert not (await client.predictions.get(created)).is_done
     canceled = await client.predictions.cancel(created)
@@ -102,7 +102,7 @@ async def test_a_timeout_of_run_cancels_the_prediction(
 ) -> None:
     tag = f"timed-{flavor}"
     with pytest.raises(PredictionTimeoutError):
-        await client.run("test/slow", {"seconds": 30, "tag": tag}, timeout=0.3)
+        await client.run("test/slow", {"seconds": 30, "tag": tag}, timeout=1.0)
     assert status_of(observer, tag) == "canceled"
 
 

@@ -71,7 +71,7 @@ def app(server: LocalServer, done: list[str]) -> FastAPI:
 
     @app.post("/timed")
     async def timed(client: ClientDep) -> EventStreamResponse:
-        return EventStreamResponse(client.stream("test/silence", {}, timeout=0.3))
+        return EventStreamResponse(client.stream("test/silence", {}, timeout=1.0))
 
     @app.post("/file/{name}")
     async def file(

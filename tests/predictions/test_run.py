@@ -189,7 +189,7 @@ async def test_a_timeout_cancels_the_prediction(
         lambda r: reply(prediction("canceled" if "cancel" in r.path else "processing"))
     )
     with pytest.raises(PredictionTimeoutError, match="processing") as caught:
-        await scripted_client.run("owner/name", {}, timeout=0.3)
+        await scripted_client.run("owner/name", {}, timeout=1.0)
     assert isinstance(caught.value, TimeoutError)
     assert fake_server.request_lines[-1] == "POST /v1/predictions/p1/cancel"
     assert fake_server.request_lines.count("POST /v1/predictions/p1/cancel") == 1
@@ -213,7 +213,7 @@ async def test_cancel_on_exit_false_leaves_it_running(
 ) -> None:
     fake_server.respond_with(reply(prediction("processing")))
     with pytest.raises(PredictionTimeoutError):
-        await scripted_client.run("owner/name", {}, timeout=0.2, cancel_on_exit=False)
+        await scripted_client.run("owner/name", {}, timeout=1.0, cancel_on_exit=False)
     assert not any("cancel" in requested for requested in fake_server.request_lines)
 
 

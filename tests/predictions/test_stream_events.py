@@ -317,7 +317,7 @@ class TestPrediction:
         self, client: Any, server: StreamServer
     ) -> None:
         server.respond_with(complete(*WHOLE))
-        async with client.stream("owner/name", {}, timeout=0.3) as stream:
+        async with client.stream("owner/name", {}, timeout=1.0) as stream:
             await events_of(stream)
             with pytest.raises(PredictionTimeoutError, match="processing"):
                 await stream.result()

@@ -430,9 +430,9 @@ class TestTimeout:
         self, client: Any, server: StreamServer
     ) -> None:
         server.respond_with(hold_open(output("a", "1")))
-        async with client.stream("owner/name", {}, timeout=0.3) as stream:
+        async with client.stream("owner/name", {}, timeout=1.0) as stream:
             await anext(iterate(stream))
-            time.sleep(0.4)
+            time.sleep(1.1)
             started = Stopwatch()
             with pytest.raises(PredictionTimeoutError):
                 await events_of(stream)

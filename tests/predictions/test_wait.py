@@ -103,9 +103,9 @@ async def test_a_timeout_does_not_cancel(scripted_client: Any, fake_server: Fake
     fake_server.respond_with(state())
     started = Stopwatch()
     with pytest.raises(PredictionTimeoutError, match="x1 was still processing") as caught:
-        await scripted_client.wait("x1", timeout=0.2)
-    assert started.wall > 0.1
-    assert started.adjusted < 1.5
+        await scripted_client.wait("x1", timeout=1.0)
+    assert started.wall > 0.9
+    assert started.adjusted < 3
     assert caught.value.prediction.id == "x1"
     assert not any("cancel" in requested for requested in fake_server.request_lines)
 
@@ -119,7 +119,7 @@ async def test_cancel_on_exit_cancels(
     client = make_client(base_url=fake_server.base_url, event_hooks=hooks)
     fake_server.respond_with(lambda r: state("canceled" if "cancel" in r.path else "processing"))
     with pytest.raises(PredictionTimeoutError):
-        await wait(client, waited, timeout=0.1, cancel_on_exit=True)
+        await wait(client, waited, timeout=1.0, cancel_on_exit=True)
     assert fake_server.request_lines.count(f"POST {path(waited)}/cancel") == 1
     assert sent[-1].endswith(f"{path(waited)}/cancel")
 
@@ -135,7 +135,7 @@ async def test_a_response_that_does_not_arrive_is_a_timeout(
 
     fake_server.respond_with(script)
     with pytest.raises(PredictionTimeoutError):
-        await scripted_client.wait("x1", timeout=0.3)
+        await scripted_client.wait("x1", timeout=1.0)
 
 
 async def test_a_first_poll_without_a_response_is_a_request_timeout(

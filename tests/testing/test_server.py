@@ -64,7 +64,7 @@ def test_canceled_predictions_can_be_asserted(
 
     async def main() -> None:
         with pytest.raises(PredictionTimeoutError):
-            await dashscope_async_client.run("me/sleep", {"seconds": 60}, timeout=0.3)
+            await dashscope_async_client.run("me/sleep", {"seconds": 60}, timeout=1.0)
 
     asyncio.run(main())
     dashscope_server.assert_canceled("me/sleep")
