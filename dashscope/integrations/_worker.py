@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from dashscope import AsyncClient, ConfigurationError
-from dashscope._runtime import forking
+from dashscope._runtime import forking, signals
 
 T = TypeVar("T")
 
@@ -54,17 +55,23 @@ class _Worker:
 
     def run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on the loop. An interrupt cancels it and waits for its end."""
-        future = asyncio.run_coroutine_threadsafe(call(), self._started())
+        loop = self._started()
+        tasks: list[asyncio.Task[T]] = []
+        ended: SimpleQueue[asyncio.Task[T]] = SimpleQueue()
+
+        def start() -> None:
+            tasks.append(loop.create_task(call()))
+            tasks[0].add_done_callback(ended.put)
+
+        loop.call_soon_threadsafe(start)
         try:
-            return future.result()
+            task = signals.taken(ended)
         except BaseException:
-            if future.done() and not future.cancelled():
-                raise
-            ended = threading.Event()
-            future.add_done_callback(lambda _: ended.set())
-            future.cancel()
-            ended.wait(20.0)
+            loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            with suppress(Empty):
+                ended.get(timeout=20.0)
             raise
+        return task.result()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 
 from dashscope import CheckpointError, ConfigurationError
+from dashscope.integrations._worker import worker
 from dashscope.integrations.dataframes import ModelUdf, udf
 from tests.cli.process import interruptible
 from tests.integrations import partitions
@@ -83,7 +86,7 @@ def test_udf_accepts_pandas_and_polars(service: Service) -> None:
     frame = run(pd.DataFrame({"number": [1.0, float("nan")], "other": "x"}, index=[5, 7]))
     assert frame["output"].tolist() == [1.0, None]
     assert frame.index.tolist() == [5, 7]
-    assert service.values == [1.0, None]
+    assert set(service.values) == {1.0, None}
     assert run(pl.DataFrame(numbers(2)))["output"].to_list() == ["0", "1"]
 
 
@@ -277,6 +280,33 @@ def test_ctrl_c_in_the_driver_cancels_on_every_worker(service: Service, tmp_path
     assert len(service.canceled) == 16
 
 
+def test_a_signal_that_another_thread_receives_interrupts_a_call() -> None:
+    """Python runs the handler on the main thread, which must not wait without looking."""
+    ends: list[str] = []
+
+    class Stop(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    async def call() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(0.05)
+            ends.append("cleaned up")
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with pytest.raises(Stop):
+            worker.run(call)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert ends == ["cleaned up"]
+
+
 def test_a_checkpoint_for_other_inputs(
     service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -321,8 +351,8 @@ def test_two_live_workers_with_the_same_rows_are_reported(
         each.write([intended, Created(b"k", f"p{number}", None)], run=None)
     workers[2].refresh()
     assert "two live workers created the predictions p0 and p1" in caplog.text
-    for worker in workers:
-        worker.close()
+    for one in workers:
+        one.close()
     (segment, *_) = sorted(Path(folder).glob("*.segment"))
     segment.write_bytes(segment.read_bytes() + b'["created","')  # a torn line
     made(service, checkpoint=folder)(numbers(1))
