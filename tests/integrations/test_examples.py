@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from attrs import evolve
 from PIL import Image
 
 from dashscope import Client, webhooks
@@ -168,8 +169,13 @@ def worker(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "PYTHONPATH": f"{EXAMPLES}:{EXAMPLES.parents[2]}",
     }
     worker = Program("-m", "celery", "-A", "warm", *WORKER, cwd=folder, env=env)
+
+    def ask(*program: str) -> Finished:
+        done = Program(*program, cwd=folder, env=env).finish(within=90)
+        return evolve(done, stderr=f"{done.stderr}The worker: {worker.output}")
+
     try:
-        yield lambda *program: Program(*program, cwd=folder, env=env).finish(within=90)
+        yield ask
     finally:
         worker.kill()
     assert {path.name for path in folder.iterdir()} <= {
