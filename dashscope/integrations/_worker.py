@@ -57,20 +57,27 @@ class _Worker:
         """Run a coroutine on the loop. An interrupt cancels it and waits for its end."""
         loop = self._started()
         tasks: list[asyncio.Task[T]] = []
-        ended: SimpleQueue[asyncio.Task[T]] = SimpleQueue()
+        ended: SimpleQueue[asyncio.Task[T] | None] = SimpleQueue()
 
         def start() -> None:
             tasks.append(loop.create_task(call()))
             tasks[0].add_done_callback(ended.put)
 
-        loop.call_soon_threadsafe(start)
+        def cancel() -> None:
+            for task in tasks:
+                task.cancel()
+            if not tasks:
+                ended.put(None)
+
         try:
+            loop.call_soon_threadsafe(start)
             task = signals.taken(ended)
         except BaseException:
-            loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            loop.call_soon_threadsafe(cancel)
             with suppress(Empty):
                 ended.get(timeout=20.0)
             raise
+        assert task is not None
         return task.result()
 
     def _started(self) -> asyncio.AbstractEventLoop:

@@ -119,7 +119,7 @@ async def test_cancel_on_exit_cancels(
     client = make_client(base_url=fake_server.base_url, event_hooks=hooks)
     fake_server.respond_with(lambda r: state("canceled" if "cancel" in r.path else "processing"))
     with pytest.raises(PredictionTimeoutError):
-        await wait(client, waited, timeout=1.0, cancel_on_exit=True)
+        await wait(client, waited, timeout=0.5, cancel_on_exit=True)
     assert fake_server.request_lines.count(f"POST {path(waited)}/cancel") == 1
     assert sent[-1].endswith(f"{path(waited)}/cancel")
 
