@@ -228,6 +228,7 @@ def test_an_interrupted_save_leaves_no_file(
         with pytest.raises(KeyboardInterrupt):
             flavors.run("sync", lambda: save(client, tmp_path / "photo.png"))
     finally:
+        descriptors.slow.function = slowed
         signal.signal(signal.SIGTERM, before)
         client.close()
     assert list(tmp_path.iterdir()) == []
