@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
+from tests import flavors
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer
+
+
+@pytest.fixture(params=flavors.params("asyncio", "sync"))
+def flavor(request: pytest.FixtureRequest) -> str:
+    """Asyncio and sync by default, all flavors in the soak session."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

@@ -16,11 +16,19 @@ from PIL import Image
 
 from dashscope import APIStatusError, FileError, NotFoundError
 from dashscope.local import LocalServer
+from tests import flavors
 from tests.variants import variants
 
 SMALL = b"a small file"
 LARGE = bytes(range(256)) * 1200
 """Too large to be sent inline."""
+
+
+@pytest.fixture(params=flavors.params("trio", "sync"))
+def flavor(request: pytest.FixtureRequest) -> str:
+    """Trio and sync by default. The other tests of the folder run on asyncio."""
+    name: str = request.param
+    return name
 
 
 def measured(content: bytes, suffix: str) -> dict[str, Any]:
