@@ -55,7 +55,7 @@ def test_ctrl_c_has_the_note(prediction_server: PredictionServer) -> None:
     with (
         Client(base_url=prediction_server.base_url) as client,
         handled(signal.SIGINT, signal.default_int_handler),
-        sent(signal.SIGINT, prediction_server.creating),
+        sent(signal.SIGINT, prediction_server.polling),
         pytest.raises(KeyboardInterrupt) as caught,
     ):
         client.run("owner/rejects-cancel", {}, poll_interval=0.01)
@@ -127,7 +127,7 @@ class TestCancelOnExitFalse:
         with (
             Client(base_url=prediction_server.base_url) as client,
             handled(signal.SIGINT, signal.default_int_handler),
-            sent(signal.SIGINT, prediction_server.creating),
+            sent(signal.SIGINT, prediction_server.polling),
             pytest.raises(KeyboardInterrupt),
         ):
             client.run("owner/never", {}, cancel_on_exit=False, poll_interval=0.01)

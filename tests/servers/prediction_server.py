@@ -56,6 +56,8 @@ class PredictionServer(LoopServer):
         """Set when a create has arrived."""
         self.canceling = threading.Event()
         """Set when a cancel has arrived."""
+        self.polling = threading.Event()
+        """Set when a prediction was polled twice: the connection is open and stays in use."""
         self._polls: Counter[str] = Counter()
         self._statuses: dict[str, str] = {}
         super().__init__()
@@ -87,6 +89,8 @@ class PredictionServer(LoopServer):
             return await self._stream(path.rpartition("/")[2], reader, writer)
         if id == "account":
             return await reply_json(writer, 200, {"type": "user", "username": "a"})
+        if self.request_counts[f"{method} {path}"] > 1:
+            self.polling.set()
         return await reply_json(writer, 200, self._poll(id))
 
     async def _create(
