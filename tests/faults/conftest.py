@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 from tests import flavors
 from tests.servers.certificates import authority, server_context, trusting_tls
 from tests.servers.fake_server import FakeServer
 from tests.servers.fault_proxy import Proxy
+
+if TYPE_CHECKING:
+    import trustme
 
 __all__ = ["authority", "trusting_tls"]
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import trustme
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -26,6 +25,9 @@ from tests.servers.certificates import server_context
 from tests.servers.fake_server import FakeServer, Received, Reply, prediction, reply
 from tests.servers.fault_proxy import Proxy
 from tests.variants import variants
+
+if TYPE_CHECKING:
+    import trustme
 
 API, FILES, EVIL = "api.service.test", "files.service.test", "evil.test"
 TOKEN = "r8_a-Secret"

@@ -18,8 +18,6 @@ from uuid import UUID
 import anyio
 import attrs
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 import trio
 from PIL import Image
@@ -73,46 +71,51 @@ async def encoded(value: Any) -> Any:
     return (await encode({"value": value}, RUNTIME, uploaded, "upload"))["value"]
 
 
-CONVERTED: list[tuple[Any, Any]] = [
-    (np.int64(64), 64),
-    (np.float32(0.5), 0.5),
-    (np.bool_(True), True),
-    (np.str_("text"), "text"),
-    (np.arange(3), [0, 1, 2]),
-    (np.zeros((1, 2)), [[0.0, 0.0]]),
-    (np.datetime64("2026-01-02"), "2026-01-02"),
-    (np.array(["2026-01-02", "NaT"], dtype="datetime64[D]"), ["2026-01-02", None]),
-    (pd.Timestamp("2026-01-02 03:04:05"), "2026-01-02T03:04:05"),
-    (pd.NaT, None),
-    (pd.NA, None),
-    (pd.Series([1, 2]), [1, 2]),
-    (pd.Categorical(["a"]), ["a"]),
-    (pa.scalar(5), 5),
-    (pa.array([1, None]), [1, None]),
-    (Decimal("0.1"), 0.1),
-    (Decimal(64), 64),
-    (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
-    (date(2026, 1, 2), "2026-01-02"),
-    (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00+00:00"),
-    (time(3, 4), "03:04:00"),
-    (Color.RED, "red"),
-    (Size.SMALL, 64),
-    ({10, 9, 1}, [1, 10, 9]),
-    (frozenset({"b", "a"}), ["a", "b"]),
-    ({(1, Color.RED)}, [[1, "red"]]),
-    ((n for n in (1, np.int8(2))), [1, 2]),
-    (map(str, (1, 2)), ["1", "2"]),
-    ({"a": 1}.keys(), ["a"]),
-    (range(2), [0, 1]),
-    (Settings(), {"width": 64, "content": "file application/octet-stream 1"}),
-    (Dataclass(), {"width": 64}),
-    (Attrs(), {"width": 64}),
-    (Named(64), [64]),
-]
+def converted() -> list[tuple[Any, Any]]:
+    """Return values of other libraries, and the JSON that is sent."""
+    import pandas as pd
+    import pyarrow as pa
+
+    return [
+        (np.int64(64), 64),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.str_("text"), "text"),
+        (np.arange(3), [0, 1, 2]),
+        (np.zeros((1, 2)), [[0.0, 0.0]]),
+        (np.datetime64("2026-01-02"), "2026-01-02"),
+        (np.array(["2026-01-02", "NaT"], dtype="datetime64[D]"), ["2026-01-02", None]),
+        (pd.Timestamp("2026-01-02 03:04:05"), "2026-01-02T03:04:05"),
+        (pd.NaT, None),
+        (pd.NA, None),
+        (pd.Series([1, 2]), [1, 2]),
+        (pd.Categorical(["a"]), ["a"]),
+        (pa.scalar(5), 5),
+        (pa.array([1, None]), [1, None]),
+        (Decimal("0.1"), 0.1),
+        (Decimal(64), 64),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00+00:00"),
+        (time(3, 4), "03:04:00"),
+        (Color.RED, "red"),
+        (Size.SMALL, 64),
+        ({10, 9, 1}, [1, 10, 9]),
+        (frozenset({"b", "a"}), ["a", "b"]),
+        ({(1, Color.RED)}, [[1, "red"]]),
+        ((n for n in (1, np.int8(2))), [1, 2]),
+        (map(str, (1, 2)), ["1", "2"]),
+        ({"a": 1}.keys(), ["a"]),
+        (range(2), [0, 1]),
+        (Settings(), {"width": 64, "content": "file application/octet-stream 1"}),
+        (Dataclass(), {"width": 64}),
+        (Attrs(), {"width": 64}),
+        (Named(64), [64]),
+    ]
 
 
 async def test_values_of_other_libraries_become_json(tmp_path: Path) -> None:
-    for value, expected in CONVERTED:
+    for value, expected in converted():
         found = await encoded(value)
         assert found == expected
         assert type(found) is type(expected)
@@ -128,6 +131,8 @@ async def test_values_of_other_libraries_become_json(tmp_path: Path) -> None:
 
 
 async def test_an_error_suggests_a_conversion() -> None:
+    import pandas as pd
+
     prediction = Prediction(id="p1", status="succeeded")
     for value, advice in (
         (prediction, r"is a Prediction\. Pass its \.output"),
@@ -152,6 +157,8 @@ async def test_an_error_suggests_a_conversion() -> None:
 
 
 def test_an_input_may_be_any_object_with_fields() -> None:
+    import pandas as pd
+
     frame = pd.DataFrame({"width": [64, 32], "text": ["a", None], "size": [1.5, float("nan")]})
     _, first = next(frame.iterrows())
     rows = list(frame.itertuples())
@@ -184,6 +191,9 @@ class Rows:
 
 
 def test_tables_are_read_by_row_without_missing_values() -> None:
+    import pandas as pd
+    import pyarrow as pa
+
     columns = {"width": [64, 32], "text": ["a", None]}
     table = pa.table(columns)
     for inputs in (
@@ -202,6 +212,8 @@ def test_tables_are_read_by_row_without_missing_values() -> None:
 
 
 async def test_map_accepts_a_data_frame(scripted_client: Any, fake_server: FakeServer) -> None:
+    import pandas as pd
+
     def response(request: Received) -> Reply:
         if request.method == "POST":
             return reply(prediction("succeeded", output=request.json["input"]), 201)

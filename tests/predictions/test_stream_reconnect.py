@@ -19,6 +19,7 @@ from dashscope import (
     StreamError,
 )
 from dashscope._predictions.stream import AsyncEventStream
+from tests import flavors
 from tests.predictions.stream_reading import (
     events_of,
     iterate,
@@ -78,6 +79,13 @@ BREAKS = {"cut": cut_off, "ended": complete, "reset": reset, "unframed": unframe
 
 
 every_break = variants("broken", BREAKS.values(), ids=BREAKS)
+
+
+@pytest.fixture(params=flavors.params("trio", "sync"))
+def flavor(request: pytest.FixtureRequest) -> str:
+    """Trio and sync by default. The tests of events run on asyncio."""
+    name: str = request.param
+    return name
 
 
 @pytest.mark.usefixtures("no_jitter")

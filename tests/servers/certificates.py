@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 
 import pytest
-import trustme
+
+if TYPE_CHECKING:
+    import trustme
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     """A certificate authority."""
+    import trustme
+
     return trustme.CA()
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import pytest
-import trustme
 
 from dashscope._runtime.drive import drive
 from tests.servers.certificates import authority, server_context, trusting_tls
 from tests.servers.counting_server import CountingServer, LoopThread, ok
 from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    import trustme
 
 __all__ = ["authority", "trusting_tls"]
 

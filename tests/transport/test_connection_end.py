@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h2.config
 import h2.connection
@@ -15,12 +15,14 @@ import h2.errors
 import h2.events
 import httpx
 import pytest
-import trustme
 
 from dashscope import APIConnectionError
 from tests.servers.certificates import server_context
 from tests.servers.fake_server import prediction
 from tests.servers.slow_server import SlowServer
+
+if TYPE_CHECKING:
+    import trustme
 
 Start = Callable[..., SlowServer]
 
