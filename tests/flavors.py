@@ -32,6 +32,17 @@ def params(*default: str, omit: str = "") -> list[Any]:
     return [*default, *(pytest.param(name, marks=pytest.mark.soak) for name in others)]
 
 
+def fixture(*default: str) -> Any:
+    """Return a fixture `flavor` with these flavors by default, and all in the soak session."""
+
+    @pytest.fixture(name="flavor", params=params(*default))
+    def flavor(request: pytest.FixtureRequest) -> str:
+        name: str = request.param
+        return name
+
+    return flavor
+
+
 def run(flavor: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a test body in a flavor."""
     if flavor == "sync":

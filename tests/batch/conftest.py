@@ -11,12 +11,7 @@ from tests import flavors
 from tests.servers.batch_service import Service
 from tests.servers.fake_server import FakeServer
 
-
-@pytest.fixture(params=flavors.params("asyncio", "sync"))
-def flavor(request: pytest.FixtureRequest) -> str:
-    """Asyncio and sync by default, all flavors in the soak session."""
-    name: str = request.param
-    return name
+flavor = flavors.fixture("asyncio", "sync")
 
 
 @pytest.fixture

@@ -12,12 +12,7 @@ from dashscope.local import LocalServer
 from tests import flavors
 from tests.client import models
 
-
-@pytest.fixture(params=flavors.params("asyncio", "sync"))
-def flavor(request: pytest.FixtureRequest) -> str:
-    """Asyncio and sync by default, all flavors in the soak session."""
-    name: str = request.param
-    return name
+flavor = flavors.fixture("asyncio", "sync")
 
 
 @pytest.fixture(scope="session")

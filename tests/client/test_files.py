@@ -24,11 +24,7 @@ LARGE = bytes(range(256)) * 1200
 """Too large to be sent inline."""
 
 
-@pytest.fixture(params=flavors.params("trio", "sync"))
-def flavor(request: pytest.FixtureRequest) -> str:
-    """Trio and sync by default. The other tests of the folder run on asyncio."""
-    name: str = request.param
-    return name
+flavor = flavors.fixture("trio", "sync")  # the other tests of the folder run on asyncio
 
 
 def measured(content: bytes, suffix: str) -> dict[str, Any]:

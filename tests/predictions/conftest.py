@@ -10,12 +10,7 @@ import pytest
 from tests import flavors
 from tests.servers.stream_server import StreamServer
 
-
-@pytest.fixture(params=flavors.params("asyncio", "sync"))
-def flavor(request: pytest.FixtureRequest) -> str:
-    """Asyncio and sync by default, all flavors in the soak session."""
-    name: str = request.param
-    return name
+flavor = flavors.fixture("asyncio", "sync")
 
 
 @pytest.fixture

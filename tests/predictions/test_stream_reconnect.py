@@ -81,11 +81,7 @@ BREAKS = {"cut": cut_off, "ended": complete, "reset": reset, "unframed": unframe
 every_break = variants("broken", BREAKS.values(), ids=BREAKS)
 
 
-@pytest.fixture(params=flavors.params("trio", "sync"))
-def flavor(request: pytest.FixtureRequest) -> str:
-    """Trio and sync by default. The tests of events run on asyncio."""
-    name: str = request.param
-    return name
+flavor = flavors.fixture("trio", "sync")  # the other tests of the folder run on asyncio
 
 
 @pytest.mark.usefixtures("no_jitter")
